@@ -1,0 +1,100 @@
+/* error.c - recording failures, and allocation that can be made to fail on purpose, so that every
+ * path that handles a lack of memory is walked by a test and not only by an unlucky user. */
+#include "base/base.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *tl_version(void) { return TLUA_VERSION; }
+
+int tl__vfail(tl_error *err, int code, const char *format, va_list ap)
+{
+    if (err && err->code == TL_OK) {
+        vsnprintf(err->text, sizeof err->text, format, ap);
+        err->code = code;
+    }
+    return -1;
+}
+
+int tl__fail(tl_error *err, int code, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    tl__vfail(err, code, format, ap);
+    va_end(ap);
+    return -1;
+}
+
+void tl__error_prefix(tl_error *err, const char *format, ...)
+{
+    if (!err || err->code == TL_OK) return;
+    char prefix[sizeof err->text], whole[2 * sizeof err->text];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(prefix, sizeof prefix, format, ap);
+    va_end(ap);
+    snprintf(whole, sizeof whole, "%s%s", prefix, err->text);
+    memcpy(err->text, whole, sizeof err->text - 1);
+    err->text[sizeof err->text - 1] = 0;
+}
+
+/* Loader threads allocate too, but injection is for single-threaded tests; a plain counter serves. */
+static long counted, fail_at;
+
+int tl__allocation_fails(void)
+{
+    if (fail_at == 0) return 0;
+    return ++counted == fail_at;
+}
+
+long tl__inject_failure(long nth)
+{
+    long n = counted;
+    counted = 0;
+    fail_at = nth;
+    return n;
+}
+
+static void *note(tl_error *err, void *p, size_t bytes)
+{
+    if (!p) tl__fail(err, TL_EMEMORY, "no host memory for %zu bytes", bytes);
+    return p;
+}
+
+void *tl__malloc(tl_error *err, size_t bytes)
+{
+    return note(err, tl__allocation_fails() ? NULL : malloc(bytes ? bytes : 1), bytes);
+}
+
+void *tl__calloc(tl_error *err, size_t count, size_t size)
+{
+    size_t n = count ? count : 1, m = size ? size : 1;
+    return note(err, tl__allocation_fails() ? NULL : calloc(n, m), n > SIZE_MAX / m ? SIZE_MAX : n * m);
+}
+
+void *tl__realloc(tl_error *err, void *old, size_t bytes)
+{
+    return note(err, tl__allocation_fails() ? NULL : realloc(old, bytes ? bytes : 1), bytes);
+}
+
+char *tl__strdup(tl_error *err, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = tl__malloc(err, n);
+    if (copy) memcpy(copy, text, n);
+    return copy;
+}
+
+char *tl__asprintf(tl_error *err, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(NULL, 0, format, ap);
+    va_end(ap);
+    char *text = n < 0 ? NULL : tl__malloc(err, (size_t)n + 1);
+    if (!text) return NULL;
+    va_start(ap, format);
+    vsnprintf(text, (size_t)n + 1, format, ap);
+    va_end(ap);
+    return text;
+}

@@ -1,0 +1,137 @@
+/* file.c - whole files in and out. A file that tlua writes is either there whole or not there: it is
+ * written under a temporary name, synced and renamed, and its folder synced. */
+#define _POSIX_C_SOURCE 200809L
+#include "base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail_path(tl_error *err, const char *verb, const char *path)
+{
+    return tl__fail(err, TL_EIO, "cannot %s %s: %s", verb, path, strerror(errno));
+}
+
+char *tl__read_file(tl_error *err, const char *path, size_t *bytes)
+{
+    FILE *f = fopen(path, "rb");
+    struct stat st;
+    char *data = NULL;
+    if (!f || fstat(fileno(f), &st) != 0) {
+        fail_path(err, "open", path);
+    } else if (S_ISDIR(st.st_mode)) {
+        tl__fail(err, TL_EIO, "cannot read %s: it is a folder", path);
+    } else if (st.st_size < 0 || (data = tl__malloc(err, (size_t)st.st_size + 1)) == NULL) {
+        tl__error_prefix(err, "%s: ", path);
+    } else if (fread(data, 1, (size_t)st.st_size, f) != (size_t)st.st_size) {
+        tl__fail(err, TL_EIO, "cannot read %s: %s", path, ferror(f) ? strerror(errno) : "it became shorter");
+        free(data);
+        data = NULL;
+    } else {
+        data[st.st_size] = 0;
+        if (bytes) *bytes = (size_t)st.st_size;
+    }
+    if (f) fclose(f);
+    return data;
+}
+
+int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path)
+{
+    *a = (tl_atomic_file){0};
+    a->path = tl__strdup(err, path);
+    a->temporary = a->path ? tl__asprintf(err, "%s.tmp%ld", path, (long)getpid()) : NULL;
+    if (a->temporary && (a->f = fopen(a->temporary, "wb")) == NULL) fail_path(err, "write", path);
+    if (a->f) return 0;
+    tl__atomic_abort(a);
+    return -1;
+}
+
+int tl__atomic_write(tl_error *err, tl_atomic_file *a, const void *data, size_t bytes)
+{
+    if (bytes && fwrite(data, 1, bytes, a->f) != bytes) return fail_path(err, "write", a->path);
+    return 0;
+}
+
+static void sync_folder_of(const char *path)
+{
+    char *copy = tl__strdup(NULL, path), *slash = copy ? strrchr(copy, '/') : NULL;
+    if (slash) slash[slash == copy] = 0;
+    int fd = copy ? open(slash ? copy : ".", O_RDONLY | O_DIRECTORY) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd); /* some file systems refuse; the rename itself has been done */
+        close(fd);
+    }
+    free(copy);
+}
+
+int tl__atomic_commit(tl_error *err, tl_atomic_file *a)
+{
+    int bad = fflush(a->f) != 0 || fsync(fileno(a->f)) != 0;
+    if (bad) fail_path(err, "write", a->path);
+    FILE *f = a->f;
+    a->f = NULL;
+    if (fclose(f) != 0 && !bad) bad = fail_path(err, "write", a->path);
+    if (!bad && rename(a->temporary, a->path) != 0) bad = fail_path(err, "rename to", a->path);
+    if (!bad) {
+        sync_folder_of(a->path);
+        free(a->temporary);
+        a->temporary = NULL;
+    }
+    tl__atomic_abort(a);
+    return bad ? -1 : 0;
+}
+
+void tl__atomic_abort(tl_atomic_file *a)
+{
+    if (a->f) fclose(a->f);
+    if (a->temporary) unlink(a->temporary);
+    free(a->temporary);
+    free(a->path);
+    *a = (tl_atomic_file){0};
+}
+
+int tl__write_file(tl_error *err, const char *path, const void *data, size_t bytes)
+{
+    tl_atomic_file a;
+    if (tl__atomic_open(err, &a, path) != 0) return -1;
+    if (tl__atomic_write(err, &a, data, bytes) != 0) {
+        tl__atomic_abort(&a);
+        return -1;
+    }
+    return tl__atomic_commit(err, &a);
+}
+
+int tl__make_folders(tl_error *err, const char *path)
+{
+    char *copy = tl__strdup(err, path);
+    if (!copy) return -1;
+    int bad = 0;
+    for (char *p = copy + 1; !bad; p++) {
+        if (*p && *p != '/') continue;
+        char c = *p;
+        *p = 0;
+        struct stat st;
+        if (mkdir(copy, 0777) != 0 && (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode))) bad = fail_path(err, "make folder", copy);
+        *p = c;
+        if (!c) break;
+    }
+    free(copy);
+    return bad;
+}
+
+char *tl__cache_folder(tl_error *err, const char *sub)
+{
+    const char *own = getenv("TLUA_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *path;
+    if (own && *own) path = tl__asprintf(err, "%s/%s", own, sub);
+    else if (xdg && *xdg) path = tl__asprintf(err, "%s/tlua/%s", xdg, sub);
+    else path = tl__asprintf(err, "%s/.cache/tlua/%s", home && *home ? home : "/tmp", sub);
+    if (path && tl__make_folders(err, path) != 0) {
+        free(path);
+        path = NULL;
+    }
+    return path;
+}
