@@ -63,6 +63,77 @@ typedef struct tl_device tl_device;
 typedef struct tl_scope tl_scope;
 typedef struct tl_tensor tl_tensor;
 
+/* ---- devices ---- */
+
+/* Opens a device. `spec` is a number of tl_device_list, "cpu", "gpu", or a part of the name; NULL asks the
+ * environment variable TLUA_DEVICE and then takes the best there is (a GPU before a CPU). NULL on failure. */
+TL_API tl_device *tl_device_open(const char *spec, tl_error *err);
+TL_API void tl_device_retain(tl_device *d);
+TL_API void tl_device_release(tl_device *d);
+TL_API const char *tl_device_name(const tl_device *d);
+TL_API const char *tl_device_platform(const tl_device *d);
+/* Calls `each` for every device, counted from 1; returns how many there are. */
+TL_API int tl_device_list(void (*each)(void *user, int index, const char *type, const char *name, const char *platform,
+                                       uint64_t bytes, int compute_units), void *user);
+/* Bytes held by tensors, bytes kept for reuse, and the highest value of the first since the last reset. */
+TL_API void tl_device_memory(const tl_device *d, size_t *live, size_t *pooled, size_t *peak);
+TL_API void tl_device_reset_peak(tl_device *d);
+/* Gives memory kept for reuse back to the driver. */
+TL_API void tl_device_flush(tl_device *d);
+/* Waits until all launched work is done, and reports indices found out of range on the device. 0 or -1. */
+TL_API int tl_device_sync(tl_device *d, tl_error *err);
+
+/* ---- scopes ---- */
+
+/* A scope owns the tensors made in it and records the first failure. */
+TL_API tl_scope *tl_scope_open(tl_device *d, tl_error *err);
+TL_API void tl_scope_close(tl_scope *s);  /* NULL is allowed */
+TL_API int tl_scope_failed(const tl_scope *s);
+TL_API const tl_error *tl_scope_error(const tl_scope *s);
+TL_API tl_device *tl_scope_device(const tl_scope *s);
+/* Whether operators record what backward needs (they do when a scope opens). Returns the former value. */
+TL_API int tl_scope_record(tl_scope *s, int on);
+
+/* ---- tensors ---- */
+
+/* A new tensor of the given shape, owned by the scope. _empty is not initialised; _from copies
+ * packed row-major host memory of `dtype`. */
+TL_API tl_tensor *tl_empty(tl_scope *s, tl_dtype dtype, int rank, const int64_t *dims);
+TL_API tl_tensor *tl_full(tl_scope *s, tl_dtype dtype, int rank, const int64_t *dims, double value);
+TL_API tl_tensor *tl_from(tl_scope *s, tl_dtype dtype, int rank, const int64_t *dims, const void *host);
+/* Standard normal or uniform [0, 1) float32 numbers; number i depends on (seed, ordinal, i) alone, on every device. */
+TL_API tl_tensor *tl_randn(tl_scope *s, int rank, const int64_t *dims, uint64_t seed, uint64_t ordinal);
+TL_API tl_tensor *tl_rand(tl_scope *s, int rank, const int64_t *dims, uint64_t seed, uint64_t ordinal);
+TL_API void tl_tensor_retain(tl_tensor *t);
+TL_API void tl_tensor_release(tl_tensor *t);  /* NULL is allowed */
+TL_API int tl_rank(const tl_tensor *t);
+TL_API int64_t tl_dim(const tl_tensor *t, int axis);  /* -1 when the axis does not exist */
+TL_API const int64_t *tl_dims(const tl_tensor *t);
+TL_API int64_t tl_numel(const tl_tensor *t);
+TL_API tl_dtype tl_dtype_of(const tl_tensor *t);
+/* Copies out, packed row-major, in the tensor's own type. `bytes` must be its size. Waits. 0 or -1. */
+TL_API int tl_read(tl_scope *s, tl_tensor *t, void *host, size_t bytes);
+/* Overwrites in place from packed host memory. */
+TL_API int tl_write(tl_scope *s, tl_tensor *t, const void *host, size_t bytes);
+/* The single element, as a number. */
+TL_API double tl_item(tl_scope *s, tl_tensor *t);
+
+/* ---- gradients ---- */
+
+/* Marks a leaf whose gradient is wanted. 0, or -1 for a tensor that an operator recorded. */
+TL_API int tl_require_grad(tl_scope *s, tl_tensor *t, int on);
+TL_API int tl_requires_grad(const tl_tensor *t);
+/* The gradient accumulated in a leaf, borrowed; NULL where there is none. */
+TL_API tl_tensor *tl_grad(const tl_tensor *t);
+TL_API void tl_zero_grad(tl_tensor *t);
+/* The same values, without history. */
+TL_API tl_tensor *tl_detach(tl_scope *s, tl_tensor *x);
+/* Adds d(y)/d(leaf) to each leaf's gradient. `gy` has y's shape; NULL: y must have one element, and ones are taken.
+ * What was saved is dropped on the way unless `retain`. 0 or -1. */
+TL_API int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain);
+
+#include "tlua_ops.h"
+
 #ifdef __cplusplus
 }
 #endif

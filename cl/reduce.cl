@@ -1,0 +1,39 @@
+#include "common.clh"
+/* reduce.cl - (outer, n, inner) -> (outer, inner). `_rows`: inner is 1, one work-item a row;
+ * `_middle`: one work-item a vector of inner columns. The order of additions depends on the shape alone. */
+#define REDUCE(NAME, START, JOIN)                                                                              \
+    __kernel void NAME##_rows(G const float *restrict X, long x0, G float *restrict Y, long y0, long n,        \
+                              long inner, float scale)                                                         \
+    {                                                                                                          \
+        long o = get_global_id(0), i = 0;                                                                      \
+        X += x0 + o * n;                                                                                       \
+        vf acc = (vf)(START);                                                                                  \
+        for (; i + TL_VECTOR <= n; i += TL_VECTOR) {                                                           \
+            vf x = VLOAD(0, X + i);                                                                            \
+            acc = JOIN(acc, x);                                                                                \
+        }                                                                                                      \
+        float part[TL_VECTOR], total = START;                                                                  \
+        VSTORE(acc, 0, part);                                                                                  \
+        for (int k = 0; k < TL_VECTOR; k++) total = JOIN(total, part[k]);                                      \
+        for (; i < n; i++) total = JOIN(total, X[i]);                                                          \
+        Y[y0 + o] = total * scale;                                                                             \
+    }                                                                                                          \
+    __kernel void NAME##_middle(G const float *restrict X, long x0, G float *restrict Y, long y0, long n,      \
+                                long inner, float scale)                                                       \
+    {                                                                                                          \
+        long c = get_global_id(0) * TL_VECTOR, o = get_global_id(1);                                           \
+        int m = (int)min((long)TL_VECTOR, inner - c);                                                          \
+        X += x0 + o * n * inner + c;                                                                           \
+        Y += y0 + o * inner + c;                                                                               \
+        vf acc = (vf)(START);                                                                                  \
+        if (m == TL_VECTOR) {                                                                                  \
+            for (long i = 0; i < n; i++) acc = JOIN(acc, VLOAD(0, X + i * inner));                             \
+            VSTORE(acc * (vf)scale, 0, Y);                                                                     \
+        } else {                                                                                               \
+            for (long i = 0; i < n; i++) acc = JOIN(acc, vldn(X + i * inner, m));                              \
+            vstn(acc * (vf)scale, Y, m);                                                                       \
+        }                                                                                                      \
+    }
+#define PLUS(a, b) ((a) + (b))
+REDUCE(sum, 0.0f, PLUS)
+REDUCE(max, -INFINITY, fmax)

@@ -1,0 +1,114 @@
+/* device.h - the only door to OpenCL. Above it nobody sees a cl_ type: a device hands out buffers
+ * from its pool and launches kernels by program and name. One in-order queue, one launching thread. */
+#ifndef TLUA_DEVICE_H
+#define TLUA_DEVICE_H
+
+#include "base/base.h"
+
+typedef struct tl_pool tl_pool;
+typedef struct tl_programs tl_programs;
+
+/* What kernel makers choose by. */
+typedef struct tl_traits {
+    int is_cpu;             /* one work-item per group with a register tile, against many per group */
+    int vector_width;       /* floats in a vector register worth using: 16, 8 or 4; 1 on GPUs */
+    int compute_units;
+    int fragile;            /* drivers that break on wide vectors in private arrays (rusticl) */
+    size_t local_bytes;     /* local memory of a group */
+    size_t max_group;       /* work-items in a group */
+    uint64_t global_bytes, max_buffer;
+    char name[128], platform[128], driver[128], version[128];
+} tl_traits;
+
+struct tl_device {
+    void *context, *queue, *id;  /* cl_context, cl_command_queue, cl_device_id */
+    tl_traits traits;
+    tl_pool *pool;
+    tl_programs *programs;
+    struct tl_buffer *error_word;  /* int[4]: code, index, limit, serial; 0 = no error */
+    struct tl_buffer *nothing;     /* what an absent optional buffer is bound to */
+    int error_word_armed;          /* a kernel that may write it has been launched since the last look */
+    uint64_t seed, ordinal;        /* of operators that draw numbers: tl_manual_seed */
+    int sync_each;                 /* TLUA_SYNC=1: finish after each launch and name the operator */
+    long launches, copies, casts, programs_built, programs_cached;
+    void *clblast;                 /* state of the CLBlast maker */
+    void *tuning;                  /* choices of kernel makers */
+    long refs;
+};
+
+/* A stretch of device memory. Reference-counted; the last release gives it back to the pool, where a
+ * later tensor finds it. The version counts in-place writes (backward checks it). */
+typedef struct tl_buffer {
+    tl_device *device;
+    void *mem;                /* cl_mem */
+    size_t bytes;             /* as handed out by the pool: at least what was asked */
+    long refs;
+    unsigned version;
+    struct tl_buffer *next;   /* in the pool's free list */
+} tl_buffer;
+
+tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes);
+void tl__buffer_retain(tl_buffer *b);
+void tl__buffer_release(tl_buffer *b);
+/* Host <-> device. Blocking: the host memory may be reused on return. `at` and `bytes` in bytes. */
+int tl__buffer_write(tl_error *err, tl_buffer *b, size_t at, size_t bytes, const void *host);
+int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *host);
+int tl__buffer_fill(tl_error *err, tl_buffer *b, size_t at, size_t bytes, uint32_t pattern);
+int tl__buffer_copy(tl_error *err, tl_buffer *from, size_t from_at, tl_buffer *to, size_t to_at, size_t bytes);
+
+tl_pool *tl__pool_new(tl_error *err, tl_device *d);
+void tl__pool_free(tl_pool *p);
+/* Gives the free buffers back to the driver. */
+void tl__pool_flush(tl_pool *p);
+void tl__pool_stats(const tl_pool *p, size_t *live, size_t *pooled, size_t *peak);
+void tl__pool_reset_peak(tl_pool *p);
+/* Buffers the driver itself holds for us beside the pool (CLBlast's temporaries) are asked here too. */
+
+/* ---- programs and launches ---- */
+
+/* A family of kernels: `cl/NAME.cl` with its #include lines expanded, or what `source` returns
+ * (a text that the caller frees), built once per option string and kept on disk. */
+typedef struct tl_program {
+    const char *name;
+    char *(*source)(tl_error *err);
+} tl_program;
+
+typedef struct tl_karg {
+    enum { TL_K_BUFFER, TL_K_INT, TL_K_LONG, TL_K_FLOAT, TL_K_LOCAL, TL_K_DATA } kind;
+    union { tl_buffer *buffer; int32_t i; int64_t l; float f; size_t bytes; const void *data; } u;
+    size_t size;  /* of TL_K_DATA */
+} tl_karg;
+
+#define TL_KBUF(b) ((tl_karg){.kind = TL_K_BUFFER, .u.buffer = (b)})   /* NULL: nothing */
+#define TL_KI(v) ((tl_karg){.kind = TL_K_INT, .u.i = (int32_t)(v)})
+#define TL_KL(v) ((tl_karg){.kind = TL_K_LONG, .u.l = (int64_t)(v)})
+#define TL_KF(v) ((tl_karg){.kind = TL_K_FLOAT, .u.f = (float)(v)})
+#define TL_KLOCAL(n) ((tl_karg){.kind = TL_K_LOCAL, .u.bytes = (n)})
+#define TL_KDATA(p) ((tl_karg){.kind = TL_K_DATA, .u.data = (p), .size = sizeof *(p)})  /* a struct by value */
+
+typedef struct tl_launch {
+    const tl_program *program;
+    const char *options;      /* "-DMR=14 -DNR=32", or NULL; the device's own -D are added */
+    const char *kernel;
+    int dims;                 /* 1 to 3 */
+    size_t global[3], local[3];  /* work-items; local[0] == 0 leaves the group to the driver */
+} tl_launch;
+
+/* Enqueues the kernel; `label` names the operator in errors. Returns 0 or -1. */
+int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *args, int count, const char *label);
+/* The macro counts the arguments. */
+#define TL__LAUNCH(err, d, l, label, ...) \
+    tl__launch(err, d, l, (tl_karg[]){__VA_ARGS__}, (int)(sizeof((tl_karg[]){__VA_ARGS__}) / sizeof(tl_karg)), label)
+
+/* Waits for the queue and reads the device error word. */
+int tl__device_finish(tl_error *err, tl_device *d);
+/* Declares that a kernel given `d->error_word` was launched; `what` (static text) names it in the error. */
+void tl__arm_error_word(tl_device *d);
+
+tl_programs *tl__programs_new(tl_error *err);
+void tl__programs_free(tl_programs *p);
+void *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name);
+/* Records an OpenCL status: 0 passes, anything else becomes one clear line. */
+int tl__cl_check(tl_error *err, int status, const char *what, const char *label);
+
+#endif

@@ -1,0 +1,328 @@
+/* program.c - kernels compiled once: in memory by (program, options, name), on disk by a hash of all
+ * that the result depends on (expanded source, options, device, driver). An entry carries a hash of
+ * its own content: what is cut short or damaged is built anew. */
+#define CL_TARGET_OPENCL_VERSION 120
+#include "base/embed.h"
+#include "device/device.h"
+
+#include <CL/cl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct built { const tl_program *program; char *options; cl_program handle; struct built *next; } built;
+typedef struct slot { const tl_program *program; char *options, *name; cl_kernel kernel; } slot;
+
+struct tl_programs {
+    built *programs;
+    slot *slots;
+    size_t room, used;
+};
+
+tl_programs *tl__programs_new(tl_error *err) { return tl__calloc(err, 1, sizeof(tl_programs)); }
+
+void tl__programs_free(tl_programs *p)
+{
+    if (!p) return;
+    for (size_t i = 0; i < p->room; i++)
+        if (p->slots[i].kernel) {
+            clReleaseKernel(p->slots[i].kernel);
+            free(p->slots[i].options);
+            free(p->slots[i].name);
+        }
+    free(p->slots);
+    while (p->programs) {
+        built *b = p->programs;
+        p->programs = b->next;
+        clReleaseProgram(b->handle);
+        free(b->options);
+        free(b);
+    }
+    free(p);
+}
+
+/* ---- source ---- */
+
+static const tl_embedded *embedded(const char *name, size_t n)
+{
+    for (const tl_embedded *e = tl__kernel_files; e->name; e++)
+        if (strlen(e->name) == n && memcmp(e->name, name, n) == 0) return e;
+    return NULL;
+}
+
+/* Text of an embedded file with `#include "x"` lines replaced by the files they name, once each level. */
+static char *expand(tl_error *err, const char *text, int depth)
+{
+    char *out = tl__strdup(err, "");
+    size_t n = 0;
+    while (out && *text) {
+        const char *end = strchr(text, '\n'), *piece = text;
+        size_t length = end ? (size_t)(end - text + 1) : strlen(text);
+        char *inner = NULL;
+        if (strncmp(text, "#include \"", 10) == 0) {
+            const char *close = strchr(text + 10, '"');
+            const tl_embedded *e = close ? embedded(text + 10, (size_t)(close - text - 10)) : NULL;
+            if (!e || depth > 4) {
+                tl__fail(err, TL_EARG, "kernel source: cannot include %.40s", text + 10);
+                free(out);
+                return NULL;
+            }
+            if (!(inner = expand(err, e->text, depth + 1))) {
+                free(out);
+                return NULL;
+            }
+            piece = inner;
+        }
+        size_t m = inner ? strlen(inner) : length;
+        char *bigger = tl__realloc(err, out, n + m + 1);
+        if (!bigger) free(out);
+        out = bigger;
+        if (out) {
+            memcpy(out + n, piece, m);
+            n += m;
+            out[n] = 0;
+        }
+        free(inner);
+        text += length;
+    }
+    return out;
+}
+
+static char *source_of(tl_error *err, const tl_program *program)
+{
+    if (program->source) {
+        char *raw = program->source(err), *whole = raw ? expand(err, raw, 0) : NULL;
+        free(raw);
+        return whole;
+    }
+    char file[64];
+    snprintf(file, sizeof file, "%s.cl", program->name);
+    const tl_embedded *e = embedded(file, strlen(file));
+    if (!e) {
+        tl__fail(err, TL_EARG, "there is no kernel file %s", file);
+        return NULL;
+    }
+    return expand(err, e->text, 0);
+}
+
+/* ---- the cache on disk ---- */
+
+static const char magic[8] = "tluaCL1\n";
+
+static char *cache_path(tl_device *d, const char *source, const char *options)
+{
+    const char *off = getenv("TLUA_KERNEL_CACHE");
+    if (off && strcmp(off, "0") == 0) return NULL;
+    tl_error quiet = {0};
+    char hex[65], *folder = tl__cache_folder(&quiet, "kernels");
+    if (!folder) return NULL;  /* no cache is slower, not wrong */
+    const char *parts[] = {source, options, d->traits.name, d->traits.platform, d->traits.driver, d->traits.version};
+    tl_sha256 h;
+    tl__sha256_init(&h);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) tl__sha256_update(&h, parts[i], strlen(parts[i]) + 1);
+    tl__sha256_final(&h, hex);
+    char *path = tl__asprintf(&quiet, "%s/%.40s.bin", folder, hex);
+    free(folder);
+    return path;
+}
+
+static void content_hash(const void *data, size_t bytes, char hex[65])
+{
+    tl_sha256 h;
+    tl__sha256_init(&h);
+    tl__sha256_update(&h, data, bytes);
+    tl__sha256_final(&h, hex);
+}
+
+static cl_program from_cache(tl_device *d, const char *path, const char *options)
+{
+    tl_error quiet = {0};
+    struct stat st;
+    size_t n = 0;
+    if (stat(path, &st) != 0) return NULL;
+    char *data = tl__read_file(&quiet, path, &n), hex[65];
+    cl_program p = NULL;
+    if (data && n > 72 && memcmp(data, magic, 8) == 0) {
+        content_hash(data + 72, n - 72, hex);
+        if (memcmp(hex, data + 8, 64) == 0) {
+            const unsigned char *binary = (const unsigned char *)data + 72;
+            size_t length = n - 72;
+            cl_int status, e;
+            cl_device_id id = d->id;
+            p = clCreateProgramWithBinary(d->context, 1, &id, &length, &binary, &status, &e);
+            if (e != CL_SUCCESS || status != CL_SUCCESS || clBuildProgram(p, 1, &id, options, NULL, NULL) != CL_SUCCESS) {
+                if (p && e == CL_SUCCESS) clReleaseProgram(p);
+                p = NULL;
+            }
+        }
+    }
+    free(data);
+    return p;
+}
+
+static void to_cache(cl_program p, const char *path)
+{
+    tl_error quiet = {0};
+    size_t n = 0;
+    if (clGetProgramInfo(p, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL) != CL_SUCCESS || n == 0) return;
+    char *data = tl__malloc(&quiet, n + 72), hex[65];
+    if (!data) return;
+    unsigned char *binary = (unsigned char *)data + 72;
+    if (clGetProgramInfo(p, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS) {
+        memcpy(data, magic, 8);
+        content_hash(binary, n, hex);
+        memcpy(data + 8, hex, 64);
+        tl__write_file(&quiet, path, data, n + 72);
+    }
+    free(data);
+}
+
+/* ---- building ---- */
+
+static int build_failed(tl_error *err, tl_device *d, cl_program p, const tl_program *program, int status)
+{
+    char log[4096] = "";
+    clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, sizeof log - 1, log, NULL);
+    for (char *c = log; *c; c++)
+        if (*c == '\n') *c = ' ';
+    tl__fail(err, TL_EDEVICE, "the driver %s cannot compile %s (%d): %.700s", d->traits.platform, program->name, status, log);
+    return -1;
+}
+
+static cl_program build(tl_error *err, tl_device *d, const tl_program *program, const char *extra)
+{
+    char *source = source_of(err, program);
+    /* No finite-math or unsafe options: a loss that is not finite must stay visible. */
+    char *options = source ? tl__asprintf(err, "-cl-std=CL1.2 -cl-mad-enable -DTL_CPU=%d -DTL_VECTOR=%d -DTL_FRAGILE=%d %s", d->traits.is_cpu,
+                                          d->traits.vector_width, d->traits.fragile, extra) : NULL;
+    cl_program p = NULL;
+    if (options) {
+        char *path = cache_path(d, source, options);
+        if (path && (p = from_cache(d, path, options)) != NULL) d->programs_cached++;
+        if (!p) {
+            cl_int e;
+            cl_device_id id = d->id;
+            const char *text = source;
+            p = clCreateProgramWithSource(d->context, 1, &text, NULL, &e);
+            if (tl__cl_check(err, e, "creating a program failed", program->name) == 0) {
+                e = clBuildProgram(p, 1, &id, options, NULL, NULL);
+                if (e != CL_SUCCESS) {
+                    build_failed(err, d, p, program, e);
+                    clReleaseProgram(p);
+                    p = NULL;
+                } else {
+                    d->programs_built++;
+                    if (path) to_cache(p, path);
+                }
+            } else p = NULL;
+        }
+        free(path);
+    }
+    free(options);
+    free(source);
+    return p;
+}
+
+static cl_program program_get(tl_error *err, tl_device *d, const tl_program *program, const char *options)
+{
+    for (built *b = d->programs->programs; b; b = b->next)
+        if (b->program == program && strcmp(b->options, options) == 0) return b->handle;
+    built *b = tl__calloc(err, 1, sizeof *b);
+    if (!b) return NULL;
+    b->program = program;
+    b->options = tl__strdup(err, options);
+    b->handle = b->options ? build(err, d, program, options) : NULL;
+    if (!b->handle) {
+        free(b->options);
+        free(b);
+        return NULL;
+    }
+    b->next = d->programs->programs;
+    d->programs->programs = b;
+    return b->handle;
+}
+
+static size_t place_of(const tl_programs *p, const tl_program *program, const char *options, const char *name)
+{
+    uint64_t h = tl__hash64(options, strlen(options), (uint64_t)(uintptr_t)program);
+    h = tl__hash64(name, strlen(name), h);
+    size_t i = (size_t)(h ^ h >> 32) & (p->room - 1);
+    while (p->slots[i].kernel && (p->slots[i].program != program || strcmp(p->slots[i].name, name) != 0 ||
+                                  strcmp(p->slots[i].options, options) != 0))
+        i = (i + 1) & (p->room - 1);
+    return i;
+}
+
+static int grow(tl_error *err, tl_programs *p)
+{
+    tl_programs old = *p;
+    size_t room = old.room ? 2 * old.room : 128;
+    slot *slots = tl__calloc(err, room, sizeof *slots);
+    if (!slots) return -1;
+    p->slots = slots;
+    p->room = room;
+    for (size_t i = 0; i < old.room; i++)
+        if (old.slots[i].kernel) p->slots[place_of(p, old.slots[i].program, old.slots[i].options, old.slots[i].name)] = old.slots[i];
+    free(old.slots);
+    return 0;
+}
+
+void *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name)
+{
+    tl_programs *p = d->programs;
+    if (!options) options = "";
+    if (2 * (p->used + 1) > p->room && grow(err, p) != 0) return NULL;
+    size_t i = place_of(p, program, options, name);
+    if (p->slots[i].kernel) return p->slots[i].kernel;
+    cl_program handle = program_get(err, d, program, options);
+    if (!handle) return NULL;
+    slot s = {.program = program, .options = tl__strdup(err, options), .name = tl__strdup(err, name)};
+    cl_int e = CL_SUCCESS;
+    if (s.options && s.name) s.kernel = clCreateKernel(handle, name, &e);
+    if (tl__cl_check(err, e, name, program->name) != 0 || !s.kernel) {
+        free(s.options);
+        free(s.name);
+        return NULL;
+    }
+    p->slots[i] = s;
+    p->used++;
+    return s.kernel;
+}
+
+/* ---- launching ---- */
+
+static int set_argument(tl_error *err, tl_device *d, cl_kernel k, cl_uint at, const tl_karg *a, const char *label)
+{
+    cl_int e;
+    switch (a->kind) {
+    case TL_K_BUFFER: {
+        cl_mem m = a->u.buffer ? a->u.buffer->mem : d->nothing->mem;
+        e = clSetKernelArg(k, at, sizeof m, &m);
+        break;
+    }
+    case TL_K_INT: e = clSetKernelArg(k, at, 4, &a->u.i); break;
+    case TL_K_LONG: e = clSetKernelArg(k, at, 8, &a->u.l); break;
+    case TL_K_FLOAT: e = clSetKernelArg(k, at, 4, &a->u.f); break;
+    case TL_K_LOCAL: e = clSetKernelArg(k, at, a->u.bytes, NULL); break;
+    default: e = clSetKernelArg(k, at, a->size, a->u.data); break;
+    }
+    if (e == CL_SUCCESS) return 0;
+    char what[48];
+    snprintf(what, sizeof what, "kernel argument %u is refused", (unsigned)at);
+    return tl__cl_check(err, e, what, label);
+}
+
+int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *args, int count, const char *label)
+{
+    for (int i = 0; i < l->dims; i++)
+        if (l->global[i] == 0) return 0;  /* nothing to do; OpenCL 1.2 refuses empty ranges */
+    cl_kernel k = tl__kernel_get(err, d, l->program, l->options, l->kernel);
+    if (!k) return -1;
+    for (int i = 0; i < count; i++)
+        if (set_argument(err, d, k, (cl_uint)i, &args[i], l->kernel) != 0) return -1;
+    cl_int e = clEnqueueNDRangeKernel(d->queue, k, (cl_uint)l->dims, NULL, l->global, l->local[0] ? l->local : NULL, 0, NULL, NULL);
+    if (tl__cl_check(err, e, l->kernel, label) != 0) return -1;
+    d->launches++;
+    if (d->sync_each && tl__cl_check(err, clFinish(d->queue), l->kernel, label) != 0) return -1;
+    return 0;
+}

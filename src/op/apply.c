@@ -1,0 +1,339 @@
+/* apply.c - calling an operator: check, bring the inputs into the layout and type it wants, infer,
+ * allocate, run, and record the call where an input needs a gradient. */
+#include "op/op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the table ---- */
+
+#define OP(name) extern const tl_op tl__op_##name;
+#include "op/ops.def"
+#undef OP
+
+static const tl_op *const table[] = {
+#define OP(name) &tl__op_##name,
+#include "op/ops.def"
+#undef OP
+    NULL};
+
+const tl_op *const *tl__ops(void) { return table; }
+
+const tl_op *tl__op_find(const char *name)
+{
+    for (int i = 0; table[i]; i++)
+        if (strcmp(table[i]->name, name) == 0) return table[i];
+    return NULL;
+}
+
+void tl__attr_defaults(const tl_op *op, tl_value *attr)
+{
+    for (int i = 0; op->attrs[i].kind != TL_A_END; i++) {
+        attr[i] = (tl_value){0};
+        attr[i].i = (int64_t)op->attrs[i].fallback;
+        attr[i].f = op->attrs[i].fallback;
+    }
+}
+
+int tl__op_fail(tl_error *err, const tl_call *c, int code, const char *format, ...)
+{
+    char text[900];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    return tl__fail(err, code, "%s: %s", c->op->name, text);
+}
+
+int tl__infer_like_first(tl_error *err, tl_call *c)
+{
+    (void)err;
+    c->n_out = 1;
+    c->out_meta[0] = c->in_meta[0];
+    return 0;
+}
+
+int tl__infer_broadcast(tl_error *err, tl_call *c)
+{
+    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
+    c->n_out = 1;
+    c->out_meta[0] = c->in_meta[0];
+    for (int i = 1; i < c->n_in; i++)
+        if (tl__broadcast(&c->out_meta[0].shape, &c->in_meta[i].shape, &c->out_meta[0].shape) != 0)
+            return tl__op_fail(err, c, TL_ESHAPE, "%s and %s do not broadcast", tl__shape_text(&c->in_meta[0].shape, a, sizeof a),
+                               tl__shape_text(&c->in_meta[i].shape, b, sizeof b));
+    return 0;
+}
+
+/* ---- calls ---- */
+
+static tl_call *call_new(tl_error *err, const tl_op *op, int n_in)
+{
+    size_t n = (size_t)n_in;
+    size_t bytes = sizeof(tl_call) + n * (sizeof(tl_tensor *) + sizeof(tl_node *) + sizeof(tl_meta) + sizeof(unsigned) + 2);
+    tl_call *c = tl__calloc(err, 1, bytes);
+    if (!c) return NULL;
+    char *p = (char *)(c + 1);
+    c->op = op;
+    c->n_in = n_in;
+    c->refs = 1;
+    c->in = (tl_tensor **)(void *)p;
+    p += n * sizeof(tl_tensor *);
+    c->in_node = (tl_node **)(void *)p;
+    p += n * sizeof(tl_node *);
+    c->in_meta = (tl_meta *)(void *)p;
+    p += n * sizeof(tl_meta);
+    c->in_version = (unsigned *)(void *)p;
+    p += n * sizeof(unsigned);
+    c->present = (uint8_t *)p;
+    c->needs = (uint8_t *)p + n;
+    return c;
+}
+
+void tl__call_retain(tl_call *c) { c->refs++; }
+
+/* Frees calls with a list instead of recursion: a graph can be as long as a training run. */
+void tl__call_release(tl_call *c)
+{
+    if (!c || --c->refs > 0) return;
+    c->next = NULL;
+    for (tl_call *dead = c; dead;) {
+        tl_call *d = dead;
+        dead = d->next;
+        for (int i = 0; i < d->n_in; i++) {
+            tl_tensor_release(d->in[i]);
+            tl_node *n = d->in_node[i];
+            if (!n) continue;
+            if (n->refs == 1 && n->call && n->call->refs == 1) {
+                tl_call *maker = n->call;
+                maker->out_node[n->index] = NULL;
+                n->call = NULL;
+                maker->refs = 0;
+                maker->next = dead;
+                dead = maker;
+            }
+            tl__node_release(n);
+        }
+        for (int i = 0; i < TL_MAX_OUTPUTS; i++) tl_tensor_release(d->out[i]);
+        free(d);
+    }
+}
+
+tl_node *tl__node_new(tl_error *err, const tl_tensor *t)
+{
+    tl_node *n = tl__calloc(err, 1, sizeof *n);
+    if (!n) return NULL;
+    n->refs = 1;
+    n->shape = t->shape;
+    n->dtype = t->dtype;
+    return n;
+}
+
+void tl__node_retain(tl_node *n) { n->refs++; }
+
+void tl__node_release(tl_node *n)
+{
+    if (!n || --n->refs > 0) return;
+    tl_call *c = n->call;
+    if (c) c->out_node[n->index] = NULL;
+    tl_tensor_release(n->grad);
+    free(n);
+    tl__call_release(c);
+}
+
+/* ---- apply ---- */
+
+static const char *input_name(const tl_op *op, int i)
+{
+    static const char many[] = "x";
+    for (int k = 0; k <= i && k < TL_MAX_INPUTS; k++) {
+        if (!op->inputs[k]) return many;
+        if (strstr(op->inputs[k], "...")) return op->inputs[k];
+    }
+    return i < TL_MAX_INPUTS ? op->inputs[i] : many;
+}
+
+static int check_input(tl_error *err, const tl_call *c, int i, const tl_tensor *t)
+{
+    const char *name = input_name(c->op, i);
+    if (!t) {
+        if (strchr(name, '?')) return 0;
+        /* Absent because an earlier operator failed elsewhere, or a mistake of the caller. */
+        return tl__op_fail(err, c, TL_EARG, "the input %s is missing", name);
+    }
+    int want_int = i < 16 && (c->op->int_inputs >> i & 1);
+    if (want_int && t->dtype != TL_I32) return tl__op_fail(err, c, TL_EDTYPE, "%s must be int32, not %s", name, tl__dtype_name(t->dtype));
+    if (!want_int && !c->op->any_dtype && !tl__is_float(t->dtype))
+        return tl__op_fail(err, c, TL_EDTYPE, "%s must be a float tensor, not %s", name, tl__dtype_name(t->dtype));
+    return 0;
+}
+
+/* The input as the operator wants it: float32 unless it takes any type, packed unless it takes strides. */
+static tl_tensor *prepared(tl_scope *s, const tl_call *c, int i, tl_tensor *t)
+{
+    int64_t row;
+    tl_layout layout = i < TL_MAX_INPUTS ? c->op->layout[i] : TL_PACKED;
+    if (!c->op->any_dtype && (t->dtype == TL_F16 || t->dtype == TL_BF16)) {
+        s->device->casts++;
+        return tl__cast(s, t, TL_F32);
+    }
+    if (layout == TL_ANY || (layout == TL_ROWS && tl__is_rows(t, &row))) return t;
+    return tl__packed(s, t);
+}
+
+static int take_inputs(tl_scope *s, tl_call *c, tl_tensor *const *in)
+{
+    for (int i = 0; i < c->n_in; i++) {
+        if (check_input(&s->err, c, i, in[i]) != 0) return -1;
+        if (!in[i]) continue;
+        c->present[i] = 1;
+        tl_tensor *t = prepared(s, c, i, in[i]);
+        if (!t) return -1;
+        if (i < 16 && (c->op->mutates >> i & 1)) {
+            if (t != in[i]) return tl__op_fail(&s->err, c, TL_EARG, "%s is written in place and must be packed float32", input_name(c->op, i));
+            t->buffer->version++;
+        }
+        c->in[i] = t;
+        tl_tensor_retain(t);
+        c->in_meta[i] = (tl_meta){t->shape, t->dtype};
+    }
+    return 0;
+}
+
+/* The type of the outputs when all float inputs share a half type: results stay in it. */
+static tl_dtype half_result(const tl_call *c, tl_tensor *const *in)
+{
+    tl_dtype common = TL_F32;
+    int first = 1;
+    if (c->op->any_dtype) return TL_F32;
+    for (int i = 0; i < c->n_in; i++) {
+        if (!in[i] || !tl__is_float(in[i]->dtype)) continue;
+        if (!first && in[i]->dtype != common) return TL_F32;
+        common = in[i]->dtype;
+        first = 0;
+    }
+    return common;
+}
+
+static int run(tl_scope *s, tl_call *c)
+{
+    if (c->op->infer(&s->err, c) != 0) return -1;
+    if (c->op->view) {
+        tl_tensor *v = c->op->view(s, c);
+        if (!v) return -1;
+        c->out[0] = v;
+        tl_tensor_retain(v);
+        c->n_out = 1;
+        c->out_meta[0] = (tl_meta){v->shape, v->dtype};
+        return 0;
+    }
+    for (int i = 0; i < c->n_out; i++)
+        if (!(c->out[i] = tl__tensor_new(&s->err, s->device, c->out_meta[i].dtype, &c->out_meta[i].shape))) {
+            tl__error_prefix(&s->err, "%s: ", c->op->name);
+            return -1;
+        }
+    if (c->op->forward(s, c) != 0 || s->err.code) {
+        if (!s->err.code) tl__op_fail(&s->err, c, TL_EDEVICE, "failed");
+        return -1;
+    }
+    return 0;
+}
+
+static int wants_tape(const tl_scope *s, const tl_call *c, tl_tensor *const *in)
+{
+    if (!s->recording || !c->op->vjp) return 0;
+    for (int i = 0; i < c->n_in; i++)
+        if (in[i] && in[i]->node) return 1;
+    return 0;
+}
+
+/* What is saved must not hold the node that holds this call: the tape keeps nodeless aliases. */
+static int keep_saved(tl_error *err, tl_call *c)
+{
+    for (int i = 0; i < c->n_in; i++) {
+        tl_tensor *t = c->in[i];
+        if (!t) continue;
+        c->in[i] = NULL;
+        if (i < 16 && (c->op->saves & TL_SAVE_IN(i))) {
+            c->in[i] = t->node ? tl__tensor_alias(err, t) : t;
+            if (c->in[i]) c->in_version[i] = t->buffer->version;
+            if (c->in[i] == t) continue;
+        }
+        tl_tensor_release(t);
+    }
+    for (int i = 0; i < c->n_out; i++) {
+        tl_tensor *t = c->out[i];
+        c->out[i] = NULL;
+        if (c->op->saves & TL_SAVE_OUT(i)) {
+            c->out[i] = tl__tensor_alias(err, t);
+            c->out_version[i] = t->buffer->version;
+        }
+        tl_tensor_release(t);
+    }
+    return err && err->code ? -1 : 0;
+}
+
+static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *const *out)
+{
+    static uint64_t serial; /* one launching thread */
+    c->serial = ++serial;
+    for (int i = 0; i < c->n_in; i++) {
+        if (!in[i] || !in[i]->node) continue;
+        c->in_node[i] = in[i]->node;
+        tl__node_retain(in[i]->node);
+        c->needs[i] = 1;
+    }
+    for (int i = 0; i < c->n_out; i++) {
+        if (!tl__is_float(out[i]->dtype)) continue;
+        tl_node *n = tl__node_new(&s->err, out[i]);
+        if (!n) return -1;
+        n->index = i;
+        n->call = c;
+        tl__call_retain(c);
+        c->out_node[i] = n;
+        out[i]->node = n;
+    }
+    return keep_saved(&s->err, c);
+}
+
+static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor *const *in, tl_tensor **out)
+{
+    tl_tensor *made[TL_MAX_OUTPUTS] = {0};
+    tl_dtype keep = half_result(c, in);
+    int bad = 0, n = c->n_out;
+    for (int i = 0; i < n; i++) {
+        made[i] = c->out[i];
+        /* Kernels write float32, which is also what is saved; the caller gets the type it gave. */
+        if (keep != TL_F32 && made[i]->dtype == TL_F32) made[i] = tl__cast(inner, made[i], keep);
+        if (!made[i]) bad = 1;
+        /* A view may return its input unchanged; a tensor has one node, so each result is its own. */
+        else if (made[i] == c->in[0]) made[i] = tl__tensor_alias(&inner->err, made[i]);
+        else tl_tensor_retain(made[i]);
+        if (!made[i]) bad = 1;
+    }
+    if (!bad && wants_tape(outer, c, in)) bad = record(inner, c, in, made) != 0;
+    for (int i = 0; i < n; i++) {
+        if (bad) tl_tensor_release(made[i]);
+        else if (!tl__scope_own(outer, made[i])) bad = 1;
+        if (!bad && out) out[i] = made[i];
+    }
+    return bad ? NULL : made[0];
+}
+
+tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out)
+{
+    if (!s || s->err.code) return NULL;
+    tl_call *c = call_new(&s->err, op, n_in);
+    if (!c) return NULL;
+    if (attr) memcpy(c->attr, attr, sizeof c->attr);
+    else tl__attr_defaults(op, c->attr);
+    if (op->random) c->key = tl__rng_key(s->device->seed, TL_RNG_DROPOUT, s->device->ordinal++);
+    tl_tensor *y = NULL;
+    tl_scope inner;
+    tl__scope_begin(&inner, s);
+    inner.recording = 0;
+    if (take_inputs(&inner, c, in) == 0 && run(&inner, c) == 0) y = finish(s, &inner, c, in, out);
+    tl__call_release(c);
+    tl__scope_end(&inner);
+    return y;
+}

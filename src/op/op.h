@@ -1,0 +1,147 @@
+/* op.h - what an operator is: one descriptor, from which follow the call, the gradient, the Lua
+ * method, option parsing, the documentation and the tests.
+ *
+ * To add one: write its kernel in cl/, its descriptor in a family file here, one line in ops.def, one
+ * prototype in tlua_ops.h. `infer` gives types and shapes of the outputs, apply allocates them,
+ * `forward` only writes what it is given. `vjp` is written in public operators wherever that is fast
+ * enough; it sees `needs`, so that a frozen input costs nothing. Shapes of inputs are always in
+ * `in_meta`; the values only of those that `saves` names. */
+#ifndef TLUA_OP_H
+#define TLUA_OP_H
+
+#include "tensor/tensor.h"
+
+enum { TL_MAX_INPUTS = 8, TL_MAX_OUTPUTS = 4, TL_MAX_ATTRS = 12, TL_ATTR_LIST = 8 };
+
+typedef struct tl_meta { tl_shape shape; tl_dtype dtype; } tl_meta;
+
+typedef enum tl_attr_kind {
+    TL_A_END = 0,
+    TL_A_INT,
+    TL_A_FLOAT,
+    TL_A_BOOL,
+    TL_A_AXIS,    /* one dimension; -1 is the last; from Lua counted from 1 */
+    TL_A_AXES,    /* a list of dimensions; empty: all */
+    TL_A_INTS,    /* a list of numbers */
+    TL_A_CHOICE   /* one of `choices`, held as its index */
+} tl_attr_kind;
+
+typedef struct tl_attr {
+    tl_attr_kind kind;
+    const char *name, *brief;
+    double fallback;             /* value when not given (lists: empty) */
+    const char *const *choices;  /* NULL-ended */
+    int required;
+} tl_attr;
+
+#define TL_INT(n, d, b) {TL_A_INT, n, b, d, NULL, 0}
+#define TL_FLOAT(n, d, b) {TL_A_FLOAT, n, b, d, NULL, 0}
+#define TL_NUMBER(n, b) {TL_A_FLOAT, n, b, 0, NULL, 1}
+#define TL_BOOL_(n, d, b) {TL_A_BOOL, n, b, d, NULL, 0}
+#define TL_AXIS(n, d, b) {TL_A_AXIS, n, b, d, NULL, 0}
+#define TL_AXES(n, b) {TL_A_AXES, n, b, 0, NULL, 0}
+#define TL_INTS(n, b) {TL_A_INTS, n, b, 0, NULL, 0}
+#define TL_CHOICE(n, list, b) {TL_A_CHOICE, n, b, 0, list, 0}
+
+typedef struct tl_value {
+    int64_t i;       /* TL_A_INT, BOOL, AXIS, CHOICE */
+    double f;        /* TL_A_FLOAT */
+    int n;           /* lists: how many */
+    int64_t list[TL_ATTR_LIST];
+} tl_value;
+
+struct tl_op;
+
+typedef struct tl_call {
+    const struct tl_op *op;
+    int n_in, n_out;
+    tl_tensor **in;              /* while forward runs: all; in vjp: those that were saved, else NULL */
+    tl_meta *in_meta;
+    uint8_t *present;            /* an optional input was given */
+    uint8_t *needs;              /* vjp: a gradient is wanted for this input */
+    tl_tensor *out[TL_MAX_OUTPUTS];  /* while forward runs: all; in vjp: those that were saved */
+    tl_meta out_meta[TL_MAX_OUTPUTS];
+    tl_value attr[TL_MAX_ATTRS];
+    tl_rng_key key;              /* of operators that draw numbers */
+    /* the rest belongs to apply and backward */
+    tl_node **in_node;
+    unsigned *in_version;
+    unsigned out_version[TL_MAX_OUTPUTS];
+    tl_node *out_node[TL_MAX_OUTPUTS];   /* not held: a node takes itself out when it goes */
+    uint64_t serial, mark;
+    long refs;
+    int consumed;
+    struct tl_call *next;
+} tl_call;
+
+/* What an input must look like in memory; apply copies it when it does not. */
+typedef enum tl_layout { TL_PACKED = 0, TL_ROWS, TL_ANY } tl_layout;
+
+#define TL_SAVE_IN(i) (1u << (i))
+#define TL_SAVE_OUT(i) (1u << (16 + (i)))
+
+/* One call to try: shapes and attributes. The tests (tests/op/) evaluate it, check its gradient by
+ * central differences on plain, transposed and sliced inputs, and compare it with PyTorch. */
+typedef struct tl_sample {
+    const struct tl_op *op;
+    int n_in;
+    struct { tl_shape shape; int absent; double low, high; } in[TL_MAX_INPUTS]; /* values uniform in low..high; integers for int inputs */
+    tl_value attr[TL_MAX_ATTRS];
+    double tolerance;   /* relative, of the gradient check; 0: the default */
+    int no_gradient;    /* not differentiable at these values */
+    int only_packed;    /* not worth trying on views (large) */
+} tl_sample;
+
+/* Where samples go. `small`: only tiny shapes are wanted (Oclgrind). `tile_m`, `tile_n`: the device's register
+ * tile, so that shapes one less, equal and one more can be tried. */
+typedef struct tl_sampler {
+    void (*take)(struct tl_sampler *to, const tl_sample *sample);
+    void *user;
+    int small, tile_m, tile_n;
+} tl_sampler;
+
+/* A sample with default attributes, no inputs. */
+tl_sample tl__sample(const struct tl_op *op);
+/* Appends an input of the given shape with values in low..high (tl__sample_absent: an optional one left out). */
+void tl__sample_input(tl_sample *s, int rank, const int64_t *dims, double low, double high);
+void tl__sample_absent(tl_sample *s);
+
+typedef struct tl_op {
+    const char *name, *brief;
+    const char *inputs[TL_MAX_INPUTS + 1];   /* "x", "bias?" where it may be absent, "x..." for any number */
+    tl_attr attrs[TL_MAX_ATTRS + 1];
+    tl_layout layout[TL_MAX_INPUTS];
+    int (*infer)(tl_error *err, tl_call *c); /* sets n_out and out_meta; may complete attributes. 0 or -1 */
+    int (*forward)(tl_scope *s, const tl_call *c);
+    tl_tensor *(*view)(tl_scope *s, const tl_call *c); /* instead of forward: the single output, on the input's buffer */
+    /* Sets gx[i] for each i with needs[i]; a shape that broadcasting enlarged is summed back by the caller. */
+    void (*vjp)(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
+    unsigned saves;
+    unsigned mutates;            /* inputs that are written in place (running statistics) */
+    int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
+    unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
+    int random;                  /* wants a key */
+    const char *torch;           /* the PyTorch expression that gives the same, for goldens and docs */
+    void (*samples)(tl_sampler *to);   /* NULL: the tests make up shapes from the inputs (pointwise) */
+} tl_op;
+
+/* All operators, NULL-ended. */
+const tl_op *const *tl__ops(void);
+const tl_op *tl__op_find(const char *name);
+
+/* Fills `attr` with the descriptor's defaults. */
+void tl__attr_defaults(const tl_op *op, tl_value *attr);
+/* Runs `op`. `attr` NULL: the defaults. The outputs are owned by the scope; the first is returned, all
+ * are put in `out` if that is not NULL. */
+tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out);
+void tl__call_retain(tl_call *c);
+void tl__call_release(tl_call *c);
+
+/* Messages: the operator's name comes first. */
+int tl__op_fail(tl_error *err, const tl_call *c, int code, const char *format, ...) TL__PRINTF(4, 5);
+
+/* ---- infer functions shared by families ---- */
+int tl__infer_like_first(tl_error *err, tl_call *c);
+int tl__infer_broadcast(tl_error *err, tl_call *c);
+
+#endif

@@ -1,0 +1,153 @@
+/* reduce.c - sums, means and maxima over some dimensions. The reduced dimensions are permuted to the
+ * end or, where they already come first, summed row by row: both walk memory in order. */
+#include "op/op.h"
+
+static const tl_program program = {"reduce", NULL};
+
+/* The axes as a bit mask; -1 on a bad one. An empty list means all. */
+static int axes_mask(tl_error *err, const tl_call *c)
+{
+    const tl_value *v = &c->attr[0];
+    int r = c->in_meta[0].shape.rank, mask = v->n ? 0 : (1 << r) - 1;
+    for (int i = 0; i < v->n; i++) {
+        int a = tl__axis((int)v->list[i], r);
+        if (a < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)v->list[i], r);
+        mask |= 1 << a;
+    }
+    return mask;
+}
+
+static tl_shape reduced(const tl_shape *x, int mask, int keep)
+{
+    tl_shape y = {0, {0}};
+    for (int i = 0; i < x->rank; i++) {
+        if (!(mask >> i & 1)) y.dim[y.rank++] = x->dim[i];
+        else if (keep) y.dim[y.rank++] = 1;
+    }
+    return y;
+}
+
+static int reduce_infer(tl_error *err, tl_call *c)
+{
+    int mask = axes_mask(err, c);
+    if (mask < 0) return -1;
+    c->n_out = 1;
+    c->out_meta[0].dtype = TL_F32;
+    c->out_meta[0].shape = reduced(&c->in_meta[0].shape, mask, (int)c->attr[1].i);
+    return 0;
+}
+
+/* (outer, n, inner) -> (outer, inner): dimensions that lie together in memory reduce in one launch. */
+static int reduce_middle(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor *y, int64_t outer, int64_t n, int64_t inner, float scale)
+{
+    const tl_traits *t = &s->device->traits;
+    tl_launch l = {.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)outer, 1}};
+    char name[64];
+    if (inner == 1) {
+        snprintf(name, sizeof name, "%s_rows", kernel);
+        l.global[0] = (size_t)outer;
+        l.dims = 1;
+    } else {
+        snprintf(name, sizeof name, "%s_middle", kernel);
+        l.global[0] = (size_t)((inner + t->vector_width - 1) / t->vector_width);
+        l.global[1] = (size_t)outer;
+    }
+    l.kernel = name;
+    return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(inner), TL_KF(scale));
+}
+
+static int reduce_forward(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *x = c->in[0], *y = c->out[0];
+    int mask = axes_mask(&s->err, c), r = x->shape.rank, first = r, last = -1, together = 1;
+    int64_t n = 1, inner = 1, outer = 1;
+    int is_max = c->op->name[0] == 'a';
+    for (int i = 0; i < r; i++)
+        if (mask >> i & 1) {
+            if (first == r) first = i;
+            last = i;
+            n *= x->shape.dim[i];
+        }
+    for (int i = first; i <= last; i++)
+        if (!(mask >> i & 1) && x->shape.dim[i] != 1) together = 0;
+    float scale = c->op->name[0] == 'm' ? 1.0f / (float)n : 1.0f;
+    if (n == 0 && is_max) return tl__op_fail(&s->err, c, TL_ESHAPE, "there is nothing to take the largest of");
+    if (!together) {
+        int order[TL_MAX_RANK], k = 0;
+        for (int pass = 0; pass < 2; pass++)
+            for (int i = 0; i < r; i++)
+                if ((mask >> i & 1) == pass) order[k++] = i;
+        x = tl_permute(s, x, r, order);
+        inner = 1;
+    }
+    x = tl__packed(s, x);
+    if (!x) return -1;
+    if (together)
+        for (int i = last + 1; i < r; i++) inner *= x->shape.dim[i];
+    outer = tl_numel(y) / (inner ? inner : 1);
+    if (tl_numel(y) == 0) return 0;
+    const char *kernel = is_max ? "max" : "sum";
+    /* One long row uses one unit only: fold it, keeping the order of additions fixed. */
+    int64_t parts = 256;
+    if (inner == 1 && outer < 2 * s->device->traits.compute_units && n >= 64 * parts && n % parts == 0) {
+        tl_tensor *partial = tl_empty(s, TL_F32, 2, (int64_t[]){outer, parts});
+        if (!partial || reduce_middle(s, kernel, x, partial, outer * parts, n / parts, 1, 1.0f) != 0) return -1;
+        return reduce_middle(s, kernel, partial, y, outer, parts, 1, scale);
+    }
+    return reduce_middle(s, kernel, x, y, outer, n, inner, scale);
+}
+
+/* The gradient with the reduced dimensions back in place, of length 1. */
+static tl_tensor *kept(tl_scope *s, const tl_call *c, tl_tensor *t)
+{
+    tl_shape k = reduced(&c->in_meta[0].shape, axes_mask(&s->err, c), 1);
+    return tl_reshape(s, t, k.rank, k.dim);
+}
+
+/* dx = gy, repeated */
+static void sum_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    gx[0] = tl_expand(s, kept(s, c, gy[0]), c->in_meta[0].shape.rank, c->in_meta[0].shape.dim);
+}
+
+/* dx = gy / n, repeated */
+static void mean_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    double n = (double)tl__numel(&c->in_meta[0].shape) / (double)tl__numel(&c->out_meta[0].shape);
+    gx[0] = tl_expand(s, tl_mul_scalar(s, kept(s, c, gy[0]), 1.0 / n), c->in_meta[0].shape.rank, c->in_meta[0].shape.dim);
+}
+
+/* dx = gy shared evenly among the elements equal to the maximum (as torch.amax) */
+static void amax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    tl_tensor *hit = tl_eq(s, c->in[0], kept(s, c, c->out[0]));
+    tl_tensor *count = kept(s, c, tl__apply(s, tl__op_find("sum"), &hit, 1, c->attr, NULL));
+    gx[0] = tl_mul(s, hit, tl_div(s, kept(s, c, gy[0]), count));
+}
+
+#define ATTRS {TL_AXES("axes", "dimensions that disappear; none named: all"), TL_BOOL_("keep", 0, "keep them with length 1")}
+extern const tl_op tl__op_sum, tl__op_mean, tl__op_amax;
+const tl_op tl__op_sum = {
+    .name = "sum", .brief = "Sum of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY},
+    .infer = reduce_infer, .forward = reduce_forward, .vjp = sum_vjp, .torch = "x.sum(axes, keepdim=keep)",
+};
+const tl_op tl__op_mean = {
+    .name = "mean", .brief = "Mean of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY},
+    .infer = reduce_infer, .forward = reduce_forward, .vjp = mean_vjp, .torch = "x.mean(axes, keepdim=keep)",
+};
+const tl_op tl__op_amax = {
+    .name = "amax", .brief = "Largest element of `x` over `axes`; among equals the gradient is shared.", .inputs = {"x"}, .attrs = ATTRS,
+    .layout = {TL_ANY}, .infer = reduce_infer, .forward = reduce_forward, .vjp = amax_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_OUT(0),
+    .torch = "x.amax(axes, keepdim=keep)",
+};
+
+static tl_tensor *reduce(tl_scope *s, const tl_op *op, tl_tensor *x, const int *axes, int n, int keep)
+{
+    tl_value a[TL_MAX_ATTRS] = {{.n = n}, {.i = keep}};
+    for (int i = 0; i < n && i < TL_ATTR_LIST; i++) a[0].list[i] = axes[i];
+    return tl__apply(s, op, &x, 1, a, NULL);
+}
+
+tl_tensor *tl_sum(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep) { return reduce(s, &tl__op_sum, x, axes, n, keep); }
+tl_tensor *tl_mean(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep) { return reduce(s, &tl__op_mean, x, axes, n, keep); }
+tl_tensor *tl_amax(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep) { return reduce(s, &tl__op_amax, x, axes, n, keep); }

@@ -1,0 +1,54 @@
+/* tlua_ops.h - the operators of tlua in C; included by tlua.h. docs/ops.md describes each, with its attributes.
+ * `axes` count from 0, from the end where negative; n = 0 means all of them. */
+#ifndef TLUA_OPS_H
+#define TLUA_OPS_H
+
+/* Element by element (src/op/pointwise.def). */
+TL_API tl_tensor *tl_neg(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_exp(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_log(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_sqrt(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_rsqrt(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_square(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_abs(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_sin(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_cos(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_tanh(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_sigmoid(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_softplus(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_relu(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_relu6(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_silu(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_gelu(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_gelu_tanh(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_hardsigmoid(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_hardswish(tl_scope *s, tl_tensor *x);
+TL_API tl_tensor *tl_leaky_relu(tl_scope *s, tl_tensor *x, double slope);
+TL_API tl_tensor *tl_clamp(tl_scope *s, tl_tensor *x, double min, double max);
+TL_API tl_tensor *tl_add_scalar(tl_scope *s, tl_tensor *x, double value);
+TL_API tl_tensor *tl_mul_scalar(tl_scope *s, tl_tensor *x, double value);
+TL_API tl_tensor *tl_rsub_scalar(tl_scope *s, tl_tensor *x, double value); /* value - x */
+TL_API tl_tensor *tl_rdiv_scalar(tl_scope *s, tl_tensor *x, double value); /* value / x */
+TL_API tl_tensor *tl_pow_scalar(tl_scope *s, tl_tensor *x, double value);
+TL_API tl_tensor *tl_add(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_sub(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_mul(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_div(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_maximum(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_minimum(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_eq(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_gt(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_lt(tl_scope *s, tl_tensor *a, tl_tensor *b);
+
+/* Views: the same memory, seen otherwise (reshape copies where strides do not allow a view). */
+TL_API tl_tensor *tl_reshape(tl_scope *s, tl_tensor *x, int rank, const int64_t *dims); /* one -1 is worked out */
+TL_API tl_tensor *tl_permute(tl_scope *s, tl_tensor *x, int rank, const int *axes);
+TL_API tl_tensor *tl_slice(tl_scope *s, tl_tensor *x, int axis, int64_t start, int64_t length);
+TL_API tl_tensor *tl_expand(tl_scope *s, tl_tensor *x, int rank, const int64_t *dims);
+
+/* Reductions. */
+TL_API tl_tensor *tl_sum(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
+TL_API tl_tensor *tl_mean(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
+TL_API tl_tensor *tl_amax(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
+
+#endif
