@@ -40,6 +40,13 @@ int tl_scope_record(tl_scope *s, int on)
     return was;
 }
 
+void tl__scope_root(tl_scope *s, tl_device *d, int recording)
+{
+    *s = (tl_scope){.device = d, .recording = recording};
+}
+
+void tl__scope_drop(tl_scope *s) { drop_items(s); }
+
 void tl__scope_begin(tl_scope *s, tl_scope *parent)
 {
     *s = (tl_scope){.err = parent->err, .device = parent->device, .recording = parent->recording, .parent = parent,

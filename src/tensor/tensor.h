@@ -45,6 +45,9 @@ struct tl_scope {
 void tl__scope_begin(tl_scope *s, tl_scope *parent);
 /* Drops the child's tensors; a failure passes to the parent. */
 void tl__scope_end(tl_scope *s);
+/* A scope on the C stack without a parent, for callers that turn its failure into their own (bindings). */
+void tl__scope_root(tl_scope *s, tl_device *d, int recording);
+void tl__scope_drop(tl_scope *s);
 /* Makes `s` own one reference to `t` (which it takes over; released on failure). Returns t or NULL. */
 tl_tensor *tl__scope_own(tl_scope *s, tl_tensor *t);
 /* Hands a child's tensor to its parent: adds a reference there. */

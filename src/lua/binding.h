@@ -1,0 +1,94 @@
+/* binding.h - what the Lua bindings share. A Lua handle (box) holds one reference to a tensor; a Lua scope
+ * lists the boxes made while it was open and empties them when it closes. Everything about the running
+ * program (device, seed) lives in one context, everything about a coroutine (its scopes, whether it
+ * records) in a thread state that dies with the coroutine.
+ *
+ * Order in every binding: make the userdata first, then the tensors in a C scope; raise only after the C
+ * scope is dropped, since lua_error does not return. */
+#ifndef TLUA_BINDING_H
+#define TLUA_BINDING_H
+
+#include "op/op.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+typedef struct box {
+    tl_tensor *tensor;           /* NULL once freed */
+    struct box *previous, *next; /* in the scope's list */
+    struct lua_scope *scope;     /* NULL outside any */
+    size_t bytes;                /* counted towards the collector's debt */
+} box;
+
+typedef struct lua_scope {
+    box first;                   /* head of a ring */
+    struct lua_scope *outer;     /* kept alive by the user value */
+    struct thread_state *thread;
+    int closed;
+    char where[120];             /* FILE:LINE where it was opened */
+} lua_scope;
+
+typedef struct thread_state {
+    lua_scope *top;
+    int recording;
+    struct context *context;
+} thread_state;
+
+typedef struct context {
+    tl_device *device;
+    uint64_t seed, ordinal;
+    lua_State *cached_thread;
+    thread_state *cached_state;
+    size_t debt;                 /* bytes in boxes that only the collector can free */
+} context;
+
+#define TENSOR "tlua.tensor"
+
+context *tl__lua_context(lua_State *L);
+thread_state *tl__lua_thread(lua_State *L);
+/* The device, opened when first needed; raises. */
+tl_device *tl__lua_device(lua_State *L);
+
+/* Pushes an empty box; fill it with tl__lua_fill. */
+box *tl__lua_box(lua_State *L);
+/* Takes over one reference. */
+void tl__lua_fill(lua_State *L, box *b, tl_tensor *t);
+/* The tensor at `index`; raises when it is none or freed. */
+tl_tensor *tl__lua_tensor(lua_State *L, int index);
+tl_tensor *tl__lua_opt_tensor(lua_State *L, int index);
+/* Lets the collector work in proportion to the device bytes that it alone can free. */
+void tl__lua_pressure(lua_State *L);
+/* After a lack of memory: collects, flushes the pool; 1 the first time, so that the caller tries again. */
+int tl__lua_relieve(lua_State *L, tl_scope *s, int *tried);
+
+/* Raises `text` at the user's line (the first frame outside the library), followed by the modules passed
+ * through. Never returns. */
+int tl__lua_raise(lua_State *L, const char *text);
+int tl__lua_raisef(lua_State *L, const char *format, ...) TL__PRINTF(2, 3);
+/* Drops the scope and raises its error. */
+int tl__lua_scope_error(lua_State *L, tl_scope *s);
+/* Raises "unknown X 'word'; did you mean 'y'?" with the keys that the caller names (NULL-ended). */
+int tl__lua_unknown(lua_State *L, const char *what, const char *word, const char *const *known);
+
+/* A shape from the arguments first..last: numbers, or one table. */
+tl_shape tl__lua_shape(lua_State *L, int first, int last);
+tl_dtype tl__lua_dtype(lua_State *L, const char *name);
+const char *tl__lua_field_text(lua_State *L, int table, const char *key, const char *fallback);
+double tl__lua_field_number(lua_State *L, int table, const char *key, double fallback);
+int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback);
+
+/* Each adds its functions to the table on top of the stack. */
+void tl__lua_open_tensor(lua_State *L);
+void tl__lua_open_scope(lua_State *L);
+void tl__lua_open_ops(lua_State *L);
+void tl__lua_open_io(lua_State *L);
+void tl__lua_open_system(lua_State *L);
+void tl__lua_open_data(lua_State *L);
+void tl__lua_open_optim(lua_State *L);
+/* Runs `op` with the Lua arguments first..top; results are pushed. */
+int tl__lua_call_op(lua_State *L, const tl_op *op, int first);
+/* Adds every operator as a method to the table on top. */
+void tl__lua_add_ops(lua_State *L);
+
+#endif

@@ -1,0 +1,514 @@
+/* system.c - what recipes need of the machine: devices, time, files, JSON, downloads, the terminal, Ctrl-C. */
+#include "lua/binding.h"
+
+#include "base/near.h"
+int tl__fetch(tl_error *err, const char *url, const char *path, const char *s, int (*p)(void *, int64_t, int64_t), void *u);
+
+#include <cJSON.h>
+#include <dirent.h>
+#include <errno.h>
+#include <histedit.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- devices and time ---- */
+
+static void push_device(lua_State *L, tl_device *d)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, tl_device_name(d));
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, tl_device_platform(d));
+    lua_setfield(L, -2, "platform");
+    lua_pushstring(L, d->traits.is_cpu ? "cpu" : "gpu");
+    lua_setfield(L, -2, "type");
+    lua_pushinteger(L, d->traits.compute_units);
+    lua_setfield(L, -2, "units");
+    lua_pushinteger(L, (lua_Integer)d->traits.global_bytes);
+    lua_setfield(L, -2, "bytes");
+}
+
+/* core.device([spec]) opens the device (once a program) and returns what it is. */
+static int device(lua_State *L)
+{
+    context *c = tl__lua_context(L);
+    const char *spec = luaL_optstring(L, 1, NULL);
+    if (!c->device) {
+        tl_error err = {0};
+        c->device = tl_device_open(spec, &err);
+        if (!c->device) return tl__lua_raise(L, err.text);
+        c->device->seed = c->seed;
+    } else if (spec && *spec) {
+        tl_error err = {0};
+        tl_device *other = tl_device_open(spec, &err);
+        if (!other) return tl__lua_raise(L, err.text);
+        int same = other->id == c->device->id;
+        tl_device_release(other);
+        if (!same) return tl__lua_raisef(L, "the device %s is in use already; choose another before the first tensor is made", tl_device_name(c->device));
+    }
+    push_device(L, c->device);
+    return 1;
+}
+
+static int device_info(lua_State *L)
+{
+    push_device(L, tl__lua_device(L));
+    return 1;
+}
+
+static void add_device(void *user, int index, const char *type, const char *name, const char *platform, uint64_t bytes, int units)
+{
+    lua_State *L = user;
+    lua_createtable(L, 0, 6);
+    lua_pushinteger(L, index);
+    lua_setfield(L, -2, "index");
+    lua_pushstring(L, type);
+    lua_setfield(L, -2, "type");
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, platform);
+    lua_setfield(L, -2, "platform");
+    lua_pushinteger(L, (lua_Integer)bytes);
+    lua_setfield(L, -2, "bytes");
+    lua_pushinteger(L, units);
+    lua_setfield(L, -2, "units");
+    lua_rawseti(L, -2, index);
+}
+
+static int devices(lua_State *L)
+{
+    lua_newtable(L);
+    tl_device_list(add_device, L);
+    return 1;
+}
+
+/* core.memory() -> live, pooled, peak bytes */
+static int memory(lua_State *L)
+{
+    context *c = tl__lua_context(L);
+    size_t live = 0, pooled = 0, peak = 0;
+    if (c->device) tl_device_memory(c->device, &live, &pooled, &peak);
+    lua_pushinteger(L, (lua_Integer)live);
+    lua_pushinteger(L, (lua_Integer)pooled);
+    lua_pushinteger(L, (lua_Integer)peak);
+    return 3;
+}
+
+static int reset_peak(lua_State *L)
+{
+    context *c = tl__lua_context(L);
+    if (c->device) tl_device_reset_peak(c->device);
+    return 0;
+}
+
+/* core.counters() -> launches, copies, casts, programs built, programs from the cache */
+static int counters(lua_State *L)
+{
+    context *c = tl__lua_context(L);
+    long v[5] = {0};
+    if (c->device) {
+        v[0] = c->device->launches;
+        v[1] = c->device->copies;
+        v[2] = c->device->casts;
+        v[3] = c->device->programs_built;
+        v[4] = c->device->programs_cached;
+    }
+    for (int i = 0; i < 5; i++) lua_pushinteger(L, v[i]);
+    return 5;
+}
+
+static int sync_(lua_State *L)
+{
+    context *c = tl__lua_context(L);
+    tl_error err = {0};
+    if (c->device && tl_device_sync(c->device, &err) != 0) return tl__lua_raise(L, err.text);
+    return 0;
+}
+
+static int time_(lua_State *L)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+    return 1;
+}
+
+/* ---- files ---- */
+
+static int raise_error(lua_State *L, const tl_error *err) { return tl__lua_raise(L, err->text); }
+
+static int read_file(lua_State *L)
+{
+    tl_error err = {0};
+    size_t n;
+    char *data = tl__read_file(&err, luaL_checkstring(L, 1), &n);
+    if (!data) return raise_error(L, &err);
+    lua_pushlstring(L, data, n);
+    free(data);
+    return 1;
+}
+
+static int write_file(lua_State *L)
+{
+    tl_error err = {0};
+    size_t n;
+    const char *text = luaL_checklstring(L, 2, &n);
+    if (tl__write_file(&err, luaL_checkstring(L, 1), text, n) != 0) return raise_error(L, &err);
+    return 0;
+}
+
+static int append_file(lua_State *L)
+{
+    size_t n;
+    const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+    FILE *f = fopen(path, "ab");
+    int bad = !f || fwrite(text, 1, n, f) != n;
+    int code = errno;
+    if (f && fclose(f) != 0 && !bad) {
+        code = errno;
+        bad = 1;
+    }
+    return bad ? tl__lua_raisef(L, "cannot write %s: %s", path, strerror(code)) : 0;
+}
+
+static int mkdirs(lua_State *L)
+{
+    tl_error err = {0};
+    if (tl__make_folders(&err, luaL_checkstring(L, 1)) != 0) return raise_error(L, &err);
+    return 0;
+}
+
+static int cache_folder(lua_State *L)
+{
+    tl_error err = {0};
+    char *path = tl__cache_folder(&err, luaL_checkstring(L, 1));
+    if (!path) return raise_error(L, &err);
+    lua_pushstring(L, path);
+    free(path);
+    return 1;
+}
+
+static int exists(lua_State *L)
+{
+    struct stat st;
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0);
+    return 1;
+}
+
+static int is_folder(lua_State *L)
+{
+    struct stat st;
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 && S_ISDIR(st.st_mode));
+    return 1;
+}
+
+static int file_size(lua_State *L)
+{
+    struct stat st;
+    if (stat(luaL_checkstring(L, 1), &st) != 0) return 0;
+    lua_pushinteger(L, (lua_Integer)st.st_size);
+    return 1;
+}
+
+/* core.list_folder(path) -> sorted names */
+static int list_folder(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct dirent **names;
+    int n = scandir(path, &names, NULL, alphasort);
+    if (n < 0) return tl__lua_raisef(L, "cannot open %s: %s", path, strerror(errno));
+    lua_newtable(L);
+    for (int i = 0, k = 0; i < n; i++) {
+        if (strcmp(names[i]->d_name, ".") != 0 && strcmp(names[i]->d_name, "..") != 0) {
+            lua_pushstring(L, names[i]->d_name);
+            lua_rawseti(L, -2, ++k);
+        }
+        free(names[i]);
+    }
+    free(names);
+    return 1;
+}
+
+static int remove_(lua_State *L)
+{
+    lua_pushboolean(L, remove(luaL_checkstring(L, 1)) == 0);
+    return 1;
+}
+
+static int sha256_(lua_State *L)
+{
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+    char hex[65];
+    tl_sha256 h;
+    tl__sha256_init(&h);
+    tl__sha256_update(&h, text, n);
+    tl__sha256_final(&h, hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
+static int near_miss(lua_State *L)
+{
+    const char *word = luaL_checkstring(L, 1), *known[1024];
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int n = 0;
+    for (; n < 1023; n++) {
+        int type = lua_rawgeti(L, 2, n + 1);
+        known[n] = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+        lua_pop(L, 1);
+        if (!known[n]) break;
+    }
+    known[n] = NULL;
+    const char *near = tl__near_miss(word, known);
+    if (near) lua_pushstring(L, near);
+    else lua_pushnil(L);
+    return 1;
+}
+
+/* ---- downloads ---- */
+
+typedef struct report { lua_State *L; int function; } report;
+
+static int on_progress(void *user, int64_t done, int64_t total)
+{
+    report *r = user;
+    if (!r->function) return 0;
+    lua_pushvalue(r->L, r->function);
+    lua_pushinteger(r->L, done);
+    lua_pushinteger(r->L, total);
+    int stop = lua_pcall(r->L, 2, 1, 0) != LUA_OK || lua_toboolean(r->L, -1);
+    lua_pop(r->L, 1);
+    return stop;
+}
+
+/* core.fetch(url, path, sha256_prefix or nil, progress or nil) */
+static int fetch(lua_State *L)
+{
+    const char *url = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2), *sum = luaL_optstring(L, 3, NULL);
+    report r = {L, lua_isfunction(L, 4) ? 4 : 0};
+    tl_error err = {0};
+    if (tl__fetch(&err, url, path, sum, on_progress, &r) != 0) return raise_error(L, &err);
+    return 0;
+}
+
+/* ---- JSON ---- */
+
+static cJSON *to_json(lua_State *L, int index, int depth)
+{
+    if (depth > 100) return NULL;
+    luaL_checkstack(L, 4, "JSON nested too deep");
+    switch (lua_type(L, index)) {
+    case LUA_TNIL: return cJSON_CreateNull();
+    case LUA_TBOOLEAN: return cJSON_CreateBool(lua_toboolean(L, index));
+    case LUA_TNUMBER: return isfinite(lua_tonumber(L, index)) ? cJSON_CreateNumber(lua_tonumber(L, index)) : cJSON_CreateNull();
+    case LUA_TSTRING: return cJSON_CreateString(lua_tostring(L, index));
+    case LUA_TTABLE: break;
+    default: return NULL;
+    }
+    index = lua_absindex(L, index);
+    int64_t n = (int64_t)lua_rawlen(L, index);
+    cJSON *j = n > 0 ? cJSON_CreateArray() : cJSON_CreateObject();
+    for (int64_t i = 1; n > 0 && i <= n && j; i++) {
+        lua_rawgeti(L, index, i);
+        cJSON *item = to_json(L, lua_gettop(L), depth + 1);
+        lua_pop(L, 1);
+        if (!item) {
+            cJSON_Delete(j);
+            return NULL;
+        }
+        cJSON_AddItemToArray(j, item);
+    }
+    if (n > 0 || !j) return j;
+    /* Keys in order, so that the same value gives the same text. */
+    lua_newtable(L);
+    int sorted = lua_gettop(L), count = 0;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            lua_pushvalue(L, -2);
+            lua_rawseti(L, sorted, ++count);
+        }
+    lua_getglobal(L, "table");
+    lua_getfield(L, -1, "sort");
+    lua_pushvalue(L, sorted);
+    lua_call(L, 1, 0);
+    lua_settop(L, sorted);
+    for (int i = 1; i <= count; i++) {
+        lua_rawgeti(L, sorted, i);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, index);
+        cJSON *item = to_json(L, lua_gettop(L), depth + 1);
+        if (!item) {
+            cJSON_Delete(j);
+            return NULL;
+        }
+        cJSON_AddItemToObject(j, lua_tostring(L, -2), item);
+        lua_pop(L, 2);
+    }
+    lua_settop(L, sorted - 1);
+    return j;
+}
+
+static int json_encode(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    cJSON *j = to_json(L, 1, 0);
+    if (!j) return tl__lua_raise(L, "json: only nil, booleans, numbers, texts and tables of them have a JSON form");
+    char *text = lua_toboolean(L, 2) ? cJSON_Print(j) : cJSON_PrintUnformatted(j);
+    cJSON_Delete(j);
+    lua_pushstring(L, text ? text : "null");
+    free(text);
+    return 1;
+}
+
+static void from_json(lua_State *L, const cJSON *j, int depth)
+{
+    luaL_checkstack(L, 4, "JSON nested too deep");
+    if (cJSON_IsNumber(j)) {
+        if (j->valuedouble == floor(j->valuedouble) && fabs(j->valuedouble) < 9e15) lua_pushinteger(L, (lua_Integer)j->valuedouble);
+        else lua_pushnumber(L, j->valuedouble);
+    } else if (cJSON_IsString(j)) lua_pushstring(L, j->valuestring);
+    else if (cJSON_IsBool(j)) lua_pushboolean(L, cJSON_IsTrue(j));
+    else if (cJSON_IsArray(j) || cJSON_IsObject(j)) {
+        lua_newtable(L);
+        int i = 0;
+        for (const cJSON *c = j->child; c && depth < 100; c = c->next) {
+            from_json(L, c, depth + 1);
+            if (cJSON_IsArray(j)) lua_rawseti(L, -2, ++i);
+            else lua_setfield(L, -2, c->string);
+        }
+    } else lua_pushnil(L);
+}
+
+static int json_decode(lua_State *L)
+{
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+    cJSON *j = cJSON_ParseWithLength(text, n);
+    if (!j) return tl__lua_raise(L, "this text is not JSON");
+    from_json(L, j, 0);
+    cJSON_Delete(j);
+    return 1;
+}
+
+/* ---- the terminal ---- */
+
+static int isatty_(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+static int terminal_width(lua_State *L)
+{
+    struct winsize w;
+    int ok = ioctl(1, TIOCGWINSZ, &w) == 0 && w.ws_col > 0;
+    lua_pushinteger(L, ok ? w.ws_col : 80);
+    return 1;
+}
+
+static EditLine *editor;
+static History *history_list;
+static const char *prompt_text = "> ";
+
+static char *prompt(EditLine *e)
+{
+    static char text[64];
+    (void)e;
+    snprintf(text, sizeof text, "%s", prompt_text);
+    return text;
+}
+
+/* core.repl_readline(prompt) -> line without newline, or nil at the end */
+static int repl_readline(lua_State *L)
+{
+    prompt_text = luaL_optstring(L, 1, "> ");
+    if (!editor) {
+        HistEvent ev;
+        editor = el_init("tlua", stdin, stdout, stderr);
+        history_list = history_init();
+        if (!editor || !history_list) return tl__lua_raise(L, "the line editor does not start");
+        history(history_list, &ev, H_SETSIZE, 1000);
+        history(history_list, &ev, H_SETUNIQUE, 1);
+        el_set(editor, EL_PROMPT, prompt);
+        el_set(editor, EL_EDITOR, "emacs");
+        el_set(editor, EL_SIGNAL, 1);
+        el_set(editor, EL_HIST, history, history_list);
+    }
+    int n = 0;
+    const char *line = el_gets(editor, &n);
+    if (!line || n <= 0) return 0;
+    if (n > 1) {
+        HistEvent ev;
+        history(history_list, &ev, H_ENTER, line);
+    }
+    while (n > 0 && line[n - 1] == '\n') n--;
+    lua_pushlstring(L, line, (size_t)n);
+    return 1;
+}
+
+/* ---- Ctrl-C ---- */
+
+static volatile sig_atomic_t interrupts, polling;
+static lua_State *running;
+
+static void stop(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted");
+}
+
+static void on_signal(int sig)
+{
+    interrupts++;
+    if (polling && interrupts < 3) return;  /* the training loop looks by itself and stops cleanly */
+    signal(sig, SIG_DFL);                   /* the next one ends the program whatever it does */
+    if (running) lua_sethook(running, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+/* core.catch_interrupt(true): from now on Ctrl-C (and SIGTERM) only sets what core.interrupted() tells; false: it raises an error again. */
+static int catch_interrupt(lua_State *L)
+{
+    polling = lua_toboolean(L, 1);
+    interrupts = 0;
+    running = L;
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, polling ? on_signal : SIG_DFL);
+    return 0;
+}
+
+static int interrupted(lua_State *L)
+{
+    lua_pushboolean(L, interrupts > 0);
+    return 1;
+}
+
+static int getpid_(lua_State *L)
+{
+    lua_pushinteger(L, getpid());
+    return 1;
+}
+
+static int error_(lua_State *L) { return tl__lua_raise(L, luaL_tolstring(L, 1, NULL)); }
+
+void tl__lua_open_system(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"device", device}, {"device_info", device_info}, {"devices", devices}, {"memory", memory}, {"reset_peak", reset_peak},
+        {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
+        {"append_file", append_file}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
+        {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
+        {"fetch", fetch}, {"json_encode", json_encode}, {"json_decode", json_decode}, {"isatty", isatty_},
+        {"terminal_width", terminal_width}, {"repl_readline", repl_readline}, {"catch_interrupt", catch_interrupt},
+        {"interrupted", interrupted}, {"getpid", getpid_}, {"error", error_}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+    lua_pushstring(L, TLUA_VERSION);
+    lua_setfield(L, -2, "version");
+}

@@ -1,0 +1,684 @@
+/* tensor.c - tensors in Lua: making, reading, arithmetic, gradients. */
+#include "lua/binding.h"
+
+#include "base/near.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- options and shapes ---- */
+
+const char *tl__lua_field_text(lua_State *L, int table, const char *key, const char *fallback)
+{
+    if (!lua_istable(L, table)) return fallback;
+    lua_getfield(L, table, key);
+    const char *text = lua_isstring(L, -1) ? lua_tostring(L, -1) : fallback; /* the table keeps it alive */
+    lua_pop(L, 1);
+    return text;
+}
+
+double tl__lua_field_number(lua_State *L, int table, const char *key, double fallback)
+{
+    if (!lua_istable(L, table)) return fallback;
+    lua_getfield(L, table, key);
+    int ok, absent = lua_isnil(L, -1);
+    double v = lua_tonumberx(L, -1, &ok);
+    lua_pop(L, 1);
+    if (!ok && !absent) tl__lua_raisef(L, "%s must be a number", key);
+    return ok ? v : fallback;
+}
+
+int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback)
+{
+    if (!lua_istable(L, table)) return fallback;
+    lua_getfield(L, table, key);
+    int v = lua_isnil(L, -1) ? fallback : lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return v;
+}
+
+tl_dtype tl__lua_dtype(lua_State *L, const char *name)
+{
+    static const char *const known[] = {"float32", "float16", "bfloat16", "int32", "uint8", NULL};
+    for (int i = 0; known[i]; i++)
+        if (strcmp(known[i], name) == 0) return (tl_dtype)i;
+    tl__lua_unknown(L, "dtype", name, known);
+    return TL_F32;
+}
+
+tl_shape tl__lua_shape(lua_State *L, int first, int last)
+{
+    tl_shape shape = {0, {0}};
+    int table = lua_istable(L, first);
+    int n = table ? (int)lua_rawlen(L, first) : last - first + 1;
+    if (n > TL_MAX_RANK) tl__lua_raisef(L, "a tensor has at most %d dimensions, not %d", TL_MAX_RANK, n);
+    for (int i = 0; i < n; i++) {
+        if (table) lua_rawgeti(L, first, i + 1);
+        else lua_pushvalue(L, first + i);
+        int ok;
+        shape.dim[shape.rank++] = lua_tointegerx(L, -1, &ok);
+        lua_pop(L, 1);
+        if (!ok) tl__lua_raise(L, "dimensions must be whole numbers");
+    }
+    return shape;
+}
+
+/* ---- from Lua values ---- */
+
+/* The shape of a nested table: lengths along the first elements. */
+static tl_shape shape_of_table(lua_State *L, int index)
+{
+    tl_shape shape = {0, {0}};
+    lua_pushvalue(L, index);
+    while (lua_istable(L, -1)) {
+        if (shape.rank == TL_MAX_RANK) tl__lua_raisef(L, "a tensor has at most %d dimensions", TL_MAX_RANK);
+        int64_t n = (int64_t)lua_rawlen(L, -1);
+        shape.dim[shape.rank++] = n;
+        if (n == 0) break;
+        lua_rawgeti(L, -1, 1);
+        lua_remove(L, -2);
+    }
+    lua_pop(L, 1);
+    return shape;
+}
+
+static void store(lua_State *L, int index, tl_dtype dtype, void *out, int64_t at)
+{
+    int ok;
+    double v = lua_tonumberx(L, index, &ok);
+    if (!ok && lua_isboolean(L, index)) {
+        v = lua_toboolean(L, index);
+        ok = 1;
+    }
+    if (!ok) tl__lua_raisef(L, "a tensor is made of numbers, not %s", luaL_typename(L, index));
+    if (dtype == TL_I32) {
+        if (v != floor(v) || fabs(v) > 2147483647) tl__lua_raisef(L, "%g is not an int32", v);
+        ((int32_t *)out)[at] = (int32_t)v;
+    } else if (dtype == TL_U8) {
+        if (v != floor(v) || v < 0 || v > 255) tl__lua_raisef(L, "%g is not a uint8", v);
+        ((uint8_t *)out)[at] = (uint8_t)v;
+    } else if (dtype == TL_F16) ((uint16_t *)out)[at] = tl__float_to_half((float)v);
+    else if (dtype == TL_BF16) ((uint16_t *)out)[at] = tl__float_to_bf16((float)v);
+    else ((float *)out)[at] = (float)v;
+}
+
+static int64_t flatten(lua_State *L, const tl_shape *shape, int level, tl_dtype dtype, void *out, int64_t at)
+{
+    int top = lua_gettop(L);
+    if (level == shape->rank) {
+        store(L, top, dtype, out, at);
+        return at + 1;
+    }
+    if (!lua_istable(L, top) || (int64_t)lua_rawlen(L, top) != shape->dim[level]) tl__lua_raise(L, "the rows of a tensor must be equally long");
+    luaL_checkstack(L, 4, "nested too deep");
+    for (int64_t i = 1; i <= shape->dim[level]; i++) {
+        lua_rawgeti(L, top, i);
+        at = flatten(L, shape, level + 1, dtype, out, at);
+        lua_pop(L, 1);
+    }
+    return at;
+}
+
+typedef tl_tensor *maker(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with);
+
+/* Makes a tensor through `make` into a new box on the stack. */
+static int make(lua_State *L, maker *how, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    tl_device *d = tl__lua_device(L);
+    box *b = tl__lua_box(L);
+    tl_scope s;
+    tl_tensor *t;
+    int tried = 0;
+    do {
+        tl__scope_root(&s, d, 0);
+        t = how(&s, shape, dtype, with);
+    } while (s.err.code && tl__lua_relieve(L, &s, &tried));
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl_tensor_retain(t);
+    tl__scope_drop(&s);
+    tl__lua_fill(L, b, t);
+    return 1;
+}
+
+static tl_tensor *from_host(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with) { return tl_from(s, dtype, shape->rank, shape->dim, with); }
+static tl_tensor *filled(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with) { return tl_full(s, dtype, shape->rank, shape->dim, *(const double *)with); }
+
+/* core.tensor(values [, {dtype=}]) */
+static int new_tensor(lua_State *L)
+{
+    tl_dtype dtype = tl__lua_dtype(L, tl__lua_field_text(L, 2, "dtype", "float32"));
+    if (!lua_istable(L, 1)) luaL_checknumber(L, 1);
+    tl_shape shape = shape_of_table(L, 1);
+    void *host = lua_newuserdatauv(L, (size_t)tl__numel(&shape) * 4 + 4, 0); /* the collector frees it should an error be raised */
+    lua_pushvalue(L, 1);
+    flatten(L, &shape, 0, dtype, host, 0);
+    lua_pop(L, 1);
+    return make(L, from_host, &shape, dtype, host);
+}
+
+/* Arguments: dimensions, then maybe an options table. Returns the dtype. */
+static tl_dtype shape_and_dtype(lua_State *L, int first, tl_shape *shape)
+{
+    int last = lua_gettop(L);
+    tl_dtype dtype = TL_F32;
+    if (last > first - 1 && lua_istable(L, last) && lua_rawlen(L, last) == 0 && last > first) {
+        dtype = tl__lua_dtype(L, tl__lua_field_text(L, last, "dtype", "float32"));
+        last--;
+    }
+    *shape = tl__lua_shape(L, first, last);
+    return dtype;
+}
+
+static int constant(lua_State *L, int first, double value)
+{
+    tl_shape shape;
+    tl_dtype dtype = shape_and_dtype(L, first, &shape);
+    return make(L, filled, &shape, dtype, &value);
+}
+
+static int zeros(lua_State *L) { return constant(L, 1, 0); }
+static int ones(lua_State *L) { return constant(L, 1, 1); }
+
+/* core.full(shape, value [, {dtype=}]) */
+static int full(lua_State *L)
+{
+    double value = luaL_checknumber(L, 2);
+    tl_shape shape = tl__lua_shape(L, 1, 1);
+    return make(L, filled, &shape, tl__lua_dtype(L, tl__lua_field_text(L, 3, "dtype", "float32")), &value);
+}
+
+static int arange(lua_State *L)
+{
+    int64_t n = luaL_checkinteger(L, 1);
+    tl_dtype dtype = tl__lua_dtype(L, tl__lua_field_text(L, 2, "dtype", "float32"));
+    tl_shape shape = {1, {n}};
+    if (n < 0 || n > (1 << 30)) return tl__lua_raisef(L, "arange: %lld elements", (long long)n);
+    float *host = lua_newuserdatauv(L, (size_t)n * 4 + 4, 0);
+    for (int64_t i = 0; i < n; i++) {
+        if (dtype == TL_I32) ((int32_t *)(void *)host)[i] = (int32_t)i;
+        else host[i] = (float)i;
+    }
+    return make(L, from_host, &shape, dtype == TL_I32 ? TL_I32 : TL_F32, host);
+}
+
+typedef struct draw { uint64_t seed, ordinal; } draw;
+static tl_tensor *drawn_normal(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    const draw *d = with;
+    (void)dtype;
+    return tl_randn(s, shape->rank, shape->dim, d->seed, d->ordinal);
+}
+static tl_tensor *drawn_uniform(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    const draw *d = with;
+    (void)dtype;
+    return tl_rand(s, shape->rank, shape->dim, d->seed, d->ordinal);
+}
+
+static int random_tensor(lua_State *L, maker *how)
+{
+    context *c = tl__lua_context(L);
+    tl_shape shape = tl__lua_shape(L, 1, lua_gettop(L));
+    draw d = {c->seed, c->ordinal++};
+    return make(L, how, &shape, TL_F32, &d);
+}
+static int randn(lua_State *L) { return random_tensor(L, drawn_normal); }
+static int rand_(lua_State *L) { return random_tensor(L, drawn_uniform); }
+
+/* core.normal(shape, mean, std, name), core.uniform(shape, low, high, name): drawn by (seed, name). */
+static int named_draw(lua_State *L, int normal)
+{
+    tl_shape shape = tl__lua_shape(L, 1, 1);
+    double a = luaL_checknumber(L, 2), b = luaL_checknumber(L, 3);
+    size_t length;
+    const char *name = luaL_checklstring(L, 4, &length);
+    int64_t n = 1;
+    for (int i = 0; i < shape.rank; i++)
+        if (tl__mul_size(n, shape.dim[i], &n) != 0 || n > (int64_t)1 << 34) return tl__lua_raise(L, "impossible shape");
+    float *host = lua_newuserdatauv(L, (size_t)n * 4 + 4, 0);
+    tl_rng_key key = tl__rng_key(tl__lua_context(L)->seed, TL_RNG_INIT, tl__hash64(name, length, 0));
+    for (int64_t i = 0; i < n; i++)
+        host[i] = (float)(normal ? a + b * tl__rng_normal(key, (uint64_t)i) : a + (b - a) * tl__rng_uniform(key, (uint64_t)i));
+    return make(L, from_host, &shape, TL_F32, host);
+}
+static int normal(lua_State *L) { return named_draw(L, 1); }
+static int uniform(lua_State *L) { return named_draw(L, 0); }
+
+static int manual_seed(lua_State *L)
+{
+    context *c = tl__lua_context(L);
+    c->seed = (uint64_t)luaL_checkinteger(L, 1);
+    c->ordinal = 0;
+    if (c->device) {
+        c->device->seed = c->seed;
+        c->device->ordinal = 0;
+    }
+    return 0;
+}
+
+/* ---- looking at a tensor ---- */
+
+static int shape_(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    if (!lua_isnoneornil(L, 2)) {
+        int64_t i = luaL_checkinteger(L, 2);
+        int a = i == 0 ? -1 : tl__axis((int)(i > 0 ? i - 1 : i), t->shape.rank);
+        if (a < 0) return tl__lua_raisef(L, "there is no dimension %lld in a tensor of %d", (long long)i, t->shape.rank);
+        lua_pushinteger(L, t->shape.dim[a]);
+        return 1;
+    }
+    lua_createtable(L, t->shape.rank, 0);
+    for (int i = 0; i < t->shape.rank; i++) {
+        lua_pushinteger(L, t->shape.dim[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+static int rank_(lua_State *L)
+{
+    lua_pushinteger(L, tl__lua_tensor(L, 1)->shape.rank);
+    return 1;
+}
+
+static int numel(lua_State *L)
+{
+    lua_pushinteger(L, tl_numel(tl__lua_tensor(L, 1)));
+    return 1;
+}
+
+static int dtype_(lua_State *L)
+{
+    lua_pushstring(L, tl__dtype_name(tl__lua_tensor(L, 1)->dtype));
+    return 1;
+}
+
+/* The values in host memory, as a userdata on the stack. */
+static void *values(lua_State *L, tl_tensor *t)
+{
+    size_t bytes = (size_t)tl_numel(t) * tl__dtype_size(t->dtype);
+    void *host = lua_newuserdatauv(L, bytes + 1, 0);
+    tl_scope s;
+    int tried = 0;
+    do {
+        tl__scope_root(&s, t->buffer->device, 0);
+        tl_read(&s, t, host, bytes);
+    } while (s.err.code && tl__lua_relieve(L, &s, &tried));
+    if (s.err.code) tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    return host;
+}
+
+static double value_at(const void *host, tl_dtype dtype, int64_t i)
+{
+    switch (dtype) {
+    case TL_F16: return tl__half_to_float(((const uint16_t *)host)[i]);
+    case TL_BF16: return tl__bf16_to_float(((const uint16_t *)host)[i]);
+    case TL_I32: return ((const int32_t *)host)[i];
+    case TL_U8: return ((const uint8_t *)host)[i];
+    default: return (double)((const float *)host)[i];
+    }
+}
+
+static void push_value(lua_State *L, const void *host, tl_dtype dtype, int64_t i)
+{
+    double v = value_at(host, dtype, i);
+    if (tl__is_float(dtype)) lua_pushnumber(L, v);
+    else lua_pushinteger(L, (lua_Integer)v);
+}
+
+static int64_t push_nested(lua_State *L, const tl_shape *shape, int level, const void *host, tl_dtype dtype, int64_t at)
+{
+    if (level == shape->rank) {
+        push_value(L, host, dtype, at);
+        return at + 1;
+    }
+    luaL_checkstack(L, 4, "nested too deep");
+    lua_createtable(L, (int)shape->dim[level], 0);
+    for (int64_t i = 1; i <= shape->dim[level]; i++) {
+        at = push_nested(L, shape, level + 1, host, dtype, at);
+        lua_rawseti(L, -2, i);
+    }
+    return at;
+}
+
+static int tolist(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    const void *host = values(L, t);
+    push_nested(L, &t->shape, 0, host, t->dtype, 0);
+    return 1;
+}
+
+static int item(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    char text[TL__SHAPE_TEXT];
+    if (tl_numel(t) != 1) return tl__lua_raisef(L, "item: one element is needed, this tensor is %s", tl__shape_text(&t->shape, text, sizeof text));
+    push_value(L, values(L, t), t->dtype, 0);
+    return 1;
+}
+
+/* "tensor (2, 3) float32 {1 2 3 4 5 6}": an excerpt, never the whole. */
+static int tostring(lua_State *L)
+{
+    box *b = luaL_checkudata(L, 1, TENSOR);
+    if (!b->tensor) {
+        lua_pushliteral(L, "tensor (freed)");
+        return 1;
+    }
+    tl_tensor *t = b->tensor;
+    char text[TL__SHAPE_TEXT], number[40];
+    int64_t n = tl_numel(t);
+    const void *host = values(L, t);
+    luaL_Buffer out;
+    luaL_buffinit(L, &out);
+    lua_pushfstring(L, "tensor %s %s {", tl__shape_text(&t->shape, text, sizeof text), tl__dtype_name(t->dtype));
+    luaL_addvalue(&out);
+    for (int64_t i = 0; i < n; i++) {
+        if (n > 10 && i == 6) {
+            luaL_addstring(&out, " ...");
+            i = n - 2;
+        }
+        snprintf(number, sizeof number, i ? " %.5g" : "%.5g", value_at(host, t->dtype, i));
+        luaL_addstring(&out, number);
+    }
+    luaL_addstring(&out, t->node ? "} with gradient" : "}");
+    luaL_pushresult(&out);
+    return 1;
+}
+
+static int hash(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    const void *host = values(L, t);
+    char hex[65];
+    tl_sha256 h;
+    tl__sha256_init(&h);
+    tl__sha256_update(&h, host, (size_t)tl_numel(t) * tl__dtype_size(t->dtype));
+    tl__sha256_final(&h, hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
+/* ---- copies and gradients ---- */
+
+typedef struct pair { tl_tensor *t; tl_dtype dtype; } pair;
+static tl_tensor *converted(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    (void)shape;
+    return tl__cast(s, ((const pair *)with)->t, dtype);
+}
+static tl_tensor *detached(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    (void)shape;
+    (void)dtype;
+    return tl_detach(s, ((const pair *)with)->t);
+}
+
+static int to(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    pair p = {t, tl__lua_dtype(L, luaL_checkstring(L, 2))};
+    return make(L, converted, &t->shape, p.dtype, &p);
+}
+
+static int clone(lua_State *L)
+{
+    pair p = {tl__lua_tensor(L, 1), TL_F32};
+    return make(L, converted, &p.t->shape, p.t->dtype, &p);
+}
+
+static int detach(lua_State *L)
+{
+    pair p = {tl__lua_tensor(L, 1), TL_F32};
+    return make(L, detached, &p.t->shape, p.t->dtype, &p);
+}
+
+/* x:copy_(y): overwrites in place; y of the same shape, any type. */
+static int copy_(lua_State *L)
+{
+    tl_tensor *x = tl__lua_tensor(L, 1), *y = tl__lua_tensor(L, 2);
+    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
+    if (!tl__shape_equal(&x->shape, &y->shape))
+        return tl__lua_raisef(L, "copy_: %s into %s", tl__shape_text(&y->shape, a, sizeof a), tl__shape_text(&x->shape, b, sizeof b));
+    tl_scope s;
+    tl__scope_root(&s, x->buffer->device, 0);
+    x->buffer->version++;
+    tl__copy_into(&s, y, x);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int fill_(lua_State *L)
+{
+    tl_tensor *x = tl__lua_tensor(L, 1);
+    double v = luaL_checknumber(L, 2);
+    tl_scope s;
+    tl__scope_root(&s, x->buffer->device, 0);
+    tl_tensor *one = tl_full(&s, x->dtype, 0, NULL, v), *all = tl_expand(&s, one, x->shape.rank, x->shape.dim);
+    x->buffer->version++;
+    if (all) tl__copy_into(&s, all, x);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* x:requires_grad() -> boolean; x:requires_grad(on) -> x */
+static int requires_grad(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    if (lua_isnone(L, 2)) {
+        lua_pushboolean(L, tl_requires_grad(t));
+        return 1;
+    }
+    tl_scope s;
+    tl__scope_root(&s, t->buffer->device, 0);
+    tl_require_grad(&s, t, lua_toboolean(L, 2));
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int zero_grad(lua_State *L)
+{
+    tl_zero_grad(tl__lua_tensor(L, 1));
+    return 0;
+}
+
+/* loss:backward([gy] [, {retain=}]) */
+static int backward(lua_State *L)
+{
+    tl_tensor *y = tl__lua_tensor(L, 1), *gy = NULL;
+    int options = 2;
+    if (luaL_testudata(L, 2, TENSOR) || lua_isnil(L, 2)) {
+        gy = tl__lua_opt_tensor(L, 2);
+        options = 3;
+    }
+    int retain = tl__lua_field_bool(L, options, "retain", 0);
+    tl_scope s;
+    tl__scope_root(&s, y->buffer->device, 0);
+    tl_backward(&s, y, gy, retain);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    return 0;
+}
+
+/* x:transpose(a, b) */
+static int transpose(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    int r = t->shape.rank;
+    int64_t i = luaL_optinteger(L, 2, -2), j = luaL_optinteger(L, 3, -1);
+    int a = i ? tl__axis((int)(i > 0 ? i - 1 : i), r) : -1, b = j ? tl__axis((int)(j > 0 ? j - 1 : j), r) : -1;
+    if (a < 0 || b < 0) return tl__lua_raisef(L, "transpose: dimensions %lld and %lld of a tensor of %d", (long long)i, (long long)j, r);
+    lua_settop(L, 1);
+    lua_createtable(L, r, 0);
+    for (int k = 0; k < r; k++) {
+        lua_pushinteger(L, 1 + (k == a ? b : k == b ? a : k));
+        lua_rawseti(L, -2, k + 1);
+    }
+    return tl__lua_call_op(L, tl__op_find("permute"), 1);
+}
+
+/* ---- arithmetic ---- */
+
+/* Which scalar operator stands for `tensor op number` and for `number op tensor`. */
+typedef struct arithmetic { const char *both, *right, *left; int negate, invert; } arithmetic;
+static const arithmetic sums[] = {
+    {"add", "add_scalar", "add_scalar", 0, 0},
+    {"sub", "add_scalar", "rsub_scalar", 1, 0},
+    {"mul", "mul_scalar", "mul_scalar", 0, 0},
+    {"div", "mul_scalar", "rdiv_scalar", 0, 1},
+    {NULL, "pow_scalar", NULL, 0, 0},
+};
+
+static int arithmetic_call(lua_State *L, const arithmetic *a)
+{
+    int left = lua_type(L, 1) == LUA_TNUMBER, right = lua_type(L, 2) == LUA_TNUMBER;
+    lua_settop(L, 2);
+    if (!left && !right && a->both) return tl__lua_call_op(L, tl__op_find(a->both), 1);
+    const char *name = right ? a->right : a->left;
+    if (!name || (!left && !right)) return tl__lua_raise(L, "a tensor is raised to the power of a number only");
+    double v = lua_tonumber(L, right ? 2 : 1);
+    if (right && a->negate) v = -v;
+    if (right && a->invert) v = 1 / v;
+    if (left) lua_remove(L, 1);
+    lua_settop(L, 1);
+    lua_pushnumber(L, v);
+    return tl__lua_call_op(L, tl__op_find(name), 1);
+}
+
+static int m_add(lua_State *L) { return arithmetic_call(L, &sums[0]); }
+static int m_sub(lua_State *L) { return arithmetic_call(L, &sums[1]); }
+static int m_mul(lua_State *L) { return arithmetic_call(L, &sums[2]); }
+static int m_div(lua_State *L) { return arithmetic_call(L, &sums[3]); }
+static int m_pow(lua_State *L) { return arithmetic_call(L, &sums[4]); }
+
+static int m_unm(lua_State *L)
+{
+    lua_settop(L, 1);
+    return tl__lua_call_op(L, tl__op_find("neg"), 1);
+}
+
+static int m_len(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    lua_pushinteger(L, t->shape.rank ? t->shape.dim[0] : 0);
+    return 1;
+}
+
+/* x[i]: the i-th along the first dimension. */
+static int element(lua_State *L, tl_tensor *t, int64_t i)
+{
+    if (t->shape.rank == 0) return tl__lua_raise(L, "a single number has no elements to index");
+    int64_t n = t->shape.dim[0], at = i > 0 ? i - 1 : n + i;
+    if (i == 0 || at < 0 || at >= n) return tl__lua_raisef(L, "there is no element %lld of %lld (they count from 1)", (long long)i, (long long)n);
+    lua_settop(L, 1);
+    lua_pushinteger(L, 1);
+    lua_pushinteger(L, at);
+    lua_pushinteger(L, 1);
+    tl__lua_call_op(L, tl__op_find("slice"), 1);
+    lua_createtable(L, TL_MAX_RANK, 0);
+    for (int k = 1; k < t->shape.rank; k++) {
+        lua_pushinteger(L, t->shape.dim[k]);
+        lua_rawseti(L, -2, k);
+    }
+    if (t->shape.rank == 1) { /* an empty table would read as options */
+        lua_pop(L, 1);
+        tl_value none[TL_MAX_ATTRS];
+        memset(none, 0, sizeof none);
+        tl_tensor *one = tl__lua_tensor(L, -1), *y;
+        box *b = tl__lua_box(L);
+        tl_scope s;
+        tl__scope_root(&s, one->buffer->device, tl__lua_thread(L)->recording);
+        y = tl__apply(&s, tl__op_find("reshape"), &one, 1, none, NULL);
+        if (s.err.code) return tl__lua_scope_error(L, &s);
+        tl_tensor_retain(y);
+        tl__scope_drop(&s);
+        tl__lua_fill(L, b, y);
+        return 1;
+    }
+    return tl__lua_call_op(L, tl__op_find("reshape"), lua_gettop(L) - 1);
+}
+
+static int push_grad(lua_State *L, tl_tensor *t)
+{
+    tl_tensor *g = tl_grad(t);
+    if (!g) {
+        lua_pushnil(L);
+        return 1;
+    }
+    box *b = tl__lua_box(L);
+    tl_tensor_retain(g);
+    tl__lua_fill(L, b, g);
+    return 1;
+}
+
+static int unknown_method(lua_State *L, const char *name)
+{
+    const char *known[512];
+    int n = 0;
+    lua_pushnil(L);
+    while (lua_next(L, lua_upvalueindex(1)) && n < 511) {
+        if (lua_type(L, -2) == LUA_TSTRING) known[n++] = lua_tostring(L, -2);
+        lua_pop(L, 1);
+    }
+    known[n] = NULL;
+    const char *near = tl__near_miss(name, known);
+    return near ? tl__lua_raisef(L, "a tensor has no method '%s'; did you mean '%s'?", name, near)
+                : tl__lua_raisef(L, "a tensor has no method '%s'; help: docs/ops.md lists them", name);
+}
+
+static int m_index(lua_State *L)
+{
+    if (lua_type(L, 2) == LUA_TNUMBER) return element(L, tl__lua_tensor(L, 1), luaL_checkinteger(L, 2));
+    const char *name = luaL_checkstring(L, 2);
+    if (strcmp(name, "grad") == 0) return push_grad(L, tl__lua_tensor(L, 1));
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+    return unknown_method(L, name);
+}
+
+static int is_tensor(lua_State *L)
+{
+    lua_pushboolean(L, luaL_testudata(L, 1, TENSOR) != NULL);
+    return 1;
+}
+
+static int freed(lua_State *L)
+{
+    box *b = luaL_checkudata(L, 1, TENSOR);
+    lua_pushboolean(L, b->tensor == NULL);
+    return 1;
+}
+
+void tl__lua_open_tensor(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"shape", shape_}, {"dim", shape_}, {"rank", rank_}, {"numel", numel}, {"dtype", dtype_}, {"tolist", tolist}, {"item", item},
+        {"to", to}, {"clone", clone}, {"detach", detach}, {"copy_", copy_}, {"fill_", fill_}, {"requires_grad", requires_grad},
+        {"zero_grad", zero_grad}, {"backward", backward}, {"transpose", transpose}, {"hash", hash}, {"freed", freed}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__add", m_add}, {"__sub", m_sub}, {"__mul", m_mul}, {"__div", m_div}, {"__pow", m_pow},
+                                    {"__unm", m_unm}, {"__len", m_len}, {"__tostring", tostring}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"tensor", new_tensor}, {"zeros", zeros}, {"ones", ones}, {"full", full}, {"arange", arange}, {"randn", randn}, {"rand", rand_},
+        {"normal", normal}, {"uniform", uniform}, {"manual_seed", manual_seed}, {"is_tensor", is_tensor}, {NULL, NULL}};
+    luaL_getmetatable(L, TENSOR);
+    luaL_setfuncs(L, meta, 0);
+    lua_newtable(L);
+    tl__lua_add_ops(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "methods");
+    lua_pushcclosure(L, m_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, functions, 0);
+}
