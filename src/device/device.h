@@ -45,11 +45,17 @@ typedef struct tl_buffer {
     long refs;
     unsigned version;
     struct tl_buffer *next;   /* in the pool's free list */
+    struct tl_derived *derived;  /* what was worked out from the contents and is kept beside them */
 } tl_buffer;
 
 tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes);
 void tl__buffer_retain(tl_buffer *b);
 void tl__buffer_release(tl_buffer *b);
+/* What was derived from a buffer's contents (packed or transformed weights) can be kept beside it, under a key of
+ * a few plain bytes: kind and geometry. It goes when the buffer goes back to the pool, and a write to the buffer
+ * (a new version) makes it stale. `find` gives a borrowed buffer or NULL; `keep` adds a reference of its own. */
+tl_buffer *tl__buffer_find_derived(tl_buffer *of, const void *key, size_t key_bytes);
+int tl__buffer_keep_derived(tl_error *err, tl_buffer *of, const void *key, size_t key_bytes, tl_buffer *made);
 /* Host <-> device. Blocking: the host memory may be reused on return. `at` and `bytes` in bytes. */
 int tl__buffer_write(tl_error *err, tl_buffer *b, size_t at, size_t bytes, const void *host);
 int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *host);

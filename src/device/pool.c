@@ -6,6 +6,7 @@
 
 #include <CL/cl.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CLASSES = 8 * 56, SMALLEST = 256 };
 
@@ -123,9 +124,54 @@ tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes)
 
 void tl__buffer_retain(tl_buffer *b) { b->refs++; }
 
+/* ---- what is kept beside a buffer ---- */
+
+typedef struct tl_derived {
+    struct tl_derived *next;
+    tl_buffer *made;
+    unsigned version;       /* of the buffer it was made from */
+    size_t key_bytes;
+    unsigned char key[];
+} tl_derived;
+
+/* Drops all, or only what a write has made stale. */
+static void drop_derived(tl_buffer *b, int stale_only)
+{
+    for (tl_derived **p = &b->derived; *p;) {
+        tl_derived *x = *p;
+        if (stale_only && x->version == b->version) {
+            p = &x->next;
+            continue;
+        }
+        *p = x->next;
+        tl__buffer_release(x->made);
+        free(x);
+    }
+}
+
+tl_buffer *tl__buffer_find_derived(tl_buffer *of, const void *key, size_t key_bytes)
+{
+    drop_derived(of, 1);
+    for (tl_derived *x = of->derived; x; x = x->next)
+        if (x->key_bytes == key_bytes && memcmp(x->key, key, key_bytes) == 0) return x->made;
+    return NULL;
+}
+
+int tl__buffer_keep_derived(tl_error *err, tl_buffer *of, const void *key, size_t key_bytes, tl_buffer *made)
+{
+    tl_derived *x = tl__malloc(err, sizeof *x + key_bytes);
+    if (!x) return -1;
+    *x = (tl_derived){.next = of->derived, .made = made, .version = of->version, .key_bytes = key_bytes};
+    memcpy(x->key, key, key_bytes);
+    tl__buffer_retain(made);
+    of->derived = x;
+    return 0;
+}
+
 void tl__buffer_release(tl_buffer *b)
 {
     if (--b->refs > 0) return;
+    drop_derived(b, 0);
     tl_pool *p = b->device->pool;
     size_t rounded;
     int c = class_of(b->bytes, &rounded);

@@ -1,0 +1,51 @@
+/* gemm.c - choosing a maker for a matrix product. */
+#include "device/gemm/maker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void tl__gemm_fill(tl_gemm_args *x, const tl_gemm *g)
+{
+    *x = (tl_gemm_args){
+        .m = g->m, .n = g->n, .k = g->k,
+        .a_at = g->a.offset, .a_row = g->a.row, .a_col = g->a.col, .a_batch = g->a.batch,
+        .b_at = g->b.offset, .b_row = g->b.row, .b_col = g->b.col, .b_batch = g->b.batch,
+        .c_at = g->c.offset, .c_row = g->c.row, .c_batch = g->c.batch,
+        .r_at = g->residual.offset, .r_row = g->residual.row, .r_batch = g->residual.batch,
+        .bias_at = g->bias_offset, .alpha = g->alpha, .accumulate = g->accumulate != 0,
+        .bias = g->bias != NULL, .residual = g->residual.buffer != NULL, .activation = (int32_t)g->activation,
+    };
+}
+
+static int any(const tl_device *d, const tl_gemm *g)
+{
+    (void)d;
+    (void)g;
+    return 1;
+}
+
+static const tl_gemm_maker makers[] = {
+    {"plain", any, tl__gemm_plain},
+    {NULL, NULL, NULL},
+};
+
+const tl_gemm_maker *tl__gemm_makers(void) { return makers; }
+
+const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g)
+{
+    const tl_gemm_maker *m = makers;
+    while (!m->needs(d, g)) m++;
+    return m;
+}
+
+void tl__gemm_tile(const tl_device *d, int *rows, int *columns)
+{
+    *rows = 4;
+    *columns = d->traits.vector_width;
+}
+
+int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
+{
+    if (g->m <= 0 || g->n <= 0 || g->batch <= 0) return 0;
+    return tl__gemm_choose(d, g)->run(err, d, g, label);
+}

@@ -1,0 +1,41 @@
+/* gemm.h - the matrix product, one door with several makers behind it.
+ *
+ *     c = activation(alpha * a b + bias + residual + (accumulate ? c : 0))
+ *
+ * a (m, k), b (k, n), c (m, n), and `batch` of each. A transposed operand is one with its strides
+ * exchanged. The same problem on the same device always takes the same maker and gives the same bits. */
+#ifndef TLUA_GEMM_H
+#define TLUA_GEMM_H
+
+#include "device/device.h"
+
+/* cl/gemm.clh has the same list. */
+typedef enum tl_act { TL_ACT_NONE = 0, TL_ACT_RELU, TL_ACT_RELU6, TL_ACT_SILU, TL_ACT_GELU } tl_act;
+
+/* A matrix inside a buffer of float32. Strides in elements; a batch stride of 0 repeats one matrix. */
+typedef struct tl_matrix {
+    tl_buffer *buffer;
+    int64_t offset, row, col, batch;
+} tl_matrix;
+
+typedef struct tl_gemm {
+    int64_t m, n, k, batch;
+    tl_matrix a, b;
+    tl_matrix c;             /* its column stride is 1 */
+    float alpha;
+    int accumulate;          /* adds to what c holds */
+    tl_buffer *bias;         /* one number per column of c, from bias_offset on; NULL: none */
+    int64_t bias_offset;
+    tl_matrix residual;      /* added; buffer NULL: none. Its column stride is 1. It may not overlap c: that is `accumulate` */
+    tl_act activation;
+    int constant_b;          /* b is weights that seldom change: what is packed of it is kept beside its buffer */
+} tl_gemm;
+
+/* Enqueues the product; `label` names the operator in errors. Nothing happens when m, n or batch is 0;
+ * k = 0 is a sum of nothing. Returns 0 or -1. */
+int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
+
+/* The register tile of the maker that large products take on this device, for tests that walk its edges. */
+void tl__gemm_tile(const tl_device *d, int *rows, int *columns);
+
+#endif

@@ -1,0 +1,37 @@
+/* maker.h - what the makers of the matrix product share. */
+#ifndef TLUA_GEMM_MAKER_H
+#define TLUA_GEMM_MAKER_H
+
+#include "device/gemm/gemm.h"
+
+/* The problem as kernels see it, passed by value; cl/gemm.clh has the same struct. */
+typedef struct tl_gemm_args {
+    int64_t m, n, k;
+    int64_t a_at, a_row, a_col, a_batch;
+    int64_t b_at, b_row, b_col, b_batch;
+    int64_t c_at, c_row, c_batch;
+    int64_t r_at, r_row, r_batch;   /* residual */
+    int64_t bias_at;
+    float alpha;
+    int32_t accumulate, bias, residual, activation, unused;
+} tl_gemm_args;
+
+void tl__gemm_fill(tl_gemm_args *args, const tl_gemm *g);
+
+/* A way to compute the product. `needs` says whether it can (never whether it should). */
+typedef struct tl_gemm_maker {
+    const char *name;
+    int (*needs)(const tl_device *d, const tl_gemm *g);
+    int (*run)(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
+} tl_gemm_maker;
+
+/* Ends with a row without a name. The order is that of preference. */
+const tl_gemm_maker *tl__gemm_makers(void);
+/* Which row tl__gemm takes. */
+const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g);
+
+#define TL__GEMM_OPERANDS(g) TL_KBUF((g)->a.buffer), TL_KBUF((g)->b.buffer), TL_KBUF((g)->c.buffer), TL_KBUF((g)->bias), TL_KBUF((g)->residual.buffer)
+
+int tl__gemm_plain(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
+
+#endif
