@@ -71,6 +71,10 @@ int tl__lua_scope_error(lua_State *L, tl_scope *s);
 /* Raises "unknown X 'word'; did you mean 'y'?" with the keys that the caller names (NULL-ended). */
 int tl__lua_unknown(lua_State *L, const char *what, const char *word, const char *const *known);
 
+/* Makes a tensor through `how`, run in a scope of its own, and pushes its box; raises on failure. */
+typedef tl_tensor *tl__lua_maker(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with);
+int tl__lua_make(lua_State *L, tl__lua_maker *how, const tl_shape *shape, tl_dtype dtype, const void *with);
+
 /* A shape from the arguments first..last: numbers, or one table. */
 tl_shape tl__lua_shape(lua_State *L, int first, int last);
 tl_dtype tl__lua_dtype(lua_State *L, const char *name);
@@ -80,6 +84,7 @@ int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback);
 
 /* Each adds its functions to the table on top of the stack. */
 void tl__lua_open_tensor(lua_State *L);
+void tl__lua_open_make(lua_State *L);
 void tl__lua_open_scope(lua_State *L);
 void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);

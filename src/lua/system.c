@@ -496,6 +496,13 @@ static int getpid_(lua_State *L)
     return 1;
 }
 
+/* For tests: makes the n-th allocation of the core fail; returns how many were counted since. */
+static int inject_failure(lua_State *L)
+{
+    lua_pushinteger(L, tl__inject_failure((long)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
 static int error_(lua_State *L) { return tl__lua_raise(L, luaL_tolstring(L, 1, NULL)); }
 
 void tl__lua_open_system(lua_State *L)
@@ -507,7 +514,7 @@ void tl__lua_open_system(lua_State *L)
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
         {"fetch", fetch}, {"json_encode", json_encode}, {"json_decode", json_decode}, {"isatty", isatty_},
         {"terminal_width", terminal_width}, {"repl_readline", repl_readline}, {"catch_interrupt", catch_interrupt},
-        {"interrupted", interrupted}, {"getpid", getpid_}, {"error", error_}, {NULL, NULL}};
+        {"interrupted", interrupted}, {"getpid", getpid_}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     lua_pushstring(L, TLUA_VERSION);
     lua_setfield(L, -2, "version");
