@@ -53,8 +53,32 @@ $(BUILD)/%.o: %.c
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 -include $(CORE_O:.o=.d) $(LUA_O:.o=.d)
 
+# ---- install ----
+.PHONY: deps install uninstall
+deps:
+	@sh tools/install_deps.sh
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/tlua/recipes
+	install -m 755 tlua $(DESTDIR)$(PREFIX)/bin/tlua
+	install -m 644 src/tlua.h src/tlua_ops.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(BUILD)/libtlua.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(BUILD)/libtlua.so $(DESTDIR)$(PREFIX)/lib/libtlua.so.0
+	ln -sf libtlua.so.0 $(DESTDIR)$(PREFIX)/lib/libtlua.so
+	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
+uninstall:
+	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua
+
+# ---- demo ----
+.PHONY: demo
+demo:
+	@sh tools/install_deps.sh demo
+	@$(MAKE) -s all
+	@sh tools/demo.sh
+
 # ---- tests ----
 # Each tests/unit/NAME.c and tests/op/NAME.c is a Criterion program of its own.
+# `test` installs first and starts make anew, since what pkg-config says may change by that.
 TEST_C  := $(wildcard tests/unit/*.c tests/op/*.c)
 TEST_B  := $(TEST_C:tests/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
@@ -62,6 +86,51 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
 -include $(TEST_B:=.d)
 
+.PHONY: test tests-built test-devices test-interop bench bench-peers golden docs lint fuzz asan
+test:
+	@sh tools/install_deps.sh
+	@$(MAKE) -s -j2 all tests-built
+	@sh tests/run.sh
+tests-built: $(TEST_B) $(BUILD)/embedding
+# The installed header and library, as a C program of somebody else would use them.
+$(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
+	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
+test-devices: all tests-built
+	sh tools/test_devices.sh
+
+# ---- the longer things ----
+PEERS ?= $(BUILD)/peers
+$(PEERS)/bin/python:
+	python3 -m venv $(PEERS)
+	$(PEERS)/bin/pip install -q -r tests/golden/requirements.txt onnx onnxruntime
+bench-peers: $(PEERS)/bin/python
+bench: all
+	@test -x $(PEERS)/bin/python || { echo "bench: the peers are missing: make bench-peers (3 GB)"; exit 1; }
+	$(PEERS)/bin/python bench/compare.py
+golden: all tests-built $(PEERS)/bin/python
+	for f in tests/golden/make_*.py; do $(PEERS)/bin/python $$f || exit 1; done
+test-interop: all $(PEERS)/bin/python
+	$(PEERS)/bin/python tests/interop.py
+docs: $(BUILD)/ops_doc
+	$(BUILD)/ops_doc > docs/ops.md
+$(BUILD)/ops_doc: tools/ops_doc.c $(BUILD)/libtlua.a
+	$(CC) $(CFLAGS) -o $@ $< $(BUILD)/libtlua.a $(LIBS)
+lint: all $(BUILD)/ops_doc
+	sh tools/lint.sh
+	$(BUILD)/ops_doc | diff -q - docs/ops.md >/dev/null || { echo "lint: docs/ops.md is stale: make docs"; exit 1; }
+fuzz:
+	@mkdir -p $(BUILD)
+	clang -g -O1 -fsanitize=fuzzer,address,undefined -std=c11 -D_DEFAULT_SOURCE -Isrc $$(pkg-config --cflags libcjson) \
+	    -o $(BUILD)/fuzz_archive tests/fuzz/archive.c src/io/[a-hj-z]*.c src/base/*.c $$(pkg-config --libs $(PKGS) libarchive) -ldl -lm
+	$(BUILD)/fuzz_archive -max_total_time=$${FUZZ_SECONDS:-120} -timeout=10 tests/golden/io
+help:
+	@echo "make            library and program        make install PREFIX=/usr/local"
+	@echo "make demo       train on real pictures     make test          all tests"
+	@echo "make test-devices   the operators on every OpenCL implementation at hand"
+	@echo "make bench-peers; make bench   speed beside PyTorch and ONNX Runtime"
+	@echo "make golden     remake the goldens with the pinned PyTorch"
+	@echo "make docs lint fuzz test-interop clean"
+
 clean:
 	rm -rf $(BUILD) tlua
-.PHONY: clean
+.PHONY: clean help

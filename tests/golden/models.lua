@@ -1,0 +1,111 @@
+-- models.lua - whole networks against PyTorch: logits, every parameter's gradient, the losses of ten Adam steps,
+-- with weights and inputs that both sides make by formula (tests/golden/make_models.py made the goldens).
+--   tlua tests/golden/models.lua [NAME...]
+local tlua = require "tlua"
+local core = require "tlua.core"
+local SEED, CLASSES, STEPS, BATCH, SIZE = 7, 10, 10, 4, 64
+local golden = core.load("tests/golden/models.safetensors")
+local passed, failed = 0, 0
+
+local function value(name, shape)
+  if name:find("running_var$") then return core.uniform(shape, 0.5, 1.5, name) end
+  if name:find("running_mean$") then return core.normal(shape, 0, 0.1, name) end
+  if #shape == 1 then
+    local weight = name:find("weight$")
+    return core.uniform(shape, weight and 0.4 or -0.1, weight and 0.8 or 0.1, name)
+  end
+  local fan_in = 1
+  for i = 2, #shape do fan_in = fan_in * shape[i] end
+  return core.normal(shape, 0, (2 / fan_in) ^ 0.5, name)
+end
+
+local function check(what, error, limit)
+  if error <= limit then
+    passed = passed + 1
+  else -- a NaN comes here too
+    failed = failed + 1
+    print(("FAILED %s: error %.3g, limit %.3g"):format(what, error, limit))
+  end
+  return error
+end
+
+-- Largest difference, relative to the root mean square of what is wanted.
+local function distance(got, want)
+  local worst, square = 0, 0
+  for i = 1, #want do
+    local d = math.abs(got[i] - want[i])
+    if not (d <= worst) then worst = d end
+    square = square + want[i] ^ 2
+  end
+  return worst / math.sqrt(square / #want + 1e-30)
+end
+
+local function samples(g)
+  local flat = g:reshape(-1)
+  local n, list = flat:numel(), {}
+  local all = flat:tolist()
+  local norm, sum = 0, 0
+  for i = 1, n do norm = norm + all[i] ^ 2 sum = sum + all[i] end
+  for i = 0, 15 do list[#list + 1] = all[1 + math.tointeger(math.floor(i * (n - 1) / 15 + 1e-9))] end
+  return math.sqrt(norm), sum, list, n
+end
+
+local function build(name, trained, norm)
+  local net = tlua.models[name] { classes = CLASSES, dropout = 0 }
+  for key, t in net:named_tensors() do t:copy_(value(key, t:shape())) end
+  if trained == "head" then
+    net:freeze { "*", batchnorm = norm }
+    net:unfreeze(name:find("^resnet") and "fc.*" or "_fc.*")
+  end
+  if norm == "train" then net:train() else net:eval() end
+  return net
+end
+
+local function run(name, trained, norm)
+  core.manual_seed(SEED)
+  local tag = ("%s.%s.%s."):format(name, trained, norm)
+  local net = build(name, trained, norm)
+  local x = core.normal({ BATCH, SIZE, SIZE, 3 }, 0, 1, "input")
+  local labels = {}
+  for i = 1, BATCH do labels[i] = (i - 1) % CLASSES end
+  local y = core.tensor(labels, { dtype = "int32" })
+  local params = {}
+  for _, p in net:parameters() do if p:requires_grad() then params[#params + 1] = p end end
+  local opt = tlua.optim.Adam(params, { lr = trained == "all" and 1e-5 or 1e-3 })
+  local losses, worst_gradient, logits_error = {}, 0, 0
+  for step = 1, STEPS do
+    local s <close> = core.scope()
+    local logits = net(x)
+    local loss = tlua.nn.functional.cross_entropy(logits, y)
+    opt:zero_grad()
+    loss:backward()
+    if step == 1 then
+      logits_error = check(tag .. "logits", distance(logits:reshape(-1):tolist(), golden[tag .. "logits"]:reshape(-1):tolist()), 1e-4)
+      for key, g in pairs(net:gradients()) do
+        local want = golden[tag .. "grad." .. key]
+        if not want then check(tag .. key .. " is not trained in PyTorch", 1, 0) else
+          want = want:tolist()
+          local got_norm, _, got, n = samples(g)
+          -- a sample's error is measured against the size of a typical element of that gradient
+          local typical, worst = want[1] / math.sqrt(n) + 1e-12, math.abs(got_norm - want[1]) / (want[1] + 1e-12)
+          for i = 1, 16 do worst = math.max(worst, math.abs(got[i] - want[i + 2]) / math.max(typical, math.abs(want[i + 2]))) end
+          worst_gradient = math.max(worst_gradient, check(tag .. "grad." .. key, worst, 1e-3))
+        end
+      end
+    end
+    opt:step()
+    losses[step] = loss:item()
+  end
+  local want, worst = golden[tag .. "losses"]:tolist(), 0
+  for i = 1, STEPS do worst = math.max(worst, math.abs(losses[i] - want[i]) / math.max(want[i], 0.1)) end
+  check(tag .. "losses", worst, 1e-4)
+  print(("%-32s logits %.1e  gradients %.1e  losses %.1e"):format(tag, logits_error, worst_gradient, worst))
+end
+
+for _, name in ipairs(#arg > 0 and arg or { "resnet18", "resnet50", "efficientnet_lite0" }) do
+  for _, trained in ipairs { "all", "head" } do
+    for _, norm in ipairs { "train", "eval" } do run(name, trained, norm) end
+  end
+end
+print(("%d passed, %d failed"):format(passed, failed))
+os.exit(failed == 0 and 0 or 1, true)
