@@ -51,4 +51,9 @@ TL_API tl_tensor *tl_sum(tl_scope *s, tl_tensor *x, const int *axes, int n, int 
 TL_API tl_tensor *tl_mean(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
 TL_API tl_tensor *tl_amax(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
 
+/* Products. `matmul`: (..., m, k) x (..., k, n), batches broadcast, vectors as in PyTorch. `linear`: activation(x weight^T + bias +
+ * residual) with x (..., in), weight (out, in); bias, residual and activation ("relu", "relu6", "silu", "gelu") may be NULL. */
+TL_API tl_tensor *tl_matmul(tl_scope *s, tl_tensor *a, tl_tensor *b, int transpose_a, int transpose_b);
+TL_API tl_tensor *tl_linear(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *residual, const char *activation);
+
 #endif

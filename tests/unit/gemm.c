@@ -320,3 +320,140 @@ Test(gemm, not_a_number_passes)
         }
     tl_device_release(d);
 }
+
+/* ---- the operators ---- */
+
+static tl_tensor *random_tensor(tl_scope *s, const tl_shape *shape)
+{
+    int64_t n = tl__numel(shape);
+    float *x = malloc((size_t)(n + 1) * sizeof *x);
+    for (int64_t i = 0; i < n; i++) x[i] = draw();
+    tl_tensor *t = tl_from(s, TL_F32, shape->rank, shape->dim, x);
+    free(x);
+    return t;
+}
+
+/* a b by broadcasting, multiplying and adding up. */
+static tl_tensor *slow_matmul(tl_scope *s, tl_tensor *a, tl_tensor *b, int ta, int tb)
+{
+    int ra = tl_rank(a), rb = tl_rank(b), swap[TL_MAX_RANK];
+    for (int o = 0; o < 2; o++) {
+        tl_tensor **t = o ? &b : &a;
+        int r = tl_rank(*t);
+        for (int i = 0; i < r; i++) swap[i] = i;
+        if (r < 2 || !(o ? tb : ta)) continue;
+        swap[r - 1] = r - 2;
+        swap[r - 2] = r - 1;
+        *t = tl_permute(s, *t, r, swap);
+    }
+    int64_t da[TL_MAX_RANK], db[TL_MAX_RANK];
+    int na = ra, nb = 0;
+    memcpy(da, tl_dims(a), sizeof(int64_t) * (size_t)ra);
+    if (rb > 1) da[na++] = 1;
+    for (int i = 0; i < rb; i++) {
+        if (ra > 1 && i == (rb > 1 ? rb - 2 : 0)) db[nb++] = 1;
+        db[nb++] = tl_dims(b)[i];
+    }
+    tl_tensor *y = tl_mul(s, tl_reshape(s, a, na, da), tl_reshape(s, b, nb, db));
+    return tl_sum(s, y, (int[]){rb > 1 ? -2 : -1}, 1, 0);
+}
+
+/* Operands as they are (0), as slices of longer rows (1), as transposed memory (2). */
+static tl_tensor *as_view(tl_scope *s, tl_tensor *t, int how)
+{
+    int r = tl_rank(t), swap[TL_MAX_RANK];
+    if (how == 0 || r < 2) return t;
+    for (int i = 0; i < r; i++) swap[i] = r - 1 - i;
+    if (how == 2) {
+        tl_tensor *p = tl_permute(s, t, r, swap);
+        tl_tensor *packed = tl_mul_scalar(s, p, 1);
+        return tl_permute(s, packed, r, swap);
+    }
+    int64_t dims[TL_MAX_RANK];
+    for (int i = 0; i < r; i++) dims[i] = tl_dims(t)[i];
+    dims[r - 1] += 4;
+    tl_tensor *wide = tl_full(s, TL_F32, r, dims, 0), *part = tl_slice(s, wide, -1, 2, dims[r - 1] - 4);
+    return tl__copy_into(s, t, part) == 0 ? part : NULL;
+}
+
+static double loss_of(tl_scope *s, const tl_sample *x, tl_tensor *const *in, const tl_tensor *weights)
+{
+    tl_tensor *y = tl__apply(s, x->op, in, x->n_in, x->attr, NULL);
+    return y ? (double)tl_item(s, tl_sum(s, tl_mul(s, y, (tl_tensor *)(uintptr_t)weights), NULL, 0, 0)) : NAN;
+}
+
+/* One sample: values against another way to compute them, gradients against differences along a random direction. */
+static void try_sample(tl_sampler *to, const tl_sample *x)
+{
+    tl_device *d = to->user;
+    for (int how = 0; how < 3; how++) {
+        tl_scope *s = tl_scope_open(d, NULL);
+        tl_tensor *in[TL_MAX_INPUTS] = {0}, *step[TL_MAX_INPUTS] = {0};
+        for (int i = 0; i < x->n_in; i++) {
+            if (x->in[i].absent) continue;
+            in[i] = as_view(s, random_tensor(s, &x->in[i].shape), how);
+            step[i] = random_tensor(s, &x->in[i].shape);
+            tl_require_grad(s, in[i], 1);
+        }
+        tl_tensor *y = tl__apply(s, x->op, in, x->n_in, x->attr, NULL);
+        cr_assert(y, "%s", tl_scope_error(s)->text);
+        if (strcmp(x->op->name, "matmul") == 0) {
+            tl_tensor *gap = tl_amax(s, tl_abs(s, tl_sub(s, y, slow_matmul(s, in[0], in[1], (int)x->attr[0].i, (int)x->attr[1].i))), NULL, 0, 0);
+            cr_assert(tl_item(s, gap) < 1e-5, "matmul is wrong: %s", tl_scope_error(s)->text);
+        }
+        tl_shape shape = tl__shape(tl_rank(y), tl_dims(y));
+        tl_tensor *weights = random_tensor(s, &shape);
+        tl_backward(s, tl_sum(s, tl_mul(s, y, weights), NULL, 0, 0), NULL, 0);
+        double predicted = 0, up, down, h = 1.0 / 2048, size = 1;
+        tl_tensor *moved[2][TL_MAX_INPUTS] = {{0}};
+        for (int i = 0; i < x->n_in; i++) {
+            if (!in[i]) continue;
+            tl_tensor *t = tl_sum(s, tl_mul(s, tl_grad(in[i]), step[i]), NULL, 0, 0);
+            predicted += (double)tl_item(s, t);
+            size += fabs((double)tl_item(s, t));
+            for (int k = 0; k < 2; k++) moved[k][i] = tl_add(s, in[i], tl_mul_scalar(s, step[i], k ? -h : h));
+        }
+        up = loss_of(s, x, moved[0], weights);
+        down = loss_of(s, x, moved[1], weights);
+        double slope = (up - down) / (2 * h);
+        cr_assert(fabs(slope - predicted) < 0.02 * size, "%s %d: gradient %g, slope %g; %s", x->op->name, how, predicted, slope, tl_scope_error(s)->text);
+        tl_scope_close(s);
+        cr_assert_eq(live(d), 0);
+        problems++;
+    }
+}
+
+Test(gemm, operators_and_their_gradients)
+{
+    tl_device *d = open_device();
+    tl_sampler sampler = {.take = try_sample, .user = d, .small = small()};
+    tl__gemm_tile(d, &sampler.tile_m, &sampler.tile_n);
+    tl__op_find("matmul")->samples(&sampler);
+    tl__op_find("linear")->samples(&sampler);
+    cr_assert_gt(problems, 50);
+    tl_device_release(d);
+}
+
+static void expect_error(tl_device *d, int ra, const int64_t *a, int rb, const int64_t *b, int tb, int is_linear, const char *text)
+{
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *x = tl_full(s, TL_F32, ra, a, 0), *w = tl_full(s, TL_F32, rb, b, 0);
+    cr_assert_null(is_linear ? tl_linear(s, x, w, NULL, NULL, NULL) : tl_matmul(s, x, w, 0, tb));
+    cr_assert_str_eq(tl_scope_error(s)->text, text);
+    tl_scope_close(s);
+}
+
+Test(gemm, operators_say_what_is_wrong)
+{
+    tl_device *d = open_device();
+    expect_error(d, 2, (int64_t[]){3, 4}, 2, (int64_t[]){2, 5}, 1, 0, "matmul: (3, 4) x (2, 5), second transposed");
+    expect_error(d, 2, (int64_t[]){3, 4}, 3, (int64_t[]){2, 5, 1}, 0, 0, "matmul: (3, 4) x (2, 5, 1)");
+    expect_error(d, 3, (int64_t[]){2, 3, 4}, 3, (int64_t[]){3, 4, 5}, 0, 0, "matmul: (2, 3, 4) x (3, 4, 5); the batches do not broadcast");
+    expect_error(d, 2, (int64_t[]){3, 512}, 2, (int64_t[]){10, 2048}, 0, 1, "linear: the input has 512 features, the weight wants 2048");
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *x = tl_full(s, TL_F32, 2, (int64_t[]){2, 3}, 0);
+    cr_assert_null(tl_linear(s, x, x, NULL, NULL, "tanh"));
+    cr_assert_str_eq(tl_scope_error(s)->text, "linear: there is no activation \"tanh\"");
+    tl_scope_close(s);
+    tl_device_release(d);
+}

@@ -41,7 +41,7 @@ const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g)
 void tl__gemm_tile(const tl_device *d, int *rows, int *columns)
 {
     *rows = 4;
-    *columns = d->traits.vector_width;
+    *columns = d->traits.vector_width > 4 ? d->traits.vector_width : 4;
 }
 
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
