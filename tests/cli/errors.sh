@@ -1,0 +1,95 @@
+#!/bin/sh
+# Bad input from the command line: each case is one clear line on stderr, exit status 1 (2 for a wrong command line),
+# and nothing half-written.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+T=$PWD/tlua
+W=$(mktemp -d)
+trap 'umount "$W/small" 2>/dev/null; rm -rf "$W"' EXIT
+passed=0 failed=0
+# expect NAME STATUS PATTERN COMMAND...   the first line of stderr must match; there must be few lines; no traceback
+expect() {
+    name=$1 status=$2 pattern=$3
+    shift 3
+    "$@" >"$W/out" 2>"$W/err"
+    got=$?
+    if [ "$got" != "$status" ] || ! grep -qE "$pattern" "$W/err" || [ "$(wc -l <"$W/err")" -gt 4 ] || grep -q 'stack traceback' "$W/err"; then
+        failed=$((failed + 1))
+        echo "FAILED $name: status $got (wanted $status), wanted /$pattern/, stderr:"
+        head -n 6 "$W/err"
+    else
+        passed=$((passed + 1))
+    fi
+}
+absent() {
+    if [ -e "$1" ]; then failed=$((failed + 1)); echo "FAILED: $1 was left behind"; else passed=$((passed + 1)); fi
+}
+
+# A tiny data set of class folders, and a recipe on it.
+"$T" tests/cli/make_pictures.lua "$W" || { echo "FAILED making pictures"; exit 1; }
+cat >"$W/r.lua" <<LUA
+local tlua = require "tlua"
+return tlua.recipe {
+  model = tlua.models.resnet18 {},
+  freeze = "*",
+  head = tlua.nn.Linear(3),
+  data = tlua.data.folder { root = "$W/good", size = 32, batch = 4 },
+  loss = tlua.nn.CrossEntropy {},
+  optim = tlua.optim.Adam { lr = 1e-3 },
+  schedule = { epochs = 1 },
+}
+LUA
+R="$T $W/r.lua --out $W/run"
+if ! $R >"$W/out" 2>"$W/err"; then echo "FAILED: the good run"; cat "$W/err"; exit 1; fi
+M=$W/run/model.safetensors
+
+expect "no such recipe" 1 "nowhere.lua" "$T" "$W/nowhere.lua"
+expect "unknown option" 2 "learningrate|did you mean|unknown" "$T" "$W/r.lua" --optim.lrr 3
+expect "unknown field" 2 "did you mean 'optim'|did you mean \"optim\"|optim" "$T" "$W/r.lua" --optm.lr 3
+expect "value of the wrong type" 2 "epochs.*number|number.*epochs" "$T" "$W/r.lua" --schedule.epochs many
+expect "unknown model" 2 "resnet50" "$T" "$W/r.lua" --model resnet51
+expect "unknown device" 1 "unknown device" "$T" "$W/r.lua" --device quantum --out "$W/x"
+absent "$W/x"
+expect "missing weights" 1 "none.pth" "$T" "$W/r.lua" --weights "$W/none.pth" --out "$W/x"
+absent "$W/x"
+head -c 3000 tests/golden/io/plain.pth >"$W/cut.pth" 2>/dev/null || head -c 300 tests/golden/models.safetensors >"$W/cut.pth"
+expect "truncated .pth" 1 "cut.pth" "$T" "$W/r.lua" --weights "$W/cut.pth" --out "$W/x"
+head -c 100000 "$M" >"$W/cut.safetensors"
+expect "truncated .safetensors" 1 "cut.safetensors" "$T" predict "$W/cut.safetensors" "$W/good/a/0.png"
+printf '\377\377\377\377\377\377\377\177{}' >"$W/lie.safetensors"
+expect "a header length that lies" 1 "lie.safetensors" "$T" "$W/r.lua" --weights "$W/lie.safetensors" --out "$W/x"
+expect "a pickle that wants os.system" 1 "system" "$T" "$W/r.lua" --weights tests/golden/io/evil.pth --out "$W/x"
+absent "$W/x"
+expect "a JPEG cut short" 1 "cut.jpg" "$T" "$W/r.lua" --data.root "$W/cut" --out "$W/x"
+absent "$W/x"
+expect "an empty class folder" 1 "empty" "$T" "$W/r.lua" --data.root "$W/empty" --out "$W/x"
+expect "one class only" 1 "one class|only one" "$T" "$W/r.lua" --data.root "$W/one" --out "$W/x"
+expect "no such data" 1 "nothing-here" "$T" "$W/r.lua" --data.root "$W/nothing-here" --out "$W/x"
+absent "$W/x"
+sed "s/Linear(3)/Linear(512, 2)/" "$W/r.lua" >"$W/narrow.lua"
+expect "a head too narrow for the classes" 1 "narrow.lua:|classes" "$T" "$W/narrow.lua" --out "$W/x"
+sed "s/Linear(3)/Linear(2048, 3)/" "$W/r.lua" >"$W/wide.lua"
+expect "a head of the wrong width" 1 "wide.lua:6.*512" "$T" "$W/wide.lua" --out "$W/x"
+absent "$W/x"
+cat >"$W/label.lua" <<'LUA'
+local tlua = require "tlua"
+local y = tlua.tensor({ 0, 7 }, { dtype = "int32" })
+local loss = tlua.nn.functional.cross_entropy(tlua.zeros(2, 3), y)
+print(loss:item())
+LUA
+expect "a label out of range" 1 "label 7 is out of range" "$T" "$W/label.lua"
+expect "predict without a picture" 1 "gone.jpg" "$T" predict "$M" "$W/gone.jpg"
+expect "no OpenCL at all" 1 "pocl-opencl-icd" env OCL_ICD_VENDORS="$W/no-vendors" "$T" "$W/r.lua" --out "$W/x"
+absent "$W/x"
+expect "an error in the recipe" 1 "syntax.lua:1" sh -c "echo 'return +' > $W/syntax.lua; $T $W/syntax.lua"
+# A full disk, where this user may mount one.
+mkdir "$W/small"
+if mount -t tmpfs -o size=1m tmpfs "$W/small" 2>/dev/null; then
+    expect "a full disk" 1 "No space left" "$T" "$W/r.lua" --out "$W/small/run"
+    absent "$W/small/run/model.safetensors"
+    ls "$W"/small/run/*.tmp* >/dev/null 2>&1 && { failed=$((failed + 1)); echo "FAILED: a temporary file was left"; }
+else
+    echo "skipped: a full disk (this user may not mount a tmpfs)"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

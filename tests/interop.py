@@ -1,0 +1,89 @@
+"""Files in both directions, with the real PyTorch: weights made by torchvision from a seed are read by tlua in each of
+the forms that torch.save and safetensors write; logits and gradients agree; what tlua writes is taken back with
+strict=True. `make test-interop`."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+torch.set_num_threads(2)
+
+SCRIPT = """
+local tlua = require "tlua"
+local core = require "tlua.core"
+local name, weights, input, out = arg[1], arg[2], arg[3], arg[4]
+local net = tlua.models[name] { weights = weights, classes = 10 }
+local x, y = core.load(input).x, core.load(input).y
+net:eval()
+local logits = net(x)
+local loss = tlua.nn.functional.cross_entropy(logits, y)
+loss:backward()
+local result = { logits = logits:detach(), loss = loss:detach():reshape(1) }
+for key, g in pairs(net:gradients()) do result["grad." .. key] = g end
+core.save(out .. ".results", result)
+core.save(out .. ".weights", net:state_dict())
+"""
+
+
+def build(name):
+    torch.manual_seed(0)
+    if name.startswith("efficientnet"):
+        from efficientnet_lite_pytorch import EfficientNet
+        return EfficientNet.from_name(name.replace("_", "-"), num_classes=10).eval()
+    return getattr(torchvision.models, name)(num_classes=10).eval()
+
+
+def check(what, got, want, limit):
+    error = ((got - want).abs().max() / want.pow(2).mean().sqrt().clamp_min(1e-12)).item()
+    ok = error <= limit
+    if not ok:
+        print("FAILED %s: %.3g > %.3g" % (what, error, limit))
+    return ok, error
+
+
+def main():
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        script = os.path.join(folder, "run.lua")
+        with open(script, "w") as f:
+            f.write(SCRIPT)
+        for name in ("resnet18", "resnet50", "efficientnet_lite0"):
+            net = build(name)
+            x = torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+            y = torch.arange(4) % 10
+            loss = torch.nn.functional.cross_entropy(net(x), y)
+            loss.backward()
+            with torch.no_grad():
+                logits = net(x)
+            inputs = os.path.join(folder, "input.safetensors")
+            save_file({"x": x.permute(0, 2, 3, 1).contiguous(), "y": y.int()}, inputs)
+            for form in ("zip", "legacy", "safetensors"):
+                path, out = os.path.join(folder, name + "." + form), os.path.join(folder, "out")
+                if form == "safetensors":
+                    save_file(net.state_dict(), path)
+                else:
+                    torch.save(net.state_dict(), path, _use_new_zipfile_serialization=form == "zip")
+                subprocess.run(["./tlua", script, name, path, inputs, out], cwd=ROOT, check=True)
+                results = load_file(out + ".results")
+                worst = 0
+                for ok, error in [check(name + " logits", results["logits"], logits, 1e-4)]:
+                    passed, failed, first = passed + ok, failed + (not ok), error
+                for key, p in net.named_parameters():
+                    ok, error = check(name + " grad " + key, results["grad." + key], p.grad, 1e-3)
+                    passed, failed, worst = passed + ok, failed + (not ok), max(worst, error)
+                again = build(name)
+                again.load_state_dict(load_file(out + ".weights"), strict=True)
+                same = all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values()))
+                passed, failed = passed + same, failed + (not same)
+                print("%-20s %-12s logits %.1e  gradients %.1e  written weights %s" % (name, form, first, worst, "taken back" if same else "DIFFER"))
+    print("%d passed, %d failed" % (passed, failed))
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
