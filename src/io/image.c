@@ -1,0 +1,140 @@
+/* image.c - what all picture formats share: memory, the choice of decoder by the first bytes (not by the
+ * name, since many files carry the wrong one) and conversion between grey and colour. */
+#define _POSIX_C_SOURCE 200809L
+#include "io/image.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+/* A picture file beyond this is not one; it keeps a wrong path (a disk image) from filling the memory. */
+#define MAX_FILE_BYTES ((int64_t)1 << 30)
+
+int tl__image_reserve(tl_error *err, tl_image *image, int width, int height, int channels)
+{
+    if (width < 1 || height < 1 || (int64_t)width * height > TL_IMAGE_MAX_PIXELS)
+        return tl__fail(err, TL_EFORMAT, "%d x %d pixels; a picture has 1 to %d pixels", width, height, TL_IMAGE_MAX_PIXELS);
+    size_t need = (size_t)width * (size_t)height * (size_t)channels + TL_IMAGE_SLACK;
+    if (need > image->capacity) {
+        uint8_t *data = tl__malloc(err, need);
+        if (!data) return -1;
+        free(image->data);
+        image->data = data;
+        image->capacity = need;
+    }
+    image->width = width;
+    image->height = height;
+    image->channels = channels;
+    /* The slack is read by vectors whose surplus lanes are thrown away; it is set so that tools which
+     * track undefined bytes stay silent. */
+    memset(image->data + need - TL_IMAGE_SLACK, 0, TL_IMAGE_SLACK);
+    return 0;
+}
+
+void tl__image_free(tl_image *image)
+{
+    free(image->data);
+    *image = (tl_image){0};
+}
+
+static void grey_from_colour(uint8_t *data, size_t pixels)
+{
+    for (size_t i = 0; i < pixels; i++) {
+        uint32_t r = data[3 * i], g = data[3 * i + 1], b = data[3 * i + 2];
+        data[i] = (uint8_t)((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16);
+    }
+}
+
+int tl__image_to_channels(tl_error *err, tl_image *image, int channels)
+{
+    size_t pixels = (size_t)image->width * (size_t)image->height;
+    if (channels == image->channels) return 0;
+    if (image->channels == 3 && channels == 1) {
+        grey_from_colour(image->data, pixels);
+        image->channels = 1;
+        return 0;
+    }
+    if (image->channels != 1 || channels != 3)
+        return tl__fail(err, TL_EARG, "a picture of %d channels cannot become one of %d", image->channels, channels);
+    tl_image colour = {0};
+    if (tl__image_reserve(err, &colour, image->width, image->height, 3) != 0) return -1;
+    for (size_t i = 0; i < pixels; i++) memset(colour.data + 3 * i, image->data[i], 3);
+    tl__image_free(image);
+    *image = colour;
+    return 0;
+}
+
+int tl__image_is_name(const char *path)
+{
+    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+    size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t m = strlen(endings[i]);
+        if (n > m && strcasecmp(path + n - m, endings[i]) == 0) return 1;
+    }
+    return 0;
+}
+
+static int decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out)
+{
+    static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    if (bytes == 0) return tl__fail(err, TL_EFORMAT, "%s: the file is empty", name);
+    if (bytes >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff)
+        return tl__jpeg_decode(err, name, data, bytes, request, out);
+    if (bytes >= 8 && memcmp(data, png, 8) == 0) return tl__png_decode(err, name, data, bytes, request, out);
+    return tl__fail(err, TL_EFORMAT, "%s: neither a JPEG nor a PNG picture", name);
+}
+
+int tl__image_decode(tl_error *err, const char *name, const void *data, size_t bytes, const tl_image_request *request, tl_image *out)
+{
+    if (decode(err, name, data, bytes, request, out) != 0) return -1;
+    if (request->channels && tl__image_to_channels(err, out, request->channels) != 0) {
+        tl__error_prefix(err, "%s: ", name);
+        return -1;
+    }
+    return 0;
+}
+
+/* The bytes of a file. tl__read_file does the same, but its messages do not start with the path. */
+static uint8_t *file_bytes(tl_error *err, const char *path, size_t *bytes)
+{
+    FILE *f = fopen(path, "rb");
+    struct stat st;
+    uint8_t *data = NULL;
+    if (!f || fstat(fileno(f), &st) != 0) {
+        tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+    } else if (S_ISDIR(st.st_mode)) {
+        tl__fail(err, TL_EIO, "%s: a folder, not a picture", path);
+    } else if (st.st_size > MAX_FILE_BYTES) {
+        tl__fail(err, TL_EFORMAT, "%s: %lld bytes are too many for a picture", path, (long long)st.st_size);
+    } else if ((data = tl__malloc(err, (size_t)st.st_size)) == NULL) {
+        tl__error_prefix(err, "%s: ", path);
+    } else {
+        *bytes = fread(data, 1, (size_t)st.st_size, f);
+        if (*bytes != (size_t)st.st_size) {
+            tl__fail(err, TL_EIO, "%s: cannot be read: %s", path, ferror(f) ? strerror(errno) : "it became shorter");
+            free(data);
+            data = NULL;
+        }
+    }
+    if (f) fclose(f);
+    return data;
+}
+
+int tl__image_read_as(tl_error *err, const char *path, const tl_image_request *request, tl_image *out)
+{
+    size_t bytes = 0;
+    uint8_t *data = file_bytes(err, path, &bytes);
+    if (!data) return -1;
+    int status = tl__image_decode(err, path, data, bytes, request, out);
+    free(data);
+    return status;
+}
+
+int tl__image_read(tl_error *err, const char *path, int channels, tl_image *out)
+{
+    tl_image_request request = {.channels = channels};
+    return tl__image_read_as(err, path, &request, out);
+}

@@ -1,0 +1,50 @@
+/* image.h - pictures in and out: JPEG and PNG files to 8-bit pixels and back. What a picture looks like
+ * after reading is what Pillow's Image.open(path).convert("RGB") (or "L") gives, because the published
+ * weights were trained on that. Orientation tags are not applied, as there. */
+#ifndef TLUA_IMAGE_H
+#define TLUA_IMAGE_H
+
+#include "base/base.h"
+
+/* 8-bit pixels, rows from the top, (height, width, channels) packed. `data` has TL_IMAGE_SLACK bytes
+ * behind the last pixel, so that vectors may read over the end; make one with tl__image_reserve. Zeroed,
+ * it is an empty picture. Reading into a picture that holds memory uses that again if it is enough. */
+typedef struct tl_image {
+    int width, height, channels; /* channels: 1 (grey) or 3 (red, green, blue) */
+    uint8_t *data;
+    size_t capacity;
+} tl_image;
+
+#define TL_IMAGE_SLACK 32
+/* A file that claims more pixels than this is refused before anything is allocated. */
+#define TL_IMAGE_MAX_PIXELS 100000000
+
+/* How a picture is wanted. Zeroed: native channels at full size. */
+typedef struct tl_image_request {
+    int channels;       /* 3, 1, or 0: 1 for a grey file and 3 for any other */
+    int smallest_side;  /* if > 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as both sides stay this large */
+} tl_image_request;
+
+/* Gives `image` room for these dimensions; the pixels are undefined. 0 or -1 (TL_EFORMAT where there are
+ * too many pixels or none, TL_EMEMORY). */
+int tl__image_reserve(tl_error *err, tl_image *image, int width, int height, int channels);
+void tl__image_free(tl_image *image);
+
+/* The picture in a file; 0, or -1 with one line that starts with the path. A picture that is cut short or
+ * damaged is an error, never a grey area. */
+int tl__image_read(tl_error *err, const char *path, int channels, tl_image *out);
+int tl__image_read_as(tl_error *err, const char *path, const tl_image_request *request, tl_image *out);
+/* The same from memory; `name` stands for the path in messages. */
+int tl__image_decode(tl_error *err, const char *name, const void *data, size_t bytes, const tl_image_request *request, tl_image *out);
+/* Writes an 8-bit PNG, whole or not at all. */
+int tl__image_write_png(tl_error *err, const char *path, const tl_image *image);
+/* In place: grey to three equal channels, or three to grey by Pillow's weights (ITU-R 601, 16-bit fixed point). */
+int tl__image_to_channels(tl_error *err, tl_image *image, int channels);
+/* True for names that end in .jpg, .jpeg or .png in any letter case. */
+int tl__image_is_name(const char *path);
+
+/* The two formats, for image.c. */
+int tl__jpeg_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
+int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
+
+#endif

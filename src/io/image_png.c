@@ -1,0 +1,91 @@
+/* image_png.c - PNG through libspng, in and out. */
+#include "io/image.h"
+
+#include <spng.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Text and profile chunks are read past; none of them needs more than this. */
+#define MAX_CHUNK_BYTES ((size_t)64 << 20)
+
+/* The first sample of each pixel, as 8 bits. Of 16 bits the upper 8 are kept, which is what Pillow does
+ * with colour; its conversion of 16-bit grey instead cuts every value above 255 to white, which leaves
+ * nothing of a radiograph, and is not followed. */
+static void first_samples(const uint8_t *raw, uint8_t *grey, size_t pixels, int samples, int bits)
+{
+    size_t step = (size_t)samples * (size_t)(bits / 8);
+    for (size_t i = 0; i < pixels; i++) {
+        uint16_t wide;
+        if (bits == 8) {
+            grey[i] = raw[i * step];
+        } else { /* two bytes in the order of this machine */
+            memcpy(&wide, raw + i * step, 2);
+            grey[i] = (uint8_t)(wide >> 8);
+        }
+    }
+}
+
+static int decode_pixels(tl_error *err, const char *name, spng_ctx *png, const struct spng_ihdr *h, tl_image *out)
+{
+    int alpha = h->color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA;
+    int grey = alpha || h->color_type == SPNG_COLOR_TYPE_GRAYSCALE;
+    int direct = !grey || (!alpha && h->bit_depth <= 8); /* the library gives what is wanted at once */
+    int format = !grey ? SPNG_FMT_RGB8 : direct ? SPNG_FMT_G8 : SPNG_FMT_PNG;
+    size_t bytes = 0, pixels = (size_t)h->width * h->height;
+    uint8_t *raw = NULL;
+    int status = tl__image_reserve(err, out, (int)h->width, (int)h->height, grey ? 1 : 3), code = 0;
+    if (status == 0 && (code = spng_decoded_image_size(png, format, &bytes)) == 0) {
+        if (direct && bytes != pixels * (grey ? 1 : 3))
+            status = tl__fail(err, TL_EFORMAT, "damaged PNG: inconsistent header");
+        else if (!direct)
+            status = (raw = tl__malloc(err, bytes)) ? 0 : -1;
+        if (status == 0) code = spng_decode_image(png, direct ? out->data : raw, bytes, format, 0);
+        if (status == 0 && code == 0) code = spng_decode_chunks(png); /* up to the end mark, so that a cut behind the pixels shows */
+        if (status == 0 && code == 0 && !direct) first_samples(raw, out->data, pixels, alpha ? 2 : 1, h->bit_depth);
+    }
+    if (code) status = tl__fail(err, code == SPNG_EMEM ? TL_EMEMORY : TL_EFORMAT, "damaged PNG: %s", spng_strerror(code));
+    if (status != 0) tl__error_prefix(err, "%s: ", name);
+    free(raw);
+    return status;
+}
+
+int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out)
+{
+    (void)request; /* PNG has no reduced decoding, and tl__image_decode makes the channels */
+    spng_ctx *png = spng_ctx_new(0);
+    if (!png) return tl__fail(err, TL_EMEMORY, "%s: no memory for a PNG decoder", name);
+    struct spng_ihdr h;
+    int status = -1;
+    spng_set_chunk_limits(png, MAX_CHUNK_BYTES, MAX_CHUNK_BYTES);
+    int code = spng_set_png_buffer(png, data, bytes);
+    if (code == 0) code = spng_get_ihdr(png, &h);
+    if (code)
+        tl__fail(err, TL_EFORMAT, "%s: damaged PNG: %s", name, spng_strerror(code));
+    else if ((uint64_t)h.width * h.height > TL_IMAGE_MAX_PIXELS)
+        tl__fail(err, TL_EFORMAT, "%s: %u x %u pixels; a picture has 1 to %d pixels", name, h.width, h.height, TL_IMAGE_MAX_PIXELS);
+    else
+        status = decode_pixels(err, name, png, &h, out);
+    spng_ctx_free(png);
+    return status;
+}
+
+int tl__image_write_png(tl_error *err, const char *path, const tl_image *image)
+{
+    spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
+    if (!png) return tl__fail(err, TL_EMEMORY, "%s: no memory for a PNG encoder", path);
+    struct spng_ihdr h = {.width = (uint32_t)image->width, .height = (uint32_t)image->height, .bit_depth = 8,
+                          .color_type = image->channels == 1 ? SPNG_COLOR_TYPE_GRAYSCALE : SPNG_COLOR_TYPE_TRUECOLOR};
+    size_t bytes = (size_t)image->width * (size_t)image->height * (size_t)image->channels, size = 0;
+    void *file = NULL;
+    spng_set_option(png, SPNG_ENCODE_TO_BUFFER, 1);
+    int code = spng_set_ihdr(png, &h), status = -1;
+    if (code == 0) code = spng_encode_image(png, image->data, bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+    if (code == 0) file = spng_get_png_buffer(png, &size, &code);
+    if (file)
+        status = tl__write_file(err, path, file, size);
+    else
+        tl__fail(err, TL_EFORMAT, "%s: cannot be made a PNG: %s", path, spng_strerror(code));
+    free(file);
+    spng_ctx_free(png);
+    return status;
+}
