@@ -1,0 +1,161 @@
+/* pipeline.c - a list of steps: put together, asked what it makes of a size, and run on a picture. */
+#include "data/transform.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+tl_pipeline *tl__pipeline_new(tl_error *err) { return tl__calloc(err, 1, sizeof(tl_pipeline)); }
+
+void tl__pipeline_free(tl_pipeline *p)
+{
+    if (!p) return;
+    free(p->step);
+    free(p);
+}
+
+/* Steps stand in the order of their stages, and one at most reads or makes floats. */
+static int check_place(tl_error *err, const tl_pipeline *p, const tl_transform *t)
+{
+    if (p->count == 0) return 0;
+    const tl_transform_row *before = p->step[p->count - 1].row, *row = t->row;
+    if (row->stage < before->stage || (row->stage == before->stage && (row->stage == TL_STAGE_DECODE || row->stage == TL_STAGE_TO_FLOAT)))
+        return tl__fail(err, TL_EARG, "%s cannot stand behind %s", row->name, before->name);
+    return 0;
+}
+
+int tl__pipeline_add(tl_error *err, tl_pipeline *p, tl_transform *t)
+{
+    int bad = tl__transform_check(err, t) != 0 || check_place(err, p, t) != 0;
+    if (!bad && p->count == p->capacity) {
+        int capacity = p->capacity ? 2 * p->capacity : 8;
+        tl_transform *step = tl__realloc(err, p->step, (size_t)capacity * sizeof *step);
+        bad = !step;
+        if (step) {
+            p->step = step;
+            p->capacity = capacity;
+        }
+    }
+    if (!bad) p->step[p->count++] = *t;
+    tl__transform_free(t);
+    return bad ? -1 : 0;
+}
+
+int tl__pipeline_is_random(const tl_pipeline *p)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->step[i].row->is_random) return 1;
+    return 0;
+}
+
+void tl__pipeline_shape(const tl_pipeline *p, int hwc[3])
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->step[i].row->shape) p->step[i].row->shape(&p->step[i], hwc);
+}
+
+void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request)
+{
+    *request = (tl_image_request){0};
+    if (p->count < 2 || p->step[0].row->stage != TL_STAGE_DECODE) return;
+    const tl_transform *next = &p->step[1];
+    if (next->row->need) request->smallest_side = (int)ceil(next->row->need(next) * p->step[0].value[0].at[0]);
+}
+
+void tl__scratch_free(tl_scratch *s)
+{
+    tl__image_free(&s->spare);
+    tl__resizer_free(&s->resizer);
+}
+
+double tl__sample_uniform(tl_sample *s, double low, double high)
+{
+    uint32_t bits[4];
+    tl__philox(s->key, s->draw++, bits);
+    return low + (high - low) * (double)tl__uniform(bits[0]);
+}
+
+int64_t tl__sample_below(tl_sample *s, int64_t n) { return (int64_t)tl__rng_below(s->key, s->draw++, (uint64_t)n); }
+
+void tl__sample_swap(tl_sample *s)
+{
+    tl_image image = *s->image;
+    *s->image = s->scratch->spare;
+    s->scratch->spare = image;
+}
+
+static tl_sample start(tl_scratch *scratch, const tl_draw_key *who, tl_image *image)
+{
+    /* 2^24 epochs of 2^40 pictures have keys of their own. */
+    return (tl_sample){.image = image, .scratch = scratch, .key = tl__rng_key(who->seed, TL_RNG_AUGMENT, who->epoch << 40 ^ who->index)};
+}
+
+/* Runs the steps of stages `first` to `last`. A step's draws are counted from a number of its own, so that
+ * a step added behind others leaves their draws as they were. */
+static int run_stages(tl_error *err, const tl_pipeline *p, tl_sample *s, int first, int last)
+{
+    for (int i = 0; i < p->count; i++) {
+        const tl_transform_row *row = p->step[i].row;
+        s->draw = (uint64_t)i << 32;
+        if (row->apply && row->stage >= first && row->stage <= last && row->apply(err, &p->step[i], s) != 0) return -1;
+    }
+    return 0;
+}
+
+int tl__pipeline_run_bytes(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image)
+{
+    tl_sample s = start(scratch, who, image);
+    return run_stages(err, p, &s, TL_STAGE_BYTES, TL_STAGE_BYTES);
+}
+
+static int wrong_size(tl_error *err, const tl_image *image, const int hwc[3])
+{
+    if (image->channels != hwc[2])
+        return tl__fail(err, TL_ESHAPE, "%d channel%s after the transforms, others have %d: add to_channels { channels = 3 }", image->channels,
+                        image->channels > 1 ? "s" : "", hwc[2]);
+    return tl__fail(err, TL_ESHAPE, "%d x %d pixels (height x width) after the transforms, others have %d x %d: add a center_crop or resize { size = {%d, %d} }",
+                    image->height, image->width, hwc[0], hwc[1], hwc[0], hwc[1]);
+}
+
+static int has_stage(const tl_pipeline *p, int stage)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->step[i].row->stage == stage) return 1;
+    return 0;
+}
+
+int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image, const int hwc[3], float *out)
+{
+    tl_sample s = start(scratch, who, image);
+    if (run_stages(err, p, &s, TL_STAGE_BYTES, TL_STAGE_BYTES) != 0) return -1;
+    if (image->height != hwc[0] || image->width != hwc[1] || image->channels != hwc[2]) return wrong_size(err, image, hwc);
+    s.values = out;
+    s.height = hwc[0];
+    s.width = hwc[1];
+    s.channels = hwc[2];
+    if (!has_stage(p, TL_STAGE_TO_FLOAT)) {
+        size_t n = (size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2];
+        for (size_t i = 0; i < n; i++) out[i] = (float)image->data[i] / 255.0f;
+    }
+    return run_stages(err, p, &s, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS);
+}
+
+int tl__pipeline_picture(tl_error *err, const tl_pipeline *p, const float *values, const int hwc[3], tl_image *out)
+{
+    const tl_transform *normal = NULL;
+    for (int i = 0; i < p->count; i++)
+        if (p->step[i].row->stage == TL_STAGE_TO_FLOAT) normal = &p->step[i];
+    if (tl__image_reserve(err, out, hwc[1], hwc[0], hwc[2]) != 0) return -1;
+    size_t n = (size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2];
+    for (size_t i = 0; i < n; i++) {
+        size_t k = i % (size_t)hwc[2];
+        double v = values[i];
+        if (normal) {
+            size_t j = normal->value[0].count == 1 ? 0 : k;
+            v = v * normal->value[1].at[j] + normal->value[0].at[j];
+        }
+        v = floor(v * 255 + 0.5);
+        out->data[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    }
+    return 0;
+}

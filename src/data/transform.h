@@ -1,0 +1,134 @@
+/* transform.h - what happens to a picture between the file and the network, as data: a list of steps, each
+ * a row of a table with parameters, so that it can be checked before anything runs, written into a model
+ * file, hashed for the feature cache and run by any thread. Semantics are torchvision's on Pillow pictures.
+ * A step touches the fields that its row declares; a picture is the only one yet, and boxes or masks that
+ * must follow a crop become further fields of tl_sample. */
+#ifndef TLUA_TRANSFORM_H
+#define TLUA_TRANSFORM_H
+
+#include "data/resize.h"
+
+/* ---- one step ---- */
+
+#define TL_PARAM_VALUES 4
+#define TL_TRANSFORM_PARAMS 6
+
+/* One parameter: `least` to `most` numbers between `low` and `high`, or one text out of `choices`. */
+typedef struct tl_param {
+    const char *name, *brief;
+    int least, most;
+    double low, high;
+    int integer;
+    const char *const *choices; /* ends with NULL */
+    const char *initial;        /* its value as text, as in a pipeline's text; NULL: must be given */
+} tl_param;
+
+typedef struct tl_value {
+    int count; /* 0: not given */
+    double at[TL_PARAM_VALUES]; /* a choice is its number */
+} tl_value;
+
+typedef struct tl_sample tl_sample;
+typedef struct tl_transform tl_transform;
+
+/* Fields of a sample. */
+enum { TL_FIELD_IMAGE = 1 };
+/* What a step works on. */
+enum { TL_STAGE_DECODE, TL_STAGE_BYTES, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS };
+
+/* A kind of step. A new one is one row in transforms.c. */
+typedef struct tl_transform_row {
+    const char *name, *brief;
+    int stage;
+    unsigned touches;
+    int is_random;
+    tl_param param[TL_TRANSFORM_PARAMS + 1]; /* ends with a NULL name */
+    /* Refuses parameters that do not go together; NULL: each alone suffices. */
+    int (*check)(tl_error *err, const tl_transform *t);
+    /* Turns the size before (height, width, channels; 0: not known) into the size after; NULL: no change. */
+    void (*shape)(const tl_transform *t, int hwc[3]);
+    /* The smallest side that a picture needs to lose nothing in this step; NULL: any reduction loses. */
+    double (*need)(const tl_transform *t);
+    /* Changes the sample; NULL: nothing to do here. 0 or -1. */
+    int (*apply)(tl_error *err, const tl_transform *t, tl_sample *s);
+} tl_transform_row;
+
+struct tl_transform {
+    const tl_transform_row *row;
+    tl_value value[TL_TRANSFORM_PARAMS];
+};
+
+/* All rows, ending with a NULL name. */
+extern const tl_transform_row tl__transform_rows[];
+
+/* A step with its parameters at their initial values; an unknown name is an error with the near miss.
+ * The caller frees it, or gives it to tl__pipeline_add. */
+tl_transform *tl__transform_new(tl_error *err, const char *name);
+void tl__transform_free(tl_transform *t);
+int tl__transform_set_number(tl_error *err, tl_transform *t, const char *key, double value);
+int tl__transform_set_numbers(tl_error *err, tl_transform *t, const char *key, const double *values, int count);
+int tl__transform_set_text(tl_error *err, tl_transform *t, const char *key, const char *value);
+/* Everything that must be given is given, and goes together. */
+int tl__transform_check(tl_error *err, const tl_transform *t);
+
+/* ---- a sample on its way ---- */
+
+/* Memory of one thread: zero it, free it with tl__scratch_free. */
+typedef struct tl_scratch {
+    tl_image spare;
+    tl_resizer resizer;
+} tl_scratch;
+void tl__scratch_free(tl_scratch *s);
+
+struct tl_sample {
+    tl_image *image;     /* bytes, until the step to floats */
+    tl_scratch *scratch;
+    float *values;       /* float32 (height, width, channels) from there on, in the caller's memory */
+    int height, width, channels; /* of `values`, as the caller expects them */
+    tl_rng_key key;      /* of this picture in this epoch */
+    uint64_t draw;       /* number of the next draw */
+};
+
+/* Draws for random steps, each from a counter block of its own. */
+double tl__sample_uniform(tl_sample *s, double low, double high);
+int64_t tl__sample_below(tl_sample *s, int64_t n);
+/* Makes the spare picture, which a step has written, the sample's. */
+void tl__sample_swap(tl_sample *s);
+
+/* ---- a list of steps ---- */
+
+typedef struct tl_pipeline {
+    int count, capacity;
+    tl_transform *step;
+} tl_pipeline;
+
+tl_pipeline *tl__pipeline_new(tl_error *err);
+void tl__pipeline_free(tl_pipeline *p);
+/* Checks `t` and its place (bytes before floats) and takes it over; it is freed on failure too. */
+int tl__pipeline_add(tl_error *err, tl_pipeline *p, tl_transform *t);
+/* The canonical text, every parameter in the table's order:
+ * "resize(size=256, interpolation=bilinear); center_crop(size=224)". The caller frees it. */
+char *tl__pipeline_text(tl_error *err, const tl_pipeline *p);
+/* The pipeline of a text in that form (parameters in any order, or left out where they have initial values). */
+tl_pipeline *tl__pipeline_parse(tl_error *err, const char *text);
+int tl__pipeline_is_random(const tl_pipeline *p);
+/* The size that comes out for a picture of the size `hwc`, in place; 0 stands for "not known" both ways. */
+void tl__pipeline_shape(const tl_pipeline *p, int hwc[3]);
+/* How the source should read pictures for this pipeline. */
+void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request);
+
+/* Who a picture is, for its draws: they depend on these three alone. */
+typedef struct tl_draw_key {
+    uint64_t seed, epoch, index;
+} tl_draw_key;
+
+/* Runs the steps on `image`, which is used up (its memory stays good for the next), and writes float32
+ * (height, width, channels) into `out`. Where no step normalises, values are bytes / 255. What comes out
+ * must have the size `hwc`; another is a TL_ESHAPE error that names both and what to add. */
+int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image, const int hwc[3], float *out);
+/* The same up to the step to floats: the picture as bytes, in `image`. */
+int tl__pipeline_run_bytes(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image);
+/* The picture that the network is fed, for people to look at: `values` with the normalisation undone. */
+int tl__pipeline_picture(tl_error *err, const tl_pipeline *p, const float *values, const int hwc[3], tl_image *out);
+
+#endif

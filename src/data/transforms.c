@@ -1,0 +1,324 @@
+/* transforms.c - the table of steps, each with what it does. To add one, write a row: the loader, the
+ * parser, the Lua interface and the errors follow from it. */
+#include "data/transform.h"
+
+#include <math.h>
+#include <string.h>
+
+static double at(const tl_transform *t, int param, int k) { return t->value[param].at[k]; }
+
+/* "size" as one number or two (height, width) is the first parameter of every step that has one. */
+static void size_of(const tl_transform *t, int *height, int *width)
+{
+    *height = (int)at(t, 0, 0);
+    *width = (int)at(t, 0, t->value[0].count - 1);
+}
+
+static void shape_is_size(const tl_transform *t, int hwc[3]) { size_of(t, &hwc[0], &hwc[1]); }
+
+/* ---- resize ---- */
+
+/* torchvision: one number is for the shorter side, and the other is cut, not rounded, to whole pixels. */
+static void resized(const tl_transform *t, int in_h, int in_w, int *height, int *width)
+{
+    if (t->value[0].count == 2) {
+        size_of(t, height, width);
+        return;
+    }
+    int size = (int)at(t, 0, 0), shorter = in_h < in_w ? in_h : in_w, longer = in_h < in_w ? in_w : in_h;
+    int other = (int)((double)size * longer / shorter);
+    *height = in_h <= in_w ? size : other;
+    *width = in_h <= in_w ? other : size;
+}
+
+static void resize_shape(const tl_transform *t, int hwc[3])
+{
+    if (t->value[0].count == 2 || (hwc[0] && hwc[1])) resized(t, hwc[0], hwc[1], &hwc[0], &hwc[1]);
+}
+
+static double resize_need(const tl_transform *t) { return fmax(at(t, 0, 0), at(t, 0, t->value[0].count - 1)); }
+
+static int resize_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    int height, width;
+    resized(t, s->image->height, s->image->width, &height, &width);
+    if (height == s->image->height && width == s->image->width) return 0;
+    tl_view in = tl__image_view(s->image);
+    if (tl__resize(err, &s->scratch->resizer, &in, NULL, (tl_filter)at(t, 1, 0), width, height, &s->scratch->spare) != 0) {
+        tl__error_prefix(err, "resize: ");
+        return -1;
+    }
+    tl__sample_swap(s);
+    return 0;
+}
+
+/* ---- crops ---- */
+
+enum { PAD_CONSTANT, PAD_REFLECT };
+static const char *const padding_modes[] = {"constant", "reflect", NULL};
+
+/* Where index i of a row of n pixels lies when the row is mirrored at its end pixels. */
+static int mirrored(int i, int n)
+{
+    if (n == 1) return 0;
+    int period = 2 * (n - 1), k = i % period;
+    if (k < 0) k += period;
+    return k < n ? k : period - k;
+}
+
+/* Columns x to end of an output row that lie outside of the input row `in` of `width` pixels. */
+static void border(uint8_t *out, const uint8_t *in, int x, int end, int left, int width, size_t c, int mode, uint8_t fill)
+{
+    for (; x < end; x++) {
+        if (mode == PAD_REFLECT)
+            memcpy(out + (size_t)x * c, in + (size_t)mirrored(left + x, width) * c, c);
+        else
+            memset(out + (size_t)x * c, fill, c);
+    }
+}
+
+/* Takes the rectangle at (left, top), which may reach out of the picture. */
+static int cut(tl_error *err, tl_sample *s, int left, int top, int width, int height, int mode, uint8_t fill)
+{
+    const tl_image *in = s->image;
+    tl_image *out = &s->scratch->spare;
+    if (tl__image_reserve(err, out, width, height, in->channels) != 0) return -1;
+    size_t c = (size_t)in->channels, row = (size_t)width * c;
+    int from = left < 0 ? -left : 0, to = left + width > in->width ? in->width - left : width; /* columns inside */
+    if (from > width) from = width;
+    if (to < from) to = from;
+    for (int y = 0; y < height; y++) {
+        uint8_t *o = out->data + (size_t)y * row;
+        int source = mode == PAD_REFLECT ? mirrored(top + y, in->height) : top + y;
+        if (source < 0 || source >= in->height) {
+            memset(o, fill, row);
+            continue;
+        }
+        const uint8_t *i = in->data + (size_t)source * (size_t)in->width * c;
+        border(o, i, 0, from, left, in->width, c, mode, fill);
+        if (to > from) memcpy(o + (size_t)from * c, i + (size_t)(left + from) * c, (size_t)(to - from) * c);
+        border(o, i, to, width, left, in->width, c, mode, fill);
+    }
+    tl__sample_swap(s);
+    return 0;
+}
+
+/* torchvision: a picture that is too small is padded with black first; halves round to even. */
+static int center_start(int size, int wanted)
+{
+    return wanted > size ? -((wanted - size) / 2) : (int)rint((size - wanted) / 2.0);
+}
+
+static int center_crop_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    int height, width, h = s->image->height, w = s->image->width;
+    size_of(t, &height, &width);
+    if (height == h && width == w) return 0;
+    return cut(err, s, center_start(w, width), center_start(h, height), width, height, PAD_CONSTANT, 0);
+}
+
+/* size, padding, fill, mode, pad_if_needed */
+static int random_crop_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    int height, width, padding = (int)at(t, 1, 0);
+    size_of(t, &height, &width);
+    int pad_y = padding, pad_x = padding;
+    if (at(t, 4, 0) != 0) { /* torchvision pads by the whole difference on both sides */
+        if (s->image->width + 2 * pad_x < width) pad_x += width - (s->image->width + 2 * pad_x);
+        if (s->image->height + 2 * pad_y < height) pad_y += height - (s->image->height + 2 * pad_y);
+    }
+    int h = s->image->height + 2 * pad_y, w = s->image->width + 2 * pad_x;
+    if (h < height || w < width)
+        return tl__fail(err, TL_ESHAPE, "random_crop: a picture of %d x %d (height x width, padded) is smaller than %d x %d; resize it first, or set pad_if_needed = 1",
+                        h, w, height, width);
+    int top = (int)tl__sample_below(s, h - height + 1), left = (int)tl__sample_below(s, w - width + 1);
+    return cut(err, s, left - pad_x, top - pad_y, width, height, (int)at(t, 3, 0), (uint8_t)at(t, 2, 0));
+}
+
+/* ---- random_resized_crop: size, scale, ratio, interpolation ---- */
+
+static int ranges_check(tl_error *err, const tl_transform *t)
+{
+    for (int i = 1; i <= 2; i++)
+        if (at(t, i, 0) > at(t, i, 1))
+            return tl__fail(err, TL_EARG, "%s: %s goes from %.9g down to %.9g", t->row->name, t->row->param[i].name, at(t, i, 0), at(t, i, 1));
+    return 0;
+}
+
+/* A rectangle of a random share of the area and a random (log-uniform) ratio; after ten that do not fit,
+ * the largest central one within the ratios. */
+static void random_rectangle(const tl_transform *t, tl_sample *s, int *left, int *top, int *width, int *height)
+{
+    int w = s->image->width, h = s->image->height;
+    double low = at(t, 2, 0), high = at(t, 2, 1), area = (double)w * h;
+    for (int attempt = 0; attempt < 10; attempt++) {
+        double target = area * tl__sample_uniform(s, at(t, 1, 0), at(t, 1, 1));
+        double ratio = exp(tl__sample_uniform(s, log(low), log(high)));
+        double cw = rint(sqrt(target * ratio)), ch = rint(sqrt(target / ratio));
+        if (cw > 0 && cw <= w && ch > 0 && ch <= h) {
+            *width = (int)cw;
+            *height = (int)ch;
+            *top = (int)tl__sample_below(s, h - *height + 1);
+            *left = (int)tl__sample_below(s, w - *width + 1);
+            return;
+        }
+    }
+    double ratio = (double)w / h;
+    *width = ratio > high ? (int)rint(h * high) : w;
+    *height = ratio < low ? (int)rint(w / low) : h;
+    if (*width < 1) *width = 1; /* a strip one pixel wide, with an extreme ratio */
+    if (*height < 1) *height = 1;
+    *top = (h - *height) / 2;
+    *left = (w - *width) / 2;
+}
+
+static double random_resized_crop_need(const tl_transform *t)
+{
+    return fmax(at(t, 0, 0), at(t, 0, t->value[0].count - 1)) / sqrt(at(t, 1, 0));
+}
+
+static int random_resized_crop_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    int left, top, crop_width, crop_height, height, width;
+    size_of(t, &height, &width);
+    random_rectangle(t, s, &left, &top, &crop_width, &crop_height);
+    /* The filter does not see what was cut away, as in torchvision. */
+    tl_view part = tl__image_crop(s->image, left, top, crop_width, crop_height);
+    if (tl__resize(err, &s->scratch->resizer, &part, NULL, (tl_filter)at(t, 3, 0), width, height, &s->scratch->spare) != 0) return -1;
+    tl__sample_swap(s);
+    return 0;
+}
+
+/* ---- flips ---- */
+
+static int horizontal_flip_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    (void)err;
+    if (!(tl__sample_uniform(s, 0, 1) < at(t, 0, 0))) return 0;
+    size_t c = (size_t)s->image->channels, w = (size_t)s->image->width;
+    for (int y = 0; y < s->image->height; y++) {
+        uint8_t *row = s->image->data + (size_t)y * w * c;
+        for (size_t i = 0, j = w - 1; i < j; i++, j--) {
+            for (size_t k = 0; k < c; k++) {
+                uint8_t swap = row[i * c + k];
+                row[i * c + k] = row[j * c + k];
+                row[j * c + k] = swap;
+            }
+        }
+    }
+    return 0;
+}
+
+static int vertical_flip_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    if (!(tl__sample_uniform(s, 0, 1) < at(t, 0, 0))) return 0;
+    tl_image *in = s->image, *out = &s->scratch->spare;
+    if (tl__image_reserve(err, out, in->width, in->height, in->channels) != 0) return -1;
+    size_t row = (size_t)in->width * (size_t)in->channels;
+    for (int y = 0; y < in->height; y++) memcpy(out->data + (size_t)y * row, in->data + (size_t)(in->height - 1 - y) * row, row);
+    tl__sample_swap(s);
+    return 0;
+}
+
+/* ---- channels and numbers ---- */
+
+static int to_channels_check(tl_error *err, const tl_transform *t)
+{
+    int n = (int)at(t, 0, 0);
+    return n == 1 || n == 3 ? 0 : tl__fail(err, TL_EARG, "to_channels: channels is %d, and must be 1 or 3", n);
+}
+
+static void to_channels_shape(const tl_transform *t, int hwc[3]) { hwc[2] = (int)at(t, 0, 0); }
+
+static int to_channels_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    tl_image *in = s->image, *out = &s->scratch->spare;
+    int n = (int)at(t, 0, 0);
+    if (in->channels == n || n == 1) return tl__image_to_channels(err, in, n);
+    if (tl__image_reserve(err, out, in->width, in->height, n) != 0) return -1;
+    size_t pixels = (size_t)in->width * (size_t)in->height;
+    for (size_t i = 0; i < pixels; i++) out->data[3 * i] = out->data[3 * i + 1] = out->data[3 * i + 2] = in->data[i];
+    tl__sample_swap(s);
+    return 0;
+}
+
+static int normalize_check(tl_error *err, const tl_transform *t)
+{
+    int m = t->value[0].count, n = t->value[1].count;
+    if (m != n) return tl__fail(err, TL_EARG, "normalize: %d numbers in mean and %d in std", m, n);
+    if (m == 2) return tl__fail(err, TL_EARG, "normalize: mean and std have 1 number or 3");
+    return 0;
+}
+
+/* Every byte's value is worked out once, with the roundings of PyTorch's float32: (x / 255 - mean) / std. */
+static int normalize_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+{
+    const tl_image *in = s->image;
+    int c = in->channels, n = t->value[0].count;
+    float table[3][256];
+    if (n != 1 && n != c)
+        return tl__fail(err, TL_ESHAPE, "normalize: %d means for a picture of %d channel%s; put to_channels { channels = %d } before it", n, c,
+                        c > 1 ? "s" : "", n);
+    for (int k = 0; k < c; k++) {
+        float mean = (float)at(t, 0, n == 1 ? 0 : k), deviation = (float)at(t, 1, n == 1 ? 0 : k);
+        for (int v = 0; v < 256; v++) table[k][v] = ((float)v / 255.0f - mean) / deviation;
+    }
+    size_t pixels = (size_t)in->width * (size_t)in->height;
+    const uint8_t *p = in->data;
+    float *o = s->values;
+    if (c == 3) {
+        for (size_t i = 0; i < pixels; i++, p += 3, o += 3) {
+            o[0] = table[0][p[0]];
+            o[1] = table[1][p[1]];
+            o[2] = table[2][p[2]];
+        }
+    } else {
+        for (size_t i = 0; i < pixels; i++) o[i] = table[0][p[i]];
+    }
+    return 0;
+}
+
+/* ---- the table ---- */
+
+#define SIDE(about) {.name = "size", .brief = about, .least = 1, .most = 2, .low = 1, .high = 16384, .integer = 1}
+#define INTERPOLATION {.name = "interpolation", .brief = "filter", .choices = tl__filter_names_here, .initial = "bilinear"}
+#define CHANCE {.name = "p", .brief = "probability", .least = 1, .most = 1, .low = 0, .high = 1, .initial = "0.5"}
+
+/* A copy of tl__filter_names, since a table of constants cannot refer to an array in another file. */
+static const char *const tl__filter_names_here[] = {"nearest", "box", "bilinear", "bicubic", "lanczos", NULL};
+
+const tl_transform_row tl__transform_rows[] = {
+    {.name = "decode", .brief = "Lets large JPEGs be decoded at 1/2, 1/4 or 1/8, with `gap` times the pixels the next step needs; 0: at full size.",
+     .stage = TL_STAGE_DECODE, .touches = TL_FIELD_IMAGE,
+     .param = {{.name = "gap", .brief = "0, or 1 and more; 2 is hardly seen", .least = 1, .most = 1, .low = 0, .high = 16, .initial = "0"}}},
+    {.name = "resize", .brief = "To `size` on the shorter side, or to exactly (height, width); antialiased.", .stage = TL_STAGE_BYTES,
+     .touches = TL_FIELD_IMAGE, .param = {SIDE("shorter side, or height and width"), INTERPOLATION}, .shape = resize_shape, .need = resize_need,
+     .apply = resize_apply},
+    {.name = "center_crop", .brief = "The middle; a smaller picture gets a black border.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
+     .param = {SIDE("side, or height and width")}, .shape = shape_is_size, .apply = center_crop_apply},
+    {.name = "random_crop", .brief = "Any part of that size, after padding.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {SIDE("side, or height and width"),
+               {.name = "padding", .brief = "pixels on each side", .least = 1, .most = 1, .low = 0, .high = 4096, .integer = 1, .initial = "0"},
+               {.name = "fill", .brief = "value of padded pixels", .least = 1, .most = 1, .low = 0, .high = 255, .integer = 1, .initial = "0"},
+               {.name = "mode", .brief = "what padding shows", .choices = padding_modes, .initial = "constant"},
+               {.name = "pad_if_needed", .brief = "1: pad a picture that is too small", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}},
+     .shape = shape_is_size, .apply = random_crop_apply},
+    {.name = "random_resized_crop", .brief = "A part of random area and ratio, resized.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {SIDE("side, or height and width"),
+               {.name = "scale", .brief = "share of the area, from and to", .least = 2, .most = 2, .low = 1e-4, .high = 1, .initial = "[0.08, 1]"},
+               {.name = "ratio", .brief = "width by height, from and to", .least = 2, .most = 2, .low = 1e-2, .high = 1e2, .initial = "[0.75, 1.3333333333333333]"},
+               INTERPOLATION},
+     .check = ranges_check, .shape = shape_is_size, .need = random_resized_crop_need, .apply = random_resized_crop_apply},
+    {.name = "random_horizontal_flip", .brief = "Left and right exchanged.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {CHANCE}, .apply = horizontal_flip_apply},
+    {.name = "random_vertical_flip", .brief = "Top and bottom exchanged.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {CHANCE}, .apply = vertical_flip_apply},
+    {.name = "to_channels", .brief = "Grey to three equal channels, or colour to grey.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
+     .param = {{.name = "channels", .brief = "1 or 3", .least = 1, .most = 1, .low = 1, .high = 3, .integer = 1}}, .check = to_channels_check,
+     .shape = to_channels_shape, .apply = to_channels_apply},
+    {.name = "normalize", .brief = "Bytes to float32: (x / 255 - mean) / std.", .stage = TL_STAGE_TO_FLOAT, .touches = TL_FIELD_IMAGE,
+     .param = {{.name = "mean", .brief = "one number, or one per channel", .least = 1, .most = 3, .low = -1e6, .high = 1e6},
+               {.name = "std", .brief = "one number, or one per channel", .least = 1, .most = 3, .low = 1e-6, .high = 1e6}},
+     .check = normalize_check, .apply = normalize_apply},
+    {.name = NULL},
+};
