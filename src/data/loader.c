@@ -1,0 +1,387 @@
+/* loader.c - a window of batches that threads fill in order. Work is handed out picture by picture, so that
+ * one large picture delays its own batch only; a batch is delivered when its last picture is in place. All
+ * shared state is behind one mutex, taken twice per picture. */
+#include "data/loader.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MAX_THREADS 64
+#define MAX_SLOTS 8
+#define DEFAULT_PREFETCH ((int64_t)256 << 20)
+
+enum { SLOT_FREE, SLOT_FILLING, SLOT_LENT };
+
+/* Memory of one batch. */
+typedef struct slot {
+    int state;
+    int64_t batch;       /* its number in the epoch */
+    int n, left;         /* pictures in it, and how many are not yet in place */
+    float *x;
+    int32_t *labels;
+    int64_t *indices;
+    uint8_t *bad;        /* 1: left out */
+    int failed_at;       /* place of the first picture that failed, or n */
+    tl_error error;
+} slot;
+
+/* What a thread keeps from picture to picture. */
+typedef struct worker {
+    tl_loader *loader;
+    pthread_t thread;
+    tl_scratch scratch;
+    tl_image image;
+} worker;
+
+struct tl_loader {
+    tl_source *source;
+    const tl_pipeline *pipeline;
+    tl_loader_config config;
+    tl_image_request request;
+    int hwc[3];
+    size_t picture_floats;
+    int64_t *order;
+    int64_t pictures;          /* that an epoch uses */
+    int64_t batches;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work, ready; /* there is something to do; a batch is complete, or a worker has come to rest */
+    int64_t epoch;
+    int64_t next_picture;      /* first place in `order` not yet handed out */
+    int64_t next_batch;        /* to be delivered */
+    int started, stopping, busy;
+    int slots;
+    slot slot[MAX_SLOTS];
+
+    int threads;
+    worker worker[MAX_THREADS]; /* [0] also serves the caller where there are no threads */
+    double waited;
+    int64_t skipped;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- work; the lock is held on entry and exit of these ---- */
+
+static slot *slot_of_batch(tl_loader *l, int64_t batch)
+{
+    for (int i = 0; i < l->slots; i++)
+        if (l->slot[i].state == SLOT_FILLING && l->slot[i].batch == batch) return &l->slot[i];
+    return NULL;
+}
+
+/* The next picture's slot, taken into use if it is the first of its batch; NULL where there is no work or
+ * no room. */
+static slot *next_work(tl_loader *l)
+{
+    if (!l->started || l->stopping || l->next_picture >= l->pictures) return NULL;
+    int64_t batch = l->next_picture / l->config.batch;
+    slot *s = slot_of_batch(l, batch);
+    for (int i = 0; !s && i < l->slots; i++) {
+        if (l->slot[i].state != SLOT_FREE) continue;
+        s = &l->slot[i];
+        int64_t left = l->pictures - batch * l->config.batch;
+        s->state = SLOT_FILLING;
+        s->batch = batch;
+        s->n = s->left = s->failed_at = left < l->config.batch ? (int)left : l->config.batch;
+        s->error = (tl_error){0};
+    }
+    return s;
+}
+
+/* Reads and transforms one picture into its place. Called without the lock. */
+static int make_picture(const tl_loader *l, worker *w, int64_t epoch, int64_t index, float *to, tl_error *err)
+{
+    tl_draw_key who = {l->config.seed, (uint64_t)epoch, (uint64_t)index};
+    if (tl__source_read(err, l->source, index, &l->request, &w->image) != 0) return -1;
+    if (tl__pipeline_run(err, l->pipeline, &w->scratch, &who, &w->image, l->hwc, to) == 0) return 0;
+    char *name = tl__source_name(NULL, l->source, index);
+    tl__error_prefix(err, "%s: ", name ? name : "a picture");
+    free(name);
+    return -1;
+}
+
+static void do_picture(tl_loader *l, worker *w, slot *s)
+{
+    int64_t place = l->next_picture++, epoch = l->epoch, index = l->order[place];
+    int at = (int)(place - s->batch * l->config.batch);
+    tl_error error = {0};
+    l->busy++;
+    pthread_mutex_unlock(&l->lock);
+    int failed = make_picture(l, w, epoch, index, s->x + (size_t)at * l->picture_floats, &error) != 0;
+    pthread_mutex_lock(&l->lock);
+    l->busy--;
+    s->labels[at] = l->source->label[index];
+    s->indices[at] = index;
+    /* Only what lies in the picture itself may be skipped, not a lack of memory or a missing crop. */
+    s->bad[at] = failed && l->config.on_bad == TL_BAD_SKIP && (error.code == TL_EFORMAT || error.code == TL_EIO);
+    if (failed && !s->bad[at] && at < s->failed_at) {
+        s->failed_at = at;
+        s->error = error;
+    }
+    if (--s->left == 0 || (l->busy == 0 && !l->started)) pthread_cond_signal(&l->ready);
+}
+
+static void *work(void *argument)
+{
+    worker *w = argument;
+    tl_loader *l = w->loader;
+    pthread_mutex_lock(&l->lock);
+    while (!l->stopping) {
+        slot *s = next_work(l);
+        if (s)
+            do_picture(l, w, s);
+        else
+            pthread_cond_wait(&l->work, &l->lock);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+/* The size that the pipeline gives: from the source's, or from the first picture that can be read. */
+static int find_shape(tl_error *err, tl_loader *l)
+{
+    int *hwc = l->hwc;
+    hwc[0] = l->source->height;
+    hwc[1] = l->source->width;
+    hwc[2] = l->source->channels;
+    tl__pipeline_shape(l->pipeline, hwc);
+    if (hwc[0] && hwc[1] && hwc[2]) return 0;
+    worker *w = &l->worker[0];
+    tl_error error = {0};
+    int status = -1;
+    for (int64_t i = 0; status != 0 && i < l->source->count && i < 100; i++) {
+        error = (tl_error){0};
+        status = tl__source_read(&error, l->source, i, &l->request, &w->image);
+        if (status != 0 && l->config.on_bad != TL_BAD_SKIP) break;
+    }
+    tl_draw_key who = {l->config.seed, 0, 0};
+    if (status == 0) status = tl__pipeline_run_bytes(&error, l->pipeline, &w->scratch, &who, &w->image);
+    if (status != 0) return tl__fail(err, error.code, "%s", error.text);
+    hwc[0] = w->image.height;
+    hwc[1] = w->image.width;
+    hwc[2] = w->image.channels;
+    return 0;
+}
+
+static int make_slots(tl_error *err, tl_loader *l)
+{
+    size_t batch = (size_t)l->config.batch;
+    int64_t bytes = (int64_t)(batch * l->picture_floats * sizeof(float)), most = l->config.max_prefetch > 0 ? l->config.max_prefetch : DEFAULT_PREFETCH;
+    int64_t fit = most / bytes, wanted = l->threads > 0 ? 4 : 2;
+    /* Two at least: one that the caller holds and one that is filled meanwhile. */
+    l->slots = (int)(fit < 2 ? 2 : fit > wanted ? wanted : fit);
+    if (l->slots > l->batches + 1) l->slots = (int)l->batches + 1;
+    for (int i = 0; i < l->slots; i++) {
+        slot *s = &l->slot[i];
+        s->x = tl__malloc(err, (size_t)bytes);
+        s->labels = s->x ? tl__malloc(err, batch * sizeof *s->labels) : NULL;
+        s->indices = s->labels ? tl__malloc(err, batch * sizeof *s->indices) : NULL;
+        s->bad = s->indices ? tl__malloc(err, batch) : NULL;
+        if (!s->bad) return -1;
+    }
+    return 0;
+}
+
+static int start_threads(tl_error *err, tl_loader *l, int wanted)
+{
+    for (int i = 0; i < wanted; i++) {
+        l->worker[i].loader = l;
+        if (pthread_create(&l->worker[i].thread, NULL, work, &l->worker[i]) != 0)
+            return tl__fail(err, TL_EMEMORY, "loader: thread %d of %d could not be started", i + 1, wanted);
+        l->threads = i + 1;
+    }
+    return 0;
+}
+
+tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *config)
+{
+    if (config->batch < 1) {
+        tl__fail(err, TL_EARG, "batch is %d, and must be at least 1", config->batch);
+        return NULL;
+    }
+    if (source->count < 1 || (config->drop_last && source->count < config->batch)) {
+        tl__fail(err, TL_EARG, "%lld pictures do not fill a batch of %d", (long long)source->count, config->batch);
+        return NULL;
+    }
+    tl_loader *l = tl__calloc(err, 1, sizeof *l);
+    if (!l) return NULL;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->work, NULL);
+    pthread_cond_init(&l->ready, NULL);
+    l->source = source;
+    l->pipeline = pipeline;
+    l->config = *config;
+    l->batches = config->drop_last ? source->count / config->batch : (source->count + config->batch - 1) / config->batch;
+    l->pictures = config->drop_last ? l->batches * config->batch : source->count;
+    tl__pipeline_request(pipeline, &l->request);
+    int wanted = tl__thread_count(config->threads), status = find_shape(err, l);
+    l->picture_floats = (size_t)l->hwc[0] * (size_t)l->hwc[1] * (size_t)l->hwc[2];
+    l->threads = wanted; /* for the number of slots; counted anew below */
+    if (status == 0) status = make_slots(err, l);
+    l->threads = 0;
+    if (status == 0) status = (l->order = tl__malloc(err, (size_t)source->count * sizeof *l->order)) ? 0 : -1;
+    if (status == 0) status = start_threads(err, l, wanted);
+    if (status == 0) return l;
+    tl__loader_close(l);
+    return NULL;
+}
+
+void tl__loader_close(tl_loader *l)
+{
+    if (!l) return;
+    pthread_mutex_lock(&l->lock);
+    l->stopping = 1;
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->threads; i++) pthread_join(l->worker[i].thread, NULL);
+    for (int i = 0; i < MAX_THREADS; i++) {
+        tl__scratch_free(&l->worker[i].scratch);
+        tl__image_free(&l->worker[i].image);
+    }
+    for (int i = 0; i < MAX_SLOTS; i++) {
+        free(l->slot[i].x);
+        free(l->slot[i].labels);
+        free(l->slot[i].indices);
+        free(l->slot[i].bad);
+    }
+    free(l->order);
+    pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->work);
+    pthread_cond_destroy(&l->ready);
+    free(l);
+}
+
+/* ---- an epoch ---- */
+
+/* Stops handing out work and waits until no picture is under way. The lock is held. */
+static void halt(tl_loader *l)
+{
+    l->started = 0;
+    while (l->busy > 0) pthread_cond_wait(&l->ready, &l->lock);
+    for (int i = 0; i < l->slots; i++)
+        if (l->slot[i].state == SLOT_FILLING) l->slot[i].state = SLOT_FREE;
+}
+
+int tl__loader_start_at(tl_loader *l, tl_error *err, int64_t epoch, int64_t batch)
+{
+    if (batch < 0 || batch > l->batches)
+        return tl__fail(err, TL_EARG, "loader: batch %lld of an epoch of %lld", (long long)batch, (long long)l->batches);
+    pthread_mutex_lock(&l->lock);
+    halt(l);
+    if (l->config.shuffle)
+        tl__rng_permutation(tl__rng_key(l->config.seed, TL_RNG_SHUFFLE, (uint64_t)epoch), l->source->count, l->order);
+    else
+        for (int64_t i = 0; i < l->source->count; i++) l->order[i] = i;
+    l->epoch = epoch;
+    l->next_batch = batch;
+    l->next_picture = batch * l->config.batch;
+    l->started = 1;
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    return 0;
+}
+
+int tl__loader_start(tl_loader *l, tl_error *err, int64_t epoch) { return tl__loader_start_at(l, err, epoch, 0); }
+
+/* Waits until the batch to be delivered is complete, or makes it where there are no threads. NULL with an
+ * error where all memory is lent. The lock is held. */
+static slot *await(tl_loader *l, tl_error *err)
+{
+    double from = now();
+    slot *s;
+    for (;;) {
+        s = slot_of_batch(l, l->next_batch);
+        if (s && s->left == 0) break;
+        slot *next = l->threads == 0 ? next_work(l) : NULL;
+        int lent = 0;
+        for (int i = 0; i < l->slots; i++) lent += l->slot[i].state == SLOT_LENT;
+        if (!s && lent == l->slots) {
+            tl__fail(err, TL_ESTATE, "loader: all %d batches are lent; give one back before the next", l->slots);
+            break;
+        }
+        if (next)
+            do_picture(l, &l->worker[0], next);
+        else
+            pthread_cond_wait(&l->ready, &l->lock);
+    }
+    l->waited += now() - from;
+    return s;
+}
+
+/* Closes the gaps that skipped pictures have left. */
+static void leave_out(tl_loader *l, slot *s)
+{
+    int kept = 0;
+    for (int i = 0; i < s->n; i++) {
+        if (s->bad[i]) continue;
+        if (kept != i) {
+            memcpy(s->x + (size_t)kept * l->picture_floats, s->x + (size_t)i * l->picture_floats, l->picture_floats * sizeof(float));
+            s->labels[kept] = s->labels[i];
+            s->indices[kept] = s->indices[i];
+        }
+        kept++;
+    }
+    l->skipped += s->n - kept;
+    s->n = kept;
+}
+
+int tl__loader_next(tl_loader *l, tl_error *err, tl_batch *b)
+{
+    int result = -1;
+    *b = (tl_batch){.slot = -1};
+    pthread_mutex_lock(&l->lock);
+    while (result < 0) {
+        if (!l->started) {
+            tl__fail(err, TL_ESTATE, "loader: no epoch has been started");
+            break;
+        }
+        if (l->next_batch >= l->batches) {
+            result = 0;
+            break;
+        }
+        slot *s = await(l, err);
+        if (!s) break;
+        if (s->error.code) {
+            tl__fail(err, s->error.code, "%s", s->error.text);
+            halt(l);
+            break;
+        }
+        l->next_batch++;
+        leave_out(l, s);
+        s->state = s->n ? SLOT_LENT : SLOT_FREE; /* a batch of damaged pictures only is passed over */
+        if (s->n == 0) {
+            pthread_cond_broadcast(&l->work);
+            continue;
+        }
+        *b = (tl_batch){s->x, s->labels, s->indices, s->n, l->hwc[0], l->hwc[1], l->hwc[2], (int)(s - l->slot)};
+        result = 1;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return result;
+}
+
+void tl__loader_recycle(tl_loader *l, tl_batch *b)
+{
+    if (b->slot < 0) return;
+    pthread_mutex_lock(&l->lock);
+    l->slot[b->slot].state = SLOT_FREE;
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    *b = (tl_batch){.slot = -1};
+}
+
+int64_t tl__loader_batches(const tl_loader *l) { return l->batches; }
+int tl__loader_threads(const tl_loader *l) { return l->threads; }
+void tl__loader_shape(const tl_loader *l, int hwc[3]) { memcpy(hwc, l->hwc, sizeof l->hwc); }
+double tl__loader_waited(const tl_loader *l) { return l->waited; }
+int64_t tl__loader_skipped(const tl_loader *l) { return l->skipped; }

@@ -1,0 +1,79 @@
+/* loader.h - threads that read and transform pictures beside the device. The batches of an epoch depend on
+ * the seed and the epoch alone: not on the number of threads, nor on which thread was quicker. Loader
+ * threads never touch a device; one thread at a time calls these functions. */
+#ifndef TLUA_LOADER_H
+#define TLUA_LOADER_H
+
+#include "data/source.h"
+#include "data/transform.h"
+
+enum { TL_BAD_ERROR = 0, TL_BAD_SKIP };
+
+/* No threads: tl__loader_next does the work itself. */
+#define TL_THREADS_NONE (-1)
+
+typedef struct tl_loader_config {
+    int batch;             /* pictures in a batch, >= 1 */
+    int threads;           /* 0: as many as processors, 8 at most */
+    int shuffle, drop_last;
+    uint64_t seed;
+    int64_t max_prefetch;  /* bytes of batches under way, at least two batches; 0: 256 MiB */
+    int on_bad;            /* a picture that cannot be read is an error, or is left out of its batch */
+} tl_loader_config;
+
+/* A batch lent to the caller, who gives it back with tl__loader_recycle. */
+typedef struct tl_batch {
+    float *x;                     /* (n, height, width, channels), packed */
+    int32_t *labels;              /* (n) */
+    int64_t *indices;             /* (n) numbers of the pictures in the source */
+    int n, height, width, channels;
+    int slot;                     /* the loader's own */
+} tl_batch;
+
+typedef struct tl_loader tl_loader;
+
+/* Source and pipeline are borrowed and must outlive the loader; a first picture may be read to find the size. */
+tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *config);
+void tl__loader_close(tl_loader *l);
+
+/* Starts an epoch, from its first batch or from batch `batch`. What was under way is dropped; batches that
+ * the caller still holds stay valid. */
+int tl__loader_start(tl_loader *l, tl_error *err, int64_t epoch);
+int tl__loader_start_at(tl_loader *l, tl_error *err, int64_t epoch, int64_t batch);
+/* The next batch: 1; the end of the epoch: 0; an error: -1. The first error in the order of the epoch is the
+ * one reported, and the epoch ends with it. */
+int tl__loader_next(tl_loader *l, tl_error *err, tl_batch *b);
+void tl__loader_recycle(tl_loader *l, tl_batch *b);
+
+int64_t tl__loader_batches(const tl_loader *l);  /* in an epoch */
+int tl__loader_threads(const tl_loader *l);
+void tl__loader_shape(const tl_loader *l, int hwc[3]);
+double tl__loader_waited(const tl_loader *l);    /* seconds that the caller has waited for batches since the opening */
+int64_t tl__loader_skipped(const tl_loader *l);  /* pictures left out of the batches delivered since the opening */
+
+/* ---- the check before training ---- */
+
+typedef struct tl_bad_picture {
+    int64_t index;
+    char *reason; /* one line that starts with the path */
+} tl_bad_picture;
+
+/* Zero it, or set `progress` before. */
+typedef struct tl_check_report {
+    int64_t checked, bad_count;
+    tl_bad_picture *bad; /* in the order of the source */
+    /* Called now and then by the calling thread; a result that is not 0 stops the check (TL_EINTERRUPT). */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} tl_check_report;
+
+/* Decodes every picture of a source of files (JPEGs at 1/8, which reads all their data), and returns the
+ * source to use: the same one retained, or with TL_BAD_SKIP a view without the damaged ones. With
+ * TL_BAD_ERROR a damaged picture makes it return NULL, with an error that names the first few. Sources of
+ * few large files have been checked on opening and are returned at once. */
+tl_source *tl__loader_check(tl_error *err, tl_source *source, int threads, int on_bad, tl_check_report *report);
+void tl__check_report_free(tl_check_report *report);
+/* How many threads 0 stands for. */
+int tl__thread_count(int threads);
+
+#endif

@@ -1,0 +1,192 @@
+/* loader_check.c - every picture read once before training starts, so that a damaged file stops a run in its
+ * first minute and not in its second night. */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "data/loader.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MAX_THREADS 64
+#define NAMED 3 /* damaged pictures that the error names */
+
+int tl__thread_count(int threads)
+{
+    if (threads == TL_THREADS_NONE) return 0;
+    if (threads <= 0) {
+        /* The processors that this process may use, not those of the machine. */
+        cpu_set_t set;
+        threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+        if (threads > 8) threads = 8;
+    }
+    return threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+}
+
+/* State that the threads of a check share, behind the lock. */
+typedef struct check {
+    const tl_source *source;
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    int64_t next, done;
+    int stopping, running;
+    tl_bad_picture *bad;
+    int64_t bad_count, bad_capacity;
+    tl_error error; /* what is not a damaged picture: a lack of memory */
+} check;
+
+/* The lock is held. */
+static void note_bad(check *c, int64_t index, const tl_error *error)
+{
+    if (error->code == TL_EMEMORY) tl__fail(&c->error, error->code, "%s", error->text);
+    if (c->bad_count == c->bad_capacity && !c->error.code) {
+        int64_t capacity = c->bad_capacity ? 2 * c->bad_capacity : 16;
+        tl_bad_picture *bad = tl__realloc(&c->error, c->bad, (size_t)capacity * sizeof *bad);
+        if (bad) {
+            c->bad = bad;
+            c->bad_capacity = capacity;
+        }
+    }
+    char *reason = c->error.code ? NULL : tl__strdup(&c->error, error->text);
+    if (reason) c->bad[c->bad_count++] = (tl_bad_picture){index, reason};
+    if (c->error.code) c->stopping = 1;
+}
+
+/* Checks pictures until none is left. The lock is held on entry and exit. */
+static void check_one(check *c, tl_image *image)
+{
+    int64_t i = c->next++;
+    tl_error error = {0};
+    tl_image_request smallest = {.smallest_side = 1};
+    pthread_mutex_unlock(&c->lock);
+    int bad = tl__source_read(&error, c->source, i, &smallest, image) != 0;
+    pthread_mutex_lock(&c->lock);
+    c->done++;
+    if (bad) note_bad(c, i, &error);
+}
+
+static void *check_some(void *argument)
+{
+    check *c = argument;
+    tl_image image = {0};
+    pthread_mutex_lock(&c->lock);
+    while (c->next < c->source->count && !c->stopping) check_one(c, &image);
+    c->running--;
+    pthread_cond_signal(&c->moved);
+    pthread_mutex_unlock(&c->lock);
+    tl__image_free(&image);
+    return NULL;
+}
+
+/* Asks the caller every fifth of a second whether to go on. The lock is held. */
+static void ask(check *c, tl_check_report *report)
+{
+    int64_t done = c->done;
+    if (!report->progress) return;
+    pthread_mutex_unlock(&c->lock);
+    int stop = report->progress(report->user, done, c->source->count);
+    pthread_mutex_lock(&c->lock);
+    if (stop && !c->error.code) {
+        tl__fail(&c->error, TL_EINTERRUPT, "stopped after %lld of %lld pictures were checked", (long long)done, (long long)c->source->count);
+        c->stopping = 1;
+    }
+}
+
+static void run_threads(check *c, int threads, tl_check_report *report)
+{
+    pthread_t thread[MAX_THREADS];
+    int started = 0;
+    pthread_mutex_lock(&c->lock);
+    c->running = threads;
+    pthread_mutex_unlock(&c->lock);
+    while (started < threads && pthread_create(&thread[started], NULL, check_some, c) == 0) started++;
+    pthread_mutex_lock(&c->lock);
+    c->running -= threads - started;
+    while (c->running > 0) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 200000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&c->moved, &c->lock, &until);
+        ask(c, report);
+    }
+    pthread_mutex_unlock(&c->lock);
+    for (int i = 0; i < started; i++) pthread_join(thread[i], NULL);
+    /* Where no thread could be had, and for what is left then. */
+    if (c->next < c->source->count && !c->stopping) {
+        c->running = 1;
+        check_some(c);
+    }
+}
+
+static int by_index(const void *a, const void *b)
+{
+    int64_t x = ((const tl_bad_picture *)a)->index, y = ((const tl_bad_picture *)b)->index;
+    return x < y ? -1 : x > y;
+}
+
+/* "3 of 500 pictures are damaged: A; B; C (on_bad = "skip" leaves them out)" */
+static void fail_with_names(tl_error *err, const tl_check_report *r)
+{
+    char list[640] = "";
+    for (int64_t i = 0; i < r->bad_count && i < NAMED; i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%.190s", i ? "; " : "", r->bad[i].reason);
+    }
+    tl__fail(err, TL_EFORMAT, "%lld of %lld pictures cannot be read: %s%s (on_bad = \"skip\" leaves them out)", (long long)r->bad_count,
+             (long long)r->checked, list, r->bad_count > NAMED ? "; ..." : "");
+}
+
+/* The source without the damaged pictures. */
+static tl_source *without_bad(tl_error *err, tl_source *source, const tl_check_report *r)
+{
+    if (r->bad_count == source->count) {
+        tl__fail(err, TL_EFORMAT, "none of the %lld pictures can be read; the first: %s", (long long)source->count, r->bad[0].reason);
+        return NULL;
+    }
+    int64_t *index = tl__malloc(err, (size_t)source->count * sizeof *index), n = 0;
+    for (int64_t i = 0, b = 0; index && i < source->count; i++) {
+        if (b < r->bad_count && r->bad[b].index == i)
+            b++;
+        else
+            index[n++] = i;
+    }
+    tl_source *view = index ? tl__source_subset(err, source, index, n) : NULL;
+    free(index);
+    return view;
+}
+
+tl_source *tl__loader_check(tl_error *err, tl_source *source, int threads, int on_bad, tl_check_report *report)
+{
+    report->checked = report->bad_count = 0;
+    report->bad = NULL;
+    if (!source->ops->from_files) return tl__source_retain(source);
+    check c = {.source = source};
+    pthread_mutex_init(&c.lock, NULL);
+    pthread_cond_init(&c.moved, NULL);
+    run_threads(&c, tl__thread_count(threads), report);
+    pthread_mutex_destroy(&c.lock);
+    pthread_cond_destroy(&c.moved);
+    if (c.bad_count) qsort(c.bad, (size_t)c.bad_count, sizeof *c.bad, by_index);
+    report->checked = c.done;
+    report->bad = c.bad;
+    report->bad_count = c.bad_count;
+    if (c.error.code) {
+        tl__fail(err, c.error.code, "%s", c.error.text);
+        return NULL;
+    }
+    if (c.bad_count == 0) return tl__source_retain(source);
+    if (on_bad == TL_BAD_SKIP) return without_bad(err, source, report);
+    fail_with_names(err, report);
+    return NULL;
+}
+
+void tl__check_report_free(tl_check_report *report)
+{
+    for (int64_t i = 0; i < report->bad_count; i++) free(report->bad[i].reason);
+    free(report->bad);
+    report->bad = NULL;
+    report->bad_count = 0;
+}

@@ -1,0 +1,385 @@
+/* source.c - what all sources share: opening by kind, held-out parts, limits, labels by name, views. */
+#include "data/source.h"
+
+#include "base/near.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *const tl__source_kinds[] = {"cifar10", "cifar100", "mnist", "fashion_mnist", "folder", NULL};
+
+static tl_source *(*const binary_openers[])(tl_error *, const char *, const char *, int64_t, int *) = {
+    tl__open_cifar10, tl__open_cifar100, tl__open_mnist, tl__open_fashion_mnist};
+enum { FOLDER = 4 };
+
+/* ---- small helpers ---- */
+
+char *tl__path_join(tl_error *err, const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    return tl__asprintf(err, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+}
+
+int tl__is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int tl__is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+void tl__names_free(char **names, int count)
+{
+    for (int i = 0; names && i < count; i++) free(names[i]);
+    free(names);
+}
+
+int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what)
+{
+    if (strcmp(part, "test") != 0) return tl__fail(err, TL_EIO, "%s: no training part (%s)", folder, what);
+    return tl__fail(err, TL_EIO, "%s: no test part (%s); `split = 0.2` holds a fifth of the training part out instead", folder, what);
+}
+
+int tl__names_read(tl_error *err, const char *path, int most, char ***names)
+{
+    *names = NULL;
+    if (!tl__is_file(path)) return 0;
+    char *text = tl__read_file(err, path, NULL), **list = text ? tl__calloc(err, (size_t)most, sizeof *list) : NULL;
+    int count = 0, bad = !list;
+    for (char *line = list ? text : NULL; line && *line && !bad;) {
+        size_t n = strcspn(line, "\r\n");
+        char after = line[n];
+        line[n] = 0;
+        if (n && count == most) bad = tl__fail(err, TL_EFORMAT, "%s: more than %d class names", path, most);
+        if (n && !bad) bad = (list[count++] = tl__strdup(err, line)) == NULL;
+        line += n + (after != 0);
+    }
+    free(text);
+    if (bad) {
+        tl__names_free(list, count);
+        return -1;
+    }
+    *names = list;
+    return count;
+}
+
+int tl__source_prepare(tl_error *err, tl_source *s, int64_t count, const char *const *class_name, int class_count)
+{
+    s->references = 1;
+    s->count = count;
+    s->label = tl__calloc(err, (size_t)count, sizeof *s->label);
+    s->class_name = s->label ? tl__calloc(err, (size_t)class_count, sizeof *s->class_name) : NULL;
+    if (!s->class_name) return -1;
+    for (s->class_count = 0; s->class_count < class_count; s->class_count++)
+        if ((s->class_name[s->class_count] = tl__strdup(err, class_name[s->class_count])) == NULL) return -1;
+    return 0;
+}
+
+tl_source *tl__source_retain(tl_source *s)
+{
+    s->references++;
+    return s;
+}
+
+void tl__source_free(tl_source *s)
+{
+    if (!s || --s->references > 0) return;
+    free(s->label);
+    tl__names_free(s->class_name, s->class_count);
+    s->ops->close(s); /* frees the rest and `s` itself */
+}
+
+int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
+{
+    if (i < 0 || i >= s->count) return tl__fail(err, TL_EINDEX, "picture %lld of a source of %lld", (long long)i, (long long)s->count);
+    return s->ops->read(err, s, i, request, out);
+}
+
+char *tl__source_name(tl_error *err, const tl_source *s, int64_t i)
+{
+    int64_t number = -1;
+    const char *path = s->ops->locate(s, i, &number);
+    return number < 0 ? tl__strdup(err, path) : tl__asprintf(err, "%s#%lld", path, (long long)number);
+}
+
+char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i)
+{
+    int64_t number = -1;
+    const char *path = s->ops->locate(s, i, &number);
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        tl__fail(err, TL_EIO, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    return tl__asprintf(err, "%s#%lld %lld %lld.%09ld", path, (long long)number, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                        (long)st.st_mtim.tv_nsec);
+}
+
+/* ---- a view of some pictures ---- */
+
+typedef struct subset {
+    tl_source base;
+    tl_source *parent;
+    int64_t *index;
+} subset;
+
+static void subset_close(tl_source *s)
+{
+    subset *v = (subset *)s;
+    tl__source_free(v->parent);
+    free(v->index);
+    free(v);
+}
+
+static int subset_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
+{
+    const subset *v = (const subset *)s;
+    return v->parent->ops->read(err, v->parent, v->index[i], request, out);
+}
+
+static const char *subset_locate(const tl_source *s, int64_t i, int64_t *number)
+{
+    const subset *v = (const subset *)s;
+    return v->parent->ops->locate(v->parent, v->index[i], number);
+}
+
+static const tl_source_ops subset_ops = {"subset", 0, subset_close, subset_read, subset_locate};
+static const tl_source_ops file_subset_ops = {"subset", 1, subset_close, subset_read, subset_locate};
+
+tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count)
+{
+    subset *v = tl__calloc(err, 1, sizeof *v);
+    if (!v) return NULL;
+    v->base.ops = parent->ops->from_files ? &file_subset_ops : &subset_ops;
+    v->base.height = parent->height;
+    v->base.width = parent->width;
+    v->base.channels = parent->channels;
+    v->parent = tl__source_retain(parent);
+    if (tl__source_prepare(err, &v->base, count, (const char *const *)parent->class_name, parent->class_count) == 0 &&
+        (v->index = tl__malloc(err, (size_t)count * sizeof *v->index)) != NULL) {
+        memcpy(v->index, index, (size_t)count * sizeof *index);
+        for (int64_t i = 0; i < count; i++) v->base.label[i] = parent->label[index[i]];
+        return &v->base;
+    }
+    tl__source_free(&v->base);
+    return NULL;
+}
+
+/* ---- choosing pictures class by class ---- */
+
+/* What the streams of TL_RNG_SPLIT are for, above the class in their index. */
+enum { STREAM_SPLIT = 0, STREAM_LIMIT = 1 };
+
+/* Marks `quota[c]` pictures of each class c in `chosen`, drawn by the seed. */
+static int choose(tl_error *err, const tl_source *s, const int64_t *quota, uint64_t seed, uint64_t stream, uint8_t *chosen)
+{
+    int64_t *member = tl__malloc(err, (size_t)s->count * sizeof *member), *order = member ? tl__malloc(err, (size_t)s->count * sizeof *order) : NULL;
+    for (int c = 0; order && c < s->class_count; c++) {
+        int64_t n = 0;
+        for (int64_t i = 0; i < s->count; i++)
+            if (s->label[i] == c) member[n++] = i;
+        tl__rng_permutation(tl__rng_key(seed, TL_RNG_SPLIT, stream << 32 | (uint64_t)c), n, order);
+        for (int64_t i = 0; i < quota[c] && i < n; i++) chosen[member[order[i]]] = 1;
+    }
+    int status = order ? 0 : -1;
+    free(member);
+    free(order);
+    return status;
+}
+
+/* The subset of pictures whose mark is `mark`, in their old order; takes `s` over. */
+static tl_source *keep(tl_error *err, tl_source *s, const uint8_t *chosen, int mark)
+{
+    int64_t *index = tl__malloc(err, (size_t)s->count * sizeof *index), n = 0;
+    for (int64_t i = 0; index && i < s->count; i++)
+        if (chosen[i] == mark) index[n++] = i;
+    tl_source *view = index ? tl__source_subset(err, s, index, n) : NULL;
+    free(index);
+    tl__source_free(s);
+    return view;
+}
+
+static int64_t *class_sizes(tl_error *err, const tl_source *s)
+{
+    int64_t *size = tl__calloc(err, (size_t)s->class_count, sizeof *size);
+    for (int64_t i = 0; size && i < s->count; i++)
+        if (s->label[i] >= 0) size[s->label[i]]++;
+    return size;
+}
+
+/* Holds out `share` of every class (at least one picture of two or more, never all); takes `s` over. */
+static tl_source *split(tl_error *err, tl_source *s, double share, uint64_t seed, int test)
+{
+    int64_t *quota = class_sizes(err, s);
+    uint8_t *chosen = quota ? tl__calloc(err, (size_t)s->count, 1) : NULL;
+    tl_source *view = NULL;
+    for (int c = 0; chosen && c < s->class_count; c++) {
+        int64_t n = quota[c], held = (int64_t)(share * (double)n + 0.5);
+        if (held < 1) held = 1;
+        if (held > n - 1) held = n - 1;
+        quota[c] = n > 1 ? held : 0;
+    }
+    if (chosen && choose(err, s, quota, seed, STREAM_SPLIT, chosen) == 0)
+        view = keep(err, s, chosen, test);
+    else
+        tl__source_free(s);
+    free(quota);
+    free(chosen);
+    return view;
+}
+
+/* `limit` pictures over the classes in proportion, by largest remainders, at least one of each class where
+ * the limit allows: what a small try should look like. Turns class sizes into quotas. */
+static void share_out(int64_t *quota, double *rest, int classes, int64_t count, int64_t limit)
+{
+    int64_t given = 0;
+    for (int c = 0; c < classes; c++) {
+        int64_t n = quota[c];
+        double exact = (double)n * (double)limit / (double)count;
+        quota[c] = (int64_t)exact;
+        rest[c] = exact - (double)quota[c];
+        if (quota[c] == 0 && n > 0) rest[c] += 1; /* first of all */
+        given += quota[c];
+    }
+    for (; given < limit; given++) {
+        int best = 0;
+        for (int c = 1; c < classes; c++)
+            if (rest[c] > rest[best]) best = c;
+        quota[best]++;
+        rest[best] -= 2;
+    }
+}
+
+static tl_source *limit_classes(tl_error *err, tl_source *s, int64_t limit, uint64_t seed)
+{
+    int64_t *quota = class_sizes(err, s);
+    double *rest = quota ? tl__calloc(err, (size_t)s->class_count, sizeof *rest) : NULL;
+    uint8_t *chosen = rest ? tl__calloc(err, (size_t)s->count, 1) : NULL;
+    tl_source *view = NULL;
+    if (chosen) share_out(quota, rest, s->class_count, s->count, limit);
+    if (chosen && choose(err, s, quota, seed, STREAM_LIMIT, chosen) == 0)
+        view = keep(err, s, chosen, 1);
+    else
+        tl__source_free(s);
+    free(quota);
+    free(rest);
+    free(chosen);
+    return view;
+}
+
+static tl_source *limit_first(tl_error *err, tl_source *s, int64_t limit)
+{
+    uint8_t *chosen = tl__calloc(err, (size_t)s->count, 1);
+    if (!chosen) {
+        tl__source_free(s);
+        return NULL;
+    }
+    memset(chosen, 1, (size_t)limit);
+    tl_source *view = keep(err, s, chosen, 1);
+    free(chosen);
+    return view;
+}
+
+/* ---- opening ---- */
+
+/* Gives the labels the numbers that their names have in the imposed list. */
+static int impose(tl_error *err, tl_source *s, const tl_source_options *o, const char *root)
+{
+    int32_t *map = tl__malloc(err, (size_t)s->class_count * sizeof *map);
+    char **names = map ? tl__calloc(err, (size_t)o->class_count + 1, sizeof *names) : NULL;
+    int bad = !names, copied = 0;
+    for (; !bad && copied < o->class_count; copied++) bad = (names[copied] = tl__strdup(err, o->class_name[copied])) == NULL;
+    for (int c = 0; !bad && c < s->class_count; c++) {
+        map[c] = -1;
+        for (int k = 0; k < o->class_count && map[c] < 0; k++)
+            if (strcmp(names[k], s->class_name[c]) == 0) map[c] = k;
+        char hint[96];
+        if (map[c] < 0)
+            bad = tl__fail(err, TL_EARG, "%s: class \"%s\" is not one of the %d that are known%s", root, s->class_name[c], o->class_count,
+                           tl__did_you_mean(s->class_name[c], (const char *const *)names, hint, sizeof hint));
+    }
+    for (int64_t i = 0; !bad && i < s->count; i++) s->label[i] = map[s->label[i]];
+    if (!bad) {
+        tl__names_free(s->class_name, s->class_count);
+        s->class_name = names;
+        s->class_count = o->class_count;
+    } else {
+        tl__names_free(names, copied);
+    }
+    free(map);
+    return bad ? -1 : 0;
+}
+
+static tl_source *open_part(tl_error *err, int kind, const char *root, const char *part, int64_t limit, int lenient, int *missing)
+{
+    *missing = 0;
+    return kind == FOLDER ? tl__open_folder(err, root, part, lenient, missing) : binary_openers[kind](err, root, part, limit, missing);
+}
+
+/* The part asked for, which may have to be made by holding out a share of the only one. */
+static tl_source *open_or_split(tl_error *err, int kind, const char *root, const tl_source_options *o, int test)
+{
+    int missing, lenient = o->class_name != NULL;
+    int64_t limit = o->split > 0 ? 0 : o->limit;
+    tl_source *s;
+    if (o->split > 0) { /* find out whether there is a test part, without keeping its error */
+        tl_error none = {0};
+        s = open_part(&none, kind, root, "test", 1, 1, &missing);
+        if (s || !missing) {
+            tl__source_free(s);
+            tl__fail(err, TL_EARG, "%s: the data has a test part of its own; leave `split` out", root);
+            return NULL;
+        }
+        s = open_part(err, kind, root, "train", 0, lenient, &missing);
+        return s ? split(err, s, o->split, o->seed, test) : NULL;
+    }
+    return open_part(err, kind, root, test ? "test" : "train", limit, lenient, &missing);
+}
+
+static int check_options(tl_error *err, const char *kind, const char *root, const tl_source_options *o, int *test)
+{
+    int k = 0;
+    char hint[96];
+    *test = o->part && strcmp(o->part, "test") == 0;
+    while (tl__source_kinds[k] && strcmp(tl__source_kinds[k], kind) != 0) k++;
+    if (!tl__source_kinds[k])
+        return tl__fail(err, TL_EARG, "unknown kind of data \"%s\"%s", kind, tl__did_you_mean(kind, tl__source_kinds, hint, sizeof hint));
+    if (o->part && !*test && strcmp(o->part, "train") != 0) return tl__fail(err, TL_EARG, "unknown part \"%s\" (train, test)", o->part);
+    if (!(o->split >= 0 && o->split < 1)) return tl__fail(err, TL_EARG, "split is %g, and must be at least 0 and less than 1", o->split);
+    if (o->limit < 0) return tl__fail(err, TL_EARG, "limit is %lld, and must not be negative", (long long)o->limit);
+    if (!tl__is_folder(root)) return tl__fail(err, TL_EIO, "%s: no such folder", root);
+    return k;
+}
+
+static tl_source *open_checked(tl_error *err, int kind, const char *root, const tl_source_options *o, int test)
+{
+    tl_source *s = open_or_split(err, kind, root, o, test);
+    if (s && o->limit > 0 && o->limit < s->count)
+        s = kind == FOLDER ? limit_classes(err, s, o->limit, o->seed) : limit_first(err, s, o->limit);
+    if (!s || !o->class_name || impose(err, s, o, root) == 0) return s;
+    tl__source_free(s);
+    return NULL;
+}
+
+tl_source *tl__source_open(tl_error *err, const char *kind, const char *root, const tl_source_options *options)
+{
+    tl_source_options o = *options;
+    char **names = NULL;
+    int test, n = 0, k = check_options(err, kind, root, &o, &test);
+    if (k < 0) return NULL;
+    /* The test folder may lack a class; labels are numbered by the training folder all the same. */
+    if (k == FOLDER && test && o.split == 0 && !o.class_name) {
+        if ((n = tl__folder_classes(err, root, &names)) < 0) return NULL;
+        o.class_name = (const char *const *)names;
+        o.class_count = n;
+    }
+    tl_source *s = open_checked(err, k, root, &o, test);
+    tl__names_free(names, n);
+    return s;
+}

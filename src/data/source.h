@@ -1,0 +1,87 @@
+/* source.h - where pictures and labels come from. Access is random and from any thread; what a picture is
+ * does not depend on how it was reached. Labels count from 0. When a task needs more than a class (boxes,
+ * masks), a source gets one more function in its table and the loader one more field in its batch. */
+#ifndef TLUA_SOURCE_H
+#define TLUA_SOURCE_H
+
+#include "io/image.h"
+
+typedef struct tl_source tl_source;
+
+/* What one kind of source can do. */
+typedef struct tl_source_ops {
+    const char *kind;
+    int from_files; /* each picture is a file of its own, and may be damaged on its own */
+    void (*close)(tl_source *s);
+    int (*read)(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out);
+    /* The file that holds picture i, and its number in there, or -1 where the file is the picture. */
+    const char *(*locate)(const tl_source *s, int64_t i, int64_t *number);
+} tl_source_ops;
+
+struct tl_source {
+    const tl_source_ops *ops;
+    int references;
+    int64_t count;
+    int32_t *label;                /* of each picture; -1: none */
+    int class_count;
+    char **class_name;             /* in the order of labels */
+    int height, width, channels;   /* of every picture, or 0 where they differ */
+};
+
+typedef struct tl_source_options {
+    const char *part;              /* "train" (also when NULL) or "test" */
+    int64_t limit;                 /* at most so many pictures; 0: all. Binary files: the first ones. Class
+                                      folders: drawn by `seed` so that classes keep their shares */
+    double split;                  /* the share held out as the test part where the data has none; 0: none */
+    uint64_t seed;
+    const char *const *class_name; /* the labels to use, by name (those of a model); NULL: the data's own */
+    int class_count;
+} tl_source_options;
+
+/* "cifar10", "cifar100", "mnist", "fashion_mnist", "folder", then NULL. */
+extern const char *const tl__source_kinds[];
+
+/* Opens the data under `root`. Free with tl__source_free. Errors start with the path. */
+tl_source *tl__source_open(tl_error *err, const char *kind, const char *root, const tl_source_options *options);
+/* Single files without labels, for prediction. The paths are copied; they are opened when read. */
+tl_source *tl__source_files(tl_error *err, const char *const *path, int64_t count);
+/* The pictures `index[0..count)` of another source, which is retained. */
+tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count);
+
+tl_source *tl__source_retain(tl_source *s);
+void tl__source_free(tl_source *s);
+
+/* Picture i into `out` (whose memory is used again); 0 or -1. Any thread. */
+int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out);
+/* "path" or "path#number", for people; the caller frees it. */
+char *tl__source_name(tl_error *err, const tl_source *s, int64_t i);
+/* The same with the file's size and time of change: differs when the picture may differ. The caller frees it. */
+char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i);
+
+/* ---- for the files that implement sources ---- */
+
+/* Joins a folder and a name; the caller frees it. */
+char *tl__path_join(tl_error *err, const char *folder, const char *name);
+int tl__is_folder(const char *path);
+int tl__is_file(const char *path);
+/* Room for `count` labels, and copies of the class names. 0 or -1; what was made is freed with the source. */
+int tl__source_prepare(tl_error *err, tl_source *s, int64_t count, const char *const *class_name, int class_count);
+void tl__names_free(char **names, int count);
+/* Reads lines of a text file as class names into `*names`; returns how many, 0 where there is no such file, -1 on error. */
+int tl__names_read(tl_error *err, const char *path, int most, char ***names);
+
+/* Records that `folder` has no such part for want of `what`, and how to do without. Returns -1. */
+int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what);
+
+/* One opener per kind: the part "train" or "test" under `root`, of which the first `limit` are enough
+ * (0: all). NULL with `*missing` set to 1 means that the data has no such part; `err` then tells so too. */
+tl_source *tl__open_cifar10(tl_error *err, const char *root, const char *part, int64_t limit, int *missing);
+tl_source *tl__open_cifar100(tl_error *err, const char *root, const char *part, int64_t limit, int *missing);
+tl_source *tl__open_mnist(tl_error *err, const char *root, const char *part, int64_t limit, int *missing);
+tl_source *tl__open_fashion_mnist(tl_error *err, const char *root, const char *part, int64_t limit, int *missing);
+/* Class folders ignore `limit`. With `lenient` an empty class folder, or a single one, is no error. */
+tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, int lenient, int *missing);
+/* The sorted class names of the training part (or of a root without parts); their number, or -1. */
+int tl__folder_classes(tl_error *err, const char *root, char ***names);
+
+#endif
