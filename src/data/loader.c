@@ -177,7 +177,7 @@ static int make_slots(tl_error *err, tl_loader *l)
 {
     size_t batch = (size_t)l->config.batch;
     int64_t bytes = (int64_t)(batch * l->picture_floats * sizeof(float)), most = l->config.max_prefetch > 0 ? l->config.max_prefetch : DEFAULT_PREFETCH;
-    int64_t fit = most / bytes, wanted = l->threads > 0 ? 4 : 2;
+    int64_t fit = most / bytes, wanted = l->threads > 0 ? 3 : 2;
     /* Two at least: one that the caller holds and one that is filled meanwhile. */
     l->slots = (int)(fit < 2 ? 2 : fit > wanted ? wanted : fit);
     if (l->slots > l->batches + 1) l->slots = (int)l->batches + 1;
