@@ -68,31 +68,31 @@ void tl__scratch_free(tl_scratch *s)
     tl__resizer_free(&s->resizer);
 }
 
-double tl__sample_uniform(tl_sample *s, double low, double high)
+double tl__sample_uniform(tl_record *s, double low, double high)
 {
     uint32_t bits[4];
     tl__philox(s->key, s->draw++, bits);
     return low + (high - low) * (double)tl__uniform(bits[0]);
 }
 
-int64_t tl__sample_below(tl_sample *s, int64_t n) { return (int64_t)tl__rng_below(s->key, s->draw++, (uint64_t)n); }
+int64_t tl__sample_below(tl_record *s, int64_t n) { return (int64_t)tl__rng_below(s->key, s->draw++, (uint64_t)n); }
 
-void tl__sample_swap(tl_sample *s)
+void tl__sample_swap(tl_record *s)
 {
     tl_image image = *s->image;
     *s->image = s->scratch->spare;
     s->scratch->spare = image;
 }
 
-static tl_sample start(tl_scratch *scratch, const tl_draw_key *who, tl_image *image)
+static tl_record start(tl_scratch *scratch, const tl_draw_key *who, tl_image *image)
 {
     /* 2^24 epochs of 2^40 pictures have keys of their own. */
-    return (tl_sample){.image = image, .scratch = scratch, .key = tl__rng_key(who->seed, TL_RNG_AUGMENT, who->epoch << 40 ^ who->index)};
+    return (tl_record){.image = image, .scratch = scratch, .key = tl__rng_key(who->seed, TL_RNG_AUGMENT, who->epoch << 40 ^ who->index)};
 }
 
 /* Runs the steps of stages `first` to `last`. A step's draws are counted from a number of its own, so that
  * a step added behind others leaves their draws as they were. */
-static int run_stages(tl_error *err, const tl_pipeline *p, tl_sample *s, int first, int last)
+static int run_stages(tl_error *err, const tl_pipeline *p, tl_record *s, int first, int last)
 {
     for (int i = 0; i < p->count; i++) {
         const tl_transform_row *row = p->step[i].row;
@@ -104,7 +104,7 @@ static int run_stages(tl_error *err, const tl_pipeline *p, tl_sample *s, int fir
 
 int tl__pipeline_run_bytes(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image)
 {
-    tl_sample s = start(scratch, who, image);
+    tl_record s = start(scratch, who, image);
     return run_stages(err, p, &s, TL_STAGE_BYTES, TL_STAGE_BYTES);
 }
 
@@ -126,7 +126,7 @@ static int has_stage(const tl_pipeline *p, int stage)
 
 int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image, const int hwc[3], float *out)
 {
-    tl_sample s = start(scratch, who, image);
+    tl_record s = start(scratch, who, image);
     if (run_stages(err, p, &s, TL_STAGE_BYTES, TL_STAGE_BYTES) != 0) return -1;
     if (image->height != hwc[0] || image->width != hwc[1] || image->channels != hwc[2]) return wrong_size(err, image, hwc);
     s.values = out;

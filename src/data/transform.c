@@ -89,7 +89,7 @@ int tl__transform_set_text(tl_error *err, tl_transform *t, const char *key, cons
     if (!p->choices) return tl__fail(err, TL_EARG, "%s: %s is a number, not \"%s\"", t->row->name, key, value);
     for (int k = 0; p->choices[k]; k++) {
         if (strcmp(p->choices[k], value) == 0) {
-            t->value[i] = (tl_value){.count = 1, .at = {k}};
+            t->value[i] = (tl_setting){.count = 1, .at = {k}};
             return 0;
         }
         size_t used = strlen(known);
@@ -225,7 +225,7 @@ static void print_step(FILE *out, const tl_transform *t)
     fprintf(out, "%s(", t->row->name);
     for (int i = 0; t->row->param[i].name; i++) {
         const tl_param *p = &t->row->param[i];
-        const tl_value *v = &t->value[i];
+        const tl_setting *v = &t->value[i];
         fprintf(out, "%s%s=", i ? ", " : "", p->name);
         if (p->choices) {
             fputs(p->choices[(int)v->at[0]], out);

@@ -2,7 +2,7 @@
  * a row of a table with parameters, so that it can be checked before anything runs, written into a model
  * file, hashed for the feature cache and run by any thread. Semantics are torchvision's on Pillow pictures.
  * A step touches the fields that its row declares; a picture is the only one yet, and boxes or masks that
- * must follow a crop become further fields of tl_sample. */
+ * must follow a crop become further fields of tl_record. */
 #ifndef TLUA_TRANSFORM_H
 #define TLUA_TRANSFORM_H
 
@@ -23,12 +23,12 @@ typedef struct tl_param {
     const char *initial;        /* its value as text, as in a pipeline's text; NULL: must be given */
 } tl_param;
 
-typedef struct tl_value {
+typedef struct tl_setting {
     int count; /* 0: not given */
     double at[TL_PARAM_VALUES]; /* a choice is its number */
-} tl_value;
+} tl_setting;
 
-typedef struct tl_sample tl_sample;
+typedef struct tl_record tl_record;
 typedef struct tl_transform tl_transform;
 
 /* Fields of a sample. */
@@ -50,12 +50,12 @@ typedef struct tl_transform_row {
     /* The smallest side that a picture needs to lose nothing in this step; NULL: any reduction loses. */
     double (*need)(const tl_transform *t);
     /* Changes the sample; NULL: nothing to do here. 0 or -1. */
-    int (*apply)(tl_error *err, const tl_transform *t, tl_sample *s);
+    int (*apply)(tl_error *err, const tl_transform *t, tl_record *s);
 } tl_transform_row;
 
 struct tl_transform {
     const tl_transform_row *row;
-    tl_value value[TL_TRANSFORM_PARAMS];
+    tl_setting value[TL_TRANSFORM_PARAMS];
 };
 
 /* All rows, ending with a NULL name. */
@@ -80,7 +80,7 @@ typedef struct tl_scratch {
 } tl_scratch;
 void tl__scratch_free(tl_scratch *s);
 
-struct tl_sample {
+struct tl_record {
     tl_image *image;     /* bytes, until the step to floats */
     tl_scratch *scratch;
     float *values;       /* float32 (height, width, channels) from there on, in the caller's memory */
@@ -90,10 +90,10 @@ struct tl_sample {
 };
 
 /* Draws for random steps, each from a counter block of its own. */
-double tl__sample_uniform(tl_sample *s, double low, double high);
-int64_t tl__sample_below(tl_sample *s, int64_t n);
+double tl__sample_uniform(tl_record *s, double low, double high);
+int64_t tl__sample_below(tl_record *s, int64_t n);
 /* Makes the spare picture, which a step has written, the sample's. */
-void tl__sample_swap(tl_sample *s);
+void tl__sample_swap(tl_record *s);
 
 /* ---- a list of steps ---- */
 

@@ -38,7 +38,7 @@ static void resize_shape(const tl_transform *t, int hwc[3])
 
 static double resize_need(const tl_transform *t) { return fmax(at(t, 0, 0), at(t, 0, t->value[0].count - 1)); }
 
-static int resize_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int resize_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     int height, width;
     resized(t, s->image->height, s->image->width, &height, &width);
@@ -78,7 +78,7 @@ static void border(uint8_t *out, const uint8_t *in, int x, int end, int left, in
 }
 
 /* Takes the rectangle at (left, top), which may reach out of the picture. */
-static int cut(tl_error *err, tl_sample *s, int left, int top, int width, int height, int mode, uint8_t fill)
+static int cut(tl_error *err, tl_record *s, int left, int top, int width, int height, int mode, uint8_t fill)
 {
     const tl_image *in = s->image;
     tl_image *out = &s->scratch->spare;
@@ -109,7 +109,7 @@ static int center_start(int size, int wanted)
     return wanted > size ? -((wanted - size) / 2) : (int)rint((size - wanted) / 2.0);
 }
 
-static int center_crop_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int center_crop_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     int height, width, h = s->image->height, w = s->image->width;
     size_of(t, &height, &width);
@@ -118,7 +118,7 @@ static int center_crop_apply(tl_error *err, const tl_transform *t, tl_sample *s)
 }
 
 /* size, padding, fill, mode, pad_if_needed */
-static int random_crop_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int random_crop_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     int height, width, padding = (int)at(t, 1, 0);
     size_of(t, &height, &width);
@@ -147,7 +147,7 @@ static int ranges_check(tl_error *err, const tl_transform *t)
 
 /* A rectangle of a random share of the area and a random (log-uniform) ratio; after ten that do not fit,
  * the largest central one within the ratios. */
-static void random_rectangle(const tl_transform *t, tl_sample *s, int *left, int *top, int *width, int *height)
+static void random_rectangle(const tl_transform *t, tl_record *s, int *left, int *top, int *width, int *height)
 {
     int w = s->image->width, h = s->image->height;
     double low = at(t, 2, 0), high = at(t, 2, 1), area = (double)w * h;
@@ -177,7 +177,7 @@ static double random_resized_crop_need(const tl_transform *t)
     return fmax(at(t, 0, 0), at(t, 0, t->value[0].count - 1)) / sqrt(at(t, 1, 0));
 }
 
-static int random_resized_crop_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int random_resized_crop_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     int left, top, crop_width, crop_height, height, width;
     size_of(t, &height, &width);
@@ -191,7 +191,7 @@ static int random_resized_crop_apply(tl_error *err, const tl_transform *t, tl_sa
 
 /* ---- flips ---- */
 
-static int horizontal_flip_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int horizontal_flip_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     (void)err;
     if (!(tl__sample_uniform(s, 0, 1) < at(t, 0, 0))) return 0;
@@ -209,7 +209,7 @@ static int horizontal_flip_apply(tl_error *err, const tl_transform *t, tl_sample
     return 0;
 }
 
-static int vertical_flip_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int vertical_flip_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     if (!(tl__sample_uniform(s, 0, 1) < at(t, 0, 0))) return 0;
     tl_image *in = s->image, *out = &s->scratch->spare;
@@ -230,7 +230,7 @@ static int to_channels_check(tl_error *err, const tl_transform *t)
 
 static void to_channels_shape(const tl_transform *t, int hwc[3]) { hwc[2] = (int)at(t, 0, 0); }
 
-static int to_channels_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int to_channels_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     tl_image *in = s->image, *out = &s->scratch->spare;
     int n = (int)at(t, 0, 0);
@@ -251,7 +251,7 @@ static int normalize_check(tl_error *err, const tl_transform *t)
 }
 
 /* Every byte's value is worked out once, with the roundings of PyTorch's float32: (x / 255 - mean) / std. */
-static int normalize_apply(tl_error *err, const tl_transform *t, tl_sample *s)
+static int normalize_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     const tl_image *in = s->image;
     int c = in->channels, n = t->value[0].count;

@@ -1,0 +1,499 @@
+/* data.c - sources, pipelines and loaders in Lua. A batch is uploaded and its host memory given back at once. */
+#include "lua/binding.h"
+
+#include "data/loader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SOURCE "tlua.source"
+#define PIPELINE "tlua.pipeline"
+#define LOADER "tlua.loader"
+
+typedef struct loader_box { tl_loader *loader; } loader_box;
+
+static tl_source *to_source(lua_State *L, int index)
+{
+    tl_source **s = luaL_checkudata(L, index, SOURCE);
+    if (!*s) tl__lua_raise(L, "this source was closed");
+    return *s;
+}
+
+static tl_source **new_source(lua_State *L)
+{
+    tl_source **s = lua_newuserdatauv(L, sizeof *s, 0);
+    *s = NULL;
+    luaL_setmetatable(L, SOURCE);
+    return s;
+}
+
+static int source_gc(lua_State *L)
+{
+    tl_source **s = luaL_checkudata(L, 1, SOURCE);
+    if (*s) tl__source_free(*s);
+    *s = NULL;
+    return 0;
+}
+
+/* A list of texts at `index` as an array that the stack keeps; *n is its length. */
+static const char **text_list(lua_State *L, int index, int *n)
+{
+    index = lua_absindex(L, index);
+    *n = (int)lua_rawlen(L, index);
+    const char **list = lua_newuserdatauv(L, (size_t)(*n + 1) * sizeof *list, 1);
+    for (int i = 0; i < *n; i++) {
+        if (lua_rawgeti(L, index, i + 1) != LUA_TSTRING) tl__lua_raise(L, "a list of texts is needed here");
+        list[i] = lua_tostring(L, -1); /* the table keeps it alive */
+        lua_pop(L, 1);
+    }
+    list[*n] = NULL;
+    return list;
+}
+
+/* data.source(kind, {root=, split=, limit=, seed=, holdout=, classes=, paths=}) */
+static int source(lua_State *L)
+{
+    const char *kind = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    tl_error err = {0};
+    tl_source **s = new_source(L);
+    if (strcmp(kind, "files") == 0) {
+        int n;
+        lua_getfield(L, 2, "paths");
+        luaL_checktype(L, -1, LUA_TTABLE);
+        const char **paths = text_list(L, -1, &n);
+        *s = tl__source_files(&err, paths, n);
+    } else {
+        const char *root = tl__lua_field_text(L, 2, "root", NULL);
+        if (!root) return tl__lua_raise(L, "data: root is missing, the folder where the data lie");
+        tl_source_options o = {.part = tl__lua_field_text(L, 2, "split", "train"),
+                               .limit = (int64_t)tl__lua_field_number(L, 2, "limit", 0),
+                               .split = tl__lua_field_number(L, 2, "holdout", 0),
+                               .seed = (uint64_t)tl__lua_field_number(L, 2, "seed", 0)};
+        if (lua_getfield(L, 2, "classes") == LUA_TTABLE) o.class_name = text_list(L, -1, &o.class_count);
+        *s = tl__source_open(&err, kind, root, &o);
+    }
+    if (!*s) return tl__lua_raise(L, err.text);
+    lua_pushvalue(L, 3);
+    return 1;
+}
+
+static int source_count(lua_State *L)
+{
+    lua_pushinteger(L, to_source(L, 1)->count);
+    return 1;
+}
+
+static int source_classes(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    lua_createtable(L, s->class_count, 0);
+    for (int i = 0; i < s->class_count; i++) {
+        lua_pushstring(L, s->class_name[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+static int64_t picture_number(lua_State *L, const tl_source *s)
+{
+    int64_t i = luaL_checkinteger(L, 2);
+    if (i < 1 || i > s->count) tl__lua_raisef(L, "there is no picture %lld of %lld", (long long)i, (long long)s->count);
+    return i - 1;
+}
+
+static int source_label(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    lua_pushinteger(L, s->label[picture_number(L, s)]);
+    return 1;
+}
+
+static int push_text(lua_State *L, const tl_error *err, char *text)
+{
+    if (!text) return tl__lua_raise(L, err->text);
+    lua_pushstring(L, text);
+    free(text);
+    return 1;
+}
+
+static int source_name(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    tl_error err = {0};
+    return push_text(L, &err, tl__source_name(&err, s, picture_number(L, s)));
+}
+
+static int source_identity(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    tl_error err = {0};
+    return push_text(L, &err, tl__source_identity(&err, s, picture_number(L, s)));
+}
+
+/* One hash over the identities of all pictures and their labels: what a cache of features is keyed by. */
+static int source_hash(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    tl_error err = {0};
+    tl_sha256 h;
+    char hex[65];
+    tl__sha256_init(&h);
+    for (int64_t i = 0; i < s->count; i++) {
+        char *text = tl__source_identity(&err, s, i);
+        if (!text) return tl__lua_raise(L, err.text);
+        tl__sha256_update(&h, text, strlen(text) + 1);
+        tl__sha256_update(&h, &s->label[i], sizeof s->label[i]);
+        free(text);
+    }
+    tl__sha256_final(&h, hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
+static void push_image(lua_State *L, const tl_image *image)
+{
+    tl_shape shape = {3, {image->height, image->width, image->channels}};
+    box *b = tl__lua_box(L);
+    tl_scope s;
+    tl__scope_root(&s, tl__lua_device(L), 0);
+    tl_tensor *t = tl_from(&s, TL_U8, 3, shape.dim, image->data);
+    if (s.err.code) tl__lua_scope_error(L, &s);
+    tl_tensor_retain(t);
+    tl__scope_drop(&s);
+    tl__lua_fill(L, b, t);
+}
+
+/* An image whose memory the collector frees. */
+static tl_image *new_image(lua_State *L)
+{
+    tl_image *image = lua_newuserdatauv(L, sizeof *image, 0);
+    memset(image, 0, sizeof *image);
+    luaL_setmetatable(L, "tlua.image");
+    return image;
+}
+
+static int image_gc(lua_State *L)
+{
+    tl__image_free(luaL_checkudata(L, 1, "tlua.image"));
+    return 0;
+}
+
+static int source_read(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    int64_t i = picture_number(L, s);
+    tl_image *image = new_image(L);
+    tl_image_request request = {.channels = 3};
+    tl_error err = {0};
+    tl__lua_device(L);
+    if (tl__source_read(&err, s, i, &request, image) != 0) return tl__lua_raise(L, err.text);
+    push_image(L, image);
+    return 1;
+}
+
+/* data.subset(source, indices counted from 1) */
+static int subset(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int64_t n = (int64_t)lua_rawlen(L, 2);
+    int64_t *index = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *index, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_rawgeti(L, 2, i + 1);
+        index[i] = lua_tointeger(L, -1) - 1;
+        lua_pop(L, 1);
+        if (index[i] < 0 || index[i] >= s->count) return tl__lua_raisef(L, "subset: there is no picture %lld of %lld", (long long)index[i] + 1, (long long)s->count);
+    }
+    tl_error err = {0};
+    tl_source **part = new_source(L);
+    *part = tl__source_subset(&err, s, index, n);
+    return *part ? 1 : tl__lua_raise(L, err.text);
+}
+
+/* data.check(source, on_bad [, threads]) -> source to use, list of {index=, reason=} */
+static int check(lua_State *L)
+{
+    static const char *const choices[] = {"error", "skip", NULL};
+    tl_source *s = to_source(L, 1);
+    int on_bad = luaL_checkoption(L, 2, "error", choices), threads = (int)luaL_optinteger(L, 3, 0);
+    tl_error err = {0};
+    tl_check_report report = {0};
+    tl_source **use = new_source(L);
+    lua_newtable(L);
+    *use = tl__loader_check(&err, s, threads, on_bad == 1 ? TL_BAD_SKIP : TL_BAD_ERROR, &report);
+    for (int64_t i = 0; i < report.bad_count && *use; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushinteger(L, report.bad[i].index + 1);
+        lua_setfield(L, -2, "index");
+        lua_pushstring(L, report.bad[i].reason);
+        lua_setfield(L, -2, "reason");
+        lua_rawseti(L, -2, i + 1);
+    }
+    tl__check_report_free(&report);
+    return *use ? 2 : tl__lua_raise(L, err.text);
+}
+
+/* ---- pipelines ---- */
+
+static tl_pipeline *to_pipeline(lua_State *L, int index)
+{
+    tl_pipeline **p = luaL_checkudata(L, index, PIPELINE);
+    return *p;
+}
+
+static int pipeline_gc(lua_State *L)
+{
+    tl_pipeline **p = luaL_checkudata(L, 1, PIPELINE);
+    if (*p) tl__pipeline_free(*p);
+    *p = NULL;
+    return 0;
+}
+
+/* One step {name, key = value, ...} at the top of the stack. */
+static int add_step(lua_State *L, tl_error *err, tl_pipeline *p)
+{
+    int step = lua_gettop(L), bad = 0;
+    if (!lua_istable(L, step) || lua_rawgeti(L, step, 1) != LUA_TSTRING) return tl__fail(err, TL_EARG, "a step of a pipeline is a table that begins with its name");
+    tl_transform *t = tl__transform_new(err, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    if (!t) return -1;
+    for (lua_pushnil(L); !bad && lua_next(L, step); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING) continue;
+        const char *key = lua_tostring(L, -2);
+        double values[TL_PARAM_VALUES] = {0};
+        int n = 0;
+        if (lua_type(L, -1) == LUA_TSTRING) bad = tl__transform_set_text(err, t, key, lua_tostring(L, -1));
+        else if (lua_istable(L, -1)) {
+            for (; n < TL_PARAM_VALUES && lua_rawgeti(L, -1, n + 1) == LUA_TNUMBER; n++) {
+                values[n] = lua_tonumber(L, -1);
+                lua_pop(L, 1);
+            }
+            if (n < TL_PARAM_VALUES) lua_pop(L, 1);
+            bad = tl__transform_set_numbers(err, t, key, values, n);
+        } else bad = tl__transform_set_number(err, t, key, lua_tonumber(L, -1));
+    }
+    if (bad) {
+        lua_settop(L, step);
+        tl__transform_free(t);
+        return -1;
+    }
+    return tl__pipeline_add(err, p, t);
+}
+
+/* data.pipeline{ {"resize", size=224}, ... }, or the text that pipeline:text() gave */
+static int pipeline(lua_State *L)
+{
+    tl_error err = {0};
+    tl_pipeline **p = lua_newuserdatauv(L, sizeof *p, 0);
+    *p = NULL;
+    luaL_setmetatable(L, PIPELINE);
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        *p = tl__pipeline_parse(&err, lua_tostring(L, 1));
+    } else {
+        luaL_checktype(L, 1, LUA_TTABLE);
+        *p = tl__pipeline_new(&err);
+        int bad = *p == NULL, n = (int)lua_rawlen(L, 1);
+        for (int i = 1; i <= n && !bad; i++) {
+            lua_rawgeti(L, 1, i);
+            bad = add_step(L, &err, *p);
+            lua_pop(L, 1);
+        }
+    }
+    if (err.code) return tl__lua_raise(L, err.text);
+    return 1;
+}
+
+static int pipeline_text(lua_State *L)
+{
+    tl_error err = {0};
+    return push_text(L, &err, tl__pipeline_text(&err, to_pipeline(L, 1)));
+}
+
+static int pipeline_is_random(lua_State *L)
+{
+    lua_pushboolean(L, tl__pipeline_is_random(to_pipeline(L, 1)));
+    return 1;
+}
+
+/* ---- loaders ---- */
+
+static tl_loader *to_loader(lua_State *L, int index)
+{
+    loader_box *l = luaL_checkudata(L, index, LOADER);
+    if (!l->loader) tl__lua_raise(L, "this loader was closed");
+    return l->loader;
+}
+
+static int loader_close(lua_State *L)
+{
+    loader_box *l = luaL_checkudata(L, 1, LOADER);
+    if (l->loader) tl__loader_close(l->loader);
+    l->loader = NULL;
+    return 0;
+}
+
+/* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=}) */
+static int loader(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    tl_pipeline *p = to_pipeline(L, 2);
+    const char *on_bad = tl__lua_field_text(L, 3, "on_bad", "error");
+    tl_loader_config c = {.batch = (int)tl__lua_field_number(L, 3, "batch", 64),
+                          .threads = (int)tl__lua_field_number(L, 3, "threads", 0),
+                          .shuffle = tl__lua_field_bool(L, 3, "shuffle", 0),
+                          .drop_last = tl__lua_field_bool(L, 3, "drop_last", 0),
+                          .seed = (uint64_t)tl__lua_field_number(L, 3, "seed", 0),
+                          .on_bad = strcmp(on_bad, "skip") == 0 ? TL_BAD_SKIP : TL_BAD_ERROR};
+    loader_box *l = lua_newuserdatauv(L, sizeof *l, 2);
+    l->loader = NULL;
+    luaL_setmetatable(L, LOADER);
+    lua_pushvalue(L, 1); /* source and pipeline live as long as the loader */
+    lua_setiuservalue(L, -2, 1);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    tl_error err = {0};
+    l->loader = tl__loader_open(&err, s, p, &c);
+    return l->loader ? 1 : tl__lua_raise(L, err.text);
+}
+
+/* loader:start(epoch [, first batch, from 1]) */
+static int loader_start(lua_State *L)
+{
+    tl_error err = {0};
+    if (tl__loader_start_at(to_loader(L, 1), &err, luaL_checkinteger(L, 2), luaL_optinteger(L, 3, 1) - 1) != 0) return tl__lua_raise(L, err.text);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static tl_tensor *upload(tl_scope *s, const tl_batch *b, tl_tensor **labels)
+{
+    tl_tensor *x = tl_from(s, TL_F32, 4, (int64_t[]){b->n, b->height, b->width, b->channels}, b->x);
+    *labels = tl_from(s, TL_I32, 1, (int64_t[]){b->n}, b->labels);
+    return *labels ? x : NULL;
+}
+
+/* loader:next() -> x (N, H, W, C), labels (N), n, picture numbers from 1; nothing at the end */
+static int loader_next(lua_State *L)
+{
+    tl_loader *l = to_loader(L, 1);
+    tl_device *d = tl__lua_device(L);
+    tl_error err = {0};
+    tl_batch b;
+    int r = tl__loader_next(l, &err, &b);
+    if (r < 0) return tl__lua_raise(L, err.text);
+    if (r == 0) return 0;
+    lua_createtable(L, b.n, 0);
+    for (int i = 0; i < b.n; i++) {
+        lua_pushinteger(L, b.indices[i] + 1);
+        lua_rawseti(L, -2, i + 1);
+    }
+    box *bx = tl__lua_box(L), *by = tl__lua_box(L);
+    tl_scope s;
+    tl_tensor *x, *y;
+    int tried = 0;
+    do {
+        tl__scope_root(&s, d, 0);
+        x = upload(&s, &b, &y);
+    } while (s.err.code && tl__lua_relieve(L, &s, &tried));
+    int n = b.n;
+    tl__loader_recycle(l, &b); /* the batch is empty from here on */
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl_tensor_retain(x);
+    tl_tensor_retain(y);
+    tl__scope_drop(&s);
+    tl__lua_fill(L, bx, x);
+    tl__lua_fill(L, by, y);
+    lua_pushinteger(L, n);
+    lua_rotate(L, -4, -1); /* x, labels, n, indices */
+    return 4;
+}
+
+static int loader_waited(lua_State *L)
+{
+    lua_pushnumber(L, tl__loader_waited(to_loader(L, 1)));
+    return 1;
+}
+
+static int loader_batches(lua_State *L)
+{
+    lua_pushinteger(L, tl__loader_batches(to_loader(L, 1)));
+    return 1;
+}
+
+static int loader_skipped(lua_State *L)
+{
+    lua_pushinteger(L, tl__loader_skipped(to_loader(L, 1)));
+    return 1;
+}
+
+static int loader_threads(lua_State *L)
+{
+    lua_pushinteger(L, tl__loader_threads(to_loader(L, 1)));
+    return 1;
+}
+
+/* ---- single pictures ---- */
+
+/* core.image_read(path [, channels]) -> uint8 (H, W, C) */
+static int image_read(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    tl_image *image = new_image(L);
+    tl_error err = {0};
+    tl__lua_device(L);
+    if (tl__image_read(&err, path, (int)luaL_optinteger(L, 2, 3), image) != 0) return tl__lua_raise(L, err.text);
+    push_image(L, image);
+    return 1;
+}
+
+/* core.image_write(path, x): a PNG from uint8 (H, W, 1 or 3) */
+static int image_write(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    tl_tensor *t = tl__lua_tensor(L, 2);
+    tl_error err = {0};
+    if (t->dtype != TL_U8 || t->shape.rank != 3 || (t->shape.dim[2] != 1 && t->shape.dim[2] != 3))
+        return tl__lua_raise(L, "image_write: a uint8 tensor (height, width, 1 or 3) is needed");
+    tl_image *image = new_image(L);
+    if (tl__image_reserve(&err, image, (int)t->shape.dim[1], (int)t->shape.dim[0], (int)t->shape.dim[2]) != 0) return tl__lua_raise(L, err.text);
+    tl_scope s;
+    tl__scope_root(&s, t->buffer->device, 0);
+    tl_read(&s, t, image->data, (size_t)tl_numel(t));
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    if (tl__image_write_png(&err, path, image) != 0) return tl__lua_raise(L, err.text);
+    return 0;
+}
+
+static void class_of(lua_State *L, const char *name, const luaL_Reg *methods)
+{
+    luaL_newmetatable(L, name);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+void tl__lua_open_data(lua_State *L)
+{
+    static const luaL_Reg source_methods[] = {{"__gc", source_gc}, {"count", source_count}, {"classes", source_classes}, {"label", source_label},
+                                              {"name", source_name}, {"identity", source_identity}, {"hash", source_hash}, {"read", source_read}, {NULL, NULL}};
+    static const luaL_Reg pipeline_methods[] = {{"__gc", pipeline_gc}, {"text", pipeline_text}, {"is_random", pipeline_is_random}, {NULL, NULL}};
+    static const luaL_Reg loader_methods[] = {{"__gc", loader_close}, {"__close", loader_close}, {"close", loader_close}, {"start", loader_start},
+                                              {"next", loader_next}, {"waited", loader_waited}, {"batches", loader_batches},
+                                              {"skipped", loader_skipped}, {"threads", loader_threads}, {NULL, NULL}};
+    static const luaL_Reg image_methods[] = {{"__gc", image_gc}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"source", source}, {"subset", subset}, {"check", check}, {"pipeline", pipeline}, {"loader", loader}, {NULL, NULL}};
+    class_of(L, SOURCE, source_methods);
+    class_of(L, PIPELINE, pipeline_methods);
+    class_of(L, LOADER, loader_methods);
+    class_of(L, "tlua.image", image_methods);
+    lua_newtable(L);
+    luaL_setfuncs(L, functions, 0);
+    lua_setfield(L, -2, "data");
+    lua_pushcfunction(L, image_read);
+    lua_setfield(L, -2, "image_read");
+    lua_pushcfunction(L, image_write);
+    lua_setfield(L, -2, "image_write");
+}
