@@ -1,0 +1,201 @@
+/* features.c - the file behind features.h. Plain reads and writes at computed places; nothing is mapped, so a
+ * file that shrinks under us is an error and not a signal. */
+#include "data/features.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { HEADER = 4096 };
+static const char magic[16] = "tlua features 1";
+
+typedef struct header {
+    char magic[16], key[64];
+    int64_t rows, elements;
+    int32_t dtype;
+    uint32_t order;     /* 1 in the byte order of the machine that wrote it */
+    uint32_t checksum;  /* of all before */
+} header;
+
+struct tl_features {
+    int fd;
+    char *path;
+    header head;
+    int64_t done, row_bytes; /* row_bytes: values and checksum */
+    unsigned char *row;
+};
+
+static int64_t row_bytes(int64_t elements, tl_dtype dtype) { return elements * (int64_t)tl__dtype_size(dtype) + 4; }
+
+int64_t tl__features_bytes(int64_t rows, int64_t elements, tl_dtype dtype) { return HEADER + rows * row_bytes(elements, dtype); }
+int64_t tl__features_done(const tl_features *f) { return f->done; }
+int64_t tl__features_rows(const tl_features *f) { return f->head.rows; }
+int64_t tl__features_elements(const tl_features *f) { return f->head.elements; }
+
+static uint32_t checksum(const void *data, size_t bytes, uint32_t seed) { return (uint32_t)crc32_z(seed, data, bytes); }
+
+static int io_error(tl_error *err, const tl_features *f, const char *what)
+{
+    return tl__fail(err, TL_EIO, "%s: cannot %s the feature cache: %s", f->path, what, errno ? strerror(errno) : "it is cut short");
+}
+
+/* All bytes or an error. */
+static int put(tl_error *err, tl_features *f, const void *data, size_t bytes, int64_t at)
+{
+    for (size_t n = 0; n < bytes;) {
+        errno = 0;
+        ssize_t k = pwrite(f->fd, (const char *)data + n, bytes - n, (off_t)(at + (int64_t)n));
+        if (k <= 0 && errno != EINTR) return io_error(err, f, "write");
+        if (k > 0) n += (size_t)k;
+    }
+    return 0;
+}
+
+static int get(tl_error *err, tl_features *f, void *data, size_t bytes, int64_t at)
+{
+    for (size_t n = 0; n < bytes;) {
+        errno = 0;
+        ssize_t k = pread(f->fd, (char *)data + n, bytes - n, (off_t)(at + (int64_t)n));
+        if (k <= 0 && errno != EINTR) return io_error(err, f, "read");
+        if (k > 0) n += (size_t)k;
+    }
+    return 0;
+}
+
+static uint32_t header_checksum(const header *h) { return checksum(h, offsetof(header, checksum), 0); }
+
+/* True if the file on disk is for this header; then `done` is how many whole rows its length holds. */
+static int usable(tl_features *f)
+{
+    tl_error quiet = {0};
+    header h;
+    struct stat st;
+    if (fstat(f->fd, &st) != 0 || st.st_size < HEADER || get(&quiet, f, &h, sizeof h, 0) != 0) return 0;
+    if (h.checksum != header_checksum(&h) || memcmp(&h, &f->head, offsetof(header, checksum)) != 0) return 0;
+    f->done = (st.st_size - HEADER) / f->row_bytes;
+    if (f->done > f->head.rows) f->done = f->head.rows;
+    return 1;
+}
+
+static int start_anew(tl_error *err, tl_features *f)
+{
+    unsigned char page[HEADER] = {0};
+    f->done = 0;
+    memcpy(page, &f->head, sizeof f->head);
+    if (ftruncate(f->fd, 0) != 0) return io_error(err, f, "empty");
+    return put(err, f, page, sizeof page, 0);
+}
+
+/* The last row may have been cut by a crash whose length looks right: check it before building on it. */
+static void check_last(tl_features *f)
+{
+    tl_error quiet = {0};
+    while (f->done > 0) {
+        uint32_t sum;
+        size_t n = (size_t)f->row_bytes - 4;
+        if (get(&quiet, f, f->row, n + 4, HEADER + (f->done - 1) * f->row_bytes) == 0) {
+            memcpy(&sum, f->row + n, 4);
+            if (sum == checksum(f->row, n, (uint32_t)(f->done - 1))) return;
+        }
+        quiet = (tl_error){0};
+        f->done--;
+    }
+}
+
+tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype)
+{
+    int64_t size;
+    if (strlen(key) != 64 || rows < 0 || elements <= 0 || (dtype != TL_F32 && dtype != TL_F16) ||
+        tl__mul_size(rows, row_bytes(elements, dtype), &size) != 0) {
+        tl__fail(err, TL_EARG, "%s: impossible feature cache of %lld rows of %lld", path, (long long)rows, (long long)elements);
+        return NULL;
+    }
+    tl_features *f = tl__calloc(err, 1, sizeof *f);
+    if (!f) return NULL;
+    f->fd = -1;
+    f->row_bytes = row_bytes(elements, dtype);
+    f->head = (header){.rows = rows, .elements = elements, .dtype = (int32_t)dtype, .order = 1};
+    memcpy(f->head.magic, magic, sizeof magic);
+    memcpy(f->head.key, key, 64);
+    f->head.checksum = header_checksum(&f->head);
+    f->path = tl__strdup(err, path);
+    f->row = tl__malloc(err, (size_t)f->row_bytes);
+    if (f->path && f->row) {
+        f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (f->fd < 0) io_error(err, f, "open");
+        else if (flock(f->fd, LOCK_EX | LOCK_NB) != 0) tl__fail(err, TL_ESTATE, "%s: another run uses this feature cache now", path);
+        else if (usable(f)) check_last(f);
+        else start_anew(err, f);
+    }
+    if (!err->code) return f;
+    tl__features_close(f);
+    return NULL;
+}
+
+void tl__features_close(tl_features *f)
+{
+    if (!f) return;
+    if (f->fd >= 0) close(f->fd);
+    free(f->path);
+    free(f->row);
+    free(f);
+}
+
+int tl__features_append(tl_error *err, tl_features *f, const float *rows, int64_t count)
+{
+    int64_t elements = f->head.elements;
+    size_t n = (size_t)f->row_bytes - 4;
+    if (count > f->head.rows - f->done) return tl__fail(err, TL_EARG, "%s: more rows than the feature cache was made for", f->path);
+    for (int64_t r = 0; r < count; r++) {
+        const float *x = rows + r * elements;
+        if (f->head.dtype == TL_F16)
+            for (int64_t i = 0; i < elements; i++) {
+                uint16_t h = tl__float_to_half(x[i]);
+                memcpy(f->row + 2 * i, &h, 2);
+            }
+        else memcpy(f->row, x, n);
+        uint32_t sum = checksum(f->row, n, (uint32_t)f->done); /* the row's number is in it: no row stands in for another */
+        memcpy(f->row + n, &sum, 4);
+        if (put(err, f, f->row, n + 4, HEADER + f->done * f->row_bytes) != 0) {
+            if (ftruncate(f->fd, (off_t)(HEADER + f->done * f->row_bytes)) != 0) return -1; /* what is cut is seen at the next opening */
+            return -1;
+        }
+        f->done++;
+    }
+    return 0;
+}
+
+int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64_t count, float *out)
+{
+    int64_t elements = f->head.elements;
+    size_t n = (size_t)f->row_bytes - 4;
+    for (int64_t k = 0; k < count; k++, out += elements) {
+        int64_t r = index[k];
+        uint32_t sum;
+        if (r < 0 || r >= f->done) return tl__fail(err, TL_EARG, "%s: there is no row %lld", f->path, (long long)r);
+        if (get(err, f, f->row, n + 4, HEADER + r * f->row_bytes) != 0) return -1;
+        memcpy(&sum, f->row + n, 4);
+        if (sum != checksum(f->row, n, (uint32_t)r)) {
+            if (ftruncate(f->fd, (off_t)(HEADER + r * f->row_bytes)) == 0) f->done = r;
+            return tl__fail(err, TL_EFORMAT, "%s: row %lld of the feature cache is damaged", f->path, (long long)r);
+        }
+        if (f->head.dtype == TL_F16)
+            for (int64_t i = 0; i < elements; i++) {
+                uint16_t h;
+                memcpy(&h, f->row + 2 * i, 2);
+                out[i] = tl__half_to_float(h);
+            }
+        else memcpy(out, f->row, n);
+    }
+    return 0;
+}
+
+int tl__features_sync(tl_error *err, tl_features *f)
+{
+    return fsync(f->fd) == 0 ? 0 : io_error(err, f, "sync");
+}

@@ -1,0 +1,32 @@
+/* features.h - outputs of a frozen network kept on disk, so that each picture goes through it once. One file a
+ * part of the data (training, test): a header that holds the key, then a row a picture in the order of the
+ * source, each with a checksum of its own. Rows are appended in order, so a killed run goes on where it
+ * stopped; a row whose checksum differs is never used. */
+#ifndef TLUA_FEATURES_H
+#define TLUA_FEATURES_H
+
+#include "base/base.h"
+
+typedef struct tl_features tl_features;
+
+/* Opens or makes the file. `key` is 64 hex digits that stand for all that the values depend on (weights,
+ * cut, preprocessing, files); a file with another key, another geometry or a damaged header is made anew.
+ * `rows` pictures of `elements` numbers each, stored as TL_F32 or TL_F16. The file is locked while open:
+ * a second program gets TL_ESTATE. NULL on failure. */
+tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype);
+void tl__features_close(tl_features *f);  /* NULL is allowed */
+/* How many rows are there, from the first on without a gap. */
+int64_t tl__features_done(const tl_features *f);
+int64_t tl__features_rows(const tl_features *f);
+int64_t tl__features_elements(const tl_features *f);
+/* Appends `count` rows of float32 (count, elements). 0 or -1; after -1 the file ends with its last whole row. */
+int tl__features_append(tl_error *err, tl_features *f, const float *rows, int64_t count);
+/* Reads the rows `index[0..count)` as float32. A damaged row is TL_EFORMAT, and the file is cut before it,
+ * so that the next opening makes it again from there. */
+int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64_t count, float *out);
+/* Makes what was appended survive a crash of the machine (fsync). */
+int tl__features_sync(tl_error *err, tl_features *f);
+/* What the file will hold when whole, in bytes. */
+int64_t tl__features_bytes(int64_t rows, int64_t elements, tl_dtype dtype);
+
+#endif

@@ -1,0 +1,128 @@
+/* features.c - the feature cache in Lua, and the order that loaders use, for batches that come from the cache. */
+#include "lua/binding.h"
+
+#include "data/features.h"
+
+#include <string.h>
+
+#define FEATURES "tlua.features"
+
+static tl_features *to_features(lua_State *L)
+{
+    tl_features **f = luaL_checkudata(L, 1, FEATURES);
+    if (!*f) tl__lua_raise(L, "this feature cache was closed");
+    return *f;
+}
+
+static int features_close(lua_State *L)
+{
+    tl_features **f = luaL_checkudata(L, 1, FEATURES);
+    tl__features_close(*f);
+    *f = NULL;
+    return 0;
+}
+
+/* data.features(path, key, rows, elements, "float32" or "float16") */
+static int features_open(lua_State *L)
+{
+    tl_features **f = lua_newuserdatauv(L, sizeof *f, 0);
+    *f = NULL;
+    luaL_setmetatable(L, FEATURES);
+    tl_error err = {0};
+    *f = tl__features_open(&err, luaL_checkstring(L, 1), luaL_checkstring(L, 2), luaL_checkinteger(L, 3), luaL_checkinteger(L, 4),
+                           tl__lua_dtype(L, luaL_optstring(L, 5, "float32")));
+    return *f ? 1 : tl__lua_raise(L, err.text);
+}
+
+static int features_done(lua_State *L)
+{
+    lua_pushinteger(L, tl__features_done(to_features(L)));
+    return 1;
+}
+
+static int features_sync(lua_State *L)
+{
+    tl_error err = {0};
+    return tl__features_sync(&err, to_features(L)) == 0 ? 0 : tl__lua_raise(L, err.text);
+}
+
+/* f:append(x): x (N, ...) with as many elements a row as the file was made for */
+static int features_append(lua_State *L)
+{
+    tl_features *f = to_features(L);
+    tl_tensor *t = tl__lua_tensor(L, 2);
+    int64_t n = tl_numel(t), elements = tl__features_elements(f);
+    if (t->dtype != TL_F32 || n % elements != 0) return tl__lua_raise(L, "append: float32 rows of the cache's size are needed");
+    float *host = lua_newuserdatauv(L, (size_t)n * 4 + 1, 0);
+    tl_scope s;
+    tl__scope_root(&s, t->buffer->device, 0);
+    tl_read(&s, t, host, (size_t)n * 4);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    tl_error err = {0};
+    return tl__features_append(&err, f, host, n / elements) == 0 ? 0 : tl__lua_raise(L, err.text);
+}
+
+
+static tl_tensor *upload(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    return tl_from(s, dtype, shape->rank, shape->dim, with);
+}
+
+/* f:read(numbers from 1, ...dims of a row) -> (N, dims...); nil and a message where a row is damaged */
+static int features_read(lua_State *L)
+{
+    tl_features *f = to_features(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int64_t n = (int64_t)lua_rawlen(L, 2), elements = tl__features_elements(f);
+    tl_shape shape = {1, {n}};
+    int top = lua_gettop(L);
+    for (int i = 3; i <= top && shape.rank < TL_MAX_RANK; i++) shape.dim[shape.rank++] = luaL_checkinteger(L, i);
+    if (shape.rank == 1) shape.dim[shape.rank++] = elements;
+    if (tl__numel(&shape) != n * elements) return tl__lua_raise(L, "read: these dimensions are not those of a row");
+    int64_t *index = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *index, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_rawgeti(L, 2, i + 1);
+        index[i] = lua_tointeger(L, -1) - 1;
+        lua_pop(L, 1);
+    }
+    float *host = lua_newuserdatauv(L, (size_t)(n * elements) * 4 + 1, 0);
+    tl_error err = {0};
+    if (tl__features_read(&err, f, index, n, host) != 0) {
+        if (err.code != TL_EFORMAT) return tl__lua_raise(L, err.text);
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        return 2;
+    }
+    return tl__lua_make(L, upload, &shape, TL_F32, host);
+}
+
+/* data.permutation(seed, epoch, n): the order in which a shuffling loader takes n pictures, from 1 */
+static int permutation(lua_State *L)
+{
+    int64_t seed = luaL_checkinteger(L, 1), epoch = luaL_checkinteger(L, 2), n = luaL_checkinteger(L, 3);
+    if (n < 0 || n > ((int64_t)1 << 31)) return tl__lua_raise(L, "permutation: too many");
+    int64_t *order = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *order, 0);
+    tl__rng_permutation(tl__rng_key((uint64_t)seed, TL_RNG_SHUFFLE, (uint64_t)epoch), n, order);
+    lua_createtable(L, (int)n, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_pushinteger(L, order[i] + 1);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+void tl__lua_open_features(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"__gc", features_close}, {"__close", features_close}, {"close", features_close}, {"done", features_done},
+                                       {"append", features_append}, {"read", features_read}, {"sync", features_sync}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"features", features_open}, {"permutation", permutation}, {NULL, NULL}};
+    luaL_newmetatable(L, FEATURES);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "data");
+    luaL_setfuncs(L, functions, 0);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,134 @@
+/* features.c - the cache of features: what was appended comes back, a killed writer's file goes on, and nothing
+ * damaged is ever used. */
+#include "data/features.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+static const char *other = "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+enum { ROWS = 20, ELEMENTS = 33 };
+
+static char path[64];
+static void make_path(void)
+{
+    snprintf(path, sizeof path, "/tmp/tlua-features-%ld", (long)getpid());
+    unlink(path);
+}
+static float number(int64_t r, int i) { return (float)r + (float)i / 64; }
+
+static void fill(tl_features *f, int64_t upto)
+{
+    tl_error err = {0};
+    float row[ELEMENTS];
+    for (int64_t r = tl__features_done(f); r < upto; r++) {
+        for (int i = 0; i < ELEMENTS; i++) row[i] = number(r, i);
+        cr_assert_eq(tl__features_append(&err, f, row, 1), 0, "%s", err.text);
+    }
+}
+
+static void check_rows(tl_features *f, int64_t n)
+{
+    tl_error err = {0};
+    float out[3 * ELEMENTS];
+    for (int64_t r = 0; r + 2 < n; r++) {
+        int64_t index[3] = {r + 2, r, r + 1};
+        cr_assert_eq(tl__features_read(&err, f, index, 3, out), 0, "%s", err.text);
+        for (int k = 0; k < 3; k++)
+            for (int i = 0; i < ELEMENTS; i++) cr_assert_eq(out[k * ELEMENTS + i], number(index[k], i));
+    }
+}
+
+Test(features, kept_and_continued, .fini = NULL)
+{
+    make_path();
+    for (int half = 0; half < 2; half++) {
+        tl_error err = {0};
+        tl_dtype dtype = half ? TL_F16 : TL_F32;
+        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype);
+        cr_assert(f, "%s", err.text);
+        cr_assert_eq(tl__features_done(f), 0); /* the second time the type differs: made anew */
+        fill(f, 7);
+        cr_assert_null(tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype));
+        cr_assert_eq(err.code, TL_ESTATE);
+        err = (tl_error){0};
+        tl__features_close(f);
+        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype);
+        cr_assert_eq(tl__features_done(f), 7);
+        fill(f, ROWS);
+        check_rows(f, ROWS);
+        cr_assert_neq(tl__features_append(&err, f, (float[ELEMENTS]){0}, 1), 0);
+        tl__features_close(f);
+        struct stat st;
+        stat(path, &st);
+        cr_assert_eq(st.st_size, tl__features_bytes(ROWS, ELEMENTS, dtype));
+    }
+    unlink(path);
+}
+
+Test(features, another_key_is_another_cache)
+{
+    make_path();
+    tl_error err = {0};
+    tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+    fill(f, ROWS);
+    tl__features_close(f);
+    f = tl__features_open(&err, path, other, ROWS, ELEMENTS, TL_F32);
+    cr_assert_eq(tl__features_done(f), 0);
+    tl__features_close(f);
+    unlink(path);
+}
+
+Test(features, cut_at_every_length)
+{
+    make_path();
+    tl_error err = {0};
+    int64_t row = ELEMENTS * 4 + 4, whole = tl__features_bytes(ROWS, ELEMENTS, TL_F32);
+    for (int64_t cut = 0; cut < whole; cut += 17) {
+        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        fill(f, ROWS);
+        tl__features_close(f);
+        cr_assert_eq(truncate(path, cut), 0);
+        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        cr_assert(f, "%s", err.text);
+        cr_assert_eq(tl__features_done(f), cut < 4096 ? 0 : (cut - 4096) / row);
+        fill(f, ROWS);
+        check_rows(f, ROWS);
+        tl__features_close(f);
+    }
+    unlink(path);
+}
+
+Test(features, a_flipped_bit_is_noticed)
+{
+    make_path();
+    tl_error err = {0};
+    for (int64_t at = 0; at < tl__features_bytes(ROWS, ELEMENTS, TL_F32); at += at < 120 ? 1 : 61) {
+        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        fill(f, ROWS);
+        tl__features_close(f);
+        FILE *file = fopen(path, "r+b");
+        fseek(file, at, SEEK_SET);
+        int c = fgetc(file);
+        fseek(file, at, SEEK_SET);
+        fputc(c ^ 4, file);
+        fclose(file);
+        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        cr_assert(f);
+        float out[ELEMENTS];
+        int wrong = 0;
+        for (int64_t r = 0; r < tl__features_done(f); r++) {
+            tl_error e = {0};
+            if (tl__features_read(&e, f, &r, 1, out) != 0) break;
+            for (int i = 0; i < ELEMENTS; i++) wrong += out[i] != number(r, i);
+        }
+        cr_assert_eq(wrong, 0, "byte %lld", (long long)at);
+        fill(f, ROWS); /* from where it was cut */
+        check_rows(f, ROWS);
+        tl__features_close(f);
+    }
+    unlink(path);
+}
