@@ -25,6 +25,7 @@ static int any(const tl_device *d, const tl_gemm *g)
 }
 
 static const tl_gemm_maker makers[] = {
+    {"cpu", tl__gemm_cpu_needs, tl__gemm_cpu},
     {"plain", any, tl__gemm_plain},
     {NULL, NULL, NULL},
 };
@@ -36,12 +37,6 @@ const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g)
     const tl_gemm_maker *m = makers;
     while (!m->needs(d, g)) m++;
     return m;
-}
-
-void tl__gemm_tile(const tl_device *d, int *rows, int *columns)
-{
-    *rows = 4;
-    *columns = d->traits.vector_width > 4 ? d->traits.vector_width : 4;
 }
 
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)

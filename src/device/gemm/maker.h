@@ -32,6 +32,8 @@ const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g);
 
 #define TL__GEMM_OPERANDS(g) TL_KBUF((g)->a.buffer), TL_KBUF((g)->b.buffer), TL_KBUF((g)->c.buffer), TL_KBUF((g)->bias), TL_KBUF((g)->residual.buffer)
 
+int tl__gemm_cpu_needs(const tl_device *d, const tl_gemm *g);
+int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 int tl__gemm_plain(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 
 #endif

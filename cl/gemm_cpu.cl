@@ -1,0 +1,90 @@
+#include "gemm.clh"
+/* gemm_cpu.cl - the product on CPU devices: one work-item to a group, a register tile of MR x NR sums, both
+ * operands packed so that the inner loop reads memory in order. MR and NR come from the host. */
+#define JN (NR / TL_VECTOR)
+
+/* b becomes panels of NR columns, (z, panel, k, NR), with zeros where columns or the last vector's worth of k end.
+ * Work-item (x, y, z): panel x, `length` of k from y on (a multiple of the vector), matrix z. */
+__kernel void pack_b(const gemm_args g, G const float *restrict B, G float *restrict P, long length, long p_batch)
+{
+    long j = get_global_id(0) * NR, k0 = get_global_id(1) * length, z = get_global_id(2);
+    long kp = (g.k + TL_VECTOR - 1) / TL_VECTOR * TL_VECTOR, k1 = min(k0 + length, kp);
+    int cols = (int)min((long)NR, g.n - j);
+    G const float *b = B + g.b_at + z * g.b_batch + j * g.b_col;
+    G float *p = P + z * p_batch + j * kp;
+    if (g.b_row == 1 && g.b_col != 1) {
+        /* Columns lie along k: blocks of TL_VECTOR x TL_VECTOR are turned. */
+        for (long k = k0; k < k1; k += TL_VECTOR) {
+            int part = (int)clamp(g.k - k, 0L, (long)TL_VECTOR);
+            for (int x = 0; x < NR; x += TL_VECTOR) {
+                float t[TL_VECTOR * TL_VECTOR];
+                UNROLL for (int y = 0; y < TL_VECTOR; y++)
+                    VSTORE(x + y < cols ? load_part(b + (x + y) * g.b_col + k, 1, part) : (vf)0.0f, y, t);
+                for (int i = 0; i < TL_VECTOR; i++)
+                    for (int y = 0; y < TL_VECTOR; y++) p[(k + i) * NR + x + y] = t[y * TL_VECTOR + i];
+            }
+        }
+        return;
+    }
+    for (long k = k0; k < k1; k++)
+        for (int x = 0; x < NR; x += TL_VECTOR)
+            VSTORE(k < g.k && x < cols ? load_part(b + k * g.b_row + x * g.b_col, g.b_col, cols - x) : (vf)0.0f, 0, p + k * NR + x);
+}
+
+/* One panel of a in steps of TL_VECTOR columns, each (MR, TL_VECTOR): rows of a are copied as they are. */
+inline void pack_rows(__local float *restrict to, G const float *restrict a, const gemm_args *g, long i, int rows, long k0, long kb)
+{
+    for (int y = 0; y < MR; y++) {
+        G const float *from = a + (i + y) * g->a_row + k0 * g->a_col;
+        __local float *t = to + y * TL_VECTOR;
+        long k = 0;
+        if (y < rows && g->a_col == 1) {
+            for (; k0 + k + TL_VECTOR <= g->k && k < kb; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)g->alpha * VLOAD(0, from + k), 0, t);
+        }
+        for (; k < kb; k += TL_VECTOR, t += MR * TL_VECTOR) {
+            int part = y < rows ? (int)clamp(g->k - k0 - k, 0L, (long)TL_VECTOR) : 0;
+            VSTORE(part > 0 ? (vf)g->alpha * load_part(from + k * g->a_col, g->a_col, part) : (vf)0.0f, 0, t);
+        }
+    }
+}
+
+/* The same for a transposed a: (k, MR), so that columns of a are copied as they are. */
+inline void pack_columns(__local float *restrict to, G const float *restrict a, const gemm_args *g, long i, int rows, long k0, long kb)
+{
+    for (long k = 0; k < kb; k++) {
+        G const float *from = a + i * g->a_row + (k0 + k) * g->a_col;
+        int n = k0 + k < g->k ? rows : 0;
+        for (int y = 0; y < MR; y++) to[k * MR + y] = y < n ? g->alpha * from[y * g->a_row] : 0.0f;
+    }
+}
+
+/* The end of a tile that waits in `t` (rows of NR): what `finish` of gemm.clh does, alpha being in a already. */
+inline void finish_block(const gemm_args *g, __local const float *t, G float *c, G const float *b, G const float *r, int rows, int cols,
+                         int carried, int last)
+{
+    for (int y = 0; y < rows; y++, c += g->c_row, r += g->r_row)
+        for (int x = 0; x < cols; x += TL_VECTOR) {
+            int n = cols - x;
+            vf v = VLOAD(0, t + y * NR + x);
+            if (carried) v += load_part(c + x, 1, n);
+            if (last) {
+                if (g->bias) v += load_part(b + x, 1, n);
+                if (g->residual) v += load_part(r + x, 1, n);
+                v = activate(v, g->activation);
+            }
+            store_part(v, c + x, n);
+        }
+}
+
+#define KERNEL gemm_rows
+#define A_AT(i, k) ((i) * TL_VECTOR + (k))
+#define PACK_A pack_rows
+#include "gemm_tile.clh"
+#undef KERNEL
+#undef A_AT
+#undef PACK_A
+
+#define KERNEL gemm_columns
+#define A_AT(i, k) ((k) * MR + (i))
+#define PACK_A pack_columns
+#include "gemm_tile.clh"
