@@ -229,7 +229,8 @@ static int scope_close(lua_State *L)
     return 0;
 }
 
-/* scope:keep(x, ...) -> x, ...   moves handles to the scope around this one. */
+/* scope:keep(x, ...) -> x, ...   moves handles made in this scope to the one around it; what belongs to a scope
+ * further out, or to none, stays there. */
 static int scope_keep(lua_State *L)
 {
     lua_scope *s = luaL_checkudata(L, 1, SCOPE);
@@ -237,13 +238,28 @@ static int scope_keep(lua_State *L)
     for (int i = 2; i <= n; i++) {
         tl__lua_tensor(L, i);
         box *b = lua_touserdata(L, i);
-        if (!b->scope) continue;
+        if (b->scope != s) continue;
         unlink_box(b);
         link_box(b, s->outer);
         lua_getiuservalue(L, 1, 1);
         lua_setiuservalue(L, i, 1);
     }
     return n - 1;
+}
+
+/* core.persist(x, ...) -> x, ...   takes handles out of every scope: parameters and caches made in mid-step. */
+static int persist(lua_State *L)
+{
+    int n = lua_gettop(L);
+    for (int i = 1; i <= n; i++) {
+        tl__lua_tensor(L, i);
+        box *b = lua_touserdata(L, i);
+        unlink_box(b);
+        b->scope = NULL;
+        lua_pushnil(L);
+        lua_setiuservalue(L, i, 1);
+    }
+    return n;
 }
 
 /* ---- recording ---- */
@@ -295,7 +311,7 @@ void tl__lua_open_scope(lua_State *L)
     static const luaL_Reg thread_meta[] = {{"__gc", thread_gc}, {NULL, NULL}};
     static const luaL_Reg scope_meta[] = {{"__close", scope_close}, {"close", scope_close}, {"keep", scope_keep}, {NULL, NULL}};
     static const luaL_Reg guard_meta[] = {{"__close", guard_close}, {"close", guard_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"scope", scope_open}, {"no_grad", no_grad}, {"enable_grad", with_grad}, {"recording", recording}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"scope", scope_open}, {"no_grad", no_grad}, {"enable_grad", with_grad}, {"recording", recording}, {"persist", persist}, {NULL, NULL}};
     metatable(L, "tlua.context", context_meta);
     metatable(L, "tlua.thread", thread_meta);
     metatable(L, SCOPE, scope_meta);

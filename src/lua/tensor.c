@@ -235,6 +235,13 @@ static int requires_grad(lua_State *L)
     return 1;
 }
 
+/* x:version(): differs after every write in place; folded weights are compared by it. */
+static int version(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)tl__lua_tensor(L, 1)->buffer->version);
+    return 1;
+}
+
 static int zero_grad(lua_State *L)
 {
     tl_zero_grad(tl__lua_tensor(L, 1));
@@ -413,7 +420,7 @@ void tl__lua_open_tensor(lua_State *L)
     static const luaL_Reg methods[] = {
         {"shape", shape_}, {"dim", shape_}, {"rank", rank_}, {"numel", numel}, {"dtype", dtype_}, {"tolist", tolist}, {"item", item},
         {"to", to}, {"clone", clone}, {"detach", detach}, {"copy_", copy_}, {"fill_", fill_}, {"requires_grad", requires_grad},
-        {"zero_grad", zero_grad}, {"backward", backward}, {"transpose", transpose}, {"hash", hash}, {"freed", freed}, {NULL, NULL}};
+        {"zero_grad", zero_grad}, {"version", version}, {"backward", backward}, {"transpose", transpose}, {"hash", hash}, {"freed", freed}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__add", m_add}, {"__sub", m_sub}, {"__mul", m_mul}, {"__div", m_div}, {"__pow", m_pow},
                                     {"__unm", m_unm}, {"__len", m_len}, {"__tostring", tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"is_tensor", is_tensor}, {NULL, NULL}};
