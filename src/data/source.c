@@ -333,6 +333,7 @@ static tl_source *open_or_split(tl_error *err, int kind, const char *root, const
         s = open_part(&none, kind, root, "test", 1, 1, &missing);
         if (s || !missing) {
             tl__source_free(s);
+            if (none.code == TL_EMEMORY) tl__fail(err, none.code, "%s", none.text);
             tl__fail(err, TL_EARG, "%s: the data has a test part of its own; leave `split` out", root);
             return NULL;
         }

@@ -143,7 +143,7 @@ static char *find_folder(tl_error *err, const layout *l, const char *root)
     if (python) {
         folder = tl__is_folder(inner) ? tl__strdup(err, inner) : tl__strdup(err, root);
         char *train = folder ? tl__path_join(err, folder, l->train[0]) : NULL, *test = train ? tl__path_join(err, folder, l->test[0]) : NULL;
-        if (test && !tl__is_file(train) && !tl__is_file(test)) {
+        if (!test || (!tl__is_file(train) && !tl__is_file(test))) {
             tl__fail(err, TL_EIO, "%s: no %s in binary form (%s) here or in %s%s", root, l->title, l->train[0], l->folder,
                      tl__is_folder(python) ? "; there is the Python form, which is not read" : "");
             free(folder);

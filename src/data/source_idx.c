@@ -101,7 +101,9 @@ static int check_end(tl_error *err, const char *path, gzFile f)
 {
     char more;
     int got = gzread(f, &more, 1), code;
-    if (got < 0) return tl__fail(err, TL_EFORMAT, "%s: damaged: %s", path, gzerror(f, &code));
+    const char *text = gzerror(f, &code);
+    if (code == Z_BUF_ERROR) return tl__fail(err, TL_EFORMAT, "%s: it is cut short", path);
+    if (got < 0) return tl__fail(err, TL_EFORMAT, "%s: damaged: %s", path, text);
     return got == 0 ? 0 : tl__fail(err, TL_EFORMAT, "%s: longer than its header says", path);
 }
 

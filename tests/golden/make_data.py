@@ -1,0 +1,190 @@
+"""Makes tests/golden/data: small pictures in every form that tlua reads, and what Pillow and torchvision
+make of them. Each list (*.txt) has one line per case, with the place of its values in the file *.bin.
+
+    python tests/golden/make_data.py
+"""
+import os
+import struct
+import zlib
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision import transforms as T
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
+FILTERS = {"nearest": Image.NEAREST, "box": Image.BOX, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC, "lanczos": Image.LANCZOS}
+os.makedirs(HERE, exist_ok=True)
+
+
+def path(name):
+    return os.path.join(HERE, name)
+
+
+class Cases:
+    """A list of cases beside one file of values."""
+
+    def __init__(self, name):
+        self.text, self.data = open(path(name + ".txt"), "w"), open(path(name + ".bin"), "wb")
+
+    def add(self, line, values):
+        self.text.write("%s @ %d\n" % (line, self.data.tell()))
+        self.data.write(np.ascontiguousarray(values).tobytes())
+
+
+def png(name, pixels, bits, colour, extra=b"", interlaced=False):
+    """A PNG of samples (height, width, channels), in forms that Pillow does not write."""
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    def rows(part):
+        out = b""
+        for row in part:
+            flat = row.reshape(-1)
+            if bits == 16:
+                packed = flat.astype(">u2").tobytes()
+            elif bits == 8:
+                packed = flat.astype(np.uint8).tobytes()
+            else:
+                digits = ((flat[:, None] >> np.arange(bits - 1, -1, -1)) & 1).reshape(-1)
+                packed = np.packbits(digits.astype(np.uint8)).tobytes()
+            out += b"\0" + packed
+        return out
+
+    height, width = pixels.shape[:2]
+    passes = [(0, 0, 1, 1)]
+    if interlaced:
+        passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    body = b"".join(rows(pixels[y::dy, x::dx]) for y, x, dy, dx in passes if pixels[y::dy, x::dx].size)
+    with open(path(name), "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)) + extra
+                + chunk(b"IDAT", zlib.compress(body, 9)) + chunk(b"IEND", b""))
+    return chunk
+
+
+def scene(width, height, seed):
+    """Slopes, edges and some noise, so that filters and chroma have something to go wrong on."""
+    g = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    a = np.stack([255 * x / width, 255 * y / height, 127 + 127 * np.sin((x + y) / 5)], -1)
+    a[(x - width / 3) ** 2 + (y - height / 2) ** 2 < (height / 4) ** 2] = [250, 20, 40]
+    a[:, width * 3 // 4:width * 3 // 4 + 3] = 255
+    return np.clip(a + g.normal(0, 12, a.shape), 0, 255).astype(np.uint8)
+
+
+def pictures():
+    colour = Image.fromarray(scene(61, 47, 1))
+    colour.save(path("colour.png"), optimize=True)
+    colour.convert("L").resize((33, 40), Image.BILINEAR).save(path("grey.png"), optimize=True)
+    small = Image.fromarray(scene(31, 23, 2))
+    a, grey = np.asarray(small), np.asarray(small.convert("L"))
+    small.save(path("420.jpg"), quality=85, subsampling=2)
+    small.save(path("422.jpg"), quality=85, subsampling=1)
+    small.save(path("444.jpg"), quality=95, subsampling=0)
+    small.save(path("progressive.jpg"), quality=85, progressive=True)
+    small.convert("L").save(path("grey.jpg"), quality=85)
+    small.convert("CMYK").save(path("cmyk.jpg"), quality=90)
+    raw = open(path("cmyk.jpg"), "rb").read()
+    mark = raw.index(b"\xff\xee")
+    size = struct.unpack(">H", raw[mark + 2:mark + 4])[0]
+    assert raw[mark + 4:mark + 9] == b"Adobe"
+    with open(path("ycck.jpg"), "wb") as f:
+        f.write(raw[:mark + 15] + b"\2" + raw[mark + 16:])
+    with open(path("cmyk_plain.jpg"), "wb") as f:
+        f.write(raw[:mark] + raw[mark + 2 + size:])
+    small.convert("RGBA").save(path("rgba.png"))
+    alpha = (np.arange(31 * 23) % 256).astype(np.uint8).reshape(23, 31, 1)
+    Image.fromarray(np.concatenate([a, alpha], -1)).save(path("rgba.png"), optimize=True)
+    Image.fromarray(np.concatenate([grey[..., None], alpha], -1), "LA").save(path("la.png"), optimize=True)
+    small.quantize(30).save(path("palette.png"), optimize=True)
+    small.quantize(10).save(path("palette_trns.png"), optimize=True, transparency=3)
+    wide = a.astype(np.uint16) * 256 + np.random.default_rng(3).integers(0, 256, a.shape, dtype=np.uint16)
+    png("rgb16.png", wide, 16, 2)
+    png("grey16.png", wide[..., :1], 16, 0)
+    png("la16.png", wide[..., :2], 16, 4)
+    png("rgba16.png", np.concatenate([wide, wide[..., :1]], -1), 16, 6)
+    for bits in (1, 2, 4):
+        png("grey%d.png" % bits, (grey >> (8 - bits))[..., None], bits, 0)
+    chunk = png("interlaced.png", a, 8, 2, interlaced=True)
+    png("trns.png", a, 8, 2, extra=chunk(b"tRNS", struct.pack(">HHH", *[int(v) for v in a[0, 0]])))
+    Image.fromarray(a[:1, :1]).save(path("one.png"))
+    Image.fromarray(a[:1, :1]).save(path("one.jpg"), quality=90)
+
+
+def decodes():
+    cases = Cases("decode")
+    for name in sorted(os.listdir(HERE)):
+        if not name.endswith((".png", ".jpg")) or name in ("colour.png", "grey.png"):
+            continue
+        for mode, channels in (("RGB", 3), ("L", 1)):
+            im = Image.open(path(name))
+            if name == "grey16.png":
+                # Pillow cuts 16-bit grey at 255, which leaves white; the upper bytes are the picture.
+                im = Image.fromarray((np.asarray(im) >> 8).astype(np.uint8))
+            if channels == 1 and name in ("422.jpg", "444.jpg", "rgba.png", "rgba16.png", "trns.png"):
+                continue
+            im = im.convert(mode)
+            cases.add("%s %d %d %d" % (name, im.width, im.height, channels), np.asarray(im))
+
+
+def resizes():
+    cases = Cases("resize")
+    for name, filter_name, size, box in [
+            ("colour.png", "bilinear", (24, 20), None), ("colour.png", "bilinear", (97, 71), None), ("colour.png", "bicubic", (24, 20), None),
+            ("colour.png", "bicubic", (97, 71), None), ("colour.png", "box", (24, 20), None), ("colour.png", "lanczos", (24, 50), None),
+            ("colour.png", "nearest", (24, 70), None), ("colour.png", "bilinear", (61, 20), None), ("colour.png", "bicubic", (20, 47), None),
+            ("colour.png", "bilinear", (61, 12), (0.0, 3.5, 61.0, 40.25)), ("colour.png", "bicubic", (30, 30), (10.25, 3.5, 50.75, 40.125)),
+            ("colour.png", "nearest", (30, 30), (10.25, 3.5, 50.75, 40.125)), ("colour.png", "lanczos", (3, 2), (1.0, 1.0, 60.0, 46.0)),
+            ("colour.png", "bilinear", (60, 5), None), ("colour.png", "bicubic", (80, 9), None), ("colour.png", "bilinear", (1, 1), None),
+            ("grey.png", "bilinear", (12, 9), None), ("grey.png", "bilinear", (80, 60), None), ("grey.png", "bicubic", (12, 9), None),
+            ("grey.png", "bicubic", (80, 60), None), ("grey.png", "lanczos", (3, 40), None), ("grey.png", "bicubic", (33, 7), None),
+            ("one.png", "bilinear", (9, 5), None), ("one.png", "bicubic", (1, 4), None)]:
+        out = Image.open(path(name)).resize(size, FILTERS[filter_name], box=box)
+        b = box or (0, 0, 0, 0)
+        cases.add("%s %s %d %d %g %g %g %g" % ((name, filter_name) + size + b), np.asarray(out))
+
+
+def pipelines():
+    cases = Cases("pipeline")
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    normal, bicubic = T.Normalize(mean, std), InterpolationMode.BICUBIC
+    tail = "normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])"
+    identity = "normalize(mean=0, std=1)"
+    for name, text, steps, last in [
+            ("colour.png", "resize(size=24); center_crop(size=20); " + tail, [T.Resize(24), T.CenterCrop(20)], normal),
+            ("colour.png", "resize(size=40, interpolation=bicubic); center_crop(size=[33, 36]); " + tail,
+             [T.Resize(40, bicubic), T.CenterCrop((33, 36))], normal),
+            ("grey.png", "resize(size=[17, 50]); to_channels(channels=3); " + tail, [T.Resize((17, 50)), T.Grayscale(3)], normal),
+            ("colour.png", "to_channels(channels=1); resize(size=20); normalize(mean=0.5, std=0.25)", [T.Grayscale(1), T.Resize(20)], T.Normalize([0.5], [0.25])),
+            ("grey.png", "center_crop(size=[45, 20]); " + identity, [T.CenterCrop((45, 20))], None),
+            ("grey.png", "center_crop(size=[41, 36]); " + identity, [T.CenterCrop((41, 36))], None),
+            ("grey.png", "center_crop(size=[37, 30]); " + identity, [T.CenterCrop((37, 30))], None),
+            ("grey.png", "center_crop(size=[35, 28])", [T.CenterCrop((35, 28))], None),
+            ("colour.png", "random_resized_crop(size=16, scale=[1, 1], ratio=[2, 2])", [T.RandomResizedCrop(16, (1, 1), (2, 2))], None),
+            ("colour.png", "random_resized_crop(size=[15, 18], scale=[1, 1], ratio=[0.5, 0.5], interpolation=bicubic)",
+             [T.RandomResizedCrop((15, 18), (1, 1), (0.5, 0.5), bicubic)], None),
+            ("grey.png", "random_horizontal_flip(p=1)", [T.RandomHorizontalFlip(1)], None),
+            ("colour.png", "resize(size=9); random_vertical_flip(p=1); random_horizontal_flip(p=0)", [T.Resize(9), T.RandomVerticalFlip(1)], None),
+            ("grey.png", "random_crop(size=[46, 39], padding=3, fill=9)", [T.RandomCrop((46, 39), 3, fill=9)], None),
+            ("grey.png", "random_crop(size=[48, 41], padding=4, mode=reflect)", [T.RandomCrop((48, 41), 4, padding_mode="reflect")], None)]:
+        x = F.to_tensor(T.Compose(steps)(Image.open(path(name))))
+        x = (last(x) if last else x).permute(1, 2, 0).contiguous().to(torch.float32)
+        cases.add("%s %d %d %d %s" % ((name,) + tuple(x.shape) + (text,)), x.numpy())
+
+
+def sizes():
+    """What Resize(size) makes of widths and heights: its rounding."""
+    with open(path("sizes.txt"), "w") as f:
+        for w, h, size in [(500, 375, 256), (375, 500, 256), (640, 427, 256), (333, 500, 232), (100, 100, 224), (1, 7, 5), (1023, 767, 224), (61, 47, 24), (3, 1000, 10)]:
+            out = F._compute_resized_output_size((h, w), [size])
+            f.write("%d %d %d %d %d\n" % (w, h, size, out[1], out[0]))
+
+
+pictures()
+decodes()
+resizes()
+pipelines()
+sizes()
+print(sum(os.path.getsize(path(n)) for n in os.listdir(HERE)), "bytes")
