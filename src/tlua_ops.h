@@ -56,4 +56,11 @@ TL_API tl_tensor *tl_amax(tl_scope *s, tl_tensor *x, const int *axes, int n, int
 TL_API tl_tensor *tl_matmul(tl_scope *s, tl_tensor *a, tl_tensor *b, int transpose_a, int transpose_b);
 TL_API tl_tensor *tl_linear(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *residual, const char *activation);
 
+/* Rows of scores. `axis` from 0, from the end where negative. */
+TL_API tl_tensor *tl_softmax(tl_scope *s, tl_tensor *x, int axis);
+TL_API tl_tensor *tl_log_softmax(tl_scope *s, tl_tensor *x, int axis);
+TL_API tl_tensor *tl_argmax(tl_scope *s, tl_tensor *x, int axis); /* int32 */
+/* The mean over the rows. logits (..., C), labels (...) int32 from 0; weights (C) may be NULL. */
+TL_API tl_tensor *tl_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double label_smoothing);
+
 #endif

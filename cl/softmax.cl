@@ -1,0 +1,150 @@
+#include "common.clh"
+/* softmax.cl - rows of length C: one work-item a row, vectors along it. x, y are packed (rows, C). */
+inline float row_max(G const float *x, long n)
+{
+    vf m = (vf)(-INFINITY);
+    long i = 0;
+    for (; i + TL_VECTOR <= n; i += TL_VECTOR) m = fmax(m, VLOAD(0, x + i));
+    float t[TL_VECTOR], best = -INFINITY;
+    VSTORE(m, 0, t);
+    for (int k = 0; k < TL_VECTOR; k++) best = fmax(best, t[k]);
+    for (; i < n; i++) best = fmax(best, x[i]);
+    return best;
+}
+
+/* sum of exp(x - m) */
+inline float row_exp_sum(G const float *x, long n, float m)
+{
+    vf s = (vf)0.0f;
+    long i = 0;
+    for (; i + TL_VECTOR <= n; i += TL_VECTOR) s += exp(VLOAD(0, x + i) - (vf)m);
+    float t[TL_VECTOR], sum = 0.0f;
+    VSTORE(s, 0, t);
+    for (int k = 0; k < TL_VECTOR; k++) sum += t[k];
+    for (; i < n; i++) sum += exp(x[i] - m);
+    return sum;
+}
+
+__kernel void softmax(G const float *restrict X, long x0, G float *restrict Y, long y0, long n)
+{
+    long r = get_global_id(0), i = 0;
+    G const float *x = X + x0 + r * n;
+    G float *y = Y + y0 + r * n;
+    float m = row_max(x, n), scale = 1.0f / row_exp_sum(x, n, m);
+    for (; i + TL_VECTOR <= n; i += TL_VECTOR) VSTORE(exp(VLOAD(0, x + i) - (vf)m) * (vf)scale, 0, y + i);
+    for (; i < n; i++) y[i] = exp(x[i] - m) * scale;
+}
+
+__kernel void log_softmax(G const float *restrict X, long x0, G float *restrict Y, long y0, long n)
+{
+    long r = get_global_id(0);
+    G const float *x = X + x0 + r * n;
+    G float *y = Y + y0 + r * n;
+    float m = row_max(x, n), shift = m + log(row_exp_sum(x, n, m));
+    for (long i = 0; i < n; i++) y[i] = x[i] - shift;
+}
+
+/* dx = y (gy - sum(gy y)) */
+__kernel void softmax_grad(G const float *restrict Y, long y0, G const float *restrict GY, long g0, G float *restrict DX, long d0, long n)
+{
+    long r = get_global_id(0);
+    G const float *y = Y + y0 + r * n, *g = GY + g0 + r * n;
+    G float *d = DX + d0 + r * n;
+    float dot = 0.0f;
+    for (long i = 0; i < n; i++) dot += y[i] * g[i];
+    for (long i = 0; i < n; i++) d[i] = y[i] * (g[i] - dot);
+}
+
+/* dx = gy - exp(y) sum(gy) */
+__kernel void log_softmax_grad(G const float *restrict Y, long y0, G const float *restrict GY, long g0, G float *restrict DX, long d0, long n)
+{
+    long r = get_global_id(0);
+    G const float *y = Y + y0 + r * n, *g = GY + g0 + r * n;
+    G float *d = DX + d0 + r * n;
+    float sum = 0.0f;
+    for (long i = 0; i < n; i++) sum += g[i];
+    for (long i = 0; i < n; i++) d[i] = g[i] - exp(y[i]) * sum;
+}
+
+/* The position of the largest of each row; of equals the first; a NaN counts as largest, as in PyTorch. */
+__kernel void argmax(G const float *restrict X, long x0, G int *restrict Y, long y0, long n)
+{
+    long r = get_global_id(0);
+    G const float *x = X + x0 + r * n;
+    int best = 0;
+    for (long i = 1; i < n; i++)
+        if (x[i] > x[best] || (isnan(x[i]) && !isnan(x[best]))) best = (int)i;
+    Y[y0 + r] = best;
+}
+
+/* A label outside 0..C-1 goes to the device error word: {1, label, C}. */
+inline int label_ok(int label, long n, int ignore, G int *error)
+{
+    if (label == ignore) return 0;
+    if (label >= 0 && label < n) return 1;
+    if (atomic_cmpxchg(error, 0, 1) == 0) {
+        error[1] = label;
+        error[2] = (int)n;
+    }
+    return 0;
+}
+
+/* loss[2r] = the row's loss, loss[2r + 1] = its weight. With smoothing e:
+ * (1 - e) w_y (lse - x_y) + e / C sum_c w_c (lse - x_c). */
+__kernel void cross_entropy_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0,
+                                 int weighted, G float *restrict loss, long o0, long n, float smoothing, int ignore, G int *error)
+{
+    long r = get_global_id(0);
+    G const float *x = X + x0 + r * n;
+    G float *o = loss + o0 + 2 * r;
+    int label = labels[l0 + r];
+    o[0] = o[1] = 0.0f;
+    if (!label_ok(label, n, ignore, error)) return;
+    float m = row_max(x, n), lse = m + log(row_exp_sum(x, n, m)), w = weighted ? W[w0 + label] : 1.0f;
+    float value = (1.0f - smoothing) * w * (lse - x[label]);
+    if (smoothing > 0.0f) {
+        float rest = 0.0f;
+        for (long i = 0; i < n; i++) rest += (weighted ? W[w0 + i] : 1.0f) * (lse - x[i]);
+        value += smoothing / n * rest;
+    }
+    o[0] = value;
+    o[1] = w;
+}
+
+/* total[0] = sum of losses (divided by the weights for the mean), total[1] = sum of weights */
+__kernel void cross_entropy_total(G const float *restrict loss, long o0, long rows, int mean, G float *restrict total, long t0)
+{
+    float a = 0.0f, b = 0.0f;
+    for (long r = 0; r < rows; r++) {
+        a += loss[o0 + 2 * r];
+        b += loss[o0 + 2 * r + 1];
+    }
+    total[t0] = mean ? a / b : a;
+    total[t0 + 1] = b;
+}
+
+/* dx_c = s ( ((1 - e) w_y + e / C sum w) p_c - (1 - e) w_y [c = y] - e / C w_c ),  s = gy (over the sum of weights for the mean) */
+__kernel void cross_entropy_grad(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0,
+                                 int weighted, G const float *restrict GY, long g0, int per_row, G const float *restrict total, long t0, int mean,
+                                 G float *restrict DX, long d0, long n, float smoothing, int ignore)
+{
+    long r = get_global_id(0);
+    G const float *x = X + x0 + r * n;
+    G float *d = DX + d0 + r * n;
+    int label = labels[l0 + r];
+    if (label == ignore || label < 0 || label >= n) {
+        for (long i = 0; i < n; i++) d[i] = 0.0f;
+        return;
+    }
+    float s = GY[g0 + (per_row ? r : 0)] / (mean ? total[t0 + 1] : 1.0f);
+    float m = row_max(x, n), scale = 1.0f / row_exp_sum(x, n, m), w = weighted ? W[w0 + label] : 1.0f, all = (float)n;
+    if (weighted && smoothing > 0.0f) {
+        all = 0.0f;
+        for (long i = 0; i < n; i++) all += W[w0 + i];
+    }
+    float factor = (1.0f - smoothing) * w + smoothing / n * all;
+    for (long i = 0; i < n; i++) {
+        float own = smoothing / n * (weighted ? W[w0 + i] : 1.0f) + (i == label ? (1.0f - smoothing) * w : 0.0f);
+        d[i] = s * (factor * exp(x[i] - m) * scale - own);
+    }
+}

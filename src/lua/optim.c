@@ -1,0 +1,205 @@
+/* optim.c - optimisers in Lua. */
+#include "lua/binding.h"
+
+#include "grad/optim.h"
+
+#include <string.h>
+
+#define OPTIM "tlua.optim"
+
+static tl_optim *to_optim(lua_State *L)
+{
+    tl_optim **o = luaL_checkudata(L, 1, OPTIM);
+    if (!*o) tl__lua_raise(L, "this optimiser was closed");
+    return *o;
+}
+
+static int optim_gc(lua_State *L)
+{
+    tl_optim **o = luaL_checkudata(L, 1, OPTIM);
+    tl__optim_free(*o);
+    *o = NULL;
+    return 0;
+}
+
+static void read_options(lua_State *L, int t, tl_optim_options *o)
+{
+    o->lr = tl__lua_field_number(L, t, "lr", o->lr);
+    o->weight_decay = tl__lua_field_number(L, t, "weight_decay", o->weight_decay);
+    o->momentum = tl__lua_field_number(L, t, "momentum", o->momentum);
+    o->dampening = tl__lua_field_number(L, t, "dampening", o->dampening);
+    o->nesterov = tl__lua_field_bool(L, t, "nesterov", o->nesterov);
+    o->eps = tl__lua_field_number(L, t, "eps", o->eps);
+    if (lua_getfield(L, t, "betas") == LUA_TTABLE) {
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
+        o->beta1 = luaL_checknumber(L, -2);
+        o->beta2 = luaL_checknumber(L, -1);
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+    if (!(o->lr >= 0) || !(o->eps >= 0) || o->beta1 < 0 || o->beta1 >= 1 || o->beta2 < 0 || o->beta2 >= 1)
+        tl__lua_raise(L, "optimiser: lr and eps must not be negative, betas lie between 0 and 1");
+}
+
+static void add_group(lua_State *L, tl_optim *o, tl_device *d, int t, tl_optim_kind kind)
+{
+    tl_optim_options options;
+    tl__optim_defaults(kind, &options);
+    read_options(L, t, &options);
+    if (lua_getfield(L, t, "params") != LUA_TTABLE) tl__lua_raise(L, "optimiser: params must be a list of tensors");
+    int n = (int)lua_rawlen(L, -1), list = lua_gettop(L);
+    tl_tensor **params = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *params, 0);
+    for (int i = 0; i < n; i++) {
+        lua_rawgeti(L, list, i + 1);
+        params[i] = tl__lua_tensor(L, -1);
+        lua_pop(L, 1);
+    }
+    tl_scope s;
+    tl__scope_root(&s, d, 0);
+    tl__optim_add_group(&s, o, params, n, &options);
+    if (s.err.code) tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    lua_settop(L, list - 1);
+}
+
+/* core.optimizer(kind, list of {params=, lr=, ...}) */
+static int optimizer(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int kind = tl__optim_kind(name);
+    if (kind < 0) return tl__lua_unknown(L, "optimiser", name, tl__optim_names);
+    tl_device *d = tl__lua_device(L);
+    tl_optim **o = lua_newuserdatauv(L, sizeof *o, 0);
+    *o = NULL;
+    luaL_setmetatable(L, OPTIM);
+    tl_error err = {0};
+    *o = tl__optim_new(&err, d, (tl_optim_kind)kind);
+    if (!*o) return tl__lua_raise(L, err.text);
+    int n = (int)lua_rawlen(L, 2);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, 2, i);
+        if (!lua_istable(L, -1)) return tl__lua_raise(L, "optimiser: a group is a table");
+        add_group(L, *o, d, lua_gettop(L), (tl_optim_kind)kind);
+        lua_pop(L, 1);
+    }
+    return 1;
+}
+
+static int step(lua_State *L)
+{
+    tl_optim *o = to_optim(L);
+    tl_scope s;
+    tl__scope_root(&s, tl__lua_device(L), 0);
+    tl__optim_step(&s, o);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    return 0;
+}
+
+static int zero_grad(lua_State *L)
+{
+    tl__optim_zero_grad(to_optim(L));
+    return 0;
+}
+
+static tl_optim_options *group_options(lua_State *L, tl_optim *o, int64_t k)
+{
+    if (k < 1 || k > tl__optim_groups(o)) tl__lua_raisef(L, "this optimiser has no group %lld", (long long)k);
+    return tl__optim_group_options(o, (int)k - 1);
+}
+
+/* o:set_lr(x [, group]) */
+static int set_lr(lua_State *L)
+{
+    tl_optim *o = to_optim(L);
+    double lr = luaL_checknumber(L, 2);
+    if (!lua_isnoneornil(L, 3)) group_options(L, o, luaL_checkinteger(L, 3))->lr = lr;
+    else
+        for (int k = 0; k < tl__optim_groups(o); k++) tl__optim_group_options(o, k)->lr = lr;
+    return 0;
+}
+
+static int lr(lua_State *L)
+{
+    lua_pushnumber(L, group_options(L, to_optim(L), luaL_optinteger(L, 2, 1))->lr);
+    return 1;
+}
+
+/* o:state() -> { ["1.3.m"] = tensor, ["1.3.v"] = tensor, ["1.3.step"] = {int64 = n} }: group, parameter, what */
+static int state(lua_State *L)
+{
+    static const char *const what[] = {"m", "v"};
+    tl_optim *o = to_optim(L);
+    char key[64];
+    lua_newtable(L);
+    for (int k = 0; k < tl__optim_groups(o); k++)
+        for (int i = 0; i < tl__optim_group_size(o, k); i++) {
+            for (int w = 0; w < 2; w++) {
+                tl_tensor *t = tl__optim_moment(o, k, i, w);
+                if (!t) continue;
+                box *b = tl__lua_box(L);
+                tl_tensor_retain(t);
+                tl__lua_fill(L, b, t);
+                snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, what[w]);
+                lua_setfield(L, -2, key);
+            }
+            lua_createtable(L, 0, 1);
+            lua_pushinteger(L, *tl__optim_steps(o, k, i));
+            lua_setfield(L, -2, "int64");
+            snprintf(key, sizeof key, "%d.%d.step", k + 1, i + 1);
+            lua_setfield(L, -2, key);
+        }
+    return 1;
+}
+
+/* o:load_state(table as state() gives it; steps may be tensors or numbers too) */
+static int load_state(lua_State *L)
+{
+    static const char *const what[] = {"m", "v"};
+    tl_optim *o = to_optim(L);
+    char key[64];
+    luaL_checktype(L, 2, LUA_TTABLE);
+    tl_scope s;
+    for (int k = 0; k < tl__optim_groups(o); k++)
+        for (int i = 0; i < tl__optim_group_size(o, k); i++) {
+            for (int w = 0; w < 2; w++) {
+                tl_tensor *t = tl__optim_moment(o, k, i, w);
+                if (!t) continue;
+                snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, what[w]);
+                if (lua_getfield(L, 2, key) == LUA_TNIL) return tl__lua_raisef(L, "the optimiser's state has no %s", key);
+                tl_tensor *from = tl__lua_tensor(L, -1);
+                if (!tl__shape_equal(&from->shape, &t->shape)) return tl__lua_raisef(L, "the optimiser's state %s has another shape", key);
+                tl__scope_root(&s, t->buffer->device, 0);
+                tl__copy_into(&s, from, t);
+                if (s.err.code) return tl__lua_scope_error(L, &s);
+                tl__scope_drop(&s);
+                lua_pop(L, 1);
+            }
+            snprintf(key, sizeof key, "%d.%d.step", k + 1, i + 1);
+            int type = lua_getfield(L, 2, key);
+            if (type == LUA_TTABLE) lua_getfield(L, -1, "int64");
+            else if (type == LUA_TUSERDATA) {
+                lua_getfield(L, -1, "item");
+                lua_pushvalue(L, -2);
+                lua_call(L, 1, 1);
+            } else lua_pushvalue(L, -1);
+            *tl__optim_steps(o, k, i) = lua_tointeger(L, -1);
+            lua_pop(L, 2);
+        }
+    return 0;
+}
+
+void tl__lua_open_optim(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"__gc", optim_gc}, {"step", step}, {"zero_grad", zero_grad}, {"set_lr", set_lr}, {"lr", lr},
+                                       {"state", state}, {"load_state", load_state}, {NULL, NULL}};
+    luaL_newmetatable(L, OPTIM);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, optimizer);
+    lua_setfield(L, -2, "optimizer");
+}

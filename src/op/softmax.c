@@ -1,0 +1,226 @@
+/* softmax.c - softmax, log-softmax, argmax and the cross entropy that is built on them. Rows along the last
+ * dimension; another axis is brought there. */
+#include "op/op.h"
+
+static const tl_program program = {"softmax", NULL};
+
+static int64_t last(const tl_shape *s) { return s->rank ? s->dim[s->rank - 1] : 1; }
+
+static int launch_rows(tl_scope *s, const char *kernel, int64_t rows, const tl_karg *args, int n)
+{
+    tl_launch l = {.program = &program, .kernel = kernel, .dims = 1, .global = {(size_t)rows}};
+    return tl__launch(&s->err, s->device, &l, args, n, kernel);
+}
+
+/* ---- softmax and log_softmax ---- */
+
+static int softmax_infer(tl_error *err, tl_call *c)
+{
+    if (tl__axis((int)c->attr[0].i, c->in_meta[0].shape.rank) < 0)
+        return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)c->attr[0].i, c->in_meta[0].shape.rank);
+    return tl__infer_like_first(err, c);
+}
+
+/* x with `axis` exchanged with the last dimension: its own inverse. */
+static tl_tensor *axis_last(tl_scope *s, tl_tensor *x, int64_t axis)
+{
+    int r = x ? x->shape.rank : 0, a = x ? tl__axis((int)axis, r) : -1, order[TL_MAX_RANK];
+    if (!x || a == r - 1) return x;
+    for (int i = 0; i < r; i++) order[i] = i == a ? r - 1 : i == r - 1 ? a : i;
+    return tl_permute(s, x, r, order);
+}
+
+static int softmax_forward(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *y = c->out[0], *x = tl__packed(s, axis_last(s, c->in[0], c->attr[0].i));
+    tl_tensor *target = axis_last(s, y, c->attr[0].i), *direct = target;
+    if (!x || !target || tl_numel(y) == 0) return s->err.code ? -1 : 0;
+    if (!tl__is_packed(target)) direct = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
+    int64_t n = last(&x->shape);
+    if (!direct || launch_rows(s, c->op->name, tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(direct), TL_KL(n)}, 5) != 0) return -1;
+    return direct == target ? 0 : tl__copy_into(s, direct, target);
+}
+
+static void rows_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx, const char *kernel)
+{
+    tl_tensor *y = tl__packed(s, axis_last(s, c->out[0], c->attr[0].i)), *g = tl__packed(s, axis_last(s, gy[0], c->attr[0].i));
+    tl_tensor *d = y ? tl_empty(s, TL_F32, y->shape.rank, y->shape.dim) : NULL;
+    if (!g || !d) return;
+    int64_t n = last(&y->shape);
+    if (tl_numel(y) && launch_rows(s, kernel, tl_numel(y) / n, (tl_karg[]){TL_KT(y), TL_KT(g), TL_KT(d), TL_KL(n)}, 7) != 0) return;
+    gx[0] = axis_last(s, d, c->attr[0].i);
+}
+
+static void softmax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { rows_vjp(s, c, gy, gx, "softmax_grad"); }
+static void log_softmax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { rows_vjp(s, c, gy, gx, "log_softmax_grad"); }
+
+extern const tl_op tl__op_softmax, tl__op_log_softmax, tl__op_argmax, tl__op_cross_entropy;
+
+static void softmax_samples_of(tl_sampler *to, const tl_op *op)
+{
+    static const int64_t dims[][3] = {{2, 3, 5}, {1, 1, 1}, {3, 2, 17}, {2, 4, 16}, {1, 3, 33}};
+    for (int i = 0; i < 5; i++)
+        for (int axis = -1; axis <= 1; axis++) {
+            tl_sample s = tl__sample(op);
+            tl__sample_input(&s, 3, dims[i], -2, 2);
+            s.attr[0].i = axis;
+            to->take(to, &s);
+        }
+}
+static void softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_softmax); }
+static void log_softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_log_softmax); }
+
+const tl_op tl__op_softmax = {
+    .name = "softmax", .brief = "Exponentials of `x`, scaled to sum to one along `axis`.", .inputs = {"x"},
+    .attrs = {TL_AXIS("axis", -1, "dimension that sums to one")}, .layout = {TL_ANY}, .infer = softmax_infer, .forward = softmax_forward,
+    .vjp = softmax_vjp, .saves = TL_SAVE_OUT(0), .torch = "torch.softmax(x, dim=axis)", .samples = softmax_samples,
+};
+const tl_op tl__op_log_softmax = {
+    .name = "log_softmax", .brief = "Logarithm of the softmax of `x` along `axis`, without overflow.", .inputs = {"x"},
+    .attrs = {TL_AXIS("axis", -1, "dimension whose exponentials sum to one")}, .layout = {TL_ANY}, .infer = softmax_infer,
+    .forward = softmax_forward, .vjp = log_softmax_vjp, .saves = TL_SAVE_OUT(0), .torch = "torch.log_softmax(x, dim=axis)",
+    .samples = log_softmax_samples,
+};
+
+/* ---- argmax ---- */
+
+static int argmax_infer(tl_error *err, tl_call *c)
+{
+    const tl_shape *x = &c->in_meta[0].shape;
+    int a = tl__axis((int)c->attr[0].i, x->rank), keep = (int)c->attr[1].i;
+    if (a < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)c->attr[0].i, x->rank);
+    if (x->dim[a] == 0) return tl__op_fail(err, c, TL_ESHAPE, "there is nothing to take the largest of");
+    tl_shape y = {0, {0}};
+    for (int i = 0; i < x->rank; i++)
+        if (i != a || keep) y.dim[y.rank++] = i == a ? 1 : x->dim[i];
+    c->n_out = 1;
+    c->out_meta[0] = (tl_meta){y, TL_I32};
+    return 0;
+}
+
+static int argmax_forward(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *x = c->in[0];
+    int r = x->shape.rank, a = tl__axis((int)c->attr[0].i, r), order[TL_MAX_RANK], k = 0;
+    for (int i = 0; i < r; i++)
+        if (i != a) order[k++] = i;
+    order[k] = a;
+    x = tl__packed(s, tl_permute(s, x, r, order));
+    if (!x) return -1;
+    int64_t n = last(&x->shape);
+    if (tl_numel(x) == 0) return 0;
+    return launch_rows(s, "argmax", tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(c->out[0]), TL_KL(n)}, 5);
+}
+
+const tl_op tl__op_argmax = {
+    .name = "argmax", .brief = "Position of the largest element along `axis`, counted from 0 (it is data: a class), as int32.",
+    .inputs = {"x"}, .attrs = {TL_AXIS("axis", -1, "dimension that disappears"), TL_BOOL_("keep", 0, "keep it with length 1")},
+    .layout = {TL_ANY}, .infer = argmax_infer, .forward = argmax_forward, .torch = "torch.argmax(x, dim=axis, keepdim=keep)",
+};
+
+/* ---- cross entropy ---- */
+
+enum { MEAN, SUM, NONE };
+static const char *const reductions[] = {"mean", "sum", "none", NULL};
+
+static int cross_entropy_infer(tl_error *err, tl_call *c)
+{
+    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
+    const tl_shape *x = &c->in_meta[0].shape, *y = &c->in_meta[1].shape;
+    tl_shape rows = *x;
+    rows.rank = x->rank - 1;
+    if (x->rank < 1 || !tl__shape_equal(&rows, y))
+        return tl__op_fail(err, c, TL_ESHAPE, "logits %s want labels for all but the last dimension, not %s", tl__shape_text(x, a, sizeof a),
+                           tl__shape_text(y, b, sizeof b));
+    if (c->present[2] && (c->in_meta[2].shape.rank != 1 || c->in_meta[2].shape.dim[0] != last(x)))
+        return tl__op_fail(err, c, TL_ESHAPE, "there are %lld classes, the class weights are %s", (long long)last(x),
+                           tl__shape_text(&c->in_meta[2].shape, a, sizeof a));
+    c->n_out = 1;
+    c->out_meta[0] = (tl_meta){c->attr[0].i == NONE ? rows : (tl_shape){0, {0}}, TL_F32};
+    return 0;
+}
+
+/* Losses and weights of the rows (rows, 2), and their totals (2). */
+static int totals(tl_scope *s, const tl_call *c, tl_tensor **rows, tl_tensor **total)
+{
+    tl_tensor *x = c->in[0], *w = c->in[2];
+    int64_t n = last(&x->shape), m = tl_numel(c->in[1]);
+    *rows = tl_empty(s, TL_F32, 2, (int64_t[]){m, 2});
+    *total = tl_empty(s, TL_F32, 1, (int64_t[]){2});
+    if (!*rows || !*total) return -1;
+    tl_karg args[] = {TL_KT(x), TL_KT(c->in[1]), TL_KT(w), TL_KI(w != NULL), TL_KT(*rows), TL_KL(n), TL_KF(c->attr[1].f),
+                      TL_KI(c->attr[2].i), TL_KBUF(s->device->error_word)};
+    tl__arm_error_word(s->device);
+    if (launch_rows(s, "cross_entropy_rows", m, args, (int)(sizeof args / sizeof *args)) != 0) return -1;
+    tl_karg sum[] = {TL_KT(*rows), TL_KL(m), TL_KI(c->attr[0].i == MEAN), TL_KT(*total)};
+    return launch_rows(s, "cross_entropy_total", 1, sum, (int)(sizeof sum / sizeof *sum));
+}
+
+static int cross_entropy_forward(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *rows, *total, *y = c->out[0];
+    if (totals(s, c, &rows, &total) != 0) return -1;
+    if (c->attr[0].i != NONE) return tl__copy_into(s, tl_reshape(s, tl_slice(s, total, 0, 0, 1), 0, NULL), y);
+    tl_tensor *first = tl_reshape(s, tl_slice(s, rows, 1, 0, 1), y->shape.rank, y->shape.dim);
+    return first ? tl__copy_into(s, first, y) : -1;
+}
+
+/* The formula stands at the kernel. */
+static void cross_entropy_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    tl_tensor *x = c->in[0], *w = c->in[2], *rows, *total, *g = tl__packed(s, gy[0]);
+    if (c->present[2] && c->needs[2]) tl__op_fail(&s->err, c, TL_EARG, "class weights are constants here");
+    tl_tensor *d = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
+    if (!g || !d || totals(s, c, &rows, &total) != 0) return;
+    tl_karg args[] = {TL_KT(x), TL_KT(c->in[1]), TL_KT(w), TL_KI(w != NULL), TL_KT(g), TL_KI(c->attr[0].i == NONE), TL_KT(total),
+                      TL_KI(c->attr[0].i == MEAN), TL_KT(d), TL_KL(last(&x->shape)), TL_KF(c->attr[1].f), TL_KI(c->attr[2].i)};
+    if (launch_rows(s, "cross_entropy_grad", tl_numel(c->in[1]), args, (int)(sizeof args / sizeof *args)) == 0) gx[0] = d;
+}
+
+static void cross_entropy_samples(tl_sampler *to)
+{
+    for (int i = 0; i < 12; i++) {
+        int64_t n = i % 4 == 3 ? 17 : i % 4 + 1, classes = i % 3 == 0 ? 10 : i % 3 == 1 ? 3 : 33;
+        tl_sample s = tl__sample(&tl__op_cross_entropy);
+        tl__sample_input(&s, 2, (int64_t[]){n, classes}, -2, 2);
+        tl__sample_input(&s, 1, &n, 0, (double)classes - 1);
+        if (i & 1) tl__sample_input(&s, 1, &classes, 0.5, 1.5);
+        else tl__sample_absent(&s);
+        s.attr[0].i = i % 3;
+        s.attr[1].f = i & 2 ? 0.1 : 0;
+        to->take(to, &s);
+    }
+}
+
+const tl_op tl__op_cross_entropy = {
+    .name = "cross_entropy", .brief = "Cross entropy of `logits` (..., C) with `labels` (...), classes counted from 0.",
+    .inputs = {"logits", "labels", "weights?"},
+    .attrs = {TL_CHOICE("reduction", reductions, "mean (over the weights of the labels), sum or none"),
+              TL_FLOAT("label_smoothing", 0, "share of the target that is spread over all classes"),
+              TL_INT("ignore_index", -100, "a label that does not count")},
+    .int_inputs = 1u << 1, .infer = cross_entropy_infer, .forward = cross_entropy_forward, .vjp = cross_entropy_vjp,
+    .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2),
+    .torch = "F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.long().reshape(-1), weight=weights, reduction=reduction, "
+             "label_smoothing=label_smoothing, ignore_index=ignore_index)",
+    .samples = cross_entropy_samples,
+};
+
+/* ---- the C interface ---- */
+
+static tl_tensor *with_axis(tl_scope *s, const tl_op *op, tl_tensor *x, int axis)
+{
+    tl_value a[TL_MAX_ATTRS] = {{.i = axis}};
+    return tl__apply(s, op, &x, 1, a, NULL);
+}
+
+tl_tensor *tl_softmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_softmax, x, axis); }
+tl_tensor *tl_log_softmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_log_softmax, x, axis); }
+tl_tensor *tl_argmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_argmax, x, axis); }
+
+tl_tensor *tl_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double label_smoothing)
+{
+    tl_value a[TL_MAX_ATTRS];
+    tl__attr_defaults(&tl__op_cross_entropy, a);
+    a[1].f = label_smoothing;
+    return tl__apply(s, &tl__op_cross_entropy, (tl_tensor *[]){logits, labels, weights}, 3, a, NULL);
+}
