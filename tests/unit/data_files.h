@@ -1,8 +1,9 @@
-/* data_files.h - what the tests of pictures and of data share: goldens by list, folders to throw away. */
+/* data_files.h - what the tests of pictures, transforms, sources and loaders share: goldens by list,
+ * folders to throw away, small data sets. */
 #ifndef TLUA_TEST_DATA_FILES_H
 #define TLUA_TEST_DATA_FILES_H
 
-#include "base/base.h"
+#include "data/loader.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -90,7 +91,31 @@ static inline void put_golden(const char *folder, const char *name, const char *
     free(data);
 }
 
-/* The error says `text` and nothing runs over a line. */
+static inline tl_source *open_source(tl_error *err, const char *kind, const char *root, tl_source_options o) { return tl__source_open(err, kind, root, &o); }
+
+/* A CIFAR file of `n` records; picture i has the label i % classes and the pixels i + plane. */
+static inline void put_cifar(const char *folder, const char *name, int n, int labels, int classes)
+{
+    size_t record = (size_t)labels + 3072;
+    uint8_t *data = calloc((size_t)n, record);
+    for (int i = 0; i < n; i++) {
+        uint8_t *r = data + (size_t)i * record;
+        r[labels - 1] = (uint8_t)(i % classes);
+        for (int k = 0; k < 3072; k++) r[labels + k] = (uint8_t)(i + 50 * (k / 1024) + k % 1024 % 32);
+    }
+    put(folder, name, data, (size_t)n * record);
+    free(data);
+}
+
+static inline tl_pipeline *pipeline(const char *text)
+{
+    tl_error err = {0};
+    tl_pipeline *p = tl__pipeline_parse(&err, text);
+    cr_assert(p, "%s", err.text);
+    return p;
+}
+
+/* The error says `part`, in one line; it is cleared. */
 #define expect_error(err, part)                                                          \
     do {                                                                                 \
         cr_assert((err).code != 0, "no error, expected: %s", part);                      \
