@@ -1,0 +1,282 @@
+/* archive.c - opening a file of weights, whatever its form, and what can be asked of it afterwards. */
+#include "io/format.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the readers of weights take the host to be little-endian, as every OpenCL host of today is"
+#endif
+
+struct tl_archive_private {
+    char *path;
+    void *map;
+    size_t map_bytes;
+    size_t budget;              /* how much more memory tensors may take that are copied out of the file */
+    void **buffers;
+    int buffer_count, buffer_room, room, meta_room;
+    const tl_entry **by_name;   /* sorted, made when all entries are there */
+};
+
+/* ---- small helpers of the readers ---- */
+
+/* The well-formed sequences of RFC 3629: no surrogates, nothing longer than needed. */
+int tl__utf8_valid(const char *text, size_t bytes)
+{
+    const unsigned char *p = (const unsigned char *)text, *end = p + bytes;
+    while (p < end) {
+        unsigned c = *p++, more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
+        if (more > (size_t)(end - p)) return 0;
+        if (more >= 2 && ((c == 0xe0 && *p < 0xa0) || (c == 0xed && *p > 0x9f) || (c == 0xf0 && *p < 0x90) || (c == 0xf4 && *p > 0x8f)))
+            return 0;
+        for (; more; more--)
+            if ((*p++ & 0xc0) != 0x80) return 0;
+    }
+    return 1;
+}
+
+const char *tl__printable(char buf[TL__PRINTABLE_SIZE], const char *text, size_t bytes)
+{
+    size_t n = 0;
+    for (; n < bytes && n < TL__PRINTABLE_SIZE - 4; n++) buf[n] = text[n] < 32 || text[n] > 126 ? '?' : text[n];
+    memcpy(buf + n, "...", 4);
+    if (n == bytes) buf[n] = 0;
+    return buf;
+}
+
+int tl__shape_bytes(tl_error *err, const char *name, const tl_shape *shape, tl_dtype dtype, size_t *bytes)
+{
+    int64_t n = (int64_t)tl__dtype_size(dtype);
+    int bad = 0, empty = 0;
+    for (int i = 0; i < shape->rank; i++) empty |= shape->dim[i] == 0;
+    /* The other dimensions of an empty tensor must fit as well: code that multiplies them would overflow. */
+    for (int i = 0; i < shape->rank && !bad; i++) bad = tl__mul_size(n, shape->dim[i] == 0 ? 1 : shape->dim[i], &n);
+    char quoted[TL__PRINTABLE_SIZE];
+    if (bad) return tl__fail(err, TL_EFORMAT, "the shape of %s is impossible", tl__printable(quoted, name, strlen(name)));
+    *bytes = empty ? 0 : (size_t)n;
+    return 0;
+}
+
+/* ---- filling an archive ---- */
+
+/* Makes room for one more element of `size` bytes. */
+static int grow(tl_error *err, void **array, int count, int *room, size_t size)
+{
+    if (count < *room) return 0;
+    if (*room > 1 << 24) return tl__fail(err, TL_EFORMAT, "it holds more than %d tensors", *room);
+    int more = *room ? 2 * *room : 16;
+    void *larger = tl__realloc(err, *array, (size_t)more * size);
+    if (!larger) return -1;
+    *array = larger;
+    *room = more;
+    return 0;
+}
+
+int tl__archive_add(tl_error *err, tl_archive *a, const char *name, size_t name_bytes, tl_dtype dtype,
+                    const tl_shape *shape, const void *data, size_t bytes)
+{
+    char quoted[TL__PRINTABLE_SIZE];
+    if (memchr(name, 0, name_bytes) || !tl__utf8_valid(name, name_bytes))
+        return tl__fail(err, TL_EFORMAT, "the name of the tensor \"%s\" is not UTF-8 text", tl__printable(quoted, name, name_bytes));
+    void *entries = a->entries;
+    if (grow(err, &entries, a->count, &a->own->room, sizeof *a->entries) != 0) return -1;
+    a->entries = entries;
+    char *copy = tl__malloc(err, name_bytes + 1);
+    if (!copy) return -1;
+    memcpy(copy, name, name_bytes);
+    copy[name_bytes] = 0;
+    a->entries[a->count++] = (tl_entry){copy, dtype, *shape, data, bytes, a->own->path};
+    return 0;
+}
+
+void *tl__archive_buffer(tl_error *err, tl_archive *a, size_t bytes)
+{
+    struct tl_archive_private *own = a->own;
+    if (bytes > own->budget) {
+        tl__fail(err, TL_EFORMAT, "its tensors unfold into far more memory than the file has bytes");
+        return NULL;
+    }
+    void *buffers = own->buffers;
+    if (grow(err, &buffers, own->buffer_count, &own->buffer_room, sizeof *own->buffers) != 0) return NULL;
+    own->buffers = buffers;
+    void *p = tl__malloc(err, bytes);
+    if (p) {
+        own->buffers[own->buffer_count++] = p;
+        own->budget -= bytes;
+    }
+    return p;
+}
+
+int tl__archive_add_meta(tl_error *err, tl_archive *a, const char *key, const char *value)
+{
+    int key_room = a->own->meta_room, value_room = key_room;
+    void *keys = a->meta_keys, *values = a->meta_values;
+    int bad = grow(err, &keys, a->meta_count, &key_room, sizeof *a->meta_keys);
+    a->meta_keys = keys;
+    bad = bad || grow(err, &values, a->meta_count, &value_room, sizeof *a->meta_values);
+    a->meta_values = values;
+    if (bad) return -1;
+    a->own->meta_room = value_room;
+    char *k = tl__strdup(err, key), *v = k ? tl__strdup(err, value) : NULL;
+    if (!v) {
+        free(k);
+        return -1;
+    }
+    a->meta_keys[a->meta_count] = k;
+    a->meta_values[a->meta_count++] = v;
+    return 0;
+}
+
+static int compare_names(const void *x, const void *y)
+{
+    const tl_entry *const *a = x, *const *b = y;
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static int index_names(tl_error *err, tl_archive *a)
+{
+    const tl_entry **sorted = a->own->by_name = tl__calloc(err, (size_t)a->count, sizeof *sorted);
+    if (!sorted) return -1;
+    for (int i = 0; i < a->count; i++) sorted[i] = &a->entries[i];
+    qsort(sorted, (size_t)a->count, sizeof *sorted, compare_names);
+    for (int i = 1; i < a->count; i++) {
+        char quoted[TL__PRINTABLE_SIZE];
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
+            return tl__fail(err, TL_EFORMAT, "the tensor %s is there twice", tl__printable(quoted, sorted[i]->name, strlen(sorted[i]->name)));
+    }
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static int starts_with(const uint8_t *data, size_t bytes, const char *text)
+{
+    return bytes >= strlen(text) && memcmp(data, text, strlen(text)) == 0;
+}
+
+/* A pickle begins with 0x80 and its protocol. So may the header length of a safetensors file, but then
+ * the length fits into the file or its third byte is no opcode. */
+static int looks_pickled(const uint8_t *d, size_t n)
+{
+    return n >= 3 && d[0] == 0x80 && d[1] >= 2 && d[1] <= 5 && d[2] != 0 && (n < 8 || tl__le64(d) > n);
+}
+
+static int read_any(tl_error *err, tl_archive *a, const uint8_t *d, size_t n)
+{
+    if (n == 0) return tl__fail(err, TL_EFORMAT, "the file is empty; fetch it again");
+    if (starts_with(d, n, "PK\3\4")) return tl__read_torch_zip(err, a, d, n);
+    if (looks_pickled(d, n)) return tl__read_torch_legacy(err, a, d, n);
+    if (starts_with(d, n, "version https://git-lfs"))
+        return tl__fail(err, TL_EFORMAT, "this is a Git LFS pointer, not the weights; run `git lfs pull` or fetch the file itself");
+    if (d[0] == '<') return tl__fail(err, TL_EFORMAT, "this is a web page, not weights; the download went wrong, fetch it again");
+    if (n > 8 && d[8] == '{') return tl__read_safetensors(err, a, d, n);
+    if (n <= 8) return tl__fail(err, TL_EFORMAT, "the file has only %zu bytes; it is cut short, fetch it again", n);
+    return tl__fail(err, TL_EFORMAT, "neither a safetensors file nor one of torch.save; give a .safetensors, .pth, .pt or .bin file");
+}
+
+static tl_archive *new_archive(tl_error *err, const char *path, size_t bytes)
+{
+    tl_archive *a = tl__calloc(err, 1, sizeof *a);
+    struct tl_archive_private *own = a ? tl__calloc(err, 1, sizeof *own) : NULL;
+    if (!own || (own->path = tl__strdup(err, path)) == NULL) {
+        free(own);
+        free(a);
+        return NULL;
+    }
+    /* A tensor that is a transposed or broadcast view is copied out. A honest file needs about its own
+     * size for that; a dishonest one asks for a terabyte made of one element with stride 0. */
+    own->budget = bytes > SIZE_MAX / 8 ? SIZE_MAX : 4 * bytes + ((size_t)64 << 20);
+    a->own = own;
+    return a;
+}
+
+tl_archive *tl__archive_read_memory(tl_error *err, const char *path, const void *data, size_t bytes)
+{
+    tl_error inner = {0};
+    tl_archive *a = new_archive(&inner, path, bytes);
+    if (a && (read_any(&inner, a, data, bytes) != 0 || index_names(&inner, a) != 0)) {
+        tl__archive_free(a);
+        a = NULL;
+    }
+    if (!a) tl__fail(err, inner.code, "%s: %s", path, inner.text);
+    return a;
+}
+
+/* Maps a regular file; an empty one gives NULL and no bytes. */
+static int map_file(tl_error *err, const char *path, void **map, size_t *bytes)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), bad = 0;
+    if (fd < 0 || fstat(fd, &st) != 0) bad = tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+    else if (S_ISDIR(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: this is a folder; give a file of weights", path);
+    else if (!S_ISREG(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: not a regular file; give a file of weights", path);
+    *map = NULL;
+    *bytes = bad ? 0 : (size_t)st.st_size;
+    if (*bytes && (*map = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
+        *map = NULL;
+        bad = tl__fail(err, TL_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
+    }
+    if (fd >= 0) close(fd);
+    return bad;
+}
+
+tl_archive *tl__archive_read(tl_error *err, const char *path)
+{
+    void *map;
+    size_t bytes;
+    if (map_file(err, path, &map, &bytes) != 0) return NULL;
+    tl_archive *a = tl__archive_read_memory(err, path, map, bytes);
+    if (a) {
+        a->own->map = map;
+        a->own->map_bytes = bytes;
+    } else if (map) {
+        munmap(map, bytes);
+    }
+    return a;
+}
+
+void tl__archive_free(tl_archive *a)
+{
+    if (!a) return;
+    for (int i = 0; i < a->count; i++) free(a->entries[i].name);
+    for (int i = 0; i < a->meta_count; i++) {
+        free(a->meta_keys[i]);
+        free(a->meta_values[i]);
+    }
+    for (int i = 0; i < a->own->buffer_count; i++) free(a->own->buffers[i]);
+    if (a->own->map) munmap(a->own->map, a->own->map_bytes);
+    free(a->own->buffers);
+    free(a->own->by_name);
+    free(a->own->path);
+    free(a->own);
+    free(a->entries);
+    free(a->meta_keys);
+    free(a->meta_values);
+    free(a);
+}
+
+/* ---- asking ---- */
+
+const tl_entry *tl__archive_find(const tl_archive *a, const char *name)
+{
+    int low = 0, high = a->count;
+    while (low < high) {
+        int middle = low + (high - low) / 2, order = strcmp(name, a->own->by_name[middle]->name);
+        if (order == 0) return a->own->by_name[middle];
+        if (order < 0) high = middle;
+        else low = middle + 1;
+    }
+    return NULL;
+}
+
+const char *tl__archive_meta(const tl_archive *a, const char *key)
+{
+    for (int i = 0; i < a->meta_count; i++)
+        if (strcmp(a->meta_keys[i], key) == 0) return a->meta_values[i];
+    return NULL;
+}
