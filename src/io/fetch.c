@@ -203,16 +203,30 @@ static int open_part(tl_error *err, transfer *t)
     return 0;
 }
 
-static int check_hash(tl_error *err, transfer *t)
+/* 1 when the part has the wrong hash, which is put into `hex`. */
+static int hash_differs(tl_error *err, const transfer *t, char hex[65])
 {
-    char hex[65];
     if (!t->sha256 || !*t->sha256) return 0;
     if (tl__sha256_file(err, t->part, hex) != 0) return -1;
-    size_t n = strlen(t->sha256);
-    if (n <= 64 && strncasecmp(hex, t->sha256, n) == 0) return 0;
+    return strncasecmp(hex, t->sha256, strlen(t->sha256)) != 0;
+}
+
+/* Leaves a part whose hash is right. If a wrong one was made of an older part, that part is to blame,
+ * and the file is had once more from its beginning. */
+static int download_verified(tl_error *err, transfer *t)
+{
+    char hex[65];
+    if (download(err, t) != 0) return -1;
+    int differs = hash_differs(err, t, hex);
+    if (differs == 1 && t->had > 0) {
+        if (forget_part(t) != 0) return tl__fail(err, TL_EIO, "%s: cannot be written: %s", t->part, strerror(errno));
+        if (download(err, t) != 0) return -1;
+        differs = hash_differs(err, t, hex);
+    }
+    if (differs != 1) return differs;
     unlink(t->part);
-    return tl__fail(err, TL_EFORMAT, "%s: what came from %s has the SHA-256 %.*s... and not %s...; it was deleted, fetch it again", t->path, t->url,
-                    (int)(n < 64 ? n : 64), hex, t->sha256);
+    return tl__fail(err, TL_EFORMAT, "%s: the SHA-256 of what came from %s begins with %.12s and not with %.12s; it was deleted, fetch it again", t->path,
+                    t->url, hex, t->sha256);
 }
 
 /* Syncs and renames as base does for any file that is written whole. */
@@ -246,17 +260,20 @@ int tl__fetch(tl_error *err, const char *url, const char *path, const char *sha2
     if (!has_prefix(url, "http://") && !has_prefix(url, "https://") && !has_prefix(url, "file://"))
         return tl__fail(err, TL_EARG, "%s: %s is not an address of http, https or file", path, url);
     for (const char *c = sha256; c && *c; c++)
-        if (!isxdigit((unsigned char)*c)) return tl__fail(err, TL_EARG, "%s: %s is not the beginning of a SHA-256", path, sha256);
+        if (!isxdigit((unsigned char)*c) || c - sha256 >= 64) return tl__fail(err, TL_EARG, "%s: %s is not the beginning of a SHA-256", path, sha256);
     if (!load_once())
         return tl__fail(err, TL_EIO, "%s: libcurl is not installed (Debian's package is libcurl4); install it, or fetch %s yourself and put it there", path, url);
+    tl_error inner = {0};
     transfer t = {.url = url, .path = path, .sha256 = sha256, .progress = progress, .user = user};
-    int bad = make_folder_of(err, path);
-    if (!bad && (t.part = tl__asprintf(err, "%s.part", path)) == NULL) bad = -1;
-    if (!bad) bad = open_part(err, &t);
-    if (!bad && (t.curl = lib.init()) == NULL) bad = tl__fail(err, TL_EMEMORY, "%s: libcurl has no memory", path);
-    if (!bad) bad = download(err, &t) || check_hash(err, &t) || commit(err, &t);
+    int bad = make_folder_of(&inner, path);
+    if (!bad && (t.part = tl__asprintf(&inner, "%s.part", path)) == NULL) bad = -1;
+    if (!bad) bad = open_part(&inner, &t);
+    if (!bad && (t.curl = lib.init()) == NULL) bad = tl__fail(&inner, TL_EMEMORY, "libcurl has no memory");
+    if (!bad) bad = download_verified(&inner, &t) || commit(&inner, &t);
     if (t.curl) lib.cleanup(t.curl);
     if (t.f) fclose(t.f);
     free(t.part);
-    return bad ? -1 : 0;
+    if (!bad) return 0;
+    if (!has_prefix(inner.text, path)) tl__error_prefix(&inner, "%s: ", path);
+    return tl__fail(err, inner.code, "%s", inner.text);
 }
