@@ -2,7 +2,7 @@
  * hang or take memory out of proportion. From the root of the repository:
  *
  *   clang -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
- *     -fno-sanitize-recover=undefined -Isrc -o build/fuzz_archive tests/fuzz/archive.c src/base/[!l]*.c \
+ *     -fno-sanitize-recover=undefined -Isrc -o build/fuzz_archive tests/fuzz/archive.c src/base/*.c \
  *     src/io/archive.c src/io/convert.c src/io/pickle*.c src/io/safetensors.c src/io/state_dict.c \
  *     src/io/torch_*.c src/io/zip.c -lcjson -lnettle -lz -lm
  *   mkdir -p build/corpus && build/fuzz_archive -max_total_time=120 -max_len=16384 -rss_limit_mb=1024 \

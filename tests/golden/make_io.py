@@ -9,7 +9,6 @@ import collections
 import os
 import pathlib
 import pickle
-import struct
 import zipfile
 
 import torch
@@ -110,6 +109,9 @@ def main():
     torch.save(t, HERE / "legacy.pth", _use_new_zipfile_serialization=False)
     torch.save(t, HERE / "legacy4.pth", _use_new_zipfile_serialization=False, pickle_protocol=4)
     repack("zip.pth", "deflated.pth", zipfile.ZIP_DEFLATED)
+    limit, zipfile.ZIP64_LIMIT = zipfile.ZIP64_LIMIT, 8  # sizes and places as in a file above 4 GB
+    repack("zip.pth", "zip64.pth")
+    zipfile.ZIP64_LIMIT = limit
     torch.serialization.set_crc32_options(False)
     torch.save(t, HERE / "without_crc.pth")
     torch.serialization.set_crc32_options(True)

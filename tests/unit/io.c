@@ -54,7 +54,7 @@ static void check_same(const tl_archive *a, const tl_archive *b, const char *wha
 Test(io, every_form_reads_as_the_same_tensors)
 {
     static const char *const files[] = {"zip.pth", "protocol3.pth", "protocol4.pth", "protocol5.pth", "legacy.pth", "legacy4.pth",
-                                        "deflated.pth", "without_crc.pth", "big_endian.pth"};
+                                        "deflated.pth", "zip64.pth", "without_crc.pth", "big_endian.pth"};
     tl_archive *expected = open_golden("expect.safetensors");
     cr_assert_eq(expected->count, 18);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -462,7 +462,7 @@ static char *load(const char *name, size_t *n)
     return data;
 }
 
-static const char *const forms[] = {"expect.safetensors", "zip.pth", "deflated.pth", "legacy.pth", "legacy4.pth", "checkpoint.pth"};
+static const char *const forms[] = {"expect.safetensors", "zip.pth", "deflated.pth", "zip64.pth", "legacy.pth", "legacy4.pth", "checkpoint.pth"};
 
 Test(io, cut_at_every_byte)
 {
