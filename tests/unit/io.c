@@ -5,8 +5,10 @@
 #include <criterion/criterion.h>
 #include <malloc.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define GOLDEN "tests/golden/io/"
@@ -247,6 +249,22 @@ Test(io, write_refuses)
     err = (tl_error){0};
     cr_assert_eq(tl__safetensors_write(&err, "/nonexistent/x.safetensors", &good, 1, NULL, NULL, 0), -1);
     cr_assert(strstr(err.text, "/nonexistent/x.safetensors"));
+    cr_assert_eq(rmdir(folder), 0, "something was left behind");
+}
+
+/* A limit on the size of files acts like a full disk, without needing one. */
+Test(io, no_room)
+{
+    char path[256];
+    char *folder = temporary_folder();
+    snprintf(path, sizeof path, "%s/x.safetensors", folder);
+    static float x[50000];
+    tl_entry e = {.name = "x", .shape = {1, {50000}}, .data = x, .bytes = sizeof x};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){100000, 100000}), 0);
+    tl_error err = {0};
+    cr_assert_eq(tl__safetensors_write(&err, path, &e, 1, NULL, NULL, 0), -1);
+    cr_assert(err.code == TL_EIO && strstr(err.text, path) && strstr(err.text, "too large"), "%s", err.text);
     cr_assert_eq(rmdir(folder), 0, "something was left behind");
 }
 

@@ -6,8 +6,10 @@
 #include <criterion/criterion.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -310,6 +312,17 @@ Test(fetch, refusals)
     err = (tl_error){0};
     cr_assert_eq(tl__fetch(&err, url("file"), "/proc/no/file", NULL, NULL, NULL), -1);
     cr_assert(strncmp(err.text, "/proc/no/file: ", 15) == 0 && !strchr(err.text, '\n'), "%s", err.text);
+}
+
+/* A limit on the size of files acts like a full disk, without needing one. */
+Test(fetch, no_room)
+{
+    tl_error err = {0};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){100000, 100000}), 0);
+    cr_assert_eq(tl__fetch(&err, url("file"), path, server.hash, NULL, NULL), -1);
+    check_error(&err, TL_EIO, "too large");
+    cr_assert_neq(access(part, F_OK), 0, "a part fills the disk");
 }
 
 static int give_up(void *user, int64_t done, int64_t total)
