@@ -79,7 +79,7 @@ static void *check_some(void *argument)
     return NULL;
 }
 
-/* Asks the caller every fifth of a second whether to go on. The lock is held. */
+/* Asks the caller, every fifth of a second, whether to go on. The lock is held. */
 static void ask(check *c, tl_check_report *report)
 {
     int64_t done = c->done;
@@ -98,6 +98,7 @@ static void run_threads(check *c, int threads, tl_check_report *report)
     pthread_t thread[MAX_THREADS];
     int started = 0;
     pthread_mutex_lock(&c->lock);
+    ask(c, report); /* once at least, however quick the threads are */
     c->running = threads;
     pthread_mutex_unlock(&c->lock);
     while (started < threads && pthread_create(&thread[started], NULL, check_some, c) == 0) started++;
