@@ -76,6 +76,7 @@ inline void finish_block(const gemm_args *g, __local const float *t, G float *c,
         }
 }
 
+#define GEMM_MORE
 #define KERNEL gemm_rows
 #define A_AT(i, k) ((i) * TL_VECTOR + (k))
 #define PACK_A pack_rows
@@ -87,4 +88,80 @@ inline void finish_block(const gemm_args *g, __local const float *t, G float *c,
 #define KERNEL gemm_columns
 #define A_AT(i, k) ((k) * MR + (i))
 #define PACK_A pack_columns
+#include "gemm_tile.clh"
+#undef KERNEL
+#undef A_AT
+#undef PACK_A
+#undef GEMM_MORE
+
+/* src/device/gemm/gemm.h has the same struct. */
+typedef struct patches {
+    long in[3], out[3], extent[3], stride[3], padding[3], dilation[3];
+    long channels, pixel;
+} patches;
+
+/* One panel of patches: row i is output pixel i, column k is (kernel position, channel). Where a vector of
+ * columns lies within one kernel position it is copied whole, or zeroed where the position is outside. */
+inline void pack_patches(__local float *restrict to, G const float *restrict a, const gemm_args *g, const patches *p, long i, int rows, long k0, long kb)
+{
+    for (int y = 0; y < MR; y++) {
+        __local float *t = to + y * TL_VECTOR;
+        if (y >= rows) {
+            for (long k = 0; k < kb; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, t);
+            continue;
+        }
+        long row = i + y, c = p->channels;
+        int w0 = (int)(row % p->out[2] * p->stride[2] - p->padding[2]);
+        row /= p->out[2];
+        int h0 = (int)(row % p->out[1] * p->stride[1] - p->padding[1]);
+        row /= p->out[1];
+        int d0 = (int)(row % p->out[0] * p->stride[0] - p->padding[0]);
+        G const float *picture = a + row / p->out[0] * p->in[0] * p->in[1] * p->in[2] * p->pixel;
+        /* Where in the kernel column k0 lies. */
+        long tap = k0 / c, ci = k0 - tap * c;
+        int kw = (int)(tap % p->extent[2]), kh = (int)(tap / p->extent[2] % p->extent[1]), kd = (int)(tap / p->extent[2] / p->extent[1]);
+        long k = 0;
+        if (c % TL_VECTOR == 0) {
+            for (; k < kb && k0 + k < g->k;) {
+                int d = d0 + kd * (int)p->dilation[0], h = h0 + kh * (int)p->dilation[1], w = w0 + kw * (int)p->dilation[2];
+                int inside = d >= 0 && d < p->in[0] && h >= 0 && h < p->in[1] && w >= 0 && w < p->in[2];
+                G const float *from = picture + ((d * p->in[1] + h) * p->in[2] + w) * p->pixel + ci;
+                long n = min(c - ci, kb - k);
+                if (inside)
+                    for (long q = 0; q < n; q += TL_VECTOR, t += MR * TL_VECTOR) VSTORE(VLOAD(0, from + q), 0, t);
+                else
+                    for (long q = 0; q < n; q += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, t);
+                k += n;
+                ci = 0;
+                if (++kw == p->extent[2]) {
+                    kw = 0;
+                    if (++kh == p->extent[1]) kh = 0, kd++;
+                }
+            }
+            for (; k < kb; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, t);
+            continue;
+        }
+        int lane = 0;
+        for (; k < kb;) {
+            int d = d0 + kd * (int)p->dilation[0], h = h0 + kh * (int)p->dilation[1], w = w0 + kw * (int)p->dilation[2];
+            int inside = k0 + k < g->k && d >= 0 && d < p->in[0] && h >= 0 && h < p->in[1] && w >= 0 && w < p->in[2];
+            G const float *from = picture + ((d * p->in[1] + h) * p->in[2] + w) * p->pixel;
+            for (; ci < c && k < kb; ci++, k++) {
+                t[lane] = inside ? from[ci] : 0.0f;
+                if (++lane == TL_VECTOR) lane = 0, t += MR * TL_VECTOR;
+            }
+            if (ci < c) break;
+            ci = 0;
+            if (++kw == p->extent[2]) {
+                kw = 0;
+                if (++kh == p->extent[1]) kh = 0, kd++;
+            }
+        }
+    }
+}
+
+#define GEMM_MORE , const patches p
+#define KERNEL gemm_patches
+#define A_AT(i, k) ((i) * TL_VECTOR + (k))
+#define PACK_A(to, a, g, i, rows, k0, kb) pack_patches(to, a, g, &p, i, rows, k0, kb)
 #include "gemm_tile.clh"

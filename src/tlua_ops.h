@@ -63,4 +63,24 @@ TL_API tl_tensor *tl_argmax(tl_scope *s, tl_tensor *x, int axis); /* int32 */
 /* The mean over the rows. logits (..., C), labels (...) int32 from 0; weights (C) may be NULL. */
 TL_API tl_tensor *tl_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double label_smoothing);
 
+/* How a convolution runs; zeroed: stride 1, no padding, one group. One number a spatial dimension. */
+typedef struct tl_conv_options {
+    int stride[3], padding[3], dilation[3];
+    int more_at_end[3];          /* zeros at the end beyond `padding` (TensorFlow's "same" at stride 2 wants one) */
+    int groups;
+    const char *activation;      /* "relu", "relu6", "silu", "gelu"; NULL: none */
+} tl_conv_options;
+/* activation(x * weight + bias + residual): x (N, ..., C), weight (O, C / groups, kernel...); bias (O), residual (of the
+ * output's shape) and options may be NULL. */
+TL_API tl_tensor *tl_conv(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *residual, const tl_conv_options *o);
+TL_API tl_tensor *tl_max_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
+TL_API tl_tensor *tl_avg_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
+/* x (N, ..., C); all others (C). In training the batch's statistics are used and move mean and var in place. */
+TL_API tl_tensor *tl_batch_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *mean, tl_tensor *var, int training,
+                                double momentum, double eps);
+/* Weights and bias of one convolution (or linear layer) that does what w, b and the batch norm behind it did. b, weight
+ * and bias may be NULL. 0 or -1. */
+TL_API int tl_fold_batch_norm(tl_scope *s, tl_tensor *w, tl_tensor *b, tl_tensor *weight, tl_tensor *bias, tl_tensor *mean, tl_tensor *var,
+                              double eps, tl_tensor **w2, tl_tensor **b2);
+
 #endif

@@ -101,7 +101,7 @@ static int gather(tl_scope *s, const tl_call *c, tl_tensor **gy)
         gy[i] = c->out_node[i] ? c->out_node[i]->grad : NULL;
         if (gy[i]) any = 1;
     }
-    for (int i = 0; i < c->n_out && any; i++)
+    for (int i = 0; i < c->n_out - c->op->hidden && any; i++)
         if (!gy[i] && tl__is_float(c->out_meta[i].dtype))
             gy[i] = tl_full(s, TL_F32, c->out_meta[i].shape.rank, c->out_meta[i].shape.dim, 0);
     return any;

@@ -2,7 +2,7 @@
 #include "lua/binding.h"
 
 #include "base/near.h"
-int tl__fetch(tl_error *err, const char *url, const char *path, const char *s, int (*p)(void *, int64_t, int64_t), void *u);
+#include "io/fetch.h"
 
 #include <cJSON.h>
 #include <dirent.h>

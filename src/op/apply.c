@@ -283,7 +283,7 @@ static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *cons
         tl__node_retain(in[i]->node);
         c->needs[i] = 1;
     }
-    for (int i = 0; i < c->n_out; i++) {
+    for (int i = 0; i < c->n_out - c->op->hidden; i++) {
         if (!tl__is_float(out[i]->dtype)) continue;
         tl_node *n = tl__node_new(&s->err, out[i]);
         if (!n) return -1;
@@ -300,7 +300,7 @@ static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor
 {
     tl_tensor *made[TL_MAX_OUTPUTS] = {0};
     tl_dtype keep = half_result(c, in);
-    int bad = 0, n = c->n_out;
+    int bad = 0, n = c->n_out - c->op->hidden;
     for (int i = 0; i < n; i++) {
         made[i] = c->out[i];
         /* Kernels write float32, which is also what is saved; the caller gets the type it gave. */

@@ -1,7 +1,7 @@
 /* matmul.c - the matrix product and the linear layer. Both are one call of tl__gemm where the operands'
  * strides allow it, which they do for everything but batches that are spread unevenly. */
 #include "device/gemm/gemm.h"
-#include "op/op.h"
+#include "op/conv.h"
 
 #include <string.h>
 
@@ -267,7 +267,7 @@ static int linear_forward(tl_scope *s, const tl_call *c)
 static const tl_program columns = {"gemm_columns", NULL};
 
 /* gy * activation'(.), `from` being the output for relu and relu6, else what went into the activation. */
-static tl_tensor *activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_tensor *from)
+tl_tensor *tl__activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_tensor *from)
 {
     tl_tensor *g = tl__packed(s, gy), *y = g && from ? tl_empty(s, TL_F32, g->shape.rank, g->shape.dim) : NULL;
     if (!y) return NULL;
@@ -278,7 +278,7 @@ static tl_tensor *activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl
 }
 
 /* Sums of the columns of x (m, n): in parts of rows whose number depends on the shape alone, then over the parts. */
-static tl_tensor *sum_columns(tl_scope *s, tl_tensor *x)
+tl_tensor *tl__sum_columns(tl_scope *s, tl_tensor *x)
 {
     int64_t m = tl_dim(x, 0), n = tl_dim(x, 1), v = s->device->traits.vector_width, length = m > 256 ? 64 : m > 0 ? m : 1;
     while (m / length > 256) length *= 2;
@@ -299,7 +299,7 @@ static void linear_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_t
     tl_tensor *g = tl__packed(s, gy[0]), *from = c->out[0];
     /* What went into a smooth activation is not kept but computed again; tl_linear avoids it. */
     if (act == TL_ACT_SILU || act == TL_ACT_GELU) from = tl_linear(s, c->in[X], c->in[WEIGHT], input(c, BIAS), input(c, RESIDUAL), "none");
-    if (act != TL_ACT_NONE) g = activation_gradient(s, act, g, from);
+    if (act != TL_ACT_NONE) g = tl__activation_gradient(s, act, g, from);
     const tl_shape *x = &c->in_meta[X].shape, *w = &c->in_meta[WEIGHT].shape;
     int64_t m = tl__numel(&c->out_meta[0].shape) / (w->dim[0] ? w->dim[0] : 1);
     tl_tensor *rows = tl_reshape(s, g, 2, (int64_t[]){m, w->dim[0]});
@@ -312,7 +312,7 @@ static void linear_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_t
         tl_tensor *xs = tl__scope_own(s, tl__tensor_view(&s->err, c->in[X], &flat, (int64_t[TL_MAX_RANK]){row, 1}, c->in[X]->offset));
         gx[WEIGHT] = tl_matmul(s, rows, xs, 1, 0);
     }
-    if (c->n_in > BIAS && c->needs[BIAS]) gx[BIAS] = sum_columns(s, rows);
+    if (c->n_in > BIAS && c->needs[BIAS]) gx[BIAS] = tl__sum_columns(s, rows);
     if (c->n_in > RESIDUAL && c->needs[RESIDUAL]) gx[RESIDUAL] = g;
 }
 

@@ -117,6 +117,7 @@ typedef struct tl_op {
     /* Sets gx[i] for each i with needs[i]; a shape that broadcasting enlarged is summed back by the caller. */
     void (*vjp)(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
     unsigned saves;
+    int hidden;                  /* so many last outputs are for the gradient only and not the caller's */
     unsigned mutates;            /* inputs that are written in place (running statistics) */
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */

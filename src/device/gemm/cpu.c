@@ -79,6 +79,8 @@ int tl__gemm_cpu_needs(const tl_device *d, const tl_gemm *g)
     return d->traits.is_cpu && d->traits.vector_width > 1 && g->k > 0;
 }
 
+int tl__gemm_takes_patches(const tl_device *d) { return d->traits.is_cpu && d->traits.vector_width > 1; }
+
 int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
     int mr, nr;
@@ -94,9 +96,11 @@ int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *labe
     int transposed = g->a.row == 1 && g->a.col != 1;
     tl_launch l = {.program = &program, .options = options, .kernel = transposed ? "gemm_columns" : "gemm_rows", .dims = 3,
                    .global = {(size_t)over(g->n, b.nb), (size_t)over(g->m, b.mb), (size_t)g->batch}, .local = {1, 1, 1}};
-    int status = TL__LAUNCH(err, d, &l, label, TL_KDATA(&args), TL_KBUF(g->a.buffer), TL_KBUF(p), TL_KBUF(g->c.buffer), TL_KBUF(g->bias),
-                            TL_KBUF(g->residual.buffer), TL_KLOCAL((size_t)(b.mb * b.kc) * 4), TL_KLOCAL((size_t)(mr * nr) * 4), TL_KL(b.mb),
-                            TL_KL(b.nb), TL_KL(b.kc), TL_KL(p_batch));
+    if (g->patches) l.kernel = "gemm_patches";
+    tl_karg k[] = {TL_KDATA(&args), TL_KBUF(g->a.buffer), TL_KBUF(p), TL_KBUF(g->c.buffer), TL_KBUF(g->bias), TL_KBUF(g->residual.buffer),
+                   TL_KLOCAL((size_t)(b.mb * b.kc) * 4), TL_KLOCAL((size_t)(mr * nr) * 4), TL_KL(b.mb), TL_KL(b.nb), TL_KL(b.kc), TL_KL(p_batch),
+                   TL_KDATA(g->patches)};
+    int status = tl__launch(err, d, &l, k, (int)(sizeof k / sizeof *k) - !g->patches, label);
     tl__buffer_release(p);
     return status;
 }

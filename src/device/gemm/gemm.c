@@ -42,5 +42,6 @@ const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g)
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
     if (g->m <= 0 || g->n <= 0 || g->batch <= 0) return 0;
+    if (g->patches) return tl__gemm_cpu(err, d, g, label);
     return tl__gemm_choose(d, g)->run(err, d, g, label);
 }

@@ -18,6 +18,14 @@ typedef struct tl_matrix {
     int64_t offset, row, col, batch;
 } tl_matrix;
 
+/* Pictures seen as the matrix that a convolution multiplies: row = output pixel (n, d, h, w), column = (kernel position
+ * d, h, w; channel). Elements outside the picture are zero. Nothing of it is stored: makers gather it as they pack.
+ * Pictures are channels-last with `pixel` elements from one pixel to the next (more than `channels` in a group). */
+typedef struct tl_patches {
+    int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+    int64_t channels, pixel;
+} tl_patches;
+
 typedef struct tl_gemm {
     int64_t m, n, k, batch;
     tl_matrix a, b;
@@ -28,12 +36,16 @@ typedef struct tl_gemm {
     int64_t bias_offset;
     tl_matrix residual;      /* added; buffer NULL: none. Its column stride is 1. It may not overlap c: that is `accumulate` */
     tl_act activation;
+    const tl_patches *patches; /* a is these instead, from a's buffer and offset on; see tl__gemm_takes_patches */
     int constant_b;          /* b is weights that seldom change: what is packed of it is kept beside its buffer */
 } tl_gemm;
 
 /* Enqueues the product; `label` names the operator in errors. Nothing happens when m, n or batch is 0;
  * k = 0 is a sum of nothing. Returns 0 or -1. */
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
+
+/* Whether tl__gemm gathers patches on this device; elsewhere the caller lays them out (op/conv). */
+int tl__gemm_takes_patches(const tl_device *d);
 
 /* The register tile of the maker that large products take on this device, for tests that walk its edges. */
 void tl__gemm_tile(const tl_device *d, int *rows, int *columns);

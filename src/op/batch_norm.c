@@ -1,0 +1,146 @@
+/* batch_norm.c - batch normalisation over all but the last dimension (Ioffe and Szegedy 2015), and folding it into
+ * the weights before it. */
+#include "op/op.h"
+
+static const tl_program program = {"batch_norm", NULL};
+enum { X, WEIGHT, BIAS, MEAN, VAR };
+enum { TRAINING, MOMENTUM, EPS };
+
+typedef struct geometry { int64_t rows, channels, length, parts; } geometry;
+
+static geometry geometry_of(const tl_shape *x)
+{
+    geometry g = {.channels = x->dim[x->rank - 1]};
+    g.rows = g.channels ? tl__numel(x) / g.channels : 0;
+    g.length = g.rows > 128 * 64 ? (g.rows + 127) / 128 : 64; /* depends on the shape alone, so that sums do */
+    g.parts = (g.rows + g.length - 1) / g.length;
+    return g;
+}
+
+static int batch_norm_infer(tl_error *err, tl_call *c)
+{
+    static const char *const names[] = {"", "weight", "bias", "running mean", "running variance"};
+    const tl_shape *x = &c->in_meta[X].shape;
+    char text[TL__SHAPE_TEXT];
+    if (x->rank < 2) return tl__op_fail(err, c, TL_ESHAPE, "(N, ..., C) is needed, not %s", tl__shape_text(x, text, sizeof text));
+    for (int i = WEIGHT; i <= VAR; i++)
+        if (c->present[i] && (c->in_meta[i].shape.rank != 1 || c->in_meta[i].shape.dim[0] != x->dim[x->rank - 1]))
+            return tl__op_fail(err, c, TL_ESHAPE, "the input has %lld channels, the %s is %s", (long long)x->dim[x->rank - 1], names[i],
+                               tl__shape_text(&c->in_meta[i].shape, text, sizeof text));
+    geometry g = geometry_of(x);
+    if (c->attr[TRAINING].i && g.rows < 2) return tl__op_fail(err, c, TL_ESHAPE, "training needs more than one value a channel, not %s", tl__shape_text(x, text, sizeof text));
+    c->n_out = 2;
+    c->out_meta[0] = (tl_meta){*x, TL_F32};
+    c->out_meta[1] = (tl_meta){{2, {2, g.channels}}, TL_F32}; /* mean and inverse deviation that were used, for the gradient */
+    return 0;
+}
+
+static void over_parts(const tl_scope *s, const geometry *g, tl_launch *l, const char *kernel)
+{
+    int64_t v = s->device->traits.vector_width;
+    *l = (tl_launch){.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)((g->channels + v - 1) / v), (size_t)g->parts}};
+    if (s->device->traits.is_cpu) l->local[0] = l->local[1] = 1;
+}
+
+static int batch_norm_forward(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *x = c->in[X], *w = c->in[WEIGHT], *b = c->in[BIAS], *stats = c->out[1];
+    geometry g = geometry_of(&x->shape);
+    tl_launch l = {.program = &program, .kernel = "running", .dims = 1, .global = {(size_t)g.channels}};
+    if (g.rows == 0 || g.channels == 0) return 0;
+    if (!c->attr[TRAINING].i) {
+        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KT(stats), TL_KL(g.channels), TL_KF(c->attr[EPS].f)) != 0)
+            return -1;
+    } else {
+        tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g.parts, 2, g.channels});
+        tl_launch p;
+        if (!parts) return -1;
+        over_parts(s, &g, &p, "moments");
+        if (TL__LAUNCH(&s->err, s->device, &p, "batch_norm", TL_KT(x), TL_KT(parts), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) != 0) return -1;
+        l.kernel = "statistics";
+        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(parts), TL_KT(stats), TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KL(g.rows), TL_KL(g.channels),
+                       TL_KL(g.length), TL_KL(g.parts), TL_KF(c->attr[MOMENTUM].f), TL_KF(c->attr[EPS].f)) != 0)
+            return -1;
+        c->in[MEAN]->buffer->version++;
+        c->in[VAR]->buffer->version++;
+    }
+    over_parts(s, &g, &l, "normalise");
+    return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(stats), TL_KT(w), TL_KI(w != NULL), TL_KT(b), TL_KI(b != NULL), TL_KT(c->out[0]),
+                      TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length));
+}
+
+/* dweight = sum(gy xhat), dbias = sum(gy), dx as written at the kernel */
+static void batch_norm_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    tl_tensor *x = c->in[X], *w = c->in[WEIGHT], *stats = c->out[1], *grad = tl__packed(s, gy[0]);
+    geometry g = geometry_of(&c->in_meta[X].shape);
+    int training = (int)c->attr[TRAINING].i;
+    tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g.parts, 2, g.channels}), *sums = NULL;
+    tl_launch l;
+    if (!grad || !parts) return;
+    if (training || c->needs[WEIGHT] || c->needs[BIAS]) {
+        over_parts(s, &g, &l, "gradient_sums");
+        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), TL_KT(parts), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) != 0)
+            return;
+        sums = tl_sum(s, parts, (int[]){0}, 1, 0);
+        if (!sums) return;
+        if (c->needs[BIAS]) gx[BIAS] = tl_reshape(s, tl_slice(s, sums, 0, 0, 1), 1, &g.channels);
+        if (c->needs[WEIGHT]) gx[WEIGHT] = tl_reshape(s, tl_slice(s, sums, 0, 1, 1), 1, &g.channels);
+    }
+    if (!c->needs[X]) return;
+    tl_tensor *dx = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
+    if (!dx) return;
+    over_parts(s, &g, &l, "gradient_x");
+    if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), TL_KT(sums), TL_KT(w), TL_KI(w != NULL), TL_KI(training), TL_KT(dx),
+                   TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) == 0)
+        gx[X] = dx;
+}
+
+extern const tl_op tl__op_batch_norm;
+
+static void batch_norm_samples(tl_sampler *to)
+{
+    static const int64_t dims[][4] = {{2, 3, 3, 4}, {3, 2, 1, 1}, {1, 5, 4, 17}, {2, 6, 7, 16}, {4, 1, 1, 3}};
+    for (int i = 0; i < 10; i++) {
+        tl_sample v = tl__sample(&tl__op_batch_norm);
+        tl__sample_input(&v, 4, dims[i / 2], -1, 1);
+        tl__sample_input(&v, 1, &dims[i / 2][3], 0.5, 1.5);
+        tl__sample_input(&v, 1, &dims[i / 2][3], -1, 1);
+        tl__sample_input(&v, 1, &dims[i / 2][3], -0.5, 0.5);
+        tl__sample_input(&v, 1, &dims[i / 2][3], 0.5, 1.5);
+        v.attr[TRAINING].i = i & 1;
+        to->take(to, &v);
+    }
+}
+
+const tl_op tl__op_batch_norm = {
+    .name = "batch_norm",
+    .brief = "`x` (N, ..., C) normalised by channel, times `weight` plus `bias`. In training by the batch's own statistics, which also move the running ones.",
+    .inputs = {"x", "weight?", "bias?", "running_mean", "running_var"},
+    .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_FLOAT("momentum", 0.1, "share of the new statistics"), TL_FLOAT("eps", 1e-5, "added to the variance")},
+    .infer = batch_norm_infer, .forward = batch_norm_forward, .vjp = batch_norm_vjp,
+    .saves = TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_OUT(1), .hidden = 1,
+    .torch = "batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)", .samples = batch_norm_samples,
+};
+
+tl_tensor *tl_batch_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *mean, tl_tensor *var, int training, double momentum, double eps)
+{
+    tl_value a[TL_MAX_ATTRS] = {{.i = training != 0}, {.f = momentum}, {.f = eps}};
+    return tl__apply(s, &tl__op_batch_norm, (tl_tensor *[]){x, weight, bias, mean, var}, 5, a, NULL);
+}
+
+/* w2 = w weight / sqrt(var + eps) by output channel, b2 = (b - mean) weight / sqrt(var + eps) + bias */
+int tl_fold_batch_norm(tl_scope *s, tl_tensor *w, tl_tensor *b, tl_tensor *weight, tl_tensor *bias, tl_tensor *mean, tl_tensor *var, double eps, tl_tensor **w2,
+                       tl_tensor **b2)
+{
+    int64_t dims[TL_MAX_RANK];
+    if (!s || s->err.code || !w) return -1;
+    for (int i = 0; i < w->shape.rank; i++) dims[i] = i ? 1 : w->shape.dim[0];
+    tl_tensor *scale = tl_rsqrt(s, tl_add_scalar(s, var, eps));
+    if (weight) scale = tl_mul(s, scale, weight);
+    *w2 = tl_mul(s, w, tl_reshape(s, scale, w->shape.rank, dims));
+    tl_tensor *from = b ? tl_sub(s, b, mean) : tl_neg(s, mean);
+    *b2 = tl_mul(s, from, scale);
+    if (bias) *b2 = tl_add(s, *b2, bias);
+    return s->err.code ? -1 : 0;
+}

@@ -1,0 +1,314 @@
+/* conv.c - convolution in one, two or three dimensions: the descriptor, its shapes, and the forward. Pictures are
+ * channels-last, weights keep PyTorch's layout (O, I / groups, kernel...). */
+#include "op/conv.h"
+
+#include <string.h>
+
+static const char *const activations[] = {"none", "relu", "relu6", "silu", "gelu", NULL}; /* in the order of tl_act */
+
+static tl_tensor *input(const tl_call *c, int i) { return i < c->n_in ? c->in[i] : NULL; }
+
+/* ---- shapes ---- */
+
+/* A list attribute of one number for all dimensions or one for each. */
+static int spread(tl_error *err, const tl_call *c, int attr, int spatial, int64_t fallback, int64_t least, int64_t *out)
+{
+    const tl_value *v = &c->attr[attr];
+    if (v->n > 1 && v->n != spatial)
+        return tl__op_fail(err, c, TL_EARG, "%s has %d numbers for %d dimensions", c->op->attrs[attr].name, v->n, spatial);
+    for (int i = 0; i < spatial; i++) {
+        out[3 - spatial + i] = v->n == 0 ? fallback : v->list[v->n == 1 ? 0 : i];
+        if (out[3 - spatial + i] < least || out[3 - spatial + i] > 1 << 24)
+            return tl__op_fail(err, c, TL_EARG, "%s is %lld", c->op->attrs[attr].name, (long long)out[3 - spatial + i]);
+    }
+    return 0;
+}
+
+int tl__conv_shape(tl_error *err, const tl_call *c, tl_conv_shape *g)
+{
+    const tl_shape *x = &c->in_meta[TL_CONV_X].shape, *w = &c->in_meta[TL_CONV_WEIGHT].shape;
+    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
+    *g = (tl_conv_shape){.spatial = x->rank - 2, .groups = c->attr[TL_CONV_GROUPS].i};
+    int sp = g->spatial, lead = 3 - sp;
+    if (sp < 1 || sp > 3 || w->rank != x->rank)
+        return tl__op_fail(err, c, TL_ESHAPE, "pictures (N, ..., C) and weights (O, I, ...) of as many dimensions are needed, not %s and %s",
+                           tl__shape_text(x, a, sizeof a), tl__shape_text(w, b, sizeof b));
+    g->n = x->dim[0];
+    g->ci = x->dim[sp + 1];
+    g->co = w->dim[0];
+    g->taps = 1;
+    if (g->groups < 1 || g->ci % g->groups || g->co % g->groups)
+        return tl__op_fail(err, c, TL_EARG, "%lld groups do not divide %lld and %lld channels", (long long)g->groups, (long long)g->ci, (long long)g->co);
+    if (w->dim[1] != g->ci / g->groups)
+        return tl__op_fail(err, c, TL_ESHAPE, "the input has %lld channels, the weight wants %lld %s", (long long)g->ci,
+                           (long long)(w->dim[1] * g->groups), tl__shape_text(w, a, sizeof a));
+    for (int i = 0; i < 3; i++) {
+        g->in[i] = i < lead ? 1 : x->dim[1 + i - lead];
+        g->kernel[i] = i < lead ? 1 : w->dim[2 + i - lead];
+        g->stride[i] = g->dilation[i] = 1;
+        g->padding[i] = 0;
+        g->taps *= g->kernel[i];
+    }
+    if (spread(err, c, TL_CONV_STRIDE, sp, 1, 1, g->stride) || spread(err, c, TL_CONV_PADDING, sp, 0, 0, g->padding) ||
+        spread(err, c, TL_CONV_DILATION, sp, 1, 1, g->dilation))
+        return -1;
+    memcpy(g->padding_end, g->padding, sizeof g->padding_end);
+    if (c->attr[TL_CONV_PADDING_END].n && spread(err, c, TL_CONV_PADDING_END, sp, 0, 0, g->padding_end)) return -1;
+    for (int i = 0; i < 3; i++) {
+        int64_t reach = g->in[i] + g->padding[i] + g->padding_end[i] - g->dilation[i] * (g->kernel[i] - 1) - 1;
+        if (reach < 0 || g->kernel[i] < 1)
+            return tl__op_fail(err, c, TL_ESHAPE, "the kernel of %s is larger than the padded input %s", tl__shape_text(w, a, sizeof a),
+                               tl__shape_text(x, b, sizeof b));
+        g->out[i] = reach / g->stride[i] + 1;
+    }
+    return 0;
+}
+
+int64_t tl__conv_pixels_out(const tl_conv_shape *g) { return g->out[0] * g->out[1] * g->out[2]; }
+int64_t tl__conv_pixels_in(const tl_conv_shape *g) { return g->in[0] * g->in[1] * g->in[2]; }
+
+int tl__conv_is_pointwise(const tl_conv_shape *g)
+{
+    if (g->taps != 1 || g->groups != 1) return 0;
+    for (int i = 0; i < 3; i++)
+        if (g->stride[i] != 1 || g->padding[i] || g->padding_end[i]) return 0;
+    return 1;
+}
+
+int tl__conv_is_depthwise(const tl_conv_shape *g)
+{
+    return g->groups == g->ci && g->groups == g->co && g->groups > 1 && g->kernel[0] == 1 && g->in[0] == 1 && g->taps <= 49;
+}
+
+static int conv_infer(tl_error *err, tl_call *c)
+{
+    tl_conv_shape g;
+    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
+    if (tl__conv_shape(err, c, &g) != 0) return -1;
+    tl_shape y = c->in_meta[TL_CONV_X].shape;
+    for (int i = 0; i < g.spatial; i++) y.dim[1 + i] = g.out[3 - g.spatial + i];
+    y.dim[g.spatial + 1] = g.co;
+    c->n_out = 1;
+    c->out_meta[0] = (tl_meta){y, TL_F32};
+    const tl_shape *bias = &c->in_meta[TL_CONV_BIAS].shape;
+    if (c->n_in > TL_CONV_BIAS && c->present[TL_CONV_BIAS] && (bias->rank != 1 || bias->dim[0] != g.co))
+        return tl__op_fail(err, c, TL_ESHAPE, "the bias is %s, the weight gives %lld channels", tl__shape_text(bias, a, sizeof a), (long long)g.co);
+    if (c->n_in > TL_CONV_RESIDUAL && c->present[TL_CONV_RESIDUAL] && !tl__shape_equal(&c->in_meta[TL_CONV_RESIDUAL].shape, &y))
+        return tl__op_fail(err, c, TL_ESHAPE, "the residual is %s, the output %s",
+                           tl__shape_text(&c->in_meta[TL_CONV_RESIDUAL].shape, a, sizeof a), tl__shape_text(&y, b, sizeof b));
+    return 0;
+}
+
+/* ---- weights and patches laid out ---- */
+
+tl_tensor *tl__conv_weight_rows(tl_scope *s, tl_tensor *w, const tl_conv_shape *g, int keep)
+{
+    int64_t ig = g->ci / g->groups;
+    tl_shape shape = {3, {g->co, g->taps, ig}};
+    int64_t strides[TL_MAX_RANK] = {g->taps * ig, 1, g->taps}, packed[TL_MAX_RANK];
+    if (!w) return NULL;
+    tl__packed_strides(&shape, packed);
+    if (g->taps == 1 || ig == 1) return tl__scope_own(s, tl__tensor_view(&s->err, w, &shape, packed, w->offset));
+    const int64_t key[] = {0x776f7773, w->offset, g->co, g->taps, ig};
+    tl_buffer *kept = keep ? tl__buffer_find_derived(w->buffer, key, sizeof key) : NULL;
+    if (kept) {
+        tl_tensor fake = {.buffer = kept, .dtype = TL_F32};
+        return tl__scope_own(s, tl__tensor_view(&s->err, &fake, &shape, packed, 0));
+    }
+    tl_tensor *turned = tl__scope_own(s, tl__tensor_view(&s->err, w, &shape, strides, w->offset)), *rows = turned ? tl__cast(s, turned, TL_F32) : NULL;
+    if (rows && keep && tl__buffer_keep_derived(&s->err, w->buffer, key, sizeof key, rows->buffer) != 0) return NULL;
+    return rows;
+}
+
+static const tl_program program = {"conv_patches", NULL};
+
+/* The geometry as kernels take it. */
+typedef struct patches_args {
+    int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+    int64_t channels, pixel, first, rows;
+} patches_args;
+
+static patches_args args_of(const tl_conv_shape *g, int64_t first, int64_t count)
+{
+    patches_args a = {.channels = g->ci / g->groups, .pixel = g->ci, .first = first, .rows = count * tl__conv_pixels_out(g)};
+    memcpy(a.in, g->in, sizeof a.in);
+    memcpy(a.out, g->out, sizeof a.out);
+    memcpy(a.kernel, g->kernel, sizeof a.kernel);
+    memcpy(a.stride, g->stride, sizeof a.stride);
+    memcpy(a.padding, g->padding, sizeof a.padding);
+    memcpy(a.dilation, g->dilation, sizeof a.dilation);
+    return a;
+}
+
+int tl__conv_patches(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, int64_t first, int64_t count, int64_t group, tl_tensor *patches)
+{
+    patches_args a = args_of(g, first, count);
+    tl_launch l = {.program = &program, .kernel = "lay_out", .dims = 2, .global = {(size_t)g->taps, (size_t)a.rows}};
+    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KBUF(x->buffer), TL_KL(x->offset + group * a.channels), TL_KT(patches));
+}
+
+int tl__conv_unpatch(tl_scope *s, const tl_conv_shape *g, tl_tensor *patches, int64_t first, int64_t count, int64_t group, tl_tensor *x)
+{
+    patches_args a = args_of(g, first, count);
+    tl_launch l = {.program = &program, .kernel = "gather", .dims = 1, .global = {(size_t)(count * tl__conv_pixels_in(g))}};
+    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(patches), TL_KBUF(x->buffer), TL_KL(x->offset + group * a.channels));
+}
+
+int64_t tl__conv_chunk(const tl_conv_shape *g)
+{
+    /* 64 MB of patches: enough to fill a device, little beside the activations of a batch. */
+    int64_t one = tl__conv_pixels_out(g) * g->taps * (g->ci / g->groups) * 4, n = one > 0 ? ((int64_t)64 << 20) / one : 1;
+    return n < 1 ? 1 : n > g->n ? g->n : n;
+}
+
+/* ---- forward ---- */
+
+static tl_matrix matrix(const tl_tensor *t, int64_t at, int64_t row, int64_t col)
+{
+    return (tl_matrix){t->buffer, t->offset + at, row, col, 0};
+}
+
+static int product_of_group(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, tl_tensor *w, tl_tensor *bias, tl_tensor *residual, tl_tensor *y,
+                            tl_act act, int keep, int64_t group)
+{
+    int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig, pixels = tl__conv_pixels_out(g);
+    tl_gemm p = {.m = g->n * pixels, .n = og, .k = k, .batch = 1, .alpha = 1, .a = matrix(x, group * ig, g->ci, 1),
+                 .b = matrix(w, group * og * k, 1, k), .c = matrix(y, group * og, g->co, 1), .bias = bias ? bias->buffer : NULL,
+                 .bias_offset = bias ? bias->offset + group * og : 0, .activation = act, .constant_b = keep};
+    if (residual) p.residual = matrix(residual, group * og, g->co, 1);
+    if (tl__conv_is_pointwise(g)) return tl__gemm(&s->err, s->device, &p, "conv");
+    tl_patches patches = {.channels = ig, .pixel = g->ci};
+    memcpy(patches.in, g->in, sizeof patches.in);
+    memcpy(patches.out, g->out, sizeof patches.out);
+    memcpy(patches.kernel, g->kernel, sizeof patches.kernel);
+    memcpy(patches.stride, g->stride, sizeof patches.stride);
+    memcpy(patches.padding, g->padding, sizeof patches.padding);
+    memcpy(patches.dilation, g->dilation, sizeof patches.dilation);
+    p.patches = &patches;
+    if (tl__gemm_takes_patches(s->device)) return tl__gemm(&s->err, s->device, &p, "conv");
+    /* Laid out in memory, some pictures at a time. */
+    p.patches = NULL;
+    int64_t step = tl__conv_chunk(g), c_at = p.c.offset, r_at = p.residual.offset;
+    tl_tensor *laid = tl_empty(s, TL_F32, 2, (int64_t[]){step * pixels, k});
+    for (int64_t first = 0; laid && first < g->n; first += step) {
+        int64_t count = first + step < g->n ? step : g->n - first;
+        if (tl__conv_patches(s, g, x, first, count, group, laid) != 0) return -1;
+        p.m = count * pixels;
+        p.a = matrix(laid, 0, k, 1);
+        p.c.offset = c_at + first * pixels * g->co;
+        p.residual.offset = r_at + first * pixels * g->co;
+        if (tl__gemm(&s->err, s->device, &p, "conv") != 0) return -1;
+    }
+    return laid ? 0 : -1;
+}
+
+int tl__conv_product(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, tl_tensor *w, tl_tensor *bias, tl_tensor *residual, tl_tensor *y, tl_act act, int keep)
+{
+    for (int64_t group = 0; group < g->groups; group++)
+        if (product_of_group(s, g, x, w, bias, residual, y, act, keep, group) != 0) return -1;
+    return 0;
+}
+
+static int conv_forward(tl_scope *s, const tl_call *c)
+{
+    tl_conv_shape g;
+    tl_tensor *x = c->in[TL_CONV_X], *w = c->in[TL_CONV_WEIGHT];
+    if (tl__conv_shape(&s->err, c, &g) != 0) return -1;
+    /* A weight that is trained is written in every step; a frozen one is worth keeping packed. */
+    int keep = w->node == NULL;
+    tl_act act = (tl_act)c->attr[TL_CONV_ACTIVATION].i;
+    if (tl__conv_is_depthwise(&g))
+        return tl__depthwise_forward(s, &g, x, w, input(c, TL_CONV_BIAS), input(c, TL_CONV_RESIDUAL), c->out[0], act, keep);
+    tl_tensor *rows = tl__conv_weight_rows(s, w, &g, keep);
+    return rows ? tl__conv_product(s, &g, x, rows, input(c, TL_CONV_BIAS), input(c, TL_CONV_RESIDUAL), c->out[0], act, keep) : -1;
+}
+
+/* ---- samples and descriptor ---- */
+
+extern const tl_op tl__op_conv;
+
+static void take(tl_sampler *to, int spatial, const int64_t *x, int64_t co, const int64_t *kernel, int64_t stride, int64_t padding, int64_t end,
+                 int64_t dilation, int64_t groups, int extras, int act)
+{
+    tl_sample v = tl__sample(&tl__op_conv);
+    int64_t w[TL_MAX_RANK] = {co, x[spatial + 1] / groups};
+    memcpy(w + 2, kernel, (size_t)spatial * sizeof *w);
+    tl__sample_input(&v, spatial + 2, x, -1, 1);
+    tl__sample_input(&v, spatial + 2, w, -1, 1);
+    if (extras) tl__sample_input(&v, 1, &co, -1, 1);
+    else tl__sample_absent(&v);
+    tl__sample_absent(&v);
+    v.attr[TL_CONV_STRIDE] = (tl_value){.n = 1, .list = {stride}};
+    v.attr[TL_CONV_PADDING] = (tl_value){.n = 1, .list = {padding}};
+    if (end >= 0) v.attr[TL_CONV_PADDING_END] = (tl_value){.n = 1, .list = {end}};
+    v.attr[TL_CONV_DILATION] = (tl_value){.n = 1, .list = {dilation}};
+    v.attr[TL_CONV_GROUPS].i = groups;
+    v.attr[TL_CONV_ACTIVATION].i = act;
+    to->take(to, &v);
+}
+
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+static void conv_samples(tl_sampler *to)
+{
+    take(to, 2, DIMS(2, 5, 6, 3), 4, DIMS(3, 3), 1, 1, -1, 1, 1, 1, TL_ACT_NONE);
+    take(to, 2, DIMS(1, 6, 5, 4), 5, DIMS(3, 3), 2, 1, -1, 1, 1, 1, TL_ACT_RELU);
+    take(to, 2, DIMS(2, 4, 4, 5), 3, DIMS(1, 1), 1, 0, -1, 1, 1, 0, TL_ACT_NONE);
+    take(to, 2, DIMS(1, 5, 4, 3), 4, DIMS(1, 1), 2, 0, -1, 1, 1, 0, TL_ACT_RELU6);
+    take(to, 2, DIMS(1, 7, 7, 2), 3, DIMS(3, 3), 2, 0, 1, 1, 1, 1, TL_ACT_SILU);
+    take(to, 2, DIMS(1, 7, 6, 2), 3, DIMS(3, 2), 1, 2, -1, 2, 1, 0, TL_ACT_NONE);
+    take(to, 2, DIMS(2, 4, 5, 4), 6, DIMS(3, 3), 1, 1, -1, 1, 2, 1, TL_ACT_NONE);
+    take(to, 2, DIMS(2, 5, 4, 6), 6, DIMS(3, 3), 1, 1, -1, 1, 6, 1, TL_ACT_RELU6);
+    take(to, 2, DIMS(1, 6, 7, 5), 5, DIMS(5, 5), 2, 1, 2, 1, 5, 0, TL_ACT_NONE);
+    take(to, 2, DIMS(1, 1, 1, 3), 2, DIMS(3, 3), 1, 1, -1, 1, 1, 1, TL_ACT_NONE);
+    take(to, 1, DIMS(2, 9, 3), 4, DIMS(3), 2, 1, -1, 1, 1, 1, TL_ACT_GELU);
+    take(to, 3, DIMS(1, 3, 4, 3, 2), 3, DIMS(2, 3, 2), 1, 1, -1, 1, 1, 1, TL_ACT_NONE);
+    for (int i = -1; i <= 1 && !to->small; i++) {
+        take(to, 2, DIMS(1, 1, to->tile_m + i, 16), to->tile_n + i, DIMS(1, 3), 1, 1, -1, 1, 1, 1, TL_ACT_NONE);
+        take(to, 2, DIMS(1, 3, 6, 16 + i), 16 + i, DIMS(3, 3), 1, 1, -1, 1, 16 + i, 1, TL_ACT_NONE);
+    }
+}
+
+const tl_op tl__op_conv = {
+    .name = "conv",
+    .brief = "activation(convolution of `x` (N, ..., C) with `weight` (O, C / groups, ...) + `bias` (O) + `residual`), in one to three dimensions.",
+    .inputs = {"x", "weight", "bias?", "residual?"},
+    .attrs = {TL_INTS("stride", "step, one number or one a dimension; 1 where not given"), TL_INTS("padding", "zeros before (and after)"),
+              TL_INTS("padding_end", "zeros after, where they differ"), TL_INTS("dilation", "distance of kernel elements; 1 where not given"),
+              TL_INT("groups", 1, "channels are split into so many"), TL_CHOICE("activation", activations, "applied to the sum")},
+    .infer = conv_infer, .forward = conv_forward, .vjp = tl__conv_vjp,
+    .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2) | TL_SAVE_IN(3) | TL_SAVE_OUT(0),
+    .torch = "conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation)", .samples = conv_samples,
+};
+
+tl_tensor *tl_conv(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *residual, const tl_conv_options *o)
+{
+    static const tl_conv_options plain = {0};
+    tl_tensor *in[] = {x, weight, bias, residual};
+    tl_value a[TL_MAX_ATTRS];
+    if (!s || s->err.code || !x) return NULL;
+    if (!o) o = &plain;
+    tl__attr_defaults(&tl__op_conv, a);
+    int sp = x->shape.rank - 2 > 3 ? 3 : x->shape.rank - 2, act = 0, recorded = 0, ends = 0;
+    for (int i = 0; i < sp; i++) {
+        a[TL_CONV_STRIDE].list[i] = o->stride[i] ? o->stride[i] : 1;
+        a[TL_CONV_PADDING].list[i] = o->padding[i];
+        a[TL_CONV_PADDING_END].list[i] = o->padding[i] + o->more_at_end[i];
+        a[TL_CONV_DILATION].list[i] = o->dilation[i] ? o->dilation[i] : 1;
+        ends |= o->more_at_end[i] != 0;
+    }
+    a[TL_CONV_STRIDE].n = a[TL_CONV_PADDING].n = a[TL_CONV_DILATION].n = sp;
+    a[TL_CONV_PADDING_END].n = ends ? sp : 0;
+    a[TL_CONV_GROUPS].i = o->groups ? o->groups : 1;
+    while (o->activation && activations[act] && strcmp(o->activation, activations[act]) != 0) act++;
+    if (!activations[act]) {
+        tl__fail(&s->err, TL_EARG, "conv: there is no activation \"%s\"", o->activation);
+        return NULL;
+    }
+    for (int i = 0; i < 4; i++) recorded |= s->recording && in[i] && in[i]->node;
+    /* The gradient of a smooth one needs what went in: while recording it is made as a result of its own. */
+    int smooth = act == TL_ACT_SILU || act == TL_ACT_GELU;
+    a[TL_CONV_ACTIVATION].i = recorded && smooth ? TL_ACT_NONE : act;
+    tl_tensor *y = tl__apply(s, &tl__op_conv, in, 4, a, NULL);
+    if (!recorded || !smooth) return y;
+    return act == TL_ACT_SILU ? tl_silu(s, y) : tl_gelu(s, y);
+}

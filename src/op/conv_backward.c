@@ -1,0 +1,126 @@
+/* conv_backward.c - gradients of the convolution. */
+#include "op/conv.h"
+
+#include <string.h>
+
+/* The convolution whose forward is the gradient towards x: weights turned by 180 degrees, in and out exchanged. */
+static tl_conv_shape turned_shape(const tl_conv_shape *g)
+{
+    tl_conv_shape t = *g;
+    t.ci = g->co;
+    t.co = g->ci;
+    memcpy(t.in, g->out, sizeof t.in);
+    memcpy(t.out, g->in, sizeof t.out);
+    for (int i = 0; i < 3; i++) t.padding[i] = g->dilation[i] * (g->kernel[i] - 1) - g->padding[i];
+    return t;
+}
+
+/* (O, I, taps) -> (I, taps backwards, O) */
+static tl_tensor *turned_weight(tl_scope *s, tl_tensor *w, const tl_conv_shape *g)
+{
+    tl_shape shape = {3, {g->ci, g->taps, g->co}};
+    int64_t strides[TL_MAX_RANK] = {g->taps, -1, g->ci * g->taps};
+    tl_tensor *v = tl__scope_own(s, tl__tensor_view(&s->err, w, &shape, strides, w->offset + g->taps - 1));
+    return v ? tl__cast(s, v, TL_F32) : NULL;
+}
+
+static tl_matrix matrix(const tl_tensor *t, int64_t at, int64_t row, int64_t col) { return (tl_matrix){t->buffer, t->offset + at, row, col, 0}; }
+
+/* A kernel of one element and a stride: a product on the small grid, spread over the large one. */
+static tl_tensor *spread_product(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *w, tl_tensor *dx)
+{
+    int64_t rows = g->n * tl__conv_pixels_out(g);
+    tl_tensor *small = tl_empty(s, TL_F32, 5, (int64_t[]){g->n, g->out[0], g->out[1], g->out[2], g->ci});
+    if (!small) return NULL;
+    tl_gemm p = {.m = rows, .n = g->ci, .k = g->co, .batch = 1, .alpha = 1, .a = matrix(gy, 0, g->co, 1), .b = matrix(w, 0, g->ci, 1),
+                 .c = matrix(small, 0, g->ci, 1)};
+    if (tl__gemm(&s->err, s->device, &p, "conv") != 0) return NULL;
+    int64_t row = g->in[2] * g->ci, plane = g->in[1] * row, strides[TL_MAX_RANK] = {g->in[0] * plane, g->stride[0] * plane, g->stride[1] * row,
+                                                                                   g->stride[2] * g->ci, 1};
+    tl_tensor *spots = tl__scope_own(s, tl__tensor_view(&s->err, dx, &small->shape, strides, dx->offset));
+    return spots && tl__copy_into(s, small, spots) == 0 ? dx : NULL;
+}
+
+/* dx = (gy w) gathered from patches to pictures, some pictures at a time. */
+static tl_tensor *gathered(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *rows, tl_tensor *dx)
+{
+    int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig, pixels = tl__conv_pixels_out(g), step = tl__conv_chunk(g);
+    tl_tensor *laid = tl_empty(s, TL_F32, 2, (int64_t[]){step * pixels, k});
+    for (int64_t first = 0; laid && first < g->n; first += step) {
+        int64_t count = first + step < g->n ? step : g->n - first;
+        for (int64_t group = 0; group < g->groups; group++) {
+            tl_gemm p = {.m = count * pixels, .n = k, .k = og, .batch = 1, .alpha = 1, .a = matrix(gy, first * pixels * g->co + group * og, g->co, 1),
+                         .b = matrix(rows, group * og * k, k, 1), .c = matrix(laid, 0, k, 1)};
+            if (tl__gemm(&s->err, s->device, &p, "conv") != 0 || tl__conv_unpatch(s, g, laid, first, count, group, dx) != 0) return NULL;
+        }
+    }
+    return laid ? dx : NULL;
+}
+
+static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape *g, tl_tensor *gy)
+{
+    const tl_shape *shape = &c->in_meta[TL_CONV_X].shape;
+    tl_tensor *w = c->in[TL_CONV_WEIGHT];
+    int keep = !c->needs[TL_CONV_WEIGHT];
+    if (tl__conv_is_depthwise(g)) return tl_reshape(s, tl__depthwise_dx(s, g, gy, w, keep), shape->rank, shape->dim);
+    int stride1 = g->stride[0] == 1 && g->stride[1] == 1 && g->stride[2] == 1, padded = 0;
+    for (int i = 0; i < 3; i++) padded |= g->padding[i] || g->padding_end[i];
+    if (g->groups == 1 && stride1 && (tl__gemm_takes_patches(s->device) || g->taps == 1)) {
+        tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim), *t = turned_weight(s, w, g);
+        tl_conv_shape back = turned_shape(g);
+        return dx && t && tl__conv_product(s, &back, gy, t, NULL, NULL, dx, TL_ACT_NONE, 0) == 0 ? dx : NULL;
+    }
+    tl_tensor *dx = tl_full(s, TL_F32, shape->rank, shape->dim, 0);
+    if (!dx) return NULL;
+    if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, w, dx);
+    tl_tensor *rows = tl__conv_weight_rows(s, w, g, keep);
+    return rows ? gathered(s, g, gy, rows, dx) : NULL;
+}
+
+/* dw[o, (tap, i)] = sum over output pixels of gy[pixel, o] patches[pixel, (tap, i)] */
+static tl_tensor *gradient_w(tl_scope *s, const tl_call *c, const tl_conv_shape *g, tl_tensor *gy)
+{
+    const tl_shape *shape = &c->in_meta[TL_CONV_WEIGHT].shape;
+    tl_tensor *x = c->in[TL_CONV_X];
+    if (tl__conv_is_depthwise(g)) return tl__depthwise_dw(s, g, gy, x, shape);
+    int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig, pixels = tl__conv_pixels_out(g), step = tl__conv_chunk(g);
+    tl_tensor *rows = tl_empty(s, TL_F32, 3, (int64_t[]){g->co, g->taps, ig});
+    int direct = tl__conv_is_pointwise(g);
+    if (direct) step = g->n;
+    tl_tensor *laid = direct ? x : tl_empty(s, TL_F32, 2, (int64_t[]){step * pixels, k});
+    for (int64_t first = 0; rows && laid && first < g->n; first += step) {
+        int64_t count = first + step < g->n ? step : g->n - first;
+        for (int64_t group = 0; group < g->groups; group++) {
+            if (!direct && tl__conv_patches(s, g, x, first, count, group, laid) != 0) return NULL;
+            tl_gemm p = {.m = og, .n = k, .k = count * pixels, .batch = 1, .alpha = 1, .accumulate = first > 0,
+                         .a = matrix(gy, first * pixels * g->co + group * og, 1, g->co), .b = matrix(laid, 0, k, 1),
+                         .c = matrix(rows, group * og * k, k, 1)};
+            if (tl__gemm(&s->err, s->device, &p, "conv") != 0) return NULL;
+        }
+    }
+    if (!rows || !laid) return NULL;
+    return tl_reshape(s, tl_permute(s, rows, 3, (int[]){0, 2, 1}), shape->rank, shape->dim);
+}
+
+/* g = gy * act'(.); then x, weight as above, db = sums over pixels, dresidual = g */
+void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    tl_conv_shape g;
+    if (tl__conv_shape(&s->err, c, &g) != 0) return;
+    tl_act act = (tl_act)c->attr[TL_CONV_ACTIVATION].i;
+    tl_tensor *grad = tl__packed(s, gy[0]), *from = c->out[0];
+    if (act == TL_ACT_SILU || act == TL_ACT_GELU) { /* what went in is computed again; tl_conv avoids this */
+        tl_value attr[TL_MAX_ATTRS];
+        tl_tensor *in[4] = {c->in[0], c->in[1], c->n_in > 2 ? c->in[2] : NULL, c->n_in > 3 ? c->in[3] : NULL};
+        memcpy(attr, c->attr, sizeof attr);
+        attr[TL_CONV_ACTIVATION].i = TL_ACT_NONE;
+        from = tl__apply(s, c->op, in, 4, attr, NULL);
+    }
+    if (act != TL_ACT_NONE) grad = tl__activation_gradient(s, act, grad, from);
+    if (!grad) return;
+    if (c->needs[TL_CONV_X]) gx[TL_CONV_X] = gradient_x(s, c, &g, grad);
+    if (c->needs[TL_CONV_WEIGHT]) gx[TL_CONV_WEIGHT] = gradient_w(s, c, &g, grad);
+    if (c->n_in > TL_CONV_BIAS && c->needs[TL_CONV_BIAS])
+        gx[TL_CONV_BIAS] = tl__sum_columns(s, tl_reshape(s, grad, 2, (int64_t[]){-1, g.co}));
+    if (c->n_in > TL_CONV_RESIDUAL && c->needs[TL_CONV_RESIDUAL]) gx[TL_CONV_RESIDUAL] = grad;
+}
