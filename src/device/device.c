@@ -178,7 +178,7 @@ static void read_traits(tl_traits *t, const found *f)
     int asked = width ? atoi(width) : 0;
     if (t->is_cpu && (asked == 4 || asked == 8 || asked == 16)) t->vector_width = asked;
     if (asked == 1) {
-        t->vector_width = 1;
+        t->vector_width = t->fragile = 1;
         t->is_cpu = 0;
     }
 }

@@ -173,7 +173,7 @@ static void on_all_makers(tl_device *d, problem p)
 {
     prepare(d, &p);
     for (const tl_gemm_maker *m = tl__gemm_makers(); m->name; m++) {
-        if (strcmp(m->name, "clblast") == 0 && !getenv("TLUA_TEST_CLBLAST")) continue; /* compiles for seconds per shape */
+        if (strcmp(m->name, "clblast") == 0 && !getenv("TLUA_TEST_CLBLAST")) continue; /* compiles for seconds */
         if (m->needs(d, &p.g)) run_on(d, &p, m);
     }
     drop(&p);

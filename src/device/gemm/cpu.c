@@ -2,29 +2,53 @@
  * the block that a group makes, and whether the packed b is kept. */
 #include "device/gemm/maker.h"
 
+#include <string.h>
+
 static const tl_program program = {"gemm_cpu", NULL};
 
-/* Register tiles by vector width. The sums, one row's worth of b and one number of a must fit the registers:
- * 32 of them with 16 floats, 16 with 8 or 4. */
-static void tile(const tl_device *d, int *mr, int *nr)
+/* Register tiles: those of the first row whose vector and name fit, best first; the narrower ones serve products of few
+ * columns. MR x NR sums, one row's worth of b and one number of a must fit the registers (32 of 16 floats, 16 of 8 or 4),
+ * and more than eight sums must be under way to hide the latency of a multiply-add. Zen 5 reads b from its second cache fast
+ * enough for wide tiles; Intel's cores do better with tall ones. */
+typedef struct tile { int mr, nr; } tile;
+static const struct { const char *name; int vector; tile tiles[4]; } table[] = {
+    {"AMD", 16, {{6, 64}, {12, 32}, {14, 16}}},
+    {"", 16, {{14, 32}, {14, 16}}},
+    {"", 8, {{6, 16}, {12, 8}}},
+    {"", 4, {{6, 8}, {12, 4}}},
+};
+
+static const tile *tiles_of(const tl_device *d)
 {
-    int v = d->traits.vector_width;
-    *mr = v == 16 ? 14 : 6;
-    *nr = 2 * v;
+    size_t i = 0, last = sizeof table / sizeof *table - 1;
+    while (i < last && (table[i].vector != d->traits.vector_width || !strstr(d->traits.name, table[i].name))) i++;
+    return table[i].tiles;
 }
 
 void tl__gemm_tile(const tl_device *d, int *rows, int *columns)
 {
-    tile(d, rows, columns);
+    const tile *t = tiles_of(d);
+    int cpu = d->traits.is_cpu && d->traits.vector_width > 1;
+    *rows = cpu ? t->mr : 64; /* gpu.c's smaller square */
+    *columns = cpu ? t->nr : 64;
 }
 
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* The tile that computes the fewest elements beside the matrix. */
+static tile choose_tile(const tl_device *d, const tl_gemm *g)
+{
+    const tile *best = tiles_of(d);
+    for (const tile *t = best; t->mr; t++)
+        if (over(g->m, t->mr) * t->mr * over(g->n, t->nr) * t->nr < over(g->m, best->mr) * best->mr * over(g->n, best->nr) * best->nr * 15 / 16) best = t;
+    return *best;
+}
+
 /* How much one group does. */
 typedef struct block { int64_t mb, nb, kc; } block;
 
-enum { LONGEST = 1024, PANELS = 256 * 1024 };
+enum { LONGEST = 512, PANELS = 256 * 1024 };
 
 static block divide(const tl_device *d, const tl_gemm *g, int mr, int nr)
 {
@@ -74,20 +98,27 @@ static tl_buffer *packed_b(tl_error *err, tl_device *d, const tl_gemm *g, const 
     return p;
 }
 
-int tl__gemm_cpu_needs(const tl_device *d, const tl_gemm *g)
+int tl__gemm_cpu_needs(tl_device *d, const tl_gemm *g)
 {
     return d->traits.is_cpu && d->traits.vector_width > 1 && g->k > 0;
 }
 
 int tl__gemm_takes_patches(const tl_device *d) { return d->traits.is_cpu && d->traits.vector_width > 1; }
 
+/* Packing is a launch of its own: not for a handful of numbers. */
+int tl__gemm_cpu_suits(const tl_device *d, const tl_gemm *g)
+{
+    (void)d;
+    return g->m * g->n * g->k > 4096;
+}
+
 int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
-    int mr, nr;
+    tile t = choose_tile(d, g);
+    int mr = t.mr, nr = t.nr;
     char options[64];
     int64_t p_batch;
     tl_gemm_args args;
-    tile(d, &mr, &nr);
     snprintf(options, sizeof options, "-DMR=%d -DNR=%d", mr, nr);
     block b = divide(d, g, mr, nr);
     tl__gemm_fill(&args, g);

@@ -17,7 +17,14 @@ void tl__gemm_fill(tl_gemm_args *x, const tl_gemm *g)
     };
 }
 
-static int any(const tl_device *d, const tl_gemm *g)
+static int any(tl_device *d, const tl_gemm *g)
+{
+    (void)d;
+    (void)g;
+    return 1;
+}
+
+static int always(const tl_device *d, const tl_gemm *g)
 {
     (void)d;
     (void)g;
@@ -25,17 +32,26 @@ static int any(const tl_device *d, const tl_gemm *g)
 }
 
 static const tl_gemm_maker makers[] = {
-    {"cpu", tl__gemm_cpu_needs, tl__gemm_cpu},
-    {"plain", any, tl__gemm_plain},
-    {NULL, NULL, NULL},
+    {"clblast", tl__gemm_clblast_needs, tl__gemm_clblast_suits, tl__gemm_clblast},
+    {"gpu", tl__gemm_gpu_needs, tl__gemm_gpu_suits, tl__gemm_gpu},
+    {"dots", tl__gemm_dots_needs, tl__gemm_dots_suits, tl__gemm_dots},
+    {"strips", tl__gemm_strips_needs, tl__gemm_strips_suits, tl__gemm_strips},
+    {"cpu", tl__gemm_cpu_needs, tl__gemm_cpu_suits, tl__gemm_cpu},
+    {"plain", any, always, tl__gemm_plain},
+    {NULL, NULL, NULL, NULL},
 };
 
 const tl_gemm_maker *tl__gemm_makers(void) { return makers; }
 
-const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g)
+const tl_gemm_maker *tl__gemm_choose(tl_device *d, const tl_gemm *g)
 {
+    const char *forced = getenv("TLUA_GEMM");
+    int own = forced && strcmp(forced, "own") == 0, clblast = forced && strcmp(forced, "clblast") == 0;
     const tl_gemm_maker *m = makers;
-    while (!m->needs(d, g)) m++;
+    if (clblast && m->needs(d, g)) return m;
+    /* What suits is asked first: it is cheap, and asking CLBlast what it can do would load it. */
+    if (own) m++;
+    while (!m->suits(d, g) || !m->needs(d, g)) m++;
     return m;
 }
 

@@ -18,22 +18,31 @@ typedef struct tl_gemm_args {
 
 void tl__gemm_fill(tl_gemm_args *args, const tl_gemm *g);
 
-/* A way to compute the product. `needs` says whether it can (never whether it should). */
+/* A way to compute the product: `needs` says whether it can, `suits` whether it should where it can. */
 typedef struct tl_gemm_maker {
     const char *name;
-    int (*needs)(const tl_device *d, const tl_gemm *g);
+    int (*needs)(tl_device *d, const tl_gemm *g);
+    int (*suits)(const tl_device *d, const tl_gemm *g);
     int (*run)(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 } tl_gemm_maker;
 
 /* Ends with a row without a name. The order is that of preference. */
 const tl_gemm_maker *tl__gemm_makers(void);
 /* Which row tl__gemm takes. */
-const tl_gemm_maker *tl__gemm_choose(const tl_device *d, const tl_gemm *g);
+const tl_gemm_maker *tl__gemm_choose(tl_device *d, const tl_gemm *g);
 
 #define TL__GEMM_OPERANDS(g) TL_KBUF((g)->a.buffer), TL_KBUF((g)->b.buffer), TL_KBUF((g)->c.buffer), TL_KBUF((g)->bias), TL_KBUF((g)->residual.buffer)
 
-int tl__gemm_cpu_needs(const tl_device *d, const tl_gemm *g);
-int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
+#define TL__GEMM_MAKER(name)                                                  \
+    int tl__gemm_##name##_needs(tl_device *d, const tl_gemm *g);              \
+    int tl__gemm_##name##_suits(const tl_device *d, const tl_gemm *g);        \
+    int tl__gemm_##name(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
+TL__GEMM_MAKER(clblast)
+TL__GEMM_MAKER(gpu)
+TL__GEMM_MAKER(dots)
+TL__GEMM_MAKER(strips)
+TL__GEMM_MAKER(cpu)
+#undef TL__GEMM_MAKER
 int tl__gemm_plain(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 
 #endif
