@@ -430,7 +430,7 @@ Test(gemm, operators_and_their_gradients)
     tl__gemm_tile(d, &sampler.tile_m, &sampler.tile_n);
     tl__op_find("matmul")->samples(&sampler);
     tl__op_find("linear")->samples(&sampler);
-    cr_assert_gt(problems, 50);
+    cr_assert_gt(problems, 40);
     tl_device_release(d);
 }
 

@@ -56,7 +56,8 @@ static block divide(const tl_device *d, const tl_gemm *g, int mr, int nr)
     int64_t room = (int64_t)(d->traits.local_bytes / 2) < PANELS ? (int64_t)(d->traits.local_bytes / 2) : PANELS;
     block b;
     /* Equal stretches of k; their number depends on k alone, so that the bits do. */
-    b.kc = over(over(kp, over(kp, LONGEST)), v) * v;
+    int64_t longest = smaller(LONGEST, room / (4 * mr) / v * v);
+    b.kc = over(over(kp, over(kp, longest)), v) * v;
     int64_t panels = over(g->m, mr), most = room / (b.kc * mr * 4);
     if (most < 1) most = 1;
     /* A few groups per unit even out what a busy machine disturbs; equal shares, so that none is left alone at the end. */
