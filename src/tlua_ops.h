@@ -83,4 +83,12 @@ TL_API tl_tensor *tl_batch_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl
 TL_API int tl_fold_batch_norm(tl_scope *s, tl_tensor *w, tl_tensor *b, tl_tensor *weight, tl_tensor *bias, tl_tensor *mean, tl_tensor *var,
                               double eps, tl_tensor **w2, tl_tensor **b2);
 
+/* x (..., C); weight and bias (C) may be NULL. */
+TL_API tl_tensor *tl_layer_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, double eps);
+/* table (rows, width), ids (...) int32 from 0 -> (..., width). An id out of range is reported at the next read or sync. */
+TL_API tl_tensor *tl_embedding(tl_scope *s, tl_tensor *table, tl_tensor *ids);
+/* The mask depends on the device's seed and the number of the call. */
+TL_API tl_tensor *tl_dropout(tl_scope *s, tl_tensor *x, double p, int training);
+TL_API tl_tensor *tl_concat(tl_scope *s, tl_tensor *const *xs, int n, int axis);
+
 #endif
