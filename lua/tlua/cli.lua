@@ -1,8 +1,153 @@
+-- cli.lua - the command line. Called by the program with the argument vector; returns the exit status: 0, 1 for an
+-- error (one clear line on stderr), 2 for a wrong command line.
 local core = require "tlua.core"
-return function(argv)
-  local f = assert(loadfile(argv[1], "t"))
-  tlua = core
-  local ok, e = xpcall(f, function(m) return m end)
-  if not ok then io.stderr:write(tostring(e), "\n") return 1 end
+
+local HELP = [[
+tlua - transfer learning on any OpenCL device
+
+  tlua RECIPE.lua [--FIELD VALUE]...   train what the recipe says; RECIPE.lua --help lists its fields
+  tlua FILE.lua [ARGS]                 run a Lua script
+  tlua -e CODE [ARGS]                  run a line of Lua
+  tlua                                 a prompt
+  tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--json]
+  tlua eval MODEL --data.root DIR      test a model [--data KIND] [--json]
+  tlua models                          networks: parameters, multiply-adds, weights
+  tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE
+  tlua --version
+
+MODEL is the model.safetensors of a run, or the name of a network with published weights.
+Exit status: 0, 1 after an error, 2 for a wrong command line. TLUA_TRACEBACK=1 shows where in Lua an error arose.]]
+
+local function lib() return require "tlua" end
+
+-- ---- running Lua ----
+
+local function set_arguments(argv, first)
+  local list = { [0] = argv[first - 1] }
+  for i = first, #argv do list[#list + 1] = argv[i] end
+  rawset(_G, "arg", list)
+  return table.unpack(list)
+end
+
+-- --NAME VALUE and --NAME=VALUE -> { {"NAME", "VALUE"}, ... }
+local function overrides(argv, first)
+  local schema = require "tlua.schema"
+  local list, i = {}, first
+  while i <= #argv do
+    local word = argv[i]
+    local name, value = word:match("^%-%-([^=]+)=(.*)$")
+    if not name then
+      name = word:match("^%-%-(.+)$")
+      if not name then schema.usage(("'%s' is not understood: options are --NAME VALUE"):format(word)) end
+      i = i + 1
+      value = argv[i]
+      if value == nil then schema.usage(("--%s: a value is missing"):format(name)) end
+    end
+    list[#list + 1] = { name, value }
+    i = i + 1
+  end
+  return list
+end
+
+local function wants_help(argv, first)
+  for i = first, #argv do
+    if argv[i] == "--help" or argv[i] == "-h" then return true end
+  end
+  return false
+end
+
+local function run_file(argv)
+  local path = argv[1]
+  local chunk, e = loadfile(path, "t")
+  if not chunk then
+    if not core.exists(path) then error("there is no file " .. path, 0) end
+    error(e, 0)
+  end
+  lib()
+  local result = chunk(set_arguments(argv, 2))
+  if type(result) ~= "table" or not package.loaded["tlua.recipe"] or not require("tlua.recipe").is_recipe(result) then return 0 end
+  if not result.path then result:set_source(path) end
+  if wants_help(argv, 2) then
+    print(result:help())
+    return 0
+  end
+  result:override(overrides(argv, 2))
+  return result:run().interrupted and 130 or 0
+end
+
+local function run_code(argv)
+  if argv[2] == nil then require("tlua.schema").usage("-e: the code is missing") end
+  local chunk, e = load(argv[2], "=(command line)", "t")
+  if not chunk then error(e, 0) end
+  rawset(_G, "tlua", lib())
+  chunk(set_arguments(argv, 3))
   return 0
+end
+
+-- ---- lists ----
+
+local function list_models()
+  local util = require "tlua.util"
+  print(("%-22s %12s %14s %6s  %s"):format("name", "parameters", "multiply-adds", "size", "weights"))
+  for _, m in ipairs(require("tlua.models").list()) do
+    print(("%-22s %12s %14s %6d  %s"):format(m.name, util.thousands(m.parameters), util.short(m.multiply_adds), m.size, table.concat(m.weights, ", ")))
+  end
+  return 0
+end
+
+local function list_devices()
+  local util = require "tlua.util"
+  local list = core.devices()
+  if #list == 0 then error("no OpenCL device was found; on Debian and Ubuntu the package pocl-opencl-icd makes one of the processor", 0) end
+  for _, d in ipairs(list) do
+    print(("%d  %-4s %s, %d units, %s (%s)"):format(d.index, d.type, d.name, d.units, util.bytes(d.bytes), d.platform))
+  end
+  return 0
+end
+
+-- ---- which command ----
+
+local commands = {
+  models = list_models,
+  devices = list_devices,
+  predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
+  eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
+  help = function() print(HELP) return 0 end,
+}
+commands["--help"], commands["-h"] = commands.help, commands.help
+commands["--version"] = function() print("tlua " .. core.version) return 0 end
+commands["-v"] = commands["--version"]
+commands["-e"] = run_code
+
+local function command(argv)
+  local word = argv[1]
+  if word == nil then return require("tlua.repl").run() end
+  if commands[word] then return commands[word](argv) end
+  if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
+  if not word:find("[./]") and not core.exists(word) then
+    local util = require "tlua.util"
+    require("tlua.schema").usage(util.unknown_text("command", word, { "devices", "eval", "models", "predict" }))
+  end
+  return run_file(argv)
+end
+
+local function message_of(e)
+  if type(e) == "string" then return e end
+  local meta = getmetatable(e)
+  if meta and meta.__tostring then return tostring(e) end
+  return ("error object: %s"):format(tostring(e))
+end
+
+return function(argv)
+  local wants_traceback = os.getenv("TLUA_TRACEBACK") == "1"
+  local ok, result = xpcall(command, function(e)
+    if wants_traceback then io.stderr:write(debug.traceback(message_of(e), 2), "\n") end
+    return e
+  end, argv)
+  if ok then return result or 0 end
+  local text = message_of(result)
+  if not text:find("^[^%s:]+:%d+: ") then text = "tlua: " .. text end
+  if not wants_traceback then io.stderr:write(text, "\n") end
+  local schema = package.loaded["tlua.schema"]
+  return schema and schema.is_usage(result) and 2 or 1
 end

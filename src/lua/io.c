@@ -64,8 +64,7 @@ static void push_entry(lua_State *L, const tl_entry *e, int keep_half)
         host = converted;
     }
     tl__lua_make(L, upload, &e->shape, dtype, host);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
+    if (lua_gettop(L) > top + 1) lua_replace(L, top + 1); /* over the converted values */
 }
 
 /* core.load(path [, {half=true keeps half types}]) -> tensors by name, metadata */

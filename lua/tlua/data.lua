@@ -1,0 +1,181 @@
+-- data.lua - data sets. data.cifar10 { root = "data/cifar10" } describes one; data.open builds sources and
+-- pipelines from the description and the preprocessing that came with the network's weights.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+
+local ROOT = { "root", "path", nil, "folder where the data lie" }
+local COMMON = {
+  { "size", "integer", nil, "side of the pictures in pixels (the network's own)" },
+  { "batch", "integer", 64, "pictures a step" },
+  { "limit", "integer", nil, "at most so many training pictures (all)" },
+  { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)" },
+  { "threads", "integer", 0, "threads that read pictures; 0: one a processor" },
+  { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
+  { "resize", "integer", nil, "the shorter side before the crop (the weights' own)" },
+  { "interpolation", "choice", nil, "filter of the resize", { "nearest", "box", "bilinear", "bicubic", "lanczos" } },
+  { "mean", "numbers", nil, "subtracted from pixels in 0..1 (the weights' own)" },
+  { "std", "numbers", nil, "then divided by (the weights' own)" },
+  { "augment", "choice", "none", "random changes of training pictures: flips, or flips and crops", { "none", "flip", "standard" } },
+  { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
+}
+
+local function fields(...)
+  local list = { ROOT }
+  for _, field in ipairs { ... } do list[#list + 1] = field end
+  for _, field in ipairs(COMMON) do list[#list + 1] = field end
+  return list
+end
+
+-- small: all pictures have one small size and are stretched to the network's. A download that no folder had
+-- stands in the cache folder afterwards.
+local CIFAR = "https://www.cs.toronto.edu/~kriz/"
+local kinds = {
+  cifar10 = { title = "CIFAR-10", small = 32, schema = fields(), url = CIFAR .. "cifar-10-binary.tar.gz", inside = "cifar-10-batches-bin" },
+  cifar100 = { title = "CIFAR-100", small = 32, schema = fields(), url = CIFAR .. "cifar-100-binary.tar.gz", inside = "cifar-100-binary" },
+  mnist = { title = "MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/mnist" } },
+  fashion_mnist = { title = "Fashion-MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/fashion-mnist" },
+    package = "dataset-fashion-mnist" },
+  folder = { title = "Class folders", schema = fields(
+    { "split", "number", 0.2, "share held out for testing where there is no folder test" },
+    { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
+}
+
+local data = { kinds = kinds, names = util.keys(kinds) }
+for _, kind in ipairs(data.names) do
+  data[kind] = function(options) return schema.describe("data", kind, kinds[kind].schema, options) end
+end
+
+-- ---- where the data lie ----
+
+local function download(kind, d)
+  local info = kinds[kind]
+  local folder = core.cache_folder("data")
+  local archive = ("%s/%s"):format(folder, info.url:match("[^/]+$"))
+  local ok, e = pcall(function()
+    util.note(("downloading %s"):format(info.url))
+    core.fetch(info.url, archive)
+    core.untar(archive, folder)
+  end)
+  if not ok then
+    util.failf("data.%s: there is no %s in %s, and it could not be downloaded (%s); name its folder with --data.root DIR", kind, info.title,
+      d.options.root or folder, tostring(e):match("^[^\n]*"))
+  end
+  core.remove(archive)
+  return folder .. "/" .. info.inside
+end
+
+-- The folder of a description's data; downloads what can be.
+function data.root(d)
+  local info, root = kinds[d.kind], d.options.root
+  if root and core.exists(root) then return root end
+  if not root then
+    for _, each in ipairs(info.roots or {}) do
+      if core.exists(each) then return each end
+    end
+  end
+  if info.url then
+    local kept = core.cache_folder("data") .. "/" .. info.inside
+    if core.exists(kept) then return kept end
+    return download(d.kind, d)
+  end
+  if root then return root end
+  if info.package then
+    util.failf("data.%s: there is no %s; the Debian package %s has it, or name its folder with --data.root DIR", d.kind, info.title, info.package)
+  end
+  util.failf("data.%s: root is missing, the folder where the data lie: --data.root DIR", d.kind)
+end
+
+-- ---- preprocessing ----
+
+local function three(v) return type(v) == "number" and { v, v, v } or v end
+
+-- The weights' preprocessing with the description's own values on top. Small pictures are stretched to the
+-- network's size with the bilinear filter: there is nothing to crop.
+function data.preprocessing(d, base)
+  local info, o = kinds[d.kind], d.options
+  local size = o.size or base.size
+  local fit = o.fit or (info.small and "stretch") or base.fit or "shorter"
+  local out = { size = size, fit = fit, mean = three(o.mean or base.mean), std = three(o.std or base.std) }
+  out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
+  if fit == "shorter" then
+    out.resize = o.resize or math.floor((base.resize or base.size) * size / base.size + 0.5)
+    if out.resize < size then util.failf("data.%s: resize = %d is smaller than size = %d", d.kind, out.resize, size) end
+  end
+  return out
+end
+
+local function check_preprocessing(p)
+  for _, key in ipairs { "size", "mean", "std" } do
+    if p[key] == nil then util.failf("data: no %s is known: the network's weights bring none, so give --data.%s", key, key) end
+  end
+end
+
+-- The steps of a pipeline. `small` is the side of pictures that all have one size.
+function data.steps(p, augment, grey, small)
+  check_preprocessing(p)
+  local steps, size = {}, p.size
+  local function step(s) steps[#steps + 1] = s end
+  if grey then step { "to_channels", channels = 3 } end
+  if augment == "standard" and p.fit == "stretch" and small then step { "random_crop", size = small, padding = math.max(1, small // 8) } end
+  if augment == "standard" and not (p.fit == "stretch" and small) then
+    step { "random_resized_crop", size = size, interpolation = p.interpolation }
+  elseif p.fit == "stretch" then
+    step { "resize", size = { size, size }, interpolation = p.interpolation }
+  else
+    step { "resize", size = p.resize, interpolation = p.interpolation }
+    step { "center_crop", size = size }
+  end
+  if augment ~= "none" then step { "random_horizontal_flip", p = 0.5 } end
+  step { "normalize", mean = p.mean, std = p.std }
+  return steps
+end
+
+-- ---- building ----
+
+-- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
+-- text, skipped, batch, threads, drop_last, on_bad}; `classes` as an option fixes the class names (those of a model).
+function data.open(d, base, seed, options)
+  options = options or {}
+  local info, o = kinds[d.kind], d.options
+  for _, key in ipairs { "batch", "limit", "test_limit", "size" } do
+    if o[key] and o[key] < 1 then util.failf("data.%s: %s must be from 1 on, not %d", d.kind, key, o[key]) end
+  end
+  local root = data.root(d)
+  local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
+  local function part(name, limit)
+    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = seed, holdout = o.split, classes = options.classes })
+    if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
+    return source
+  end
+  local out = { batch = o.batch, threads = o.threads, drop_last = o.drop_last, on_bad = o.on_bad or "error", skipped = {} }
+  local function checked(source, name)
+    local use, bad = core.data.check(source, out.on_bad, out.threads)
+    for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
+    return use
+  end
+  if not options.only_test then out.train = checked(part("train", o.limit), "train") end
+  out.test = checked(part("test", test_limit), "test")
+  out.classes = (out.train or out.test):classes()
+  out.title = info.title
+  return data.prepare(out, d, base)
+end
+
+-- Pipelines from the description and the preprocessing `base` of the weights.
+function data.prepare(out, d, base)
+  local info = kinds[d.kind]
+  out.preprocessing = data.preprocessing(d, base)
+  out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, d.options.augment, info.grey, info.small))
+  out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, "none", info.grey, info.small))
+  return out
+end
+
+function data.loader(built, part, seed, options)
+  options = options or {}
+  return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
+    batch = options.batch or built.batch, threads = built.threads, shuffle = part == "train" and options.shuffle ~= false,
+    drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
+  })
+end
+
+return util.strict("data", data, function() return data.names end)

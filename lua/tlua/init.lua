@@ -1,0 +1,40 @@
+-- init.lua - `require "tlua"`: tensors, layers, networks, data, recipes. Dimensions and elements count from 1; class
+-- labels and ids are data and count from 0.
+local core = require "tlua.core"
+local util = require "tlua.util"
+
+local tlua = {
+  version = core.version,
+  -- tensors
+  tensor = core.tensor, zeros = core.zeros, ones = core.ones, full = core.full, arange = core.arange, randn = core.randn, rand = core.rand,
+  is_tensor = core.is_tensor, ops = core.ops,
+  -- time, randomness, memory
+  manual_seed = core.manual_seed, sync = core.sync, time = core.time, scope = core.scope, no_grad = core.no_grad, enable_grad = core.enable_grad,
+  recording = core.recording, memory = core.memory, reset_peak = core.reset_peak, device = core.device, devices = core.devices,
+  -- files
+  load = core.load, save = core.save, image_read = core.image_read, image_write = core.image_write,
+}
+
+-- Parts are loaded when they are first used, so that a script pays only for what it names.
+local parts = { nn = "tlua.nn", models = "tlua.models", optim = "tlua.optim", data = "tlua.data" }
+local functions = { recipe = function(fields) return require("tlua.recipe").new(fields) end }
+
+-- tlua.cat(a, b, ..., {axis = 1}), tlua.where(...) and so on: operators are functions here too.
+return setmetatable(tlua, {
+  __index = function(self, key)
+    if type(key) ~= "string" then return nil end
+    local part, value = parts[key], functions[key]
+    if part then value = require(part) end
+    if value == nil then value = rawget(core.ops, key) end
+    if value ~= nil then
+      rawset(self, key, value)
+      return value
+    end
+    local known = util.keys(self)
+    for name in pairs(parts) do known[#known + 1] = name end
+    for name in pairs(functions) do known[#known + 1] = name end
+    for name in pairs(core.ops) do known[#known + 1] = name end
+    table.sort(known)
+    util.unknown("name in tlua:", key, known)
+  end,
+})

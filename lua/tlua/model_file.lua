@@ -1,0 +1,71 @@
+-- model_file.lua - one self-describing file: the tensors of a network and, under the metadata key `tlua`, one JSON
+-- with architecture, head, class names, preprocessing, recipe and results. It is data and holds no code to run.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local nn = require "tlua.nn"
+local models = require "tlua.models"
+local model_file = {}
+
+local FORMAT = 1
+
+-- What a session and its results say about the network.
+function model_file.describe(session, results)
+  local net, r = session.model, session.recipe
+  local head = rawget(net, "own_head") and net:head():spec()
+  if rawget(net, "own_head") and not head then
+    head = { class = "custom", label = net:head():label(), recipe_sha256 = r.text and core.sha256(r.text) or nil }
+  end
+  local options = {}
+  for key, value in pairs(rawget(net, "network_options") or {}) do
+    if key ~= "weights" then options[key] = value end
+  end
+  if rawget(net, "entry") then options.classes = net.classes end
+  local data_options = {}
+  for key, value in pairs(r.data.options) do data_options[key] = value end
+  local globs = type(r.freeze) == "function" and "(function)" or r.freeze
+  return {
+    format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom", options = options, head = head or nil,
+    labels = session.classes, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options },
+    weights = rawget(net, "weights_name") or (rawget(net, "weights_path") and rawget(net, "weights_path"):match("[^/]+$")) or nil,
+    freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text, metrics = results,
+  }
+end
+
+function model_file.save(path, session, results)
+  core.save(path, session.model:state_dict(), { tlua = core.json_encode(model_file.describe(session, results)), format = "pt" })
+end
+
+-- The description in a file; nil where it is not a model file of ours.
+function model_file.read(path)
+  if not core.exists(path) then util.failf("there is no file %s", path) end
+  local _, metadata = core.entries(path)
+  local text = metadata and metadata.tlua
+  if not text then return nil end
+  local info = core.json_decode(text)
+  if type(info) ~= "table" or type(info.model) ~= "string" then util.failf("%s: its description is damaged", path) end
+  if math.type(info.format) ~= "integer" or info.format > FORMAT then
+    util.failf("%s was written by tlua %s in a newer form; this is tlua %s", path, tostring(info.tlua), core.version)
+  end
+  return info
+end
+
+-- path -> network in inference mode, description.
+function model_file.load(path)
+  local info = model_file.read(path)
+  if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
+  if info.model == "custom" or (info.head and info.head.class == "custom") then
+    util.failf("%s holds parts that its recipe defines in Lua; run that recipe with --weights %s", path, path)
+  end
+  local options = {}
+  for key, value in pairs(info.options or {}) do options[key] = value end
+  local net = models.build(info.model, options)
+  if info.head then net:set_head(nn.from_spec(info.head)) end
+  local report = net:load(path, { what = path })
+  if report.head_dropped then util.failf("%s: the head in the file is not the one it describes", path) end
+  rawset(net, "file_labels", info.labels)
+  rawset(net, "file_preprocessing", info.preprocessing)
+  net:eval()
+  return net, info
+end
+
+return model_file

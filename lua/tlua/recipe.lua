@@ -1,0 +1,239 @@
+-- recipe.lua - tlua.recipe { model, freeze, head, data, loss, optim, schedule, ... }: merges overrides, checks
+-- everything, and builds. Constructors only describe, so nothing is opened before all is known to fit.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local nn = require "tlua.nn"
+local optim = require "tlua.optim"
+local data = require "tlua.data"
+local registry = require("tlua.models").registry
+
+local Recipe = {}
+Recipe.__index = Recipe
+local recipe = {}
+
+-- Plain fields: name, type, default, what it is.
+local PLAIN = {
+  { "freeze", "globs", nil, "parameters that keep their values: globs of names" },
+  { "seed", "integer", 0, "of all random draws" },
+  { "out", "path", nil, "folder of the run (runs/NAME-DATE-N)" },
+  { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
+  { "cache", "cache", "auto", "keep the frozen part's outputs: auto where they fit and nothing is random" },
+}
+local SCHEDULE = { { "epochs", "integer", 5, "times through the training pictures" } }
+local BUILT = { "model", "head", "data", "loss", "optim", "schedule" }
+recipe.PLAIN, recipe.SCHEDULE = PLAIN, SCHEDULE
+
+local function all_names()
+  local names = { table.unpack(BUILT) }
+  for _, field in ipairs(PLAIN) do names[#names + 1] = field[1] end
+  return names
+end
+
+local function check_kind(name, value, ok, example)
+  if value ~= nil and not ok then util.failf("recipe: %s must be like %s", name, example) end
+end
+
+-- The file that the recipe stands in.
+local function source_of_user()
+  local path
+  for level = 2, 200 do
+    local frame = debug.getinfo(level, "S")
+    if not frame then break end
+    if frame.source:sub(1, 1) == "@" then path = frame.source:sub(2) break end
+  end
+  return path
+end
+
+-- Where the recipe's text comes from: its run and its help are named after the file.
+function Recipe:set_source(path)
+  local file = path and io.open(path, "rb")
+  if file then
+    self.text = file:read("a")
+    file:close()
+  end
+  self.path, self.name = path, path and path:match("([^/]+)%.lua$") or "recipe"
+end
+
+
+-- `return tlua.recipe {...}` is a tail call and leaves no frame behind: the first of the parts tells where it stands.
+local function place_of(fields)
+  local where = util.where()
+  if where then return where end
+  local file, first
+  for _, part in pairs(fields) do
+    local place = type(part) == "table" and rawget(part, "where")
+    local path, line = tostring(place or ""):match("^(.*):(%d+)$")
+    if path and (not first or tonumber(line) < first) then file, first = path, tonumber(line) end
+  end
+  return file and file .. ":" .. first
+end
+
+function recipe.new(fields)
+  local place = type(fields) == "table" and place_of(fields) or nil
+  return util.at(place, recipe.checked, fields, place)
+end
+
+function recipe.checked(fields, place)
+  if type(fields) ~= "table" then util.failf("recipe: a table of fields is needed, not %s", type(fields)) end
+  for key in pairs(fields) do
+    if type(key) ~= "string" then util.fail("recipe: fields have names, like model = ...") end
+    local known = all_names()
+    local found = false
+    for _, name in ipairs(known) do found = found or name == key end
+    if not found then util.unknown("field of recipe:", key, known) end
+  end
+  local self = setmetatable({ where = place }, Recipe)
+  check_kind("model", fields.model, nn.is_module(fields.model), 'tlua.models.resnet50 { weights = "imagenet" }')
+  check_kind("head", fields.head, nn.is_module(fields.head), "nn.Linear(10)")
+  check_kind("data", fields.data, schema.is_description(fields.data, "data"), 'data.cifar10 { root = "data/cifar10" }')
+  check_kind("optim", fields.optim, schema.is_description(fields.optim, "optim"), "optim.Adam { lr = 1e-3 }")
+  check_kind("loss", fields.loss, nn.is_module(fields.loss) or type(fields.loss) == "function", "nn.CrossEntropy {}")
+  if not fields.model then util.fail('recipe: model is missing, like model = tlua.models.resnet50 { weights = "imagenet" }') end
+  if not fields.data then util.fail('recipe: data is missing, like data = data.cifar10 { root = "data/cifar10" }') end
+  self.model, self.head, self.data = fields.model, fields.head, fields.data
+  self.loss = fields.loss or nn.CrossEntropy {}
+  self.optim = fields.optim or optim.Adam {}
+  if fields.schedule ~= nil and type(fields.schedule) ~= "table" then util.fail("recipe: schedule must be like { epochs = 5 }") end
+  self.schedule = schema.options("schedule", SCHEDULE, fields.schedule or {})
+  for _, field in ipairs(PLAIN) do
+    local value = fields[field[1]]
+    if value == nil then value = field[3] end
+    self[field[1]] = schema.check("recipe", field, value)
+  end
+  self:set_source(source_of_user())
+  return self
+end
+
+-- ---- the fields with types and values ----
+
+local function model_schema(entry)
+  local list = { { "weights", "path", nil, "a file, or the name of a published set" }, { "classes", "integer", 1000, "outputs of the network's own head" } }
+  for _, name in ipairs(util.keys(entry.options or {})) do
+    local default = entry.options[name]
+    if default == util.none then default = nil end
+    list[#list + 1] = { name, "number", default, "option of this family of networks" }
+  end
+  return list
+end
+
+-- Calls f(path, field, value, options table, key) for every field that the command line can set.
+function Recipe:each_field(f)
+  local function group(name, list, options)
+    for _, field in ipairs(list) do f(name .. "." .. field[1], field, options[field[1]], options, field[1]) end
+  end
+  local entry = rawget(self.model, "entry")
+  f("model", { "model", "choice", nil, "the network", registry.names() }, entry and entry.name or self.model:label())
+  if entry then
+    f("weights", { "weights", "path", nil, "the same as model.weights" }, self.model.network_options.weights, self.model.network_options, "weights")
+    group("model", model_schema(entry), self.model.network_options)
+  end
+  f("head", { "head", "integer", nil, "replaces the head by nn.Linear of so many outputs" }, self.head and self.head:label() or nil)
+  f("data", { "data", "choice", nil, "the kind of data", data.names }, self.data.kind)
+  group("data", self.data.schema, self.data.options)
+  local losses = require("tlua.nn.loss").list
+  f("loss", { "loss", "choice", nil, "what is made small", losses }, nn.is_module(self.loss) and self.loss.kind or "(function)")
+  if nn.is_module(self.loss) and self.loss.schema then group("loss", self.loss.schema, self.loss.options) end
+  f("optim", { "optim", "choice", nil, "the optimiser", optim.names }, self.optim.kind)
+  group("optim", self.optim.schema, self.optim.options)
+  group("schedule", SCHEDULE, self.schedule)
+  for _, field in ipairs(PLAIN) do f(field[1], field, self[field[1]], self, field[1]) end
+end
+
+-- ---- overrides ----
+
+-- Replaces whole constructors; returns true when `name` was one.
+local function replace(self, name, text)
+  if name == "model" then
+    local options, given = rawget(self.model, "network_options") or {}, {}
+    local known = registry.entry(text).options or {}
+    for key, value in pairs(options) do
+      if key == "weights" or key == "classes" or known[key] ~= nil then given[key] = value end
+    end
+    local where = self.model.where
+    self.model = registry.build(text, given)
+    rawset(self.model, "where", where)
+  elseif name == "data" then
+    if text ~= self.data.kind then self.data = schema.change_kind(self.data, text, data.kinds[text].schema, { root = true }) end
+  elseif name == "optim" then
+    self.optim = schema.change_kind(self.optim, text, optim.kinds[text])
+  elseif name == "loss" then
+    local where = nn.is_module(self.loss) and self.loss.where
+    self.loss = nn[text] {}
+    rawset(self.loss, "where", where)
+  elseif name == "head" then
+    local where = self.head and self.head.where or self.where
+    self.head = nn.Linear(text)
+    rawset(self.head, "where", where)
+  end
+end
+
+local CONSTRUCTORS = { model = true, data = true, optim = true, loss = true, head = true }
+
+-- list: { {"data.root", "DIR"}, ... }. Constructors are replaced first, in whatever order the words came.
+function Recipe:override(list)
+  local function fields()
+    local known, names = {}, {}
+    self:each_field(function(path, field, _, options, key)
+      known[path] = { field = field, options = options, key = key }
+      names[#names + 1] = path
+    end)
+    return known, names
+  end
+  local function find(name)
+    local known, names = fields()
+    if not known[name] then schema.usage(util.unknown_text("option", "--" .. name, (function()
+      for i, each in ipairs(names) do names[i] = "--" .. each end
+      return core.near_miss("--" .. name, names) and names or { "--help" }
+    end)())) end
+    return known[name]
+  end
+  for pass = 1, 2 do
+    for _, each in ipairs(list) do
+      local name, text = each[1], each[2]
+      if (CONSTRUCTORS[name] ~= nil) == (pass == 1) then
+        local found = find(name)
+        if found.field[2] == "choice" then
+          local ok = false
+          for _, choice in ipairs(found.field[5]) do ok = ok or choice == text end
+          if not ok then schema.usage("--" .. name .. ": " .. util.unknown_text(name, text, found.field[5])) end
+        end
+        local value = schema.parse(found.field, name, text)
+        if pass == 1 then replace(self, name, value) else
+          found.options[found.key] = value
+          if found.options == rawget(self.model, "network_options") then self:remake_model() end
+        end
+      end
+    end
+  end
+  return self
+end
+
+-- A network takes its options when it is described: describe it anew after one has changed.
+function Recipe:remake_model()
+  local where, name, options = self.model.where, self.model.entry.name, self.model.network_options
+  self.model = registry.build(name, options)
+  rawset(self.model, "where", where)
+end
+
+function Recipe:help()
+  local lines = { ("%s: every field with its type and value. --NAME VALUE overrides it."):format(self.path or "recipe"), "" }
+  self:each_field(function(path, field, value)
+    local kind = field[2] == "choice" and table.concat(field[5], "|") or schema.types[field[2]][1]
+    if #kind > 44 then kind = "a name" end
+    lines[#lines + 1] = ("  --%-24s %-22s %s (%s)"):format(path, schema.show(value), field[4], kind)
+  end)
+  return table.concat(lines, "\n")
+end
+
+-- ---- building and running ----
+
+-- Device, data, model, freeze, head, optimiser: all of it checked before anything is written.
+function Recipe:build() return require("tlua.build").session(self) end
+
+-- Trains, tests, keeps. Returns the results {accuracy, loss, out, model, epochs}.
+function Recipe:run() return require("tlua.train").run(self:build()) end
+
+recipe.Recipe = Recipe
+function recipe.is_recipe(v) return getmetatable(v) == Recipe end
+return recipe

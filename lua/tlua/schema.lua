@@ -1,0 +1,167 @@
+-- schema.lua - typed fields: what a recipe's constructors take, what the command line may override, what --help
+-- shows. A field is {name, type, default, brief [, choices]}; texts from the command line are parsed by the type and
+-- never run as Lua.
+local util = require "tlua.util"
+local schema = {}
+
+-- An error of the command line: exit status 2.
+local usage = { __tostring = function(e) return e.message end, __name = "usage error" }
+function schema.usage(message) error(setmetatable({ message = message }, usage), 0) end
+function schema.is_usage(e) return getmetatable(e) == usage end
+
+-- type -> {what is needed in words, text -> value or nil, value -> is it one}
+local types = {}
+schema.types = types
+
+local function is_text(v) return type(v) == "string" end
+types.text = { "a text", function(t) return t end, is_text }
+types.path = { "a path", function(t) if t ~= "" then return t end end, is_text }
+types.number = { "a number", function(t) return tonumber(t) and tonumber(t) + 0.0 end, function(v) return type(v) == "number" end }
+types.integer = { "a whole number", function(t) return math.tointeger(tonumber(t)) end, function(v) return math.tointeger(v) ~= nil and type(v) == "number" end }
+types.boolean = { "true or false", function(t)
+  local known = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
+  return known[t]
+end, function(v) return type(v) == "boolean" end }
+types.choice = { "one of its choices", is_text, is_text }
+
+local function split(text)
+  local list = {}
+  for word in (text .. ","):gmatch("%s*([^,]*),") do
+    word = word:gsub("%s+$", "")
+    if word ~= "" then list[#list + 1] = word end
+  end
+  return list
+end
+schema.split = split
+
+local function list_of(v, kind)
+  if type(v) ~= "table" then return false end
+  for _, each in ipairs(v) do
+    if type(each) ~= kind then return false end
+  end
+  return true
+end
+
+types.numbers = { "numbers, like 0.5,0.5,0.5", function(t)
+  local list = split(t)
+  for i, word in ipairs(list) do
+    list[i] = tonumber(word)
+    if not list[i] then return nil end
+  end
+  return #list > 0 and list or nil
+end, function(v) return type(v) == "number" or list_of(v, "number") end }
+types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
+types.globs = { "globs, like 'layer1.*,layer2.*'", function(t) return split(t) end,
+  function(v) return is_text(v) or type(v) == "function" or type(v) == "table" end }
+types.cache = { "auto, true or false", function(t)
+  if t == "auto" then return "auto" end
+  return types.boolean[2](t)
+end, function(v) return v == "auto" or type(v) == "boolean" end }
+
+-- "a whole number, not 'many'"
+local function need(field, shown)
+  if field[2] == "choice" then return ("one of %s is needed, not %s"):format(table.concat(field[5], ", "), shown) end
+  return ("%s is needed, not %s"):format(types[field[2]][1], shown)
+end
+
+local function in_choices(field, value)
+  if field[2] ~= "choice" then return true end
+  for _, each in ipairs(field[5]) do
+    if each == value then return true end
+  end
+  return false
+end
+
+-- The value of `text` for the option --`name`.
+function schema.parse(field, name, text)
+  local value
+  if field[2] == "choice" then value = text else value = types[field[2]][2](text) end
+  if value == nil or not in_choices(field, value) then schema.usage(("--%s: %s"):format(name, need(field, ("'%s'"):format(text)))) end
+  return value
+end
+
+-- Checks a value from a recipe; returns it (whole numbers as integers).
+function schema.check(what, field, value)
+  if value == nil then return nil end
+  if not types[field[2]][3](value) or not in_choices(field, value) then
+    util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value) or tostring(value)))
+  end
+  if field[2] == "integer" then return math.tointeger(value) end
+  return value
+end
+
+function schema.find(list, name)
+  for _, field in ipairs(list) do
+    if field[1] == name then return field end
+  end
+end
+
+function schema.names(list)
+  local names = {}
+  for i, field in ipairs(list) do names[i] = field[1] end
+  return names
+end
+
+-- Checks a whole table of options; fills in the defaults.
+function schema.options(what, list, given)
+  local out = {}
+  for key in pairs(given) do
+    if not schema.find(list, key) then util.unknown("option of " .. what .. ":", key, schema.names(list)) end
+  end
+  for _, field in ipairs(list) do
+    local value = given[field[1]]
+    if value == nil then value = field[3] end
+    out[field[1]] = schema.check(what, field, value)
+  end
+  return out
+end
+
+-- A value as a text that schema.parse takes back.
+function schema.show(value)
+  if value == nil then return "-" end
+  if type(value) == "function" then return "(function)" end
+  if type(value) == "table" then
+    local parts = {}
+    for i, each in ipairs(value) do parts[i] = schema.show(each) end
+    return table.concat(parts, ",")
+  end
+  if math.type(value) == "float" then return ("%.6g"):format(value) end
+  return tostring(value)
+end
+
+-- ---- descriptions: what constructors of data and optimisers give ----
+
+local description = { __name = "description" }
+description.__index = description
+function description.__tostring(d)
+  local parts = {}
+  for _, field in ipairs(d.schema) do
+    local value = d.options[field[1]]
+    if value ~= nil and value ~= field[3] then parts[#parts + 1] = ("%s = %s"):format(field[1], schema.show(value)) end
+  end
+  return ("%s.%s { %s }"):format(d.family, d.kind, table.concat(parts, ", "))
+end
+
+-- family "data", kind "cifar10": an object with options, schema and the place of the call.
+function schema.describe(family, kind, list, given)
+  local what = family .. "." .. kind
+  if given ~= nil and not util.is_options(given) then util.failf("%s: options come in a table", what) end
+  return setmetatable({ family = family, kind = kind, schema = list, options = schema.options(what, list, given or {}), where = util.where() }, description)
+end
+
+function schema.is_description(v, family) return getmetatable(v) == description and v.family == family end
+
+-- The same for another kind: options that it has too are carried over, except those named in `not_these`.
+function schema.change_kind(d, kind, list, not_these)
+  local given = {}
+  for _, field in ipairs(list) do
+    local old = schema.find(d.schema, field[1])
+    local value = d.options[field[1]]
+    if old and value ~= nil and value ~= old[3] and not (not_these and not_these[field[1]]) then given[field[1]] = value end
+  end
+  local new = schema.describe(d.family, kind, list, given)
+  new.where = d.where
+  return new
+end
+
+return schema

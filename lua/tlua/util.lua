@@ -1,0 +1,188 @@
+-- util.lua - what the other files lean on: errors that name the near miss, globs, options, numbers for people.
+local core = require "tlua.core"
+local util = {}
+
+-- Raises `message` at the user's line.
+util.fail = core.error
+function util.failf(format, ...) core.error(format:format(...)) end
+
+-- "FILE:LINE" of the first frame outside the library, where a constructor was called; nil when there is none.
+function util.where()
+  for level = 2, 200 do
+    local frame = debug.getinfo(level, "Sl")
+    if not frame then return nil end
+    if frame.currentline > 0 and frame.source:sub(1, 6) ~= "=tlua/" then return frame.short_src .. ":" .. frame.currentline end
+  end
+end
+
+-- Takes "FILE:LINE: " off a message.
+function util.without_place(message) return (tostring(message):gsub("^[^%s:]+:%d+: ", "", 1)) end
+
+-- Calls f; an error names `where` (what util.where gave when the thing was described): the line where the user
+-- wrote it says more than the line that ran it.
+function util.at(where, f, ...)
+  local results = table.pack(pcall(f, ...))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local e = results[2]
+  if type(e) == "string" and where then e = where .. ": " .. util.without_place(e) end
+  error(e, 0)
+end
+
+function util.keys(t)
+  local names = {}
+  for key in pairs(t) do
+    if type(key) == "string" then names[#names + 1] = key end
+  end
+  table.sort(names)
+  return names
+end
+
+-- "unknown option of nn.Linear: 'bais'; did you mean 'bias'?"
+function util.unknown_text(what, word, known)
+  word = tostring(word)
+  local near = core.near_miss(word, known)
+  if near then return ("unknown %s '%s'; did you mean '%s'?"):format(what, word, near) end
+  if #known == 0 then return ("unknown %s '%s'; there is none"):format(what, word) end
+  return ("unknown %s '%s'; there is %s"):format(what, word, table.concat(known, ", "))
+end
+
+function util.unknown(what, word, known) core.error(util.unknown_text(what, word, known)) end
+
+-- Checks that `given` has only keys of `known` (key -> default; util.none for "no default") and returns
+-- a new table with the defaults filled in.
+util.none = setmetatable({}, { __name = "none" })
+function util.options(what, given, known)
+  local out = {}
+  for key, default in pairs(known) do
+    if default ~= util.none then out[key] = default end
+  end
+  for key, value in pairs(given or {}) do
+    if known[key] == nil then util.unknown("option of " .. what .. ":", key, util.keys(known)) end
+    out[key] = value
+  end
+  return out
+end
+
+-- A table whose unknown names are errors with the near miss.
+function util.strict(name, contents, list)
+  return setmetatable(contents, {
+    __index = function(_, key)
+      if type(key) ~= "string" then return nil end
+      util.unknown("name in " .. name .. ":", key, list and list() or util.keys(contents))
+    end,
+  })
+end
+
+-- Is it a table with only named fields?
+function util.is_options(v)
+  if type(v) ~= "table" or getmetatable(v) ~= nil then return false end
+  local key = next(v)
+  return key == nil or type(key) == "string"
+end
+
+-- Splits constructor arguments: values in their order, and the trailing options table.
+function util.arguments(...)
+  local values = table.pack(...)
+  local options = nil
+  if values.n > 0 and util.is_options(values[values.n]) then
+    options = values[values.n]
+    values[values.n] = nil
+    values.n = values.n - 1
+  end
+  return values, options or {}
+end
+
+function util.whole(what, name, value, least)
+  if math.type(value) == "float" and value == math.floor(value) then value = math.tointeger(value) end
+  if math.type(value) ~= "integer" or value < (least or 1) then
+    util.failf("%s: %s must be a whole number from %d on, not %s", what, name, least or 1, tostring(value))
+  end
+  return value
+end
+
+-- ---- globs on parameter names ----
+
+local function glob_pattern(glob)
+  local out = glob:gsub("[%^%$%(%)%%%.%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".")
+  return "^" .. out .. "$"
+end
+
+-- Does the glob match the name? `*` any text (dots too), `?` one character, `[abc]` one of these.
+function util.matches(glob, name) return name:find(glob_pattern(glob)) ~= nil end
+
+-- A function name -> boolean from a glob, a list of globs ("!glob" takes back) or a function of the name;
+-- and the list of the positive globs.
+function util.matcher(what, globs)
+  if type(globs) == "function" then return function(name) return globs(name) and true or false end, {} end
+  if type(globs) == "string" then globs = { globs } end
+  if type(globs) ~= "table" then util.failf("%s: a glob, a list of globs or a function of the name is needed, not %s", what, type(globs)) end
+  local yes, no, positive = {}, {}, {}
+  for _, glob in ipairs(globs) do
+    if type(glob) ~= "string" then util.failf("%s: a glob is a text, not %s", what, type(glob)) end
+    if glob:sub(1, 1) == "!" then no[#no + 1] = glob_pattern(glob:sub(2))
+    else
+      yes[#yes + 1] = glob_pattern(glob)
+      positive[#positive + 1] = glob
+    end
+  end
+  return function(name)
+    for _, pattern in ipairs(no) do
+      if name:find(pattern) then return false end
+    end
+    for _, pattern in ipairs(yes) do
+      if name:find(pattern) then return true end
+    end
+    return false
+  end, positive
+end
+
+-- ---- numbers for people ----
+
+-- 25557032 -> "25,557,032"
+function util.thousands(n)
+  local text = ("%d"):format(n)
+  local sign, digits = text:match("^(%-?)(%d+)$")
+  digits = digits:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", "")
+  return sign .. digits
+end
+
+-- 1.82e9 -> "1.8 G"
+function util.short(n)
+  for _, unit in ipairs { { 1e12, "T" }, { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } } do
+    if n >= unit[1] then return ("%.3g %s"):format(n / unit[1], unit[2]) end
+  end
+  return ("%g "):format(n)
+end
+
+function util.bytes(n) return util.short(n) .. "B" end
+
+-- 75.2 -> "1:15"; 3 s -> "0:03"
+function util.clock(seconds)
+  if seconds ~= seconds or seconds == math.huge then return "?" end
+  local s = math.floor(seconds + 0.5)
+  if s >= 3600 then return ("%d:%02d:%02d"):format(s // 3600, s // 60 % 60, s % 60) end
+  return ("%d:%02d"):format(s // 60, s % 60)
+end
+
+-- A shape as text: (2, 3)
+function util.shape_text(shape) return "(" .. table.concat(shape, ", ") .. ")" end
+
+function util.same_shape(a, b)
+  if #a ~= #b then return false end
+  for i = 1, #a do
+    if a[i] ~= b[i] then return false end
+  end
+  return true
+end
+
+-- Up to `most` of a list, and how many more.
+function util.first_few(list, most)
+  local few = table.concat(list, ", ", 1, math.min(most or 3, #list))
+  if #list > (most or 3) then few = ("%s, ... (%d in all)"):format(few, #list) end
+  return few
+end
+
+-- A line for the user beside the results: stderr, unless a run has put it elsewhere.
+function util.note(text) io.stderr:write("tlua: " .. text .. "\n") end
+
+return util
