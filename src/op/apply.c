@@ -239,11 +239,17 @@ static int run(tl_scope *s, tl_call *c)
     return 0;
 }
 
+/* Whether a gradient flows back through input i. */
+static int flows(const tl_call *c, tl_tensor *const *in, int i)
+{
+    return in[i] && in[i]->node && !(i < 16 && (c->op->constants >> i & 1));
+}
+
 static int wants_tape(const tl_scope *s, const tl_call *c, tl_tensor *const *in)
 {
     if (!s->recording || !c->op->vjp) return 0;
     for (int i = 0; i < c->n_in; i++)
-        if (in[i] && in[i]->node) return 1;
+        if (flows(c, in, i)) return 1;
     return 0;
 }
 
@@ -278,7 +284,7 @@ static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *cons
     static uint64_t serial; /* one launching thread */
     c->serial = ++serial;
     for (int i = 0; i < c->n_in; i++) {
-        if (!in[i] || !in[i]->node) continue;
+        if (!flows(c, in, i)) continue;
         c->in_node[i] = in[i]->node;
         tl__node_retain(in[i]->node);
         c->needs[i] = 1;

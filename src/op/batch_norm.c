@@ -119,7 +119,7 @@ const tl_op tl__op_batch_norm = {
     .inputs = {"x", "weight?", "bias?", "running_mean", "running_var"},
     .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_FLOAT("momentum", 0.1, "share of the new statistics"), TL_FLOAT("eps", 1e-5, "added to the variance")},
     .infer = batch_norm_infer, .forward = batch_norm_forward, .vjp = batch_norm_vjp,
-    .saves = TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_OUT(1), .hidden = 1,
+    .saves = TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_OUT(1), .hidden = 1, .constants = 1u << MEAN | 1u << VAR,
     .torch = "batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)", .samples = batch_norm_samples,
 };
 

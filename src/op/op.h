@@ -120,6 +120,7 @@ typedef struct tl_op {
     int hidden;                  /* so many last outputs are for the gradient only and not the caller's */
     unsigned mutates;            /* inputs that are written in place (running statistics) */
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
+    unsigned constants;          /* inputs that never get a gradient (running statistics, class weights) */
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
     int random;                  /* wants a key */
     const char *torch;           /* the PyTorch expression that gives the same, for goldens and docs */

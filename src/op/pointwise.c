@@ -151,11 +151,10 @@ static void div_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tens
 /* To the one that was chosen; in halves where both were. */
 static void choice_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx, int larger)
 {
-    tl_tensor *a = c->in[larger ? 0 : 1], *b = c->in[larger ? 1 : 0];
+    tl_tensor *a = c->in[larger ? 0 : 1], *b = c->in[larger ? 1 : 0]; /* a > b: input 0 was chosen */
     tl_tensor *share = tl_add(s, tl_gt(s, a, b), tl_mul_scalar(s, tl_eq(s, a, b), 0.5));
-    int first = larger ? 0 : 1;
-    if (c->needs[first]) gx[first] = tl_mul(s, gy[0], share);
-    if (c->needs[1 - first]) gx[1 - first] = tl_mul(s, gy[0], tl_rsub_scalar(s, share, 1));
+    if (c->needs[0]) gx[0] = tl_mul(s, gy[0], share);
+    if (c->needs[1]) gx[1] = tl_mul(s, gy[0], tl_rsub_scalar(s, share, 1));
 }
 
 static void maximum_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { choice_vjp(s, c, gy, gx, 1); }

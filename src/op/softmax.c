@@ -67,6 +67,7 @@ static void softmax_samples_of(tl_sampler *to, const tl_op *op)
             to->take(to, &s);
         }
 }
+static void argmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_argmax); }
 static void softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_softmax); }
 static void log_softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_log_softmax); }
 
@@ -116,6 +117,7 @@ const tl_op tl__op_argmax = {
     .name = "argmax", .brief = "Position of the largest element along `axis`, counted from 0 (it is data: a class), as int32.",
     .inputs = {"x"}, .attrs = {TL_AXIS("axis", -1, "dimension that disappears"), TL_BOOL_("keep", 0, "keep it with length 1")},
     .layout = {TL_ANY}, .infer = argmax_infer, .forward = argmax_forward, .torch = "torch.argmax(x, dim=axis, keepdim=keep)",
+    .samples = argmax_samples,
 };
 
 /* ---- cross entropy ---- */
@@ -169,7 +171,6 @@ static int cross_entropy_forward(tl_scope *s, const tl_call *c)
 static void cross_entropy_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
     tl_tensor *x = c->in[0], *w = c->in[2], *rows, *total, *g = tl__packed(s, gy[0]);
-    if (c->present[2] && c->needs[2]) tl__op_fail(&s->err, c, TL_EARG, "class weights are constants here");
     tl_tensor *d = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
     if (!g || !d || totals(s, c, &rows, &total) != 0) return;
     tl_karg args[] = {TL_KT(x), TL_KT(c->in[1]), TL_KT(w), TL_KI(w != NULL), TL_KT(g), TL_KI(c->attr[0].i == NONE), TL_KT(total),
@@ -198,7 +199,7 @@ const tl_op tl__op_cross_entropy = {
     .attrs = {TL_CHOICE("reduction", reductions, "mean (over the weights of the labels), sum or none"),
               TL_FLOAT("label_smoothing", 0, "share of the target that is spread over all classes"),
               TL_INT("ignore_index", -100, "a label that does not count")},
-    .int_inputs = 1u << 1, .infer = cross_entropy_infer, .forward = cross_entropy_forward, .vjp = cross_entropy_vjp,
+    .int_inputs = 1u << 1, .constants = 1u << 2, .infer = cross_entropy_infer, .forward = cross_entropy_forward, .vjp = cross_entropy_vjp,
     .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2),
     .torch = "F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.long().reshape(-1), weight=weights, reduction=reduction, "
              "label_smoothing=label_smoothing, ignore_index=ignore_index)",
