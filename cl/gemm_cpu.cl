@@ -3,6 +3,16 @@
  * operands packed so that the inner loop reads memory in order. MR and NR come from the host. */
 #define JN (NR / TL_VECTOR)
 
+/* A store that does not first read what it overwrites, where the compiler offers one. */
+#ifndef __has_builtin
+#define __has_builtin(x) 0
+#endif
+#if __has_builtin(__builtin_nontemporal_store)
+#define STREAM(v, p) __builtin_nontemporal_store(v, (G vf *)(p))
+#else
+#define STREAM(v, p) VSTORE(v, 0, p)
+#endif
+
 /* Rows a and b of a square exchange what lies off its diagonal at distance D: done for D = half the width, a quarter,
  * ..., 1, this turns a square of TL_VECTOR x TL_VECTOR around. The numbers are lanes, known when compiling. */
 #if TL_VECTOR == 16
@@ -75,11 +85,14 @@ inline void pack_rows(__local float *restrict to, G const float *restrict a, con
 /* The same for a transposed a: (k, MR), so that columns of a are copied as they are. */
 inline void pack_columns(__local float *restrict to, G const float *restrict a, const gemm_args *g, long i, int rows, long k0, long kb)
 {
-    for (long k = 0; k < kb; k++) {
-        G const float *from = a + i * g->a_row + (k0 + k) * g->a_col;
-        int n = k0 + k < g->k ? rows : 0;
-        for (int y = 0; y < MR; y++) to[k * MR + y] = y < n ? g->alpha * from[y * g->a_row] : 0.0f;
-    }
+    G const float *from = a + i * g->a_row + k0 * g->a_col;
+    long k = 0, n = min(kb, g->k - k0);
+    /* Whole vectors where the matrix goes on that far: what is too much, the next column or panel overwrites. */
+    if (g->a_row == 1 && i + (MR + TL_VECTOR - 1) / TL_VECTOR * TL_VECTOR <= g->m)
+        for (; k < n; k++, from += g->a_col)
+            for (int y = 0; y < MR; y += TL_VECTOR) VSTORE((vf)g->alpha * VLOAD(0, from + y), 0, to + k * MR + y);
+    for (; k < kb; k++, from += g->a_col)
+        for (int y = 0; y < MR; y++) to[k * MR + y] = k < n && y < rows ? g->alpha * from[y * g->a_row] : 0.0f;
 }
 
 /* The end of a tile that waits in `t` (rows of NR): what `finish` of gemm.clh does, alpha being in a already. */

@@ -457,3 +457,20 @@ Test(gemm, operators_say_what_is_wrong)
     tl_scope_close(s);
     tl_device_release(d);
 }
+
+/* What is asked for by name is taken where it can be, and `own` never loads CLBlast. */
+Test(gemm, makers_can_be_forced)
+{
+    tl_device *d = open_device();
+    problem p = plain(256, 256, 256);
+    prepare(d, &p);
+    setenv("TLUA_GEMM", "own", 1);
+    cr_assert_str_neq(tl__gemm_choose(d, &p.g)->name, "clblast");
+    cr_assert_null(d->clblast);
+    setenv("TLUA_GEMM", "clblast", 1);
+    int there = tl__gemm_makers()->needs(d, &p.g);
+    cr_assert_eq(strcmp(tl__gemm_choose(d, &p.g)->name, "clblast") == 0, there);
+    unsetenv("TLUA_GEMM");
+    drop(&p);
+    tl_device_release(d);
+}

@@ -48,7 +48,8 @@ static tile choose_tile(const tl_device *d, const tl_gemm *g)
 /* How much one group does. */
 typedef struct block { int64_t mb, nb, kc; } block;
 
-enum { LONGEST = 512, PANELS = 256 * 1024 };
+/* Of k in a stretch; bytes of packed a; elements of c that are too many for the caches. */
+enum { LONGEST = 512, PANELS = 256 * 1024, STREAMED = 2 * 1024 * 1024 };
 
 static block divide(const tl_device *d, const tl_gemm *g, int mr, int nr)
 {
@@ -106,6 +107,13 @@ int tl__gemm_cpu_needs(tl_device *d, const tl_gemm *g)
 
 int tl__gemm_takes_patches(const tl_device *d) { return d->traits.is_cpu && d->traits.vector_width > 1; }
 
+/* Whether c should be written past the caches. */
+static int streams(const tl_device *d, const tl_gemm *g)
+{
+    int64_t v = d->traits.vector_width;
+    return g->m * g->n * g->batch > STREAMED && g->c.offset % v == 0 && g->c.row % v == 0 && g->c.batch % v == 0;
+}
+
 /* Packing is a launch of its own: not for a handful of numbers. */
 int tl__gemm_cpu_suits(const tl_device *d, const tl_gemm *g)
 {
@@ -123,6 +131,7 @@ int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *labe
     snprintf(options, sizeof options, "-DMR=%d -DNR=%d", mr, nr);
     block b = divide(d, g, mr, nr);
     tl__gemm_fill(&args, g);
+    args.stream = streams(d, g);
     tl_buffer *p = packed_b(err, d, g, &args, options, nr, &p_batch, label);
     if (!p) return -1;
     int transposed = g->a.row == 1 && g->a.col != 1;
@@ -130,7 +139,7 @@ int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *labe
                    .global = {(size_t)over(g->n, b.nb), (size_t)over(g->m, b.mb), (size_t)g->batch}, .local = {1, 1, 1}};
     if (g->patches) l.kernel = "gemm_patches";
     tl_karg k[] = {TL_KDATA(&args), TL_KBUF(g->a.buffer), TL_KBUF(p), TL_KBUF(g->c.buffer), TL_KBUF(g->bias), TL_KBUF(g->residual.buffer),
-                   TL_KLOCAL((size_t)(b.mb * b.kc) * 4), TL_KLOCAL((size_t)(mr * nr) * 4), TL_KL(b.mb), TL_KL(b.nb), TL_KL(b.kc), TL_KL(p_batch),
+                   TL_KLOCAL((size_t)(b.mb * b.kc + d->traits.vector_width) * 4), TL_KLOCAL((size_t)(mr * nr) * 4), TL_KL(b.mb), TL_KL(b.nb), TL_KL(b.kc), TL_KL(p_batch),
                    TL_KDATA(g->patches)};
     int status = tl__launch(err, d, &l, k, (int)(sizeof k / sizeof *k) - !g->patches, label);
     tl__buffer_release(p);

@@ -13,7 +13,8 @@ typedef struct tl_gemm_args {
     int64_t r_at, r_row, r_batch;   /* residual */
     int64_t bias_at;
     float alpha;
-    int32_t accumulate, bias, residual, activation, unused;
+    int32_t accumulate, bias, residual, activation;
+    int32_t stream;                 /* c is larger than the caches and lies on whole vectors: write past them */
 } tl_gemm_args;
 
 void tl__gemm_fill(tl_gemm_args *args, const tl_gemm *g);
