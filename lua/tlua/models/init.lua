@@ -20,10 +20,10 @@ function registry.entry(name)
   return entry
 end
 
--- Makes (describes) a network: options weights, classes and those of its family.
+-- Makes (describes) a network: options weights, classes, dropout (before its own head) and those of its family.
 function registry.build(name, options)
   local entry = registry.entry(name)
-  local known = { weights = util.none, classes = 1000 }
+  local known = { weights = util.none, classes = 1000, dropout = entry.dropout or 0 }
   for key, default in pairs(entry.options or {}) do known[key] = default end
   if options ~= nil and type(options) ~= "table" then util.failf("models.%s: options come in a table", name) end
   options = util.options("models." .. name, options, known)

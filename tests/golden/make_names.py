@@ -1,0 +1,20 @@
+"""Names and shapes of every network's state dict, in PyTorch's order: what tests/lua/models.lua compares ours with.
+
+    python tests/golden/make_names.py          writes tests/golden/names/*.txt"""
+import os
+
+import torchvision
+from efficientnet_lite_pytorch import EfficientNet
+
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "names")
+NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] + ["efficientnet_lite%d" % i for i in range(5)]
+
+os.makedirs(OUT, exist_ok=True)
+for name in NAMES:
+    if name.startswith("resnet"):
+        net = getattr(torchvision.models, name)(weights=None)
+    else:
+        net = EfficientNet.from_name(name.replace("_", "-"))
+    with open(os.path.join(OUT, name + ".txt"), "w") as f:
+        for key, value in net.state_dict().items():
+            f.write(key + " " + "x".join(map(str, value.shape)) + "\n")
