@@ -1,0 +1,76 @@
+#!/bin/sh
+# The operators' tests on every OpenCL implementation at hand: PoCL, Intel's CPU runtime (PyPI packages intel-opencl-rt and
+# intel-cmplr-lib-rt, installed under build/), Mesa's rusticl with llvmpipe (Debian's mesa-opencl-icd), and small shapes
+# under Oclgrind (Debian's oclgrind). One line each; what is not there is skipped and said so. Fails if any test failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build}
+TESTS="op/ops op/golden unit/gemm unit/core"
+failed=0
+TLUA_CACHE=$PWD/$BUILD/test-cache
+export TLUA_CACHE
+mkdir -p "$TLUA_CACHE"
+
+suite() { # NAME PROGRAM... ; environment set by the caller
+    name=$1
+    shift
+    for t in "$@"; do
+        [ -x "$BUILD/tests/$t" ] || continue
+        start=$(date +%s)
+        log="$BUILD/devices-$name-$(basename "$t").log"
+        if timeout 3000 "$BUILD/tests/$t" -j1 >"$log" 2>&1; then
+            echo "ok      $name: $t ($(($(date +%s) - start)) s) $(tail -n 1 "$log" | cut -c1-90)"
+        else
+            echo "FAILED  $name: $t ($log)"
+            grep -vE '^(wrong|strides),' "$log" | tail -n 12
+            failed=1
+        fi
+    done
+}
+device_there() { ./tlua devices 2>/dev/null | grep -qi "$1"; }
+
+if device_there "portable computing"; then
+    TLUA_DEVICE=portable suite pocl $TESTS
+    # The tiles for narrower registers, and the makers for GPUs, on the same device.
+    TLUA_DEVICE=portable TLUA_VECTOR=8 suite pocl-vector8 op/ops
+    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops
+else
+    echo "skipped pocl: Debian package pocl-opencl-icd is not installed"
+fi
+
+INTEL=$PWD/$BUILD/intel
+if [ ! -d "$INTEL" ]; then
+    python3 -m pip install -q --target "$INTEL" intel-opencl-rt intel-cmplr-lib-rt >"$BUILD/intel.log" 2>&1 || rm -rf "$INTEL"
+fi
+lib=$(find "$INTEL" -name 'libintelocl.so*' 2>/dev/null | head -n 1)
+if [ -n "$lib" ]; then
+    mkdir -p "$BUILD/icd"
+    echo "$lib" >"$BUILD/icd/intel.icd"
+    dirs=$(find "$INTEL" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
+    OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$dirs TLUA_DEVICE=intel suite intel $TESTS
+else
+    echo "skipped intel: pip could not fetch intel-opencl-rt"
+fi
+
+if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
+    RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl op/ops unit/core
+else
+    echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"
+fi
+
+if command -v oclgrind >/dev/null 2>&1; then
+    for t in op/ops; do
+        log=$BUILD/devices-oclgrind-$(basename "$t").log
+        if TLUA_TEST_SMALL=1 TLUA_DEVICE=oclgrind timeout 3000 oclgrind --data-races --uninitialized "$BUILD/tests/$t" -j1 >"$log" 2>&1 &&
+            ! grep -qE 'Invalid (read|write)|data race|Uninitialized' "$log"; then
+            echo "ok      oclgrind: $t $(tail -n 1 "$log" | cut -c1-90)"
+        else
+            echo "FAILED  oclgrind: $t ($log)"
+            grep -E 'Invalid|race|Uninit|FAIL|check' "$log" | sort | uniq -c | head -n 10
+            failed=1
+        fi
+    done
+else
+    echo "skipped oclgrind: Debian package oclgrind is not installed"
+fi
+exit $failed
