@@ -1,0 +1,109 @@
+"""Goldens of the operators: evaluates each sample's PyTorch expression (the descriptor's `torch`) and its gradients.
+
+    make build/tests/op/golden && python tests/golden/make_ops.py     writes tests/golden/ops.safetensors
+
+The samples come from the test program itself, so a new operator needs nothing here unless its expression needs a new name."""
+import json
+import os
+import subprocess
+import tempfile
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+torch.set_num_threads(1)
+
+ACTIVATIONS = {"none": lambda v: v, "relu": torch.relu, "relu6": F.relu6, "silu": F.silu, "gelu": F.gelu}
+
+
+def first(x):
+    """Channels last to channels first."""
+    return x.permute(0, x.dim() - 1, *range(1, x.dim() - 1))
+
+
+def last(x):
+    return x.permute(0, *range(2, x.dim()), 1)
+
+
+def spread(values, n, fallback):
+    return list(values) * n if len(values) == 1 else list(values) if values else [fallback] * n
+
+
+def conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation):
+    n = x.dim() - 2
+    begin = spread(padding, n, 0)
+    end = spread(padding_end, n, 0) if padding_end else begin
+    pads = []
+    for b, e in zip(reversed(begin), reversed(end)):
+        pads += [b, e]
+    f = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[n]
+    y = last(f(F.pad(first(x), pads), weight, bias, spread(stride, n, 1), 0, spread(dilation, n, 1), groups))
+    return ACTIVATIONS[activation](y if residual is None else y + residual)
+
+
+def max_pool(x, kernel, stride, padding, padding_end, ceil_mode):
+    n = x.dim() - 2
+    f = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[n]
+    return last(f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), ceil_mode=ceil_mode))
+
+
+def avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad):
+    n = x.dim() - 2
+    f = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[n]
+    return last(f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), ceil_mode=ceil_mode, count_include_pad=count_include_pad))
+
+
+def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps):
+    return last(F.batch_norm(first(x), running_mean.clone(), running_var.clone(), weight, bias, training, momentum, eps))
+
+
+def evaluate(sample, inputs):
+    names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm}
+    tensors = []
+    for i, spec in enumerate(sample["inputs"]):
+        t = None
+        if not spec["absent"]:
+            t = inputs["%s.%d" % (sample["name"], i)].clone()
+            if spec["grad"]:
+                t.requires_grad_(True)
+        tensors.append(t)
+        names[spec["as"]] = t
+    names["xs"] = tensors
+    names.update(sample["attrs"])
+    # An empty list of axes means all of them here; torch says that with None or the full list.
+    if sample["attrs"].get("axes") == []:
+        names["axes"] = list(range(tensors[0].dim()))
+    if "axes" in names and tensors[0].dim() == 0:
+        names["axes"] = ()
+    return eval(sample["torch"], names), tensors
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "samples.safetensors")
+        subprocess.run([os.path.join(ROOT, "build/tests/op/golden")], cwd=ROOT, env=dict(os.environ, TLUA_OP_DUMP=path), check=True)
+        inputs = load_file(path)
+        with safe_open(path, "pt") as f:
+            samples = json.loads(f.metadata()["samples"])
+    out, weights = {}, inputs["loss_weights"]
+    for sample in samples:
+        y, tensors = evaluate(sample, inputs)
+        out[sample["name"] + ".y"] = y.detach().float().contiguous().clone()
+        if not any(t is not None and t.requires_grad for t in tensors) or not y.requires_grad:
+            continue
+        (y.reshape(-1) * weights[: y.numel()]).sum().backward()
+        for i, t in enumerate(tensors):
+            if t is not None and t.requires_grad:
+                g = t.grad if t.grad is not None else torch.zeros_like(t)
+                out["%s.g%d" % (sample["name"], i)] = g.contiguous().clone()
+    path = os.path.join(HERE, "ops.safetensors")
+    save_file(out, path)
+    print(path, len(samples), "samples", os.path.getsize(path), "bytes")
+
+
+if __name__ == "__main__":
+    main()
