@@ -474,3 +474,39 @@ Test(gemm, makers_can_be_forced)
     drop(&p);
     tl_device_release(d);
 }
+
+static int linear_step(tl_device *d)
+{
+    tl_error err = {0};
+    tl_scope *s = tl_scope_open(d, &err);
+    if (!s) return err.code;
+    tl_tensor *x = tl_full(s, TL_F32, 2, (int64_t[]){70, 40}, 0.1), *frozen = tl_full(s, TL_F32, 2, (int64_t[]){50, 40}, 0.2);
+    tl_tensor *w = tl_full(s, TL_F32, 2, (int64_t[]){30, 50}, 0.1), *b = tl_full(s, TL_F32, 1, (int64_t[]){30}, 0.3);
+    tl_require_grad(s, w, 1);
+    tl_require_grad(s, b, 1);
+    tl_tensor *y = tl_linear(s, tl_linear(s, x, frozen, NULL, NULL, "gelu"), w, b, NULL, "relu");
+    tl_backward(s, tl_sum(s, tl_matmul(s, y, y, 1, 0), NULL, 0, 0), NULL, 0);
+    int code = tl_scope_error(s)->code;
+    tl_scope_close(s);
+    return code;
+}
+
+/* Scratch, packed weights and what is kept beside them: whichever fails, nothing is left behind. */
+Test(gemm, every_allocation_may_fail)
+{
+    tl_device *d = open_device();
+    cr_assert_eq(linear_step(d), TL_OK);
+    long failures = 0;
+    for (long nth = 1; nth < 1000; nth++, failures++) {
+        tl_device_flush(d);
+        tl__inject_failure(nth);
+        int code = linear_step(d);
+        long n = tl__inject_failure(0);
+        cr_assert_eq(live(d), 0, "allocation %ld left bytes on the device", nth);
+        if (n < nth) break;
+        cr_assert_eq(code, TL_EMEMORY, "allocation %ld failed, code %d", nth, code);
+    }
+    cr_assert_gt(failures, 50);
+    cr_assert_eq(linear_step(d), TL_OK);
+    tl_device_release(d);
+}
