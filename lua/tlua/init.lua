@@ -21,16 +21,16 @@ local functions = { recipe = function(fields) return require("tlua.recipe").new(
 
 -- tlua.cat(a, b, ..., {axis = 1}), tlua.where(...) and so on: operators are functions here too.
 return setmetatable(tlua, {
-  __index = function(self, key)
+  __index = function(t, key)
     if type(key) ~= "string" then return nil end
     local part, value = parts[key], functions[key]
     if part then value = require(part) end
     if value == nil then value = rawget(core.ops, key) end
     if value ~= nil then
-      rawset(self, key, value)
+      rawset(t, key, value)
       return value
     end
-    local known = util.keys(self)
+    local known = util.keys(t)
     for name in pairs(parts) do known[#known + 1] = name end
     for name in pairs(functions) do known[#known + 1] = name end
     for name in pairs(core.ops) do known[#known + 1] = name end

@@ -17,7 +17,13 @@ local function lookup(class)
     if v ~= nil then return v end
     v = rawget(self, "_modules")[key]
     if v ~= nil then return v end
-    return rawget(self, "_tensors")[key]
+    local tensors = rawget(self, "_tensors")
+    v = tensors[key]
+    if v == nil and rawget(self, "_declared")[key] then -- asked for before anything was built
+      self:ready()
+      v = tensors[key]
+    end
+    return v
   end
 end
 
@@ -57,7 +63,7 @@ function module.class(name, base)
   setmetatable(class, {
     __index = base or Module,
     __call = function(_, ...)
-      local self = setmetatable({ _modules = {}, _order = {}, _tensors = {}, _specs = {}, _frozen = {}, training = true }, meta)
+      local self = setmetatable({ _modules = {}, _order = {}, _tensors = {}, _specs = {}, _declared = {}, _frozen = {}, training = true }, meta)
       rawset(self, "where", util.where())
       self:init(...)
       return self
@@ -77,7 +83,9 @@ local function declare(self, kind, name, shape, initial)
     if spec.name == name then table.remove(specs, i) break end
   end
   specs[#specs + 1] = { kind = kind, name = name, shape = shape, initial = initial }
+  self._declared[name] = true
   self._ready = nil
+  rawset(self, "_built", nil)
   self:_touch()
 end
 

@@ -108,7 +108,7 @@ end
 -- ---- the fields with types and values ----
 
 local function model_schema(entry)
-  local list = { { "weights", "path", nil, "a file, or the name of a published set" }, { "classes", "integer", 1000, "outputs of the network's own head" },
+  local list = { { "weights", "path", nil, "a file, the name of a published set, or none" }, { "classes", "integer", 1000, "outputs of the network's own head" },
     { "dropout", "number", entry.dropout or 0, "before the network's own head" } }
   for _, name in ipairs(util.keys(entry.options or {})) do
     local default = entry.options[name]
@@ -194,7 +194,7 @@ function Recipe:override(list)
       local name, text = each[1], each[2]
       if (CONSTRUCTORS[name] ~= nil) == (pass == 1) then
         local found = find(name)
-        if found.field[2] == "choice" then
+        if found.field[2] == "choice" and pass == 1 then
           local ok = false
           for _, choice in ipairs(found.field[5]) do ok = ok or choice == text end
           if not ok then schema.usage("--" .. name .. ": " .. util.unknown_text(name, text, found.field[5])) end

@@ -96,7 +96,7 @@ function state.load(self, source, options)
   if from_file then tensors, metadata = core.load(source) end
   if type(tensors) ~= "table" then util.failf("load: a path or a table of tensors is needed, not %s", type(source)) end
   tensors = without_prefix(tensors)
-  local head = options.head or rawget(self, "head_name")
+  local head = options.head or self.head_name
   local pending = rawget(self, "_pending")
   rawset(self, "_pending", nil) -- what was to be loaded is replaced
   local take, report, counters = match(self, tensors, head)

@@ -19,12 +19,12 @@ end
 function util.without_place(message) return (tostring(message):gsub("^[^%s:]+:%d+: ", "", 1)) end
 
 -- Calls f; an error names `where` (what util.where gave when the thing was described): the line where the user
--- wrote it says more than the line that ran it.
+-- wrote it says more than the line that ran it, and than the modules passed through.
 function util.at(where, f, ...)
   local results = table.pack(pcall(f, ...))
   if results[1] then return table.unpack(results, 2, results.n) end
   local e = results[2]
-  if type(e) == "string" and where then e = where .. ": " .. util.without_place(e) end
+  if type(e) == "string" and where then e = where .. ": " .. util.without_place(e):match("^[^\n]*") end
   error(e, 0)
 end
 
@@ -103,8 +103,19 @@ end
 -- ---- globs on parameter names ----
 
 local function glob_pattern(glob)
-  local out = glob:gsub("[%^%$%(%)%%%.%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".")
-  return "^" .. out .. "$"
+  local out, i = {}, 1
+  while i <= #glob do
+    local class = glob:match("^%[[^%]]+%]", i)
+    local c = glob:sub(i, i)
+    if class then
+      out[#out + 1] = class:gsub("%%", "%%%%")
+      i = i + #class - 1
+    elseif c == "*" then out[#out + 1] = ".*"
+    elseif c == "?" then out[#out + 1] = "."
+    else out[#out + 1] = c:gsub("%W", "%%%0") end
+    i = i + 1
+  end
+  return "^" .. table.concat(out) .. "$"
 end
 
 -- Does the glob match the name? `*` any text (dots too), `?` one character, `[abc]` one of these.

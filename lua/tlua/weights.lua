@@ -40,9 +40,9 @@ local function published(entry, name, set)
 end
 
 -- Finds what `spec` means for a network of the registry. Returns the path and the published set (preprocessing,
--- labels) that it belongs to, where that is known; nil for no weights.
+-- labels) that it belongs to, where that is known; nil for no weights (nil or "none").
 function weights.resolve(entry, spec)
-  if spec == nil or spec == false then return nil end
+  if spec == nil or spec == false or spec == "none" then return nil end
   if type(spec) ~= "string" then util.failf("%s: weights must be a path or a name, not %s", entry.name, type(spec)) end
   local set = entry.weights and entry.weights[spec]
   if set then return published(entry, spec, set), set, spec end

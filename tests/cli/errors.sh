@@ -69,7 +69,7 @@ absent "$W/x"
 sed "s/Linear(3)/Linear(512, 2)/" "$W/r.lua" >"$W/narrow.lua"
 expect "a head too narrow for the classes" 1 "narrow.lua:|classes" "$T" "$W/narrow.lua" --out "$W/x"
 sed "s/Linear(3)/Linear(2048, 3)/" "$W/r.lua" >"$W/wide.lua"
-expect "a head of the wrong width" 1 "wide.lua:6.*512" "$T" "$W/wide.lua" --out "$W/x"
+expect "a head of the wrong width" 1 "wide.lua:5.*512" "$T" "$W/wide.lua" --out "$W/x"
 absent "$W/x"
 cat >"$W/label.lua" <<'LUA'
 local tlua = require "tlua"

@@ -17,9 +17,14 @@ local function norm(n) return nn.BatchNorm2d(n, { eps = EPS, momentum = MOMENTUM
 local MBConv = module.class("efficientnet.MBConv")
 function MBConv:init(width, out, kernel, stride, expand, size)
   local inner = width * expand
-  if expand ~= 1 then self._expand_conv, self._bn0 = conv(width, inner, 1, 1, size), norm(inner) end
-  self._depthwise_conv, self._bn1 = conv(inner, inner, kernel, stride, size, inner), norm(inner)
-  self._project_conv, self._bn2 = conv(inner, out, 1, 1, (size + stride - 1) // stride), norm(out)
+  if expand ~= 1 then
+    self._expand_conv = conv(width, inner, 1, 1, size)
+    self._bn0 = norm(inner)
+  end
+  self._depthwise_conv = conv(inner, inner, kernel, stride, size, inner)
+  self._bn1 = norm(inner)
+  self._project_conv = conv(inner, out, 1, 1, (size + stride - 1) // stride)
+  self._bn2 = norm(out)
   rawset(self, "skip", stride == 1 and width == out)
   rawset(self, "drop", 0)
 end
@@ -77,7 +82,8 @@ end
 function EfficientNetLite:init(entry, options)
   local size = entry.size
   local function shrink(stride) size = (size + stride - 1) // stride end
-  self._conv_stem, self._bn0 = conv(3, 32, 3, 2, size), norm(32)
+  self._conv_stem = conv(3, 32, 3, 2, size)
+  self._bn0 = norm(32)
   shrink(2)
   local blocks, width = {}, 32
   for i, s in ipairs(STAGES) do
@@ -93,7 +99,8 @@ function EfficientNetLite:init(entry, options)
   end
   for i, block in ipairs(blocks) do rawset(block, "drop", options.drop_connect * (i - 1) / #blocks) end
   self._blocks = nn.Sequential(table.unpack(blocks))
-  self._conv_head, self._bn1 = conv(width, 1280, 1, 1, size), norm(1280)
+  self._conv_head = conv(width, 1280, 1, 1, size)
+  self._bn1 = norm(1280)
   rawset(self, "features_width", 1280)
   self._fc = nn.Linear(1280, options.classes)
 end

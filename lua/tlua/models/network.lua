@@ -15,7 +15,7 @@ function Network:set_up(entry, options)
   rawset(self, "network_options", options)
   rawset(self, "classes", options.classes)
   if options.dropout > 0 then self.dropout = require("tlua.nn").Dropout(options.dropout) end
-  if options.weights ~= nil and options.weights ~= false then
+  if options.weights ~= nil and options.weights ~= false and options.weights ~= "none" then
     rawset(self, "_pending", function(me) me:load_weights(options.weights) end)
   end
 end

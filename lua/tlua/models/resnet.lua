@@ -38,8 +38,10 @@ end
 local BasicBlock = module.class("resnet.BasicBlock")
 BasicBlock.expansion = 1
 function BasicBlock:init(width, planes, stride)
-  self.conv1, self.bn1 = conv(width, planes, 3, stride), nn.BatchNorm2d(planes)
-  self.conv2, self.bn2 = conv(planes, planes, 3), nn.BatchNorm2d(planes)
+  self.conv1 = conv(width, planes, 3, stride)
+  self.bn1 = nn.BatchNorm2d(planes)
+  self.conv2 = conv(planes, planes, 3)
+  self.bn2 = nn.BatchNorm2d(planes)
   shortcut(self, width, planes, stride)
 end
 function BasicBlock:forward(x)
@@ -52,9 +54,12 @@ function BasicBlock:cost(shape) return chain_cost(self, shape, { "conv1", "conv2
 local Bottleneck = module.class("resnet.Bottleneck")
 Bottleneck.expansion = 4
 function Bottleneck:init(width, planes, stride)
-  self.conv1, self.bn1 = conv(width, planes, 1), nn.BatchNorm2d(planes)
-  self.conv2, self.bn2 = conv(planes, planes, 3, stride), nn.BatchNorm2d(planes)
-  self.conv3, self.bn3 = conv(planes, planes * 4, 1), nn.BatchNorm2d(planes * 4)
+  self.conv1 = conv(width, planes, 1)
+  self.bn1 = nn.BatchNorm2d(planes)
+  self.conv2 = conv(planes, planes, 3, stride)
+  self.bn2 = nn.BatchNorm2d(planes)
+  self.conv3 = conv(planes, planes * 4, 1)
+  self.bn3 = nn.BatchNorm2d(planes * 4)
   shortcut(self, width, planes * 4, stride)
 end
 function Bottleneck:forward(x)
@@ -72,7 +77,8 @@ ResNet.head_name = "fc"
 
 function ResNet:init(entry, options)
   local block, depths = entry.block, entry.depths
-  self.conv1, self.bn1 = conv(3, 64, 7, 2), nn.BatchNorm2d(64)
+  self.conv1 = conv(3, 64, 7, 2)
+  self.bn1 = nn.BatchNorm2d(64)
   rawset(self, "pool", { kernel = { 3, 3 }, stride = { 2, 2 }, padding = { 1, 1 } })
   local width = 64
   for stage = 1, 4 do

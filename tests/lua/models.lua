@@ -1,0 +1,189 @@
+-- models.lua - networks: names and shapes against PyTorch's, heads, freezing, weights. Run by `tlua tests/lua/models.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local nn = tlua.nn
+local folder = t.folder()
+
+for _, name in ipairs(tlua.models.names()) do
+  t.test("names and shapes of " .. name, function()
+    local want, count, order = {}, 0, {}
+    for line in io.lines("tests/golden/names/" .. name .. ".txt") do
+      local key, shape = line:match("^(%S+) (%S*)$")
+      want[key], count = shape, count + 1
+      if not key:find("num_batches_tracked") then order[#order + 1] = key end
+    end
+    local net, seen = tlua.models[name] {}, 0
+    for _, each in ipairs(net:specs()) do
+      t.equal(table.concat(each.spec.shape, "x"), want[each.path], each.path)
+      seen = seen + 1
+      t.equal(each.path, order[seen], "the order")
+    end
+    net:walk(function(m, path)
+      for counter in pairs(m:counters()) do
+        t.equal(want[path .. "." .. counter], "", path .. "." .. counter)
+        seen = seen + 1
+      end
+    end)
+    t.equal(seen, count, "the number of entries")
+  end)
+end
+
+t.test("the list tells sizes without a device", function()
+  local by_name = {}
+  for _, m in ipairs(tlua.models.list()) do by_name[m.name] = m end
+  t.equal(by_name.resnet50.parameters, 25557032)
+  t.equal(by_name.resnet50.multiply_adds, 4089184256)
+  t.equal(by_name.efficientnet_lite0.parameters, 4652008)
+  t.equal(#require "tlua.imagenet_labels", 1000)
+end)
+
+t.test("freezing by glob, list and function", function()
+  local net = tlua.models.resnet18 { classes = 4 }
+  local all = net:count()
+  net:freeze "*"
+  t.equal(select(2, net:count()), 0)
+  net:unfreeze "fc.*"
+  t.equal(select(2, net:count()), 512 * 4 + 4)
+  net:unfreeze()
+  t.equal(select(2, net:count()), all)
+  net:freeze { "*", "!layer4.*", "!fc.*" }
+  assert(net:backbone_frozen() == false and net.layer1:all_frozen() and not net.layer4:all_frozen())
+  net:unfreeze()
+  net:freeze(function(name) return name:find("bn1", 1, true) end)
+  assert(net.bn1:all_frozen() and not net.conv1:all_frozen())
+  t.fails("no parameter of resnet18 matches 'layr4.*'; did you mean 'layer4.*'?", net.freeze, net, "layr4.*")
+  t.fails("unknown option of freeze: 'batchnrom'; did you mean 'batchnorm'?", net.freeze, net, { "*", batchnrom = "train" })
+end)
+
+t.test("frozen parts run in inference mode and record nothing", function()
+  core.manual_seed(1)
+  local net = tlua.models.resnet18 { classes = 4 }
+  net:freeze "*"
+  net:unfreeze "fc.*"
+  net:train()
+  local x = core.randn(2, 32, 32, 3)
+  local before = net.bn1.running_mean:hash()
+  local y = net(x)
+  assert(not net:features(x):requires_grad(), "features want a gradient")
+  y:sum():backward()
+  t.equal(net.bn1.running_mean:hash(), before, "running_mean")
+  t.equal(net.bn1.batches, 0)
+  local names = {}
+  for name in pairs(net:gradients()) do names[#names + 1] = name end
+  table.sort(names)
+  t.equal(table.concat(names, " "), "fc.bias fc.weight")
+  -- the same as eval of a network that is not frozen
+  local other = tlua.models.resnet18 { classes = 4 }
+  other:load(net:state_dict())
+  other:eval()
+  assert(t.distance(net(x):detach(), other(x):detach()) < 1e-5)
+end)
+
+t.test('batchnorm = "train" uses the batch in frozen parts', function()
+  core.manual_seed(1)
+  local net = tlua.models.resnet18 { classes = 4 }
+  net:freeze { "*", batchnorm = "train" }
+  net:unfreeze "fc.*"
+  net:train()
+  local before = net.bn1.running_mean:hash()
+  net(core.randn(2, 32, 32, 3))
+  assert(net.bn1.running_mean:hash() ~= before, "the statistics did not follow")
+  t.equal(net.bn1.batches, 1)
+  assert(not net:backbone_deterministic())
+end)
+
+t.test("folded and plain sequences agree, and changes are noticed", function()
+  core.manual_seed(2)
+  local net = tlua.models.efficientnet_lite0 { classes = 3 }
+  local x = core.randn(2, 64, 64, 3)
+  net:eval()
+  local function both()
+    local plain = net:features(x):detach()
+    local guard <close> = core.no_grad()
+    local y = net:features(x)
+    return y, plain
+  end
+  local folded, plain = both()
+  assert(t.distance(folded, plain) < 1e-4, t.distance(folded, plain))
+  net._bn0.running_mean:fill_(0.5)
+  local folded2, plain2 = both()
+  assert(t.distance(folded2, plain2) < 1e-4)
+  assert(t.distance(folded2, folded) > 1e-3, "new statistics were not noticed")
+  local step = tlua.optim.SGD(net:parameters(), { lr = 0.01 })
+  net:train()
+  net(x):sum():backward()
+  step:step()
+  net:eval()
+  local folded3, plain3 = both()
+  assert(t.distance(folded3, plain3) < 1e-4, "an optimiser's step was not noticed")
+end)
+
+t.test("a head takes the width of the network, and is seeded by its name", function()
+  core.manual_seed(3)
+  local a = tlua.models.resnet18 {}
+  a:set_head(nn.Linear(5))
+  core.manual_seed(3)
+  local b = tlua.models.resnet18 {}
+  b:ready()
+  b:set_head(nn.Linear(5))
+  a:ready()
+  b:ready()
+  t.equal(a.fc.weight:hash(), b.fc.weight:hash())
+  t.equal(a.fc.in_features, 512)
+  a:set_head(nn.Sequential(nn.Linear(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(3)))
+  a:ready()
+  t.equal(table.concat(a.fc["3"].weight:shape(), "x"), "3x16")
+  t.equal(a.classes, 3)
+  t.fails("the input has 512 features; write nn.Linear(2)", function() b:set_head(nn.Linear(2048, 2)) end)
+end)
+
+t.test("weights: all that matches, the head dropped, anything else an error", function()
+  local path = folder .. "/r18.safetensors"
+  local a = tlua.models.resnet18 { classes = 10 }
+  a:save(path)
+  local b = tlua.models.resnet18 { classes = 10, weights = path }
+  b:ready()
+  t.equal(b.weights_report.head_dropped, nil)
+  t.equal(b.fc.weight:hash(), a.fc.weight:hash())
+  local c = tlua.models.resnet18 { classes = 4 }
+  local report = c:load(path)
+  t.equal(report.head_dropped, "fc")
+  t.equal(c.conv1.weight:hash(), a.conv1.weight:hash())
+  t.equal(#report.missing + #report.unexpected + #report.wrong_shape, 0)
+  local e = t.fails("does not fit: ", function() tlua.models.resnet34 {}:load(path) end)
+  assert(e:find("missing: layer1.2.conv1.weight", 1, true) and e:find("in all"), e)
+  assert(e:find("^tests/lua/models.lua:%d+: "), e)
+  report = tlua.models.resnet34 {}:load(path, { strict = false })
+  assert(#report.missing > 0 and report.loaded > 0)
+  local state = a:state_dict()
+  local wrapped = {}
+  for name, v in pairs(state) do wrapped["module." .. name] = v end
+  t.equal(#c:load(wrapped).unexpected, 0)
+  state["conv1.weight"] = core.zeros(1, 2, 3)
+  t.fails("wrong shape: conv1.weight (1, 2, 3) instead of (64, 3, 7, 7)", function() a:load(state) end)
+end)
+
+t.test("weights that are not at hand say what to do", function()
+  local net = tlua.models.efficientnet_lite1 { weights = "imagenet" }
+  t.fails("has no published weights named 'imagenet'", function() net:ready() end)
+  t.fails("unknown weights of resnet50: 'imagnet'; did you mean 'imagenet'?", function() tlua.models.resnet50 { weights = "imagnet" }:ready() end)
+  t.fails("there is no file no/such.pth", function() tlua.models.resnet50 { weights = "no/such.pth" }:ready() end)
+end)
+
+t.test("state dicts have PyTorch's layouts and come back", function()
+  core.manual_seed(5)
+  local net = tlua.models.efficientnet_lite0 { classes = 3 }
+  local state = net:state_dict()
+  t.equal(table.concat(state["_conv_stem.weight"]:shape(), "x"), "32x3x3x3")
+  t.equal(table.concat(state["_blocks.1._depthwise_conv.weight"]:shape(), "x"), "96x1x3x3")
+  t.equal(state["_bn0.num_batches_tracked"].int64, 0)
+  local path = folder .. "/lite0.safetensors"
+  net:save(path)
+  local back = tlua.load(path)
+  for name, v in pairs(state) do
+    if core.is_tensor(v) then t.equal(back[name]:hash(), v:hash(), name) end
+  end
+end)
+
+t.finish()

@@ -1,0 +1,62 @@
+-- run_tests.lua - a tiny runner: local t = dofile "tests/lua/run_tests.lua"; t.test(name, f) ...; t.finish().
+local t = { passed = 0, failed = 0 }
+
+function t.test(name, f)
+  local ok, e = xpcall(f, function(m) return debug.traceback(tostring(m)) end)
+  if ok then t.passed = t.passed + 1
+  else
+    t.failed = t.failed + 1
+    print("FAILED " .. name .. ": " .. e)
+  end
+end
+
+-- f(...) must raise an error that holds `pattern` (plain text); returns it.
+function t.fails(pattern, f, ...)
+  local ok, e = pcall(f, ...)
+  assert(not ok, "no error where one was expected: " .. pattern)
+  e = tostring(e)
+  assert(e:find(pattern, 1, true), ("the error is %q, not %q"):format(e, pattern))
+  return e
+end
+
+function t.equal(got, want, what)
+  if got ~= want then error(("%s is %s, not %s"):format(what or "the value", tostring(got), tostring(want)), 2) end
+end
+
+-- Largest difference of two tensors, relative to the second.
+function t.distance(a, b)
+  local x, y, worst, square = a:reshape(-1):tolist(), b:reshape(-1):tolist(), 0, 0
+  assert(#x == #y, "sizes differ")
+  for i = 1, #y do
+    worst = math.max(worst, math.abs(x[i] - y[i]))
+    square = square + y[i] ^ 2
+  end
+  return worst / math.sqrt(square / #y + 1e-30)
+end
+
+-- Runs a command; returns exit status, output, errors.
+function t.run(command)
+  local err = os.tmpname()
+  local pipe = io.popen(command .. " 2>" .. err)
+  local out = pipe:read("a")
+  local _, _, status = pipe:close()
+  local file = io.open(err)
+  local text = file:read("a")
+  file:close()
+  os.remove(err)
+  return status, out, text
+end
+
+function t.folder()
+  local path = os.tmpname()
+  os.remove(path)
+  require("tlua.core").mkdirs(path)
+  return path
+end
+
+function t.finish()
+  print(("%d passed, %d failed"):format(t.passed, t.failed))
+  os.exit(t.failed == 0 and 0 or 1, true)
+end
+
+return t
