@@ -1,0 +1,187 @@
+-- training.lua - whole runs on tiny data made here: every recipe, the feature cache, stopping, predicting. Run by
+-- `tlua tests/lua/training.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local pictures = dofile "tests/lua/run_pictures.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local nn = tlua.nn
+local folder = t.folder()
+pictures.cifar(folder .. "/cifar", 40)
+pictures.idx(folder .. "/idx", 40)
+pictures.folder(folder .. "/classes", 8)
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+-- Runs a recipe as the command line does; returns its standard output.
+local function run(line)
+  local status, out, err = t.run("./tlua " .. line)
+  if status ~= 0 then error(("tlua %s: status %s: %s%s"):format(line, tostring(status), out, err), 2) end
+  return out, err
+end
+
+local SMALL = "--weights none --data.size 32 --data.batch 8 --schedule.epochs 2 "
+
+t.test("cifar_fe.lua", function()
+  local out = run(("recipes/cifar_fe.lua %s --model efficientnet_lite0 --data.root %s/cifar --out %s/fe"):format(SMALL, folder, folder))
+  assert(out:find("[Epoch 1] loss: ", 1, true) and out:find("[Epoch 2] loss: ", 1, true), out)
+  assert(out:find("12,810 of 3,383,818 parameters are trained", 1, true), out)
+  assert(out:find("40 training and 20 test pictures, 10 classes", 1, true), out)
+  assert(out:find("computed in the first epoch and kept", 1, true), out)
+  local csv = read(folder .. "/fe/metrics.csv")
+  assert(csv:find("^epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n1,") and csv:find("\n2,"), csv)
+  assert(read(folder .. "/fe/log.txt"):find("[Epoch 2] loss: ", 1, true))
+  local _, metadata = core.entries(folder .. "/fe/model.safetensors")
+  local info = core.json_decode(metadata.tlua)
+  t.equal(info.model, "efficientnet_lite0")
+  t.equal(#info.labels, 10)
+  t.equal(info.labels[1], "airplane")
+  t.equal(info.preprocessing.size, 32)
+  t.equal(info.head.class, "Linear")
+  assert(info.recipe:find("CIFAR-10 with a frozen ResNet-50", 1, true))
+end)
+
+t.test("cifar_ft.lua trains the last block", function()
+  local out = run(("recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/ft"):format(SMALL, folder, folder))
+  assert(out:find("8,398,858 of 11,181,642 parameters are trained", 1, true), out)
+  assert(out:find("cache     none: parameters below the head are trained", 1, true), out)
+end)
+
+t.test("fashion_fe.lua", function()
+  run(("recipes/fashion_fe.lua %s --data.root %s/idx --data.limit 20 --out %s/fashion"):format(SMALL, folder, folder))
+end)
+
+t.test("open_loop.lua", function()
+  core.manual_seed(4)
+  local weights = folder .. "/lite0.safetensors"
+  tlua.models.efficientnet_lite0 {}:save(weights)
+  local here = assert(io.popen("pwd")):read("l")
+  local status, out, err = t.run(("cd %s && %s/tlua %s/recipes/open_loop.lua %s %s/idx 8 1"):format(folder, here, here, weights, folder))
+  assert(status == 0, err)
+  assert(out:find("[Epoch 1] loss: ", 1, true) and core.exists(folder .. "/open_loop.safetensors"), out)
+end)
+
+local function recipe(changes)
+  local fields = {
+    model = tlua.models.resnet18 {}, freeze = "*", head = nn.Linear(10), data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = 8 },
+    optim = tlua.optim.Adam { lr = 1e-2 }, schedule = { epochs = 3 }, out = folder .. "/lib",
+  }
+  for key, value in pairs(changes or {}) do fields[key] = value end
+  local r = tlua.recipe(fields)
+  return r
+end
+
+-- Runs in this program without its lines on the terminal.
+local function quietly(f)
+  local out = io.stdout
+  io.stdout = { write = function() end, flush = function() end }
+  local ok, result = pcall(f)
+  io.stdout = out
+  if not ok then error(result, 0) end
+  return result
+end
+
+t.test("cached and uncached training give the same", function()
+  local a = quietly(function() return recipe { out = folder .. "/cached", cache = true }:run() end)
+  local b = quietly(function() return recipe { out = folder .. "/plain", cache = false }:run() end)
+  assert(a.session.cache and not b.session.cache)
+  for epoch = 1, 3 do
+    assert(math.abs(a.epochs[epoch].loss - b.epochs[epoch].loss) < 1e-5 * b.epochs[epoch].loss, ("%g and %g"):format(a.epochs[epoch].loss, b.epochs[epoch].loss))
+    t.equal(a.epochs[epoch].test_accuracy, b.epochs[epoch].test_accuracy)
+  end
+  assert(a.epochs[3].loss < a.epochs[1].loss)
+end)
+
+t.test("the same seed gives the same bits, another seed others", function()
+  local function hash(seed)
+    local r = quietly(function() return recipe({ seed = seed, schedule = { epochs = 2 }, out = folder .. "/bits" }):run() end)
+    return r.model.fc.weight:hash()
+  end
+  local first = hash(3)
+  t.equal(hash(3), first)
+  assert(hash(4) ~= first)
+end)
+
+t.test("memory does not grow with steps", function()
+  local r = recipe { freeze = { "*", "!layer4.*" }, schedule = { epochs = 1 }, out = folder .. "/memory" }
+  local s = r:build()
+  collectgarbage()
+  local before = core.memory()
+  quietly(function() return require("tlua.train").run(s) end)
+  collectgarbage()
+  collectgarbage()
+  -- the moments of Adam and gradients stay: at most three times the trained parameters
+  local grown = core.memory() - before
+  assert(grown < 4 * 4 * s.trained + 1e6, ("%d bytes"):format(grown))
+end)
+
+t.test("errors name the recipe's line", function()
+  local e = t.fails("the head nn.Linear(512 -> 3) gives 3 outputs, but the data has 10 classes", function() recipe { head = nn.Linear(3) }:build() end)
+  assert(e:find("^tests/lua/training.lua:%d+: "), e)
+  e = t.fails("the input has 512 features; write nn.Linear(10)", function() recipe { head = nn.Linear(2048, 10) }:build() end)
+  assert(e:find("^tests/lua/training.lua:%d+: "), e)
+  t.fails("no parameter of resnet18 matches 'layer9.*'", function() recipe { freeze = "layer9.*" }:build() end)
+  t.fails("cache = true: the outputs of the frozen part cannot be kept: parameters below the head are trained",
+    function() recipe { freeze = { "*", "!layer4.*" }, cache = true }:build() end)
+  t.fails("cache = true: the outputs of the frozen part cannot be kept: training pictures change at random",
+    function() recipe { data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, augment = "flip" }, cache = true }:build() end)
+end)
+
+t.test("a loss that is not finite stops with step and rate", function()
+  local r = recipe { schedule = { epochs = 20 }, optim = tlua.optim.SGD { lr = 1e38 }, out = folder .. "/nan" }
+  local e = t.fails("the loss is ", function() quietly(function() return r:run() end) end)
+  assert(e:find("learning rate 1e+38", 1, true), e)
+end)
+
+t.test("class folders: a part is held out, names are kept, pictures are predicted", function()
+  local path = folder .. "/folder.lua"
+  core.write_file(path, ([[
+local tlua = require "tlua"
+return tlua.recipe {
+  model = tlua.models.efficientnet_lite0 {},
+  freeze = "*",
+  data = tlua.data.folder { root = "%s/classes", size = 32, batch = 8, split = 0.25 },
+  optim = tlua.optim.Adam { lr = 1e-2 },
+  schedule = { epochs = 3 },
+}]]):format(folder))
+  local out = run(path .. " --out " .. folder .. "/run")
+  assert(out:find("18 training and 6 test pictures, 3 classes", 1, true), out)
+  local model = folder .. "/run/model.safetensors"
+  out = run(("predict %s %s/classes/left/1.png %s/classes/wide --top 2"):format(model, folder, folder))
+  local _, lines = out:gsub("\n", "")
+  t.equal(lines, 9)
+  local list = core.json_decode((run(("predict %s %s/classes/left/1.png --json --top 3"):format(model, folder))))
+  t.equal(#list[1].predictions, 3)
+  local sum = 0
+  for _, each in ipairs(list[1].predictions) do sum = sum + each.score end
+  assert(math.abs(sum - 1) < 1e-5)
+  local accuracy = read(folder .. "/run/metrics.csv"):match("\n3,[^,]*,[^,]*,[^,]*,([^,]*),")
+  out = run(("eval %s --json"):format(model))
+  assert(math.abs(core.json_decode(out).accuracy - tonumber(accuracy)) < 1e-3, out .. accuracy)
+end)
+
+t.test("a model file comes back to the bit", function()
+  local r = quietly(function() return recipe { schedule = { epochs = 1 }, head = nn.Sequential(nn.Linear(16), nn.ReLU(), nn.Linear(10)), out = folder .. "/again" }:run() end)
+  local net = tlua.models.load(folder .. "/again/model.safetensors")
+  local guard <close> = core.no_grad()
+  local x = core.randn(2, 32, 32, 3)
+  t.equal(net(x):hash(), r.model(x):hash())
+  t.equal(net:labels()[10], "truck")
+  t.fails("is not a model file of a run", tlua.models.load, "tests/golden/models.safetensors")
+end)
+
+t.test("Ctrl-C ends a run cleanly with the model so far", function()
+  local command = ("recipes/cifar_fe.lua %s --model resnet18 --cache false --data.root %s/cifar --schedule.epochs 100000 --out %s/stopped"):format(SMALL, folder, folder)
+  local pipe = io.popen(("sh -c './tlua %s & p=$!; sleep 4; kill -INT $p; wait $p; echo status $?'"):format(command))
+  local out = pipe:read("a")
+  pipe:close()
+  assert(out:find("stopped in epoch %d+; the model is kept as it is now") and out:find("status 130", 1, true), out)
+  tlua.models.load(folder .. "/stopped/model.safetensors")
+end)
+
+os.execute("rm -rf " .. folder)
+t.finish()
