@@ -1,0 +1,225 @@
+-- nn.lua - modules: constructors, names, widths, errors, scopes. Run by `tlua tests/lua/nn.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local nn, F = tlua.nn, tlua.nn.functional
+
+local function list(x) return table.concat(x:reshape(-1):tolist(), " ") end
+
+t.test("Linear computes x w' + b", function()
+  local m = nn.Linear(2, 3)
+  m.weight:copy_(core.tensor { { 1, 2 }, { 3, 4 }, { 5, 6 } })
+  m.bias:copy_(core.tensor { 0.5, 0, -1 })
+  t.equal(list(m(core.tensor { { 1, 1 } })), "3.5 7.0 10.0")
+  t.equal(tostring(m), "nn.Linear(2 -> 3)")
+  t.equal(nn.Linear(2, 3, { bias = false }).bias, nil)
+end)
+
+t.test("a width that is not written is taken from the input", function()
+  local m = nn.Linear(4)
+  t.fails("does not know its input width yet", function() for _ in m:parameters() do end end)
+  t.equal(m(core.ones(2, 7)):shape(2), 4)
+  t.equal(m.in_features, 7)
+  local s = nn.Sequential { nn.Conv2d(8, 3, { padding = 1 }), nn.BatchNorm2d(), nn.ReLU(), nn.Conv2d(4, 1) }
+  t.equal(s:infer(3), 4)
+  t.equal(table.concat(s["0"].weight:shape(), " "), "8 3 3 3")
+  t.equal(table.concat(s(core.ones(1, 5, 5, 3)):shape(), " "), "1 5 5 4")
+end)
+
+t.test("names are PyTorch's, in the order of declaration", function()
+  local s = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.Linear(4, 2)))
+  local names = {}
+  for name in s:parameters() do names[#names + 1] = name end
+  t.equal(table.concat(names, " "), "0.weight 0.bias 1.weight 1.bias 2.0.weight 2.0.bias")
+  names = {}
+  for name in s:buffers() do names[#names + 1] = name end
+  t.equal(table.concat(names, " "), "1.running_mean 1.running_var")
+  t.equal(s:at(1), s["0"])
+  t.equal(s:at(-1):path(), "2")
+  t.equal(s["2"]:at(1):path(), "2.0")
+end)
+
+t.test("initial values have PyTorch's distributions and depend on seed and name only", function()
+  core.manual_seed(11)
+  local a = nn.Sequential(nn.Linear(100, 50), nn.Linear(50, 20))
+  a:ready()
+  core.manual_seed(11)
+  local b = nn.Sequential(nn.Linear(100, 50), nn.Linear(50, 20))
+  local last = b:at(2).weight:hash() -- built in another order
+  t.equal(last, a:at(2).weight:hash())
+  t.equal(b:at(1).weight:hash(), a:at(1).weight:hash())
+  local w = a:at(1).weight
+  assert(math.abs(w:mean():item()) < 0.005)
+  local variance = w:square():mean():item()
+  assert(math.abs(variance - 0.01 / 3) < 0.0002, variance) -- uniform in +-1/sqrt(100)
+  local c = nn.Conv2d(16, 32, 3, { initial = "kaiming_normal_fan_out" })
+  assert(math.abs(c.weight:square():mean():item() / (2 / (32 * 9)) - 1) < 0.1)
+  t.equal(list(nn.BatchNorm2d(2).weight), "1.0 1.0")
+end)
+
+t.test("errors name the line and the modules", function()
+  local Net = nn.class("mine.Net", nn.Module)
+  function Net:init()
+    self.a = nn.Linear(5, 4)
+    self.b = nn.Linear(5, 2)
+  end
+  function Net:forward(x)
+    local y = self.b(self.a(x))
+    return y
+  end
+  local net = Net()
+  local e = t.fails("in nn.Linear(5 -> 2), b", function() local y = net(core.ones(3, 5)) return y end)
+  assert(e:find("^tests/lua/nn.lua:%d+: linear: "), e)
+  e = t.fails("nn.Linear: the output width must be a whole number from 1 on, not -3", function() local m = nn.Linear(-3) return m end)
+  assert(e:find("^tests/lua/nn.lua:%d+: "), e)
+  t.fails("(in, out, kernel) or (out, kernel) is needed", function() local m = nn.Conv2d(3) return m end)
+  t.fails("do not divide into 2 groups", function() local m = nn.Conv2d(3, 4, 1, { groups = 2 }) return m end)
+  t.fails("nn.Sequential: element 2 is not a module but number", function() local m = nn.Sequential(nn.ReLU(), 3) return m end)
+  t.fails("unknown option of nn.Conv2d: 'strid'; did you mean 'stride'?", function() local m = nn.Conv2d(3, 4, 1, { strid = 2 }) return m end)
+end)
+
+t.test("children can be replaced and taken away", function()
+  local s = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+  s:ready()
+  s["1"] = nn.Linear(4, 5)
+  t.equal(s(core.ones(1, 3)):shape(2), 5)
+  s["1"] = nil
+  t.equal(s(core.ones(1, 3)):shape(2), 4)
+  t.equal(s:count(), 16)
+end)
+
+t.test("Flatten has PyTorch's order", function()
+  local x = core.arange(12):reshape(1, 2, 2, 3) -- (N, H, W, C)
+  t.equal(list(nn.Flatten()(x)), "0.0 3.0 6.0 9.0 1.0 4.0 7.0 10.0 2.0 5.0 8.0 11.0")
+  t.equal(table.concat(nn.Flatten()(core.ones(2, 1, 1, 5)):shape(), " "), "2 5")
+end)
+
+t.test("Dropout: only in training, and not in frozen parts", function()
+  core.manual_seed(1)
+  local m = nn.Dropout(0.5)
+  local y = m(core.ones(1000))
+  local zeros = 1000 - y:mean():item() * 500
+  assert(zeros > 400 and zeros < 600, zeros)
+  m:eval()
+  t.equal(m(core.ones(4)):mean():item(), 1)
+  local s = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
+  s:freeze "*"
+  t.equal(s:at(2)(core.ones(4)):mean():item(), 1)
+end)
+
+t.test("BatchNorm: the batch's statistics in training, the running ones in inference", function()
+  local m = nn.BatchNorm2d(1)
+  local x = core.tensor { 1, 3 }:reshape(2, 1, 1, 1)
+  local y = m(x):reshape(-1):tolist()
+  assert(math.abs(y[1] + 1) < 1e-4 and math.abs(y[2] - 1) < 1e-4)
+  assert(math.abs(m.running_mean:item() - 0.2) < 1e-6 and math.abs(m.running_var:item() - 1.1) < 1e-6) -- 0.9 * 1 + 0.1 * 2
+  m:eval()
+  y = m(x):reshape(-1):tolist()
+  assert(math.abs(y[1] - 0.8 / math.sqrt(1.1)) < 1e-4)
+  t.equal(m.batches, 1)
+end)
+
+t.test("TensorFlow's same padding", function()
+  local c = nn.Conv2d(3, 8, 3, { stride = 2, padding = "same", image_size = 224 })
+  t.equal(table.concat(c.padding, " ") .. " | " .. table.concat(c.padding_end, " "), "0 0 | 1 1")
+  c = nn.Conv2d(3, 8, 5, { stride = 2, padding = "same", image_size = 65 })
+  t.equal(table.concat(c.padding, " ") .. " | " .. table.concat(c.padding_end, " "), "2 2 | 2 2")
+  t.equal(table.concat(c:output { 1, 65, 65, 3 }, " "), "1 33 33 8")
+end)
+
+t.test("pooling, activations, losses", function()
+  local x = core.arange(16):reshape(1, 4, 4, 1)
+  t.equal(list(nn.MaxPool2d(2)(x)), "5.0 7.0 13.0 15.0")
+  t.equal(list(nn.AvgPool2d(2)(x)), "2.5 4.5 10.5 12.5")
+  t.equal(list(nn.AdaptiveAvgPool2d(1)(x)), "7.5")
+  t.equal(list(nn.ReLU6()(core.tensor { -1, 3, 9 })), "0.0 3.0 6.0")
+  local logits, labels = core.tensor { { 2, 0 }, { 0, 0 } }, core.tensor({ 0, 1 }, { dtype = "int32" })
+  local want = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
+  assert(math.abs(nn.CrossEntropy {}(logits, labels):item() - want) < 1e-6)
+  assert(math.abs(F.cross_entropy(logits, labels):item() - want) < 1e-6)
+  t.equal(nn.MSELoss {}(core.tensor { 1, 3 }, core.tensor { 0, 0 }):item(), 5)
+  assert(math.abs(nn.BCEWithLogits {}(core.tensor { 0 }, core.tensor { 1 }):item() - math.log(2)) < 1e-6)
+  t.fails("label 7 is out of range", function() return F.cross_entropy(logits, core.tensor({ 0, 7 }, { dtype = "int32" })):item() end)
+end)
+
+t.test("a description of a module makes it again", function()
+  local s = nn.Sequential(nn.Conv2d(3, 4, 3, { stride = 2, padding = 1 }), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(), nn.Linear(16, 2), nn.Dropout(0.1))
+  s:ready()
+  s:eval()
+  local again = nn.from_spec(core.json_decode(core.json_encode(s:spec())))
+  again:load(s:state_dict())
+  again:eval()
+  local x = core.randn(2, 4, 4, 3)
+  t.equal(again(x):hash(), s(x):hash())
+end)
+
+t.test("inference leaves nothing behind, training frees its graph", function()
+  local s = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 8))
+  s:ready()
+  local x = core.ones(4, 8)
+  collectgarbage() collectgarbage()
+  local before = core.memory()
+  do
+    local guard <close> = core.no_grad()
+    collectgarbage("stop") -- what stays is not the collector's doing
+    local y = s(x)
+    assert(core.memory() - before <= 4 * 4 * 8 + 512, core.memory() - before)
+    collectgarbage("restart")
+    y = nil
+  end
+  for _ = 1, 3 do
+    local step <close> = core.scope()
+    s(x):sum():backward()
+    s:zero_grad()
+  end
+  collectgarbage() collectgarbage()
+  t.equal(core.memory(), before)
+end)
+
+t.test("modules in coroutines keep scopes apart", function()
+  local s = nn.Sequential(nn.Linear(2, 2))
+  s:ready()
+  local x = core.ones(1, 2)
+  local co = coroutine.wrap(function()
+    local step <close> = core.scope()
+    local y = s(x)
+    coroutine.yield(y:sum():item())
+    coroutine.yield(y:freed())
+  end)
+  local value = co()
+  local y = s(x)
+  t.equal(y:sum():item(), value)
+  t.equal(co(), false)
+  co()
+  t.equal(y:freed(), false)
+end)
+
+t.test("a hand-written loop learns", function()
+  core.manual_seed(2)
+  local net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+  local opt = tlua.optim.Adam(net:parameters(), { lr = 0.05 })
+  local x = core.tensor { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } }
+  local y = core.tensor({ 0, 1, 1, 0 }, { dtype = "int32" })
+  for _ = 1, 200 do
+    local step <close> = core.scope()
+    opt:zero_grad()
+    F.cross_entropy(net(x), y):backward()
+    opt:step()
+  end
+  t.equal(table.concat(net(x):argmax(-1):tolist(), " "), "0 1 1 0")
+  t.fails("unknown option of optim.Adam: 'lrr'; did you mean 'lr'?", function() local o = tlua.optim.Adam(net:parameters(), { lrr = 1 }) return o end)
+  net:freeze "*"
+  t.fails("no parameter is trained", function() local o = tlua.optim.Adam(net:parameters(), { lr = 1 }) return o end)
+end)
+
+t.test("parameter groups have rates of their own", function()
+  local net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+  local opt = tlua.optim.SGD({ { params = net:at(1):parameters(), lr = 0 }, { params = net:at(2) } }, { lr = 0.1 })
+  local first, second = net:at(1).weight:hash(), net:at(2).weight:hash()
+  net(core.ones(1, 2)):sum():backward()
+  opt:step()
+  t.equal(net:at(1).weight:hash(), first)
+  assert(net:at(2).weight:hash() ~= second)
+end)
+
+t.finish()
