@@ -22,8 +22,8 @@ local function lib() return require "tlua" end
 
 -- ---- running Lua ----
 
-local function set_arguments(argv, first)
-  local list = { [0] = argv[first - 1] }
+local function set_arguments(argv, first, name)
+  local list = { [0] = name }
   for i = first, #argv do list[#list + 1] = argv[i] end
   rawset(_G, "arg", list)
   return table.unpack(list)
@@ -64,7 +64,7 @@ local function run_file(argv)
     error(e, 0)
   end
   lib()
-  local result = chunk(set_arguments(argv, 2))
+  local result = chunk(set_arguments(argv, 2, path))
   if type(result) ~= "table" or not package.loaded["tlua.recipe"] or not require("tlua.recipe").is_recipe(result) then return 0 end
   if not result.path then result:set_source(path) end
   if wants_help(argv, 2) then
@@ -80,7 +80,7 @@ local function run_code(argv)
   local chunk, e = load(argv[2], "=(command line)", "t")
   if not chunk then error(e, 0) end
   rawset(_G, "tlua", lib())
-  chunk(set_arguments(argv, 3))
+  chunk(set_arguments(argv, 3, "-e"))
   return 0
 end
 
@@ -146,7 +146,7 @@ return function(argv)
   end, argv)
   if ok then return result or 0 end
   local text = message_of(result)
-  if not text:find("^[^%s:]+:%d+: ") then text = "tlua: " .. text end
+  if not text:find("^[^%s:]+:%d+: ") and not text:find("^%(command line%):") then text = "tlua: " .. text end
   if not wants_traceback then io.stderr:write(text, "\n") end
   local schema = package.loaded["tlua.schema"]
   return schema and schema.is_usage(result) and 2 or 1
