@@ -58,8 +58,8 @@ local function download(kind, d)
     core.untar(archive, folder)
   end)
   if not ok then
-    util.failf("data.%s: there is no %s in %s, and it could not be downloaded (%s); name its folder with --data.root DIR", kind, info.title,
-      d.options.root or folder, tostring(e):match("^[^\n]*"))
+    util.failf("data.%s: there is no %s in %s, and it could not be downloaded from %s (%s); name its folder with --data.root DIR", kind, info.title,
+      d.options.root or folder, info.url, util.reason(e))
   end
   core.remove(archive)
   return folder .. "/" .. info.inside

@@ -18,6 +18,12 @@ end
 -- Takes "FILE:LINE: " off a message.
 function util.without_place(message) return (tostring(message):gsub("^[^%s:]+:%d+: ", "", 1)) end
 
+-- The heart of a download's error, for a message of our own around it.
+function util.reason(e)
+  local line = tostring(e):match("^[^\n]*")
+  return line:match("%((.+)%)") or line
+end
+
 -- Calls f; an error names `where` (what util.where gave when the thing was described): the line where the user
 -- wrote it says more than the line that ran it, and than the modules passed through.
 function util.at(where, f, ...)

@@ -34,7 +34,7 @@ local function published(entry, name, set)
   if not set.url then util.failf("%s: the weights '%s' are not at hand: %s; %s", entry.name, name, set.from, way_out) end
   local ok, e = pcall(core.fetch, set.url, path, set.sha256, progress_line(set.file))
   if not ok then
-    util.failf("%s: the weights '%s' could not be downloaded (%s); %s", entry.name, name, tostring(e):match("^[^\n]*"), way_out)
+    util.failf("%s: the weights '%s' could not be downloaded from %s (%s); %s", entry.name, name, set.url, util.reason(e), way_out)
   end
   return path
 end
