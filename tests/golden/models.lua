@@ -10,6 +10,7 @@ local passed, failed = 0, 0
 local function value(name, shape)
   if name:find("running_var$") then return core.uniform(shape, 0.5, 1.5, name) end
   if name:find("running_mean$") then return core.normal(shape, 0, 0.1, name) end
+  if name:find("bn3.weight$") or name:find("_bn2.weight$") then return core.uniform(shape, 0.1, 0.3, name) end
   if #shape == 1 then
     local weight = name:find("weight$")
     return core.uniform(shape, weight and 0.4 or -0.1, weight and 0.8 or 0.1, name)
@@ -40,14 +41,25 @@ local function distance(got, want)
   return worst / math.sqrt(square / #want + 1e-30)
 end
 
+-- Norm and sixteen samples of a gradient.
 local function samples(g)
-  local flat = g:reshape(-1)
-  local n, list = flat:numel(), {}
-  local all = flat:tolist()
-  local norm, sum = 0, 0
-  for i = 1, n do norm = norm + all[i] ^ 2 sum = sum + all[i] end
-  for i = 0, 15 do list[#list + 1] = all[1 + math.tointeger(math.floor(i * (n - 1) / 15 + 1e-9))] end
-  return math.sqrt(norm), sum, list, n
+  local all = g:reshape(-1):tolist()
+  local n, list, norm = #all, {}, 0
+  for i = 1, n do norm = norm + all[i] ^ 2 end
+  for i = 0, 15 do list[i + 1] = all[1 + math.tointeger(math.floor(i * (n - 1) / 15 + 1e-9))] end
+  return math.sqrt(norm), list, n
+end
+
+-- Errors of samples against the size of a typical element (or `floor`, for gradients that are zero but for rounding).
+local function gradient_distance(g, want, floor)
+  local norm, got, n = samples(g)
+  local typical = math.max(want[1] / math.sqrt(n), floor)
+  local worst = math.abs(norm - want[1]) / math.max(want[1], typical)
+  for i = 1, 16 do
+    local d = math.abs(got[i] - want[i + 1]) / math.max(typical, math.abs(want[i + 1]))
+    if not (d <= worst) then worst = d end
+  end
+  return worst
 end
 
 local function build(name, trained, norm)
@@ -72,7 +84,7 @@ local function run(name, trained, norm)
   local params = {}
   for _, p in net:parameters() do if p:requires_grad() then params[#params + 1] = p end end
   local opt = tlua.optim.Adam(params, { lr = trained == "all" and 1e-5 or 1e-3 })
-  local losses, worst_gradient, logits_error = {}, 0, 0
+  local losses, worst_gradient, logits_error, noise = {}, 0, 0, 0
   for step = 1, STEPS do
     local s <close> = core.scope()
     local logits = net(x)
@@ -84,12 +96,11 @@ local function run(name, trained, norm)
       for key, g in pairs(net:gradients()) do
         local want = golden[tag .. "grad." .. key]
         if not want then check(tag .. key .. " is not trained in PyTorch", 1, 0) else
+          -- 1e-3, or twice what PyTorch's own float32 is away from float64 here (see make_models.py)
           want = want:tolist()
-          local got_norm, _, got, n = samples(g)
-          -- a sample's error is measured against the size of a typical element of that gradient
-          local typical, worst = want[1] / math.sqrt(n) + 1e-12, math.abs(got_norm - want[1]) / (want[1] + 1e-12)
-          for i = 1, 16 do worst = math.max(worst, math.abs(got[i] - want[i + 2]) / math.max(typical, math.abs(want[i + 2]))) end
-          worst_gradient = math.max(worst_gradient, check(tag .. "grad." .. key, worst, 1e-3))
+          local error, limit = gradient_distance(g, want, golden[tag .. "floor"]:item()), math.max(1e-3, 2 * want[18])
+          check(tag .. "grad." .. key, error, limit)
+          worst_gradient, noise = math.max(worst_gradient, error), math.max(noise, want[18])
         end
       end
     end
@@ -98,13 +109,16 @@ local function run(name, trained, norm)
   end
   local want, worst = golden[tag .. "losses"]:tolist(), 0
   for i = 1, STEPS do worst = math.max(worst, math.abs(losses[i] - want[i]) / math.max(want[i], 0.1)) end
-  check(tag .. "losses", worst, 1e-4)
-  print(("%-32s logits %.1e  gradients %.1e  losses %.1e"):format(tag, logits_error, worst_gradient, worst))
+  -- 1e-4, or twice what PyTorch's losses differ between two memory layouts
+  check(tag .. "losses", worst, math.max(1e-4, 2 * want[STEPS + 1]))
+  print(("%-32s logits %.1e  gradients %.1e (PyTorch's own %.1e)  losses %.1e (%.1e)"):format(tag, logits_error, worst_gradient, noise, worst, want[STEPS + 1]))
 end
 
 for _, name in ipairs(#arg > 0 and arg or { "resnet18", "resnet50", "efficientnet_lite0" }) do
   for _, trained in ipairs { "all", "head" } do
-    for _, norm in ipairs { "train", "eval" } do run(name, trained, norm) end
+    for _, norm in ipairs { "train", "eval" } do
+      if golden[("%s.%s.%s.losses"):format(name, trained, norm)] then run(name, trained, norm) end
+    end
   end
 end
 print(("%d passed, %d failed"):format(passed, failed))
