@@ -99,128 +99,18 @@ static int conv_infer(tl_error *err, tl_call *c)
     return 0;
 }
 
-/* ---- weights and patches laid out ---- */
-
-tl_tensor *tl__conv_weight_rows(tl_scope *s, tl_tensor *w, const tl_conv_shape *g, int keep)
-{
-    int64_t ig = g->ci / g->groups;
-    tl_shape shape = {3, {g->co, g->taps, ig}};
-    int64_t strides[TL_MAX_RANK] = {g->taps * ig, 1, g->taps}, packed[TL_MAX_RANK];
-    if (!w) return NULL;
-    tl__packed_strides(&shape, packed);
-    if (g->taps == 1 || ig == 1) return tl__scope_own(s, tl__tensor_view(&s->err, w, &shape, packed, w->offset));
-    const int64_t key[] = {0x776f7773, w->offset, g->co, g->taps, ig};
-    tl_buffer *kept = keep ? tl__buffer_find_derived(w->buffer, key, sizeof key) : NULL;
-    if (kept) {
-        tl_tensor fake = {.buffer = kept, .dtype = TL_F32};
-        return tl__scope_own(s, tl__tensor_view(&s->err, &fake, &shape, packed, 0));
-    }
-    tl_tensor *turned = tl__scope_own(s, tl__tensor_view(&s->err, w, &shape, strides, w->offset)), *rows = turned ? tl__cast(s, turned, TL_F32) : NULL;
-    if (rows && keep && tl__buffer_keep_derived(&s->err, w->buffer, key, sizeof key, rows->buffer) != 0) return NULL;
-    return rows;
-}
-
-static const tl_program program = {"conv_patches", NULL};
-
-/* The geometry as kernels take it. */
-typedef struct patches_args {
-    int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
-    int64_t channels, pixel, first, rows;
-} patches_args;
-
-static patches_args args_of(const tl_conv_shape *g, int64_t first, int64_t count)
-{
-    patches_args a = {.channels = g->ci / g->groups, .pixel = g->ci, .first = first, .rows = count * tl__conv_pixels_out(g)};
-    memcpy(a.in, g->in, sizeof a.in);
-    memcpy(a.out, g->out, sizeof a.out);
-    memcpy(a.kernel, g->kernel, sizeof a.kernel);
-    memcpy(a.stride, g->stride, sizeof a.stride);
-    memcpy(a.padding, g->padding, sizeof a.padding);
-    memcpy(a.dilation, g->dilation, sizeof a.dilation);
-    return a;
-}
-
-int tl__conv_patches(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, int64_t first, int64_t count, int64_t group, tl_tensor *patches)
-{
-    patches_args a = args_of(g, first, count);
-    tl_launch l = {.program = &program, .kernel = "lay_out", .dims = 2, .global = {(size_t)g->taps, (size_t)a.rows}};
-    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KBUF(x->buffer), TL_KL(x->offset + group * a.channels), TL_KT(patches));
-}
-
-int tl__conv_unpatch(tl_scope *s, const tl_conv_shape *g, tl_tensor *patches, int64_t first, int64_t count, int64_t group, tl_tensor *x)
-{
-    patches_args a = args_of(g, first, count);
-    tl_launch l = {.program = &program, .kernel = "gather", .dims = 1, .global = {(size_t)(count * tl__conv_pixels_in(g))}};
-    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(patches), TL_KBUF(x->buffer), TL_KL(x->offset + group * a.channels));
-}
-
-int64_t tl__conv_chunk(const tl_conv_shape *g)
-{
-    /* 64 MB of patches: enough to fill a device, little beside the activations of a batch. */
-    int64_t one = tl__conv_pixels_out(g) * g->taps * (g->ci / g->groups) * 4, n = one > 0 ? ((int64_t)64 << 20) / one : 1;
-    return n < 1 ? 1 : n > g->n ? g->n : n;
-}
-
 /* ---- forward ---- */
-
-static tl_matrix matrix(const tl_tensor *t, int64_t at, int64_t row, int64_t col)
-{
-    return (tl_matrix){t->buffer, t->offset + at, row, col, 0};
-}
-
-static int product_of_group(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, tl_tensor *w, tl_tensor *bias, tl_tensor *residual, tl_tensor *y,
-                            tl_act act, int keep, int64_t group)
-{
-    int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig, pixels = tl__conv_pixels_out(g);
-    tl_gemm p = {.m = g->n * pixels, .n = og, .k = k, .batch = 1, .alpha = 1, .a = matrix(x, group * ig, g->ci, 1),
-                 .b = matrix(w, group * og * k, 1, k), .c = matrix(y, group * og, g->co, 1), .bias = bias ? bias->buffer : NULL,
-                 .bias_offset = bias ? bias->offset + group * og : 0, .activation = act, .constant_b = keep};
-    if (residual) p.residual = matrix(residual, group * og, g->co, 1);
-    if (tl__conv_is_pointwise(g)) return tl__gemm(&s->err, s->device, &p, "conv");
-    tl_patches patches = {.channels = ig, .pixel = g->ci};
-    memcpy(patches.in, g->in, sizeof patches.in);
-    memcpy(patches.out, g->out, sizeof patches.out);
-    memcpy(patches.kernel, g->kernel, sizeof patches.kernel);
-    memcpy(patches.stride, g->stride, sizeof patches.stride);
-    memcpy(patches.padding, g->padding, sizeof patches.padding);
-    memcpy(patches.dilation, g->dilation, sizeof patches.dilation);
-    p.patches = &patches;
-    if (tl__gemm_takes_patches(s->device)) return tl__gemm(&s->err, s->device, &p, "conv");
-    /* Laid out in memory, some pictures at a time. */
-    p.patches = NULL;
-    int64_t step = tl__conv_chunk(g), c_at = p.c.offset, r_at = p.residual.offset;
-    tl_tensor *laid = tl_empty(s, TL_F32, 2, (int64_t[]){step * pixels, k});
-    for (int64_t first = 0; laid && first < g->n; first += step) {
-        int64_t count = first + step < g->n ? step : g->n - first;
-        if (tl__conv_patches(s, g, x, first, count, group, laid) != 0) return -1;
-        p.m = count * pixels;
-        p.a = matrix(laid, 0, k, 1);
-        p.c.offset = c_at + first * pixels * g->co;
-        p.residual.offset = r_at + first * pixels * g->co;
-        if (tl__gemm(&s->err, s->device, &p, "conv") != 0) return -1;
-    }
-    return laid ? 0 : -1;
-}
-
-int tl__conv_product(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, tl_tensor *w, tl_tensor *bias, tl_tensor *residual, tl_tensor *y, tl_act act, int keep)
-{
-    for (int64_t group = 0; group < g->groups; group++)
-        if (product_of_group(s, g, x, w, bias, residual, y, act, keep, group) != 0) return -1;
-    return 0;
-}
 
 static int conv_forward(tl_scope *s, const tl_call *c)
 {
-    tl_conv_shape g;
-    tl_tensor *x = c->in[TL_CONV_X], *w = c->in[TL_CONV_WEIGHT];
-    if (tl__conv_shape(&s->err, c, &g) != 0) return -1;
+    tl_conv_job j = {.x = c->in[TL_CONV_X], .bias = input(c, TL_CONV_BIAS), .residual = input(c, TL_CONV_RESIDUAL), .y = c->out[0],
+                     .act = (tl_act)c->attr[TL_CONV_ACTIVATION].i, .inference = 1};
+    if (tl__conv_shape(&s->err, c, &j.g) != 0) return -1;
+    tl__conv_plain_weight(&j, c->in[TL_CONV_WEIGHT]);
     /* A weight that is trained is written in every step; a frozen one is worth keeping packed. */
-    int keep = w->node == NULL;
-    tl_act act = (tl_act)c->attr[TL_CONV_ACTIVATION].i;
-    if (tl__conv_is_depthwise(&g))
-        return tl__depthwise_forward(s, &g, x, w, input(c, TL_CONV_BIAS), input(c, TL_CONV_RESIDUAL), c->out[0], act, keep);
-    tl_tensor *rows = tl__conv_weight_rows(s, w, &g, keep);
-    return rows ? tl__conv_product(s, &g, x, rows, input(c, TL_CONV_BIAS), input(c, TL_CONV_RESIDUAL), c->out[0], act, keep) : -1;
+    j.keep = j.w->node == NULL;
+    for (int i = 0; i < c->n_in; i++) j.inference &= !c->in[i] || !c->in[i]->node;
+    return tl__conv_run(s, &j);
 }
 
 /* ---- samples and descriptor ---- */

@@ -22,10 +22,52 @@ int64_t tl__conv_pixels_in(const tl_conv_shape *g);
 int tl__conv_is_pointwise(const tl_conv_shape *g);    /* kernel, stride and padding of a plain matrix product */
 int tl__conv_is_depthwise(const tl_conv_shape *g);
 
-/* Weights (O, I, taps) as (O, taps, I), packed; kept beside the weights where `keep`. */
-tl_tensor *tl__conv_weight_rows(tl_scope *s, tl_tensor *w, const tl_conv_shape *g, int keep);
-/* The product of a convolution without groups: y = act(x * w + bias + residual). `w` is (O, taps, I). */
-int tl__conv_product(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, tl_tensor *w, tl_tensor *bias, tl_tensor *residual, tl_tensor *y, tl_act act, int keep);
+/* ---- computing one: conv_makers.c ---- */
+
+/* y = act(x * w + bias + residual), all packed. The weights are read through strides, so that the turned ones of a
+ * gradient need no copy: element (o, tap, i) lies at w->offset + at + o * out + tap * tap_step + i * in, where i counts the
+ * channels of one group. */
+typedef struct tl_conv_job {
+    tl_conv_shape g;
+    tl_tensor *x, *w, *bias, *residual, *y;   /* bias, residual: or NULL */
+    struct { int64_t at, out, tap, in; } stride;
+    tl_act act;
+    int keep;        /* the weights seldom change: what is packed of them is kept beside their buffer */
+    int inference;   /* nothing is recorded: a transform that rounds a little differently is allowed */
+} tl_conv_job;
+
+/* The strides of a parameter (O, I, kernel...). */
+void tl__conv_plain_weight(tl_conv_job *j, tl_tensor *w);
+/* Computes it by the first maker that suits; 0 or -1. TLUA_CONV names one to be preferred wherever it can. */
+int tl__conv_run(tl_scope *s, const tl_conv_job *j);
+
+/* A way to compute it: `needs` says whether it can, `suits` whether it should where it can. */
+typedef struct tl_conv_maker {
+    const char *name;
+    int (*needs)(const tl_device *d, const tl_conv_job *j);
+    int (*suits)(const tl_device *d, const tl_conv_job *j);
+    int (*run)(tl_scope *s, const tl_conv_job *j);
+} tl_conv_maker;
+
+/* Ends with a row without a name. The order is that of preference. */
+const tl_conv_maker *tl__conv_makers(void);
+const tl_conv_maker *tl__conv_choose(const tl_device *d, const tl_conv_job *j);
+
+#define TL__CONV_MAKER(name)                                                     \
+    int tl__conv_##name##_needs(const tl_device *d, const tl_conv_job *j);       \
+    int tl__conv_##name##_suits(const tl_device *d, const tl_conv_job *j);       \
+    int tl__conv_##name(tl_scope *s, const tl_conv_job *j);
+TL__CONV_MAKER(depthwise)
+TL__CONV_MAKER(winograd)
+TL__CONV_MAKER(direct)
+#undef TL__CONV_MAKER
+
+/* A buffer of `floats` numbers derived from the job's weights, kept beside them where the job says so: found, or new with
+ * *fresh set, and then to be filled. `kind` and `detail` tell apart what is derived. One reference, the caller's. */
+tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, int *fresh);
+
+/* Weights as (O, taps, I), packed. */
+tl_tensor *tl__conv_weight_rows(tl_scope *s, const tl_conv_job *j);
 /* Patches of the pictures first..first+count as a matrix (count * pixels out, taps * ci / groups); group `group`. */
 int tl__conv_patches(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, int64_t first, int64_t count, int64_t group, tl_tensor *patches);
 /* The transpose of that: adds up patches into pictures, each element of which gathers its own. */
@@ -33,11 +75,9 @@ int tl__conv_unpatch(tl_scope *s, const tl_conv_shape *g, tl_tensor *patches, in
 /* How many pictures' patches are laid out at once. */
 int64_t tl__conv_chunk(const tl_conv_shape *g);
 
-/* Depthwise kernels (conv_depthwise.c). */
-int tl__depthwise_forward(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, tl_tensor *w, tl_tensor *bias, tl_tensor *residual, tl_tensor *y, tl_act act, int keep);
-tl_tensor *tl__depthwise_dx(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *w, int keep);
+/* ---- gradients ---- */
+tl_tensor *tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy);
 tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
-
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
 
 /* src/op/matmul.c */

@@ -3,25 +3,23 @@
 
 #include <string.h>
 
-/* The convolution whose forward is the gradient towards x: weights turned by 180 degrees, in and out exchanged. */
-static tl_conv_shape turned_shape(const tl_conv_shape *g)
+/* The convolution whose forward is the gradient towards x: kernel turned by 180 degrees, in and out exchanged. Only for
+ * stride 1 and no groups. */
+static tl_conv_job turned(const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx)
 {
-    tl_conv_shape t = *g;
-    t.ci = g->co;
-    t.co = g->ci;
-    memcpy(t.in, g->out, sizeof t.in);
-    memcpy(t.out, g->in, sizeof t.out);
-    for (int i = 0; i < 3; i++) t.padding[i] = g->dilation[i] * (g->kernel[i] - 1) - g->padding[i];
+    tl_conv_job t = *j;
+    t.x = gy;
+    t.y = dx;
+    t.g.ci = j->g.co;
+    t.g.co = j->g.ci;
+    memcpy(t.g.in, j->g.out, sizeof t.g.in);
+    memcpy(t.g.out, j->g.in, sizeof t.g.out);
+    for (int i = 0; i < 3; i++) t.g.padding[i] = j->g.dilation[i] * (j->g.kernel[i] - 1) - j->g.padding[i];
+    t.stride.at = j->stride.at + (j->g.taps - 1) * j->stride.tap;
+    t.stride.out = j->stride.in;
+    t.stride.in = j->stride.out;
+    t.stride.tap = -j->stride.tap;
     return t;
-}
-
-/* (O, I, taps) -> (I, taps backwards, O) */
-static tl_tensor *turned_weight(tl_scope *s, tl_tensor *w, const tl_conv_shape *g)
-{
-    tl_shape shape = {3, {g->ci, g->taps, g->co}};
-    int64_t strides[TL_MAX_RANK] = {g->taps, -1, g->ci * g->taps};
-    tl_tensor *v = tl__scope_own(s, tl__tensor_view(&s->err, w, &shape, strides, w->offset + g->taps - 1));
-    return v ? tl__cast(s, v, TL_F32) : NULL;
 }
 
 static tl_matrix matrix(const tl_tensor *t, int64_t at, int64_t row, int64_t col) { return (tl_matrix){t->buffer, t->offset + at, row, col, 0}; }
@@ -60,20 +58,20 @@ static tl_tensor *gathered(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, t
 static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape *g, tl_tensor *gy)
 {
     const tl_shape *shape = &c->in_meta[TL_CONV_X].shape;
-    tl_tensor *w = c->in[TL_CONV_WEIGHT];
-    int keep = !c->needs[TL_CONV_WEIGHT];
-    if (tl__conv_is_depthwise(g)) return tl_reshape(s, tl__depthwise_dx(s, g, gy, w, keep), shape->rank, shape->dim);
+    tl_conv_job j = {.g = *g, .keep = !c->needs[TL_CONV_WEIGHT]};
+    tl__conv_plain_weight(&j, c->in[TL_CONV_WEIGHT]);
+    if (tl__conv_is_depthwise(g)) return tl_reshape(s, tl__depthwise_dx(s, &j, gy), shape->rank, shape->dim);
     int stride1 = g->stride[0] == 1 && g->stride[1] == 1 && g->stride[2] == 1, padded = 0;
     for (int i = 0; i < 3; i++) padded |= g->padding[i] || g->padding_end[i];
     if (g->groups == 1 && stride1 && (tl__gemm_takes_patches(s->device) || g->taps == 1)) {
-        tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim), *t = turned_weight(s, w, g);
-        tl_conv_shape back = turned_shape(g);
-        return dx && t && tl__conv_product(s, &back, gy, t, NULL, NULL, dx, TL_ACT_NONE, 0) == 0 ? dx : NULL;
+        tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim);
+        tl_conv_job back = turned(&j, gy, dx);
+        return dx && tl__conv_run(s, &back) == 0 ? dx : NULL;
     }
     tl_tensor *dx = tl_full(s, TL_F32, shape->rank, shape->dim, 0);
     if (!dx) return NULL;
-    if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, w, dx);
-    tl_tensor *rows = tl__conv_weight_rows(s, w, g, keep);
+    if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, j.w, dx);
+    tl_tensor *rows = tl__conv_weight_rows(s, &j);
     return rows ? gathered(s, g, gy, rows, dx) : NULL;
 }
 

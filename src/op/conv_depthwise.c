@@ -34,42 +34,47 @@ static void prepare(const tl_scope *s, const tl_conv_shape *g, tl_launch *l, cha
 }
 
 /* Weights (C, 1, KH, KW) as (KH * KW, C). */
-static tl_tensor *by_tap(tl_scope *s, tl_tensor *w, const tl_conv_shape *g, int keep)
+static tl_tensor *by_tap(tl_scope *s, const tl_conv_job *j)
 {
-    tl_shape shape = {2, {g->taps, g->ci}};
-    int64_t strides[TL_MAX_RANK] = {1, g->taps}, packed[TL_MAX_RANK];
-    const int64_t key[] = {0x64776b63, w->offset, g->ci, g->taps};
+    tl_shape shape = {2, {j->g.taps, j->g.ci}};
+    int64_t strides[TL_MAX_RANK] = {j->stride.tap, j->stride.out}, packed[TL_MAX_RANK];
+    int fresh;
     tl__packed_strides(&shape, packed);
-    tl_buffer *kept = keep ? tl__buffer_find_derived(w->buffer, key, sizeof key) : NULL;
-    if (kept) {
-        tl_tensor fake = {.buffer = kept, .dtype = TL_F32};
-        return tl__scope_own(s, tl__tensor_view(&s->err, &fake, &shape, packed, 0));
-    }
-    tl_tensor *turned = tl__scope_own(s, tl__tensor_view(&s->err, w, &shape, strides, w->offset)), *t = turned ? tl__cast(s, turned, TL_F32) : NULL;
-    if (t && keep && tl__buffer_keep_derived(&s->err, w->buffer, key, sizeof key, t->buffer) != 0) return NULL;
-    return t;
+    tl_buffer *b = tl__conv_derived(s, j, 0x64776b63, 0, tl__numel(&shape), &fresh);
+    tl_tensor bare = {.buffer = b, .dtype = TL_F32}, *t = b ? tl__scope_own(s, tl__tensor_view(&s->err, &bare, &shape, packed, 0)) : NULL;
+    if (b) tl__buffer_release(b);
+    if (!t || !fresh) return t;
+    tl_tensor *seen = tl__scope_own(s, tl__tensor_view(&s->err, j->w, &shape, strides, j->w->offset + j->stride.at));
+    return seen && tl__copy_into(s, seen, t) == 0 ? t : NULL;
 }
 
-int tl__depthwise_forward(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, tl_tensor *w, tl_tensor *bias, tl_tensor *residual, tl_tensor *y, tl_act act, int keep)
+int tl__conv_depthwise_needs(const tl_device *d, const tl_conv_job *j)
+{
+    (void)d;
+    return tl__conv_is_depthwise(&j->g);
+}
+
+int tl__conv_depthwise(tl_scope *s, const tl_conv_job *j)
 {
     char options[48];
     tl_launch l = {.kernel = "depthwise"};
-    tl_tensor *t = by_tap(s, w, g, keep);
+    tl_tensor *t = by_tap(s, j);
     if (!t) return -1;
-    depthwise_args a = args_of(g);
-    a.bias = bias != NULL;
-    a.residual = residual != NULL;
-    a.activation = act;
-    prepare(s, g, &l, options, sizeof options);
-    l.global[1] = (size_t)(g->n * g->out[1]);
-    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(x), TL_KT(t), TL_KT(bias), TL_KT(residual), TL_KT(y));
+    depthwise_args a = args_of(&j->g);
+    a.bias = j->bias != NULL;
+    a.residual = j->residual != NULL;
+    a.activation = j->act;
+    prepare(s, &j->g, &l, options, sizeof options);
+    l.global[1] = (size_t)(j->g.n * j->g.out[1]);
+    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KT(t), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y));
 }
 
-tl_tensor *tl__depthwise_dx(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *w, int keep)
+tl_tensor *tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy)
 {
     char options[48];
+    const tl_conv_shape *g = &j->g;
     tl_launch l = {.kernel = "depthwise_dx"};
-    tl_tensor *t = by_tap(s, w, g, keep), *dx = tl_empty(s, TL_F32, 4, (int64_t[]){g->n, g->in[1], g->in[2], g->ci});
+    tl_tensor *t = by_tap(s, j), *dx = tl_empty(s, TL_F32, 4, (int64_t[]){g->n, g->in[1], g->in[2], g->ci});
     if (!t || !dx) return NULL;
     depthwise_args a = args_of(g);
     prepare(s, g, &l, options, sizeof options);

@@ -1,0 +1,114 @@
+/* conv_direct.c - the maker for CPU devices that packs pixels and keeps whole sums in registers: cl/conv_direct.cl.
+ * Decided here: the tile, and how much one group does. */
+#include "op/conv.h"
+
+#include <string.h>
+
+static const tl_program program = {"conv_direct", NULL};
+
+/* MR x NR sums, a vector or two of weights and one of an input must fit the registers: 32 of 16 floats, 16 of 8 or 4. */
+typedef struct tile { int vector, mr, nr; } tile;
+static const tile tiles[] = {{16, 14, 32}, {8, 6, 16}, {4, 6, 8}};
+
+/* cl/conv_direct.cl has the same struct. */
+typedef struct direct_args {
+    int64_t n, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+    int64_t ci, co, x_pixel, y_pixel, k, mb, nb;
+    int64_t w_out, w_tap, w_in;
+    int32_t bias, residual, activation, stream, ahead, unused;
+} direct_args;
+
+static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static const tile *tile_of(const tl_device *d)
+{
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++)
+        if (tiles[i].vector == d->traits.vector_width) return &tiles[i];
+    return NULL;
+}
+
+static direct_args args_of(const tl_device *d, const tl_conv_job *j)
+{
+    const tl_conv_shape *g = &j->g;
+    int64_t v = d->traits.vector_width;
+    direct_args a = {.n = g->n, .ci = g->ci / g->groups, .co = g->co / g->groups, .x_pixel = g->ci, .y_pixel = g->co,
+                     .w_out = j->stride.out, .w_tap = j->stride.tap, .w_in = j->stride.in,
+                     .bias = j->bias != NULL, .residual = j->residual != NULL, .activation = (int32_t)j->act};
+    a.k = over(g->taps * a.ci, v) * v;
+    memcpy(a.in, g->in, sizeof a.in);
+    memcpy(a.out, g->out, sizeof a.out);
+    memcpy(a.kernel, g->kernel, sizeof a.kernel);
+    memcpy(a.stride, g->stride, sizeof a.stride);
+    memcpy(a.padding, g->padding, sizeof a.padding);
+    memcpy(a.dilation, g->dilation, sizeof a.dilation);
+    return a;
+}
+
+/* Local memory beside the panels: one row of patches end to end, and a tile. */
+static int64_t beside(const direct_args *a, const tile *t) { return (a->k + 2 * t->vector + t->mr * t->nr) * 4; }
+
+int tl__conv_direct_needs(const tl_device *d, const tl_conv_job *j)
+{
+    const tile *t = d->traits.is_cpu ? tile_of(d) : NULL;
+    if (!t) return 0;
+    direct_args a = args_of(d, j);
+    return t->mr * a.k * 4 + beside(&a, t) <= (int64_t)d->traits.local_bytes;
+}
+
+int tl__conv_direct_suits(const tl_device *d, const tl_conv_job *j)
+{
+    (void)d;
+    (void)j;
+    return 1;
+}
+
+/* Most of a group's time goes into products when it packs many pixels for many channels; a few groups a unit even out
+ * what a busy machine disturbs. */
+static void divide(const tl_device *d, direct_args *a, const tile *t, int64_t groups)
+{
+    enum { MOST = 8 };
+    int64_t room = (int64_t)d->traits.local_bytes - beside(a, t), most = smaller(room / (t->mr * a->k * 4), MOST);
+    int64_t panels = over(a->n * a->out[0] * a->out[1] * a->out[2], t->mr), columns = over(a->co, t->nr);
+    int64_t blocks = over(panels, most), wanted = over(4 * d->traits.compute_units, groups);
+    if (blocks < wanted) blocks = smaller(wanted, panels);
+    a->mb = over(panels, blocks) * t->mr;
+    /* Where the pixels do not give enough groups the channels are shared out too, at the price of packing again. */
+    int64_t parts = smaller(over(wanted, over(panels * t->mr, a->mb)), columns);
+    a->nb = over(columns, parts) * t->nr;
+}
+
+/* Whether results go past the caches: they must be larger than what a cache would keep, and vectors aligned. */
+static int streams(const tl_device *d, const tl_conv_job *j)
+{
+    int64_t v = d->traits.vector_width, bytes = tl__numel(&j->y->shape) * 4;
+    return bytes > (int64_t)8 << 20 && j->g.co % v == 0 && j->g.co / j->g.groups % v == 0 && j->y->offset % v == 0;
+}
+
+int tl__conv_direct(tl_scope *s, const tl_conv_job *j)
+{
+    const tl_device *d = s->device;
+    const tile *t = tile_of(d);
+    direct_args a = args_of(d, j);
+    char options[64];
+    int fresh;
+    divide(d, &a, t, j->g.groups);
+    a.stream = streams(d, j);
+    /* The next group's pixels, a few lines with every step of this one. */
+    if (a.x_pixel == a.ci) a.ahead = (int32_t)over(t->mr * t->vector * a.stride[0] * a.stride[1] * a.stride[2], a.nb * a.kernel[0] * a.kernel[1] * a.kernel[2]);
+    snprintf(options, sizeof options, "-DMR=%d -DNR=%d", t->mr, t->nr);
+    int64_t panels = over(a.co, t->nr), length = 256, row = a.k * 4;
+    tl_buffer *p = tl__conv_derived(s, j, 0x64697265, t->nr, j->g.groups * panels * t->nr * a.k, &fresh);
+    if (!p) return -1;
+    tl_launch pack = {.program = &program, .options = options, .kernel = "pack_weights", .dims = 3,
+                      .global = {(size_t)panels, (size_t)over(a.k, length), (size_t)j->g.groups}, .local = {1, 1, 1}};
+    tl_launch l = {.program = &program, .options = options, .kernel = "conv_direct", .dims = 3,
+                   .global = {(size_t)over(a.co, a.nb), (size_t)over(a.n * tl__conv_pixels_out(&j->g), a.mb), (size_t)j->g.groups}, .local = {1, 1, 1}};
+    int status = 0;
+    if (fresh) status = TL__LAUNCH(&s->err, s->device, &pack, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(p), TL_KL(length));
+    if (status == 0)
+        status = TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KBUF(p), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y),
+                            TL_KLOCAL((size_t)(a.mb * row)), TL_KLOCAL((size_t)(row + 2 * t->vector * 4)), TL_KLOCAL((size_t)(t->mr * t->nr * 4)));
+    tl__buffer_release(p);
+    return status;
+}
