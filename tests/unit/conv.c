@@ -1,0 +1,440 @@
+/* conv.c - every maker of the convolution, and its gradients, against sums in double precision: tile edges, strides,
+ * uneven padding, dilation, groups, one to three dimensions, epilogues; the same bits twice; nothing left on the device.
+ * Pooling and batch norm likewise. */
+#include "op/conv.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static tl_device *open_device(const char *vector)
+{
+    tl_error err = {0};
+    setenv("TLUA_VECTOR", vector, 1);
+    tl_device *d = tl_device_open(NULL, &err);
+    cr_assert(d, "%s", err.text);
+    return d;
+}
+
+static void close_device(tl_device *d)
+{
+    size_t live;
+    tl_device_memory(d, &live, NULL, NULL);
+    cr_expect_eq(live, 0, "%zu bytes are still in use", live);
+    tl_device_release(d);
+}
+
+static tl_scope *open_scope(tl_device *d)
+{
+    tl_error err = {0};
+    tl_scope *s = tl_scope_open(d, &err);
+    cr_assert(s, "%s", err.text);
+    return s;
+}
+
+static void close_scope(tl_scope *s)
+{
+    cr_expect(!tl_scope_failed(s), "%s", tl_scope_error(s)->text);
+    tl_scope_close(s);
+}
+
+/* ---- one convolution ---- */
+
+typedef struct problem {
+    int n, in[3], ci, co, kernel[3], stride[3], padding[3], more_at_end[3], dilation[3], groups;
+    int bias, residual;
+    tl_act act;
+} problem;
+
+/* Values and their sum's magnitude, by which roundings are judged. */
+typedef struct host { float *x, *w, *b, *r, *gy; double *y, *size; int64_t nx, nw, ny; } host;
+
+static tl_conv_shape shape_of(const problem *p)
+{
+    tl_conv_shape g = {.spatial = 3, .n = p->n, .ci = p->ci, .co = p->co, .groups = p->groups, .taps = 1};
+    for (int i = 0; i < 3; i++) {
+        g.in[i] = p->in[i];
+        g.kernel[i] = p->kernel[i];
+        g.stride[i] = p->stride[i];
+        g.padding[i] = p->padding[i];
+        g.padding_end[i] = p->padding[i] + p->more_at_end[i];
+        g.dilation[i] = p->dilation[i];
+        g.taps *= p->kernel[i];
+        g.out[i] = (g.in[i] + g.padding[i] + g.padding_end[i] - g.dilation[i] * (g.kernel[i] - 1) - 1) / g.stride[i] + 1;
+    }
+    return g;
+}
+
+static float *random_floats(int64_t n, uint64_t stream)
+{
+    float *x = malloc((size_t)(n + 1) * sizeof *x);
+    cr_assert(x);
+    for (int64_t i = 0; i < n; i++) x[i] = 2 * tl__rng_uniform(tl__rng_key(11, TL_RNG_UNIFORM, stream), (uint64_t)i) - 1;
+    return x;
+}
+
+static double activated(double x, tl_act act)
+{
+    switch (act) {
+    case TL_ACT_RELU: return x < 0 ? 0 : x;
+    case TL_ACT_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
+    case TL_ACT_SILU: return x / (1 + exp(-x));
+    case TL_ACT_GELU: return 0.5 * x * (1 + erf(x * sqrt(0.5)));
+    default: return x;
+    }
+}
+
+/* Calls `each` for all (y, x, w) that are multiplied. */
+static void each_product(const tl_conv_shape *g, void (*each)(void *user, int64_t y, int64_t x, int64_t w), void *user)
+{
+    int64_t ig = g->ci / g->groups, og = g->co / g->groups, pixels = tl__conv_pixels_out(g);
+    for (int64_t at = 0; at < g->n * pixels; at++)
+        for (int64_t tap = 0; tap < g->taps; tap++) {
+            int64_t k[3] = {tap / g->kernel[2] / g->kernel[1], tap / g->kernel[2] % g->kernel[1], tap % g->kernel[2]};
+            int64_t o[3] = {at % pixels / g->out[2] / g->out[1], at / g->out[2] % g->out[1], at % g->out[2]}, pixel = at / pixels, inside = 1;
+            for (int i = 0; i < 3; i++) {
+                int64_t v = o[i] * g->stride[i] - g->padding[i] + k[i] * g->dilation[i];
+                inside &= v >= 0 && v < g->in[i];
+                pixel = pixel * g->in[i] + v;
+            }
+            for (int64_t co = 0; inside && co < g->co; co++)
+                for (int64_t c = 0; c < ig; c++) each(user, at * g->co + co, pixel * g->ci + co / og * ig + c, (co * ig + c) * g->taps + tap);
+        }
+}
+
+static void add_forward(void *user, int64_t y, int64_t x, int64_t w)
+{
+    host *h = user;
+    double t = (double)h->x[x] * h->w[w];
+    h->y[y] += t;
+    h->size[y] += fabs(t);
+}
+
+static host make_host(const problem *p)
+{
+    tl_conv_shape g = shape_of(p);
+    host h = {.nx = g.n * tl__conv_pixels_in(&g) * g.ci, .nw = g.co * g.ci / g.groups * g.taps, .ny = g.n * tl__conv_pixels_out(&g) * g.co};
+    h.x = random_floats(h.nx, 1);
+    h.w = random_floats(h.nw, 2);
+    h.b = random_floats(g.co, 3);
+    h.r = random_floats(h.ny, 4);
+    h.gy = random_floats(h.ny, 5);
+    h.y = calloc((size_t)h.ny + 1, sizeof *h.y);
+    h.size = calloc((size_t)h.ny + 1, sizeof *h.size);
+    for (int64_t i = 0; p->act == TL_ACT_RELU6 && i < h.nx; i++) h.x[i] *= 4; /* so that some reach 6 */
+    each_product(&g, add_forward, &h);
+    for (int64_t i = 0; i < h.ny; i++) {
+        double extra = (p->bias ? h.b[i % g.co] : 0) + (p->residual ? h.r[i] : 0);
+        h.y[i] = activated(h.y[i] + extra, p->act);
+        h.size[i] += fabs(extra);
+    }
+    return h;
+}
+
+static void drop_host(host *h)
+{
+    free(h->x);
+    free(h->w);
+    free(h->b);
+    free(h->r);
+    free(h->gy);
+    free(h->y);
+    free(h->size);
+}
+
+static const char *text_of(const problem *p)
+{
+    static char t[300];
+    snprintf(t, sizeof t, "x (%d, %d, %d, %d, %d) co %d kernel %dx%dx%d stride %d %d padding %d %d +%d dilation %d groups %d bias %d residual %d act %d", p->n,
+             p->in[0], p->in[1], p->in[2], p->ci, p->co, p->kernel[0], p->kernel[1], p->kernel[2], p->stride[1], p->stride[2], p->padding[1],
+             p->padding[2], p->more_at_end[2], p->dilation[2], p->groups, p->bias, p->residual, (int)p->act);
+    return t;
+}
+
+/* Sums of k products of float32 are off by some roundings of their magnitude; Winograd's transforms enlarge that. */
+static double bound_of(const char *maker, const tl_conv_shape *g)
+{
+    double k = (double)(g->taps * g->ci / g->groups);
+    return strcmp(maker, "winograd") == 0 ? 3e-5 : ldexp(8 + 2 * sqrt(k), -24);
+}
+
+static void check_maker(tl_device *d, const problem *p, const host *h, const tl_conv_maker *m, int keep)
+{
+    tl_scope *s = open_scope(d);
+    tl_conv_job j = {.g = shape_of(p), .act = p->act, .keep = keep, .inference = 1};
+    int64_t wide = (int64_t)3 + h->nx, bound_y = h->ny;
+    /* The input and the output lie behind an offset in larger buffers, as slices do. */
+    tl_tensor *room = tl_empty(s, TL_F32, 1, &wide), *w = tl_from(s, TL_F32, 1, &h->nw, h->w);
+    tl_shape sx = {1, {h->nx}};
+    j.x = tl__scope_own(s, tl__tensor_view(&s->err, room, &sx, (int64_t[TL_MAX_RANK]){1}, 3));
+    tl_write(s, j.x, h->x, (size_t)h->nx * 4);
+    tl__conv_plain_weight(&j, w);
+    j.bias = p->bias ? tl_from(s, TL_F32, 1, &j.g.co, h->b) : NULL;
+    j.residual = p->residual ? tl_from(s, TL_F32, 1, &h->ny, h->r) : NULL;
+    j.y = tl_full(s, TL_F32, 1, &bound_y, 77);
+    if (!m->needs(d, &j)) {
+        close_scope(s);
+        return;
+    }
+    float *got = malloc((size_t)h->ny * 4), *again = malloc((size_t)h->ny * 4);
+    cr_assert_eq(m->run(s, &j), 0, "%s: %s: %s", m->name, text_of(p), s->err.text);
+    tl_read(s, j.y, got, (size_t)h->ny * 4);
+    double bound = bound_of(m->name, &j.g);
+    for (int64_t i = 0; i < h->ny; i++)
+        cr_assert(fabs(got[i] - h->y[i]) <= bound * (h->size[i] + 1), "%s, width %d: %s: element %d is %.9g, not %.9g", m->name, d->traits.vector_width,
+                  text_of(p), (int)i, got[i], h->y[i]);
+    cr_assert_eq(m->run(s, &j), 0);
+    tl_read(s, j.y, again, (size_t)h->ny * 4);
+    cr_assert_eq(memcmp(got, again, (size_t)h->ny * 4), 0, "%s: %s: not the same bits twice", m->name, text_of(p));
+    free(got);
+    free(again);
+    close_scope(s);
+}
+
+#define ONES {1, 1, 1}
+/* Shapes that are worth a look whatever the tile. */
+static const problem problems[] = {
+    {2, {1, 5, 6}, 3, 4, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_NONE},
+    {2, {1, 17, 19}, 3, 33, {1, 7, 7}, {1, 2, 2}, {0, 3, 3}, {0}, ONES, 1, 1, 0, TL_ACT_RELU},
+    {1, {1, 16, 14}, 3, 32, {1, 3, 3}, {1, 2, 2}, {0}, {0, 1, 1}, ONES, 1, 1, 0, TL_ACT_RELU6},
+    {2, {1, 9, 7}, 16, 24, {1, 1, 1}, ONES, {0}, {0}, ONES, 1, 1, 1, TL_ACT_RELU},
+    {1, {1, 7, 8}, 24, 40, {1, 1, 1}, ONES, {0}, {0}, ONES, 1, 0, 1, TL_ACT_NONE},
+    {2, {1, 8, 9}, 32, 65, {1, 1, 1}, {1, 2, 2}, {0}, {0}, ONES, 1, 1, 0, TL_ACT_RELU6},
+    {1, {1, 9, 10}, 32, 32, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 1, TL_ACT_RELU},
+    {2, {1, 8, 8}, 48, 17, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_SILU},
+    {1, {1, 9, 9}, 5, 6, {1, 3, 2}, ONES, {0, 2, 1}, {0, 0, 1}, {1, 2, 2}, 1, 0, 0, TL_ACT_NONE},
+    {1, {1, 9, 9}, 16, 16, {1, 3, 3}, ONES, {0, 2, 2}, {0}, {1, 2, 2}, 1, 1, 0, TL_ACT_GELU},
+    {2, {1, 5, 6}, 6, 9, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 3, 1, 1, TL_ACT_RELU},
+    {1, {1, 6, 6}, 64, 64, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {0}, ONES, 2, 1, 0, TL_ACT_RELU},
+    {1, {1, 4, 4}, 64, 64, {1, 1, 1}, ONES, {0}, {0}, ONES, 4, 0, 0, TL_ACT_NONE},
+    {1, {1, 1, 1}, 40, 30, {1, 1, 1}, ONES, {0}, {0}, ONES, 1, 1, 0, TL_ACT_NONE},
+    {1, {1, 1, 1}, 3, 2, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_NONE},
+    {3, {1, 1, 11}, 8, 12, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {0}, ONES, 1, 1, 0, TL_ACT_GELU},
+    {2, {1, 1, 70}, 16, 20, {1, 1, 5}, ONES, {0, 0, 2}, {0}, ONES, 1, 1, 0, TL_ACT_RELU},
+    {1, {4, 5, 6}, 3, 5, {2, 3, 3}, {2, 1, 1}, {1, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU},
+    {2, {3, 4, 3}, 16, 18, {3, 3, 3}, ONES, {1, 1, 1}, {0}, {1, 1, 1}, 1, 0, 1, TL_ACT_NONE},
+    {1, {3, 3, 5}, 4, 4, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 4, 1, 0, TL_ACT_NONE},
+    /* one kernel a channel */
+    {2, {1, 7, 6}, 6, 6, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 6, 1, 1, TL_ACT_RELU6},
+    {1, {1, 12, 13}, 32, 32, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 32, 1, 0, TL_ACT_RELU6},
+    {1, {1, 14, 14}, 35, 35, {1, 5, 5}, {1, 2, 2}, {0, 1, 1}, {0, 1, 1}, ONES, 35, 1, 0, TL_ACT_RELU6},
+    {2, {1, 7, 7}, 48, 48, {1, 5, 5}, ONES, {0, 2, 2}, {0}, ONES, 48, 1, 0, TL_ACT_SILU},
+    {1, {1, 9, 8}, 20, 20, {1, 3, 3}, {1, 1, 2}, {0, 0, 1}, {0, 1, 0}, {1, 2, 1}, 20, 0, 1, TL_ACT_NONE},
+    {1, {1, 3, 2}, 17, 17, {1, 5, 5}, ONES, {0, 2, 2}, {0}, ONES, 17, 1, 0, TL_ACT_NONE},
+    {1, {1, 1, 9}, 16, 16, {1, 1, 3}, ONES, {0, 0, 1}, {0}, ONES, 16, 1, 0, TL_ACT_NONE},
+    {1, {1, 1, 1}, 19, 19, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 19, 1, 0, TL_ACT_NONE},
+};
+enum { PROBLEMS = sizeof problems / sizeof *problems };
+
+static void check_all(tl_device *d, const problem *p)
+{
+    host h = make_host(p);
+    for (const tl_conv_maker *m = tl__conv_makers(); m->name; m++)
+        for (int keep = 0; keep < 2; keep++) check_maker(d, p, &h, m, keep);
+    drop_host(&h);
+}
+
+/* Around the tile: pixels and channels one less, equal, one more; inner channels around the vector. */
+static void check_edges(tl_device *d)
+{
+    static const int kernels[][3] = {{1, 1, 1}, {1, 3, 3}};
+    int mr, nr, v = d->traits.vector_width;
+    tl__gemm_tile(d, &mr, &nr);
+    if (v == 1) mr = nr = 8;
+    for (int k = 0; k < 2; k++)
+        for (int i = -1; i <= 1; i++)
+            for (int c = -1; c <= 1; c++) {
+                problem p = {1, {1, 2, 14 + i}, v + 3 + c, 32 + i, {1, kernels[k][1], kernels[k][2]}, ONES, {0, k, k}, {0}, ONES, 1, 1, i == 0, TL_ACT_RELU};
+                check_all(d, &p);
+                problem q = {1, {1, 4 + i, 8 + c}, 16 + 16 * k, nr + c, {1, kernels[k][1], kernels[k][2]}, ONES, {0, k, k}, {0}, ONES, 1, 1, c == 0, TL_ACT_NONE};
+                check_all(d, &q);
+            }
+}
+
+static void check_width(const char *vector)
+{
+    tl_device *d = open_device(vector);
+    for (int i = 0; i < PROBLEMS; i++) check_all(d, &problems[i]);
+    check_edges(d);
+    close_device(d);
+}
+
+Test(conv, makers_16) { check_width("16"); }
+Test(conv, makers_8) { check_width("8"); }
+Test(conv, makers_4) { check_width("4"); }
+Test(conv, makers_gpu) { check_width("1"); }
+
+/* ---- gradients ---- */
+
+typedef struct gradient { const host *h; const double *g; double *dx, *dw, *sx, *sw; } gradient;
+
+static void add_gradient(void *user, int64_t y, int64_t x, int64_t w)
+{
+    gradient *a = user;
+    double tx = a->g[y] * a->h->w[w], tw = a->g[y] * a->h->x[x];
+    a->dx[x] += tx;
+    a->sx[x] += fabs(tx);
+    a->dw[w] += tw;
+    a->sw[w] += fabs(tw);
+}
+
+static void compare(tl_scope *s, tl_tensor *t, const double *want, const double *size, int64_t n, const char *what, const problem *p)
+{
+    float *got = malloc((size_t)(n + 1) * 4);
+    cr_assert(t, "%s of %s is missing: %s", what, text_of(p), s->err.text);
+    cr_assert_eq(tl_numel(t), n);
+    tl_read(s, t, got, (size_t)n * 4);
+    for (int64_t i = 0; i < n; i++)
+        cr_assert(fabs(got[i] - want[i]) <= 3e-6 * (size[i] + 1), "%s, width %d: %s: element %d is %.9g, not %.9g", what, s->device->traits.vector_width,
+                  text_of(p), (int)i, got[i], want[i]);
+    free(got);
+}
+
+/* Rank and dimensions as a user gives them: leading spatial ones of size 1 are left out. */
+static int dims_of(const problem *p, int64_t *x, int64_t *w)
+{
+    int lead = p->in[0] > 1 || p->kernel[0] > 1 ? 0 : p->in[1] > 1 || p->kernel[1] > 1 ? 1 : 2, sp = 3 - lead;
+    x[0] = p->n;
+    w[0] = p->co;
+    w[1] = p->ci / p->groups;
+    for (int i = 0; i < sp; i++) x[1 + i] = p->in[lead + i], w[2 + i] = p->kernel[lead + i];
+    x[1 + sp] = p->ci;
+    return sp;
+}
+
+static void check_gradients(tl_device *d, const problem *p, unsigned wanted)
+{
+    static const char *const names[] = {"none", "relu", "relu6", "silu", "gelu"};
+    host h = make_host(p);
+    tl_conv_shape g = shape_of(p);
+    double *grad = calloc((size_t)h.ny + 1, 8), *ones = calloc((size_t)h.ny + 1, 8), *db = calloc((size_t)g.co, 8), *sb = calloc((size_t)g.co, 8);
+    gradient a = {.h = &h, .g = grad, .dx = calloc((size_t)h.nx, 8), .dw = calloc((size_t)h.nw, 8), .sx = calloc((size_t)h.nx, 8), .sw = calloc((size_t)h.nw, 8)};
+    tl_scope *s = open_scope(d);
+    int64_t dx[TL_MAX_RANK] = {0}, dw[TL_MAX_RANK] = {0};
+    int sp = dims_of(p, dx, dw);
+    tl_conv_options o = {.groups = p->groups, .activation = names[p->act]};
+    for (int i = 0; i < sp; i++) {
+        o.stride[i] = p->stride[3 - sp + i];
+        o.padding[i] = p->padding[3 - sp + i];
+        o.dilation[i] = p->dilation[3 - sp + i];
+        o.more_at_end[i] = p->more_at_end[3 - sp + i];
+    }
+    tl_tensor *x = tl_from(s, TL_F32, sp + 2, dx, h.x), *w = tl_from(s, TL_F32, sp + 2, dw, h.w), *b = p->bias ? tl_from(s, TL_F32, 1, &g.co, h.b) : NULL;
+    if (wanted & 1) tl_require_grad(s, x, 1);
+    if (wanted & 2) tl_require_grad(s, w, 1);
+    if (b && wanted & 4) tl_require_grad(s, b, 1);
+    int64_t dy[TL_MAX_RANK];
+    memcpy(dy, dx, sizeof dy);
+    for (int i = 0; i < sp; i++) dy[1 + i] = g.out[3 - sp + i];
+    dy[1 + sp] = g.co;
+    tl_tensor *r = p->residual ? tl_from(s, TL_F32, sp + 2, dy, h.r) : NULL;
+    if (r && wanted & 8) tl_require_grad(s, r, 1);
+    tl_tensor *y = tl_conv(s, x, w, b, r, &o);
+    cr_assert(y, "%s: %s", text_of(p), s->err.text);
+    compare(s, y, h.y, h.size, h.ny, "output", p);
+    /* The reference differentiates at what the device computed: at a kink the two may be on different sides. */
+    float *out = malloc((size_t)h.ny * 4);
+    tl_read(s, y, out, (size_t)h.ny * 4);
+    for (int64_t i = 0; i < h.ny; i++) {
+        double slope = p->act == TL_ACT_RELU ? out[i] > 0 : p->act == TL_ACT_RELU6 ? out[i] > 0 && out[i] < 6 : 1;
+        grad[i] = slope * h.gy[i];
+        ones[i] = 1;
+        db[i % g.co] += grad[i];
+        sb[i % g.co] += fabs(grad[i]);
+    }
+    each_product(&g, add_gradient, &a);
+    cr_assert_eq(tl_backward(s, y, tl_from(s, TL_F32, sp + 2, dy, h.gy), 0), 0, "%s: %s", text_of(p), s->err.text);
+    if (wanted & 1) compare(s, tl_grad(x), a.dx, a.sx, h.nx, "gradient of x", p);
+    else cr_expect_null(tl_grad(x));
+    if (wanted & 2) compare(s, tl_grad(w), a.dw, a.sw, h.nw, "gradient of the weight", p);
+    else cr_expect_null(tl_grad(w));
+    if (b && wanted & 4) compare(s, tl_grad(b), db, sb, g.co, "gradient of the bias", p);
+    if (r && wanted & 8) compare(s, tl_grad(r), grad, ones, h.ny, "gradient of the residual", p);
+    close_scope(s);
+    free(out);
+    free(grad);
+    free(ones);
+    free(db);
+    free(sb);
+    free(a.dx);
+    free(a.dw);
+    free(a.sx);
+    free(a.sw);
+    drop_host(&h);
+}
+
+static void check_gradients_width(const char *vector)
+{
+    tl_device *d = open_device(vector);
+    for (int i = 0; i < PROBLEMS; i++) {
+        if (problems[i].act == TL_ACT_SILU || problems[i].act == TL_ACT_GELU) continue; /* the operators' own test has these */
+        check_gradients(d, &problems[i], 15);
+        check_gradients(d, &problems[i], 1);
+        check_gradients(d, &problems[i], 2);
+    }
+    close_device(d);
+}
+
+Test(conv, gradients_16) { check_gradients_width("16"); }
+Test(conv, gradients_8) { check_gradients_width("8"); }
+Test(conv, gradients_gpu) { check_gradients_width("1"); }
+
+/* ---- what a user meets ---- */
+
+Test(conv, errors_name_the_shapes)
+{
+    tl_device *d = open_device("16");
+    tl_scope *s = open_scope(d);
+    tl_conv(s, tl_full(s, TL_F32, 4, (int64_t[]){1, 8, 8, 3}, 1), tl_full(s, TL_F32, 4, (int64_t[]){64, 64, 3, 3}, 1), NULL, NULL, NULL);
+    cr_expect_str_eq(tl_scope_error(s)->text, "conv: the input has 3 channels, the weight wants 64 (64, 64, 3, 3)");
+    tl_scope_close(s);
+    s = open_scope(d);
+    tl_conv(s, tl_full(s, TL_F32, 4, (int64_t[]){1, 2, 2, 3}, 1), tl_full(s, TL_F32, 4, (int64_t[]){4, 3, 3, 3}, 1), NULL, NULL, NULL);
+    cr_expect(strstr(tl_scope_error(s)->text, "larger than the padded input"), "%s", tl_scope_error(s)->text);
+    tl_scope_close(s);
+    close_device(d);
+}
+
+/* What is kept packed of weights follows a write to them. */
+Test(conv, packed_weights_follow_writes)
+{
+    tl_device *d = open_device("16");
+    tl_scope *s = open_scope(d);
+    tl_conv_options o = {.padding = {1, 1}};
+    tl_tensor *x = tl_full(s, TL_F32, 4, (int64_t[]){1, 9, 9, 16}, 1), *w = tl_full(s, TL_F32, 4, (int64_t[]){32, 16, 3, 3}, 1);
+    float *ones = malloc(32 * 16 * 9 * 4), *y = malloc(9 * 9 * 32 * 4);
+    for (int i = 0; i < 32 * 16 * 9; i++) ones[i] = 2;
+    tl_read(s, tl_conv(s, x, w, NULL, NULL, &o), y, 9 * 9 * 32 * 4);
+    cr_expect_float_eq(y[(4 * 9 + 4) * 32], 144, 1e-2);
+    tl_write(s, w, ones, 32 * 16 * 9 * 4);
+    tl_read(s, tl_conv(s, x, w, NULL, NULL, &o), y, 9 * 9 * 32 * 4);
+    cr_expect_float_eq(y[(4 * 9 + 4) * 32], 288, 1e-2);
+    free(ones);
+    free(y);
+    close_scope(s);
+    close_device(d);
+}
+
+/* A NaN among the inputs is seen in every output that depends on it, through every activation. */
+Test(conv, nan_stays_visible)
+{
+    static const char *const acts[] = {"none", "relu", "relu6", "silu", "gelu"};
+    tl_device *d = open_device("16");
+    for (int i = 0; i < 10; i++) {
+        tl_scope *s = open_scope(d);
+        int depthwise = i & 1;
+        tl_conv_options o = {.padding = {1, 1}, .activation = acts[i / 2], .groups = depthwise ? 32 : 1};
+        tl_tensor *x = tl_full(s, TL_F32, 4, (int64_t[]){1, 12, 12, 32}, 1), *w = tl_full(s, TL_F32, 4, (int64_t[]){32, depthwise ? 1 : 32, 3, 3}, -1);
+        float *h = malloc(12 * 12 * 32 * 4);
+        tl_read(s, x, h, 12 * 12 * 32 * 4);
+        h[(5 * 12 + 5) * 32 + 7] = NAN;
+        tl_write(s, x, h, 12 * 12 * 32 * 4);
+        tl_read(s, tl_conv(s, x, w, NULL, NULL, &o), h, 12 * 12 * 32 * 4);
+        for (int v = 4; v <= 6; v++)
+            for (int u = 4; u <= 6; u++) cr_assert(isnan(h[(v * 12 + u) * 32 + 7]), "%s %d: (%d, %d) is %g", acts[i / 2], depthwise, v, u, h[(v * 12 + u) * 32 + 7]);
+        free(h);
+        close_scope(s);
+    }
+    close_device(d);
+}
