@@ -60,7 +60,7 @@ Test(transform, as_torchvision)
         cases++;
     }
     cr_assert_geq(cases, 14);
-    cr_log_warn("%d pipelines, largest difference %g", cases, worst);
+    fprintf(stderr, "%d pipelines, largest difference %g\n", cases, worst);
     tl__image_free(&image);
     tl__scratch_free(&scratch);
     free(list);
