@@ -223,7 +223,7 @@ Test(image, resizes_as_pillow)
             cases++;
         }
         cr_assert_geq(cases, 24);
-        fprintf(stderr, "%d resizes%s, largest difference %d of 255", cases, tl__resize_plain ? " (plain loops)" : "\n", worst);
+        fprintf(stderr, "%d resizes%s, largest difference %d of 255\n", cases, tl__resize_plain ? " (plain loops)" : "", worst);
         tl__image_free(&in);
         tl__image_free(&out);
         tl__resizer_free(&resizer);
