@@ -18,7 +18,7 @@ suite() { # NAME PROGRAM... ; environment set by the caller
         [ -x "$BUILD/tests/$t" ] || continue
         start=$(date +%s)
         log="$BUILD/devices-$name-$(basename "$t").log"
-        if timeout 3000 "$BUILD/tests/$t" -j1 >"$log" 2>&1; then
+        if timeout 3000 "$BUILD/tests/$t" -j1 ${TEST_ARGS:-} >"$log" 2>&1; then
             echo "ok      $name: $t ($(($(date +%s) - start)) s) $(tail -n 1 "$log" | cut -c1-90)"
         else
             echo "FAILED  $name: $t ($log)"
@@ -39,30 +39,33 @@ else
 fi
 
 INTEL=$PWD/$BUILD/intel
-if [ ! -d "$INTEL" ]; then
-    python3 -m pip install -q --target "$INTEL" intel-opencl-rt intel-cmplr-lib-rt >"$BUILD/intel.log" 2>&1 || rm -rf "$INTEL"
+lib=$INTEL/lib/libintelocl.so
+if [ ! -e "$lib" ]; then
+    rm -rf "$INTEL"
+    { python3 -m venv "$INTEL" && "$INTEL/bin/pip" install -q intel-opencl-rt intel-cmplr-lib-rt; } >"$BUILD/intel.log" 2>&1
 fi
-lib=$(find "$INTEL" -name 'libintelocl.so*' 2>/dev/null | head -n 1)
-if [ -n "$lib" ]; then
+if [ -e "$lib" ]; then
     mkdir -p "$BUILD/icd"
     echo "$lib" >"$BUILD/icd/intel.icd"
-    dirs=$(find "$INTEL" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
-    OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$dirs TLUA_DEVICE=intel suite intel $TESTS
+    OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel suite intel $TESTS
 else
     echo "skipped intel: pip could not fetch intel-opencl-rt"
 fi
 
+# Mesa 22.3's rusticl refuses structs with arrays as kernel arguments, which the walk over strides is (cl/common.clh): only
+# the matrix product runs there.
 if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
-    RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl op/ops unit/core
+    TEST_ARGS="--filter=gemm/[stlncm]*" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/gemm
 else
     echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"
 fi
 
 if command -v oclgrind >/dev/null 2>&1; then
+    # Not --uninitialized: it takes lanes that a short vector load leaves alone for a use of them.
     for t in op/ops; do
         log=$BUILD/devices-oclgrind-$(basename "$t").log
-        if TLUA_TEST_SMALL=1 TLUA_DEVICE=oclgrind timeout 3000 oclgrind --data-races --uninitialized "$BUILD/tests/$t" -j1 >"$log" 2>&1 &&
-            ! grep -qE 'Invalid (read|write)|data race|Uninitialized' "$log"; then
+        if TLUA_TEST_SMALL=1 TLUA_DEVICE=oclgrind timeout 3000 oclgrind --data-races "$BUILD/tests/$t" -j1 >"$log" 2>&1 &&
+            ! grep -qE 'Invalid (read|write)|data race' "$log"; then
             echo "ok      oclgrind: $t $(tail -n 1 "$log" | cut -c1-90)"
         else
             echo "FAILED  oclgrind: $t ($log)"

@@ -60,9 +60,13 @@ static int run(lua_State *L)
     lua_getfield(L, -1, "preload");
     lua_pushcfunction(L, open_core);
     lua_setfield(L, -2, "tlua.core");
-    lua_getfield(L, -2, "searchers");
+    lua_getfield(L, -2, "searchers"); /* ours before the folders': a file named tlua.lua nearby must not stand in for it */
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 2; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+    }
     lua_pushcfunction(L, load_embedded);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_rawseti(L, -2, 2);
     lua_settop(L, 2);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "tlua.cli");
