@@ -62,6 +62,12 @@ TL__CONV_MAKER(winograd)
 TL__CONV_MAKER(direct)
 #undef TL__CONV_MAKER
 
+/* The register tile of our kernels for CPU devices: mr pixels by nr channels. NULL where they do not run. */
+typedef struct tl_conv_tile { int vector, mr, nr; } tl_conv_tile;
+const tl_conv_tile *tl__conv_tile(const tl_device *d);
+/* Whether results go past the caches: they must be larger than what a cache would keep, and vectors aligned. */
+int tl__conv_streams(const tl_device *d, const tl_conv_job *j);
+
 /* A buffer of `floats` numbers derived from the job's weights, kept beside them where the job says so: found, or new with
  * *fresh set, and then to be filled. `kind` and `detail` tell apart what is derived. One reference, the caller's. */
 tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, int *fresh);

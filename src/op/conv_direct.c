@@ -7,8 +7,7 @@
 static const tl_program program = {"conv_direct", NULL};
 
 /* MR x NR sums, a vector or two of weights and one of an input must fit the registers: 32 of 16 floats, 16 of 8 or 4. */
-typedef struct tile { int vector, mr, nr; } tile;
-static const tile tiles[] = {{16, 14, 32}, {8, 6, 16}, {4, 6, 8}};
+static const tl_conv_tile tiles[] = {{16, 14, 32}, {8, 6, 16}, {4, 6, 8}};
 
 /* cl/conv_direct.cl has the same struct. */
 typedef struct direct_args {
@@ -21,11 +20,17 @@ typedef struct direct_args {
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static const tile *tile_of(const tl_device *d)
+const tl_conv_tile *tl__conv_tile(const tl_device *d)
 {
-    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++)
+    for (size_t i = 0; d->traits.is_cpu && i < sizeof tiles / sizeof *tiles; i++)
         if (tiles[i].vector == d->traits.vector_width) return &tiles[i];
     return NULL;
+}
+
+int tl__conv_streams(const tl_device *d, const tl_conv_job *j)
+{
+    int64_t v = d->traits.vector_width, bytes = tl__numel(&j->y->shape) * 4;
+    return bytes > (int64_t)8 << 20 && j->g.co % v == 0 && j->g.co / j->g.groups % v == 0 && j->y->offset % v == 0;
 }
 
 static direct_args args_of(const tl_device *d, const tl_conv_job *j)
@@ -46,11 +51,11 @@ static direct_args args_of(const tl_device *d, const tl_conv_job *j)
 }
 
 /* Local memory beside the panels: one row of patches end to end, and a tile. */
-static int64_t beside(const direct_args *a, const tile *t) { return (a->k + 2 * t->vector + t->mr * t->nr) * 4; }
+static int64_t beside(const direct_args *a, const tl_conv_tile *t) { return (a->k + 2 * t->vector + t->mr * t->nr) * 4; }
 
 int tl__conv_direct_needs(const tl_device *d, const tl_conv_job *j)
 {
-    const tile *t = d->traits.is_cpu ? tile_of(d) : NULL;
+    const tl_conv_tile *t = tl__conv_tile(d);
     if (!t) return 0;
     direct_args a = args_of(d, j);
     return t->mr * a.k * 4 + beside(&a, t) <= (int64_t)d->traits.local_bytes;
@@ -65,7 +70,7 @@ int tl__conv_direct_suits(const tl_device *d, const tl_conv_job *j)
 
 /* Most of a group's time goes into products when it packs many pixels for many channels; a few groups a unit even out
  * what a busy machine disturbs. */
-static void divide(const tl_device *d, direct_args *a, const tile *t, int64_t groups)
+static void divide(const tl_device *d, direct_args *a, const tl_conv_tile *t, int64_t groups)
 {
     enum { MOST = 8 };
     int64_t room = (int64_t)d->traits.local_bytes - beside(a, t), most = smaller(room / (t->mr * a->k * 4), MOST);
@@ -78,22 +83,15 @@ static void divide(const tl_device *d, direct_args *a, const tile *t, int64_t gr
     a->nb = over(columns, parts) * t->nr;
 }
 
-/* Whether results go past the caches: they must be larger than what a cache would keep, and vectors aligned. */
-static int streams(const tl_device *d, const tl_conv_job *j)
-{
-    int64_t v = d->traits.vector_width, bytes = tl__numel(&j->y->shape) * 4;
-    return bytes > (int64_t)8 << 20 && j->g.co % v == 0 && j->g.co / j->g.groups % v == 0 && j->y->offset % v == 0;
-}
-
 int tl__conv_direct(tl_scope *s, const tl_conv_job *j)
 {
     const tl_device *d = s->device;
-    const tile *t = tile_of(d);
+    const tl_conv_tile *t = tl__conv_tile(d);
     direct_args a = args_of(d, j);
     char options[64];
     int fresh;
     divide(d, &a, t, j->g.groups);
-    a.stream = streams(d, j);
+    a.stream = tl__conv_streams(d, j);
     /* The next group's pixels, a few lines with every step of this one. */
     if (a.x_pixel == a.ci) a.ahead = (int32_t)over(t->mr * t->vector * a.stride[0] * a.stride[1] * a.stride[2], a.nb * a.kernel[0] * a.kernel[1] * a.kernel[2]);
     snprintf(options, sizeof options, "-DMR=%d -DNR=%d", t->mr, t->nr);

@@ -165,6 +165,7 @@ static int always(const tl_device *d, const tl_conv_job *j)
 
 static const tl_conv_maker makers[] = {
     {"depthwise", tl__conv_depthwise_needs, always, tl__conv_depthwise},
+    {"winograd", tl__conv_winograd_needs, tl__conv_winograd_suits, tl__conv_winograd},
     {"direct", tl__conv_direct_needs, tl__conv_direct_suits, tl__conv_direct},
     {"gemm", always, always, product},
     {NULL, NULL, NULL, NULL},

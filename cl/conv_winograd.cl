@@ -1,0 +1,214 @@
+#include "conv_tile.clh"
+/* conv_winograd.cl - 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3) (Lavin and Gray 2015): a tile of 6 x 6 inputs d
+ * and a kernel g give 4 x 4 outputs A' [(G g G') * (B' d B)] A, where * is a product for each of 36 points, so that over
+ * channels there are 36 matrix products in place of 9 * 16 / 4 as many. Vectors run over channels.
+ *
+ * Panels at each point: activations as in conv_tile.clh with tiles for pixels, weights (channels out / NR, point, ci, NR).
+ * Where one point's activations of a few tiles fit local memory everything happens in one group (`winograd`); else
+ * in three launches through global memory. */
+
+/* src/op/conv_winograd.c has the same struct. */
+typedef struct winograd_args {
+    long n, in_h, in_w, out_h, out_w, pad_h, pad_w;
+    long tiles_h, tiles_w, tiles;      /* of a picture, and of all */
+    long ci, co;
+    long tb, nb;                       /* tiles and channels of a group */
+    long v_point, m_point;             /* floats from one point to the next: activations, products */
+    long w_out, w_tap, w_in;
+    int bias, residual, activation, stream, ahead_x, ahead_w;
+} winograd_args;
+
+/* ---- weights ---- */
+
+/* o[0], o[step]... = G (a, b, c) */
+inline void weights_1d(vf a, vf b, vf c, vf *o, int step)
+{
+    vf s = (a + c) * (vf)(-1.0f / 6), t = b * (vf)(1.0f / 6), u = a * (vf)(1.0f / 24) + c * (vf)(1.0f / 6), v = b * (vf)(1.0f / 12);
+    o[0] = a * (vf)0.25f;
+    o[step] = s - t;
+    o[2 * step] = s + t;
+    o[3 * step] = u + v;
+    o[4 * step] = u - v;
+    o[5 * step] = c;
+}
+
+/* U = G g G' for every pair of channels, in panels; zeros for channels behind the last. Work-item (panel, input channel).
+ * The first panel's also clear a pixel of zeros behind U, which stands for inputs outside the picture. */
+__kernel void winograd_weights(const winograd_args g, G const float *restrict W, long w0, G float *restrict U)
+{
+    long j = get_global_id(0) * NR, c = get_global_id(1), panels = (g.co + NR - 1) / NR;
+    if (j == 0) U[panels * 36 * g.ci * NR + c] = 0.0f;
+    for (int x = 0; x < NR; x += TL_VECTOR) {
+        vf k[9], u[18], o[36];
+        UNROLL for (int t = 0; t < 9; t++) {
+            float lane[TL_VECTOR];
+            for (int i = 0; i < TL_VECTOR; i++) lane[i] = j + x + i < g.co ? W[w0 + (j + x + i) * g.w_out + t * g.w_tap + c * g.w_in] : 0.0f;
+            k[t] = VLOAD(0, lane);
+        }
+        UNROLL for (int i = 0; i < 3; i++) weights_1d(k[i], k[3 + i], k[6 + i], u + i, 3);
+        UNROLL for (int i = 0; i < 6; i++) weights_1d(u[3 * i], u[3 * i + 1], u[3 * i + 2], o + 6 * i, 1);
+        UNROLL for (int p = 0; p < 36; p++) VSTORE(o[p], 0, U + ((j / NR * 36 + p) * g.ci + c) * NR + x);
+    }
+}
+
+/* ---- inputs and outputs ---- */
+
+/* o[0], o[step]... = B' d */
+inline void input_1d(vf d0, vf d1, vf d2, vf d3, vf d4, vf d5, vf *o, int step)
+{
+    vf p = d4 - (vf)4.0f * d2, q = d3 - (vf)4.0f * d1, r = d4 - d2, u = (vf)2.0f * (d3 - d1);
+    o[0] = (vf)4.0f * d0 - (vf)5.0f * d2 + d4;
+    o[step] = p + q;
+    o[2 * step] = p - q;
+    o[3 * step] = r + u;
+    o[4 * step] = r - u;
+    o[5 * step] = (vf)4.0f * d1 - (vf)5.0f * d3 + d5;
+}
+
+/* o[0], o[step]... = A' m */
+inline void output_1d(vf m0, vf m1, vf m2, vf m3, vf m4, vf m5, vf *o, int step)
+{
+    vf a = m1 + m2, b = m1 - m2, c = m3 + m4, d = m3 - m4;
+    o[0] = m0 + a + c;
+    o[step] = b + (vf)2.0f * d;
+    o[2 * step] = a + (vf)4.0f * c;
+    o[3 * step] = b + (vf)8.0f * d + m5;
+}
+
+/* Where the 36 pixels of a tile lie; those outside the picture are `zeros`. */
+inline void find_pixels(const winograd_args *g, G const float *X, G const float *zeros, long tile, G const float **at)
+{
+    long tw = tile % g->tiles_w, th = tile / g->tiles_w % g->tiles_h, n = tile / (g->tiles_w * g->tiles_h);
+    UNROLL for (int i = 0; i < 6; i++) UNROLL for (int j = 0; j < 6; j++) {
+        long h = th * 4 - g->pad_h + i, w = tw * 4 - g->pad_w + j;
+        at[i * 6 + j] = h >= 0 && h < g->in_h && w >= 0 && w < g->in_w ? X + ((n * g->in_h + h) * g->in_w + w) * g->ci : zeros;
+    }
+}
+
+/* B' d B of one tile and one vector of channels at c. */
+inline void transform_input(G const float *const *at, long c, vf *v)
+{
+    vf u[36];
+    UNROLL for (int j = 0; j < 6; j++) input_1d(VLOAD(0, at[j] + c), VLOAD(0, at[6 + j] + c), VLOAD(0, at[12 + j] + c), VLOAD(0, at[18 + j] + c),
+                                                VLOAD(0, at[24 + j] + c), VLOAD(0, at[30 + j] + c), u + j, 6);
+    UNROLL for (int i = 0; i < 6; i++) input_1d(u[i * 6], u[i * 6 + 1], u[i * 6 + 2], u[i * 6 + 3], u[i * 6 + 4], u[i * 6 + 5], v + i * 6, 1);
+}
+
+/* A' m A of one tile, channels co on; then bias, residual and activation. */
+inline void transform_output(const winograd_args *g, const vf *m, G const float *B, G const float *R, G float *Y, long tile, long co)
+{
+    long tw = tile % g->tiles_w, th = tile / g->tiles_w % g->tiles_h, n = tile / (g->tiles_w * g->tiles_h);
+    vf u[24], o[16], add = g->bias ? VLOAD(0, B + co) : (vf)0.0f;
+    const vf low = (vf)(g->activation == ACT_RELU || g->activation == ACT_RELU6 ? 0.0f : -INFINITY);
+    const vf high = (vf)(g->activation == ACT_RELU6 ? 6.0f : INFINITY);
+    UNROLL for (int j = 0; j < 6; j++) output_1d(m[j], m[6 + j], m[12 + j], m[18 + j], m[24 + j], m[30 + j], u + j, 6);
+    UNROLL for (int i = 0; i < 4; i++) output_1d(u[i * 6], u[i * 6 + 1], u[i * 6 + 2], u[i * 6 + 3], u[i * 6 + 4], u[i * 6 + 5], o + i * 4, 1);
+    int smooth = g->activation == ACT_SILU || g->activation == ACT_GELU;
+    UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) {
+        long h = th * 4 + i, w = tw * 4 + j, to = ((n * g->out_h + h) * g->out_w + w) * g->co + co;
+        if (h < g->out_h && w < g->out_w) {
+            vf v = o[i * 4 + j] + add;
+            if (g->residual) v += VLOAD(0, R + to);
+            v = v < low ? low : v;
+            v = v > high ? high : v;
+            if (g->stream) STREAM(v, Y + to);
+            else VSTORE(v, 0, Y + to);
+        }
+    }
+    /* Too long to be repeated for each of the sixteen. */
+    for (int i = 0; smooth && i < 16; i++) {
+        long h = th * 4 + i / 4, w = tw * 4 + i % 4, to = ((n * g->out_h + h) * g->out_w + w) * g->co + co;
+        if (h < g->out_h && w < g->out_w) VSTORE(activate(VLOAD(0, Y + to), g->activation), 0, Y + to);
+    }
+}
+
+/* ---- in one group ---- */
+
+/* Group (x, y): channels from x * nb on, tiles from y * tb on. V (36, panels of ci), M (36, tb, NR). */
+ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0, G const float *restrict U, G const float *restrict B, long b0,
+                       G const float *restrict R, long r0, G float *restrict Y, long y0, __local float *restrict V, __local float *restrict M)
+{
+    long t0 = get_group_id(1) * g.tb, j0 = get_group_id(0) * g.nb, t1 = min(t0 + g.tb, g.tiles), j1 = min(j0 + g.nb, g.co), steps = g.ci / TL_VECTOR;
+    long rows = (t1 - t0 + MR - 1) / MR * MR;
+    G const float *zeros = U + (g.co + NR - 1) / NR * 36 * g.ci * NR;
+    X += x0;
+    for (long t = 0; t < rows; t++) {
+        G const float *at[36];
+        __local float *to = V + t / MR * MR * g.ci + t % MR * TL_VECTOR;
+        find_pixels(&g, X, zeros, min(t0 + t, t1 - 1), at);
+        for (long c = 0; c < g.ci; c += TL_VECTOR, to += MR * TL_VECTOR) {
+            vf v[36];
+            transform_input(at, c, v);
+            UNROLL for (int p = 0; p < 36; p++) VSTORE(v[p], 0, to + p * g.v_point);
+        }
+    }
+    /* The pictures' rows where the next tiles begin. */
+    long per = g.tiles_w * g.tiles_h;
+    G const float *next_x = X + (t1 / per * g.in_h + t1 % per / g.tiles_w * 4) * g.in_w * g.ci;
+    for (long j = j0; j < j1; j += NR) {
+        for (int p = 0; p < 36; p++) {
+            G const float *panel = U + (j / NR * 36 + p) * g.ci * NR, *next_w = panel + g.ci * NR;
+            for (long t = 0; t < rows; t += MR) {
+                G const float *b = panel;
+                __local const float *a = V + p * g.v_point + t * g.ci;
+                vf s[MR][JN];
+                if (g.ahead_w) { PRODUCT(s, a, b, steps, JN, next_w, g.ahead_w) }
+                else { PRODUCT(s, a, b, steps, JN, next_x, g.ahead_x) }
+                UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, M + p * g.m_point + (t + y) * NR);
+            }
+        }
+        for (long t = t0; t < t1; t++)
+            for (long x = 0; x < NR && j + x < j1; x += TL_VECTOR) {
+                vf m[36];
+                UNROLL for (int p = 0; p < 36; p++) m[p] = VLOAD(0, M + p * g.m_point + (t - t0) * NR + x);
+                transform_output(&g, m, B + b0, R + r0, Y + y0, t, j + x);
+            }
+    }
+}
+
+/* ---- in three launches, where the weights are too many for every group to read them all ---- */
+
+/* Work-item (panel of tiles): V (36, panels of ci) in global memory. */
+ONE_ITEM void winograd_in(const winograd_args g, G const float *restrict X, long x0, G const float *restrict U, G float *restrict V)
+{
+    long panel = get_group_id(0);
+    G const float *zeros = U + (g.co + NR - 1) / NR * 36 * g.ci * NR;
+    for (int r = 0; r < MR; r++) {
+        G const float *at[36];
+        G float *to = V + panel * MR * g.ci + r * TL_VECTOR;
+        find_pixels(&g, X + x0, zeros, min(panel * MR + r, g.tiles - 1), at);
+        for (long c = 0; c < g.ci; c += TL_VECTOR, to += MR * TL_VECTOR) {
+            vf v[36];
+            transform_input(at, c, v);
+            UNROLL for (int p = 0; p < 36; p++) VSTORE(v[p], 0, to + p * g.v_point);
+        }
+    }
+}
+
+/* Group (x, point): channels from x * nb on, all tiles. M (36, tiles in whole panels, co in whole panels). */
+ONE_ITEM void winograd_product(const winograd_args g, G const float *restrict V, G const float *restrict U, G float *restrict M)
+{
+    long p = get_group_id(1), j0 = get_group_id(0) * g.nb, j1 = min(j0 + g.nb, g.co), steps = g.ci / TL_VECTOR, width = (g.co + NR - 1) / NR * NR;
+    for (long j = j0; j < j1; j += NR) {
+        G const float *panel = U + (j / NR * 36 + p) * g.ci * NR, *next = panel + 36 * g.ci * NR;
+        for (long t = 0; t < g.tiles; t += MR) {
+            G const float *b = panel, *a = V + p * g.v_point + t * g.ci;
+            G float *m = M + p * g.m_point + t * width + j;
+            vf s[MR][JN];
+            PRODUCT(s, a, b, steps, JN, next, g.ahead_w)
+            UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, m + y * width);
+        }
+    }
+}
+
+/* Work-item (tile). */
+ONE_ITEM void winograd_out(const winograd_args g, G const float *restrict M, G const float *restrict B, long b0, G const float *restrict R, long r0,
+                           G float *restrict Y, long y0)
+{
+    long t = get_group_id(0), width = (g.co + NR - 1) / NR * NR;
+    for (long j = 0; j < g.co; j += TL_VECTOR) {
+        vf m[36];
+        UNROLL for (int p = 0; p < 36; p++) m[p] = VLOAD(0, M + p * g.m_point + t * width + j);
+        transform_output(&g, m, B + b0, R + r0, Y + y0, t, j);
+    }
+}
