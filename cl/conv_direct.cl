@@ -30,7 +30,7 @@ __kernel void pack_weights(const conv_args g, G const float *restrict W, long w0
 }
 
 /* n floats, in vectors that overlap at the end rather than reach behind it. */
-inline void copy_floats(__local float *to, G const float *from, long n)
+INLINE void copy_floats(__local float *to, G const float *from, long n)
 {
     long i = 0;
     for (; i + TL_VECTOR <= n; i += TL_VECTOR) VSTORE(VLOAD(0, from + i), 0, to + i);
@@ -43,7 +43,7 @@ inline void copy_floats(__local float *to, G const float *from, long n)
     for (; i < n; i++) to[i] = from[i];
 }
 
-inline void clear_floats(__local float *to, long n)
+INLINE void clear_floats(__local float *to, long n)
 {
     long i = 0;
     for (; i + TL_VECTOR <= n; i += TL_VECTOR) VSTORE((vf)0.0f, 0, to + i);
@@ -51,7 +51,7 @@ inline void clear_floats(__local float *to, long n)
 }
 
 /* One row of a panel whose channels fill whole vectors: each kernel position is copied as it lies. */
-inline void pack_whole(__local float *t, G const float *picture, const conv_args *g, long d0, long h0, long w0)
+INLINE void pack_whole(__local float *t, G const float *picture, const conv_args *g, long d0, long h0, long w0)
 {
     for (long kd = 0; kd < g->extent[0]; kd++)
         for (long kh = 0; kh < g->extent[1]; kh++)
@@ -66,9 +66,9 @@ inline void pack_whole(__local float *t, G const float *picture, const conv_args
             }
 }
 
-/* One row with any number of channels: laid end to end in `line` first. A row of the kernel is one stretch of memory
- * where its positions and groups leave no gaps. */
-inline void pack_ragged(__local float *t, __local float *line, G const float *picture, const conv_args *g, long d0, long h0, long w0)
+/* One row with any number of channels, laid end to end in `line`. A row of the kernel is one stretch of memory where its
+ * positions and groups leave no gaps. */
+INLINE void gather_ragged(__local float *line, G const float *picture, const conv_args *g, long d0, long h0, long w0)
 {
     long c = g->ci, row = g->extent[2] * c, at = 0;
     int dense = g->dilation[2] == 1 && g->x_pixel == c;
@@ -78,6 +78,7 @@ inline void pack_ragged(__local float *t, __local float *line, G const float *pi
             long d = d0 + kd * g->dilation[0], h = h0 + kh * g->dilation[1];
             G const float *x = picture + (d * g->in[1] + h) * g->in[2] * g->x_pixel;
             if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1]) clear_floats(line + at, row);
+            else if (dense && to - from == g->extent[2]) copy_floats(line + at, x + w0 * c, row);
             else if (dense) {
                 clear_floats(line + at, from * c);
                 copy_floats(line + at + from * c, x + (w0 + from) * c, (to - from) * c);
@@ -90,36 +91,41 @@ inline void pack_ragged(__local float *t, __local float *line, G const float *pi
                 }
         }
     clear_floats(line + at, g->k - at);
-    for (long k = 0; k < g->k; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE(VLOAD(0, line + k), 0, t);
 }
 
-/* The panels of output pixels p0 to p0 + count, rows behind them zero. */
-inline void pack_panels(__local float *panels, __local float *line, G const float *X, const conv_args *g, long p0, int count)
+/* The panels of output pixels p0 to p0 + count, rows behind them zero. Ragged rows wait in `lines` until their panel is
+ * whole: a vector read back at once would wait for the two stores that it straddles. */
+INLINE void pack_panels(__local float *panels, __local float *lines, G const float *X, const conv_args *g, long p0, int count)
 {
     long ow = p0 % g->out[2], oh = p0 / g->out[2] % g->out[1], od = p0 / g->out[2] / g->out[1] % g->out[0];
     long n = p0 / (g->out[0] * g->out[1] * g->out[2]), picture = g->in[0] * g->in[1] * g->in[2] * g->x_pixel;
-    int rows = (count + MR - 1) / MR * MR, whole = g->ci % TL_VECTOR == 0;
-    for (int r = 0; r < rows; r++) {
-        __local float *t = panels + r / MR * MR * g->k + r % MR * TL_VECTOR;
-        if (r >= count) {
-            for (long k = 0; k < g->k; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, t);
-            continue;
+    int whole = g->ci % TL_VECTOR == 0;
+    for (int p = 0; p < count; p += MR, panels += MR * g->k) {
+        for (int r = 0; r < MR; r++) {
+            __local float *t = panels + r * TL_VECTOR, *line = lines + r * g->k;
+            if (p + r >= count) {
+                for (long k = 0; k < g->k; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, whole ? t : line + k);
+                continue;
+            }
+            long d0 = od * g->stride[0] - g->padding[0], h0 = oh * g->stride[1] - g->padding[1], w0 = ow * g->stride[2] - g->padding[2];
+            if (whole) pack_whole(t, X + n * picture, g, d0, h0, w0);
+            else gather_ragged(line, X + n * picture, g, d0, h0, w0);
+            if (++ow < g->out[2]) continue;
+            ow = 0;
+            if (++oh < g->out[1]) continue;
+            oh = 0;
+            if (++od < g->out[0]) continue;
+            od = 0;
+            n++;
         }
-        long d0 = od * g->stride[0] - g->padding[0], h0 = oh * g->stride[1] - g->padding[1], w0 = ow * g->stride[2] - g->padding[2];
-        if (whole) pack_whole(t, X + n * picture, g, d0, h0, w0);
-        else pack_ragged(t, line, X + n * picture, g, d0, h0, w0);
-        if (++ow < g->out[2]) continue;
-        ow = 0;
-        if (++oh < g->out[1]) continue;
-        oh = 0;
-        if (++od < g->out[0]) continue;
-        od = 0;
-        n++;
+        __local float *t = panels;
+        for (long k = 0; !whole && k < g->k; k += TL_VECTOR)
+            for (int r = 0; r < MR; r++, t += TL_VECTOR) VSTORE(VLOAD(0, lines + r * g->k + k), 0, t);
     }
 }
 
 /* The end of a tile that waits in `t`: an edge, or an activation too long to be repeated for each register. */
-inline void finish_rows(const conv_args *g, __local const float *t, G const float *b, G const float *r, G float *y, int rows, int cols)
+INLINE void finish_rows(const conv_args *g, __local const float *t, G const float *b, G const float *r, G float *y, int rows, int cols)
 {
     for (int i = 0; i < rows; i++, r += g->y_pixel, y += g->y_pixel)
         for (int x = 0; x < cols; x += TL_VECTOR) {
@@ -157,7 +163,7 @@ inline void finish_rows(const conv_args *g, __local const float *t, G const floa
 /* Group (x, y, z): channels from x * nb on, output pixels from y * mb on, group of channels z. */
 ONE_ITEM void conv_direct(const conv_args g, G const float *restrict X, long x0, G const float *restrict P, G const float *restrict B, long b0,
                           G const float *restrict R, long r0, G float *restrict Y, long y0, __local float *restrict panels,
-                          __local float *restrict line, __local float *restrict spare)
+                          __local float *restrict lines, __local float *restrict spare)
 {
     long group = get_group_id(2), p0 = get_group_id(1) * g.mb, j0 = get_group_id(0) * g.nb, steps = g.k / TL_VECTOR;
     long pixels = g.n * g.out[0] * g.out[1] * g.out[2], p1 = min(p0 + g.mb, pixels), j1 = min(j0 + g.nb, g.co);
@@ -169,7 +175,7 @@ ONE_ITEM void conv_direct(const conv_args g, G const float *restrict X, long x0,
     B += b0 + group * g.co;
     R += r0 + group * g.co;
     Y += y0 + group * g.co;
-    pack_panels(panels, line, X, &g, p0, (int)(p1 - p0));
+    pack_panels(panels, lines, X, &g, p0, (int)(p1 - p0));
     /* What the next group along the pixels reads, fetched a little in every step of this one. */
     G const float *next = X + p1 * g.stride[0] * g.stride[1] * g.stride[2] * g.x_pixel;
     for (long j = j0; j < j1;) {

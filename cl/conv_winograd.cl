@@ -21,7 +21,7 @@ typedef struct winograd_args {
 /* ---- weights ---- */
 
 /* o[0], o[step]... = G (a, b, c) */
-inline void weights_1d(vf a, vf b, vf c, vf *o, int step)
+INLINE void weights_1d(vf a, vf b, vf c, vf *o, int step)
 {
     vf s = (a + c) * (vf)(-1.0f / 6), t = b * (vf)(1.0f / 6), u = a * (vf)(1.0f / 24) + c * (vf)(1.0f / 6), v = b * (vf)(1.0f / 12);
     o[0] = a * (vf)0.25f;
@@ -54,29 +54,29 @@ __kernel void winograd_weights(const winograd_args g, G const float *restrict W,
 /* ---- inputs and outputs ---- */
 
 /* o[0], o[step]... = B' d */
-inline void input_1d(vf d0, vf d1, vf d2, vf d3, vf d4, vf d5, vf *o, int step)
+INLINE void input_1d(vf d0, vf d1, vf d2, vf d3, vf d4, vf d5, vf *o, int step)
 {
-    vf p = d4 - (vf)4.0f * d2, q = d3 - (vf)4.0f * d1, r = d4 - d2, u = (vf)2.0f * (d3 - d1);
-    o[0] = (vf)4.0f * d0 - (vf)5.0f * d2 + d4;
+    vf p = fma((vf)-4.0f, d2, d4), q = fma((vf)-4.0f, d1, d3), r = d4 - d2, u = d3 - d1;
+    o[0] = fma((vf)4.0f, d0, fma((vf)-5.0f, d2, d4));
     o[step] = p + q;
     o[2 * step] = p - q;
-    o[3 * step] = r + u;
-    o[4 * step] = r - u;
-    o[5 * step] = (vf)4.0f * d1 - (vf)5.0f * d3 + d5;
+    o[3 * step] = fma((vf)2.0f, u, r);
+    o[4 * step] = fma((vf)-2.0f, u, r);
+    o[5 * step] = fma((vf)4.0f, d1, fma((vf)-5.0f, d3, d5));
 }
 
 /* o[0], o[step]... = A' m */
-inline void output_1d(vf m0, vf m1, vf m2, vf m3, vf m4, vf m5, vf *o, int step)
+INLINE void output_1d(vf m0, vf m1, vf m2, vf m3, vf m4, vf m5, vf *o, int step)
 {
     vf a = m1 + m2, b = m1 - m2, c = m3 + m4, d = m3 - m4;
     o[0] = m0 + a + c;
-    o[step] = b + (vf)2.0f * d;
-    o[2 * step] = a + (vf)4.0f * c;
-    o[3 * step] = b + (vf)8.0f * d + m5;
+    o[step] = fma((vf)2.0f, d, b);
+    o[2 * step] = fma((vf)4.0f, c, a);
+    o[3 * step] = fma((vf)8.0f, d, b) + m5;
 }
 
 /* Where the 36 pixels of a tile lie; those outside the picture are `zeros`. */
-inline void find_pixels(const winograd_args *g, G const float *X, G const float *zeros, long tile, G const float **at)
+INLINE void find_pixels(const winograd_args *g, G const float *X, G const float *zeros, long tile, G const float **at)
 {
     long tw = tile % g->tiles_w, th = tile / g->tiles_w % g->tiles_h, n = tile / (g->tiles_w * g->tiles_h);
     UNROLL for (int i = 0; i < 6; i++) UNROLL for (int j = 0; j < 6; j++) {
@@ -86,7 +86,7 @@ inline void find_pixels(const winograd_args *g, G const float *X, G const float 
 }
 
 /* B' d B of one tile and one vector of channels at c. */
-inline void transform_input(G const float *const *at, long c, vf *v)
+INLINE void transform_input(G const float *const *at, long c, vf *v)
 {
     vf u[36];
     UNROLL for (int j = 0; j < 6; j++) input_1d(VLOAD(0, at[j] + c), VLOAD(0, at[6 + j] + c), VLOAD(0, at[12 + j] + c), VLOAD(0, at[18 + j] + c),
@@ -95,7 +95,7 @@ inline void transform_input(G const float *const *at, long c, vf *v)
 }
 
 /* A' m A of one tile, channels co on; then bias, residual and activation. */
-inline void transform_output(const winograd_args *g, const vf *m, G const float *B, G const float *R, G float *Y, long tile, long co)
+INLINE void transform_output(const winograd_args *g, const vf *m, G const float *B, G const float *R, G float *Y, long tile, long co)
 {
     long tw = tile % g->tiles_w, th = tile / g->tiles_w % g->tiles_h, n = tile / (g->tiles_w * g->tiles_h);
     vf u[24], o[16], add = g->bias ? VLOAD(0, B + co) : (vf)0.0f;

@@ -50,8 +50,9 @@ static direct_args args_of(const tl_device *d, const tl_conv_job *j)
     return a;
 }
 
-/* Local memory beside the panels: one row of patches end to end, and a tile. */
-static int64_t beside(const direct_args *a, const tl_conv_tile *t) { return (a->k + 2 * t->vector + t->mr * t->nr) * 4; }
+/* Local memory beside the panels: a tile, and rows of ragged patches end to end. */
+static int64_t lines(const direct_args *a, const tl_conv_tile *t) { return a->ci % t->vector ? t->mr * a->k * 4 : t->vector * 4; }
+static int64_t beside(const direct_args *a, const tl_conv_tile *t) { return lines(a, t) + t->mr * t->nr * 4; }
 
 int tl__conv_direct_needs(const tl_device *d, const tl_conv_job *j)
 {
@@ -106,7 +107,7 @@ int tl__conv_direct(tl_scope *s, const tl_conv_job *j)
     if (fresh) status = TL__LAUNCH(&s->err, s->device, &pack, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(p), TL_KL(length));
     if (status == 0)
         status = TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KBUF(p), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y),
-                            TL_KLOCAL((size_t)(a.mb * row)), TL_KLOCAL((size_t)(row + 2 * t->vector * 4)), TL_KLOCAL((size_t)(t->mr * t->nr * 4)));
+                            TL_KLOCAL((size_t)(a.mb * row)), TL_KLOCAL((size_t)lines(&a, t)), TL_KLOCAL((size_t)(t->mr * t->nr * 4)));
     tl__buffer_release(p);
     return status;
 }

@@ -61,7 +61,8 @@ static int fused(tl_scope *s, const tl_conv_job *j, winograd_args *a, const tl_c
     a->nb = over(columns, parts) * t->nr;
     a->v_point = a->tb * a->ci + t->vector; /* not a power of two, so that the points fall into different sets of the cache */
     a->m_point = a->tb * t->nr + t->vector;
-    if (36 * a->ci * a->co * 4 > 1 << 20) a->ahead_w = (int32_t)over(t->vector * t->nr / 16, a->tb / t->mr);
+    /* Fetched ahead: weights where they come from far away, else the next inputs. */
+    if (36 * a->ci * a->co * 4 > 4 << 20) a->ahead_w = (int32_t)over(t->vector * t->nr / 16, a->tb / t->mr);
     else a->ahead_x = (int32_t)over(16 * t->mr * t->vector / 16, 36 * a->nb / t->nr);
     tl_launch l = {.program = &program, .options = options, .kernel = "winograd", .dims = 2,
                    .global = {(size_t)over(a->co, a->nb), (size_t)over(a->tiles, a->tb)}, .local = {1, 1}};
