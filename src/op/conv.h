@@ -66,6 +66,7 @@ TL__CONV_MAKER(direct)
 typedef struct tl_conv_tile { int vector, mr, nr; } tl_conv_tile;
 const tl_conv_tile *tl__conv_tile(const tl_device *d);
 /* Whether results go past the caches: they must be larger than what a cache would keep, and vectors aligned. */
+int tl__conv_is_large(const tl_conv_job *j);
 int tl__conv_streams(const tl_device *d, const tl_conv_job *j);
 
 /* A buffer of `floats` numbers derived from the job's weights, kept beside them where the job says so: found, or new with
@@ -82,7 +83,7 @@ int tl__conv_unpatch(tl_scope *s, const tl_conv_shape *g, tl_tensor *patches, in
 int64_t tl__conv_chunk(const tl_conv_shape *g);
 
 /* ---- gradients ---- */
-tl_tensor *tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy);
+int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx);
 tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The convolution whose forward is the gradient towards x: kernel turned by 180 degrees, in and out exchanged. Only for
- * stride 1 and no groups. */
+ * stride 1, without groups or with one kernel a channel. */
 static tl_conv_job turned(const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx)
 {
     tl_conv_job t = *j;
@@ -60,13 +60,16 @@ static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape 
     const tl_shape *shape = &c->in_meta[TL_CONV_X].shape;
     tl_conv_job j = {.g = *g, .keep = !c->needs[TL_CONV_WEIGHT]};
     tl__conv_plain_weight(&j, c->in[TL_CONV_WEIGHT]);
-    if (tl__conv_is_depthwise(g)) return tl_reshape(s, tl__depthwise_dx(s, &j, gy), shape->rank, shape->dim);
-    int stride1 = g->stride[0] == 1 && g->stride[1] == 1 && g->stride[2] == 1, padded = 0;
+    int depthwise = tl__conv_is_depthwise(g), stride1 = g->stride[0] == 1 && g->stride[1] == 1 && g->stride[2] == 1, padded = 0;
     for (int i = 0; i < 3; i++) padded |= g->padding[i] || g->padding_end[i];
-    if (g->groups == 1 && stride1 && (tl__gemm_takes_patches(s->device) || g->taps == 1)) {
+    if (stride1 && (depthwise || (g->groups == 1 && (tl__gemm_takes_patches(s->device) || g->taps == 1)))) {
         tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim);
         tl_conv_job back = turned(&j, gy, dx);
         return dx && tl__conv_run(s, &back) == 0 ? dx : NULL;
+    }
+    if (depthwise) {
+        tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim);
+        return dx && tl__depthwise_dx(s, &j, gy, dx) == 0 ? dx : NULL;
     }
     tl_tensor *dx = tl_full(s, TL_F32, shape->rank, shape->dim, 0);
     if (!dx) return NULL;

@@ -27,10 +27,16 @@ const tl_conv_tile *tl__conv_tile(const tl_device *d)
     return NULL;
 }
 
+int tl__conv_is_large(const tl_conv_job *j)
+{
+    enum { LARGE = 8 << 20 };
+    return tl__numel(&j->y->shape) * 4 > LARGE && j->y->offset % 16 == 0;
+}
+
 int tl__conv_streams(const tl_device *d, const tl_conv_job *j)
 {
-    int64_t v = d->traits.vector_width, bytes = tl__numel(&j->y->shape) * 4;
-    return bytes > (int64_t)8 << 20 && j->g.co % v == 0 && j->g.co / j->g.groups % v == 0 && j->y->offset % v == 0;
+    int64_t v = d->traits.vector_width;
+    return tl__conv_is_large(j) && j->g.co % v == 0 && j->g.co / j->g.groups % v == 0;
 }
 
 static direct_args args_of(const tl_device *d, const tl_conv_job *j)

@@ -260,6 +260,36 @@ static void check_width(const char *vector)
     close_device(d);
 }
 
+/* A device with little local memory: panels no longer fit, and Winograd's form goes through global memory. */
+Test(conv, makers_without_local_memory)
+{
+    tl_device *d = open_device("16");
+    static const problem p[] = {{2, {1, 9, 10}, 32, 48, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 1, TL_ACT_RELU},
+                                {1, {1, 30, 31}, 16, 16, {1, 3, 3}, ONES, {0, 0, 1}, {0, 1, 1}, ONES, 1, 1, 0, TL_ACT_SILU}};
+    d->traits.local_bytes = 20000;
+    for (int i = 0; i < 2; i++) check_all(d, &p[i]);
+    close_device(d);
+}
+
+/* What runs where: the names of the makers for shapes of known networks. */
+Test(conv, choice_of_makers)
+{
+    static const struct { problem p; int inference; const char *maker; } rows[] = {
+        {{16, {1, 56, 56}, 64, 64, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "winograd"},
+        {{16, {1, 56, 56}, 64, 64, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 0, "direct"},
+        {{1, {1, 7, 7}, 512, 512, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "direct"},
+        {{16, {1, 56, 56}, 128, 128, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "direct"},
+        {{16, {1, 56, 56}, 144, 144, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 144, 1, 0, TL_ACT_RELU6}, 1, "depthwise"}};
+    tl_device *d = open_device("16");
+    for (size_t i = 0; d->traits.is_cpu && i < sizeof rows / sizeof *rows; i++) {
+        tl_shape none = {1, {1}};
+        tl_tensor y = {.shape = none};
+        tl_conv_job j = {.g = shape_of(&rows[i].p), .y = &y, .inference = rows[i].inference};
+        cr_expect_str_eq(tl__conv_choose(d, &j)->name, rows[i].maker, "%s", text_of(&rows[i].p));
+    }
+    close_device(d);
+}
+
 Test(conv, makers_16) { check_width("16"); }
 Test(conv, makers_8) { check_width("8"); }
 Test(conv, makers_4) { check_width("4"); }
@@ -434,6 +464,156 @@ Test(conv, nan_stays_visible)
         for (int v = 4; v <= 6; v++)
             for (int u = 4; u <= 6; u++) cr_assert(isnan(h[(v * 12 + u) * 32 + 7]), "%s %d: (%d, %d) is %g", acts[i / 2], depthwise, v, u, h[(v * 12 + u) * 32 + 7]);
         free(h);
+        close_scope(s);
+    }
+    close_device(d);
+}
+
+/* ---- pooling ---- */
+
+typedef struct window { int in[2], c, kernel, stride, padding; } window;
+
+/* Largest, or mean, of each window; then the gradient of sum(gy y) towards x. */
+static void check_pool(tl_device *d, const window *p, int is_max)
+{
+    int64_t out[2], nx = 2 * p->in[0] * p->in[1] * p->c, ny = 2 * p->c;
+    for (int i = 0; i < 2; i++) ny *= out[i] = (p->in[i] + 2 * p->padding - p->kernel) / p->stride + 1;
+    float *x = random_floats(nx, 21), *gy = random_floats(ny, 22), *got = malloc((size_t)(nx > ny ? nx : ny) * 4);
+    double *y = calloc((size_t)ny, 8), *dx = calloc((size_t)nx, 8);
+    for (int64_t i = 0; i < nx; i++) x[i] = (float)(int)(x[i] * 4); /* equal elements, of which the first takes the gradient */
+    for (int64_t at = 0; at < ny; at++) {
+        int64_t c = at % p->c, w = at / p->c % out[1], h = at / p->c / out[1] % out[0], n = at / p->c / out[1] / out[0], best = -1;
+        double sum = 0, area = p->kernel * p->kernel;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t k = 0; k < p->kernel * p->kernel; k++) {
+                int64_t v = h * p->stride - p->padding + k / p->kernel, u = w * p->stride - p->padding + k % p->kernel;
+                int64_t from = ((n * p->in[0] + v) * p->in[1] + u) * p->c + c;
+                if (v < 0 || v >= p->in[0] || u < 0 || u >= p->in[1]) continue;
+                if (pass == 0) {
+                    sum += x[from];
+                    if (best < 0 || x[from] > x[best]) best = from;
+                } else if (!is_max) dx[from] += gy[at] / area;
+            }
+        y[at] = is_max ? x[best] : sum / area;
+        if (is_max) dx[best] += gy[at];
+    }
+    tl_scope *s = open_scope(d);
+    tl_tensor *tx = tl_from(s, TL_F32, 4, (int64_t[]){2, p->in[0], p->in[1], p->c}, x);
+    tl_require_grad(s, tx, 1);
+    tl_tensor *ty = is_max ? tl_max_pool(s, tx, p->kernel, p->stride, p->padding) : tl_avg_pool(s, tx, p->kernel, p->stride, p->padding);
+    cr_assert(ty, "%s", s->err.text);
+    tl_read(s, ty, got, (size_t)ny * 4);
+    for (int64_t i = 0; i < ny; i++) cr_assert_float_eq(got[i], y[i], 2e-6, "max %d, %dx%dx%d: output %d", is_max, p->in[0], p->in[1], p->c, (int)i);
+    tl_backward(s, ty, tl_from(s, TL_F32, 4, (int64_t[]){2, out[0], out[1], p->c}, gy), 0);
+    tl_read(s, tl_grad(tx), got, (size_t)nx * 4);
+    for (int64_t i = 0; i < nx; i++) cr_assert_float_eq(got[i], dx[i], 4e-6, "max %d, %dx%dx%d: gradient %d", is_max, p->in[0], p->in[1], p->c, (int)i);
+    close_scope(s);
+    free(x);
+    free(gy);
+    free(got);
+    free(y);
+    free(dx);
+}
+
+static void check_pools(const char *vector)
+{
+    static const window windows[] = {{{6, 5}, 3, 2, 2, 0}, {{7, 7}, 16, 3, 2, 1}, {{9, 8}, 33, 3, 1, 1}, {{12, 13}, 17, 3, 2, 1}, {{5, 5}, 64, 5, 5, 0}, {{3, 3}, 8, 3, 1, 0}};
+    tl_device *d = open_device(vector);
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        check_pool(d, &windows[i], 0);
+        check_pool(d, &windows[i], 1);
+    }
+    close_device(d);
+}
+
+Test(pooling, makers_16) { check_pools("16"); }
+Test(pooling, makers_4) { check_pools("4"); }
+Test(pooling, makers_gpu) { check_pools("1"); }
+
+/* ---- batch norm ---- */
+
+/* Forward, running statistics and gradients; a mean far from zero would show sums of squares that cancel. */
+static void check_batch_norm(tl_device *d, int64_t rows, int64_t c, double mean, int training)
+{
+    const double eps = 1e-3, momentum = 0.1;
+    float *x = random_floats(rows * c, 31), *gy = random_floats(rows * c, 32), *w = random_floats(c, 33), *b = random_floats(c, 34), *got = malloc((size_t)(rows * c) * 4);
+    float *rm = random_floats(c, 35), *rv = random_floats(c, 36), *now = malloc((size_t)c * 4);
+    tl_scope *s = open_scope(d);
+    for (int64_t i = 0; i < rows * c; i++) x[i] += (float)mean;
+    for (int64_t i = 0; i < c; i++) rv[i] = rv[i] * rv[i] + 0.5f;
+    tl_tensor *tx = tl_from(s, TL_F32, 2, (int64_t[]){rows, c}, x), *tw = tl_from(s, TL_F32, 1, &c, w), *tb = tl_from(s, TL_F32, 1, &c, b);
+    tl_tensor *tm = tl_from(s, TL_F32, 1, &c, rm), *tv = tl_from(s, TL_F32, 1, &c, rv);
+    tl_require_grad(s, tx, 1);
+    tl_require_grad(s, tw, 1);
+    tl_require_grad(s, tb, 1);
+    tl_tensor *y = tl_batch_norm(s, tx, tw, tb, tm, tv, training, momentum, eps);
+    cr_assert(y, "%s", s->err.text);
+    tl_backward(s, y, tl_from(s, TL_F32, 2, (int64_t[]){rows, c}, gy), 0);
+    for (int64_t k = 0; k < c; k++) {
+        double m = rm[k], v = rv[k], sg = 0, sgx = 0, n = (double)rows, sum = 0, square = 0;
+        for (int64_t i = 0; i < rows; i++) sum += x[i * c + k];
+        for (int64_t i = 0; i < rows; i++) square += (x[i * c + k] - sum / n) * (x[i * c + k] - sum / n);
+        if (training) m = sum / n, v = square / n;
+        double inverse = 1 / sqrt(v + eps);
+        for (int64_t i = 0; i < rows; i++) sg += gy[i * c + k], sgx += gy[i * c + k] * (x[i * c + k] - m) * inverse;
+        tl_read(s, y, got, (size_t)(rows * c) * 4);
+        for (int64_t i = 0; i < rows; i++)
+            cr_assert_float_eq(got[i * c + k], (x[i * c + k] - m) * inverse * w[k] + b[k], 2e-5 + 1e-6 * fabs(mean), "training %d mean %g: output", training, mean);
+        tl_read(s, tl_grad(tx), got, (size_t)(rows * c) * 4);
+        for (int64_t i = 0; i < rows; i++) {
+            double hat = (x[i * c + k] - m) * inverse, want = w[k] * inverse * (gy[i * c + k] - (training ? sg / n + hat * sgx / n : 0));
+            cr_assert_float_eq(got[i * c + k], want, 2e-5 + 1e-6 * fabs(mean), "training %d mean %g: gradient of x is %g, not %g", training, mean, got[i * c + k], want);
+        }
+        tl_read(s, tl_grad(tw), now, (size_t)c * 4);
+        cr_assert_float_eq(now[k], sgx, 1e-4 * sqrt(n) + 1e-6 * fabs(mean) * n, "training %d mean %g: gradient of the weight is %g, not %g", training, mean, now[k], sgx);
+        tl_read(s, tl_grad(tb), now, (size_t)c * 4);
+        cr_assert_float_eq(now[k], sg, 1e-4 * sqrt(n));
+        tl_read(s, tm, now, (size_t)c * 4);
+        cr_assert_float_eq(now[k], training ? rm[k] + momentum * (m - rm[k]) : rm[k], 1e-6 * (1 + fabs(mean)));
+        tl_read(s, tv, now, (size_t)c * 4);
+        cr_assert_float_eq(now[k], training ? rv[k] + momentum * (square / (n - 1) - rv[k]) : rv[k], 1e-5);
+    }
+    close_scope(s);
+    free(x);
+    free(gy);
+    free(w);
+    free(b);
+    free(rm);
+    free(rv);
+    free(now);
+    free(got);
+}
+
+static void check_batch_norms(const char *vector)
+{
+    static const struct { int64_t rows, c; double mean; } cases[] = {{18, 4, 0}, {2, 1, 0}, {65, 17, 3}, {64, 16, 0}, {129, 33, 100}, {9000, 3, 10}};
+    tl_device *d = open_device(vector);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int training = 0; training < 2; training++) check_batch_norm(d, cases[i].rows, cases[i].c, cases[i].mean, training);
+    close_device(d);
+}
+
+Test(batch_norm, makers_16) { check_batch_norms("16"); }
+Test(batch_norm, makers_4) { check_batch_norms("4"); }
+Test(batch_norm, makers_gpu) { check_batch_norms("1"); }
+
+/* A folded convolution is the convolution followed by the batch norm. */
+Test(batch_norm, folds_into_a_convolution)
+{
+    tl_device *d = open_device("16");
+    for (int with = 0; with < 2; with++) {
+        tl_scope *s = open_scope(d);
+        int64_t c = 20, n = 2 * 5 * 5 * c;
+        tl_tensor *x = tl_randn(s, 4, (int64_t[]){2, 7, 7, 5}, 1, 1), *w = tl_randn(s, 4, (int64_t[]){c, 5, 3, 3}, 1, 2), *b = with ? tl_randn(s, 1, &c, 1, 3) : NULL;
+        tl_tensor *g = with ? tl_randn(s, 1, &c, 1, 4) : NULL, *beta = with ? tl_randn(s, 1, &c, 1, 5) : NULL, *mean = tl_randn(s, 1, &c, 1, 6), *var = tl_rand(s, 1, &c, 1, 7);
+        tl_tensor *w2 = NULL, *b2 = NULL;
+        cr_assert_eq(tl_fold_batch_norm(s, w, b, g, beta, mean, var, 1e-3, &w2, &b2), 0);
+        float *plain = malloc((size_t)n * 4), *folded = malloc((size_t)n * 4);
+        tl_read(s, tl_batch_norm(s, tl_conv(s, x, w, b, NULL, NULL), g, beta, mean, var, 0, 0.1, 1e-3), plain, (size_t)n * 4);
+        tl_read(s, tl_conv(s, x, w2, b2, NULL, NULL), folded, (size_t)n * 4);
+        for (int64_t i = 0; i < n; i++) cr_assert_float_eq(plain[i], folded[i], 2e-4 * (1 + fabs(plain[i])));
+        free(plain);
+        free(folded);
         close_scope(s);
     }
     close_device(d);
