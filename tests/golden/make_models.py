@@ -3,11 +3,14 @@
     python tests/golden/make_models.py          writes tests/golden/models.safetensors
 
 For each network and mode: logits, the loss of each of ten Adam steps, and of every trained parameter's first
-gradient the norm and sixteen samples. Gradients are those of float64: with batch statistics, a value next to a
-ReLU's kink falls on one side or the other by rounding, and PyTorch's own float32 then differs from float64 (and from itself in
-another memory layout) by up to some percent. That distance is stored beside each gradient as `noise`: it is what the same
-arithmetic in another order cannot avoid. Modes: which parameters are trained (all, or the head alone) and
-how batch norm runs (train: with the batch's statistics; eval: with the running ones)."""
+gradient the norm and sixteen samples, in float64. Modes: which parameters are trained (all, or the head alone) and
+how batch norm runs (train: with the batch's statistics; eval: with the running ones).
+
+A value within rounding of a ReLU's kink falls on one side or the other, and each such value moves the gradients of all
+layers below it by up to some percent, in PyTorch's own float32 too. So the distance from the exact gradient that rounding
+may cause is measured (float32 in two memory layouts, and float64 with weights disturbed in their seventh digit) and
+stored as `noise`; and where gradients pass through the whole network with running statistics, a seed is taken for which
+no value lies so near a kink, so that the strict limit of 1e-3 holds there for every parameter."""
 import os
 import sys
 
@@ -18,7 +21,8 @@ from safetensors.torch import save_file
 sys.path.insert(0, os.path.dirname(__file__))
 import philox  # noqa: E402
 
-SEED, CLASSES, STEPS = 7, 10, 10
+CLASSES, STEPS = 10, 10
+SEED = 7  # changed by run()
 LAST_NORM = ("bn3.weight", "_bn2.weight")
 torch.set_num_threads(2)
 torch.use_deterministic_algorithms(True)
@@ -56,10 +60,15 @@ def build(name):
     return net
 
 
-def first_gradient(name, batch, size, trained, norm, dtype, layout):
-    """Gradients of the first step by name, and the logits, with this arithmetic."""
+def first_gradient(name, batch, size, trained, norm, dtype, layout, disturbed=0):
+    """Gradients of the first step by name with this arithmetic; `disturbed`: the number of a draw of disturbances, or 0."""
     net = prepared(name, trained, norm).to(dtype).to(memory_format=layout)
     x, y = inputs(batch, size)
+    if disturbed:
+        g = torch.Generator().manual_seed(disturbed)
+        with torch.no_grad():
+            for p in net.parameters():
+                p.mul_(1 + 5e-7 * torch.randn(p.shape, generator=g, dtype=torch.float64).to(dtype))
     logits = net(x.to(dtype).contiguous(memory_format=layout))
     torch.nn.functional.cross_entropy(logits, y).backward()
     return {k: p.grad.reshape(-1).double() for k, p in net.named_parameters() if p.requires_grad}
@@ -90,25 +99,38 @@ def distance(got, want, count, floor):
     return max(worst, ((got[1:] - want[1:]).abs() / want[1:].abs().clamp_min(typical)).max().item())
 
 
-def run(name, batch, size, trained, norm, out):
-    tag = f"{name}.{trained}.{norm}."
-    exact = first_gradient(name, batch, size, trained, norm, torch.float64, torch.contiguous_format)
-    others = [first_gradient(name, batch, size, trained, norm, torch.float32, f) for f in (torch.contiguous_format, torch.channels_last)]
+def noise_of(name, batch, size, trained, norm):
+    """Exact gradients, a floor for their elements' size, and for each parameter the distance that rounding may cause."""
+    how = (name, batch, size, trained, norm)
+    exact = first_gradient(*how, torch.float64, torch.contiguous_format)
+    others = [first_gradient(*how, torch.float32, f) for f in (torch.contiguous_format, torch.channels_last)]
+    others += [first_gradient(*how, torch.float64, torch.contiguous_format, n) for n in range(1, 7)]
     # Some gradients are zero but for rounding (a bias before a batch norm): they are measured against the others' size.
     total = sum(g.pow(2).sum().item() for g in exact.values()) / sum(g.numel() for g in exact.values())
     floor = 1e-3 * total ** 0.5
+    noise = {k: max(distance(sampled(o[k]), sampled(g), g.numel(), floor) for o in others) for k, g in exact.items()}
+    return exact, floor, noise
+
+
+def run(name, batch, size, trained, norm, out):
+    global SEED
+    SEED = 7
+    if (trained, norm) == ("all", "eval"):
+        batch, size = 2, 32
+        while max(noise_of(name, batch, size, trained, norm)[2].values()) > 2e-4:
+            SEED += 1
+    tag = f"{name}.{trained}.{norm}."
+    exact, floor, noise = noise_of(name, batch, size, trained, norm)
+    out[tag + "config"] = torch.tensor([SEED, batch, size], dtype=torch.int32)
     out[tag + "floor"] = torch.tensor([floor])
-    worst = 0
     for key, g in exact.items():
-        want = sampled(g)
-        noise = max(distance(sampled(o[key]), want, g.numel(), floor) for o in others)
-        out[tag + "grad." + key] = torch.cat([want, torch.tensor([noise], dtype=torch.float64)]).float()
-        worst = max(worst, noise)
+        out[tag + "grad." + key] = torch.cat([sampled(g), torch.tensor([noise[key]], dtype=torch.float64)]).float()
+    worst = max(noise.values())
     runs = [train(name, batch, size, trained, norm, f) for f in (torch.contiguous_format, torch.channels_last)]
     out[tag + "logits"], losses = runs[0]
-    noise = max(abs(a - b) / max(a, 0.1) for a, b in zip(losses, runs[1][1]))
-    out[tag + "losses"] = torch.tensor(losses + [noise])
-    print(tag, "noise of gradients %.1e, of losses %.1e" % (worst, noise), ["%.5f" % v for v in losses], flush=True)
+    spread = max(abs(a - b) / max(a, 0.1) for a, b in zip(losses, runs[1][1]))
+    out[tag + "losses"] = torch.tensor(losses + [spread])
+    print(tag, "seed %d, noise of gradients %.1e, of losses %.1e" % (SEED, worst, spread), ["%.5f" % v for v in losses], flush=True)
 
 
 def train(name, batch, size, trained, norm, layout):
