@@ -1,18 +1,7 @@
-#include "conv_tile.clh"
+#include "conv_gather.clh"
 /* conv_direct.cl - convolution on CPU devices. A group packs the inputs of `mb` output pixels into local memory, every
  * kernel position of every channel, and runs all panels of `nb` output channels against them: the whole sum of an
  * output stays in a register, and is finished with bias, residual and activation before it is written once. */
-
-/* src/op/conv_direct.c has the same struct. Channels are those of one group of channels. */
-typedef struct conv_args {
-    long n, in[3], out[3], extent[3], stride[3], padding[3], dilation[3];
-    long ci, co;
-    long x_pixel, y_pixel;             /* floats from one pixel to the next */
-    long k;                            /* kernel positions times ci, rounded up to whole vectors */
-    long mb, nb;
-    long w_out, w_tap, w_in;           /* strides of the weights */
-    int bias, residual, activation, stream, ahead, unused;
-} conv_args;
 
 /* Weights become panels of NR columns, (group, panel, k, NR), k = (kernel position, channel), with zeros behind the ends.
  * Work-item (panel, part of k, group). */
@@ -27,27 +16,6 @@ __kernel void pack_weights(const conv_args g, G const float *restrict W, long w0
         long tap = k / g.ci, c = k - tap * g.ci;
         for (int x = 0; x < NR; x++) p[x] = tap < taps && x < cols ? w[x * g.w_out + tap * g.w_tap + c * g.w_in] : 0.0f;
     }
-}
-
-/* n floats, in vectors that overlap at the end rather than reach behind it. */
-INLINE void copy_floats(__local float *to, G const float *from, long n)
-{
-    long i = 0;
-    for (; i + TL_VECTOR <= n; i += TL_VECTOR) VSTORE(VLOAD(0, from + i), 0, to + i);
-    if (i == n) return;
-    if (n >= TL_VECTOR) {
-        VSTORE(VLOAD(0, from + n - TL_VECTOR), 0, to + n - TL_VECTOR);
-        return;
-    }
-    for (; i + 4 <= n; i += 4) vstore4(vload4(0, from + i), 0, to + i);
-    for (; i < n; i++) to[i] = from[i];
-}
-
-INLINE void clear_floats(__local float *to, long n)
-{
-    long i = 0;
-    for (; i + TL_VECTOR <= n; i += TL_VECTOR) VSTORE((vf)0.0f, 0, to + i);
-    for (; i < n; i++) to[i] = 0.0f;
 }
 
 /* One row of a panel whose channels fill whole vectors: each kernel position is copied as it lies. */
@@ -66,39 +34,12 @@ INLINE void pack_whole(__local float *t, G const float *picture, const conv_args
             }
 }
 
-/* One row with any number of channels, laid end to end in `line`. A row of the kernel is one stretch of memory where its
- * positions and groups leave no gaps. */
-INLINE void gather_ragged(__local float *line, G const float *picture, const conv_args *g, long d0, long h0, long w0)
-{
-    long c = g->ci, row = g->extent[2] * c, at = 0;
-    int dense = g->dilation[2] == 1 && g->x_pixel == c;
-    long from = clamp(-w0, 0L, g->extent[2]), to = clamp(g->in[2] - w0, from, g->extent[2]);
-    for (long kd = 0; kd < g->extent[0]; kd++)
-        for (long kh = 0; kh < g->extent[1]; kh++, at += row) {
-            long d = d0 + kd * g->dilation[0], h = h0 + kh * g->dilation[1];
-            G const float *x = picture + (d * g->in[1] + h) * g->in[2] * g->x_pixel;
-            if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1]) clear_floats(line + at, row);
-            else if (dense && to - from == g->extent[2]) copy_floats(line + at, x + w0 * c, row);
-            else if (dense) {
-                clear_floats(line + at, from * c);
-                copy_floats(line + at + from * c, x + (w0 + from) * c, (to - from) * c);
-                clear_floats(line + at + to * c, row - to * c);
-            } else
-                for (long kw = 0; kw < g->extent[2]; kw++) {
-                    long w = w0 + kw * g->dilation[2];
-                    if (w >= 0 && w < g->in[2]) copy_floats(line + at + kw * c, x + w * g->x_pixel, c);
-                    else clear_floats(line + at + kw * c, c);
-                }
-        }
-    clear_floats(line + at, g->k - at);
-}
-
 /* The panels of output pixels p0 to p0 + count, rows behind them zero. Ragged rows wait in `lines` until their panel is
  * whole: a vector read back at once would wait for the two stores that it straddles. */
 INLINE void pack_panels(__local float *panels, __local float *lines, G const float *X, const conv_args *g, long p0, int count)
 {
-    long ow = p0 % g->out[2], oh = p0 / g->out[2] % g->out[1], od = p0 / g->out[2] / g->out[1] % g->out[0];
-    long n = p0 / (g->out[0] * g->out[1] * g->out[2]), picture = g->in[0] * g->in[1] * g->in[2] * g->x_pixel;
+    pixel x = pixel_at(g, p0);
+    long picture = g->in[0] * g->in[1] * g->in[2] * g->x_pixel;
     int whole = g->ci % TL_VECTOR == 0;
     for (int p = 0; p < count; p += MR, panels += MR * g->k) {
         for (int r = 0; r < MR; r++) {
@@ -107,16 +48,10 @@ INLINE void pack_panels(__local float *panels, __local float *lines, G const flo
                 for (long k = 0; k < g->k; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, whole ? t : line + k);
                 continue;
             }
-            long d0 = od * g->stride[0] - g->padding[0], h0 = oh * g->stride[1] - g->padding[1], w0 = ow * g->stride[2] - g->padding[2];
-            if (whole) pack_whole(t, X + n * picture, g, d0, h0, w0);
-            else gather_ragged(line, X + n * picture, g, d0, h0, w0);
-            if (++ow < g->out[2]) continue;
-            ow = 0;
-            if (++oh < g->out[1]) continue;
-            oh = 0;
-            if (++od < g->out[0]) continue;
-            od = 0;
-            n++;
+            long d0 = x.od * g->stride[0] - g->padding[0], h0 = x.oh * g->stride[1] - g->padding[1], w0 = x.ow * g->stride[2] - g->padding[2];
+            if (whole) pack_whole(t, X + x.n * picture, g, d0, h0, w0);
+            else gather_ragged(line, X + x.n * picture, g, d0, h0, w0);
+            next_pixel(g, &x);
         }
         __local float *t = panels;
         for (long k = 0; !whole && k < g->k; k += TL_VECTOR)

@@ -69,6 +69,15 @@ const tl_conv_tile *tl__conv_tile(const tl_device *d);
 int tl__conv_is_large(const tl_conv_job *j);
 int tl__conv_streams(const tl_device *d, const tl_conv_job *j);
 
+/* The geometry as our kernels for CPU devices take it, cl/conv_gather.clh; channels are those of one group. */
+typedef struct tl_conv_args {
+    int64_t n, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+    int64_t ci, co, x_pixel, y_pixel, k, mb, nb;
+    int64_t w_out, w_tap, w_in;
+    int32_t bias, residual, activation, stream, ahead, unused;
+} tl_conv_args;
+tl_conv_args tl__conv_args(const tl_device *d, const tl_conv_job *j);
+
 /* A buffer of `floats` numbers derived from the job's weights, kept beside them where the job says so: found, or new with
  * *fresh set, and then to be filled. `kind` and `detail` tell apart what is derived. One reference, the caller's. */
 tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, int *fresh);
@@ -83,6 +92,9 @@ int tl__conv_unpatch(tl_scope *s, const tl_conv_shape *g, tl_tensor *patches, in
 int64_t tl__conv_chunk(const tl_conv_shape *g);
 
 /* ---- gradients ---- */
+/* dw of a convolution by cl/conv_weight.cl; the second only where the first says so. */
+int tl__conv_weight_gradient_needs(const tl_device *d, const tl_conv_shape *g);
+tl_tensor *tl__conv_weight_gradient(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx);
 tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);

@@ -9,14 +9,6 @@ static const tl_program program = {"conv_direct", NULL};
 /* MR x NR sums, a vector or two of weights and one of an input must fit the registers: 32 of 16 floats, 16 of 8 or 4. */
 static const tl_conv_tile tiles[] = {{16, 14, 32}, {8, 6, 16}, {4, 6, 8}};
 
-/* cl/conv_direct.cl has the same struct. */
-typedef struct direct_args {
-    int64_t n, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
-    int64_t ci, co, x_pixel, y_pixel, k, mb, nb;
-    int64_t w_out, w_tap, w_in;
-    int32_t bias, residual, activation, stream, ahead, unused;
-} direct_args;
-
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -25,6 +17,23 @@ const tl_conv_tile *tl__conv_tile(const tl_device *d)
     for (size_t i = 0; d->traits.is_cpu && i < sizeof tiles / sizeof *tiles; i++)
         if (tiles[i].vector == d->traits.vector_width) return &tiles[i];
     return NULL;
+}
+
+tl_conv_args tl__conv_args(const tl_device *d, const tl_conv_job *j)
+{
+    const tl_conv_shape *g = &j->g;
+    int64_t v = d->traits.vector_width;
+    tl_conv_args a = {.n = g->n, .ci = g->ci / g->groups, .co = g->co / g->groups, .x_pixel = g->ci, .y_pixel = g->co,
+                     .w_out = j->stride.out, .w_tap = j->stride.tap, .w_in = j->stride.in,
+                     .bias = j->bias != NULL, .residual = j->residual != NULL, .activation = (int32_t)j->act};
+    a.k = over(g->taps * a.ci, v) * v;
+    memcpy(a.in, g->in, sizeof a.in);
+    memcpy(a.out, g->out, sizeof a.out);
+    memcpy(a.kernel, g->kernel, sizeof a.kernel);
+    memcpy(a.stride, g->stride, sizeof a.stride);
+    memcpy(a.padding, g->padding, sizeof a.padding);
+    memcpy(a.dilation, g->dilation, sizeof a.dilation);
+    return a;
 }
 
 int tl__conv_is_large(const tl_conv_job *j)
@@ -39,32 +48,15 @@ int tl__conv_streams(const tl_device *d, const tl_conv_job *j)
     return tl__conv_is_large(j) && j->g.co % v == 0 && j->g.co / j->g.groups % v == 0;
 }
 
-static direct_args args_of(const tl_device *d, const tl_conv_job *j)
-{
-    const tl_conv_shape *g = &j->g;
-    int64_t v = d->traits.vector_width;
-    direct_args a = {.n = g->n, .ci = g->ci / g->groups, .co = g->co / g->groups, .x_pixel = g->ci, .y_pixel = g->co,
-                     .w_out = j->stride.out, .w_tap = j->stride.tap, .w_in = j->stride.in,
-                     .bias = j->bias != NULL, .residual = j->residual != NULL, .activation = (int32_t)j->act};
-    a.k = over(g->taps * a.ci, v) * v;
-    memcpy(a.in, g->in, sizeof a.in);
-    memcpy(a.out, g->out, sizeof a.out);
-    memcpy(a.kernel, g->kernel, sizeof a.kernel);
-    memcpy(a.stride, g->stride, sizeof a.stride);
-    memcpy(a.padding, g->padding, sizeof a.padding);
-    memcpy(a.dilation, g->dilation, sizeof a.dilation);
-    return a;
-}
-
 /* Local memory beside the panels: a tile, and rows of ragged patches end to end. */
-static int64_t lines(const direct_args *a, const tl_conv_tile *t) { return a->ci % t->vector ? t->mr * a->k * 4 : t->vector * 4; }
-static int64_t beside(const direct_args *a, const tl_conv_tile *t) { return lines(a, t) + t->mr * t->nr * 4; }
+static int64_t lines(const tl_conv_args *a, const tl_conv_tile *t) { return a->ci % t->vector ? t->mr * a->k * 4 : t->vector * 4; }
+static int64_t beside(const tl_conv_args *a, const tl_conv_tile *t) { return lines(a, t) + t->mr * t->nr * 4; }
 
 int tl__conv_direct_needs(const tl_device *d, const tl_conv_job *j)
 {
     const tl_conv_tile *t = tl__conv_tile(d);
     if (!t) return 0;
-    direct_args a = args_of(d, j);
+    tl_conv_args a = tl__conv_args(d, j);
     return t->mr * a.k * 4 + beside(&a, t) <= (int64_t)d->traits.local_bytes;
 }
 
@@ -77,7 +69,7 @@ int tl__conv_direct_suits(const tl_device *d, const tl_conv_job *j)
 
 /* Most of a group's time goes into products when it packs many pixels for many channels; a few groups a unit even out
  * what a busy machine disturbs. */
-static void divide(const tl_device *d, direct_args *a, const tl_conv_tile *t, int64_t groups)
+static void divide(const tl_device *d, tl_conv_args *a, const tl_conv_tile *t, int64_t groups)
 {
     enum { MOST = 8 };
     int64_t room = (int64_t)d->traits.local_bytes - beside(a, t), most = smaller(room / (t->mr * a->k * 4), MOST);
@@ -94,7 +86,7 @@ int tl__conv_direct(tl_scope *s, const tl_conv_job *j)
 {
     const tl_device *d = s->device;
     const tl_conv_tile *t = tl__conv_tile(d);
-    direct_args a = args_of(d, j);
+    tl_conv_args a = tl__conv_args(d, j);
     char options[64];
     int fresh;
     divide(d, &a, t, j->g.groups);
