@@ -12,7 +12,7 @@ VERSION := $(shell sed -n 's/^.define TLUA_VERSION "\(.*\)"/\1/p' src/tlua.h)
 PKGS    := nettle spng libturbojpeg libcjson zlib
 CFLAGS  += -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(OPT) $(WARN) -fPIC -fvisibility=hidden -pthread -Isrc -I$(BUILD)/gen
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) lua5.4 2>/dev/null)
-LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lOpenCL -lclblast -lm -ldl -pthread
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lOpenCL -lm -ldl -pthread
 LUALIBS := $(shell pkg-config --libs lua5.4 2>/dev/null) -ledit
 
 CORE_C  := $(filter-out src/lua/%,$(wildcard src/*/*.c src/*/*/*.c))
@@ -86,7 +86,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
 -include $(TEST_B:=.d)
 
-.PHONY: test tests-built test-devices test-interop bench bench-peers golden docs lint fuzz asan
+.PHONY: bench-kernels test tests-built test-devices test-interop bench bench-peers golden docs lint fuzz asan
 test:
 	@sh tools/install_deps.sh
 	@$(MAKE) -s -j2 all tests-built
@@ -107,6 +107,12 @@ bench-peers: $(PEERS)/bin/python
 bench: all
 	@test -x $(PEERS)/bin/python || { echo "bench: the peers are missing: make bench-peers (3 GB)"; exit 1; }
 	$(PEERS)/bin/python bench/compare.py
+# Single products and layers, as rates: build/bench_gemm, build/bench_conv.
+bench-kernels: $(BUILD)/bench_gemm $(BUILD)/bench_conv
+	$(BUILD)/bench_gemm
+	$(BUILD)/bench_conv
+$(BUILD)/bench_%: bench/%.c $(BUILD)/libtlua.a
+	$(CC) $(CFLAGS) -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 golden: all tests-built $(PEERS)/bin/python
 	for f in tests/golden/make_*.py; do $(PEERS)/bin/python $$f || exit 1; done
 test-interop: all $(PEERS)/bin/python

@@ -3,6 +3,7 @@
 
 #include "base/near.h"
 #include "io/fetch.h"
+#include "io/unpack.h"
 
 #include <cJSON.h>
 #include <dirent.h>
@@ -298,6 +299,14 @@ static int fetch(lua_State *L)
     return 0;
 }
 
+/* core.untar(archive, folder) */
+static int untar(lua_State *L)
+{
+    tl_error err = {0};
+    if (tl__unpack(&err, luaL_checkstring(L, 1), luaL_checkstring(L, 2), 0) != 0) return raise_error(L, &err);
+    return 0;
+}
+
 /* ---- JSON ---- */
 
 static cJSON *to_json(lua_State *L, int index, int depth)
@@ -512,7 +521,7 @@ void tl__lua_open_system(lua_State *L)
         {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
         {"append_file", append_file}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
-        {"fetch", fetch}, {"json_encode", json_encode}, {"json_decode", json_decode}, {"isatty", isatty_},
+        {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode}, {"isatty", isatty_},
         {"terminal_width", terminal_width}, {"repl_readline", repl_readline}, {"catch_interrupt", catch_interrupt},
         {"interrupted", interrupted}, {"getpid", getpid_}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
