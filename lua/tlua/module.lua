@@ -334,13 +334,13 @@ function Module:trained()
   return tensors, names
 end
 
--- name -> tensor with PyTorch's names and layouts. PyTorch's int64 scalars (num_batches_tracked) are {int64 = n},
--- as tlua.save writes them.
+-- name -> tensor with PyTorch's names and layouts. PyTorch's int64 scalars (num_batches_tracked) are int32 here, as
+-- all whole numbers on the device; tlua.save writes them as int64 again.
 function Module:state_dict()
   local state = {}
   for name, t in iterate(self) do state[name] = t end
   self:walk(function(m, path)
-    for name, n in pairs(m:counters()) do state[join(path, name)] = { int64 = n } end
+    for name, n in pairs(m:counters()) do state[join(path, name)] = core.tensor(n, { dtype = "int32" }) end
   end)
   return state
 end

@@ -107,6 +107,14 @@ static int entries(lua_State *L)
 
 /* ---- saving ---- */
 
+/* A whole number as PyTorch keeps one: an int64 scalar. Its memory is a userdata left on the stack. */
+static tl_entry whole_number(lua_State *L, int64_t n)
+{
+    int64_t *host = lua_newuserdatauv(L, 8, 0);
+    *host = n;
+    return (tl_entry){.dtype = TL_I64, .data = host, .bytes = 8};
+}
+
 /* The entry of a tensor, or of a scalar {int64 = n}, at `value`; its host memory is a userdata left on the stack. */
 static tl_entry entry_of(lua_State *L, int value)
 {
@@ -122,18 +130,14 @@ static tl_entry entry_of(lua_State *L, int value)
         tl_read(&s, t, host, e.bytes);
         if (s.err.code) tl__lua_scope_error(L, &s);
         tl__scope_drop(&s);
+        if (t->dtype == TL_I32 && t->shape.rank == 0) return whole_number(L, *(const int32_t *)host);
         e.data = host;
         return e;
     }
     lua_getfield(L, value, "int64");
     int64_t n = lua_tointeger(L, -1);
     lua_pop(L, 1);
-    int64_t *host = lua_newuserdatauv(L, 8, 0);
-    *host = n;
-    e.dtype = TL_I64;
-    e.bytes = 8;
-    e.data = host;
-    return e;
+    return whole_number(L, n);
 }
 
 static void check_tables(lua_State *L, int *count, int *meta)
@@ -165,6 +169,7 @@ static int save(lua_State *L)
         list[i] = entry_of(L, lua_gettop(L));
         list[i].name = name.to;
         lua_rawseti(L, keep, ++i);
+        lua_settop(L, keep + 2); /* the key and the value */
     }
     i = 0;
     if (lua_istable(L, 3))

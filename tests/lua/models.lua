@@ -177,7 +177,7 @@ t.test("state dicts have PyTorch's layouts and come back", function()
   local state = net:state_dict()
   t.equal(table.concat(state["_conv_stem.weight"]:shape(), "x"), "32x3x3x3")
   t.equal(table.concat(state["_blocks.1._depthwise_conv.weight"]:shape(), "x"), "96x1x3x3")
-  t.equal(state["_bn0.num_batches_tracked"].int64, 0)
+  t.equal(state["_bn0.num_batches_tracked"]:item(), 0)
   local path = folder .. "/lite0.safetensors"
   net:save(path)
   local back = tlua.load(path)
