@@ -169,6 +169,7 @@ static void read_traits(tl_traits *t, const found *f)
     clGetDeviceInfo(f->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
     t->compute_units = (int)units;
     t->max_group = group;
+    t->simulated = contains(t->platform, "oclgrind");
     t->fragile = contains(t->name, "llvmpipe") || contains(t->platform, "rusticl");
     /* Mesa's llvmpipe calls itself a CPU but is compiled like a GPU: plain kernels only. */
     if (t->fragile) t->is_cpu = 0;

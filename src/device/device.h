@@ -13,6 +13,7 @@ typedef struct tl_traits {
     int is_cpu;             /* one work-item per group with a register tile, against many per group */
     int vector_width;       /* floats in a vector register worth using: 16, 8 or 4; 1 on GPUs */
     int compute_units;
+    int simulated;          /* Oclgrind: has no instructions for prefetching and the like */
     int fragile;            /* drivers that break on wide vectors in private arrays (rusticl) */
     size_t local_bytes;     /* local memory of a group */
     size_t max_group;       /* work-items in a group */

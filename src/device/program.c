@@ -193,8 +193,8 @@ static cl_program build(tl_error *err, tl_device *d, const tl_program *program, 
 {
     char *source = source_of(err, program);
     /* No finite-math or unsafe options: a loss that is not finite must stay visible. */
-    char *options = source ? tl__asprintf(err, "-cl-std=CL1.2 -cl-mad-enable -DTL_CPU=%d -DTL_VECTOR=%d -DTL_FRAGILE=%d %s", d->traits.is_cpu,
-                                          d->traits.vector_width, d->traits.fragile, extra) : NULL;
+    char *options = source ? tl__asprintf(err, "-cl-std=CL1.2 -cl-mad-enable -DTL_CPU=%d -DTL_VECTOR=%d -DTL_FRAGILE=%d%s %s", d->traits.is_cpu,
+                                          d->traits.vector_width, d->traits.fragile, d->traits.simulated ? " -DTL_SIMULATED" : "", extra) : NULL;
     cl_program p = NULL;
     if (options) {
         char *path = cache_path(d, source, options);
