@@ -132,6 +132,40 @@ TL_API tl_tensor *tl_detach(tl_scope *s, tl_tensor *x);
  * What was saved is dropped on the way unless `retain`. 0 or -1. */
 TL_API int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain);
 
+/* ---- optimisers ---- */
+
+typedef struct tl_optim tl_optim;
+
+/* Names, meanings and defaults are PyTorch's; tl_optim_defaults fills it in. */
+typedef struct tl_optim_options {
+    double lr, weight_decay;
+    double momentum, dampening;   /* sgd */
+    int nesterov;
+    double beta1, beta2, eps;     /* adam, adamw */
+} tl_optim_options;
+
+/* The defaults of "sgd", "adam" or "adamw". 0, or -1 where the name is unknown. */
+TL_API int tl_optim_defaults(const char *name, tl_optim_options *o);
+/* An optimiser over one group of parameters: float32 leaves that want a gradient. They move into one flat buffer, and
+ * every handle to them stays good; the optimiser keeps a reference to each. `options` NULL: the defaults. NULL on
+ * failure, and then no parameter has moved. */
+TL_API tl_optim *tl_optim_new(tl_scope *s, const char *name, tl_tensor *const *params, int n, const tl_optim_options *options);
+/* Another group, with options of its own. 0 or -1. */
+TL_API int tl_optim_add_group(tl_scope *s, tl_optim *o, tl_tensor *const *params, int n, const tl_optim_options *options);
+/* One step. Parameters that got no gradient since the last zero_grad are left alone, and their state too. 0 or -1. */
+TL_API int tl_optim_step(tl_scope *s, tl_optim *o);
+TL_API void tl_optim_zero_grad(tl_optim *o);
+/* The learning rate of a group, counted from 0; -1: of all (of the first). */
+TL_API void tl_optim_set_lr(tl_optim *o, int group, double lr);
+TL_API double tl_optim_lr(const tl_optim *o, int group);
+/* Calls `each` for every tensor of the state: "1.3.m", "1.3.v" (running means of parameter 3 of group 1: views of the
+ * state itself) and "1.3.step" (one int32). 0 or -1. */
+TL_API int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char *name, tl_tensor *t), void *user);
+/* Takes the state back: `find` gives the tensor of a name, or NULL, which is an error. 0 or -1. */
+TL_API int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user, const char *name), void *user);
+/* The parameters stay where they are and usable. NULL is allowed. */
+TL_API void tl_optim_free(tl_optim *o);
+
 #include "tlua_ops.h"
 
 #ifdef __cplusplus

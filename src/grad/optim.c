@@ -6,7 +6,6 @@
 #include <string.h>
 
 static const tl_program program = {"optim", NULL};
-const char *const tl__optim_names[] = {"sgd", "adam", "adamw", NULL};
 
 typedef struct group {
     tl_optim_options options;
@@ -19,32 +18,102 @@ typedef struct group {
     tl_tensor **view[2];       /* moments of single parameters, made when asked for */
 } group;
 
+/* A stretch of the flat buffers, and the number of its step from 1. */
+typedef struct stretch { int64_t at, n, step; } stretch;
+
+/* A kind of optimiser. `apply` is one launch over a stretch. */
+typedef struct rule {
+    const char *name;
+    tl_optim_options defaults;
+    int (*moments)(const tl_optim_options *o);
+    int (*apply)(tl_scope *s, const group *g, stretch at);
+} rule;
+
 struct tl_optim {
     tl_device *device;
-    tl_optim_kind kind;
+    const rule *rule;
     group *groups;
     int count;
 };
 
-int tl__optim_kind(const char *name)
+/* ---- the rules ---- */
+
+static tl_launch launch_over(const tl_scope *s, const char *kernel, int64_t n, int64_t *chunk)
 {
-    for (int i = 0; tl__optim_names[i]; i++)
-        if (strcmp(tl__optim_names[i], name) == 0) return i;
-    return -1;
+    const tl_traits *t = &s->device->traits;
+    *chunk = t->is_cpu ? 16384 : 1;
+    return (tl_launch){.program = &program, .kernel = kernel, .dims = 1, .global = {(size_t)((n + *chunk - 1) / *chunk)}, .local = {t->is_cpu ? 1u : 0u}};
 }
 
-void tl__optim_defaults(tl_optim_kind kind, tl_optim_options *o)
+static int sgd_moments(const tl_optim_options *o) { return o->momentum != 0; }
+
+static int sgd_apply(tl_scope *s, const group *g, stretch at)
 {
-    *o = (tl_optim_options){.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    if (kind == TL_ADAMW) o->weight_decay = 1e-2;
+    const tl_optim_options *p = &g->options;
+    int64_t chunk;
+    tl_launch l = launch_over(s, "sgd", at.n, &chunk);
+    tl_tensor *v = g->moment[0];
+    return TL__LAUNCH(&s->err, s->device, &l, "sgd", TL_KL(at.at), TL_KL(at.n), TL_KL(chunk), TL_KBUF(g->weights->buffer), TL_KBUF(g->gradients->buffer),
+                      TL_KBUF(v ? v->buffer : NULL), TL_KF(p->lr), TL_KF(p->weight_decay), TL_KF(v ? p->momentum : 0), TL_KF(1 - p->dampening),
+                      TL_KI(p->nesterov), TL_KI(at.step == 1));
 }
 
-tl_optim *tl__optim_new(tl_error *err, tl_device *d, tl_optim_kind kind)
+static int two_moments(const tl_optim_options *o)
 {
-    tl_optim *o = tl__calloc(err, 1, sizeof *o);
+    (void)o;
+    return 2;
+}
+
+/* `decay` is added to the gradient, `shrink` multiplies the weights. What depends on the step is worked out here in double
+ * precision, 1 - beta too: in float32 it would be off by 1e-5. */
+static int adam(tl_scope *s, const group *g, stretch at, double decay, double shrink)
+{
+    const tl_optim_options *p = &g->options;
+    int64_t chunk;
+    tl_launch l = launch_over(s, "adam", at.n, &chunk);
+    double step = p->lr / (1 - pow(p->beta1, (double)at.step)), root = sqrt(1 - pow(p->beta2, (double)at.step));
+    return TL__LAUNCH(&s->err, s->device, &l, "adam", TL_KL(at.at), TL_KL(at.n), TL_KL(chunk), TL_KBUF(g->weights->buffer), TL_KBUF(g->gradients->buffer),
+                      TL_KBUF(g->moment[0]->buffer), TL_KBUF(g->moment[1]->buffer), TL_KF(step), TL_KF(root), TL_KF(1 - p->beta1), TL_KF(p->beta2),
+                      TL_KF(1 - p->beta2), TL_KF(p->eps), TL_KF(decay), TL_KF(shrink));
+}
+
+static int adam_apply(tl_scope *s, const group *g, stretch at) { return adam(s, g, at, g->options.weight_decay, 1); }
+static int adamw_apply(tl_scope *s, const group *g, stretch at) { return adam(s, g, at, 0, 1 - g->options.lr * g->options.weight_decay); }
+
+static const rule rules[] = {
+    {"sgd", {.lr = 1e-3}, sgd_moments, sgd_apply},
+    {"adam", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, two_moments, adam_apply},
+    {"adamw", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2}, two_moments, adamw_apply},
+};
+enum { RULES = sizeof rules / sizeof *rules };
+const char *const tl__optim_names[] = {"sgd", "adam", "adamw", NULL};
+const char *const tl__optim_moment_names[] = {"m", "v"};
+
+static const rule *find_rule(const char *name)
+{
+    for (int i = 0; i < RULES && name; i++)
+        if (strcmp(rules[i].name, name) == 0) return &rules[i];
+    return NULL;
+}
+
+int tl_optim_defaults(const char *name, tl_optim_options *o)
+{
+    const rule *r = find_rule(name);
+    if (r) *o = r->defaults;
+    return r ? 0 : -1;
+}
+
+/* ---- making and freeing ---- */
+
+tl_optim *tl__optim_new(tl_error *err, tl_device *d, const char *name)
+{
+    const rule *r = find_rule(name);
+    if (!r) tl__fail(err, TL_EARG, "optimiser: \"%s\" is unknown; there are sgd, adam and adamw", name ? name : "");
+    tl_optim *o = r ? tl__calloc(err, 1, sizeof *o) : NULL;
     if (!o) return NULL;
     o->device = d;
-    o->kind = kind;
+    o->rule = r;
+    tl_device_retain(d);
     return o;
 }
 
@@ -53,9 +122,10 @@ static void free_group(group *g)
     for (int i = 0; i < g->count; i++) {
         tl_tensor *p = g->params ? g->params[i] : NULL;
         if (!p) continue;
-        /* The parameter keeps its place in the flat buffer; its gradient is an ordinary one from now on. */
+        /* The parameter keeps its place in the flat buffer; its gradient, if it has one, is an ordinary one from now on. */
+        int empty = p->node && p->node->pinned == TL_PINNED_EMPTY;
         if (p->node) p->node->pinned = 0;
-        tl_zero_grad(p);
+        if (empty) tl_zero_grad(p);
         tl_tensor_release(p);
     }
     for (int k = 0; k < 2; k++) {
@@ -70,11 +140,12 @@ static void free_group(group *g)
     free(g->steps);
 }
 
-void tl__optim_free(tl_optim *o)
+void tl_optim_free(tl_optim *o)
 {
     if (!o) return;
     for (int i = 0; i < o->count; i++) free_group(&o->groups[i]);
     free(o->groups);
+    tl_device_release(o->device);
     free(o);
 }
 
@@ -91,6 +162,15 @@ static int check_params(tl_error *err, tl_tensor *const *params, int n)
         for (int k = 0; k < i; k++)
             if (params[k] == p) return tl__fail(err, TL_EARG, "optimiser: parameter %d is named twice", i + 1);
     }
+    return 0;
+}
+
+static int check_options(tl_error *err, const tl_optim_options *o)
+{
+    if (!(o->lr >= 0) || !(o->eps >= 0) || !(o->weight_decay >= 0) || !(o->momentum >= 0))
+        return tl__fail(err, TL_EARG, "optimiser: lr, weight_decay, momentum and eps must not be negative");
+    if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1)) return tl__fail(err, TL_EARG, "optimiser: betas lie between 0 and 1");
+    if (o->nesterov && (o->momentum == 0 || o->dampening != 0)) return tl__fail(err, TL_EARG, "optimiser: Nesterov's form wants a momentum, and no dampening");
     return 0;
 }
 
@@ -124,7 +204,7 @@ static int prepare(tl_scope *s, tl_optim *o, group *g, tl_tensor *const *params,
         g->at[i] = g->total;
         g->total += (tl_numel(params[i]) + 15) / 16 * 16; /* each begins on a cache line */
     }
-    g->moments = o->kind == TL_SGD ? g->options.momentum != 0 : 2;
+    g->moments = o->rule->moments(&g->options);
     if (!(g->weights = flat(err, o->device, g->total, 1)) || !(g->gradients = flat(err, o->device, g->total, 1))) return -1;
     for (int k = 0; k < g->moments; k++)
         if (!(g->moment[k] = flat(err, o->device, g->total, 1))) return -1;
@@ -154,9 +234,10 @@ static void move_in(group *g, int i, tl_tensor *p, tl_tensor *value, tl_tensor *
     tl_tensor_retain(p);
 }
 
-int tl__optim_add_group(tl_scope *s, tl_optim *o, tl_tensor *const *params, int n, const tl_optim_options *options)
+int tl_optim_add_group(tl_scope *s, tl_optim *o, tl_tensor *const *params, int n, const tl_optim_options *options)
 {
-    if (s->err.code || check_params(&s->err, params, n) != 0) return -1;
+    if (!options) options = &o->rule->defaults;
+    if (s->err.code || check_options(&s->err, options) != 0 || check_params(&s->err, params, n) != 0) return -1;
     group *groups = tl__realloc(&s->err, o->groups, (size_t)(o->count + 1) * sizeof *groups);
     if (!groups) return -1;
     o->groups = groups;
@@ -175,32 +256,19 @@ int tl__optim_add_group(tl_scope *s, tl_optim *o, tl_tensor *const *params, int 
     return bad ? -1 : 0;
 }
 
-/* ---- a step ---- */
-
-static int launch(tl_scope *s, tl_optim *o, group *g, int64_t at, int64_t n, int64_t t)
+tl_optim *tl_optim_new(tl_scope *s, const char *name, tl_tensor *const *params, int n, const tl_optim_options *options)
 {
-    const tl_optim_options *p = &g->options;
-    const tl_traits *traits = &o->device->traits;
-    int64_t chunk = traits->is_cpu ? 16384 : 1;
-    tl_launch l = {.program = &program, .dims = 1, .global = {(size_t)((n + chunk - 1) / chunk)}, .local = {traits->is_cpu ? 1u : 0u}};
-    tl_tensor *w = g->weights, *gr = g->gradients, *m = g->moment[0], *v = g->moment[1];
-    if (o->kind == TL_SGD) {
-        l.kernel = "sgd";
-        return TL__LAUNCH(&s->err, o->device, &l, "sgd", TL_KL(at), TL_KL(n), TL_KL(chunk), TL_KBUF(w->buffer), TL_KBUF(gr->buffer),
-                          TL_KBUF(m ? m->buffer : NULL), TL_KF(p->lr), TL_KF(p->weight_decay), TL_KF(p->momentum), TL_KF(p->dampening),
-                          TL_KI(p->nesterov), TL_KI(t == 1));
-    }
-    l.kernel = "adam";
-    int decoupled = o->kind == TL_ADAMW;
-    double step = p->lr / (1 - pow(p->beta1, (double)t)), root = sqrt(1 - pow(p->beta2, (double)t));
-    return TL__LAUNCH(&s->err, o->device, &l, "adam", TL_KL(at), TL_KL(n), TL_KL(chunk), TL_KBUF(w->buffer), TL_KBUF(gr->buffer),
-                      TL_KBUF(m->buffer), TL_KBUF(v->buffer), TL_KF(step), TL_KF(root), TL_KF(p->beta1), TL_KF(p->beta2), TL_KF(p->eps),
-                      TL_KF(decoupled ? 0 : p->weight_decay), TL_KF(decoupled ? 1 - p->lr * p->weight_decay : 1));
+    tl_optim *o = s->err.code ? NULL : tl__optim_new(&s->err, s->device, name);
+    if (o && tl_optim_add_group(s, o, params, n, options) == 0) return o;
+    tl_optim_free(o);
+    return NULL;
 }
+
+/* ---- a step ---- */
 
 static int has_gradient(const group *g, int i) { return g->params[i]->node && g->params[i]->node->pinned == TL_PINNED; }
 
-int tl__optim_step(tl_scope *s, tl_optim *o)
+int tl_optim_step(tl_scope *s, tl_optim *o)
 {
     for (int k = 0; k < o->count && !s->err.code; k++) {
         group *g = &o->groups[k];
@@ -213,15 +281,16 @@ int tl__optim_step(tl_scope *s, tl_optim *o)
             }
             int j = i;
             while (j < g->count && has_gradient(g, j) && g->steps[j] == g->steps[i]) j++;
-            int64_t end = j < g->count ? g->at[j] : g->total, t = g->steps[i] + 1;
-            if (launch(s, o, g, g->at[i], end - g->at[i], t) != 0) return -1;
-            for (; i < j; i++) g->steps[i] = t;
+            int64_t end = j < g->count ? g->at[j] : g->total;
+            stretch at = {g->at[i], end - g->at[i], g->steps[i] + 1};
+            if (o->rule->apply(s, g, at) != 0) return -1;
+            for (; i < j; i++) g->steps[i] = at.step;
         }
     }
     return s->err.code ? -1 : 0;
 }
 
-void tl__optim_zero_grad(tl_optim *o)
+void tl_optim_zero_grad(tl_optim *o)
 {
     for (int k = 0; k < o->count; k++)
         for (int i = 0; i < o->groups[k].count; i++) tl_zero_grad(o->groups[k].params[i]);
@@ -241,4 +310,54 @@ tl_tensor *tl__optim_moment(tl_optim *o, int k, int i, int which)
     if (!g->view[which]) g->view[which] = tl__calloc(NULL, (size_t)g->count, sizeof **g->view);
     if (g->view[which] && !g->view[which][i]) g->view[which][i] = part_of(NULL, g->moment[which], g->at[i], &g->params[i]->shape);
     return g->view[which] ? g->view[which][i] : NULL;
+}
+
+void tl_optim_set_lr(tl_optim *o, int k, double lr)
+{
+    for (int i = 0; i < o->count; i++)
+        if (k < 0 || i == k) o->groups[i].options.lr = lr;
+}
+
+double tl_optim_lr(const tl_optim *o, int k)
+{
+    k = k < 0 ? 0 : k;
+    return k < o->count ? o->groups[k].options.lr : 0;
+}
+
+static void state_name(char name[64], int k, int i, const char *what) { snprintf(name, 64, "%d.%d.%s", k + 1, i + 1, what); }
+
+int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char *name, tl_tensor *t), void *user)
+{
+    char name[64];
+    for (int k = 0; k < o->count && !s->err.code; k++)
+        for (int i = 0; i < o->groups[k].count; i++) {
+            for (int m = 0; m < o->groups[k].moments; m++) {
+                tl_tensor *t = tl__optim_moment(o, k, i, m);
+                if (!t) return tl__fail(&s->err, TL_EMEMORY, "optimiser: no memory for its state");
+                state_name(name, k, i, tl__optim_moment_names[m]);
+                each(user, name, t);
+            }
+            tl_tensor *step = tl_full(s, TL_I32, 0, NULL, (double)o->groups[k].steps[i]);
+            if (!step) return -1;
+            state_name(name, k, i, "step");
+            each(user, name, step);
+        }
+    return s->err.code ? -1 : 0;
+}
+
+int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user, const char *name), void *user)
+{
+    char name[64];
+    for (int k = 0; k < o->count && !s->err.code; k++)
+        for (int i = 0; i < o->groups[k].count; i++)
+            for (int m = 0; m <= o->groups[k].moments; m++) {
+                int is_step = m == o->groups[k].moments;
+                state_name(name, k, i, is_step ? "step" : tl__optim_moment_names[m]);
+                tl_tensor *from = find(user, name), *to = is_step ? NULL : tl__optim_moment(o, k, i, m);
+                if (!from) return tl__fail(&s->err, TL_EARG, "the optimiser's state has no %s", name);
+                if (to && !tl__shape_equal(&from->shape, &to->shape)) return tl__fail(&s->err, TL_ESHAPE, "the optimiser's state %s has another shape", name);
+                if (is_step) o->groups[k].steps[i] = (int64_t)tl_item(s, from);
+                else if (!to || tl__copy_into(s, from, to) != 0) return s->err.code ? -1 : tl__fail(&s->err, TL_EMEMORY, "optimiser: no memory for its state");
+            }
+    return s->err.code ? -1 : 0;
 }

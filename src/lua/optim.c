@@ -17,7 +17,7 @@ static tl_optim *to_optim(lua_State *L)
 static int optim_gc(lua_State *L)
 {
     tl_optim **o = luaL_checkudata(L, 1, OPTIM);
-    tl__optim_free(*o);
+    tl_optim_free(*o);
     *o = NULL;
     return 0;
 }
@@ -38,14 +38,12 @@ static void read_options(lua_State *L, int t, tl_optim_options *o)
         lua_pop(L, 2);
     }
     lua_pop(L, 1);
-    if (!(o->lr >= 0) || !(o->eps >= 0) || o->beta1 < 0 || o->beta1 >= 1 || o->beta2 < 0 || o->beta2 >= 1)
-        tl__lua_raise(L, "optimiser: lr and eps must not be negative, betas lie between 0 and 1");
 }
 
-static void add_group(lua_State *L, tl_optim *o, tl_device *d, int t, tl_optim_kind kind)
+static void add_group(lua_State *L, tl_optim *o, tl_device *d, int t, const char *name)
 {
     tl_optim_options options;
-    tl__optim_defaults(kind, &options);
+    tl_optim_defaults(name, &options);
     read_options(L, t, &options);
     if (lua_getfield(L, t, "params") != LUA_TTABLE) tl__lua_raise(L, "optimiser: params must be a list of tensors");
     int n = (int)lua_rawlen(L, -1), list = lua_gettop(L);
@@ -57,7 +55,7 @@ static void add_group(lua_State *L, tl_optim *o, tl_device *d, int t, tl_optim_k
     }
     tl_scope s;
     tl__scope_root(&s, d, 0);
-    tl__optim_add_group(&s, o, params, n, &options);
+    tl_optim_add_group(&s, o, params, n, &options);
     if (s.err.code) tl__lua_scope_error(L, &s);
     tl__scope_drop(&s);
     lua_settop(L, list - 1);
@@ -68,20 +66,20 @@ static int optimizer(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    int kind = tl__optim_kind(name);
-    if (kind < 0) return tl__lua_unknown(L, "optimiser", name, tl__optim_names);
+    tl_optim_options known;
+    if (tl_optim_defaults(name, &known) != 0) return tl__lua_unknown(L, "optimiser", name, tl__optim_names);
     tl_device *d = tl__lua_device(L);
     tl_optim **o = lua_newuserdatauv(L, sizeof *o, 0);
     *o = NULL;
     luaL_setmetatable(L, OPTIM);
     tl_error err = {0};
-    *o = tl__optim_new(&err, d, (tl_optim_kind)kind);
+    *o = tl__optim_new(&err, d, name);
     if (!*o) return tl__lua_raise(L, err.text);
     int n = (int)lua_rawlen(L, 2);
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, 2, i);
         if (!lua_istable(L, -1)) return tl__lua_raise(L, "optimiser: a group is a table");
-        add_group(L, *o, d, lua_gettop(L), (tl_optim_kind)kind);
+        add_group(L, *o, d, lua_gettop(L), name);
         lua_pop(L, 1);
     }
     return 1;
@@ -92,7 +90,7 @@ static int step(lua_State *L)
     tl_optim *o = to_optim(L);
     tl_scope s;
     tl__scope_root(&s, tl__lua_device(L), 0);
-    tl__optim_step(&s, o);
+    tl_optim_step(&s, o);
     if (s.err.code) return tl__lua_scope_error(L, &s);
     tl__scope_drop(&s);
     return 0;
@@ -100,7 +98,7 @@ static int step(lua_State *L)
 
 static int zero_grad(lua_State *L)
 {
-    tl__optim_zero_grad(to_optim(L));
+    tl_optim_zero_grad(to_optim(L));
     return 0;
 }
 
@@ -130,7 +128,6 @@ static int lr(lua_State *L)
 /* o:state() -> { ["1.3.m"] = tensor, ["1.3.v"] = tensor, ["1.3.step"] = {int64 = n} }: group, parameter, what */
 static int state(lua_State *L)
 {
-    static const char *const what[] = {"m", "v"};
     tl_optim *o = to_optim(L);
     char key[64];
     lua_newtable(L);
@@ -142,7 +139,7 @@ static int state(lua_State *L)
                 box *b = tl__lua_box(L);
                 tl_tensor_retain(t);
                 tl__lua_fill(L, b, t);
-                snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, what[w]);
+                snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, tl__optim_moment_names[w]);
                 lua_setfield(L, -2, key);
             }
             lua_createtable(L, 0, 1);
@@ -157,7 +154,6 @@ static int state(lua_State *L)
 /* o:load_state(table as state() gives it; steps may be tensors or numbers too) */
 static int load_state(lua_State *L)
 {
-    static const char *const what[] = {"m", "v"};
     tl_optim *o = to_optim(L);
     char key[64];
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -167,7 +163,7 @@ static int load_state(lua_State *L)
             for (int w = 0; w < 2; w++) {
                 tl_tensor *t = tl__optim_moment(o, k, i, w);
                 if (!t) continue;
-                snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, what[w]);
+                snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, tl__optim_moment_names[w]);
                 if (lua_getfield(L, 2, key) == LUA_TNIL) return tl__lua_raisef(L, "the optimiser's state has no %s", key);
                 tl_tensor *from = tl__lua_tensor(L, -1);
                 if (!tl__shape_equal(&from->shape, &t->shape)) return tl__lua_raisef(L, "the optimiser's state %s has another shape", key);

@@ -1,0 +1,329 @@
+/* optim.c - optimisers against PyTorch over twenty steps (tests/golden/optim.safetensors), their state, and that whatever
+ * fails no parameter is lost. */
+#include "grad/optim.h"
+#include "io/io.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARAMS = 3, LARGEST = 17 };
+static const tl_shape shapes[PARAMS] = {{2, {3, 5}}, {1, {17}}, {3, {2, 2, 4}}};
+
+static const struct { const char *name, *kind; tl_optim_options o; } cases[] = {
+    {"sgd", "sgd", {.lr = 0.1}},
+    {"sgd_momentum", "sgd", {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01}},
+    {"sgd_nesterov", "sgd", {.lr = 0.05, .momentum = 0.8, .nesterov = 1}},
+    {"sgd_dampening", "sgd", {.lr = 0.1, .momentum = 0.9, .dampening = 0.3}},
+    {"adam", "adam", {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}},
+    {"adam_decay", "adam", {.lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1}},
+    {"adamw", "adamw", {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01}},
+    {"adamw_decay", "adamw", {.lr = 0.02, .beta1 = 0.85, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.2}},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+static tl_device *open_device(void)
+{
+    tl_error err = {0};
+    tl_device *d = tl_device_open(NULL, &err);
+    cr_assert(d, "%s", err.text);
+    return d;
+}
+
+static size_t live(tl_device *d)
+{
+    size_t l;
+    tl_device_memory(d, &l, NULL, NULL);
+    return l;
+}
+
+/* As tests/golden/philox.py: normal(shape, mean, deviation, name, seed 1). */
+static tl_tensor *normal(tl_scope *s, const tl_shape *shape, double mean, double deviation, const char *name)
+{
+    float host[LARGEST];
+    tl_rng_key key = tl__rng_key(1, TL_RNG_INIT, tl__hash64(name, strlen(name), 0));
+    for (int64_t i = 0; i < tl__numel(shape); i++) host[i] = (float)(mean + deviation * (double)tl__rng_normal(key, (uint64_t)i));
+    return tl_from(s, TL_F32, shape->rank, shape->dim, host);
+}
+
+static void make_params(tl_scope *s, tl_tensor **p)
+{
+    char name[16];
+    for (int i = 0; i < PARAMS; i++) {
+        snprintf(name, sizeof name, "p%d", i);
+        p[i] = normal(s, &shapes[i], 0, 1, name);
+        tl_require_grad(s, p[i], 1);
+    }
+}
+
+/* Gradients as the golden script makes them, through backward: loss = sum(g p). */
+static void one_step(tl_scope *keep, tl_optim *o, tl_tensor **p, int step)
+{
+    char name[32];
+    tl_scope *s = tl_scope_open(tl_scope_device(keep), NULL);
+    if (step == 11) tl_optim_set_lr(o, -1, tl_optim_lr(o, 0) * 0.1);
+    tl_optim_zero_grad(o);
+    for (int i = 0; i < PARAMS; i++) {
+        if (i == 1 && step >= 3 && step <= 5) continue;
+        snprintf(name, sizeof name, "g%d.%d", i, step);
+        tl_backward(s, tl_sum(s, tl_mul(s, normal(s, &shapes[i], 0.1, 0.5, name), p[i]), NULL, 0, 0), NULL, 0);
+    }
+    tl_optim_step(s, o);
+    cr_assert(!tl_scope_failed(s), "%s", tl_scope_error(s)->text);
+    tl_scope_close(s);
+}
+
+static double distance(tl_scope *s, const tl_archive *golden, const char *name, tl_tensor *t)
+{
+    const tl_entry *want = tl__archive_find(golden, name);
+    float a[LARGEST], b[LARGEST];
+    tl_error err = {0};
+    cr_assert(want, "%s is not in the golden file", name);
+    cr_assert_eq(tl__entry_to_f32(&err, want, b), 0, "%s", err.text);
+    int64_t n = tl_numel(t);
+    tl_read(s, t, a, (size_t)n * 4);
+    double worst = 0;
+    for (int64_t i = 0; i < n; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]) / fmax(fabs((double)b[i]), 0.1));
+    return worst;
+}
+
+Test(optim, twenty_steps_agree_with_pytorch)
+{
+    tl_error err = {0};
+    tl_device *d = open_device();
+    tl_archive *golden = tl__archive_read(&err, "tests/golden/optim.safetensors");
+    cr_assert(golden, "%s", err.text);
+    double worst = 0;
+    char name[64];
+    for (int c = 0; c < CASES; c++) {
+        tl_tensor *p[PARAMS];
+        tl_scope *s = tl_scope_open(d, NULL);
+        make_params(s, p);
+        tl_optim *o = tl_optim_new(s, cases[c].kind, p, PARAMS, &cases[c].o);
+        cr_assert(o, "%s", tl_scope_error(s)->text);
+        for (int step = 1; step <= 20; step++) {
+            one_step(s, o, p, step);
+            for (int i = 0; i < PARAMS && (step == 1 || step == 5 || step == 20); i++) {
+                snprintf(name, sizeof name, "%s.%d.%d", cases[c].name, step, i);
+                double error = distance(s, golden, name, p[i]);
+                cr_expect_leq(error, 1e-5, "%s differs from PyTorch by %.2g", name, error);
+                worst = fmax(worst, error);
+            }
+        }
+        tl_optim_free(o);
+        tl_scope_close(s);
+        cr_expect_eq(live(d), 0, "%s leaves %zu bytes", cases[c].name, live(d));
+    }
+    tl__archive_free(golden);
+    tl_device_release(d);
+    fprintf(stderr, "%d optimisers, largest difference from PyTorch %.1e\n", CASES, worst);
+}
+
+Test(optim, a_step_is_one_launch_and_gradients_add_up)
+{
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[PARAMS];
+    float before[17], after[17], g[17];
+    make_params(s, p);
+    tl_optim *o = tl_optim_new(s, "sgd", p, PARAMS, &(tl_optim_options){.lr = 0.5});
+    for (int i = 0; i < PARAMS; i++)
+        for (int twice = 0; twice < 2; twice++) tl_backward(s, tl_sum(s, tl_square(s, p[i]), NULL, 0, 0), NULL, 0);
+    tl_read(s, p[1], before, sizeof before);
+    tl_read(s, tl_grad(p[1]), g, sizeof g);
+    long launches = d->launches;
+    cr_assert_eq(tl_optim_step(s, o), 0);
+    cr_assert_eq(d->launches - launches, 1);
+    launches = d->launches;
+    tl_read(s, p[1], after, sizeof after);
+    for (int i = 0; i < 17; i++) {
+        cr_expect_float_eq(g[i], 4 * before[i], 1e-5);
+        cr_expect_float_eq(after[i], before[i] - 0.5f * g[i], 1e-5);
+    }
+    tl_optim_zero_grad(o);
+    cr_assert_null(tl_grad(p[1]));
+    cr_assert_eq(tl_optim_step(s, o), 0);
+    cr_assert_eq(d->launches, launches, "nothing has a gradient, yet something was launched");
+    tl_optim_free(o);
+    tl_scope_close(s);
+    cr_assert_eq(live(d), 0);
+    tl_device_release(d);
+}
+
+/* ---- state ---- */
+
+typedef struct state { int count; struct { char name[64]; float values[LARGEST]; tl_shape shape; tl_dtype dtype; } item[64]; tl_scope *s; } state;
+
+static void take(void *user, const char *name, tl_tensor *t)
+{
+    state *st = user;
+    snprintf(st->item[st->count].name, 64, "%s", name);
+    st->item[st->count].shape = t->shape;
+    st->item[st->count].dtype = t->dtype;
+    tl_read(st->s, t, st->item[st->count].values, (size_t)tl_numel(t) * 4);
+    st->count++;
+}
+
+static tl_tensor *give(void *user, const char *name)
+{
+    state *st = user;
+    for (int i = 0; i < st->count; i++)
+        if (strcmp(st->item[i].name, name) == 0) return tl_from(st->s, st->item[i].dtype, st->item[i].shape.rank, st->item[i].shape.dim, st->item[i].values);
+    return NULL;
+}
+
+Test(optim, state_goes_out_and_comes_back)
+{
+    tl_device *d = open_device();
+    for (int c = 0; c < CASES; c++) {
+        tl_scope *s = tl_scope_open(d, NULL);
+        tl_tensor *p[PARAMS], *q[PARAMS];
+        float values[PARAMS][LARGEST], other[LARGEST];
+        make_params(s, p);
+        make_params(s, q);
+        tl_optim *o = tl_optim_new(s, cases[c].kind, p, PARAMS, &cases[c].o);
+        for (int step = 1; step <= 7; step++) one_step(s, o, p, step);
+        state *st = calloc(1, sizeof *st);
+        st->s = s;
+        cr_assert_eq(tl_optim_state(s, o, take, st), 0);
+        tl_optim *again = tl_optim_new(s, cases[c].kind, q, PARAMS, &cases[c].o);
+        for (int i = 0; i < PARAMS; i++) {
+            tl_read(s, p[i], values[i], (size_t)tl_numel(p[i]) * 4);
+            tl_write(s, q[i], values[i], (size_t)tl_numel(p[i]) * 4);
+        }
+        cr_assert_eq(tl_optim_load_state(s, again, give, st), 0, "%s", tl_scope_error(s)->text);
+        for (int step = 8; step <= 12; step++) {
+            one_step(s, o, p, step);
+            one_step(s, again, q, step);
+        }
+        for (int i = 0; i < PARAMS; i++) {
+            tl_read(s, p[i], values[i], (size_t)tl_numel(p[i]) * 4);
+            tl_read(s, q[i], other, (size_t)tl_numel(p[i]) * 4);
+            cr_expect_eq(memcmp(values[i], other, (size_t)tl_numel(p[i]) * 4), 0, "%s, parameter %d", cases[c].name, i);
+        }
+        st->count--;
+        cr_expect_neq(tl_optim_load_state(s, again, give, st), 0);
+        cr_expect(strstr(tl_scope_error(s)->text, "has no 1.3.step"), "%s", tl_scope_error(s)->text);
+        free(st);
+        tl_optim_free(o);
+        tl_optim_free(again);
+        tl_scope_close(s);
+        cr_assert_eq(live(d), 0);
+    }
+    tl_device_release(d);
+}
+
+Test(optim, released_leaves_its_parameters_usable)
+{
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[PARAMS];
+    float g[17], x[17], y[17];
+    make_params(s, p);
+    tl_optim *o = tl_optim_new(s, "adam", p, PARAMS, NULL);
+    cr_assert_eq(tl_optim_lr(o, 0), 1e-3);
+    one_step(s, o, p, 1);
+    tl_read(s, p[1], x, sizeof x);
+    tl_optim_free(o);
+    tl_read(s, p[1], y, sizeof y);
+    cr_assert_eq(memcmp(x, y, sizeof x), 0);
+    cr_assert_not_null(tl_grad(p[1]));
+    tl_zero_grad(p[1]);
+    tl_backward(s, tl_sum(s, tl_square(s, p[1]), NULL, 0, 0), NULL, 0);
+    tl_read(s, tl_grad(p[1]), g, sizeof g);
+    cr_assert_float_eq(g[3], 2 * x[3], 1e-5);
+    /* The next takes them over, with the gradients they have. */
+    o = tl_optim_new(s, "sgd", p, PARAMS, &(tl_optim_options){.lr = 1});
+    cr_assert(o, "%s", tl_scope_error(s)->text);
+    cr_assert_eq(tl_optim_step(s, o), 0);
+    tl_read(s, p[1], y, sizeof y);
+    cr_assert_float_eq(y[3], -x[3], 1e-5);
+    tl_optim_free(o);
+    tl_scope_close(s);
+    cr_assert_eq(live(d), 0);
+    tl_device_release(d);
+}
+
+Test(optim, groups_have_rates_of_their_own)
+{
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[PARAMS];
+    float x[16], y[16];
+    make_params(s, p);
+    tl_optim *o = tl_optim_new(s, "sgd", p, 2, &(tl_optim_options){.lr = 0.1});
+    cr_assert_eq(tl_optim_add_group(s, o, p + 2, 1, &(tl_optim_options){.lr = 1}), 0);
+    tl_read(s, p[2], x, sizeof x);
+    tl_backward(s, tl_sum(s, p[2], NULL, 0, 0), NULL, 0);
+    tl_optim_set_lr(o, 0, 7);
+    tl_optim_step(s, o);
+    tl_read(s, p[2], y, sizeof y);
+    cr_assert_float_eq(y[5], x[5] - 1, 1e-5);
+    cr_assert(tl_optim_lr(o, 0) == 7 && tl_optim_lr(o, 1) == 1);
+    tl_optim_free(o);
+    tl_scope_close(s);
+    tl_device_release(d);
+}
+
+Test(optim, what_is_refused)
+{
+    static const struct { const char *kind, *want; tl_optim_options o; int what; } wrong[] = {
+        {"adm", "\"adm\" is unknown", {.lr = 1}, 0},          {"sgd", "must not be negative", {.lr = -1}, 0},
+        {"sgd", "Nesterov", {.lr = 1, .nesterov = 1}, 0},     {"adam", "betas", {.lr = 1, .beta1 = 1, .eps = 1}, 0},
+        {"sgd", "named twice", {.lr = 1}, 1},                 {"sgd", "not a leaf", {.lr = 1}, 2},
+        {"sgd", "not a leaf", {.lr = 1}, 3},                  {"sgd", "train float32", {.lr = 1}, 4},
+        {"sgd", "nothing to train", {.lr = 1}, 5},            {"sgd", "belongs to an optimiser", {.lr = 1}, 6},
+    };
+    tl_device *d = open_device();
+    for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+        tl_scope *s = tl_scope_open(d, NULL);
+        tl_tensor *p[PARAMS];
+        tl_optim *first = NULL;
+        make_params(s, p);
+        tl_buffer *was = p[0]->buffer;
+        if (wrong[k].what == 1) p[2] = p[0];
+        if (wrong[k].what == 2) p[2] = tl_neg(s, p[2]);
+        if (wrong[k].what == 3) tl_require_grad(s, p[2], 0);
+        if (wrong[k].what == 4) p[2] = tl__cast(s, p[2], TL_F16);
+        if (wrong[k].what == 6) first = tl_optim_new(s, "sgd", p + 2, 1, NULL);
+        cr_expect_null(tl_optim_new(s, wrong[k].kind, p, wrong[k].what == 5 ? 0 : PARAMS, &wrong[k].o));
+        cr_expect(strstr(tl_scope_error(s)->text, wrong[k].want), "%s", tl_scope_error(s)->text);
+        cr_expect_eq(p[0]->buffer, was, "a parameter moved");
+        tl_optim_free(first);
+        tl_scope_close(s);
+        cr_expect_eq(live(d), 0);
+    }
+    tl_device_release(d);
+}
+
+Test(optim, whichever_allocation_fails_nothing_is_lost)
+{
+    tl_device *d = open_device();
+    float x[17], y[17];
+    for (long nth = 1;; nth++) {
+        tl_scope *s = tl_scope_open(d, NULL);
+        tl_tensor *p[PARAMS];
+        make_params(s, p);
+        tl_backward(s, tl_sum(s, tl_square(s, p[1]), NULL, 0, 0), NULL, 0);
+        tl_read(s, p[1], x, sizeof x);
+        tl_scope *inner = tl_scope_open(d, NULL);
+        tl__inject_failure(nth);
+        tl_optim *o = tl_optim_new(inner, "adam", p, PARAMS, NULL);
+        if (o) tl_optim_step(inner, o);
+        tl__inject_failure(0);
+        int failed = tl_scope_failed(inner);
+        cr_expect(failed || o);
+        tl_optim_free(o);
+        tl_scope_close(inner);
+        tl_read(s, p[1], y, sizeof y);
+        cr_expect(!tl_scope_failed(s), "%ld: %s", nth, tl_scope_error(s)->text);
+        if (!o) cr_expect_eq(memcmp(x, y, sizeof x), 0, "failure %ld changed a parameter", nth);
+        cr_expect_not_null(tl_grad(p[1]), "failure %ld lost a gradient", nth);
+        tl_scope_close(s);
+        cr_assert_eq(live(d), 0, "failure %ld leaves %zu bytes", nth, live(d));
+        if (!failed) break;
+        cr_assert_lt(nth, 1000);
+    }
+    tl_device_release(d);
+}
