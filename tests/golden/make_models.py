@@ -65,10 +65,7 @@ def first_gradient(name, batch, size, trained, norm, dtype, layout, disturbed=0)
     net = prepared(name, trained, norm).to(dtype).to(memory_format=layout)
     x, y = inputs(batch, size)
     if disturbed:
-        g = torch.Generator().manual_seed(disturbed)
-        with torch.no_grad():
-            for p in net.parameters():
-                p.mul_(1 + 5e-7 * torch.randn(p.shape, generator=g, dtype=torch.float64).to(dtype))
+        disturb(net, disturbed)
     logits = net(x.to(dtype).contiguous(memory_format=layout))
     torch.nn.functional.cross_entropy(logits, y).backward()
     return {k: p.grad.reshape(-1).double() for k, p in net.named_parameters() if p.requires_grad}
@@ -126,17 +123,35 @@ def run(name, batch, size, trained, norm, out):
     for key, g in exact.items():
         out[tag + "grad." + key] = torch.cat([sampled(g), torch.tensor([noise[key]], dtype=torch.float64)]).float()
     worst = max(noise.values())
-    runs = [train(name, batch, size, trained, norm, f) for f in (torch.contiguous_format, torch.channels_last)]
-    out[tag + "logits"], losses = runs[0]
-    spread = max(abs(a - b) / max(a, 0.1) for a, b in zip(losses, runs[1][1]))
+    out[tag + "logits"], losses, spread = losses_of(name, batch, size, trained, norm)
     out[tag + "losses"] = torch.tensor(losses + [spread])
     print(tag, "seed %d, noise of gradients %.1e, of losses %.1e" % (SEED, worst, spread), ["%.5f" % v for v in losses], flush=True)
 
 
-def train(name, batch, size, trained, norm, layout):
+def losses_of(name, batch, size, trained, norm):
+    """Logits, losses, and how far rounding may move the losses: the other layout and disturbed weights, as for gradients."""
+    how = (name, batch, size, trained, norm)
+    logits, losses = train(*how, torch.contiguous_format)
+    others = [train(*how, torch.channels_last)[1]]
+    if (trained, norm) == ("all", "train"):
+        others += [train(*how, torch.contiguous_format, n)[1] for n in range(1, 5)]
+    spread = max(abs(a - b) / max(a, 0.1) for o in others for a, b in zip(losses, o))
+    return logits, losses, spread
+
+
+def disturb(net, number):
+    g = torch.Generator().manual_seed(number)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(1 + 5e-7 * torch.randn(p.shape, generator=g, dtype=torch.float64).to(p.dtype))
+
+
+def train(name, batch, size, trained, norm, layout, disturbed=0):
     """Logits of the first and losses of ten Adam steps, in float32."""
     net = prepared(name, trained, norm).to(memory_format=layout)
     x, y = inputs(batch, size)
+    if disturbed:
+        disturb(net, disturbed)
     x = x.contiguous(memory_format=layout)
     opt = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-5 if trained == "all" else 1e-3)
     losses, first = [], None
