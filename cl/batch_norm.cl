@@ -1,6 +1,7 @@
-#include "common.clh"
+#include "gemm.clh"
 /* batch_norm.cl - x (rows, C), statistics along the rows. Vectors run over channels. Sums are taken in parts of
- * `length` rows and then over the parts, always in the same order. */
+ * `length` rows and then over the parts, always in the same order. Residual and activation are part of it, so that a
+ * block of a network costs one pass forward and two backward. */
 inline vf some(G const float *p, int n) { return n == TL_VECTOR ? VLOAD(0, p) : vldn(p, n); }
 inline void put(vf v, G float *p, int n)
 {
@@ -52,49 +53,89 @@ __kernel void running(G const float *restrict mean_, long m0, G const float *res
     S[s0 + channels + c] = 1.0f / sqrt(var_[v0 + c] + eps);
 }
 
-/* y = (x - mean) inverse weight + bias; work-item (channel vector, part of `length` rows) */
+/* What turns x into z = (x - mean) scale + shift for channels c... */
+typedef struct affine { vf mean, inverse, scale, shift; } affine;
+
+inline affine affine_of(G const float *S, G const float *W, int weighted, G const float *B, int biased, long channels, long c, int m)
+{
+    affine a;
+    a.mean = some(S + c, m);
+    a.inverse = some(S + channels + c, m);
+    a.scale = weighted ? a.inverse * some(W + c, m) : a.inverse;
+    a.shift = biased ? some(B + c, m) : (vf)0.0f;
+    return a;
+}
+
+inline vf affine_at(const affine *a, vf x) { return fma(x - a->mean, a->scale, a->shift); }
+
+/* g times the activation's slope at z. Relu and relu6 may be given their result instead of z: the same sides of the kinks. */
+inline vf slope(vf g, vf z, int activation)
+{
+    if (activation == ACT_RELU) return z > (vf)0.0f ? g : (vf)0.0f;
+    if (activation == ACT_RELU6) return z > (vf)0.0f && z < (vf)6.0f ? g : (vf)0.0f;
+    if (activation == ACT_SILU) {
+        vf p = (vf)1.0f / ((vf)1.0f + exp(-z));
+        return g * p * ((vf)1.0f + z * ((vf)1.0f - p));
+    }
+    return g;
+}
+
+/* y = activation(z + residual); work-item (channel vector, part of `length` rows) */
 __kernel void normalise(G const float *restrict X, long x0, G const float *restrict S, long s0, G const float *restrict W, long w0, int weighted,
-                        G const float *restrict B, long b0, int biased, G float *restrict Y, long y0, long rows, long channels, long length)
+                        G const float *restrict B, long b0, int biased, G const float *restrict R, long r0, int residual, int activation,
+                        G float *restrict Y, long y0, long rows, long channels, long length)
 {
     long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
-    vf mean = some(S + s0 + c, m), scale = some(S + s0 + channels + c, m);
-    if (weighted) scale *= some(W + w0 + c, m);
-    vf shift = biased ? some(B + b0 + c, m) : (vf)0.0f;
-    for (long i = r; i < end; i++) put(fma(some(X + x0 + i * channels + c, m) - mean, scale, shift), Y + y0 + i * channels + c, m);
+    affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
+    for (long i = r; i < end; i++) {
+        vf z = affine_at(&a, some(X + x0 + i * channels + c, m));
+        if (residual) z += some(R + r0 + i * channels + c, m);
+        put(activate(z, activation), Y + y0 + i * channels + c, m);
+    }
 }
 
-/* Parts of sum(gy) and sum(gy xhat), xhat = (x - mean) inverse: P (parts, 2, C) */
+/* Parts of sum(g) and sum(g xhat), with xhat = (x - mean) inverse and g = gy activation'(z): P (parts, 2, C). With a
+ * residual z is not at hand: the slope comes from the result Y, and g, which is the residual's gradient, is kept in GR. */
 __kernel void gradient_sums(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict S, long s0,
+                            G const float *restrict W, long w0, int weighted, G const float *restrict B, long b0, int biased,
+                            G const float *restrict Y, long y0, G float *restrict GR, long gr0, int residual, int activation,
                             G float *restrict P, long p0, long rows, long channels, long length)
 {
     long c = get_global_id(0) * TL_VECTOR, part = get_global_id(1), r = part * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
-    vf mean = some(S + s0 + c, m), inverse = some(S + s0 + channels + c, m), a = (vf)0.0f, b = (vf)0.0f;
+    affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
+    vf sum = (vf)0.0f, product = (vf)0.0f;
     for (long i = r; i < end; i++) {
-        vf g = some(GY + g0 + i * channels + c, m);
-        a += g;
-        b = fma(g, (some(X + x0 + i * channels + c, m) - mean) * inverse, b);
+        vf x = some(X + x0 + i * channels + c, m), g = some(GY + g0 + i * channels + c, m);
+        if (activation) g = slope(g, residual ? some(Y + y0 + i * channels + c, m) : affine_at(&a, x), activation);
+        if (activation && residual) put(g, GR + gr0 + i * channels + c, m);
+        sum += g;
+        product = fma(g, (x - a.mean) * a.inverse, product);
     }
-    put(a, P + p0 + 2 * part * channels + c, m);
-    put(b, P + p0 + (2 * part + 1) * channels + c, m);
+    put(sum, P + p0 + 2 * part * channels + c, m);
+    put(product, P + p0 + (2 * part + 1) * channels + c, m);
 }
 
-/* training: dx = weight inverse (gy - mean(gy) - xhat mean(gy xhat)); else dx = weight inverse gy. T (2, C) holds the sums. */
+/* training: dx = scale (g - mean(g) - xhat mean(g xhat)); else dx = scale g. T (2, C) holds the sums; g as above, or GY
+ * itself where `activation` is none. */
 __kernel void gradient_x(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict S, long s0,
-                         G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted, int training, G float *restrict DX, long d0,
-                         long rows, long channels, long length)
+                         G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted, G const float *restrict B, long b0, int biased,
+                         int activation, int training, G float *restrict DX, long d0, long rows, long channels, long length)
 {
     long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
-    vf mean = some(S + s0 + c, m), inverse = some(S + s0 + channels + c, m), scale = weighted ? inverse * some(W + w0 + c, m) : inverse;
-    if (!training) {
-        for (long i = r; i < end; i++) put(scale * some(GY + g0 + i * channels + c, m), DX + d0 + i * channels + c, m);
-        return;
+    affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
+    vf n = (vf)(float)rows, ga = (vf)0.0f, gb = (vf)0.0f;
+    if (training) {
+        ga = some(T + t0 + c, m) / n;
+        gb = some(T + t0 + channels + c, m) / n;
     }
-    vf n = (vf)(float)rows, ga = some(T + t0 + c, m) / n, gb = some(T + t0 + channels + c, m) / n;
     for (long i = r; i < end; i++) {
-        vf hat = (some(X + x0 + i * channels + c, m) - mean) * inverse;
-        put(scale * (some(GY + g0 + i * channels + c, m) - ga - hat * gb), DX + d0 + i * channels + c, m);
+        vf g = some(GY + g0 + i * channels + c, m), x = (vf)0.0f;
+        if (training || activation) x = some(X + x0 + i * channels + c, m);
+        if (activation) g = slope(g, affine_at(&a, x), activation);
+        if (training) g = g - ga - (x - a.mean) * a.inverse * gb;
+        put(a.scale * g, DX + d0 + i * channels + c, m);
     }
 }

@@ -107,17 +107,38 @@ static int gather(tl_scope *s, const tl_call *c, tl_tensor **gy)
     return any;
 }
 
+/* Inputs that were not kept come from their makers again, which are older and have what they saved. */
+static int take_again(tl_scope *s, tl_call *c)
+{
+    for (int i = 0; i < c->n_in && i < 16; i++) {
+        if (!(c->again >> i & 1)) continue;
+        const tl_call *maker = c->in_node[i]->call;
+        if (check_versions(&s->err, maker) != 0 || !(c->in[i] = maker->op->again(s, maker))) return -1;
+        tl_tensor_retain(c->in[i]);
+    }
+    return 0;
+}
+
+static void drop_again(tl_call *c)
+{
+    for (int i = 0; i < c->n_in && i < 16; i++) {
+        if (!(c->again >> i & 1)) continue;
+        tl_tensor_release(c->in[i]);
+        c->in[i] = NULL;
+    }
+}
+
 static int step(tl_scope *s, tl_call *c)
 {
     tl_tensor *gy[TL_MAX_OUTPUTS] = {0};
     if (!gather(s, c, gy)) return 0;
     tl_tensor **gx = tl__calloc(&s->err, (size_t)c->n_in, sizeof *gx);
-    if (!gx || check_versions(&s->err, c) != 0) {
-        free(gx);
-        return -1;
+    int bad = !gx || check_versions(&s->err, c) != 0 || take_again(s, c) != 0;
+    if (!bad) {
+        c->op->vjp(s, c, gy, gx);
+        bad = s->err.code != 0;
     }
-    c->op->vjp(s, c, gy, gx);
-    int bad = s->err.code != 0;
+    drop_again(c);
     for (int i = 0; i < c->n_in && !bad; i++) {
         if (!c->needs[i]) continue;
         if (!gx[i]) bad = tl__op_fail(&s->err, c, TL_ESTATE, "there is no gradient for input %d", i + 1);

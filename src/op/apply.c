@@ -253,14 +253,25 @@ static int wants_tape(const tl_scope *s, const tl_call *c, tl_tensor *const *in)
     return 0;
 }
 
-/* What is saved must not hold the node that holds this call: the tape keeps nodeless aliases. */
-static int keep_saved(tl_error *err, tl_call *c)
+/* Whether input i is as its maker left it and the maker can compute it again when the gradient asks for it. */
+static int to_be_had_again(const tl_call *c, const tl_tensor *given, int i)
 {
+    const tl_node *n = c->in_node[i];
+    const tl_call *maker = n ? n->call : NULL;
+    return maker && maker->op->again && n->index == 0 && n->dtype == TL_F32 && tl__shape_equal(&maker->out_meta[0].shape, &c->in_meta[i].shape) &&
+           given->buffer->version == maker->out_version[0] && (!maker->op->can_again || maker->op->can_again(maker));
+}
+
+/* What is saved must not hold the node that holds this call: the tape keeps nodeless aliases. */
+static int keep_saved(tl_error *err, tl_call *c, tl_tensor *const *in)
+{
+    unsigned saves = c->op->saves_for ? c->op->saves_for(c) : c->op->saves;
     for (int i = 0; i < c->n_in; i++) {
         tl_tensor *t = c->in[i];
         if (!t) continue;
         c->in[i] = NULL;
-        if (i < 16 && (c->op->saves & TL_SAVE_IN(i))) {
+        if (i < 16 && (saves & TL_SAVE_IN(i)) && to_be_had_again(c, in[i], i)) c->again |= 1u << i;
+        else if (i < 16 && (saves & TL_SAVE_IN(i))) {
             c->in[i] = t->node ? tl__tensor_alias(err, t) : t;
             if (c->in[i]) c->in_version[i] = t->buffer->version;
             if (c->in[i] == t) continue;
@@ -270,10 +281,8 @@ static int keep_saved(tl_error *err, tl_call *c)
     for (int i = 0; i < c->n_out; i++) {
         tl_tensor *t = c->out[i];
         c->out[i] = NULL;
-        if (c->op->saves & TL_SAVE_OUT(i)) {
-            c->out[i] = tl__tensor_alias(err, t);
-            c->out_version[i] = t->buffer->version;
-        }
+        c->out_version[i] = t->buffer->version;
+        if (saves & TL_SAVE_OUT(i)) c->out[i] = tl__tensor_alias(err, t);
         tl_tensor_release(t);
     }
     return err && err->code ? -1 : 0;
@@ -299,7 +308,7 @@ static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *cons
         c->out_node[i] = n;
         out[i]->node = n;
     }
-    return keep_saved(&s->err, c);
+    return keep_saved(&s->err, c, in);
 }
 
 static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor *const *in, tl_tensor **out)

@@ -1,10 +1,14 @@
-/* batch_norm.c - batch normalisation over all but the last dimension (Ioffe and Szegedy 2015), and folding it into
- * the weights before it. */
+/* batch_norm.c - batch normalisation over all but the last dimension (Ioffe and Szegedy 2015) with the residual and the
+ * activation that follow it, and folding it into the weights before it. */
+#include "device/gemm/gemm.h"
 #include "op/op.h"
 
+#include <string.h>
+
 static const tl_program program = {"batch_norm", NULL};
-enum { X, WEIGHT, BIAS, MEAN, VAR };
-enum { TRAINING, MOMENTUM, EPS };
+enum { X, WEIGHT, BIAS, MEAN, VAR, RESIDUAL };
+enum { TRAINING, MOMENTUM, EPS, ACTIVATION };
+static const char *const activations[] = {"none", "relu", "relu6", "silu", NULL}; /* in the order of tl_act */
 
 typedef struct geometry { int64_t rows, channels, length, parts; } geometry;
 
@@ -27,6 +31,13 @@ static int batch_norm_infer(tl_error *err, tl_call *c)
         if (c->present[i] && (c->in_meta[i].shape.rank != 1 || c->in_meta[i].shape.dim[0] != x->dim[x->rank - 1]))
             return tl__op_fail(err, c, TL_ESHAPE, "the input has %lld channels, the %s is %s", (long long)x->dim[x->rank - 1], names[i],
                                tl__shape_text(&c->in_meta[i].shape, text, sizeof text));
+    if (c->n_in > RESIDUAL && c->present[RESIDUAL]) {
+        char other[TL__SHAPE_TEXT];
+        if (!tl__shape_equal(&c->in_meta[RESIDUAL].shape, x))
+            return tl__op_fail(err, c, TL_ESHAPE, "the residual is %s, the input %s", tl__shape_text(&c->in_meta[RESIDUAL].shape, other, sizeof other),
+                               tl__shape_text(x, text, sizeof text));
+        if (c->attr[ACTIVATION].i == TL_ACT_SILU) return tl__op_fail(err, c, TL_EARG, "with a residual the activation can be relu or relu6");
+    }
     geometry g = geometry_of(x);
     if (c->attr[TRAINING].i && g.rows < 2) return tl__op_fail(err, c, TL_ESHAPE, "training needs more than one value a channel, not %s", tl__shape_text(x, text, sizeof text));
     c->n_out = 2;
@@ -42,85 +53,128 @@ static void over_parts(const tl_scope *s, const geometry *g, tl_launch *l, const
     if (s->device->traits.is_cpu) l->local[0] = l->local[1] = 1;
 }
 
-static int batch_norm_forward(tl_scope *s, const tl_call *c)
+static tl_tensor *residual_of(const tl_call *c) { return c->n_in > RESIDUAL ? c->in[RESIDUAL] : NULL; }
+
+/* out[1]: mean and 1 / sqrt(variance + eps), from the batch (the running ones follow) or from the running ones. */
+static int statistics(tl_scope *s, const tl_call *c, const geometry *g)
 {
-    tl_tensor *x = c->in[X], *w = c->in[WEIGHT], *b = c->in[BIAS], *stats = c->out[1];
-    geometry g = geometry_of(&x->shape);
-    tl_launch l = {.program = &program, .kernel = "running", .dims = 1, .global = {(size_t)g.channels}};
-    if (g.rows == 0 || g.channels == 0) return 0;
-    if (!c->attr[TRAINING].i) {
-        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KT(stats), TL_KL(g.channels), TL_KF(c->attr[EPS].f)) != 0)
-            return -1;
-    } else {
-        tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g.parts, 2, g.channels});
-        tl_launch p;
-        if (!parts) return -1;
-        over_parts(s, &g, &p, "moments");
-        if (TL__LAUNCH(&s->err, s->device, &p, "batch_norm", TL_KT(x), TL_KT(parts), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) != 0) return -1;
-        l.kernel = "statistics";
-        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(parts), TL_KT(stats), TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KL(g.rows), TL_KL(g.channels),
-                       TL_KL(g.length), TL_KL(g.parts), TL_KF(c->attr[MOMENTUM].f), TL_KF(c->attr[EPS].f)) != 0)
-            return -1;
-        c->in[MEAN]->buffer->version++;
-        c->in[VAR]->buffer->version++;
-    }
-    over_parts(s, &g, &l, "normalise");
-    return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(stats), TL_KT(w), TL_KI(w != NULL), TL_KT(b), TL_KI(b != NULL), TL_KT(c->out[0]),
-                      TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length));
+    tl_tensor *x = c->in[X], *stats = c->out[1];
+    tl_launch l = {.program = &program, .kernel = "running", .dims = 1, .global = {(size_t)g->channels}}, p;
+    if (!c->attr[TRAINING].i)
+        return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KT(stats), TL_KL(g->channels), TL_KF(c->attr[EPS].f));
+    tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g->parts, 2, g->channels});
+    if (!parts) return -1;
+    over_parts(s, g, &p, "moments");
+    if (TL__LAUNCH(&s->err, s->device, &p, "batch_norm", TL_KT(x), TL_KT(parts), TL_KL(g->rows), TL_KL(g->channels), TL_KL(g->length)) != 0) return -1;
+    l.kernel = "statistics";
+    if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(parts), TL_KT(stats), TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KL(g->rows), TL_KL(g->channels),
+                   TL_KL(g->length), TL_KL(g->parts), TL_KF(c->attr[MOMENTUM].f), TL_KF(c->attr[EPS].f)) != 0)
+        return -1;
+    c->in[MEAN]->buffer->version++;
+    c->in[VAR]->buffer->version++;
+    return 0;
 }
 
-/* dweight = sum(gy xhat), dbias = sum(gy), dx as written at the kernel */
+#define AFFINE(c) TL_KT((c)->in[WEIGHT]), TL_KI((c)->in[WEIGHT] != NULL), TL_KT((c)->in[BIAS]), TL_KI((c)->in[BIAS] != NULL)
+
+static int normalise(tl_scope *s, const tl_call *c, const geometry *g, tl_tensor *residual, tl_tensor *y)
+{
+    tl_launch l;
+    over_parts(s, g, &l, "normalise");
+    return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(c->in[X]), TL_KT(c->out[1]), AFFINE(c), TL_KT(residual), TL_KI(residual != NULL),
+                      TL_KI(c->attr[ACTIVATION].i), TL_KT(y), TL_KL(g->rows), TL_KL(g->channels), TL_KL(g->length));
+}
+
+static int batch_norm_forward(tl_scope *s, const tl_call *c)
+{
+    geometry g = geometry_of(&c->in[X]->shape);
+    if (g.rows == 0 || g.channels == 0) return 0;
+    return statistics(s, c, &g) == 0 ? normalise(s, c, &g, residual_of(c), c->out[0]) : -1;
+}
+
+/* The result is cheap to have again from x and the statistics, where no residual went into it. */
+static tl_tensor *batch_norm_again(tl_scope *s, const tl_call *c)
+{
+    geometry g = geometry_of(&c->in_meta[X].shape);
+    tl_tensor *y = tl_empty(s, TL_F32, c->out_meta[0].shape.rank, c->out_meta[0].shape.dim);
+    return y && (g.rows == 0 || g.channels == 0 || normalise(s, c, &g, NULL, y) == 0) ? y : NULL;
+}
+
+static int has_no_residual(const tl_call *c) { return !(c->n_in > RESIDUAL && c->present[RESIDUAL]); }
+static int has_residual(const tl_call *c) { return !has_no_residual(c); }
+
+/* With a residual the slope of the activation is read off the result. */
+static unsigned batch_norm_saves(const tl_call *c)
+{
+    unsigned saves = TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_IN(BIAS) | TL_SAVE_OUT(1);
+    return has_residual(c) && c->attr[ACTIVATION].i ? saves | TL_SAVE_OUT(0) : saves;
+}
+
+/* dbias = sum(g), dweight = sum(g xhat), dresidual = g, dx as written at the kernel; g = gy activation' */
 static void batch_norm_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
-    tl_tensor *x = c->in[X], *w = c->in[WEIGHT], *stats = c->out[1], *grad = tl__packed(s, gy[0]);
+    tl_tensor *x = c->in[X], *stats = c->out[1], *grad = tl__packed(s, gy[0]), *sums = NULL;
     geometry g = geometry_of(&c->in_meta[X].shape);
-    int training = (int)c->attr[TRAINING].i;
-    tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g.parts, 2, g.channels}), *sums = NULL;
+    int training = (int)c->attr[TRAINING].i, act = (int)c->attr[ACTIVATION].i, masked = act && has_residual(c);
+    tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g.parts, 2, g.channels});
+    tl_tensor *through = masked ? tl_empty(s, TL_F32, c->in_meta[X].shape.rank, c->in_meta[X].shape.dim) : grad;
     tl_launch l;
-    if (!grad || !parts) return;
-    if (training || c->needs[WEIGHT] || c->needs[BIAS]) {
+    if (!grad || !parts || !through) return;
+    if (training || c->needs[WEIGHT] || c->needs[BIAS] || masked) {
         over_parts(s, &g, &l, "gradient_sums");
-        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), TL_KT(parts), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) != 0)
+        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), AFFINE(c), TL_KT(c->out[0]), TL_KT(masked ? through : NULL),
+                       TL_KI(masked), TL_KI(act), TL_KT(parts), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) != 0)
             return;
         sums = tl_sum(s, parts, (int[]){0}, 1, 0);
         if (!sums) return;
         if (c->needs[BIAS]) gx[BIAS] = tl_reshape(s, tl_slice(s, sums, 0, 0, 1), 1, &g.channels);
         if (c->needs[WEIGHT]) gx[WEIGHT] = tl_reshape(s, tl_slice(s, sums, 0, 1, 1), 1, &g.channels);
     }
+    if (has_residual(c) && c->needs[RESIDUAL]) gx[RESIDUAL] = through;
     if (!c->needs[X]) return;
-    tl_tensor *dx = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
+    tl_tensor *dx = tl_empty(s, TL_F32, c->in_meta[X].shape.rank, c->in_meta[X].shape.dim);
     if (!dx) return;
     over_parts(s, &g, &l, "gradient_x");
-    if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), TL_KT(sums), TL_KT(w), TL_KI(w != NULL), TL_KI(training), TL_KT(dx),
-                   TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) == 0)
+    if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(through), TL_KT(stats), TL_KT(sums), AFFINE(c), TL_KI(masked ? TL_ACT_NONE : act),
+                   TL_KI(training), TL_KT(dx), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) == 0)
         gx[X] = dx;
 }
 
 extern const tl_op tl__op_batch_norm;
 
+static void take(tl_sampler *to, const int64_t *x, int training, int act, int residual)
+{
+    tl_sample v = tl__sample(&tl__op_batch_norm);
+    tl__sample_input(&v, 4, x, -1, 1);
+    tl__sample_input(&v, 1, &x[3], 0.5, 1.5);
+    tl__sample_input(&v, 1, &x[3], -1, 1);
+    tl__sample_input(&v, 1, &x[3], -0.5, 0.5);
+    tl__sample_input(&v, 1, &x[3], 0.5, 1.5);
+    if (residual) tl__sample_input(&v, 4, x, -1, 1);
+    else tl__sample_absent(&v);
+    v.attr[TRAINING].i = training;
+    v.attr[ACTIVATION].i = act;
+    to->take(to, &v);
+}
+
 static void batch_norm_samples(tl_sampler *to)
 {
     static const int64_t dims[][4] = {{2, 3, 3, 4}, {3, 2, 1, 1}, {1, 5, 4, 17}, {2, 6, 7, 16}, {4, 1, 1, 3}};
-    for (int i = 0; i < 10; i++) {
-        tl_sample v = tl__sample(&tl__op_batch_norm);
-        tl__sample_input(&v, 4, dims[i / 2], -1, 1);
-        tl__sample_input(&v, 1, &dims[i / 2][3], 0.5, 1.5);
-        tl__sample_input(&v, 1, &dims[i / 2][3], -1, 1);
-        tl__sample_input(&v, 1, &dims[i / 2][3], -0.5, 0.5);
-        tl__sample_input(&v, 1, &dims[i / 2][3], 0.5, 1.5);
-        v.attr[TRAINING].i = i & 1;
-        to->take(to, &v);
-    }
+    for (int i = 0; i < 10; i++) take(to, dims[i / 2], i & 1, TL_ACT_NONE, 0);
+    for (int i = 0; i < 6; i++) take(to, dims[i / 2 * 2], i & 1, TL_ACT_RELU + i / 2, i / 2 < 2);
+    for (int i = 0; i < 4; i++) take(to, dims[1 + i / 2], i & 1, i / 2 ? TL_ACT_RELU : TL_ACT_NONE, i / 2 == 0);
 }
 
 const tl_op tl__op_batch_norm = {
     .name = "batch_norm",
-    .brief = "`x` (N, ..., C) normalised by channel, times `weight` plus `bias`. In training by the batch's own statistics, which also move the running ones.",
-    .inputs = {"x", "weight?", "bias?", "running_mean", "running_var"},
-    .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_FLOAT("momentum", 0.1, "share of the new statistics"), TL_FLOAT("eps", 1e-5, "added to the variance")},
+    .brief = "activation(`x` (N, ..., C) normalised by channel, times `weight` plus `bias`, plus `residual`). In training by the batch's own statistics, "
+             "which also move the running ones.",
+    .inputs = {"x", "weight?", "bias?", "running_mean", "running_var", "residual?"},
+    .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_FLOAT("momentum", 0.1, "share of the new statistics"), TL_FLOAT("eps", 1e-5, "added to the variance"),
+              TL_CHOICE("activation", activations, "applied to the sum; silu only without a residual")},
     .infer = batch_norm_infer, .forward = batch_norm_forward, .vjp = batch_norm_vjp,
-    .saves = TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_OUT(1), .hidden = 1, .constants = 1u << MEAN | 1u << VAR,
-    .torch = "batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)", .samples = batch_norm_samples,
+    .saves_for = batch_norm_saves, .again = batch_norm_again, .can_again = has_no_residual, .hidden = 1, .constants = 1u << MEAN | 1u << VAR,
+    .torch = "batch_norm(x, weight, bias, running_mean, running_var, residual, training, momentum, eps, activation)", .samples = batch_norm_samples,
 };
 
 tl_tensor *tl_batch_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *mean, tl_tensor *var, int training, double momentum, double eps)

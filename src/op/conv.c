@@ -113,6 +113,17 @@ static int conv_forward(tl_scope *s, const tl_call *c)
     return tl__conv_run(s, &j);
 }
 
+/* A frozen weight needs no input kept, a first layer no weight; the smooth activations are computed again from all. */
+static unsigned conv_saves(const tl_call *c)
+{
+    tl_act act = (tl_act)c->attr[TL_CONV_ACTIVATION].i;
+    unsigned saves = 0;
+    if (act == TL_ACT_SILU || act == TL_ACT_GELU) return TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2) | TL_SAVE_IN(3);
+    if (c->needs[TL_CONV_WEIGHT]) saves |= TL_SAVE_IN(TL_CONV_X);
+    if (c->needs[TL_CONV_X]) saves |= TL_SAVE_IN(TL_CONV_WEIGHT);
+    return act == TL_ACT_NONE ? saves : saves | TL_SAVE_OUT(0);
+}
+
 /* ---- samples and descriptor ---- */
 
 extern const tl_op tl__op_conv;
@@ -166,7 +177,7 @@ const tl_op tl__op_conv = {
               TL_INTS("padding_end", "zeros after, where they differ"), TL_INTS("dilation", "distance of kernel elements; 1 where not given"),
               TL_INT("groups", 1, "channels are split into so many"), TL_CHOICE("activation", activations, "applied to the sum")},
     .infer = conv_infer, .forward = conv_forward, .vjp = tl__conv_vjp,
-    .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2) | TL_SAVE_IN(3) | TL_SAVE_OUT(0),
+    .saves_for = conv_saves,
     .torch = "conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation)", .samples = conv_samples,
 };
 

@@ -70,6 +70,7 @@ typedef struct tl_call {
     tl_node *out_node[TL_MAX_OUTPUTS];   /* not held: a node takes itself out when it goes */
     uint64_t serial, mark;
     long refs;
+    unsigned again;              /* inputs that were not kept: their maker computes them again */
     int consumed;
     struct tl_call *next;
 } tl_call;
@@ -117,6 +118,11 @@ typedef struct tl_op {
     /* Sets gx[i] for each i with needs[i]; a shape that broadcasting enlarged is summed back by the caller. */
     void (*vjp)(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
     unsigned saves;
+    unsigned (*saves_for)(const tl_call *c);  /* instead of saves, where it depends on `needs`, `present` and attributes */
+    /* Computes the first output again from what the call saved, for a cheap operator: then those who need that output
+     * in their gradient need not keep it. The same bits as the forward's. NULL: not to be had. */
+    tl_tensor *(*again)(tl_scope *s, const tl_call *c);
+    int (*can_again)(const tl_call *c);       /* whether `again` can for this call; NULL: always */
     int hidden;                  /* so many last outputs are for the gradient only and not the caller's */
     unsigned mutates;            /* inputs that are written in place (running statistics) */
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */

@@ -57,8 +57,9 @@ def avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_p
     return last(f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), ceil_mode=ceil_mode, count_include_pad=count_include_pad))
 
 
-def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps):
-    return last(F.batch_norm(first(x), running_mean.clone(), running_var.clone(), weight, bias, training, momentum, eps))
+def batch_norm(x, weight, bias, running_mean, running_var, residual, training, momentum, eps, activation):
+    y = last(F.batch_norm(first(x), running_mean.clone(), running_var.clone(), weight, bias, training, momentum, eps))
+    return ACTIVATIONS[activation](y if residual is None else y + residual)
 
 
 def evaluate(sample, inputs):

@@ -150,9 +150,13 @@ function Conv:with_norm(norm, x, options)
       groups = a.groups, activation = activation })
     return y
   end
-  local y = norm(self(x))
-  if residual then y = y + residual end
-  if activation then y = ops[activation](y) end
+  -- The norm takes what follows it along where its kernels have it.
+  if not activation or activation:find "^relu6?$" or (activation == "silu" and not residual) then
+    local y = norm(self(x), options)
+    return y
+  end
+  local y = norm(self(x), { residual = residual })
+  y = ops[activation](y)
   return y
 end
 

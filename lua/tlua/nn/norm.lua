@@ -44,14 +44,16 @@ function BatchNorm:uses_batch()
   return not frozen
 end
 
-function BatchNorm:forward(x)
+-- options: residual = a tensor of x's shape, activation = "relu", "relu6" or (without a residual) "silu": both in the
+-- same pass.
+function BatchNorm:forward(x, options)
   if self.needs_width then
     self:set_width(x:shape(-1))
     self:ready()
   end
   local training = self:uses_batch()
-  local y = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
-    { training = training, momentum = self.momentum, eps = self.eps })
+  local y = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, options and options.residual,
+    { training = training, momentum = self.momentum, eps = self.eps, activation = options and options.activation })
   if training then self.batches = self.batches + 1 end
   return y
 end
