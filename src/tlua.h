@@ -42,7 +42,8 @@ typedef enum tl_code {
     TL_EFORMAT,     /* a file that is not what it claims to be */
     TL_ESTATE,      /* the call is not allowed now (freed, changed in place, no gradient) */
     TL_EINDEX,      /* an index or a label out of range, found on the device */
-    TL_EINTERRUPT   /* the user asked to stop */
+    TL_EINTERRUPT,  /* the user asked to stop */
+    TL_EHOLLOW      /* inside the library: the memory of a buffer was given back and must be filled in again */
 } tl_code;
 
 /* One failure: a code and one line of text. Zero it before use. */

@@ -7,7 +7,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 
 local Module = { _class = "nn.Module" }
-local module = { Module = Module }
+-- `changes` counts what may change a forward that was traced (tlua/plan.lua): modules, tensors, modes, freezing.
+local module = { Module = Module, changes = 0 }
 
 -- ---- classes ----
 
@@ -94,6 +95,7 @@ function Module:buffer(name, shape, initial) declare(self, "buffer", name, shape
 
 -- What follows from parameters being frozen is worked out anew after a change.
 function Module:_touch()
+  module.changes = module.changes + 1
   local each = self
   while each do
     rawset(each, "_all_frozen", nil)
@@ -168,6 +170,7 @@ function Module:_adopt(spec, t)
   core.persist(t)
   if spec.kind == "parameter" then t:requires_grad(not self._frozen[spec.name]) end
   self._tensors[spec.name] = t
+  module.changes = module.changes + 1
 end
 
 function Module:_build()
@@ -360,6 +363,7 @@ function Module:zero_grad()
 end
 
 function Module:train(on)
+  module.changes = module.changes + 1
   self:walk(function(m) rawset(m, "training", on ~= false) end)
   return self
 end
@@ -416,7 +420,7 @@ function Module:freeze(globs)
   end
   for _, each in ipairs(select_parameters(self, "freeze", globs)) do
     set_frozen(each, true)
-    rawset(each.module, "frozen_mode", mode or "eval")
+    rawset(each.module, "frozen_mode", mode or "eval") -- set_frozen has counted the change
   end
   return self
 end

@@ -31,6 +31,8 @@ struct tl_device {
     int error_word_armed;          /* a kernel that may write it has been launched since the last look */
     uint64_t seed, ordinal;        /* of operators that draw numbers: tl_manual_seed */
     int sync_each;                 /* TLUA_SYNC=1: finish after each launch and name the operator */
+    int dry;                       /* the number of the dry run that is under way, 0: none. See tl__dry_begin */
+    struct tl_trace *trace;        /* where calls are listed while a plan is made (plan/) */
     long launches, copies, casts, programs_built, programs_cached;
     void *clblast;                 /* state of the CLBlast maker */
     void *tuning;                  /* choices of kernel makers */
@@ -45,6 +47,7 @@ typedef struct tl_buffer {
     size_t bytes;             /* as handed out by the pool: at least what was asked */
     long refs;
     unsigned version;
+    int dry;                  /* number of the dry run it was made in: there is no memory behind it */
     struct tl_buffer *next;   /* in the pool's free list */
     struct tl_derived *derived;  /* what was worked out from the contents and is kept beside them */
 } tl_buffer;
@@ -69,7 +72,20 @@ void tl__pool_free(tl_pool *p);
 void tl__pool_flush(tl_pool *p);
 void tl__pool_stats(const tl_pool *p, size_t *live, size_t *pooled, size_t *peak);
 void tl__pool_reset_peak(tl_pool *p);
-/* Buffers the driver itself holds for us beside the pool (CLBlast's temporaries) are asked here too. */
+/* A dry run: until tl__dry_end the same code works out the same shapes and asks for the same buffers, but nothing is
+ * allocated on the device, launched or moved, and what is read back is zero. `live` goes on from the real figure. What
+ * was made in it must not be used afterwards (a launch refuses it). tl__dry_end gives the highest figure of the run. A dry
+ * run may contain another one. */
+int tl__dry_begin(tl_error *err, tl_device *d);
+size_t tl__dry_end(tl_device *d);
+/* Hollow buffers have no memory behind them, only what was derived from what they held. A launch that names one fails
+ * with TL_EHOLLOW before anything happens. `hollow` gives the memory of a buffer to the pool; `fill` gives it that of
+ * `from` (of the same size and its caller's alone), which is hollow afterwards. */
+tl_buffer *tl__buffer_new_hollow(tl_error *err, tl_device *d, size_t bytes);
+void tl__buffer_hollow(tl_buffer *b);
+void tl__buffer_fill_from(tl_buffer *b, tl_buffer *from);
+/* Whether a kernel can be given this buffer. */
+int tl__buffer_check(tl_error *err, const tl_buffer *b, const char *label);
 
 /* ---- programs and launches ---- */
 

@@ -1,6 +1,7 @@
 /* pool.c - device memory, kept for reuse. Drivers allocate slowly and a training step asks for the
  * same sizes again and again, so a freed buffer waits in a free list of its size class: eight
- * classes per doubling, which wastes at most an eighth. One in-order queue makes reuse safe at once. */
+ * classes per doubling, which wastes at most an eighth; a request whose class is empty takes the next
+ * larger free buffer up to twice its size. One in-order queue makes reuse safe at once. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/device.h"
 
@@ -14,6 +15,10 @@ struct tl_pool {
     tl_device *device;
     tl_buffer *free[CLASSES];
     size_t live, pooled, peak;
+    /* of a dry run: what it put aside, which may be that of an outer dry run */
+    tl_pool *outer;
+    int outer_dry;
+    uint64_t outer_ordinal;
 };
 
 /* The class of a size and the bytes that class holds. */
@@ -41,7 +46,7 @@ void tl__pool_flush(tl_pool *p)
             tl_buffer *b = p->free[c];
             p->free[c] = b->next;
             p->pooled -= b->bytes;
-            clReleaseMemObject(b->mem);
+            if (b->mem) clReleaseMemObject(b->mem);
             free(b);
         }
 }
@@ -83,6 +88,9 @@ static tl_buffer *fresh(tl_error *err, tl_pool *p, size_t bytes)
     tl_buffer *b = tl__calloc(err, 1, sizeof *b);
     if (!b) return NULL;
     cl_int e = CL_SUCCESS;
+    b->device = p->device;
+    b->bytes = bytes;
+    if ((b->dry = p->device->dry)) return b;
     /* Device memory is shared with the free lists: do not let them grow past a half of it. */
     if (p->device->traits.global_bytes && p->live + p->pooled + bytes > p->device->traits.global_bytes / 2) tl__pool_flush(p);
     b->mem = create(p, bytes, &e);
@@ -92,9 +100,20 @@ static tl_buffer *fresh(tl_error *err, tl_pool *p, size_t bytes)
         free(b);
         return NULL;
     }
-    b->device = p->device;
-    b->bytes = bytes;
     return b;
+}
+
+/* The smallest free buffer from class c up to twice its size; it goes back to its own class one day. */
+static tl_buffer *take_free(tl_pool *p, int c)
+{
+    for (int k = c; k <= c + 8 && k < CLASSES; k++) {
+        tl_buffer *b = p->free[k];
+        if (!b) continue;
+        p->free[k] = b->next;
+        p->pooled -= b->bytes;
+        return b;
+    }
+    return NULL;
 }
 
 tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes)
@@ -106,14 +125,9 @@ tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes)
         return NULL;
     }
     int c = class_of(bytes, &rounded);
-    tl_buffer *b = p->free[c];
-    if (b) {
-        p->free[c] = b->next;
-        p->pooled -= b->bytes;
-    } else {
-        b = fresh(err, p, rounded);
-        if (!b) return NULL;
-    }
+    tl_buffer *b = take_free(p, c);
+    if (!b) b = fresh(err, p, rounded);
+    if (!b) return NULL;
     b->refs = 1;
     b->version = 0;
     b->next = NULL;
@@ -134,12 +148,12 @@ typedef struct tl_derived {
     unsigned char key[];
 } tl_derived;
 
-/* Drops all, or only what a write has made stale. */
+/* Drops all, or only what a write has made stale or a dry run left behind. */
 static void drop_derived(tl_buffer *b, int stale_only)
 {
     for (tl_derived **p = &b->derived; *p;) {
         tl_derived *x = *p;
-        if (stale_only && x->version == b->version) {
+        if (stale_only && x->version == b->version && x->made->dry <= b->device->dry) {
             p = &x->next;
             continue;
         }
@@ -168,11 +182,8 @@ int tl__buffer_keep_derived(tl_error *err, tl_buffer *of, const void *key, size_
     return 0;
 }
 
-void tl__buffer_release(tl_buffer *b)
+static void give_back(tl_pool *p, tl_buffer *b)
 {
-    if (--b->refs > 0) return;
-    drop_derived(b, 0);
-    tl_pool *p = b->device->pool;
     size_t rounded;
     int c = class_of(b->bytes, &rounded);
     b->next = p->free[c];
@@ -181,9 +192,88 @@ void tl__buffer_release(tl_buffer *b)
     p->pooled += b->bytes;
 }
 
+void tl__buffer_release(tl_buffer *b)
+{
+    if (--b->refs > 0) return;
+    drop_derived(b, 0);
+    tl_device *d = b->device;
+    tl_pool *p = d->pool;
+    if (b->dry && b->dry != d->dry) { /* outlived its run */
+        free(b);
+        return;
+    }
+    while (!b->dry && p->outer) p = p->outer;
+    if (!b->mem && !b->dry) { /* hollow */
+        free(b);
+        return;
+    }
+    give_back(p, b);
+}
+
+/* ---- hollow buffers ---- */
+
+tl_buffer *tl__buffer_new_hollow(tl_error *err, tl_device *d, size_t bytes)
+{
+    tl_buffer *b = tl__calloc(err, 1, sizeof *b);
+    if (b) *b = (tl_buffer){.device = d, .bytes = bytes, .refs = 1};
+    return b;
+}
+
+void tl__buffer_hollow(tl_buffer *b)
+{
+    tl_error ignored = {0};
+    tl_buffer *shell = b->mem ? tl__calloc(&ignored, 1, sizeof *shell) : NULL;
+    if (!shell) return; /* it stays as it is */
+    *shell = (tl_buffer){.device = b->device, .mem = b->mem, .bytes = b->bytes};
+    b->mem = NULL;
+    give_back(b->device->pool, shell);
+}
+
+void tl__buffer_fill_from(tl_buffer *b, tl_buffer *from)
+{
+    b->mem = from->mem;
+    b->bytes = from->bytes;
+    from->mem = NULL;
+}
+
+int tl__buffer_check(tl_error *err, const tl_buffer *b, const char *label)
+{
+    if (!label) label = "launch";
+    if (b->mem) return 0;
+    if (b->dry) return tl__fail(err, TL_ESTATE, "%s: a tensor of a dry run is used after it", label);
+    return tl__fail(err, TL_EHOLLOW, "%s: the memory of a weight was given back", label);
+}
+
+/* ---- dry runs ---- */
+
+int tl__dry_begin(tl_error *err, tl_device *d)
+{
+    static int serial;
+    tl_pool *p = tl__pool_new(err, d);
+    if (!p) return -1;
+    p->live = p->peak = d->pool->live;
+    p->outer = d->pool;
+    p->outer_dry = d->dry;
+    p->outer_ordinal = d->ordinal;
+    d->pool = p;
+    d->dry = ++serial;
+    return 0;
+}
+
+size_t tl__dry_end(tl_device *d)
+{
+    tl_pool *p = d->pool;
+    size_t peak = p->peak;
+    d->pool = p->outer;
+    d->dry = p->outer_dry;
+    d->ordinal = p->outer_ordinal;
+    tl__pool_free(p);
+    return peak;
+}
+
 int tl__buffer_write(tl_error *err, tl_buffer *b, size_t at, size_t bytes, const void *host)
 {
-    if (!bytes) return 0;
+    if (!bytes || b->device->dry) return 0;
     return tl__cl_check(err, clEnqueueWriteBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying to the device failed", NULL);
 }
@@ -191,13 +281,17 @@ int tl__buffer_write(tl_error *err, tl_buffer *b, size_t at, size_t bytes, const
 int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *host)
 {
     if (!bytes) return 0;
+    if (b->device->dry) {
+        memset(host, 0, bytes);
+        return 0;
+    }
     return tl__cl_check(err, clEnqueueReadBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying from the device failed", NULL);
 }
 
 int tl__buffer_fill(tl_error *err, tl_buffer *b, size_t at, size_t bytes, uint32_t pattern)
 {
-    if (!bytes) return 0;
+    if (!bytes || b->device->dry) return 0;
     /* A pattern of four bytes wants a length of fours; buffers are whole size classes, so round up. */
     size_t n = (bytes + 3) / 4 * 4;
     return tl__cl_check(err, clEnqueueFillBuffer(b->device->queue, b->mem, &pattern, 4, at, n, 0, NULL, NULL),
@@ -206,7 +300,7 @@ int tl__buffer_fill(tl_error *err, tl_buffer *b, size_t at, size_t bytes, uint32
 
 int tl__buffer_copy(tl_error *err, tl_buffer *from, size_t from_at, tl_buffer *to, size_t to_at, size_t bytes)
 {
-    if (!bytes) return 0;
+    if (!bytes || from->device->dry) return 0;
     return tl__cl_check(err, clEnqueueCopyBuffer(from->device->queue, from->mem, to->mem, from_at, to_at, bytes, 0, NULL, NULL),
                         "copying device memory failed", NULL);
 }

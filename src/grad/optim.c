@@ -253,6 +253,8 @@ int tl_optim_add_group(tl_scope *s, tl_optim *o, tl_tensor *const *params, int n
     free(grads);
     if (bad) free_group(&g);
     else o->groups[o->count++] = g;
+    /* The many small buffers that the parameters had will hardly be asked for again. */
+    if (!bad) tl__pool_flush(o->device->pool);
     return bad ? -1 : 0;
 }
 

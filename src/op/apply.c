@@ -228,7 +228,7 @@ static int run(tl_scope *s, tl_call *c)
         return 0;
     }
     for (int i = 0; i < c->n_out; i++)
-        if (!(c->out[i] = tl__tensor_new(&s->err, s->device, c->out_meta[i].dtype, &c->out_meta[i].shape))) {
+        if (!c->out[i] && !(c->out[i] = tl__tensor_new(&s->err, s->device, c->out_meta[i].dtype, &c->out_meta[i].shape))) {
             tl__error_prefix(&s->err, "%s: ", c->op->name);
             return -1;
         }
@@ -330,7 +330,7 @@ static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor
     for (int i = 0; i < n; i++) {
         if (bad) tl_tensor_release(made[i]);
         else if (!tl__scope_own(outer, made[i])) bad = 1;
-        if (!bad && out) out[i] = made[i];
+        if (!bad) out[i] = made[i];
     }
     return bad ? NULL : made[0];
 }
@@ -347,8 +347,36 @@ tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_i
     tl_scope inner;
     tl__scope_begin(&inner, s);
     inner.recording = 0;
-    if (take_inputs(&inner, c, in) == 0 && run(&inner, c) == 0) y = finish(s, &inner, c, in, out);
+    inner.trace = NULL;
+    if (take_inputs(&inner, c, in) == 0 && run(&inner, c) == 0) {
+        tl_tensor *made[TL_MAX_OUTPUTS] = {0};
+        y = finish(s, &inner, c, in, made);
+        if (out) memcpy(out, made, (size_t)(c->n_out - op->hidden) * sizeof *out);
+        if (y && s->trace) s->trace->call(s->trace, c, in, made);
+    }
     tl__call_release(c);
     tl__scope_end(&inner);
     return y;
+}
+
+int tl__apply_into(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out)
+{
+    if (!s || s->err.code) return -1;
+    tl_call *c = call_new(&s->err, op, n_in);
+    if (!c) return -1;
+    memcpy(c->attr, attr, sizeof c->attr);
+    for (int i = 0; i < TL_MAX_OUTPUTS; i++)
+        if ((c->out[i] = out[i])) tl_tensor_retain(out[i]);
+    tl_scope inner;
+    tl__scope_begin(&inner, s);
+    inner.recording = 0;
+    inner.trace = NULL;
+    int bad = take_inputs(&inner, c, in) != 0 || run(&inner, c) != 0;
+    for (int i = 0; i < c->n_out && !bad; i++) {
+        if (!out[i]) tl_tensor_retain(c->out[i]);
+        out[i] = c->out[i];
+    }
+    tl__call_release(c);
+    tl__scope_end(&inner);
+    return bad ? -1 : 0;
 }

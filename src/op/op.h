@@ -142,6 +142,14 @@ void tl__attr_defaults(const tl_op *op, tl_value *attr);
 /* Runs `op`. `attr` NULL: the defaults. The outputs are owned by the scope; the first is returned, all
  * are put in `out` if that is not NULL. */
 tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out);
+/* The same without a tape, into outputs that the caller has (out[i] not NULL: a packed tensor of the right type and
+ * shape); others are made. All are held by the caller afterwards, one reference each added. 0 or -1. */
+int tl__apply_into(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out);
+/* Somebody who wants to know of each call that is made in a scope: not of those inside operators. `out` has all
+ * outputs that are not hidden. Set in device->trace. */
+typedef struct tl_trace {
+    void (*call)(struct tl_trace *t, const tl_call *c, tl_tensor *const *in, tl_tensor *const *out);
+} tl_trace;
 void tl__call_retain(tl_call *c);
 void tl__call_release(tl_call *c);
 

@@ -9,6 +9,7 @@ tl_scope *tl_scope_open(tl_device *d, tl_error *err)
     if (!s) return NULL;
     s->device = d;
     s->recording = 1;
+    s->trace = d->trace;
     tl_device_retain(d);
     return s;
 }
@@ -42,7 +43,7 @@ int tl_scope_record(tl_scope *s, int on)
 
 void tl__scope_root(tl_scope *s, tl_device *d, int recording)
 {
-    *s = (tl_scope){.device = d, .recording = recording};
+    *s = (tl_scope){.device = d, .recording = recording, .trace = d->trace};
 }
 
 void tl__scope_drop(tl_scope *s) { drop_items(s); }

@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.module"
+local plan = require "tlua.plan"
 local weights = require "tlua.weights"
 
 -- A subclass has: head_name (the classifier's name in files), features_forward(x) -> (N, width),
@@ -27,7 +28,7 @@ function Network:features(x)
   if not core.recording() or (self:backbone_frozen() and not module.wants_gradient(x)) then
     local scope <close> = core.scope()
     local guard <close> = core.no_grad()
-    y = self:features_forward(x)
+    y = plan.run(self, "features", self.features_forward, x)
     scope:keep(y)
     return y
   end

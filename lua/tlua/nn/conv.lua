@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.module"
+local plan = require "tlua.plan"
 local ops = core.ops
 local M = {}
 
@@ -131,6 +132,7 @@ end
 
 -- May the norm be folded into this call? Not when it uses the batch's statistics, nor when a gradient passes through.
 local function may_fold(self, norm, x, residual)
+  if plan.tracing then return false end -- a plan folds by itself
   if norm:uses_batch() then return false end
   if not core.recording() then return true end
   return self:all_frozen() and norm:all_frozen() and not module.wants_gradient(x, residual)

@@ -2,6 +2,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.module"
+local plan = require "tlua.plan"
 local ops = core.ops
 local M = {}
 
@@ -54,7 +55,7 @@ function BatchNorm:forward(x, options)
   local training = self:uses_batch()
   local y = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, options and options.residual,
     { training = training, momentum = self.momentum, eps = self.eps, activation = options and options.activation })
-  if training then self.batches = self.batches + 1 end
+  if training and not plan.imaginary then self.batches = self.batches + 1 end
   return y
 end
 

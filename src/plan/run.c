@@ -1,0 +1,316 @@
+/* run.c - shapes, places and runs of a plan. */
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- folded weights ---- */
+
+static int is_stale(const tl_fold *f)
+{
+    for (int k = 0; k < 6; k++)
+        if (f->from[k] && (f->from[k]->buffer != f->buffer[k] || f->from[k]->buffer->version != f->version[k])) return 1;
+    return 0;
+}
+
+static tl_tensor *hollow_like(tl_error *err, tl_device *d, int rank, const int64_t *dims)
+{
+    tl_shape shape = tl__shape(rank, dims);
+    int64_t strides[TL_MAX_RANK];
+    tl__packed_strides(&shape, strides);
+    tl_tensor bare = {.buffer = tl__buffer_new_hollow(err, d, (size_t)tl__numel(&shape) * sizeof(float)), .dtype = TL_F32};
+    if (!bare.buffer) return NULL;
+    tl_tensor *t = tl__tensor_view(err, &bare, &shape, strides, 0);
+    tl__buffer_release(bare.buffer);
+    return t;
+}
+
+tl_tensor *tl__fold_get(tl_scope *s, tl_fold *f, int which)
+{
+    if (!f->weight || is_stale(f)) {
+        const tl_tensor *w = f->from[0];
+        tl_tensor_release(f->weight);
+        tl_tensor_release(f->bias);
+        f->weight = hollow_like(&s->err, s->device, w->shape.rank, w->shape.dim);
+        f->bias = hollow_like(&s->err, s->device, 1, w->shape.dim);
+        for (int k = 0; k < 6; k++) {
+            f->buffer[k] = f->from[k] ? f->from[k]->buffer : NULL;
+            f->version[k] = f->from[k] ? f->from[k]->buffer->version : 0;
+        }
+    }
+    return which ? f->bias : f->weight;
+}
+
+int tl__fold_fill(tl_scope *s, tl_fold *f)
+{
+    tl_tensor *w, *b;
+    if (tl_fold_batch_norm(s, f->from[0], f->from[1], f->from[2], f->from[3], f->from[4], f->from[5], f->eps, &w, &b) != 0) return -1;
+    if (!f->weight->buffer->mem) tl__buffer_fill_from(f->weight->buffer, w->buffer);
+    if (!f->bias->buffer->mem) tl__buffer_fill_from(f->bias->buffer, b->buffer);
+    return 0;
+}
+
+/* ---- running ---- */
+
+typedef struct run {
+    tl_plan *p;
+    tl_scope *s;
+    tl_tensor **values;  /* of the slots; one reference each */
+    tl_tensor *shared;
+} run;
+
+static tl_tensor *value_of(run *r, int slot)
+{
+    tl_slot *v = slot < 0 ? NULL : &r->p->slots[slot];
+    if (!v) return NULL;
+    if (v->fold >= 0) return tl__fold_get(r->s, &r->p->folds[v->fold], v->which);
+    if (!v->constant) return r->values[slot];
+    /* Without its node: the weights of a plan are constants, whoever trains them. */
+    return v->constant->node ? tl__scope_own(r->s, tl__tensor_alias(&r->s->err, v->constant)) : v->constant;
+}
+
+static int prepare_outputs(run *r, const tl_plan_call *c, tl_tensor **out)
+{
+    for (int k = 0; k < c->n_out; k++) {
+        const tl_slot *v = &r->p->slots[c->out[k]];
+        int64_t strides[TL_MAX_RANK];
+        out[k] = NULL;
+        if (v->at < 0 || !r->shared || c->op->view) continue;
+        tl_tensor bare = {.buffer = r->shared->buffer, .dtype = v->meta.dtype};
+        tl__packed_strides(&v->meta.shape, strides);
+        out[k] = tl__tensor_view(&r->s->err, &bare, &v->meta.shape, strides, v->at);
+        if (!out[k]) return -1;
+    }
+    return 0;
+}
+
+static tl_fold *fold_of(run *r, const tl_plan_call *c)
+{
+    return c->n_in > 1 && c->in[1] >= 0 && r->p->slots[c->in[1]].fold >= 0 ? &r->p->folds[r->p->slots[c->in[1]].fold] : NULL;
+}
+
+/* The call with its folded weight as it is. 0, -1, or 1 where the weight's memory is wanted. */
+static int try_call(run *r, const tl_plan_call *c, tl_tensor **out)
+{
+    tl_tensor *few[TL_MAX_INPUTS], **in = few;
+    if (c->n_in > TL_MAX_INPUTS && !(in = tl__calloc(&r->s->err, (size_t)c->n_in, sizeof *in))) return -1;
+    for (int k = 0; k < c->n_in; k++) in[k] = value_of(r, c->in[k]);
+    tl_scope each;
+    tl__scope_begin(&each, r->s);
+    int status = tl__apply_into(&each, c->op, in, c->n_in, c->attr, out);
+    if (each.err.code == TL_EHOLLOW && !r->s->err.code && fold_of(r, c)) {
+        each.err = (tl_error){0};
+        status = 1;
+    }
+    tl__scope_end(&each);
+    if (in != few) free(in);
+    return status;
+}
+
+static int one_call(run *r, const tl_plan_call *c, tl_tensor **out)
+{
+    int status = try_call(r, c, out);
+    tl_fold *f = status == 1 ? fold_of(r, c) : NULL;
+    if (!f) return status;
+    f->weight->buffer->version++; /* what the call began to derive from it holds nothing */
+    tl_scope each;
+    tl__scope_begin(&each, r->s);
+    status = tl__fold_fill(&each, f);
+    tl__scope_end(&each);
+    if (status == 0 && try_call(r, c, out) != 0) status = -1;
+    /* Packed or transformed weights lie beside the buffer now; without any, the kernels read it as it is. */
+    if (f->weight->buffer->derived) tl__buffer_hollow(f->weight->buffer);
+    return status;
+}
+
+static void drop(run *r, int slot)
+{
+    tl_tensor_release(r->values[slot]);
+    r->values[slot] = NULL;
+}
+
+/* All calls; `shapes`: the slots' shapes are noted. */
+static int all_calls(run *r, int shapes)
+{
+    tl_plan *p = r->p;
+    for (int i = 0; i < p->call_count; i++) {
+        const tl_plan_call *c = &p->calls[i];
+        tl_tensor *out[TL_MAX_OUTPUTS] = {0};
+        int bad = prepare_outputs(r, c, out) != 0 || one_call(r, c, out) != 0;
+        for (int k = 0; k < c->n_out; k++) {
+            r->values[c->out[k]] = out[k];
+            if (!bad && shapes) p->slots[c->out[k]].meta = (tl_meta){out[k]->shape, out[k]->dtype};
+        }
+        if (bad) return -1;
+        for (int k = 0; k < c->n_in; k++)
+            if (c->in[k] >= 0 && p->slots[c->in[k]].last == i) drop(r, c->in[k]);
+        for (int k = 0; k < c->n_out; k++)
+            if (p->slots[c->out[k]].last < 0) drop(r, c->out[k]);
+    }
+    return 0;
+}
+
+/* Runs on x (of the batch that is in place) and gives the result one reference, or NULL. */
+static tl_tensor *run_on(tl_scope *s, tl_plan *p, tl_tensor *x, int shapes)
+{
+    tl_scope inner;
+    tl__scope_begin(&inner, s);
+    inner.recording = 0;
+    inner.trace = NULL;
+    run r = {.p = p, .s = &inner, .values = tl__calloc(&inner.err, (size_t)p->slot_count, sizeof *r.values)};
+    if (p->elements > 0 && !shapes) r.shared = tl_empty(&inner, TL_F32, 1, &p->elements);
+    tl_tensor *y = NULL;
+    if (r.values && !inner.err.code) {
+        r.values[p->input] = tl__tensor_alias(&inner.err, x);
+        if (all_calls(&r, shapes) == 0) {
+            y = r.values[p->output];
+            r.values[p->output] = NULL;
+        }
+    }
+    for (int i = 0; i < p->slot_count && r.values; i++) tl_tensor_release(r.values[i]);
+    free(r.values);
+    tl__scope_end(&inner);
+    return y;
+}
+
+/* ---- places ---- */
+
+/* When each value is wanted last; one that is looked at by a view, as long as the view. */
+static void lifetimes(tl_plan *p)
+{
+    for (int i = 0; i < p->slot_count; i++) p->slots[i].last = -1;
+    for (int i = 0; i < p->call_count; i++)
+        for (int k = 0; k < p->calls[i].n_in; k++)
+            if (p->calls[i].in[k] >= 0) p->slots[p->calls[i].in[k]].last = i;
+    p->slots[p->output].last = p->call_count;
+    for (int i = p->slot_count - 1; i >= 0; i--) {
+        tl_slot *base = &p->slots[p->slots[i].base];
+        if (base->last < p->slots[i].last) base->last = p->slots[i].last;
+    }
+}
+
+static int64_t size_of(const tl_slot *v) { return (tl__numel(&v->meta.shape) + 63) / 64 * 64; }
+
+static int has_place(const tl_plan *p, int i)
+{
+    const tl_slot *v = &p->slots[i];
+    return v->maker >= 0 && v->base == i && v->base != p->slots[p->output].base && !p->calls[v->maker].op->view;
+}
+
+static int alive_together(const tl_slot *a, const tl_slot *b)
+{
+    int a_end = a->last > a->maker ? a->last : a->maker, b_end = b->last > b->maker ? b->last : b->maker;
+    return a->maker <= b_end && b->maker <= a_end;
+}
+
+/* The lowest place where slot i meets nothing that is placed and alive at the same time. */
+static int64_t lowest(const tl_plan *p, int i)
+{
+    int64_t at = 0, size = size_of(&p->slots[i]);
+    for (int moved = 1; moved;) {
+        moved = 0;
+        for (int k = 0; k < p->slot_count; k++) {
+            const tl_slot *o = &p->slots[k];
+            if (k == i || o->at < 0 || !alive_together(o, &p->slots[i])) continue;
+            if (at < o->at + size_of(o) && o->at < at + size) {
+                at = o->at + size_of(o);
+                moved = 1;
+            }
+        }
+    }
+    return at;
+}
+
+/* The largest first: small ones fit between them. */
+static void place(tl_plan *p)
+{
+    p->elements = 0;
+    for (int i = 0; i < p->slot_count; i++) p->slots[i].at = -1;
+    for (;;) {
+        int best = -1;
+        for (int i = 0; i < p->slot_count; i++)
+            if (p->slots[i].at < 0 && has_place(p, i) && (best < 0 || size_of(&p->slots[i]) > size_of(&p->slots[best]))) best = i;
+        if (best < 0) break;
+        p->slots[best].at = lowest(p, best);
+        int64_t end = p->slots[best].at + size_of(&p->slots[best]);
+        if (end > p->elements) p->elements = end;
+    }
+    if ((uint64_t)p->elements * 4 > p->device->traits.max_buffer) { /* each result has a buffer of its own then */
+        p->elements = 0;
+        for (int i = 0; i < p->slot_count; i++) p->slots[i].at = -1;
+    }
+}
+
+int tl__plan_place(tl_scope *s, tl_plan *p, int64_t batch)
+{
+    if (p->batch == batch) return 0;
+    p->batch = 0;
+    lifetimes(p);
+    for (int i = 0; i < p->slot_count; i++) p->slots[i].at = -1;
+    if (tl__dry_begin(&s->err, p->device) != 0) return -1;
+    tl_shape shape = p->slots[p->input].meta.shape;
+    shape.dim[0] = batch;
+    tl_tensor *x = tl__tensor_new(&s->err, p->device, TL_F32, &shape), *y = x ? run_on(s, p, x, 1) : NULL;
+    int right = y && y->shape.rank > 0 && y->shape.dim[0] == batch;
+    tl_tensor_release(y);
+    tl_tensor_release(x);
+    tl__dry_end(p->device);
+    if (!right) return s->err.code ? -1 : tl__fail(&s->err, TL_ESTATE, "plan: the result does not have as many rows as the input");
+    place(p);
+    p->batch = batch;
+    return 0;
+}
+
+tl_tensor *tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *x)
+{
+    if (!s || s->err.code || !x) return NULL;
+    const tl_shape *wanted = &p->slots[p->input].meta.shape;
+    tl_shape given = x->shape;
+    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
+    int64_t n = given.rank > 0 ? given.dim[0] : 0;
+    if (given.rank > 0) given.dim[0] = wanted->dim[0];
+    if (!tl__shape_equal(&given, wanted) || n < 1) {
+        tl__fail(&s->err, TL_ESHAPE, "plan: it was made for %s with any batch, not %s", tl__shape_text(wanted, a, sizeof a), tl__shape_text(&x->shape, b, sizeof b));
+        return NULL;
+    }
+    if (tl__plan_place(s, p, n) != 0) return NULL;
+    x = x->dtype == TL_F32 ? tl__packed(s, x) : tl__cast(s, x, TL_F32);
+    tl_tensor *y = x ? run_on(s, p, x, 0) : NULL;
+    return y ? tl__scope_own(s, y) : NULL;
+}
+
+size_t tl__plan_bytes(tl_scope *s, tl_plan *p, int64_t n)
+{
+    if (tl__plan_place(s, p, n) != 0) return 0;
+    int64_t apart = 0;
+    for (int i = 0; i < p->slot_count; i++)
+        if (p->elements == 0 && has_place(p, i)) apart += size_of(&p->slots[i]);
+    return (size_t)(p->elements + apart) * sizeof(float);
+}
+
+/* ---- telling ---- */
+
+char *tl__plan_text(tl_error *err, const tl_plan *p)
+{
+    size_t room = (size_t)(p->call_count + 1) * 256, used = 0;
+    char *text = tl__malloc(err, room), shape[TL__SHAPE_TEXT];
+    if (!text) return NULL;
+    text[0] = 0;
+    for (int i = 0; i < p->call_count && used < room - 256; i++) {
+        const tl_plan_call *c = &p->calls[i];
+        const tl_slot *y = &p->slots[c->out[0]];
+        int act = -1;
+        for (int k = 0; c->op->attrs[k].kind != TL_A_END; k++)
+            if (strcmp(c->op->attrs[k].name, "activation") == 0) act = k;
+        used += (size_t)snprintf(text + used, room - used, "%s", c->op->name);
+        for (int k = 0; k < c->n_in && k < TL_MAX_INPUTS; k++)
+            if (c->in[k] >= 0) used += (size_t)snprintf(text + used, room - used, "%c%s%d", k ? ',' : ' ', p->slots[c->in[k]].constant ? "w" : p->slots[c->in[k]].fold >= 0 ? "folded" : "", c->in[k]);
+        used += (size_t)snprintf(text + used, room - used, "%s%s -> %d %s", act >= 0 && c->attr[act].i ? " " : "",
+                                 act >= 0 && c->attr[act].i ? c->op->attrs[act].choices[c->attr[act].i] : "", c->out[0],
+                                 tl__shape_text(&y->meta.shape, shape, sizeof shape));
+        if (y->at >= 0) used += (size_t)snprintf(text + used, room - used, " at %lld", (long long)y->at);
+        used += (size_t)snprintf(text + used, room - used, "\n");
+    }
+    return text;
+}

@@ -1,0 +1,173 @@
+-- plan.lua - plans give what the modules give, notice every change, and forecast memory. Run by `tlua tests/lua/plan.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local plan = require "tlua.plan"
+local nn = tlua.nn
+
+local function frozen(name, options)
+  core.manual_seed(3)
+  local net = tlua.models[name](options or { classes = 7 })
+  net:freeze "*"
+  net:eval()
+  net:ready()
+  return net
+end
+
+local function match(text, pattern)
+  if not tostring(text):find(pattern) then error(("'%s' does not hold '%s'"):format(tostring(text), pattern), 2) end
+end
+
+-- Features without a plan, with a new plan, and with that plan again.
+local function thrice(net, x)
+  plan.off = true
+  local plain = net:features(x)
+  plan.off = false
+  local first, again = net:features(x), net:features(x)
+  return plain, first, again
+end
+
+-- The largest difference, beside the largest number; not a number is never small.
+local function apart(a, b)
+  local d, m = (a - b):abs():amax():item(), a:abs():amax():item()
+  if d ~= d or m ~= m or m == 0 or m == -math.huge then return math.huge end
+  return d / m
+end
+
+t.test("the same bits as without a plan, for any batch", function()
+  for _, name in ipairs { "resnet18", "resnet50", "efficientnet_lite0" } do
+    local net = frozen(name)
+    for _, n in ipairs { 2, 1, 3, 2 } do
+      local plain, first, again = thrice(net, core.randn(n, 64, 64, 3))
+      t.equal(apart(plain, first), 0.0)
+      t.equal(apart(first, again), 0.0)
+    end
+    local made, why = plan.of(net, "features")
+    t.equal(why, nil)
+    t.equal(made:text():find "batch_norm", nil)
+    t.equal(made:text():find "\nadd ", nil)
+  end
+end)
+
+t.test("one buffer, and less of it than all results", function()
+  local net = frozen "resnet18"
+  local _ = net:features(core.randn(2, 64, 64, 3))
+  local made = plan.of(net, "features")
+  t.equal(made:bytes(8) <= 8 * made:bytes(1), true)
+  -- the first convolution's result and the pooled one are alive together: 32 x 32 x 64 and 16 x 16 x 64 floats
+  t.equal(made:bytes(1), (32 * 32 + 16 * 16) * 64 * 4)
+end)
+
+t.test("a weight, a statistic or a mode that changes is noticed", function()
+  local net, x = frozen "resnet18", core.randn(2, 32, 32, 3)
+  local before = net:features(x)
+  net.bn1.running_mean:copy_(net.bn1.running_mean + 0.5)
+  local plain, first, again = thrice(net, x)
+  t.equal(apart(plain, first), 0.0)
+  t.equal(apart(plain, again), 0.0)
+  t.equal(apart(before, first) > 1e-4, true)
+  net.layer1["0"].conv1.weight:copy_(net.layer1["0"].conv1.weight * 0.5)
+  plain, first = thrice(net, x)
+  t.equal(apart(plain, first), 0.0)
+  net.layer4 = nn.Sequential(nn.Conv2d(256, 512, 1))
+  plain, first = thrice(net, x)
+  t.equal(apart(plain, first), 0.0)
+  net.layer4:at(1):ready()
+  net:unfreeze "*"
+  net:train()
+  local guard <close> = core.no_grad()
+  local one, two = net:features(x), net:features(x) -- statistics of the batch: no plan
+  t.equal(apart(one, two), 0.0)
+  match(select(2, plan.of(net, "features")), "batch's statistics")
+  t.equal(net.bn1.batches, 2)
+end)
+
+t.test("what cannot be a plan runs as it is written", function()
+  local function made(f, ...)
+    local p, why = core.plan(f, { ... })
+    return p and p:text() or why
+  end
+  match(made(function(x) return x * core.ones(3) end, 1, 3), "something else than operators")
+  match(made(function(x) return core.ones(2) end, 1, 3), "does not come from the input")
+  match(made(function(x) return x:dropout(0.5, true) end, 1, 3), "draws numbers")
+  match(made(function() error "own words" end, 1, 3), "own words")
+  match(made(function(x) return core.ops.relu(core.ops.exp(x)) end, 1, 3), "^exp 0 .-\nrelu 1 ")
+  match(made(function(x) return x:reshape(x:shape(1) * 2, -1):sum { axes = { 1 } } end, 1, 4), "as many rows as the input")
+  t.fails("plan: it was made for", function() core.plan(function(x) return x:exp() end, { 1, 4 }):run(core.ones(3, 5)) end)
+end)
+
+t.test("views, shared inputs and written-out batches", function()
+  local w = core.randn(5, 6)
+  local function f(x)
+    local n = x:shape(1)
+    local a = x:reshape(n * 4, 6):relu()
+    local b = core.ops.linear(a, w):relu()
+    return (b + b * b):reshape(n, 20)
+  end
+  local p = core.plan(f, { 1, 4, 6 })
+  for n = 1, 3 do
+    local x = core.randn(n, 4, 6)
+    t.equal(apart(f(x), p:run(x)), 0.0)
+  end
+  match(p:text(), "linear [^\n]* relu %->")
+end)
+
+t.test("a dry run says what a step needs, and leaves nothing behind", function()
+  core.manual_seed(1)
+  local net = tlua.models.resnet18 { classes = 10 }
+  net:ready()
+  local params = {}
+  for _, p in net:parameters() do params[#params + 1] = p end
+  local opt = tlua.optim.SGD(params, { lr = 0.1 })
+  local function step(n)
+    local s <close> = core.scope()
+    opt:zero_grad()
+    local x, y = core.randn(n, 32, 32, 3), core.zeros(n):to "int32"
+    local loss = nn.functional.cross_entropy(net(x), y)
+    loss:backward()
+    local v = loss:item()
+    return v
+  end
+  local live = core.memory()
+  local forecast, larger = plan.memory(function() step(4) end), plan.memory(function() step(8) end)
+  t.equal((core.memory()), live)
+  t.equal(net.bn1.batches, 0)
+  opt:zero_grad()
+  core.manual_seed(1)
+  core.reset_peak()
+  local loss = step(4)
+  local _, _, peak = core.memory()
+  t.equal(larger > forecast, true)
+  -- free buffers of the pool that are larger than asked for make the difference
+  if math.abs(peak - forecast) > 0.1 * peak then error(("forecast %d, in truth %d"):format(forecast, peak)) end
+  t.equal(loss > 0 and loss < 10, true)
+end)
+
+t.test("every allocation may fail while a plan is made and run", function()
+  local net, x = frozen "resnet18", core.randn(1, 32, 32, 3)
+  plan.off = true
+  local plain = net:features(x)
+  plan.off = false
+  local n, done = 1, false
+  while not done do
+    rawset(net, "_plans", nil)
+    collectgarbage()
+    local used
+    do
+      local s <close> = core.scope()
+      core.inject_failure(n)
+      pcall(function()
+        local _ = net:features(x)
+        _ = net:features(x)
+      end)
+      used = core.inject_failure(0)
+    end
+    done = used < n
+    n = n + (n < 60 and 1 or 23)
+    plan.tracing, plan.imaginary = false, false
+  end
+  t.equal(n > 300, true)
+  t.equal(apart(plain, net:features(x)), 0.0)
+end)
+
+t.finish()
