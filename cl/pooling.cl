@@ -1,18 +1,11 @@
-#include "common.clh"
+#include "conv_tile.clh"
 /* pooling.cl - largest and mean of windows. x (N, D, H, W, C), y (N, OD, OH, OW, C); vectors over channels.
- * Work-item (channel vector, output or input pixel). */
+ * Work-item (channel vector, output or input pixel) unless another is named. */
 typedef struct pool_args {
     long in[3], out[3], extent[3], stride[3], padding[3];
-    long channels;
+    long channels, part;        /* part: channels of a work-item, where it takes more than a vector */
     int count_padding, unused;
 } pool_args;
-
-inline vf some(G const float *p, int n) { return n == TL_VECTOR ? VLOAD(0, p) : vldn(p, n); }
-inline void put(vf v, G float *p, int n)
-{
-    if (n == TL_VECTOR) VSTORE(v, 0, p);
-    else vstn(v, p, n);
-}
 
 /* First and last input index of output `o` along dimension `i`. */
 #define FIRST(o, i) max((o) * a.stride[i] - a.padding[i], 0L)
@@ -25,17 +18,34 @@ inline void put(vf v, G float *p, int n)
     long n = at / (a.out[0] * a.out[1] * a.out[2]);                                                             \
     G const float *x = X + x0 + n * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
 
-__kernel void max_pool(const pool_args a, G const float *restrict X, long x0, G float *restrict Y, long y0)
+/* PyTorch's rule: of equal elements the first stays; a NaN is taken, and only a later one takes its place. */
+#define TAKES(v, best) (((v) > (best)) | ((v) != (v)))
+
+/* One output: n channels of the window of output (od, oh, ow). */
+INLINE vf max_of_window(const pool_args a, G const float *x, long od, long oh, long ow, int n)
 {
-    OUTPUT_PIXEL
     vf best = (vf)(-INFINITY);
     for (long d = FIRST(od, 0); d < LAST(od, 0); d++)
         for (long h = FIRST(oh, 1); h < LAST(oh, 1); h++)
             for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++) {
-                vf v = some(x + ((d * a.in[1] + h) * a.in[2] + w) * a.channels, m);
-                best = v <= best ? best : v; /* a NaN wins, as in PyTorch */
+                vf v = load_part(x + ((d * a.in[1] + h) * a.in[2] + w) * a.channels, n);
+                best = TAKES(v, best) ? v : best;
             }
-    put(best, Y + y0 + at * a.channels + c, m);
+    return best;
+}
+
+/* Work-item (part of the channels, row of the output): through a row in the order of memory. */
+__kernel void max_pool(const pool_args a, G const float *restrict X, long x0, G float *restrict Y, long y0)
+{
+    long c0 = get_global_id(0) * a.part, c1 = min(c0 + a.part, a.channels), row = get_global_id(1);
+    long oh = row % a.out[1], od = row / a.out[1] % a.out[0], n = row / (a.out[0] * a.out[1]);
+    G const float *x = X + x0 + n * a.in[0] * a.in[1] * a.in[2] * a.channels;
+    G float *y = Y + y0 + row * a.out[2] * a.channels;
+    for (long ow = 0; ow < a.out[2]; ow++, y += a.channels) {
+        long c = c0;
+        for (; c + TL_VECTOR <= c1; c += TL_VECTOR) VSTORE(max_of_window(a, x + c, od, oh, ow, TL_VECTOR), 0, y + c);
+        if (c < c1) store_part(max_of_window(a, x + c, od, oh, ow, (int)(c1 - c)), y + c, (int)(c1 - c));
+    }
 }
 
 /* How many elements the mean of this window is over: with padding its whole extent (which ceil mode may cut), else what is inside. */
@@ -57,8 +67,8 @@ __kernel void avg_pool(const pool_args a, G const float *restrict X, long x0, G 
     vf sum = (vf)0.0f;
     for (long d = FIRST(od, 0); d < LAST(od, 0); d++)
         for (long h = FIRST(oh, 1); h < LAST(oh, 1); h++)
-            for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++) sum += some(x + ((d * a.in[1] + h) * a.in[2] + w) * a.channels, m);
-    put(sum / (vf)window(&a, od, oh, ow), Y + y0 + at * a.channels + c, m);
+            for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++) sum += load_part(x + ((d * a.in[1] + h) * a.in[2] + w) * a.channels, m);
+    store_part(sum / (vf)window(&a, od, oh, ow), Y + y0 + at * a.channels + c, m);
 }
 
 /* The outputs whose windows hold input index `i`, along dimension `k`. */
@@ -70,34 +80,43 @@ __kernel void avg_pool(const pool_args a, G const float *restrict X, long x0, G 
     long w = at % a.in[2], h = at / a.in[2] % a.in[1], d = at / a.in[2] / a.in[1] % a.in[0];                    \
     long n = at / (a.in[0] * a.in[1] * a.in[2]), out0 = n * a.out[0] * a.out[1] * a.out[2];
 
-/* dx = the gradients of the windows whose first largest element is this one */
-__kernel void max_pool_dx(const pool_args a, G const float *restrict X, long x0, G const float *restrict Y, long y0, G const float *restrict GY, long g0,
-                          G float *restrict DX, long d0)
+/* Row (d, h) of one picture's gradient, n channels of it: all windows that touch the row are searched again, and what falls
+ * into the row is added in their order. */
+INLINE void max_pool_dx_row(const pool_args a, G const float *x, G const float *gy, G float *dx, long d, long h, int n)
 {
-    INPUT_PIXEL
-    G const float *x = X + x0 + n * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
-    float own[TL_VECTOR], sum[TL_VECTOR];
-    VSTORE(some(X + x0 + at * a.channels + c, m), 0, own);
-    for (int i = 0; i < TL_VECTOR; i++) sum[i] = 0.0f;
+    for (long w = 0; w < a.in[2]; w++) store_part((vf)0.0f, dx + w * a.channels, n);
     for (long od = FROM(d, 0); od < UPTO(d, 0); od++)
         for (long oh = FROM(h, 1); oh < UPTO(h, 1); oh++)
-            for (long ow = FROM(w, 2); ow < UPTO(w, 2); ow++) {
-                long o = (out0 + (od * a.out[1] + oh) * a.out[2] + ow) * a.channels + c;
-                for (int i = 0; i < m; i++) {
-                    float top = Y[y0 + o + i];
-                    if (!(own[i] == top || (isnan(own[i]) && isnan(top)))) continue;
-                    int first = 1; /* an equal element earlier in the window takes the gradient */
-                    for (long dd = FIRST(od, 0); dd < LAST(od, 0) && first; dd++)
-                        for (long hh = FIRST(oh, 1); hh < LAST(oh, 1) && first; hh++)
-                            for (long ww = FIRST(ow, 2); ww < LAST(ow, 2) && first; ww++) {
-                                long place = (dd * a.in[1] + hh) * a.in[2] + ww;
-                                if (place >= (d * a.in[1] + h) * a.in[2] + w) break;
-                                if (x[place * a.channels + i] == top) first = 0;
-                            }
-                    if (first) sum[i] += GY[g0 + o + i];
+            for (long ow = 0; ow < a.out[2]; ow++) {
+                vf best = (vf)(-INFINITY), g = load_part(gy + ((od * a.out[1] + oh) * a.out[2] + ow) * a.channels, n);
+                int place = 0, own = 0; /* elements of the window, counted; own: the first in this row */
+                vi at = (vi)0;
+                for (long dd = FIRST(od, 0); dd < LAST(od, 0); dd++)
+                    for (long hh = FIRST(oh, 1); hh < LAST(oh, 1); hh++) {
+                        if (dd == d && hh == h) own = place;
+                        for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++, place++) {
+                            vf v = load_part(x + ((dd * a.in[1] + hh) * a.in[2] + w) * a.channels, n);
+                            at = TAKES(v, best) ? (vi)place : at;
+                            best = TAKES(v, best) ? v : best;
+                        }
+                    }
+                for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++, own++) {
+                    G float *to = dx + w * a.channels;
+                    store_part(load_part(to, n) + (at == (vi)own ? g : (vf)0.0f), to, n);
                 }
             }
-    put(VLOAD(0, sum), DX + d0 + at * a.channels + c, m);
+}
+
+/* dx = the gradients of the windows that took their largest element there. Work-item (channel vector, row of the input). */
+__kernel void max_pool_dx(const pool_args a, G const float *restrict X, long x0, G const float *restrict GY, long g0, G float *restrict DX, long d0)
+{
+    long c = get_global_id(0) * TL_VECTOR, row = get_global_id(1);
+    long h = row % a.in[1], d = row / a.in[1] % a.in[0], n = row / (a.in[0] * a.in[1]);
+    G const float *x = X + x0 + n * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
+    G const float *gy = GY + g0 + n * a.out[0] * a.out[1] * a.out[2] * a.channels + c;
+    G float *dx = DX + d0 + row * a.in[2] * a.channels + c;
+    if (c + TL_VECTOR <= a.channels) max_pool_dx_row(a, x, gy, dx, d, h, TL_VECTOR);
+    else max_pool_dx_row(a, x, gy, dx, d, h, (int)(a.channels - c));
 }
 
 __kernel void avg_pool_dx(const pool_args a, G const float *restrict GY, long g0, G float *restrict DX, long d0)
@@ -107,6 +126,6 @@ __kernel void avg_pool_dx(const pool_args a, G const float *restrict GY, long g0
     for (long od = FROM(d, 0); od < UPTO(d, 0); od++)
         for (long oh = FROM(h, 1); oh < UPTO(h, 1); oh++)
             for (long ow = FROM(w, 2); ow < UPTO(w, 2); ow++)
-                sum += some(GY + g0 + (out0 + (od * a.out[1] + oh) * a.out[2] + ow) * a.channels + c, m) / (vf)window(&a, od, oh, ow);
-    put(sum, DX + d0 + at * a.channels + c, m);
+                sum += load_part(GY + g0 + (out0 + (od * a.out[1] + oh) * a.out[2] + ow) * a.channels + c, m) / (vf)window(&a, od, oh, ow);
+    store_part(sum, DX + d0 + at * a.channels + c, m);
 }

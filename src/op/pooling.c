@@ -9,7 +9,7 @@ enum { KERNEL, STRIDE, PADDING, PADDING_END, CEIL, COUNT_PADDING };
 /* cl/pooling.cl has the same struct. */
 typedef struct pool_args {
     int64_t in[3], out[3], kernel[3], stride[3], padding[3];
-    int64_t channels;
+    int64_t channels, part;
     int32_t count_padding, unused;
 } pool_args;
 
@@ -55,21 +55,33 @@ static int pool_infer(tl_error *err, tl_call *c)
     return 0;
 }
 
-static int pool_launch(tl_scope *s, const pool_args *a, const char *kernel, int64_t pixels, tl_karg *args, int n)
+/* Work-items over parts of the channels, and over `items`: pixels, or rows of them. */
+static int pool_launch(tl_scope *s, const pool_args *a, const char *kernel, int64_t items, tl_karg *args, int n)
 {
-    int64_t v = s->device->traits.vector_width;
-    tl_launch l = {.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)((a->channels + v - 1) / v), (size_t)pixels}};
+    tl_launch l = {.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)((a->channels + a->part - 1) / a->part), (size_t)items}};
+    if (s->device->traits.is_cpu) l.local[0] = l.local[1] = 1;
     return tl__launch(&s->err, s->device, &l, args, n, kernel);
 }
 
 #define COUNT(a) (int)(sizeof(a) / sizeof *(a))
 
-static int pool_forward(tl_scope *s, const tl_call *c)
+static int max_pool_forward(tl_scope *s, const tl_call *c)
 {
     pool_args a;
-    if (geometry(&s->err, c, &a) != 0 || a.channels == 0) return s->err.code ? -1 : 0;
+    if (geometry(&s->err, c, &a) != 0) return -1;
+    int64_t v = s->device->traits.vector_width;
+    a.part = s->device->traits.is_cpu ? (a.channels + v - 1) / v * v : v;
     tl_karg args[] = {TL_KDATA(&a), TL_KT(c->in[0]), TL_KT(c->out[0])};
-    return pool_launch(s, &a, c->op->name, tl_numel(c->out[0]) / a.channels, args, COUNT(args));
+    return pool_launch(s, &a, "max_pool", c->in_meta[0].shape.dim[0] * a.out[0] * a.out[1], args, COUNT(args));
+}
+
+static int avg_pool_forward(tl_scope *s, const tl_call *c)
+{
+    pool_args a;
+    if (geometry(&s->err, c, &a) != 0) return -1;
+    a.part = s->device->traits.vector_width;
+    tl_karg args[] = {TL_KDATA(&a), TL_KT(c->in[0]), TL_KT(c->out[0])};
+    return pool_launch(s, &a, "avg_pool", c->in_meta[0].shape.dim[0] * a.out[0] * a.out[1] * a.out[2], args, COUNT(args));
 }
 
 static void max_pool_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
@@ -78,8 +90,9 @@ static void max_pool_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl
     const tl_shape *x = &c->in_meta[0].shape;
     tl_tensor *g = tl__packed(s, gy[0]), *dx = tl_empty(s, TL_F32, x->rank, x->dim);
     if (!g || !dx || geometry(&s->err, c, &a) != 0) return;
-    tl_karg args[] = {TL_KDATA(&a), TL_KT(c->in[0]), TL_KT(c->out[0]), TL_KT(g), TL_KT(dx)};
-    if (pool_launch(s, &a, "max_pool_dx", tl_numel(dx) / a.channels, args, COUNT(args)) == 0) gx[0] = dx;
+    a.part = s->device->traits.vector_width;
+    tl_karg args[] = {TL_KDATA(&a), TL_KT(c->in[0]), TL_KT(g), TL_KT(dx)};
+    if (pool_launch(s, &a, "max_pool_dx", x->dim[0] * a.in[0] * a.in[1], args, COUNT(args)) == 0) gx[0] = dx;
 }
 
 static void avg_pool_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
@@ -88,8 +101,9 @@ static void avg_pool_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl
     const tl_shape *x = &c->in_meta[0].shape;
     tl_tensor *g = tl__packed(s, gy[0]), *dx = tl_empty(s, TL_F32, x->rank, x->dim);
     if (!g || !dx || geometry(&s->err, c, &a) != 0) return;
+    a.part = s->device->traits.vector_width;
     tl_karg args[] = {TL_KDATA(&a), TL_KT(g), TL_KT(dx)};
-    if (pool_launch(s, &a, "avg_pool_dx", tl_numel(dx) / a.channels, args, COUNT(args)) == 0) gx[0] = dx;
+    if (pool_launch(s, &a, "avg_pool_dx", x->dim[0] * a.in[0] * a.in[1] * a.in[2], args, COUNT(args)) == 0) gx[0] = dx;
 }
 
 extern const tl_op tl__op_max_pool, tl__op_avg_pool;
@@ -118,12 +132,12 @@ static void avg_pool_samples(tl_sampler *to) { pool_samples(to, &tl__op_avg_pool
         TL_BOOL_("ceil_mode", 0, "windows may hang over the end")
 const tl_op tl__op_max_pool = {
     .name = "max_pool", .brief = "Largest element of each window of `x` (N, ..., C), by channel.", .inputs = {"x"}, .attrs = {WINDOW}, .infer = pool_infer,
-    .forward = pool_forward, .vjp = max_pool_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_OUT(0),
+    .forward = max_pool_forward, .vjp = max_pool_vjp, .saves = TL_SAVE_IN(0),
     .torch = "max_pool(x, kernel, stride, padding, padding_end, ceil_mode)", .samples = max_pool_samples,
 };
 const tl_op tl__op_avg_pool = {
     .name = "avg_pool", .brief = "Mean of each window of `x` (N, ..., C), by channel.", .inputs = {"x"},
-    .attrs = {WINDOW, TL_BOOL_("count_include_pad", 1, "padding counts as zeros")}, .infer = pool_infer, .forward = pool_forward, .vjp = avg_pool_vjp,
+    .attrs = {WINDOW, TL_BOOL_("count_include_pad", 1, "padding counts as zeros")}, .infer = pool_infer, .forward = avg_pool_forward, .vjp = avg_pool_vjp,
     .torch = "avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad)", .samples = avg_pool_samples,
 };
 

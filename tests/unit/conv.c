@@ -1,43 +1,12 @@
 /* conv.c - every maker of the convolution, and its gradients, against sums in double precision: tile edges, strides,
  * uneven padding, dilation, groups, one to three dimensions, epilogues; the same bits twice; nothing left on the device.
- * Pooling and batch norm likewise. */
+ * Batch norm likewise. */
 #include "op/conv.h"
 
-#include <criterion/criterion.h>
+#include "device_tests.h"
+
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-static tl_device *open_device(const char *vector)
-{
-    tl_error err = {0};
-    setenv("TLUA_VECTOR", vector, 1);
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
-    return d;
-}
-
-static void close_device(tl_device *d)
-{
-    size_t live;
-    tl_device_memory(d, &live, NULL, NULL);
-    cr_expect_eq(live, 0, "%zu bytes are still in use", live);
-    tl_device_release(d);
-}
-
-static tl_scope *open_scope(tl_device *d)
-{
-    tl_error err = {0};
-    tl_scope *s = tl_scope_open(d, &err);
-    cr_assert(s, "%s", err.text);
-    return s;
-}
-
-static void close_scope(tl_scope *s)
-{
-    cr_expect(!tl_scope_failed(s), "%s", tl_scope_error(s)->text);
-    tl_scope_close(s);
-}
 
 /* ---- one convolution ---- */
 
@@ -64,14 +33,6 @@ static tl_conv_shape shape_of(const problem *p)
         g.out[i] = (g.in[i] + g.padding[i] + g.padding_end[i] - g.dilation[i] * (g.kernel[i] - 1) - 1) / g.stride[i] + 1;
     }
     return g;
-}
-
-static float *random_floats(int64_t n, uint64_t stream)
-{
-    float *x = malloc((size_t)(n + 1) * sizeof *x);
-    cr_assert(x);
-    for (int64_t i = 0; i < n; i++) x[i] = 2 * tl__rng_uniform(tl__rng_key(11, TL_RNG_UNIFORM, stream), (uint64_t)i) - 1;
-    return x;
 }
 
 static double activated(double x, tl_act act)
@@ -468,67 +429,6 @@ Test(conv, nan_stays_visible)
     }
     close_device(d);
 }
-
-/* ---- pooling ---- */
-
-typedef struct window { int in[2], c, kernel, stride, padding; } window;
-
-/* Largest, or mean, of each window; then the gradient of sum(gy y) towards x. */
-static void check_pool(tl_device *d, const window *p, int is_max)
-{
-    int64_t out[2], nx = 2 * p->in[0] * p->in[1] * p->c, ny = 2 * p->c;
-    for (int i = 0; i < 2; i++) ny *= out[i] = (p->in[i] + 2 * p->padding - p->kernel) / p->stride + 1;
-    float *x = random_floats(nx, 21), *gy = random_floats(ny, 22), *got = malloc((size_t)(nx > ny ? nx : ny) * 4);
-    double *y = calloc((size_t)ny, 8), *dx = calloc((size_t)nx, 8);
-    for (int64_t i = 0; i < nx; i++) x[i] = (float)(int)(x[i] * 4); /* equal elements, of which the first takes the gradient */
-    for (int64_t at = 0; at < ny; at++) {
-        int64_t c = at % p->c, w = at / p->c % out[1], h = at / p->c / out[1] % out[0], n = at / p->c / out[1] / out[0], best = -1;
-        double sum = 0, area = p->kernel * p->kernel;
-        for (int pass = 0; pass < 2; pass++)
-            for (int64_t k = 0; k < p->kernel * p->kernel; k++) {
-                int64_t v = h * p->stride - p->padding + k / p->kernel, u = w * p->stride - p->padding + k % p->kernel;
-                int64_t from = ((n * p->in[0] + v) * p->in[1] + u) * p->c + c;
-                if (v < 0 || v >= p->in[0] || u < 0 || u >= p->in[1]) continue;
-                if (pass == 0) {
-                    sum += x[from];
-                    if (best < 0 || x[from] > x[best]) best = from;
-                } else if (!is_max) dx[from] += gy[at] / area;
-            }
-        y[at] = is_max ? x[best] : sum / area;
-        if (is_max) dx[best] += gy[at];
-    }
-    tl_scope *s = open_scope(d);
-    tl_tensor *tx = tl_from(s, TL_F32, 4, (int64_t[]){2, p->in[0], p->in[1], p->c}, x);
-    tl_require_grad(s, tx, 1);
-    tl_tensor *ty = is_max ? tl_max_pool(s, tx, p->kernel, p->stride, p->padding) : tl_avg_pool(s, tx, p->kernel, p->stride, p->padding);
-    cr_assert(ty, "%s", s->err.text);
-    tl_read(s, ty, got, (size_t)ny * 4);
-    for (int64_t i = 0; i < ny; i++) cr_assert_float_eq(got[i], y[i], 2e-6, "max %d, %dx%dx%d: output %d", is_max, p->in[0], p->in[1], p->c, (int)i);
-    tl_backward(s, ty, tl_from(s, TL_F32, 4, (int64_t[]){2, out[0], out[1], p->c}, gy), 0);
-    tl_read(s, tl_grad(tx), got, (size_t)nx * 4);
-    for (int64_t i = 0; i < nx; i++) cr_assert_float_eq(got[i], dx[i], 4e-6, "max %d, %dx%dx%d: gradient %d", is_max, p->in[0], p->in[1], p->c, (int)i);
-    close_scope(s);
-    free(x);
-    free(gy);
-    free(got);
-    free(y);
-    free(dx);
-}
-
-static void check_pools(const char *vector)
-{
-    static const window windows[] = {{{6, 5}, 3, 2, 2, 0}, {{7, 7}, 16, 3, 2, 1}, {{9, 8}, 33, 3, 1, 1}, {{12, 13}, 17, 3, 2, 1}, {{5, 5}, 64, 5, 5, 0}, {{3, 3}, 8, 3, 1, 0}};
-    tl_device *d = open_device(vector);
-    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
-        check_pool(d, &windows[i], 0);
-        check_pool(d, &windows[i], 1);
-    }
-    close_device(d);
-}
-
-Test(pooling, makers_16) { check_pools("16"); }
-Test(pooling, makers_4) { check_pools("4"); }
-Test(pooling, makers_gpu) { check_pools("1"); }
 
 /* ---- batch norm ---- */
 
