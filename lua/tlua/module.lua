@@ -111,6 +111,13 @@ function Module:path()
   return above == "" and tostring(self._key) or above .. "." .. self._key
 end
 
+-- The module of a path ("layer4.0.conv1"), or nil.
+function Module:find(path)
+  local m = self
+  for key in path:gmatch "[^.]+" do m = m and m._modules[key] end
+  return m
+end
+
 local function join(prefix, name) return prefix == "" and name or prefix .. "." .. name end
 
 -- Calls f(module, path) for this module and all below it, in the order of declaration. Paths are relative to

@@ -105,12 +105,18 @@ function EfficientNetLite:init(entry, options)
   self._fc = nn.Linear(1280, options.classes)
 end
 
-function EfficientNetLite:features_forward(x)
-  local y = self._conv_stem:with_norm(self._bn0, x, { activation = "relu6" })
-  y = self._blocks(y)
-  y = self._conv_head:with_norm(self._bn1, y, { activation = "relu6" })
-  local out = y:mean { axes = { 2, 3 } }
-  return out
+function EfficientNetLite:stages()
+  local list = { { name = "stem", modules = { "_conv_stem", "_bn0" }, run = function(self, x)
+    return self._conv_stem:with_norm(self._bn0, x, { activation = "relu6" })
+  end } }
+  for i = 1, self._blocks:length() do
+    local name = "_blocks." .. i - 1
+    list[#list + 1] = { name = name, modules = { name }, run = function(self, x) return self._blocks:at(i)(x) end }
+  end
+  list[#list + 1] = { name = "pool", modules = { "_conv_head", "_bn1" }, run = function(self, x)
+    return self._conv_head:with_norm(self._bn1, x, { activation = "relu6" }):mean { axes = { 2, 3 } }
+  end }
+  return list
 end
 
 function EfficientNetLite:features_cost(shape)

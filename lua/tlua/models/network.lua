@@ -6,8 +6,9 @@ local module = require "tlua.module"
 local plan = require "tlua.plan"
 local weights = require "tlua.weights"
 
--- A subclass has: head_name (the classifier's name in files), features_forward(x) -> (N, width),
--- features_width, make_head(classes), features_cost(shape), and describes itself in the registry.
+-- A subclass has: head_name (the classifier's name in files), stages() -> the way from pictures to features as a list
+-- of {name =, modules = {names}, run = function(self, x)}, features_width, features_cost(shape), and describes itself in
+-- the registry. A stage is where a network may be cut: what is frozen below runs as a plan, and its outputs can be kept.
 local Network = module.class("models.Network")
 
 -- Called by the registry after construction.
@@ -21,18 +22,75 @@ function Network:set_up(entry, options)
   end
 end
 
+-- ---- stages ----
+
+local function stages_of(self)
+  local list = rawget(self, "_stages")
+  if not list then
+    list = self:stages()
+    rawset(self, "_stages", list)
+  end
+  return list
+end
+
+function Network:stage_count() return #stages_of(self) end
+function Network:stage_name(k) return stages_of(self)[k].name end
+
+-- Does any module below behave at random, or by the batch, although it is frozen?
+local function deterministic(m)
+  local fixed = true
+  m:walk(function(each) if each.uses_batch and each.frozen_mode == "train" then fixed = false end end)
+  return fixed
+end
+
+local function stage_is_fixed(self, stage)
+  for _, name in ipairs(stage.modules) do
+    local m = self:find(name)
+    local _, free = m:_survey()
+    if free or not deterministic(m) then return false end
+  end
+  return true
+end
+
+-- How many stages from the pictures on are frozen and give the same for the same picture.
+function Network:fixed_stages()
+  local known = rawget(self, "_fixed_stages")
+  if known and known.changes == module.changes then return known.count end
+  local list, count = stages_of(self), 0
+  while count < #list and stage_is_fixed(self, list[count + 1]) do count = count + 1 end
+  rawset(self, "_fixed_stages", { changes = module.changes, count = count })
+  return count
+end
+
+local function through(self, x, first, last)
+  local list = stages_of(self)
+  for k = first, last do x = list[k].run(self, x) end
+  return x
+end
+
+-- x (N, H, W, C) through the first k stages, without gradients, as a plan.
+function Network:below(x, k)
+  if not rawget(self, "_built") then self:ready() end
+  local scope <close> = core.scope()
+  local guard <close> = core.no_grad()
+  local y = plan.run(self, "below " .. k, function(me, input) return through(me, input, 1, k) end, x)
+  scope:keep(y)
+  return y
+end
+
+-- What comes out of stage k through the later ones: features (N, width).
+function Network:above(x, k)
+  local y = through(self, x, k + 1, self:stage_count())
+  return y
+end
+
 -- x (N, H, W, C) -> features (N, width), the input of the head.
 function Network:features(x)
   if not rawget(self, "_built") then self:ready() end
-  local y
-  if not core.recording() or (self:backbone_frozen() and not module.wants_gradient(x)) then
-    local scope <close> = core.scope()
-    local guard <close> = core.no_grad()
-    y = plan.run(self, "features", self.features_forward, x)
-    scope:keep(y)
-    return y
-  end
-  y = self:features_forward(x)
+  local all = self:stage_count()
+  local k = not core.recording() and all or module.wants_gradient(x) and 0 or self:fixed_stages()
+  local y = k > 0 and self:below(x, k) or x
+  if k < all then y = self:above(y, k) end
   return y
 end
 
@@ -61,28 +119,6 @@ function Network:set_head(head)
   end)
   self:_touch()
   return self
-end
-
--- Is everything below the head frozen?
-function Network:backbone_frozen()
-  for _, key in ipairs(self._order) do
-    if key ~= self.head_name then
-      local _, free = self._modules[key]:_survey()
-      if free then return false end
-    end
-  end
-  return true
-end
-
--- Does any module below the head behave at random, or by the batch, although it is frozen?
-function Network:backbone_deterministic()
-  local fixed = true
-  for _, key in ipairs(self._order) do
-    if key ~= self.head_name then
-      self._modules[key]:walk(function(m) if m.uses_batch and m.frozen_mode == "train" then fixed = false end end)
-    end
-  end
-  return fixed
 end
 
 -- Loads a published set or a file; notes a head that was dropped. Returns the report.

@@ -93,12 +93,17 @@ function ResNet:init(entry, options)
   self.fc = nn.Linear(width, options.classes)
 end
 
-function ResNet:features_forward(x)
-  local y = self.conv1:with_norm(self.bn1, x, { activation = "relu" })
-  y = ops.max_pool(y, self.pool)
-  for stage = 1, 4 do y = self["layer" .. stage](y) end
-  local out = y:mean { axes = { 2, 3 } }
-  return out
+function ResNet:stages()
+  local list = { { name = "stem", modules = { "conv1", "bn1" }, run = function(self, x)
+    local y = self.conv1:with_norm(self.bn1, x, { activation = "relu" })
+    return ops.max_pool(y, self.pool)
+  end } }
+  for stage = 1, 4 do
+    local name = "layer" .. stage
+    list[#list + 1] = { name = name, modules = { name }, run = function(self, x) return self[name](x) end }
+  end
+  list[#list + 1] = { name = "pool", modules = {}, run = function(_, x) return x:mean { axes = { 2, 3 } } end }
+  return list
 end
 
 function ResNet:features_cost(shape)
