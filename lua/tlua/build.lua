@@ -4,9 +4,8 @@ local util = require "tlua.util"
 local nn = require "tlua.nn"
 local optim = require "tlua.optim"
 local data = require "tlua.data"
+local cache = require "tlua.cache"
 local build = {}
-
-local CACHE_LIMIT = 2 << 30
 
 -- Puts the recipe's head in place, with its width from the network; without one, a Linear for the classes.
 local function place_head(r, net, classes)
@@ -25,22 +24,9 @@ local function place_head(r, net, classes)
   end)
 end
 
--- May the outputs of the frozen part be kept? true, or false and why not.
-local function can_cache(s)
-  if not rawget(s.model, "entry") then return false, "the network is not one of the registry" end
-  if not s.model:backbone_frozen() then return false, "parameters below the head are trained" end
-  if not s.model:backbone_deterministic() then return false, 'batch norms use the batch (batchnorm = "train")' end
-  if s.data.train_pipeline:is_random() then return false, "training pictures change at random" end
-  local bytes = (s.data.train:count() + s.data.test:count()) * s.model.features_width * 4
-  if bytes > CACHE_LIMIT then return false, ("they would take %s"):format(util.bytes(bytes)) end
-  return true, bytes
-end
-
 local function decide_cache(s, r)
-  local ok, what = can_cache(s)
-  if r.cache == true and not ok then util.at(r.where, util.failf, "cache = true: the outputs of the frozen part cannot be kept: %s", what) end
-  s.cache = ok and r.cache ~= false
-  s.cache_bytes, s.no_cache = ok and what or nil, not ok and what or "cache = false"
+  s.cut, s.no_cache = cache.choose(s)
+  if r.cache == true and not s.cut then util.at(r.where, util.failf, "cache = true: the outputs of the frozen part cannot be kept: %s", s.no_cache) end
 end
 
 function build.session(r)

@@ -12,6 +12,7 @@ tlua - transfer learning on any OpenCL device
   tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--json]
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--json]
   tlua models                          networks: parameters, multiply-adds, weights
+  tlua cache list|clear                features that runs have kept on disk
   tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE
   tlua --version
 
@@ -112,6 +113,7 @@ local commands = {
   devices = list_devices,
   predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
   eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
+  cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,
   help = function() print(HELP) return 0 end,
 }
 commands["--help"], commands["-h"] = commands.help, commands.help
@@ -126,7 +128,7 @@ local function command(argv)
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
     local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "devices", "eval", "models", "predict" }))
+    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "devices", "eval", "models", "predict" }))
   end
   return run_file(argv)
 end

@@ -6,6 +6,7 @@ local schema = require "tlua.schema"
 local nn = require "tlua.nn"
 local optim = require "tlua.optim"
 local data = require "tlua.data"
+local cache = require "tlua.cache"
 local registry = require("tlua.models").registry
 
 local Recipe = {}
@@ -18,7 +19,7 @@ local PLAIN = {
   { "seed", "integer", 0, "of all random draws" },
   { "out", "path", nil, "folder of the run (runs/NAME-DATE-N)" },
   { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
-  { "cache", "cache", "auto", "keep the frozen part's outputs: auto where they fit and nothing is random" },
+  { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
 local SCHEDULE = { { "epochs", "integer", 5, "times through the training pictures" } }
 local BUILT = { "model", "head", "data", "loss", "optim", "schedule" }
@@ -96,8 +97,10 @@ function recipe.checked(fields, place)
   self.optim = fields.optim or optim.Adam {}
   if fields.schedule ~= nil and type(fields.schedule) ~= "table" then util.fail("recipe: schedule must be like { epochs = 5 }") end
   self.schedule = schema.options("schedule", SCHEDULE, fields.schedule or {})
+  self.cache_options = schema.options("cache", cache.SCHEMA, type(fields.cache) == "table" and fields.cache or {})
   for _, field in ipairs(PLAIN) do
     local value = fields[field[1]]
+    if field[1] == "cache" and type(value) == "table" then value = "auto" end
     if value == nil then value = field[3] end
     self[field[1]] = schema.check("recipe", field, value)
   end
@@ -139,6 +142,7 @@ function Recipe:each_field(f)
   group("optim", self.optim.schema, self.optim.options)
   group("schedule", SCHEDULE, self.schedule)
   for _, field in ipairs(PLAIN) do f(field[1], field, self[field[1]], self, field[1]) end
+  group("cache", cache.SCHEMA, self.cache_options)
 end
 
 -- ---- overrides ----

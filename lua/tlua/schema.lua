@@ -53,6 +53,15 @@ end, function(v) return type(v) == "number" or list_of(v, "number") end }
 types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
 types.globs = { "globs, like 'layer1.*,layer2.*'", function(t) return split(t) end,
   function(v) return is_text(v) or type(v) == "function" or type(v) == "table" end }
+-- "20 GB" -> bytes; a number is bytes.
+local UNITS = { [""] = 1, k = 1e3, M = 1e6, G = 1e9, T = 1e12 }
+function schema.size(v)
+  if type(v) == "number" then return v >= 0 and math.floor(v) or nil end
+  local n, unit = tostring(v):match "^%s*([%d.]+)%s*([kMGT]?)B?%s*$"
+  n = tonumber(n)
+  return n and math.floor(n * UNITS[unit]) or nil
+end
+types.size = { "a size, like 20 GB", function(t) return schema.size(t) and t end, function(v) return schema.size(v) ~= nil end }
 types.cache = { "auto, true or false", function(t)
   if t == "auto" then return "auto" end
   return types.boolean[2](t)

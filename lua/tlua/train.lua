@@ -38,8 +38,11 @@ function train.plan(s, say)
   if #d.skipped > 5 then say(("skipped   ... %d damaged pictures in all"):format(#d.skipped)) end
   say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
   say(("training  %d epochs of %d steps of %d, %s, lr %g, seed %d"):format(r.schedule.epochs, train.steps(s), d.batch, r.optim.kind, r.optim.options.lr, s.seed))
-  if s.cache then
-    say(("cache     outputs of the frozen part are computed in the first epoch and kept in memory (%s)"):format(util.bytes(s.cache_bytes)))
+  if s.cut then
+    local c = s.cut
+    local state = c.done == c.rows and "found, complete" or c.done > 0 and ("found, %d %% made"):format(100 * c.done // c.rows) or "computed once"
+    say(("cache     after %s (%s, %s%s): %s in %s, %s"):format(c.name, table.concat(c.shape, " x "), c.dtype, c.views > 1 and (", %d views"):format(c.views) or "",
+      util.bytes(c.bytes), c.folder, state))
   else
     say(("cache     none: %s"):format(s.no_cache))
   end
@@ -52,9 +55,9 @@ end
 
 -- ---- one batch ----
 
-local function logits_of(s, input)
+local function logits_of(s, source, input)
   local y
-  if s.cache then y = s.model:classify(input) else y = s.model(input) end
+  if source.cut then y = s.model:classify(s.model:above(input, source.cut.stage)) else y = s.model(input) end
   return y
 end
 
@@ -73,11 +76,11 @@ local function step(s, source, training)
   if not input then return nil end
   if not training then
     local guard <close> = core.no_grad()
-    local logits = logits_of(s, input)
+    local logits = logits_of(s, source, input)
     return s.loss(logits, labels):item(), count_right(logits, list), n
   end
   s.optim:zero_grad()
-  local logits = logits_of(s, input)
+  local logits = logits_of(s, source, input)
   local loss = s.loss(logits, labels)
   local value = loss:item()
   if value ~= value or value == math.huge or value == -math.huge then return value, 0, n end
@@ -104,7 +107,8 @@ local function train_epoch(s, epoch)
   local pictures = s.data.train:count()
   local waited = source:waited()
   s.model:train()
-  source:start(epoch)
+  if source:start(epoch) then return sum, true end
+  begin, waited = core.time(), source:waited()
   while true do
     local loss, right, n = step(s, source, true)
     if not loss then break end
@@ -127,7 +131,8 @@ end
 function train.evaluate(s, source, label)
   local sum, begin, pictures = totals(), core.time(), s.data.test:count()
   s.model:eval()
-  source:start(1)
+  if source:start(1) then return sum, true end
+  begin = core.time()
   while true do
     local loss, right, n = step(s, source, false)
     if not loss then break end

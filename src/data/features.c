@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,8 +12,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { HEADER = 4096 };
-static const char magic[16] = "tlua features 1";
+enum { HEADER = 4096, TEXT_AT = HEADER - TL_FEATURES_TEXT };
+static const char magic[16] = "tlua features 2";
 
 typedef struct header {
     char magic[16], key[64];
@@ -82,11 +83,12 @@ static int usable(tl_features *f)
     return 1;
 }
 
-static int start_anew(tl_error *err, tl_features *f)
+static int start_anew(tl_error *err, tl_features *f, const char *text)
 {
     unsigned char page[HEADER] = {0};
     f->done = 0;
     memcpy(page, &f->head, sizeof f->head);
+    if (text) memcpy(page + TEXT_AT, text, strnlen(text, TL_FEATURES_TEXT - 1));
     if (ftruncate(f->fd, 0) != 0) return io_error(err, f, "empty");
     return put(err, f, page, sizeof page, 0);
 }
@@ -107,10 +109,24 @@ static void check_last(tl_features *f)
     }
 }
 
-tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype)
+/* Alone on the file, to write it; or, where it is complete, beside others that read. */
+static int lock_and_look(tl_error *err, tl_features *f, const char *text)
+{
+    int alone = flock(f->fd, LOCK_EX | LOCK_NB) == 0;
+    if (!alone && flock(f->fd, LOCK_SH | LOCK_NB) != 0) return tl__fail(err, TL_ESTATE, "%s: another run is making this feature cache", f->path);
+    if (usable(f)) check_last(f);
+    else if (!alone) return tl__fail(err, TL_ESTATE, "%s: another run uses this feature cache", f->path);
+    else if (start_anew(err, f, text) != 0) return -1;
+    if (f->done < f->head.rows && !alone) return tl__fail(err, TL_ESTATE, "%s: another run uses this feature cache", f->path);
+    if (f->done == f->head.rows) flock(f->fd, LOCK_SH | LOCK_NB);
+    futimens(f->fd, NULL); /* last used now: what was not for long is removed first */
+    return 0;
+}
+
+tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text)
 {
     int64_t size;
-    if (strlen(key) != 64 || rows < 0 || elements <= 0 || (dtype != TL_F32 && dtype != TL_F16) ||
+    if (strlen(key) != 64 || rows < 0 || elements <= 0 || elements > INT64_MAX / 8 || (dtype != TL_F32 && dtype != TL_F16) ||
         tl__mul_size(rows, row_bytes(elements, dtype), &size) != 0) {
         tl__fail(err, TL_EARG, "%s: impossible feature cache of %lld rows of %lld", path, (long long)rows, (long long)elements);
         return NULL;
@@ -128,13 +144,36 @@ tl_features *tl__features_open(tl_error *err, const char *path, const char *key,
     if (f->path && f->row) {
         f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (f->fd < 0) io_error(err, f, "open");
-        else if (flock(f->fd, LOCK_EX | LOCK_NB) != 0) tl__fail(err, TL_ESTATE, "%s: another run uses this feature cache now", path);
-        else if (usable(f)) check_last(f);
-        else start_anew(err, f);
+        else lock_and_look(err, f, text);
     }
     if (!err->code) return f;
     tl__features_close(f);
     return NULL;
+}
+
+int tl__features_about(tl_error *err, const char *path, tl_features_about *about)
+{
+    header h;
+    struct stat st;
+    tl_features f = {.path = (char *)(uintptr_t)path};
+    memset(about, 0, sizeof *about);
+    f.fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (f.fd < 0) return io_error(err, &f, "open");
+    int bad = fstat(f.fd, &st) != 0 || get(err, &f, &h, sizeof h, 0) != 0 || get(err, &f, about->text, sizeof about->text - 1, TEXT_AT) != 0;
+    about->busy = flock(f.fd, LOCK_EX | LOCK_NB) != 0;
+    close(f.fd);
+    if (bad) return err->code ? -1 : io_error(err, &f, "read");
+    if (h.checksum != header_checksum(&h) || memcmp(h.magic, magic, sizeof magic) != 0 || h.elements <= 0 || h.rows < 0)
+        return tl__fail(err, TL_EFORMAT, "%s: no feature cache of this version, or damaged", path);
+    memcpy(about->key, h.key, 64);
+    about->rows = h.rows;
+    about->elements = h.elements;
+    about->dtype = (tl_dtype)h.dtype;
+    about->bytes = st.st_size;
+    about->used = st.st_mtime;
+    about->done = (st.st_size - HEADER) / row_bytes(h.elements, about->dtype);
+    if (about->done > h.rows) about->done = h.rows;
+    return 0;
 }
 
 void tl__features_close(tl_features *f)
@@ -146,19 +185,27 @@ void tl__features_close(tl_features *f)
     free(f);
 }
 
+/* One row as it lies in the file, without its checksum. All bits set, which no computed number has, mark a missing one. */
+static int encode(tl_error *err, tl_features *f, const float *x)
+{
+    size_t n = (size_t)f->row_bytes - 4;
+    if (!x) memset(f->row, 0xff, n);
+    else if (f->head.dtype == TL_F32) memcpy(f->row, x, n);
+    else
+        for (int64_t i = 0; i < f->head.elements; i++) {
+            if (fabsf(x[i]) >= 65520.0f && !isinf(x[i])) return tl__fail(err, TL_EARG, "%s: %g does not fit float16", f->path, (double)x[i]);
+            uint16_t h = tl__float_to_half(x[i]);
+            memcpy(f->row + 2 * i, &h, 2);
+        }
+    return 0;
+}
+
 int tl__features_append(tl_error *err, tl_features *f, const float *rows, int64_t count)
 {
-    int64_t elements = f->head.elements;
     size_t n = (size_t)f->row_bytes - 4;
     if (count > f->head.rows - f->done) return tl__fail(err, TL_EARG, "%s: more rows than the feature cache was made for", f->path);
     for (int64_t r = 0; r < count; r++) {
-        const float *x = rows + r * elements;
-        if (f->head.dtype == TL_F16)
-            for (int64_t i = 0; i < elements; i++) {
-                uint16_t h = tl__float_to_half(x[i]);
-                memcpy(f->row + 2 * i, &h, 2);
-            }
-        else memcpy(f->row, x, n);
+        if (encode(err, f, rows ? rows + r * f->head.elements : NULL) != 0) return -1;
         uint32_t sum = checksum(f->row, n, (uint32_t)f->done); /* the row's number is in it: no row stands in for another */
         memcpy(f->row + n, &sum, 4);
         if (put(err, f, f->row, n + 4, HEADER + f->done * f->row_bytes) != 0) {
@@ -168,6 +215,17 @@ int tl__features_append(tl_error *err, tl_features *f, const float *rows, int64_
         f->done++;
     }
     return 0;
+}
+
+int tl__features_missing(tl_error *err, tl_features *f, int64_t r)
+{
+    unsigned char first[4];
+    if (r < 0 || r >= f->done) return tl__fail(err, TL_EARG, "%s: there is no row %lld", f->path, (long long)r);
+    size_t n = f->row_bytes - 4 < 4 ? (size_t)f->row_bytes - 4 : 4;
+    if (get(err, f, first, n, HEADER + r * f->row_bytes) != 0) return -1;
+    for (size_t i = 0; i < n; i++)
+        if (first[i] != 0xff) return 0;
+    return 1;
 }
 
 int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64_t count, float *out)

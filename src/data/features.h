@@ -9,21 +9,37 @@
 
 typedef struct tl_features tl_features;
 
+enum { TL_FEATURES_TEXT = 3072 };
+
 /* Opens or makes the file. `key` is 64 hex digits that stand for all that the values depend on (weights,
  * cut, preprocessing, files); a file with another key, another geometry or a damaged header is made anew.
- * `rows` pictures of `elements` numbers each, stored as TL_F32 or TL_F16. The file is locked while open:
- * a second program gets TL_ESTATE. NULL on failure. */
-tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype);
+ * `rows` pictures of `elements` numbers each, stored as TL_F32 or TL_F16. `text` (up to TL_FEATURES_TEXT - 1 bytes, may
+ * be NULL) says to people what it is. While it is incomplete the file is locked: a second program gets TL_ESTATE.
+ * Complete ones may be read by many. NULL on failure. */
+tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text);
+
+/* What a file says of itself, for lists. */
+typedef struct tl_features_about {
+    char key[65], text[TL_FEATURES_TEXT];
+    int64_t rows, elements, done, bytes, used; /* used: time of the last use, seconds since 1970 */
+    tl_dtype dtype;
+    int busy;                                  /* somebody has it open */
+} tl_features_about;
+/* 0, or -1 where it is no such file or damaged (TL_EFORMAT) or cannot be read. */
+int tl__features_about(tl_error *err, const char *path, tl_features_about *about);
 void tl__features_close(tl_features *f);  /* NULL is allowed */
 /* How many rows are there, from the first on without a gap. */
 int64_t tl__features_done(const tl_features *f);
 int64_t tl__features_rows(const tl_features *f);
 int64_t tl__features_elements(const tl_features *f);
-/* Appends `count` rows of float32 (count, elements). 0 or -1; after -1 the file ends with its last whole row. */
+/* Appends `count` rows of float32 (count, elements). 0 or -1; after -1 the file ends with its last whole row. A number
+ * that float16 cannot hold is TL_EARG. `rows` NULL: pictures that could not be read; their rows are there but missing. */
 int tl__features_append(tl_error *err, tl_features *f, const float *rows, int64_t count);
 /* Reads the rows `index[0..count)` as float32. A damaged row is TL_EFORMAT, and the file is cut before it,
  * so that the next opening makes it again from there. */
 int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64_t count, float *out);
+/* Whether row r stands for a picture that could not be read: 1, 0, or -1 on failure. */
+int tl__features_missing(tl_error *err, tl_features *f, int64_t r);
 /* Makes what was appended survive a crash of the machine (fsync). */
 int tl__features_sync(tl_error *err, tl_features *f);
 /* What the file will hold when whole, in bytes. */

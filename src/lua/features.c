@@ -4,6 +4,7 @@
 #include "data/features.h"
 
 #include <string.h>
+#include <sys/statvfs.h>
 
 #define FEATURES "tlua.features"
 
@@ -22,16 +23,71 @@ static int features_close(lua_State *L)
     return 0;
 }
 
-/* data.features(path, key, rows, elements, "float32" or "float16") */
+/* data.features(path, key, rows, elements, "float32" or "float16", text) -> features; nil and a message where another run
+ * is making the file */
 static int features_open(lua_State *L)
 {
+    lua_settop(L, 6);
     tl_features **f = lua_newuserdatauv(L, sizeof *f, 0);
     *f = NULL;
     luaL_setmetatable(L, FEATURES);
     tl_error err = {0};
     *f = tl__features_open(&err, luaL_checkstring(L, 1), luaL_checkstring(L, 2), luaL_checkinteger(L, 3), luaL_checkinteger(L, 4),
-                           tl__lua_dtype(L, luaL_optstring(L, 5, "float32")));
-    return *f ? 1 : tl__lua_raise(L, err.text);
+                           tl__lua_dtype(L, luaL_optstring(L, 5, "float32")), luaL_optstring(L, 6, NULL));
+    if (*f) return 1;
+    if (err.code != TL_ESTATE) return tl__lua_raise(L, err.text);
+    lua_pushnil(L);
+    lua_pushstring(L, err.text);
+    return 2;
+}
+
+static void set_integer(lua_State *L, const char *name, int64_t value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+/* data.features_about(path) -> {key=, text=, rows=, elements=, done=, bytes=, used=, dtype=, busy=}; nil and a message */
+static int features_about(lua_State *L)
+{
+    tl_features_about *a = lua_newuserdatauv(L, sizeof *a, 0);
+    tl_error err = {0};
+    if (tl__features_about(&err, luaL_checkstring(L, 1), a) != 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        return 2;
+    }
+    lua_createtable(L, 0, 9);
+    lua_pushstring(L, a->key);
+    lua_setfield(L, -2, "key");
+    lua_pushstring(L, a->text);
+    lua_setfield(L, -2, "text");
+    lua_pushstring(L, a->dtype == TL_F16 ? "float16" : "float32");
+    lua_setfield(L, -2, "dtype");
+    set_integer(L, "rows", a->rows);
+    set_integer(L, "elements", a->elements);
+    set_integer(L, "done", a->done);
+    set_integer(L, "bytes", a->bytes);
+    set_integer(L, "used", a->used);
+    lua_pushboolean(L, a->busy);
+    lua_setfield(L, -2, "busy");
+    return 1;
+}
+
+/* data.features_bytes(rows, elements, dtype) -> bytes of the whole file */
+static int features_bytes(lua_State *L)
+{
+    lua_pushinteger(L, tl__features_bytes(luaL_checkinteger(L, 1), luaL_checkinteger(L, 2), tl__lua_dtype(L, luaL_checkstring(L, 3))));
+    return 1;
+}
+
+/* data.disk_free(folder) -> bytes that this user may still write there, or nil */
+static int disk_free(lua_State *L)
+{
+    struct statvfs v;
+    if (statvfs(luaL_checkstring(L, 1), &v) != 0) return 0;
+    lua_pushinteger(L, (lua_Integer)(v.f_bavail * v.f_frsize));
+    return 1;
 }
 
 static int features_done(lua_State *L)
@@ -46,7 +102,8 @@ static int features_sync(lua_State *L)
     return tl__features_sync(&err, to_features(L)) == 0 ? 0 : tl__lua_raise(L, err.text);
 }
 
-/* f:append(x): x (N, ...) with as many elements a row as the file was made for */
+/* f:append(x): x (N, ...) with as many elements a row as the file was made for. true; nil and a message where a number
+ * does not fit float16 */
 static int features_append(lua_State *L)
 {
     tl_features *f = to_features(L);
@@ -60,9 +117,32 @@ static int features_append(lua_State *L)
     if (s.err.code) return tl__lua_scope_error(L, &s);
     tl__scope_drop(&s);
     tl_error err = {0};
-    return tl__features_append(&err, f, host, n / elements) == 0 ? 0 : tl__lua_raise(L, err.text);
+    if (tl__features_append(&err, f, host, n / elements) == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (err.code != TL_EARG) return tl__lua_raise(L, err.text);
+    lua_pushnil(L);
+    lua_pushstring(L, err.text);
+    return 2;
 }
 
+/* f:append_missing(n): rows of pictures that could not be read */
+static int features_append_missing(lua_State *L)
+{
+    tl_error err = {0};
+    return tl__features_append(&err, to_features(L), NULL, luaL_checkinteger(L, 2)) == 0 ? 0 : tl__lua_raise(L, err.text);
+}
+
+/* f:missing(number from 1) */
+static int features_missing(lua_State *L)
+{
+    tl_error err = {0};
+    int m = tl__features_missing(&err, to_features(L), luaL_checkinteger(L, 2) - 1);
+    if (m < 0) return tl__lua_raise(L, err.text);
+    lua_pushboolean(L, m);
+    return 1;
+}
 
 static tl_tensor *upload(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
 {
@@ -115,8 +195,9 @@ static int permutation(lua_State *L)
 void tl__lua_open_features(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", features_close}, {"__close", features_close}, {"close", features_close}, {"done", features_done},
-                                       {"append", features_append}, {"read", features_read}, {"sync", features_sync}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"features", features_open}, {"permutation", permutation}, {NULL, NULL}};
+                                       {"append", features_append}, {"append_missing", features_append_missing}, {"missing", features_missing}, {"read", features_read}, {"sync", features_sync}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"features", features_open}, {"features_about", features_about}, {"features_bytes", features_bytes},
+                                         {"disk_free", disk_free}, {"permutation", permutation}, {NULL, NULL}};
     luaL_newmetatable(L, FEATURES);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);

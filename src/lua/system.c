@@ -27,6 +27,8 @@ static void push_device(lua_State *L, tl_device *d)
     lua_setfield(L, -2, "name");
     lua_pushstring(L, tl_device_platform(d));
     lua_setfield(L, -2, "platform");
+    lua_pushstring(L, d->traits.driver);
+    lua_setfield(L, -2, "driver");
     lua_pushstring(L, d->traits.is_cpu ? "cpu" : "gpu");
     lua_setfield(L, -2, "type");
     lua_pushinteger(L, d->traits.compute_units);

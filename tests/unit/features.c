@@ -48,15 +48,15 @@ Test(features, kept_and_continued, .fini = NULL)
     for (int half = 0; half < 2; half++) {
         tl_error err = {0};
         tl_dtype dtype = half ? TL_F16 : TL_F32;
-        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype);
+        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype, NULL);
         cr_assert(f, "%s", err.text);
         cr_assert_eq(tl__features_done(f), 0); /* the second time the type differs: made anew */
         fill(f, 7);
-        cr_assert_null(tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype));
+        cr_assert_null(tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype, NULL));
         cr_assert_eq(err.code, TL_ESTATE);
         err = (tl_error){0};
         tl__features_close(f);
-        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype);
+        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, dtype, NULL);
         cr_assert_eq(tl__features_done(f), 7);
         fill(f, ROWS);
         check_rows(f, ROWS);
@@ -73,10 +73,10 @@ Test(features, another_key_is_another_cache)
 {
     make_path();
     tl_error err = {0};
-    tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+    tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32, NULL);
     fill(f, ROWS);
     tl__features_close(f);
-    f = tl__features_open(&err, path, other, ROWS, ELEMENTS, TL_F32);
+    f = tl__features_open(&err, path, other, ROWS, ELEMENTS, TL_F32, NULL);
     cr_assert_eq(tl__features_done(f), 0);
     tl__features_close(f);
     unlink(path);
@@ -88,11 +88,11 @@ Test(features, cut_at_every_length)
     tl_error err = {0};
     int64_t row = ELEMENTS * 4 + 4, whole = tl__features_bytes(ROWS, ELEMENTS, TL_F32);
     for (int64_t cut = 0; cut < whole; cut += 17) {
-        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32, NULL);
         fill(f, ROWS);
         tl__features_close(f);
         cr_assert_eq(truncate(path, cut), 0);
-        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32, NULL);
         cr_assert(f, "%s", err.text);
         cr_assert_eq(tl__features_done(f), cut < 4096 ? 0 : (cut - 4096) / row);
         fill(f, ROWS);
@@ -107,7 +107,7 @@ Test(features, a_flipped_bit_is_noticed)
     make_path();
     tl_error err = {0};
     for (int64_t at = 0; at < tl__features_bytes(ROWS, ELEMENTS, TL_F32); at += at < 120 ? 1 : 61) {
-        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        tl_features *f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32, NULL);
         fill(f, ROWS);
         tl__features_close(f);
         FILE *file = fopen(path, "r+b");
@@ -116,7 +116,7 @@ Test(features, a_flipped_bit_is_noticed)
         fseek(file, at, SEEK_SET);
         fputc(c ^ 4, file);
         fclose(file);
-        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32);
+        f = tl__features_open(&err, path, key, ROWS, ELEMENTS, TL_F32, NULL);
         cr_assert(f);
         float out[ELEMENTS];
         int wrong = 0;

@@ -34,6 +34,7 @@ local function stages_of(self)
 end
 
 function Network:stage_count() return #stages_of(self) end
+function Network:stage_modules(k) return stages_of(self)[k].modules end
 function Network:stage_name(k) return stages_of(self)[k].name end
 
 -- Does any module below behave at random, or by the batch, although it is frozen?
