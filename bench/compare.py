@@ -18,6 +18,8 @@ ROWS = [
     ("fe", "resnet50", 16, "torch", None),
     ("layer4", "resnet50", 16, "torch", None),
     ("full", "resnet50", 16, "torch", None),
+    ("bert", "bert_6x384", 32, "torch", 1.3),
+    ("bert", "bert_base", 32, "torch", 1.3),
 ]
 
 

@@ -63,7 +63,23 @@ def step():
     return work
 
 
-work = forward() if kind == "forward" else step()
+def bert():
+    from transformers import BertConfig, BertForSequenceClassification
+    sizes = {"bert_6x384": dict(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536), "bert_base": {}}
+    net = BertForSequenceClassification(BertConfig(num_labels=2, **sizes[name])).train()
+    ids, mask, y = torch.randint(0, 30000, (batch, 128)), torch.ones(batch, 128, dtype=torch.long), torch.arange(batch) % 2
+    opt = torch.optim.AdamW(net.parameters(), lr=2e-5)
+
+    def work():
+        opt.zero_grad()
+        loss = net(input_ids=ids, attention_mask=mask, labels=y).loss
+        loss.backward()
+        opt.step()
+        loss.item()
+    return work
+
+
+work = {"forward": forward, "bert": bert}.get(kind, step)()
 work()
 work()
 print("ready", flush=True)

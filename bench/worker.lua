@@ -48,7 +48,9 @@ function works.step(which)
   end
 end
 
-local work = kind == "forward" and works.forward() or works.step(kind)
+function works.bert() return dofile "bench/bert.lua"(name, batch, 128) end
+
+local work = (works[kind] or works.step)(kind)
 work()
 work()
 io.stdout:write("ready\n")

@@ -1,0 +1,137 @@
+#include "common.clh"
+#include "random.clh"
+/* attention_any.cl - attention.cl's work for devices with many work-items, and for heads of any width: one work-item a
+ * query row (or key row), groups of GROUP rows that share tiles of TILE rows in local memory. The softmax is taken along
+ * the tiles (Milakov, Gimelshein 2018). Plain code: no vectors, no sub-groups. */
+#include "attention.clh"
+
+/* Factor of dropout for key j of query row `line`. */
+inline float factor(const attention_args *a, long line, int j)
+{
+    if (a->p == 0.0f) return 1.0f;
+    uint4 r = philox(a->key0, a->key1, (ulong)(line * ((a->tk + 3) / 4) + j / 4));
+    uint bits = (j & 3) == 0 ? r.x : (j & 3) == 1 ? r.y : (j & 3) == 2 ? r.z : r.w;
+    return unit(bits) >= a->p ? a->keep : 0.0f;
+}
+
+/* Rows first..first + TILE - 1 of a head, as far as there are, into local memory by all work-items of the group. */
+inline void fetch(__local float *to, G const float *from, long row, int first, int count)
+{
+    for (int x = get_local_id(0); x < TILE * HEAD; x += GROUP) {
+        int j = first + x / HEAD;
+        to[x] = j < count ? from[j * row + x % HEAD] : 0.0f;
+    }
+}
+
+inline float dot(const float *x, __local const float *y)
+{
+    float s = 0.0f;
+    for (int d = 0; d < HEAD; d++) s = fma(x[d], y[d], s);
+    return s;
+}
+
+__kernel void attention_any(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
+                            G float *restrict O, G float *restrict S)
+{
+    __local float kt[TILE * HEAD], vt[TILE * HEAD];
+    int i = get_global_id(0);
+    long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
+    HEAD_OF(a);
+    int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = a.causal ? min(keys, i + 1) : keys;
+    float q[HEAD], acc[HEAD], best = -INFINITY, sum = 0.0f;
+    for (int d = 0; d < HEAD; d++) {
+        q[d] = inside ? Q[q_at + i * a.q_row + d] * a.scale : 0.0f;
+        acc[d] = 0.0f;
+    }
+    for (int j0 = 0; j0 < keys; j0 += TILE) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        fetch(kt, K + k_at, a.k_row, j0, keys);
+        fetch(vt, V + v_at, a.v_row, j0, keys);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int j = j0; j < min(j0 + TILE, n) && inside; j++) {
+            float s = dot(q, kt + (j - j0) * HEAD), higher = fmax(best, s), old = exp(best - higher), e = exp(s - higher);
+            float w = e * factor(&a, line, j);
+            for (int d = 0; d < HEAD; d++) acc[d] = fma(w, vt[(j - j0) * HEAD + d], acc[d] * old);
+            sum = sum * old + e;
+            best = higher;
+        }
+    }
+    if (i >= a.tq) return;
+    float inverse = inside && n > 0 ? 1.0f / sum : 0.0f;
+    for (int d = 0; d < HEAD; d++) O[o_at + i * a.o_row + d] = acc[d] * inverse;
+    S[line] = inside && n > 0 ? best + log(sum) : 0.0f;
+}
+
+/* dq, one work-item a query row. The formulas stand at attention_gradient. */
+__kernel void attention_any_dq(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
+                               G const int *restrict L, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                               G float *restrict D, G float *restrict DQ)
+{
+    __local float kt[TILE * HEAD], vt[TILE * HEAD];
+    int i = get_global_id(0);
+    long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
+    HEAD_OF(a);
+    GO += a.go_at;
+    int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = a.causal ? min(keys, i + 1) : keys;
+    float q[HEAD], go[HEAD], dq[HEAD], own = 0.0f, shift = inside ? S[line] : 0.0f;
+    for (int d = 0; d < HEAD; d++) {
+        q[d] = inside ? Q[q_at + i * a.q_row + d] * a.scale : 0.0f;
+        go[d] = inside ? GO[o_at + i * a.o_row + d] : 0.0f;
+        own += inside ? O[o_at + i * a.o_row + d] * go[d] : 0.0f;
+        dq[d] = 0.0f;
+    }
+    for (int j0 = 0; j0 < keys; j0 += TILE) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        fetch(kt, K + k_at, a.k_row, j0, keys);
+        fetch(vt, V + v_at, a.v_row, j0, keys);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int j = j0; j < min(j0 + TILE, n) && inside; j++) {
+            float e = exp(dot(q, kt + (j - j0) * HEAD) - shift);
+            float ds = e * (factor(&a, line, j) * dot(go, vt + (j - j0) * HEAD) - own) * a.scale;
+            for (int d = 0; d < HEAD; d++) dq[d] = fma(ds, kt[(j - j0) * HEAD + d], dq[d]);
+        }
+    }
+    if (i >= a.tq) return;
+    D[line] = own;
+    for (int d = 0; d < HEAD; d++) DQ[o_at + i * a.o_row + d] = dq[d];
+}
+
+/* dk and dv, one work-item a key row; D is what attention_any_dq left. */
+__kernel void attention_any_dkv(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
+                                G const int *restrict L, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                                G const float *restrict D, G float *restrict DK, G float *restrict DV)
+{
+    __local float qt[TILE * HEAD], gt[TILE * HEAD];
+    int j = get_global_id(0);
+    long h = get_global_id(1), b = get_global_id(2), lines = (b * a.heads + h) * a.tq;
+    HEAD_OF(a);
+    GO += a.go_at;
+    int keys = lengths_of(&a, L, b), queries = queries_of(&a, keys), inside = j < keys;
+    float k[HEAD], v[HEAD], dk[HEAD], dv[HEAD];
+    for (int d = 0; d < HEAD; d++) {
+        k[d] = inside ? K[k_at + j * a.k_row + d] * a.scale : 0.0f;
+        v[d] = inside ? V[v_at + j * a.v_row + d] : 0.0f;
+        dk[d] = dv[d] = 0.0f;
+    }
+    for (int i0 = 0; i0 < queries; i0 += TILE) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        fetch(qt, Q + q_at, a.q_row, i0, queries);
+        fetch(gt, GO + o_at, a.o_row, i0, queries);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int i = i0; i < min(i0 + TILE, queries) && inside; i++) {
+            if (a.causal && j > i) continue;
+            float e = exp(dot(k, qt + (i - i0) * HEAD) - S[lines + i]), f = factor(&a, lines + i, j);
+            float ds = e * (f * dot(v, gt + (i - i0) * HEAD) - D[lines + i]) * a.scale;
+            for (int d = 0; d < HEAD; d++) {
+                dk[d] = fma(ds, qt[(i - i0) * HEAD + d], dk[d]);
+                dv[d] = fma(e * f, gt[(i - i0) * HEAD + d], dv[d]);
+            }
+        }
+    }
+    if (j >= a.tk) return;
+    long at = b * a.tk * a.o_row + h * HEAD + j * a.o_row;
+    for (int d = 0; d < HEAD; d++) {
+        DK[at + d] = dk[d];
+        DV[at + d] = dv[d];
+    }
+}
