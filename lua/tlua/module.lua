@@ -275,10 +275,18 @@ function Module:_run(method, ...)
     if core.is_tensor(z) then scope:keep(z) end
     return y, z
   end
+  if self.scoped then -- what backward needs is held by the tape, the rest goes now and not when the collector comes by
+    local scope <close> = core.scope()
+    local y, z = method(self, ...)
+    if core.is_tensor(y) then scope:keep(y) end
+    if core.is_tensor(z) then scope:keep(z) end
+    return y, z
+  end
   local y, z = method(self, ...)
   return y, z
 end
 
+-- A class that keeps no tensor of its forward in itself may say `scoped = true`.
 function Module:_call(...)
   local y, z = self:_run(self.forward, ...)
   return y, z

@@ -316,6 +316,17 @@ static void linear_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_t
     if (c->n_in > RESIDUAL && c->needs[RESIDUAL]) gx[RESIDUAL] = g;
 }
 
+/* As for a convolution: what is frozen on one side is not needed from the other. */
+static unsigned linear_saves(const tl_call *c)
+{
+    tl_act act = (tl_act)c->attr[0].i;
+    unsigned saves = 0;
+    if (act == TL_ACT_SILU || act == TL_ACT_GELU) return TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_IN(BIAS) | TL_SAVE_IN(RESIDUAL);
+    if (c->needs[WEIGHT]) saves |= TL_SAVE_IN(X);
+    if (c->needs[X]) saves |= TL_SAVE_IN(WEIGHT);
+    return act == TL_ACT_NONE ? saves : saves | TL_SAVE_OUT(0);
+}
+
 static void take_linear(tl_sampler *to, int rank, const int64_t *x, int64_t out, int bias, int residual, int act)
 {
     tl_sample v = tl__sample(&tl__op_linear);
@@ -345,7 +356,7 @@ const tl_op tl__op_linear = {
     .name = "linear", .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
     .inputs = {"x", "weight", "bias?", "residual?"}, .attrs = {TL_CHOICE("activation", activations, "applied to the sum")},
     .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .infer = linear_infer, .forward = linear_forward, .vjp = linear_vjp,
-    .saves = TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_IN(BIAS) | TL_SAVE_IN(RESIDUAL) | TL_SAVE_OUT(0),
+    .saves_for = linear_saves,
     .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'gelu': F.gelu}[activation]"
              "(F.linear(x, weight, bias) + (0 if residual is None else residual))",
     .samples = linear_samples,

@@ -67,16 +67,26 @@ static void parameters(const tl_call *c, float *p, float *q)
     *q = one && c->op->attrs[1].kind != TL_A_END ? (float)c->attr[1].f : 0.0f;
 }
 
-static int unary_forward(tl_scope *s, const tl_call *c)
+static int unary_into(tl_scope *s, const tl_call *c, tl_tensor *y)
 {
     char kernel[64];
     float p, q;
-    int64_t n = tl_numel(c->out[0]), chunk;
+    int64_t n = tl_numel(y), chunk;
     tl_launch l = {.program = &program, .kernel = kernel};
     snprintf(kernel, sizeof kernel, "k_%s", c->op->name);
     flat(s->device, &l, n, &chunk);
     parameters(c, &p, &q);
-    return TL__LAUNCH(&s->err, s->device, &l, c->op->name, TL_KL(n), TL_KL(chunk), TL_KT(c->in[0]), TL_KT(c->out[0]), TL_KF(p), TL_KF(q));
+    return TL__LAUNCH(&s->err, s->device, &l, c->op->name, TL_KL(n), TL_KL(chunk), TL_KT(c->in[0]), TL_KT(y), TL_KF(p), TL_KF(q));
+}
+
+static int unary_forward(tl_scope *s, const tl_call *c) { return unary_into(s, c, c->out[0]); }
+
+/* Where x is kept for the gradient, y need not be kept by anybody. */
+static int keeps_x(const tl_call *c) { return c->op->saves == TL_SAVE_IN(0); }
+static tl_tensor *unary_again(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *y = tl_empty(s, TL_F32, c->out_meta[0].shape.rank, c->out_meta[0].shape.dim);
+    return y && unary_into(s, c, y) == 0 ? y : NULL;
 }
 
 /* dx = E(gy, x or y), E from the row */
@@ -190,7 +200,8 @@ tl_tensor *tl_clamp(tl_scope *s, tl_tensor *x, double min, double max) { return 
 enum { SAVES_NONE = 0, SAVES_X = TL_SAVE_IN(0), SAVES_Y = TL_SAVE_OUT(0) };
 #define UNARY(n, b, t, a, y, s, dx)                                                                          \
     const tl_op tl__op_##n = {.name = #n, .brief = b, .inputs = {"x"}, .attrs = a, .infer = tl__infer_like_first, \
-                              .forward = unary_forward, .vjp = unary_vjp, .saves = SAVES_##s, .torch = t};
+                              .forward = unary_forward, .vjp = unary_vjp, .saves = SAVES_##s, .again = unary_again, \
+                              .can_again = keeps_x, .torch = t};
 #define BINARY(n, b, t, y)                                                                                   \
     const tl_op tl__op_##n = {.name = #n, .brief = b, .inputs = {"a", "b"}, .layout = {TL_ANY, TL_ANY},      \
                               .infer = tl__infer_broadcast, .forward = binary_forward, .vjp = n##_vjp, .saves = n##_saves, .torch = t};

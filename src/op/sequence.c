@@ -132,13 +132,22 @@ static int layer_norm_infer(tl_error *err, tl_call *c)
     return 0;
 }
 
-static int layer_norm_forward(tl_scope *s, const tl_call *c)
+/* Statistics and result; the same bits each time. */
+static int layer_norm_into(tl_scope *s, const tl_call *c, tl_tensor *y)
 {
     tl_tensor *x = c->in[0], *w = c->in[1], *b = c->in[2];
     int64_t n = width_of(&x->shape);
     tl_launch l = {.program = &layer_norm_program, .kernel = "layer_norm", .dims = 1, .global = {(size_t)(tl_numel(x) / n)}};
-    return TL__LAUNCH(&s->err, s->device, &l, "layer_norm", TL_KT(x), TL_KT(w), TL_KI(w != NULL), TL_KT(b), TL_KI(b != NULL), TL_KT(c->out[0]), TL_KT(c->out[1]),
+    return TL__LAUNCH(&s->err, s->device, &l, "layer_norm", TL_KT(x), TL_KT(w), TL_KI(w != NULL), TL_KT(b), TL_KI(b != NULL), TL_KT(y), TL_KT(c->out[1]),
                       TL_KL(n), TL_KF(c->attr[0].f));
+}
+
+static int layer_norm_forward(tl_scope *s, const tl_call *c) { return layer_norm_into(s, c, c->out[0]); }
+
+static tl_tensor *layer_norm_again(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *y = tl_empty(s, TL_F32, c->out_meta[0].shape.rank, c->out_meta[0].shape.dim);
+    return y && layer_norm_into(s, c, y) == 0 ? y : NULL;
 }
 
 /* The formulas stand at the kernels. */
@@ -179,7 +188,7 @@ static void layer_norm_samples(tl_sampler *to)
 const tl_op tl__op_layer_norm = {
     .name = "layer_norm", .brief = "`x` normalised along its last dimension, times `weight` plus `bias` (Ba, Kiros, Hinton 2016).",
     .inputs = {"x", "weight?", "bias?"}, .attrs = {TL_FLOAT("eps", 1e-5, "added to the variance")}, .infer = layer_norm_infer, .forward = layer_norm_forward,
-    .vjp = layer_norm_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_OUT(1), .hidden = 1,
+    .vjp = layer_norm_vjp, .again = layer_norm_again, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2) | TL_SAVE_OUT(1), .hidden = 1,
     .torch = "F.layer_norm(x, x.shape[-1:], weight, bias, eps)", .samples = layer_norm_samples,
 };
 

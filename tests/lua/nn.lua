@@ -248,4 +248,53 @@ t.test("parameter groups have rates of their own", function()
   assert(net:at(2).weight:hash() ~= second)
 end)
 
+-- The probabilities of attention with dropout are a fixed map of v for one draw, so both gradients can be checked.
+t.test("attention's dropout is the same forward and backward, on all kernels", function()
+  for _, width in ipairs { 128, 12 } do -- heads of 64 and of 6
+    local q, k, v, g = core.randn(2, 7, width), core.randn(2, 7, width), core.randn(2, 7, width):requires_grad(true), core.randn(2, 7, width)
+    local lengths = core.tensor({ 7, 4 }, { dtype = "int32" })
+    local function loss(p)
+      core.manual_seed(9)
+      local y = core.ops.attention(q, k, v, lengths, { heads = 2, dropout = p, training = true })
+      return (y * g):sum()
+    end
+    local with, without = loss(0.4), loss(0)
+    assert(math.abs(with:item() - without:item()) > 1e-3)
+    with:backward()
+    local linear = (v.grad * v):sum():item() -- the loss is linear in v
+    assert(math.abs(linear - with:item()) < 1e-3 * math.abs(with:item()) + 1e-3, ("%g and %g"):format(linear, with:item()))
+    k:requires_grad(true)
+    loss(0.4):backward()
+    local direction, step = core.randn(2, 7, width), 1e-2
+    local slope = (k.grad * direction):sum():item()
+    local function at(t)
+      local guard <close> = core.no_grad()
+      local old = k
+      k = old + direction * t
+      local y = loss(0.4):item()
+      k = old
+      return y
+    end
+    local measured = (at(step) - at(-step)) / (2 * step)
+    assert(math.abs(measured - slope) < 2e-2 * math.abs(slope) + 2e-2, ("width %d: %g and %g"):format(width, measured, slope))
+  end
+end)
+
+t.test("transformer layers: padding has no say, and is zero after attention", function()
+  core.manual_seed(2)
+  for _, kind in ipairs { "post", "pre" } do
+    local layer = nn.TransformerLayer(16, 4, 32, { norm = kind })
+    layer:eval()
+    local x = core.randn(2, 6, 16)
+    local lengths = core.tensor({ 6, 3 }, { dtype = "int32" })
+    local all = layer(x, lengths)
+    local short = layer(x:slice(1, 1, 1):slice(2, 0, 3))
+    assert(t.distance(all:slice(1, 1, 1):slice(2, 0, 3), short) < 1e-5)
+    t.equal(select(2, layer:cost { 2, 6, 16 }), 2 * 6 * (4 * 16 * 16 + 2 * 6 * 16) + 2 * 6 * 2 * 16 * 32)
+    t.equal(nn.from_spec(layer:spec()):label(), "nn.TransformerLayer(16, 4 heads, 32)")
+  end
+  t.fails("5 heads do not share 16 features", nn.MultiHeadAttention, 16, 5)
+  t.fails("attention: q (N, T, C), k and v (N, S, C) are needed", core.ops.attention, core.ones(2, 3, 4), core.ones(2, 3, 5), core.ones(2, 3, 5))
+end)
+
 t.finish()

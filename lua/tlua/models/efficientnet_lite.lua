@@ -15,6 +15,7 @@ local function norm(n) return nn.BatchNorm2d(n, { eps = EPS, momentum = MOMENTUM
 
 -- Expansion 1 x 1, depthwise k x k, projection 1 x 1, and the input added where the shape allows.
 local MBConv = module.class("efficientnet.MBConv")
+MBConv.scoped = true
 function MBConv:init(width, out, kernel, stride, expand, size)
   local inner = width * expand
   if expand ~= 1 then

@@ -36,6 +36,7 @@ local function chain_cost(self, shape, names)
 end
 
 local BasicBlock = module.class("resnet.BasicBlock")
+BasicBlock.scoped = true
 BasicBlock.expansion = 1
 function BasicBlock:init(width, planes, stride)
   self.conv1 = conv(width, planes, 3, stride)
@@ -52,6 +53,7 @@ end
 function BasicBlock:cost(shape) return chain_cost(self, shape, { "conv1", "conv2" }) end
 
 local Bottleneck = module.class("resnet.Bottleneck")
+Bottleneck.scoped = true
 Bottleneck.expansion = 4
 function Bottleneck:init(width, planes, stride)
   self.conv1 = conv(width, planes, 1)

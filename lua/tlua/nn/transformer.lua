@@ -12,6 +12,7 @@ local M = {}
 -- maps of x (keys and values of `context` where it is given), the heads' results go through `out`. lengths (N) int32: how
 -- many keys of each sequence count; padded work is skipped.
 local MultiHeadAttention = module.class("nn.MultiHeadAttention")
+MultiHeadAttention.scoped = true
 M.MultiHeadAttention = MultiHeadAttention
 
 function MultiHeadAttention:init(...)
@@ -45,6 +46,7 @@ end
 -- attention and a network of two linear layers, each added to what went in. norm = "post" normalises the sums (BERT),
 -- "pre" what goes in (GPT-2, ViT).
 local TransformerLayer = module.class("nn.TransformerLayer")
+TransformerLayer.scoped = true
 M.TransformerLayer = TransformerLayer
 
 function TransformerLayer:init(...)
