@@ -1,4 +1,4 @@
-#include "conv_gather.clh"
+#include "conv_pack.clh"
 /* conv_direct.cl - convolution on CPU devices. A group packs the inputs of `mb` output pixels into local memory, every
  * kernel position of every channel, and runs all panels of `nb` output channels against them: the whole sum of an
  * output stays in a register, and is finished with bias, residual and activation before it is written once. */
@@ -15,47 +15,6 @@ __kernel void pack_weights(const conv_args g, G const float *restrict W, long w0
     for (long k = k0; k < k1; k++, p += NR) {
         long tap = k / g.ci, c = k - tap * g.ci;
         for (int x = 0; x < NR; x++) p[x] = tap < taps && x < cols ? w[x * g.w_out + tap * g.w_tap + c * g.w_in] : 0.0f;
-    }
-}
-
-/* One row of a panel whose channels fill whole vectors: each kernel position is copied as it lies. */
-INLINE void pack_whole(__local float *t, G const float *picture, const conv_args *g, long d0, long h0, long w0)
-{
-    for (long kd = 0; kd < g->extent[0]; kd++)
-        for (long kh = 0; kh < g->extent[1]; kh++)
-            for (long kw = 0; kw < g->extent[2]; kw++) {
-                long d = d0 + kd * g->dilation[0], h = h0 + kh * g->dilation[1], w = w0 + kw * g->dilation[2];
-                int inside = d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1] && w >= 0 && w < g->in[2];
-                G const float *x = picture + ((d * g->in[1] + h) * g->in[2] + w) * g->x_pixel;
-                if (inside)
-                    for (long c = 0; c < g->ci; c += TL_VECTOR, t += MR * TL_VECTOR) VSTORE(VLOAD(0, x + c), 0, t);
-                else
-                    for (long c = 0; c < g->ci; c += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, t);
-            }
-}
-
-/* The panels of output pixels p0 to p0 + count, rows behind them zero. Ragged rows wait in `lines` until their panel is
- * whole: a vector read back at once would wait for the two stores that it straddles. */
-INLINE void pack_panels(__local float *panels, __local float *lines, G const float *X, const conv_args *g, long p0, int count)
-{
-    pixel x = pixel_at(g, p0);
-    long picture = g->in[0] * g->in[1] * g->in[2] * g->x_pixel;
-    int whole = g->ci % TL_VECTOR == 0;
-    for (int p = 0; p < count; p += MR, panels += MR * g->k) {
-        for (int r = 0; r < MR; r++) {
-            __local float *t = panels + r * TL_VECTOR, *line = lines + r * g->k;
-            if (p + r >= count) {
-                for (long k = 0; k < g->k; k += TL_VECTOR, t += MR * TL_VECTOR) VSTORE((vf)0.0f, 0, whole ? t : line + k);
-                continue;
-            }
-            long d0 = x.od * g->stride[0] - g->padding[0], h0 = x.oh * g->stride[1] - g->padding[1], w0 = x.ow * g->stride[2] - g->padding[2];
-            if (whole) pack_whole(t, X + x.n * picture, g, d0, h0, w0);
-            else gather_ragged(line, X + x.n * picture, g, d0, h0, w0);
-            next_pixel(g, &x);
-        }
-        __local float *t = panels;
-        for (long k = 0; !whole && k < g->k; k += TL_VECTOR)
-            for (int r = 0; r < MR; r++, t += TL_VECTOR) VSTORE(VLOAD(0, lines + r * g->k + k), 0, t);
     }
 }
 
@@ -79,7 +38,7 @@ INLINE void finish_rows(const conv_args *g, __local const float *t, G const floa
         G float *y = Y + p * g.y_pixel + j;                                                                              \
         G const float *r = R + p * g.y_pixel + j;                                                                        \
         if (g.residual) for (int i = 0; i < rows; i++) for (int x = 0; x < COLS; x++) PREFETCH(r + i * g.y_pixel + x * TL_VECTOR); \
-        PRODUCT(s, a, b, steps, COLS, next, g.ahead)                                                                     \
+        PRODUCT(s, a, b, depth, COLS, next, g.ahead)                                                                     \
         if (smooth || rows < MR || cols < COLS * TL_VECTOR) {                                                            \
             UNROLL for (int i = 0; i < MR; i++) UNROLL for (int x = 0; x < COLS; x++) VSTORE(s[i][x], x, spare + i * NR); \
             finish_rows(&g, spare, B + j, r, y, rows, cols);                                                             \
@@ -100,7 +59,8 @@ ONE_ITEM void conv_direct(const conv_args g, G const float *restrict X, long x0,
                           G const float *restrict R, long r0, G float *restrict Y, long y0, __local float *restrict panels,
                           __local float *restrict lines, __local float *restrict spare)
 {
-    long group = get_group_id(2), p0 = get_group_id(1) * g.mb, j0 = get_group_id(0) * g.nb, steps = g.k / TL_VECTOR;
+    long group = get_group_id(2), p0 = get_group_id(1) * g.mb, j0 = get_group_id(0) * g.nb;
+    long depth = g.extent[0] * g.extent[1] * g.extent[2] * g.ci;
     long pixels = g.n * g.out[0] * g.out[1] * g.out[2], p1 = min(p0 + g.mb, pixels), j1 = min(j0 + g.nb, g.co);
     int smooth = g.activation == ACT_SILU || g.activation == ACT_GELU;
     const vf low = (vf)(g.activation == ACT_RELU || g.activation == ACT_RELU6 ? 0.0f : -INFINITY);

@@ -128,7 +128,7 @@ INLINE void transform_output(const winograd_args *g, const vf *m, G const float 
 ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0, G const float *restrict U, G const float *restrict B, long b0,
                        G const float *restrict R, long r0, G float *restrict Y, long y0, __local float *restrict V, __local float *restrict M)
 {
-    long t0 = get_group_id(1) * g.tb, j0 = get_group_id(0) * g.nb, t1 = min(t0 + g.tb, g.tiles), j1 = min(j0 + g.nb, g.co), steps = g.ci / TL_VECTOR;
+    long t0 = get_group_id(1) * g.tb, j0 = get_group_id(0) * g.nb, t1 = min(t0 + g.tb, g.tiles), j1 = min(j0 + g.nb, g.co);
     long rows = (t1 - t0 + MR - 1) / MR * MR;
     G const float *zeros = U + (g.co + NR - 1) / NR * 36 * g.ci * NR;
     X += x0;
@@ -152,8 +152,8 @@ ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0
                 G const float *b = panel;
                 __local const float *a = V + p * g.v_point + t * g.ci;
                 vf s[MR][JN];
-                if (g.ahead_w) { PRODUCT(s, a, b, steps, JN, next_w, g.ahead_w) }
-                else { PRODUCT(s, a, b, steps, JN, next_x, g.ahead_x) }
+                if (g.ahead_w) { PRODUCT(s, a, b, g.ci, JN, next_w, g.ahead_w) }
+                else { PRODUCT(s, a, b, g.ci, JN, next_x, g.ahead_x) }
                 UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, M + p * g.m_point + (t + y) * NR);
             }
         }
@@ -188,14 +188,14 @@ ONE_ITEM void winograd_in(const winograd_args g, G const float *restrict X, long
 /* Group (x, point): channels from x * nb on, all tiles. M (36, tiles in whole panels, co in whole panels). */
 ONE_ITEM void winograd_product(const winograd_args g, G const float *restrict V, G const float *restrict U, G float *restrict M)
 {
-    long p = get_group_id(1), j0 = get_group_id(0) * g.nb, j1 = min(j0 + g.nb, g.co), steps = g.ci / TL_VECTOR, width = (g.co + NR - 1) / NR * NR;
+    long p = get_group_id(1), j0 = get_group_id(0) * g.nb, j1 = min(j0 + g.nb, g.co), width = (g.co + NR - 1) / NR * NR;
     for (long j = j0; j < j1; j += NR) {
         G const float *panel = U + (j / NR * 36 + p) * g.ci * NR, *next = panel + 36 * g.ci * NR;
         for (long t = 0; t < g.tiles; t += MR) {
             G const float *b = panel, *a = V + p * g.v_point + t * g.ci;
             G float *m = M + p * g.m_point + t * width + j;
             vf s[MR][JN];
-            PRODUCT(s, a, b, steps, JN, next, g.ahead_w)
+            PRODUCT(s, a, b, g.ci, JN, next, g.ahead_w)
             UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, m + y * width);
         }
     }

@@ -8,6 +8,8 @@
 enum { TL_CONV_X, TL_CONV_WEIGHT, TL_CONV_BIAS, TL_CONV_RESIDUAL };
 enum { TL_CONV_STRIDE, TL_CONV_PADDING, TL_CONV_PADDING_END, TL_CONV_DILATION, TL_CONV_GROUPS, TL_CONV_ACTIVATION };
 
+extern const tl_op tl__op_conv;
+
 /* A convolution with its one to three spatial dimensions widened to three (leading ones of length 1). */
 typedef struct tl_conv_shape {
     int spatial;                 /* how many there really are */
@@ -82,6 +84,12 @@ tl_conv_args tl__conv_args(const tl_device *d, const tl_conv_job *j);
  * *fresh set, and then to be filled. `kind` and `detail` tell apart what is derived. One reference, the caller's. */
 tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, int *fresh);
 
+/* The panels of weights that cl/conv_direct.cl packs: (group, panel, k, NR). One reference, the caller's. */
+tl_buffer *tl__conv_panels(tl_scope *s, const tl_conv_job *j);
+/* Bytes of the lines in which cl/conv_pack.clh gathers patches of k numbers. */
+int64_t tl__conv_lines(const tl_conv_tile *t, int64_t ci, int64_t k);
+/* Depthwise weights (C, 1, KH, KW) as (KH * KW, C). */
+tl_tensor *tl__depthwise_by_tap(tl_scope *s, const tl_conv_job *j);
 /* Weights as (O, taps, I), packed. */
 tl_tensor *tl__conv_weight_rows(tl_scope *s, const tl_conv_job *j);
 /* Patches of the pictures first..first+count as a matrix (count * pixels out, taps * ci / groups); group `group`. */
@@ -90,6 +98,17 @@ int tl__conv_patches(tl_scope *s, const tl_conv_shape *g, tl_tensor *x, int64_t 
 int tl__conv_unpatch(tl_scope *s, const tl_conv_shape *g, tl_tensor *patches, int64_t first, int64_t count, int64_t group, tl_tensor *x);
 /* How many pictures' patches are laid out at once. */
 int64_t tl__conv_chunk(const tl_conv_shape *g);
+
+/* ---- three in one: inverted_residual.c ---- */
+
+/* act(project(act(depthwise(act(expand(x))))) + residual), of plans alone (src/plan/improve.c): it has no gradient, and
+ * eager code says it in three convolutions. Any convolution can expand. */
+extern const tl_op tl__op_inverted_residual;
+enum { TL_RESIDUAL_X, TL_RESIDUAL_EXPAND, TL_RESIDUAL_EXPAND_BIAS, TL_RESIDUAL_MIDDLE, TL_RESIDUAL_MIDDLE_BIAS, TL_RESIDUAL_PROJECT, TL_RESIDUAL_BIAS,
+       TL_RESIDUAL_RESIDUAL };
+/* Whether it should do the work of three convolutions of these attributes on inputs `in` of these shapes; `attr` becomes its
+ * own attributes then. */
+int tl__inverted_residual_joins(const tl_device *d, const tl_value *expand, const tl_value *middle, const tl_value *project, const tl_meta *in, tl_value *attr);
 
 /* ---- gradients ---- */
 /* dw of a convolution by cl/conv_weight.cl; the second only where the first says so. */

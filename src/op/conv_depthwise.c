@@ -46,8 +46,7 @@ static void prepare(const tl_device *d, const tl_conv_shape *g, tl_launch *l, ch
     l->global[1] = (size_t)rows;
 }
 
-/* Weights (C, 1, KH, KW) as (KH * KW, C). */
-static tl_tensor *by_tap(tl_scope *s, const tl_conv_job *j)
+tl_tensor *tl__depthwise_by_tap(tl_scope *s, const tl_conv_job *j)
 {
     tl_shape shape = {2, {j->g.taps, j->g.ci}};
     int64_t strides[TL_MAX_RANK] = {j->stride.tap, j->stride.out}, packed[TL_MAX_RANK];
@@ -73,7 +72,7 @@ int tl__conv_depthwise(tl_scope *s, const tl_conv_job *j)
     const tl_conv_shape *g = &j->g;
     int blocks = in_blocks(s->device, g);
     tl_launch l = {.kernel = blocks ? "depthwise" : "depthwise_plain"};
-    tl_tensor *t = by_tap(s, j);
+    tl_tensor *t = tl__depthwise_by_tap(s, j);
     if (!t) return -1;
     depthwise_args a = args_of(g);
     a.bias = j->bias != NULL;
@@ -89,7 +88,7 @@ int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor
     char options[96];
     const tl_conv_shape *g = &j->g;
     tl_launch l = {.kernel = "depthwise_dx"};
-    tl_tensor *t = by_tap(s, j);
+    tl_tensor *t = tl__depthwise_by_tap(s, j);
     if (!t) return -1;
     depthwise_args a = args_of(g);
     prepare(s->device, g, &l, options, sizeof options, &a, g->n * g->in[1], s->device->traits.is_cpu);

@@ -48,9 +48,10 @@ int tl__conv_streams(const tl_device *d, const tl_conv_job *j)
     return tl__conv_is_large(j) && j->g.co % v == 0 && j->g.co / j->g.groups % v == 0;
 }
 
+int64_t tl__conv_lines(const tl_conv_tile *t, int64_t ci, int64_t k) { return ((ci % t->vector ? t->mr * k : 0) + t->vector) * 4; }
+
 /* Local memory beside the panels: a tile, and rows of ragged patches end to end. */
-static int64_t lines(const tl_conv_args *a, const tl_conv_tile *t) { return a->ci % t->vector ? t->mr * a->k * 4 : t->vector * 4; }
-static int64_t beside(const tl_conv_args *a, const tl_conv_tile *t) { return lines(a, t) + t->mr * t->nr * 4; }
+static int64_t beside(const tl_conv_args *a, const tl_conv_tile *t) { return tl__conv_lines(t, a->ci, a->k) + t->mr * t->nr * 4; }
 
 int tl__conv_direct_needs(const tl_device *d, const tl_conv_job *j)
 {
@@ -82,30 +83,42 @@ static void divide(const tl_device *d, tl_conv_args *a, const tl_conv_tile *t, i
     a->nb = over(columns, parts) * t->nr;
 }
 
+static void options_of(const tl_conv_tile *t, char *options, size_t size) { snprintf(options, size, "-DMR=%d -DNR=%d", t->mr, t->nr); }
+
+tl_buffer *tl__conv_panels(tl_scope *s, const tl_conv_job *j)
+{
+    const tl_conv_tile *t = tl__conv_tile(s->device);
+    tl_conv_args a = tl__conv_args(s->device, j);
+    char options[64];
+    int fresh;
+    int64_t panels = over(a.co, t->nr), length = 256;
+    tl_buffer *p = tl__conv_derived(s, j, 0x64697265, t->nr, j->g.groups * panels * t->nr * a.k, &fresh);
+    if (!p || !fresh) return p;
+    options_of(t, options, sizeof options);
+    tl_launch pack = {.program = &program, .options = options, .kernel = "pack_weights", .dims = 3,
+                      .global = {(size_t)panels, (size_t)over(a.k, length), (size_t)j->g.groups}, .local = {1, 1, 1}};
+    if (TL__LAUNCH(&s->err, s->device, &pack, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(p), TL_KL(length)) == 0) return p;
+    tl__buffer_release(p);
+    return NULL;
+}
+
 int tl__conv_direct(tl_scope *s, const tl_conv_job *j)
 {
     const tl_device *d = s->device;
     const tl_conv_tile *t = tl__conv_tile(d);
     tl_conv_args a = tl__conv_args(d, j);
     char options[64];
-    int fresh;
     divide(d, &a, t, j->g.groups);
     a.stream = tl__conv_streams(d, j);
     /* The next group's pixels, a few lines with every step of this one. */
     if (a.x_pixel == a.ci) a.ahead = (int32_t)over(t->mr * t->vector * a.stride[0] * a.stride[1] * a.stride[2], a.nb * a.kernel[0] * a.kernel[1] * a.kernel[2]);
-    snprintf(options, sizeof options, "-DMR=%d -DNR=%d", t->mr, t->nr);
-    int64_t panels = over(a.co, t->nr), length = 256, row = a.k * 4;
-    tl_buffer *p = tl__conv_derived(s, j, 0x64697265, t->nr, j->g.groups * panels * t->nr * a.k, &fresh);
+    options_of(t, options, sizeof options);
+    tl_buffer *p = tl__conv_panels(s, j);
     if (!p) return -1;
-    tl_launch pack = {.program = &program, .options = options, .kernel = "pack_weights", .dims = 3,
-                      .global = {(size_t)panels, (size_t)over(a.k, length), (size_t)j->g.groups}, .local = {1, 1, 1}};
     tl_launch l = {.program = &program, .options = options, .kernel = "conv_direct", .dims = 3,
                    .global = {(size_t)over(a.co, a.nb), (size_t)over(a.n * tl__conv_pixels_out(&j->g), a.mb), (size_t)j->g.groups}, .local = {1, 1, 1}};
-    int status = 0;
-    if (fresh) status = TL__LAUNCH(&s->err, s->device, &pack, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(p), TL_KL(length));
-    if (status == 0)
-        status = TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KBUF(p), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y),
-                            TL_KLOCAL((size_t)(a.mb * row)), TL_KLOCAL((size_t)lines(&a, t)), TL_KLOCAL((size_t)(t->mr * t->nr * 4)));
+    int status = TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KBUF(p), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y),
+                            TL_KLOCAL((size_t)(a.mb * a.k * 4)), TL_KLOCAL((size_t)tl__conv_lines(t, a.ci, a.k)), TL_KLOCAL((size_t)(t->mr * t->nr * 4)));
     tl__buffer_release(p);
     return status;
 }

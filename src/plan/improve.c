@@ -1,5 +1,6 @@
 /* improve.c - passes over the list of a plan. A call that is joined with a later one takes the later one's place, where
  * all inputs of both are there. */
+#include "op/conv.h"
 #include "plan/plan.h"
 
 #include <stdlib.h>
@@ -169,6 +170,32 @@ static int take_activations(tl_error *err, tl_plan *p)
     return 0;
 }
 
+/* ---- inverted residuals ---- */
+
+/* Three convolutions of which the second is depthwise become one call, where that is faster. */
+static int join_residuals(tl_error *err, tl_plan *p)
+{
+    for (int j = 0; j < p->call_count; j++) {
+        tl_plan_call *project = &p->calls[j];
+        tl_plan_call *middle = is(project, "conv") ? sole_maker(p, project->in[0]) : NULL;
+        tl_plan_call *expand = middle && is(middle, "conv") && residual_slot(middle) < 0 ? sole_maker(p, middle->in[0]) : NULL;
+        if (!expand || !is(expand, "conv") || residual_slot(expand) >= 0) continue;
+        if (with_all_inputs(err, expand) != 0 || with_all_inputs(err, middle) != 0 || with_all_inputs(err, project) != 0) return -1;
+        const int in[TL_MAX_INPUTS] = {expand->in[0], expand->in[1], expand->in[2], middle->in[1], middle->in[2], project->in[1], project->in[2], residual_slot(project)};
+        tl_meta meta[TL_MAX_INPUTS] = {0};
+        tl_value attr[TL_MAX_ATTRS];
+        for (int k = 0; k < TL_MAX_INPUTS; k++)
+            if (in[k] >= 0) meta[k] = p->slots[in[k]].meta;
+        if (!tl__inverted_residual_joins(p->device, expand->attr, middle->attr, project->attr, meta, attr)) continue;
+        project->op = &tl__op_inverted_residual;
+        if (with_all_inputs(err, project) != 0) return -1;
+        memcpy(project->in, in, sizeof in);
+        memcpy(project->attr, attr, sizeof attr);
+        middle->dead = expand->dead = 1;
+    }
+    return 0;
+}
+
 /* ---- what does nothing ---- */
 
 static void replace(tl_plan *p, int slot, int by)
@@ -231,7 +258,7 @@ static void compact(tl_plan *p)
 int tl__plan_improve(tl_error *err, tl_plan *p)
 {
     drop_idle(p);
-    if (fold_norms(err, p) != 0 || take_residuals(err, p) != 0 || take_activations(err, p) != 0) return -1;
+    if (fold_norms(err, p) != 0 || take_residuals(err, p) != 0 || take_activations(err, p) != 0 || join_residuals(err, p) != 0) return -1;
     drop_idle(p);
     free_batch(p);
     compact(p);

@@ -85,12 +85,21 @@ static int prepare_outputs(run *r, const tl_plan_call *c, tl_tensor **out)
     return 0;
 }
 
-static tl_fold *fold_of(run *r, const tl_plan_call *c)
+/* The fold whose weight is input k; NULL where it is another thing. */
+static tl_fold *fold_of(run *r, const tl_plan_call *c, int k)
 {
-    return c->n_in > 1 && c->in[1] >= 0 && r->p->slots[c->in[1]].fold >= 0 ? &r->p->folds[r->p->slots[c->in[1]].fold] : NULL;
+    const tl_slot *v = c->in[k] >= 0 ? &r->p->slots[c->in[k]] : NULL;
+    return v && v->fold >= 0 && v->which == 0 ? &r->p->folds[v->fold] : NULL;
 }
 
-/* The call with its folded weight as it is. 0, -1, or 1 where the weight's memory is wanted. */
+static int has_folds(run *r, const tl_plan_call *c)
+{
+    for (int k = 0; k < c->n_in; k++)
+        if (fold_of(r, c, k)) return 1;
+    return 0;
+}
+
+/* The call with its folded weights as they are. 0, -1, or 1 where a weight's memory is wanted. */
 static int try_call(run *r, const tl_plan_call *c, tl_tensor **out)
 {
     tl_tensor *few[TL_MAX_INPUTS], **in = few;
@@ -99,7 +108,7 @@ static int try_call(run *r, const tl_plan_call *c, tl_tensor **out)
     tl_scope each;
     tl__scope_begin(&each, r->s);
     int status = tl__apply_into(&each, c->op, in, c->n_in, c->attr, out);
-    if (each.err.code == TL_EHOLLOW && !r->s->err.code && fold_of(r, c)) {
+    if (each.err.code == TL_EHOLLOW && !r->s->err.code && has_folds(r, c)) {
         each.err = (tl_error){0};
         status = 1;
     }
@@ -111,16 +120,23 @@ static int try_call(run *r, const tl_plan_call *c, tl_tensor **out)
 static int one_call(run *r, const tl_plan_call *c, tl_tensor **out)
 {
     int status = try_call(r, c, out);
-    tl_fold *f = status == 1 ? fold_of(r, c) : NULL;
-    if (!f) return status;
-    f->weight->buffer->version++; /* what the call began to derive from it holds nothing */
+    if (status != 1) return status;
     tl_scope each;
     tl__scope_begin(&each, r->s);
-    status = tl__fold_fill(&each, f);
+    status = 0;
+    for (int k = 0; k < c->n_in && status == 0; k++) {
+        tl_fold *f = fold_of(r, c, k);
+        if (!f) continue;
+        f->weight->buffer->version++; /* what the call began to derive from it holds nothing */
+        status = tl__fold_fill(&each, f);
+    }
     tl__scope_end(&each);
     if (status == 0 && try_call(r, c, out) != 0) status = -1;
     /* Packed or transformed weights lie beside the buffer now; without any, the kernels read it as it is. */
-    if (f->weight->buffer->derived) tl__buffer_hollow(f->weight->buffer);
+    for (int k = 0; k < c->n_in; k++) {
+        tl_fold *f = fold_of(r, c, k);
+        if (f && f->weight->buffer->derived) tl__buffer_hollow(f->weight->buffer);
+    }
     return status;
 }
 
