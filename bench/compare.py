@@ -1,20 +1,25 @@
 """Speed beside the peers, as ratios taken in the same run: for each piece of work tlua and a peer take turns, nine
-pairs, and the median of the ratios counts. Shared machines change speed from minute to minute; turns cancel that.
+pairs, and the median of the ratios counts. Shared machines change speed from minute to minute; turns cancel that. After each
+turn all wait a little: some peers' threads spin for a while when their work is done, and would run beside the other's.
 
     build/peers/bin/python bench/compare.py [WORD...]      only the rows that hold a word"""
 import os
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
+PAUSE = 0.15  # seconds
 # work, network, batch, peer, what the ratio should reach
 ROWS = [
     ("forward", "resnet50", 16, "torch", 0.8),
-    ("forward", "efficientnet_lite0", 16, "torch", 0.8),
-    ("forward", "resnet50", 16, "onnxruntime", None),
-    ("forward", "efficientnet_lite0", 16, "onnxruntime", None),
+    ("forward", "efficientnet_lite0", 16, "torch", 2.5),
+    ("forward", "resnet50", 16, "onnxruntime", 1.1),
+    ("forward", "resnet50", 16, "compile", 1.4),
+    ("forward", "resnet50", 1, "onnxruntime", 1.0),
+    ("forward", "efficientnet_lite0", 16, "onnxruntime", 1.0),
     ("fe", "resnet50", 16, "torch", None),
     ("layer4", "resnet50", 16, "torch", None),
     ("full", "resnet50", 16, "torch", None),
@@ -35,7 +40,9 @@ class Worker:
     def measure(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        seconds = float(self.process.stdout.readline())
+        time.sleep(PAUSE)
+        return seconds
 
     def peak_memory(self):
         with open("/proc/%d/status" % self.process.pid) as f:
