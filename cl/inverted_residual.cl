@@ -96,13 +96,14 @@ INLINE void depthwise_block(__local const float *E, __local float *D, G const fl
         j += COLS * TL_VECTOR;                                                                                           \
     }
 
-/* Outputs in the order of memory: whole vectors, of which the next pixel overwrites what is too much. `bias` has a whole row. */
+/* Outputs in the order of memory: whole vectors, of which later pixels overwrite what is too much, up to the group's end.
+ * `bias` has a whole row. */
 INLINE void finish_sums(__local const float *A, __local const float *bias, G const float *R, G float *Y, const residual_args *a, long pixels)
 {
     const vf low = lower(a->activation), high = upper(a->activation);
     for (long p = 0; p < pixels; p++, A += a->wide, R += a->co, Y += a->co)
         for (long j = 0; j < a->co; j += TL_VECTOR) {
-            int n = p + 1 < pixels ? TL_VECTOR : (int)min((long)TL_VECTOR, a->co - j);
+            int n = (pixels - p) * a->co - j >= TL_VECTOR ? TL_VECTOR : (int)min((long)TL_VECTOR, a->co - j);
             vf v = VLOAD(0, A + j) + VLOAD(0, bias + j);
             if (a->residual) v += load_part(R + j, n);
             store_part(clamped(v, low, high), Y + j, n);
