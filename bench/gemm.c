@@ -1,6 +1,7 @@
 /* gemm.c - how fast the matrix product is, beside the rate that plain multiply-adds reach in the same minute:
  * shapes from networks, by the maker that is chosen or by those that are named.  bench/gemm [MAKER...] */
 #include "device/gemm/maker.h"
+#include "device/profile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,40 +15,10 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Ten independent chains of multiply-adds in a work-item's registers: nothing but arithmetic. */
-static char *peak_source(tl_error *err)
-{
-    return tl__strdup(err,
-                      "#include \"common.clh\"\n"
-                      "__kernel void peak(G float *Y, int n)\n{\n"
-                      "    vf s[10], a = (vf)Y[0], b = (vf)Y[1];\n"
-                      "    UNROLL for (int i = 0; i < 10; i++) s[i] = (vf)(float)i;\n"
-                      "    for (int k = 0; k < n; k++) UNROLL for (int i = 0; i < 10; i++) s[i] = fma(s[i], a, b);\n"
-                      "    UNROLL for (int i = 1; i < 10; i++) s[0] += s[i];\n"
-                      "    VSTORE(s[0], get_global_id(0), Y + 2);\n}\n");
-}
-
-static const tl_program peak_program = {"peak", peak_source};
-
 static double peak_rate(tl_error *err, tl_device *d)
 {
-    enum { STEPS = 400000 };
-    const tl_traits *t = &d->traits;
-    size_t items = (size_t)t->compute_units * (t->is_cpu ? 4 : 1024);
-    tl_buffer *y = tl__buffer_new(err, d, (items * 16 + 32) * sizeof(float));
-    if (!y) return 0;
-    int steps = t->is_cpu ? STEPS : STEPS / 256;
-    double best = 0;
-    tl__buffer_fill(err, y, 0, y->bytes, 0);
-    tl_launch l = {.program = &peak_program, .kernel = "peak", .dims = 1, .global = {items}, .local = {(size_t)t->is_cpu}};
-    for (int r = 0; r < 6; r++) {
-        double start = now();
-        if (TL__LAUNCH(err, d, &l, "peak", TL_KBUF(y), TL_KI(steps)) != 0 || tl__device_finish(err, d) != 0) return 0;
-        double rate = 2.0 * 10 * t->vector_width * (double)items * steps / (now() - start) / 1e9;
-        if (rate > best) best = rate;
-    }
-    tl__buffer_release(y);
-    return best;
+    double gflops = 0, gbytes = 0;
+    return tl__device_peaks(err, d, &gflops, &gbytes) == 0 ? gflops : 0;
 }
 
 typedef struct shape { const char *what; int64_t m, n, k, batch; int trans_a, trans_b, constant_b; } shape;

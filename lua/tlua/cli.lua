@@ -7,6 +7,7 @@ tlua - transfer learning on any OpenCL device
 
   tlua RECIPE.lua [--FIELD VALUE]...   train what the recipe says; RECIPE.lua --help lists its fields
   tlua FILE.lua [ARGS]                 run a Lua script
+  tlua --profile RECIPE.lua ...        the same, then where the time went; --profile=FILE names the trace
   tlua -e CODE [ARGS]                  run a line of Lua
   tlua                                 a prompt
   tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--json]
@@ -140,9 +141,26 @@ local function message_of(e)
   return ("error object: %s"):format(tostring(e))
 end
 
+-- Takes --profile or --profile=FILE out of the arguments; returns the file of the trace.
+local function profile_option(argv)
+  for i = #argv, 1, -1 do
+    local path = argv[i] == "--profile" and "tlua-profile.json" or argv[i]:match "^%-%-profile=(.+)$"
+    if path then
+      table.remove(argv, i)
+      return path
+    end
+  end
+end
+
+local function profiled_command(argv)
+  local path = profile_option(argv)
+  if not path then return command(argv) end
+  return require("tlua.profile").run(function() return command(argv) end, path)
+end
+
 return function(argv)
   local wants_traceback = os.getenv("TLUA_TRACEBACK") == "1"
-  local ok, result = xpcall(command, function(e)
+  local ok, result = xpcall(profiled_command, function(e)
     if wants_traceback then io.stderr:write(debug.traceback(message_of(e), 2), "\n") end
     return e
   end, argv)

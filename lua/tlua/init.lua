@@ -17,7 +17,11 @@ local tlua = {
 
 -- Parts are loaded when they are first used, so that a script pays only for what it names.
 local parts = { nn = "tlua.nn", models = "tlua.models", optim = "tlua.optim", data = "tlua.data" }
-local functions = { recipe = function(fields) return require("tlua.recipe").new(fields) end }
+local functions = {
+  recipe = function(fields) return require("tlua.recipe").new(fields) end,
+  -- Runs f() and prints where the time went; `path` names a trace for chrome://tracing.
+  profile = function(f, path) return require("tlua.profile").run(f, path) end,
+}
 
 -- tlua.cat(a, b, ..., {axis = 1}), tlua.where(...) and so on: operators are functions here too.
 return setmetatable(tlua, {

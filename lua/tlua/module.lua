@@ -287,7 +287,16 @@ function Module:_run(method, ...)
 end
 
 -- A class that keeps no tensor of its forward in itself may say `scoped = true`.
+-- f(...) as a place of the profile that is open (tlua/profile.lua).
+function module.placed(self, f, ...)
+  local before = core.profile_place(self:path())
+  local y, z = f(...)
+  core.profile_at(before)
+  return y, z
+end
+
 function Module:_call(...)
+  if module.profiling then return module.placed(self, self._run, self, self.forward, ...) end
   local y, z = self:_run(self.forward, ...)
   return y, z
 end

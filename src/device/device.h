@@ -32,6 +32,7 @@ struct tl_device {
     uint64_t seed, ordinal;        /* of operators that draw numbers: tl_manual_seed */
     int sync_each;                 /* TLUA_SYNC=1: finish after each launch and name the operator */
     int dry;                       /* the number of the dry run that is under way, 0: none. See tl__dry_begin */
+    struct tl_profile *profile;    /* profile.h; NULL: none is open */
     struct tl_trace *trace;        /* where calls are listed while a plan is made (plan/) */
     long launches, copies, casts, programs_built, programs_cached;
     void *clblast;                 /* state of the CLBlast maker */

@@ -3,7 +3,7 @@
  * its own content: what is cut short or damaged is built anew. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "base/embed.h"
-#include "device/device.h"
+#include "device/profile.h"
 
 #include <CL/cl.h>
 #include <stdlib.h>
@@ -322,8 +322,10 @@ int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *a
     if (!k) return -1;
     for (int i = 0; i < count; i++)
         if (set_argument(err, d, k, (cl_uint)i, &args[i], l->kernel) != 0) return -1;
-    cl_int e = clEnqueueNDRangeKernel(d->queue, k, (cl_uint)l->dims, NULL, l->global, l->local[0] ? l->local : NULL, 0, NULL, NULL);
+    cl_event event = NULL;
+    cl_int e = clEnqueueNDRangeKernel(d->queue, k, (cl_uint)l->dims, NULL, l->global, l->local[0] ? l->local : NULL, 0, NULL, d->profile ? &event : NULL);
     if (tl__cl_check(err, e, l->kernel, label) != 0) return -1;
+    if (event) tl__profile_launch(d, l->kernel, event);
     d->launches++;
     if (d->sync_each && tl__cl_check(err, clFinish(d->queue), l->kernel, label) != 0) return -1;
     return 0;

@@ -1,5 +1,6 @@
 /* backward.c - reverse-mode differentiation: the calls that lead to y, newest first, each in a scope
  * of its own. What a call saved is dropped as soon as its gradient is taken. */
+#include "device/profile.h"
 #include "op/op.h"
 
 #include <stdlib.h>
@@ -128,6 +129,21 @@ static void drop_again(tl_call *c)
     }
 }
 
+/* The gradient, as a span of its own while a profile is open: as much work for each of the two main inputs as forward. */
+static void differentiate(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    tl_device *d = s->device;
+    int inputs = c->needs[0] + (c->n_in > 1 && c->needs[1]);
+    tl_span span = {.op = c->op->name, .where = c->where, .backward = 1};
+    if (d->profile) {
+        span.flops = tl__call_flops(c) * (c->op->flops ? inputs : 1);
+        span.bytes = tl__call_bytes(c) * 1.5;
+    }
+    int entered = tl__profile_enter(d, &span);
+    c->op->vjp(s, c, gy, gx);
+    tl__profile_leave(d, entered);
+}
+
 static int step(tl_scope *s, tl_call *c)
 {
     tl_tensor *gy[TL_MAX_OUTPUTS] = {0};
@@ -135,7 +151,7 @@ static int step(tl_scope *s, tl_call *c)
     tl_tensor **gx = tl__calloc(&s->err, (size_t)c->n_in, sizeof *gx);
     int bad = !gx || check_versions(&s->err, c) != 0 || take_again(s, c) != 0;
     if (!bad) {
-        c->op->vjp(s, c, gy, gx);
+        differentiate(s, c, gy, gx);
         bad = s->err.code != 0;
     }
     drop_again(c);

@@ -92,6 +92,7 @@ void tl__lua_open_system(lua_State *L);
 void tl__lua_open_data(lua_State *L);
 void tl__lua_open_features(lua_State *L);
 void tl__lua_open_plan(lua_State *L);
+void tl__lua_open_profile(lua_State *L);
 void tl__lua_open_optim(lua_State *L);
 /* Runs `op` with the Lua arguments first..top; results are pushed. */
 int tl__lua_call_op(lua_State *L, const tl_op *op, int first);

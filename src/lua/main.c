@@ -38,6 +38,7 @@ static int open_core(lua_State *L)
     tl__lua_open_data(L);
     tl__lua_open_features(L);
     tl__lua_open_plan(L);
+    tl__lua_open_profile(L);
     tl__lua_open_optim(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "tlua.scopes");
     for (lua_pushnil(L); lua_next(L, -2);) {

@@ -1,5 +1,6 @@
 /* apply.c - calling an operator: check, bring the inputs into the layout and type it wants, infer,
  * allocate, run, and record the call where an input needs a gradient. */
+#include "device/profile.h"
 #include "op/op.h"
 
 #include <stdlib.h>
@@ -215,6 +216,33 @@ static tl_dtype half_result(const tl_call *c, tl_tensor *const *in)
     return common;
 }
 
+double tl__call_flops(const tl_call *c)
+{
+    return c->op->view ? 0 : c->op->flops ? c->op->flops(c) : (double)tl__numel(&c->out_meta[0].shape);
+}
+
+double tl__call_bytes(const tl_call *c)
+{
+    double n = 0;
+    if (c->op->view) return 0;
+    for (int i = 0; i < c->n_in; i++)
+        if (c->present[i]) n += 4.0 * (double)tl__numel(&c->in_meta[i].shape);
+    for (int i = 0; i < c->n_out; i++) n += 4.0 * (double)tl__numel(&c->out_meta[i].shape);
+    return n;
+}
+
+/* The forward, as a span of its own while a profile is open. */
+static int forward(tl_scope *s, tl_call *c)
+{
+    tl_device *d = s->device;
+    if (!d->profile) return c->op->forward(s, c);
+    c->where = tl__profile_now(d);
+    tl_span span = {.op = c->op->name, .where = c->where, .flops = tl__call_flops(c), .bytes = tl__call_bytes(c)};
+    int entered = tl__profile_enter(d, &span), status = c->op->forward(s, c);
+    tl__profile_leave(d, entered);
+    return status;
+}
+
 static int run(tl_scope *s, tl_call *c)
 {
     if (c->op->infer(&s->err, c) != 0) return -1;
@@ -232,7 +260,7 @@ static int run(tl_scope *s, tl_call *c)
             tl__error_prefix(&s->err, "%s: ", c->op->name);
             return -1;
         }
-    if (c->op->forward(s, c) != 0 || s->err.code) {
+    if (forward(s, c) != 0 || s->err.code) {
         if (!s->err.code) tl__op_fail(&s->err, c, TL_EDEVICE, "failed");
         return -1;
     }

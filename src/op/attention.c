@@ -141,6 +141,11 @@ static void attention_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
     for (int i = Q; i <= V && !bad; i++) gx[i] = d[i];
 }
 
+static double attention_flops(const tl_call *c)
+{
+    return 4.0 * (double)tl__numel(&c->out_meta[0].shape) * (double)c->in_meta[K].shape.dim[1];
+}
+
 extern const tl_op tl__op_attention;
 
 static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t width, int heads, int lengths, int causal)
@@ -178,7 +183,7 @@ const tl_op tl__op_attention = {
     .inputs = {"q", "k", "v", "lengths?"},
     .attrs = {TL_INT("heads", 1, "how many"), TL_BOOL_("causal", 0, "row i sees keys up to i"), TL_FLOAT("scale", 0, "0: 1 / sqrt(C / heads)"),
               TL_FLOAT("dropout", 0, "share of the probabilities that is dropped"), TL_BOOL_("training", 0, "otherwise none is")},
-    .layout = {TL_ROWS, TL_ROWS, TL_ROWS}, .int_inputs = 1u << LENGTHS, .random = 1, .infer = attention_infer, .forward = attention_forward, .vjp = attention_vjp,
+    .layout = {TL_ROWS, TL_ROWS, TL_ROWS}, .int_inputs = 1u << LENGTHS, .random = 1, .infer = attention_infer, .forward = attention_forward, .vjp = attention_vjp, .flops = attention_flops,
     .saves = TL_SAVE_IN(Q) | TL_SAVE_IN(K) | TL_SAVE_IN(V) | TL_SAVE_IN(LENGTHS) | TL_SAVE_OUT(0) | TL_SAVE_OUT(1), .hidden = 1,
     .torch = "attention(q, k, v, lengths, heads, causal, scale)", .samples = attention_samples,
 };

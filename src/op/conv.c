@@ -124,6 +124,12 @@ static unsigned conv_saves(const tl_call *c)
     return act == TL_ACT_NONE ? saves : saves | TL_SAVE_OUT(0);
 }
 
+static double conv_flops(const tl_call *c)
+{
+    const tl_shape *w = &c->in_meta[TL_CONV_WEIGHT].shape;
+    return 2.0 * (double)tl__numel(&c->out_meta[0].shape) * (double)(tl__numel(w) / (w->dim[0] ? w->dim[0] : 1));
+}
+
 /* ---- samples and descriptor ---- */
 
 extern const tl_op tl__op_conv;
@@ -177,7 +183,7 @@ const tl_op tl__op_conv = {
               TL_INTS("padding_end", "zeros after, where they differ"), TL_INTS("dilation", "distance of kernel elements; 1 where not given"),
               TL_INT("groups", 1, "channels are split into so many"), TL_CHOICE("activation", activations, "applied to the sum")},
     .infer = conv_infer, .forward = conv_forward, .vjp = tl__conv_vjp,
-    .saves_for = conv_saves,
+    .saves_for = conv_saves, .flops = conv_flops,
     .torch = "conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation)", .samples = conv_samples,
 };
 

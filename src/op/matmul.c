@@ -176,6 +176,18 @@ static void matmul_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_t
     }
 }
 
+static double matmul_flops(const tl_call *c)
+{
+    const tl_shape *a = &c->in_meta[0].shape;
+    int last = a->rank - 1;
+    return 2.0 * (double)tl__numel(&c->out_meta[0].shape) * (double)a->dim[a->rank > 1 && c->attr[0].i ? last - 1 : last];
+}
+
+static double linear_flops(const tl_call *c)
+{
+    return 2.0 * (double)tl__numel(&c->out_meta[0].shape) * (double)c->in_meta[1].shape.dim[1];
+}
+
 static void take_matmul(tl_sampler *to, const tl_op *op, int ra, const int64_t *a, int rb, const int64_t *b, int ta, int tb)
 {
     tl_sample x = tl__sample(op);
@@ -210,7 +222,7 @@ const tl_op tl__op_matmul = {
     .name = "matmul", .brief = "Matrix product of `a` (..., m, k) and `b` (..., k, n); batches broadcast, vectors are a row of `a` or a column of `b`.",
     .inputs = {"a", "b"},
     .attrs = {TL_BOOL_("transpose_a", 0, "`a` is given as (..., k, m)"), TL_BOOL_("transpose_b", 0, "`b` is given as (..., n, k)")},
-    .layout = {TL_ANY, TL_ANY}, .infer = matmul_infer, .forward = matmul_forward, .vjp = matmul_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1),
+    .layout = {TL_ANY, TL_ANY}, .infer = matmul_infer, .forward = matmul_forward, .vjp = matmul_vjp, .flops = matmul_flops, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1),
     .torch = "torch.matmul(a.mT if transpose_a else a, b.mT if transpose_b else b)", .samples = matmul_samples,
 };
 
@@ -356,7 +368,7 @@ const tl_op tl__op_linear = {
     .name = "linear", .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
     .inputs = {"x", "weight", "bias?", "residual?"}, .attrs = {TL_CHOICE("activation", activations, "applied to the sum")},
     .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .infer = linear_infer, .forward = linear_forward, .vjp = linear_vjp,
-    .saves_for = linear_saves,
+    .saves_for = linear_saves, .flops = linear_flops,
     .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'gelu': F.gelu}[activation]"
              "(F.linear(x, weight, bias) + (0 if residual is None else residual))",
     .samples = linear_samples,

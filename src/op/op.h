@@ -70,6 +70,7 @@ typedef struct tl_call {
     tl_node *out_node[TL_MAX_OUTPUTS];   /* not held: a node takes itself out when it goes */
     uint64_t serial, mark;
     long refs;
+    int where;                   /* the layer, for profiles */
     unsigned again;              /* inputs that were not kept: their maker computes them again */
     int consumed;
     struct tl_call *next;
@@ -128,6 +129,7 @@ typedef struct tl_op {
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
     unsigned constants;          /* inputs that never get a gradient (running statistics, class weights) */
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
+    double (*flops)(const tl_call *c);  /* additions and multiplications of the forward, for profiles; NULL: one an output */
     int random;                  /* wants a key */
     const char *torch;           /* the PyTorch expression that gives the same, for goldens and docs */
     void (*samples)(tl_sampler *to);   /* NULL: the tests make up shapes from the inputs (pointwise) */
@@ -152,6 +154,10 @@ typedef struct tl_trace {
 } tl_trace;
 void tl__call_retain(tl_call *c);
 void tl__call_release(tl_call *c);
+
+/* What a forward is worth: operations, and bytes of inputs and outputs. */
+double tl__call_flops(const tl_call *c);
+double tl__call_bytes(const tl_call *c);
 
 /* Messages: the operator's name comes first. */
 int tl__op_fail(tl_error *err, const tl_call *c, int code, const char *format, ...) TL__PRINTF(4, 5);

@@ -56,6 +56,7 @@ typedef struct tl_plan_call {
     int *in;              /* slots; -1: absent */
     int out[TL_MAX_OUTPUTS];
     tl_value attr[TL_MAX_ATTRS];
+    int where;            /* the layer, for profiles */
     int dead;
 } tl_plan_call;
 

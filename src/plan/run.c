@@ -1,4 +1,5 @@
 /* run.c - shapes, places and runs of a plan. */
+#include "device/profile.h"
 #include "plan/plan.h"
 
 #include <stdio.h>
@@ -107,7 +108,9 @@ static int try_call(run *r, const tl_plan_call *c, tl_tensor **out)
     for (int k = 0; k < c->n_in; k++) in[k] = value_of(r, c->in[k]);
     tl_scope each;
     tl__scope_begin(&each, r->s);
+    int before = tl__profile_at(r->p->device, c->where);
     int status = tl__apply_into(&each, c->op, in, c->n_in, c->attr, out);
+    tl__profile_at(r->p->device, before);
     if (each.err.code == TL_EHOLLOW && !r->s->err.code && has_folds(r, c)) {
         each.err = (tl_error){0};
         status = 1;

@@ -84,6 +84,7 @@ static void listen(tl_trace *t, const tl_call *c, tl_tensor *const *in, tl_tenso
     tl_plan_call call = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .in = tl__calloc(&p->failed, (size_t)c->n_in + 1, sizeof(int))};
     if (!call.in) return;
     memcpy(call.attr, c->attr, sizeof call.attr);
+    call.where = c->where;
     int bad = 0;
     for (int i = 0; i < c->n_in && !bad; i++) {
         call.in[i] = in[i] ? input_slot(p, c, in[i]) : -1;

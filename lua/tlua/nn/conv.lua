@@ -140,7 +140,7 @@ end
 
 -- activation(norm(conv(x)) + residual): one call in inference, the plain sequence where gradients are recorded.
 -- options: activation = "relu" or another operator's name, residual = tensor of the output's shape.
-function Conv:with_norm(norm, x, options)
+local function with_norm(self, norm, x, options)
   options = options or {}
   local activation, residual = options.activation, options.residual
   if not rawget(self, "_built") then self:ready() end
@@ -159,6 +159,12 @@ function Conv:with_norm(norm, x, options)
   end
   local y = norm(self(x), { residual = residual })
   y = ops[activation](y)
+  return y
+end
+
+function Conv:with_norm(norm, x, options)
+  if module.profiling then return module.placed(self, with_norm, self, norm, x, options) end
+  local y = with_norm(self, norm, x, options)
   return y
 end
 

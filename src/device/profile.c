@@ -1,0 +1,251 @@
+/* profile.c - see profile.h. Events are read in one go when the profile ends. */
+#define CL_TARGET_OPENCL_VERSION 120
+#include "device/profile.h"
+
+#include <CL/cl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct launch { cl_event event; char *kernel; int span; } launch;
+
+struct tl_profile {
+    launch *launches;
+    tl_profiled *times;
+    tl_span *spans;
+    char **places;
+    int launch_count, span_count, place_count, most, span_room, place_room;
+    int open, where;        /* the open span or -1; the place of the next */
+    long lost;
+    double began, wall;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Another queue in place of the device's, which is idle. */
+static int change_queue(tl_error *err, tl_device *d, cl_command_queue_properties properties)
+{
+    cl_int e;
+    if (tl__cl_check(err, clFinish(d->queue), "waiting for the device failed", NULL)) return -1;
+    cl_command_queue q = clCreateCommandQueue(d->context, d->id, properties, &e);
+    if (tl__cl_check(err, e, "no command queue that tells times", NULL)) return -1;
+    clReleaseCommandQueue(d->queue);
+    d->queue = q;
+    return 0;
+}
+
+int tl__profile_begin(tl_error *err, tl_device *d, int most)
+{
+    if (d->profile) return tl__fail(err, TL_ESTATE, "a profile is open already");
+    tl_profile *p = tl__calloc(err, 1, sizeof *p);
+    if (!p) return -1;
+    p->most = most;
+    p->open = -1;
+    p->launches = tl__calloc(err, (size_t)most + 1, sizeof *p->launches);
+    if (!p->launches || change_queue(err, d, CL_QUEUE_PROFILING_ENABLE) != 0) {
+        tl__profile_free(p);
+        return -1;
+    }
+    p->began = now();
+    d->profile = p;
+    return 0;
+}
+
+static double seconds(cl_event e, cl_profiling_info which)
+{
+    cl_ulong ns = 0;
+    clGetEventProfilingInfo(e, which, sizeof ns, &ns, NULL);
+    return 1e-9 * (double)ns;
+}
+
+tl_profile *tl__profile_end(tl_error *err, tl_device *d)
+{
+    tl_profile *p = d->profile;
+    if (!p) {
+        tl__fail(err, TL_ESTATE, "no profile is open");
+        return NULL;
+    }
+    clFinish(d->queue);
+    p->wall = now() - p->began;
+    p->times = tl__calloc(err, (size_t)p->launch_count + 1, sizeof *p->times);
+    double first = p->launch_count ? seconds(p->launches[0].event, CL_PROFILING_COMMAND_START) : 0;
+    for (int i = 0; i < p->launch_count && p->times; i++) {
+        const launch *l = &p->launches[i];
+        p->times[i] = (tl_profiled){l->kernel, l->span, seconds(l->event, CL_PROFILING_COMMAND_START) - first, seconds(l->event, CL_PROFILING_COMMAND_END) - first};
+    }
+    d->profile = NULL;
+    if (p->times && change_queue(err, d, 0) == 0) return p;
+    tl__profile_free(p);
+    return NULL;
+}
+
+void tl__profile_free(tl_profile *p)
+{
+    if (!p) return;
+    for (int i = 0; i < p->launch_count; i++) {
+        clReleaseEvent(p->launches[i].event);
+        free(p->launches[i].kernel);
+    }
+    for (int i = 0; i < p->place_count; i++) free(p->places[i]);
+    free(p->launches);
+    free(p->times);
+    free(p->spans);
+    free(p->places);
+    free(p);
+}
+
+int tl__profile_launches(const tl_profile *p, const tl_profiled **list)
+{
+    *list = p->times;
+    return p->launch_count;
+}
+
+int tl__profile_spans(const tl_profile *p, const tl_span **list)
+{
+    *list = p->spans;
+    return p->span_count;
+}
+
+const char *tl__profile_where(const tl_profile *p, int where) { return where > 0 && where <= p->place_count ? p->places[where - 1] : ""; }
+long tl__profile_lost(const tl_profile *p) { return p->lost; }
+double tl__profile_wall(const tl_profile *p) { return p->wall; }
+
+/* ---- recording: a lack of memory loses entries, never the run ---- */
+
+static void *room_for(void *list, int count, int *room, size_t size)
+{
+    tl_error ignored = {0};
+    if (count < *room) return list;
+    int more = *room ? 2 * *room : 256;
+    void *bigger = tl__realloc(&ignored, list, (size_t)more * size);
+    if (bigger) *room = more;
+    return bigger;
+}
+
+int tl__profile_place(tl_device *d, const char *path)
+{
+    tl_profile *p = d->profile;
+    if (!p) return 0;
+    int before = p->where;
+    p->where = 0;
+    for (int i = p->place_count; path && i > 0 && !p->where; i--)
+        if (strcmp(p->places[i - 1], path) == 0) p->where = i;
+    if (!path || p->where) return before;
+    tl_error ignored = {0};
+    char **places = room_for(p->places, p->place_count, &p->place_room, sizeof *places), *copy = places ? tl__strdup(&ignored, path) : NULL;
+    if (places) p->places = places;
+    if (copy) {
+        p->places[p->place_count++] = copy;
+        p->where = p->place_count;
+    }
+    return before;
+}
+
+int tl__profile_at(tl_device *d, int where)
+{
+    if (!d->profile) return 0;
+    int before = d->profile->where;
+    d->profile->where = where;
+    return before;
+}
+
+int tl__profile_now(const tl_device *d) { return d->profile ? d->profile->where : 0; }
+
+int tl__profile_enter(tl_device *d, const tl_span *span)
+{
+    tl_profile *p = d->profile;
+    if (!p || p->open >= 0 || p->launch_count >= p->most) return 0;
+    tl_span *spans = room_for(p->spans, p->span_count, &p->span_room, sizeof *spans);
+    if (!spans) return 0;
+    p->spans = spans;
+    p->open = p->span_count;
+    p->spans[p->span_count++] = *span;
+    return 1;
+}
+
+void tl__profile_leave(tl_device *d, int entered)
+{
+    if (entered && d->profile) d->profile->open = -1;
+}
+
+void tl__profile_launch(tl_device *d, const char *kernel, void *event)
+{
+    tl_profile *p = d->profile;
+    tl_error ignored = {0};
+    char *copy = p->launch_count < p->most ? tl__strdup(&ignored, kernel) : NULL;
+    if (copy) p->launches[p->launch_count++] = (launch){event, copy, p->open};
+    else {
+        clReleaseEvent(event);
+        p->lost++;
+    }
+}
+
+/* ---- peaks ---- */
+
+/* Ten independent chains of multiply-adds in a work-item's registers: nothing but arithmetic. And a copy. */
+static char *peak_source(tl_error *err)
+{
+    return tl__strdup(err,
+                      "#include \"common.clh\"\n"
+                      "__kernel void peak(G float *Y, int n)\n{\n"
+                      "    vf s[10], a = (vf)Y[0], b = (vf)Y[1];\n"
+                      "    UNROLL for (int i = 0; i < 10; i++) s[i] = (vf)(float)i;\n"
+                      "    for (int k = 0; k < n; k++) UNROLL for (int i = 0; i < 10; i++) s[i] = fma(s[i], a, b);\n"
+                      "    UNROLL for (int i = 1; i < 10; i++) s[0] += s[i];\n"
+                      "    VSTORE(s[0], get_global_id(0), Y + 2);\n}\n"
+                      "__kernel void peak_copy(G const float *restrict X, G float *restrict Y, long n, long chunk)\n{\n"
+                      "    for (long i = get_global_id(0) * chunk, end = min(i + chunk, n); i + TL_VECTOR <= end; i += TL_VECTOR) VSTORE(VLOAD(0, X + i), 0, Y + i);\n}\n");
+}
+
+static const tl_program peak_program = {"peak", peak_source};
+
+static int arithmetic(tl_error *err, tl_device *d, double *gflops)
+{
+    enum { STEPS = 400000 };
+    const tl_traits *t = &d->traits;
+    size_t items = (size_t)t->compute_units * (t->is_cpu ? 4 : 1024);
+    int steps = t->is_cpu ? STEPS : STEPS / 256, bad;
+    tl_buffer *y = tl__buffer_new(err, d, (items * 16 + 32) * sizeof(float));
+    if (!y) return -1;
+    bad = tl__buffer_fill(err, y, 0, y->bytes, 0);
+    tl_launch l = {.program = &peak_program, .kernel = "peak", .dims = 1, .global = {items}, .local = {(size_t)t->is_cpu}};
+    *gflops = 0;
+    for (int r = 0; r < 6 && !bad; r++) {
+        double start = now();
+        bad = TL__LAUNCH(err, d, &l, "peak", TL_KBUF(y), TL_KI(steps)) != 0 || tl__device_finish(err, d) != 0;
+        double rate = 2.0 * 10 * t->vector_width * (double)items * steps / (now() - start) / 1e9;
+        if (rate > *gflops) *gflops = rate;
+    }
+    tl__buffer_release(y);
+    return bad ? -1 : 0;
+}
+
+static int copying(tl_error *err, tl_device *d, double *gbytes)
+{
+    const int64_t n = 16 << 20, chunk = d->traits.is_cpu ? 1 << 16 : d->traits.vector_width;
+    tl_buffer *x = tl__buffer_new(err, d, (size_t)n * 4), *y = x ? tl__buffer_new(err, d, (size_t)n * 4) : NULL;
+    int bad = !y || tl__buffer_fill(err, x, 0, x->bytes, 0) != 0;
+    tl_launch l = {.program = &peak_program, .kernel = "peak_copy", .dims = 1, .global = {(size_t)(n / chunk)}, .local = {(size_t)d->traits.is_cpu}};
+    *gbytes = 0;
+    for (int r = 0; r < 6 && !bad; r++) {
+        double start = now();
+        bad = TL__LAUNCH(err, d, &l, "peak", TL_KBUF(x), TL_KBUF(y), TL_KL(n), TL_KL(chunk)) != 0 || tl__device_finish(err, d) != 0;
+        double rate = 8.0 * (double)n / (now() - start) / 1e9;
+        if (rate > *gbytes) *gbytes = rate;
+    }
+    if (x) tl__buffer_release(x);
+    if (y) tl__buffer_release(y);
+    return bad ? -1 : 0;
+}
+
+int tl__device_peaks(tl_error *err, tl_device *d, double *gflops, double *gbytes)
+{
+    int bad = arithmetic(err, d, gflops) != 0 || copying(err, d, gbytes) != 0;
+    tl__pool_flush(d->pool); /* the copies were large */
+    return bad ? -1 : 0;
+}

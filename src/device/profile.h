@@ -1,0 +1,55 @@
+/* profile.h - where the time of a device goes: every launch with its kernel, the operator that made it, the layer, and the
+ * work that it stands for. Costs nothing while no profile is open. */
+#ifndef TLUA_PROFILE_H
+#define TLUA_PROFILE_H
+
+#include "device/device.h"
+
+/* One operator call (or its gradient): what launches belong to. */
+typedef struct tl_span {
+    const char *op;          /* static text */
+    int where;               /* number of a place, see tl__profile_place; 0: unknown */
+    int backward;
+    double flops, bytes;     /* that the operator is worth, whatever its kernels do */
+} tl_span;
+
+typedef struct tl_profiled {
+    const char *kernel;      /* belongs to the profile */
+    int span;                /* number, or -1: copies, optimisers and the like */
+    double start, end;       /* seconds since the first launch */
+} tl_profiled;
+
+typedef struct tl_profile tl_profile;
+
+/* Opens a profile: from now on the device's queue tells times. At most `most` launches are kept. */
+int tl__profile_begin(tl_error *err, tl_device *d, int most);
+/* Waits for the device and closes the profile, which the caller reads and frees. NULL on failure. */
+tl_profile *tl__profile_end(tl_error *err, tl_device *d);
+void tl__profile_free(tl_profile *p);
+int tl__profile_launches(const tl_profile *p, const tl_profiled **list);
+int tl__profile_spans(const tl_profile *p, const tl_span **list);
+const char *tl__profile_where(const tl_profile *p, int where);
+/* Launches that there was no room for; seconds that the profile was open. */
+long tl__profile_lost(const tl_profile *p);
+double tl__profile_wall(const tl_profile *p);
+
+/* ---- for those who launch; all do nothing without a profile ---- */
+
+/* The number of a place ("layer1.0.conv2") for spans that begin from now on; NULL: none. Returns the former one, which
+ * tl__profile_at puts back. */
+int tl__profile_place(tl_device *d, const char *path);
+int tl__profile_at(tl_device *d, int where);
+int tl__profile_now(const tl_device *d);
+/* Begins a span unless one is open. Returns whether it did; then tl__profile_leave ends it. */
+int tl__profile_enter(tl_device *d, const tl_span *span);
+void tl__profile_leave(tl_device *d, int entered);
+/* Takes over a launch's event (a cl_event). */
+void tl__profile_launch(tl_device *d, const char *kernel, void *event);
+
+/* ---- what the device can do ---- */
+
+/* GFLOP/s of plain multiply-adds, and GB/s of copying in memory (read and written counted), the best of some tries: about
+ * half a second. 0 or -1. */
+int tl__device_peaks(tl_error *err, tl_device *d, double *gflops, double *gbytes);
+
+#endif

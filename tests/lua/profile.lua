@@ -1,0 +1,71 @@
+-- profile.lua - profiles add up, name operators and layers, and their trace can be read. Run by `tlua tests/lua/profile.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local nn = tlua.nn
+local folder = t.folder()
+
+t.test("launches, operators, layers, work", function()
+  local net = nn.Sequential(nn.Conv2d(3, 8, 3, { padding = 1 }), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 8 * 8, 4))
+  local x, y = core.randn(2, 8, 8, 3), core.tensor({ 1, 3 }, { dtype = "int32" })
+  local module = require "tlua.module"
+  core.profile_begin()
+  module.profiling = true
+  nn.functional.cross_entropy(net(x), y):backward()
+  module.profiling = false
+  local result = core.profile_end()
+  local seen, last = {}, 0
+  for _, l in ipairs(result) do
+    assert(l.seconds >= 0 and l.start >= last - 1e-9 and l.kernel ~= "")
+    last = l.start
+    if l.op then seen[l.op .. (l.backward and "'" or "") .. "@" .. l.where] = l end
+  end
+  assert(seen["conv@0"] and seen["conv'@0"] and seen["linear@3"] and seen["linear'@3"] and seen["cross_entropy@"], "an operator or a layer is missing")
+  t.equal(seen["conv@0"].flops, 2.0 * 2 * 8 * 8 * 8 * 27)
+  t.equal(seen["linear@3"].flops, 2.0 * 2 * 512 * 4)
+  t.equal(seen["linear'@3"].flops, 2 * 2.0 * 2 * 512 * 4)
+  t.equal(seen["conv'@0"].flops, 2.0 * 2 * 8 * 8 * 8 * 27) -- the pictures want no gradient
+  assert(result.wall > 0 and result.lost == 0)
+  t.fails("no profile is open", core.profile_end)
+  local text = require("tlua.profile").text(result, { 100, 10 })
+  assert(text:find "operator +launches +ms +share" and text:find "\nlayer +launches" and text:find "conv gradient")
+  for line in text:gmatch "[^\n]+" do assert(utf8.len(line) <= 80, line) end
+end)
+
+t.test("a profile changes no bits, and more launches than fit are counted", function()
+  local function step()
+    core.manual_seed(1)
+    local w = core.randn(30, 30):requires_grad(true)
+    core.ops.matmul(core.randn(30, 30), w):relu():sum():backward()
+    return w.grad:hash()
+  end
+  local plain = step()
+  core.profile_begin(3)
+  local profiled = step()
+  local result = core.profile_end()
+  t.equal(profiled, plain)
+  t.equal(#result, 3)
+  assert(result.lost > 0)
+  t.equal(step(), plain)
+end)
+
+t.test("tlua --profile writes a trace", function()
+  local path = folder .. "/trace.json"
+  local status, out = t.run(("./tlua --profile=%s -e 'local x = tlua.randn(64, 64) local y = tlua.matmul(x, x):relu():sum():item()'"):format(path))
+  t.equal(status, 0)
+  assert(out:find "matmul" and out:find "launches, ", out)
+  local trace = core.json_decode(core.read_file(path))
+  local names = {}
+  for _, e in ipairs(trace.traceEvents) do
+    if e.ph == "X" then
+      assert(e.dur >= 0 and e.ts >= 0 and e.pid == 1)
+      names[e.args.operator] = true
+    end
+  end
+  assert(names.matmul and names.relu and names.sum)
+  status = t.run(("./tlua --profile=%s -e 'error(7)'"):format(path))
+  t.equal(status, 1)
+end)
+
+os.execute("rm -rf " .. folder)
+t.finish()
