@@ -26,9 +26,9 @@ static int append(tl_error *err, char **text, size_t *used, size_t *room, const 
     return 0;
 }
 
-static const char *const rows[][3] = {
-#define UNARY(name, brief, torch, attrs, y, saves, dx) {"UNARY", #name, y}, {"GRADIENT", #name "_grad", dx},
-#define BINARY(name, brief, torch, y) {"BINARY", #name, y},
+static const char *const rows[][4] = {
+#define UNARY(name, brief, torch, attrs, y, saves, dx) {#name, "UNARY", #name, y}, {#name, "GRADIENT", #name "_grad", dx},
+#define BINARY(name, brief, torch, y) {#name, "BINARY", #name, y},
 #include "op/pointwise.def"
 };
 
@@ -38,7 +38,7 @@ static char *pointwise_source(tl_error *err)
     size_t used = 0, room = 0;
     int bad = append(err, &text, &used, &room, "#include \"pointwise.clh\"\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows && !bad; i++) {
-        snprintf(line, sizeof line, "%s(k_%s, %s)\n", rows[i][0], rows[i][1], rows[i][2]);
+        snprintf(line, sizeof line, "#ifdef OP_%s\n%s(k_%s, %s)\n#endif\n", rows[i][0], rows[i][1], rows[i][2], rows[i][3]);
         bad = append(err, &text, &used, &room, line);
     }
     if (!bad) return text;
@@ -46,7 +46,16 @@ static char *pointwise_source(tl_error *err)
     return NULL;
 }
 
+/* One text, compiled with -DOP_name for one operator at a time: all of them would take seconds, and a run needs few. */
 static const tl_program program = {"pointwise", pointwise_source};
+enum { NAME = 64 };
+
+static tl_launch launch_of(const tl_call *c, const char *suffix, char *kernel, char *options)
+{
+    snprintf(kernel, NAME, "k_%s%s", c->op->name, suffix);
+    snprintf(options, NAME, "-DOP_%s", c->op->name);
+    return (tl_launch){.program = &program, .options = options, .kernel = kernel};
+}
 
 /* ---- launches ---- */
 
@@ -69,11 +78,10 @@ static void parameters(const tl_call *c, float *p, float *q)
 
 static int unary_into(tl_scope *s, const tl_call *c, tl_tensor *y)
 {
-    char kernel[64];
+    char kernel[NAME], options[NAME];
     float p, q;
     int64_t n = tl_numel(y), chunk;
-    tl_launch l = {.program = &program, .kernel = kernel};
-    snprintf(kernel, sizeof kernel, "k_%s", c->op->name);
+    tl_launch l = launch_of(c, "", kernel, options);
     flat(s->device, &l, n, &chunk);
     parameters(c, &p, &q);
     return TL__LAUNCH(&s->err, s->device, &l, c->op->name, TL_KL(n), TL_KL(chunk), TL_KT(c->in[0]), TL_KT(y), TL_KF(p), TL_KF(q));
@@ -92,14 +100,13 @@ static tl_tensor *unary_again(tl_scope *s, const tl_call *c)
 /* dx = E(gy, x or y), E from the row */
 static void unary_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
-    char kernel[64];
+    char kernel[NAME], options[NAME];
     float p, q;
     tl_tensor *g = tl__packed(s, gy[0]), *saved = c->in[0] ? c->in[0] : c->out[0] ? c->out[0] : g;
     tl_tensor *dx = tl_empty(s, TL_F32, c->in_meta[0].shape.rank, c->in_meta[0].shape.dim);
     if (!g || !dx) return;
     int64_t n = tl_numel(dx), chunk;
-    tl_launch l = {.program = &program, .kernel = kernel};
-    snprintf(kernel, sizeof kernel, "k_%s_grad", c->op->name);
+    tl_launch l = launch_of(c, "_grad", kernel, options);
     flat(s->device, &l, n, &chunk);
     parameters(c, &p, &q);
     if (TL__LAUNCH(&s->err, s->device, &l, c->op->name, TL_KL(n), TL_KL(chunk), TL_KT(g), TL_KT(saved), TL_KT(dx), TL_KF(p), TL_KF(q)) == 0)
@@ -108,7 +115,7 @@ static void unary_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_te
 
 static int binary_forward(tl_scope *s, const tl_call *c)
 {
-    char kernel[64];
+    char kernel[NAME], options[NAME];
     int64_t strides[2][TL_MAX_RANK] = {{0}, {0}};
     tl_tensor *y = c->out[0];
     int r = y->shape.rank;
@@ -122,8 +129,7 @@ static int binary_forward(tl_scope *s, const tl_call *c)
     tl_walk w;
     const int64_t *all[] = {strides[0], strides[1], y->stride};
     tl__walk(&w, s->device, &y->shape, 3, all);
-    snprintf(kernel, sizeof kernel, "k_%s", c->op->name);
-    tl_launch l = {.program = &program, .kernel = kernel};
+    tl_launch l = launch_of(c, "", kernel, options);
     tl__walk_grid(&w, &l);
     return TL__LAUNCH(&s->err, s->device, &l, c->op->name, TL_KDATA(&w), TL_KT(c->in[0]), TL_KT(c->in[1]), TL_KT(y));
 }
