@@ -53,7 +53,7 @@ end
 -- The shape of one picture's outputs of stage k, worked out without computing.
 local function shape_of(net, k, size)
   local shape
-  plan.memory(function() shape = net:below(core.zeros(1, size, size, 3), k):shape() end)
+  plan.memory(function() shape = net:below(core.zeros(1, size, size, net.network_options.in_channels), k):shape() end)
   table.remove(shape, 1)
   return shape
 end

@@ -88,7 +88,7 @@ end
 
 -- ---- preprocessing ----
 
-local function three(v) return type(v) == "number" and { v, v, v } or v end
+local function each_channel(v, n) return type(v) ~= "number" and v or n == 1 and { v } or { v, v, v } end
 
 -- The weights' preprocessing with the description's own values on top. Small pictures are stretched to the
 -- network's size with the bilinear filter: there is nothing to crop.
@@ -96,7 +96,7 @@ function data.preprocessing(d, base)
   local info, o = kinds[d.kind], d.options
   local size = o.size or base.size
   local fit = o.fit or (info.small and "stretch") or base.fit or "shorter"
-  local out = { size = size, fit = fit, mean = three(o.mean or base.mean), std = three(o.std or base.std) }
+  local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, base.channels), std = each_channel(o.std or base.std, base.channels), channels = base.channels }
   out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
   if fit == "shorter" then
     out.resize = o.resize or math.floor((base.resize or base.size) * size / base.size + 0.5)
@@ -116,7 +116,9 @@ function data.steps(p, augment, grey, small)
   check_preprocessing(p)
   local steps, size = {}, p.size
   local function step(s) steps[#steps + 1] = s end
-  if grey then step { "to_channels", channels = 3 } end
+  local channels = p.channels or 3
+  if channels ~= 1 and channels ~= 3 then util.failf("data: pictures have 1 or 3 channels, the network wants %d", channels) end
+  if grey or channels == 1 then step { "to_channels", channels = channels } end
   if augment == "standard" and p.fit == "stretch" and small then step { "random_crop", size = small, padding = math.max(1, small // 8) } end
   if augment == "standard" and not (p.fit == "stretch" and small) then
     step { "random_resized_crop", size = size, interpolation = p.interpolation }

@@ -112,7 +112,7 @@ end
 
 local function model_schema(entry)
   local list = { { "weights", "path", nil, "a file, the name of a published set, or none" }, { "classes", "integer", 1000, "outputs of the network's own head" },
-    { "dropout", "number", entry.dropout or 0, "before the network's own head" } }
+    { "dropout", "number", entry.dropout or 0, "before the network's own head" }, { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones" } }
   for _, name in ipairs(util.keys(entry.options or {})) do
     local default = entry.options[name]
     if default == util.none then default = nil end
@@ -153,7 +153,7 @@ local function replace(self, name, text)
     local options, given = rawget(self.model, "network_options") or {}, {}
     local known = registry.entry(text).options or {}
     for key, value in pairs(options) do
-      if key == "weights" or key == "classes" or known[key] ~= nil then given[key] = value end
+      if key == "weights" or key == "classes" or key == "in_channels" or known[key] ~= nil then given[key] = value end
     end
     local where = self.model.where
     self.model = registry.build(text, given)

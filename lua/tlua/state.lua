@@ -35,7 +35,9 @@ local function match(self, tensors, head)
     if value == nil then
       if in_head(each.path) then report.head_missing = true else report.missing[#report.missing + 1] = each.path end
     elseif not util.same_shape(shape_of(value), each.spec.shape) then
-      if in_head(each.path) then report.head_dropped = head
+      local fitted = self.adapted and core.is_tensor(value) and self:adapted(each.path, value, each.spec.shape)
+      if fitted then take[#take + 1] = { path = each.path, module = each.module, spec = each.spec, value = fitted }
+      elseif in_head(each.path) then report.head_dropped = head
       else
         report.wrong_shape[#report.wrong_shape + 1] = ("%s %s instead of %s"):format(each.path, util.shape_text(shape_of(value)), util.shape_text(each.spec.shape))
       end

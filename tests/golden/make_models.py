@@ -1,6 +1,6 @@
 """Goldens of whole networks: what PyTorch computes with weights and inputs that both sides make by formula.
 
-    python tests/golden/make_models.py          writes tests/golden/models.safetensors
+    python tests/golden/make_models.py [NAME...]      writes tests/golden/models.safetensors, or what is in it of some networks
 
 For each network and mode: logits, the loss of each of ten Adam steps, and of every trained parameter's first
 gradient the norm and sixteen samples, in float64. Modes: which parameters are trained (all, or the head alone) and
@@ -16,14 +16,14 @@ import sys
 
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, os.path.dirname(__file__))
 import philox  # noqa: E402
 
 CLASSES, STEPS = 10, 10
 SEED = 7  # changed by run()
-LAST_NORM = ("bn3.weight", "_bn2.weight")
+LAST_NORM = ("bn3.weight", "_bn2.weight", "conv.3.weight")
 torch.set_num_threads(2)
 torch.use_deterministic_algorithms(True)
 
@@ -46,12 +46,33 @@ def value(name, shape):
     return philox.normal(shape, 0, (2.0 / fan_in) ** 0.5, name, SEED)
 
 
+def from_torchvision(name, **options):
+    return getattr(torchvision.models, name)(weights=None, num_classes=CLASSES, **options)
+
+
+def from_lukemelas(name):
+    from efficientnet_lite_pytorch import EfficientNet
+    return EfficientNet.from_name(name.replace("_", "-"), num_classes=CLASSES, dropout_rate=0.0, drop_connect_rate=0.0)
+
+
+def no_dropout(name):
+    return from_torchvision(name, dropout=0.0)
+
+
+EVERY = [("all", "train"), ("all", "eval"), ("head", "train"), ("head", "eval")]
+# name: (how it is made, its head, (batch, side of the pictures), modes)
+NETS = {
+    "resnet18": (from_torchvision, "fc.", (4, 64), EVERY),
+    "resnet50": (from_torchvision, "fc.", (4, 64), EVERY),
+    # Sixteen values a channel at the top of this one: a single value on the other side of a kink moves every
+    # gradient below by a percent, so only its other modes are compared.
+    "efficientnet_lite0": (from_lukemelas, "_fc.", (4, 64), EVERY[1:]),
+    "mobilenet_v2": (no_dropout, "classifier.1.", (4, 64), EVERY[1:3]),
+}
+
+
 def build(name):
-    if name.startswith("resnet"):
-        net = getattr(torchvision.models, name)(weights=None, num_classes=CLASSES)
-    else:
-        from efficientnet_lite_pytorch import EfficientNet
-        net = EfficientNet.from_name("efficientnet-lite0", num_classes=CLASSES, dropout_rate=0.0, drop_connect_rate=0.0)
+    net = NETS[name][0](name)
     state = net.state_dict()
     for key, t in state.items():
         if t.dtype.is_floating_point:
@@ -78,7 +99,7 @@ def inputs(batch, size):
 
 def prepared(name, trained, norm):
     net = build(name)
-    head = "fc." if name.startswith("resnet") else "_fc."
+    head = NETS[name][1]
     for key, p in net.named_parameters():
         p.requires_grad = trained == "all" or key.startswith(head)
     return net.train(norm == "train")
@@ -167,16 +188,12 @@ def train(name, batch, size, trained, norm, layout, disturbed=0):
 
 
 def main():
-    out = {}
-    for name, batch, size in (("resnet18", 4, 64), ("resnet50", 4, 64), ("efficientnet_lite0", 4, 64)):
-        for trained in ("all", "head"):
-            for norm in ("train", "eval"):
-                # Sixteen values a channel at the top of this one: a single value on the other side of a kink moves every
-                # gradient below by a percent, so only its other modes are compared.
-                if (name, trained, norm) == ("efficientnet_lite0", "all", "train"):
-                    continue
-                run(name, batch, size, trained, norm, out)
-    path = os.path.join(os.path.dirname(__file__), "models.safetensors")
+    path, wanted = os.path.join(os.path.dirname(__file__), "models.safetensors"), sys.argv[1:] or list(NETS)
+    out = {k: v for k, v in (load_file(path) if sys.argv[1:] else {}).items() if k.split(".")[0] not in wanted}
+    for name in wanted:
+        _, _, (batch, size), modes = NETS[name]
+        for trained, norm in modes:
+            run(name, batch, size, trained, norm, out)
     save_file({k: v.contiguous() for k, v in out.items()}, path)
     print(path, os.path.getsize(path))
 

@@ -7,11 +7,12 @@ import torchvision
 from efficientnet_lite_pytorch import EfficientNet
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "names")
-NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] + ["efficientnet_lite%d" % i for i in range(5)]
+LITE = ["efficientnet_lite%d" % i for i in range(5)]
+TORCHVISION = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
 
 os.makedirs(OUT, exist_ok=True)
-for name in NAMES:
-    if name.startswith("resnet"):
+for name in TORCHVISION + LITE:
+    if name in TORCHVISION:
         net = getattr(torchvision.models, name)(weights=None)
     else:
         net = EfficientNet.from_name(name.replace("_", "-"))

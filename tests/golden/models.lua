@@ -7,10 +7,18 @@ local CLASSES, STEPS = 10, 10
 local golden = core.load("tests/golden/models.safetensors")
 local passed, failed = 0, 0
 
+-- Values by name; the endings are those of make_models.py.
+local LAST_NORM = { "bn3.weight", "_bn2.weight", "conv.3.weight" }
+local function is_last_norm(name)
+  for _, ending in ipairs(LAST_NORM) do
+    if name:sub(-#ending) == ending then return true end
+  end
+end
+
 local function value(name, shape)
   if name:find("running_var$") then return core.uniform(shape, 0.5, 1.5, name) end
   if name:find("running_mean$") then return core.normal(shape, 0, 0.1, name) end
-  if name:find("bn3.weight$") or name:find("_bn2.weight$") then return core.uniform(shape, 0.1, 0.3, name) end
+  if is_last_norm(name) then return core.uniform(shape, 0.1, 0.3, name) end
   if #shape == 1 then
     local weight = name:find("weight$")
     return core.uniform(shape, weight and 0.4 or -0.1, weight and 0.8 or 0.1, name)
@@ -63,11 +71,15 @@ local function gradient_distance(g, want, floor)
 end
 
 local function build(name, trained, norm)
-  local net = tlua.models[name] { classes = CLASSES, dropout = 0, drop_connect = name:find("^efficientnet") and 0 or nil }
+  local options = { classes = CLASSES, dropout = 0 }
+  for key in pairs(tlua.models.registry.entry(name).options or {}) do
+    if key == "drop_connect" then options[key] = 0 end
+  end
+  local net = tlua.models[name](options)
   for key, t in net:named_tensors() do t:copy_(value(key, t:shape())) end
   if trained == "head" then
     net:freeze { "*", batchnorm = norm }
-    net:unfreeze(name:find("^resnet") and "fc.*" or "_fc.*")
+    net:unfreeze(net.head_name .. ".*")
   end
   if norm == "train" then net:train() else net:eval() end
   return net
@@ -115,7 +127,18 @@ local function run(name, trained, norm)
   print(("%-32s logits %.1e  gradients %.1e (rounding may cause %.1e)  losses %.1e (%.1e)"):format(tag, logits_error, worst_gradient, noise, worst, want[STEPS + 1]))
 end
 
-for _, name in ipairs(#arg > 0 and arg or { "resnet18", "resnet50", "efficientnet_lite0" }) do
+local function all_names()
+  local list, seen = {}, {}
+  for key in pairs(golden) do
+    local name = key:match("^[^.]+")
+    if not seen[name] then list[#list + 1] = name end
+    seen[name] = true
+  end
+  table.sort(list)
+  return list
+end
+
+for _, name in ipairs(#arg > 0 and arg or all_names()) do
   for _, trained in ipairs { "all", "head" } do
     for _, norm in ipairs { "train", "eval" } do
       if golden[("%s.%s.%s.losses"):format(name, trained, norm)] then run(name, trained, norm) end

@@ -164,6 +164,41 @@ t.test("weights: all that matches, the head dropped, anything else an error", fu
   t.fails("wrong shape: conv1.weight (1, 2, 3) instead of (64, 3, 7, 7)", function() a:load(state) end)
 end)
 
+t.test("the first convolution takes other channels, as timm adapts it", function()
+  core.manual_seed(6)
+  local three = tlua.models.mobilenet_v2 { classes = 3 }
+  three:eval()
+  local state, x = three:state_dict(), core.randn(2, 32, 32, 3)
+  local function loaded(n)
+    local net = tlua.models.mobilenet_v2 { classes = 3, in_channels = n }
+    local report = net:load(state)
+    t.equal(#report.wrong_shape, 0)
+    net:eval()
+    return net
+  end
+  local grey = core.ops.slice(x, 4, 0, 1)
+  assert(t.distance(loaded(1)(grey), three(core.ops.concat(grey, grey, grey, { axis = 4 }))) < 1e-4)
+  assert(t.distance(loaded(6)(core.ops.concat(x, x, { axis = 4 })), three(x)) < 1e-4)
+  local w = state["features.0.0.weight"]
+  local w4 = core.ops.concat(w, core.ops.slice(w, 2, 0, 1), { axis = 2 }) * 0.75
+  assert(t.distance(loaded(4):state_dict()["features.0.0.weight"], w4) < 1e-6)
+  t.fails("wrong shape: conv1.weight (64, 4, 7, 7) instead of (64, 3, 7, 7)", function()
+    tlua.models.resnet18 { in_channels = 3 }:load(tlua.models.resnet18 { in_channels = 4 }:state_dict(), { strict = true })
+  end)
+  t.fails("in_channels", function() tlua.models.resnet18 { in_channels = 0 } end)
+  local p = tlua.models.resnet18 { in_channels = 1 }:preprocessing()
+  t.equal(("%d %d %.4f %.4f"):format(p.channels, #p.mean, p.mean[1], p.std[1]), "1 1 0.4490 0.2260")
+end)
+
+t.test("a head below others keeps its place in files", function()
+  local net = tlua.models.mobilenet_v2 {}
+  net:set_head(nn.Linear(5))
+  local state = net:state_dict()
+  t.equal(table.concat(state["classifier.1.weight"]:shape(), "x"), "5x1280")
+  t.equal(net:head().in_features, 1280)
+  t.equal(tlua.models.mobilenet_v2 { classes = 7 }:load(state).head_dropped, "classifier.1")
+end)
+
 t.test("weights that are not at hand say what to do", function()
   local net = tlua.models.efficientnet_lite1 { weights = "imagenet" }
   t.fails("has no published weights named 'imagenet'", function() net:ready() end)

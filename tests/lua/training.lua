@@ -55,6 +55,15 @@ t.test("fashion_fe.lua", function()
   run(("recipes/fashion_fe.lua %s --data.root %s/idx --data.limit 20 --out %s/fashion"):format(SMALL, folder, folder))
 end)
 
+t.test("grey pictures for a network of one channel", function()
+  for _, data in ipairs { "fashion_mnist --data.root " .. folder .. "/idx", "cifar10 --data.root " .. folder .. "/cifar" } do
+    local out = run(("recipes/fashion_fe.lua %s --model mobilenet_v2 --model.in_channels 1 --data %s --data.limit 20 --out %s/grey"):format(SMALL, data, folder))
+    assert(out:find("of 2,236,106 parameters are trained", 1, true), out)
+  end
+  local status, _, err = t.run(("./tlua recipes/fashion_fe.lua %s --model.in_channels 4 --data.root %s/idx --out %s/grey"):format(SMALL, folder, folder))
+  assert(status == 1 and err:find("pictures have 1 or 3 channels, the network wants 4", 1, true), err)
+end)
+
 t.test("open_loop.lua", function()
   core.manual_seed(4)
   local weights = folder .. "/lite0.safetensors"

@@ -1,10 +1,10 @@
 -- efficientnet_lite.lua - EfficientNet-Lite0..4: mobile inverted bottlenecks without squeeze-and-excitation, ReLU6,
 -- TensorFlow's "same" padding (of the size a variant was made for). Names and layouts are those of lukemelas'
 -- EfficientNet-PyTorch.
-local core = require "tlua.core"
 local module = require "tlua.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
+local parts = require "tlua.models.parts"
 
 local EPS, MOMENTUM = 1e-3, 0.01
 
@@ -30,22 +30,13 @@ function MBConv:init(width, out, kernel, stride, expand, size)
   rawset(self, "drop", 0)
 end
 
--- Stochastic depth (Huang et al. 2016): in training a picture's block is left out with probability p.
-local function drop_connect(self, x)
-  local shape = { x:shape(1) }
-  for i = 2, x:rank() do shape[i] = 1 end
-  local keep = core.ops.dropout(core.ones(shape), { p = self.drop, training = true })
-  local y = x * keep
-  return y
-end
-
 function MBConv:forward(x)
   local y = x
   if self._expand_conv then y = self._expand_conv:with_norm(self._bn0, y, { activation = "relu6" }) end
   y = self._depthwise_conv:with_norm(self._bn1, y, { activation = "relu6" })
   local out
   if self.skip and self.drop > 0 and self.training and not self:all_frozen() then
-    out = drop_connect(self, self._project_conv:with_norm(self._bn2, y)) + x
+    out = parts.drop_block(self, self._project_conv:with_norm(self._bn2, y), self.drop) + x
   else
     out = self._project_conv:with_norm(self._bn2, y, { residual = self.skip and x or nil })
   end
@@ -64,7 +55,7 @@ function MBConv:cost(shape)
 end
 
 local EfficientNetLite = module.class("models.EfficientNetLite", Network)
-EfficientNetLite.head_name = "_fc"
+EfficientNetLite.head_name, EfficientNetLite.first_name = "_fc", "_conv_stem"
 
 -- repeats, kernel, stride, expansion, inputs, outputs of Lite0
 local STAGES = {
@@ -72,25 +63,17 @@ local STAGES = {
   { 3, 5, 1, 6, 80, 112 }, { 4, 5, 2, 6, 112, 192 }, { 1, 3, 1, 6, 192, 320 },
 }
 
--- Channels times `width`, as a multiple of 8 that is not less than 90 % of it.
-local function scaled(n, width)
-  local wanted = n * width
-  local out = math.max(8, math.floor(wanted + 4) // 8 * 8)
-  if out < 0.9 * wanted then out = out + 8 end
-  return math.tointeger(out)
-end
-
 function EfficientNetLite:init(entry, options)
   local size = entry.size
   local function shrink(stride) size = (size + stride - 1) // stride end
-  self._conv_stem = conv(3, 32, 3, 2, size)
+  self._conv_stem = conv(options.in_channels, 32, 3, 2, size)
   self._bn0 = norm(32)
   shrink(2)
   local blocks, width = {}, 32
   for i, s in ipairs(STAGES) do
     -- Stem and head, with the first and last stage's depth, are the same in all variants.
     local repeats = (i == 1 or i == #STAGES) and s[1] or math.ceil(s[1] * entry.depth)
-    local out = scaled(s[6], entry.width)
+    local out = parts.divisible(s[6] * entry.width)
     for r = 1, repeats do
       local stride = r == 1 and s[3] or 1
       blocks[#blocks + 1] = MBConv(width, out, s[2], stride, s[4], size)

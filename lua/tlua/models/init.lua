@@ -1,7 +1,7 @@
 -- models/init.lua - the registry of networks. To add one: a Lua file beside this one that calls registry.add for
 -- each variant, and its name in `files` below.
 local util = require "tlua.util"
-local files = { "resnet", "efficientnet_lite" }
+local files = { "resnet", "efficientnet_lite", "mobilenet_v2" }
 local entries, order = {}, {}
 local registry = { entries = entries }
 
@@ -20,14 +20,15 @@ function registry.entry(name)
   return entry
 end
 
--- Makes (describes) a network: options weights, classes, dropout (before its own head) and those of its family.
+-- Makes (describes) a network: options weights, classes, dropout (before its own head), in_channels and those of its family.
 function registry.build(name, options)
   local entry = registry.entry(name)
-  local known = { weights = util.none, classes = 1000, dropout = entry.dropout or 0 }
+  local known = { weights = util.none, classes = 1000, dropout = entry.dropout or 0, in_channels = 3 }
   for key, default in pairs(entry.options or {}) do known[key] = default end
   if options ~= nil and type(options) ~= "table" then util.failf("models.%s: options come in a table", name) end
   options = util.options("models." .. name, options, known)
   util.whole("models." .. name, "classes", options.classes)
+  util.whole("models." .. name, "in_channels", options.in_channels)
   local net = entry.class(entry, options)
   net:set_up(entry, options)
   return net

@@ -6,7 +6,7 @@ local module = require "tlua.module"
 local plan = require "tlua.plan"
 local weights = require "tlua.weights"
 
--- A subclass has: head_name (the classifier's name in files), stages() -> the way from pictures to features as a list
+-- A subclass has: head_name and first_name (the paths of classifier and first convolution in files), stages() -> the way from pictures to features as a list
 -- of {name =, modules = {names}, run = function(self, x)}, features_width, features_cost(shape), and describes itself in
 -- the registry. A stage is where a network may be cut: what is frozen below runs as a plan, and its outputs can be kept.
 local Network = module.class("models.Network")
@@ -95,7 +95,7 @@ function Network:features(x)
   return y
 end
 
-function Network:head() return self._modules[self.head_name] end
+function Network:head() return self:find(self.head_name) end
 
 -- Features (N, width) -> logits; a head that was set replaces all that follows the features.
 function Network:classify(features)
@@ -111,7 +111,9 @@ end
 
 -- Replaces the classifier; a Linear without an input width takes the width of the features.
 function Network:set_head(head)
-  self[self.head_name] = head
+  local above, key = self.head_name:match "^(.*)%.([^.]+)$"
+  local owner = above and self:find(above) or self
+  owner[key or self.head_name] = head
   rawset(self, "own_head", true)
   local classes = head:infer(self.features_width)
   rawset(self, "classes", classes)
@@ -143,13 +145,37 @@ function Network:load_weights(spec)
   return report
 end
 
--- {size, resize, interpolation, mean, std, ...} that goes with the weights.
+-- A tensor of a file for `path`, made to fit `shape`, or nil. The first convolution of three channels serves others as timm
+-- has it (adapt_input_conv): one gets the sum, n get them in turns and scaled, so that the sum over the channels stays.
+function Network:adapted(path, t, shape)
+  local n, from = self.network_options.in_channels, t:shape()
+  if path ~= self.first_name .. ".weight" or #from ~= 4 or from[2] ~= 3 or shape[2] ~= n then return nil end
+  if n == 1 then return t:sum { axes = { 2 }, keep = true } end
+  local copies = {}
+  for i = 1, (n + 2) // 3 do copies[i] = t end
+  copies[#copies + 1] = { axis = 2 }
+  return core.ops.slice(core.ops.concat(table.unpack(copies)), 2, 0, n) * (3 / n)
+end
+
+-- Grey pictures have one mean and deviation.
+local function for_channels(p, n)
+  if n == 3 then return p end
+  local out = {}
+  for key, value in pairs(p) do out[key] = value end
+  out.channels = n
+  for _, key in ipairs { "mean", "std" } do
+    if n == 1 and type(p[key]) == "table" and #p[key] == 3 then out[key] = { (p[key][1] + p[key][2] + p[key][3]) / 3 } end
+  end
+  return out
+end
+
+-- {size, resize, interpolation, mean, std, ...} that goes with the weights; channels, where they are not three.
 function Network:preprocessing()
   if rawget(self, "file_preprocessing") then return self.file_preprocessing end
   local set = rawget(self, "weights_set")
   local wanted = self.network_options.weights
   if not set and type(wanted) == "string" then set = self.entry.weights and self.entry.weights[wanted] end
-  return weights.preprocessing(self.entry, set)
+  return for_channels(weights.preprocessing(self.entry, set), self.network_options.in_channels)
 end
 
 -- Class names of the head, where they are known.

@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local module = require "tlua.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
+local parts = require "tlua.models.parts"
 local ops = core.ops
 
 local function conv(width, out, kernel, stride)
@@ -75,11 +76,11 @@ function Bottleneck:cost(shape) return chain_cost(self, shape, { "conv1", "conv2
 -- ---- the network ----
 
 local ResNet = module.class("models.ResNet", Network)
-ResNet.head_name = "fc"
+ResNet.head_name, ResNet.first_name = "fc", "conv1"
 
 function ResNet:init(entry, options)
   local block, depths = entry.block, entry.depths
-  self.conv1 = conv(3, 64, 7, 2)
+  self.conv1 = conv(options.in_channels, 64, 7, 2)
   self.bn1 = nn.BatchNorm2d(64)
   rawset(self, "pool", { kernel = { 3, 3 }, stride = { 2, 2 }, padding = { 1, 1 } })
   local width = 64
@@ -104,7 +105,7 @@ function ResNet:stages()
     local name = "layer" .. stage
     list[#list + 1] = { name = name, modules = { name }, run = function(self, x) return self[name](x) end }
   end
-  list[#list + 1] = { name = "pool", modules = {}, run = function(_, x) return x:mean { axes = { 2, 3 } } end }
+  list[#list + 1] = parts.mean_stage()
   return list
 end
 
@@ -119,19 +120,10 @@ function ResNet:features_cost(shape)
   return { out[1], out[4] }, all
 end
 
--- ---- variants and published weights (torchvision's; the file name carries the first digits of its SHA-256) ----
-
-local MEAN, STD = { 0.485, 0.456, 0.406 }, { 0.229, 0.224, 0.225 }
-local function preprocessing(resize)
-  return { size = 224, resize = resize, fit = "shorter", interpolation = "bilinear", mean = MEAN, std = STD }
-end
-
-local function set(name, digits, resize)
-  local file = name .. "-" .. digits .. ".pth"
-  return { file = file, url = "https://download.pytorch.org/models/" .. file, sha256 = digits, preprocessing = preprocessing(resize), labels = "imagenet" }
-end
+-- ---- variants and published weights ----
 
 return function(registry)
+  local first, second = parts.preprocessing(224, 256), parts.preprocessing(224, 232)
   for _, v in ipairs {
     { "resnet18", BasicBlock, { 2, 2, 2, 2 }, "f37072fd" },
     { "resnet34", BasicBlock, { 3, 4, 6, 3 }, "b627a593" },
@@ -140,8 +132,8 @@ return function(registry)
     { "resnet152", Bottleneck, { 3, 8, 36, 3 }, "394f9c45", "f82ba261" },
   } do
     registry.add {
-      name = v[1], class = ResNet, block = v[2], depths = v[3], size = 224, preprocessing = preprocessing(256),
-      weights = { imagenet = set(v[1], v[4], 256), imagenet_v2 = v[5] and set(v[1], v[5], 232) or nil },
+      name = v[1], class = ResNet, block = v[2], depths = v[3], size = 224, preprocessing = first,
+      weights = { imagenet = parts.published(v[1], v[4], first), imagenet_v2 = v[5] and parts.published(v[1], v[5], second) or nil },
     }
   end
 end
