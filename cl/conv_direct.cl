@@ -31,27 +31,27 @@ INLINE void finish_rows(const conv_args *g, __local const float *t, G const floa
         }
 }
 
-/* One tile: `rows` pixels from p on by `cols` channels (at most COLS vectors) from j on. */
-#define TILE(COLS)                                                                                                       \
-    {                                                                                                                    \
-        vf s[MR][COLS];                                                                                                  \
-        G float *y = Y + p * g.y_pixel + j;                                                                              \
-        G const float *r = R + p * g.y_pixel + j;                                                                        \
+/* One tile: `rows` pixels from p on by `cols` channels (at most ROWS by COLS vectors) from j on. */
+#define TILE(ROWS, COLS)                                                                                                    \
+    {                                                                                                                       \
+        vf s[ROWS][COLS];                                                                                                   \
+        G float *y = Y + p * g.y_pixel + j;                                                                                 \
+        G const float *r = R + p * g.y_pixel + j;                                                                           \
         if (g.residual) for (int i = 0; i < rows; i++) for (int x = 0; x < COLS; x++) PREFETCH(r + i * g.y_pixel + x * TL_VECTOR); \
-        PRODUCT(s, a, b, depth, COLS, next, g.ahead)                                                                     \
-        if (smooth || rows < MR || cols < COLS * TL_VECTOR) {                                                            \
-            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int x = 0; x < COLS; x++) VSTORE(s[i][x], x, spare + i * NR); \
-            finish_rows(&g, spare, B + j, r, y, rows, cols);                                                             \
-        } else {                                                                                                         \
-            if (g.bias) UNROLL for (int i = 0; i < MR; i++) UNROLL for (int x = 0; x < COLS; x++) s[i][x] += VLOAD(x, B + j); \
-            if (g.residual) UNROLL for (int i = 0; i < MR; i++) UNROLL for (int x = 0; x < COLS; x++) s[i][x] += VLOAD(x, r + i * g.y_pixel); \
-            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int x = 0; x < COLS; x++) {                                  \
-                s[i][x] = s[i][x] < low ? low : s[i][x];                                                                 \
-                s[i][x] = s[i][x] > high ? high : s[i][x];                                                               \
-            }                                                                                                            \
-            if (g.stream) UNROLL for (int i = 0; i < MR; i++) UNROLL for (int x = 0; x < COLS; x++) STREAM(s[i][x], y + i * g.y_pixel + x * TL_VECTOR); \
-            else UNROLL for (int i = 0; i < MR; i++) UNROLL for (int x = 0; x < COLS; x++) VSTORE(s[i][x], x, y + i * g.y_pixel); \
-        }                                                                                                                \
+        PRODUCT(s, a, b, depth, ROWS, COLS, next, g.ahead)                                                                  \
+        if (smooth || rows < ROWS || cols < COLS * TL_VECTOR) {                                                             \
+            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int x = 0; x < COLS; x++) VSTORE(s[i][x], x, spare + i * NR); \
+            finish_rows(&g, spare, B + j, r, y, rows, cols);                                                                \
+        } else {                                                                                                            \
+            if (g.bias) UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int x = 0; x < COLS; x++) s[i][x] += VLOAD(x, B + j); \
+            if (g.residual) UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int x = 0; x < COLS; x++) s[i][x] += VLOAD(x, r + i * g.y_pixel); \
+            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int x = 0; x < COLS; x++) {                                   \
+                s[i][x] = s[i][x] < low ? low : s[i][x];                                                                    \
+                s[i][x] = s[i][x] > high ? high : s[i][x];                                                                  \
+            }                                                                                                               \
+            if (g.stream) UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int x = 0; x < COLS; x++) STREAM(s[i][x], y + i * g.y_pixel + x * TL_VECTOR); \
+            else UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int x = 0; x < COLS; x++) VSTORE(s[i][x], x, y + i * g.y_pixel); \
+        }                                                                                                                   \
     }
 
 /* Group (x, y, z): channels from x * nb on, output pixels from y * mb on, group of channels z. */
@@ -81,7 +81,9 @@ ONE_ITEM void conv_direct(const conv_args g, G const float *restrict X, long x0,
             __local const float *a = panels + (p - p0) * g.k;
             G const float *b = P + j / NR * NR * g.k + j % NR;
             int rows = (int)min((long)MR, p1 - p);
-            if (wide) TILE(JN) else TILE(1)
+            if (wide && rows <= HALF) TILE(HALF, JN)
+            else if (wide) TILE(MR, JN)
+            else TILE(MR, 1)
         }
         j += cols;
     }

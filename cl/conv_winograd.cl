@@ -152,8 +152,8 @@ ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0
                 G const float *b = panel;
                 __local const float *a = V + p * g.v_point + t * g.ci;
                 vf s[MR][JN];
-                if (g.ahead_w) { PRODUCT(s, a, b, g.ci, JN, next_w, g.ahead_w) }
-                else { PRODUCT(s, a, b, g.ci, JN, next_x, g.ahead_x) }
+                if (g.ahead_w) { PRODUCT(s, a, b, g.ci, MR, JN, next_w, g.ahead_w) }
+                else { PRODUCT(s, a, b, g.ci, MR, JN, next_x, g.ahead_x) }
                 UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, M + p * g.m_point + (t + y) * NR);
             }
         }
@@ -167,6 +167,15 @@ ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0
 }
 
 /* ---- in three launches, where the weights are too many for every group to read them all ---- */
+
+/* The products of ROWS tiles. */
+#define TILES(ROWS)                                                                                                  \
+    {                                                                                                                \
+        vf s[ROWS][JN];                                                                                              \
+        PRODUCT(s, a, b, g.ci, ROWS, JN, next, g.ahead_w)                                                            \
+        UNROLL for (int y = 0; y < ROWS; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, m + y * width); \
+    }
+
 
 /* Work-item (panel of tiles): V (36, panels of ci) in global memory. */
 ONE_ITEM void winograd_in(const winograd_args g, G const float *restrict X, long x0, G const float *restrict U, G float *restrict V)
@@ -194,9 +203,7 @@ ONE_ITEM void winograd_product(const winograd_args g, G const float *restrict V,
         for (long t = 0; t < g.tiles; t += MR) {
             G const float *b = panel, *a = V + p * g.v_point + t * g.ci;
             G float *m = M + p * g.m_point + t * width + j;
-            vf s[MR][JN];
-            PRODUCT(s, a, b, g.ci, JN, next, g.ahead_w)
-            UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, m + y * width);
+            if (g.tiles - t > HALF) TILES(MR) else TILES(HALF)
         }
     }
 }

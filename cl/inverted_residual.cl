@@ -42,24 +42,24 @@ INLINE void clear_padding(__local float *E, const conv_args *g, const residual_a
     }
 }
 
-/* `count` pixels of the middle, channels c on, into E from its pixel `e` in column `w` of the picture on. */
-#define EXPAND(COLS)                                                                                                     \
-    for (long p = 0; p < count; p += MR) {                                                                               \
-        vf s[MR][COLS];                                                                                                  \
-        __local const float *x = panels + p * g.k;                                                                       \
-        G const float *b = P1 + c * g.k;                                                                                 \
-        PRODUCT(s, x, b, depth, COLS, b, 0)                                                                              \
-        if (a.expand_bias) UNROLL for (int y = 0; y < MR; y++) UNROLL for (int i = 0; i < COLS; i++) s[y][i] += VLOAD(i, B1 + c); \
-        const vf low = lower(a.expand_activation), high = upper(a.expand_activation);                                    \
-        UNROLL for (int y = 0; y < MR; y++)                                                                              \
-            if (p + y < count) {                                                                                         \
-                UNROLL for (int i = 0; i < COLS; i++) VSTORE(clamped(s[y][i], low, high), i, e);                         \
-                e += NR;                                                                                                 \
-                if (++w == g.out[2]) {                                                                                   \
-                    w = 0;                                                                                               \
-                    e += (a.width - g.out[2]) * NR;                                                                      \
-                }                                                                                                        \
-            }                                                                                                            \
+/* ROWS pixels of the middle from p on, channels c on, into E: from its pixel `e` in column `w` of the picture on. */
+#define EXPAND(ROWS, COLS)                                                                       \
+    {                                                                                            \
+        vf s[ROWS][COLS];                                                                        \
+        __local const float *x = panels + p * g.k;                                               \
+        G const float *b = P1 + c * g.k;                                                         \
+        PRODUCT(s, x, b, depth, ROWS, COLS, b, 0)                                                \
+        if (a.expand_bias) UNROLL for (int y = 0; y < ROWS; y++) UNROLL for (int i = 0; i < COLS; i++) s[y][i] += VLOAD(i, B1 + c); \
+        const vf low = lower(a.expand_activation), high = upper(a.expand_activation);            \
+        UNROLL for (int y = 0; y < ROWS; y++)                                                    \
+            if (p + y < count) {                                                                 \
+                UNROLL for (int i = 0; i < COLS; i++) VSTORE(clamped(s[y][i], low, high), i, e); \
+                e += NR;                                                                         \
+                if (++w == g.out[2]) {                                                           \
+                    w = 0;                                                                       \
+                    e += (a.width - g.out[2]) * NR;                                              \
+                }                                                                                \
+            }                                                                                    \
     }
 
 /* One vector of the depthwise convolution, channels c on: from E (at its vector) to D (at its vector). */
@@ -83,16 +83,16 @@ INLINE void depthwise_block(__local const float *E, __local float *D, G const fl
     }
 }
 
-/* A += D times the projection's rows c to c + n, COLS vectors of its columns from j on. */
-#define PROJECT(COLS)                                                                                                    \
+/* A += D times the projection's rows c to c + n, for ROWS pixels from p on and COLS vectors of columns from j on. */
+#define PROJECT(ROWS, COLS)                                                                                              \
     {                                                                                                                    \
-        vf s[MR][COLS];                                                                                                  \
+        vf s[ROWS][COLS];                                                                                                \
         __local const float *d = D + p * NR;                                                                             \
         __local float *to = A + p * a.wide + j;                                                                          \
         G const float *b = P3 + j / NR * NR * g.co + c * NR + j % NR;                                                    \
-        UNROLL for (int y = 0; y < MR; y++) UNROLL for (int i = 0; i < COLS; i++) s[y][i] = VLOAD(i, to + y * a.wide);   \
-        ADD_PRODUCT(s, d, b, n, COLS, b, 0)                                                                              \
-        UNROLL for (int y = 0; y < MR; y++) UNROLL for (int i = 0; i < COLS; i++) VSTORE(s[y][i], i, to + y * a.wide);   \
+        UNROLL for (int y = 0; y < ROWS; y++) UNROLL for (int i = 0; i < COLS; i++) s[y][i] = VLOAD(i, to + y * a.wide); \
+        ADD_PRODUCT(s, d, b, n, ROWS, COLS, b, 0)                                                                        \
+        UNROLL for (int y = 0; y < ROWS; y++) UNROLL for (int i = 0; i < COLS; i++) VSTORE(s[y][i], i, to + y * a.wide); \
         j += COLS * TL_VECTOR;                                                                                           \
     }
 
@@ -130,12 +130,16 @@ ONE_ITEM void inverted_residual(const conv_args g, const residual_args a, G cons
     for (long c = 0; c < g.co; c += NR) {
         long n = min((long)NR, g.co - c), w = 0;
         __local float *e = E + ((h0 - top) * a.width + a.pad_w) * NR;
-        if (n > NR - TL_VECTOR) { EXPAND(JN) }
-        else { EXPAND(1) }
+        for (long p = 0; p < count; p += MR)
+            if (n <= NR - TL_VECTOR) EXPAND(MR, 1)
+            else if (count - p <= HALF) EXPAND(HALF, JN)
+            else EXPAND(MR, JN)
         for (long v = 0; v < n; v += TL_VECTOR) depthwise_block(E + v, D + v * MR, W2 + w2, B2 + b2, &a, g.co, c + v, rows);
         for (long p = 0; p < pixels; p += MR)
             for (long j = 0; j < a.wide;)
-                if (a.wide - j > NR - TL_VECTOR) PROJECT(JN) else PROJECT(1)
+                if (a.wide - j <= NR - TL_VECTOR) PROJECT(MR, 1)
+                else if (pixels - p <= HALF) PROJECT(HALF, JN)
+                else PROJECT(MR, JN)
     }
     finish_sums(A, bias, R + r0 + out, Y + y0 + out, &a, pixels);
 }

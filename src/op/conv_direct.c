@@ -68,17 +68,30 @@ int tl__conv_direct_suits(const tl_device *d, const tl_conv_job *j)
     return 1;
 }
 
+/* Into how many equal shares `panels` are cut, `least` at least: as many as leave none smaller than the others, if not too many. */
+static int64_t even(int64_t panels, int64_t least)
+{
+    for (int64_t n = least; n <= 2 * least && n <= panels; n++)
+        if (panels % n == 0) return n;
+    return least;
+}
+
 /* Most of a group's time goes into products when it packs many pixels for many channels; a few groups a unit even out
- * what a busy machine disturbs. */
+ * what a busy machine disturbs. Where few pixels meet many weights the channels are shared out, at the price of packing again,
+ * so that weights are not fetched once for every few pixels. */
 static void divide(const tl_device *d, tl_conv_args *a, const tl_conv_tile *t, int64_t groups)
 {
-    enum { MOST = 8 };
-    int64_t room = (int64_t)d->traits.local_bytes - beside(a, t), most = smaller(room / (t->mr * a->k * 4), MOST);
-    int64_t panels = over(a->n * a->out[0] * a->out[1] * a->out[2], t->mr), columns = over(a->co, t->nr);
-    int64_t blocks = over(panels, most), wanted = over(4 * d->traits.compute_units, groups);
-    if (blocks < wanted) blocks = smaller(wanted, panels);
+    enum { MOST = 8, FEW = 14, CACHE = 640 << 10 };
+    int64_t panel = t->mr * a->k * 4, room = ((int64_t)d->traits.local_bytes - beside(a, t)) / panel, pixels = a->n * a->out[0] * a->out[1] * a->out[2];
+    int64_t panels = over(pixels, t->mr), columns = over(a->co, t->nr), wanted = over(4 * d->traits.compute_units, groups), blocks;
+    if (panels <= FEW && pixels < a->co) {
+        int64_t kept = smaller(room, CACHE / panel);
+        blocks = even(panels, over(panels, kept > 1 ? kept : 1));
+    } else {
+        blocks = over(panels, smaller(room, MOST));
+        if (blocks < wanted) blocks = smaller(wanted, panels);
+    }
     a->mb = over(panels, blocks) * t->mr;
-    /* Where the pixels do not give enough groups the channels are shared out too, at the price of packing again. */
     int64_t parts = smaller(over(wanted, over(panels * t->mr, a->mb)), columns);
     a->nb = over(columns, parts) * t->nr;
 }

@@ -13,6 +13,9 @@ typedef struct winograd_args {
     int32_t bias, residual, activation, stream, ahead_x, ahead_w;
 } winograd_args;
 
+/* Transformed weights of more bytes come from far away every time. */
+enum { FAR_AWAY = 4 << 20 };
+
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -39,13 +42,13 @@ int tl__conv_winograd_needs(const tl_device *d, const tl_conv_job *j)
     return 1;
 }
 
-/* Where the tiles, filled up to whole panels, leave less than half of the direct form's products, and there are channels
+/* Where the tiles, filled up to half panels, leave less than half of the direct form's products, and there are channels
  * enough to make the transforms small beside them. */
 int tl__conv_winograd_suits(const tl_device *d, const tl_conv_job *j)
 {
     const tl_conv_shape *g = &j->g;
     const tl_conv_tile *t = tl__conv_tile(d);
-    int64_t tiles = over(g->n * over(g->out[1], 4) * over(g->out[2], 4), t->mr) * t->mr, pixels = g->n * tl__conv_pixels_out(g);
+    int64_t tiles = over(g->n * over(g->out[1], 4) * over(g->out[2], 4), t->mr / 2) * (t->mr / 2), pixels = g->n * tl__conv_pixels_out(g);
     return g->ci >= 32 && g->co >= 32 && 2 * 4 * tiles < pixels;
 }
 
@@ -62,7 +65,7 @@ static int fused(tl_scope *s, const tl_conv_job *j, winograd_args *a, const tl_c
     a->v_point = a->tb * a->ci + t->vector; /* not a power of two, so that the points fall into different sets of the cache */
     a->m_point = a->tb * t->nr + t->vector;
     /* Fetched ahead: weights where they come from far away, else the next inputs. */
-    if (36 * a->ci * a->co * 4 > 4 << 20) a->ahead_w = (int32_t)over(t->vector * t->nr / 16, a->tb / t->mr);
+    if (36 * a->ci * a->co * 4 > FAR_AWAY) a->ahead_w = (int32_t)over(t->vector * t->nr / 16, a->tb / t->mr);
     else a->ahead_x = (int32_t)over(16 * t->mr * t->vector / 16, 36 * a->nb / t->nr);
     tl_launch l = {.program = &program, .options = options, .kernel = "winograd", .dims = 2,
                    .global = {(size_t)over(a->co, a->nb), (size_t)over(a->tiles, a->tb)}, .local = {1, 1}};
@@ -103,7 +106,9 @@ int tl__conv_winograd(tl_scope *s, const tl_conv_job *j)
     /* A few panels of tiles in local memory; more than 56 tiles gain nothing. */
     int64_t one = 36 * 4 * t->mr * (a.ci + t->nr), room = (int64_t)d->traits.local_bytes - 2 * 36 * 4 * t->vector, most = smaller(room / one, 56 / t->mr);
     a.tb = most * t->mr;
-    if (status == 0) status = most >= 1 ? fused(s, j, &a, t, options, u) : in_launches(s, j, &a, t, options, u);
+    /* Weights that are far away should be read once for all tiles; many tiles take the time to read them again. */
+    int apart = most < 1 || (36 * a.ci * a.co * 4 > FAR_AWAY && a.tiles <= 3 * t->mr);
+    if (status == 0) status = apart ? in_launches(s, j, &a, t, options, u) : fused(s, j, &a, t, options, u);
     tl__buffer_release(u);
     return status;
 }

@@ -239,6 +239,7 @@ Test(conv, choice_of_makers)
         {{16, {1, 56, 56}, 64, 64, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "winograd"},
         {{16, {1, 56, 56}, 64, 64, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 0, "direct"},
         {{1, {1, 7, 7}, 512, 512, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "direct"},
+        {{1, {1, 14, 14}, 256, 256, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "winograd"},
         {{16, {1, 56, 56}, 128, 128, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "direct"},
         {{16, {1, 56, 56}, 144, 144, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 144, 1, 0, TL_ACT_RELU6}, 1, "depthwise"}};
     tl_device *d = open_device("16");
