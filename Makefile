@@ -86,7 +86,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
 -include $(TEST_B:=.d)
 
-.PHONY: bench-kernels test tests-built test-devices test-interop bench bench-peers golden docs lint fuzz asan
+.PHONY: bench-kernels test test-crash tests-built test-devices test-interop bench bench-peers golden docs lint fuzz asan
 test:
 	@sh tools/install_deps.sh
 	@$(MAKE) -s -j2 all tests-built
@@ -97,6 +97,9 @@ $(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 test-devices: all tests-built
 	sh tools/test_devices.sh
+# A hundred runs killed at random moments.
+test-crash: all
+	./tlua tests/crash/crash.lua 100
 
 # ---- the longer things ----
 PEERS ?= $(BUILD)/peers
@@ -133,6 +136,7 @@ help:
 	@echo "make            library and program        make install PREFIX=/usr/local"
 	@echo "make demo       train on real pictures     make test          all tests"
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
+	@echo "make test-crash     a hundred runs killed at random, resumed, compared to the bit"
 	@echo "make bench-peers; make bench   speed beside PyTorch and ONNX Runtime"
 	@echo "make golden     remake the goldens with the pinned PyTorch"
 	@echo "make docs lint fuzz test-interop clean"

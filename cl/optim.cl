@@ -31,3 +31,26 @@ __kernel void adam(long at, long n, long chunk, G float *restrict W, G const flo
         W[i] = w - step * (m / (sqrt(v) / root + eps));
     }
 }
+
+/* Gradients times a factor, in place. */
+__kernel void scale_gradients(long at, long n, long chunk, G float *restrict GR, float factor)
+{
+    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
+    for (i += at, end += at; i < end; i++) GR[i] *= factor;
+}
+
+/* out[k]: sum of the squares of gradients k chunk to (k + 1) chunk. */
+__kernel void square_sums(long at, long n, long chunk, G const float *restrict GR, G float *restrict out)
+{
+    long k = get_global_id(0), i = k * chunk, end = min(i + chunk, n);
+    float8 s = (float8)0.0f;
+    for (i += at, end += at; i + 8 <= end; i += 8) {
+        float8 g = vload8(0, GR + i);
+        s = fma(g, g, s);
+    }
+    float4 h = s.lo + s.hi;
+    float2 p = h.lo + h.hi;
+    float sum = p.x + p.y;
+    for (; i < end; i++) sum = fma(GR[i], GR[i], sum);
+    out[k] = sum;
+}

@@ -36,6 +36,7 @@ for t in tests/*/*.sh; do
     [ -f "$t" ] || continue
     run "${t#tests/}" sh "$t"
 done
+run crash ./tlua tests/crash/crash.lua 4
 [ "${TLUA_TEST_LINT:-1}" = 1 ] && run lint sh tools/lint.sh
 echo
 echo "$passed passed, $failed failed"

@@ -1,20 +1,18 @@
--- build.lua - from the description of a recipe to a session: device, data, network, frozen parts, head, optimiser.
+-- build.lua - from the description of a recipe to a session: device, data, network, head, and its first stage
+-- (tlua/stage.lua): frozen parts, optimiser, feature cache.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
-local optim = require "tlua.optim"
 local data = require "tlua.data"
-local cache = require "tlua.cache"
+local stage = require "tlua.stage"
+local memory = require "tlua.memory"
 local build = {}
 
 -- Puts the recipe's head in place, with its width from the network; without one, a Linear for the classes.
 local function place_head(r, net, classes)
   local head = r.head
-  if not head and net.classes == #classes then
-    for name in pairs(net:head()._frozen) do net:head()._frozen[name] = nil end
-    net:unfreeze(net.head_name .. ".*")
-    return
-  end
+  rawset(net, "head_trains", true)
+  if not head and net.classes == #classes then return end
   head = head or nn.Linear(#classes)
   util.at(rawget(head, "where") or r.where, function()
     net:set_head(head)
@@ -24,9 +22,11 @@ local function place_head(r, net, classes)
   end)
 end
 
-local function decide_cache(s, r)
-  s.cut, s.no_cache = cache.choose(s)
-  if r.cache == true and not s.cut then util.at(r.where, util.failf, "cache = true: the outputs of the frozen part cannot be kept: %s", s.no_cache) end
+-- Batches of an epoch, and steps of the optimiser.
+function build.count_steps(s)
+  local n, b = s.data.train:count(), s.data.batch
+  local batches = s.data.drop_last and n // b or (n + b - 1) // b
+  s.steps = (batches + s.recipe.accumulate - 1) // s.recipe.accumulate
 end
 
 function build.session(r)
@@ -44,17 +44,17 @@ function build.session(r)
     util.at(r.data.where, data.prepare, s.data, r.data, net:preprocessing())
   end
   s.model = net
-  if r.freeze then net:freeze(r.freeze) end
   if rawget(net, "entry") then place_head(r, net, s.classes) end
   net:ready()
-  s.parameters, s.trained = net:count()
-  local tensors = net:trained()
-  if #tensors == 0 then util.at(r.where, util.fail, "recipe: everything is frozen, so there is nothing to train") end
-  local options = {}
-  for key, value in pairs(r.optim.options) do options[key] = value end
-  s.optim = util.at(r.optim.where, optim.make, r.optim.kind, tensors, options)
   s.loss = r.loss
-  decide_cache(s, r)
+  build.count_steps(s)
+  stage.enter(s, 1)
+  if r.data.options.batch == "auto" then
+    s.data.batch = util.at(r.data.where, memory.auto_batch, s)
+    build.count_steps(s)
+    stage.enter(s, 1)
+  end
+  s.memory = util.at(r.data.where, memory.check, s)
   return s
 end
 

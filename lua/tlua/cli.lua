@@ -6,6 +6,7 @@ local HELP = [[
 tlua - transfer learning on any OpenCL device
 
   tlua RECIPE.lua [--FIELD VALUE]...   train what the recipe says; RECIPE.lua --help lists its fields
+  tlua RECIPE.lua --resume RUN         go on with a run that was stopped; --force although the recipe has changed
   tlua FILE.lua [ARGS]                 run a Lua script
   tlua --profile RECIPE.lua ...        the same, then where the time went; --profile=FILE names the trace
   tlua -e CODE [ARGS]                  run a line of Lua
@@ -51,6 +52,25 @@ local function overrides(argv, first)
   return list
 end
 
+-- Takes --resume RUN and --force out of the arguments.
+local function run_options(argv, first)
+  local options = {}
+  for i = #argv, first, -1 do
+    local word = argv[i]
+    local path = word:match "^%-%-resume=(.+)$"
+    if word == "--force" then
+      options.force = true
+      table.remove(argv, i)
+    elseif word == "--resume" or path then
+      if not path then path = table.remove(argv, i + 1) end
+      if not path then require("tlua.schema").usage("--resume: a run folder or a checkpoint is missing") end
+      options.resume = path
+      table.remove(argv, i)
+    end
+  end
+  return options
+end
+
 local function wants_help(argv, first)
   for i = first, #argv do
     if argv[i] == "--help" or argv[i] == "-h" then return true end
@@ -73,8 +93,10 @@ local function run_file(argv)
     print(result:help())
     return 0
   end
+  local run = run_options(argv, 2)
+  if run.resume then result:override(require("tlua.checkpoint").overrides(run.resume)) end
   result:override(overrides(argv, 2))
-  return result:run().interrupted and 130 or 0
+  return result:run(run).interrupted and 130 or 0
 end
 
 local function run_code(argv)

@@ -7,7 +7,7 @@ local schema = require "tlua.schema"
 local ROOT = { "root", "path", nil, "folder where the data lie" }
 local COMMON = {
   { "size", "integer", nil, "side of the pictures in pixels (the network's own)" },
-  { "batch", "integer", 64, "pictures a step" },
+  { "batch", "batch", 64, "pictures a step; auto: what the memory allows, up to 256" },
   { "limit", "integer", nil, "at most so many training pictures (all)" },
   { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)" },
   { "threads", "integer", 0, "threads that read pictures; 0: one a processor" },
@@ -141,7 +141,7 @@ function data.open(d, base, seed, options)
   options = options or {}
   local info, o = kinds[d.kind], d.options
   for _, key in ipairs { "batch", "limit", "test_limit", "size" } do
-    if o[key] and o[key] < 1 then util.failf("data.%s: %s must be from 1 on, not %d", d.kind, key, o[key]) end
+    if o[key] and o[key] ~= "auto" and o[key] < 1 then util.failf("data.%s: %s must be from 1 on, not %d", d.kind, key, o[key]) end
   end
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
@@ -150,7 +150,7 @@ function data.open(d, base, seed, options)
     if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
     return source
   end
-  local out = { batch = o.batch, threads = o.threads, drop_last = o.drop_last, on_bad = o.on_bad or "error", skipped = {} }
+  local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last, on_bad = o.on_bad or "error", skipped = {} }
   local function checked(source, name)
     local use, bad = core.data.check(source, out.on_bad, out.threads)
     for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end

@@ -63,8 +63,8 @@ local function ready_store(self, view)
   pictures(self)
 end
 
--- Begins an epoch. Returns true when Ctrl-C stopped it.
-function Feed:start(epoch)
+-- Begins an epoch, after `done` of its batches. Returns true when Ctrl-C stopped it.
+function Feed:start(epoch, done)
   local stopped
   self.store = nil
   if self.cut then
@@ -76,10 +76,10 @@ function Feed:start(epoch)
     pictures(self)
   end
   if not self.store then
-    self.loader:start(epoch)
+    self.loader:start(epoch, (done or 0) + 1)
     return false
   end
-  self.at = 0
+  self.at = math.min((done or 0) * self.batch, self.count)
   self.order = self.part == "train" and core.data.permutation(self.session.seed, epoch, self.count) or nil
   return false
 end

@@ -19,6 +19,8 @@ local tlua = {
 local parts = { nn = "tlua.nn", models = "tlua.models", optim = "tlua.optim", data = "tlua.data" }
 local functions = {
   recipe = function(fields) return require("tlua.recipe").new(fields) end,
+  -- The stages of fastai's fine_tune for a recipe's schedule: tlua/stage.lua.
+  fine_tune = function(options) return require("tlua.stage").fine_tune(options) end,
   -- Runs f() and prints where the time went; `path` names a trace for chrome://tracing.
   profile = function(f, path) return require("tlua.profile").run(f, path) end,
 }

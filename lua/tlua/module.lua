@@ -297,6 +297,11 @@ end
 
 function Module:_call(...)
   if module.profiling then return module.placed(self, self._run, self, self.forward, ...) end
+  if module.watching then -- somebody looks at all outputs
+    local y, z = self:_run(self.forward, ...)
+    module.watching(self, y)
+    return y, z
+  end
   local y, z = self:_run(self.forward, ...)
   return y, z
 end
@@ -449,9 +454,17 @@ function Module:freeze(globs)
   return self
 end
 
-function Module:unfreeze(globs)
-  for _, each in ipairs(select_parameters(self, "unfreeze", globs or "*")) do set_frozen(each, false) end
+-- `what` names the field in errors.
+function Module:unfreeze(globs, what)
+  for _, each in ipairs(select_parameters(self, what or "unfreeze", globs or "*")) do set_frozen(each, false) end
   return self
+end
+
+-- The names of the parameters that the globs match; one that matches nothing is an error of `what`.
+function Module:select(what, globs)
+  local names = {}
+  for i, each in ipairs(select_parameters(self, what, globs)) do names[i] = each.path end
+  return names
 end
 
 -- ---- weights from files ----

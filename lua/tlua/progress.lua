@@ -12,10 +12,10 @@ function progress.new()
   return setmetatable({ terminal = terminal, colour = terminal and not os.getenv("NO_COLOR"), last = -math.huge, shown = false, held = {} }, Progress)
 end
 
--- Lines before the run folder exists are held back and then written.
-function Progress:log_to(path)
+-- Lines before the run folder exists are held back and then written; `go_on`: after what stands there.
+function Progress:log_to(path, go_on)
   self.path = path
-  core.write_file(path, table.concat(self.held))
+  if go_on then core.append_file(path, table.concat(self.held)) else core.write_file(path, table.concat(self.held)) end
   self.held = {}
 end
 
@@ -31,7 +31,8 @@ function Progress:say(text, bold)
   self:clear()
   io.stdout:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
   io.stdout:flush()
-  if self.path then core.append_file(self.path, text .. "\n") else self.held[#self.held + 1] = text .. "\n" end
+  if self.path then pcall(core.append_file, self.path, text .. "\n") -- a full disk is no reason to stop
+  else self.held[#self.held + 1] = text .. "\n" end
 end
 
 local function bar(share, width)

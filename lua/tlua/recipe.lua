@@ -7,6 +7,8 @@ local nn = require "tlua.nn"
 local optim = require "tlua.optim"
 local data = require "tlua.data"
 local cache = require "tlua.cache"
+local stage = require "tlua.stage"
+local groups = require "tlua.groups"
 local registry = require("tlua.models").registry
 
 local Recipe = {}
@@ -16,14 +18,21 @@ local recipe = {}
 -- Plain fields: name, type, default, what it is.
 local PLAIN = {
   { "freeze", "globs", nil, "parameters that keep their values: globs of names" },
+  { "train", "globs", nil, "parameters that are trained, all others frozen: globs of names" },
   { "seed", "integer", 0, "of all random draws" },
   { "out", "path", nil, "folder of the run (runs/NAME-DATE-N)" },
   { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
+  { "accumulate", "integer", 1, "batches whose gradients make one step" },
+  { "clip", "number", nil, "largest norm of the gradient of a step" },
+  { "decay_all", "boolean", false, "weight decay of norms and biases too" },
+  { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never" },
+  { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },
+  { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },
+  { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none" },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
-local SCHEDULE = { { "epochs", "integer", 5, "times through the training pictures" } }
-local BUILT = { "model", "head", "data", "loss", "optim", "schedule" }
-recipe.PLAIN, recipe.SCHEDULE = PLAIN, SCHEDULE
+local BUILT = { "model", "head", "data", "loss", "optim", "schedule", "groups" }
+recipe.PLAIN = PLAIN
 
 local function all_names()
   local names = { table.unpack(BUILT) }
@@ -95,8 +104,8 @@ function recipe.checked(fields, place)
   self.model, self.head, self.data = fields.model, fields.head, fields.data
   self.loss = fields.loss or nn.CrossEntropy {}
   self.optim = fields.optim or optim.Adam {}
-  if fields.schedule ~= nil and type(fields.schedule) ~= "table" then util.fail("recipe: schedule must be like { epochs = 5 }") end
-  self.schedule = schema.options("schedule", SCHEDULE, fields.schedule or {})
+  self.stages, self.groups = stage.read(fields.schedule), groups.read(fields.groups)
+  self.schedule = self.stages[#self.stages] -- what `schedule.NAME` without a number means
   self.cache_options = schema.options("cache", cache.SCHEMA, type(fields.cache) == "table" and fields.cache or {})
   for _, field in ipairs(PLAIN) do
     local value = fields[field[1]]
@@ -104,6 +113,8 @@ function recipe.checked(fields, place)
     if value == nil then value = field[3] end
     self[field[1]] = schema.check("recipe", field, value)
   end
+  if self.accumulate < 1 then util.failf("recipe: accumulate must be from 1 on, not %d", self.accumulate) end
+  if self.clip and not (self.clip > 0) then util.failf("recipe: clip must be above 0, not %g", self.clip) end
   self:set_source(source_of_user())
   return self
 end
@@ -140,7 +151,8 @@ function Recipe:each_field(f)
   if nn.is_module(self.loss) and self.loss.schema then group("loss", self.loss.schema, self.loss.options) end
   f("optim", { "optim", "choice", nil, "the optimiser", optim.names }, self.optim.kind)
   group("optim", self.optim.schema, self.optim.options)
-  group("schedule", SCHEDULE, self.schedule)
+  group("schedule", stage.SCHEMA, self.schedule)
+  for i = 1, #self.stages - 1 do group(("schedule.%d"):format(i), stage.SCHEMA, self.stages[i]) end
   for _, field in ipairs(PLAIN) do f(field[1], field, self[field[1]], self, field[1]) end
   group("cache", cache.SCHEMA, self.cache_options)
 end
@@ -177,6 +189,13 @@ local CONSTRUCTORS = { model = true, data = true, optim = true, loss = true, hea
 
 -- list: { {"data.root", "DIR"}, ... }. Constructors are replaced first, in whatever order the words came.
 function Recipe:override(list)
+  self.overrides = self.overrides or {}
+  for _, each in ipairs(list) do
+    for i = #self.overrides, 1, -1 do
+      if self.overrides[i][1] == each[1] then table.remove(self.overrides, i) end
+    end
+    table.insert(self.overrides, { each[1], each[2] })
+  end
   local function fields()
     local known, names = {}, {}
     self:each_field(function(path, field, _, options, key)
@@ -236,8 +255,25 @@ end
 -- Device, data, model, freeze, head, optimiser: all of it checked before anything is written.
 function Recipe:build() return require("tlua.build").session(self) end
 
--- Trains, tests, keeps. Returns the results {accuracy, loss, out, model, epochs}.
-function Recipe:run() return require("tlua.train").run(self:build()) end
+-- Trains, tests, keeps. options: resume, a run folder or checkpoint to go on from; force, although the recipe has changed since, or
+-- although the folder holds a run that is not at its end. Returns the results {accuracy, loss, out, model, epochs}.
+function Recipe:run(options)
+  options = util.options("run", options, { resume = util.none, force = false })
+  if not options.resume then return require("tlua.train").run(self:build(), options) end
+  local checkpoint = require "tlua.checkpoint"
+  core.device(self.device)
+  local c
+  do
+    local scope <close> = core.scope()
+    c = checkpoint.find(options.resume)
+  end
+  local changes = checkpoint.changes(c.state, self)
+  if #changes > 0 and not options.force then
+    util.failf("--resume: the recipe has changed since %s was written; --force goes on all the same:\n  %s", c.path, table.concat(changes, "\n  "))
+  end
+  if c.state.finished and #changes == 0 then util.failf("--resume: the run in %s is at its end; with more epochs (--schedule.epochs) and --force it goes on", c.path) end
+  return require("tlua.train").run(self:build(), { checkpoint = c.path, force = options.force })
+end
 
 recipe.Recipe = Recipe
 function recipe.is_recipe(v) return getmetatable(v) == Recipe end

@@ -18,6 +18,8 @@ types.text = { "a text", function(t) return t end, is_text }
 types.path = { "a path", function(t) if t ~= "" then return t end end, is_text }
 types.number = { "a number", function(t) return tonumber(t) and tonumber(t) + 0.0 end, function(v) return type(v) == "number" end }
 types.integer = { "a whole number", function(t) return math.tointeger(tonumber(t)) end, function(v) return math.tointeger(v) ~= nil and type(v) == "number" end }
+types.batch = { "a whole number or auto", function(t) return t == "auto" and t or math.tointeger(tonumber(t)) end,
+  function(v) return v == "auto" or (type(v) == "number" and math.tointeger(v) ~= nil) end }
 types.boolean = { "true or false", function(t)
   local known = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
   return known[t]
@@ -95,7 +97,7 @@ function schema.check(what, field, value)
   if not types[field[2]][3](value) or not in_choices(field, value) then
     util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value) or tostring(value)))
   end
-  if field[2] == "integer" then return math.tointeger(value) end
+  if field[2] == "integer" or (field[2] == "batch" and value ~= "auto") then return math.tointeger(value) end
   return value
 end
 

@@ -19,6 +19,15 @@ local function without_prefix(tensors)
   return tensors
 end
 
+-- A checkpoint of a run holds the optimiser's tensors too.
+local function without_optimizer(tensors)
+  local out = {}
+  for name, t in pairs(tensors) do
+    if name:sub(1, 10) ~= "optimizer." then out[name] = t end
+  end
+  return out
+end
+
 local function shape_of(v)
   if core.is_tensor(v) then return v:shape() end
   return {}
@@ -89,16 +98,16 @@ end
 
 -- self:load(path or table [, {strict = true, head = name}]) -> report {missing, unexpected, wrong_shape, head_dropped, loaded}.
 -- A head of another size is left as it is, and `head_dropped` names it; anything else that does not match is an
--- error, unless strict = false: then what matches is taken.
+-- error, unless strict = false: then what matches is taken. whole = true: a head of another size is an error too.
 function state.load(self, source, options)
-  options = util.options("load", options, { strict = true, head = util.none, what = util.none })
+  options = util.options("load", options, { strict = true, head = util.none, what = util.none, whole = false })
   local tensors, metadata = source, {}
   local scope <close> = core.scope()
   local from_file = type(source) == "string"
   if from_file then tensors, metadata = core.load(source) end
   if type(tensors) ~= "table" then util.failf("load: a path or a table of tensors is needed, not %s", type(source)) end
-  tensors = without_prefix(tensors)
-  local head = options.head or self.head_name
+  tensors = without_prefix(metadata.checkpoint and without_optimizer(tensors) or tensors)
+  local head = not options.whole and (options.head or self.head_name) or nil
   local pending = rawget(self, "_pending")
   rawset(self, "_pending", nil) -- what was to be loaded is replaced
   local take, report, counters = match(self, tensors, head)

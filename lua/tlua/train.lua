@@ -1,19 +1,22 @@
--- train.lua - running a recipe: the plan, the epochs, the run folder. Each step works in a scope of its own, so that a
--- run's memory is that of one step.
+-- train.lua - running a recipe: the plan, the epochs, the run folder with its checkpoints. A step is in tlua/step.lua.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local nn = require "tlua.nn"
 local feed = require "tlua.feed"
+local groups = require "tlua.groups"
 local progress = require "tlua.progress"
 local model_file = require "tlua.model_file"
+local stage = require "tlua.stage"
+local step = require "tlua.step"
+local checkpoint = require "tlua.checkpoint"
 local train = {}
 
 -- ---- the plan ----
 
-local function freeze_text(r)
-  if r.freeze == nil then return "nothing" end
-  return schema.show(r.freeze) .. (type(r.freeze) == "table" and r.freeze.batchnorm == "train" and ', batchnorm = "train"' or "")
+local function freeze_text(freeze, only)
+  if freeze == nil and only then return "all but " .. schema.show(only) end
+  if freeze == nil then return "nothing" end
+  return schema.show(freeze) .. (type(freeze) == "table" and freeze.batchnorm == "train" and ', batchnorm = "train"' or "") .. (only and ", but " .. schema.show(only) or "")
 end
 
 local function weights_text(net)
@@ -24,20 +27,15 @@ local function weights_text(net)
   return text
 end
 
-function train.plan(s, say)
-  local r, d, net = s.recipe, s.data, s.model
-  local p = d.preprocessing
-  say(("device    %s (%s, %s)"):format(s.device.name, s.device.type, s.device.platform))
-  say(("model     %s, weights: %s"):format(net:label(), weights_text(net)))
-  say(("frozen    %s; %s of %s parameters are trained"):format(freeze_text(r), util.thousands(s.trained), util.thousands(s.parameters)))
-  if rawget(net, "entry") then say(("head      %s"):format(net:head():label())) end
-  say(("data      %s: %s training and %s test pictures, %d classes"):format(d.title, util.thousands(d.train:count()), util.thousands(d.test:count()), #s.classes))
-  for i, each in ipairs(d.skipped) do
-    if i <= 5 then say(("skipped   %s"):format(each.reason)) end
-  end
-  if #d.skipped > 5 then say(("skipped   ... %d damaged pictures in all"):format(#d.skipped)) end
-  say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
-  say(("training  %d epochs of %d steps of %d, %s, lr %g, seed %d"):format(r.schedule.epochs, train.steps(s), d.batch, r.optim.kind, r.optim.options.lr, s.seed))
+local function plan_of_stage(s, say)
+  local r, o = s.recipe, s.stage_options
+  local several = #r.stages > 1
+  if several then say(("stage %d   of %d, %d epochs"):format(s.stage, #r.stages, o.epochs)) end
+  local freeze, only = stage.frozen_of(r, o)
+  say(("frozen    %s; %s of %s parameters are trained"):format(freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters)))
+  local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g epochs"):format(o.warmup) or "")
+  say(("training  %d epochs of %d steps of %d%s, %s, %s, seed %d"):format(o.epochs, s.steps, s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
+    r.optim.kind, rate, s.seed))
   if s.cut then
     local c = s.cut
     local state = c.done == c.rows and "found, complete" or c.done > 0 and ("found, %d %% made"):format(100 * c.done // c.rows) or "computed once"
@@ -46,95 +44,88 @@ function train.plan(s, say)
   else
     say(("cache     none: %s"):format(s.no_cache))
   end
+  if s.memory then say(("memory    %s for a step, %s are free"):format(util.bytes(s.memory.step), util.bytes(s.memory.room))) end
 end
 
-function train.steps(s)
-  local n, b = s.data.train:count(), s.data.batch
-  return s.data.drop_last and n // b or (n + b - 1) // b
-end
-
--- ---- one batch ----
-
-local function logits_of(s, source, input)
-  local y
-  if source.cut then y = s.model:classify(s.model:above(input, source.cut.stage)) else y = s.model(input) end
-  return y
-end
-
-local function count_right(logits, labels)
-  local right, predicted = 0, logits:argmax(-1):tolist()
-  for i, label in ipairs(labels) do
-    if predicted[i] == label then right = right + 1 end
+function train.plan(s, say)
+  local d, net = s.data, s.model
+  local p = d.preprocessing
+  say(("device    %s (%s, %s)"):format(s.device.name, s.device.type, s.device.platform))
+  say(("model     %s, weights: %s"):format(net:label(), weights_text(net)))
+  if rawget(net, "entry") then say(("head      %s"):format(net:head():label())) end
+  say(("data      %s: %s training and %s test pictures, %d classes"):format(d.title, util.thousands(d.train:count()), util.thousands(d.test:count()), #s.classes))
+  for i, each in ipairs(d.skipped) do
+    if i <= 5 then say(("skipped   %s"):format(each.reason)) end
   end
-  return right
-end
-
--- Loss, right answers, size of the next batch; nil at the end of the epoch.
-local function step(s, source, training)
-  local scope <close> = core.scope()
-  local input, labels, n, list = source:next()
-  if not input then return nil end
-  if not training then
-    local guard <close> = core.no_grad()
-    local logits = logits_of(s, source, input)
-    return s.loss(logits, labels):item(), count_right(logits, list), n
-  end
-  s.optim:zero_grad()
-  local logits = logits_of(s, source, input)
-  local loss = s.loss(logits, labels)
-  local value = loss:item()
-  if value ~= value or value == math.huge or value == -math.huge then return value, 0, n end
-  loss:backward()
-  s.optim:step()
-  return value, count_right(logits, list), n
+  if #d.skipped > 5 then say(("skipped   ... %d damaged pictures in all"):format(#d.skipped)) end
+  say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
 end
 
 -- ---- epochs ----
 
 local Totals = {}
 Totals.__index = Totals
-local function totals() return setmetatable({ loss = 0, right = 0, n = 0, steps = 0 }, Totals) end
+local function totals(state) return setmetatable(state or { loss = 0, right = 0, n = 0, steps = 0 }, Totals) end
 function Totals:add(loss, right, n)
   self.loss, self.right, self.n, self.steps = self.loss + loss * n, self.right + right, self.n + n, self.steps + 1
 end
 function Totals:mean() return self.n > 0 and self.loss / self.n or 0 end
 function Totals:accuracy() return self.n > 0 and 100 * self.right / self.n or 0 end
 
--- One pass over the training pictures. Returns totals; and true when Ctrl-C stopped it.
-local function train_epoch(s, epoch)
-  local sum, begin, source = totals(), core.time(), s.train_feed
-  local all = s.recipe.schedule.epochs
-  local pictures = s.data.train:count()
-  local waited = source:waited()
-  s.model:train()
-  if source:start(epoch) then return sum, true end
-  begin, waited = core.time(), source:waited()
-  while true do
-    local loss, right, n = step(s, source, true)
-    if not loss then break end
-    if loss ~= loss or math.abs(loss) == math.huge then
-      util.failf("the loss is %s in epoch %d, step %d, with learning rate %g; a smaller one may help: --optim.lr %g", tostring(loss), epoch, sum.steps + 1,
-        s.optim:lr(), s.optim:lr() / 10)
-    end
-    sum:add(loss, right, n)
-    local seconds = core.time() - begin
-    local idle = source:waited() - waited
-    local text = ("loss %.4f  %s"):format(sum:mean(), progress.speed(sum.n, seconds, pictures - sum.n))
-    if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for pictures %.0f %%"):format(100 * idle / seconds) end
-    s.progress:update(("Epoch %d/%d"):format(epoch, all), sum.n, pictures, text)
-    if core.interrupted() then return sum, true end
-  end
-  return sum, false
+-- What a checkpoint says about where the run stands.
+local function state_of(s)
+  local sum = s.sum
+  return { epoch = s.epoch, step = s.done, batches = s.batches_done, stage_steps = s.stage_steps, totals = { loss = sum.loss, right = sum.right, n = sum.n, steps = sum.steps },
+    rows = s.results.epochs, best = s.best, without_better = s.without_better, seconds = s.seconds_before + core.time() - s.begin, finished = s.finished,
+    frozen = s.frozen_hash }
 end
 
--- Loss and accuracy on the test pictures.
+-- A checkpoint that cannot be written (a full disk) does not end the run: the one before it stays. True when it was written.
+local function keep_last(s)
+  local begin = core.time()
+  local ok, e = pcall(checkpoint.keep_last, s, state_of(s), s.results)
+  s.last_kept, s.keeping = core.time(), core.time() - begin
+  if ok then s.kept_text = checkpoint.where_text { epoch = s.epoch, step = s.done }
+  else s.progress:say(("checkpoint not written: %s%s"):format(util.reason(e), s.kept_text and ("; the one of %s stays"):format(s.kept_text) or "")) end
+  return ok
+end
+
+-- Between epochs, by the clock: the bits do not depend on when a checkpoint is written.
+local function keep_now_and_then(s)
+  local minutes = s.recipe.checkpoint
+  if minutes > 0 and core.time() - s.last_kept > 60 * minutes then keep_last(s) end
+end
+
+local function show_progress(s, source, sum, begin, first, waited)
+  local pictures = s.data.train:count()
+  local seconds, idle = core.time() - begin, source:waited() - waited
+  local text = ("loss %.4f  %s"):format(sum:mean(), progress.speed(sum.n - first, seconds, pictures - sum.n))
+  if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for pictures %.0f %%"):format(100 * idle / seconds) end
+  s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, pictures, text)
+end
+
+-- One pass over the training pictures, from batch s.done on. True when Ctrl-C stopped it.
+local function train_epoch(s)
+  local sum, source = s.sum, s.train_feed
+  s.model:train()
+  if source:start(s.epoch, s.done) then return true end
+  local begin, waited, first = core.time(), source:waited(), sum.n
+  while step.train(s, source, sum) do
+    show_progress(s, source, sum, begin, first, waited)
+    if core.interrupted() then return true end
+    keep_now_and_then(s)
+  end
+  return false
+end
+
+-- Loss and accuracy on the test pictures; and true when Ctrl-C stopped it.
 function train.evaluate(s, source, label)
   local sum, begin, pictures = totals(), core.time(), s.data.test:count()
   s.model:eval()
   if source:start(1) then return sum, true end
   begin = core.time()
   while true do
-    local loss, right, n = step(s, source, false)
+    local loss, right, n = step.test(s, source)
     if not loss then break end
     sum:add(loss, right, n)
     s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n))
@@ -154,70 +145,194 @@ local function new_folder(r)
   end
 end
 
-local function open_folder(s)
-  s.out = new_folder(s.recipe)
+-- One run at a time; a run that is not at its end is not written over.
+local function take_folder(s, resumed, force)
   core.mkdirs(s.out)
-  s.progress:log_to(s.out .. "/log.txt")
-  s.metrics = { "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n" }
-  core.write_file(s.out .. "/metrics.csv", s.metrics[1])
+  s.lock = core.lock(s.out .. "/run.lock")
+  if not s.lock then util.failf("another run is writing %s; wait for it, or name another folder with --out", s.out) end
+  local before = not resumed and not force and checkpoint.peek(s.out .. "/last.safetensors")
+  if before and not before.finished then
+    util.failf("%s holds a run that is not at its end (%s): --resume %s goes on with it, --out names another folder, --force begins anew",
+      s.out, checkpoint.where_text(before), s.out)
+  end
+  if not resumed then
+    for _, name in ipairs { "last", "previous", "best" } do core.remove(("%s/%s.safetensors"):format(s.out, name)) end
+  end
 end
 
-local function keep_metrics(s, row)
-  s.metrics[#s.metrics + 1] = ("%d,%.6f,%.4f,%.6f,%.4f,%g,%.2f\n"):format(row.epoch, row.loss, row.train_accuracy, row.test_loss, row.test_accuracy, row.lr, row.seconds)
-  core.write_file(s.out .. "/metrics.csv", table.concat(s.metrics))
+local function metrics_text(rows)
+  local lines = { "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n" }
+  for _, row in ipairs(rows) do
+    lines[#lines + 1] = ("%d,%.6f,%.4f,%.6f,%.4f,%g,%.2f\n"):format(row.epoch, row.loss, row.train_accuracy, row.test_loss, row.test_accuracy, row.lr, row.seconds)
+  end
+  return table.concat(lines)
 end
 
-local function keep(s, results)
-  model_file.save(s.out .. "/model.safetensors", s, results)
-  s.progress:say(("kept in %s: model.safetensors, metrics.csv, log.txt"):format(s.out))
+local function open_folder(s, resumed, force)
+  take_folder(s, resumed, force)
+  s.progress:log_to(s.out .. "/log.txt", resumed)
+  core.write_file(s.out .. "/metrics.csv", metrics_text(s.results.epochs))
+end
+
+-- ---- stages ----
+
+local function close_feeds(s)
+  for _, name in ipairs { "train_feed", "test_feed" } do
+    if s[name] then s[name]:close() end
+    s[name] = nil
+  end
+end
+
+local function say_frozen(s)
+  if not s.frozen_hash then return end
+  local now, n = stage.frozen_hash(s)
+  if now ~= s.frozen_hash then
+    util.failf("frozen tensors of stage %d have changed while it was trained; this is a defect of tlua: please report it with the recipe", s.stage)
+  end
+  s.progress:say(("frozen    %d tensors unchanged"):format(n))
+end
+
+local function begin_stage(s, k)
+  if k ~= s.stage then stage.enter(s, k) end
+  s.frozen_hash = stage.frozen_hash(s)
+  plan_of_stage(s, function(text) s.progress:say(text) end)
+  close_feeds(s)
+  s.train_feed, s.test_feed = feed.open(s, "train"), feed.open(s, "test")
+  s.entered = k
 end
 
 -- ---- the run ----
 
-local function one_epoch(s, epoch, results)
-  local begin = core.time()
-  local sum, stopped = train_epoch(s, epoch)
-  local test
-  if not stopped then test, stopped = train.evaluate(s, s.test_feed, "Testing") end
-  if stopped then return true end
-  local row = { epoch = epoch, loss = sum:mean(), train_accuracy = sum:accuracy(), test_loss = test:mean(), test_accuracy = test:accuracy(),
-    lr = s.optim:lr(), seconds = core.time() - begin }
-  s.progress:say(("[Epoch %d] loss: %.4f  train accuracy %.1f %%  test accuracy %.1f %%  (%.1f s)"):format(epoch, row.loss, row.train_accuracy,
+local function is_better(s, row)
+  if not s.best then return true end
+  if s.recipe.best == "loss" then return row.test_loss < s.best.test_loss end
+  return row.test_accuracy > s.best.test_accuracy or (row.test_accuracy == s.best.test_accuracy and row.test_loss < s.best.test_loss)
+end
+
+local function finish_epoch(s, test, begin)
+  local sum, results = s.sum, s.results
+  local row = { epoch = s.epoch, loss = sum:mean(), train_accuracy = sum:accuracy(), test_loss = test:mean(), test_accuracy = test:accuracy(),
+    lr = s.rate or s.lr, seconds = core.time() - begin }
+  s.progress:say(("[Epoch %d] loss: %.4f  train accuracy %.1f %%  test accuracy %.1f %%  (%.1f s)"):format(row.epoch, row.loss, row.train_accuracy,
     row.test_accuracy, row.seconds), true)
-  keep_metrics(s, row)
-  results.epochs[epoch] = row
+  results.epochs[s.epoch] = row
   results.loss, results.accuracy = row.loss, row.test_accuracy
+  pcall(core.write_file, s.out .. "/metrics.csv", metrics_text(results.epochs)) -- written anew after every epoch
+  if s.schedule:told(row.test_loss) then s.progress:say(("rate      lowered to %g"):format(s.lr * s.schedule.reduced)) end
+  local better = is_better(s, row)
+  if better then s.best = { epoch = row.epoch, test_accuracy = row.test_accuracy, test_loss = row.test_loss } end
+  s.without_better = better and 0 or s.without_better + 1
+  return better
+end
+
+-- The run stands before the next epoch.
+local function next_epoch(s)
+  s.epoch, s.done, s.sum = s.epoch + 1, 0, totals()
+end
+
+local function is_over(s)
+  local patience = s.recipe.stop_after
+  return s.epoch > s.epochs or (patience > 0 and s.without_better >= patience)
+end
+
+-- Writes what follows an epoch: always at the end and when it was the best, else when writing costs little beside training.
+local function keep_epoch(s, better)
+  s.finished = is_over(s)
+  local kept = (better or s.finished or core.time() - s.last_kept > 20 * s.keeping) and keep_last(s)
+  if better and kept then checkpoint.keep_best(s) end
+end
+
+-- True when Ctrl-C or SIGTERM stopped it.
+local function one_epoch(s)
+  local begin = core.time()
+  local k, within = stage.of_epoch(s.recipe.stages, s.epoch)
+  if s.entered ~= k then
+    if s.entered then say_frozen(s) end
+    if k ~= s.stage then s.stage_steps = 0 end
+    begin_stage(s, k)
+  end
+  s.stage_epoch = within
+  if train_epoch(s) then return true end
+  local test, stopped = train.evaluate(s, s.test_feed, "Testing")
+  if stopped then return true end
+  local better = finish_epoch(s, test, begin)
+  next_epoch(s)
+  keep_epoch(s, better)
   return false
 end
 
--- Runs a session of tlua/build.lua. Returns {accuracy, loss, epochs = rows, out, interrupted}.
-function train.run(s)
-  local begin = core.time()
-  s.progress = progress.new()
+local function stopped(s)
+  s.results.interrupted = true
+  local kept = keep_last(s)
+  s.progress:say(("stopped in epoch %d after %d batches; %s"):format(s.epoch, s.done,
+    kept and ("tlua %s --resume %s goes on from here"):format(s.recipe.path or "RECIPE", s.out) or "the model is kept as it is now"))
+end
+
+local function all_epochs(s)
+  while not is_over(s) do
+    if one_epoch(s) then return stopped(s) end
+  end
+  if s.entered then say_frozen(s) end
+  if s.epoch <= s.epochs then s.progress:say(("stopped   no better test %s for %d epochs; the best was epoch %d"):format(s.recipe.best, s.without_better, s.best.epoch)) end
+end
+
+local function keep_model(s)
+  s.model:eval()
+  if s.recipe.keep == "best" and s.best and s.best.epoch ~= #s.results.epochs then
+    local scope <close> = core.scope()
+    local c = checkpoint.find(s.out .. "/best.safetensors")
+    checkpoint.restore(s, c)
+    s.results.loss, s.results.accuracy = s.results.epochs[s.best.epoch].loss, s.best.test_accuracy
+    s.progress:say(("best      epoch %d, test accuracy %.1f %%"):format(s.best.epoch, s.best.test_accuracy))
+  end
+  model_file.save(s.out .. "/model.safetensors", s, s.results)
+  s.progress:say(("kept in %s: model.safetensors, metrics.csv, log.txt, and to go on from: last.safetensors, best.safetensors"):format(s.out))
+end
+
+-- Takes up the state of a checkpoint.
+local function take_up(s, path)
+  local scope <close> = core.scope()
+  local c = checkpoint.find(path)
+  local state = c.state
+  checkpoint.restore(s, c)
+  s.epoch, s.done, s.batches_done, s.stage_steps = state.epoch, state.step, state.batches, state.stage_steps
+  s.sum, s.best, s.without_better, s.seconds_before = totals(state.totals), state.best, state.without_better, state.seconds
+  s.results.epochs = state.rows
+  local row = state.rows[#state.rows]
+  if row then s.results.loss, s.results.accuracy = row.loss, row.test_accuracy end
+  if state.frozen and state.frozen ~= stage.frozen_hash(s) then util.failf("--resume: the frozen tensors of %s are not those that the run began with", c.path) end
+  s.kept_text = checkpoint.where_text(state)
+  s.progress:say(("resumed   %s, %s"):format(c.path, s.kept_text))
+  local d = ("%s, %s, %s"):format(s.device.name, s.device.platform, s.device.driver)
+  if d ~= state.device then s.progress:say(("resumed   on another device (it was %s): it goes on, but not to the same bits"):format(state.device)) end
+end
+
+-- Runs a session of tlua/build.lua. options: checkpoint, the file to go on from; force. Returns {accuracy, loss,
+-- epochs = rows, out, interrupted}.
+function train.run(s, options)
+  options = options or {}
+  local c = options.checkpoint
+  s.begin, s.progress = core.time(), progress.new()
+  s.results = { epochs = {} }
+  s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = stage.total(s.recipe.stages), 1, 0, 0, 0
+  s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals(), 0, 0, core.time(), 0
   train.plan(s, function(text) s.progress:say(text) end)
-  s.train_feed, s.test_feed = feed.open(s, "train"), feed.open(s, "test")
-  open_folder(s)
-  local results = { epochs = {} }
+  s.out = c and (c:match "^(.*)/[^/]+$" or ".") or new_folder(s.recipe)
+  if c then take_up(s, c) end
+  open_folder(s, c ~= nil, options.force)
   core.catch_interrupt(true)
   local ok, e = pcall(function()
-    for epoch = 1, s.recipe.schedule.epochs do
-      if one_epoch(s, epoch, results) then
-        results.interrupted = true
-        s.progress:say(("stopped in epoch %d; the model is kept as it is now"):format(epoch))
-        break
-      end
-    end
-    s.model:eval()
-    keep(s, results)
+    all_epochs(s)
+    keep_model(s)
   end)
   core.catch_interrupt(false)
   s.progress:clear()
-  s.train_feed:close()
-  s.test_feed:close()
+  close_feeds(s)
+  core.unlock(s.lock)
   if not ok then error(e, 0) end
-  s.progress:say(("done in %s"):format(util.clock(core.time() - begin)))
-  results.out, results.model, results.session = s.out, s.model, s
-  return results
+  s.progress:say(("done in %s"):format(util.clock(core.time() - s.begin)))
+  s.results.out, s.results.model, s.results.session = s.out, s.model, s
+  return s.results
 end
 
 return train

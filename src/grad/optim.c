@@ -266,9 +266,72 @@ tl_optim *tl_optim_new(tl_scope *s, const char *name, tl_tensor *const *params, 
     return NULL;
 }
 
-/* ---- a step ---- */
+/* ---- gradients as a whole ---- */
 
 static int has_gradient(const group *g, int i) { return g->params[i]->node && g->params[i]->node->pinned == TL_PINNED; }
+
+/* The next run of neighbours with a gradient, from parameter *i on; 0 at the end. */
+static int next_run(const group *g, int *i, int64_t *at, int64_t *n)
+{
+    while (*i < g->count && !has_gradient(g, *i)) ++*i;
+    if (*i == g->count) return 0;
+    *at = g->at[*i];
+    while (*i < g->count && has_gradient(g, *i)) ++*i;
+    *n = (*i < g->count ? g->at[*i] : g->total) - *at;
+    return 1;
+}
+
+int tl_optim_scale_grad(tl_scope *s, tl_optim *o, int only, double factor)
+{
+    for (int k = 0; k < o->count && !s->err.code; k++) {
+        group *g = &o->groups[k];
+        int64_t at, n, chunk;
+        if (only >= 0 && k != only) continue;
+        for (int i = 0; next_run(g, &i, &at, &n);) {
+            tl_launch l = launch_over(s, "scale_gradients", n, &chunk);
+            if (TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(at), TL_KL(n), TL_KL(chunk), TL_KBUF(g->gradients->buffer), TL_KF(factor)) != 0) return -1;
+        }
+    }
+    return s->err.code ? -1 : 0;
+}
+
+/* Adds the squares of n gradients to *sum: float32 within stretches of fixed length, which the host adds in double precision. */
+static int add_squares(tl_scope *s, const group *g, int64_t at, int64_t n, double *sum)
+{
+    enum { STRETCH = 4096 };
+    int64_t parts = (n + STRETCH - 1) / STRETCH;
+    tl_tensor *t = flat(&s->err, s->device, parts, 0);
+    float *host = t ? tl__malloc(&s->err, (size_t)parts * sizeof *host) : NULL;
+    tl_launch l = {.program = &program, .kernel = "square_sums", .dims = 1, .global = {(size_t)parts}, .local = {s->device->traits.is_cpu ? 1u : 0u}};
+    int bad = !host || TL__LAUNCH(&s->err, s->device, &l, "grad_norm", TL_KL(at), TL_KL(n), TL_KL((int64_t)STRETCH), TL_KBUF(g->gradients->buffer), TL_KBUF(t->buffer)) != 0;
+    bad = bad || tl_read(s, t, host, (size_t)parts * sizeof *host) != 0;
+    for (int64_t i = 0; i < parts && !bad; i++) *sum += host[i];
+    free(host);
+    tl_tensor_release(t);
+    return bad ? -1 : 0;
+}
+
+int tl_optim_grad_norm(tl_scope *s, tl_optim *o, int only, double *norm)
+{
+    double sum = 0;
+    for (int k = 0; k < o->count && !s->err.code; k++) {
+        int64_t at, n;
+        if (only >= 0 && k != only) continue;
+        for (int i = 0; next_run(&o->groups[k], &i, &at, &n);)
+            if (add_squares(s, &o->groups[k], at, n, &sum) != 0) return -1;
+    }
+    *norm = sqrt(sum);
+    return s->err.code ? -1 : 0;
+}
+
+int tl_optim_clip_grad_norm(tl_scope *s, tl_optim *o, int only, double most, double *norm)
+{
+    if (tl_optim_grad_norm(s, o, only, norm) != 0) return -1;
+    double factor = most / (*norm + 1e-6);
+    return factor < 1 ? tl_optim_scale_grad(s, o, only, factor) : 0;
+}
+
+/* ---- a step ---- */
 
 int tl_optim_step(tl_scope *s, tl_optim *o)
 {

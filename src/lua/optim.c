@@ -102,6 +102,32 @@ static int zero_grad(lua_State *L)
     return 0;
 }
 
+enum { SCALE, NORM, CLIP };
+
+/* Group from argument `at`, or -1 for all; then one of the three over the gradients. Pushes the norm, but of scaling. */
+static int gradients(lua_State *L, int what, int at)
+{
+    tl_optim *o = to_optim(L);
+    int64_t k = luaL_optinteger(L, at, 0);
+    if (k < 0 || k > tl__optim_groups(o)) return tl__lua_raisef(L, "this optimiser has no group %lld", (long long)k);
+    double x = what == NORM ? 0 : luaL_checknumber(L, 2), norm = 0;
+    tl_scope s;
+    tl__scope_root(&s, tl__lua_device(L), 0);
+    if (what == SCALE) tl_optim_scale_grad(&s, o, (int)k - 1, x);
+    else if (what == NORM) tl_optim_grad_norm(&s, o, (int)k - 1, &norm);
+    else tl_optim_clip_grad_norm(&s, o, (int)k - 1, x, &norm);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    if (what == SCALE) return 0;
+    lua_pushnumber(L, norm);
+    return 1;
+}
+
+/* o:scale_grad(factor [, group]); o:grad_norm([group]) -> norm; o:clip_grad_norm(most [, group]) -> norm before */
+static int scale_grad(lua_State *L) { return gradients(L, SCALE, 3); }
+static int grad_norm(lua_State *L) { return gradients(L, NORM, 2); }
+static int clip_grad_norm(lua_State *L) { return gradients(L, CLIP, 3); }
+
 static tl_optim_options *group_options(lua_State *L, tl_optim *o, int64_t k)
 {
     if (k < 1 || k > tl__optim_groups(o)) tl__lua_raisef(L, "this optimiser has no group %lld", (long long)k);
@@ -189,7 +215,7 @@ static int load_state(lua_State *L)
 
 void tl__lua_open_optim(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"__gc", optim_gc}, {"step", step}, {"zero_grad", zero_grad}, {"set_lr", set_lr}, {"lr", lr},
+    static const luaL_Reg methods[] = {{"__gc", optim_gc}, {"close", optim_gc}, {"step", step}, {"zero_grad", zero_grad}, {"scale_grad", scale_grad}, {"grad_norm", grad_norm}, {"clip_grad_norm", clip_grad_norm}, {"set_lr", set_lr}, {"lr", lr},
                                        {"state", state}, {"load_state", load_state}, {NULL, NULL}};
     luaL_newmetatable(L, OPTIM);
     luaL_setfuncs(L, methods, 0);

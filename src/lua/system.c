@@ -8,11 +8,13 @@
 #include <cJSON.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <histedit.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -501,6 +503,58 @@ static int interrupted(lua_State *L)
     return 1;
 }
 
+/* core.lock(path): takes the file for this process until it ends or core.unlock(number); false where another has it. The file
+ * stays behind, empty of meaning: the lock is the kernel's and goes with the process, however that ends. */
+static int lock(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return tl__lua_raisef(L, "cannot open %s: %s", path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        lua_pushinteger(L, fd);
+        return 1;
+    }
+    int busy = errno == EWOULDBLOCK;
+    close(fd);
+    if (!busy) return tl__lua_raisef(L, "cannot lock %s: %s", path, strerror(errno));
+    lua_pushboolean(L, 0);
+    return 1;
+}
+
+static int unlock(lua_State *L)
+{
+    close((int)luaL_checkinteger(L, 1));
+    return 0;
+}
+
+/* core.link(from, to): `to` becomes another name of the file `from`, or a copy where the file system has no such names. What was
+ * called so before is replaced, and at no moment is there no file. */
+static int link_(lua_State *L)
+{
+    const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+    lua_pushfstring(L, "%s.link%d", to, (int)getpid());
+    const char *between = lua_tostring(L, -1);
+    unlink(between);
+    if (link(from, between) == 0) {
+        int bad = rename(between, to);
+        unlink(between); /* rename leaves it where both were one file already */
+        return bad ? tl__lua_raisef(L, "cannot name %s %s: %s", from, to, strerror(errno)) : 0;
+    }
+    tl_error err = {0};
+    size_t n = 0;
+    char *data = tl__read_file(&err, from, &n);
+    if (data) tl__write_file(&err, to, data, n);
+    free(data);
+    return err.code ? raise_error(L, &err) : 0;
+}
+
+/* core.random_step(n): what the device draws from now on depends on seed, n and the order of draws since. */
+static int random_step(lua_State *L)
+{
+    tl__lua_device(L)->ordinal = (uint64_t)luaL_checkinteger(L, 1) << 32;
+    return 0;
+}
+
 static int getpid_(lua_State *L)
 {
     lua_pushinteger(L, getpid());
@@ -525,7 +579,7 @@ void tl__lua_open_system(lua_State *L)
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode}, {"isatty", isatty_},
         {"terminal_width", terminal_width}, {"repl_readline", repl_readline}, {"catch_interrupt", catch_interrupt},
-        {"interrupted", interrupted}, {"getpid", getpid_}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
+        {"interrupted", interrupted}, {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     lua_pushstring(L, TLUA_VERSION);
     lua_setfield(L, -2, "version");

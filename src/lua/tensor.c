@@ -1,6 +1,8 @@
 /* tensor.c - tensors in Lua: reading, arithmetic, gradients. */
 #include "lua/binding.h"
 
+#include <zlib.h>
+
 #include "base/near.h"
 
 #include <stdlib.h>
@@ -149,6 +151,15 @@ static int hash(lua_State *L)
     tl__sha256_update(&h, host, (size_t)tl_numel(t) * tl__dtype_size(t->dtype));
     tl__sha256_final(&h, hex);
     lua_pushstring(L, hex);
+    return 1;
+}
+
+/* x:crc32() of the numbers: quick, against accidents and not against people. */
+static int crc(lua_State *L)
+{
+    tl_tensor *t = tl__lua_tensor(L, 1);
+    const void *host = values(L, t);
+    lua_pushinteger(L, (lua_Integer)crc32_z(crc32_z(0, NULL, 0), host, (size_t)tl_numel(t) * tl__dtype_size(t->dtype)));
     return 1;
 }
 
@@ -420,7 +431,7 @@ void tl__lua_open_tensor(lua_State *L)
     static const luaL_Reg methods[] = {
         {"shape", shape_}, {"dim", shape_}, {"rank", rank_}, {"numel", numel}, {"dtype", dtype_}, {"tolist", tolist}, {"item", item},
         {"to", to}, {"clone", clone}, {"detach", detach}, {"copy_", copy_}, {"fill_", fill_}, {"requires_grad", requires_grad},
-        {"zero_grad", zero_grad}, {"version", version}, {"backward", backward}, {"transpose", transpose}, {"hash", hash}, {"freed", freed}, {NULL, NULL}};
+        {"zero_grad", zero_grad}, {"version", version}, {"backward", backward}, {"transpose", transpose}, {"hash", hash}, {"crc32", crc}, {"freed", freed}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__add", m_add}, {"__sub", m_sub}, {"__mul", m_mul}, {"__div", m_div}, {"__pow", m_pow},
                                     {"__unm", m_unm}, {"__len", m_len}, {"__tostring", tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"is_tensor", is_tensor}, {NULL, NULL}};

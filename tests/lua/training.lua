@@ -188,7 +188,7 @@ t.test("Ctrl-C ends a run cleanly with the model so far", function()
   local pipe = io.popen(("sh -c './tlua %s & p=$!; sleep 4; kill -INT $p; wait $p; echo status $?'"):format(command))
   local out = pipe:read("a")
   pipe:close()
-  assert(out:find("stopped in epoch %d+; the model is kept as it is now") and out:find("status 130", 1, true), out)
+  assert(out:find("stopped in epoch %d+ after %d+ batches; tlua recipes/cifar_fe.lua %-%-resume ") and out:find("status 130", 1, true), out)
   tlua.models.load(folder .. "/stopped/model.safetensors")
 end)
 

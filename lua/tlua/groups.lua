@@ -1,0 +1,112 @@
+-- groups.lua - which parameters a stage of training moves, and how fast: freezing, and groups with a rate, a weight decay
+-- and a clip of their own.
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local groups = {}
+
+-- One of the recipe's `groups`: { "layer4.*", lr = 1e-4 }, the globs in the list part.
+groups.SCHEMA = {
+  { "lr", "number", nil, "learning rate of these parameters" },
+  { "scale", "number", nil, "their rate as a share of the optimiser's" },
+  { "weight_decay", "number", nil, "their weight decay" },
+  { "clip", "number", nil, "largest norm of their gradient" },
+}
+
+-- Checks the recipe's field; returns { {globs =, lr =, ...}, ... }.
+function groups.read(list)
+  if list == nil then return {} end
+  local example = 'groups must be like { { "layer4.*", lr = 1e-4 }, { "fc.*", lr = 1e-3 } }'
+  if type(list) ~= "table" then util.fail("recipe: " .. example) end
+  local out = {}
+  for i, each in ipairs(list) do
+    if type(each) ~= "table" or type(each[1]) ~= "string" then util.failf("recipe: groups: group %d names no parameters; %s", i, example) end
+    local globs, options = {}, {}
+    for key, value in pairs(each) do
+      if math.type(key) == "integer" then globs[key] = value else options[key] = value end
+    end
+    out[i] = schema.options(("group %d"):format(i), groups.SCHEMA, options)
+    out[i].globs = globs
+    if out[i].lr and out[i].scale then util.failf("recipe: groups: group %d has both lr and scale; one of them says all", i) end
+  end
+  return out
+end
+
+-- Freezes what `freeze` names; `train` names what is trained, and all else is frozen then. The head always trains.
+function groups.set_frozen(net, freeze, train)
+  net:unfreeze "*"
+  if train and not freeze then freeze = "*" end
+  if freeze then net:freeze(freeze) end
+  if train then net:unfreeze(train, "train") end
+  local head = rawget(net, "entry") and net.head_name
+  if head and rawget(net, "head_trains") then net:unfreeze(head .. ".*") end
+end
+
+-- How far a parameter lies below the head, from 0, and how far the lowest does: the network's stages, or, of other modules,
+-- their children.
+local function depths(net)
+  local of, count = {}, 0
+  local function module_at(path, depth)
+    of[#of + 1] = { path .. ".", depth }
+  end
+  if net.stage_count and rawget(net, "entry") then
+    count = net:stage_count()
+    for k = 1, count do
+      for _, name in ipairs(net:stage_modules(k)) do module_at(name, count - k + 1) end
+    end
+  else
+    count = #net._order - 1
+    for i, key in ipairs(net._order) do module_at(key, count + 1 - i) end
+  end
+  return function(name)
+    for _, each in ipairs(of) do
+      if name:sub(1, #each[1]) == each[1] then return each[2] end
+    end
+    return 0
+  end, count
+end
+
+local function group_of(wanted, name)
+  for i, each in ipairs(wanted) do
+    if each.matches(name) then return i, each end
+  end
+end
+
+-- The groups of a stage for optim.make: { {params =, names =, lr =, weight_decay =, clip =}, ... }, in the order of the
+-- network. `o` has lr, weight_decay, layer_decay, lowest, decay_all and wanted (as groups.read gives them).
+function groups.make(net, o)
+  local wanted = {}
+  for i, each in ipairs(o.wanted) do
+    net:select("groups", each.globs)
+    wanted[i] = setmetatable({ matches = util.matcher("groups", each.globs) }, { __index = each })
+  end
+  local depth, deepest = depths(net)
+  local per_stage = o.layer_decay or (o.lowest and deepest > 0 and o.lowest ^ (1 / deepest)) or 1
+  local tensors, names = net:trained()
+  local list, known = {}, {}
+  for i, t in ipairs(tensors) do
+    local number, own = group_of(wanted, names[i])
+    own = own or {}
+    local share = per_stage ^ depth(names[i]) * (own.scale or 1)
+    local decay = own.weight_decay or o.weight_decay
+    if decay and decay > 0 and not o.decay_all and own.weight_decay == nil and #t:shape() <= 1 then decay = 0.0 end
+    local lr = (own.lr or o.lr) * (own.lr and 1 or share)
+    local key = ("%d %.17g %.17g"):format(number or 0, lr, decay or 0)
+    local g = known[key]
+    if not g then
+      g = { params = {}, names = {}, lr = lr, weight_decay = decay, clip = own.clip }
+      known[key], list[#list + 1] = g, g
+    end
+    g.params[#g.params + 1], g.names[#g.names + 1] = t, names[i]
+  end
+  return list
+end
+
+-- One line for the plan: "3 groups, rates 1e-05 to 0.001".
+function groups.text(list)
+  local low, high = math.huge, 0
+  for _, g in ipairs(list) do low, high = math.min(low, g.lr), math.max(high, g.lr) end
+  if low == high then return ("lr %g"):format(high) end
+  return ("lr %g to %g in %d groups"):format(low, high, #list)
+end
+
+return groups

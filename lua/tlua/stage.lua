@@ -1,0 +1,131 @@
+-- stage.lua - the stages of a run: `schedule = { epochs = 5 }`, or a list of such tables, each with what it freezes, its
+-- rate and how the rate goes. A stage has an optimiser of its own, as one that is made anew in PyTorch.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local schedule = require "tlua.schedule"
+local groups = require "tlua.groups"
+local stage = {}
+
+stage.SCHEMA = {
+  { "epochs", "integer", 5, "times through the training pictures" },
+  { "freeze", "globs", nil, "parameters that keep their values in this stage (the recipe's freeze)" },
+  { "train", "globs", nil, "parameters that are trained in this stage, all others frozen (the recipe's train)" },
+  { "lr", "number", nil, "learning rate of this stage (the optimiser's)" },
+  { "layer_decay", "number", nil, "each stage of the network has so much of the rate of the one above it, the head all of it" },
+  { "lowest", "number", nil, "the lowest stage's share of the rate; those between lie on a geometric line to the head" },
+}
+for _, field in ipairs(schedule.SCHEMA) do stage.SCHEMA[#stage.SCHEMA + 1] = field end
+
+local function check(o, what)
+  if o.epochs < 0 then util.failf("%s: epochs must be from 0 on, not %d", what, o.epochs) end
+  if o.layer_decay and o.lowest then util.failf("%s: layer_decay and lowest both say how rates fall towards the pictures; give one", what) end
+  for _, name in ipairs { "layer_decay", "lowest" } do
+    if o[name] and not (o[name] > 0) then util.failf("%s: %s must be above 0, not %g", what, name, o[name]) end
+  end
+end
+
+-- The recipe's `schedule` -> list of stages with all fields.
+function stage.read(given)
+  if given == nil then given = {} end
+  if type(given) ~= "table" then util.fail("recipe: schedule must be like { epochs = 5 }, or a list of such stages") end
+  if #given == 0 then given = { given } end
+  local list = {}
+  for i, each in ipairs(given) do
+    local what = #given > 1 and ("schedule, stage %d"):format(i) or "schedule"
+    if type(each) ~= "table" then util.failf("recipe: %s must be like { epochs = 5 }", what) end
+    list[i] = schema.options(what, stage.SCHEMA, each)
+    check(list[i], what)
+  end
+  for key in pairs(given) do
+    if #given > 1 and math.type(key) ~= "integer" then util.failf("recipe: schedule: '%s' stands beside a list of stages; put it into them", tostring(key)) end
+  end
+  return list
+end
+
+-- Two stages after fastai's fine_tune: the head alone, then everything, the lower the slower.
+local FINE_TUNE = {
+  { "epochs", "integer", 4, "with everything trained" },
+  { "freeze_epochs", "integer", 1, "with the head alone" },
+  { "lr", "number", 2e-3, "of the first stage; the second has half of it" },
+  { "lowest", "number", 0.01, "rate of the lowest stage of the network as a share of the head's" },
+}
+function stage.fine_tune(options)
+  if type(options) == "number" then options = { epochs = options } end
+  local o = schema.options("fine_tune", FINE_TUNE, options or {})
+  return {
+    { epochs = o.freeze_epochs, freeze = "*", lr = o.lr, rate = "one_cycle", peak = 0.99 },
+    { epochs = o.epochs, train = "*", lr = o.lr / 2, lowest = o.lowest, rate = "one_cycle", div = 5 },
+  }
+end
+
+-- The stage of an epoch (from 1), the epoch within it, from 1; or nothing after the last.
+function stage.of_epoch(list, epoch)
+  local before = 0
+  for k, each in ipairs(list) do
+    if epoch <= before + each.epochs then return k, epoch - before end
+    before = before + each.epochs
+  end
+end
+
+function stage.total(list)
+  local n = 0
+  for _, each in ipairs(list) do n = n + each.epochs end
+  return n
+end
+
+-- ---- entering a stage ----
+
+-- The globs of freeze and train that count in a stage.
+function stage.frozen_of(r, o)
+  if o.freeze or o.train then return o.freeze, o.train end
+  return r.freeze, r.train
+end
+
+local function make_optimizer(s, o)
+  local r, options = s.recipe, {}
+  for key, value in pairs(r.optim.options) do options[key] = value end
+  s.lr = o.lr or options.lr
+  s.groups = groups.make(s.model, { lr = s.lr, weight_decay = options.weight_decay, wanted = r.groups, decay_all = r.decay_all,
+    layer_decay = o.layer_decay, lowest = o.lowest })
+  local list = {}
+  for i, g in ipairs(s.groups) do
+    list[i] = { params = g.params, lr = g.lr, weight_decay = g.weight_decay }
+  end
+  s.optim = util.at(r.optim.where, require("tlua.optim").make, r.optim.kind, list, options)
+end
+
+-- Makes a session ready for stage k: what is frozen, the optimiser, the cut of the feature cache. What the stage before
+-- left is closed.
+function stage.enter(s, k)
+  local r, o = s.recipe, s.recipe.stages[k]
+  if s.optim then s.optim:close() end
+  s.optim = nil
+  local freeze, train = stage.frozen_of(r, o)
+  util.at(r.where, groups.set_frozen, s.model, freeze, train)
+  s.model:ready()
+  s.stage, s.stage_options = k, o
+  s.parameters, s.trained = s.model:count()
+  if s.trained == 0 then
+    util.at(r.where, util.failf, "recipe: everything is frozen%s, so there is nothing to train", #r.stages > 1 and (" in stage %d"):format(k) or "")
+  end
+  util.at(r.where, make_optimizer, s, o)
+  s.schedule = util.at(r.where, schedule.new, o, s.steps, o.epochs)
+  s.cut, s.no_cache = require("tlua.cache").choose(s)
+  if r.cache == true and not s.cut then util.at(r.where, util.failf, "cache = true: the outputs of the frozen part cannot be kept: %s", s.no_cache) end
+end
+
+-- Hash of all that is frozen in this stage, and how many tensors that are: a run says at its end that they did not change.
+function stage.frozen_hash(s)
+  local lines = {}
+  s.model:walk(function(m, path)
+    for _, spec in ipairs(m._specs) do
+      local still = m._frozen[spec.name]
+      if spec.kind == "buffer" then still = m:all_frozen() and m.frozen_mode ~= "train" end
+      if still and m._tensors[spec.name] then lines[#lines + 1] = ("%s.%s %s"):format(path, spec.name, m._tensors[spec.name]:hash()) end
+    end
+  end)
+  return #lines > 0 and core.sha256(table.concat(lines, "\n")) or nil, #lines
+end
+
+return stage

@@ -1,0 +1,127 @@
+-- step.lua - one step of training: one or more batches, their gradients weighted by what each of them counts, clipping, the
+-- rate of the step, the optimiser. Each batch works in a scope of its own, so that a run's memory is that of one batch.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local module = require "tlua.module"
+local plan = require "tlua.plan"
+local step = {}
+
+function step.logits(s, source, input)
+  local y
+  if source.cut then y = s.model:classify(s.model:above(input, source.cut.stage)) else y = s.model(input) end
+  return y
+end
+
+local function count_right(logits, labels)
+  local right, predicted = 0, logits:argmax(-1):tolist()
+  for i, label in ipairs(labels) do
+    if predicted[i] == label then right = right + 1 end
+  end
+  return right
+end
+
+local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
+
+-- ---- where numbers went wrong ----
+
+local function all_finite(t)
+  if t:dtype() ~= "float32" then return true end
+  return is_finite((t * 0):sum():item())
+end
+
+-- Runs the batch again and looks at what every module gives. Returns the path of the first whose output is not finite.
+local function first_bad(s, source, input)
+  if not all_finite(input) then return "the pictures themselves" end
+  for name, p in s.model:parameters() do
+    if not all_finite(p) then return "parameter " .. name end
+  end
+  local found
+  module.watching = function(m, y)
+    if not found and core.is_tensor(y) and not all_finite(y) then
+      local path = m:path()
+      found = path == "" and m:label() or ("layer %s"):format(path)
+    end
+  end
+  local before = plan.off
+  plan.off = true -- a plan runs no modules
+  local ok, e = pcall(step.logits, s, source, input)
+  module.watching, plan.off = nil, before
+  if not ok then return ("unknown (%s)"):format(util.reason(e)) end
+  return found or "the loss"
+end
+
+local function not_finite(s, source, input, value)
+  local where = first_bad(s, source, input)
+  local kept = s.kept_text and ("; %s is whole (%s): --resume %s goes on from it"):format(s.out .. "/last.safetensors", s.kept_text, s.out) or ""
+  util.failf("the loss is %s in epoch %d, step %d, with learning rate %g; the first output that is not finite is that of %s; a smaller rate may help: --optim.lr %g%s",
+    tostring(value), s.epoch, s.done + 1, s.optim:lr(), where, s.optim:lr() / 10, kept)
+end
+
+-- ---- training ----
+
+-- What a batch counts in the mean over the batches of a step: its pictures, or as the loss says (class weights, ignored labels).
+local function weight_of(s, list, n)
+  if type(s.loss) == "table" and s.loss.weight_of then return s.loss:weight_of(list) end
+  return n
+end
+
+-- Forward and backward of one batch; loss, right answers, size; nil at the end of the epoch. `many`: the step has more than one.
+local function one_batch(s, source, many)
+  local scope <close> = core.scope()
+  local input, labels, n, list = source:next()
+  if not input then return nil end
+  core.random_step(s.batches_done)
+  local logits = step.logits(s, source, input)
+  local loss = s.loss(logits, labels)
+  local value, weight = loss:item(), weight_of(s, list, n)
+  if not is_finite(value) then not_finite(s, source, input, value) end
+  if many then (loss * weight):backward() else loss:backward() end
+  return value, count_right(logits, list), n, weight
+end
+
+local function clip(s)
+  local r = s.recipe
+  for k, g in ipairs(s.groups) do
+    if g.clip then s.optim:clip_grad_norm(g.clip, k) end
+  end
+  if r.clip then s.optim:clip_grad_norm(r.clip) end
+end
+
+-- The rates of this step, of all groups.
+local function set_rates(s)
+  local f = s.schedule:factor(s.stage_steps, s.stage_epoch - 1)
+  for k, g in ipairs(s.groups) do s.optim:set_lr(g.lr * f, k) end
+  s.rate = s.lr * f
+end
+
+-- One step of the optimiser. Adds to `sum`; false at the end of the epoch.
+function step.train(s, source, sum)
+  local many, weights = s.recipe.accumulate > 1, 0
+  s.optim:zero_grad()
+  set_rates(s)
+  for _ = 1, s.recipe.accumulate do
+    local loss, right, n, weight = one_batch(s, source, many)
+    if not loss then break end
+    sum:add(loss, right, n)
+    weights = weights + weight
+    s.done, s.batches_done = s.done + 1, s.batches_done + 1
+  end
+  if weights == 0 then return false end
+  if many then s.optim:scale_grad(1 / weights) end
+  clip(s)
+  s.optim:step()
+  s.stage_steps = s.stage_steps + 1
+  return true
+end
+
+-- Loss, right answers and size of the next batch, without training; nil at the end.
+function step.test(s, source)
+  local scope <close> = core.scope()
+  local guard <close> = core.no_grad()
+  local input, labels, n, list = source:next()
+  if not input then return nil end
+  local logits = step.logits(s, source, input)
+  return s.loss(logits, labels):item(), count_right(logits, list), n
+end
+
+return step
