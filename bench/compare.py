@@ -23,8 +23,10 @@ ROWS = [
     ("fe", "resnet50", 16, "torch", 1.9),
     ("layer4", "resnet50", 16, "torch", 1.7),
     ("full", "resnet50", 16, "torch", 1.3),
+    ("full_recompute", "resnet50", 16, "torch", 1.3),  # less memory: backward computes blocks again; the peer does not
     ("bert", "bert_6x384", 32, "torch", 1.3),
     ("bert", "bert_base", 32, "torch", 1.3),
+    ("bert_recompute", "bert_base", 32, "torch", 1.3),
 ]
 
 

@@ -8,7 +8,7 @@ import time
 import torch
 import torchvision
 
-peer, kind, name, batch = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+peer, kind, name, batch = sys.argv[1], sys.argv[2].removesuffix("_recompute"), sys.argv[3], int(sys.argv[4])
 torch.set_num_threads(int(os.environ.get("BENCH_THREADS", "2")))
 torch.manual_seed(0)
 LAST = torch.channels_last
@@ -52,6 +52,10 @@ def step():
     xx, y = x.contiguous(memory_format=LAST), torch.arange(batch) % 10
     for key, p in net.named_parameters():
         p.requires_grad = {"fe": key.startswith("fc"), "layer4": key.startswith(("fc", "layer4")), "full": True}[kind]
+    for m in net.modules():  # frozen batch norms keep their statistics, as tlua's do
+        own = list(m.parameters(recurse=False))
+        if own and not any(p.requires_grad for p in own):
+            m.eval()
     opt = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
 
     def work():

@@ -4,6 +4,9 @@
 local tlua = require "tlua"
 local core = require "tlua.core"
 local kind, name, batch = arg[1], arg[2], tonumber(arg[3])
+-- "full_recompute": the same with blocks that backward computes again.
+local again = kind:find "_recompute$" ~= nil
+kind = kind:gsub("_recompute$", "")
 core.manual_seed(0)
 
 local works = {}
@@ -26,6 +29,7 @@ end
 -- A training step: fe = only the classifier, layer4 = the last block and the classifier, full = everything.
 function works.step(which)
   local net = tlua.models[name] { classes = 10 }
+  if again then require("tlua.recompute").mark(net) end
   if which == "fe" then net:freeze { "*", batchnorm = "eval" } end
   if which == "layer4" then net:freeze { "*", batchnorm = "eval" } net:unfreeze "layer4.*" end
   net:unfreeze "fc.*"
@@ -48,7 +52,7 @@ function works.step(which)
   end
 end
 
-function works.bert() return dofile "bench/bert.lua"(name, batch, 128) end
+function works.bert() return dofile "bench/bert.lua"(name, batch, 128, nil, again) end
 
 local work = (works[kind] or works.step)(kind)
 work()

@@ -47,6 +47,7 @@ function build.session(r)
   if rawget(net, "entry") then place_head(r, net, s.classes) end
   net:ready()
   s.loss = r.loss
+  if r.recompute then require("tlua.recompute").mark(net) end
   build.count_steps(s)
   stage.enter(s, 1)
   if r.data.options.batch == "auto" then

@@ -21,6 +21,8 @@ local functions = {
   recipe = function(fields) return require("tlua.recipe").new(fields) end,
   -- The stages of fastai's fine_tune for a recipe's schedule: tlua/stage.lua.
   fine_tune = function(options) return require("tlua.stage").fine_tune(options) end,
+  -- f(x, ...) of which only x is kept; backward computes it again: tlua/recompute.lua.
+  checkpoint = function(f, x, ...) return require("tlua.recompute").run(f, x, ...) end,
   -- Runs f() and prints where the time went; `path` names a trace for chrome://tracing.
   profile = function(f, path) return require("tlua.profile").run(f, path) end,
 }

@@ -71,7 +71,8 @@ function memory.check(s)
   if bytes <= all then return { step = bytes, room = all } end
   local best = largest(s, all, 0.9, batch)
   util.failf("a step of %d pictures needs %s, and %s has %s%s", batch, util.bytes(bytes), s.device.name, util.bytes(all),
-    best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)"):format(best, (batch + best - 1) // best)
+    best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
+      s.recipe.recompute and "" or ", and --recompute true needs less")
     or "; not even one picture fits: --data.size makes them smaller")
 end
 

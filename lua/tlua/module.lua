@@ -302,6 +302,10 @@ function Module:_call(...)
     module.watching(self, y)
     return y, z
   end
+  if rawget(self, "recomputed") and not self:is_inference(...) then
+    if not rawget(self, "_built") then self:ready() end
+    return require("tlua.recompute").run(function(...) return (self:_run(self.forward, ...)) end, ...)
+  end
   local y, z = self:_run(self.forward, ...)
   return y, z
 end

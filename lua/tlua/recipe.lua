@@ -25,6 +25,7 @@ local PLAIN = {
   { "accumulate", "integer", 1, "batches whose gradients make one step" },
   { "clip", "number", nil, "largest norm of the gradient of a step" },
   { "decay_all", "boolean", false, "weight decay of norms and biases too" },
+  { "recompute", "boolean", false, "less memory: backward computes blocks of the network again" },
   { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never" },
   { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },
   { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },

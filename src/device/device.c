@@ -190,6 +190,7 @@ static void read_traits(tl_traits *t, const found *f)
     t->fragile = contains(t->name, "llvmpipe") || contains(t->platform, "rusticl");
     /* Mesa's llvmpipe calls itself a CPU but is compiled like a GPU: plain kernels only. */
     if (t->fragile) t->is_cpu = 0;
+    t->commits_late = t->is_cpu && (contains(t->platform, "portable computing") || contains(t->platform, "intel"));
     t->vector_width = t->is_cpu ? host_vector_width() : 1;
     /* For tests: the kernels of narrower machines run on wide ones; 1 makes a CPU look like a GPU to them. */
     const char *width = getenv("TLUA_VECTOR");
@@ -225,7 +226,7 @@ tl_device *tl_device_open(const char *spec, tl_error *err)
     read_traits(&d->traits, f);
     const char *sync = getenv("TLUA_SYNC");
     d->sync_each = sync && *sync && *sync != '0';
-    if (open_queue(err, d) != 0 || !(d->pool = tl__pool_new(err, d)) || !(d->programs = tl__programs_new(err)) ||
+    if (open_queue(err, d) != 0 || !(d->pool = tl__pool_new(err, d)) || tl__pool_use_arena(err, d->pool) != 0 || !(d->programs = tl__programs_new(err)) ||
         !(d->error_word = tl__buffer_new(err, d, 16)) || tl__buffer_fill(err, d->error_word, 0, 16, 0) != 0 ||
         !(d->nothing = tl__buffer_new(err, d, 256)) || tl__buffer_fill(err, d->nothing, 0, 256, 0) != 0) {
         tl_device_release(d);

@@ -14,6 +14,7 @@ typedef struct tl_traits {
     int vector_width;       /* floats in a vector register worth using: 16, 8 or 4; 1 on GPUs */
     int compute_units;
     int simulated;          /* Oclgrind: has no instructions for prefetching and the like */
+    int commits_late;       /* memory of a buffer counts when it is first written (PoCL, Intel's runtime on processors) */
     int fragile;            /* drivers that break on wide vectors in private arrays (rusticl) */
     size_t local_bytes;     /* local memory of a group */
     size_t max_group;       /* work-items in a group */
@@ -45,6 +46,7 @@ struct tl_device {
 typedef struct tl_buffer {
     tl_device *device;
     void *mem;                /* cl_mem */
+    struct tl_place *place;   /* where it lies in the pool's arena; NULL: memory of its own */
     size_t bytes;             /* as handed out by the pool: at least what was asked */
     long refs;
     unsigned version;
@@ -69,6 +71,8 @@ int tl__buffer_copy(tl_error *err, tl_buffer *from, size_t from_at, tl_buffer *t
 
 tl_pool *tl__pool_new(tl_error *err, tl_device *d);
 void tl__pool_free(tl_pool *p);
+/* Large buffers are cut from slabs from now on, where that suits the driver. */
+int tl__pool_use_arena(tl_error *err, tl_pool *p);
 /* Gives the free buffers back to the driver. */
 void tl__pool_flush(tl_pool *p);
 void tl__pool_stats(const tl_pool *p, size_t *live, size_t *pooled, size_t *peak);

@@ -1,20 +1,24 @@
 /* pool.c - device memory, kept for reuse. Drivers allocate slowly and a training step asks for the
  * same sizes again and again, so a freed buffer waits in a free list of its size class: eight
  * classes per doubling, which wastes at most an eighth; a request whose class is empty takes the next
- * larger free buffer up to twice its size. One in-order queue makes reuse safe at once. */
+ * larger free buffer up to twice its size. Large buffers come from an arena where there is one (arena.h). One
+ * in-order queue makes reuse safe at once. */
 #define CL_TARGET_OPENCL_VERSION 120
+#include "device/arena.h"
 #include "device/device.h"
 
 #include <CL/cl.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES = 8 * 56, SMALLEST = 256 };
+enum { CLASSES = 8 * 56, SMALLEST = 256, ARENA_FROM = 1 << 16 };
 
 struct tl_pool {
     tl_device *device;
+    tl_arena *arena;         /* NULL: large buffers are kept like small ones */
     tl_buffer *free[CLASSES];
     size_t live, pooled, peak;
+    size_t in_arena;         /* bytes of live that lie there */
     /* of a dry run: what it put aside, which may be that of an outer dry run */
     tl_pool *outer;
     int outer_dry;
@@ -39,6 +43,26 @@ tl_pool *tl__pool_new(tl_error *err, tl_device *d)
     return p;
 }
 
+/* Slabs are large, since a driver of a processor commits a page when it is first written. Where that is not known, or where a
+ * simulator looks whether kernels stay within their buffers, each buffer is one of the driver's. */
+int tl__pool_use_arena(tl_error *err, tl_pool *p)
+{
+    const tl_traits *t = &p->device->traits;
+    cl_uint bits = 0;
+    if (!t->commits_late) return 0;
+    clGetDeviceInfo(p->device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof bits, &bits, NULL);
+    size_t slab = (size_t)1 << 30;
+    if (t->max_buffer && slab > t->max_buffer) slab = (size_t)t->max_buffer;
+    p->arena = tl__arena_new(err, p->device->context, slab, bits / 8);
+    return p->arena ? 0 : -1;
+}
+
+static int is_for_arena(const tl_pool *p, size_t bytes)
+{
+    while (p->outer) p = p->outer; /* a dry run counts as the real one would */
+    return p->arena && bytes >= ARENA_FROM;
+}
+
 void tl__pool_flush(tl_pool *p)
 {
     for (int c = 0; c < CLASSES; c++)
@@ -49,29 +73,40 @@ void tl__pool_flush(tl_pool *p)
             if (b->mem) clReleaseMemObject(b->mem);
             free(b);
         }
+    if (p->arena) {
+        clFinish(p->device->queue); /* the memory is taken away at once, whoever may still use it */
+        tl__arena_flush(p->arena);
+    }
 }
 
 void tl__pool_free(tl_pool *p)
 {
     if (!p) return;
     tl__pool_flush(p);
+    tl__arena_free(p->arena);
     free(p);
 }
 
 void tl__pool_stats(const tl_pool *p, size_t *live, size_t *pooled, size_t *peak)
 {
     if (live) *live = p->live;
-    if (pooled) *pooled = p->pooled;
+    if (pooled) *pooled = p->pooled + (p->arena ? tl__arena_touched(p->arena) - p->in_arena : 0);
     if (peak) *peak = p->peak;
 }
 
 void tl__pool_reset_peak(tl_pool *p) { p->peak = p->live; }
 
-static cl_mem create(tl_pool *p, size_t bytes, cl_int *status)
+static cl_mem create(tl_pool *p, size_t bytes, cl_int *status, tl_place **place)
 {
     if (tl__allocation_fails()) {
         *status = CL_MEM_OBJECT_ALLOCATION_FAILURE;
         return NULL;
+    }
+    if (is_for_arena(p, bytes)) {
+        cl_mem part = tl__arena_take(p->arena, bytes, place);
+        *status = part ? CL_SUCCESS : CL_MEM_OBJECT_ALLOCATION_FAILURE;
+        if (part) p->in_arena += bytes;
+        return part;
     }
     cl_mem m = clCreateBuffer(p->device->context, CL_MEM_READ_WRITE, bytes, NULL, status);
     if (*status != CL_SUCCESS && p->pooled > 0) {
@@ -92,8 +127,8 @@ static tl_buffer *fresh(tl_error *err, tl_pool *p, size_t bytes)
     b->bytes = bytes;
     if ((b->dry = p->device->dry)) return b;
     /* Device memory is shared with the free lists: do not let them grow past a half of it. */
-    if (p->device->traits.global_bytes && p->live + p->pooled + bytes > p->device->traits.global_bytes / 2) tl__pool_flush(p);
-    b->mem = create(p, bytes, &e);
+    if (p->device->traits.global_bytes && !is_for_arena(p, bytes) && p->live + p->pooled + bytes > p->device->traits.global_bytes / 2) tl__pool_flush(p);
+    b->mem = create(p, bytes, &e, &b->place);
     if (e != CL_SUCCESS || !b->mem) {
         tl__fail(err, TL_EMEMORY, "no device memory for %.1f MB (%.1f MB are in use on %s); a smaller batch needs less",
                  (double)bytes / 1e6, (double)p->live / 1e6, p->device->traits.name);
@@ -124,8 +159,13 @@ tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes)
         tl__fail(err, TL_EMEMORY, "no device memory for %.0f GB", (double)bytes / 1e9);
         return NULL;
     }
-    int c = class_of(bytes, &rounded);
-    tl_buffer *b = take_free(p, c);
+    int c = class_of(bytes, &rounded), cut = is_for_arena(p, bytes);
+    if (cut) {
+        const tl_pool *real = p;
+        while (real->outer) real = real->outer;
+        rounded = tl__arena_rounded(real->arena, bytes);
+    }
+    tl_buffer *b = cut ? NULL : take_free(p, c);
     if (!b) b = fresh(err, p, rounded);
     if (!b) return NULL;
     b->refs = 1;
@@ -185,6 +225,15 @@ int tl__buffer_keep_derived(tl_error *err, tl_buffer *of, const void *key, size_
 static void give_back(tl_pool *p, tl_buffer *b)
 {
     size_t rounded;
+    if (is_for_arena(p, b->bytes)) {
+        p->live -= b->bytes;
+        if (b->place) {
+            tl__arena_give(p->arena, b->mem, b->place);
+            p->in_arena -= b->bytes;
+        }
+        free(b);
+        return;
+    }
     int c = class_of(b->bytes, &rounded);
     b->next = p->free[c];
     p->free[c] = b;
@@ -224,16 +273,19 @@ void tl__buffer_hollow(tl_buffer *b)
     tl_error ignored = {0};
     tl_buffer *shell = b->mem ? tl__calloc(&ignored, 1, sizeof *shell) : NULL;
     if (!shell) return; /* it stays as it is */
-    *shell = (tl_buffer){.device = b->device, .mem = b->mem, .bytes = b->bytes};
+    *shell = (tl_buffer){.device = b->device, .mem = b->mem, .place = b->place, .bytes = b->bytes};
     b->mem = NULL;
+    b->place = NULL;
     give_back(b->device->pool, shell);
 }
 
 void tl__buffer_fill_from(tl_buffer *b, tl_buffer *from)
 {
     b->mem = from->mem;
+    b->place = from->place;
     b->bytes = from->bytes;
     from->mem = NULL;
+    from->place = NULL;
 }
 
 int tl__buffer_check(tl_error *err, const tl_buffer *b, const char *label)

@@ -41,6 +41,7 @@ typedef struct context {
     lua_State *cached_thread;
     thread_state *cached_state;
     size_t debt;                 /* bytes in boxes that only the collector can free */
+    lua_State *in_backward;      /* who called backward, while it runs */
 } context;
 
 #define TENSOR "tlua.tensor"
@@ -94,6 +95,7 @@ void tl__lua_open_features(lua_State *L);
 void tl__lua_open_plan(lua_State *L);
 void tl__lua_open_profile(lua_State *L);
 void tl__lua_open_optim(lua_State *L);
+void tl__lua_open_checkpoint(lua_State *L);
 /* Runs `op` with the Lua arguments first..top; results are pushed. */
 int tl__lua_call_op(lua_State *L, const tl_op *op, int first);
 /* Adds every operator as a method to the table on top. */

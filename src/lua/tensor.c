@@ -269,9 +269,13 @@ static int backward(lua_State *L)
         options = 3;
     }
     int retain = tl__lua_field_bool(L, options, "retain", 0);
+    context *c = tl__lua_context(L);
+    lua_State *outer = c->in_backward;
     tl_scope s;
     tl__scope_root(&s, y->buffer->device, 0);
+    c->in_backward = L;
     tl_backward(&s, y, gy, retain);
+    c->in_backward = outer;
     if (s.err.code) return tl__lua_scope_error(L, &s);
     tl__scope_drop(&s);
     return 0;

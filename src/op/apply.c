@@ -116,6 +116,7 @@ void tl__call_release(tl_call *c)
             tl__node_release(n);
         }
         for (int i = 0; i < TL_MAX_OUTPUTS; i++) tl_tensor_release(d->out[i]);
+        if (d->op->release) d->op->release(d);
         free(d);
     }
 }

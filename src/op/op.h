@@ -131,6 +131,7 @@ typedef struct tl_op {
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
     double (*flops)(const tl_call *c);  /* additions and multiplications of the forward, for profiles; NULL: one an output */
     int random;                  /* wants a key */
+    void (*release)(tl_call *c); /* frees what the attributes stand for, when the call goes; NULL: nothing */
     const char *torch;           /* the PyTorch expression that gives the same, for goldens and docs */
     void (*samples)(tl_sampler *to);   /* NULL: the tests make up shapes from the inputs (pointwise) */
 } tl_op;

@@ -3,6 +3,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.module"
 local plan = require "tlua.plan"
+local recompute = require "tlua.recompute"
 local ops = core.ops
 local M = {}
 
@@ -54,8 +55,8 @@ function BatchNorm:forward(x, options)
   end
   local training = self:uses_batch()
   local y = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, options and options.residual,
-    { training = training, momentum = self.momentum, eps = self.eps, activation = options and options.activation })
-  if training and not plan.imaginary then self.batches = self.batches + 1 end
+    { training = training, momentum = recompute.again and 0 or self.momentum, eps = self.eps, activation = options and options.activation })
+  if training and not plan.imaginary and not recompute.again then self.batches = self.batches + 1 end
   return y
 end
 

@@ -1,0 +1,48 @@
+-- recompute.lua - gradient checkpointing: a part of a network keeps its input alone, and backward computes the part again. The same
+-- bits as without: random numbers are those of the first time, and batch norms do not follow the batch a second time.
+local core = require "tlua.core"
+local util = require "tlua.util"
+-- `again`: a part is being computed again.
+local recompute = { again = false }
+
+-- f(x, ...) -> y, one tensor from one tensor, like `y = f(x, ...)`. What else is passed is constant. f must give the same when it is called
+-- again; tensors that it changes or keeps outside are its own affair.
+function recompute.run(f, x, ...)
+  if not core.recording() then return f(x, ...) end
+  local more, ordinal, y = table.pack(...), core.random_ordinal(), nil
+  do
+    local scope <close> = core.scope()
+    local guard <close> = core.no_grad()
+    y = f(x, ...)
+    if not core.is_tensor(y) then util.failf("recompute: the part must give one tensor, not %s", type(y)) end
+    scope:keep(y)
+  end
+  return core.checkpoint(function(input, wanted, gy)
+    local scope <close> = core.scope()
+    local guard <close> = core.enable_grad()
+    local before, after = recompute.again, core.random_ordinal(ordinal)
+    recompute.again = true
+    local own = input:detach()
+    if wanted then own:requires_grad(true) end
+    local ok, e = pcall(function() f(own, table.unpack(more, 1, more.n)):backward(gy) end)
+    recompute.again = before
+    core.random_ordinal(after)
+    if not ok then error(e, 0) end
+    return wanted and scope:keep(own.grad) or nil
+  end, x, y)
+end
+
+-- Marks the blocks of a network: the children of its lists that have parts themselves (layer3.0, blocks.7). Returns how many.
+function recompute.mark(net)
+  local count = 0
+  net:walk(function(m)
+    local parent = rawget(m, "_parent")
+    if parent and parent.at and parent.append and #m._order > 0 and not (m.at and m.append) then
+      rawset(m, "recomputed", true)
+      count = count + 1
+    end
+  end)
+  return count
+end
+
+return recompute
