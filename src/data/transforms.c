@@ -1,6 +1,6 @@
 /* transforms.c - the table of steps, each with what it does. To add one, write a row: the loader, the
  * parser, the Lua interface and the errors follow from it. */
-#include "data/transform.h"
+#include "data/augment.h"
 
 #include <math.h>
 #include <string.h>
@@ -136,14 +136,6 @@ static int random_crop_apply(tl_error *err, const tl_transform *t, tl_record *s)
 }
 
 /* ---- random_resized_crop: size, scale, ratio, interpolation ---- */
-
-static int ranges_check(tl_error *err, const tl_transform *t)
-{
-    for (int i = 1; i <= 2; i++)
-        if (at(t, i, 0) > at(t, i, 1))
-            return tl__fail(err, TL_EARG, "%s: %s goes from %.9g down to %.9g", t->row->name, t->row->param[i].name, at(t, i, 0), at(t, i, 1));
-    return 0;
-}
 
 /* A rectangle of a random share of the area and a random (log-uniform) ratio; after ten that do not fit,
  * the largest central one within the ratios. */
@@ -286,6 +278,14 @@ static int normalize_apply(tl_error *err, const tl_transform *t, tl_record *s)
 
 /* A copy of tl__filter_names, since a table of constants cannot refer to an array in another file. */
 static const char *const tl__filter_names_here[] = {"nearest", "box", "bilinear", "bicubic", "lanczos", NULL};
+static const char *const affine_filters[] = {TL_AFFINE_FILTER_NAMES};
+static const char *const operations[] = {TL_OPERATION_NAMES};
+
+#define AFFINE_FILTER {.name = "interpolation", .brief = "filter", .choices = affine_filters, .initial = "nearest"}
+#define FILL {.name = "fill", .brief = "value of pixels from outside", .least = 1, .most = 1, .low = 0, .high = 255, .integer = 1, .initial = "0"}
+#define FACTOR(what) {.name = what, .brief = "factor, from and to", .least = 2, .most = 2, .low = 0, .high = 100, .initial = "[1, 1]"}
+#define MAGNITUDE {.name = "magnitude", .brief = "one of the bins, from 0", .least = 1, .most = 1, .low = 0, .high = 999, .integer = 1, .initial = "9"}
+#define BINS {.name = "bins", .brief = "steps from none to the strongest", .least = 1, .most = 1, .low = 2, .high = 1000, .integer = 1, .initial = "31"}
 
 const tl_transform_row tl__transform_rows[] = {
     {.name = "decode", .brief = "Lets large JPEGs be decoded at 1/2, 1/4 or 1/8, with `gap` times the pixels the next step needs; 0: at full size.",
@@ -308,11 +308,34 @@ const tl_transform_row tl__transform_rows[] = {
                {.name = "scale", .brief = "share of the area, from and to", .least = 2, .most = 2, .low = 1e-4, .high = 1, .initial = "[0.08, 1]"},
                {.name = "ratio", .brief = "width by height, from and to", .least = 2, .most = 2, .low = 1e-2, .high = 1e2, .initial = "[0.75, 1.3333333333333333]"},
                INTERPOLATION},
-     .check = ranges_check, .shape = shape_is_size, .need = random_resized_crop_need, .apply = random_resized_crop_apply},
+     .check = tl__ranges_check, .shape = shape_is_size, .need = random_resized_crop_need, .apply = random_resized_crop_apply},
     {.name = "random_horizontal_flip", .brief = "Left and right exchanged.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
      .param = {CHANCE}, .apply = horizontal_flip_apply},
     {.name = "random_vertical_flip", .brief = "Top and bottom exchanged.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
      .param = {CHANCE}, .apply = vertical_flip_apply},
+    {.name = "random_rotation", .brief = "Turned about the middle, counter-clockwise.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {{.name = "degrees", .brief = "from and to", .least = 2, .most = 2, .low = -3600, .high = 3600}, AFFINE_FILTER, FILL},
+     .check = tl__ranges_check, .apply = tl__random_rotation_apply},
+    {.name = "random_affine", .brief = "Turned clockwise, moved, scaled and sheared.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {{.name = "degrees", .brief = "from and to", .least = 2, .most = 2, .low = -3600, .high = 3600, .initial = "[0, 0]"},
+               {.name = "translate", .brief = "shares of width and height: the largest either way, or from and to of both", .least = 2, .most = 4, .low = -1, .high = 1, .initial = "[0, 0]"},
+               {.name = "scale", .brief = "from and to", .least = 2, .most = 2, .low = 1e-3, .high = 1e3, .initial = "[1, 1]"},
+               {.name = "shear", .brief = "degrees along x, from and to; the same along y", .least = 2, .most = 4, .low = -89, .high = 89, .initial = "[0, 0]"},
+               AFFINE_FILTER, FILL},
+     .check = tl__random_affine_check, .apply = tl__random_affine_apply},
+    {.name = "color_jitter", .brief = "Brightness, contrast, saturation and hue changed in random order.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {FACTOR("brightness"), FACTOR("contrast"), FACTOR("saturation"),
+               {.name = "hue", .brief = "turns, from and to", .least = 2, .most = 2, .low = -0.5, .high = 0.5, .initial = "[0, 0]"}},
+     .check = tl__ranges_check, .apply = tl__color_jitter_apply},
+    {.name = "random_grayscale", .brief = "All channels become the grey picture.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {{.name = "p", .brief = "probability", .least = 1, .most = 1, .low = 0, .high = 1, .initial = "0.1"}}, .apply = tl__random_grayscale_apply},
+    {.name = "rand_augment", .brief = "Some of 14 operations, drawn for each picture, all of one magnitude.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {{.name = "operations", .brief = "how many", .least = 1, .most = 1, .low = 0, .high = 100, .integer = 1, .initial = "2"}, MAGNITUDE, BINS, AFFINE_FILTER, FILL},
+     .check = tl__bins_check, .apply = tl__rand_augment_apply},
+    {.name = "augment_operation", .brief = "One of the operations of rand_augment.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
+     .param = {{.name = "name", .brief = "which", .choices = operations}, MAGNITUDE, BINS,
+               {.name = "negative", .brief = "1: the other way", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}, AFFINE_FILTER, FILL},
+     .check = tl__bins_check, .apply = tl__operation_apply},
     {.name = "to_channels", .brief = "Grey to three equal channels, or colour to grey.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
      .param = {{.name = "channels", .brief = "1 or 3", .least = 1, .most = 1, .low = 1, .high = 3, .integer = 1}}, .check = to_channels_check,
      .shape = to_channels_shape, .apply = to_channels_apply},
@@ -320,5 +343,11 @@ const tl_transform_row tl__transform_rows[] = {
      .param = {{.name = "mean", .brief = "one number, or one per channel", .least = 1, .most = 3, .low = -1e6, .high = 1e6},
                {.name = "std", .brief = "one number, or one per channel", .least = 1, .most = 3, .low = 1e-6, .high = 1e6}},
      .check = normalize_check, .apply = normalize_apply},
+    {.name = "random_erasing", .brief = "A rectangle is painted over, after the normalisation.", .stage = TL_STAGE_FLOATS, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .param = {CHANCE, {.name = "scale", .brief = "share of the area, from and to", .least = 2, .most = 2, .low = 0, .high = 1, .initial = "[0.02, 0.33]"},
+               {.name = "ratio", .brief = "height by width, from and to", .least = 2, .most = 2, .low = 1e-2, .high = 1e2, .initial = "[0.3, 3.3]"},
+               {.name = "value", .brief = "one number, or one per channel, in normalised units", .least = 1, .most = 3, .low = -1e6, .high = 1e6, .initial = "0"},
+               {.name = "noise", .brief = "1: normal numbers instead", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}},
+     .check = tl__ranges_check, .apply = tl__random_erasing_apply},
     {.name = NULL},
 };

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms.autoaugment import _apply_op
 from torchvision.transforms import functional as F
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
@@ -174,6 +175,67 @@ def pipelines():
         cases.add("%s %d %d %d %s" % ((name,) + tuple(x.shape) + (text,)), x.numpy())
 
 
+def augmentations():
+    """Bytes in, bytes out, with given parameters: the draws are not compared."""
+    cases = Cases("augment")
+    bilinear = InterpolationMode.BILINEAR
+
+    def add(name, size, text, *functions):
+        im = Image.open(path(name)).resize((size[1], size[0]), Image.BILINEAR)
+        for f in functions:
+            im = f(im)
+        out = np.asarray(im)
+        cases.add("%s %d %d %d resize(size=[%d, %d]); %s" % (name, size[0], size[1], 1 if out.ndim == 2 else 3, size[0], size[1], text), out)
+
+    def affine(angle, translate, scale, shear, **options):
+        """random_affine with ranges of no width; `translate` in shares of the size."""
+        def f(im):
+            move = [round(translate[0] * im.width), round(translate[1] * im.height)]
+            return F.affine(im, angle, move, scale, shear, **options)
+        text = "random_affine(degrees=[%r, %r], translate=[%r, %r, %r, %r], scale=[%r, %r], shear=[%r, %r, %r, %r]%%s)" % (
+            angle, angle, translate[0], translate[0], translate[1], translate[1], scale, scale, shear[0], shear[0], shear[1], shear[1])
+        more = (", interpolation=bilinear" if "interpolation" in options else "") + (", fill=%d" % options["fill"] if "fill" in options else "")
+        return text % more, f
+
+    for name, size in (("colour.png", (23, 31)), ("grey.png", (24, 24)), ("colour.png", (1, 5)), ("colour.png", (47, 61))):
+        large = size == (47, 61)
+        for degrees in (15, -37.5) if large else (15, -37.5, 90, 180, -90, 360, 405):
+            text = "random_rotation(degrees=[%r, %r]" % (degrees, degrees)
+            add(name, size, text + ")", lambda im: F.rotate(im, degrees))
+            add(name, size, text + ", interpolation=bilinear, fill=77)", lambda im: F.rotate(im, degrees, bilinear, fill=77))
+        for change in [affine(0, (0, 0), 1.37, (0, 0)), affine(0, (0.1, -0.2), 0.8, (0, 0), fill=200), affine(20, (-0.1, 0.15), 1.2, (10, -5)),
+                       affine(-75.5, (0.3, 0.1), 0.6, (0, 20), interpolation=bilinear), affine(0, (0.25, 0), 1, (0, 0), interpolation=bilinear, fill=9)]:
+            add(name, size, *change)
+        if large:
+            continue
+        for factor in (0, 0.35, 1, 1.6, 3.3):
+            add(name, size, "color_jitter(brightness=[%r, %r])" % (factor, factor), lambda im: F.adjust_brightness(im, factor))
+            add(name, size, "color_jitter(contrast=[%r, %r])" % (factor, factor), lambda im: F.adjust_contrast(im, factor))
+            add(name, size, "color_jitter(saturation=[%r, %r])" % (factor, factor), lambda im: F.adjust_saturation(im, factor))
+        for shift in (-0.5, -0.21, -0.003, 0.1, 0.5):
+            add(name, size, "color_jitter(hue=[%r, %r])" % (shift, shift), lambda im: F.adjust_hue(im, shift))
+        channels = 1 if name == "grey.png" else 3
+        add(name, size, "random_grayscale(p=1)", lambda im: F.rgb_to_grayscale(im, channels))
+    add("colour.png", (20, 21), "color_jitter(hue=[0.2, 0.2]); color_jitter(contrast=[1.4, 1.4]); random_rotation(degrees=[5, 5])",
+        lambda im: F.adjust_hue(im, 0.2), lambda im: F.adjust_contrast(im, 1.4), lambda im: F.rotate(im, 5))
+    operations(add)
+
+
+def operations(add):
+    """Every operation of RandAugment, with torchvision's own table of magnitudes."""
+    for number, name in enumerate(["Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness",
+                                   "Posterize", "Solarize", "AutoContrast", "Equalize"]):
+        text = "".join(("_" if i and c.isupper() else "") + c.lower() for i, c in enumerate(name)).replace("auto_contrast", "autocontrast")
+        for image, size, bin_, bins in (("colour.png", (23, 31), 9, 31), ("grey.png", (19, 18), 30, 31), ("colour.png", (17, 22), 4, 10), ("colour.png", (2, 2), 14, 31)):
+            magnitudes, signed = T.RandAugment(num_magnitude_bins=bins)._augmentation_space(bins, size)[name]
+            for negative in (0, 1) if signed else (0,):
+                magnitude = (float(magnitudes[bin_].item()) if magnitudes.ndim > 0 else 0.0) * (-1 if negative else 1)
+                for interpolation in ("nearest", "bilinear") if 1 <= number <= 5 and bins == 31 else ("nearest",):
+                    add(image, size, "augment_operation(name=%s, magnitude=%d, bins=%d, negative=%d, interpolation=%s, fill=0)"
+                        % (text, bin_, bins, negative, interpolation),
+                        lambda im: _apply_op(im, name, magnitude, InterpolationMode(interpolation), 0))
+
+
 def sizes():
     """What Resize(size) makes of widths and heights: its rounding."""
     with open(path("sizes.txt"), "w") as f:
@@ -186,5 +248,6 @@ pictures()
 decodes()
 resizes()
 pipelines()
+augmentations()
 sizes()
 print(sum(os.path.getsize(path(n)) for n in os.listdir(HERE)), "bytes")

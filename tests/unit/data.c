@@ -130,6 +130,18 @@ Test(transform, errors_name_the_cause)
         {"random_resized_crop(size=4, scale=0.5)", "scale takes 2 numbers, not 1"},
         {"random_resized_crop(size=4, scale=[0.5, 0.1])", "scale goes from 0.5 down to 0.1"},
         {"random_horizontal_flip(p=1.5)", "p is 1.5, and must lie between 0 and 1"},
+        {"random_affine(degrees=[3, 1])", "degrees goes from 3 down to 1"},
+        {"random_affine(degrees=3)", "degrees takes 2 numbers, not 1"},
+        {"random_affine(shear=[0, 1, 2])", "shear takes 2 numbers or 4, not 3"},
+        {"random_affine(translate=[0.1, -0.1])", "translate is -0.1; two numbers go both ways"},
+        {"random_affine(translate=[0, 0, 0.2, 0.1])", "translate goes from 0.2 down to 0.1"},
+        {"random_affine(interpolation=bicubic)", "interpolation cannot be \"bicubic\" (nearest, bilinear)"},
+        {"color_jitter(hue=[0, 0.6])", "hue is 0.6, and must lie between -0.5 and 0.5"},
+        {"color_jitter(brightness=[1.5, 1])", "brightness goes from 1.5 down to 1"},
+        {"rand_augment(magnitude=31)", "magnitude is 31, and must be below 31 (bins)"},
+        {"augment_operation(magnitude=3)", "augment_operation: name must be given"},
+        {"random_erasing(p=1); normalize(mean=0, std=1)", "normalize cannot stand behind random_erasing"},
+        {"random_erasing(scale=[0.5, 0.1])", "scale goes from 0.5 down to 0.1"},
         {"to_channels(channels=2)", "channels is 2, and must be 1 or 3"},
         {"normalize(mean=[0, 0, 0], std=1)", "3 numbers in mean and 1 in std"},
         {"normalize(mean=[0, 0], std=[1, 1])", "1 number or 3"},
@@ -266,7 +278,9 @@ Test(transform, tiny_pictures_survive)
     static const char *const texts[] = {"resize(size=7)", "resize(size=[3, 9], interpolation=lanczos)", "center_crop(size=5)", "random_resized_crop(size=6)",
                                         "random_crop(size=3, padding=2, mode=reflect)", "random_crop(size=4, pad_if_needed=1)",
                                         "random_resized_crop(size=2, ratio=[5, 9])", "random_vertical_flip(p=1); random_horizontal_flip(p=1)",
-                                        "to_channels(channels=1); resize(size=1, interpolation=nearest)"};
+                                        "to_channels(channels=1); resize(size=1, interpolation=nearest)",
+                                        "random_rotation(degrees=[-50, 50]); random_affine(translate=[0.5, 0.5], scale=[0.5, 2], interpolation=bilinear)",
+                                        "rand_augment(operations=14, magnitude=30)", "color_jitter(brightness=[0, 2], hue=[-0.5, 0.5]); random_grayscale(p=1)"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         tl_pipeline *p = pipeline(texts[i]);
         for (uint64_t k = 0; k < 20; k++) {
