@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local data = require "tlua.data"
+local augment = require "tlua.augment"
 local stage = require "tlua.stage"
 local memory = require "tlua.memory"
 local build = {}
@@ -35,7 +36,9 @@ function build.session(r)
   core.manual_seed(r.seed)
   local net = r.model
   local base = rawget(net, "entry") and net:preprocessing() or {}
-  s.data = util.at(r.data.where, data.open, r.data, base, r.seed)
+  util.at(r.where, augment.check, r.augment)
+  s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment })
+  s.data.epochs = stage.total(r.stages)
   s.classes = s.data.classes
   rawset(net, "quiet", true)
   util.at(net.where, function() net:ready() end)

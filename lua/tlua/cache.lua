@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local plan = require "tlua.plan"
+local augment = require "tlua.augment"
 local cache = {}
 
 cache.SCHEMA = {
@@ -139,6 +140,7 @@ function cache.choose(s)
   local net = s.model
   if s.recipe.cache == false then return nil, "cache = false" end
   if not rawget(net, "entry") then return nil, "the network is not one of the registry" end
+  if augment.mixes(s.data.augment) then return nil, "mixup and cutmix mix the pictures of each batch anew" end
   local k = net:fixed_stages()
   if k < math.min(2, net:stage_count()) then return nil, "nothing below the trained part is frozen and fixed" end
   if s.data.train_pipeline:is_random() and s.recipe.cache_options.views < 1 then

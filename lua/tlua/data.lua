@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
+local augment = require "tlua.augment"
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
 local COMMON = {
@@ -111,32 +112,37 @@ local function check_preprocessing(p)
   end
 end
 
--- The steps of a pipeline. `small` is the side of pictures that all have one size.
-function data.steps(p, augment, grey, small)
+-- The steps of a pipeline. `change`: random changes (tlua/augment.lua), nil: none. `small` is the side of pictures that all have
+-- one size.
+function data.steps(p, change, grey, small)
   check_preprocessing(p)
   local steps, size = {}, p.size
   local function step(s) steps[#steps + 1] = s end
   local channels = p.channels or 3
   if channels ~= 1 and channels ~= 3 then util.failf("data: pictures have 1 or 3 channels, the network wants %d", channels) end
   if grey or channels == 1 then step { "to_channels", channels = channels } end
-  if augment == "standard" and p.fit == "stretch" and small then step { "random_crop", size = small, padding = math.max(1, small // 8) } end
-  if augment == "standard" and not (p.fit == "stretch" and small) then
-    step { "random_resized_crop", size = size, interpolation = p.interpolation }
-  elseif p.fit == "stretch" then
-    step { "resize", size = { size, size }, interpolation = p.interpolation }
-  else
-    step { "resize", size = p.resize, interpolation = p.interpolation }
-    step { "center_crop", size = size }
+  local own_size = p.fit == "stretch" and small
+  if own_size then augment.shift(step, change, small) end
+  if not augment.crop(step, change, size, p.interpolation) then
+    if p.fit == "stretch" then
+      step { "resize", size = { size, size }, interpolation = p.interpolation }
+    else
+      step { "resize", size = p.resize, interpolation = p.interpolation }
+      step { "center_crop", size = size }
+    end
   end
-  if augment ~= "none" then step { "random_horizontal_flip", p = 0.5 } end
+  if not own_size then augment.shift(step, change, size) end
+  augment.bytes(step, change)
   step { "normalize", mean = p.mean, std = p.std }
+  augment.floats(step, change)
   return steps
 end
 
 -- ---- building ----
 
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
--- text, skipped, batch, threads, drop_last, on_bad}; `classes` as an option fixes the class names (those of a model).
+-- text, skipped, batch, threads, drop_last, on_bad, augment}. Options: classes fixes the class names (those of a model); augment, a
+-- recipe's random changes; only_test.
 function data.open(d, base, seed, options)
   options = options or {}
   local info, o = kinds[d.kind], d.options
@@ -159,7 +165,7 @@ function data.open(d, base, seed, options)
   if not options.only_test then out.train = checked(part("train", o.limit), "train") end
   out.test = checked(part("test", test_limit), "test")
   out.classes = (out.train or out.test):classes()
-  out.title = info.title
+  out.title, out.augment_given = info.title, options.augment or {}
   return data.prepare(out, d, base)
 end
 
@@ -167,16 +173,21 @@ end
 function data.prepare(out, d, base)
   local info = kinds[d.kind]
   out.preprocessing = data.preprocessing(d, base)
-  out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, d.options.augment, info.grey, info.small))
-  out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, "none", info.grey, info.small))
+  out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
+  out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, out.augment, info.grey, info.small))
+  out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, nil, info.grey, info.small))
   return out
 end
 
+-- A loader of part "train" or "test". built.epochs, where known, says when mixup and cutmix end (augment.off_last).
 function data.loader(built, part, seed, options)
   options = options or {}
+  local mix = part == "train" and built.augment or { mixup = 0, cutmix = 0, off_last = 0 }
+  local unmixed = mix.off_last > 0 and built.epochs and math.max(1, built.epochs - mix.off_last + 1) or 0
   return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
     batch = options.batch or built.batch, threads = built.threads, shuffle = part == "train" and options.shuffle ~= false,
     drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
+    mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed,
   })
 end
 

@@ -114,14 +114,22 @@ local function from_store(self)
   end
 end
 
--- input, labels (tensor), n, labels (list); nothing at the end.
+-- Where a batch is mixed: {share = of a picture's own label, labels =, list =} of the pictures that were mixed in.
+local function mixed_with(share, list, n)
+  if share == 1 then return nil end
+  local others = {}
+  for i = 1, n do others[i] = list[i > 1 and i - 1 or n] end
+  return { share = share, labels = core.tensor(others, { dtype = "int32" }), list = others }
+end
+
+-- input, labels (tensor), n, labels (list), mix (see above); nothing at the end.
 function Feed:next()
   if self.store then return from_store(self) end
-  local x, labels, n, indices = self.loader:next()
+  local x, labels, n, indices, share = self.loader:next()
   if not x then return nil end
   local list = {}
   for i = 1, n do list[i] = self.source:label(indices[i]) end
-  return x, labels, n, list
+  return x, labels, n, list, mixed_with(share, list, n)
 end
 
 function Feed:close()

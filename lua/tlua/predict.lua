@@ -62,7 +62,7 @@ end
 
 -- Calls f(path, predictions) for each picture.
 function predict.files(net, info, paths, top, f)
-  local steps = data.steps(info.preprocessing, "none", true)
+  local steps = data.steps(info.preprocessing, nil, true)
   local source = core.data.source("files", { paths = paths })
   local loader = core.data.loader(source, core.data.pipeline(steps), { batch = math.min(32, #paths) })
   local guard <close> = core.no_grad()

@@ -6,6 +6,7 @@ local schema = require "tlua.schema"
 local nn = require "tlua.nn"
 local optim = require "tlua.optim"
 local data = require "tlua.data"
+local augment = require "tlua.augment"
 local cache = require "tlua.cache"
 local stage = require "tlua.stage"
 local groups = require "tlua.groups"
@@ -32,7 +33,7 @@ local PLAIN = {
   { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none" },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
-local BUILT = { "model", "head", "data", "loss", "optim", "schedule", "groups" }
+local BUILT = { "model", "head", "data", "augment", "loss", "optim", "schedule", "groups" }
 recipe.PLAIN = PLAIN
 
 local function all_names()
@@ -103,6 +104,7 @@ function recipe.checked(fields, place)
   if not fields.model then util.fail('recipe: model is missing, like model = tlua.models.resnet50 { weights = "imagenet" }') end
   if not fields.data then util.fail('recipe: data is missing, like data = data.cifar10 { root = "data/cifar10" }') end
   self.model, self.head, self.data = fields.model, fields.head, fields.data
+  self.augment = augment.read(fields.augment)
   self.loss = fields.loss or nn.CrossEntropy {}
   self.optim = fields.optim or optim.Adam {}
   self.stages, self.groups = stage.read(fields.schedule), groups.read(fields.groups)
@@ -147,6 +149,7 @@ function Recipe:each_field(f)
   f("head", { "head", "integer", nil, "replaces the head by nn.Linear of so many outputs" }, self.head and self.head:label() or nil)
   f("data", { "data", "choice", nil, "the kind of data", data.names }, self.data.kind)
   group("data", self.data.schema, self.data.options)
+  group("augment", augment.SCHEMA, self.augment)
   local losses = require("tlua.nn.loss").list
   f("loss", { "loss", "choice", nil, "what is made small", losses }, nn.is_module(self.loss) and self.loss.kind or "(function)")
   if nn.is_module(self.loss) and self.loss.schema then group("loss", self.loss.schema, self.loss.options) end

@@ -24,6 +24,12 @@ types.boolean = { "true or false", function(t)
   local known = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
   return known[t]
 end, function(v) return type(v) == "boolean" end }
+-- A probability; true is the field's own.
+types.chance = { "true, false or a chance from 0 to 1", function(t)
+  local n = tonumber(t)
+  if n then return n + 0.0 end
+  return types.boolean[2](t)
+end, function(v) return type(v) == "boolean" or type(v) == "number" end }
 types.choice = { "one of its choices", is_text, is_text }
 
 local function split(text)
@@ -52,6 +58,11 @@ types.numbers = { "numbers, like 0.5,0.5,0.5", function(t)
   end
   return #list > 0 and list or nil
 end, function(v) return type(v) == "number" or list_of(v, "number") end }
+-- Numbers that can be switched off: false.
+types.range = { "numbers, like 0.8,1.2, or none", function(t)
+  if t == "none" or t == "false" or t == "off" then return false end
+  return types.numbers[2](t)
+end, function(v) return v == false or types.numbers[3](v) end }
 types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
 types.globs = { "globs, like 'layer1.*,layer2.*'", function(t) return split(t) end,
   function(v) return is_text(v) or type(v) == "function" or type(v) == "table" end }

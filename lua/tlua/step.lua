@@ -65,18 +65,26 @@ local function weight_of(s, list, n)
   return n
 end
 
+-- The loss of a batch. A mixed one's targets are shares of two classes; cross entropy is linear in its target, so that its loss is
+-- the same share of two losses. The second result are the labels that the right answers are counted by: those of the larger share.
+function step.loss(s, logits, labels, list, mix)
+  local loss = s.loss(logits, labels)
+  if not mix then return loss, list end
+  return loss * mix.share + s.loss(logits, mix.labels) * (1 - mix.share), mix.share >= 0.5 and list or mix.list
+end
+
 -- Forward and backward of one batch; loss, right answers, size; nil at the end of the epoch. `many`: the step has more than one.
 local function one_batch(s, source, many)
   local scope <close> = core.scope()
-  local input, labels, n, list = source:next()
+  local input, labels, n, list, mix = source:next()
   if not input then return nil end
   core.random_step(s.batches_done)
   local logits = step.logits(s, source, input)
-  local loss = s.loss(logits, labels)
+  local loss, answers = step.loss(s, logits, labels, list, mix)
   local value, weight = loss:item(), weight_of(s, list, n)
   if not is_finite(value) then not_finite(s, source, input, value) end
   if many then (loss * weight):backward() else loss:backward() end
-  return value, count_right(logits, list), n, weight
+  return value, count_right(logits, answers), n, weight
 end
 
 local function clip(s)

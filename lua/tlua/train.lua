@@ -5,6 +5,7 @@ local schema = require "tlua.schema"
 local feed = require "tlua.feed"
 local groups = require "tlua.groups"
 local progress = require "tlua.progress"
+local augment = require "tlua.augment"
 local model_file = require "tlua.model_file"
 local stage = require "tlua.stage"
 local step = require "tlua.step"
@@ -58,7 +59,9 @@ function train.plan(s, say)
     if i <= 5 then say(("skipped   %s"):format(each.reason)) end
   end
   if #d.skipped > 5 then say(("skipped   ... %d damaged pictures in all"):format(#d.skipped)) end
+  local changes = augment.text(d.augment)
   say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
+  if changes then say(("augment   %s"):format(changes)) end
 end
 
 -- ---- epochs ----

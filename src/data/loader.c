@@ -24,6 +24,8 @@ typedef struct slot {
     int64_t *indices;
     uint8_t *bad;        /* 1: left out */
     int failed_at;       /* place of the first picture that failed, or n */
+    int skipped;         /* pictures left out */
+    tl_mix mix;
     tl_error error;
 } slot;
 
@@ -108,6 +110,35 @@ static int make_picture(const tl_loader *l, worker *w, int64_t epoch, int64_t in
     return -1;
 }
 
+/* Closes the gaps that skipped pictures have left. */
+static void leave_out(const tl_loader *l, slot *s)
+{
+    int kept = 0;
+    for (int i = 0; i < s->n; i++) {
+        if (s->bad[i]) continue;
+        if (kept != i) {
+            memcpy(s->x + (size_t)kept * l->picture_floats, s->x + (size_t)i * l->picture_floats, l->picture_floats * sizeof(float));
+            s->labels[kept] = s->labels[i];
+            s->indices[kept] = s->indices[i];
+        }
+        kept++;
+    }
+    s->skipped = s->n - kept;
+    s->n = kept;
+}
+
+/* What is left to do when all pictures of a batch are in place. Called without the lock. */
+static void finish_batch(const tl_loader *l, slot *s, int64_t epoch)
+{
+    const tl_loader_config *c = &l->config;
+    leave_out(l, s);
+    s->mix = (tl_mix){.share = 1};
+    if (c->unmixed_from && epoch >= c->unmixed_from) return;
+    tl_rng_key key = tl__rng_key(c->seed, TL_RNG_MIX, (uint64_t)epoch << 40 ^ (uint64_t)s->batch);
+    s->mix = tl__mix_draw(key, c->mixup, c->cutmix, l->hwc[0], l->hwc[1]);
+    tl__mix_pictures(&s->mix, s->x, s->n, l->hwc);
+}
+
 static void do_picture(tl_loader *l, worker *w, slot *s)
 {
     int64_t place = l->next_picture++, epoch = l->epoch, index = l->order[place];
@@ -117,7 +148,6 @@ static void do_picture(tl_loader *l, worker *w, slot *s)
     pthread_mutex_unlock(&l->lock);
     int failed = make_picture(l, w, epoch, index, s->x + (size_t)at * l->picture_floats, &error) != 0;
     pthread_mutex_lock(&l->lock);
-    l->busy--;
     s->labels[at] = l->source->label[index];
     s->indices[at] = index;
     /* Only what lies in the picture itself may be skipped, not a lack of memory or a missing crop. */
@@ -126,6 +156,12 @@ static void do_picture(tl_loader *l, worker *w, slot *s)
         s->failed_at = at;
         s->error = error;
     }
+    if (s->left == 1 && !s->error.code) { /* nobody else touches the batch any more */
+        pthread_mutex_unlock(&l->lock);
+        finish_batch(l, s, epoch);
+        pthread_mutex_lock(&l->lock);
+    }
+    l->busy--;
     if (--s->left == 0 || (l->busy == 0 && !l->started)) pthread_cond_signal(&l->ready);
 }
 
@@ -318,23 +354,6 @@ static slot *await(tl_loader *l, tl_error *err)
     return s;
 }
 
-/* Closes the gaps that skipped pictures have left. */
-static void leave_out(tl_loader *l, slot *s)
-{
-    int kept = 0;
-    for (int i = 0; i < s->n; i++) {
-        if (s->bad[i]) continue;
-        if (kept != i) {
-            memcpy(s->x + (size_t)kept * l->picture_floats, s->x + (size_t)i * l->picture_floats, l->picture_floats * sizeof(float));
-            s->labels[kept] = s->labels[i];
-            s->indices[kept] = s->indices[i];
-        }
-        kept++;
-    }
-    l->skipped += s->n - kept;
-    s->n = kept;
-}
-
 int tl__loader_next(tl_loader *l, tl_error *err, tl_batch *b)
 {
     int result = -1;
@@ -357,13 +376,13 @@ int tl__loader_next(tl_loader *l, tl_error *err, tl_batch *b)
             break;
         }
         l->next_batch++;
-        leave_out(l, s);
+        l->skipped += s->skipped;
         s->state = s->n ? SLOT_LENT : SLOT_FREE; /* a batch of damaged pictures only is passed over */
         if (s->n == 0) {
             pthread_cond_broadcast(&l->work);
             continue;
         }
-        *b = (tl_batch){s->x, s->labels, s->indices, s->n, l->hwc[0], l->hwc[1], l->hwc[2], (int)(s - l->slot)};
+        *b = (tl_batch){s->x, s->labels, s->indices, s->n, l->hwc[0], l->hwc[1], l->hwc[2], s->mix.share, (int)(s - l->slot)};
         result = 1;
     }
     pthread_mutex_unlock(&l->lock);

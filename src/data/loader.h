@@ -4,6 +4,7 @@
 #ifndef TLUA_LOADER_H
 #define TLUA_LOADER_H
 
+#include "data/mix.h"
 #include "data/source.h"
 #include "data/transform.h"
 
@@ -19,6 +20,8 @@ typedef struct tl_loader_config {
     uint64_t seed;
     int64_t max_prefetch;  /* bytes of batches under way, at least two batches; 0: 256 MiB */
     int on_bad;            /* a picture that cannot be read is an error, or is left out of its batch */
+    double mixup, cutmix;  /* if > 0, batches are mixed with shares from Beta(mixup, mixup), or cut (data/mix.h) */
+    int64_t unmixed_from;  /* the first epoch whose batches are not mixed; 0: all are */
 } tl_loader_config;
 
 /* A batch lent to the caller, who gives it back with tl__loader_recycle. */
@@ -27,6 +30,7 @@ typedef struct tl_batch {
     int32_t *labels;              /* (n) */
     int64_t *indices;             /* (n) numbers of the pictures in the source */
     int n, height, width, channels;
+    double share;                 /* of a picture's own label; the rest is that of the picture before it (the first: the last) */
     int slot;                     /* the loader's own */
 } tl_batch;
 

@@ -333,7 +333,7 @@ static int loader_close(lua_State *L)
     return 0;
 }
 
-/* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=}) */
+/* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=, mixup=, cutmix=, unmixed_from=}) */
 static int loader(lua_State *L)
 {
     tl_source *s = to_source(L, 1);
@@ -344,7 +344,10 @@ static int loader(lua_State *L)
                           .shuffle = tl__lua_field_bool(L, 3, "shuffle", 0),
                           .drop_last = tl__lua_field_bool(L, 3, "drop_last", 0),
                           .seed = (uint64_t)tl__lua_field_number(L, 3, "seed", 0),
-                          .on_bad = strcmp(on_bad, "skip") == 0 ? TL_BAD_SKIP : TL_BAD_ERROR};
+                          .on_bad = strcmp(on_bad, "skip") == 0 ? TL_BAD_SKIP : TL_BAD_ERROR,
+                          .mixup = tl__lua_field_number(L, 3, "mixup", 0),
+                          .cutmix = tl__lua_field_number(L, 3, "cutmix", 0),
+                          .unmixed_from = (int64_t)tl__lua_field_number(L, 3, "unmixed_from", 0)};
     loader_box *l = lua_newuserdatauv(L, sizeof *l, 2);
     l->loader = NULL;
     luaL_setmetatable(L, LOADER);
@@ -373,7 +376,8 @@ static tl_tensor *upload(tl_scope *s, const tl_batch *b, tl_tensor **labels)
     return *labels ? x : NULL;
 }
 
-/* loader:next() -> x (N, H, W, C), labels (N), n, picture numbers from 1; nothing at the end */
+/* loader:next() -> x (N, H, W, C), labels (N), n, picture numbers from 1, share of each picture's own label (1 where the
+ * batch was not mixed; the rest belongs to the picture before it, the first one's to the last); nothing at the end */
 static int loader_next(lua_State *L)
 {
     tl_loader *l = to_loader(L, 1);
@@ -397,6 +401,7 @@ static int loader_next(lua_State *L)
         x = upload(&s, &b, &y);
     } while (s.err.code && tl__lua_relieve(L, &s, &tried));
     int n = b.n;
+    double share = b.share;
     tl__loader_recycle(l, &b); /* the batch is empty from here on */
     if (s.err.code) return tl__lua_scope_error(L, &s);
     tl_tensor_retain(x);
@@ -406,7 +411,8 @@ static int loader_next(lua_State *L)
     tl__lua_fill(L, by, y);
     lua_pushinteger(L, n);
     lua_rotate(L, -4, -1); /* x, labels, n, indices */
-    return 4;
+    lua_pushnumber(L, share);
+    return 5;
 }
 
 static int loader_waited(lua_State *L)

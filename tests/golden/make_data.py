@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms import v2
 from torchvision.transforms.autoaugment import _apply_op
 from torchvision.transforms import functional as F
 
@@ -236,6 +237,21 @@ def operations(add):
                         lambda im: _apply_op(im, name, magnitude, InterpolationMode(interpolation), 0))
 
 
+def mixes():
+    """Mixup and cutmix with given parameters, on a batch made by a formula that the test knows too."""
+    cases = Cases("mix")
+    for shape in ((4, 7, 9, 3), (2, 2, 350, 3), (2, 5, 6, 1), (1, 4, 4, 3)):
+        n = int(np.prod(shape))
+        x = torch.from_numpy(((np.arange(n) * 37 % 101 - 50) / 16).astype(np.float32).reshape(shape)).permute(0, 3, 1, 2)
+        height, width = shape[1:3]
+        for lam in (0.7, 0.25, 1.0):
+            out = v2.MixUp(num_classes=2).transform(x, {"lam": lam, "labels": None, "batch_size": shape[0]})
+            cases.add("1 %d %d %d %d %r 0 0 0 0" % (shape + (lam,)), out.permute(0, 2, 3, 1).numpy())
+        for box in ((1, 0, width - 1, height), (0, 1, width // 2, 2), (2, 1, 2, 2)):
+            out = v2.CutMix(num_classes=2).transform(x, {"box": box, "lam_adjusted": 0.5, "labels": None, "batch_size": shape[0]})
+            cases.add("2 %d %d %d %d 0.5 %d %d %d %d" % (shape + box), out.permute(0, 2, 3, 1).numpy())
+
+
 def sizes():
     """What Resize(size) makes of widths and heights: its rounding."""
     with open(path("sizes.txt"), "w") as f:
@@ -249,5 +265,6 @@ decodes()
 resizes()
 pipelines()
 augmentations()
+mixes()
 sizes()
 print(sum(os.path.getsize(path(n)) for n in os.listdir(HERE)), "bytes")

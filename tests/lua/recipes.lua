@@ -91,6 +91,8 @@ t.test("wrong overrides are usage errors with the near miss", function()
   usage("--optim.lr: a number is needed, not '{}'", { { "optim.lr", "{}" } })
   usage("unknown model 'resnet51'; did you mean 'resnet50'?", { { "model", "resnet51" } })
   usage("did you mean 'cifar10'", { { "data", "cifar" } })
+  usage("unknown option '--augment.flp'; did you mean '--augment.flip'?", { { "augment.flp", "1" } })
+  usage("--augment.flip: true, false or a chance from 0 to 1 is needed, not 'maybe'", { { "augment.flip", "maybe" } })
   usage("--data.augment: one of none, flip, standard is needed", { { "data.augment", "all" } })
 end)
 
@@ -138,6 +140,65 @@ t.test("preprocessing: the weights' own, the recipe's on top", function()
   t.equal(p.size, 224)
   t.equal(p.mean[3], 0.5)
   t.fails("resize = 100 is smaller than size = 224", function() data.preprocessing(data.folder { resize = 100 }, base) end)
+end)
+
+local augment = require "tlua.augment"
+
+-- The text of the training pipeline that a recipe's augment makes, without resize and normalize.
+local function steps_of(preset, given, small)
+  local o = augment.resolve(preset, augment.read(given), small)
+  local p = { size = 64, mean = { 0 }, std = { 1 }, channels = 1, fit = small and "stretch" or "shorter", resize = 70, interpolation = "bilinear" }
+  local text = require("tlua.core").data.pipeline(data.steps(p, o, true, small and 32)):text()
+  return (text:gsub("to_channels%b(); ", ""):gsub("normalize%b()", "N"):gsub("resize%(size=%[64, 64%], interpolation=bilinear%)", "R"):gsub(" resize%b();", " R;"))
+end
+
+t.test("augment becomes steps, in torchvision's order and with its defaults", function()
+  t.equal(steps_of("none", nil, true), "R; N")
+  t.equal(steps_of("flip", nil, true), "R; random_horizontal_flip(p=0.5); N")
+  t.equal(steps_of("standard", nil, true), "random_crop(size=32, padding=4, fill=0, mode=constant, pad_if_needed=0); R; random_horizontal_flip(p=0.5); N")
+  t.equal(steps_of("standard", {}, false),
+    "random_resized_crop(size=64, scale=[0.08, 1], ratio=[0.75, 1.3333333333333333], interpolation=bilinear); random_horizontal_flip(p=0.5); N")
+  t.equal(steps_of("standard", { flip = false, crop = { 0.5, 1 } }, true), "random_resized_crop(size=64, scale=[0.5, 1], ratio=[0.75, 1.3333333333333333], interpolation=bilinear); N")
+  t.equal(steps_of("none", { flip = 0.25, flip_vertical = true, rotate = 15 }, true),
+    "R; random_horizontal_flip(p=0.25); random_vertical_flip(p=0.5); random_rotation(degrees=[-15, 15], interpolation=nearest, fill=0); N")
+  t.equal(steps_of("none", { rotate = { -5, 20 }, translate = 0.1, scale = { 0.9, 1.2 }, shear = 3, filter = "bilinear", fill = 7 }, true),
+    "R; random_affine(degrees=[-5, 20], translate=[0.1, 0.1], scale=[0.9, 1.2], shear=[-3, 3], interpolation=bilinear, fill=7); N")
+  t.equal(steps_of("none", { brightness = 0.4, hue = 0.1, contrast = 2, saturation = { 0.5, 0.6 }, grey = true }, true),
+    "R; color_jitter(brightness=[0.6, 1.4], contrast=[0, 3], saturation=[0.5, 0.6], hue=[-0.1, 0.1]); random_grayscale(p=0.1); N")
+  t.equal(steps_of("none", { randaugment = { 2, 9 }, erase = true, erase_value = 3 }, true),
+    "R; rand_augment(operations=2, magnitude=9, bins=31, interpolation=nearest, fill=0); N; " ..
+    "random_erasing(p=0.5, scale=[0.02, 0.33], ratio=[0.3, 3.3], value=3, noise=0)")
+  t.equal(steps_of("none", { brightness = 0, rotate = 0, flip = 0, hue = false }, true), "R; N", "what does nothing is left out")
+  assert(steps_of("none", { shift = 0.1 }, false):find("center_crop(size=64); random_crop(size=64, padding=6", 1, true))
+  t.equal(augment.text(augment.resolve("flip", augment.read { rotate = 15, mixup = 0.2, off_last = 2 })), "flip 0.5, rotate 15, mixup 0.2 but for the last 2 epochs")
+  t.equal(augment.text(augment.resolve("none", augment.read())), nil)
+end)
+
+t.test("augment: what is wrong is said", function()
+  local e = t.fails("unknown option of augment: 'flp'; did you mean 'flip'?", make, { augment = { flp = true } })
+  assert(e:find("^tests/lua/recipes.lua:%d+: "), e)
+  t.fails("recipe: augment must be like { crop = { 0.3, 1 }, flip = true", make, { augment = "flip" })
+  t.fails("recipe: augment must be like", make, { augment = { 0.3 } })
+  t.fails("augment: rotate: numbers, like 0.8,1.2, or none is needed, not 'much'", make, { augment = { rotate = "much" } })
+  t.fails("augment: filter: one of nearest, bilinear is needed, not 'bicubic'", make, { augment = { filter = "bicubic" } })
+  for text, given in pairs {
+    ["crop takes 2 numbers, not 1"] = { crop = 0.5 }, ["crop goes from 1 down to 0.5"] = { crop = { 1, 0.5 } }, ["crop is 2, and must lie"] = { crop = { 0.5, 2 } },
+    ["flip is a chance from 0 to 1, not 2"] = { flip = 2 }, ["rotate is -4; one number goes both ways"] = { rotate = -4 },
+    ["translate is -0.1, and must lie between 0 and 1"] = { translate = -0.1 }, ["shear takes 1, 2 or 4 numbers, not 3"] = { shear = { 1, 2, 3 } },
+    ["hue is 0.7, and must lie between -0.5 and 0.5"] = { hue = 0.7 }, ["randaugment has magnitude 31"] = { randaugment = { 2, 31 } },
+    ["mixup is -1, and must be from 0 on"] = { mixup = -1 }, ["fill is 256"] = { fill = 256 }, ["shift is a share from 0 to 1, not 3"] = { shift = 3 },
+    ["erase_ratio takes 2 numbers, not 1"] = { erase = true, erase_ratio = 1 },
+  } do
+    t.fails("augment: " .. text, function() augment.check(augment.read(given)) end)
+  end
+end)
+
+t.test("augment on the command line", function()
+  local r = make({ augment = { rotate = 15 } }):override { { "augment.flip", "true" }, { "augment.grey", "0.2" }, { "augment.rotate", "none" }, { "augment.crop", "0.3,1" } }
+  t.equal(r.augment.flip, true)
+  t.equal(r.augment.grey, 0.2)
+  t.equal(r.augment.rotate, false)
+  t.equal(table.concat(r.augment.crop, " "), "0.3 1")
 end)
 
 t.test("numbers for people", function()

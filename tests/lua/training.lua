@@ -140,6 +140,71 @@ t.test("errors name the recipe's line", function()
     function() recipe { data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, augment = "flip" }, cache = true }:build() end)
 end)
 
+t.test("augmented training: any number of threads gives the same bits, another seed others", function()
+  local change = { crop = { 0.3, 1 }, flip = true, rotate = 15, translate = 0.1, brightness = 0.4, hue = 0.1, grey = true, randaugment = { 2, 9 }, erase = true,
+    mixup = 0.4, cutmix = 1, off_last = 1 }
+  local function hash(threads, seed, augment)
+    local r = quietly(function()
+      return recipe({ augment = augment or change, seed = seed, data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = 8, threads = threads },
+        schedule = { epochs = 2 }, out = folder .. "/augmented" }):run({ force = true })
+    end)
+    return r.model.fc.weight:hash(), r
+  end
+  local first, r = hash(1, 3)
+  t.equal(hash(3, 3), first)
+  assert(hash(1, 4) ~= first)
+  t.equal(r.session.no_cache, "mixup and cutmix mix the pictures of each batch anew")
+  assert(read(folder .. "/augmented/log.txt"):find("augment   crop 0.3,1, flip 0.5, rotate 15, translate 0.1, brightness 0.4, hue 0.1, grey 0.1, randaugment 2,9, erase 0.5, " ..
+    "mixup 0.4, cutmix 1 but for the last 1 epochs", 1, true))
+  local _, plain = hash(1, 3, { flip = true })
+  assert(plain.session.no_cache:find("training pictures change at random", 1, true))
+end)
+
+t.test("mixed batches: the loss is that of the shares, off for the last epochs", function()
+  local r = recipe { augment = { mixup = 1, off_last = 2 }, out = folder .. "/mixed" }
+  local s = r:build()
+  local source = require("tlua.feed").open(s, "train")
+  for epoch = 1, 3 do
+    source:start(epoch)
+    local n, mixes = 0, 0
+    while true do
+      local scope <close> = core.scope()
+      local x, labels, count, list, mix = source:next()
+      if not x then break end
+      n = n + 1
+      if mix then
+        mixes = mixes + 1
+        assert(mix.share > 0 and mix.share < 1 and #mix.list == count)
+        for i = 1, count do t.equal(mix.list[i], list[(i - 2) % count + 1]) end
+        t.equal(core.json_encode(mix.labels:tolist()), core.json_encode(mix.list))
+      end
+    end
+    t.equal(n, 5)
+    t.equal(mixes, epoch == 1 and 5 or 0, ("epoch %d"):format(epoch))
+  end
+  source:close()
+end)
+
+t.test("a mixed batch's loss is cross entropy with soft targets", function()
+  local logits = tlua.tensor { { 1, 2, -1, 0.5 }, { 0, -2, 3, 1 }, { 0.1, 0.2, 0.3, 0.4 } }
+  local list, others, share, smoothing = { 0, 1, 2 }, { 2, 0, 1 }, 0.3, 0.1
+  local rows, expected = logits:log_softmax(-1):tolist(), 0
+  for i, row in ipairs(rows) do
+    for k, v in ipairs(row) do
+      local target = (list[i] == k - 1 and share or 0) + (others[i] == k - 1 and 1 - share or 0)
+      expected = expected - v * (target * (1 - smoothing) + smoothing / 4) / 3
+    end
+  end
+  local s = { loss = nn.CrossEntropy { label_smoothing = smoothing } }
+  local labels, mixed = tlua.tensor(list, { dtype = "int32" }), tlua.tensor(others, { dtype = "int32" })
+  local loss, answers = require("tlua.step").loss(s, logits, labels, list, { share = share, labels = mixed, list = others })
+  assert(math.abs(loss:item() - expected) < 1e-6, ("%g, not %g"):format(loss:item(), expected))
+  t.equal(answers, others)
+  loss, answers = require("tlua.step").loss(s, logits, labels, list)
+  t.equal(loss:item(), s.loss(logits, labels):item())
+  t.equal(answers, list)
+end)
+
 t.test("a loss that is not finite stops with step and rate", function()
   local r = recipe { schedule = { epochs = 20 }, optim = tlua.optim.SGD { lr = 1e38 }, out = folder .. "/nan" }
   local e = t.fails("the loss is ", function() quietly(function() return r:run() end) end)

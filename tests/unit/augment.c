@@ -348,3 +348,76 @@ Test(augment, errors_name_the_cause)
     tl__scratch_free(&scratch);
     tl__pipeline_free(p);
 }
+
+/* ---- mixup and cutmix ---- */
+
+Test(mix, as_torchvision)
+{
+    size_t bytes;
+    char *list = golden_load("mix.txt", &bytes), *rest = list, *line;
+    char *golden = golden_load("mix.bin", &bytes);
+    int n, hwc[3], cases = 0;
+    long offset = 0;
+    while ((line = golden_line(&rest, &offset)) != NULL) {
+        tl_mix m;
+        cr_assert_eq(sscanf(line, "%d %d %d %d %d %lf %d %d %d %d", &m.kind, &n, &hwc[0], &hwc[1], &hwc[2], &m.share, &m.left, &m.top, &m.right, &m.bottom), 10);
+        int count = n * hwc[0] * hwc[1] * hwc[2];
+        float *x = malloc((size_t)count * sizeof *x);
+        for (int i = 0; i < count; i++) x[i] = (float)(i * 37 % 101 - 50) / 16;
+        tl__mix_pictures(&m, x, n, hwc);
+        for (int i = 0; i < count; i++) {
+            float g;
+            memcpy(&g, golden + offset + (size_t)i * sizeof g, sizeof g);
+            cr_assert_eq(x[i], g, "%s: number %d is %g, not %g", line, i, (double)x[i], (double)g);
+        }
+        free(x);
+        cases++;
+    }
+    cr_assert_eq(cases, 24);
+    free(list);
+    free(golden);
+}
+
+/* Shares come from Beta(a, a): mean 1/2, variance 1 / (4 (2 a + 1)), and both tails are alike. */
+Test(mix, shares_are_beta)
+{
+    static const double alpha[] = {0.01, 0.2, 1, 4};
+    for (size_t k = 0; k < 4; k++) {
+        double sum = 0, squares = 0, a = alpha[k];
+        int n = 20000, low = 0, high = 0;
+        for (int i = 0; i < n; i++) {
+            tl_mix m = tl__mix_draw(tl__rng_key(5, TL_RNG_MIX, (uint64_t)i), a, 0, 8, 8);
+            cr_assert(m.kind == TL_MIX_UP && m.share >= 0 && m.share <= 1);
+            sum += m.share;
+            squares += (m.share - 0.5) * (m.share - 0.5);
+            low += m.share < 0.1;
+            high += m.share > 0.9;
+        }
+        double variance = 1 / (4 * (2 * a + 1));
+        cr_expect_lt(fabs(sum / n - 0.5), 4 * sqrt(variance / n), "a = %g: mean %g", a, sum / n);
+        cr_expect_lt(fabs(squares / n / variance - 1), 0.05, "a = %g: variance %g, not %g", a, squares / n, variance);
+        cr_expect_lt(abs(low - high), 4 * sqrt(low + high + 1), "a = %g: %d and %d", a, low, high);
+        if (a == 1) cr_expect(low > 1830 && low < 2170, "%d of 20000 below 0.1 for the even distribution", low);
+    }
+}
+
+Test(mix, cuts_have_their_share)
+{
+    int ups = 0, n = 4000;
+    double x = 0, y = 0, cut = 0;
+    for (int i = 0; i < n; i++) {
+        tl_mix m = tl__mix_draw(tl__rng_key(6, TL_RNG_MIX, (uint64_t)i), 0, 1, 600, 400);
+        cr_assert(m.kind == TL_MIX_CUT && m.left >= 0 && m.right <= 400 && m.left <= m.right && m.top >= 0 && m.bottom <= 600 && m.top <= m.bottom);
+        cr_assert_float_eq(m.share, 1 - (m.right - m.left) * (m.bottom - m.top) / 240000.0, 1e-12);
+        cut += 1 - m.share;
+        x += (m.left + m.right) / 2.0;
+        y += (m.top + m.bottom) / 2.0;
+        ups += tl__mix_draw(tl__rng_key(7, TL_RNG_MIX, (uint64_t)i), 0.2, 1, 60, 40).kind == TL_MIX_UP;
+    }
+    /* An interval of length r about any point of 0..1 has r - r^2 / 4 inside on the average; the mean of its square, over
+     * r^2 even in 0..1, is 1/2 - 1/5 + 1/48. */
+    cr_expect(fabs(cut / n - 0.3208) < 0.02, "mean part %g", cut / n);
+    cr_expect(fabs(x / n - 200) < 8 && fabs(y / n - 300) < 12, "about %g, %g", x / n, y / n);
+    cr_expect(ups > 1870 && ups < 2130, "%d of 4000 by mixup", ups);
+    cr_expect_eq(tl__mix_draw(tl__rng_key(7, TL_RNG_MIX, 0), 0, 0, 60, 40).share, 1.0);
+}

@@ -41,7 +41,9 @@ static char *mixed_folder(void)
     return root;
 }
 
-static const char *const augmented = "random_resized_crop(size=20); random_horizontal_flip(); to_channels(channels=3); normalize(mean=0.5, std=0.5)";
+static const char *const augmented = "random_resized_crop(size=20); random_horizontal_flip(); random_affine(degrees=[-20, 20], shear=[-5, 5]); "
+                                      "to_channels(channels=3); color_jitter(brightness=[0.5, 1.5], hue=[-0.1, 0.1]); rand_augment(); normalize(mean=0.5, std=0.5); "
+                                      "random_erasing(noise=1)";
 
 Test(loader, same_batches_for_any_number_of_threads)
 {
@@ -53,7 +55,7 @@ Test(loader, same_batches_for_any_number_of_threads)
     uint64_t hash[2] = {0};
     int n;
     for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
-        tl_loader *l = open_loader(s, p, (tl_loader_config){.batch = 5, .threads = threads[t], .shuffle = 1, .seed = 9, .max_prefetch = t % 2 ? 1 : 0});
+        tl_loader *l = open_loader(s, p, (tl_loader_config){.batch = 5, .threads = threads[t], .shuffle = 1, .seed = 9, .mixup = 0.4, .cutmix = 1, .max_prefetch = t % 2 ? 1 : 0});
         cr_assert(threads[t] < 0 ? tl__loader_threads(l) == 0 : tl__loader_threads(l) >= 1);
         cr_assert_eq(tl__loader_batches(l), 3);
         for (int epoch = 0; epoch < 2; epoch++) {
@@ -67,9 +69,44 @@ Test(loader, same_batches_for_any_number_of_threads)
         tl__loader_close(l);
     }
     cr_assert_neq(hash[0], hash[1]);
-    tl_loader *l = open_loader(s, p, (tl_loader_config){.batch = 5, .threads = 2, .shuffle = 1, .seed = 10});
+    tl_loader *l = open_loader(s, p, (tl_loader_config){.batch = 5, .threads = 2, .shuffle = 1, .seed = 10, .mixup = 0.4, .cutmix = 1});
     cr_assert_neq(epoch_hash(l, 0, 0, &n), hash[0]);
     tl__loader_close(l);
+    tl__source_free(s);
+    tl__pipeline_free(p);
+    remove_folder(root);
+}
+
+/* Batches are what the unmixed loader gives, mixed by what (seed, epoch, batch) draw; from an epoch on no more. */
+Test(loader, mixes_batches)
+{
+    char *root = mixed_folder();
+    tl_error err = {0};
+    tl_source *s = open_source(&err, "folder", root, (tl_source_options){0});
+    tl_pipeline *p = pipeline(augmented);
+    tl_loader *plain = open_loader(s, p, (tl_loader_config){.batch = 5, .shuffle = 1, .seed = 9});
+    tl_loader *mixed = open_loader(s, p, (tl_loader_config){.batch = 5, .shuffle = 1, .seed = 9, .mixup = 0.4, .cutmix = 1, .unmixed_from = 6});
+    tl_batch a, b;
+    int kinds[3] = {0}, hwc[3] = {20, 20, 3};
+    for (int64_t epoch = 1; epoch < 8; epoch++) {
+        int64_t first = epoch % 3; /* going on in mid-epoch gives the same */
+        cr_assert_eq(tl__loader_start_at(plain, &err, epoch, first), 0);
+        cr_assert_eq(tl__loader_start_at(mixed, &err, epoch, first), 0);
+        for (int64_t i = first; tl__loader_next(plain, &err, &a) == 1; i++) {
+            cr_assert_eq(tl__loader_next(mixed, &err, &b), 1);
+            tl_mix m = tl__mix_draw(tl__rng_key(9, TL_RNG_MIX, (uint64_t)epoch << 40 ^ (uint64_t)i), epoch < 6 ? 0.4 : 0, epoch < 6 ? 1 : 0, 20, 20);
+            kinds[m.kind]++;
+            tl__mix_pictures(&m, a.x, a.n, hwc);
+            cr_assert(a.n == b.n && b.share == m.share && a.share == 1.0);
+            cr_assert_eq(memcmp(a.x, b.x, sizeof(float) * 1200 * (size_t)a.n), 0, "epoch %d, batch %d", (int)epoch, (int)i);
+            cr_assert_eq(memcmp(a.labels, b.labels, sizeof *a.labels * (size_t)a.n), 0);
+            tl__loader_recycle(plain, &a);
+            tl__loader_recycle(mixed, &b);
+        }
+    }
+    cr_assert(kinds[0] == 5 && kinds[1] > 1 && kinds[2] > 1, "%d, %d, %d", kinds[0], kinds[1], kinds[2]);
+    tl__loader_close(plain);
+    tl__loader_close(mixed);
     tl__source_free(s);
     tl__pipeline_free(p);
     remove_folder(root);
