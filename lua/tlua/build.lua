@@ -30,7 +30,8 @@ function build.count_steps(s)
   s.steps = (batches + s.recipe.accumulate - 1) // s.recipe.accumulate
 end
 
-function build.session(r)
+-- Device, data and network without its head: as much of a session as loaders need.
+function build.pictures(r)
   local s = { recipe = r, seed = r.seed }
   s.device = core.device(r.device)
   core.manual_seed(r.seed)
@@ -47,6 +48,12 @@ function build.session(r)
     util.at(r.data.where, data.prepare, s.data, r.data, net:preprocessing())
   end
   s.model = net
+  return s
+end
+
+function build.session(r)
+  local s = build.pictures(r)
+  local net = s.model
   if rawget(net, "entry") then place_head(r, net, s.classes) end
   net:ready()
   s.loss = r.loss

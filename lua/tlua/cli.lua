@@ -11,13 +11,15 @@ tlua - transfer learning on any OpenCL device
   tlua --profile RECIPE.lua ...        the same, then where the time went; --profile=FILE names the trace
   tlua -e CODE [ARGS]                  run a line of Lua
   tlua                                 a prompt
-  tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--json]
-  tlua eval MODEL --data.root DIR      test a model [--data KIND] [--json]
+  tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json]
+  tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
+  tlua show RECIPE.lua [--to FILE]     a picture sheet of what the network is fed [--pictures N] [--epoch E] [--part test]
   tlua models                          networks: parameters, multiply-adds, weights
   tlua cache list|clear                features that runs have kept on disk
   tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE
   tlua --version
 
+--flip: probabilities are the mean over a picture and its mirror image.
 MODEL is the model.safetensors of a run, or the name of a network with published weights.
 Exit status: 0, 1 after an error, 2 for a wrong command line. TLUA_TRACEBACK=1 shows where in Lua an error arose.]]
 
@@ -78,17 +80,24 @@ local function wants_help(argv, first)
   return false
 end
 
-local function run_file(argv)
-  local path = argv[1]
+-- Runs the file argv[1] with the arguments from `first` on. Returns the recipe that it gave, nil where it gave none.
+local function load_file(argv, first)
+  local path = argv[first - 1]
   local chunk, e = loadfile(path, "t")
   if not chunk then
     if not core.exists(path) then error("there is no file " .. path, 0) end
     error(e, 0)
   end
   lib()
-  local result = chunk(set_arguments(argv, 2, path))
-  if type(result) ~= "table" or not package.loaded["tlua.recipe"] or not require("tlua.recipe").is_recipe(result) then return 0 end
+  local result = chunk(set_arguments(argv, first, path))
+  if type(result) ~= "table" or not package.loaded["tlua.recipe"] or not require("tlua.recipe").is_recipe(result) then return nil end
   if not result.path then result:set_source(path) end
+  return result
+end
+
+local function run_file(argv)
+  local result = load_file(argv, 2)
+  if not result then return 0 end
   if wants_help(argv, 2) then
     print(result:help())
     return 0
@@ -97,6 +106,15 @@ local function run_file(argv)
   if run.resume then result:override(require("tlua.checkpoint").overrides(run.resume)) end
   result:override(overrides(argv, 2))
   return result:run(run).interrupted and 130 or 0
+end
+
+local function show(argv)
+  local schema, command = require "tlua.schema", require "tlua.show"
+  if not argv[2] or argv[2]:sub(1, 2) == "--" then schema.usage("show: a recipe is needed: tlua show RECIPE.lua [--to show.png] [--pictures N] [--epoch E] [--part test] [--FIELD VALUE]...") end
+  local options, rest = command.options(overrides(argv, 3))
+  local recipe = load_file(argv, 3)
+  if not recipe then error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0) end
+  return command.main(recipe:override(rest), options)
 end
 
 local function run_code(argv)
@@ -136,6 +154,7 @@ local commands = {
   devices = list_devices,
   predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
   eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
+  show = show,
   cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,
   help = function() print(HELP) return 0 end,
 }
@@ -151,7 +170,7 @@ local function command(argv)
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
     local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "devices", "eval", "models", "predict" }))
+    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "devices", "eval", "models", "predict", "show" }))
   end
   return run_file(argv)
 end

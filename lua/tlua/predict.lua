@@ -60,6 +60,29 @@ local function best(scores, labels, top)
   return out
 end
 
+-- ---- test-time flips ----
+
+-- x (N, H, W, C) with left and right exchanged.
+local function mirrored(x)
+  local n, h, w, c = table.unpack(x:shape())
+  local back = {}
+  for i = 1, w do back[i] = w - i end
+  local columns = x:permute(3, 1, 2, 4):reshape(w, n * h * c)
+  local y = core.ops.embedding(columns, core.tensor(back, { dtype = "int32" })):reshape(w, n, h, c):permute(2, 3, 1, 4)
+  return y
+end
+
+-- A network that gives the logarithm of the mean probabilities of a picture and its mirror image.
+function predict.flipping(net)
+  local function logits(_, x)
+    local a, b = net(x):log_softmax(-1), net(mirrored(x)):log_softmax(-1)
+    local most = a:maximum(b)
+    local y = most + ((a - most):exp() + (b - most):exp()):log() - math.log(2)
+    return y
+  end
+  return setmetatable({ eval = function() net:eval() end }, { __call = logits })
+end
+
 -- Calls f(path, predictions) for each picture.
 function predict.files(net, info, paths, top, f)
   local steps = data.steps(info.preprocessing, nil, true)
@@ -107,13 +130,14 @@ local function known_only(options, known)
 end
 
 function predict.main(args)
-  local options, rest = words(args, { json = true })
-  known_only(options, { "top", "weights", "device", "json" })
-  if #rest < 2 then schema.usage("predict: a model and pictures are needed: tlua predict RUN/model.safetensors FILE... [--top 3] [--json]") end
+  local options, rest = words(args, { json = true, flip = true })
+  known_only(options, { "top", "weights", "device", "json", "flip" })
+  if #rest < 2 then schema.usage("predict: a model and pictures are needed: tlua predict RUN/model.safetensors FILE... [--top 3] [--flip] [--json]") end
   local top = options.top and schema.parse({ "top", "integer" }, "top", options.top) or (options.json and 5 or 3)
   if options.device then core.device(options.device) end
   local paths = collect { table.unpack(rest, 2) }
   local net, info = open_model(rest[1], options.weights)
+  if options.flip then net = predict.flipping(net) end
   local all, width = {}, 0
   for _, path in ipairs(paths) do width = math.max(width, #path) end
   predict.files(net, info, paths, top, function(path, list)
@@ -153,14 +177,14 @@ local function data_of(info, options)
 end
 
 function predict.eval_main(args)
-  local options, rest = words(args, { json = true })
-  known_only(options, { "data", "weights", "device", "json" })
-  if #rest ~= 1 then schema.usage("eval: one model is needed: tlua eval RUN/model.safetensors [--data KIND] [--data.root DIR] [--json]") end
+  local options, rest = words(args, { json = true, flip = true })
+  known_only(options, { "data", "weights", "device", "json", "flip" })
+  if #rest ~= 1 then schema.usage("eval: one model is needed: tlua eval RUN/model.safetensors [--data KIND] [--data.root DIR] [--flip] [--json]") end
   if options.device then core.device(options.device) end
   local net, info = open_model(rest[1], options.weights)
   local d = data_of(info, options)
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, classes = d.kind == "folder" and info.labels or nil })
-  local s = { model = net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = require("tlua.progress").new() }
+  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = require("tlua.progress").new() }
   local source = require("tlua.feed").open(s, "test")
   local guard <close> = core.no_grad()
   local sum = require("tlua.train").evaluate(s, source, "Testing")

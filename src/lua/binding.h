@@ -76,6 +76,9 @@ int tl__lua_unknown(lua_State *L, const char *what, const char *word, const char
 typedef tl_tensor *tl__lua_maker(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with);
 int tl__lua_make(lua_State *L, tl__lua_maker *how, const tl_shape *shape, tl_dtype dtype, const void *with);
 
+/* The pipeline at `index`; raises where it is none. */
+struct tl_pipeline *tl__lua_pipeline(lua_State *L, int index);
+
 /* A shape from the arguments first..last: numbers, or one table. */
 tl_shape tl__lua_shape(lua_State *L, int first, int last);
 tl_dtype tl__lua_dtype(lua_State *L, const char *name);
@@ -91,6 +94,7 @@ void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);
 void tl__lua_open_system(lua_State *L);
 void tl__lua_open_data(lua_State *L);
+void tl__lua_open_sheet(lua_State *L); /* after data */
 void tl__lua_open_features(lua_State *L);
 void tl__lua_open_plan(lua_State *L);
 void tl__lua_open_profile(lua_State *L);

@@ -236,7 +236,7 @@ static int check(lua_State *L)
 
 /* ---- pipelines ---- */
 
-static tl_pipeline *to_pipeline(lua_State *L, int index)
+tl_pipeline *tl__lua_pipeline(lua_State *L, int index)
 {
     tl_pipeline **p = luaL_checkudata(L, index, PIPELINE);
     return *p;
@@ -307,12 +307,12 @@ static int pipeline(lua_State *L)
 static int pipeline_text(lua_State *L)
 {
     tl_error err = {0};
-    return push_text(L, &err, tl__pipeline_text(&err, to_pipeline(L, 1)));
+    return push_text(L, &err, tl__pipeline_text(&err, tl__lua_pipeline(L, 1)));
 }
 
 static int pipeline_is_random(lua_State *L)
 {
-    lua_pushboolean(L, tl__pipeline_is_random(to_pipeline(L, 1)));
+    lua_pushboolean(L, tl__pipeline_is_random(tl__lua_pipeline(L, 1)));
     return 1;
 }
 
@@ -337,7 +337,7 @@ static int loader_close(lua_State *L)
 static int loader(lua_State *L)
 {
     tl_source *s = to_source(L, 1);
-    tl_pipeline *p = to_pipeline(L, 2);
+    tl_pipeline *p = tl__lua_pipeline(L, 2);
     const char *on_bad = tl__lua_field_text(L, 3, "on_bad", "error");
     tl_loader_config c = {.batch = (int)tl__lua_field_number(L, 3, "batch", 64),
                           .threads = (int)tl__lua_field_number(L, 3, "threads", 0),
@@ -445,10 +445,11 @@ static int loader_threads(lua_State *L)
 static int image_read(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    int channels = (int)luaL_optinteger(L, 2, 3);
     tl_image *image = new_image(L);
     tl_error err = {0};
     tl__lua_device(L);
-    if (tl__image_read(&err, path, (int)luaL_optinteger(L, 2, 3), image) != 0) return tl__lua_raise(L, err.text);
+    if (tl__image_read(&err, path, channels, image) != 0) return tl__lua_raise(L, err.text);
     push_image(L, image);
     return 1;
 }

@@ -36,6 +36,7 @@ static int open_core(lua_State *L)
     tl__lua_open_ops(L);
     tl__lua_open_io(L);
     tl__lua_open_data(L);
+    tl__lua_open_sheet(L);
     tl__lua_open_features(L);
     tl__lua_open_plan(L);
     tl__lua_open_profile(L);

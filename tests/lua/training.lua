@@ -238,6 +238,62 @@ return tlua.recipe {
   assert(math.abs(core.json_decode(out).accuracy - tonumber(accuracy)) < 1e-3, out .. accuracy)
 end)
 
+t.test("--flip: a picture and its mirror image get the same scores, the mean of both", function()
+  local model = folder .. "/flip/model.safetensors"
+  run(("%s/folder.lua --model resnet18 --schedule.epochs 1 --out %s/flip"):format(folder, folder))
+  local pixels = core.image_read(folder .. "/classes/left/1.png"):tolist()
+  for y, row in ipairs(pixels) do
+    local back = {}
+    for x = #row, 1, -1 do back[#back + 1] = row[x] end
+    pixels[y] = back
+  end
+  core.image_write(folder .. "/mirrored.png", core.tensor(pixels, { dtype = "uint8" }))
+  local function scores(words)
+    local by = { {}, {} }
+    local list = core.json_decode((run(("predict %s %s/classes/left/1.png %s/mirrored.png --json %s"):format(model, folder, folder, words))))
+    for k = 1, 2 do
+      for _, each in ipairs(list[k].predictions) do by[k][each.label] = each.score end
+    end
+    return by
+  end
+  local plain, flipped, differ = scores "", scores "--flip", 0
+  for label, score in pairs(flipped[1]) do
+    assert(math.abs(score - (plain[1][label] + plain[2][label]) / 2) < 1e-5)
+    assert(math.abs(score - flipped[2][label]) < 1e-5)
+    differ = math.max(differ, math.abs(plain[1][label] - plain[2][label]))
+  end
+  assert(differ > 1e-3, "the mirror image makes no difference: " .. differ)
+  local once, twice = core.json_decode((run("eval " .. model .. " --json"))), core.json_decode((run("eval --flip " .. model .. " --json")))
+  t.equal(once.pictures, twice.pictures)
+  assert(once.loss ~= twice.loss and twice.loss > 0)
+end)
+
+t.test("tlua show: what the network is fed, as a picture", function()
+  local page, flags = folder .. "/page.png", "--weights none --data.root " .. folder .. "/cifar --model resnet18 --data.size 32"
+  local out = run(("show recipes/cifar_fe.lua %s --to %s --pictures 6 --part test"):format(flags, page))
+  t.equal(out, page .. ": 6 test pictures of epoch 1\n")
+  -- three columns of 96 pixels with gaps of 8, two rows with a line of text; the first picture is the first of the file
+  local image = core.image_read(page):tolist()
+  t.equal(#image[1], 3 * 104 + 8)
+  local file = read(folder .. "/cifar/test_batch.bin")
+  for _, at in ipairs { { 0, 0 }, { 31, 31 }, { 5, 20 } } do
+    for k = 0, 2 do t.equal(image[8 + 3 * at[1] + 2][8 + 3 * at[2] + 2][k + 1], file:byte(2 + k * 1024 + at[1] * 32 + at[2])) end
+  end
+  -- mixed pictures have a second line
+  out = run(("show recipes/cifar_fe.lua %s --to %s --pictures 4 --columns 2 --data.batch 4 --augment.mixup 1 --augment.flip 1"):format(flags, page))
+  assert(out:find("4 training pictures of epoch 1; augment: flip 1, mixup 1", 1, true), out)
+  local taller = core.image_read(page):shape()
+  t.equal(taller[1], 8 + 2 * (96 + 2 * 9 + 10))
+  t.equal(taller[2], 8 + 2 * 104)
+  for words, expected in pairs {
+    ["show"] = "show: a recipe is needed", ["show recipes/cifar_fe.lua --pictures 0"] = "--pictures: a whole number from 1 on is needed, not 0",
+    ["show recipes/cifar_fe.lua --part tests"] = "--part: one of train, test is needed, not 'tests'", ["show recipes/cifar_fe.lua --picturs 3"] = "unknown option '--picturs'",
+  } do
+    local status, _, err = t.run("./tlua " .. words)
+    assert(status == 2 and err:find(expected, 1, true), words .. ": " .. err)
+  end
+end)
+
 t.test("a model file comes back to the bit", function()
   local r = quietly(function() return recipe { schedule = { epochs = 1 }, head = nn.Sequential(nn.Linear(16), nn.ReLU(), nn.Linear(10)), out = folder .. "/again" }:run() end)
   local net = tlua.models.load(folder .. "/again/model.safetensors")

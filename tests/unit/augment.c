@@ -1,5 +1,6 @@
 /* augment.c - what random steps do is torchvision's to the byte; what they draw is spread as it should be, and depends on
  * seed, epoch and index alone. */
+#include "data/sheet.h"
 #include "data_files.h"
 
 #include <math.h>
@@ -420,4 +421,53 @@ Test(mix, cuts_have_their_share)
     cr_expect(fabs(x / n - 200) < 8 && fabs(y / n - 300) < 12, "about %g, %g", x / n, y / n);
     cr_expect(ups > 1870 && ups < 2130, "%d of 4000 by mixup", ups);
     cr_expect_eq(tl__mix_draw(tl__rng_key(7, TL_RNG_MIX, 0), 0, 0, 60, 40).share, 1.0);
+}
+
+/* ---- pages ---- */
+
+/* Counts black pixels of a page in a rectangle. */
+static int black(const tl_sheet *s, int left, int top, int right, int bottom)
+{
+    int n = 0;
+    for (int y = top; y < bottom; y++)
+        for (int x = left; x < right; x++) n += s->page.data[(y * s->page.width + x) * 3] == 0;
+    return n;
+}
+
+Test(sheet, pictures_and_captions)
+{
+    tl_error err = {0};
+    tl_sheet s = {0};
+    tl_image m = {0};
+    cr_assert_eq(tl__sheet_open(&err, &s, 5, 0, 40, 50, 2), 0);
+    cr_assert(s.columns == 3 && s.zoom == 3 && s.text == 1);
+    cr_assert(s.page.width == 3 * 158 + 8 && s.page.height == 2 * (120 + 18 + 10) + 8);
+    cr_assert_eq(tl__image_reserve(&err, &m, 50, 40, 3), 0);
+    for (int i = 0; i < 2000; i++) memcpy(m.data + 3 * i, (uint8_t[]){1, (uint8_t)(i / 50), (uint8_t)(i % 50)}, 3);
+    cr_assert_eq(tl__sheet_put(&err, &s, 4, &m, "l.\n-"), 0);
+    for (int y = 0; y < 120; y++) {
+        for (int x = 0; x < 150; x++) {
+            const uint8_t *p = s.page.data + ((148 + 8 + y) * s.page.width + 158 + 8 + x) * 3;
+            cr_assert(p[0] == 1 && p[1] == y / 3 && p[2] == x / 3);
+        }
+    }
+    /* l has ten points and a dot four, a minus five; nothing else is written */
+    int top = 148 + 8 + 120 + 2;
+    cr_expect_eq(black(&s, 166, top, 171, top + 8), 2 + 5 + 3);
+    cr_expect_eq(black(&s, 172, top, 177, top + 8), 4);
+    cr_expect_eq(black(&s, 166, top + 9, 171, top + 17), 5);
+    cr_expect_eq(black(&s, 0, 0, s.page.width, s.page.height), 19);
+    /* 25 letters fit; of more the last two become dots. A letter of two bytes is one question mark. */
+    cr_assert_eq(tl__sheet_put(&err, &s, 0, &m, "-------------------------"), 0);
+    cr_expect_eq(black(&s, 8, 130, 158, 138), 125);
+    cr_assert_eq(tl__sheet_put(&err, &s, 1, &m, "--------------------------"), 0);
+    cr_expect_eq(black(&s, 166, 130, 316, 138), 115 + 8);
+    cr_assert_eq(tl__sheet_put(&err, &s, 2, &m, "\xc3\xa4"), 0);
+    cr_expect_eq(black(&s, 324, 130, 474, 138), 9);
+    m.height = 39;
+    cr_assert_neq(tl__sheet_put(&err, &s, 2, &m, ""), 0);
+    tl__image_free(&m);
+    tl__sheet_free(&s);
+    err = (tl_error){0};
+    cr_assert_neq(tl__sheet_open(&err, &s, 0, 0, 4, 4, 1), 0);
 }

@@ -1,0 +1,22 @@
+/* sheet.h - pictures on one page with a line or two below each, for people to look at. */
+#ifndef TLUA_SHEET_H
+#define TLUA_SHEET_H
+
+#include "io/image.h"
+
+/* A page of cells. Zero it; tl__sheet_free frees it. */
+typedef struct tl_sheet {
+    tl_image page;
+    int count, columns, width, height; /* of the pictures */
+    int zoom, text, lines;             /* pixels a pixel of a picture, and of the font; lines below a picture */
+} tl_sheet;
+
+/* An empty page for `count` pictures of one size, in `columns` columns (0: about as wide as high), with `lines` lines of text
+ * each. Small pictures are enlarged. */
+int tl__sheet_open(tl_error *err, tl_sheet *s, int count, int columns, int height, int width, int lines);
+/* Puts `picture` (grey or colour, of the sheet's size) at place `at`, from 0. Lines of `caption` are divided by '\n'; what is too
+ * long is cut, and what is not ASCII becomes '?'. */
+int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, const char *caption);
+void tl__sheet_free(tl_sheet *s);
+
+#endif

@@ -1,0 +1,89 @@
+/* sheet.c - `tlua show`: pages of pictures in Lua. */
+#include "lua/binding.h"
+
+#include "data/sheet.h"
+#include "data/transform.h"
+
+#include <string.h>
+
+#define SHEET "tlua.sheet"
+
+/* A page, how many pictures stand on it, and one picture on its way. */
+typedef struct page {
+    tl_sheet sheet;
+    tl_image picture;
+    int used;
+} page;
+
+static page *to_page(lua_State *L) { return luaL_checkudata(L, 1, SHEET); }
+
+static int sheet_gc(lua_State *L)
+{
+    page *p = to_page(L);
+    tl__sheet_free(&p->sheet);
+    tl__image_free(&p->picture);
+    return 0;
+}
+
+/* data.sheet(count, height, width [, lines [, columns]]) */
+static int sheet(lua_State *L)
+{
+    int count = (int)luaL_checkinteger(L, 1), height = (int)luaL_checkinteger(L, 2), width = (int)luaL_checkinteger(L, 3);
+    int lines = (int)luaL_optinteger(L, 4, 1), columns = (int)luaL_optinteger(L, 5, 0);
+    page *p = lua_newuserdatauv(L, sizeof *p, 0);
+    memset(p, 0, sizeof *p);
+    luaL_setmetatable(L, SHEET);
+    tl_error err = {0};
+    return tl__sheet_open(&err, &p->sheet, count, columns, height, width, lines) == 0 ? 1 : tl__lua_raise(L, err.text);
+}
+
+/* sheet:add(pipeline, x, captions): the first #captions pictures of x (N, H, W, C), which came out of `pipeline` */
+static int sheet_add(lua_State *L)
+{
+    page *p = to_page(L);
+    tl_pipeline *pipeline = tl__lua_pipeline(L, 2);
+    tl_tensor *x = tl__lua_tensor(L, 3);
+    luaL_checktype(L, 4, LUA_TTABLE);
+    int n = (int)lua_rawlen(L, 4);
+    if (x->dtype != TL_F32 || x->shape.rank != 4 || n > x->shape.dim[0] || (x->shape.dim[3] != 1 && x->shape.dim[3] != 3))
+        return tl__lua_raise(L, "sheet:add: float32 pictures (N, height, width, 1 or 3) and a caption for each are needed");
+    int hwc[3] = {(int)x->shape.dim[1], (int)x->shape.dim[2], (int)x->shape.dim[3]};
+    float *host = lua_newuserdatauv(L, (size_t)tl_numel(x) * sizeof *host, 0);
+    tl_scope s;
+    tl__scope_root(&s, x->buffer->device, 0);
+    tl_read(&s, x, host, (size_t)tl_numel(x) * sizeof *host);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    size_t each = (size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2];
+    for (int i = 0; i < n; i++) {
+        tl_error err = {0};
+        lua_rawgeti(L, 4, i + 1);
+        if (tl__pipeline_picture(&err, pipeline, host + (size_t)i * each, hwc, &p->picture) != 0 ||
+            tl__sheet_put(&err, &p->sheet, p->used++, &p->picture, lua_tostring(L, -1)) != 0)
+            return tl__lua_raise(L, err.text);
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* sheet:write(path): a PNG */
+static int sheet_write(lua_State *L)
+{
+    tl_error err = {0};
+    if (tl__image_write_png(&err, luaL_checkstring(L, 2), &to_page(L)->sheet.page) != 0) return tl__lua_raise(L, err.text);
+    return 0;
+}
+
+void tl__lua_open_sheet(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"__gc", sheet_gc}, {"add", sheet_add}, {"write", sheet_write}, {NULL, NULL}};
+    luaL_newmetatable(L, SHEET);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "data");
+    lua_pushcfunction(L, sheet);
+    lua_setfield(L, -2, "sheet");
+    lua_pop(L, 1);
+}
