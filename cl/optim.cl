@@ -32,6 +32,92 @@ __kernel void adam(long at, long n, long chunk, G float *restrict W, G const flo
     }
 }
 
+/* RMSprop, as torch.optim.RMSprop: g += wd w; v = alpha v + rest g g, rest = 1 - alpha; d = sqrt(v) + eps, centered:
+ * a += rest (g - a), d = sqrt(v - a a) + eps; with momentum m = momentum m + g / d, w -= lr m; else w -= lr g / d. */
+__kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, G float *restrict V, G float *restrict M,
+                      G float *restrict A, float lr, float wd, float alpha, float rest, float eps, float momentum, int centered)
+{
+    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
+    for (i += at, end += at; i < end; i++) {
+        float g = GR[i] + wd * W[i], v = alpha * V[i] + rest * g * g, square = v;
+        V[i] = v;
+        if (centered) {
+            float a = A[i] + (g - A[i]) * rest;
+            A[i] = a;
+            square = fmax(v - a * a, 0.0f); /* rounding may take it below */
+        }
+        float step = g / (sqrt(square) + eps);
+        if (momentum != 0.0f) M[i] = step = momentum * M[i] + step;
+        W[i] -= lr * step;
+    }
+}
+
+/* Lion (Chen et al. 2023, algorithm 2): w = shrink w - lr sign(beta1 m + rest1 g), shrink = 1 - lr wd; m = beta2 m + rest2 g;
+ * rest = 1 - beta. sign(0) is 0, a NaN stays one. */
+__kernel void lion(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, G float *restrict M, float lr, float shrink,
+                   float beta1, float rest1, float beta2, float rest2)
+{
+    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
+    for (i += at, end += at; i < end; i++) {
+        float g = GR[i], m = M[i], c = beta1 * m + rest1 * g;
+        float way = c > 0.0f ? 1.0f : c < 0.0f ? -1.0f : c; /* sign() would hide a NaN */
+        W[i] = shrink * W[i] - lr * way;
+        M[i] = beta2 * m + rest2 * g;
+    }
+}
+
+/* LAMB (You et al. 2020, algorithm 2): with Adam's moments, r = m / (1 - beta1^t) / (sqrt(v) / root + eps) + wd w for each
+ * element, and for each parameter as a whole w -= lr |w| / |r| r (the ratio is 1 where a norm is 0). */
+inline float lamb_direction(float w, float m, float v, float fix1, float root, float eps, float wd)
+{
+    return m * fix1 / (sqrt(v) / root + eps) + wd * w;
+}
+
+/* Moments, and the sums of the squares of w and r over piece `first + id`: sums[2 id], sums[2 id + 1]. */
+__kernel void lamb_moments(long first, G const int4 *restrict pieces, G const float *restrict W, G const float *restrict GR, G float *restrict M,
+                           G float *restrict V, G float *restrict sums, float rest1, float beta2, float rest2, float fix1, float root, float eps, float wd)
+{
+    long id = get_global_id(0);
+    int4 piece = pieces[first + id];
+    float own = 0.0f, step = 0.0f;
+    for (long i = (long)piece.x * 16, end = i + piece.y; i < end; i++) {
+        float w = W[i], g = GR[i], m = M[i] + (g - M[i]) * rest1, v = beta2 * V[i] + rest2 * g * g;
+        float r = lamb_direction(w, m, v, fix1, root, eps, wd);
+        M[i] = m;
+        V[i] = v;
+        own = fma(w, w, own);
+        step = fma(r, r, step);
+    }
+    sums[2 * id] = own;
+    sums[2 * id + 1] = step;
+}
+
+/* ratio[id] = |w| / |r| of parameter from + id; its pieces follow each other. */
+__kernel void lamb_ratio(long first, long count, int from, G const int4 *restrict pieces, G const float *restrict sums, G float *restrict ratio)
+{
+    int own = from + (int)get_global_id(0);
+    long low = 0, high = count;
+    while (low < high) { /* its first piece */
+        long middle = (low + high) / 2;
+        if (pieces[first + middle].z < own) low = middle + 1;
+        else high = middle;
+    }
+    float w = 0.0f, r = 0.0f;
+    for (; low < count && pieces[first + low].z == own; low++) {
+        w += sums[2 * low];
+        r += sums[2 * low + 1];
+    }
+    ratio[own - from] = w > 0.0f && r > 0.0f ? sqrt(w) / sqrt(r) : 1.0f;
+}
+
+__kernel void lamb_step(long first, int from, G const int4 *restrict pieces, G float *restrict W, G const float *restrict M, G const float *restrict V,
+                        G const float *restrict ratio, float lr, float fix1, float root, float eps, float wd)
+{
+    int4 piece = pieces[first + get_global_id(0)];
+    float rate = lr * ratio[piece.z - from];
+    for (long i = (long)piece.x * 16, end = i + piece.y; i < end; i++) W[i] -= rate * lamb_direction(W[i], M[i], V[i], fix1, root, eps, wd);
+}
+
 /* Gradients times a factor, in place. */
 __kernel void scale_gradients(long at, long n, long chunk, G float *restrict GR, float factor)
 {

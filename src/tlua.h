@@ -137,15 +137,17 @@ TL_API int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain);
 
 typedef struct tl_optim tl_optim;
 
-/* Names, meanings and defaults are PyTorch's; tl_optim_defaults fills it in. */
+/* Names, meanings and defaults are PyTorch's (lion, lamb: their papers'); tl_optim_defaults fills it in. */
 typedef struct tl_optim_options {
     double lr, weight_decay;
-    double momentum, dampening;   /* sgd */
+    double momentum, dampening;   /* sgd; rmsprop has momentum too */
     int nesterov;
-    double beta1, beta2, eps;     /* adam, adamw */
+    double beta1, beta2, eps;     /* adam, adamw, lion (no eps), lamb; rmsprop has eps too */
+    double alpha;                 /* rmsprop: decay of the running mean of squares */
+    int centered;                 /* rmsprop: divide by the deviation, not by the root of the mean square */
 } tl_optim_options;
 
-/* The defaults of "sgd", "adam" or "adamw". 0, or -1 where the name is unknown. */
+/* The defaults of "sgd", "adam", "adamw", "rmsprop", "lion" or "lamb". 0, or -1 where the name is unknown. */
 TL_API int tl_optim_defaults(const char *name, tl_optim_options *o);
 /* An optimiser over one group of parameters: float32 leaves that want a gradient. They move into one flat buffer, and
  * every handle to them stays good; the optimiser keeps a reference to each. `options` NULL: the defaults. NULL on
@@ -164,8 +166,8 @@ TL_API int tl_optim_clip_grad_norm(tl_scope *s, tl_optim *o, int group, double m
 /* The learning rate of a group, counted from 0; -1: of all (of the first). */
 TL_API void tl_optim_set_lr(tl_optim *o, int group, double lr);
 TL_API double tl_optim_lr(const tl_optim *o, int group);
-/* Calls `each` for every tensor of the state: "1.3.m", "1.3.v" (running means of parameter 3 of group 1: views of the
- * state itself) and "1.3.step" (one int32). 0 or -1. */
+/* Calls `each` for every tensor of the state: "1.3.m", "1.3.v", "1.3.a" (what the kind keeps beside parameter 3 of group 1:
+ * views of the state itself) and "1.3.step" (one int32). 0 or -1. */
 TL_API int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char *name, tl_tensor *t), void *user);
 /* Takes the state back: `find` gives the tensor of a name, or NULL, which is an error. 0 or -1. */
 TL_API int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user, const char *name), void *user);

@@ -9,14 +9,23 @@ local LR = { "lr", "number", 1e-3, "learning rate" }
 local DECAY = { "weight_decay", "number", 0.0, "weight decay" }
 local BETAS = { "betas", "numbers", { 0.9, 0.999 }, "decay of the running means of gradient and square" }
 local EPS = { "eps", "number", 1e-8, "added to the denominator" }
+local MOMENTUM = { "momentum", "number", 0.0, "share of the last step that is kept" }
 
 local kinds = {
   SGD = {
-    { "lr", "number", 1e-2, "learning rate" }, { "momentum", "number", 0.0, "share of the last step that is kept" },
+    { "lr", "number", 1e-2, "learning rate" }, MOMENTUM,
     { "nesterov", "boolean", false, "Nesterov's form of momentum" }, DECAY,
   },
   Adam = { LR, BETAS, EPS, DECAY },
   AdamW = { LR, BETAS, EPS, { "weight_decay", "number", 1e-2, "weight decay, apart from the gradient" } },
+  RMSprop = {
+    { "lr", "number", 1e-2, "learning rate" }, { "alpha", "number", 0.99, "decay of the running mean of squares" }, EPS, MOMENTUM,
+    { "centered", "boolean", false, "divide by the gradient's deviation instead of its mean square" }, DECAY,
+  },
+  -- Chen et al. 2023: every element moves by the rate itself, so that rates are 3 to 10 times smaller than AdamW's.
+  Lion = { { "lr", "number", 1e-4, "learning rate" }, { "betas", "numbers", { 0.9, 0.99 }, "shares of the running mean in the step, and in itself" }, DECAY },
+  -- You et al. 2020: AdamW whose step of each parameter has the parameter's own norm, for large batches.
+  LAMB = { LR, BETAS, { "eps", "number", 1e-6, "added to the denominator" }, DECAY },
 }
 
 -- What may stand for parameters: model:parameters(), a module, a list of tensors, or a list of groups

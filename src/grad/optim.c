@@ -1,114 +1,26 @@
-/* optim.c - SGD, Adam and AdamW over flat buffers. */
-#include "grad/optim.h"
+/* optim.c - groups of parameters in flat buffers, gradients as a whole, steps and state. The kinds are in optim_rules.c. */
+#include "grad/optim_rules.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const tl_program program = {"optim", NULL};
-
-typedef struct group {
-    tl_optim_options options;
-    int count, moments;
-    tl_tensor **params;
-    int64_t *at;               /* where each begins in the flat buffers */
-    int64_t *steps;            /* of each: PyTorch counts per parameter */
-    int64_t total;
-    tl_tensor *weights, *gradients, *moment[2];  /* flat; held */
-    tl_tensor **view[2];       /* moments of single parameters, made when asked for */
-} group;
-
-/* A stretch of the flat buffers, and the number of its step from 1. */
-typedef struct stretch { int64_t at, n, step; } stretch;
-
-/* A kind of optimiser. `apply` is one launch over a stretch. */
-typedef struct rule {
-    const char *name;
-    tl_optim_options defaults;
-    int (*moments)(const tl_optim_options *o);
-    int (*apply)(tl_scope *s, const group *g, stretch at);
-} rule;
+typedef tl__group group;
 
 struct tl_optim {
     tl_device *device;
-    const rule *rule;
+    const tl__rule *rule;
     group *groups;
     int count;
 };
-
-/* ---- the rules ---- */
-
-static tl_launch launch_over(const tl_scope *s, const char *kernel, int64_t n, int64_t *chunk)
-{
-    const tl_traits *t = &s->device->traits;
-    *chunk = t->is_cpu ? 16384 : 1;
-    return (tl_launch){.program = &program, .kernel = kernel, .dims = 1, .global = {(size_t)((n + *chunk - 1) / *chunk)}, .local = {t->is_cpu ? 1u : 0u}};
-}
-
-static int sgd_moments(const tl_optim_options *o) { return o->momentum != 0; }
-
-static int sgd_apply(tl_scope *s, const group *g, stretch at)
-{
-    const tl_optim_options *p = &g->options;
-    int64_t chunk;
-    tl_launch l = launch_over(s, "sgd", at.n, &chunk);
-    tl_tensor *v = g->moment[0];
-    return TL__LAUNCH(&s->err, s->device, &l, "sgd", TL_KL(at.at), TL_KL(at.n), TL_KL(chunk), TL_KBUF(g->weights->buffer), TL_KBUF(g->gradients->buffer),
-                      TL_KBUF(v ? v->buffer : NULL), TL_KF(p->lr), TL_KF(p->weight_decay), TL_KF(v ? p->momentum : 0), TL_KF(1 - p->dampening),
-                      TL_KI(p->nesterov), TL_KI(at.step == 1));
-}
-
-static int two_moments(const tl_optim_options *o)
-{
-    (void)o;
-    return 2;
-}
-
-/* `decay` is added to the gradient, `shrink` multiplies the weights. What depends on the step is worked out here in double
- * precision, 1 - beta too: in float32 it would be off by 1e-5. */
-static int adam(tl_scope *s, const group *g, stretch at, double decay, double shrink)
-{
-    const tl_optim_options *p = &g->options;
-    int64_t chunk;
-    tl_launch l = launch_over(s, "adam", at.n, &chunk);
-    double step = p->lr / (1 - pow(p->beta1, (double)at.step)), root = sqrt(1 - pow(p->beta2, (double)at.step));
-    return TL__LAUNCH(&s->err, s->device, &l, "adam", TL_KL(at.at), TL_KL(at.n), TL_KL(chunk), TL_KBUF(g->weights->buffer), TL_KBUF(g->gradients->buffer),
-                      TL_KBUF(g->moment[0]->buffer), TL_KBUF(g->moment[1]->buffer), TL_KF(step), TL_KF(root), TL_KF(1 - p->beta1), TL_KF(p->beta2),
-                      TL_KF(1 - p->beta2), TL_KF(p->eps), TL_KF(decay), TL_KF(shrink));
-}
-
-static int adam_apply(tl_scope *s, const group *g, stretch at) { return adam(s, g, at, g->options.weight_decay, 1); }
-static int adamw_apply(tl_scope *s, const group *g, stretch at) { return adam(s, g, at, 0, 1 - g->options.lr * g->options.weight_decay); }
-
-static const rule rules[] = {
-    {"sgd", {.lr = 1e-3}, sgd_moments, sgd_apply},
-    {"adam", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, two_moments, adam_apply},
-    {"adamw", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2}, two_moments, adamw_apply},
-};
-enum { RULES = sizeof rules / sizeof *rules };
-const char *const tl__optim_names[] = {"sgd", "adam", "adamw", NULL};
-const char *const tl__optim_moment_names[] = {"m", "v"};
-
-static const rule *find_rule(const char *name)
-{
-    for (int i = 0; i < RULES && name; i++)
-        if (strcmp(rules[i].name, name) == 0) return &rules[i];
-    return NULL;
-}
-
-int tl_optim_defaults(const char *name, tl_optim_options *o)
-{
-    const rule *r = find_rule(name);
-    if (r) *o = r->defaults;
-    return r ? 0 : -1;
-}
 
 /* ---- making and freeing ---- */
 
 tl_optim *tl__optim_new(tl_error *err, tl_device *d, const char *name)
 {
-    const rule *r = find_rule(name);
-    if (!r) tl__fail(err, TL_EARG, "optimiser: \"%s\" is unknown; there are sgd, adam and adamw", name ? name : "");
+    const tl__rule *r = tl__rule_find(name);
+    if (!r) tl__fail(err, TL_EARG, "optimiser: \"%s\" is unknown; there are sgd, adam, adamw, rmsprop, lion and lamb", name ? name : "");
     tl_optim *o = r ? tl__calloc(err, 1, sizeof *o) : NULL;
     if (!o) return NULL;
     o->device = d;
@@ -128,13 +40,15 @@ static void free_group(group *g)
         if (empty) tl_zero_grad(p);
         tl_tensor_release(p);
     }
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < TL__MOMENTS; k++) {
         for (int i = 0; g->view[k] && i < g->count; i++) tl_tensor_release(g->view[k][i]);
         free(g->view[k]);
         tl_tensor_release(g->moment[k]);
     }
     tl_tensor_release(g->weights);
     tl_tensor_release(g->gradients);
+    tl_tensor_release(g->pieces);
+    free(g->first_piece);
     free(g->params);
     free(g->at);
     free(g->steps);
@@ -162,15 +76,6 @@ static int check_params(tl_error *err, tl_tensor *const *params, int n)
         for (int k = 0; k < i; k++)
             if (params[k] == p) return tl__fail(err, TL_EARG, "optimiser: parameter %d is named twice", i + 1);
     }
-    return 0;
-}
-
-static int check_options(tl_error *err, const tl_optim_options *o)
-{
-    if (!(o->lr >= 0) || !(o->eps >= 0) || !(o->weight_decay >= 0) || !(o->momentum >= 0))
-        return tl__fail(err, TL_EARG, "optimiser: lr, weight_decay, momentum and eps must not be negative");
-    if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1)) return tl__fail(err, TL_EARG, "optimiser: betas lie between 0 and 1");
-    if (o->nesterov && (o->momentum == 0 || o->dampening != 0)) return tl__fail(err, TL_EARG, "optimiser: Nesterov's form wants a momentum, and no dampening");
     return 0;
 }
 
@@ -204,10 +109,11 @@ static int prepare(tl_scope *s, tl_optim *o, group *g, tl_tensor *const *params,
         g->at[i] = g->total;
         g->total += (tl_numel(params[i]) + 15) / 16 * 16; /* each begins on a cache line */
     }
-    g->moments = o->rule->moments(&g->options);
+    g->has = o->rule->moments(&g->options);
     if (!(g->weights = flat(err, o->device, g->total, 1)) || !(g->gradients = flat(err, o->device, g->total, 1))) return -1;
-    for (int k = 0; k < g->moments; k++)
-        if (!(g->moment[k] = flat(err, o->device, g->total, 1))) return -1;
+    for (int k = 0; k < TL__MOMENTS; k++)
+        if (g->has >> k & 1 && !(g->moment[k] = flat(err, o->device, g->total, 1))) return -1;
+    if (o->rule->norms && tl__group_cut(s, g, params) != 0) return -1;
     for (int i = 0; i < g->count; i++) {
         values[i] = part_of(err, g->weights, g->at[i], &params[i]->shape);
         grads[i] = part_of(err, g->gradients, g->at[i], &params[i]->shape);
@@ -237,7 +143,10 @@ static void move_in(group *g, int i, tl_tensor *p, tl_tensor *value, tl_tensor *
 int tl_optim_add_group(tl_scope *s, tl_optim *o, tl_tensor *const *params, int n, const tl_optim_options *options)
 {
     if (!options) options = &o->rule->defaults;
-    if (s->err.code || check_options(&s->err, options) != 0 || check_params(&s->err, params, n) != 0) return -1;
+    const char *wrong = tl__rule_check(options);
+    if (s->err.code) return -1;
+    if (wrong) return tl__fail(&s->err, TL_EARG, "optimiser: %s", wrong);
+    if (check_params(&s->err, params, n) != 0) return -1;
     group *groups = tl__realloc(&s->err, o->groups, (size_t)(o->count + 1) * sizeof *groups);
     if (!groups) return -1;
     o->groups = groups;
@@ -288,7 +197,7 @@ int tl_optim_scale_grad(tl_scope *s, tl_optim *o, int only, double factor)
         int64_t at, n, chunk;
         if (only >= 0 && k != only) continue;
         for (int i = 0; next_run(g, &i, &at, &n);) {
-            tl_launch l = launch_over(s, "scale_gradients", n, &chunk);
+            tl_launch l = tl__optim_launch(s, "scale_gradients", n, &chunk);
             if (TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(at), TL_KL(n), TL_KL(chunk), TL_KBUF(g->gradients->buffer), TL_KF(factor)) != 0) return -1;
         }
     }
@@ -347,7 +256,7 @@ int tl_optim_step(tl_scope *s, tl_optim *o)
             int j = i;
             while (j < g->count && has_gradient(g, j) && g->steps[j] == g->steps[i]) j++;
             int64_t end = j < g->count ? g->at[j] : g->total;
-            stretch at = {g->at[i], end - g->at[i], g->steps[i] + 1};
+            tl__stretch at = {g->at[i], end - g->at[i], g->steps[i] + 1, i, j};
             if (o->rule->apply(s, g, at) != 0) return -1;
             for (; i < j; i++) g->steps[i] = at.step;
         }
@@ -371,7 +280,7 @@ int64_t *tl__optim_steps(tl_optim *o, int k, int i) { return &o->groups[k].steps
 tl_tensor *tl__optim_moment(tl_optim *o, int k, int i, int which)
 {
     group *g = &o->groups[k];
-    if (which >= g->moments) return NULL;
+    if (!(g->has >> which & 1)) return NULL;
     if (!g->view[which]) g->view[which] = tl__calloc(NULL, (size_t)g->count, sizeof **g->view);
     if (g->view[which] && !g->view[which][i]) g->view[which][i] = part_of(NULL, g->moment[which], g->at[i], &g->params[i]->shape);
     return g->view[which] ? g->view[which][i] : NULL;
@@ -396,7 +305,8 @@ int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char
     char name[64];
     for (int k = 0; k < o->count && !s->err.code; k++)
         for (int i = 0; i < o->groups[k].count; i++) {
-            for (int m = 0; m < o->groups[k].moments; m++) {
+            for (int m = 0; m < TL__MOMENTS; m++) {
+                if (!(o->groups[k].has >> m & 1)) continue;
                 tl_tensor *t = tl__optim_moment(o, k, i, m);
                 if (!t) return tl__fail(&s->err, TL_EMEMORY, "optimiser: no memory for its state");
                 state_name(name, k, i, tl__optim_moment_names[m]);
@@ -415,8 +325,9 @@ int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user,
     char name[64];
     for (int k = 0; k < o->count && !s->err.code; k++)
         for (int i = 0; i < o->groups[k].count; i++)
-            for (int m = 0; m <= o->groups[k].moments; m++) {
-                int is_step = m == o->groups[k].moments;
+            for (int m = 0; m <= TL__MOMENTS; m++) {
+                int is_step = m == TL__MOMENTS;
+                if (!is_step && !(o->groups[k].has >> m & 1)) continue;
                 state_name(name, k, i, is_step ? "step" : tl__optim_moment_names[m]);
                 tl_tensor *from = find(user, name), *to = is_step ? NULL : tl__optim_moment(o, k, i, m);
                 if (!from) return tl__fail(&s->err, TL_EARG, "the optimiser's state has no %s", name);

@@ -30,6 +30,8 @@ static void read_options(lua_State *L, int t, tl_optim_options *o)
     o->dampening = tl__lua_field_number(L, t, "dampening", o->dampening);
     o->nesterov = tl__lua_field_bool(L, t, "nesterov", o->nesterov);
     o->eps = tl__lua_field_number(L, t, "eps", o->eps);
+    o->alpha = tl__lua_field_number(L, t, "alpha", o->alpha);
+    o->centered = tl__lua_field_bool(L, t, "centered", o->centered);
     if (lua_getfield(L, t, "betas") == LUA_TTABLE) {
         lua_rawgeti(L, -1, 1);
         lua_rawgeti(L, -2, 2);
@@ -159,7 +161,7 @@ static int state(lua_State *L)
     lua_newtable(L);
     for (int k = 0; k < tl__optim_groups(o); k++)
         for (int i = 0; i < tl__optim_group_size(o, k); i++) {
-            for (int w = 0; w < 2; w++) {
+            for (int w = 0; tl__optim_moment_names[w]; w++) {
                 tl_tensor *t = tl__optim_moment(o, k, i, w);
                 if (!t) continue;
                 box *b = tl__lua_box(L);
@@ -186,7 +188,7 @@ static int load_state(lua_State *L)
     tl_scope s;
     for (int k = 0; k < tl__optim_groups(o); k++)
         for (int i = 0; i < tl__optim_group_size(o, k); i++) {
-            for (int w = 0; w < 2; w++) {
+            for (int w = 0; tl__optim_moment_names[w]; w++) {
                 tl_tensor *t = tl__optim_moment(o, k, i, w);
                 if (!t) continue;
                 snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, tl__optim_moment_names[w]);

@@ -238,6 +238,42 @@ t.test("a hand-written loop learns", function()
   t.fails("no parameter is trained", function() local o = tlua.optim.Adam(net:parameters(), { lr = 1 }) return o end)
 end)
 
+t.test("every optimiser learns, and goes on from its state to the same bits", function()
+  local options = { SGD = { lr = 0.5, momentum = 0.9 }, RMSprop = { momentum = 0.5, centered = true }, Lion = { lr = 0.01, weight_decay = 0.1 }, LAMB = { lr = 0.05 } }
+  local kept = { SGD = "m", Adam = "mv", AdamW = "mv", RMSprop = "amv", Lion = "m", LAMB = "mv" }
+  local x = core.tensor { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } }
+  local y = core.tensor({ 0, 1, 1, 0 }, { dtype = "int32" })
+  local function steps(net, opt, n)
+    local loss
+    for _ = 1, n do
+      local step <close> = core.scope()
+      opt:zero_grad()
+      local l = F.cross_entropy(net(x), y)
+      l:backward()
+      opt:step()
+      loss = l:item()
+    end
+    return loss
+  end
+  for _, kind in ipairs(tlua.optim.names) do
+    core.manual_seed(2)
+    local net, again = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2)), nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+    local opt = tlua.optim[kind](net:parameters(), options[kind] or { lr = 0.05 })
+    local first = steps(net, opt, 1)
+    assert(steps(net, opt, 100) < 0.5 * first, kind)
+    again:load(net:state_dict())
+    local other = tlua.optim[kind](again:parameters(), options[kind] or { lr = 0.05 })
+    local state, names = opt:state(), {}
+    for name in pairs(state) do names[#names + 1] = name:match "^1%.1%.(%l)$" end
+    table.sort(names)
+    t.equal(table.concat(names), kept[kind], kind)
+    other:load_state(state)
+    steps(net, opt, 5)
+    steps(again, other, 5)
+    t.equal(net:at(1).weight:hash(), again:at(1).weight:hash(), kind)
+  end
+end)
+
 t.test("parameter groups have rates of their own", function()
   local net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
   local opt = tlua.optim.SGD({ { params = net:at(1):parameters(), lr = 0 }, { params = net:at(2) } }, { lr = 0.1 })

@@ -20,6 +20,13 @@ static const struct { const char *name, *kind; tl_optim_options o; } cases[] = {
     {"adam_decay", "adam", {.lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1}},
     {"adamw", "adamw", {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01}},
     {"adamw_decay", "adamw", {.lr = 0.02, .beta1 = 0.85, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.2}},
+    {"rmsprop", "rmsprop", {.lr = 0.01, .alpha = 0.99, .eps = 1e-8}},
+    {"rmsprop_momentum", "rmsprop", {.lr = 0.01, .alpha = 0.9, .eps = 1e-3, .momentum = 0.9, .weight_decay = 0.1}},
+    {"rmsprop_centered", "rmsprop", {.lr = 0.02, .alpha = 0.95, .eps = 1e-8, .momentum = 0.5, .centered = 1}},
+    {"lion", "lion", {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.99}},
+    {"lion_decay", "lion", {.lr = 0.02, .beta1 = 0.95, .beta2 = 0.98, .weight_decay = 0.3}},
+    {"lamb", "lamb", {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6}},
+    {"lamb_decay", "lamb", {.lr = 0.05, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -270,6 +277,7 @@ Test(optim, what_is_refused)
 {
     static const struct { const char *kind, *want; tl_optim_options o; int what; } wrong[] = {
         {"adm", "\"adm\" is unknown", {.lr = 1}, 0},          {"sgd", "must not be negative", {.lr = -1}, 0},
+        {"rmsprop", "alpha lies", {.lr = 1, .alpha = 1}, 0},  {"sgd", "must not be negative", {.lr = 1, .momentum = -1}, 0},
         {"sgd", "Nesterov", {.lr = 1, .nesterov = 1}, 0},     {"adam", "betas", {.lr = 1, .beta1 = 1, .eps = 1}, 0},
         {"sgd", "named twice", {.lr = 1}, 1},                 {"sgd", "not a leaf", {.lr = 1}, 2},
         {"sgd", "not a leaf", {.lr = 1}, 3},                  {"sgd", "train float32", {.lr = 1}, 4},
@@ -297,7 +305,49 @@ Test(optim, what_is_refused)
     tl_device_release(d);
 }
 
-Test(optim, whichever_allocation_fails_nothing_is_lost)
+/* One step of LAMB on parameters longer than its kernels' pieces, worked out here in double precision. */
+Test(optim, lamb_takes_norms_over_whole_parameters)
+{
+    enum { MOST = 9001 };
+    static const int64_t lengths[] = {MOST, 4096, 5, 4097};
+    static float w[MOST], g[MOST], got[MOST];
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[4];
+    const tl_optim_options o = {.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6, .weight_decay = 0.5};
+    for (int i = 0; i < 4; i++) {
+        for (int64_t k = 0; k < lengths[i]; k++) w[k] = i == 2 ? 0 : (float)(k % 7) - 2.5f;
+        p[i] = tl_from(s, TL_F32, 1, &lengths[i], w);
+        tl_require_grad(s, p[i], 1);
+    }
+    tl_optim *lamb = tl_optim_new(s, "lamb", p, 4, &o);
+    for (int64_t k = 0; k < MOST; k++) g[k] = (float)(k % 5) - 1.7f;
+    for (int i = 0; i < 4; i++) tl_backward(s, tl_sum(s, tl_mul(s, tl_from(s, TL_F32, 1, &lengths[i], g), p[i]), NULL, 0, 0), NULL, 0);
+    long launches = d->launches;
+    cr_assert_eq(tl_optim_step(s, lamb), 0, "%s", tl_scope_error(s)->text);
+    cr_expect_eq(d->launches - launches, 3);
+    for (int i = 0; i < 4; i++) {
+        double own = 0, step = 0;
+        for (int64_t k = 0; k < lengths[i]; k++) {
+            double x = i == 2 ? 0 : (double)(k % 7) - 2.5, r = (double)g[k] / (fabs((double)g[k]) + o.eps) + o.weight_decay * x;
+            own += x * x;
+            step += r * r;
+        }
+        tl_read(s, p[i], got, (size_t)lengths[i] * 4);
+        for (int64_t k = 0; k < lengths[i]; k++) {
+            double x = i == 2 ? 0 : (double)(k % 7) - 2.5, r = (double)g[k] / (fabs((double)g[k]) + o.eps) + o.weight_decay * x;
+            double want = x - o.lr * (own > 0 ? sqrt(own / step) : 1) * r;
+            cr_assert(fabs((double)got[k] - want) < 1e-5, "parameter %d, element %d: %g, not %g", i, (int)k, (double)got[k], want);
+        }
+    }
+    tl_optim_free(lamb);
+    tl_scope_close(s);
+    cr_assert_eq(live(d), 0);
+    tl_device_release(d);
+}
+
+/* Every allocation of making an optimiser and of its first step fails once. */
+static void fail_each_allocation(const char *kind)
 {
     tl_device *d = open_device();
     float x[17], y[17];
@@ -309,7 +359,7 @@ Test(optim, whichever_allocation_fails_nothing_is_lost)
         tl_read(s, p[1], x, sizeof x);
         tl_scope *inner = tl_scope_open(d, NULL);
         tl__inject_failure(nth);
-        tl_optim *o = tl_optim_new(inner, "adam", p, PARAMS, NULL);
+        tl_optim *o = tl_optim_new(inner, kind, p, PARAMS, NULL);
         if (o) tl_optim_step(inner, o);
         tl__inject_failure(0);
         int failed = tl_scope_failed(inner);
@@ -326,4 +376,10 @@ Test(optim, whichever_allocation_fails_nothing_is_lost)
         cr_assert_lt(nth, 1000);
     }
     tl_device_release(d);
+}
+
+Test(optim, whichever_allocation_fails_nothing_is_lost)
+{
+    fail_each_allocation("adam");
+    fail_each_allocation("lamb");
 }
