@@ -62,6 +62,15 @@ TL_API tl_tensor *tl_log_softmax(tl_scope *s, tl_tensor *x, int axis);
 TL_API tl_tensor *tl_argmax(tl_scope *s, tl_tensor *x, int axis); /* int32 */
 /* The mean over the rows. logits (..., C), labels (...) int32 from 0; weights (C) may be NULL. */
 TL_API tl_tensor *tl_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double label_smoothing);
+/* The others have a reduction: "mean" (NULL too), "sum" or "none". target (..., C): the share of each class. The focal loss is
+ * that of Lin et al. 2017, its mean that over the rows. */
+TL_API tl_tensor *tl_soft_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *target, tl_tensor *weights, double label_smoothing, const char *reduction);
+TL_API tl_tensor *tl_focal_loss(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double gamma, const char *reduction);
+/* Losses of each element: x and target of one shape. `pos_weight` broadcasts to x and may be NULL; a negative alpha: no weights. */
+TL_API tl_tensor *tl_mse_loss(tl_scope *s, tl_tensor *x, tl_tensor *target, const char *reduction);
+TL_API tl_tensor *tl_smooth_l1_loss(tl_scope *s, tl_tensor *x, tl_tensor *target, double beta, const char *reduction);
+TL_API tl_tensor *tl_bce_with_logits(tl_scope *s, tl_tensor *x, tl_tensor *target, tl_tensor *pos_weight, const char *reduction);
+TL_API tl_tensor *tl_sigmoid_focal_loss(tl_scope *s, tl_tensor *x, tl_tensor *target, double alpha, double gamma, const char *reduction);
 
 /* How a convolution runs; zeroed: stride 1, no padding, one group. One number a spatial dimension. */
 typedef struct tl_conv_options {

@@ -51,12 +51,25 @@ function build.pictures(r)
   return s
 end
 
+-- For class weights that are worked out: how often each class is met in training.
+local function count_classes(s)
+  if not (nn.is_module(s.loss) and s.loss.set_counts and s.loss.options.weight == "auto") then return end
+  local counts = {}
+  for k = 1, #s.classes do counts[k] = 0 end
+  for i = 1, s.data.train:count() do
+    local k = s.data.train:label(i) + 1
+    counts[k] = counts[k] + 1
+  end
+  s.loss:set_counts(counts)
+end
+
 function build.session(r)
   local s = build.pictures(r)
   local net = s.model
   if rawget(net, "entry") then place_head(r, net, s.classes) end
   net:ready()
   s.loss = r.loss
+  count_classes(s)
   if r.recompute then require("tlua.recompute").mark(net) end
   build.count_steps(s)
   stage.enter(s, 1)

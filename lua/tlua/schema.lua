@@ -63,6 +63,10 @@ types.range = { "numbers, like 0.8,1.2, or none", function(t)
   if t == "none" or t == "false" or t == "off" then return false end
   return types.numbers[2](t)
 end, function(v) return v == false or types.numbers[3](v) end }
+types.class_weights = { "auto or numbers, like 1,2.5,1", function(t)
+  if t == "auto" then return t end
+  return types.numbers[2](t)
+end, function(v) return v == "auto" or list_of(v, "number") end }
 types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
 types.globs = { "globs, like 'layer1.*,layer2.*'", function(t) return split(t) end,
   function(v) return is_text(v) or type(v) == "function" or type(v) == "table" end }

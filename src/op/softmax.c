@@ -1,5 +1,4 @@
-/* softmax.c - softmax, log-softmax, argmax and the cross entropy that is built on them. Rows along the last
- * dimension; another axis is brought there. */
+/* softmax.c - softmax, log-softmax and argmax. Rows along the last dimension; another axis is brought there. */
 #include "op/op.h"
 
 static const tl_program program = {"softmax", NULL};
@@ -54,7 +53,7 @@ static void rows_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
 static void softmax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { rows_vjp(s, c, gy, gx, "softmax_grad"); }
 static void log_softmax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { rows_vjp(s, c, gy, gx, "log_softmax_grad"); }
 
-extern const tl_op tl__op_softmax, tl__op_log_softmax, tl__op_argmax, tl__op_cross_entropy;
+extern const tl_op tl__op_softmax, tl__op_log_softmax, tl__op_argmax;
 
 static void softmax_samples_of(tl_sampler *to, const tl_op *op)
 {
@@ -120,92 +119,6 @@ const tl_op tl__op_argmax = {
     .samples = argmax_samples,
 };
 
-/* ---- cross entropy ---- */
-
-enum { MEAN, SUM, NONE };
-static const char *const reductions[] = {"mean", "sum", "none", NULL};
-
-static int cross_entropy_infer(tl_error *err, tl_call *c)
-{
-    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
-    const tl_shape *x = &c->in_meta[0].shape, *y = &c->in_meta[1].shape;
-    tl_shape rows = *x;
-    rows.rank = x->rank - 1;
-    if (x->rank < 1 || !tl__shape_equal(&rows, y))
-        return tl__op_fail(err, c, TL_ESHAPE, "logits %s want labels for all but the last dimension, not %s", tl__shape_text(x, a, sizeof a),
-                           tl__shape_text(y, b, sizeof b));
-    if (c->present[2] && (c->in_meta[2].shape.rank != 1 || c->in_meta[2].shape.dim[0] != last(x)))
-        return tl__op_fail(err, c, TL_ESHAPE, "there are %lld classes, the class weights are %s", (long long)last(x),
-                           tl__shape_text(&c->in_meta[2].shape, a, sizeof a));
-    c->n_out = 1;
-    c->out_meta[0] = (tl_meta){c->attr[0].i == NONE ? rows : (tl_shape){0, {0}}, TL_F32};
-    return 0;
-}
-
-/* Losses and weights of the rows (rows, 2), and their totals (2). */
-static int totals(tl_scope *s, const tl_call *c, tl_tensor **rows, tl_tensor **total)
-{
-    tl_tensor *x = c->in[0], *w = c->in[2];
-    int64_t n = last(&x->shape), m = tl_numel(c->in[1]);
-    *rows = tl_empty(s, TL_F32, 2, (int64_t[]){m, 2});
-    *total = tl_empty(s, TL_F32, 1, (int64_t[]){2});
-    if (!*rows || !*total) return -1;
-    tl_karg args[] = {TL_KT(x), TL_KT(c->in[1]), TL_KT(w), TL_KI(w != NULL), TL_KT(*rows), TL_KL(n), TL_KF(c->attr[1].f),
-                      TL_KI(c->attr[2].i), TL_KBUF(s->device->error_word)};
-    tl__arm_error_word(s->device);
-    if (launch_rows(s, "cross_entropy_rows", m, args, (int)(sizeof args / sizeof *args)) != 0) return -1;
-    tl_karg sum[] = {TL_KT(*rows), TL_KL(m), TL_KI(c->attr[0].i == MEAN), TL_KT(*total)};
-    return launch_rows(s, "cross_entropy_total", 1, sum, (int)(sizeof sum / sizeof *sum));
-}
-
-static int cross_entropy_forward(tl_scope *s, const tl_call *c)
-{
-    tl_tensor *rows, *total, *y = c->out[0];
-    if (totals(s, c, &rows, &total) != 0) return -1;
-    if (c->attr[0].i != NONE) return tl__copy_into(s, tl_reshape(s, tl_slice(s, total, 0, 0, 1), 0, NULL), y);
-    tl_tensor *first = tl_reshape(s, tl_slice(s, rows, 1, 0, 1), y->shape.rank, y->shape.dim);
-    return first ? tl__copy_into(s, first, y) : -1;
-}
-
-/* The formula stands at the kernel. */
-static void cross_entropy_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
-{
-    tl_tensor *x = c->in[0], *w = c->in[2], *rows, *total, *g = tl__packed(s, gy[0]);
-    tl_tensor *d = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
-    if (!g || !d || totals(s, c, &rows, &total) != 0) return;
-    tl_karg args[] = {TL_KT(x), TL_KT(c->in[1]), TL_KT(w), TL_KI(w != NULL), TL_KT(g), TL_KI(c->attr[0].i == NONE), TL_KT(total),
-                      TL_KI(c->attr[0].i == MEAN), TL_KT(d), TL_KL(last(&x->shape)), TL_KF(c->attr[1].f), TL_KI(c->attr[2].i)};
-    if (launch_rows(s, "cross_entropy_grad", tl_numel(c->in[1]), args, (int)(sizeof args / sizeof *args)) == 0) gx[0] = d;
-}
-
-static void cross_entropy_samples(tl_sampler *to)
-{
-    for (int i = 0; i < 12; i++) {
-        int64_t n = i % 4 == 3 ? 17 : i % 4 + 1, classes = i % 3 == 0 ? 10 : i % 3 == 1 ? 3 : 33;
-        tl_sample s = tl__sample(&tl__op_cross_entropy);
-        tl__sample_input(&s, 2, (int64_t[]){n, classes}, -2, 2);
-        tl__sample_input(&s, 1, &n, 0, (double)classes - 1);
-        if (i & 1) tl__sample_input(&s, 1, &classes, 0.5, 1.5);
-        else tl__sample_absent(&s);
-        s.attr[0].i = i % 3;
-        s.attr[1].f = i & 2 ? 0.1 : 0;
-        to->take(to, &s);
-    }
-}
-
-const tl_op tl__op_cross_entropy = {
-    .name = "cross_entropy", .brief = "Cross entropy of `logits` (..., C) with `labels` (...), classes counted from 0.",
-    .inputs = {"logits", "labels", "weights?"},
-    .attrs = {TL_CHOICE("reduction", reductions, "mean (over the weights of the labels), sum or none"),
-              TL_FLOAT("label_smoothing", 0, "share of the target that is spread over all classes"),
-              TL_INT("ignore_index", -100, "a label that does not count")},
-    .int_inputs = 1u << 1, .constants = 1u << 2, .infer = cross_entropy_infer, .forward = cross_entropy_forward, .vjp = cross_entropy_vjp,
-    .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2),
-    .torch = "F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.long().reshape(-1), weight=weights, reduction=reduction, "
-             "label_smoothing=label_smoothing, ignore_index=ignore_index)",
-    .samples = cross_entropy_samples,
-};
-
 /* ---- the C interface ---- */
 
 static tl_tensor *with_axis(tl_scope *s, const tl_op *op, tl_tensor *x, int axis)
@@ -217,11 +130,3 @@ static tl_tensor *with_axis(tl_scope *s, const tl_op *op, tl_tensor *x, int axis
 tl_tensor *tl_softmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_softmax, x, axis); }
 tl_tensor *tl_log_softmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_log_softmax, x, axis); }
 tl_tensor *tl_argmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_argmax, x, axis); }
-
-tl_tensor *tl_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double label_smoothing)
-{
-    tl_value a[TL_MAX_ATTRS];
-    tl__attr_defaults(&tl__op_cross_entropy, a);
-    a[1].f = label_smoothing;
-    return tl__apply(s, &tl__op_cross_entropy, (tl_tensor *[]){logits, labels, weights}, 3, a, NULL);
-}

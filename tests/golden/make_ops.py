@@ -10,6 +10,7 @@ import tempfile
 
 import torch
 import torch.nn.functional as F
+import torchvision
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -79,8 +80,18 @@ def attention(q, k, v, lengths, heads, causal, scale):
     return y.transpose(1, 2).reshape(q.shape)
 
 
+def focal_loss(logits, labels, weights, gamma, reduction, ignore_index):
+    """Lin et al. 2017, equation 5, of a softmax; the weights are its alpha."""
+    logits, labels = logits.reshape(-1, logits.shape[-1]), labels.long().reshape(-1)
+    p = torch.exp(-F.cross_entropy(logits, labels, reduction="none", ignore_index=ignore_index))
+    loss = (1 - p) ** gamma * F.cross_entropy(logits, labels, weight=weights, reduction="none", ignore_index=ignore_index)
+    loss = torch.where(labels == ignore_index, torch.zeros(()), loss)
+    return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / (labels != ignore_index).sum()}[reduction]
+
+
 def evaluate(sample, inputs):
-    names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention}
+    names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
+             "torchvision": torchvision, "focal_loss": focal_loss}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None

@@ -126,6 +126,9 @@ t.test("every field is in docs/recipes.md", function()
   for _, name in ipairs(optim.names) do
     make { optim = optim[name] {} }:each_field(function(path) assert(text:find("`" .. path .. "`", 1, true), path .. " is not in docs/recipes.md") end)
   end
+  for _, name in ipairs(require("tlua.nn.loss").list) do
+    make { loss = nn[name] {} }:each_field(function(path) assert(text:find("`" .. path .. "`", 1, true), path .. " is not in docs/recipes.md") end)
+  end
 end)
 
 t.test("preprocessing: the weights' own, the recipe's on top", function()

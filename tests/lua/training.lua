@@ -45,6 +45,13 @@ t.test("cifar_fe.lua", function()
   assert(info.recipe:find("CIFAR-10 with a frozen ResNet-50", 1, true))
 end)
 
+t.test("losses and optimisers by name", function()
+  for i, line in ipairs { "--loss.weight auto --optim Lion", "--loss FocalLoss --loss.weight auto --optim LAMB", "--loss BCEWithLogits --loss.pos_weight 3 --optim RMSprop" } do
+    local out = run(("recipes/cifar_fe.lua %s --model efficientnet_lite0 --schedule.epochs 1 --data.root %s/cifar --out %s/loss%d %s"):format(SMALL, folder, folder, i, line))
+    assert(out:find("[Epoch 1] loss: ", 1, true), out)
+  end
+end)
+
 t.test("cifar_ft.lua trains the last block", function()
   local out = run(("recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/ft"):format(SMALL, folder, folder))
   assert(out:find("8,398,858 of 11,181,642 parameters are trained", 1, true), out)

@@ -91,7 +91,7 @@ static sample_list samples_of(const tl_op *op, const tl_device *d)
 }
 
 /* Operators with kinks get values that keep their distance from them and from each other. */
-static const char *const kinked[] = {"max_pool", "amax", "maximum", "minimum", "argmax", NULL};
+static const char *const kinked[] = {"max_pool", "amax", "maximum", "minimum", "argmax", "smooth_l1_loss", NULL};
 
 /* The values of input i of sample number `at`: float, or int32 for labels and ids. */
 static void *sample_values(const tl_sample *s, int at, int i)

@@ -3,23 +3,22 @@ local core = require "tlua.core"
 local ops = core.ops
 local F = {}
 
--- logits (N, C), labels (N) int32 -> one number. options: weights, label_smoothing, ignore_index, reduction.
-function F.cross_entropy(logits, labels, options)
+-- logits (..., C), labels (...) int32 or shares of the classes (..., C) -> one number. options: weights, label_smoothing, reduction and,
+-- of labels, ignore_index.
+function F.cross_entropy(logits, target, options)
   local o = {}
   for key, value in pairs(options or {}) do o[key] = value end
   local weights = o.weights
   o.weights = nil
-  local y = ops.cross_entropy(logits, labels, weights, o)
+  local op = target:dtype() == "int32" and ops.cross_entropy or ops.soft_cross_entropy
+  local y = op(logits, target, weights, o)
   return y
 end
 
-function F.mse_loss(x, target)
-  local y = (x - target):square():mean()
-  return y
-end
-
-function F.binary_cross_entropy_with_logits(x, target)
-  local y = (x:softplus() - x * target):mean()
+-- options: pos_weight, reduction.
+function F.binary_cross_entropy_with_logits(x, target, options)
+  local o = options or {}
+  local y = ops.bce_with_logits(x, target, o.pos_weight, { reduction = o.reduction or "mean" })
   return y
 end
 

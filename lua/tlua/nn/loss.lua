@@ -1,60 +1,131 @@
--- loss.lua - losses as modules: loss(prediction, target) -> one number. Options can be overridden by a recipe.
+-- loss.lua - losses as modules: loss(prediction, target) -> one number (reduction "none": one for each row or element). Names, options
+-- and formulas are PyTorch's. Options can be overridden by a recipe.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local schema = require "tlua.schema"
 local module = require "tlua.module"
 local ops = core.ops
-local M = {}
+local M = { list = {} }
 
--- Makes a loss class with typed options: schema is a list of {name, type, default, brief}.
-local function define(name, schema, forward)
+-- A loss class with typed options, `fields` being a schema. `forward` has (self, options, prediction, target).
+local function define(name, fields, forward)
   local class = module.class("nn." .. name)
-  class.kind, class.schema = name, schema
+  class.kind, class.schema = name, fields
   function class:init(...)
     local values, given = util.arguments(...)
     if values.n > 0 then util.failf("nn.%s: options come in a table", name) end
-    local known = {}
-    for _, field in ipairs(schema) do
-      if field[3] == nil then known[field[1]] = util.none else known[field[1]] = field[3] end
-    end
-    self.options = util.options("nn." .. name, given, known)
+    local plain = {}
+    for key, value in pairs(given or {}) do plain[key] = core.is_tensor(value) and value:tolist() or value end
+    self.options = schema.options("nn." .. name, fields, plain)
   end
-  class.forward = forward
+  function class:forward(prediction, target)
+    local y = forward(self, self.options, prediction, target)
+    return y
+  end
   function class:spec() return { class = name, args = {}, options = self.options } end
-  M[name] = class
+  M[name], M.list[#M.list + 1] = class, name
+  return class
 end
 
-local reduction = { "reduction", "choice", "mean", "how the losses of a batch become one number", { "mean", "sum", "none" } }
+local REDUCTION = { "reduction", "choice", "mean", "how the losses of a batch become one number", { "mean", "sum", "none" } }
+local WEIGHT = { "weight", "class_weights", nil, "a number for each class, or auto: the rarer a class, the more its pictures count" }
+local IGNORE = { "ignore_index", "integer", -100, "a label that does not count" }
 
--- logits (N, C), labels (N) int32 from 0 (or -1 and other ignored ones).
-define("CrossEntropy", {
-  { "label_smoothing", "number", 0, "share of the target spread over all classes" },
-  { "ignore_index", "integer", -100, "a label that does not count" },
-  reduction,
-}, function(self, logits, labels)
-  local o = self.options
-  local y = ops.cross_entropy(logits, labels, o.weights, { label_smoothing = o.label_smoothing, ignore_index = o.ignore_index, reduction = o.reduction })
-  return y
-end)
+-- A tensor of a list that must have a number for each class.
+local function per_class(self, list, logits)
+  local shape = logits:shape()
+  if #list ~= shape[#shape] then util.failf("%s: there are %d classes, but %d weights", self._class, shape[#shape], #list) end
+  return core.tensor(list)
+end
 
-local function reduce(self, x)
-  local how = self.options.reduction
-  if how == "none" then return x end
-  local y
-  if how == "sum" then y = x:sum() else y = x:mean() end
-  return y
+-- ---- one class a row ----
+
+-- The class weights as a list, or nil.
+local function weights_of(self)
+  local w = self.options.weight
+  if w ~= "auto" then return w end
+  return rawget(self, "counted") or util.failf('%s: weight = "auto" wants the number of pictures of each class: loss:set_counts { 120, 30 }; a recipe does it', self._class)
+end
+
+-- How many pictures each class has in training, for weight = "auto": all / (classes * pictures), as scikit-learn's "balanced". A class
+-- without pictures has 1.
+local function set_counts(self, counts)
+  local all, present, list = 0, 0, {}
+  for _, n in ipairs(counts) do
+    all = all + n
+    if n > 0 then present = present + 1 end
+  end
+  for i, n in ipairs(counts) do list[i] = n > 0 and all / (present * n) or 1.0 end
+  rawset(self, "counted", list)
+end
+
+-- What a batch with these labels (a list) counts among others when their losses are put together: the divisor of its own mean. A sum
+-- counts 1.
+local function weight_of(self, labels)
+  local o, sum = self.options, 0
+  if o.reduction == "sum" then return 1 end
+  local w = self.kind == "CrossEntropy" and weights_of(self) or nil
+  for _, label in ipairs(labels) do
+    if label ~= o.ignore_index then sum = sum + (w and w[label + 1] or 1) end
+  end
+  return sum
+end
+
+local function classification(name, fields, forward)
+  local class = define(name, fields, forward)
+  class.set_counts, class.weight_of = set_counts, weight_of
+end
+
+local function weights_tensor(self, logits)
+  local list = weights_of(self)
+  return list and per_class(self, list, logits)
+end
+
+-- logits (..., C) with labels (...) int32 from 0, or with shares of the classes (..., C) float32. The mean is over the weights of the
+-- labels, with shares over the rows.
+classification("CrossEntropy", { WEIGHT, { "label_smoothing", "number", 0, "share of the target spread over all classes" }, IGNORE, REDUCTION },
+  function(self, o, logits, target)
+    local weights = weights_tensor(self, logits)
+    if target:dtype() ~= "int32" then return ops.soft_cross_entropy(logits, target, weights, { label_smoothing = o.label_smoothing, reduction = o.reduction }) end
+    return ops.cross_entropy(logits, target, weights, { label_smoothing = o.label_smoothing, ignore_index = o.ignore_index, reduction = o.reduction })
+  end)
+
+-- logits (..., C), labels (...) int32 from 0: -w_y (1 - p_y)^gamma log p_y (Lin et al. 2017). The mean is over the rows that count.
+classification("FocalLoss", { { "gamma", "number", 2, "how much less pictures count that are right already" }, WEIGHT, IGNORE, REDUCTION },
+  function(self, o, logits, labels)
+    return ops.focal_loss(logits, labels, weights_tensor(self, logits), { gamma = o.gamma, ignore_index = o.ignore_index, reduction = o.reduction })
+  end)
+
+-- ---- element by element ----
+
+-- The target in the shape of x: class numbers (...) int32 become rows (..., C) with a 1 at the class, so that these losses serve recipes.
+local function dense(x, target)
+  local shape = x:shape()
+  if target:dtype() ~= "int32" or #target:shape() ~= #shape - 1 then return target end
+  local column = target:shape()
+  column[#column + 1] = 1
+  return ops.eq(target:to("float32"):reshape(column), core.arange(shape[#shape]))
 end
 
 -- The mean of (x - target)^2.
-define("MSELoss", { reduction }, function(self, x, target)
-  local y = reduce(self, (x - target):square())
-  return y
-end)
+define("MSELoss", { REDUCTION }, function(_, o, x, target) return ops.mse_loss(x, dense(x, target), { reduction = o.reduction }) end)
 
--- x are logits, target in 0..1: max(x, 0) - x target + log(1 + exp(-|x|)).
-define("BCEWithLogits", { reduction }, function(self, x, target)
-  local y = reduce(self, x:softplus() - x * target)
-  return y
-end)
+-- (x - target)^2 / (2 beta) where they are nearer than beta, else |x - target| - beta / 2. beta = 0: |x - target|.
+define("SmoothL1Loss", { { "beta", "number", 1, "from which distance on it is straight" }, REDUCTION },
+  function(_, o, x, target) return ops.smooth_l1_loss(x, dense(x, target), { beta = o.beta, reduction = o.reduction }) end)
 
-M.list = { "CrossEntropy", "MSELoss", "BCEWithLogits" }
+-- x are logits, target in 0..1: -pos_weight target log sigmoid(x) - (1 - target) log(1 - sigmoid(x)).
+define("BCEWithLogits", { { "pos_weight", "numbers", nil, "weight of the ones: a number, or one for each class" }, REDUCTION },
+  function(self, o, x, target)
+    local p = o.pos_weight
+    if type(p) == "number" then p = { p } end
+    if p then p = #p == 1 and core.tensor(p) or per_class(self, p, x) end
+    return ops.bce_with_logits(x, dense(x, target), p, { reduction = o.reduction })
+  end)
+
+-- Binary cross entropy times (1 - chance of the target)^gamma, ones times alpha and zeros times 1 - alpha (Lin et al. 2017).
+define("SigmoidFocalLoss", { { "alpha", "number", 0.25, "weight of the ones, 1 - alpha that of the zeros; negative: no weights" },
+  { "gamma", "number", 2, "how much less elements count that are right already" }, REDUCTION },
+  function(_, o, x, target) return ops.sigmoid_focal_loss(x, dense(x, target), { alpha = o.alpha, gamma = o.gamma, reduction = o.reduction }) end)
+
 return M

@@ -1,0 +1,83 @@
+-- loss.lua - the losses against PyTorch (tests/golden/loss.json), and what recipes want of them. Run by `tlua tests/lua/loss.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local nn, F = tlua.nn, tlua.nn.functional
+local golden = core.json_decode(core.read_file "tests/golden/loss.json")
+
+local function logits() return core.tensor(golden.logits):requires_grad(true) end
+local targets = { labels = core.tensor(golden.labels, { dtype = "int32" }), shares = core.tensor(golden.shares) }
+
+local function near(got, want, what) assert(math.abs(got - want) < 2e-6 * math.max(1, math.abs(want)), ("%s: %.8g, not %.8g"):format(what, got, want)) end
+
+t.test("values and gradients are PyTorch's", function()
+  local seen = {}
+  for number, case in ipairs(golden.cases) do
+    local loss, x = nn[case.kind](case.options), logits()
+    if case.options.weight == "auto" then loss:set_counts(golden.counts) end
+    local y = loss(x, targets[case.target])
+    local what = ("case %d, %s"):format(number, case.kind)
+    near(y:item(), case.value, what)
+    y:backward()
+    for i, g in ipairs(x.grad:reshape(-1):tolist()) do near(g, case.gradient[i], what .. ", gradient " .. i) end
+    seen[case.kind] = true
+  end
+  for _, name in ipairs(require("tlua.nn.loss").list) do assert(seen[name], name .. " has no case") end
+end)
+
+t.test("without reduction there is a loss for each row or element", function()
+  t.equal(table.concat(nn.CrossEntropy { reduction = "none" }(logits(), targets.labels):shape(), " "), "6")
+  t.equal(table.concat(nn.FocalLoss { reduction = "none" }(logits(), targets.labels):shape(), " "), "6")
+  t.equal(table.concat(nn.MSELoss { reduction = "none" }(logits(), targets.shares):shape(), " "), "6 4")
+end)
+
+t.test("batches weigh in a step what they weigh in their own means", function()
+  for _, options in ipairs { {}, { weight = { 0.5, 2, 1, 3 }, ignore_index = 1 }, { weight = "auto" } } do
+    local loss = nn.CrossEntropy(options)
+    loss:set_counts(golden.counts)
+    local x, sum, weights = core.tensor(golden.logits), 0, 0
+    for _, part in ipairs { { 1, 2 }, { 3, 6 } } do
+      local list = table.move(golden.labels, part[1], part[2], 1, {})
+      local w = loss:weight_of(list)
+      sum = sum + w * loss(core.ops.slice(x, { axis = 1, start = part[1] - 1, length = #list }), core.tensor(list, { dtype = "int32" })):item()
+      weights = weights + w
+    end
+    near(sum / weights, loss(x, targets.labels):item(), "two batches")
+  end
+  t.equal(nn.FocalLoss { weight = { 9, 9, 9, 9 }, ignore_index = 1 }:weight_of(golden.labels), 4)
+end)
+
+t.test("numbers at the ends of float32 stay numbers", function()
+  local x = core.tensor({ { 200, -200 }, { -200, 200 } }):requires_grad(true)
+  local labels = core.tensor({ 0, 0 }, { dtype = "int32" })
+  for _, loss in ipairs { nn.CrossEntropy {}, nn.FocalLoss {}, nn.FocalLoss { gamma = 0.5 }, nn.BCEWithLogits { pos_weight = 2 }, nn.SigmoidFocalLoss {}, nn.SigmoidFocalLoss { gamma = 0.5 } } do
+    x:zero_grad()
+    local y = loss(x, labels)
+    y:backward()
+    assert(y:item() > 1 and y:item() < 1000, loss:label())
+    for _, g in ipairs(x.grad:reshape(-1):tolist()) do assert(g == g and math.abs(g) < 10, loss:label()) end
+  end
+end)
+
+t.test("what is wrong is said", function()
+  t.fails("unknown option of nn.CrossEntropy: 'wieght'; did you mean 'weight'?", function() return nn.CrossEntropy { wieght = 1 } end)
+  t.fails("weight: auto or numbers, like 1,2.5,1 is needed, not 'automatic'", function() return nn.CrossEntropy { weight = "automatic" } end)
+  t.fails("there are 4 classes, but 3 weights", function() return nn.CrossEntropy { weight = { 1, 2, 3 } }(logits(), targets.labels) end)
+  t.fails("wants the number of pictures of each class", function() return nn.CrossEntropy { weight = "auto" }(logits(), targets.labels) end)
+  t.fails("label 7 is out of range", function() return nn.FocalLoss {}(logits(), core.tensor({ 0, 1, 7, 0, 0, 0 }, { dtype = "int32" })):item() end)
+  local e = t.fails("x is (6, 4), the target (2); they must agree", function()
+    local y = nn.SmoothL1Loss {}(logits(), core.tensor { 1, 2 })
+    return y
+  end)
+  assert(e:find("^tests/lua/loss.lua:%d+: smooth_l1_loss: .*\n  in nn.SmoothL1Loss"), e)
+  t.fails("beta must not be negative", function() return nn.SmoothL1Loss { beta = -1 }(logits(), targets.shares) end)
+end)
+
+t.test("nn.functional takes labels and shares", function()
+  near(F.cross_entropy(logits(), targets.shares):item(), nn.CrossEntropy {}(logits(), targets.shares):item(), "shares")
+  near(F.mse_loss(logits(), targets.shares):item(), nn.MSELoss {}(logits(), targets.shares):item(), "mse")
+  near(F.binary_cross_entropy_with_logits(logits(), targets.shares, { pos_weight = core.tensor { 3 } }):item(),
+    nn.BCEWithLogits { pos_weight = 3 }(logits(), targets.shares):item(), "bce")
+end)
+
+t.finish()
