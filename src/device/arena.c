@@ -100,16 +100,28 @@ static slab *grow(tl_arena *a, size_t bytes)
     return s;
 }
 
-static tl_place *best_fit(const tl_arena *a, size_t bytes)
+/* Of a free stretch, what has been in use before. */
+static size_t touched_part(const tl_place *p)
 {
-    tl_place *best = NULL;
-    for (slab *s = a->slabs; s; s = s->next)
-        for (tl_place *p = s->first; p; p = p->next)
-            if (p->is_free && p->bytes >= bytes && (!best || p->bytes < best->bytes)) best = p;
-    return best;
+    size_t end = p->at + p->bytes, touched = p->in->touched;
+    return touched <= p->at ? 0 : (end < touched ? end : touched) - p->at;
 }
 
-/* The untouched end of a slab is cut only where no other stretch fits: it is the largest. */
+/* The smallest free stretch that will do without new memory from the system, else one that wants some. */
+static tl_place *best_fit(const tl_arena *a, size_t bytes)
+{
+    tl_place *best = NULL, *end = NULL;
+    size_t least = 0;
+    for (slab *s = a->slabs; s; s = s->next)
+        for (tl_place *p = s->first; p; p = p->next) {
+            if (!p->is_free || p->bytes < bytes) continue;
+            size_t part = touched_part(p);
+            if (part < bytes) end = end ? end : p;
+            else if (!best || part < least) best = p, least = part;
+        }
+    return best ? best : end;
+}
+
 static tl_place *cut(tl_place *p, size_t bytes)
 {
     if (p->bytes > bytes) {

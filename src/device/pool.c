@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES = 8 * 56, SMALLEST = 256, ARENA_FROM = 1 << 16 };
+enum { CLASSES = 8 * 56, SMALLEST = 256, ARENA_FROM = 1 << 20 };
 
 struct tl_pool {
     tl_device *device;
