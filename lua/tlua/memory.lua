@@ -47,13 +47,12 @@ local AUTO_MOST, AUTO_SHARE = 256, 0.7
 -- The largest power of two (up to 256, and the training pictures) whose step takes at most `share` of the room; nil where one
 -- picture does not.
 local function largest(s, all, share, most)
-  local best
   local batch = 1
-  while batch <= most do
-    if needed(s, batch) > share * all then break end
-    best, batch = batch, batch * 2
+  while 2 * batch <= most do batch = 2 * batch end
+  while batch >= 1 do -- from above: a batch norm cannot be trained on one value a channel
+    if needed(s, batch) <= share * all then return batch end
+    batch = batch // 2
   end
-  return best
 end
 
 -- batch = "auto".

@@ -58,6 +58,48 @@ t.test("cifar_ft.lua trains the last block", function()
   assert(out:find("cache     none: training pictures change at random (--cache.views K", 1, true), out)
 end)
 
+t.test("own_net.lua", function()
+  local out = run(("recipes/own_net.lua --data.batch 8 --schedule.epochs 2 --data.root %s/cifar --out %s/own"):format(folder, folder))
+  assert(out:find("model     nn.Sequential", 1, true) and out:find("one_cycle", 1, true) and out:find("[Epoch 2] loss: ", 1, true), out)
+  out = run(("recipes/own_net.lua --data.batch 8 --schedule.epochs 2 --data.root %s/cifar --train '7.*' --clip 0.1 --out %s/own2"):format(folder, folder))
+  assert(out:find("1,290 of ", 1, true) and out:find("tensors unchanged", 1, true), out)
+end)
+
+t.test("fine_tune: two stages in one line; the best epoch's model is kept if asked", function()
+  local path = folder .. "/tune.lua"
+  core.write_file(path, ([[local tlua = require "tlua"
+return tlua.recipe { model = tlua.models.resnet18 {}, data = tlua.data.cifar10 { root = "%s/cifar", size = 32, batch = 16 }, keep = "best", best = "loss",
+  optim = tlua.optim.AdamW { lr = 1e-3 }, schedule = tlua.fine_tune { epochs = 3, lr = 5e-2 }, recompute = true }
+]]):format(folder))
+  local out = run(path .. " --out " .. folder .. "/tuned")
+  assert(out:find("stage 1   of 2, 1 epochs", 1, true) and out:find("stage 2   of 2, 3 epochs", 1, true) and out:find("[Epoch 4] loss: ", 1, true), out)
+  assert(out:find("frozen    *; 5,130 of 11,181,642", 1, true) and out:find("frozen    all but *; 11,181,642 of 11,181,642", 1, true), out)
+  assert(out:find("lr 0.00025 to 0.025 in ", 1, true), out)
+  local best, lowest
+  for epoch, loss in read(folder .. "/tuned/metrics.csv"):gmatch "\n(%d+),[^,]+,[^,]+,([^,]+)," do
+    if not lowest or tonumber(loss) < lowest then best, lowest = tonumber(epoch), tonumber(loss) end
+  end
+  if best ~= 4 then assert(out:find(("best      epoch %d,"):format(best), 1, true), out) end
+  local status = t.run(("./tlua eval %s/tuned/best.safetensors --data.root %s/cifar"):format(folder, folder))
+  t.equal(status, 0, "tlua eval of a checkpoint")
+end)
+
+t.test("a loss that is not finite names the layer and the checkpoint", function()
+  local line = ("./tlua recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --schedule.1.epochs 1 --out %s/nan2"):format(SMALL, folder, folder)
+  local status, _, err = t.run(line .. " --schedule.epochs 1 --schedule.lr 1e20 --schedule.lowest 1 --schedule.rate constant --schedule.warmup 0")
+  assert(status == 1, "status " .. tostring(status) .. err)
+  assert(err:find("the loss is %S+ in epoch 2, step %d+, with learning rate 1e%+20; the first output that is not finite is that of ") and
+    err:find("nan2/last.safetensors is whole (epoch 2, step 0): --resume", 1, true), err)
+end)
+
+t.test("memory: auto, and the batch that fits", function()
+  local line = ("./tlua recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/memory "):format(SMALL, folder, folder)
+  local status, out, err = t.run(line .. "--data.batch auto")
+  assert(status == 0 and out:find("epochs of 2 steps of 32", 1, true), out .. err)
+  status, _, err = t.run(line .. "--data.size 224 --data.batch 100000")
+  assert(status == 1 and err:find("a step of 100000 pictures needs [%d.]+ [GT]B, and .* has [%d.]+ GB: %-%-data.batch %d+ fits %(with %-%-accumulate %d+ the step"), err)
+end)
+
 t.test("fashion_fe.lua", function()
   run(("recipes/fashion_fe.lua %s --data.root %s/idx --data.limit 20 --out %s/fashion"):format(SMALL, folder, folder))
 end)
