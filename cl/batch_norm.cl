@@ -77,6 +77,7 @@ inline vf slope(vf g, vf z, int activation)
         vf p = (vf)1.0f / ((vf)1.0f + exp(-z));
         return g * p * ((vf)1.0f + z * ((vf)1.0f - p));
     }
+    if (activation == ACT_HARDSWISH) return z <= (vf)-3.0f ? (vf)0.0f : (z < (vf)3.0f ? g * (z / (vf)3.0f + (vf)0.5f) : g);
     return g;
 }
 

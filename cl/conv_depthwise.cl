@@ -115,7 +115,7 @@ ONE_ITEM void depthwise(const depthwise_args a, G const float *restrict X, long 
                         G const float *restrict R, long r0, G float *restrict Y, long y0)
 {
     long c0 = get_group_id(0) * a.part, c1 = min(c0 + a.part, a.c), row = get_group_id(1), n = row / a.out_h, h0 = (row - n * a.out_h) * a.stride_h - a.pad_h;
-    int smooth = a.activation == ACT_SILU || a.activation == ACT_GELU;
+    int smooth = a.activation > ACT_RELU6;
     const vf low = (vf)(a.activation == ACT_RELU || a.activation == ACT_RELU6 ? 0.0f : -INFINITY);
     const vf high = (vf)(a.activation == ACT_RELU6 ? 6.0f : INFINITY);
     G const float *picture = X + x0 + n * a.in_h * a.in_w * a.c;

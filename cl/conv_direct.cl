@@ -62,7 +62,7 @@ ONE_ITEM void conv_direct(const conv_args g, G const float *restrict X, long x0,
     long group = get_group_id(2), p0 = get_group_id(1) * g.mb, j0 = get_group_id(0) * g.nb;
     long depth = g.extent[0] * g.extent[1] * g.extent[2] * g.ci;
     long pixels = g.n * g.out[0] * g.out[1] * g.out[2], p1 = min(p0 + g.mb, pixels), j1 = min(j0 + g.nb, g.co);
-    int smooth = g.activation == ACT_SILU || g.activation == ACT_GELU;
+    int smooth = g.activation > ACT_RELU6;
     const vf low = (vf)(g.activation == ACT_RELU || g.activation == ACT_RELU6 ? 0.0f : -INFINITY);
     const vf high = (vf)(g.activation == ACT_RELU6 ? 6.0f : INFINITY);
     X += x0 + group * g.ci;

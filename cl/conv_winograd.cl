@@ -103,7 +103,7 @@ INLINE void transform_output(const winograd_args *g, const vf *m, G const float 
     const vf high = (vf)(g->activation == ACT_RELU6 ? 6.0f : INFINITY);
     UNROLL for (int j = 0; j < 6; j++) output_1d(m[j], m[6 + j], m[12 + j], m[18 + j], m[24 + j], m[30 + j], u + j, 6);
     UNROLL for (int i = 0; i < 4; i++) output_1d(u[i * 6], u[i * 6 + 1], u[i * 6 + 2], u[i * 6 + 3], u[i * 6 + 4], u[i * 6 + 5], o + i * 4, 1);
-    int smooth = g->activation == ACT_SILU || g->activation == ACT_GELU;
+    int smooth = g->activation > ACT_RELU6;
     UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) {
         long h = th * 4 + i, w = tw * 4 + j, to = ((n * g->out_h + h) * g->out_w + w) * g->co + co;
         if (h < g->out_h && w < g->out_w) {

@@ -2,8 +2,8 @@
 /* gemm_columns.cl - what the gradient of a linear layer wants beside its products: the gradient of the
  * activation, and sums of columns. Both are bound by memory. */
 
-/* y[i] = g[i] * activation'(.), where s is the activated output for relu and relu6, and what went into the activation for silu
- * and gelu; packed. Work-item x: `chunk` elements, a multiple of the vector. Expressions as in src/op/pointwise.def. */
+/* y[i] = g[i] * activation'(.), where s is the activated output for relu and relu6, and what went into the activation for the
+ * others; packed. Work-item x: `chunk` elements, a multiple of the vector. Expressions as in src/op/pointwise.def. */
 __kernel void activation_gradient(long n, long chunk, int activation, G const float *restrict X, long x_at,
                                   G const float *restrict S, long s_at, G float *restrict Y, long y_at)
 {
@@ -17,7 +17,9 @@ __kernel void activation_gradient(long n, long chunk, int activation, G const fl
         else if (activation == ACT_SILU) {
             vf e = one / (one + exp(-s));
             g = g * e * (one + s * (one - e));
-        } else if (activation == ACT_GELU)
+        } else if (activation == ACT_HARDSWISH)
+            g = s <= (vf)-3.0f ? zero : (s < (vf)3.0f ? g * (s / (vf)3.0f + (vf)0.5f) : g);
+        else if (activation == ACT_GELU)
             g = g * ((vf)0.5f * (one + erf(s * (vf)0.70710678f)) + s * (vf)0.39894228f * exp((vf)-0.5f * s * s));
         store_part(g, Y + y_at + i, part);
     }

@@ -52,7 +52,8 @@ TL_API tl_tensor *tl_mean(tl_scope *s, tl_tensor *x, const int *axes, int n, int
 TL_API tl_tensor *tl_amax(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
 
 /* Products. `matmul`: (..., m, k) x (..., k, n), batches broadcast, vectors as in PyTorch. `linear`: activation(x weight^T + bias +
- * residual) with x (..., in), weight (out, in); bias, residual and activation ("relu", "relu6", "silu", "gelu") may be NULL. */
+ * residual) with x (..., in), weight (out, in); bias, residual and activation ("relu", "relu6", "silu", "hardswish", "gelu") may
+ * be NULL. */
 TL_API tl_tensor *tl_matmul(tl_scope *s, tl_tensor *a, tl_tensor *b, int transpose_a, int transpose_b);
 TL_API tl_tensor *tl_linear(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *residual, const char *activation);
 
@@ -77,7 +78,7 @@ typedef struct tl_conv_options {
     int stride[3], padding[3], dilation[3];
     int more_at_end[3];          /* zeros at the end beyond `padding` (TensorFlow's "same" at stride 2 wants one) */
     int groups;
-    const char *activation;      /* "relu", "relu6", "silu", "gelu"; NULL: none */
+    const char *activation;      /* "relu", "relu6", "silu", "hardswish", "gelu"; NULL: none */
 } tl_conv_options;
 /* activation(x * weight + bias + residual): x (N, ..., C), weight (O, C / groups, kernel...); bias (O), residual (of the
  * output's shape) and options may be NULL. */

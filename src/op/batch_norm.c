@@ -8,7 +8,7 @@
 static const tl_program program = {"batch_norm", NULL};
 enum { X, WEIGHT, BIAS, MEAN, VAR, RESIDUAL };
 enum { TRAINING, MOMENTUM, EPS, ACTIVATION };
-static const char *const activations[] = {"none", "relu", "relu6", "silu", NULL}; /* in the order of tl_act */
+static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", NULL}; /* in the order of tl_act */
 
 typedef struct geometry { int64_t rows, channels, length, parts; } geometry;
 
@@ -36,7 +36,7 @@ static int batch_norm_infer(tl_error *err, tl_call *c)
         if (!tl__shape_equal(&c->in_meta[RESIDUAL].shape, x))
             return tl__op_fail(err, c, TL_ESHAPE, "the residual is %s, the input %s", tl__shape_text(&c->in_meta[RESIDUAL].shape, other, sizeof other),
                                tl__shape_text(x, text, sizeof text));
-        if (c->attr[ACTIVATION].i == TL_ACT_SILU) return tl__op_fail(err, c, TL_EARG, "with a residual the activation can be relu or relu6");
+        if (tl__act_needs_input((tl_act)c->attr[ACTIVATION].i)) return tl__op_fail(err, c, TL_EARG, "with a residual the activation can be relu or relu6");
     }
     geometry g = geometry_of(x);
     if (c->attr[TRAINING].i && g.rows < 2) return tl__op_fail(err, c, TL_ESHAPE, "training needs more than one value a channel, not %s", tl__shape_text(x, text, sizeof text));
@@ -145,9 +145,10 @@ extern const tl_op tl__op_batch_norm;
 static void take(tl_sampler *to, const int64_t *x, int training, int act, int residual)
 {
     tl_sample v = tl__sample(&tl__op_batch_norm);
-    tl__sample_input(&v, 4, x, -1, 1);
+    double reach = act == TL_ACT_HARDSWISH ? 6 : 1; /* past both ends of its middle */
+    tl__sample_input(&v, 4, x, -reach, reach);
     tl__sample_input(&v, 1, &x[3], 0.5, 1.5);
-    tl__sample_input(&v, 1, &x[3], -1, 1);
+    tl__sample_input(&v, 1, &x[3], -reach, reach);
     tl__sample_input(&v, 1, &x[3], -0.5, 0.5);
     tl__sample_input(&v, 1, &x[3], 0.5, 1.5);
     if (residual) tl__sample_input(&v, 4, x, -1, 1);
@@ -162,6 +163,7 @@ static void batch_norm_samples(tl_sampler *to)
     static const int64_t dims[][4] = {{2, 3, 3, 4}, {3, 2, 1, 1}, {1, 5, 4, 17}, {2, 6, 7, 16}, {4, 1, 1, 3}};
     for (int i = 0; i < 10; i++) take(to, dims[i / 2], i & 1, TL_ACT_NONE, 0);
     for (int i = 0; i < 6; i++) take(to, dims[i / 2 * 2], i & 1, TL_ACT_RELU + i / 2, i / 2 < 2);
+    for (int i = 0; i < 2; i++) take(to, dims[2], i & 1, TL_ACT_HARDSWISH, 0);
     for (int i = 0; i < 4; i++) take(to, dims[1 + i / 2], i & 1, i / 2 ? TL_ACT_RELU : TL_ACT_NONE, i / 2 == 0);
 }
 
@@ -171,7 +173,7 @@ const tl_op tl__op_batch_norm = {
              "which also move the running ones.",
     .inputs = {"x", "weight?", "bias?", "running_mean", "running_var", "residual?"},
     .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_FLOAT("momentum", 0.1, "share of the new statistics"), TL_FLOAT("eps", 1e-5, "added to the variance"),
-              TL_CHOICE("activation", activations, "applied to the sum; silu only without a residual")},
+              TL_CHOICE("activation", activations, "applied to the sum; silu and hardswish only without a residual")},
     .infer = batch_norm_infer, .forward = batch_norm_forward, .vjp = batch_norm_vjp,
     .saves_for = batch_norm_saves, .again = batch_norm_again, .can_again = has_no_residual, .hidden = 1, .constants = 1u << MEAN | 1u << VAR,
     .torch = "batch_norm(x, weight, bias, running_mean, running_var, residual, training, momentum, eps, activation)", .samples = batch_norm_samples,

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const char *const activations[] = {"none", "relu", "relu6", "silu", "gelu", NULL}; /* in the order of tl_act */
+static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", "gelu", NULL}; /* in the order of tl_act */
 
 static tl_tensor *input(const tl_call *c, int i) { return i < c->n_in ? c->in[i] : NULL; }
 
@@ -118,7 +118,7 @@ static unsigned conv_saves(const tl_call *c)
 {
     tl_act act = (tl_act)c->attr[TL_CONV_ACTIVATION].i;
     unsigned saves = 0;
-    if (act == TL_ACT_SILU || act == TL_ACT_GELU) return TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2) | TL_SAVE_IN(3);
+    if (tl__act_needs_input(act)) return TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2) | TL_SAVE_IN(3);
     if (c->needs[TL_CONV_WEIGHT]) saves |= TL_SAVE_IN(TL_CONV_X);
     if (c->needs[TL_CONV_X]) saves |= TL_SAVE_IN(TL_CONV_WEIGHT);
     return act == TL_ACT_NONE ? saves : saves | TL_SAVE_OUT(0);
@@ -163,6 +163,7 @@ static void conv_samples(tl_sampler *to)
     take(to, 2, DIMS(1, 5, 4, 3), 4, DIMS(1, 1), 2, 0, -1, 1, 1, 0, TL_ACT_RELU6);
     take(to, 2, DIMS(1, 7, 7, 2), 3, DIMS(3, 3), 2, 0, 1, 1, 1, 1, TL_ACT_SILU);
     take(to, 2, DIMS(1, 7, 6, 2), 3, DIMS(3, 2), 1, 2, -1, 2, 1, 0, TL_ACT_NONE);
+    take(to, 2, DIMS(1, 4, 4, 24), 5, DIMS(1, 1), 1, 0, -1, 1, 1, 1, TL_ACT_HARDSWISH);
     take(to, 2, DIMS(2, 4, 5, 4), 6, DIMS(3, 3), 1, 1, -1, 1, 2, 1, TL_ACT_NONE);
     take(to, 2, DIMS(2, 5, 4, 6), 6, DIMS(3, 3), 1, 1, -1, 1, 6, 1, TL_ACT_RELU6);
     take(to, 2, DIMS(1, 6, 7, 5), 5, DIMS(5, 5), 2, 1, 2, 1, 5, 0, TL_ACT_NONE);
@@ -213,9 +214,9 @@ tl_tensor *tl_conv(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias
     }
     for (int i = 0; i < 4; i++) recorded |= s->recording && in[i] && in[i]->node;
     /* The gradient of a smooth one needs what went in: while recording it is made as a result of its own. */
-    int smooth = act == TL_ACT_SILU || act == TL_ACT_GELU;
+    int smooth = tl__act_needs_input(act);
     a[TL_CONV_ACTIVATION].i = recorded && smooth ? TL_ACT_NONE : act;
     tl_tensor *y = tl__apply(s, &tl__op_conv, in, 4, a, NULL);
     if (!recorded || !smooth) return y;
-    return act == TL_ACT_SILU ? tl_silu(s, y) : tl_gelu(s, y);
+    return tl__activation(s, (tl_act)act, y);
 }

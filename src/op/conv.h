@@ -119,6 +119,8 @@ tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, 
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
 
 /* src/op/matmul.c */
+/* One of tl_act as an operator of its own. */
+tl_tensor *tl__activation(tl_scope *s, tl_act act, tl_tensor *x);
 tl_tensor *tl__activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_tensor *from);
 tl_tensor *tl__sum_columns(tl_scope *s, tl_tensor *x);
 

@@ -111,7 +111,7 @@ void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor
     if (tl__conv_shape(&s->err, c, &g) != 0) return;
     tl_act act = (tl_act)c->attr[TL_CONV_ACTIVATION].i;
     tl_tensor *grad = tl__packed(s, gy[0]), *from = c->out[0];
-    if (act == TL_ACT_SILU || act == TL_ACT_GELU) { /* what went in is computed again; tl_conv avoids this */
+    if (tl__act_needs_input(act)) { /* what went in is computed again; tl_conv avoids this */
         tl_value attr[TL_MAX_ATTRS];
         tl_tensor *in[4] = {c->in[0], c->in[1], c->n_in > 2 ? c->in[2] : NULL, c->n_in > 3 ? c->in[3] : NULL};
         memcpy(attr, c->attr, sizeof attr);

@@ -78,7 +78,7 @@ int tl__conv_depthwise(tl_scope *s, const tl_conv_job *j)
     a.bias = j->bias != NULL;
     a.residual = j->residual != NULL;
     a.activation = j->act;
-    a.stream = g->ci % s->device->traits.vector_width == 0 && j->act != TL_ACT_SILU && j->act != TL_ACT_GELU && tl__conv_is_large(j);
+    a.stream = g->ci % s->device->traits.vector_width == 0 && !tl__act_needs_input(j->act) && tl__conv_is_large(j);
     prepare(s->device, g, &l, options, sizeof options, &a, g->n * g->out[1], blocks);
     return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KT(t), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y));
 }

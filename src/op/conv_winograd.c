@@ -27,7 +27,7 @@ static winograd_args args_of(const tl_device *d, const tl_conv_job *j)
                        .w_out = j->stride.out, .w_tap = j->stride.tap, .w_in = j->stride.in,
                        .bias = j->bias != NULL, .residual = j->residual != NULL, .activation = (int32_t)j->act};
     a.tiles = a.n * a.tiles_h * a.tiles_w;
-    a.stream = tl__conv_streams(d, j) && j->act != TL_ACT_SILU && j->act != TL_ACT_GELU;
+    a.stream = tl__conv_streams(d, j) && !tl__act_needs_input(j->act);
     return a;
 }
 

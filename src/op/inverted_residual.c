@@ -193,7 +193,7 @@ int tl__inverted_residual_joins(const tl_device *d, const tl_value *expand, cons
     return divide(d, g, &a);
 }
 
-static const char *const activations[] = {"none", "relu", "relu6", "silu", "gelu", NULL}; /* in the order of tl_act */
+static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", "gelu", NULL}; /* in the order of tl_act */
 
 const tl_op tl__op_inverted_residual = {
     .name = "inverted_residual",

@@ -235,7 +235,7 @@ tl_tensor *tl_matmul(tl_scope *s, tl_tensor *a, tl_tensor *b, int transpose_a, i
 /* ---- linear ---- */
 
 enum { X, WEIGHT, BIAS, RESIDUAL };
-static const char *const activations[] = {"none", "relu", "relu6", "silu", "gelu", NULL}; /* in the order of tl_act */
+static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", "gelu", NULL}; /* in the order of tl_act */
 
 static int linear_infer(tl_error *err, tl_call *c)
 {
@@ -278,6 +278,18 @@ static int linear_forward(tl_scope *s, const tl_call *c)
 
 static const tl_program columns = {"gemm_columns", NULL};
 
+tl_tensor *tl__activation(tl_scope *s, tl_act act, tl_tensor *x)
+{
+    switch (act) {
+    case TL_ACT_RELU: return tl_relu(s, x);
+    case TL_ACT_RELU6: return tl_relu6(s, x);
+    case TL_ACT_SILU: return tl_silu(s, x);
+    case TL_ACT_HARDSWISH: return tl_hardswish(s, x);
+    case TL_ACT_GELU: return tl_gelu(s, x);
+    default: return x;
+    }
+}
+
 /* gy * activation'(.), `from` being the output for relu and relu6, else what went into the activation. */
 tl_tensor *tl__activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_tensor *from)
 {
@@ -310,7 +322,7 @@ static void linear_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_t
     tl_act act = (tl_act)c->attr[0].i;
     tl_tensor *g = tl__packed(s, gy[0]), *from = c->out[0];
     /* What went into a smooth activation is not kept but computed again; tl_linear avoids it. */
-    if (act == TL_ACT_SILU || act == TL_ACT_GELU) from = tl_linear(s, c->in[X], c->in[WEIGHT], input(c, BIAS), input(c, RESIDUAL), "none");
+    if (tl__act_needs_input(act)) from = tl_linear(s, c->in[X], c->in[WEIGHT], input(c, BIAS), input(c, RESIDUAL), "none");
     if (act != TL_ACT_NONE) g = tl__activation_gradient(s, act, g, from);
     const tl_shape *x = &c->in_meta[X].shape, *w = &c->in_meta[WEIGHT].shape;
     int64_t m = tl__numel(&c->out_meta[0].shape) / (w->dim[0] ? w->dim[0] : 1);
@@ -333,7 +345,7 @@ static unsigned linear_saves(const tl_call *c)
 {
     tl_act act = (tl_act)c->attr[0].i;
     unsigned saves = 0;
-    if (act == TL_ACT_SILU || act == TL_ACT_GELU) return TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_IN(BIAS) | TL_SAVE_IN(RESIDUAL);
+    if (tl__act_needs_input(act)) return TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT) | TL_SAVE_IN(BIAS) | TL_SAVE_IN(RESIDUAL);
     if (c->needs[WEIGHT]) saves |= TL_SAVE_IN(X);
     if (c->needs[X]) saves |= TL_SAVE_IN(WEIGHT);
     return act == TL_ACT_NONE ? saves : saves | TL_SAVE_OUT(0);
@@ -369,7 +381,7 @@ const tl_op tl__op_linear = {
     .inputs = {"x", "weight", "bias?", "residual?"}, .attrs = {TL_CHOICE("activation", activations, "applied to the sum")},
     .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .infer = linear_infer, .forward = linear_forward, .vjp = linear_vjp,
     .saves_for = linear_saves, .flops = linear_flops,
-    .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'gelu': F.gelu}[activation]"
+    .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'hardswish': F.hardswish, 'gelu': F.gelu}[activation]"
              "(F.linear(x, weight, bias) + (0 if residual is None else residual))",
     .samples = linear_samples,
 };
@@ -387,9 +399,9 @@ tl_tensor *tl_linear(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bi
     }
     for (int i = 0; i < 4; i++) recorded |= s->recording && in[i] && in[i]->node;
     /* Their gradient needs what went in: while recording it is made, and kept, as a result of its own. */
-    int smooth = act == TL_ACT_SILU || act == TL_ACT_GELU;
+    int smooth = tl__act_needs_input(act);
     attr[0].i = recorded && smooth ? TL_ACT_NONE : act;
     tl_tensor *y = tl__apply(s, &tl__op_linear, in, 4, attr, NULL);
     if (!recorded || !smooth) return y;
-    return act == TL_ACT_SILU ? tl_silu(s, y) : tl_gelu(s, y);
+    return tl__activation(s, (tl_act)act, y);
 }

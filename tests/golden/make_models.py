@@ -68,6 +68,8 @@ NETS = {
     # gradient below by a percent, so only its other modes are compared.
     "efficientnet_lite0": (from_lukemelas, "_fc.", (4, 64), EVERY[1:]),
     "mobilenet_v2": (no_dropout, "classifier.1.", (4, 64), EVERY[1:3]),
+    "mobilenet_v3_small": (no_dropout, "classifier.3.", (4, 64), EVERY[:3]),
+    "mobilenet_v3_large": (no_dropout, "classifier.3.", (4, 64), EVERY[1:2]),
 }
 
 

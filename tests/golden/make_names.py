@@ -8,7 +8,7 @@ from efficientnet_lite_pytorch import EfficientNet
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "names")
 LITE = ["efficientnet_lite%d" % i for i in range(5)]
-TORCHVISION = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
+TORCHVISION = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"]
 
 os.makedirs(OUT, exist_ok=True)
 for name in TORCHVISION + LITE:

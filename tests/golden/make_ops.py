@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 torch.set_num_threads(1)
 
-ACTIVATIONS = {"none": lambda v: v, "relu": torch.relu, "relu6": F.relu6, "silu": F.silu, "gelu": F.gelu}
+ACTIVATIONS = {"none": lambda v: v, "relu": torch.relu, "relu6": F.relu6, "silu": F.silu, "hardswish": F.hardswish, "gelu": F.gelu}
 
 
 def first(x):

@@ -101,6 +101,7 @@ static double activated(double x, tl_act act)
     case TL_ACT_RELU: return x < 0 ? 0 : x;
     case TL_ACT_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
     case TL_ACT_SILU: return x / (1 + exp(-x));
+    case TL_ACT_HARDSWISH: return x * fmin(fmax(x + 3, 0), 6) / 6;
     case TL_ACT_GELU: return 0.5 * x * (1 + erf(x * sqrt(0.5)));
     default: return x;
     }

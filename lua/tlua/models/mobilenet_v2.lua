@@ -46,12 +46,7 @@ function MobileNetV2:init(_, options)
   self.classifier = nn.Sequential(nn.Identity(), nn.Linear(1280, options.classes)) -- the dropout is network.lua's
 end
 
-function MobileNetV2:stages()
-  local list = {}
-  parts.add_stages(self, list, "features")
-  list[#list + 1] = parts.mean_stage()
-  return list
-end
+MobileNetV2.stages = parts.feature_stages
 
 function MobileNetV2:features_cost(shape)
   local out, n = self:find("features"):cost(shape)

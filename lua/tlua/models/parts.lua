@@ -32,6 +32,31 @@ function ConvNorm:forward(x, residual)
 end
 function ConvNorm:cost(shape) return self["0"]:cost(shape) end
 
+-- ---- squeeze and excitation ----
+
+-- parts.SqueezeExcitation(channels, squeezed, activation, gate): x times a factor a picture and channel, which two layers make
+-- of the means over height and width (Hu et al. 2018).
+local SqueezeExcitation = module.class("models.SqueezeExcitation")
+parts.SqueezeExcitation, SqueezeExcitation.scoped = SqueezeExcitation, true
+function SqueezeExcitation:init(channels, squeezed, activation, gate)
+  self.fc1 = nn.Conv2d(channels, squeezed, 1, { initial = "kaiming_normal_fan_out" })
+  self.fc2 = nn.Conv2d(squeezed, channels, 1, { initial = "kaiming_normal_fan_out" })
+  rawset(self, "activation", core.ops[activation])
+  rawset(self, "gate", core.ops[gate])
+end
+function SqueezeExcitation:forward(x)
+  local s = self.fc1(x:mean { axes = { 2, 3 }, keep = true })
+  s = self.activation(s)
+  s = self.fc2(s)
+  local y = x * self.gate(s)
+  return y
+end
+function SqueezeExcitation:cost(shape)
+  local inner, n = self.fc1:cost { shape[1], 1, 1, shape[4] }
+  local _, m = self.fc2:cost(inner)
+  return shape, n + m
+end
+
 -- ---- stochastic depth ----
 
 -- x with each picture's block left out with probability p, and the rest divided by 1 - p (Huang et al. 2016): of `self`, a
@@ -54,6 +79,14 @@ function parts.add_stages(self, list, path)
     if each._class == "nn.Sequential" then parts.add_stages(self, list, name)
     else list[#list + 1] = { name = name, modules = { name }, run = function(_, x) return each(x) end } end
   end
+end
+
+-- The last stages of such a network: what "features" is made of, and the mean over height and width.
+function parts.feature_stages(self)
+  local list = {}
+  parts.add_stages(self, list, "features")
+  list[#list + 1] = parts.mean_stage()
+  return list
 end
 
 function parts.mean_stage() return { name = "pool", modules = {}, run = function(_, x) return x:mean { axes = { 2, 3 } } end } end

@@ -153,7 +153,7 @@ local function with_norm(self, norm, x, options)
     return y
   end
   -- The norm takes what follows it along where its kernels have it.
-  if not activation or activation:find "^relu6?$" or (activation == "silu" and not residual) then
+  if not activation or activation == "relu" or activation == "relu6" or (not residual and (activation == "silu" or activation == "hardswish")) then
     local y = norm(self(x), options)
     return y
   end

@@ -46,8 +46,8 @@ function BatchNorm:uses_batch()
   return not frozen
 end
 
--- options: residual = a tensor of x's shape, activation = "relu", "relu6" or (without a residual) "silu": both in the
--- same pass.
+-- options: residual = a tensor of x's shape, activation = "relu", "relu6" or (without a residual) "silu" or "hardswish":
+-- both in the same pass.
 function BatchNorm:forward(x, options)
   if self.needs_width then
     self:set_width(x:shape(-1))
