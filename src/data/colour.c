@@ -2,7 +2,6 @@
  * before, all 256 are worked out once. */
 #include "data/colour.h"
 
-#include <math.h>
 #include <string.h>
 
 static size_t values_of(const tl_image *m) { return (size_t)m->width * (size_t)m->height * (size_t)m->channels; }
@@ -103,32 +102,52 @@ static void to_hsv(const uint8_t *p, uint8_t *hue, uint8_t *saturation, uint8_t 
         h = (float)(2.0 + (double)rc - (double)bc);
     else
         h = (float)(4.0 + (double)gc - (double)rc);
-    h = (float)fmod((double)h / 6.0 + 1.0, 1.0);
+    double turn = (double)h / 6.0 + 1.0; /* in 5/6 to 11/6 */
+    h = (float)(turn >= 1 ? turn - 1 : turn);
     *hue = (uint8_t)((double)h * 255.0);
     *saturation = (uint8_t)((double)s * 255.0);
 }
 
-static void from_hsv(uint8_t hue, uint8_t saturation, uint8_t value, uint8_t *out)
+static uint8_t rounded(double v) { return (uint8_t)(v + 0.5); } /* of numbers from 0 on */
+
+/* What follows from a hue, and from a saturation, alone. */
+typedef struct wheel {
+    int sector[256];
+    float rest[256];
+    float share[256];
+} wheel;
+
+static void make_wheel(wheel *w)
 {
-    int i = (int)floor((double)(float)hue * 6.0 / 255.0);
-    float f = (float)((double)(float)hue * 6.0 / 255.0 - (double)(float)i), s = (float)((double)(float)saturation / 255.0);
-    uint8_t p = (uint8_t)round((double)value * (1.0 - (double)s)), q = (uint8_t)round((double)value * (1.0 - (double)(s * f)));
-    uint8_t t = (uint8_t)round((double)value * (1.0 - (double)s * (1.0 - (double)f))), v = value;
-    const uint8_t sector[6][3] = {{v, t, p}, {q, v, p}, {p, v, t}, {p, q, v}, {t, p, v}, {v, p, q}};
-    memcpy(out, sector[i % 6], 3);
+    for (int v = 0; v < 256; v++) {
+        double sixths = v * 6.0 / 255.0;
+        w->sector[v] = (int)sixths % 6;
+        w->rest[v] = (float)(sixths - (int)sixths);
+        w->share[v] = (float)(v / 255.0);
+    }
+}
+
+static void from_hsv(const wheel *w, uint8_t hue, uint8_t saturation, uint8_t v, uint8_t *out)
+{
+    float s = w->share[saturation], f = w->rest[hue];
+    uint8_t p = rounded(v * (1.0 - (double)s)), q = rounded(v * (1.0 - (double)(s * f))), t = rounded(v * (1.0 - (double)s * (1.0 - (double)f)));
+    const uint8_t by_sector[6][3] = {{v, t, p}, {q, v, p}, {p, v, t}, {p, q, v}, {t, p, v}, {v, p, q}};
+    memcpy(out, by_sector[w->sector[hue]], 3);
 }
 
 void tl__adjust_hue(tl_image *image, double shift)
 {
     size_t n = pixels_of(image);
     uint8_t step = (uint8_t)(int)(shift * 255), h, s, v;
+    wheel w;
     if (image->channels != 3) return;
+    make_wheel(&w);
     for (size_t i = 0; i < n; i++) {
         to_hsv(image->data + 3 * i, &h, &s, &v);
         if (s == 0)
             memset(image->data + 3 * i, v, 3);
         else
-            from_hsv((uint8_t)(h + step), s, v, image->data + 3 * i);
+            from_hsv(&w, (uint8_t)(h + step), s, v, image->data + 3 * i);
     }
 }
 
