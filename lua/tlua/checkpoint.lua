@@ -18,6 +18,8 @@ local FREE = { out = true, device = true, ["data.threads"] = true, ["cache.folde
 function checkpoint.fields(r)
   local schema, list = require "tlua.schema", {}
   r:each_field(function(path, _, value)
+    -- A head without a width has one once the network is there.
+    if path == "head" and value then value = value:gsub("%(%d+ %->", "(? ->") end
     if not FREE[path] then list[path] = schema.show(value) end
   end)
   return list

@@ -164,6 +164,14 @@ t.test("the same seed gives the same bits, another seed others", function()
   assert(hash(4) ~= first)
 end)
 
+t.test("a run that is taken up again has not changed its head", function()
+  local r = quietly(function() return recipe { schedule = { epochs = 1 }, out = folder .. "/taken" }:run() end)
+  local checkpoint = require "tlua.checkpoint"
+  local state = checkpoint.peek(r.out .. "/last.safetensors")
+  t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 } }), "; "), "")
+  t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 }, head = nn.Linear(12) }), "; "), "--head nn.Linear(? -> 12)  was nn.Linear(? -> 10)")
+end)
+
 t.test("memory does not grow with steps", function()
   local r = recipe { freeze = { "*", "!layer4.*" }, schedule = { epochs = 1 }, out = folder .. "/memory" }
   local s = r:build()
