@@ -28,7 +28,7 @@ local function fields(...)
   return list
 end
 
--- small: all pictures have one small size and are stretched to the network's. A download that no folder had
+-- small: all pictures have one small size and are stretched to the network's. grey: all or some of them may be grey. A download that no folder had
 -- stands in the cache folder afterwards.
 local CIFAR = "https://www.cs.toronto.edu/~kriz/"
 local kinds = {
@@ -37,7 +37,7 @@ local kinds = {
   mnist = { title = "MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/mnist" } },
   fashion_mnist = { title = "Fashion-MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/fashion-mnist" },
     package = "dataset-fashion-mnist" },
-  folder = { title = "Class folders", schema = fields(
+  folder = { title = "Class folders", grey = true, schema = fields(
     { "split", "number", 0.2, "share held out for testing where there is no folder test" },
     { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
 }

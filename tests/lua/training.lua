@@ -295,6 +295,17 @@ return tlua.recipe {
   assert(math.abs(core.json_decode(out).accuracy - tonumber(accuracy)) < 1e-3, out .. accuracy)
 end)
 
+t.test("class folders may hold grey pictures among others", function()
+  pictures.folder(folder .. "/some_grey", 4)
+  for _, class in ipairs { "left", "wide" } do
+    local path = ("%s/some_grey/%s/2.png"):format(folder, class)
+    core.image_write(path, core.image_read(path, 1))
+  end
+  for _, channels in ipairs { 3, 1 } do
+    run(("%s/folder.lua --data.root %s/some_grey --model mobilenet_v2 --model.in_channels %d --augment.hue 0.1 --schedule.epochs 1 --out %s/some"):format(folder, folder, channels, folder))
+  end
+end)
+
 t.test("--flip: a picture and its mirror image get the same scores, the mean of both", function()
   local model = folder .. "/flip/model.safetensors"
   run(("%s/folder.lua --model resnet18 --schedule.epochs 1 --out %s/flip"):format(folder, folder))
