@@ -22,6 +22,7 @@ ROWS = [
     ("forward", "efficientnet_lite0", 16, "onnxruntime", 1.0),
     ("fe", "resnet50", 16, "torch", 1.9),
     ("layer4", "resnet50", 16, "torch", 1.7),
+    ("blocks10", "efficientnet_lite0", 16, "torch", 1.5),
     ("full", "resnet50", 16, "torch", 1.3),
     ("full_recompute", "resnet50", 16, "torch", 1.3),  # less memory: backward computes blocks again; the peer does not
     ("bert", "bert_6x384", 32, "torch", 1.3),

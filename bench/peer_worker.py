@@ -1,7 +1,8 @@
 """The peers' side of bench/compare.py: builds one piece of work, then measures it once for every line read.
 
-    python bench/peer_worker.py torch|compile|onnxruntime forward|fe|layer4|full resnet50 16"""
+    python bench/peer_worker.py torch|compile|onnxruntime forward|fe|layer4|blocks10|full|bert resnet50 16"""
 import os
+import re
 import sys
 import time
 
@@ -51,7 +52,8 @@ def step():
     net = build(10).to(memory_format=LAST).train()
     xx, y = x.contiguous(memory_format=LAST), torch.arange(batch) % 10
     for key, p in net.named_parameters():
-        p.requires_grad = {"fe": key.startswith("fc"), "layer4": key.startswith(("fc", "layer4")), "full": True}[kind]
+        p.requires_grad = {"fe": key.startswith("fc"), "layer4": key.startswith(("fc", "layer4")), "full": True,
+                           "blocks10": re.match(r"_blocks\.1[0-5]\.|_conv_head\.|_bn1\.|_fc\.", key) is not None}[kind]
     for m in net.modules():  # frozen batch norms keep their statistics, as tlua's do
         own = list(m.parameters(recurse=False))
         if own and not any(p.requires_grad for p in own):

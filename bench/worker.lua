@@ -26,13 +26,15 @@ function works.forward()
   end
 end
 
--- A training step: fe = only the classifier, layer4 = the last block and the classifier, full = everything.
+-- A training step: fe = only the classifier, layer4 = the last block and the classifier, blocks10 = EfficientNet-Lite's blocks from 10 on
+-- and what follows, full = everything.
 function works.step(which)
   local net = tlua.models[name] { classes = 10 }
   if again then require("tlua.recompute").mark(net) end
   if which == "fe" then net:freeze { "*", batchnorm = "eval" } end
   if which == "layer4" then net:freeze { "*", batchnorm = "eval" } net:unfreeze "layer4.*" end
-  net:unfreeze "fc.*"
+  if which == "blocks10" then net:freeze { "*", batchnorm = "eval" } net:unfreeze { "_blocks.1[0-5].*", "_conv_head.*", "_bn1.*" } end
+  net:unfreeze(net.head_name .. ".*")
   net:train()
   local params = {}
   for _, p in net:parameters() do if p:requires_grad() then params[#params + 1] = p end end

@@ -13,6 +13,7 @@ tlua - transfer learning on any OpenCL device
   tlua                                 a prompt
   tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json]
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
+  tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
   tlua show RECIPE.lua [--to FILE]     a picture sheet of what the network is fed [--pictures N] [--epoch E] [--part test]
   tlua models                          networks: parameters, multiply-adds, weights
   tlua cache list|clear                features that runs have kept on disk
@@ -117,6 +118,15 @@ local function show(argv)
   return command.main(recipe:override(rest), options)
 end
 
+local function lr(argv)
+  local schema, command = require "tlua.schema", require "tlua.lr_finder"
+  if not argv[2] or argv[2]:sub(1, 2) == "--" then schema.usage("lr: a recipe is needed: tlua lr RECIPE.lua [--from 1e-7] [--up_to 10] [--steps 100] [--to lr.svg] [--FIELD VALUE]...") end
+  local options, rest = command.options(overrides(argv, 3))
+  local recipe = load_file(argv, 3)
+  if not recipe then error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0) end
+  return command.main(recipe:override(rest), options)
+end
+
 local function run_code(argv)
   if argv[2] == nil then require("tlua.schema").usage("-e: the code is missing") end
   local chunk, e = load(argv[2], "=(command line)", "t")
@@ -155,6 +165,7 @@ local commands = {
   predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
   eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
   show = show,
+  lr = lr,
   cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,
   help = function() print(HELP) return 0 end,
 }
@@ -170,7 +181,7 @@ local function command(argv)
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
     local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "devices", "eval", "models", "predict", "show" }))
+    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "devices", "eval", "lr", "models", "predict", "show" }))
   end
   return run_file(argv)
 end

@@ -122,13 +122,21 @@ function step.train(s, source, sum)
   return true
 end
 
--- Loss, right answers and size of the next batch, without training; nil at the end.
-function step.test(s, source)
+-- Loss, right answers and size of the next batch, without training; nil at the end. `seen`, where it is given, gets the labels and the
+-- probabilities (rows of one number a class).
+function step.test(s, source, seen)
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
   local input, labels, n, list = source:next()
   if not input then return nil end
   local logits = step.logits(s, source, input)
+  if seen then
+    local shape, flat = logits:shape(), logits:softmax(-1):reshape(-1):tolist()
+    for i, label in ipairs(list) do
+      seen.labels[#seen.labels + 1] = label
+      seen.probabilities[#seen.probabilities + 1] = { table.unpack(flat, (i - 1) * shape[2] + 1, i * shape[2]) }
+    end
+  end
   return s.loss(logits, labels):item(), count_right(logits, list), n
 end
 

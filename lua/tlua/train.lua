@@ -10,6 +10,7 @@ local model_file = require "tlua.model_file"
 local stage = require "tlua.stage"
 local step = require "tlua.step"
 local checkpoint = require "tlua.checkpoint"
+local report = require "tlua.report"
 local train = {}
 
 -- ---- the plan ----
@@ -121,14 +122,15 @@ local function train_epoch(s)
   return false
 end
 
--- Loss and accuracy on the test pictures; and true when Ctrl-C stopped it.
+-- Loss and accuracy on the test pictures; and true when Ctrl-C stopped it. s.seen holds what was predicted.
 function train.evaluate(s, source, label)
   local sum, begin, pictures = totals(), core.time(), s.data.test:count()
+  s.seen = { labels = {}, probabilities = {} }
   s.model:eval()
   if source:start(1) then return sum, true end
   begin = core.time()
   while true do
-    local loss, right, n = step.test(s, source)
+    local loss, right, n = step.test(s, source, s.seen)
     if not loss then break end
     sum:add(loss, right, n)
     s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n))
@@ -279,6 +281,36 @@ local function all_epochs(s)
   if s.epoch <= s.epochs then s.progress:say(("stopped   no better test %s for %d epochs; the best was epoch %d"):format(s.recipe.best, s.without_better, s.best.epoch)) end
 end
 
+-- What the report says about the run beside its figures.
+local function facts_of(s)
+  local r, _, _, peak = s.recipe, core.memory()
+  local freeze, only = stage.frozen_of(r, s.stage_options)
+  local n = s.data.train:count() + s.data.test:count()
+  local saved = s.cut and ("after %s, %s in %s; each picture passed through the frozen part once instead of %d times"):format(s.cut.name, s.cut.dtype, util.bytes(s.cut.bytes), #s.results.epochs)
+  return { { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained), util.thousands(s.parameters)) }, { "weights", weights_text(s.model) },
+    { "frozen", freeze_text(freeze, only) }, { "data", ("%s, %s pictures, %d x %d"):format(s.data.title, util.thousands(n), s.data.preprocessing.size, s.data.preprocessing.size) },
+    { "optimiser", ("%s, %s, batch %d%s"):format(r.optim.kind, groups.text(s.groups), s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
+    { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") }, { "feature cache", saved or s.no_cache },
+    { "device", ("%s (%s, %s)"):format(s.device.name, s.device.platform, s.device.driver) }, { "peak device memory", util.bytes(peak) }, { "seed", ("%d"):format(s.seed) },
+    { "tlua", core.version } }
+end
+
+-- report.html. It must not cost the run: what goes wrong here is said and left.
+local function write_report(s)
+  local r = s.recipe
+  if #s.results.epochs == 0 or not s.seen or #s.seen.labels == 0 then return end
+  local ok, e = pcall(function()
+    local page, found = report.page { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"), labels = s.seen.labels,
+      probabilities = s.seen.probabilities, names = s.classes, rows = s.results.epochs, source = s.data.test, time = util.clock(s.seconds_before + core.time() - s.begin),
+      facts = facts_of(s), recipe = r.text }
+    core.write_file(s.out .. "/report.html", page)
+    s.results.metrics = { accuracy = found.accuracy, interval = found.accuracy_interval, balanced_accuracy = found.balanced_accuracy, kappa = found.kappa,
+      f1 = found.averages.macro.f1, calibration_error = found.calibration_error }
+  end)
+  if not ok then s.progress:say(("report not written: %s"):format(util.reason(e))) end
+  return ok
+end
+
 local function keep_model(s)
   s.model:eval()
   if s.recipe.keep == "best" and s.best and s.best.epoch ~= #s.results.epochs then
@@ -286,10 +318,12 @@ local function keep_model(s)
     local c = checkpoint.find(s.out .. "/best.safetensors")
     checkpoint.restore(s, c)
     s.results.loss, s.results.accuracy = s.results.epochs[s.best.epoch].loss, s.best.test_accuracy
+    if s.test_feed then train.evaluate(s, s.test_feed, "Testing") end
     s.progress:say(("best      epoch %d, test accuracy %.1f %%"):format(s.best.epoch, s.best.test_accuracy))
   end
+  local reported = write_report(s)
   model_file.save(s.out .. "/model.safetensors", s, s.results)
-  s.progress:say(("kept in %s: model.safetensors, metrics.csv, log.txt, and to go on from: last.safetensors, best.safetensors"):format(s.out))
+  s.progress:say(("kept in %s: model.safetensors, %smetrics.csv, log.txt, and to go on from: last.safetensors, best.safetensors"):format(s.out, reported and "report.html, " or ""))
 end
 
 -- Takes up the state of a checkpoint.

@@ -92,6 +92,43 @@ t.test("a loss that is not finite names the layer and the checkpoint", function(
     err:find("nan2/last.safetensors is whole (epoch 2, step 0): --resume", 1, true), err)
 end)
 
+t.test("the report stands alone and says what metrics.csv says", function()
+  local out = run(("recipes/fashion_fe.lua %s --data.root %s/idx --data.limit 40 --out %s/report"):format(SMALL, folder, folder))
+  assert(out:find("report.html", 1, true), out)
+  local page = read(folder .. "/report/report.html")
+  assert(page:find("^<!doctype html>") and page:find("</body></html>\n$"))
+  for _, outside in ipairs { "http://", "https://", "<script", "@import", "url(" } do
+    assert(not page:gsub('xmlns="http://www.w3.org/2000/svg"', ""):find(outside, 1, true), outside)
+  end
+  local last = read(folder .. "/report/metrics.csv"):match "\n2,[^,]+,[^,]+,[^,]+,([^,]+),"
+  assert(page:find(("<b>%.1f %%%%</b>"):format(tonumber(last))), last)
+  assert(page:find("data:image/png;base64,iVBORw0KGgo", 1, true), "no picture")
+  for _, heading in ipairs { "Training", "Classes", "Confusion", "The run", "The recipe" } do assert(page:find("<h2>" .. heading, 1, true), heading) end
+  t.equal(require("tlua.report").base64 "any carnal pleas", "YW55IGNhcm5hbCBwbGVhcw==")
+  local _, metadata = core.entries(folder .. "/report/model.safetensors")
+  assert(math.abs(core.json_decode(metadata.tlua).metrics.metrics.accuracy * 100 - tonumber(last)) < 1e-3)
+end)
+
+t.test("tlua lr", function()
+  local finder = require "tlua.lr_finder"
+  local rates, losses = {}, {}
+  for i = 1, 60 do
+    rates[i] = 1e-6 * 1.25 ^ i
+    losses[i] = i < 20 and 2.3 or i < 40 and 2.3 - (i - 20) * 0.08 or 0.7 + (i - 40) * 0.3
+  end
+  local steepest, lowest = finder.suggest(rates, losses)
+  assert(steepest >= rates[20] and steepest <= rates[39] and lowest == rates[40], steepest)
+  assert(finder.suggest(rates, rates) == nil)
+  local status, out, err = t.run(("./tlua lr recipes/cifar_fe.lua %s --model resnet18 --data.root %s/cifar --cache false --steps 25 --to %s/lr.svg"):format(SMALL, folder, folder))
+  assert(status == 0 and out:find("the loss falls fastest at ", 1, true) and out:find("try --optim.lr ", 1, true), out .. err)
+  local svg = read(folder .. "/lr.svg")
+  assert(svg:find("^<svg") and svg:find("polyline", 1, true) and svg:find("</svg>", 1, true))
+  status, _, err = t.run("./tlua lr recipes/cifar_fe.lua --from 0")
+  assert(status == 2 and err:find("rates go from --from", 1, true), err)
+  status, _, err = t.run("./tlua lr")
+  assert(status == 2 and err:find("a recipe is needed", 1, true), err)
+end)
+
 t.test("memory: auto, and the batch that fits", function()
   local line = ("./tlua recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/memory "):format(SMALL, folder, folder)
   local status, out, err = t.run(line .. "--data.batch auto")

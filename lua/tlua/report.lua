@@ -1,0 +1,200 @@
+-- report.lua - what a run has to say, as one page that needs nothing else: report.html in the run's folder. Charts are SVG, pictures are
+-- embedded, nothing is fetched and no script is run.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local chart = require "tlua.chart"
+local metrics = require "tlua.metrics"
+local report = {}
+local escape = chart.escape
+
+local STYLE = [[
+:root{color-scheme:light dark;--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;--c2:#d1602b;--c3:#2e8540;--c4:#7a4ba3;--c5:#b0861a;--c6:#c23f5e;--heat:11,98,164}
+@media (prefers-color-scheme:dark){:root{--bg:#14161a;--fg:#e6e8eb;--soft:#9aa3ad;--line:#2c3138;--card:#1c2026;--c1:#6db3f2;--c2:#f0935f;--c3:#6fc583;--c4:#bb92e0;--c5:#e0bb5a;--c6:#f08aa4;--heat:109,179,242}}
+*{box-sizing:border-box}body{margin:0 auto;padding:24px 20px 60px;max-width:1180px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:34px 0 10px;border-bottom:1px solid var(--line);padding-bottom:4px}.soft{color:var(--soft)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:18px 0}.tile{background:var(--card);border-radius:8px;padding:12px 14px}.tile b{display:block;font-size:24px;line-height:1.2}.tile span{color:var(--soft);font-size:13px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px}.charts figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
+svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fill:var(--soft);font-size:11px}polyline{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
+.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.c6{stroke:var(--c6)}
+circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circle.c4{fill:var(--c4)}circle.c5{fill:var(--c5)}circle.c6{fill:var(--c6)}
+.legend{margin:4px 0 0;font-size:13px;color:var(--soft)}.key{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:16px;height:3px;margin-right:6px;vertical-align:middle}
+.b1{background:var(--c1)}.b2{background:var(--c2)}.b3{background:var(--c3)}.b4{background:var(--c4)}.b5{background:var(--c5)}.b6{background:var(--c6)}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft)}
+.matrix td{text-align:center;padding:4px 7px;border:1px solid var(--line);min-width:34px}.matrix th{font-size:12px}
+.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}.pictures figure{margin:0;font-size:12px;line-height:1.35}.pictures img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;background:var(--card);image-rendering:auto}.bad{color:var(--c6)}
+pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+@media print{body{max-width:none;padding:0}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
+@media (max-width:520px){dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
+]]
+
+-- ---- pieces ----
+
+local function percent(v) return v == v and ("%.1f %%"):format(100 * v) or "–" end
+local function plain(v) return v == v and ("%.3f"):format(v) or "–" end
+
+local function tile(value, what) return ('<div class="tile"><b>%s</b><span>%s</span></div>'):format(escape(value), escape(what)) end
+
+local function figure(title, series, options)
+  return ("<figure><figcaption>%s</figcaption>%s%s</figure>"):format(escape(title), chart.lines(series, options), #series > 1 and chart.legend(series) or "")
+end
+
+local function column(rows, key)
+  local points = {}
+  for i, row in ipairs(rows) do points[i] = { row.epoch, row[key] } end
+  return points
+end
+
+local function curves(rows)
+  local whole = { x = "epoch", x_whole = true }
+  local function options(y) return { x = whole.x, x_whole = true, y = y } end
+  return table.concat {
+    figure("Loss", { { name = "training", points = column(rows, "loss") }, { name = "test", points = column(rows, "test_loss") } }, options "loss"),
+    figure("Accuracy, percent", { { name = "training", points = column(rows, "train_accuracy") }, { name = "test", points = column(rows, "test_accuracy") } }, options "accuracy"),
+    figure("Learning rate", { { name = "rate", points = column(rows, "lr") } }, options "rate"),
+  }
+end
+
+local function class_table(m)
+  local out = { '<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th>pictures</th></tr>' }
+  for i, row in ipairs(m.per_class) do
+    out[#out + 1] = ("<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%d</td></tr>"):format(escape(m.names[i]), plain(row.precision), plain(row.recall), plain(row.f1), row.support)
+  end
+  for _, key in ipairs { "macro", "weighted" } do
+    local a = m.averages[key]
+    out[#out + 1] = ("<tr><td class=\"soft\">%s mean</td><td>%s</td><td>%s</td><td>%s</td><td>%d</td></tr>"):format(key, plain(a.precision), plain(a.recall), plain(a.f1), m.count)
+  end
+  return table.concat(out) .. "</table></div>"
+end
+
+local MOST_CLASSES = 40 -- a larger matrix cannot be read
+
+local function matrix(m)
+  if #m.names > MOST_CLASSES then return ('<p class="soft">%d classes are too many for a table; the pairs that are confused most follow.</p>'):format(#m.names) end
+  local out = { '<div class="wide"><table class="matrix"><tr><th>is \\ taken for</th>' }
+  for _, name in ipairs(m.names) do out[#out + 1] = ("<th>%s</th>"):format(escape(name)) end
+  out[#out + 1] = "</tr>"
+  for i, row in ipairs(m.confusion) do
+    out[#out + 1] = ("<tr><th>%s</th>"):format(escape(m.names[i]))
+    for _, n in ipairs(row) do
+      local share = m.per_class[i].support > 0 and n / m.per_class[i].support or 0
+      out[#out + 1] = ('<td style="background:rgba(var(--heat),%.2f)">%s</td>'):format(0.75 * share, n > 0 and ("%d"):format(n) or "")
+    end
+    out[#out + 1] = "</tr>"
+  end
+  return table.concat(out) .. "</table></div>"
+end
+
+local function confused(m)
+  if #m.confused == 0 then return "" end
+  local out = { "<h2>Most confused</h2><div class=\"wide\"><table><tr><th>class</th><th>taken for</th><th>pictures</th></tr>" }
+  for _, pair in ipairs(m.confused) do
+    out[#out + 1] = ("<tr><td>%s</td><td>%s</td><td>%d</td></tr>"):format(escape(m.names[pair.label + 1]), escape(m.names[pair.predicted + 1]), pair.count)
+  end
+  return table.concat(out) .. "</table></div>"
+end
+
+local function calibration(m)
+  local points = {}
+  for _, bin in ipairs(m.calibration) do
+    if bin.count > 0 then points[#points + 1] = { bin.confidence, bin.accuracy } end
+  end
+  return figure(("Calibration: error %.3f"):format(m.calibration_error), { { name = "accuracy of pictures of this confidence", points = points },
+    { name = "as sure as right", points = { { 0, 0 }, { 1, 1 } }, dashed = true } }, { x = "confidence", y = "accuracy", x_range = { 0, 1 }, y_range = { 0, 1 } })
+end
+
+-- ---- pictures ----
+
+local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+function report.base64(bytes)
+  local out = {}
+  for i = 1, #bytes, 3 do
+    local a, b, c = bytes:byte(i, i + 2)
+    local n = a << 16 | (b or 0) << 8 | (c or 0)
+    for k = 3, 0, -1 do
+      local digit = (n >> 6 * k & 63) + 1
+      out[#out + 1] = (k == 1 and not b or k == 0 and not c) and "=" or DIGITS:sub(digit, digit)
+    end
+  end
+  return table.concat(out)
+end
+
+local THUMB = 112 -- pixels
+
+-- Picture `index` of a source as a data address, at most about twice THUMB on its shorter side.
+local function embedded(source, index)
+  local scope <close> = core.scope()
+  local x = source:read(index)
+  local h, w, c = table.unpack(x:shape())
+  local k = math.min(h, w) // THUMB
+  if k >= 2 then
+    local small = core.ops.avg_pool(x:to "float32":reshape(1, h, w, c), { kernel = { k, k }, stride = { k, k } })
+    x = (small:reshape(h // k, w // k, c) + 0.5):to "uint8"
+  end
+  local path = os.tmpname()
+  core.image_write(path, x)
+  local bytes = core.read_file(path)
+  os.remove(path)
+  return "data:image/png;base64," .. report.base64(bytes)
+end
+
+-- The test pictures ordered by the probability of their own class: surest right ones, surest wrong ones.
+local function extremes(labels, probabilities, predicted, most)
+  local right, wrong = {}, {}
+  for i, label in ipairs(labels) do
+    local list = predicted[i] == label and right or wrong
+    list[#list + 1] = i
+  end
+  local function sure(i) return probabilities[i][predicted[i] + 1] end
+  local function by(list)
+    table.sort(list, function(a, b)
+      if sure(a) ~= sure(b) then return sure(a) > sure(b) end
+      return a < b
+    end)
+    return { table.unpack(list, 1, math.min(most, #list)) }
+  end
+  return by(right), by(wrong)
+end
+
+local function gallery(title, list, run, m)
+  if #list == 0 then return "" end
+  local out = { ("<h2>%s</h2><div class=\"pictures\">"):format(escape(title)) }
+  for _, i in ipairs(list) do
+    local label, guess = run.labels[i], m.predicted[i]
+    local ok, image = pcall(embedded, run.source, i)
+    out[#out + 1] = ('<figure>%s<div>%s</div><div class="%s">%s %s</div></figure>'):format(ok and ('<img alt="" src="%s">'):format(image) or "", escape(m.names[label + 1]),
+      label == guess and "soft" or "bad", escape(m.names[guess + 1]), percent(run.probabilities[i][guess + 1]))
+  end
+  return table.concat(out) .. "</div>"
+end
+
+-- ---- the page ----
+
+local function facts(list)
+  local out = {}
+  for _, each in ipairs(list) do
+    if each[2] and each[2] ~= "" then out[#out + 1] = ("<dt>%s</dt><dd>%s</dd>"):format(escape(each[1]), escape(each[2])) end
+  end
+  return "<dl>" .. table.concat(out) .. "</dl>"
+end
+
+-- What a page is made of: see train.lua's description_of. Returns the page and the metrics.
+function report.page(run)
+  local m = metrics.summary(run.labels, run.probabilities, run.names)
+  local interval = ("accuracy on %s test pictures (95 %%: %.1f to %.1f)"):format(util.thousands(m.count), 100 * m.accuracy_interval[1], 100 * m.accuracy_interval[2])
+  local right, wrong = extremes(run.labels, run.probabilities, m.predicted, 12)
+  local parts = {
+    ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title><link rel="icon" href="data:,"><style>%s</style><body>'):format(escape(run.title), STYLE),
+    ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle)),
+    '<div class="tiles">', tile(percent(m.accuracy), interval), tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"),
+    tile(plain(m.auroc), "area under the ROC curve"), tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "",
+    tile(run.time, "from start to end"), "</div>",
+    "<h2>Training</h2><div class=\"charts\">", curves(run.rows), calibration(m), "</div>",
+    "<h2>Classes</h2>", class_table(m), "<h2>Confusion</h2>", matrix(m), confused(m),
+    gallery("Surest and wrong", wrong, run, m), gallery("Surest and right", right, run, m),
+    "<h2>The run</h2>", facts(run.facts),
+    run.recipe and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(run.recipe)) or "", "</body></html>\n" }
+  return table.concat(parts), m
+end
+
+return report
