@@ -60,17 +60,30 @@ end
 -- ---- training ----
 
 -- What a batch counts in the mean over the batches of a step: its pictures, or as the loss says (class weights, ignored labels).
-local function weight_of(s, list, n)
-  if type(s.loss) == "table" and s.loss.weight_of then return s.loss:weight_of(list) end
+-- The mean over shares of the classes, which a mixed batch has for a target, is one over the pictures.
+local function weight_of(s, list, n, mix)
+  local options = type(s.loss) == "table" and s.loss.options
+  if mix and not (options and options.reduction == "sum") then return n end
+  if options and s.loss.weight_of then return s.loss:weight_of(list) end
   return n
 end
 
--- The loss of a batch. A mixed one's targets are shares of two classes; cross entropy is linear in its target, so that its loss is
--- the same share of two losses. The second result are the labels that the right answers are counted by: those of the larger share.
+-- Rows (N, C) with a 1 at the class.
+local function one_hot(labels, classes)
+  local y = core.ops.eq(labels:to("float32"):reshape(labels:shape()[1], 1), core.arange(classes))
+  return y
+end
+
+-- The loss of a batch. The target of a mixed one are shares of two classes; a loss that takes none is taken with both labels and
+-- shared out. The second result are the labels that right answers are counted by: those of the larger share.
 function step.loss(s, logits, labels, list, mix)
-  local loss = s.loss(logits, labels)
-  if not mix then return loss, list end
-  return loss * mix.share + s.loss(logits, mix.labels) * (1 - mix.share), mix.share >= 0.5 and list or mix.list
+  if not mix then return s.loss(logits, labels), list end
+  local answers = mix.share >= 0.5 and list or mix.list
+  if type(s.loss) == "table" and s.loss.takes_shares then
+    local classes = logits:shape()[2]
+    return s.loss(logits, one_hot(labels, classes) * mix.share + one_hot(mix.labels, classes) * (1 - mix.share)), answers
+  end
+  return s.loss(logits, labels) * mix.share + s.loss(logits, mix.labels) * (1 - mix.share), answers
 end
 
 -- Forward and backward of one batch; loss, right answers, size; nil at the end of the epoch. `many`: the step has more than one.
@@ -81,7 +94,7 @@ local function one_batch(s, source, many)
   core.random_step(s.batches_done)
   local logits = step.logits(s, source, input)
   local loss, answers = step.loss(s, logits, labels, list, mix)
-  local value, weight = loss:item(), weight_of(s, list, n)
+  local value, weight = loss:item(), weight_of(s, list, n, mix)
   if not is_finite(value) then not_finite(s, source, input, value) end
   if many then (loss * weight):backward() else loss:backward() end
   return value, count_right(logits, answers), n, weight

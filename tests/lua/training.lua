@@ -289,11 +289,31 @@ t.test("a mixed batch's loss is cross entropy with soft targets", function()
       expected = expected - v * (target * (1 - smoothing) + smoothing / 4) / 3
     end
   end
-  local s = { loss = nn.CrossEntropy { label_smoothing = smoothing } }
+  local cross_entropy = nn.CrossEntropy { label_smoothing = smoothing }
+  local s = { loss = cross_entropy }
   local labels, mixed = tlua.tensor(list, { dtype = "int32" }), tlua.tensor(others, { dtype = "int32" })
-  local loss, answers = require("tlua.step").loss(s, logits, labels, list, { share = share, labels = mixed, list = others })
+  local mix = { share = share, labels = mixed, list = others }
+  local loss, answers = require("tlua.step").loss(s, logits, labels, list, mix)
   assert(math.abs(loss:item() - expected) < 1e-6, ("%g, not %g"):format(loss:item(), expected))
   t.equal(answers, others)
+  -- a loss that takes no shares, as a function: the same number, since cross entropy is linear in its target
+  s.loss = function(...) local y = cross_entropy(...) return y end
+  assert(math.abs(require("tlua.step").loss(s, logits, labels, list, mix):item() - expected) < 1e-6)
+  -- class weights: PyTorch's mean over shares is one over the rows
+  local weights, weighted = { 1, 2, 0.5, 3 }, 0
+  for i, row in ipairs(rows) do
+    weighted = weighted - (row[list[i] + 1] * share * weights[list[i] + 1] + row[others[i] + 1] * (1 - share) * weights[others[i] + 1]) / 3
+  end
+  s.loss = nn.CrossEntropy { weight = weights }
+  loss = require("tlua.step").loss(s, logits, labels, list, mix)
+  assert(math.abs(loss:item() - weighted) < 1e-6, ("%g, not %g"):format(loss:item(), weighted))
+  for _, name in ipairs { "FocalLoss", "BCEWithLogits", "MSELoss" } do
+    s.loss = nn[name] {}
+    loss = require("tlua.step").loss(s, logits, labels, list, mix):item()
+    local a, b = s.loss(logits, labels):item(), s.loss(logits, mixed):item()
+    if name ~= "MSELoss" then assert(math.abs(loss - share * a - (1 - share) * b) < 1e-6, name) else assert(loss < share * a + (1 - share) * b) end
+  end
+  s.loss = cross_entropy
   loss, answers = require("tlua.step").loss(s, logits, labels, list)
   t.equal(loss:item(), s.loss(logits, labels):item())
   t.equal(answers, list)

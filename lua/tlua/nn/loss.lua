@@ -11,6 +11,7 @@ local M = { list = {} }
 local function define(name, fields, forward)
   local class = module.class("nn." .. name)
   class.kind, class.schema = name, fields
+  class.takes_shares = true -- a target may be shares of the classes (N, C), as a mixed batch has them
   function class:init(...)
     local values, given = util.arguments(...)
     if values.n > 0 then util.failf("nn.%s: options come in a table", name) end
@@ -95,6 +96,8 @@ classification("FocalLoss", { { "gamma", "number", 2, "how much less pictures co
   function(self, o, logits, labels)
     return ops.focal_loss(logits, labels, weights_tensor(self, logits), { gamma = o.gamma, ignore_index = o.ignore_index, reduction = o.reduction })
   end)
+
+M.FocalLoss.takes_shares = false
 
 -- ---- element by element ----
 
