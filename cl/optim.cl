@@ -140,3 +140,20 @@ __kernel void square_sums(long at, long n, long chunk, G const float *restrict G
     for (; i < end; i++) sum = fma(GR[i], GR[i], sum);
     out[k] = sum;
 }
+
+/* a += rest (x - a): a running average with decay 1 - rest. */
+__kernel void ema(long n, long chunk, G float *restrict A, long a0, G const float *restrict X, long x0, float rest)
+{
+    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
+    for (; i < end; i++) A[a0 + i] += rest * (X[x0 + i] - A[a0 + i]);
+}
+
+__kernel void swap(long n, long chunk, G float *restrict A, long a0, G float *restrict B, long b0, float unused)
+{
+    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
+    for (; i < end; i++) {
+        float a = A[a0 + i];
+        A[a0 + i] = B[b0 + i];
+        B[b0 + i] = a;
+    }
+}

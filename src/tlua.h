@@ -171,6 +171,13 @@ TL_API double tl_optim_lr(const tl_optim *o, int group);
 TL_API int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char *name, tl_tensor *t), void *user);
 /* Takes the state back: `find` gives the tensor of a name, or NULL, which is an error. 0 or -1. */
 TL_API int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user, const char *name), void *user);
+/* The average of all weights of the optimiser, one launch a group: average = decay average + (1 - decay) weight; the first call begins it
+ * with the weights, as torch.optim.swa_utils.AveragedModel does. Part of the state ("1.3.ema"). Swapping exchanges weights and averages. 0 or -1. */
+TL_API int tl_optim_ema(tl_scope *s, tl_optim *o, double decay);
+TL_API int tl_optim_swap_ema(tl_scope *s, tl_optim *o);
+/* The same in place for two packed float32 tensors of one shape (running statistics, say). 0 or -1. */
+TL_API int tl_ema(tl_scope *s, tl_tensor *average, tl_tensor *x, double decay);
+TL_API int tl_swap(tl_scope *s, tl_tensor *a, tl_tensor *b);
 /* The parameters stay where they are and usable. NULL is allowed. */
 TL_API void tl_optim_free(tl_optim *o);
 

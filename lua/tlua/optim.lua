@@ -77,6 +77,9 @@ local optim = { kinds = kinds, names = util.keys(kinds) }
 -- Makes the optimiser.
 function optim.make(kind, params, options) return core.optimizer(kind:lower(), groups_of("optim." .. kind, kind, params, options)) end
 
+-- An average of the weights beside an optimiser: tlua/ema.lua.
+function optim.ema(opt, options) return require("tlua.ema").new(opt, options) end
+
 for _, kind in ipairs(optim.names) do
   optim[kind] = function(first, options)
     if first == nil or util.is_options(first) then return schema.describe("optim", kind, kinds[kind], first) end

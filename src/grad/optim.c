@@ -270,6 +270,65 @@ void tl_optim_zero_grad(tl_optim *o)
         for (int i = 0; i < o->groups[k].count; i++) tl_zero_grad(o->groups[k].params[i]);
 }
 
+/* ---- averages of the weights ---- */
+
+/* A kernel over all elements of two tensors. */
+static int on_pair(tl_scope *s, const char *kernel, tl_tensor *a, tl_tensor *b, double rest)
+{
+    char one[TL__SHAPE_TEXT], two[TL__SHAPE_TEXT];
+    if (s->err.code) return -1;
+    if (!tl__shape_equal(&a->shape, &b->shape) || a->dtype != TL_F32 || b->dtype != TL_F32 || !tl__is_packed(a) || !tl__is_packed(b))
+        return tl__fail(&s->err, TL_ESHAPE, "%s: %s and %s must be packed float32 of one shape", kernel, tl__shape_text(&a->shape, one, sizeof one),
+                        tl__shape_text(&b->shape, two, sizeof two));
+    int64_t n = tl_numel(a), chunk;
+    tl_launch l = tl__optim_launch(s, kernel, n, &chunk);
+    a->buffer->version++;
+    return n ? TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KL(n), TL_KL(chunk), TL_KT(a), TL_KT(b), TL_KF(rest)) : 0;
+}
+
+int tl_ema(tl_scope *s, tl_tensor *average, tl_tensor *x, double decay) { return on_pair(s, "ema", average, x, 1 - decay); }
+
+int tl_swap(tl_scope *s, tl_tensor *a, tl_tensor *b)
+{
+    b->buffer->version++;
+    return on_pair(s, "swap", a, b, 0);
+}
+
+int tl__optim_begin_ema(tl_scope *s, tl_optim *o, int k)
+{
+    group *g = &o->groups[k];
+    if (s->err.code || g->has >> TL__MOMENT_EMA & 1) return s->err.code ? -1 : 0;
+    tl_tensor *t = flat(&s->err, o->device, g->total, 0);
+    if (!t || tl__copy_into(s, g->weights, t) != 0) {
+        tl_tensor_release(t);
+        return -1;
+    }
+    g->moment[TL__MOMENT_EMA] = t;
+    g->has |= 1u << TL__MOMENT_EMA;
+    return 0;
+}
+
+int tl_optim_ema(tl_scope *s, tl_optim *o, double decay)
+{
+    if (!(decay >= 0 && decay <= 1)) return s->err.code ? -1 : tl__fail(&s->err, TL_EARG, "ema: the decay lies between 0 and 1, not %g", decay);
+    for (int k = 0; k < o->count && !s->err.code; k++) {
+        group *g = &o->groups[k];
+        int has = g->has >> TL__MOMENT_EMA & 1;
+        if (has) tl_ema(s, g->moment[TL__MOMENT_EMA], g->weights, decay);
+        else tl__optim_begin_ema(s, o, k);
+    }
+    return s->err.code ? -1 : 0;
+}
+
+int tl_optim_swap_ema(tl_scope *s, tl_optim *o)
+{
+    for (int k = 0; k < o->count && !s->err.code; k++) {
+        if (!(o->groups[k].has >> TL__MOMENT_EMA & 1)) return tl__fail(&s->err, TL_ESTATE, "ema: there is no average yet; update it after a step");
+        tl_swap(s, o->groups[k].weights, o->groups[k].moment[TL__MOMENT_EMA]);
+    }
+    return s->err.code ? -1 : 0;
+}
+
 /* ---- state ---- */
 
 int tl__optim_groups(const tl_optim *o) { return o->count; }
@@ -323,7 +382,9 @@ int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char
 int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user, const char *name), void *user)
 {
     char name[64];
-    for (int k = 0; k < o->count && !s->err.code; k++)
+    for (int k = 0; k < o->count && !s->err.code; k++) {
+        state_name(name, k, 0, tl__optim_moment_names[TL__MOMENT_EMA]);
+        if (find(user, name) && tl__optim_begin_ema(s, o, k) != 0) return -1;
         for (int i = 0; i < o->groups[k].count; i++)
             for (int m = 0; m <= TL__MOMENTS; m++) {
                 int is_step = m == TL__MOMENTS;
@@ -335,5 +396,6 @@ int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user,
                 if (is_step) o->groups[k].steps[i] = (int64_t)tl_item(s, from);
                 else if (!to || tl__copy_into(s, from, to) != 0) return s->err.code ? -1 : tl__fail(&s->err, TL_EMEMORY, "optimiser: no memory for its state");
             }
+    }
     return s->err.code ? -1 : 0;
 }

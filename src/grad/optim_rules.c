@@ -139,7 +139,7 @@ static const tl__rule rules[] = {
 };
 enum { RULES = sizeof rules / sizeof *rules };
 const char *const tl__optim_names[] = {"sgd", "adam", "adamw", "rmsprop", "lion", "lamb", NULL};
-const char *const tl__optim_moment_names[] = {"m", "v", "a", NULL};
+const char *const tl__optim_moment_names[] = {"m", "v", "a", "ema", NULL};
 
 const tl__rule *tl__rule_find(const char *name)
 {

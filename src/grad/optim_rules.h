@@ -4,14 +4,15 @@
 
 #include "grad/optim.h"
 
-/* Running values of a parameter, under the names of tl__optim_moment_names. */
-enum { TL__MOMENT_M, TL__MOMENT_V, TL__MOMENT_A, TL__MOMENTS };
+/* Running values of a parameter, under the names of tl__optim_moment_names. The last is no rule's: the average of the weights, which
+ * tl_optim_ema begins. */
+enum { TL__MOMENT_M, TL__MOMENT_V, TL__MOMENT_A, TL__MOMENT_EMA, TL__MOMENTS };
 
 /* Parameters that lie in one flat buffer. Each begins on a cache line; the gaps are zero. */
 typedef struct tl__group {
     tl_optim_options options;
     int count;
-    unsigned has;              /* moments that the kind keeps: bits of 1 << TL__MOMENT_x */
+    unsigned has;              /* moments that there are: bits of 1 << TL__MOMENT_x */
     tl_tensor **params;
     int64_t *at;               /* where each begins in the flat buffers */
     int64_t *steps;            /* of each: PyTorch counts per parameter */

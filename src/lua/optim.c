@@ -130,6 +130,53 @@ static int scale_grad(lua_State *L) { return gradients(L, SCALE, 3); }
 static int grad_norm(lua_State *L) { return gradients(L, NORM, 2); }
 static int clip_grad_norm(lua_State *L) { return gradients(L, CLIP, 3); }
 
+/* o:ema(decay): the averages of the weights take them in; o:swap_ema(): exchanges the two. core.ema(average, x, decay) and core.swap(a, b)
+ * do the same with tensors. */
+static int finish_launch(lua_State *L, tl_scope *s)
+{
+    if (s->err.code) return tl__lua_scope_error(L, s);
+    tl__scope_drop(s);
+    return 0;
+}
+
+static int ema(lua_State *L)
+{
+    tl_optim *o = to_optim(L);
+    double decay = luaL_checknumber(L, 2);
+    tl_scope s;
+    tl__scope_root(&s, tl__lua_device(L), 0);
+    tl_optim_ema(&s, o, decay);
+    return finish_launch(L, &s);
+}
+
+static int swap_ema(lua_State *L)
+{
+    tl_optim *o = to_optim(L);
+    tl_scope s;
+    tl__scope_root(&s, tl__lua_device(L), 0);
+    tl_optim_swap_ema(&s, o);
+    return finish_launch(L, &s);
+}
+
+static int tensor_ema(lua_State *L)
+{
+    tl_tensor *average = tl__lua_tensor(L, 1), *x = tl__lua_tensor(L, 2);
+    double decay = luaL_checknumber(L, 3);
+    tl_scope s;
+    tl__scope_root(&s, average->buffer->device, 0);
+    tl_ema(&s, average, x, decay);
+    return finish_launch(L, &s);
+}
+
+static int tensor_swap(lua_State *L)
+{
+    tl_tensor *a = tl__lua_tensor(L, 1), *b = tl__lua_tensor(L, 2);
+    tl_scope s;
+    tl__scope_root(&s, a->buffer->device, 0);
+    tl_swap(&s, a, b);
+    return finish_launch(L, &s);
+}
+
 static tl_optim_options *group_options(lua_State *L, tl_optim *o, int64_t k)
 {
     if (k < 1 || k > tl__optim_groups(o)) tl__lua_raisef(L, "this optimiser has no group %lld", (long long)k);
@@ -186,7 +233,14 @@ static int load_state(lua_State *L)
     char key[64];
     luaL_checktype(L, 2, LUA_TTABLE);
     tl_scope s;
-    for (int k = 0; k < tl__optim_groups(o); k++)
+    for (int k = 0; k < tl__optim_groups(o); k++) {
+        snprintf(key, sizeof key, "%d.1.ema", k + 1);
+        if (lua_getfield(L, 2, key) != LUA_TNIL) {
+            tl__scope_root(&s, tl__lua_device(L), 0);
+            tl__optim_begin_ema(&s, o, k);
+            finish_launch(L, &s);
+        }
+        lua_pop(L, 1);
         for (int i = 0; i < tl__optim_group_size(o, k); i++) {
             for (int w = 0; tl__optim_moment_names[w]; w++) {
                 tl_tensor *t = tl__optim_moment(o, k, i, w);
@@ -212,13 +266,14 @@ static int load_state(lua_State *L)
             *tl__optim_steps(o, k, i) = lua_tointeger(L, -1);
             lua_pop(L, 2);
         }
+    }
     return 0;
 }
 
 void tl__lua_open_optim(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", optim_gc}, {"close", optim_gc}, {"step", step}, {"zero_grad", zero_grad}, {"scale_grad", scale_grad}, {"grad_norm", grad_norm}, {"clip_grad_norm", clip_grad_norm}, {"set_lr", set_lr}, {"lr", lr},
-                                       {"state", state}, {"load_state", load_state}, {NULL, NULL}};
+                                       {"state", state}, {"load_state", load_state}, {"ema", ema}, {"swap_ema", swap_ema}, {NULL, NULL}};
     luaL_newmetatable(L, OPTIM);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);
@@ -226,4 +281,8 @@ void tl__lua_open_optim(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, optimizer);
     lua_setfield(L, -2, "optimizer");
+    lua_pushcfunction(L, tensor_ema);
+    lua_setfield(L, -2, "ema");
+    lua_pushcfunction(L, tensor_swap);
+    lua_setfield(L, -2, "swap");
 }

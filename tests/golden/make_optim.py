@@ -7,6 +7,7 @@ tests/unit/optim.c makes the same parameters and gradients, and has the same tab
 import os
 
 import torch
+from torch.optim import swa_utils
 from safetensors.torch import save_file
 
 import philox
@@ -76,9 +77,11 @@ CASES = {
 }
 
 
-def run(kind, options, out, name):
+def run(kind, options, out, name, decay=None):
+    """With a decay, what is kept is the average of the parameters."""
     params = [torch.nn.Parameter(torch.from_numpy(philox.normal(s, 0, 1, "p%d" % i, 1))) for i, s in enumerate(SHAPES)]
     optim = kind(params, foreach=False, **options)
+    average = swa_utils.AveragedModel(torch.nn.ParameterList(params), multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay)) if decay else None
     for step in range(1, STEPS + 1):
         if step == 11:
             optim.param_groups[0]["lr"] *= 0.1
@@ -87,8 +90,10 @@ def run(kind, options, out, name):
             missing = i == 1 and 3 <= step <= 5
             p.grad = None if missing else torch.from_numpy(philox.normal(SHAPES[i], 0.1, 0.5, "g%d.%d" % (i, step), 1))
         optim.step()
+        if average:
+            average.update_parameters(torch.nn.ParameterList(params))
         if step in KEPT:
-            for i, p in enumerate(params):
+            for i, p in enumerate(average.module if average else params):
                 out["%s.%d.%d" % (name, step, i)] = p.detach().clone()
 
 
@@ -96,6 +101,7 @@ def main():
     out = {}
     for name, (kind, options) in CASES.items():
         run(kind, options, out, name)
+    run(*CASES["adam"], out, "ema", 0.8)
     path = os.path.join(HERE, "optim.safetensors")
     save_file(out, path)
     print(path, len(out), "tensors", os.path.getsize(path), "bytes")

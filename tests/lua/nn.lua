@@ -274,6 +274,34 @@ t.test("every optimiser learns, and goes on from its state to the same bits", fu
   end
 end)
 
+t.test("averages of weights and running statistics", function()
+  local net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+  local opt = tlua.optim.SGD(net:parameters(), { lr = 0.5 })
+  local ema = tlua.optim.ema(opt, { decay = 0.75, model = net })
+  local weight, mean = {}, {}
+  for i = 1, 3 do
+    local step <close> = core.scope()
+    opt:zero_grad()
+    net(core.tensor { { 1, i }, { -i, 2 } }):square():sum():backward()
+    opt:step()
+    ema:update()
+    weight[i], mean[i] = net:at(1).weight:reshape(-1):tolist()[2], net:at(2).running_mean:tolist()[1]
+  end
+  local function average(x) return (x[1] * 0.75 + x[2] * 0.25) * 0.75 + x[3] * 0.25 end
+  local state = ema:state()
+  t.equal(table.concat(require("tlua.util").keys(state), " "), "1.running_mean 1.running_var")
+  ema:swap()
+  assert(math.abs(net:at(1).weight:reshape(-1):tolist()[2] - average(weight)) < 1e-5)
+  assert(math.abs(net:at(2).running_mean:tolist()[1] - average(mean)) < 1e-5)
+  t.fails("swap() back before update()", function() ema:update() end)
+  ema:swap()
+  t.equal(net:at(2).running_mean:tolist()[1], mean[3])
+  t.fails("the decay lies between 0 and 1, not 2", function() tlua.optim.ema(opt, { decay = 2 }) end)
+  t.fails("no average yet", function() tlua.optim.ema(tlua.optim.SGD({ core.ones(2):requires_grad(true) }, {})):swap() end)
+  net:freeze "*"
+  t.equal(#tlua.optim.ema(opt, { model = net }).names, 0)
+end)
+
 t.test("parameter groups have rates of their own", function()
   local net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
   local opt = tlua.optim.SGD({ { params = net:at(1):parameters(), lr = 0 }, { params = net:at(2) } }, { lr = 0.1 })

@@ -360,7 +360,7 @@ static void fail_each_allocation(const char *kind)
         tl_scope *inner = tl_scope_open(d, NULL);
         tl__inject_failure(nth);
         tl_optim *o = tl_optim_new(inner, kind, p, PARAMS, NULL);
-        if (o) tl_optim_step(inner, o);
+        if (o && tl_optim_step(inner, o) == 0) tl_optim_ema(inner, o, 0.9);
         tl__inject_failure(0);
         int failed = tl_scope_failed(inner);
         cr_expect(failed || o);
@@ -382,4 +382,104 @@ Test(optim, whichever_allocation_fails_nothing_is_lost)
 {
     fail_each_allocation("adam");
     fail_each_allocation("lamb");
+}
+
+/* ---- the average of the weights ---- */
+
+static void read_params(tl_scope *s, tl_tensor **p, float values[PARAMS][LARGEST])
+{
+    for (int i = 0; i < PARAMS; i++) tl_read(s, p[i], values[i], (size_t)tl_numel(p[i]) * 4);
+}
+
+Test(optim, averages_agree_with_pytorch)
+{
+    tl_error err = {0};
+    tl_device *d = open_device();
+    tl_archive *golden = tl__archive_read(&err, "tests/golden/optim.safetensors");
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[PARAMS];
+    char name[64];
+    float before[PARAMS][LARGEST] = {{0}}, after[PARAMS][LARGEST] = {{0}};
+    cr_assert(golden, "%s", err.text);
+    make_params(s, p);
+    tl_optim *o = tl_optim_new(s, "adam", p, PARAMS, &(tl_optim_options){.lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8});
+    for (int step = 1; step <= 20; step++) {
+        one_step(s, o, p, step);
+        long launches = d->launches;
+        cr_assert_eq(tl_optim_ema(s, o, 0.8), 0, "%s", tl_scope_error(s)->text);
+        if (step > 1) cr_expect_eq(d->launches - launches, 1);
+        read_params(s, p, before);
+        cr_assert_eq(tl_optim_swap_ema(s, o), 0);
+        for (int i = 0; i < PARAMS && (step == 1 || step == 5 || step == 20); i++) {
+            snprintf(name, sizeof name, "ema.%d.%d", step, i);
+            double error = distance(s, golden, name, p[i]);
+            cr_expect_leq(error, 1e-5, "%s differs from PyTorch by %.2g", name, error);
+        }
+        cr_assert_eq(tl_optim_swap_ema(s, o), 0);
+        read_params(s, p, after);
+        cr_assert_eq(memcmp(before, after, sizeof before), 0, "swapping twice changed the weights");
+    }
+    tl_optim_free(o);
+    tl__archive_free(golden);
+    tl_scope_close(s);
+    cr_assert_eq(live(d), 0);
+    tl_device_release(d);
+}
+
+Test(optim, averages_are_part_of_the_state)
+{
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[PARAMS], *q[PARAMS];
+    float x[PARAMS][LARGEST] = {{0}}, y[PARAMS][LARGEST] = {{0}};
+    make_params(s, p);
+    make_params(s, q);
+    tl_optim *o = tl_optim_new(s, "sgd", p, PARAMS, &(tl_optim_options){.lr = 0.1}), *again = tl_optim_new(s, "sgd", q, PARAMS, &(tl_optim_options){.lr = 0.1});
+    for (int step = 1; step <= 4; step++) {
+        one_step(s, o, p, step);
+        one_step(s, again, q, step);
+        tl_optim_ema(s, o, 0.5);
+    }
+    state *st = calloc(1, sizeof *st);
+    st->s = s;
+    cr_assert_eq(tl_optim_state(s, o, take, st), 0);
+    cr_assert_eq(tl_optim_load_state(s, again, give, st), 0, "%s", tl_scope_error(s)->text);
+    free(st);
+    for (int step = 5; step <= 7; step++) {
+        one_step(s, o, p, step);
+        one_step(s, again, q, step);
+        tl_optim_ema(s, o, 0.5);
+        tl_optim_ema(s, again, 0.5);
+    }
+    tl_optim_swap_ema(s, o);
+    tl_optim_swap_ema(s, again);
+    cr_assert(!tl_scope_failed(s), "%s", tl_scope_error(s)->text);
+    read_params(s, p, x);
+    read_params(s, q, y);
+    cr_assert_eq(memcmp(x, y, sizeof x), 0);
+    tl_optim_free(o);
+    tl_optim_free(again);
+    tl_scope_close(s);
+    cr_assert_eq(live(d), 0);
+    tl_device_release(d);
+}
+
+Test(optim, averages_that_cannot_be)
+{
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[PARAMS];
+    make_params(s, p);
+    tl_optim *o = tl_optim_new(s, "sgd", p, PARAMS, &(tl_optim_options){.lr = 0.1});
+    for (int what = 0; what < 3; what++) {
+        static const char *const want[] = {"no average yet", "between 0 and 1, not 1.5", "packed float32 of one shape"};
+        tl_scope *inner = tl_scope_open(d, NULL);
+        int bad = what == 0 ? tl_optim_swap_ema(inner, o) : what == 1 ? tl_optim_ema(inner, o, 1.5) : tl_ema(inner, p[0], p[1], 0.5);
+        cr_expect_neq(bad, 0);
+        cr_expect(strstr(tl_scope_error(inner)->text, want[what]), "%s", tl_scope_error(inner)->text);
+        tl_scope_close(inner);
+    }
+    tl_optim_free(o);
+    tl_scope_close(s);
+    tl_device_release(d);
 }
