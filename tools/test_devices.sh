@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-TESTS="op/ops op/golden unit/gemm unit/core"
+TESTS="op/ops op/golden unit/gemm unit/core unit/arena"
 failed=0
 TLUA_CACHE=$PWD/$BUILD/test-cache
 export TLUA_CACHE

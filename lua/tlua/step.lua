@@ -128,7 +128,8 @@ function step.train(s, source, sum)
     s.done, s.batches_done = s.done + 1, s.batches_done + 1
   end
   if weights == 0 then return false end
-  if many then s.optim:scale_grad(1 / weights) end
+  local is_sum = type(s.loss) == "table" and s.loss.options and s.loss.options.reduction == "sum"
+  if many and not is_sum then s.optim:scale_grad(1 / weights) end
   clip(s)
   s.optim:step()
   s.stage_steps = s.stage_steps + 1

@@ -129,6 +129,29 @@ t.test("tlua lr", function()
   assert(status == 2 and err:find("a recipe is needed", 1, true), err)
 end)
 
+t.test("batches that are summed make the step of one large batch, class weights, ignored rest and all", function()
+  local function train(name, batch, accumulate, loss, optimizer)
+    local net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 16), nn.ReLU(), nn.Linear(16, 10))
+    local data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = batch, limit = 28, mean = 0.5, std = 0.25 } -- 28: the last step is smaller
+    local r = tlua.recipe { model = net, data = data, loss = loss, accumulate = accumulate, optim = optimizer, schedule = { epochs = 2 }, out = folder .. "/" .. name, seed = 5 }:run()
+    return r.model
+  end
+  local function compare(what, loss)
+    local function sgd() return tlua.optim.SGD { lr = 0.01, momentum = 0.9 } end
+    local large, summed = train("large", 8, 1, loss(), sgd()), train("summed", 2, 4, loss(), sgd())
+    for name, p in large:parameters() do
+      local other
+      for n, q in summed:parameters() do other = n == name and q or other end
+      local d = t.distance(other, p)
+      assert(d < 1e-5, ("%s, %s: %g"):format(what, name, d))
+    end
+  end
+  compare("mean", function() return nn.CrossEntropy {} end)
+  compare("class weights", function() return nn.CrossEntropy { weight = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } } end)
+  compare("auto", function() return nn.CrossEntropy { weight = "auto" } end)
+  compare("sum", function() return nn.CrossEntropy { reduction = "sum" } end)
+end)
+
 t.test("memory: auto, and the batch that fits", function()
   local line = ("./tlua recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/memory "):format(SMALL, folder, folder)
   local status, out, err = t.run(line .. "--data.batch auto")
