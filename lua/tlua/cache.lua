@@ -69,9 +69,7 @@ end
 local function weights_hash(net, k)
   local lines = {}
   for i = 1, k do
-    for _, name in ipairs(net:stage_modules(i)) do
-      for path, t in net:find(name):named_tensors() do lines[#lines + 1] = name .. "." .. path .. " " .. t:hash() end
-    end
+    net:each_stage_tensor(i, function(name, t) lines[#lines + 1] = name .. " " .. t:hash() end)
   end
   return core.sha256(table.concat(lines, "\n"))
 end

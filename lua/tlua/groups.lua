@@ -46,7 +46,7 @@ end
 local function depths(net)
   local of, count = {}, 0
   local function module_at(path, depth)
-    of[#of + 1] = { path .. ".", depth }
+    of[#of + 1] = { path, depth }
   end
   if net.stage_count and rawget(net, "entry") then
     count = net:stage_count()
@@ -59,7 +59,7 @@ local function depths(net)
   end
   return function(name)
     for _, each in ipairs(of) do
-      if name:sub(1, #each[1]) == each[1] then return each[2] end
+      if name == each[1] or name:sub(1, #each[1] + 1) == each[1] .. "." then return each[2] end
     end
     return 0
   end, count

@@ -28,6 +28,14 @@ local function without_optimizer(tensors)
   return out
 end
 
+-- Names of an older form of a network's published file become those that it has now.
+local function with_current_names(self, tensors)
+  if not self.current_name then return tensors end
+  local out = {}
+  for name, t in pairs(tensors) do out[self:current_name(name)] = t end
+  return out
+end
+
 local function shape_of(v)
   if core.is_tensor(v) then return v:shape() end
   return {}
@@ -106,7 +114,7 @@ function state.load(self, source, options)
   local from_file = type(source) == "string"
   if from_file then tensors, metadata = core.load(source) end
   if type(tensors) ~= "table" then util.failf("load: a path or a table of tensors is needed, not %s", type(source)) end
-  tensors = without_prefix(metadata.checkpoint and without_optimizer(tensors) or tensors)
+  tensors = with_current_names(self, without_prefix(metadata.checkpoint and without_optimizer(tensors) or tensors))
   local head = not options.whole and (options.head or self.head_name) or nil
   local pending = rawget(self, "_pending")
   rawset(self, "_pending", nil) -- what was to be loaded is replaced

@@ -221,21 +221,26 @@ static void drop_idle(tl_plan *p)
     }
 }
 
-/* reshape with the batch written out: that number is left open, and the others are as they came out. */
+/* reshape and expand with the batch written out. In a reshape that number is left open, and the others are as they came
+ * out; in an expand tl__plan_place fills it in. */
 static void free_batch(tl_plan *p)
 {
     for (int i = 0; i < p->call_count; i++) {
-        tl_value *v = &p->calls[i].attr[0];
-        const tl_shape *y = &p->slots[p->calls[i].out[0]].meta.shape;
+        tl_plan_call *c = &p->calls[i];
+        tl_value *v = &c->attr[0];
+        const tl_shape *y = &p->slots[c->out[0]].meta.shape;
         int at = -1, many = 0;
-        if (!is(&p->calls[i], "reshape")) continue;
+        if (!is(c, "reshape") && !is(c, "expand")) continue;
         for (int k = 0; k < y->rank; k++)
             if (y->dim[k] > 0 && y->dim[k] % TL_PLAN_BATCH == 0) {
                 at = k;
                 many++;
             }
         if (many != 1) continue;
-        for (int k = 0; k < y->rank; k++) v->list[k] = k == at ? -1 : y->dim[k];
+        c->batch_at = at;
+        if (is(c, "expand")) c->batches = y->dim[at] / TL_PLAN_BATCH;
+        else
+            for (int k = 0; k < y->rank; k++) v->list[k] = k == at ? -1 : y->dim[k];
     }
 }
 

@@ -58,6 +58,8 @@ typedef struct tl_plan_call {
     tl_value attr[TL_MAX_ATTRS];
     int where;            /* the layer, for profiles */
     int dead;
+    int64_t batches;      /* of an expand: the dimension `batch_at` is so many times the batch; else 0 */
+    int batch_at;
 } tl_plan_call;
 
 struct tl_plan {

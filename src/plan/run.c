@@ -265,6 +265,8 @@ int tl__plan_place(tl_scope *s, tl_plan *p, int64_t batch)
 {
     if (p->batch == batch) return 0;
     p->batch = 0;
+    for (int i = 0; i < p->call_count; i++)
+        if (p->calls[i].batches) p->calls[i].attr[0].list[p->calls[i].batch_at] = p->calls[i].batches * batch;
     lifetimes(p);
     for (int i = 0; i < p->slot_count; i++) p->slots[i].at = -1;
     if (tl__dry_begin(&s->err, p->device) != 0) return -1;

@@ -11,6 +11,7 @@ layers below it by up to some percent, in PyTorch's own float32 too. So the dist
 may cause is measured (float32 in two memory layouts, and float64 with weights disturbed in their seventh digit) and
 stored as `noise`; and where gradients pass through the whole network with running statistics, a seed is taken for which
 no value lies so near a kink, so that the strict limit of 1e-3 holds there for every parameter."""
+import functools
 import os
 import sys
 
@@ -23,7 +24,8 @@ import philox  # noqa: E402
 
 CLASSES, STEPS = 10, 10
 SEED = 7  # changed by run()
-LAST_NORM = ("bn3.weight", "_bn2.weight", "conv.3.weight")
+SIZE = 64  # side of the pictures, by run() too
+LAST_NORM = ("bn3.weight", "_bn2.weight", "conv.3.weight", "layer_scale")
 torch.set_num_threads(2)
 torch.use_deterministic_algorithms(True)
 
@@ -34,7 +36,7 @@ def value(name, shape):
         return philox.uniform(shape, 0.5, 1.5, name, SEED)
     if name.endswith("running_mean"):
         return philox.normal(shape, 0, 0.1, name, SEED)
-    # The last norm of a residual branch is small: fifty layers then keep the rounding errors of the first ones small too.
+    # The last norm or scale of a residual branch is small: fifty layers then keep the rounding errors of the first ones small too.
     if name.endswith(LAST_NORM):
         return philox.uniform(shape, 0.1, 0.3, name, SEED)
     if len(shape) == 1:
@@ -59,6 +61,19 @@ def no_dropout(name):
     return from_torchvision(name, dropout=0.0)
 
 
+def no_depth(name):
+    return from_torchvision(name, stochastic_depth_prob=0.0)
+
+
+def no_chance(name):
+    return from_torchvision(name, dropout=0.0, stochastic_depth_prob=0.0)
+
+
+def from_timm(name):
+    import timm
+    return timm.create_model(name, pretrained=False, num_classes=CLASSES, img_size=SIZE)
+
+
 EVERY = [("all", "train"), ("all", "eval"), ("head", "train"), ("head", "eval")]
 # name: (how it is made, its head, (batch, side of the pictures), modes)
 NETS = {
@@ -70,28 +85,43 @@ NETS = {
     "mobilenet_v2": (no_dropout, "classifier.1.", (4, 64), EVERY[1:3]),
     "mobilenet_v3_small": (no_dropout, "classifier.3.", (4, 64), EVERY[:3]),
     "mobilenet_v3_large": (no_dropout, "classifier.3.", (4, 64), EVERY[1:2]),
+    "squeezenet1_1": (no_dropout, "classifier.1.", (4, 64), EVERY[1:3]),
+    "vgg16": (no_dropout, "classifier.6.", (2, 64), EVERY[1:2]),
+    "vgg16_bn": (no_dropout, "classifier.6.", (2, 64), EVERY[2:3]),
+    "densenet121": (from_torchvision, "classifier.", (4, 64), EVERY[1:3]),
+    "efficientnet_b0": (no_chance, "classifier.1.", (4, 64), EVERY[:3]),
+    "efficientnet_b2": (no_chance, "classifier.1.", (4, 64), EVERY[2:3]),
+    "convnext_tiny": (no_depth, "classifier.2.", (4, 64), EVERY[:1]),
+    "vit_small_patch16_224": (from_timm, "head.", (2, 64), EVERY[:1]),
+    "vit_base_patch16_224": (from_timm, "head.", (2, 64), EVERY[2:3]),
+    "deit_tiny_patch16_224": (from_timm, "head.", (4, 64), EVERY[:1]),
 }
+
+
+@functools.lru_cache(maxsize=1)
+def weights_of(name, seed, size):
+    state = NETS[name][0](name).state_dict()
+    return {k: torch.from_numpy(value(k, tuple(t.shape))) for k, t in state.items() if t.dtype.is_floating_point}
 
 
 def build(name):
     net = NETS[name][0](name)
     state = net.state_dict()
-    for key, t in state.items():
-        if t.dtype.is_floating_point:
-            t.copy_(torch.from_numpy(value(key, tuple(t.shape))))
+    for key, t in weights_of(name, SEED, SIZE).items():
+        state[key].copy_(t)
     net.load_state_dict(state)
     return net
 
 
 def first_gradient(name, batch, size, trained, norm, dtype, layout, disturbed=0):
-    """Gradients of the first step by name with this arithmetic; `disturbed`: the number of a draw of disturbances, or 0."""
+    """Samples of the gradients of the first step by name with this arithmetic; `disturbed`: the number of a draw, or 0."""
     net = prepared(name, trained, norm).to(dtype).to(memory_format=layout)
     x, y = inputs(batch, size)
     if disturbed:
         disturb(net, disturbed)
     logits = net(x.to(dtype).contiguous(memory_format=layout))
     torch.nn.functional.cross_entropy(logits, y).backward()
-    return {k: p.grad.reshape(-1).double() for k, p in net.named_parameters() if p.requires_grad}
+    return {k: (sampled(p.grad.reshape(-1).double()), p.numel()) for k, p in net.named_parameters() if p.requires_grad}
 
 
 def inputs(batch, size):
@@ -126,25 +156,27 @@ def noise_of(name, batch, size, trained, norm):
     others = [first_gradient(*how, torch.float32, f) for f in (torch.contiguous_format, torch.channels_last)]
     others += [first_gradient(*how, torch.float64, torch.contiguous_format, n) for n in range(1, 7)]
     # Some gradients are zero but for rounding (a bias before a batch norm): they are measured against the others' size.
-    total = sum(g.pow(2).sum().item() for g in exact.values()) / sum(g.numel() for g in exact.values())
+    total = sum(g[0].item() ** 2 for g, _ in exact.values()) / sum(n for _, n in exact.values())
     floor = 1e-3 * total ** 0.5
-    noise = {k: max(distance(sampled(o[k]), sampled(g), g.numel(), floor) for o in others) for k, g in exact.items()}
+    noise = {k: max(distance(o[k][0], g, n, floor) for o in others) for k, (g, n) in exact.items()}
     return exact, floor, noise
 
 
 def run(name, batch, size, trained, norm, out):
-    global SEED
+    global SEED, SIZE
     SEED = 7
     if (trained, norm) == ("all", "eval"):
         batch, size = 2, 32
+    SIZE = size
+    if (trained, norm) == ("all", "eval"):
         while max(noise_of(name, batch, size, trained, norm)[2].values()) > 2e-4:
             SEED += 1
     tag = f"{name}.{trained}.{norm}."
     exact, floor, noise = noise_of(name, batch, size, trained, norm)
     out[tag + "config"] = torch.tensor([SEED, batch, size], dtype=torch.int32)
     out[tag + "floor"] = torch.tensor([floor])
-    for key, g in exact.items():
-        out[tag + "grad." + key] = torch.cat([sampled(g), torch.tensor([noise[key]], dtype=torch.float64)]).float()
+    for key, (g, _) in exact.items():
+        out[tag + "grad." + key] = torch.cat([g, torch.tensor([noise[key]], dtype=torch.float64)]).float()
     worst = max(noise.values())
     out[tag + "logits"], losses, spread = losses_of(name, batch, size, trained, norm)
     out[tag + "losses"] = torch.tensor(losses + [spread])
@@ -196,7 +228,7 @@ def main():
         _, _, (batch, size), modes = NETS[name]
         for trained, norm in modes:
             run(name, batch, size, trained, norm, out)
-    save_file({k: v.contiguous() for k, v in out.items()}, path)
+        save_file({k: v.contiguous() for k, v in out.items()}, path)
     print(path, os.path.getsize(path))
 
 

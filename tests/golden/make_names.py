@@ -3,17 +3,22 @@
     python tests/golden/make_names.py          writes tests/golden/names/*.txt"""
 import os
 
+import timm
 import torchvision
 from efficientnet_lite_pytorch import EfficientNet
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "names")
 LITE = ["efficientnet_lite%d" % i for i in range(5)]
-TORCHVISION = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"]
+TORCHVISION = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
+               "squeezenet1_1", "vgg16", "vgg16_bn", "densenet121", "convnext_tiny"] + ["efficientnet_b%d" % i for i in range(5)]
+TIMM = ["vit_small_patch16_224", "vit_base_patch16_224", "deit_tiny_patch16_224"]
 
 os.makedirs(OUT, exist_ok=True)
-for name in TORCHVISION + LITE:
+for name in TORCHVISION + TIMM + LITE:
     if name in TORCHVISION:
         net = getattr(torchvision.models, name)(weights=None)
+    elif name in TIMM:
+        net = timm.create_model(name, pretrained=False)
     else:
         net = EfficientNet.from_name(name.replace("_", "-"))
     with open(os.path.join(OUT, name + ".txt"), "w") as f:

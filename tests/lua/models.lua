@@ -29,9 +29,20 @@ for _, name in ipairs(tlua.models.names()) do
   end)
 end
 
+-- Parameters and multiply-adds as torchvision (and timm, for the last) publish them.
+local KNOWN = {
+  squeezenet1_1 = { 1235496, "0.349" }, vgg16 = { 138357544, "15.470" }, densenet121 = { 7978856, "2.834" }, efficientnet_b0 = { 5288548, "0.386" },
+  efficientnet_b4 = { 19341616, "4.394" }, convnext_tiny = { 28589128, "4.456" }, mobilenet_v3_large = { 5483032, "0.217" },
+  vit_base_patch16_224 = { 86567656, "17.564" },
+}
+
 t.test("the list tells sizes without a device", function()
   local by_name = {}
   for _, m in ipairs(tlua.models.list()) do by_name[m.name] = m end
+  for name, known in pairs(KNOWN) do
+    t.equal(by_name[name].parameters, known[1], name)
+    t.equal(("%.3f"):format(by_name[name].multiply_adds / 1e9), known[2], name)
+  end
   t.equal(by_name.resnet50.parameters, 25557032)
   t.equal(by_name.resnet50.multiply_adds, 4089184256)
   t.equal(by_name.efficientnet_lite0.parameters, 4652008)
@@ -197,6 +208,71 @@ t.test("a head below others keeps its place in files", function()
   t.equal(table.concat(state["classifier.1.weight"]:shape(), "x"), "5x1280")
   t.equal(net:head().in_features, 1280)
   t.equal(tlua.models.mobilenet_v2 { classes = 7 }:load(state).head_dropped, "classifier.1")
+end)
+
+t.test("SqueezeNet: a convolution as head sees places, a linear one their mean", function()
+  core.manual_seed(8)
+  local net, x = tlua.models.squeezenet1_1 { classes = 4 }, core.randn(2, 64, 64, 3)
+  net:eval()
+  t.equal(table.concat(net(x):shape(), "x"), "2x4")
+  local places = net:features(x)
+  t.equal(places:rank(), 4)
+  net:set_head(nn.Linear(6))
+  net:ready()
+  net:eval()
+  assert(t.distance(net:features(x), places:mean { axes = { 2, 3 } }) < 1e-6)
+  t.equal(table.concat(net(x):shape(), "x"), "2x6")
+  net:set_head(nn.Conv2d(512, 3, 1))
+  net:ready()
+  t.equal(table.concat(net(x):shape(), "x"), "2x3")
+end)
+
+t.test("DenseNet reads the names of its published file", function()
+  local net = tlua.models.densenet121 { classes = 3 }
+  local old = {}
+  for name, v in pairs(net:state_dict()) do old[name:gsub("(denselayer%d+%.%a+)([12]%.)", "%1.%2")] = v end
+  assert(old["features.denseblock2.denselayer3.norm.2.running_mean"])
+  local other = tlua.models.densenet121 { classes = 3 }
+  other:load(old)
+  t.equal(other:find("features.denseblock2.denselayer3.conv2").weight:hash(), net:find("features.denseblock2.denselayer3.conv2").weight:hash())
+end)
+
+t.test("ViT: places of other sizes are interpolated as timm does, other pictures refused", function()
+  local values = { -5 }
+  for i = 0, 13 do
+    for j = 0, 13 do values[#values + 1] = (i * 7 + j * j * 3) % 11 end
+  end
+  local published = core.tensor(values):reshape { 1, 197, 1 }
+  -- timm.layers.resample_abs_pos_embed
+  for n, want in pairs { [6] = "-5.0000 5.0664 3.9632 5.1834 4.2567 5.5330 5.7869", [20] = "-5.0000 -0.6057 1.3031 0.4549 5.7139 10.5071 3.6366" } do
+    local net = tlua.models.deit_tiny_patch16_224 { image_size = 16 * n }
+    local got, list = net:adapted("pos_embed", published, { 1, n * n + 1, 1 }):reshape(-1):tolist(), {}
+    for i, k in ipairs { 0, 1, 2, n, n + 2, n * n // 2, n * n } do list[i] = ("%.4f"):format(got[k + 1]) end
+    t.equal(table.concat(list, " "), want)
+  end
+  local net = tlua.models.deit_tiny_patch16_224 { classes = 3, image_size = 64 }
+  t.equal(net:preprocessing().size, 64)
+  t.fails("pictures of 64 x 64 are needed, not 32 x 32; say image_size = 32", function() net(core.randn(1, 32, 32, 3)) end)
+  t.fails("image_size must be a multiple of 16, not 65", function() tlua.models.deit_tiny_patch16_224 { image_size = 65 } end)
+  net:freeze "*"
+  t.equal(net:fixed_stages(), 14)
+  net:unfreeze "cls_token"
+  t.equal(net:fixed_stages(), 0)
+end)
+
+t.test("blocks are left out at random while they are trained, and only then", function()
+  core.manual_seed(9)
+  local x = core.randn(2, 32, 32, 3)
+  for name, size in pairs { efficientnet_b0 = 32, convnext_tiny = 32, deit_tiny_patch16_224 = 32 } do
+    local net = tlua.models[name] { classes = 3, dropout = 0, drop_connect = 0.5, image_size = name:find "deit" and size or nil }
+    for key, v in net:parameters() do if key:find "layer_scale$" then v:fill_(0.5) end end
+    net:eval()
+    assert(t.distance(net(x):detach(), net(x):detach()) == 0, name)
+    net:train()
+    assert(t.distance(net(x):detach(), net(x):detach()) > 1e-4, name)
+    net:freeze "*"
+    assert(t.distance(net(x):detach(), net(x):detach()) == 0, name)
+  end
 end)
 
 t.test("weights that are not at hand say what to do", function()

@@ -132,6 +132,15 @@ t.test("pooling, activations, losses", function()
   t.equal(list(nn.MaxPool2d(2)(x)), "5.0 7.0 13.0 15.0")
   t.equal(list(nn.AvgPool2d(2)(x)), "2.5 4.5 10.5 12.5")
   t.equal(list(nn.AdaptiveAvgPool2d(1)(x)), "7.5")
+  -- PyTorch's: sides that the windows do not divide overlap, or repeat
+  local rows = {}
+  for i = 0, 4 do
+    for j = 0, 2 do rows[#rows + 1] = i * i + 10 * j end
+  end
+  local picture = core.tensor(rows):reshape { 1, 5, 3, 1 }
+  t.equal(list(nn.AdaptiveAvgPool2d { 7, 2 }(picture)), "5.0 15.0 5.5 15.5 7.5 17.5 9.0 19.0 11.5 21.5 17.5 27.5 21.0 31.0")
+  t.equal(list(nn.AdaptiveAvgPool2d { 5, 3 }(picture)), list(picture))
+  t.equal(list(nn.AdaptiveAvgPool2d(2)(x)), list(nn.AvgPool2d(2)(x)))
   t.equal(list(nn.ReLU6()(core.tensor { -1, 3, 9 })), "0.0 3.0 6.0")
   local logits, labels = core.tensor { { 2, 0 }, { 0, 0 } }, core.tensor({ 0, 1 }, { dtype = "int32" })
   local want = (math.log(1 + math.exp(-2)) + math.log(2)) / 2

@@ -49,6 +49,21 @@ t.test("the same bits as without a plan, for any batch", function()
   end
 end)
 
+t.test("networks with gates, layer norms, attention and concatenation are plans too", function()
+  for name, calls in pairs { mobilenet_v3_small = "hardsigmoid", squeezenet1_1 = "concat", densenet121 = "concat", efficientnet_b0 = "sigmoid",
+    convnext_tiny = "layer_norm", deit_tiny_patch16_224 = "attention" } do
+    local net = frozen(name, { classes = 7, image_size = name:find "deit" and 64 or nil })
+    for _, n in ipairs { 2, 1, 3 } do
+      local plain, first, again = thrice(net, core.randn(n, 64, 64, 3))
+      t.equal(apart(plain, first), 0.0, name)
+      t.equal(apart(first, again), 0.0, name)
+    end
+    local made, why = plan.of(net, "below " .. net:stage_count())
+    t.equal(why, nil, name)
+    match(made:text(), calls)
+  end
+end)
+
 t.test("one buffer, and less of it than all results", function()
   local net = frozen "resnet18"
   local _ = net:features(core.randn(2, 64, 64, 3))

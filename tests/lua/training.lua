@@ -58,6 +58,16 @@ t.test("cifar_ft.lua trains the last block", function()
   assert(out:find("cache     none: training pictures change at random (--cache.views K", 1, true), out)
 end)
 
+t.test("a transformer, and a convolution as head, by a recipe", function()
+  local line = "--weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --data.root " .. folder .. "/cifar"
+  local out = run(("recipes/cifar_fe.lua %s --model deit_tiny_patch16_224 --model.image_size 32 --out %s/deit"):format(line, folder))
+  assert(out:find("cache     after norm (192, float16)", 1, true) and out:find("150 tensors unchanged", 1, true), out)
+  out = run(("eval %s/deit/model.safetensors --data.root %s/cifar --data.test_limit 8"):format(folder, folder))
+  assert(out:find("of 8", 1, true), out)
+  out = run(("recipes/cifar_ft.lua %s --model squeezenet1_1 --train 'features.12.*' --out %s/squeeze"):format(line, folder))
+  assert(out:find("[Epoch 1] loss: ", 1, true), out)
+end)
+
 t.test("own_net.lua", function()
   local out = run(("recipes/own_net.lua --data.batch 8 --schedule.epochs 2 --data.root %s/cifar --out %s/own"):format(folder, folder))
   assert(out:find("model     nn.Sequential", 1, true) and out:find("one_cycle", 1, true) and out:find("[Epoch 2] loss: ", 1, true), out)

@@ -35,7 +35,7 @@ function MBConv:forward(x)
   if self._expand_conv then y = self._expand_conv:with_norm(self._bn0, y, { activation = "relu6" }) end
   y = self._depthwise_conv:with_norm(self._bn1, y, { activation = "relu6" })
   local out
-  if self.skip and self.drop > 0 and self.training and not self:all_frozen() then
+  if self.skip and parts.drops(self, self.drop) then
     out = parts.drop_block(self, self._project_conv:with_norm(self._bn2, y), self.drop) + x
   else
     out = self._project_conv:with_norm(self._bn2, y, { residual = self.skip and x or nil })

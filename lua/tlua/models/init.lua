@@ -1,7 +1,8 @@
 -- models/init.lua - the registry of networks. To add one: a Lua file beside this one that calls registry.add for
 -- each variant, and its name in `files` below.
 local util = require "tlua.util"
-local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3" }
+local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet", "efficientnet",
+  "convnext", "vision_transformer" }
 local entries, order = {}, {}
 local registry = { entries = entries }
 

@@ -7,30 +7,9 @@ local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"
 
 local EPS, MOMENTUM = 1e-3, 0.01
-local function layer(width, out, kernel, activation, stride, groups)
-  return parts.ConvNorm(width, out, kernel, { stride = stride, groups = groups, activation = activation, eps = EPS, momentum = MOMENTUM })
+local function layer(width, out, kernel, activation, stride)
+  return parts.ConvNorm(width, out, kernel, { stride = stride, activation = activation, eps = EPS, momentum = MOMENTUM })
 end
-
--- Expansion 1 x 1 (where there is any), depthwise, squeeze-and-excitation (where wanted), projection 1 x 1, and the input
--- added where the shape allows.
-local InvertedResidual = module.class("mobilenet_v3.InvertedResidual")
-InvertedResidual.scoped = true
-function InvertedResidual:init(width, kernel, inner, out, squeeze, activation, stride)
-  local layers = {}
-  if inner ~= width then layers[1] = layer(width, inner, 1, activation) end
-  layers[#layers + 1] = layer(inner, inner, kernel, activation, stride, inner)
-  if squeeze then layers[#layers + 1] = parts.SqueezeExcitation(inner, parts.divisible(inner // 4), "relu", "hardsigmoid") end
-  layers[#layers + 1] = layer(inner, out, 1)
-  self.block = nn.Sequential(layers)
-  rawset(self, "skip", stride == 1 and width == out)
-end
-function InvertedResidual:forward(x)
-  local y, n = x, self.block:length()
-  for i = 1, n - 1 do y = self.block:at(i)(y) end
-  local out = self.block:at(n)(y, self.skip and x or nil)
-  return out
-end
-function InvertedResidual:cost(shape) return self.block:cost(shape) end
 
 local MobileNetV3 = module.class("models.MobileNetV3", Network)
 MobileNetV3.head_name, MobileNetV3.first_name = "classifier.3", "features.0.0"
@@ -38,7 +17,8 @@ MobileNetV3.head_name, MobileNetV3.first_name = "classifier.3", "features.0.0"
 function MobileNetV3:init(entry, options)
   local layers, width = { layer(options.in_channels, 16, 3, "hardswish", 2) }, 16
   for _, b in ipairs(entry.blocks) do
-    layers[#layers + 1] = InvertedResidual(width, b[1], b[2], b[3], b[4], b[5], b[6])
+    layers[#layers + 1] = parts.InvertedResidual { width = width, kernel = b[1], inner = b[2], out = b[3], squeezed = b[4] and parts.divisible(b[2] // 4),
+      squeeze_activation = "relu", gate = "hardsigmoid", activation = b[5], stride = b[6], eps = EPS, momentum = MOMENTUM }
     width = b[3]
   end
   layers[#layers + 1] = layer(width, 6 * width, 1, "hardswish")

@@ -7,7 +7,7 @@ local plan = require "tlua.plan"
 local weights = require "tlua.weights"
 
 -- A subclass has: head_name and first_name (the paths of classifier and first convolution in files), stages() -> the way from pictures to features as a list
--- of {name =, modules = {names}, run = function(self, x)}, features_width, features_cost(shape), and describes itself in
+-- of {name =, modules = {names, of tensors of the network itself too}, run = function(self, x)}, features_width, features_cost(shape), and describes itself in
 -- the registry. A stage is where a network may be cut: what is frozen below runs as a plan, and its outputs can be kept.
 local Network = module.class("models.Network")
 
@@ -37,6 +37,17 @@ function Network:stage_count() return #stages_of(self) end
 function Network:stage_modules(k) return stages_of(self)[k].modules end
 function Network:stage_name(k) return stages_of(self)[k].name end
 
+-- Calls f(name, tensor) for all that stage k computes with.
+function Network:each_stage_tensor(k, f)
+  self:ready()
+  for _, name in ipairs(self:stage_modules(k)) do
+    local m = self:find(name)
+    if not m then f(name, self._tensors[name]) else
+      for path, t in m:named_tensors() do f(name .. "." .. path, t) end
+    end
+  end
+end
+
 -- Does any module below behave at random, or by the batch, although it is frozen?
 local function deterministic(m)
   local fixed = true
@@ -47,8 +58,12 @@ end
 local function stage_is_fixed(self, stage)
   for _, name in ipairs(stage.modules) do
     local m = self:find(name)
-    local _, free = m:_survey()
-    if free or not deterministic(m) then return false end
+    if not m then
+      if not self._frozen[name] then return false end
+    else
+      local _, free = m:_survey()
+      if free or not deterministic(m) then return false end
+    end
   end
   return true
 end

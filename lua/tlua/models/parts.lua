@@ -61,13 +61,47 @@ end
 
 -- x with each picture's block left out with probability p, and the rest divided by 1 - p (Huang et al. 2016): of `self`, a
 -- block whose output x is, and only while it is trained.
+function parts.drops(self, p) return p > 0 and self.training and not self:all_frozen() end
 function parts.drop_block(self, x, p)
-  if p == 0 or not self.training or self:all_frozen() then return x end
+  if not parts.drops(self, p) then return x end
   local shape = { x:shape(1) }
   for i = 2, x:rank() do shape[i] = 1 end
   local y = x * core.ops.dropout(core.ones(shape), { p = p, training = true })
   return y
 end
+
+-- ---- inverted residuals with squeeze and excitation: MobileNetV3, EfficientNet ----
+
+-- Expansion 1 x 1 (where `inner` is not `width`), depthwise, squeeze and excitation (where `squeezed` is a number),
+-- projection 1 x 1, and the input added where the shape allows. o: width, inner, out, kernel, stride, activation, squeezed,
+-- squeeze_activation, gate, drop (chance that the block is left out for a picture), eps, momentum.
+local InvertedResidual = module.class("models.InvertedResidual")
+parts.InvertedResidual, InvertedResidual.scoped = InvertedResidual, true
+function InvertedResidual:init(o)
+  local layers = {}
+  local function add(width, out, kernel, activation, stride, groups)
+    layers[#layers + 1] = parts.ConvNorm(width, out, kernel, { stride = stride, groups = groups, activation = activation, eps = o.eps, momentum = o.momentum })
+  end
+  if o.inner ~= o.width then add(o.width, o.inner, 1, o.activation) end
+  add(o.inner, o.inner, o.kernel, o.activation, o.stride, o.inner)
+  if o.squeezed then layers[#layers + 1] = parts.SqueezeExcitation(o.inner, o.squeezed, o.squeeze_activation, o.gate) end
+  add(o.inner, o.out, 1)
+  self.block = nn.Sequential(layers)
+  rawset(self, "skip", o.stride == 1 and o.width == o.out)
+  rawset(self, "drop", o.drop or 0)
+end
+function InvertedResidual:forward(x)
+  local y, n = x, self.block:length()
+  for i = 1, n - 1 do y = self.block:at(i)(y) end
+  local last = self.block:at(n)
+  if self.skip and parts.drops(self, self.drop) then
+    y = parts.drop_block(self, last(y), self.drop) + x
+  else
+    y = last(y, self.skip and x or nil)
+  end
+  return y
+end
+function InvertedResidual:cost(shape) return self.block:cost(shape) end
 
 -- ---- networks whose features are a Sequential ----
 
@@ -78,6 +112,30 @@ function parts.add_stages(self, list, path)
     local each, name = m:at(i), path .. "." .. i - 1
     if each._class == "nn.Sequential" then parts.add_stages(self, list, name)
     else list[#list + 1] = { name = name, modules = { name }, run = function(_, x) return each(x) end } end
+  end
+end
+
+-- The same where convolutions, batch norms and rectifiers stand side by side in self[path]: a rectifier goes with what it follows.
+function parts.add_layer_stages(self, list, path)
+  local m, i = self:find(path), 1
+  local function at(k, class) return m:at(k) and m:at(k)._class == class and m:at(k) end
+  while i <= m:length() do
+    local each, first = m:at(i), i
+    local stage = { name = path .. "." .. i - 1, modules = { path .. "." .. i - 1 } }
+    if each._class == "nn.Conv2d" then
+      local norm = at(i + 1, "nn.BatchNorm2d")
+      if norm then i, stage.modules[2] = i + 1, path .. "." .. i end
+      local activation = at(i + 1, "nn.ReLU") and "relu" or nil
+      if activation then i = i + 1 end
+      stage.run = function(_, x)
+        if norm then return each:with_norm(norm, x, { activation = activation }) end
+        return each(x, activation)
+      end
+    else
+      stage.run = function(_, x) return m:at(first)(x) end
+    end
+    list[#list + 1] = stage
+    i = i + 1
   end
 end
 

@@ -32,7 +32,8 @@ local function same_padding(size, kernel, stride, dilation)
 end
 
 -- nn.Conv2d([in,] out, kernel [, stride [, padding]] [, {stride = 1, padding = 0, dilation = 1, groups = 1, bias = true,
--- image_size = nil}]). padding = "same" with image_size gives TensorFlow's padding for pictures of that size.
+-- image_size = nil, initial = nil}]). padding = "same" with image_size gives TensorFlow's padding for pictures of that size.
+-- initial: one of the distributions below, or {"normal", mean, deviation} and the like; the bias is zero at first then.
 function Conv:init(...)
   local values, options = util.arguments(...)
   local what, n = self._class, self.rank
@@ -61,6 +62,13 @@ function Conv:init(...)
   if width then self:set_width(util.whole(what, "the number of inputs", width)) end
 end
 
+-- He et al. 2015: the variance that keeps that of what goes through rectifiers, forward (fan_in) or backward (fan_out).
+local INITIAL = {
+  kaiming_normal_fan_out = function(_, fan_out) return { "normal", 0, math.sqrt(2 / fan_out) } end,
+  kaiming_normal_fan_in = function(fan_in) return { "normal", 0, math.sqrt(2 / fan_in) } end,
+  kaiming_uniform_fan_in = function(fan_in) return { "uniform", -math.sqrt(6 / fan_in), math.sqrt(6 / fan_in) } end,
+}
+
 function Conv:set_width(width)
   self.in_channels, self.needs_width = width, nil
   if width % self.groups ~= 0 or self.out_channels % self.groups ~= 0 then
@@ -72,11 +80,13 @@ function Conv:set_width(width)
     fan_in, area = fan_in * k, area * k
   end
   local bound = 1 / math.sqrt(fan_in)
-  local initial = { "uniform", -bound, bound }
-  -- He et al. 2015, as torchvision's ResNets: normal with variance 2 / fan_out
-  if self.initial == "kaiming_normal_fan_out" then initial = { "normal", 0, math.sqrt(2 / (self.out_channels * area)) } end
-  self:parameter("weight", shape, initial)
-  if self.bias_wanted then self:parameter("bias", { self.out_channels }, { "uniform", -bound, bound }) end
+  local weight, bias = { "uniform", -bound, bound }, { "uniform", -bound, bound }
+  if self.initial then
+    local known = INITIAL[self.initial]
+    weight, bias = known and known(fan_in, self.out_channels * area) or self.initial, { "constant", 0 }
+  end
+  self:parameter("weight", shape, weight)
+  if self.bias_wanted then self:parameter("bias", { self.out_channels }, bias) end
 end
 
 function Conv:infer(width)
@@ -85,12 +95,17 @@ function Conv:infer(width)
   return self.out_channels
 end
 
-function Conv:forward(x)
+-- activation: the name of one that is taken along ("relu", "relu6", "silu", "hardswish", "gelu"), or nil.
+function Conv:forward(x, activation)
   if self.needs_width then
     self:set_width(x:shape(-1))
     self:ready()
   end
-  local y = ops.conv(x, self.weight, self.bias, nil, self.attributes)
+  local a = self.attributes
+  if activation then
+    a = { stride = a.stride, padding = a.padding, padding_end = a.padding_end, dilation = a.dilation, groups = a.groups, activation = activation }
+  end
+  local y = ops.conv(x, self.weight, self.bias, nil, a)
   return y
 end
 

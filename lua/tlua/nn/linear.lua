@@ -8,17 +8,18 @@ local M = {}
 -- y = x w' + b, with x (..., in) and y (..., out). weight (out, in) and bias (out) start uniform in
 -- +-1/sqrt(in), which is what PyTorch's kaiming_uniform(a = sqrt 5) comes to.
 --   nn.Linear(in, out [, {bias = true}])     nn.Linear(out): the input width is taken from what comes before
+-- initial = {"normal", mean, deviation} or the like: the weight starts so, the bias at zero.
 local Linear = module.class("nn.Linear")
 M.Linear = Linear
 
 function Linear:init(...)
   local values, options = util.arguments(...)
-  options = util.options("nn.Linear", options, { bias = true, in_features = util.none, out_features = util.none })
+  options = util.options("nn.Linear", options, { bias = true, initial = util.none, in_features = util.none, out_features = util.none })
   if values.n > 2 then util.fail("nn.Linear: (out) or (in, out) is needed, then options in a table") end
   local out = values.n == 2 and values[2] or values[1] or options.out_features
   local width = values.n == 2 and values[1] or options.in_features
   self.out_features = util.whole("nn.Linear", "the output width", out)
-  self.bias_wanted = options.bias
+  self.bias_wanted, self.initial = options.bias, options.initial
   self.needs_width = true
   if width then self:set_width(util.whole("nn.Linear", "the input width", width)) end
 end
@@ -26,8 +27,9 @@ end
 function Linear:set_width(width)
   self.in_features, self.needs_width = width, nil
   local bound = 1 / math.sqrt(width)
-  self:parameter("weight", { self.out_features, width }, { "uniform", -bound, bound })
-  if self.bias_wanted then self:parameter("bias", { self.out_features }, { "uniform", -bound, bound }) end
+  local usual = { "uniform", -bound, bound }
+  self:parameter("weight", { self.out_features, width }, self.initial or usual)
+  if self.bias_wanted then self:parameter("bias", { self.out_features }, self.initial and { "constant", 0 } or usual) end
 end
 
 function Linear:infer(width)
@@ -38,12 +40,13 @@ function Linear:infer(width)
   return self.out_features
 end
 
-function Linear:forward(x)
+-- activation: as for a convolution.
+function Linear:forward(x, activation)
   if self.needs_width then
     self:set_width(x:shape(-1))
     self:ready()
   end
-  local y = ops.linear(x, self.weight, self.bias)
+  local y = ops.linear(x, self.weight, self.bias, nil, activation and { activation = activation })
   return y
 end
 

@@ -44,19 +44,40 @@ M.MaxPool2d.operator, M.MaxPool2d.more = "max_pool", {}
 M.AvgPool2d = module.class("nn.AvgPool2d", Pool)
 M.AvgPool2d.operator, M.AvgPool2d.more = "avg_pool", {}
 
--- nn.AdaptiveAvgPool2d(1): the mean over height and width, (N, H, W, C) -> (N, 1, 1, C).
+-- nn.AdaptiveAvgPool2d(n) or ({h, w}): means of n x n windows that cover the picture, (N, H, W, C) -> (N, n, n, C). Window i
+-- of a side goes from floor(i H / n) up to ceil((i + 1) H / n); windows overlap, or repeat pixels, where n does not divide H.
 local AdaptiveAvgPool2d = module.class("nn.AdaptiveAvgPool2d")
 M.AdaptiveAvgPool2d = AdaptiveAvgPool2d
 function AdaptiveAvgPool2d:init(...)
   local values, options = util.arguments(...)
   util.options("nn.AdaptiveAvgPool2d", options, {})
-  if values[1] ~= 1 then util.fail("nn.AdaptiveAvgPool2d: only an output of 1 is there; nn.AvgPool2d has a kernel of your choice") end
+  self.out = many(self._class, "the output", values[1], 2, 1)
 end
+
+local function means_along(x, axis, n)
+  local size, list = x:shape(axis), {}
+  if size == n then return x end
+  for i = 0, n - 1 do
+    local from, to = i * size // n, -(-(i + 1) * size // n)
+    list[i + 1] = ops.slice(x, axis, from, to - from):mean { axes = { axis }, keep = true }
+  end
+  list[n + 1] = { axis = axis }
+  return ops.concat(table.unpack(list))
+end
+
 function AdaptiveAvgPool2d:forward(x)
-  local y = x:mean { axes = { 2, 3 }, keep = true }
+  local h, w, out = x:shape(2), x:shape(3), self.out
+  if out[1] == 1 and out[2] == 1 then return x:mean { axes = { 2, 3 }, keep = true } end
+  if h % out[1] == 0 and w % out[2] == 0 then
+    local kernel = { h // out[1], w // out[2] }
+    return (kernel[1] > 1 or kernel[2] > 1) and ops.avg_pool(x, { kernel = kernel, stride = kernel }) or x
+  end
+  local scope <close> = core.scope()
+  local y = means_along(means_along(x, 2, out[1]), 3, out[2])
+  scope:keep(y)
   return y
 end
-function AdaptiveAvgPool2d:cost(shape) return { shape[1], 1, 1, shape[4] }, 0 end
-function AdaptiveAvgPool2d:spec() return { class = "AdaptiveAvgPool2d", args = { 1 } } end
+function AdaptiveAvgPool2d:cost(shape) return { shape[1], self.out[1], self.out[2], shape[4] }, 0 end
+function AdaptiveAvgPool2d:spec() return { class = "AdaptiveAvgPool2d", args = { self.out } } end
 
 return M
