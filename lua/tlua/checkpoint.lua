@@ -10,6 +10,7 @@ local checkpoint = {}
 
 local FORMAT = 1
 local OPTIMIZER = "optimizer."
+local AVERAGE = OPTIMIZER .. "ema." -- of running statistics; the weights' averages are NAME.ema
 
 -- ---- what a checkpoint says ----
 
@@ -77,6 +78,7 @@ function checkpoint.write(path, s, state, results)
   local tensors = tensors_of(s.model)
   local moments, steps = optimizer_state(s)
   for name, t in pairs(moments) do tensors[name] = t end
+  for name, t in pairs(s.ema and s.ema:state() or {}) do tensors[AVERAGE .. name] = t end
   local r = s.recipe
   local all = { format = FORMAT, tlua = core.version, device = device_text(s.device), choices = choices(), seed = r.seed, stage = s.stage, recipe = r.text or "",
     recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state() }
@@ -208,6 +210,11 @@ local function restore_optimizer(s, c)
     end
   end
   s.optim:load_state(state)
+  local averages = {}
+  for full, t in pairs(c.tensors) do
+    if full:sub(1, #AVERAGE) == AVERAGE then averages[full:sub(#AVERAGE + 1)] = t end
+  end
+  if s.ema and s.ema:begun() then s.ema:load_state(averages) end
 end
 
 -- Puts a session where the checkpoint was written.

@@ -37,12 +37,15 @@ function ema.new(opt, options)
   given.model = nil
   if net and not module.is_module(net) then util.failf("optim.ema: model must be a module") end
   local self = setmetatable(schema.options("optim.ema", SCHEMA, given), Ema)
-  if not (self.decay >= 0 and self.decay <= 1) then util.failf("optim.ema: the decay lies between 0 and 1, not %g", self.decay) end
+  if not (self.decay > 0 and self.decay < 1) then util.failf("ema: the decay lies between 0 and 1, not %g", self.decay) end
   self.opt, self.swapped, self.averages = opt, false, {}
   self.buffers = net and moving_buffers(net) or {}
   self.names = util.keys(self.buffers)
   return self
 end
+
+-- Whether there is an average: after the first update, or in an optimiser that took up a state with one.
+function Ema:begun() return self.opt:has_ema() end
 
 -- Takes the weights of now into the average; call it after every opt:step().
 function Ema:update()

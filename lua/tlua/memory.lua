@@ -40,7 +40,10 @@ local function of_loader(s, batch)
   return math.min(3 * batch * size * size * 3 * 4, math.max(2 * batch * size * size * 3 * 4, 256 << 20))
 end
 
-local function needed(s, batch) return of_step(s, batch) + (s.device.type == "cpu" and of_loader(s, batch) or 0) end
+-- The average of the weights begins with the first step.
+local function of_average(s) return s.ema and 4 * s.trained or 0 end
+
+local function needed(s, batch) return of_step(s, batch) + of_average(s) + (s.device.type == "cpu" and of_loader(s, batch) or 0) end
 
 local AUTO_MOST, AUTO_SHARE = 256, 0.7
 

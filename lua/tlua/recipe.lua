@@ -25,6 +25,7 @@ local PLAIN = {
   { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
   { "accumulate", "integer", 1, "batches whose gradients make one step" },
   { "clip", "number", nil, "largest norm of the gradient of a step" },
+  { "ema", "number", 0.0, "share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none" },
   { "decay_all", "boolean", false, "weight decay of norms and biases too" },
   { "recompute", "boolean", false, "less memory: backward computes blocks of the network again" },
   { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never" },

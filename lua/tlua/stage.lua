@@ -93,6 +93,7 @@ local function make_optimizer(s, o)
     list[i] = { params = g.params, lr = g.lr, weight_decay = g.weight_decay }
   end
   s.optim = util.at(r.optim.where, require("tlua.optim").make, r.optim.kind, list, options)
+  s.ema = r.ema ~= 0 and require("tlua.ema").new(s.optim, { decay = r.ema, model = s.model }) or nil
 end
 
 -- Makes a session ready for stage k: what is frozen, the optimiser, the cut of the feature cache. What the stage before
@@ -100,7 +101,7 @@ end
 function stage.enter(s, k)
   local r, o = s.recipe, s.recipe.stages[k]
   if s.optim then s.optim:close() end
-  s.optim = nil
+  s.optim, s.ema = nil, nil
   local freeze, train = stage.frozen_of(r, o)
   util.at(r.where, groups.set_frozen, s.model, freeze, train)
   s.model:ready()

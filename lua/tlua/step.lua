@@ -132,6 +132,7 @@ function step.train(s, source, sum)
   if many and not is_sum then s.optim:scale_grad(1 / weights) end
   clip(s)
   s.optim:step()
+  if s.ema then s.ema:update() end
   s.stage_steps = s.stage_steps + 1
   return true
 end

@@ -139,6 +139,15 @@ function train.evaluate(s, source, label)
   return sum, false
 end
 
+-- The same with the averages of the weights, where the recipe asks for them and there are any yet.
+local function evaluate_average(s)
+  local average = s.ema and s.ema:begun()
+  if average then s.ema:swap() end
+  local sum, stopped = train.evaluate(s, s.test_feed, "Testing")
+  if average then s.ema:swap() end
+  return sum, stopped
+end
+
 -- ---- the run folder ----
 
 local function new_folder(r)
@@ -258,7 +267,7 @@ local function one_epoch(s)
   end
   s.stage_epoch = within
   if train_epoch(s) then return true end
-  local test, stopped = train.evaluate(s, s.test_feed, "Testing")
+  local test, stopped = evaluate_average(s)
   if stopped then return true end
   local better = finish_epoch(s, test, begin)
   next_epoch(s)
@@ -318,9 +327,10 @@ local function keep_model(s)
     local c = checkpoint.find(s.out .. "/best.safetensors")
     checkpoint.restore(s, c)
     s.results.loss, s.results.accuracy = s.results.epochs[s.best.epoch].loss, s.best.test_accuracy
-    if s.test_feed then train.evaluate(s, s.test_feed, "Testing") end
+    if s.test_feed then evaluate_average(s) end
     s.progress:say(("best      epoch %d, test accuracy %.1f %%"):format(s.best.epoch, s.best.test_accuracy))
   end
+  if s.ema and s.ema:begun() then s.ema:swap() end
   local reported = write_report(s)
   model_file.save(s.out .. "/model.safetensors", s, s.results)
   s.progress:say(("kept in %s: model.safetensors, %smetrics.csv, log.txt, and to go on from: last.safetensors, best.safetensors"):format(s.out, reported and "report.html, " or ""))

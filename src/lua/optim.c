@@ -1,7 +1,7 @@
 /* optim.c - optimisers in Lua. */
 #include "lua/binding.h"
 
-#include "grad/optim.h"
+#include "grad/optim_rules.h"
 
 #include <string.h>
 
@@ -158,6 +158,14 @@ static int swap_ema(lua_State *L)
     return finish_launch(L, &s);
 }
 
+/* o:has_ema() -> whether the averages have begun */
+static int has_ema(lua_State *L)
+{
+    tl_optim *o = to_optim(L);
+    lua_pushboolean(L, tl__optim_groups(o) && tl__optim_moment(o, 0, 0, TL__MOMENT_EMA) != NULL);
+    return 1;
+}
+
 static int tensor_ema(lua_State *L)
 {
     tl_tensor *average = tl__lua_tensor(L, 1), *x = tl__lua_tensor(L, 2);
@@ -273,7 +281,7 @@ static int load_state(lua_State *L)
 void tl__lua_open_optim(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", optim_gc}, {"close", optim_gc}, {"step", step}, {"zero_grad", zero_grad}, {"scale_grad", scale_grad}, {"grad_norm", grad_norm}, {"clip_grad_norm", clip_grad_norm}, {"set_lr", set_lr}, {"lr", lr},
-                                       {"state", state}, {"load_state", load_state}, {"ema", ema}, {"swap_ema", swap_ema}, {NULL, NULL}};
+                                       {"state", state}, {"load_state", load_state}, {"ema", ema}, {"swap_ema", swap_ema}, {"has_ema", has_ema}, {NULL, NULL}};
     luaL_newmetatable(L, OPTIM);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);

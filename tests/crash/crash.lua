@@ -10,14 +10,14 @@ local folder = t.folder()
 pictures.cifar(folder .. "/cifar", 48)
 
 -- Everything that a run's bits could depend on: dropout, augmentation, batch statistics, momentum, two stages, a schedule, batches that are
--- summed, clipping.
+-- summed, clipping, an average of the weights.
 local RECIPE = [[
 local tlua = require "tlua"
 local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 return tlua.recipe {
   model = tlua.models.efficientnet_lite0 {}, head = nn.Sequential(nn.Dropout(0.3), nn.Linear(10)),
   data = data.cifar10 { root = "%s/cifar", size = 32, batch = 8, augment = "standard" },
-  optim = optim.Adam { lr = 1e-3 }, accumulate = 2, clip = 1,
+  optim = optim.Adam { lr = 1e-3 }, accumulate = 2, clip = 1, ema = 0.9,
   groups = { { "_blocks.15.*", scale = 0.5 } },
   schedule = { { epochs = 1, freeze = "*" }, { epochs = 2, train = { "_blocks.1[45].*", "_conv_head.*", "_bn1.*" }, rate = "cosine", warmup = 0.5 } },
 }

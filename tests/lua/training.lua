@@ -52,6 +52,29 @@ t.test("losses and optimisers by name", function()
   end
 end)
 
+t.test("ema: the average is tested and kept, the weights go on", function()
+  local function once(out, more)
+    run(("recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/%s %s"):format(SMALL, folder, folder, out, more))
+    local scope <close> = core.scope()
+    local last, model = core.load(("%s/%s/last.safetensors"):format(folder, out)), core.load(("%s/%s/model.safetensors"):format(folder, out))
+    local function hash(tensors, name) return tensors[name] and tensors[name]:hash() end
+    local csv = read(("%s/%s/metrics.csv"):format(folder, out))
+    local loss, test_loss = csv:match "\n1,([%d.]+),[%d.]+,([%d.]+)"
+    return { live = hash(last, "fc.weight"), average = hash(last, "optimizer.fc.weight.ema"), model = hash(model, "fc.weight"), loss = loss, test_loss = test_loss,
+      statistics = hash(last, "optimizer.ema.layer4.0.bn1.running_mean"), kept = hash(model, "layer4.0.bn1.running_mean"),
+      frozen = hash(last, "optimizer.ema.layer1.0.bn1.running_mean") }
+  end
+  local plain, with = once("ema0", ""), once("ema1", "--ema 0.9")
+  assert(not plain.average and not plain.statistics and plain.model == plain.live)
+  t.equal(with.live, plain.live, "the weights")
+  t.equal(with.loss, plain.loss, "the loss of training")
+  t.equal(with.model, with.average, "the kept weights")
+  t.equal(with.kept, with.statistics, "the kept statistics")
+  assert(with.average ~= with.live and with.statistics and not with.frozen)
+  assert(with.test_loss ~= plain.test_loss, "the average was not tested")
+  t.fails("ema: the decay lies between 0 and 1, not 1", run, ("recipes/cifar_ft.lua --model resnet18 --weights none --ema 1 --data.root %s/cifar"):format(folder))
+end)
+
 t.test("cifar_ft.lua trains the last block", function()
   local out = run(("recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/ft"):format(SMALL, folder, folder))
   assert(out:find("8,398,858 of 11,181,642 parameters are trained", 1, true), out)
