@@ -68,10 +68,7 @@ __kernel void lion(long at, long n, long chunk, G float *restrict W, G const flo
 
 /* LAMB (You et al. 2020, algorithm 2): with Adam's moments, r = m / (1 - beta1^t) / (sqrt(v) / root + eps) + wd w for each
  * element, and for each parameter as a whole w -= lr |w| / |r| r (the ratio is 1 where a norm is 0). */
-inline float lamb_direction(float w, float m, float v, float fix1, float root, float eps, float wd)
-{
-    return m * fix1 / (sqrt(v) / root + eps) + wd * w;
-}
+#define LAMB_DIRECTION(w, m, v) ((m) * fix1 / (sqrt(v) / root + eps) + wd * (w))
 
 /* Moments, and the sums of the squares of w and r over piece `first + id`: sums[2 id], sums[2 id + 1]. */
 __kernel void lamb_moments(long first, G const int4 *restrict pieces, G const float *restrict W, G const float *restrict GR, G float *restrict M,
@@ -79,17 +76,29 @@ __kernel void lamb_moments(long first, G const int4 *restrict pieces, G const fl
 {
     long id = get_global_id(0);
     int4 piece = pieces[first + id];
-    float own = 0.0f, step = 0.0f;
-    for (long i = (long)piece.x * 16, end = i + piece.y; i < end; i++) {
-        float w = W[i], g = GR[i], m = M[i] + (g - M[i]) * rest1, v = beta2 * V[i] + rest2 * g * g;
-        float r = lamb_direction(w, m, v, fix1, root, eps, wd);
-        M[i] = m;
-        V[i] = v;
+    long i = (long)piece.x * 16, end = i + piece.y;
+    float8 own = (float8)0.0f, step = (float8)0.0f;
+    for (; i + 8 <= end; i += 8) {
+        float8 w = vload8(0, W + i), g = vload8(0, GR + i), m = vload8(0, M + i), v = vload8(0, V + i);
+        m += (g - m) * rest1;
+        v = beta2 * v + rest2 * g * g;
+        float8 r = LAMB_DIRECTION(w, m, v);
+        vstore8(m, 0, M + i);
+        vstore8(v, 0, V + i);
         own = fma(w, w, own);
         step = fma(r, r, step);
     }
-    sums[2 * id] = own;
-    sums[2 * id + 1] = step;
+    float4 a = own.lo + own.hi, b = step.lo + step.hi;
+    float own1 = a.x + a.y + a.z + a.w, step1 = b.x + b.y + b.z + b.w;
+    for (; i < end; i++) {
+        float w = W[i], g = GR[i], m = M[i] + (g - M[i]) * rest1, v = beta2 * V[i] + rest2 * g * g, r = LAMB_DIRECTION(w, m, v);
+        M[i] = m;
+        V[i] = v;
+        own1 = fma(w, w, own1);
+        step1 = fma(r, r, step1);
+    }
+    sums[2 * id] = own1;
+    sums[2 * id + 1] = step1;
 }
 
 /* ratio[id] = |w| / |r| of parameter from + id; its pieces follow each other. */
@@ -115,7 +124,7 @@ __kernel void lamb_step(long first, int from, G const int4 *restrict pieces, G f
 {
     int4 piece = pieces[first + get_global_id(0)];
     float rate = lr * ratio[piece.z - from];
-    for (long i = (long)piece.x * 16, end = i + piece.y; i < end; i++) W[i] -= rate * lamb_direction(W[i], M[i], V[i], fix1, root, eps, wd);
+    for (long i = (long)piece.x * 16, end = i + piece.y; i < end; i++) W[i] -= rate * LAMB_DIRECTION(W[i], M[i], V[i]);
 }
 
 /* Gradients times a factor, in place. */

@@ -36,8 +36,8 @@ local function plan_of_stage(s, say)
   local freeze, only = stage.frozen_of(r, o)
   say(("frozen    %s; %s of %s parameters are trained"):format(freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters)))
   local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g epochs"):format(o.warmup) or "")
-  say(("training  %d epochs of %d steps of %d%s, %s, %s, seed %d"):format(o.epochs, s.steps, s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
-    r.optim.kind, rate, s.seed))
+  say(("training  %d epochs of %d steps of %d%s, %s, %s%s, seed %d"):format(o.epochs, s.steps, s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
+    r.optim.kind, rate, s.ema and (", average of the weights %g"):format(r.ema) or "", s.seed))
   if s.cut then
     local c = s.cut
     local state = c.done == c.rows and "found, complete" or c.done > 0 and ("found, %d %% made"):format(100 * c.done // c.rows) or "computed once"
