@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-TESTS="op/ops op/golden unit/gemm unit/core unit/arena"
+TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim"
 failed=0
 TLUA_CACHE=$PWD/$BUILD/test-cache
 export TLUA_CACHE
@@ -62,7 +62,7 @@ fi
 
 if command -v oclgrind >/dev/null 2>&1; then
     # Not --uninitialized: it takes lanes that a short vector load leaves alone for a use of them.
-    for t in op/ops; do
+    for t in op/ops unit/optim; do
         log=$BUILD/devices-oclgrind-$(basename "$t").log
         if TLUA_TEST_SMALL=1 TLUA_DEVICE=oclgrind timeout 3000 oclgrind --data-races "$BUILD/tests/$t" -j1 >"$log" 2>&1 &&
             ! grep -qE 'Invalid (read|write)|data race' "$log"; then
