@@ -54,7 +54,7 @@ local function samples(g)
   local scope <close> = core.scope()
   local all = g:reshape(-1)
   local n, list = all:shape(1), {}
-  if n < 1e6 then -- faster than sixteen calls
+  if n < 1e4 then -- faster than sixteen calls
     local values = all:tolist()
     for i = 0, 15 do list[i + 1] = values[1 + math.tointeger(math.floor(i * (n - 1) / 15 + 1e-9))] end
   else
@@ -144,10 +144,17 @@ local function all_names()
   return list
 end
 
+-- Adam on more than that many parameters takes gigabytes: only when the network is named.
+local MANY = 1e8
+
 for _, name in ipairs(#arg > 0 and arg or all_names()) do
+  local heavy = #arg == 0 and tlua.models[name]():count() > MANY
   for _, trained in ipairs { "all", "head" } do
     for _, norm in ipairs { "train", "eval" } do
-      if golden[("%s.%s.%s.losses"):format(name, trained, norm)] then run(name, trained, norm) end
+      local mode = ("%s.%s.%s"):format(name, trained, norm)
+      if golden[mode .. ".losses"] then
+        if heavy and trained == "all" then print(mode .. ": left out; tlua tests/golden/models.lua " .. name) else run(name, trained, norm) end
+      end
     end
   end
 end
