@@ -1,22 +1,23 @@
 #include "common.clh"
-/* reduce.cl - (outer, n, inner) -> (outer, inner). `_rows`: inner is 1, one work-item a row;
- * `_middle`: one work-item a vector of inner columns. The order of additions depends on the shape alone. */
+/* reduce.cl - (outer, n, inner) -> (outer, inner). `_rows`: (outer, n) -> (outer, parts), work-item (x, y): part y of row x,
+ * `length` elements, whole vectors (what would lie behind the row's end adds nothing); `_middle`: one work-item a vector of
+ * inner columns. The order of additions depends on the shape alone. */
 #define REDUCE(NAME, START, JOIN)                                                                              \
     __kernel void NAME##_rows(G const float *restrict X, long x0, G float *restrict Y, long y0, long n,        \
-                              long inner, float scale)                                                         \
+                              long length, float scale)                                                        \
     {                                                                                                          \
-        long o = get_global_id(0), i = 0;                                                                      \
+        long o = get_global_id(0), i = get_global_id(1) * length, end = min(i + length, n);                    \
         X += x0 + o * n;                                                                                       \
         vf acc = (vf)(START);                                                                                  \
-        for (; i + TL_VECTOR <= n; i += TL_VECTOR) {                                                           \
+        for (; i + TL_VECTOR <= end; i += TL_VECTOR) {                                                         \
             vf x = VLOAD(0, X + i);                                                                            \
             acc = JOIN(acc, x);                                                                                \
         }                                                                                                      \
         float part[TL_VECTOR], total = START;                                                                  \
         VSTORE(acc, 0, part);                                                                                  \
         for (int k = 0; k < TL_VECTOR; k++) total = JOIN(total, part[k]);                                      \
-        for (; i < n; i++) total = JOIN(total, X[i]);                                                          \
-        Y[y0 + o] = total * scale;                                                                             \
+        for (; i < end; i++) total = JOIN(total, X[i]);                                                        \
+        Y[y0 + o * get_global_size(1) + get_global_id(1)] = total * scale;                                     \
     }                                                                                                          \
     __kernel void NAME##_middle(G const float *restrict X, long x0, G float *restrict Y, long y0, long n,      \
                                 long inner, float scale)                                                       \

@@ -52,9 +52,9 @@ else
     echo "skipped intel: pip could not fetch intel-opencl-rt"
 fi
 
-# Mesa 22.3's rusticl refuses structs with arrays as kernel arguments, which the walk over strides is (cl/common.clh): only
-# the matrix product runs there.
+# What Mesa 22.3's rusticl cannot do is in docs/internals.md.
 if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
+    RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl op/ops
     TEST_ARGS="--filter=gemm/[stlncm]*" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/gemm
 else
     echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"

@@ -37,22 +37,23 @@ static int reduce_infer(tl_error *err, tl_call *c)
     return 0;
 }
 
+/* (outer, n) -> (outer, parts). */
+static int reduce_rows(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor *y, int64_t outer, int64_t n, int64_t parts, float scale)
+{
+    char name[64];
+    int64_t v = s->device->traits.vector_width, length = (n + parts * v - 1) / (parts * v) * v;
+    snprintf(name, sizeof name, "%s_rows", kernel);
+    tl_launch l = {.program = &program, .kernel = name, .dims = 2, .global = {(size_t)outer, (size_t)parts}};
+    return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(length), TL_KF(scale));
+}
+
 /* (outer, n, inner) -> (outer, inner): dimensions that lie together in memory reduce in one launch. */
 static int reduce_middle(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor *y, int64_t outer, int64_t n, int64_t inner, float scale)
 {
-    const tl_traits *t = &s->device->traits;
-    tl_launch l = {.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)outer, 1}};
     char name[64];
-    if (inner == 1) {
-        snprintf(name, sizeof name, "%s_rows", kernel);
-        l.global[0] = (size_t)outer;
-        l.dims = 1;
-    } else {
-        snprintf(name, sizeof name, "%s_middle", kernel);
-        l.global[0] = (size_t)((inner + t->vector_width - 1) / t->vector_width);
-        l.global[1] = (size_t)outer;
-    }
-    l.kernel = name;
+    int64_t v = s->device->traits.vector_width;
+    snprintf(name, sizeof name, "%s_middle", kernel);
+    tl_launch l = {.program = &program, .kernel = name, .dims = 2, .global = {(size_t)((inner + v - 1) / v), (size_t)outer}};
     return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(inner), TL_KF(scale));
 }
 
@@ -87,13 +88,16 @@ static int reduce_forward(tl_scope *s, const tl_call *c)
     outer = tl_numel(y) / (inner ? inner : 1);
     if (tl_numel(y) == 0) return 0;
     const char *kernel = is_max ? "max" : "sum";
-    /* One long row uses one unit only: fold it, keeping the order of additions fixed. */
-    int64_t parts = 256;
-    if (inner == 1 && outer < 2 * s->device->traits.compute_units && n >= 64 * parts && n % parts == 0) {
+    /* Few long rows would keep few units busy: each is cut into parts first, by the shape alone, so that the bits are.
+     * On devices with a work-item a row this is always better (and llvmpipe ends any loop after 65,536 turns). */
+    const int64_t parts = 256;
+    int few = outer < 2 * s->device->traits.compute_units || !s->device->traits.is_cpu;
+    if (inner == 1 && few && n >= 64 * parts) {
         tl_tensor *partial = tl_empty(s, TL_F32, 2, (int64_t[]){outer, parts});
-        if (!partial || reduce_middle(s, kernel, x, partial, outer * parts, n / parts, 1, 1.0f) != 0) return -1;
-        return reduce_middle(s, kernel, partial, y, outer, parts, 1, scale);
+        if (!partial || reduce_rows(s, kernel, x, partial, outer, n, parts, 1.0f) != 0) return -1;
+        return reduce_rows(s, kernel, partial, y, outer, parts, 1, scale);
     }
+    if (inner == 1) return reduce_rows(s, kernel, x, y, outer, n, 1, scale);
     return reduce_middle(s, kernel, x, y, outer, n, inner, scale);
 }
 

@@ -338,6 +338,31 @@ Test(ops, second) { check_every(1); }
 Test(ops, third) { check_every(2); }
 Test(ops, fourth) { check_every(3); }
 
+/* Rows longer than the samples': whole and ragged parts (src/op/reduce.c), few rows and many. */
+Test(ops, long_rows)
+{
+    tl_device *d = open_device();
+    static const int64_t shapes[][2] = {{1, 16383}, {1, 16384}, {3, 16385}, {40, 20001}, {1, 70001}, {2, 140000}};
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        tl_scope *s = tl_scope_open(d, NULL);
+        int64_t rows = shapes[k][0], n = shapes[k][1];
+        float *x = malloc((size_t)(rows * n) * 4);
+        for (int64_t i = 0; i < rows * n; i++) x[i] = (float)(i / n + 1);
+        for (int64_t r = 0; r < rows; r++) x[r * n + n - 1 - r] = 1000; /* near the end, where a part could be forgotten */
+        tl_tensor *t = tl_from(s, TL_F32, 2, shapes[k], x);
+        float *sums = read_all(s, tl_sum(s, t, (int[]){1}, 1, 0)), *most = read_all(s, tl_amax(s, t, (int[]){1}, 1, 0));
+        for (int64_t r = 0; r < rows; r++) {
+            cr_assert_float_eq(sums[r], (double)((r + 1) * (n - 1) + 1000), 1, "row %d of %d, n %d: %g", (int)r, (int)rows, (int)n, sums[r]);
+            cr_assert_eq(most[r], 1000);
+        }
+        free(x);
+        free(sums);
+        free(most);
+        tl_scope_close(s);
+    }
+    tl_device_release(d);
+}
+
 /* ---- the checks themselves can fail ---- */
 
 static int square_forward(tl_scope *s, const tl_call *c) { return tl__copy_into(s, tl_square(s, c->in[0]), c->out[0]); }
