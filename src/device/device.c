@@ -191,6 +191,8 @@ static void read_traits(tl_traits *t, const found *f)
     /* Mesa's llvmpipe calls itself a CPU but is compiled like a GPU: plain kernels only. */
     if (t->fragile) t->is_cpu = 0;
     t->commits_late = t->is_cpu && (contains(t->platform, "portable computing") || contains(t->platform, "intel"));
+    const char *own_cache = getenv("POCL_KERNEL_CACHE");
+    t->keeps_programs = contains(t->platform, "portable computing") && !(own_cache && strcmp(own_cache, "0") == 0);
     t->vector_width = t->is_cpu ? host_vector_width() : 1;
     /* For tests: the kernels of narrower machines run on wide ones; 1 makes a CPU look like a GPU to them. */
     const char *width = getenv("TLUA_VECTOR");

@@ -15,6 +15,7 @@ typedef struct tl_traits {
     int compute_units;
     int simulated;          /* Oclgrind: has no instructions for prefetching and the like */
     int commits_late;       /* memory of a buffer counts when it is first written (PoCL, Intel's runtime on processors) */
+    int keeps_programs;     /* the driver keeps compiled kernels on disk itself, and asking it for binaries is dear (PoCL) */
     int fragile;            /* drivers that break on wide vectors in private arrays (rusticl) */
     size_t local_bytes;     /* local memory of a group */
     size_t max_group;       /* work-items in a group */

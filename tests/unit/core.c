@@ -233,6 +233,7 @@ Test(core, kernel_cache_is_used_and_a_damaged_entry_is_rebuilt)
     char folder[] = "/tmp/tlua-test-XXXXXX", sub[64], entry[400];
     cr_assert(mkdtemp(folder));
     setenv("TLUA_CACHE", folder, 1);
+    setenv("TLUA_KERNEL_CACHE", "1", 1);
     snprintf(sub, sizeof sub, "%s/kernels", folder);
     for (int round = 0; round < 4; round++) {
         tl_device *d = open_device();
