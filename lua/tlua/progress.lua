@@ -1,5 +1,6 @@
 -- progress.lua - what a run shows: one line that is rewritten on a terminal, plain lines now and then elsewhere, and
--- everything that lasts in the log too.
+-- everything that lasts in the log too. With --quiet nothing is shown, with --json one JSON object a line for machines:
+-- {"event": "start" | "note" | "progress" | "epoch" | "done", ...}.
 local core = require "tlua.core"
 local util = require "tlua.util"
 
@@ -7,9 +8,28 @@ local Progress = {}
 Progress.__index = Progress
 local progress = {}
 
-function progress.new()
-  local terminal = core.isatty(1)
-  return setmetatable({ terminal = terminal, colour = terminal and not os.getenv("NO_COLOR"), last = -math.huge, shown = false, held = {} }, Progress)
+-- NO_COLOR counts when it is set and not empty (no-color.org).
+local function wants_colour() return (os.getenv "NO_COLOR" or "") == "" end
+
+local function speaks_utf8()
+  local locale = os.getenv "LC_ALL" or os.getenv "LC_CTYPE" or os.getenv "LANG" or ""
+  return locale:lower():find "utf%-?8" ~= nil
+end
+
+-- style: nil, "quiet" or "json".
+function progress.new(style)
+  local terminal = not style and core.isatty(1) and os.getenv "TERM" ~= "dumb"
+  return setmetatable({ style = style, terminal = terminal, colour = terminal and wants_colour(), blocks = speaks_utf8() and { "━", "─" } or { "#", "-" },
+    last = -math.huge, shown = false, held = {} }, Progress)
+end
+
+-- For machines only: one line of JSON.
+function Progress:event(name, fields)
+  if self.style ~= "json" then return end
+  local line = { event = name }
+  for key, value in pairs(fields) do line[key] = value end
+  io.stdout:write(core.json_encode(line), "\n")
+  io.stdout:flush()
 end
 
 -- Lines before the run folder exists are held back and then written; `go_on`: after what stands there.
@@ -26,29 +46,34 @@ function Progress:clear()
   end
 end
 
--- A line that stays.
-function Progress:say(text, bold)
+-- A line that stays. event: what machines read in its place, {name, fields}.
+function Progress:say(text, bold, event)
   self:clear()
-  io.stdout:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
-  io.stdout:flush()
+  self:event(event and event[1] or "note", event and event[2] or { text = text })
+  if not self.style then
+    io.stdout:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
+    io.stdout:flush()
+  end
   if self.path then pcall(core.append_file, self.path, text .. "\n") -- a full disk is no reason to stop
   else self.held[#self.held + 1] = text .. "\n" end
 end
 
-local function bar(share, width)
+function Progress:bar(share, width)
   local full = math.floor(share * width)
-  return ("━"):rep(full) .. ("─"):rep(width - full)
+  return self.blocks[1]:rep(full) .. self.blocks[2]:rep(width - full)
 end
 
 -- label "Epoch 1/5", done of total steps; text is the rest of the line.
 function Progress:update(label, done, total, text)
+  if self.style == "quiet" then return end
   local now = core.time()
-  if now - self.last < (self.terminal and 0.1 or 10) then return end
+  if now - self.last < (self.terminal and 0.1 or self.style and 1 or 10) then return end
   if not self.terminal and self.last == -math.huge then
     self.last = now
     return
   end
   self.last = now
+  if self.style then return self:event("progress", { label = label, done = done, total = total, text = text }) end
   if not self.terminal then
     io.stdout:write(("%s  %d/%d  %s\n"):format(label, done, total, text))
     io.stdout:flush()
@@ -57,7 +82,7 @@ function Progress:update(label, done, total, text)
   local room = core.terminal_width() - 1
   local line = ("%s  %3d %%  %s"):format(label, math.floor(100 * done / total), text)
   local width = math.min(24, room - #line - 2)
-  if width >= 6 then line = ("%s  %s  %3d %%  %s"):format(label, bar(done / total, width), math.floor(100 * done / total), text)
+  if width >= 6 then line = ("%s  %s  %3d %%  %s"):format(label, self:bar(done / total, width), math.floor(100 * done / total), text)
   else line = line:sub(1, room) end
   io.stdout:write("\r" .. line .. "\27[K")
   io.stdout:flush()

@@ -27,7 +27,7 @@ local PLAIN = {
   { "clip", "number", nil, "largest norm of the gradient of a step" },
   { "ema", "number", 0.0, "share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none" },
   { "decay_all", "boolean", false, "weight decay of norms and biases too" },
-  { "recompute", "boolean", false, "less memory: backward computes blocks of the network again" },
+  { "recompute", "parts", false, "less memory: backward computes blocks of the network again" },
   { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never" },
   { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },
   { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },
@@ -263,7 +263,7 @@ function Recipe:build() return require("tlua.build").session(self) end
 -- Trains, tests, keeps. options: resume, a run folder or checkpoint to go on from; force, although the recipe has changed since, or
 -- although the folder holds a run that is not at its end. Returns the results {accuracy, loss, out, model, epochs}.
 function Recipe:run(options)
-  options = util.options("run", options, { resume = util.none, force = false })
+  options = util.options("run", options, { resume = util.none, force = false, style = util.none })
   if not options.resume then return require("tlua.train").run(self:build(), options) end
   local checkpoint = require "tlua.checkpoint"
   core.device(self.device)
@@ -277,7 +277,7 @@ function Recipe:run(options)
     util.failf("--resume: the recipe has changed since %s was written; --force goes on all the same:\n  %s", c.path, table.concat(changes, "\n  "))
   end
   if c.state.finished and #changes == 0 then util.failf("--resume: the run in %s is at its end; with more epochs (--schedule.epochs) and --force it goes on", c.path) end
-  return require("tlua.train").run(self:build(), { checkpoint = c.path, force = options.force })
+  return require("tlua.train").run(self:build(), { checkpoint = c.path, force = options.force, style = options.style })
 end
 
 recipe.Recipe = Recipe

@@ -32,16 +32,23 @@ function recompute.run(f, x, ...)
   end, x, y)
 end
 
--- Marks the blocks of a network: the children of its lists that have parts themselves (layer3.0, blocks.7). Returns how many.
-function recompute.mark(net)
-  local count = 0
-  net:walk(function(m)
+-- Marks the blocks of a network: the children of its lists that have parts themselves (layer3.0, blocks.7). globs: only those whose
+-- path they match; true or nil: all. Returns how many.
+function recompute.mark(net, globs)
+  local wanted = (globs == nil or globs == true) and function() return true end or util.matcher("recompute", globs)
+  local count, blocks = 0, {}
+  net:walk(function(m, path)
     local parent = rawget(m, "_parent")
     if parent and parent.at and parent.append and #m._order > 0 and not (m.at and m.append) then
-      rawset(m, "recomputed", true)
-      count = count + 1
+      blocks[#blocks + 1] = path
+      if wanted(path) then
+        rawset(m, "recomputed", true)
+        count = count + 1
+      end
     end
   end)
+  if count == 0 and #blocks > 0 then util.failf("recompute: no block is named like that; there are %s", table.concat(blocks, ", ")) end
+  if count == 0 then util.fail "recompute: the network has no blocks (modules with parts in a list)" end
   return count
 end
 

@@ -68,8 +68,13 @@ types.class_weights = { "auto or numbers, like 1,2.5,1", function(t)
   return types.numbers[2](t)
 end, function(v) return v == "auto" or list_of(v, "number") end }
 types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
-types.globs = { "globs, like 'layer1.*,layer2.*'", function(t) return split(t) end,
+types.globs = { "globs, like 'layer1.*,layer2.*', or none", function(t) return t == "none" and {} or split(t) end,
   function(v) return is_text(v) or type(v) == "function" or type(v) == "table" end }
+types.parts = { "true, false or globs of blocks, like 'layer1.*'", function(t)
+  local switch = types.boolean[2](t)
+  if switch ~= nil then return switch end
+  return split(t)
+end, function(v) return type(v) == "boolean" or types.globs[3](v) end }
 -- "20 GB" -> bytes; a number is bytes.
 local UNITS = { [""] = 1, k = 1e3, M = 1e6, G = 1e9, T = 1e12 }
 function schema.size(v)

@@ -228,7 +228,7 @@ local function finish_epoch(s, test, begin)
   local row = { epoch = s.epoch, loss = sum:mean(), train_accuracy = sum:accuracy(), test_loss = test:mean(), test_accuracy = test:accuracy(),
     lr = s.rate or s.lr, seconds = core.time() - begin }
   s.progress:say(("[Epoch %d] loss: %.4f  train accuracy %.1f %%  test accuracy %.1f %%  (%.1f s)"):format(row.epoch, row.loss, row.train_accuracy,
-    row.test_accuracy, row.seconds), true)
+    row.test_accuracy, row.seconds), true, { "epoch", row })
   results.epochs[s.epoch] = row
   results.loss, results.accuracy = row.loss, row.test_accuracy
   pcall(core.write_file, s.out .. "/metrics.csv", metrics_text(results.epochs)) -- written anew after every epoch
@@ -354,12 +354,22 @@ local function take_up(s, path)
   if d ~= state.device then s.progress:say(("resumed   on another device (it was %s): it goes on, but not to the same bits"):format(state.device)) end
 end
 
--- Runs a session of tlua/build.lua. options: checkpoint, the file to go on from; force. Returns {accuracy, loss,
+local function start_event(s)
+  return { out = s.out, model = s.model:label(), device = s.device.name, parameters = s.parameters, trained = s.trained, train_pictures = s.data.train:count(),
+    test_pictures = s.data.test:count(), classes = #s.classes, epochs = s.epochs, seed = s.seed }
+end
+
+local function done_event(s)
+  local r = s.results
+  return { out = s.out, accuracy = r.accuracy, loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin, interrupted = r.interrupted or false }
+end
+
+-- Runs a session of tlua/build.lua. options: checkpoint, the file to go on from; force; style of what is shown. Returns {accuracy, loss,
 -- epochs = rows, out, interrupted}.
 function train.run(s, options)
   options = options or {}
   local c = options.checkpoint
-  s.begin, s.progress = core.time(), progress.new()
+  s.begin, s.progress = core.time(), progress.new(options.style)
   s.results = { epochs = {} }
   s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = stage.total(s.recipe.stages), 1, 0, 0, 0
   s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals(), 0, 0, core.time(), 0
@@ -367,6 +377,7 @@ function train.run(s, options)
   s.out = c and (c:match "^(.*)/[^/]+$" or ".") or new_folder(s.recipe)
   if c then take_up(s, c) end
   open_folder(s, c ~= nil, options.force)
+  s.progress:event("start", start_event(s))
   core.catch_interrupt(true)
   local ok, e = pcall(function()
     all_epochs(s)
@@ -377,7 +388,7 @@ function train.run(s, options)
   close_feeds(s)
   core.unlock(s.lock)
   if not ok then error(e, 0) end
-  s.progress:say(("done in %s"):format(util.clock(core.time() - s.begin)))
+  s.progress:say(("done in %s"):format(util.clock(core.time() - s.begin)), false, { "done", done_event(s) })
   s.results.out, s.results.model, s.results.session = s.out, s.model, s
   return s.results
 end

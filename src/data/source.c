@@ -322,25 +322,34 @@ static tl_source *open_part(tl_error *err, int kind, const char *root, const cha
     return kind == FOLDER ? tl__open_folder(err, root, part, lenient, missing) : binary_openers[kind](err, root, part, limit, missing);
 }
 
+/* Does the data have a test part of its own, whole or damaged? -1 when memory is short. */
+static int has_test_part(tl_error *err, int kind, const char *root)
+{
+    tl_error none = {0};
+    int missing;
+    tl_source *s = open_part(&none, kind, root, "test", 1, 1, &missing);
+    int found = s || !missing;
+    tl__source_free(s);
+    return none.code == TL_EMEMORY ? tl__fail(err, none.code, "%s", none.text) : found;
+}
+
+/* A share is held out, or it stays as it is where a test part of its own makes that needless (split_if_none). */
+static int settle_split(tl_error *err, int kind, const char *root, tl_source_options *o)
+{
+    int found = o->split > 0 ? has_test_part(err, kind, root) : 0;
+    if (found <= 0) return found;
+    if (!o->split_if_none) return tl__fail(err, TL_EARG, "%s: the data has a test part of its own; leave `split` out", root);
+    o->split = 0;
+    return 0;
+}
+
 /* The part asked for, which may have to be made by holding out a share of the only one. */
 static tl_source *open_or_split(tl_error *err, int kind, const char *root, const tl_source_options *o, int test)
 {
     int missing, lenient = o->class_name != NULL;
-    int64_t limit = o->split > 0 ? 0 : o->limit;
-    tl_source *s;
-    if (o->split > 0) { /* find out whether there is a test part, without keeping its error */
-        tl_error none = {0};
-        s = open_part(&none, kind, root, "test", 1, 1, &missing);
-        if (s || !missing) {
-            tl__source_free(s);
-            if (none.code == TL_EMEMORY) tl__fail(err, none.code, "%s", none.text);
-            tl__fail(err, TL_EARG, "%s: the data has a test part of its own; leave `split` out", root);
-            return NULL;
-        }
-        s = open_part(err, kind, root, "train", 0, lenient, &missing);
-        return s ? split(err, s, o->split, o->seed, test) : NULL;
-    }
-    return open_part(err, kind, root, test ? "test" : "train", limit, lenient, &missing);
+    if (o->split == 0) return open_part(err, kind, root, test ? "test" : "train", o->limit, lenient, &missing);
+    tl_source *s = open_part(err, kind, root, "train", 0, lenient, &missing);
+    return s ? split(err, s, o->split, o->seed, test) : NULL;
 }
 
 static int check_options(tl_error *err, const char *kind, const char *root, const tl_source_options *o, int *test)
@@ -373,7 +382,7 @@ tl_source *tl__source_open(tl_error *err, const char *kind, const char *root, co
     tl_source_options o = *options;
     char **names = NULL;
     int test, n = 0, k = check_options(err, kind, root, &o, &test);
-    if (k < 0) return NULL;
+    if (k < 0 || settle_split(err, k, root, &o) != 0) return NULL;
     /* The test folder may lack a class; labels are numbered by the training folder all the same. */
     if (k == FOLDER && test && o.split == 0 && !o.class_name) {
         if ((n = tl__folder_classes(err, root, &names)) < 0) return NULL;

@@ -33,6 +33,7 @@ typedef struct tl_source_options {
     int64_t limit;                 /* at most so many pictures; 0: all. Binary files: the first ones. Class
                                       folders: drawn by `seed` so that classes keep their shares */
     double split;                  /* the share held out as the test part where the data has none; 0: none */
+    int split_if_none;             /* 0: data with a test part of its own is then an error. 1: that part is taken */
     uint64_t seed;
     const char *const *class_name; /* the labels to use, by name (those of a model); NULL: the data's own */
     int class_count;

@@ -50,7 +50,7 @@ static const char **text_list(lua_State *L, int index, int *n)
     return list;
 }
 
-/* data.source(kind, {root=, split=, limit=, seed=, holdout=, classes=, paths=}) */
+/* data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, classes=, paths=}) */
 static int source(lua_State *L)
 {
     const char *kind = luaL_checkstring(L, 1);
@@ -69,6 +69,7 @@ static int source(lua_State *L)
         tl_source_options o = {.part = tl__lua_field_text(L, 2, "split", "train"),
                                .limit = (int64_t)tl__lua_field_number(L, 2, "limit", 0),
                                .split = tl__lua_field_number(L, 2, "holdout", 0),
+                               .split_if_none = tl__lua_field_number(L, 2, "holdout_if_none", 0) != 0,
                                .seed = (uint64_t)tl__lua_field_number(L, 2, "seed", 0)};
         if (lua_getfield(L, 2, "classes") == LUA_TTABLE) o.class_name = text_list(L, -1, &o.class_count);
         *s = tl__source_open(&err, kind, root, &o);

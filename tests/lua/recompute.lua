@@ -39,6 +39,15 @@ for _, name in ipairs { "resnet18", "efficientnet_lite0" } do
   end)
 end
 
+t.test("blocks by name", function()
+  local net = tlua.models.resnet18 {}
+  t.equal(recompute.mark(net, "layer1.*"), 2)
+  t.equal(rawget(net:find "layer1.0", "recomputed"), true)
+  t.equal(rawget(net:find "layer2.0", "recomputed"), nil)
+  t.fails("recompute: no block is named like that; there are layer1.0, layer1.1, layer2.0", recompute.mark, net, { "layr1.*" })
+  t.fails("recompute: the network has no blocks", recompute.mark, nn.Sequential(nn.Linear(3, 3), nn.ReLU()), true)
+end)
+
 t.test("parts inside parts, inputs that want no gradient, errors", function()
   local linear = nn.Linear(4, 4)
   linear:ready()

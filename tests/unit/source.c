@@ -240,6 +240,12 @@ Test(source, folder_parts_and_imposed_classes)
     cr_assert(s->count == 1 && s->class_count == 3 && s->label[0] == 2);
     tl__source_free(s);
     refuse("folder", root, (tl_source_options){.split = 0.5}, "the data has a test part of its own; leave `split` out");
+    s = open_source(&err, "folder", root, (tl_source_options){.split = 0.5, .split_if_none = 1, .part = "test"});
+    cr_assert(s && s->count == 1 && s->class_count == 3, "%s", err.text); /* its own part, whole */
+    tl__source_free(s);
+    s = open_source(&err, "folder", root, (tl_source_options){.split = 0.5, .split_if_none = 1});
+    cr_assert(s && s->count == 3, "%s", err.text);
+    tl__source_free(s);
     static const char *const model[] = {"dog", "eel", "fox", "cat"};
     s = open_source(&err, "folder", root, (tl_source_options){.class_name = model, .class_count = 4});
     cr_assert(s, "%s", err.text);

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Runs every command of docs/guide.md as it stands there, in a folder of its own. `make demo` is only looked up, since it
+# installs packages; in place of the published weights stand random ones under their name, so nothing is downloaded.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+ROOT=$PWD
+W=$(mktemp -d)
+trap 'rm -rf "$W"' EXIT
+ln -s "$ROOT/tlua" "$ROOT/docs" "$ROOT/recipes" "$W"
+make -n demo >/dev/null || { echo "FAILED: make has no demo"; exit 1; }
+
+# The kernels of the tests' cache serve here too; features and weights are this test's own.
+TLUA_CACHE=$W/cache
+export TLUA_CACHE
+mkdir -p "$TLUA_CACHE/weights"
+[ -d "$ROOT/build/test-cache/kernels" ] && ln -s "$ROOT/build/test-cache/kernels" "$TLUA_CACHE/kernels"
+./tlua -e 'tlua.manual_seed(1)
+local net = tlua.models.efficientnet_lite0 {}
+net:ready()
+require("tlua.core").save(arg[1], net:state_dict(), { format = "pt" })' \
+    "$TLUA_CACHE/weights/efficientnet-lite0-57934424.pth" || { echo "FAILED: making weights"; exit 1; }
+
+# Blocks fenced without a language are commands; each is run by a shell of its own.
+cd "$W" || exit 1
+awk -v dir="$W" '
+    /^```$/ && inside { inside = 0; close(file); next }
+    /^```text/ { other = 1; next }
+    /^```$/ && other { other = 0; next }
+    /^```$/ { inside = 1; file = sprintf("%s/block-%02d.sh", dir, ++n); printf "set -e\n" > file; next }
+    inside { print > file }' "$ROOT/docs/guide.md"
+failed=0 ran=0
+for block in "$W"/block-*.sh; do
+    grep -q '^make demo' "$block" && continue
+    if sh "$block" >"$block.log" 2>&1; then ran=$((ran + 1)); else
+        failed=$((failed + 1))
+        echo "FAILED:"
+        cat "$block"
+        tail -n 5 "$block.log"
+    fi
+done
+for made in fed.png lr.svg runs/mine/report.html runs/mine/model.safetensors runs/deeper/metrics.csv; do
+    [ -s "$W/$made" ] || { failed=$((failed + 1)); echo "FAILED: $made was not made"; }
+done
+[ "$(wc -l <"$W/runs/mine/metrics.csv")" = 7 ] || { failed=$((failed + 1)); echo "FAILED: runs/mine has not six epochs"; }
+echo "$ran blocks of docs/guide.md ran, $failed failed"
+[ "$failed" = 0 ] && [ "$ran" -ge 9 ]
