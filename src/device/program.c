@@ -115,7 +115,7 @@ static const char magic[8] = "tluaCL1\n";
 static char *cache_path(tl_device *d, const char *source, const char *options)
 {
     const char *wish = getenv("TLUA_KERNEL_CACHE");
-    if (wish ? strcmp(wish, "0") == 0 : d->traits.keeps_programs) return NULL;
+    if (wish && *wish ? strcmp(wish, "0") == 0 : d->traits.keeps_programs) return NULL;
     tl_error quiet = {0};
     char hex[65], *folder = tl__cache_folder(&quiet, "kernels");
     if (!folder) return NULL;  /* no cache is slower, not wrong */
