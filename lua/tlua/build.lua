@@ -23,11 +23,13 @@ local function place_head(r, net, classes)
   end)
 end
 
--- Batches of an epoch, and steps of the optimiser.
+-- Batches of an epoch, steps of the optimiser, and the epochs that come of it.
 function build.count_steps(s)
   local n, b = s.data.train:count(), s.data.batch
   local batches = s.data.drop_last and n // b or (n + b - 1) // b
   s.steps = (batches + s.recipe.accumulate - 1) // s.recipe.accumulate
+  s.stages = stage.resolved(s.recipe.stages, s.steps)
+  s.data.epochs = stage.total(s.stages)
 end
 
 -- Device, data and network without its head: as much of a session as loaders need.

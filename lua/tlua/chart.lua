@@ -30,9 +30,13 @@ end
 local function range(series, key, given)
   local low, high = math.huge, -math.huge
   for _, line in ipairs(series) do
-    for _, p in ipairs(line.points) do low, high = math.min(low, p[key]), math.max(high, p[key]) end
+    for _, p in ipairs(line.points) do
+      low, high = math.min(low, p[key]), math.max(high, p[key])
+      if key == 2 and p[3] then low, high = math.min(low, p[3]), math.max(high, p[4]) end
+    end
   end
   if given then low, high = given[1] or low, given[2] or high end
+  if low == math.huge then return 0, 1 end
   if not (high > low) then
     local around = math.max(math.abs(low) * 0.1, 1e-6)
     low, high = low - around, high + around
@@ -40,34 +44,69 @@ local function range(series, key, given)
   return low, high
 end
 
--- series: { {name =, points = { {x, y}, ... }, dashed = true}, ... }; options: x, y (titles), y_range {low, high}, x_whole.
-function chart.lines(series, options)
-  local x_low, x_high = range(series, 1, options.x_range)
-  local y_low, y_high = range(series, 2, options.y_range)
-  local function x(v) return LEFT + (v - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT) end
-  local function y(v) return TOP + (y_high - v) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM) end
-  local out = { ('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s by %s">'):format(WIDTH, HEIGHT, chart.escape(options.y or ""), chart.escape(options.x or "")) }
-  local function add(format, ...) out[#out + 1] = format:format(...) end
-  for _, v in ipairs(chart.ticks(y_low, y_high, 5)) do
-    add('<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>', LEFT, WIDTH - RIGHT, y(v), y(v), LEFT - 6, y(v) + 4, number(v))
+-- Ticks of a logarithmic axis: powers of ten, and 2 and 5 times them where those would be few.
+function chart.log_ticks(low, high)
+  local out = {}
+  local few = math.log(high / low, 10) < 2.5
+  for power = math.floor(math.log(low, 10)), math.ceil(math.log(high, 10)) do
+    for _, m in ipairs(few and { 1, 2, 5 } or { 1 }) do
+      local v = m * 10.0 ^ power
+      if v >= low * (1 - 1e-9) and v <= high * (1 + 1e-9) then out[#out + 1] = v end
+    end
   end
-  for _, v in ipairs(chart.ticks(x_low, x_high, 8)) do
-    if not options.x_whole or v == math.floor(v) then
-      add('<text class="axis" x="%.1f" y="%d" text-anchor="middle">%s</text>', x(v), HEIGHT - BOTTOM + 16, number(v))
+  return out
+end
+
+-- Share of the way from low to high, 0 to 1.
+local function scale(low, high, is_log)
+  if not is_log then return function(v) return (v - low) / (high - low) end end
+  return function(v) return math.log(v / low) / math.log(high / low) end
+end
+
+local function with_labels(values)
+  local out = {}
+  for i, v in ipairs(values) do out[i] = { v, number(v) } end
+  return out
+end
+
+local function add_axes(add, x, y, x_ticks, y_ticks, options)
+  for _, t in ipairs(y_ticks) do
+    add('<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>', LEFT, WIDTH - RIGHT, y(t[1]), y(t[1]), LEFT - 6, y(t[1]) + 4, t[2])
+  end
+  for _, t in ipairs(x_ticks) do
+    if not options.x_whole or t[1] == math.floor(t[1]) then
+      add('<text class="axis" x="%.1f" y="%d" text-anchor="%s">%s</text>', x(t[1]), HEIGHT - BOTTOM + 16, x(t[1]) > WIDTH - 2 * RIGHT and #t[2] > 6 and "end" or "middle", chart.escape(t[2]))
     end
   end
   add('<text class="axis" x="%.1f" y="%d" text-anchor="middle">%s</text>', (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, chart.escape(options.x or ""))
-  for i, line in ipairs(series) do
-    local points = {}
-    for k, p in ipairs(line.points) do points[k] = ("%.1f,%.1f"):format(x(p[1]), y(p[2])) end
-    local class = ("c%d%s"):format((i - 1) % 6 + 1, line.dashed and " dashed" or "")
-    add('<polyline class="%s" points="%s"/>', class, table.concat(points, " "))
-    if #line.points <= 40 then
-      for k, p in ipairs(line.points) do
-        add('<circle class="dot %s" cx="%s" cy="%s" r="2.5"><title>%s: %s</title></circle>', class, points[k]:match "^(.-),", points[k]:match ",(.*)$", chart.escape(line.name), number(p[2]))
-      end
-    end
+end
+
+local function add_line(add, x, y, line, class)
+  local points = {}
+  for k, p in ipairs(line.points) do points[k] = ("%.1f,%.1f"):format(x(p[1]), y(p[2])) end
+  add('<polyline class="%s" points="%s"/>', class, table.concat(points, " "))
+  for _, p in ipairs(line.points) do
+    if p[3] then add('<line class="%s" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>', class, x(p[1]), x(p[1]), y(p[3]), y(p[4])) end
   end
+  if #line.points > 40 then return end
+  for k, p in ipairs(line.points) do
+    add('<circle class="dot %s" cx="%s" cy="%s" r="2.5"><title>%s: %s</title></circle>', class, points[k]:match "^(.-),", points[k]:match ",(.*)$", chart.escape(line.name), number(p[2]))
+  end
+end
+
+-- series: { {name =, points = { {x, y [, low, high]}, ... }, dashed = true}, ... }: low and high are drawn as a bar. options: x, y (titles),
+-- x_range, y_range {low, high}, x_whole, x_log, y_log, x_ticks { {x, text}, ... }.
+function chart.lines(series, options)
+  local x_low, x_high = range(series, 1, options.x_range)
+  local y_low, y_high = range(series, 2, options.y_range)
+  local across, up = scale(x_low, x_high, options.x_log), scale(y_low, y_high, options.y_log)
+  local function x(v) return LEFT + across(v) * (WIDTH - LEFT - RIGHT) end
+  local function y(v) return TOP + (1 - up(v)) * (HEIGHT - TOP - BOTTOM) end
+  local out = { ('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s by %s">'):format(WIDTH, HEIGHT, chart.escape(options.y or ""), chart.escape(options.x or "")) }
+  local function add(format, ...) out[#out + 1] = format:format(...) end
+  add_axes(add, x, y, options.x_ticks or with_labels(options.x_log and chart.log_ticks(x_low, x_high) or chart.ticks(x_low, x_high, 8)),
+    with_labels(options.y_log and chart.log_ticks(y_low, y_high) or chart.ticks(y_low, y_high, 5)), options)
+  for i, line in ipairs(series) do add_line(add, x, y, line, ("c%d%s"):format((i - 1) % 6 + 1, line.dashed and " dashed" or "")) end
   out[#out + 1] = "</svg>"
   return table.concat(out)
 end

@@ -21,7 +21,7 @@ function checkpoint.fields(r)
   r:each_field(function(path, _, value)
     -- A head without a width has one once the network is there.
     if path == "head" and value then value = value:gsub("%(%d+ %->", "(? ->") end
-    if not FREE[path] then list[path] = schema.show(value) end
+    if not FREE[path] and not path:find "^compare%." then list[path] = schema.show(value) end
   end)
   return list
 end

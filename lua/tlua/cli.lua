@@ -15,6 +15,7 @@ tlua - transfer learning on any OpenCL device
   tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json]
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
   tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
+  tlua compare RECIPE.lua              training from scratch beside frozen and fine-tuned networks: a table, a page
   tlua show RECIPE.lua [--to FILE]     a picture sheet of what the network is fed [--pictures N] [--epoch E] [--part test]
   tlua models                          networks: parameters, multiply-adds, weights
   tlua cache list|clear                features that runs have kept on disk
@@ -122,6 +123,14 @@ local function show(argv)
   return command.main(recipe:override(rest), options)
 end
 
+local function compare(argv)
+  if not argv[2] or argv[2]:sub(1, 2) == "--" then require("tlua.schema").usage("compare: a recipe is needed: tlua compare RECIPE.lua [--compare.per_class 10,all] [--compare.WAY.FIELD VALUE] [--FIELD VALUE]...") end
+  local command = require "tlua.compare"
+  local function read() return load_file(argv, 3) or error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0) end
+  if wants_help(argv, 3) then return command.help(read) end
+  return command.main(read, overrides(argv, 3))
+end
+
 local function lr(argv)
   local schema, command = require "tlua.schema", require "tlua.lr_finder"
   if not argv[2] or argv[2]:sub(1, 2) == "--" then schema.usage("lr: a recipe is needed: tlua lr RECIPE.lua [--from 1e-7] [--up_to 10] [--steps 100] [--to lr.svg] [--FIELD VALUE]...") end
@@ -170,6 +179,7 @@ local commands = {
   eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
   show = show,
   lr = lr,
+  compare = compare,
   cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,
   help = function() print(HELP) return 0 end,
 }
@@ -185,7 +195,7 @@ local function command(argv)
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
     local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "devices", "eval", "lr", "models", "predict", "show" }))
+    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "lr", "models", "predict", "show" }))
   end
   return run_file(argv)
 end

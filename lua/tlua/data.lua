@@ -11,6 +11,8 @@ local COMMON = {
   { "batch", "batch", 64, "pictures a step; auto: what the memory allows, up to 256" },
   { "limit", "integer", nil, "at most so many training pictures (all)" },
   { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)" },
+  { "per_class", "integer", nil, "at most so many training pictures of each class, drawn by the seed (all)" },
+  { "split_seed", "integer", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
   { "threads", "integer", 0, "threads that read pictures; 0: one a processor" },
   { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
   { "resize", "integer", nil, "the shorter side before the crop (the weights' own)" },
@@ -140,20 +142,35 @@ end
 
 -- ---- building ----
 
+local PER_CLASS_STREAM = 1 << 40 -- beside the numbers of epochs, which draw by the seed too
+
+-- At most `n` pictures of each class, in their old order. Those of a smaller n are among those of a larger one.
+local function first_of_classes(source, n, seed)
+  local members, chosen = {}, {}
+  for k = 1, #source:classes() do members[k] = {} end
+  for i = 1, source:count() do table.insert(members[source:label(i) + 1], i) end
+  for k, list in ipairs(members) do
+    local order = core.data.permutation(seed, PER_CLASS_STREAM + k, #list)
+    for i = 1, math.min(n, #list) do chosen[#chosen + 1] = list[order[i]] end
+  end
+  table.sort(chosen)
+  return core.data.subset(source, chosen)
+end
+
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
 -- text, skipped, batch, threads, drop_last, on_bad, augment}. Options: classes fixes the class names (those of a model); augment, a
 -- recipe's random changes; only_test.
 function data.open(d, base, seed, options)
   options = options or {}
   local info, o = kinds[d.kind], d.options
-  for _, key in ipairs { "batch", "limit", "test_limit", "size" } do
+  for _, key in ipairs { "batch", "limit", "test_limit", "per_class", "size" } do
     if o[key] and o[key] ~= "auto" and o[key] < 1 then util.failf("data.%s: %s must be from 1 on, not %d", d.kind, key, o[key]) end
   end
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
   local function part(name, limit)
-    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = seed, holdout = o.split or (d.kind == "folder" and 0.2 or 0),
-      holdout_if_none = o.split and 0 or 1, classes = options.classes })
+    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = o.split_seed or seed,
+      holdout = o.split or (d.kind == "folder" and 0.2 or 0), holdout_if_none = o.split and 0 or 1, classes = options.classes })
     if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
     return source
   end
@@ -163,7 +180,10 @@ function data.open(d, base, seed, options)
     for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
     return use
   end
-  if not options.only_test then out.train = checked(part("train", o.limit), "train") end
+  if not options.only_test then
+    out.train = checked(part("train", o.limit), "train")
+    if o.per_class then out.train = first_of_classes(out.train, o.per_class, seed) end
+  end
   out.test = checked(part("test", test_limit), "test")
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}

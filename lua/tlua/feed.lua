@@ -31,6 +31,7 @@ local function fill(self, store)
     s.progress:update(label, n, all, progress.speed(n, core.time() - begin, all - n))
     return core.interrupted()
   end)
+  if self.part == "train" and s.spent then s.spent.features = s.spent.features + core.time() - begin end
   if not ok then return nil, tostring(done) end
   return done, why
 end

@@ -46,11 +46,11 @@ function Progress:clear()
   end
 end
 
--- A line that stays. event: what machines read in its place, {name, fields}.
+-- A line that stays. event: what machines read in its place, {name, fields}. With `only_log` the log alone has it.
 function Progress:say(text, bold, event)
   self:clear()
-  self:event(event and event[1] or "note", event and event[2] or { text = text })
-  if not self.style then
+  if not self.only_log then self:event(event and event[1] or "note", event and event[2] or { text = text }) end
+  if not self.style and not self.only_log then
     io.stdout:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
     io.stdout:flush()
   end

@@ -10,6 +10,7 @@ local augment = require "tlua.augment"
 local cache = require "tlua.cache"
 local stage = require "tlua.stage"
 local groups = require "tlua.groups"
+local ways = require "tlua.compare.ways"
 local registry = require("tlua.models").registry
 
 local Recipe = {}
@@ -31,10 +32,11 @@ local PLAIN = {
   { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never" },
   { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },
   { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },
+  { "test_every", "integer", 1, "epochs from one test to the next; 0: only after the last" },
   { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none" },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
-local BUILT = { "model", "head", "data", "augment", "loss", "optim", "schedule", "groups" }
+local BUILT = { "model", "head", "data", "augment", "loss", "optim", "schedule", "groups", "compare" }
 recipe.PLAIN = PLAIN
 
 local function all_names()
@@ -118,8 +120,30 @@ function recipe.checked(fields, place)
     self[field[1]] = schema.check("recipe", field, value)
   end
   if self.accumulate < 1 then util.failf("recipe: accumulate must be from 1 on, not %d", self.accumulate) end
+  if self.test_every < 0 then util.failf("recipe: test_every must be from 0 on, not %d", self.test_every) end
   if self.clip and not (self.clip > 0) then util.failf("recipe: clip must be above 0, not %g", self.clip) end
+  self.compare = fields.compare and ways.read(fields.compare)
   self:set_source(source_of_user())
+  return self
+end
+
+-- Puts the fields of a way (tlua/compare/ways.lua) in place of the recipe's. What a way says nothing of stays, but for what is
+-- frozen: a way that freezes nothing trains everything.
+function Recipe:take(way)
+  if way.weights then
+    self.model.network_options.weights = way.weights
+    self:remake_model()
+  end
+  self.freeze, self.train = way.freeze, way.train
+  self.optim = way.optim or self.optim
+  if way.schedule then self.stages = stage.read(way.schedule) end
+  self.schedule = self.stages[#self.stages]
+  if way.groups then self.groups = groups.read(way.groups) end
+  if way.augment then self.augment = augment.read(way.augment) end
+  for _, field in ipairs(PLAIN) do
+    local value = way[field[1]]
+    if value ~= nil then self[field[1]] = schema.check("way " .. way.name, field, value) end
+  end
   return self
 end
 
@@ -160,6 +184,7 @@ function Recipe:each_field(f)
   for i = 1, #self.stages - 1 do group(("schedule.%d"):format(i), stage.SCHEMA, self.stages[i]) end
   for _, field in ipairs(PLAIN) do f(field[1], field, self[field[1]], self, field[1]) end
   group("cache", cache.SCHEMA, self.cache_options)
+  if self.compare then group("compare", ways.SCHEMA, self.compare) end
 end
 
 -- ---- overrides ----

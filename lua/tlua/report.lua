@@ -22,9 +22,11 @@ circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circl
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft)}
 .matrix td{text-align:center;padding:4px 7px;border:1px solid var(--line);min-width:34px}.matrix th{font-size:12px}
 .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}.pictures figure{margin:0;font-size:12px;line-height:1.35}.pictures img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;background:var(--card);image-rendering:auto}.bad{color:var(--c6)}
+.words td,.words th{padding:4px 9px}td.left,th.left{text-align:left}.first td{border-top:2px solid var(--line)}.good{color:var(--c3)}
+.bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;margin-top:12px}.bars i{height:18px;min-width:2px;border-radius:3px}
 pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 @media print{body{max-width:none;padding:0}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
-@media (max-width:520px){dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
+@media (max-width:520px){.axis{font-size:15px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
 ]]
 
 -- ---- pieces ----
@@ -34,13 +36,20 @@ local function plain(v) return v == v and ("%.3f"):format(v) or "–" end
 
 local function tile(value, what) return ('<div class="tile"><b>%s</b><span>%s</span></div>'):format(escape(value), escape(what)) end
 
+-- The beginning of a page, up to its body.
+function report.head(title)
+  return ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title><link rel="icon" href="data:,"><style>%s</style><body>'):format(escape(title), STYLE)
+end
+
 local function figure(title, series, options)
   return ("<figure><figcaption>%s</figcaption>%s%s</figure>"):format(escape(title), chart.lines(series, options), #series > 1 and chart.legend(series) or "")
 end
 
+report.figure = figure
+
 local function column(rows, key)
   local points = {}
-  for i, row in ipairs(rows) do points[i] = { row.epoch, row[key] } end
+  for _, row in ipairs(rows) do points[#points + 1] = row[key] and { row.epoch, row[key] } end
   return points
 end
 
@@ -184,7 +193,7 @@ function report.page(run)
   local interval = ("accuracy on %s test pictures (95 %%: %.1f to %.1f)"):format(util.thousands(m.count), 100 * m.accuracy_interval[1], 100 * m.accuracy_interval[2])
   local right, wrong = extremes(run.labels, run.probabilities, m.predicted, 12)
   local parts = {
-    ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title><link rel="icon" href="data:,"><style>%s</style><body>'):format(escape(run.title), STYLE),
+    report.head(run.title),
     ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle)),
     '<div class="tiles">', tile(percent(m.accuracy), interval), tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"),
     tile(plain(m.auroc), "area under the ROC curve"), tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "",

@@ -9,6 +9,7 @@ local stage = {}
 
 stage.SCHEMA = {
   { "epochs", "integer", 5, "times through the training pictures" },
+  { "least_steps", "integer", 0, "at least so many steps: of few pictures more epochs are made" },
   { "freeze", "globs", nil, "parameters that keep their values in this stage (the recipe's freeze)" },
   { "train", "globs", nil, "parameters that are trained in this stage, all others frozen (the recipe's train)" },
   { "lr", "number", nil, "learning rate of this stage (the optimiser's)" },
@@ -74,6 +75,17 @@ function stage.total(list)
   return n
 end
 
+-- The stages of a session whose epochs have `steps` steps: epochs as least_steps asks for. The recipe's own stay as they were said.
+function stage.resolved(list, steps)
+  local out = {}
+  for i, each in ipairs(list) do
+    local epochs = each.epochs
+    if epochs > 0 and steps > 0 then epochs = math.max(epochs, (each.least_steps + steps - 1) // steps) end
+    out[i] = setmetatable({ epochs = epochs }, { __index = each })
+  end
+  return out
+end
+
 -- ---- entering a stage ----
 
 -- The globs of freeze and train that count in a stage.
@@ -99,7 +111,7 @@ end
 -- Makes a session ready for stage k: what is frozen, the optimiser, the cut of the feature cache. What the stage before
 -- left is closed.
 function stage.enter(s, k)
-  local r, o = s.recipe, s.recipe.stages[k]
+  local r, o = s.recipe, s.stages[k]
   if s.optim then s.optim:close() end
   s.optim, s.ema = nil, nil
   local freeze, train = stage.frozen_of(r, o)
@@ -107,6 +119,7 @@ function stage.enter(s, k)
   s.model:ready()
   s.stage, s.stage_options = k, o
   s.parameters, s.trained = s.model:count()
+  s.most_trained = math.max(s.most_trained or 0, s.trained)
   if s.trained == 0 then
     util.at(r.where, util.failf, "recipe: everything is frozen%s, so there is nothing to train", #r.stages > 1 and (" in stage %d"):format(k) or "")
   end

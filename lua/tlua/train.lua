@@ -81,7 +81,7 @@ local function state_of(s)
   local sum = s.sum
   return { epoch = s.epoch, step = s.done, batches = s.batches_done, stage_steps = s.stage_steps, totals = { loss = sum.loss, right = sum.right, n = sum.n, steps = sum.steps },
     rows = s.results.epochs, best = s.best, without_better = s.without_better, seconds = s.seconds_before + core.time() - s.begin, finished = s.finished,
-    frozen = s.frozen_hash }
+    frozen = s.frozen_hash, spent = s.spent }
 end
 
 -- A checkpoint that cannot be written (a full disk) does not end the run: the one before it stays. True when it was written.
@@ -177,7 +177,8 @@ end
 local function metrics_text(rows)
   local lines = { "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n" }
   for _, row in ipairs(rows) do
-    lines[#lines + 1] = ("%d,%.6f,%.4f,%.6f,%.4f,%g,%.2f\n"):format(row.epoch, row.loss, row.train_accuracy, row.test_loss, row.test_accuracy, row.lr, row.seconds)
+    local test = row.test_loss and ("%.6f,%.4f"):format(row.test_loss, row.test_accuracy) or ","
+    lines[#lines + 1] = ("%d,%.6f,%.4f,%s,%g,%.2f\n"):format(row.epoch, row.loss, row.train_accuracy, test, row.lr, row.seconds)
   end
   return table.concat(lines)
 end
@@ -223,15 +224,23 @@ local function is_better(s, row)
   return row.test_accuracy > s.best.test_accuracy or (row.test_accuracy == s.best.test_accuracy and row.test_loss < s.best.test_loss)
 end
 
+-- Is this epoch one of those after which the recipe wants a test? The last one always is.
+local function tests_now(s)
+  local every = s.recipe.test_every
+  return s.epoch == s.epochs or (every > 0 and s.epoch % every == 0)
+end
+
+-- `test`: the sums of the test, nil in an epoch without one.
 local function finish_epoch(s, test, begin)
   local sum, results = s.sum, s.results
-  local row = { epoch = s.epoch, loss = sum:mean(), train_accuracy = sum:accuracy(), test_loss = test:mean(), test_accuracy = test:accuracy(),
+  local row = { epoch = s.epoch, loss = sum:mean(), train_accuracy = sum:accuracy(), test_loss = test and test:mean(), test_accuracy = test and test:accuracy(),
     lr = s.rate or s.lr, seconds = core.time() - begin }
-  s.progress:say(("[Epoch %d] loss: %.4f  train accuracy %.1f %%  test accuracy %.1f %%  (%.1f s)"):format(row.epoch, row.loss, row.train_accuracy,
-    row.test_accuracy, row.seconds), true, { "epoch", row })
+  local tested = test and ("  test accuracy %.1f %%"):format(row.test_accuracy) or ""
+  s.progress:say(("[Epoch %d] loss: %.4f  train accuracy %.1f %%%s  (%.1f s)"):format(row.epoch, row.loss, row.train_accuracy, tested, row.seconds), true, { "epoch", row })
   results.epochs[s.epoch] = row
-  results.loss, results.accuracy = row.loss, row.test_accuracy
+  results.loss, results.accuracy = row.loss, row.test_accuracy or results.accuracy
   pcall(core.write_file, s.out .. "/metrics.csv", metrics_text(results.epochs)) -- written anew after every epoch
+  if not test then return false end
   if s.schedule:told(row.test_loss) then s.progress:say(("rate      lowered to %g"):format(s.lr * s.schedule.reduced)) end
   local better = is_better(s, row)
   if better then s.best = { epoch = row.epoch, test_accuracy = row.test_accuracy, test_loss = row.test_loss } end
@@ -259,16 +268,18 @@ end
 -- True when Ctrl-C or SIGTERM stopped it.
 local function one_epoch(s)
   local begin = core.time()
-  local k, within = stage.of_epoch(s.recipe.stages, s.epoch)
+  local k, within = stage.of_epoch(s.stages, s.epoch)
   if s.entered ~= k then
     if s.entered then say_frozen(s) end
     if k ~= s.stage then s.stage_steps = 0 end
     begin_stage(s, k)
   end
   s.stage_epoch = within
-  if train_epoch(s) then return true end
-  local test, stopped = evaluate_average(s)
-  if stopped then return true end
+  local halted, test = train_epoch(s)
+  s.spent.training = s.spent.training + core.time() - begin
+  if halted then return true end
+  if tests_now(s) then test, halted = evaluate_average(s) end
+  if halted then return true end
   local better = finish_epoch(s, test, begin)
   next_epoch(s)
   keep_epoch(s, better)
@@ -332,6 +343,7 @@ local function keep_model(s)
   end
   if s.ema and s.ema:begun() then s.ema:swap() end
   local reported = write_report(s)
+  s.results.spent = s.spent
   model_file.save(s.out .. "/model.safetensors", s, s.results)
   s.progress:say(("kept in %s: model.safetensors, %smetrics.csv, log.txt, and to go on from: last.safetensors, best.safetensors"):format(s.out, reported and "report.html, " or ""))
 end
@@ -344,9 +356,10 @@ local function take_up(s, path)
   checkpoint.restore(s, c)
   s.epoch, s.done, s.batches_done, s.stage_steps = state.epoch, state.step, state.batches, state.stage_steps
   s.sum, s.best, s.without_better, s.seconds_before = totals(state.totals), state.best, state.without_better, state.seconds
-  s.results.epochs = state.rows
+  s.results.epochs, s.spent = state.rows, state.spent or s.spent
   local row = state.rows[#state.rows]
   if row then s.results.loss, s.results.accuracy = row.loss, row.test_accuracy end
+  for i = #state.rows, 1, -1 do s.results.accuracy = s.results.accuracy or state.rows[i].test_accuracy end
   if state.frozen and state.frozen ~= stage.frozen_hash(s) then util.failf("--resume: the frozen tensors of %s are not those that the run began with", c.path) end
   s.kept_text = checkpoint.where_text(state)
   s.progress:say(("resumed   %s, %s"):format(c.path, s.kept_text))
@@ -364,26 +377,28 @@ local function done_event(s)
   return { out = s.out, accuracy = r.accuracy, loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin, interrupted = r.interrupted or false }
 end
 
--- Runs a session of tlua/build.lua. options: checkpoint, the file to go on from; force; style of what is shown. Returns {accuracy, loss,
+-- Runs a session of tlua/build.lua. options: checkpoint, the file to go on from; force; style of what is shown; progress, where to
+-- show it; caught, when the caller catches Ctrl-C itself. Returns {accuracy, loss,
 -- epochs = rows, out, interrupted}.
 function train.run(s, options)
   options = options or {}
   local c = options.checkpoint
-  s.begin, s.progress = core.time(), progress.new(options.style)
+  s.begin, s.progress = core.time(), options.progress or progress.new(options.style)
+  s.spent = { training = 0, features = 0 } -- seconds; those of features are among those of training
   s.results = { epochs = {} }
-  s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = stage.total(s.recipe.stages), 1, 0, 0, 0
+  s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = s.data.epochs, 1, 0, 0, 0
   s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals(), 0, 0, core.time(), 0
   train.plan(s, function(text) s.progress:say(text) end)
   s.out = c and (c:match "^(.*)/[^/]+$" or ".") or new_folder(s.recipe)
   if c then take_up(s, c) end
   open_folder(s, c ~= nil, options.force)
   s.progress:event("start", start_event(s))
-  core.catch_interrupt(true)
+  if not options.caught then core.catch_interrupt(true) end
   local ok, e = pcall(function()
     all_epochs(s)
     keep_model(s)
   end)
-  core.catch_interrupt(false)
+  if not options.caught then core.catch_interrupt(false) end
   s.progress:clear()
   close_feeds(s)
   core.unlock(s.lock)
