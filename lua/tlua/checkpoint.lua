@@ -237,4 +237,11 @@ function checkpoint.restore(s, c)
   s.schedule:load_state(c.state.schedule)
 end
 
+-- Was the model of a finished run written after its last checkpoint, whose path this is? Killed in between, it is missing or old.
+function checkpoint.model_is_written(path)
+  local _, model = core.file_size((path:match "^(.*)/[^/]+$" or ".") .. "/model.safetensors")
+  local _, last = core.file_size(path)
+  return model ~= nil and model >= last
+end
+
 return checkpoint

@@ -41,8 +41,12 @@ local kinds = {
     package = "dataset-fashion-mnist" },
   folder = { title = "Class folders", grey = true, schema = fields(
     { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said" },
+    { "decode", "choice", "whole", "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least", { "whole", "reduced" } },
     { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
 }
+
+-- How many times the pixels that the resize needs a reduced picture has at least, on a side; Pillow's thumbnails take 2 as well.
+local GAP = 2
 
 local data = { kinds = kinds, names = util.keys(kinds) }
 for _, kind in ipairs(data.names) do
@@ -101,6 +105,7 @@ function data.preprocessing(d, base)
   local fit = o.fit or (info.small and "stretch") or base.fit or "shorter"
   local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, base.channels), std = each_channel(o.std or base.std, base.channels), channels = base.channels }
   out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
+  out.gap = o.decode == "reduced" and GAP or base.gap
   if fit == "shorter" then
     out.resize = o.resize or math.floor((base.resize or base.size) * size / base.size + 0.5)
     if out.resize < size then util.failf("data.%s: resize = %d is smaller than size = %d", d.kind, out.resize, size) end
@@ -122,6 +127,7 @@ function data.steps(p, change, grey, small)
   local function step(s) steps[#steps + 1] = s end
   local channels = p.channels or 3
   if channels ~= 1 and channels ~= 3 then util.failf("data: pictures have 1 or 3 channels, the network wants %d", channels) end
+  if p.gap then step { "decode", gap = p.gap } end
   if grey or channels == 1 then step { "to_channels", channels = channels } end
   local own_size = p.fit == "stretch" and small
   if own_size then augment.shift(step, change, small) end

@@ -301,7 +301,7 @@ function Recipe:run(options)
   if #changes > 0 and not options.force then
     util.failf("--resume: the recipe has changed since %s was written; --force goes on all the same:\n  %s", c.path, table.concat(changes, "\n  "))
   end
-  if c.state.finished and #changes == 0 then util.failf("--resume: the run in %s is at its end; with more epochs (--schedule.epochs) and --force it goes on", c.path) end
+  if c.state.finished and #changes == 0 and checkpoint.model_is_written(c.path) then util.failf("--resume: the run in %s is at its end; with more epochs (--schedule.epochs) and --force it goes on", c.path) end
   return require("tlua.train").run(self:build(), { checkpoint = c.path, force = options.force, style = options.style })
 end
 

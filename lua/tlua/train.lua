@@ -331,7 +331,14 @@ local function write_report(s)
   return ok
 end
 
+-- A run that was killed between its last checkpoint and model.safetensors has nothing left to train, and everything to write.
+local function evaluate_again(s)
+  begin_stage(s, (stage.of_epoch(s.recipe.stages, math.min(#s.results.epochs, s.epochs))))
+  if select(2, evaluate_average(s)) then s.seen = nil end
+end
+
 local function keep_model(s)
+  if not s.seen and #s.results.epochs > 0 then evaluate_again(s) end
   s.model:eval()
   if s.recipe.keep == "best" and s.best and s.best.epoch ~= #s.results.epochs then
     local scope <close> = core.scope()

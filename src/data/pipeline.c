@@ -58,7 +58,8 @@ void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request)
 {
     *request = (tl_image_request){0};
     if (p->count < 2 || p->step[0].row->stage != TL_STAGE_DECODE) return;
-    const tl_transform *next = &p->step[1];
+    /* Which channels it has changes nothing about the size. */
+    const tl_transform *next = &p->step[p->count > 2 && strcmp(p->step[1].row->name, "to_channels") == 0 ? 2 : 1];
     if (next->row->need) request->smallest_side = (int)ceil(next->row->need(next) * p->step[0].value[0].at[0]);
 }
 

@@ -213,12 +213,14 @@ static int is_folder(lua_State *L)
     return 1;
 }
 
+/* core.file_size(path) -> bytes, time of the last change in seconds; nothing where there is no such file */
 static int file_size(lua_State *L)
 {
     struct stat st;
     if (stat(luaL_checkstring(L, 1), &st) != 0) return 0;
     lua_pushinteger(L, (lua_Integer)st.st_size);
-    return 1;
+    lua_pushnumber(L, (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec);
+    return 2;
 }
 
 /* core.list_folder(path) -> sorted names */

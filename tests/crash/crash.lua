@@ -79,7 +79,7 @@ t.test(("%d runs killed at random"):format(kills), function()
       resume = core.exists(run .. "/last.safetensors")
       if not resume then os.execute("rm -rf " .. run) end
     end
-    if not core.exists(run .. "/model.safetensors") then
+    if not core.exists(run .. "/model.safetensors") then -- killed before its end, or at its very end
       local ok, _, e = t.run(command(run, true))
       assert(ok == 0, e)
     end
@@ -203,6 +203,13 @@ t.test("two runs never write one folder; unfinished runs are not written over; c
   t.equal(fingerprint(run), expected, "the fingerprint")
   code, _, e = t.run(command(run, true))
   assert(code == 1 and e:find("is at its end", 1, true), e)
+  -- Killed between the last checkpoint and the model: the model is missing, or that of a run before.
+  for _, damage in ipairs { "rm %s/model.safetensors", "touch -d '1 hour ago' %s/model.safetensors" } do
+    os.execute(damage:format(run))
+    code, _, e = t.run(command(run, true))
+    assert(code == 0, e)
+    t.equal(fingerprint(run), expected, "the fingerprint of a run whose model was not written")
+  end
 end)
 
 os.execute("rm -rf " .. folder)

@@ -312,7 +312,8 @@ Test(transform, picture_for_people)
 Test(transform, reduced_decoding_is_asked_for)
 {
     static const struct { const char *text; int side; } cases[] = {{"resize(size=100)", 0}, {"decode(gap=2); resize(size=100)", 200},
-        {"decode(gap=1.5); resize(size=[10, 20])", 30}, {"decode(gap=2); center_crop(size=9)", 0}, {"decode(gap=1); random_resized_crop(size=10, scale=[0.25, 1])", 20}, {"decode()", 0}};
+        {"decode(gap=1.5); resize(size=[10, 20])", 30}, {"decode(gap=2); center_crop(size=9)", 0}, {"decode(gap=1); random_resized_crop(size=10, scale=[0.25, 1])", 20}, {"decode()", 0},
+        {"decode(gap=2); to_channels(channels=3); resize(size=100)", 200}, {"decode(gap=2); to_channels(channels=3)", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tl_pipeline *p = pipeline(cases[i].text);
         tl_image_request request;
