@@ -12,7 +12,7 @@ tlua - transfer learning on any OpenCL device
   tlua --profile RECIPE.lua ...        the same, then where the time went; --profile=FILE names the trace
   tlua -e CODE [ARGS]                  run a line of Lua
   tlua                                 a prompt
-  tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json]
+  tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json | --csv] [--batch 32] [--quiet]
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
   tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
   tlua compare RECIPE.lua              training from scratch beside frozen and fine-tuned networks: a table, a page

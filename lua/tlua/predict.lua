@@ -5,6 +5,7 @@ local schema = require "tlua.schema"
 local data = require "tlua.data"
 local models = require "tlua.models"
 local model_file = require "tlua.model_file"
+local progress = require "tlua.progress"
 local predict = {}
 
 -- A model file of a run, or the name of a network with its published weights.
@@ -20,7 +21,7 @@ end
 
 local PICTURES = { jpg = true, jpeg = true, png = true }
 
--- Files as they are; folders give the pictures below them, in order.
+-- Files as they are, be they there or not; folders give the pictures below them, in order.
 local function collect(paths)
   local out = {}
   local function folder(path)
@@ -37,7 +38,6 @@ local function collect(paths)
       folder(path)
       if #out == before then util.failf("%s holds no JPEG or PNG pictures", path) end
     else
-      if not core.exists(path) then util.failf("there is no file %s", path) end
       out[#out + 1] = path
     end
   end
@@ -83,21 +83,39 @@ function predict.flipping(net)
   return setmetatable({ eval = function() net:eval() end }, { __call = logits })
 end
 
--- Calls f(path, predictions) for each picture.
-function predict.files(net, info, paths, top, f)
-  local steps = data.steps(info.preprocessing, nil, true)
-  local source = core.data.source("files", { paths = paths })
-  local loader = core.data.loader(source, core.data.pipeline(steps), { batch = math.min(32, #paths) })
+-- What happens to a picture before the network sees it, as text (src/data/transform.h).
+function predict.pipeline(info) return core.data.pipeline(data.steps(info.preprocessing, nil, true)) end
+
+-- Why picture i of a source cannot be read, for the message.
+local function reason_of(source, i)
+  local scope <close> = core.scope()
+  local ok, e = pcall(source.read, source, i)
+  return ok and source:name(i) .. ": could not be read a moment ago" or util.without_place(e)
+end
+
+-- Calls f(i, predictions, reason) for each picture, in the order of `paths`; where it cannot be read, predictions are nil. o: top,
+-- batch, threads (0: one a processor). Threads read the next pictures while the device computes.
+function predict.files(net, info, paths, o, f)
+  local source, at = core.data.source("files", { paths = paths }), 1
+  local loader <close> = core.data.loader(source, predict.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
   local guard <close> = core.no_grad()
+  local function left_out(last)
+    for i = at, last do f(i, nil, reason_of(source, i)) end
+    at = last + 1
+  end
   loader:start(1)
   while true do
     local scope <close> = core.scope()
     local x, _, n, indices = loader:next()
     if not x then break end
     local scores = net(x):softmax(-1):tolist()
-    for i = 1, n do f(paths[indices[i]], best(scores[i], info.labels, top)) end
+    for k = 1, n do
+      left_out(indices[k] - 1)
+      f(indices[k], best(scores[k], info.labels, o.top))
+      at = indices[k] + 1
+    end
   end
-  loader:close()
+  left_out(#paths)
 end
 
 -- Splits words into options --NAME VALUE (flags have no value) and the rest.
@@ -129,28 +147,104 @@ local function known_only(options, known)
   end
 end
 
+-- ---- forms ----
+
+-- A form of the answers writes {begin(), row(path, predictions, reason), finish()}.
+local forms = {}
+
+function forms.table(paths)
+  local width = 0
+  for _, path in ipairs(paths) do width = math.max(width, #path) end
+  local format = "%-" .. math.min(width, 60) .. "s  %s\n"
+  return {
+    row = function(path, list)
+      local parts = {}
+      for i, each in ipairs(list or {}) do parts[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
+      io.stdout:write(format:format(path, list and table.concat(parts, "   ") or "not read"))
+    end,
+  }
+end
+
+-- One array; {file, predictions: {class, label, score}} a picture, or {file, error}.
+function forms.json()
+  local first = true
+  return {
+    begin = function() io.stdout:write "[" end,
+    row = function(path, list, reason)
+      io.stdout:write(first and "\n" or ",\n", core.json_encode { file = path, predictions = list, error = reason })
+      first = false
+    end,
+    finish = function() io.stdout:write "\n]\n" end,
+  }
+end
+
+-- A field as RFC 4180 has it.
+local function quoted(text) return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text end
+
+-- file, label, score, label_2, score_2, ..., error.
+function forms.csv(_, top)
+  local function line(fields) io.stdout:write(table.concat(fields, ","), "\n") end
+  return {
+    begin = function()
+      local names = { "file", "label", "score" }
+      for k = 2, top do names[#names + 1], names[#names + 2] = "label_" .. k, "score_" .. k end
+      names[#names + 1] = "error"
+      line(names)
+    end,
+    row = function(path, list, reason)
+      local fields = { quoted(path) }
+      for k = 1, top do
+        local each = list and list[k]
+        fields[2 * k], fields[2 * k + 1] = each and quoted(each.label) or "", each and ("%.9g"):format(each.score) or ""
+      end
+      fields[#fields + 1] = quoted(reason or "")
+      line(fields)
+    end,
+  }
+end
+
+-- ---- the command ----
+
+local FLAGS = { json = true, csv = true, flip = true, quiet = true }
+
+-- The whole numbers among the options, with their defaults.
+local function numbers(options)
+  local o = {}
+  for name, default in pairs { top = options.json and 5 or 3, batch = 32, threads = 0 } do
+    o[name] = options[name] and schema.parse({ name, "integer" }, name, options[name]) or default
+    if o[name] < (name == "threads" and 0 or 1) then schema.usage(("--%s: %d is too small"):format(name, o[name])) end
+  end
+  return o
+end
+
 function predict.main(args)
-  local options, rest = words(args, { json = true, flip = true })
-  known_only(options, { "top", "weights", "device", "json", "flip" })
-  if #rest < 2 then schema.usage("predict: a model and pictures are needed: tlua predict RUN/model.safetensors FILE... [--top 3] [--flip] [--json]") end
-  local top = options.top and schema.parse({ "top", "integer" }, "top", options.top) or (options.json and 5 or 3)
+  local options, rest = words(args, FLAGS)
+  known_only(options, { "top", "weights", "device", "batch", "threads", "json", "csv", "flip", "quiet" })
+  if #rest < 2 then schema.usage("predict: a model and pictures are needed: tlua predict RUN/model.safetensors FILE... [--top 3] [--flip] [--json | --csv] [--batch 32] [--threads N] [--quiet]") end
+  if options.json and options.csv then schema.usage "predict: --json and --csv do not go together" end
+  local o = numbers(options)
   if options.device then core.device(options.device) end
   local paths = collect { table.unpack(rest, 2) }
   local net, info = open_model(rest[1], options.weights)
+  o.top = math.min(o.top, net.classes)
   if options.flip then net = predict.flipping(net) end
-  local all, width = {}, 0
-  for _, path in ipairs(paths) do width = math.max(width, #path) end
-  predict.files(net, info, paths, top, function(path, list)
-    if options.json then
-      all[#all + 1] = { file = path, predictions = list }
-      return
+  local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, o.top)
+  local bar = progress.new((options.quiet or not core.isatty(2)) and "quiet" or nil, 2)
+  local begin, bad = core.time(), 0
+  if form.begin then form.begin() end
+  predict.files(net, info, paths, o, function(i, list, reason)
+    if core.isatty(1) or reason then bar:clear() end
+    if reason then
+      bad = bad + 1
+      io.stderr:write("tlua: ", reason, "\n")
     end
-    local parts = {}
-    for i, each in ipairs(list) do parts[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
-    print(("%-" .. math.min(width, 60) .. "s  %s"):format(path, table.concat(parts, "   ")))
+    form.row(paths[i], list, reason)
+    bar:update("Predicting", i, #paths, progress.speed(i, core.time() - begin, #paths - i))
   end)
-  if options.json then print(core.json_encode(all)) end
-  return 0
+  bar:clear()
+  if form.finish then form.finish() end
+  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d pictures could not be read\n"):format(bad, #paths)) end
+  return bad > 0 and 1 or 0
 end
 
 -- ---- eval ----
@@ -184,7 +278,7 @@ function predict.eval_main(args)
   local net, info = open_model(rest[1], options.weights)
   local d = data_of(info, options)
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, classes = d.kind == "folder" and info.labels or nil })
-  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = require("tlua.progress").new() }
+  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = progress.new() }
   local source = require("tlua.feed").open(s, "test")
   local guard <close> = core.no_grad()
   local sum = require("tlua.train").evaluate(s, source, "Testing")

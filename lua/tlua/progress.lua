@@ -16,10 +16,11 @@ local function speaks_utf8()
   return locale:lower():find "utf%-?8" ~= nil
 end
 
--- style: nil, "quiet" or "json".
-function progress.new(style)
-  local terminal = not style and core.isatty(1) and os.getenv "TERM" ~= "dumb"
-  return setmetatable({ style = style, terminal = terminal, colour = terminal and wants_colour(), blocks = speaks_utf8() and { "━", "─" } or { "#", "-" },
+-- style: nil, "quiet" or "json". fd: 1, or 2 where what comes out of 1 is for programs.
+function progress.new(style, fd)
+  local out = fd == 2 and io.stderr or io.stdout
+  local terminal = not style and core.isatty(fd or 1) and os.getenv "TERM" ~= "dumb"
+  return setmetatable({ style = style, out = out, terminal = terminal, colour = terminal and wants_colour(), blocks = speaks_utf8() and { "━", "─" } or { "#", "-" },
     last = -math.huge, shown = false, held = {} }, Progress)
 end
 
@@ -28,8 +29,8 @@ function Progress:event(name, fields)
   if self.style ~= "json" then return end
   local line = { event = name }
   for key, value in pairs(fields) do line[key] = value end
-  io.stdout:write(core.json_encode(line), "\n")
-  io.stdout:flush()
+  self.out:write(core.json_encode(line), "\n")
+  self.out:flush()
 end
 
 -- Lines before the run folder exists are held back and then written; `go_on`: after what stands there.
@@ -41,7 +42,7 @@ end
 
 function Progress:clear()
   if self.shown then
-    io.stdout:write("\r\27[K")
+    self.out:write("\r\27[K")
     self.shown = false
   end
 end
@@ -51,8 +52,8 @@ function Progress:say(text, bold, event)
   self:clear()
   if not self.only_log then self:event(event and event[1] or "note", event and event[2] or { text = text }) end
   if not self.style and not self.only_log then
-    io.stdout:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
-    io.stdout:flush()
+    self.out:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
+    self.out:flush()
   end
   if self.path then pcall(core.append_file, self.path, text .. "\n") -- a full disk is no reason to stop
   else self.held[#self.held + 1] = text .. "\n" end
@@ -75,8 +76,8 @@ function Progress:update(label, done, total, text)
   self.last = now
   if self.style then return self:event("progress", { label = label, done = done, total = total, text = text }) end
   if not self.terminal then
-    io.stdout:write(("%s  %d/%d  %s\n"):format(label, done, total, text))
-    io.stdout:flush()
+    self.out:write(("%s  %d/%d  %s\n"):format(label, done, total, text))
+    self.out:flush()
     return
   end
   local room = core.terminal_width() - 1
@@ -84,8 +85,8 @@ function Progress:update(label, done, total, text)
   local width = math.min(24, room - #line - 2)
   if width >= 6 then line = ("%s  %s  %3d %%  %s"):format(label, self:bar(done / total, width), math.floor(100 * done / total), text)
   else line = line:sub(1, room) end
-  io.stdout:write("\r" .. line .. "\27[K")
-  io.stdout:flush()
+  self.out:write("\r" .. line .. "\27[K")
+  self.out:flush()
   self.shown = true
 end
 

@@ -423,7 +423,7 @@ static int isatty_(lua_State *L)
 static int terminal_width(lua_State *L)
 {
     struct winsize w;
-    int ok = ioctl(1, TIOCGWINSZ, &w) == 0 && w.ws_col > 0;
+    int ok = (ioctl(1, TIOCGWINSZ, &w) == 0 || ioctl(2, TIOCGWINSZ, &w) == 0) && w.ws_col > 0;
     lua_pushinteger(L, ok ? w.ws_col : 80);
     return 1;
 }
