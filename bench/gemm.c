@@ -66,10 +66,10 @@ static double rate(tl_error *err, tl_device *d, const shape *s, const tl_gemm_ma
     /* Small products are enqueued many times, as in a step; the first round warms up. */
     int times = flops > 5e8 ? 1 : (int)(5e8 / flops) + 1;
     if (times > 200) times = 200;
-    for (int r = 0; r < 7 && maker->needs(d, &g); r++) {
+    for (int r = 0; r < 7 && tl__gemm_can(d, maker, &g); r++) {
         double start = now();
         for (int i = 0; i < times; i++)
-            if (maker->run(err, d, &g, "bench") != 0) break;
+            if (tl__gemm_run(err, d, maker, &g, "bench") != 0) break;
         if (tl__device_finish(err, d) != 0) break;
         double x = flops * times / (now() - start) / 1e9;
         if (r && x > best) best = x;
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
             /* Other work on the machine changes from minute to minute: the peak is taken around each measurement. */
             double before = peak_rate(&err, d), x = rate(&err, d, s, m, &name), after = peak_rate(&err, d);
             peak = before > after ? before : after;
-            printf("  %8s %7.1f GFLOP/s %5.1f %%", name, x, 100 * x / peak);
+            printf("  %9s %7.1f GFLOP/s %5.1f %%", name, x, 100 * x / peak);
             fflush(stdout);
         }
         printf("\n");

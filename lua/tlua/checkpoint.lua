@@ -37,10 +37,21 @@ local function counters_of(net)
   return list
 end
 
+-- What decides about kernels, and so about the last bits of results: the hash of the device's tuned table, and the environment.
 local function choices()
-  local list = {}
+  local list = { tuning = core.tuning().hash }
   for _, name in ipairs { "TLUA_VECTOR", "TLUA_GEMM", "TLUA_CONV" } do list[name] = os.getenv(name) end
   return list
+end
+
+-- "tuning was shipped, is 0f3a..." for what a checkpoint was written with and what holds now; nil where both are the same.
+function checkpoint.other_choices(state)
+  local before, now, out = state.choices or {}, choices(), {}
+  before.tuning = before.tuning or "shipped" -- older checkpoints
+  for _, name in ipairs { "tuning", "TLUA_VECTOR", "TLUA_GEMM", "TLUA_CONV" } do
+    if before[name] ~= now[name] then out[#out + 1] = ("%s was %s, is %s"):format(name, before[name] or "not set", now[name] or "not set") end
+  end
+  return #out > 0 and table.concat(out, "; ") or nil
 end
 
 -- The optimiser's state under the names of its parameters: tensors, steps.

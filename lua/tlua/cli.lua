@@ -19,6 +19,7 @@ tlua - transfer learning on any OpenCL device
   tlua show RECIPE.lua [--to FILE]     a picture sheet of what the network is fed [--pictures N] [--epoch E] [--part test]
   tlua models                          networks: parameters, multiply-adds, weights
   tlua cache list|clear                features that runs have kept on disk
+  tlua tune [--quick]                  measure the kernels of matrix products on this device, keep the best [--show] [--clear]
   tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE
   tlua --version
 
@@ -180,6 +181,7 @@ local commands = {
   show = show,
   lr = lr,
   compare = compare,
+  tune = function(argv) return require("tlua.tune").main { table.unpack(argv, 2) } end,
   cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,
   help = function() print(HELP) return 0 end,
 }
@@ -195,7 +197,7 @@ local function command(argv)
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
     local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "lr", "models", "predict", "show" }))
+    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "lr", "models", "predict", "show", "tune" }))
   end
   return run_file(argv)
 end

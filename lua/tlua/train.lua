@@ -53,6 +53,8 @@ function train.plan(s, say)
   local d, net = s.data, s.model
   local p = d.preprocessing
   say(("device    %s (%s, %s)"):format(s.device.name, s.device.type, s.device.platform))
+  local tuning = core.tuning()
+  if tuning.hash ~= "shipped" then say(("kernels   chosen by the tuned table %s (%d %s of products); TLUA_TUNING=0 goes without"):format(tuning.hash, #tuning, #tuning == 1 and "class" or "classes")) end
   say(("model     %s, weights: %s"):format(net:label(), weights_text(net)))
   if rawget(net, "entry") then say(("head      %s"):format(net:head():label())) end
   say(("data      %s: %s training and %s test pictures, %d classes"):format(d.title, util.thousands(d.train:count()), util.thousands(d.test:count()), #s.classes))
@@ -311,7 +313,7 @@ local function facts_of(s)
     { "frozen", freeze_text(freeze, only) }, { "data", ("%s, %s pictures, %d x %d"):format(s.data.title, util.thousands(n), s.data.preprocessing.size, s.data.preprocessing.size) },
     { "optimiser", ("%s, %s, batch %d%s"):format(r.optim.kind, groups.text(s.groups), s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
     { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") }, { "feature cache", saved or s.no_cache },
-    { "device", ("%s (%s, %s)"):format(s.device.name, s.device.platform, s.device.driver) }, { "peak device memory", util.bytes(peak) }, { "seed", ("%d"):format(s.seed) },
+    { "device", ("%s (%s, %s)"):format(s.device.name, s.device.platform, s.device.driver) }, { "kernel choices", core.tuning().hash }, { "peak device memory", util.bytes(peak) }, { "seed", ("%d"):format(s.seed) },
     { "tlua", core.version } }
 end
 
@@ -372,6 +374,8 @@ local function take_up(s, path)
   s.progress:say(("resumed   %s, %s"):format(c.path, s.kept_text))
   local d = ("%s, %s, %s"):format(s.device.name, s.device.platform, s.device.driver)
   if d ~= state.device then s.progress:say(("resumed   on another device (it was %s): it goes on, but not to the same bits"):format(state.device)) end
+  local other = checkpoint.other_choices(state)
+  if other then s.progress:say(("resumed   with other choices of kernels (%s): it goes on, but not to the same bits"):format(other)) end
 end
 
 local function start_event(s)

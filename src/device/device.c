@@ -1,7 +1,7 @@
 /* device.c - finding and opening OpenCL devices, and the words for what drivers refuse. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #define CL_TARGET_OPENCL_VERSION 120
-#include "device/device.h"
+#include "device/tuning.h"
 
 #include <CL/cl.h>
 #include <ctype.h>
@@ -230,7 +230,8 @@ tl_device *tl_device_open(const char *spec, tl_error *err)
     d->sync_each = sync && *sync && *sync != '0';
     if (open_queue(err, d) != 0 || !(d->pool = tl__pool_new(err, d)) || tl__pool_use_arena(err, d->pool) != 0 || !(d->programs = tl__programs_new(err)) ||
         !(d->error_word = tl__buffer_new(err, d, 16)) || tl__buffer_fill(err, d->error_word, 0, 16, 0) != 0 ||
-        !(d->nothing = tl__buffer_new(err, d, 256)) || tl__buffer_fill(err, d->nothing, 0, 256, 0) != 0) {
+        !(d->nothing = tl__buffer_new(err, d, 256)) || tl__buffer_fill(err, d->nothing, 0, 256, 0) != 0 ||
+        tl__tuning_load(err, d) != 0) {
         tl_device_release(d);
         return NULL;
     }

@@ -38,7 +38,7 @@ struct tl_device {
     struct tl_trace *trace;        /* where calls are listed while a plan is made (plan/) */
     long launches, copies, casts, programs_built, programs_cached;
     void *clblast;                 /* state of the CLBlast maker */
-    void *tuning;                  /* choices of kernel makers */
+    struct tl_tuning *tuning;      /* measured choices of kernel makers: tuning.h; NULL: none */
     long refs;
 };
 

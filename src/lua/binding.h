@@ -48,6 +48,8 @@ typedef struct context {
 
 context *tl__lua_context(lua_State *L);
 thread_state *tl__lua_thread(lua_State *L);
+/* Opens the program's device, once; says what is wrong with its table of choices. Raises. */
+tl_device *tl__lua_open_device(lua_State *L, const char *spec);
 /* The device, opened when first needed; raises. */
 tl_device *tl__lua_device(lua_State *L);
 
@@ -98,6 +100,7 @@ void tl__lua_open_sheet(lua_State *L); /* after data */
 void tl__lua_open_features(lua_State *L);
 void tl__lua_open_plan(lua_State *L);
 void tl__lua_open_profile(lua_State *L);
+void tl__lua_open_tune(lua_State *L);
 void tl__lua_open_optim(lua_State *L);
 void tl__lua_open_checkpoint(lua_State *L);
 /* Runs `op` with the Lua arguments first..top; results are pushed. */

@@ -1,6 +1,8 @@
 /* scope.c - Lua's side of ownership: the context, thread states, scopes and recording. */
 #include "lua/binding.h"
 
+#include "device/tuning.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,15 +61,21 @@ static void push_thread(lua_State *L)
     lua_remove(L, -2);
 }
 
+tl_device *tl__lua_open_device(lua_State *L, const char *spec)
+{
+    context *c = tl__lua_context(L);
+    tl_error err = {0};
+    c->device = tl_device_open(spec, &err);
+    if (!c->device) tl__lua_raise(L, err.text);
+    c->device->seed = c->seed;
+    if (c->device->tuning && c->device->tuning->note[0]) fprintf(stderr, "tlua: %s\n", c->device->tuning->note);
+    return c->device;
+}
+
 tl_device *tl__lua_device(lua_State *L)
 {
     context *c = tl__lua_context(L);
-    if (c->device) return c->device;
-    tl_error err = {0};
-    c->device = tl_device_open(NULL, &err);
-    if (!c->device) tl__lua_raise(L, err.text);
-    c->device->seed = c->seed;
-    return c->device;
+    return c->device ? c->device : tl__lua_open_device(L, NULL);
 }
 
 /* ---- boxes ---- */

@@ -44,12 +44,8 @@ static int device(lua_State *L)
 {
     context *c = tl__lua_context(L);
     const char *spec = luaL_optstring(L, 1, NULL);
-    if (!c->device) {
-        tl_error err = {0};
-        c->device = tl_device_open(spec, &err);
-        if (!c->device) return tl__lua_raise(L, err.text);
-        c->device->seed = c->seed;
-    } else if (spec && *spec) {
+    if (!c->device) tl__lua_open_device(L, spec);
+    else if (spec && *spec) {
         tl_error err = {0};
         tl_device *other = tl_device_open(spec, &err);
         if (!other) return tl__lua_raise(L, err.text);

@@ -58,7 +58,7 @@ int tl__gemm_clblast_needs(tl_device *d, const tl_gemm *g)
 {
     CLBlastTranspose how;
     size_t ld;
-    if (!lines(&g->a, g->m, g->k, &how, &ld) || !lines(&g->b, g->k, g->n, &how, &ld) || g->c.row < g->n || g->k <= 0) return 0;
+    if (g->patches || !lines(&g->a, g->m, g->k, &how, &ld) || !lines(&g->b, g->k, g->n, &how, &ld) || g->c.row < g->n || g->k <= 0) return 0;
     const library *l = load(d);
     return l && !l->absent;
 }

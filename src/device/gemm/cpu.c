@@ -10,15 +10,14 @@ static const tl_program program = {"gemm_cpu", NULL};
  * columns. MR x NR sums, one row's worth of b and one number of a must fit the registers (32 of 16 floats, 16 of 8 or 4),
  * and more than eight sums must be under way to hide the latency of a multiply-add. Zen 5 reads b from its second cache fast
  * enough for wide tiles; Intel's cores do better with tall ones. */
-typedef struct tile { int mr, nr; } tile;
-static const struct { const char *name; int vector; tile tiles[4]; } table[] = {
+static const struct { const char *name; int vector; tl_gemm_tile tiles[4]; } table[] = {
     {"AMD", 16, {{6, 64}, {12, 32}, {14, 16}}},
     {"", 16, {{14, 32}, {14, 16}}},
     {"", 8, {{6, 16}, {12, 8}}},
     {"", 4, {{6, 8}, {12, 4}}},
 };
 
-static const tile *tiles_of(const tl_device *d)
+static const tl_gemm_tile *tiles_of(const tl_device *d)
 {
     size_t i = 0, last = sizeof table / sizeof *table - 1;
     while (i < last && (table[i].vector != d->traits.vector_width || !strstr(d->traits.name, table[i].name))) i++;
@@ -27,21 +26,24 @@ static const tile *tiles_of(const tl_device *d)
 
 void tl__gemm_tile(const tl_device *d, int *rows, int *columns)
 {
-    const tile *t = tiles_of(d);
+    const tl_gemm_tile *t = tiles_of(d);
     int cpu = d->traits.is_cpu && d->traits.vector_width > 1;
-    *rows = cpu ? t->mr : 64; /* gpu.c's smaller square */
-    *columns = cpu ? t->nr : 64;
+    *rows = cpu ? t->rows : 64; /* gpu.c's middle square */
+    *columns = cpu ? t->columns : 64;
 }
 
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* Elements of whole tiles. */
+static int64_t covered(const tl_gemm *g, const tl_gemm_tile *t) { return over(g->m, t->rows) * t->rows * over(g->n, t->columns) * t->columns; }
+
 /* The tile that computes the fewest elements beside the matrix. */
-static tile choose_tile(const tl_device *d, const tl_gemm *g)
+static tl_gemm_tile choose_tile(const tl_device *d, const tl_gemm *g)
 {
-    const tile *best = tiles_of(d);
-    for (const tile *t = best; t->mr; t++)
-        if (over(g->m, t->mr) * t->mr * over(g->n, t->nr) * t->nr < over(g->m, best->mr) * best->mr * over(g->n, best->nr) * best->nr * 15 / 16) best = t;
+    const tl_gemm_tile *best = tiles_of(d);
+    for (const tl_gemm_tile *t = best; t->rows; t++)
+        if (covered(g, t) < covered(g, best) * 15 / 16) best = t;
     return *best;
 }
 
@@ -102,7 +104,8 @@ static tl_buffer *packed_b(tl_error *err, tl_device *d, const tl_gemm *g, const 
 
 int tl__gemm_cpu_needs(tl_device *d, const tl_gemm *g)
 {
-    return d->traits.is_cpu && d->traits.vector_width > 1 && g->k > 0;
+    int v = d->traits.vector_width, across = g->tile.columns / v, registers = v == 16 ? 32 : 16;
+    return d->traits.is_cpu && v > 1 && g->k > 0 && g->tile.columns % v == 0 && (g->tile.rows + 1) * across + 1 <= registers;
 }
 
 int tl__gemm_takes_patches(const tl_device *d) { return d->traits.is_cpu && d->traits.vector_width > 1; }
@@ -114,17 +117,17 @@ static int streams(const tl_device *d, const tl_gemm *g)
     return g->m * g->n * g->batch > STREAMED && g->c.offset % v == 0 && g->c.row % v == 0 && g->c.batch % v == 0;
 }
 
-/* Packing is a launch of its own: not for a handful of numbers. */
+/* Packing is a launch of its own: not for a handful of numbers, unless nobody else takes them. */
 int tl__gemm_cpu_suits(const tl_device *d, const tl_gemm *g)
 {
-    (void)d;
-    return g->m * g->n * g->k > 4096;
+    if (!g->patches && g->m * g->n * g->k <= 4096) return 0;
+    tl_gemm_tile t = choose_tile(d, g);
+    return t.rows == g->tile.rows && t.columns == g->tile.columns;
 }
 
 int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
-    tile t = choose_tile(d, g);
-    int mr = t.mr, nr = t.nr;
+    int mr = g->tile.rows, nr = g->tile.columns;
     char options[64];
     int64_t p_batch;
     tl_gemm_args args;

@@ -1,5 +1,6 @@
 /* gemm.c - choosing a maker for a matrix product. */
 #include "device/gemm/maker.h"
+#include "device/tuning.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,7 @@ void tl__gemm_fill(tl_gemm_args *x, const tl_gemm *g)
 static int any(tl_device *d, const tl_gemm *g)
 {
     (void)d;
-    (void)g;
-    return 1;
+    return !g->patches || g->k == 0; /* which nobody else takes */
 }
 
 static int always(const tl_device *d, const tl_gemm *g)
@@ -31,33 +31,68 @@ static int always(const tl_device *d, const tl_gemm *g)
     return 1;
 }
 
+#define MAKER(f) tl__gemm_##f##_needs, tl__gemm_##f##_suits, tl__gemm_##f
 static const tl_gemm_maker makers[] = {
-    {"clblast", tl__gemm_clblast_needs, tl__gemm_clblast_suits, tl__gemm_clblast},
-    {"gpu", tl__gemm_gpu_needs, tl__gemm_gpu_suits, tl__gemm_gpu},
-    {"dots", tl__gemm_dots_needs, tl__gemm_dots_suits, tl__gemm_dots},
-    {"strips", tl__gemm_strips_needs, tl__gemm_strips_suits, tl__gemm_strips},
-    {"cpu", tl__gemm_cpu_needs, tl__gemm_cpu_suits, tl__gemm_cpu},
-    {"plain", any, always, tl__gemm_plain},
-    {NULL, NULL, NULL, NULL},
+    {"clblast", {0, 0}, MAKER(clblast)},
+    {"gpu-128", {128, 128}, MAKER(gpu)}, {"gpu-64", {64, 64}, MAKER(gpu)}, {"gpu-32", {32, 32}, MAKER(gpu)},
+    {"dots", {0, 0}, MAKER(dots)},
+    {"strips", {0, 0}, MAKER(strips)},
+    {"cpu-6x64", {6, 64}, MAKER(cpu)}, {"cpu-14x32", {14, 32}, MAKER(cpu)}, {"cpu-12x32", {12, 32}, MAKER(cpu)}, {"cpu-14x16", {14, 16}, MAKER(cpu)},
+    {"cpu-6x16", {6, 16}, MAKER(cpu)}, {"cpu-12x8", {12, 8}, MAKER(cpu)}, {"cpu-6x8", {6, 8}, MAKER(cpu)}, {"cpu-12x4", {12, 4}, MAKER(cpu)},
+    {"plain", {0, 0}, any, always, tl__gemm_plain},
+    {0},
 };
 
 const tl_gemm_maker *tl__gemm_makers(void) { return makers; }
 
+const tl_gemm_maker *tl__gemm_maker_named(const char *name)
+{
+    const tl_gemm_maker *m = makers;
+    while (m->name && strcmp(m->name, name) != 0) m++;
+    return m->name ? m : NULL;
+}
+
+static tl_gemm with_tile(const tl_gemm_maker *m, const tl_gemm *g)
+{
+    tl_gemm own = *g;
+    own.tile = m->tile;
+    return own;
+}
+
+int tl__gemm_can(tl_device *d, const tl_gemm_maker *m, const tl_gemm *g)
+{
+    tl_gemm own = with_tile(m, g);
+    return m->needs(d, &own);
+}
+
+int tl__gemm_run(tl_error *err, tl_device *d, const tl_gemm_maker *m, const tl_gemm *g, const char *label)
+{
+    tl_gemm own = with_tile(m, g);
+    return m->run(err, d, &own, label);
+}
+
+/* What suits is asked first: it is cheap, and asking CLBlast what it can do would load it. */
+static const tl_gemm_maker *first_that_suits(tl_device *d, const tl_gemm *g, const tl_gemm_maker *m)
+{
+    for (;; m++) {
+        tl_gemm own = with_tile(m, g);
+        if (m->suits(d, &own) && m->needs(d, &own)) return m;
+    }
+}
+
+const tl_gemm_maker *tl__gemm_shipped(tl_device *d, const tl_gemm *g) { return first_that_suits(d, g, makers); }
+
 const tl_gemm_maker *tl__gemm_choose(tl_device *d, const tl_gemm *g)
 {
     const char *forced = getenv("TLUA_GEMM");
-    int own = forced && strcmp(forced, "own") == 0, clblast = forced && strcmp(forced, "clblast") == 0;
-    const tl_gemm_maker *m = makers;
-    if (clblast && m->needs(d, g)) return m;
-    /* What suits is asked first: it is cheap, and asking CLBlast what it can do would load it. */
-    if (own) m++;
-    while (!m->suits(d, g) || !m->needs(d, g)) m++;
-    return m;
+    if (forced && strcmp(forced, "clblast") == 0 && tl__gemm_can(d, makers, g)) return makers;
+    if (forced && strcmp(forced, "own") == 0) return first_that_suits(d, g, makers + 1);
+    const tl_gemm_maker *tuned = tl__tuning_find(d, g);
+    return tuned && tl__gemm_can(d, tuned, g) ? tuned : tl__gemm_shipped(d, g);
 }
 
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
     if (g->m <= 0 || g->n <= 0 || g->batch <= 0) return 0;
-    if (g->patches) return tl__gemm_cpu(err, d, g, label);
-    return tl__gemm_choose(d, g)->run(err, d, g, label);
+    return tl__gemm_run(err, d, tl__gemm_choose(d, g), g, label);
 }

@@ -3,7 +3,8 @@
  *     c = activation(alpha * a b + bias + residual + (accumulate ? c : 0))
  *
  * a (m, k), b (k, n), c (m, n), and `batch` of each. A transposed operand is one with its strides
- * exchanged. The same problem on the same device always takes the same maker and gives the same bits. */
+ * exchanged. The same problem on the same device with the same table of choices (device/tuning.h) always takes
+ * the same maker and gives the same bits. */
 #ifndef TLUA_GEMM_H
 #define TLUA_GEMM_H
 
@@ -28,6 +29,9 @@ typedef struct tl_patches {
     int64_t channels, pixel;
 } tl_patches;
 
+/* The piece of c that stays in registers (CPU) or that a group makes (GPU). */
+typedef struct tl_gemm_tile { int rows, columns; } tl_gemm_tile;
+
 typedef struct tl_gemm {
     int64_t m, n, k, batch;
     tl_matrix a, b;
@@ -40,6 +44,7 @@ typedef struct tl_gemm {
     tl_act activation;
     const tl_patches *patches; /* a is these instead, from a's buffer and offset on; see tl__gemm_takes_patches */
     int constant_b;          /* b is weights that seldom change: what is packed of it is kept beside its buffer */
+    tl_gemm_tile tile;       /* not the caller's: tl__gemm_run sets it to the maker's */
 } tl_gemm;
 
 /* Enqueues the product; `label` names the operator in errors. Nothing happens when m, n or batch is 0;

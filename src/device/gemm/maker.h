@@ -19,18 +19,26 @@ typedef struct tl_gemm_args {
 
 void tl__gemm_fill(tl_gemm_args *args, const tl_gemm *g);
 
-/* A way to compute the product: `needs` says whether it can, `suits` whether it should where it can. */
+/* A way to compute the product: `needs` says whether it can, `suits` whether it should where it can and nothing was
+ * measured. Kernels that are compiled for a tile are a maker for each tile; all three find it in the problem. */
 typedef struct tl_gemm_maker {
     const char *name;
+    tl_gemm_tile tile;      /* {0, 0}: the maker has none to choose */
     int (*needs)(tl_device *d, const tl_gemm *g);
     int (*suits)(const tl_device *d, const tl_gemm *g);
     int (*run)(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 } tl_gemm_maker;
 
-/* Ends with a row without a name. The order is that of preference. */
+/* Ends with a row without a name. The order is that of preference; CLBlast comes first. */
 const tl_gemm_maker *tl__gemm_makers(void);
-/* Which row tl__gemm takes. */
+/* The row of that name, or NULL. */
+const tl_gemm_maker *tl__gemm_maker_named(const char *name);
+/* Which row tl__gemm takes: what TLUA_GEMM forces, else what was measured for the class, else what is shipped. */
 const tl_gemm_maker *tl__gemm_choose(tl_device *d, const tl_gemm *g);
+const tl_gemm_maker *tl__gemm_shipped(tl_device *d, const tl_gemm *g);
+/* Whether a maker can, and having it done by it. */
+int tl__gemm_can(tl_device *d, const tl_gemm_maker *m, const tl_gemm *g);
+int tl__gemm_run(tl_error *err, tl_device *d, const tl_gemm_maker *m, const tl_gemm *g, const char *label);
 
 #define TL__GEMM_OPERANDS(g) TL_KBUF((g)->a.buffer), TL_KBUF((g)->b.buffer), TL_KBUF((g)->c.buffer), TL_KBUF((g)->bias), TL_KBUF((g)->residual.buffer)
 

@@ -18,12 +18,12 @@ int tl__gemm_plain(tl_error *err, tl_device *d, const tl_gemm *g, const char *la
 
 int tl__gemm_dots_needs(tl_device *d, const tl_gemm *g)
 {
-    return d->traits.is_cpu && d->traits.vector_width > 1 && (g->a.col == 1 || g->k == 1) && (g->b.row == 1 || g->k == 1);
+    return d->traits.is_cpu && d->traits.vector_width > 1 && !g->patches && (g->a.col == 1 || g->k == 1) && (g->b.row == 1 || g->k == 1);
 }
 
 int tl__gemm_strips_needs(tl_device *d, const tl_gemm *g)
 {
-    return d->traits.is_cpu && d->traits.vector_width > 1 && (g->b.col == 1 || g->n == 1);
+    return d->traits.is_cpu && d->traits.vector_width > 1 && !g->patches && (g->b.col == 1 || g->n == 1);
 }
 
 /* A single row, a head of few classes: b is read once and packing it would cost as much as the product. */
