@@ -91,7 +91,10 @@ test:
 	@sh tools/install_deps.sh
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(BUILD)/embedding
+tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/pty
+# A pseudo-terminal with something that types in it.
+$(BUILD)/pty: tests/pty.c
+	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
 # The installed header and library, as a C program of somebody else would use them.
 $(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)

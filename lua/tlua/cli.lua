@@ -11,7 +11,8 @@ tlua - transfer learning on any OpenCL device
   tlua FILE.lua [ARGS]                 run a Lua script
   tlua --profile RECIPE.lua ...        the same, then where the time went; --profile=FILE names the trace
   tlua -e CODE [ARGS]                  run a line of Lua
-  tlua                                 a prompt
+  tlua                                 a prompt: Tab completes, help() tells what there is
+  tlua -i RECIPE.lua [--FIELD VALUE].. a prompt with the recipe's model, data and optimiser, before the training
   tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json | --csv] [--batch 32] [--quiet]
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
   tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
@@ -189,6 +190,7 @@ commands["--help"], commands["-h"] = commands.help, commands.help
 commands["--version"] = function() print("tlua " .. core.version) return 0 end
 commands["-v"] = commands["--version"]
 commands["-e"] = run_code
+commands["-i"] = function(argv) return require("tlua.repl.session").main(argv, load_file, overrides) end
 
 local function command(argv)
   local word = argv[1]

@@ -27,6 +27,15 @@ local functions = {
   profile = function(f, path) return require("tlua.profile").run(f, path) end,
 }
 
+local function all_names(t)
+  local known = util.keys(t)
+  for _, more in ipairs { parts, functions, core.ops } do
+    for name in pairs(more) do known[#known + 1] = name end
+  end
+  table.sort(known)
+  return known
+end
+
 -- tlua.cat(a, b, ..., {axis = 1}), tlua.where(...) and so on: operators are functions here too.
 return setmetatable(tlua, {
   __index = function(t, key)
@@ -38,11 +47,7 @@ return setmetatable(tlua, {
       rawset(t, key, value)
       return value
     end
-    local known = util.keys(t)
-    for name in pairs(parts) do known[#known + 1] = name end
-    for name in pairs(functions) do known[#known + 1] = name end
-    for name in pairs(core.ops) do known[#known + 1] = name end
-    table.sort(known)
-    util.unknown("name in tlua:", key, known)
+    util.unknown("name in tlua:", key, all_names(t))
   end,
+  names = function() return all_names(tlua) end, -- for Tab at the prompt
 })

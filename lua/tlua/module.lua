@@ -59,7 +59,7 @@ function module.class(name, base)
   local meta = {
     __index = lookup(class), __newindex = assign,
     __call = function(self, ...) local y, z = self:_call(...) return y, z end,
-    __tostring = function(self) return self:tree() end, __name = name,
+    __tostring = function(self) return self:tree() end, __name = name, methods = class, -- for Tab at the prompt
   }
   setmetatable(class, {
     __index = base or Module,

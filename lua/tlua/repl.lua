@@ -1,88 +1,111 @@
--- repl.lua - the prompt: an expression prints its value, a statement runs, an open block goes on in the next line. An
--- error keeps the session alive.
+-- repl.lua - the prompt: an expression prints its value, a statement runs, what is open goes on in the next line. An error or Ctrl-C
+-- ends what runs and keeps the session; tensors that nobody can name any more are freed at once.
 local core = require "tlua.core"
+local inspect = require "tlua.repl.inspect"
+local complete = require "tlua.repl.complete"
+local history = require "tlua.repl.history"
 local repl = {}
 
--- A value as one readable text; tables are shown one level deep.
-function repl.show(v, depth)
-  if type(v) == "string" then return depth and ("%q"):format(v) or v end
-  if type(v) ~= "table" or (getmetatable(v) and getmetatable(v).__tostring) then return tostring(v) end
-  if depth and depth > 1 then return "{...}" end
-  local parts, n = {}, 0
-  for i, each in ipairs(v) do
-    if i > 20 then parts[#parts + 1] = "..." break end
-    parts[#parts + 1] = repl.show(each, (depth or 0) + 1)
-    n = i
-  end
-  local names = {}
-  for key in pairs(v) do
-    if not (math.type(key) == "integer" and key >= 1 and key <= n) then names[#names + 1] = key end
-  end
-  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
-  for i, key in ipairs(names) do
-    if i > 40 then parts[#parts + 1] = "..." break end
-    parts[#parts + 1] = ("%s = %s"):format(tostring(key), repl.show(rawget(v, key), (depth or 0) + 1))
-  end
-  return "{ " .. table.concat(parts, ", ") .. " }"
+local function is_open(e, text)
+  if not e:find("near <eof>$") then return false end
+  -- "abc may not go on in the next line, "abc\ may.
+  return not e:find("unfinished string", 1, true) or text:sub(-1) == "\\"
 end
 
--- Compiles what was typed. Returns a function, or nil and whether more lines are wanted.
+-- Compiles what was typed. Returns a function, or nil, whether more lines are wanted, and the error.
 function repl.compile(text)
-  local f = load("return " .. text, "=stdin", "t")
+  text = text:gsub("^%s*=", "")
+  local f, as_value = load("return " .. text, "=stdin", "t")
   if f then return f end
   local e
   f, e = load(text, "=stdin", "t")
   if f then return f end
-  return nil, e:find("<eof>", 1, true) ~= nil, e
+  if is_open(e, text) then return nil, true, e end
+  -- "1 +" is open as a value and wrong as a statement.
+  return nil, is_open(as_value, text), e
 end
 
-local function report(e)
+local function report(e, text)
   io.stdout:flush()
-  io.stderr:write(tostring(e), "\n")
+  if not text:find("\n", 1, true) then e = e:gsub("stdin:1: ", "", 1) end
+  io.stderr:write(inspect.paint("error", e), "\n")
 end
 
-local function print_values(results)
-  if results.n < 2 then return end
-  local parts = {}
-  for i = 2, results.n do parts[i - 1] = repl.show(results[i]) end
-  print(table.concat(parts, "\t"))
+local wants_traceback = os.getenv "TLUA_TRACEBACK" == "1"
+local function handler(e)
+  local meta = getmetatable(e)
+  local message = (type(e) == "string" or meta and meta.__tostring) and tostring(e) or ("error object: %s"):format(inspect.line(e))
+  return wants_traceback and debug.traceback(message, 2) or message
 end
 
--- Reads with `read(prompt)` until it gives nil.
-function repl.loop(read)
+local function show(results)
+  local width = core.terminal_width()
+  for i = 2, results.n do print(inspect.text(results[i], width)) end
+end
+
+-- Runs one input; true where it ran to its end. Ctrl-C ends it; an error is shown.
+function repl.evaluate(f, text)
+  local results = table.pack(core.interruptible(f, handler))
+  if results[1] then results = table.pack(core.interruptible(show, handler, results)) end
+  io.stdout:flush()
+  local ok = results[1]
+  if not ok then report(results[2], text) end
+  results = nil
+  collectgarbage() -- what an error left behind lies on the device until then
+  return ok
+end
+
+local told = false
+local function tell_about_local(text)
+  if told or not text:find "^%s*local%s" or text:find "\n" then return end
+  told = true
+  print(inspect.paint("note", "a local ends with its line here; without `local` the name stays"))
+end
+
+-- Reads with `read(prompt)` until it gives nil; false is a line that was given up. `remember` is told each whole input.
+function repl.loop(read, remember)
   local text = nil
   while true do
     local line = read(text and ">> " or "> ")
-    if not line then return end
-    text = text and text .. "\n" .. line or line
-    local f, more, e = repl.compile(text)
-    if f then
-      core.catch_interrupt(false)
-      local results = table.pack(xpcall(f, function(m) return type(m) == "string" and m or tostring(m) end))
-      if results[1] then
-        local ok, bad = pcall(print_values, results)
-        if not ok then report(bad) end
-      else report(results[2]) end
-      text = nil
-      collectgarbage("step")
-    elseif not more or line == "" then
-      report(e)
-      text = nil
+    if line == nil then
+      if text then report(select(3, repl.compile(text)), text) end
+      return
+    end
+    if line == false then text = nil
+    elseif text or line:find "%S" then
+      text = text and text .. "\n" .. line or line
+      local f, more, e = repl.compile(text)
+      if f or not more then
+        if remember then remember(text) end
+        local ok = false
+        if f then ok = repl.evaluate(f, text) else report(e, text) end
+        if ok and remember then tell_about_local(text) end
+        text = nil
+      end
     end
   end
 end
 
-function repl.run()
-  local tlua = require "tlua"
-  rawset(_G, "tlua", tlua)
-  local terminal = core.isatty(0)
-  if terminal then
-    print(("tlua %s - transfer learning on OpenCL. tlua.tensor{1, 2} * 3 computes; Ctrl-D leaves."):format(core.version))
-    repl.loop(core.repl_readline)
-    print()
-  else
-    repl.loop(function() return io.read("l") end)
+-- The names that everybody has at the prompt.
+local function globals(names)
+  rawset(_G, "tlua", require "tlua")
+  rawset(_G, "help", require("tlua.help").help)
+  rawset(_G, "show", require("tlua.repl.picture").show)
+  for name, value in pairs(names or {}) do rawset(_G, name, value) end
+end
+
+-- The session. `names`: globals to begin with; `banner`: lines that say what they are. Returns the exit status.
+function repl.run(names, banner)
+  globals(names)
+  if not core.isatty(0) then
+    repl.loop(function() return io.read "l" end)
+    return 0
   end
+  print(("tlua %s, transfer learning on OpenCL. %s"):format(core.version, inspect.paint("note", "help() tells what there is, Tab completes, Ctrl-D leaves.")))
+  for _, line in ipairs(banner or {}) do print(line) end
+  local kept = history.open()
+  repl.loop(function(prompt) return core.read_line(prompt, complete.tab) end, function(text) kept:add(text) end)
+  print()
   return 0
 end
 

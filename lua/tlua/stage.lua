@@ -51,6 +51,7 @@ local FINE_TUNE = {
   { "lr", "number", 2e-3, "of the first stage; the second has half of it" },
   { "lowest", "number", 0.01, "rate of the lowest stage of the network as a share of the head's" },
 }
+stage.FINE_TUNE = FINE_TUNE
 function stage.fine_tune(options)
   if type(options) == "number" then options = { epochs = options } end
   local o = schema.options("fine_tune", FINE_TUNE, options or {})

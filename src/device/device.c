@@ -288,6 +288,7 @@ static int look_at_error_word(tl_error *err, tl_device *d)
 int tl__device_finish(tl_error *err, tl_device *d)
 {
     if (d->dry) return 0;
+    if (tl__wait(err, d) != 0) return -1;
     if (d->error_word_armed && look_at_error_word(err, d) != 0) return -1;
     return tl__cl_check(err, clFinish(d->queue), "waiting for the device failed", NULL);
 }

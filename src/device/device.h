@@ -5,6 +5,8 @@
 
 #include "base/base.h"
 
+#include <signal.h>
+
 typedef struct tl_pool tl_pool;
 typedef struct tl_programs tl_programs;
 
@@ -36,6 +38,7 @@ struct tl_device {
     int dry;                       /* the number of the dry run that is under way, 0: none. See tl__dry_begin */
     struct tl_profile *profile;    /* profile.h; NULL: none is open */
     struct tl_trace *trace;        /* where calls are listed while a plan is made (plan/) */
+    int ahead;                     /* launches since the last wait, while somebody may interrupt */
     long launches, copies, casts, programs_built, programs_cached;
     void *clblast;                 /* state of the CLBlast maker */
     struct tl_tuning *tuning;      /* measured choices of kernel makers: tuning.h; NULL: none */
@@ -131,6 +134,13 @@ int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *a
 
 /* Waits for the queue and reads the device error word. */
 int tl__device_finish(tl_error *err, tl_device *d);
+/* For programs that sit at a prompt: from now on, where *stop is not 0, launches are refused and waiting ends with TL_EINTERRUPT. A
+ * signal handler may set it. What is enqueued goes on; the queue is kept short meanwhile. NULL: nobody interrupts. */
+void tl__interruptible(const volatile sig_atomic_t *stop);
+/* Waits for the queue where somebody may interrupt; otherwise returns at once. Stands before all that blocks. */
+int tl__wait(tl_error *err, tl_device *d);
+/* Stands before each launch. */
+int tl__may_launch(tl_error *err, tl_device *d);
 /* Declares that a kernel given `d->error_word` was launched; `what` (static text) names it in the error. */
 void tl__arm_error_word(tl_device *d);
 

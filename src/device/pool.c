@@ -326,6 +326,7 @@ size_t tl__dry_end(tl_device *d)
 int tl__buffer_write(tl_error *err, tl_buffer *b, size_t at, size_t bytes, const void *host)
 {
     if (!bytes || b->device->dry) return 0;
+    if (tl__wait(err, b->device) != 0) return -1;
     return tl__cl_check(err, clEnqueueWriteBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying to the device failed", NULL);
 }
@@ -337,6 +338,7 @@ int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *
         memset(host, 0, bytes);
         return 0;
     }
+    if (tl__wait(err, b->device) != 0) return -1;
     return tl__cl_check(err, clEnqueueReadBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying from the device failed", NULL);
 }

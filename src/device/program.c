@@ -321,6 +321,7 @@ int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *a
     for (int i = 0; i < l->dims; i++)
         if (l->global[i] == 0) return 0;  /* nothing to do; OpenCL 1.2 refuses empty ranges */
     if (d->dry) return 0;
+    if (tl__may_launch(err, d) != 0) return -1;
     cl_kernel k = tl__kernel_get(err, d, l->program, l->options, l->kernel);
     if (!k) return -1;
     for (int i = 0; i < count; i++)

@@ -60,6 +60,9 @@ void tl__lua_fill(lua_State *L, box *b, tl_tensor *t);
 /* The tensor at `index`; raises when it is none or freed. */
 tl_tensor *tl__lua_tensor(lua_State *L, int index);
 tl_tensor *tl__lua_opt_tensor(lua_State *L, int index);
+/* All values in host memory, as a userdata that is pushed; and one of them as a number. */
+void *tl__lua_values(lua_State *L, tl_tensor *t);
+double tl__lua_value_at(const void *host, tl_dtype dtype, int64_t i);
 /* Lets the collector work in proportion to the device bytes that it alone can free. */
 void tl__lua_pressure(lua_State *L);
 /* After a lack of memory: collects, flushes the pool; 1 the first time, so that the caller tries again. */
@@ -88,6 +91,10 @@ const char *tl__lua_field_text(lua_State *L, int table, const char *key, const c
 double tl__lua_field_number(lua_State *L, int table, const char *key, double fallback);
 int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback);
 
+/* Ctrl-C from now on raises an error in L (NULL: nowhere), or with `poll` only sets what the other tells. */
+void tl__lua_catch_interrupt(lua_State *L, int poll);
+int tl__lua_interrupted(void);
+
 /* Each adds its functions to the table on top of the stack. */
 void tl__lua_open_tensor(lua_State *L);
 void tl__lua_open_make(lua_State *L);
@@ -95,6 +102,9 @@ void tl__lua_open_scope(lua_State *L);
 void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);
 void tl__lua_open_system(lua_State *L);
+void tl__lua_open_interrupt(lua_State *L);
+void tl__lua_open_line(lua_State *L);
+void tl__lua_open_look(lua_State *L); /* after tensor */
 void tl__lua_open_data(lua_State *L);
 void tl__lua_open_sheet(lua_State *L); /* after data */
 void tl__lua_open_features(lua_State *L);

@@ -28,11 +28,28 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
+/* core.library_files() -> the paths of the embedded files, like "tlua/nn.lua" */
+static int library_files(lua_State *L)
+{
+    int n = 0;
+    lua_newtable(L);
+    for (const tl_embedded *e = tl__lua_files; e->name; e++) {
+        lua_pushstring(L, e->name);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 static int open_core(lua_State *L)
 {
     lua_newtable(L);
+    lua_pushcfunction(L, library_files);
+    lua_setfield(L, -2, "library_files");
     tl__lua_open_system(L);
+    tl__lua_open_interrupt(L);
+    tl__lua_open_line(L);
     tl__lua_open_tensor(L);
+    tl__lua_open_look(L);
     tl__lua_open_ops(L);
     tl__lua_open_io(L);
     tl__lua_open_data(L);

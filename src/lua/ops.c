@@ -198,10 +198,56 @@ void tl__lua_add_ops(lua_State *L)
     }
 }
 
-/* core.op_list() -> { {name=, brief=, inputs={...}, attrs={{name=, kind=, brief=, default=, choices=}}}, ... } */
-static int op_list(lua_State *L)
+/* The default as Lua writes it: dimensions count from 1 there. */
+static void push_default(lua_State *L, const tl_attr *a)
+{
+    if (a->required) lua_pushnil(L);
+    else if (a->kind == TL_A_AXES || a->kind == TL_A_INTS) lua_pushliteral(L, "{}");
+    else if (a->kind == TL_A_BOOL) lua_pushstring(L, a->fallback != 0 ? "true" : "false");
+    else if (a->kind == TL_A_CHOICE) lua_pushfstring(L, "\"%s\"", a->choices[(int)a->fallback]);
+    else {
+        char text[40];
+        snprintf(text, sizeof text, "%g", a->kind == TL_A_AXIS && a->fallback >= 0 ? a->fallback + 1 : a->fallback);
+        lua_pushstring(L, text);
+    }
+}
+
+static void push_attr(lua_State *L, const tl_attr *a)
 {
     static const char *const kinds[] = {"", "integer", "number", "boolean", "axis", "axes", "integers", "choice"};
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, a->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, a->brief);
+    lua_setfield(L, -2, "brief");
+    lua_pushstring(L, kinds[a->kind]);
+    lua_setfield(L, -2, "kind");
+    push_default(L, a);
+    lua_setfield(L, -2, "default");
+    lua_pushboolean(L, a->required);
+    lua_setfield(L, -2, "required");
+    lua_newtable(L);
+    for (int k = 0; a->kind == TL_A_CHOICE && a->choices[k]; k++) {
+        lua_pushstring(L, a->choices[k]);
+        lua_rawseti(L, -2, k + 1);
+    }
+    lua_setfield(L, -2, "choices");
+}
+
+/* The inputs that get a gradient. */
+static void push_gradients(lua_State *L, const tl_op *op)
+{
+    lua_newtable(L);
+    for (int i = 0, n = 0; op->vjp && i < TL_MAX_INPUTS && op->inputs[i]; i++) {
+        if (op->int_inputs >> i & 1 || op->constants >> i & 1) continue;
+        lua_pushlstring(L, op->inputs[i], strcspn(op->inputs[i], "?."));
+        lua_rawseti(L, -2, ++n);
+    }
+}
+
+/* core.op_list() -> { {name=, brief=, torch=, inputs={...}, gradients={...}, attrs={{name=, kind=, brief=, default= a text, required=, choices=}}}, ... } */
+static int op_list(lua_State *L)
+{
     lua_newtable(L);
     int n = 0;
     for (const tl_op *const *each = tl__ops(); *each; each++) {
@@ -221,19 +267,12 @@ static int op_list(lua_State *L)
         lua_setfield(L, -2, "inputs");
         lua_newtable(L);
         for (int i = 0; op->attrs[i].kind != TL_A_END; i++) {
-            const tl_attr *a = &op->attrs[i];
-            lua_createtable(L, 0, 4);
-            lua_pushstring(L, a->name);
-            lua_setfield(L, -2, "name");
-            lua_pushstring(L, a->brief);
-            lua_setfield(L, -2, "brief");
-            lua_pushstring(L, kinds[a->kind]);
-            lua_setfield(L, -2, "kind");
-            lua_pushnumber(L, a->fallback);
-            lua_setfield(L, -2, "default");
+            push_attr(L, &op->attrs[i]);
             lua_rawseti(L, -2, i + 1);
         }
         lua_setfield(L, -2, "attrs");
+        push_gradients(L, op);
+        lua_setfield(L, -2, "gradients");
         lua_rawseti(L, -2, ++n);
     }
     return 1;

@@ -286,7 +286,7 @@ void tl__lua_open_optim(lua_State *L)
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    lua_setfield(L, -2, "optimizer_methods"); /* for help() */
     lua_pushcfunction(L, optimizer);
     lua_setfield(L, -2, "optimizer");
     lua_pushcfunction(L, tensor_ema);

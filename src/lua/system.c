@@ -1,4 +1,4 @@
-/* system.c - what recipes need of the machine: devices, time, files, JSON, downloads, the terminal, Ctrl-C. */
+/* system.c - what recipes need of the machine: devices, time, files, JSON, downloads. */
 #include "lua/binding.h"
 
 #include "base/near.h"
@@ -9,13 +9,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <histedit.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -408,98 +405,7 @@ static int json_decode(lua_State *L)
     return 1;
 }
 
-/* ---- the terminal ---- */
-
-static int isatty_(lua_State *L)
-{
-    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
-    return 1;
-}
-
-static int terminal_width(lua_State *L)
-{
-    struct winsize w;
-    int ok = (ioctl(1, TIOCGWINSZ, &w) == 0 || ioctl(2, TIOCGWINSZ, &w) == 0) && w.ws_col > 0;
-    lua_pushinteger(L, ok ? w.ws_col : 80);
-    return 1;
-}
-
-static EditLine *editor;
-static History *history_list;
-static const char *prompt_text = "> ";
-
-static char *prompt(EditLine *e)
-{
-    static char text[64];
-    (void)e;
-    snprintf(text, sizeof text, "%s", prompt_text);
-    return text;
-}
-
-/* core.repl_readline(prompt) -> line without newline, or nil at the end */
-static int repl_readline(lua_State *L)
-{
-    prompt_text = luaL_optstring(L, 1, "> ");
-    if (!editor) {
-        HistEvent ev;
-        editor = el_init("tlua", stdin, stdout, stderr);
-        history_list = history_init();
-        if (!editor || !history_list) return tl__lua_raise(L, "the line editor does not start");
-        history(history_list, &ev, H_SETSIZE, 1000);
-        history(history_list, &ev, H_SETUNIQUE, 1);
-        el_set(editor, EL_PROMPT, prompt);
-        el_set(editor, EL_EDITOR, "emacs");
-        el_set(editor, EL_SIGNAL, 1);
-        el_set(editor, EL_HIST, history, history_list);
-    }
-    int n = 0;
-    const char *line = el_gets(editor, &n);
-    if (!line || n <= 0) return 0;
-    if (n > 1) {
-        HistEvent ev;
-        history(history_list, &ev, H_ENTER, line);
-    }
-    while (n > 0 && line[n - 1] == '\n') n--;
-    lua_pushlstring(L, line, (size_t)n);
-    return 1;
-}
-
-/* ---- Ctrl-C ---- */
-
-static volatile sig_atomic_t interrupts, polling;
-static lua_State *running;
-
-static void stop(lua_State *L, lua_Debug *ar)
-{
-    (void)ar;
-    lua_sethook(L, NULL, 0, 0);
-    luaL_error(L, "interrupted");
-}
-
-static void on_signal(int sig)
-{
-    interrupts++;
-    if (polling && interrupts < 3) return;  /* the training loop looks by itself and stops cleanly */
-    signal(sig, SIG_DFL);                   /* the next one ends the program whatever it does */
-    if (running) lua_sethook(running, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-}
-
-/* core.catch_interrupt(true): from now on Ctrl-C (and SIGTERM) only sets what core.interrupted() tells; false: it raises an error again. */
-static int catch_interrupt(lua_State *L)
-{
-    polling = lua_toboolean(L, 1);
-    interrupts = 0;
-    running = L;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, polling ? on_signal : SIG_DFL);
-    return 0;
-}
-
-static int interrupted(lua_State *L)
-{
-    lua_pushboolean(L, interrupts > 0);
-    return 1;
-}
+/* ---- the process ---- */
 
 /* core.lock(path): takes the file for this process until it ends or core.unlock(number); false where another has it. The file
  * stays behind, empty of meaning: the lock is the kernel's and goes with the process, however that ends. */
@@ -575,9 +481,8 @@ void tl__lua_open_system(lua_State *L)
         {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
         {"append_file", append_file}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
-        {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode}, {"isatty", isatty_},
-        {"terminal_width", terminal_width}, {"repl_readline", repl_readline}, {"catch_interrupt", catch_interrupt},
-        {"interrupted", interrupted}, {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
+        {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode},
+        {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     lua_pushstring(L, TLUA_VERSION);
     lua_setfield(L, -2, "version");

@@ -46,8 +46,7 @@ static int dtype_(lua_State *L)
     return 1;
 }
 
-/* The values in host memory, as a userdata on the stack. */
-static void *values(lua_State *L, tl_tensor *t)
+void *tl__lua_values(lua_State *L, tl_tensor *t)
 {
     size_t bytes = (size_t)tl_numel(t) * tl__dtype_size(t->dtype);
     void *host = lua_newuserdatauv(L, bytes + 1, 0);
@@ -62,7 +61,7 @@ static void *values(lua_State *L, tl_tensor *t)
     return host;
 }
 
-static double value_at(const void *host, tl_dtype dtype, int64_t i)
+double tl__lua_value_at(const void *host, tl_dtype dtype, int64_t i)
 {
     switch (dtype) {
     case TL_F16: return tl__half_to_float(((const uint16_t *)host)[i]);
@@ -75,7 +74,7 @@ static double value_at(const void *host, tl_dtype dtype, int64_t i)
 
 static void push_value(lua_State *L, const void *host, tl_dtype dtype, int64_t i)
 {
-    double v = value_at(host, dtype, i);
+    double v = tl__lua_value_at(host, dtype, i);
     if (tl__is_float(dtype)) lua_pushnumber(L, v);
     else lua_pushinteger(L, (lua_Integer)v);
 }
@@ -98,7 +97,7 @@ static int64_t push_nested(lua_State *L, const tl_shape *shape, int level, const
 static int tolist(lua_State *L)
 {
     tl_tensor *t = tl__lua_tensor(L, 1);
-    const void *host = values(L, t);
+    const void *host = tl__lua_values(L, t);
     push_nested(L, &t->shape, 0, host, t->dtype, 0);
     return 1;
 }
@@ -108,43 +107,14 @@ static int item(lua_State *L)
     tl_tensor *t = tl__lua_tensor(L, 1);
     char text[TL__SHAPE_TEXT];
     if (tl_numel(t) != 1) return tl__lua_raisef(L, "item: one element is needed, this tensor is %s", tl__shape_text(&t->shape, text, sizeof text));
-    push_value(L, values(L, t), t->dtype, 0);
-    return 1;
-}
-
-/* "tensor (2, 3) float32 {1 2 3 4 5 6}": an excerpt, never the whole. */
-static int tostring(lua_State *L)
-{
-    box *b = luaL_checkudata(L, 1, TENSOR);
-    if (!b->tensor) {
-        lua_pushliteral(L, "tensor (freed)");
-        return 1;
-    }
-    tl_tensor *t = b->tensor;
-    char text[TL__SHAPE_TEXT], number[40];
-    int64_t n = tl_numel(t);
-    const void *host = values(L, t);
-    luaL_Buffer out;
-    luaL_buffinit(L, &out);
-    lua_pushfstring(L, "tensor %s %s {", tl__shape_text(&t->shape, text, sizeof text), tl__dtype_name(t->dtype));
-    luaL_addvalue(&out);
-    for (int64_t i = 0; i < n; i++) {
-        if (n > 10 && i == 6) {
-            luaL_addstring(&out, " ...");
-            i = n - 2;
-        }
-        snprintf(number, sizeof number, i ? " %.5g" : "%.5g", value_at(host, t->dtype, i));
-        luaL_addstring(&out, number);
-    }
-    luaL_addstring(&out, t->node ? "} with gradient" : "}");
-    luaL_pushresult(&out);
+    push_value(L, tl__lua_values(L, t), t->dtype, 0);
     return 1;
 }
 
 static int hash(lua_State *L)
 {
     tl_tensor *t = tl__lua_tensor(L, 1);
-    const void *host = values(L, t);
+    const void *host = tl__lua_values(L, t);
     char hex[65];
     tl_sha256 h;
     tl__sha256_init(&h);
@@ -158,7 +128,7 @@ static int hash(lua_State *L)
 static int crc(lua_State *L)
 {
     tl_tensor *t = tl__lua_tensor(L, 1);
-    const void *host = values(L, t);
+    const void *host = tl__lua_values(L, t);
     lua_pushinteger(L, (lua_Integer)crc32_z(crc32_z(0, NULL, 0), host, (size_t)tl_numel(t) * tl__dtype_size(t->dtype)));
     return 1;
 }
@@ -437,7 +407,7 @@ void tl__lua_open_tensor(lua_State *L)
         {"to", to}, {"clone", clone}, {"detach", detach}, {"copy_", copy_}, {"fill_", fill_}, {"requires_grad", requires_grad},
         {"zero_grad", zero_grad}, {"version", version}, {"backward", backward}, {"transpose", transpose}, {"hash", hash}, {"crc32", crc}, {"freed", freed}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__add", m_add}, {"__sub", m_sub}, {"__mul", m_mul}, {"__div", m_div}, {"__pow", m_pow},
-                                    {"__unm", m_unm}, {"__len", m_len}, {"__tostring", tostring}, {NULL, NULL}};
+                                    {"__unm", m_unm}, {"__len", m_len}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"is_tensor", is_tensor}, {NULL, NULL}};
     luaL_getmetatable(L, TENSOR);
     luaL_setfuncs(L, meta, 0);

@@ -1,0 +1,297 @@
+-- manual.lua - what help() says and the editor stubs know about everything that is no operator (those are told by their descriptors).
+-- "== TITLE" begins a section. "# NAME(name: type, other?: type, {option: type = default}): result" begins an entry, further lines of
+-- that kind are other ways to call it; "{schema}" stands for the typed fields that the code itself has. The text follows; its
+-- first sentence is the short form. Types are those of LuaLS. x: is a tensor, net: a module, opt: an optimiser.
+return [==[
+== tensors
+# tlua.tensor(values: number|table, {dtype: tlua.dtype = "float32"}): tlua.Tensor
+A tensor with the numbers of a nested table: tlua.tensor { { 1, 2 }, { 3, 4 } } is (2, 2).
+# tlua.zeros(shape: integer[], {dtype: tlua.dtype = "float32"}): tlua.Tensor
+# tlua.zeros(...: integer): tlua.Tensor
+Zeros: tlua.zeros(2, 3) or tlua.zeros { 2, 3 }.
+# tlua.ones(shape: integer[], {dtype: tlua.dtype = "float32"}): tlua.Tensor
+# tlua.ones(...: integer): tlua.Tensor
+Ones: tlua.ones(2, 3).
+# tlua.full(shape: integer[], value: number, {dtype: tlua.dtype = "float32"}): tlua.Tensor
+One number everywhere: tlua.full({ 2, 3 }, 0.5).
+# tlua.arange(n: integer): tlua.Tensor
+The numbers 0 to n - 1.
+# tlua.randn(...: integer): tlua.Tensor
+Normal draws, mean 0 and deviation 1: tlua.randn(2, 3).
+# tlua.rand(...: integer): tlua.Tensor
+Uniform draws from 0 to 1: tlua.rand(2, 3).
+# tlua.is_tensor(v: any): boolean
+Is v a tensor?
+# x:shape(): integer[]
+# x:shape(dimension: integer): integer
+The lengths of all dimensions as a list, or of one; -1 is the last.
+# x:dim(dimension: integer): integer
+The same as x:shape(dimension).
+# x:rank(): integer
+How many dimensions there are.
+# x:numel(): integer
+How many elements there are.
+# x:dtype(): tlua.dtype
+The type of the elements: "float32", "float16", "bfloat16", "int32" or "uint8".
+# x:tolist(): table
+All elements as nested tables.
+# x:item(): number
+The number in a tensor of one element. Waits for the device.
+# x:to(dtype: tlua.dtype): tlua.Tensor
+A copy of another type.
+# x:clone(): tlua.Tensor
+A copy.
+# x:detach(): tlua.Tensor
+The same elements, without the way back to what they were made from.
+# x:copy_(y: tlua.Tensor): tlua.Tensor
+Writes y, of the same shape, into x.
+# x:fill_(value: number): tlua.Tensor
+Writes one number everywhere.
+# x:transpose(a?: integer, b?: integer): tlua.Tensor
+Two dimensions exchanged, the last two if none are given.
+# x:requires_grad(): boolean
+# x:requires_grad(on: boolean): tlua.Tensor
+Whether x gets a gradient; with an argument, from now on.
+# x:backward(gradient?: tlua.Tensor, {retain: boolean = false}): nil
+Works out the gradients of all that x was made from: x.grad of tensors that require one. retain: the way back may be gone again.
+# x:zero_grad(): nil
+Forgets the gradient.
+# x:hash(): string
+SHA-256 of the elements.
+# x:crc32(): integer
+A quick checksum of the elements, against accidents.
+# x:version(): integer
+Counts the writes in place.
+# x:freed(): boolean
+Has its scope freed it?
+
+== device, memory, chance
+# tlua.device(which?: string): table
+Opens the device (cpu, gpu, a number of `tlua devices` or a part of a name) and tells its name, platform, driver, type, units and bytes.
+# tlua.devices(): table[]
+All OpenCL devices.
+# tlua.memory(): integer, integer, integer
+Bytes of device memory: in tensors, free in the pool, and the most that tensors had at once.
+# tlua.reset_peak(): nil
+Begins to measure that most anew.
+# tlua.scope(): tlua.Scope
+What is made from here on is freed when the scope closes: local scope <close> = tlua.scope(). scope:keep(x) takes x out.
+# tlua.no_grad(): tlua.Guard
+Nothing is recorded for gradients until it closes: local guard <close> = tlua.no_grad().
+# tlua.enable_grad(): tlua.Guard
+Gradients are recorded again until it closes.
+# tlua.recording(): boolean
+Is it recorded?
+# tlua.manual_seed(seed: integer): nil
+The same seed gives the same random numbers, and the same bits on the same device.
+# tlua.sync(): nil
+Waits until the device has done all that it was asked for.
+# tlua.time(): number
+Seconds from some moment on.
+# tlua.profile(f: fun(), path?: string): any
+Runs f() and prints where the time went; path names a trace for chrome://tracing.
+# tlua.checkpoint(f: fun(x: tlua.Tensor, ...): tlua.Tensor; x: tlua.Tensor, ...: any): tlua.Tensor
+f(x, ...) of which only x is kept; backward computes the rest again. Less memory, more time, the same bits.
+
+== files
+# tlua.load(path: string, {half: boolean = false}): table<string, tlua.Tensor>, table<string, string>
+The tensors of a file (.safetensors, .pth, .pt) by name, and its metadata. half: half types stay.
+# tlua.save(path: string, tensors: table<string, tlua.Tensor>, metadata?: table<string, string>): nil
+Writes tensors by name into a .safetensors file.
+# tlua.image_read(path: string, channels?: integer): tlua.Tensor
+A PNG or JPEG picture as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
+# tlua.image_write(path: string, x: tlua.Tensor): nil
+Writes uint8 (height, width, 1 or 3) as a PNG file.
+
+== layers
+# nn.Linear(in_features: integer, out_features: integer, {bias: boolean = true, initial: table}): nn.Linear
+# nn.Linear(out_features: integer, {bias: boolean = true, initial: table}): nn.Linear
+y = x w' + b over the last dimension: x (..., in) -> (..., out). weight (out, in) and bias (out) start uniform in +-1/sqrt(in), or as initial = { "normal", mean, deviation } says. Without a width it takes that of what comes before.
+# nn.Conv1d(in_channels: integer, out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[]|"same" = 0, dilation: integer|integer[] = 1, groups: integer = 1, bias: boolean = true, initial: string|table, image_size: integer, padding_end: integer|integer[]}): nn.Conv1d
+Convolution over (N, L, C): as nn.Conv2d along one dimension.
+# nn.Conv2d(in_channels: integer, out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[]|"same" = 0, dilation: integer|integer[] = 1, groups: integer = 1, bias: boolean = true, initial: string|table, image_size: integer, padding_end: integer|integer[]}): nn.Conv2d
+# nn.Conv2d(out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[]|"same" = 0}): nn.Conv2d
+Convolution over pictures (N, H, W, C) with PyTorch's weight (out, in / groups, h, w). padding = "same" with image_size pads as TensorFlow does. initial: "kaiming_normal_fan_out", "kaiming_normal_fan_in", "kaiming_uniform_fan_in", or { "normal", mean, deviation }.
+# nn.Conv3d(in_channels: integer, out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[]|"same" = 0, dilation: integer|integer[] = 1, groups: integer = 1, bias: boolean = true, initial: string|table, image_size: integer, padding_end: integer|integer[]}): nn.Conv3d
+Convolution over volumes (N, D, H, W, C): as nn.Conv2d along three dimensions.
+# nn.BatchNorm1d(channels?: integer, {eps: number = 1e-5, momentum: number = 0.1, affine: boolean = true}): nn.BatchNorm1d
+Batch norm over the last dimension of (N, C) or (N, L, C).
+# nn.BatchNorm2d(channels?: integer, {eps: number = 1e-5, momentum: number = 0.1, affine: boolean = true}): nn.BatchNorm2d
+(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, H, W, C). In training mean and variance are the batch's, in inference and in frozen parts the running ones.
+# nn.BatchNorm3d(channels?: integer, {eps: number = 1e-5, momentum: number = 0.1, affine: boolean = true}): nn.BatchNorm3d
+Batch norm over the last dimension of (N, D, H, W, C).
+# nn.LayerNorm(width?: integer, {eps: number = 1e-5}): nn.LayerNorm
+The same as a batch norm, with mean and variance of each row over the last dimension.
+# nn.MaxPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.MaxPool2d
+The largest of each window of (N, H, W, C).
+# nn.AvgPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.AvgPool2d
+The mean of each window of (N, H, W, C); the border counts as zeros.
+# nn.AdaptiveAvgPool2d(out: integer|integer[]): nn.AdaptiveAvgPool2d
+Means of out x out windows that cover the picture: (N, H, W, C) -> (N, out, out, C).
+# nn.Dropout(p?: number, {p: number = 0.5}): nn.Dropout
+In training zeros with probability p, the rest divided by 1 - p; nothing in inference.
+# nn.Embedding(count: integer, width: integer): nn.Embedding
+Rows of a table by id: ids (...) int32 from 0 -> (..., width).
+# nn.MultiHeadAttention(width: integer, heads: integer, {dropout: number = 0, causal: boolean = false, bias: boolean = true}): nn.MultiHeadAttention
+Attention of tokens (N, T, width) to each other, or to a context, in several heads.
+# nn.TransformerLayer(width: integer, heads: integer, inner: integer, {dropout: number = 0, norm: "post"|"pre" = "post", activation: string = "gelu", causal: boolean = false, eps: number = 1e-5}): nn.TransformerLayer
+Attention and two linear layers, each added to what went in. norm = "post" normalises the sums (BERT), "pre" what goes in (GPT-2, ViT).
+# nn.Flatten(): nn.Flatten
+(N, ...) -> (N, the rest), in PyTorch's order.
+# nn.Identity(): nn.Identity
+What goes in comes out.
+# nn.ReLU(): nn.ReLU
+The larger of x and 0.
+# nn.ReLU6(): nn.ReLU6
+x between 0 and 6.
+# nn.SiLU(): nn.SiLU
+x sigmoid(x).
+# nn.GELU({approximate: "none"|"tanh" = "none"}): nn.GELU
+x times the normal distribution's share below x.
+# nn.Sigmoid(): nn.Sigmoid
+1 / (1 + exp(-x)).
+# nn.Tanh(): nn.Tanh
+Hyperbolic tangent.
+# nn.Hardswish(): nn.Hardswish
+x relu6(x + 3) / 6.
+# nn.Hardsigmoid(): nn.Hardsigmoid
+relu6(x + 3) / 6.
+# nn.Softmax({axis: integer = -1}): nn.Softmax
+Exponentials that sum to one along a dimension.
+# nn.Sequential(...: nn.Module): nn.Sequential
+One after the other. seq:at(1) is the first, seq:append(m) adds one; names in files count from 0.
+# nn.ModuleList(...: nn.Module): nn.ModuleList
+A list of modules that its owner calls one by one.
+# nn.class(name: string, base?: table): table
+A class of modules of your own: local Block = nn.class "Block", with Block:init(...) and Block:forward(x).
+# nn.is_module(v: any): boolean
+Is v a module?
+
+== losses
+# nn.CrossEntropy({schema}): nn.CrossEntropy
+Cross entropy of logits (N, C) with labels (N) from 0, or with shares of the classes (N, C).
+# nn.FocalLoss({schema}): nn.FocalLoss
+Cross entropy that counts less what is right already: -w (1 - p)^gamma log p.
+# nn.MSELoss({schema}): nn.MSELoss
+The mean of (x - target)^2.
+# nn.SmoothL1Loss({schema}): nn.SmoothL1Loss
+(x - target)^2 / (2 beta) near the target, |x - target| - beta / 2 further away.
+# nn.BCEWithLogits({schema}): nn.BCEWithLogits
+Binary cross entropy of logits, each with a target from 0 to 1.
+# nn.SigmoidFocalLoss({schema}): nn.SigmoidFocalLoss
+Binary cross entropy that counts less what is right already.
+
+== modules
+# net:forward(x: tlua.Tensor, ...: any): tlua.Tensor
+What the module computes; net(x) calls it.
+# net:parameters(): fun(): string, tlua.Tensor
+Iterates name and tensor of all parameters: for name, p in net:parameters() do ... end.
+# net:buffers(): fun(): string, tlua.Tensor
+Iterates name and tensor of what is kept but not trained (running statistics).
+# net:named_tensors(): fun(): string, tlua.Tensor
+Iterates both.
+# net:modules(): fun(): string, nn.Module
+Iterates name and module of all below, itself first.
+# net:find(path: string): nn.Module?
+The module of a name like "layer4.0.conv1".
+# net:count(): integer, integer
+How many numbers are in its parameters: all, and those that are trained.
+# net:train(on?: boolean): nn.Module
+Training from now on: dropout drops, batch norms use the batch.
+# net:eval(): nn.Module
+Inference from now on.
+# net:freeze(globs: string|string[]|table): nn.Module
+The parameters that the globs match keep their values: net:freeze "layer1.*". { "*", batchnorm = "train" }: batch norms go on using the batch.
+# net:unfreeze(globs?: string|string[]): nn.Module
+They are trained again.
+# net:trained(): tlua.Tensor[], string[]
+The parameters that are trained, and their names.
+# net:gradients(): table<string, tlua.Tensor>
+The gradients by name.
+# net:zero_grad(): nil
+Forgets the gradients.
+# net:state_dict(): table<string, tlua.Tensor>
+All tensors by PyTorch's names, in PyTorch's layouts.
+# net:load(source: string|table<string, tlua.Tensor>, options?: table): table
+Takes the tensors of a file or table; tells what was missing and left over.
+# net:save(path: string, metadata?: table<string, string>): nil
+Writes its tensors for other programs: PyTorch takes them with load_state_dict(strict=True).
+# net:ready(): nn.Module
+Makes the tensors that are not there yet; calling the module does it too.
+# net:parameter(name: string, shape: integer[], initial: table): nil
+Declares a parameter in init: { "uniform", low, high }, { "normal", mean, deviation } or { "constant", value }.
+# net:buffer(name: string, shape: integer[], initial: table): nil
+Declares a tensor that is kept but not trained.
+
+== optimisers
+# optim.SGD({schema}): table
+# optim.SGD(params: nn.Module|tlua.Tensor[]|table[], {schema}): tlua.Optimizer
+Stochastic gradient descent with momentum. With options alone it describes one for a recipe, with parameters it makes one.
+# optim.Adam({schema}): table
+# optim.Adam(params: nn.Module|tlua.Tensor[]|table[], {schema}): tlua.Optimizer
+Adam: running means of gradient and square (Kingma and Ba 2015).
+# optim.AdamW({schema}): table
+# optim.AdamW(params: nn.Module|tlua.Tensor[]|table[], {schema}): tlua.Optimizer
+Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019).
+# optim.RMSprop({schema}): table
+# optim.RMSprop(params: nn.Module|tlua.Tensor[]|table[], {schema}): tlua.Optimizer
+The gradient divided by the running root of its square.
+# optim.Lion({schema}): table
+# optim.Lion(params: nn.Module|tlua.Tensor[]|table[], {schema}): tlua.Optimizer
+Every element moves by the rate itself (Chen et al. 2023); rates are 3 to 10 times smaller than AdamW's.
+# optim.LAMB({schema}): table
+# optim.LAMB(params: nn.Module|tlua.Tensor[]|table[], {schema}): tlua.Optimizer
+AdamW whose step of each parameter has that parameter's norm, for large batches (You et al. 2020).
+# optim.ema(opt: tlua.Optimizer, {decay: number = 0.999, model: nn.Module}): table
+A running average of the weights: ema:update() after each step, ema:swap() puts it into the network and back.
+# opt:step(): nil
+One step along the gradients.
+# opt:zero_grad(): nil
+Forgets the gradients.
+# opt:lr(group?: integer): number
+The learning rate.
+# opt:set_lr(rate: number, group?: integer): nil
+Another learning rate.
+# opt:grad_norm(group?: integer): number
+The norm of the gradient.
+# opt:clip_grad_norm(most: number, group?: integer): number
+Scales the gradient down to this norm where it is larger; gives the norm before.
+# opt:scale_grad(factor: number, group?: integer): nil
+Multiplies the gradient.
+# opt:state(): table
+Its moments and counts, for a file.
+# opt:load_state(state: table): nil
+Takes them up again.
+
+== networks and data
+# models.load(path: string): nn.Module
+The network of a model file that a run has written, with head and weights.
+# models.names(): string[]
+The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
+# models.list(): table[]
+The same with parameters, multiply-adds, picture sizes and published weights.
+# models.build(name: string, {weights: string, classes: integer = 1000, dropout: number, in_channels: integer = 3}): nn.Module
+Describes a network by its name.
+# data.cifar10({schema}): table
+CIFAR-10, downloaded where no root is named.
+# data.cifar100({schema}): table
+CIFAR-100, downloaded where no root is named.
+# data.mnist({schema}): table
+MNIST from a folder.
+# data.fashion_mnist({schema}): table
+Fashion-MNIST from a folder, or of the Debian package dataset-fashion-mnist.
+# data.folder({schema}): table
+Pictures in a folder for each class.
+
+== recipes
+# tlua.recipe({model: nn.Module, head: nn.Module, data: table, augment: table, loss: nn.Module|function, optim: table, schedule: table, groups: table, schema}): tlua.Recipe
+A recipe: what is trained, on what and how. recipe:run() trains it, recipe:build() stops before the training; `tlua -i RECIPE.lua` does so at a prompt.
+# tlua.fine_tune({schema}): table
+A schedule of two stages, the head alone and then everything, for a recipe's `schedule`.
+
+== at the prompt
+# help(what?: any): nil
+What there is to know about a function, a layer, an operator or a name: help(tlua.nn.Linear), help "matmul". Without an argument, all topics.
+# show(x: tlua.Tensor|string): nil
+Draws a picture in the terminal: a tensor (height, width, channels), the first of a batch, or a PNG or JPEG file.
+]==]
