@@ -123,13 +123,15 @@ golden: all tests-built $(PEERS)/bin/python
 	for f in tests/golden/make_*.py; do $(PEERS)/bin/python $$f || exit 1; done
 test-interop: all $(PEERS)/bin/python
 	$(PEERS)/bin/python tests/interop.py
-docs: $(BUILD)/ops_doc
+docs: tlua $(BUILD)/ops_doc
 	$(BUILD)/ops_doc > docs/ops.md
+	./tlua tools/stubs.lua > docs/tlua.d.lua
 $(BUILD)/ops_doc: tools/ops_doc.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 lint: all $(BUILD)/ops_doc
 	sh tools/lint.sh
 	$(BUILD)/ops_doc | diff -q - docs/ops.md >/dev/null || { echo "lint: docs/ops.md is stale: make docs"; exit 1; }
+	./tlua tools/stubs.lua | diff -q - docs/tlua.d.lua >/dev/null || { echo "lint: docs/tlua.d.lua is stale: make docs"; exit 1; }
 fuzz:
 	@mkdir -p $(BUILD)
 	clang -g -O1 -fsanitize=fuzzer,address,undefined -std=c11 -D_DEFAULT_SOURCE -Isrc $$(pkg-config --cflags libcjson) \

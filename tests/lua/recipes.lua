@@ -220,14 +220,14 @@ t.test("the prompt tells expressions, statements and open blocks apart", functio
   assert(not f and more)
   f, more = repl.compile("x = = 3")
   assert(not f and not more)
-  t.equal(repl.show { 1, "a", x = 2 }, '{ 1, "a", x = 2 }')
+  t.equal(require("tlua.repl.inspect").text({ 1, "a", x = 2 }, 80), '{ 1, "a", x = 2 }')
   local lines, out = { "y = 3", "y", "error('no')", "y + 1" }, {}
   local was, stdout = print, io.stderr
   print = function(...) out[#out + 1] = table.concat({ ... }, " ") end
   io.stderr = { write = function(_, text) out[#out + 1] = text end }
   repl.loop(function() return table.remove(lines, 1) end)
   print, io.stderr = was, stdout
-  t.equal(table.concat(out, "|"), "3|stdin:1: no|4", "the session")
+  t.equal(table.concat(out, "|"), "3|no|4", "the session")
 end)
 
 t.finish()

@@ -126,7 +126,7 @@ function complete.candidates(line)
     return { files(text) }, quote
   end
   local chain, separator, prefix = line:match "([%a_][%w_.:%[%]]*)([.:])([%w_]*)$"
-  if chain then
+  if chain and not line:find "%.%.[%w_]*$" then
     local v = complete.value(chain)
     if v == nil then return { {}, prefix } end
     local found = starting_with(names_of(v), prefix)
@@ -142,7 +142,7 @@ function complete.candidates(line)
     return { found, prefix }
   end
   prefix = line:match "[%w_]*$"
-  if prefix:find "^%d" then return { {}, prefix } end
+  if prefix:find "^%d" or line:find "[^.][.:][%w_]*$" then return { {}, prefix } end
   local names = names_of(_G)
   for _, word in ipairs(KEYWORDS) do names[word] = true end
   return { starting_with(names, prefix), prefix }

@@ -123,7 +123,8 @@ local function excerpt_lines(x, shape, width)
     blocks[i] = at and read(x, at, rows, cols, rank)
     for _, v in ipairs(at and blocks[i] or {}) do all[#all + 1] = v end
   end
-  local format, cell = format_for(all, dtype), 3
+  local format = format_for(all, dtype)
+  local cell = #without_gap(rows) < #rows and 3 or 1 -- room for dots
   for _, v in ipairs(all) do cell = math.max(cell, #number_text(v, format)) end
   local lines = {}
   for i, at in ipairs(places) do

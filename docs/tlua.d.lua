@@ -1,0 +1,2233 @@
+---@meta tlua
+-- Made by `make docs` from the operators' descriptors and lua/tlua/manual.lua; do not edit. How an editor finds it: docs/repl.md.
+
+---@alias tlua.dtype "float32"|"float16"|"bfloat16"|"int32"|"uint8"
+
+---@class tlua
+---@field nn tlua.nn
+---@field optim tlua.optim
+---@field models tlua.models
+---@field data tlua.data
+---@field ops tlua.ops
+---@field version string
+local tlua = {}
+
+---@class tlua.Tensor
+---@field grad tlua.Tensor?
+---@operator add(tlua.Tensor|number): tlua.Tensor
+---@operator sub(tlua.Tensor|number): tlua.Tensor
+---@operator mul(tlua.Tensor|number): tlua.Tensor
+---@operator div(tlua.Tensor|number): tlua.Tensor
+---@operator pow(number): tlua.Tensor
+---@operator unm: tlua.Tensor
+---@operator len: integer
+---@field [integer] tlua.Tensor
+local Tensor = {}
+
+---@class tlua.Scope
+local Scope = {}
+---Takes tensors out of the scope, to the one around it.
+---@param ... tlua.Tensor
+---@return tlua.Tensor ...
+function Scope:keep(...) end
+function Scope:close() end
+
+---@class tlua.Guard
+local Guard = {}
+function Guard:close() end
+
+---@class tlua.Optimizer
+local Optimizer = {}
+
+---@class tlua.nn
+local nn = {}
+
+---@class tlua.nn.Module
+---@overload fun(x: tlua.Tensor, ...: any): tlua.Tensor
+local Module = {}
+
+---@class tlua.optim
+local optim = {}
+
+---@class tlua.models
+local models = {}
+
+---@class tlua.data
+local data = {}
+
+---@class tlua.ops
+local ops = {}
+
+---@class tlua.Recipe
+local Recipe = {}
+---Trains, tests, keeps.
+---@param options? { resume?: string, force?: boolean }
+---@return table results
+function Recipe:run(options) end
+---Builds everything and stops before the training: model, data, optim, loss.
+---@return table session
+function Recipe:build() end
+
+-- tensors
+
+---A tensor with the numbers of a nested table: tlua.tensor { { 1, 2 }, { 3, 4 } } is (2, 2).
+---@param values number|table
+---@param options? { dtype?: tlua.dtype }
+---@return tlua.Tensor
+function tlua.tensor(values, options) end
+
+---Zeros: tlua.zeros(2, 3) or tlua.zeros { 2, 3 }.
+---@param shape integer[]
+---@param options? { dtype?: tlua.dtype }
+---@overload fun(...: integer): tlua.Tensor
+---@return tlua.Tensor
+function tlua.zeros(shape, options) end
+
+---Ones: tlua.ones(2, 3).
+---@param shape integer[]
+---@param options? { dtype?: tlua.dtype }
+---@overload fun(...: integer): tlua.Tensor
+---@return tlua.Tensor
+function tlua.ones(shape, options) end
+
+---One number everywhere: tlua.full({ 2, 3 }, 0.5).
+---@param shape integer[]
+---@param value number
+---@param options? { dtype?: tlua.dtype }
+---@return tlua.Tensor
+function tlua.full(shape, value, options) end
+
+---The numbers 0 to n - 1.
+---@param n integer
+---@return tlua.Tensor
+function tlua.arange(n) end
+
+---Normal draws, mean 0 and deviation 1: tlua.randn(2, 3).
+---@param ... integer
+---@return tlua.Tensor
+function tlua.randn(...) end
+
+---Uniform draws from 0 to 1: tlua.rand(2, 3).
+---@param ... integer
+---@return tlua.Tensor
+function tlua.rand(...) end
+
+---Is v a tensor?
+---@param v any
+---@return boolean
+function tlua.is_tensor(v) end
+
+---The lengths of all dimensions as a list, or of one; -1 is the last.
+---@overload fun(self: tlua.Tensor, dimension: integer): integer
+---@return integer[]
+function Tensor:shape() end
+
+---The same as x:shape(dimension).
+---@param dimension integer
+---@return integer
+function Tensor:dim(dimension) end
+
+---How many dimensions there are.
+---@return integer
+function Tensor:rank() end
+
+---How many elements there are.
+---@return integer
+function Tensor:numel() end
+
+---The type of the elements: "float32", "float16", "bfloat16", "int32" or "uint8".
+---@return tlua.dtype
+function Tensor:dtype() end
+
+---All elements as nested tables.
+---@return table
+function Tensor:tolist() end
+
+---The number in a tensor of one element. Waits for the device.
+---@return number
+function Tensor:item() end
+
+---A copy of another type.
+---@param dtype tlua.dtype
+---@return tlua.Tensor
+function Tensor:to(dtype) end
+
+---A copy.
+---@return tlua.Tensor
+function Tensor:clone() end
+
+---The same elements, without the way back to what they were made from.
+---@return tlua.Tensor
+function Tensor:detach() end
+
+---Writes y, of the same shape, into x.
+---@param y tlua.Tensor
+---@return tlua.Tensor
+function Tensor:copy_(y) end
+
+---Writes one number everywhere.
+---@param value number
+---@return tlua.Tensor
+function Tensor:fill_(value) end
+
+---Two dimensions exchanged, the last two if none are given.
+---@param a? integer
+---@param b? integer
+---@return tlua.Tensor
+function Tensor:transpose(a, b) end
+
+---Whether x gets a gradient; with an argument, from now on.
+---@overload fun(self: tlua.Tensor, on: boolean): tlua.Tensor
+---@return boolean
+function Tensor:requires_grad() end
+
+---Works out the gradients of all that x was made from: x.grad of tensors that require one. retain: the way back may be gone again.
+---@param gradient? tlua.Tensor
+---@param options? { retain?: boolean }
+function Tensor:backward(gradient, options) end
+
+---Forgets the gradient.
+function Tensor:zero_grad() end
+
+---SHA-256 of the elements.
+---@return string
+function Tensor:hash() end
+
+---A quick checksum of the elements, against accidents.
+---@return integer
+function Tensor:crc32() end
+
+---Counts the writes in place.
+---@return integer
+function Tensor:version() end
+
+---Has its scope freed it?
+---@return boolean
+function Tensor:freed() end
+
+-- device, memory, chance
+
+---Opens the device (cpu, gpu, a number of `tlua devices` or a part of a name) and tells its name, platform, driver, type, units and bytes.
+---@param which? string
+---@return table
+function tlua.device(which) end
+
+---All OpenCL devices.
+---@return table[]
+function tlua.devices() end
+
+---Bytes of device memory: in tensors, free in the pool, and the most that tensors had at once.
+---@return integer, integer, integer
+function tlua.memory() end
+
+---Begins to measure that most anew.
+function tlua.reset_peak() end
+
+---What is made from here on is freed when the scope closes: local scope <close> = tlua.scope(). scope:keep(x) takes x out.
+---@return tlua.Scope
+function tlua.scope() end
+
+---Nothing is recorded for gradients until it closes: local guard <close> = tlua.no_grad().
+---@return tlua.Guard
+function tlua.no_grad() end
+
+---Gradients are recorded again until it closes.
+---@return tlua.Guard
+function tlua.enable_grad() end
+
+---Is it recorded?
+---@return boolean
+function tlua.recording() end
+
+---The same seed gives the same random numbers, and the same bits on the same device.
+---@param seed integer
+function tlua.manual_seed(seed) end
+
+---Waits until the device has done all that it was asked for.
+function tlua.sync() end
+
+---Seconds from some moment on.
+---@return number
+function tlua.time() end
+
+---Runs f() and prints where the time went; path names a trace for chrome://tracing.
+---@param f fun()
+---@param path? string
+---@return any
+function tlua.profile(f, path) end
+
+---f(x, ...) of which only x is kept; backward computes the rest again. Less memory, more time, the same bits.
+---@param f fun(x: tlua.Tensor, ...): tlua.Tensor
+---@param x tlua.Tensor
+---@param ... any
+---@return tlua.Tensor
+function tlua.checkpoint(f, x, ...) end
+
+-- files
+
+---The tensors of a file (.safetensors, .pth, .pt) by name, and its metadata. half: half types stay.
+---@param path string
+---@param options? { half?: boolean }
+---@return table<string, tlua.Tensor>, table<string, string>
+function tlua.load(path, options) end
+
+---Writes tensors by name into a .safetensors file.
+---@param path string
+---@param tensors table<string, tlua.Tensor>
+---@param metadata? table<string, string>
+function tlua.save(path, tensors, metadata) end
+
+---A PNG or JPEG picture as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
+---@param path string
+---@param channels? integer
+---@return tlua.Tensor
+function tlua.image_read(path, channels) end
+
+---Writes uint8 (height, width, 1 or 3) as a PNG file.
+---@param path string
+---@param x tlua.Tensor
+function tlua.image_write(path, x) end
+
+-- layers
+
+---@class tlua.nn.Linear: tlua.nn.Module
+
+---y = x w' + b over the last dimension: x (..., in) -> (..., out). weight (out, in) and bias (out) start uniform in +-1/sqrt(in), or as initial = { "normal", mean, deviation } says. Without a width it takes that of what comes before.
+---@param in_features integer
+---@param out_features integer
+---@param options? { bias?: boolean, initial?: table }
+---@overload fun(out_features: integer, options?: { bias?: boolean, initial?: table }): tlua.nn.Linear
+---@return tlua.nn.Linear
+function nn.Linear(in_features, out_features, options) end
+
+---@class tlua.nn.Conv1d: tlua.nn.Module
+
+---Convolution over (N, L, C): as nn.Conv2d along one dimension.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[]|"same", dilation?: integer|integer[], groups?: integer, bias?: boolean, initial?: string|table, image_size?: integer, padding_end?: integer|integer[] }
+---@return tlua.nn.Conv1d
+function nn.Conv1d(in_channels, out_channels, kernel, options) end
+
+---@class tlua.nn.Conv2d: tlua.nn.Module
+
+---Convolution over pictures (N, H, W, C) with PyTorch's weight (out, in / groups, h, w). padding = "same" with image_size pads as TensorFlow does. initial: "kaiming_normal_fan_out", "kaiming_normal_fan_in", "kaiming_uniform_fan_in", or { "normal", mean, deviation }.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[]|"same", dilation?: integer|integer[], groups?: integer, bias?: boolean, initial?: string|table, image_size?: integer, padding_end?: integer|integer[] }
+---@overload fun(out_channels: integer, kernel: integer|integer[], options?: { stride?: integer|integer[], padding?: integer|integer[]|"same" }): tlua.nn.Conv2d
+---@return tlua.nn.Conv2d
+function nn.Conv2d(in_channels, out_channels, kernel, options) end
+
+---@class tlua.nn.Conv3d: tlua.nn.Module
+
+---Convolution over volumes (N, D, H, W, C): as nn.Conv2d along three dimensions.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[]|"same", dilation?: integer|integer[], groups?: integer, bias?: boolean, initial?: string|table, image_size?: integer, padding_end?: integer|integer[] }
+---@return tlua.nn.Conv3d
+function nn.Conv3d(in_channels, out_channels, kernel, options) end
+
+---@class tlua.nn.BatchNorm1d: tlua.nn.Module
+
+---Batch norm over the last dimension of (N, C) or (N, L, C).
+---@param channels? integer
+---@param options? { eps?: number, momentum?: number, affine?: boolean }
+---@return tlua.nn.BatchNorm1d
+function nn.BatchNorm1d(channels, options) end
+
+---@class tlua.nn.BatchNorm2d: tlua.nn.Module
+
+---(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, H, W, C). In training mean and variance are the batch's, in inference and in frozen parts the running ones.
+---@param channels? integer
+---@param options? { eps?: number, momentum?: number, affine?: boolean }
+---@return tlua.nn.BatchNorm2d
+function nn.BatchNorm2d(channels, options) end
+
+---@class tlua.nn.BatchNorm3d: tlua.nn.Module
+
+---Batch norm over the last dimension of (N, D, H, W, C).
+---@param channels? integer
+---@param options? { eps?: number, momentum?: number, affine?: boolean }
+---@return tlua.nn.BatchNorm3d
+function nn.BatchNorm3d(channels, options) end
+
+---@class tlua.nn.LayerNorm: tlua.nn.Module
+
+---The same as a batch norm, with mean and variance of each row over the last dimension.
+---@param width? integer
+---@param options? { eps?: number }
+---@return tlua.nn.LayerNorm
+function nn.LayerNorm(width, options) end
+
+---@class tlua.nn.MaxPool2d: tlua.nn.Module
+
+---The largest of each window of (N, H, W, C).
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], ceil_mode?: boolean }
+---@return tlua.nn.MaxPool2d
+function nn.MaxPool2d(kernel, options) end
+
+---@class tlua.nn.AvgPool2d: tlua.nn.Module
+
+---The mean of each window of (N, H, W, C); the border counts as zeros.
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], ceil_mode?: boolean }
+---@return tlua.nn.AvgPool2d
+function nn.AvgPool2d(kernel, options) end
+
+---@class tlua.nn.AdaptiveAvgPool2d: tlua.nn.Module
+
+---Means of out x out windows that cover the picture: (N, H, W, C) -> (N, out, out, C).
+---@param out integer|integer[]
+---@return tlua.nn.AdaptiveAvgPool2d
+function nn.AdaptiveAvgPool2d(out) end
+
+---@class tlua.nn.Dropout: tlua.nn.Module
+
+---In training zeros with probability p, the rest divided by 1 - p; nothing in inference.
+---@param p? number
+---@param options? { p?: number }
+---@return tlua.nn.Dropout
+function nn.Dropout(p, options) end
+
+---@class tlua.nn.Embedding: tlua.nn.Module
+
+---Rows of a table by id: ids (...) int32 from 0 -> (..., width).
+---@param count integer
+---@param width integer
+---@return tlua.nn.Embedding
+function nn.Embedding(count, width) end
+
+---@class tlua.nn.MultiHeadAttention: tlua.nn.Module
+
+---Attention of tokens (N, T, width) to each other, or to a context, in several heads.
+---@param width integer
+---@param heads integer
+---@param options? { dropout?: number, causal?: boolean, bias?: boolean }
+---@return tlua.nn.MultiHeadAttention
+function nn.MultiHeadAttention(width, heads, options) end
+
+---@class tlua.nn.TransformerLayer: tlua.nn.Module
+
+---Attention and two linear layers, each added to what went in. norm = "post" normalises the sums (BERT), "pre" what goes in (GPT-2, ViT).
+---@param width integer
+---@param heads integer
+---@param inner integer
+---@param options? { dropout?: number, norm?: "post"|"pre", activation?: string, causal?: boolean, eps?: number }
+---@return tlua.nn.TransformerLayer
+function nn.TransformerLayer(width, heads, inner, options) end
+
+---@class tlua.nn.Flatten: tlua.nn.Module
+
+---(N, ...) -> (N, the rest), in PyTorch's order.
+---@return tlua.nn.Flatten
+function nn.Flatten() end
+
+---@class tlua.nn.Identity: tlua.nn.Module
+
+---What goes in comes out.
+---@return tlua.nn.Identity
+function nn.Identity() end
+
+---@class tlua.nn.ReLU: tlua.nn.Module
+
+---The larger of x and 0.
+---@return tlua.nn.ReLU
+function nn.ReLU() end
+
+---@class tlua.nn.ReLU6: tlua.nn.Module
+
+---x between 0 and 6.
+---@return tlua.nn.ReLU6
+function nn.ReLU6() end
+
+---@class tlua.nn.SiLU: tlua.nn.Module
+
+---x sigmoid(x).
+---@return tlua.nn.SiLU
+function nn.SiLU() end
+
+---@class tlua.nn.GELU: tlua.nn.Module
+
+---x times the normal distribution's share below x.
+---@param options? { approximate?: "none"|"tanh" }
+---@return tlua.nn.GELU
+function nn.GELU(options) end
+
+---@class tlua.nn.Sigmoid: tlua.nn.Module
+
+---1 / (1 + exp(-x)).
+---@return tlua.nn.Sigmoid
+function nn.Sigmoid() end
+
+---@class tlua.nn.Tanh: tlua.nn.Module
+
+---Hyperbolic tangent.
+---@return tlua.nn.Tanh
+function nn.Tanh() end
+
+---@class tlua.nn.Hardswish: tlua.nn.Module
+
+---x relu6(x + 3) / 6.
+---@return tlua.nn.Hardswish
+function nn.Hardswish() end
+
+---@class tlua.nn.Hardsigmoid: tlua.nn.Module
+
+---relu6(x + 3) / 6.
+---@return tlua.nn.Hardsigmoid
+function nn.Hardsigmoid() end
+
+---@class tlua.nn.Softmax: tlua.nn.Module
+
+---Exponentials that sum to one along a dimension.
+---@param options? { axis?: integer }
+---@return tlua.nn.Softmax
+function nn.Softmax(options) end
+
+---@class tlua.nn.Sequential: tlua.nn.Module
+
+---One after the other. seq:at(1) is the first, seq:append(m) adds one; names in files count from 0.
+---@param ... tlua.nn.Module
+---@return tlua.nn.Sequential
+function nn.Sequential(...) end
+
+---@class tlua.nn.ModuleList: tlua.nn.Module
+
+---A list of modules that its owner calls one by one.
+---@param ... tlua.nn.Module
+---@return tlua.nn.ModuleList
+function nn.ModuleList(...) end
+
+---A class of modules of your own: local Block = nn.class "Block", with Block:init(...) and Block:forward(x).
+---@param name string
+---@param base? table
+---@return table
+function nn.class(name, base) end
+
+---Is v a module?
+---@param v any
+---@return boolean
+function nn.is_module(v) end
+
+-- losses
+
+---@class tlua.nn.CrossEntropy: tlua.nn.Module
+
+---Cross entropy of logits (N, C) with labels (N) from 0, or with shares of the classes (N, C).
+---- `weight`: a number for each class, or auto: the rarer a class, the more its pictures count
+---- `label_smoothing` = 0: share of the target spread over all classes
+---- `ignore_index` = -100: a label that does not count
+---- `reduction` = "mean": how the losses of a batch become one number
+---@param options? { weight?: number[]|"auto", label_smoothing?: number, ignore_index?: integer, reduction?: "mean"|"sum"|"none" }
+---@return tlua.nn.CrossEntropy
+function nn.CrossEntropy(options) end
+
+---@class tlua.nn.FocalLoss: tlua.nn.Module
+
+---Cross entropy that counts less what is right already: -w (1 - p)^gamma log p.
+---- `gamma` = 2: how much less pictures count that are right already
+---- `weight`: a number for each class, or auto: the rarer a class, the more its pictures count
+---- `ignore_index` = -100: a label that does not count
+---- `reduction` = "mean": how the losses of a batch become one number
+---@param options? { gamma?: number, weight?: number[]|"auto", ignore_index?: integer, reduction?: "mean"|"sum"|"none" }
+---@return tlua.nn.FocalLoss
+function nn.FocalLoss(options) end
+
+---@class tlua.nn.MSELoss: tlua.nn.Module
+
+---The mean of (x - target)^2.
+---- `reduction` = "mean": how the losses of a batch become one number
+---@param options? { reduction?: "mean"|"sum"|"none" }
+---@return tlua.nn.MSELoss
+function nn.MSELoss(options) end
+
+---@class tlua.nn.SmoothL1Loss: tlua.nn.Module
+
+---(x - target)^2 / (2 beta) near the target, |x - target| - beta / 2 further away.
+---- `beta` = 1: from which distance on it is straight
+---- `reduction` = "mean": how the losses of a batch become one number
+---@param options? { beta?: number, reduction?: "mean"|"sum"|"none" }
+---@return tlua.nn.SmoothL1Loss
+function nn.SmoothL1Loss(options) end
+
+---@class tlua.nn.BCEWithLogits: tlua.nn.Module
+
+---Binary cross entropy of logits, each with a target from 0 to 1.
+---- `pos_weight`: weight of the ones: a number, or one for each class
+---- `reduction` = "mean": how the losses of a batch become one number
+---@param options? { pos_weight?: number|number[], reduction?: "mean"|"sum"|"none" }
+---@return tlua.nn.BCEWithLogits
+function nn.BCEWithLogits(options) end
+
+---@class tlua.nn.SigmoidFocalLoss: tlua.nn.Module
+
+---Binary cross entropy that counts less what is right already.
+---- `alpha` = 0.25: weight of the ones, 1 - alpha that of the zeros; negative: no weights
+---- `gamma` = 2: how much less elements count that are right already
+---- `reduction` = "mean": how the losses of a batch become one number
+---@param options? { alpha?: number, gamma?: number, reduction?: "mean"|"sum"|"none" }
+---@return tlua.nn.SigmoidFocalLoss
+function nn.SigmoidFocalLoss(options) end
+
+-- modules
+
+---What the module computes; net(x) calls it.
+---@param x tlua.Tensor
+---@param ... any
+---@return tlua.Tensor
+function Module:forward(x, ...) end
+
+---Iterates name and tensor of all parameters: for name, p in net:parameters() do ... end.
+---@return fun(): string, tlua.Tensor
+function Module:parameters() end
+
+---Iterates name and tensor of what is kept but not trained (running statistics).
+---@return fun(): string, tlua.Tensor
+function Module:buffers() end
+
+---Iterates both.
+---@return fun(): string, tlua.Tensor
+function Module:named_tensors() end
+
+---Iterates name and module of all below, itself first.
+---@return fun(): string, tlua.nn.Module
+function Module:modules() end
+
+---The module of a name like "layer4.0.conv1".
+---@param path string
+---@return tlua.nn.Module?
+function Module:find(path) end
+
+---How many numbers are in its parameters: all, and those that are trained.
+---@return integer, integer
+function Module:count() end
+
+---Training from now on: dropout drops, batch norms use the batch.
+---@param on? boolean
+---@return tlua.nn.Module
+function Module:train(on) end
+
+---Inference from now on.
+---@return tlua.nn.Module
+function Module:eval() end
+
+---The parameters that the globs match keep their values: net:freeze "layer1.*". { "*", batchnorm = "train" }: batch norms go on using the batch.
+---@param globs string|string[]|table
+---@return tlua.nn.Module
+function Module:freeze(globs) end
+
+---They are trained again.
+---@param globs? string|string[]
+---@return tlua.nn.Module
+function Module:unfreeze(globs) end
+
+---The parameters that are trained, and their names.
+---@return tlua.Tensor[], string[]
+function Module:trained() end
+
+---The gradients by name.
+---@return table<string, tlua.Tensor>
+function Module:gradients() end
+
+---Forgets the gradients.
+function Module:zero_grad() end
+
+---All tensors by PyTorch's names, in PyTorch's layouts.
+---@return table<string, tlua.Tensor>
+function Module:state_dict() end
+
+---Takes the tensors of a file or table; tells what was missing and left over.
+---@param source string|table<string, tlua.Tensor>
+---@param options? table
+---@return table
+function Module:load(source, options) end
+
+---Writes its tensors for other programs: PyTorch takes them with load_state_dict(strict=True).
+---@param path string
+---@param metadata? table<string, string>
+function Module:save(path, metadata) end
+
+---Makes the tensors that are not there yet; calling the module does it too.
+---@return tlua.nn.Module
+function Module:ready() end
+
+---Declares a parameter in init: { "uniform", low, high }, { "normal", mean, deviation } or { "constant", value }.
+---@param name string
+---@param shape integer[]
+---@param initial table
+function Module:parameter(name, shape, initial) end
+
+---Declares a tensor that is kept but not trained.
+---@param name string
+---@param shape integer[]
+---@param initial table
+function Module:buffer(name, shape, initial) end
+
+-- optimisers
+
+---Stochastic gradient descent with momentum. With options alone it describes one for a recipe, with parameters it makes one.
+---- `lr` = 0.01: learning rate
+---- `momentum` = 0: share of the last step that is kept
+---- `nesterov` = false: Nesterov's form of momentum
+---- `weight_decay` = 0: weight decay
+---@param options? { lr?: number, momentum?: number, nesterov?: boolean, weight_decay?: number }
+---@overload fun(params: tlua.nn.Module|tlua.Tensor[]|table[], options?: { lr?: number, momentum?: number, nesterov?: boolean, weight_decay?: number }): tlua.Optimizer
+---@return table
+function optim.SGD(options) end
+
+---Adam: running means of gradient and square (Kingma and Ba 2015).
+---- `lr` = 0.001: learning rate
+---- `betas` = { 0.9, 0.999 }: decay of the running means of gradient and square
+---- `eps` = 1e-08: added to the denominator
+---- `weight_decay` = 0: weight decay
+---@param options? { lr?: number, betas?: number|number[], eps?: number, weight_decay?: number }
+---@overload fun(params: tlua.nn.Module|tlua.Tensor[]|table[], options?: { lr?: number, betas?: number|number[], eps?: number, weight_decay?: number }): tlua.Optimizer
+---@return table
+function optim.Adam(options) end
+
+---Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019).
+---- `lr` = 0.001: learning rate
+---- `betas` = { 0.9, 0.999 }: decay of the running means of gradient and square
+---- `eps` = 1e-08: added to the denominator
+---- `weight_decay` = 0.01: weight decay, apart from the gradient
+---@param options? { lr?: number, betas?: number|number[], eps?: number, weight_decay?: number }
+---@overload fun(params: tlua.nn.Module|tlua.Tensor[]|table[], options?: { lr?: number, betas?: number|number[], eps?: number, weight_decay?: number }): tlua.Optimizer
+---@return table
+function optim.AdamW(options) end
+
+---The gradient divided by the running root of its square.
+---- `lr` = 0.01: learning rate
+---- `alpha` = 0.99: decay of the running mean of squares
+---- `eps` = 1e-08: added to the denominator
+---- `momentum` = 0: share of the last step that is kept
+---- `centered` = false: divide by the gradient's deviation instead of its mean square
+---- `weight_decay` = 0: weight decay
+---@param options? { lr?: number, alpha?: number, eps?: number, momentum?: number, centered?: boolean, weight_decay?: number }
+---@overload fun(params: tlua.nn.Module|tlua.Tensor[]|table[], options?: { lr?: number, alpha?: number, eps?: number, momentum?: number, centered?: boolean, weight_decay?: number }): tlua.Optimizer
+---@return table
+function optim.RMSprop(options) end
+
+---Every element moves by the rate itself (Chen et al. 2023); rates are 3 to 10 times smaller than AdamW's.
+---- `lr` = 0.0001: learning rate
+---- `betas` = { 0.9, 0.99 }: shares of the running mean in the step, and in itself
+---- `weight_decay` = 0: weight decay
+---@param options? { lr?: number, betas?: number|number[], weight_decay?: number }
+---@overload fun(params: tlua.nn.Module|tlua.Tensor[]|table[], options?: { lr?: number, betas?: number|number[], weight_decay?: number }): tlua.Optimizer
+---@return table
+function optim.Lion(options) end
+
+---AdamW whose step of each parameter has that parameter's norm, for large batches (You et al. 2020).
+---- `lr` = 0.001: learning rate
+---- `betas` = { 0.9, 0.999 }: decay of the running means of gradient and square
+---- `eps` = 1e-06: added to the denominator
+---- `weight_decay` = 0: weight decay
+---@param options? { lr?: number, betas?: number|number[], eps?: number, weight_decay?: number }
+---@overload fun(params: tlua.nn.Module|tlua.Tensor[]|table[], options?: { lr?: number, betas?: number|number[], eps?: number, weight_decay?: number }): tlua.Optimizer
+---@return table
+function optim.LAMB(options) end
+
+---A running average of the weights: ema:update() after each step, ema:swap() puts it into the network and back.
+---@param opt tlua.Optimizer
+---@param options? { decay?: number, model?: tlua.nn.Module }
+---@return table
+function optim.ema(opt, options) end
+
+---One step along the gradients.
+function Optimizer:step() end
+
+---Forgets the gradients.
+function Optimizer:zero_grad() end
+
+---The learning rate.
+---@param group? integer
+---@return number
+function Optimizer:lr(group) end
+
+---Another learning rate.
+---@param rate number
+---@param group? integer
+function Optimizer:set_lr(rate, group) end
+
+---The norm of the gradient.
+---@param group? integer
+---@return number
+function Optimizer:grad_norm(group) end
+
+---Scales the gradient down to this norm where it is larger; gives the norm before.
+---@param most number
+---@param group? integer
+---@return number
+function Optimizer:clip_grad_norm(most, group) end
+
+---Multiplies the gradient.
+---@param factor number
+---@param group? integer
+function Optimizer:scale_grad(factor, group) end
+
+---Its moments and counts, for a file.
+---@return table
+function Optimizer:state() end
+
+---Takes them up again.
+---@param state table
+function Optimizer:load_state(state) end
+
+-- networks and data
+
+---The network of a model file that a run has written, with head and weights.
+---@param path string
+---@return tlua.nn.Module
+function models.load(path) end
+
+---The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
+---@return string[]
+function models.names() end
+
+---The same with parameters, multiply-adds, picture sizes and published weights.
+---@return table[]
+function models.list() end
+
+---Describes a network by its name.
+---@param name string
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.build(name, options) end
+
+---CIFAR-10, downloaded where no root is named.
+---- `root`: folder where the data lie
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.cifar10(options) end
+
+---CIFAR-100, downloaded where no root is named.
+---- `root`: folder where the data lie
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.cifar100(options) end
+
+---MNIST from a folder.
+---- `root`: folder where the data lie
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.mnist(options) end
+
+---Fashion-MNIST from a folder, or of the Debian package dataset-fashion-mnist.
+---- `root`: folder where the data lie
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.fashion_mnist(options) end
+
+---Pictures in a folder for each class.
+---- `root`: folder where the data lie
+---- `split`: share held out for testing where there is no folder test; 0.2 where nothing is said
+---- `decode` = "whole": reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least
+---- `on_bad` = "error": what a damaged picture means
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, split?: number, decode?: "whole"|"reduced", on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.folder(options) end
+
+-- recipes
+
+---A recipe: what is trained, on what and how. recipe:run() trains it, recipe:build() stops before the training; `tlua -i RECIPE.lua` does so at a prompt.
+---- `freeze`: parameters that keep their values: globs of names
+---- `train`: parameters that are trained, all others frozen: globs of names
+---- `seed` = 0: of all random draws
+---- `out`: folder of the run (runs/NAME-DATE-N)
+---- `device`: cpu, gpu, a number of `tlua devices` or a part of a name
+---- `accumulate` = 1: batches whose gradients make one step
+---- `clip`: largest norm of the gradient of a step
+---- `ema` = 0: share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none
+---- `decay_all` = false: weight decay of norms and biases too
+---- `recompute` = false: less memory: backward computes blocks of the network again
+---- `stop_after` = 0: stop after so many epochs without a better test result; 0: never
+---- `best` = "accuracy": what the best epoch is chosen by
+---- `keep` = "last": the model that is kept is that of the last epoch or of the best
+---- `test_every` = 1: epochs from one test to the next; 0: only after the last
+---- `checkpoint` = 10: minutes between checkpoints in the middle of an epoch; 0: none
+---- `cache` = "auto": keep the frozen part's outputs on disk: auto where they fit and nothing is random
+---@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, recompute?: any, stop_after?: integer, best?: "accuracy"|"loss", keep?: "last"|"best", test_every?: integer, checkpoint?: number, cache?: boolean|"auto"|table }
+---@return tlua.Recipe
+function tlua.recipe(options) end
+
+---A schedule of two stages, the head alone and then everything, for a recipe's `schedule`.
+---- `epochs` = 4: with everything trained
+---- `freeze_epochs` = 1: with the head alone
+---- `lr` = 0.002: of the first stage; the second has half of it
+---- `lowest` = 0.01: rate of the lowest stage of the network as a share of the head's
+---@param options? { epochs?: integer, freeze_epochs?: integer, lr?: number, lowest?: number }
+---@return table
+function tlua.fine_tune(options) end
+
+-- operators
+
+---Minus `x`.
+---PyTorch: -x. Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.neg(x) end
+
+tlua.neg = ops.neg
+
+---Minus `x`.
+---PyTorch: -x. Gradient towards x.
+---@return tlua.Tensor
+function Tensor:neg() end
+
+---e to the power `x`.
+---PyTorch: torch.exp(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.exp(x) end
+
+tlua.exp = ops.exp
+
+---e to the power `x`.
+---PyTorch: torch.exp(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:exp() end
+
+---Natural logarithm of `x`.
+---PyTorch: torch.log(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.log(x) end
+
+tlua.log = ops.log
+
+---Natural logarithm of `x`.
+---PyTorch: torch.log(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:log() end
+
+---Square root of `x`.
+---PyTorch: torch.sqrt(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.sqrt(x) end
+
+tlua.sqrt = ops.sqrt
+
+---Square root of `x`.
+---PyTorch: torch.sqrt(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:sqrt() end
+
+---One over the square root of `x`.
+---PyTorch: torch.rsqrt(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.rsqrt(x) end
+
+tlua.rsqrt = ops.rsqrt
+
+---One over the square root of `x`.
+---PyTorch: torch.rsqrt(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:rsqrt() end
+
+---`x` times itself.
+---PyTorch: torch.square(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.square(x) end
+
+tlua.square = ops.square
+
+---`x` times itself.
+---PyTorch: torch.square(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:square() end
+
+---Absolute value of `x`.
+---PyTorch: torch.abs(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.abs(x) end
+
+tlua.abs = ops.abs
+
+---Absolute value of `x`.
+---PyTorch: torch.abs(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:abs() end
+
+---Sine of `x` (radians).
+---PyTorch: torch.sin(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.sin(x) end
+
+tlua.sin = ops.sin
+
+---Sine of `x` (radians).
+---PyTorch: torch.sin(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:sin() end
+
+---Cosine of `x` (radians).
+---PyTorch: torch.cos(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.cos(x) end
+
+tlua.cos = ops.cos
+
+---Cosine of `x` (radians).
+---PyTorch: torch.cos(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:cos() end
+
+---Hyperbolic tangent of `x`.
+---PyTorch: torch.tanh(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.tanh(x) end
+
+tlua.tanh = ops.tanh
+
+---Hyperbolic tangent of `x`.
+---PyTorch: torch.tanh(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:tanh() end
+
+---1 / (1 + exp(-x)).
+---PyTorch: torch.sigmoid(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.sigmoid(x) end
+
+tlua.sigmoid = ops.sigmoid
+
+---1 / (1 + exp(-x)).
+---PyTorch: torch.sigmoid(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:sigmoid() end
+
+---log(1 + exp(x)), without overflow.
+---PyTorch: F.softplus(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.softplus(x) end
+
+tlua.softplus = ops.softplus
+
+---log(1 + exp(x)), without overflow.
+---PyTorch: F.softplus(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:softplus() end
+
+---The positive part of `x`.
+---PyTorch: torch.relu(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.relu(x) end
+
+tlua.relu = ops.relu
+
+---The positive part of `x`.
+---PyTorch: torch.relu(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:relu() end
+
+---`x` limited to 0..6.
+---PyTorch: F.relu6(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.relu6(x) end
+
+tlua.relu6 = ops.relu6
+
+---`x` limited to 0..6.
+---PyTorch: F.relu6(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:relu6() end
+
+---`x` times its sigmoid (swish).
+---PyTorch: F.silu(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.silu(x) end
+
+tlua.silu = ops.silu
+
+---`x` times its sigmoid (swish).
+---PyTorch: F.silu(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:silu() end
+
+---`x` times the normal distribution function of `x` (exact, with erf).
+---PyTorch: F.gelu(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.gelu(x) end
+
+tlua.gelu = ops.gelu
+
+---`x` times the normal distribution function of `x` (exact, with erf).
+---PyTorch: F.gelu(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:gelu() end
+
+---GELU by the tanh approximation.
+---PyTorch: F.gelu(x, approximate='tanh'). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.gelu_tanh(x) end
+
+tlua.gelu_tanh = ops.gelu_tanh
+
+---GELU by the tanh approximation.
+---PyTorch: F.gelu(x, approximate='tanh'). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:gelu_tanh() end
+
+---relu6(x + 3) / 6.
+---PyTorch: F.hardsigmoid(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.hardsigmoid(x) end
+
+tlua.hardsigmoid = ops.hardsigmoid
+
+---relu6(x + 3) / 6.
+---PyTorch: F.hardsigmoid(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:hardsigmoid() end
+
+---x relu6(x + 3) / 6.
+---PyTorch: F.hardswish(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.hardswish(x) end
+
+tlua.hardswish = ops.hardswish
+
+---x relu6(x + 3) / 6.
+---PyTorch: F.hardswish(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:hardswish() end
+
+---`x` where positive, else `slope` times `x`.
+---PyTorch: F.leaky_relu(x, slope). Gradient towards x.
+---- `slope` = 0.01: factor below zero
+---@param x tlua.Tensor
+---@param options? { slope?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.leaky_relu(x, options, ...) end
+
+tlua.leaky_relu = ops.leaky_relu
+
+---`x` where positive, else `slope` times `x`.
+---PyTorch: F.leaky_relu(x, slope). Gradient towards x.
+---- `slope` = 0.01: factor below zero
+---@param options? { slope?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:leaky_relu(options, ...) end
+
+---`x` limited to `min`..`max`.
+---PyTorch: torch.clamp(x, min, max). Gradient towards x.
+---- `min`: lower limit
+---- `max`: upper limit
+---@param x tlua.Tensor
+---@param options? { min: number, max: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.clamp(x, options, ...) end
+
+tlua.clamp = ops.clamp
+
+---`x` limited to `min`..`max`.
+---PyTorch: torch.clamp(x, min, max). Gradient towards x.
+---- `min`: lower limit
+---- `max`: upper limit
+---@param options? { min: number, max: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:clamp(options, ...) end
+
+---`x` plus a number.
+---PyTorch: x + value. Gradient towards x.
+---- `value`: the number
+---@param x tlua.Tensor
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.add_scalar(x, options, ...) end
+
+tlua.add_scalar = ops.add_scalar
+
+---`x` plus a number.
+---PyTorch: x + value. Gradient towards x.
+---- `value`: the number
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:add_scalar(options, ...) end
+
+---`x` times a number.
+---PyTorch: x * value. Gradient towards x.
+---- `value`: the number
+---@param x tlua.Tensor
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.mul_scalar(x, options, ...) end
+
+tlua.mul_scalar = ops.mul_scalar
+
+---`x` times a number.
+---PyTorch: x * value. Gradient towards x.
+---- `value`: the number
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:mul_scalar(options, ...) end
+
+---A number minus `x`.
+---PyTorch: value - x. Gradient towards x.
+---- `value`: the number
+---@param x tlua.Tensor
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.rsub_scalar(x, options, ...) end
+
+tlua.rsub_scalar = ops.rsub_scalar
+
+---A number minus `x`.
+---PyTorch: value - x. Gradient towards x.
+---- `value`: the number
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:rsub_scalar(options, ...) end
+
+---A number divided by `x`.
+---PyTorch: value / x. Gradient towards x.
+---- `value`: the number
+---@param x tlua.Tensor
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.rdiv_scalar(x, options, ...) end
+
+tlua.rdiv_scalar = ops.rdiv_scalar
+
+---A number divided by `x`.
+---PyTorch: value / x. Gradient towards x.
+---- `value`: the number
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:rdiv_scalar(options, ...) end
+
+---`x` to the power of a number.
+---PyTorch: x ** value. Gradient towards x.
+---- `value`: the exponent
+---@param x tlua.Tensor
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.pow_scalar(x, options, ...) end
+
+tlua.pow_scalar = ops.pow_scalar
+
+---`x` to the power of a number.
+---PyTorch: x ** value. Gradient towards x.
+---- `value`: the exponent
+---@param options? { value: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:pow_scalar(options, ...) end
+
+---`a` plus `b`, broadcast.
+---PyTorch: a + b. Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.add(a, b) end
+
+tlua.add = ops.add
+
+---`a` plus `b`, broadcast.
+---PyTorch: a + b. Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:add(b) end
+
+---`a` minus `b`, broadcast.
+---PyTorch: a - b. Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.sub(a, b) end
+
+tlua.sub = ops.sub
+
+---`a` minus `b`, broadcast.
+---PyTorch: a - b. Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:sub(b) end
+
+---`a` times `b`, broadcast.
+---PyTorch: a * b. Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.mul(a, b) end
+
+tlua.mul = ops.mul
+
+---`a` times `b`, broadcast.
+---PyTorch: a * b. Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:mul(b) end
+
+---`a` divided by `b`, broadcast.
+---PyTorch: a / b. Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.div(a, b) end
+
+tlua.div = ops.div
+
+---`a` divided by `b`, broadcast.
+---PyTorch: a / b. Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:div(b) end
+
+---The larger of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---PyTorch: torch.maximum(a, b). Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.maximum(a, b) end
+
+tlua.maximum = ops.maximum
+
+---The larger of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---PyTorch: torch.maximum(a, b). Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:maximum(b) end
+
+---The smaller of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---PyTorch: torch.minimum(a, b). Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.minimum(a, b) end
+
+tlua.minimum = ops.minimum
+
+---The smaller of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---PyTorch: torch.minimum(a, b). Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:minimum(b) end
+
+---1 where `a` equals `b`, else 0.
+---PyTorch: (a == b).float(). No gradient.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.eq(a, b) end
+
+tlua.eq = ops.eq
+
+---1 where `a` equals `b`, else 0.
+---PyTorch: (a == b).float(). No gradient.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:eq(b) end
+
+---1 where `a` is greater than `b`, else 0.
+---PyTorch: (a > b).float(). No gradient.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.gt(a, b) end
+
+tlua.gt = ops.gt
+
+---1 where `a` is greater than `b`, else 0.
+---PyTorch: (a > b).float(). No gradient.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:gt(b) end
+
+---1 where `a` is less than `b`, else 0.
+---PyTorch: (a < b).float(). No gradient.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.lt(a, b) end
+
+tlua.lt = ops.lt
+
+---1 where `a` is less than `b`, else 0.
+---PyTorch: (a < b).float(). No gradient.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:lt(b) end
+
+---`x` with another shape of as many elements; one -1 is worked out.
+---PyTorch: x.reshape(shape). Gradient towards x.
+---- `shape` = {}: new dimensions
+---@param x tlua.Tensor
+---@param options? { shape?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.reshape(x, options, ...) end
+
+tlua.reshape = ops.reshape
+
+---`x` with another shape of as many elements; one -1 is worked out.
+---PyTorch: x.reshape(shape). Gradient towards x.
+---- `shape` = {}: new dimensions
+---@param options? { shape?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:reshape(options, ...) end
+
+---`x` with its dimensions in another order.
+---PyTorch: x.permute(axes). Gradient towards x.
+---- `axes` = {}: where each new dimension comes from
+---@param x tlua.Tensor
+---@param options? { axes?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.permute(x, options, ...) end
+
+tlua.permute = ops.permute
+
+---`x` with its dimensions in another order.
+---PyTorch: x.permute(axes). Gradient towards x.
+---- `axes` = {}: where each new dimension comes from
+---@param options? { axes?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:permute(options, ...) end
+
+---`length` elements of `x` along `axis`, from `start` on (counted from 0); length -1: to the end.
+---PyTorch: x.narrow(axis, start, length). Gradient towards x.
+---- `axis` = 1: dimension that is cut
+---- `start` = 0: first element, from 0
+---- `length` = -1: how many; -1: the rest
+---@param x tlua.Tensor
+---@param options? { axis?: integer, start?: integer, length?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.slice(x, options, ...) end
+
+tlua.slice = ops.slice
+
+---`length` elements of `x` along `axis`, from `start` on (counted from 0); length -1: to the end.
+---PyTorch: x.narrow(axis, start, length). Gradient towards x.
+---- `axis` = 1: dimension that is cut
+---- `start` = 0: first element, from 0
+---- `length` = -1: how many; -1: the rest
+---@param options? { axis?: integer, start?: integer, length?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:slice(options, ...) end
+
+---`x` repeated along dimensions of length 1 (or new leading ones) without copying.
+---PyTorch: x.expand(shape). Gradient towards x.
+---- `shape` = {}: new dimensions
+---@param x tlua.Tensor
+---@param options? { shape?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.expand(x, options, ...) end
+
+tlua.expand = ops.expand
+
+---`x` repeated along dimensions of length 1 (or new leading ones) without copying.
+---PyTorch: x.expand(shape). Gradient towards x.
+---- `shape` = {}: new dimensions
+---@param options? { shape?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:expand(options, ...) end
+
+---Sum of `x` over `axes`.
+---PyTorch: x.sum(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param x tlua.Tensor
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.sum(x, options, ...) end
+
+tlua.sum = ops.sum
+
+---Sum of `x` over `axes`.
+---PyTorch: x.sum(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:sum(options, ...) end
+
+---Mean of `x` over `axes`.
+---PyTorch: x.mean(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param x tlua.Tensor
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.mean(x, options, ...) end
+
+tlua.mean = ops.mean
+
+---Mean of `x` over `axes`.
+---PyTorch: x.mean(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:mean(options, ...) end
+
+---Largest element of `x` over `axes`; among equals the gradient is shared.
+---PyTorch: x.amax(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param x tlua.Tensor
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.amax(x, options, ...) end
+
+tlua.amax = ops.amax
+
+---Largest element of `x` over `axes`; among equals the gradient is shared.
+---PyTorch: x.amax(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:amax(options, ...) end
+
+---Matrix product of `a` (..., m, k) and `b` (..., k, n); batches broadcast, vectors are a row of `a` or a column of `b`.
+---PyTorch: torch.matmul(a.mT if transpose_a else a, b.mT if transpose_b else b). Gradient towards a, b.
+---- `transpose_a` = false: `a` is given as (..., k, m)
+---- `transpose_b` = false: `b` is given as (..., n, k)
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@param options? { transpose_a?: boolean, transpose_b?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.matmul(a, b, options, ...) end
+
+tlua.matmul = ops.matmul
+
+---Matrix product of `a` (..., m, k) and `b` (..., k, n); batches broadcast, vectors are a row of `a` or a column of `b`.
+---PyTorch: torch.matmul(a.mT if transpose_a else a, b.mT if transpose_b else b). Gradient towards a, b.
+---- `transpose_a` = false: `a` is given as (..., k, m)
+---- `transpose_b` = false: `b` is given as (..., n, k)
+---@param b tlua.Tensor
+---@param options? { transpose_a?: boolean, transpose_b?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:matmul(b, options, ...) end
+
+---activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).
+---PyTorch: {'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'hardswish': F.hardswish, 'gelu': F.gelu}[activation](F.linear(x, weight, bias) + (0 if residual is None else residual)). Gradient towards x, weight, bias, residual.
+---- `activation` = "none": applied to the sum
+---@param x tlua.Tensor
+---@param weight tlua.Tensor
+---@param bias? tlua.Tensor
+---@param residual? tlua.Tensor
+---@param options? { activation?: "none"|"relu"|"relu6"|"silu"|"hardswish"|"gelu" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.linear(x, weight, bias, residual, options, ...) end
+
+tlua.linear = ops.linear
+
+---activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).
+---PyTorch: {'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'hardswish': F.hardswish, 'gelu': F.gelu}[activation](F.linear(x, weight, bias) + (0 if residual is None else residual)). Gradient towards x, weight, bias, residual.
+---- `activation` = "none": applied to the sum
+---@param weight tlua.Tensor
+---@param bias? tlua.Tensor
+---@param residual? tlua.Tensor
+---@param options? { activation?: "none"|"relu"|"relu6"|"silu"|"hardswish"|"gelu" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:linear(weight, bias, residual, options, ...) end
+
+---Exponentials of `x`, scaled to sum to one along `axis`.
+---PyTorch: torch.softmax(x, dim=axis). Gradient towards x.
+---- `axis` = -1: dimension that sums to one
+---@param x tlua.Tensor
+---@param options? { axis?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.softmax(x, options, ...) end
+
+tlua.softmax = ops.softmax
+
+---Exponentials of `x`, scaled to sum to one along `axis`.
+---PyTorch: torch.softmax(x, dim=axis). Gradient towards x.
+---- `axis` = -1: dimension that sums to one
+---@param options? { axis?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:softmax(options, ...) end
+
+---Logarithm of the softmax of `x` along `axis`, without overflow.
+---PyTorch: torch.log_softmax(x, dim=axis). Gradient towards x.
+---- `axis` = -1: dimension whose exponentials sum to one
+---@param x tlua.Tensor
+---@param options? { axis?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.log_softmax(x, options, ...) end
+
+tlua.log_softmax = ops.log_softmax
+
+---Logarithm of the softmax of `x` along `axis`, without overflow.
+---PyTorch: torch.log_softmax(x, dim=axis). Gradient towards x.
+---- `axis` = -1: dimension whose exponentials sum to one
+---@param options? { axis?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:log_softmax(options, ...) end
+
+---Position of the largest element along `axis`, counted from 0 (it is data: a class), as int32.
+---PyTorch: torch.argmax(x, dim=axis, keepdim=keep). No gradient.
+---- `axis` = -1: dimension that disappears
+---- `keep` = false: keep it with length 1
+---@param x tlua.Tensor
+---@param options? { axis?: integer, keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.argmax(x, options, ...) end
+
+tlua.argmax = ops.argmax
+
+---Position of the largest element along `axis`, counted from 0 (it is data: a class), as int32.
+---PyTorch: torch.argmax(x, dim=axis, keepdim=keep). No gradient.
+---- `axis` = -1: dimension that disappears
+---- `keep` = false: keep it with length 1
+---@param options? { axis?: integer, keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:argmax(options, ...) end
+
+---Cross entropy of `logits` (..., C) with `labels` (...), classes counted from 0.
+---PyTorch: F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.long().reshape(-1), weight=weights, reduction=reduction, label_smoothing=label_smoothing, ignore_index=ignore_index). Gradient towards logits.
+---- `reduction` = "mean": mean (over the weights of the labels), sum or none
+---- `label_smoothing` = 0: share of the target that is spread over all classes
+---- `ignore_index` = -100: a label that does not count
+---@param logits tlua.Tensor
+---@param labels tlua.Tensor
+---@param weights? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", label_smoothing?: number, ignore_index?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.cross_entropy(logits, labels, weights, options, ...) end
+
+tlua.cross_entropy = ops.cross_entropy
+
+---Cross entropy of `logits` (..., C) with `labels` (...), classes counted from 0.
+---PyTorch: F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.long().reshape(-1), weight=weights, reduction=reduction, label_smoothing=label_smoothing, ignore_index=ignore_index). Gradient towards logits.
+---- `reduction` = "mean": mean (over the weights of the labels), sum or none
+---- `label_smoothing` = 0: share of the target that is spread over all classes
+---- `ignore_index` = -100: a label that does not count
+---@param labels tlua.Tensor
+---@param weights? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", label_smoothing?: number, ignore_index?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:cross_entropy(labels, weights, options, ...) end
+
+---Cross entropy of `logits` (..., C) with `target` (..., C), the share of each class; PyTorch's with probabilities.
+---PyTorch: F.cross_entropy(logits.reshape(-1, logits.shape[-1]), target.reshape(-1, logits.shape[-1]), weight=weights, reduction=reduction, label_smoothing=label_smoothing). Gradient towards logits, target.
+---- `reduction` = "mean": mean (over the rows), sum or none
+---- `label_smoothing` = 0: share of the target that is spread over all classes
+---@param logits tlua.Tensor
+---@param target tlua.Tensor
+---@param weights? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", label_smoothing?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.soft_cross_entropy(logits, target, weights, options, ...) end
+
+tlua.soft_cross_entropy = ops.soft_cross_entropy
+
+---Cross entropy of `logits` (..., C) with `target` (..., C), the share of each class; PyTorch's with probabilities.
+---PyTorch: F.cross_entropy(logits.reshape(-1, logits.shape[-1]), target.reshape(-1, logits.shape[-1]), weight=weights, reduction=reduction, label_smoothing=label_smoothing). Gradient towards logits, target.
+---- `reduction` = "mean": mean (over the rows), sum or none
+---- `label_smoothing` = 0: share of the target that is spread over all classes
+---@param target tlua.Tensor
+---@param weights? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", label_smoothing?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:soft_cross_entropy(target, weights, options, ...) end
+
+---Cross entropy of `logits` (..., C) with `labels` (...), each row's times (1 - probability of its label)^gamma (Lin et al. 2017).
+---PyTorch: focal_loss(logits, labels, weights, gamma, reduction, ignore_index). Gradient towards logits.
+---- `reduction` = "mean": mean (over the labels that count), sum or none
+---- `gamma` = 2: how much less rows count that are right already
+---- `ignore_index` = -100: a label that does not count
+---@param logits tlua.Tensor
+---@param labels tlua.Tensor
+---@param weights? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", gamma?: number, ignore_index?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.focal_loss(logits, labels, weights, options, ...) end
+
+tlua.focal_loss = ops.focal_loss
+
+---Cross entropy of `logits` (..., C) with `labels` (...), each row's times (1 - probability of its label)^gamma (Lin et al. 2017).
+---PyTorch: focal_loss(logits, labels, weights, gamma, reduction, ignore_index). Gradient towards logits.
+---- `reduction` = "mean": mean (over the labels that count), sum or none
+---- `gamma` = 2: how much less rows count that are right already
+---- `ignore_index` = -100: a label that does not count
+---@param labels tlua.Tensor
+---@param weights? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", gamma?: number, ignore_index?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:focal_loss(labels, weights, options, ...) end
+
+---The square of `x` minus `target`.
+---PyTorch: F.mse_loss(x, target, reduction=reduction). Gradient towards x, target.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---@param x tlua.Tensor
+---@param target tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.mse_loss(x, target, options, ...) end
+
+tlua.mse_loss = ops.mse_loss
+
+---The square of `x` minus `target`.
+---PyTorch: F.mse_loss(x, target, reduction=reduction). Gradient towards x, target.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---@param target tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:mse_loss(target, options, ...) end
+
+---The distance of `x` and `target`, less `beta` / 2; below `beta` a parabola. `beta` 0: the distance.
+---PyTorch: F.smooth_l1_loss(x, target, reduction=reduction, beta=beta). Gradient towards x, target.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---- `beta` = 1: from where on it is straight
+---@param x tlua.Tensor
+---@param target tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", beta?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.smooth_l1_loss(x, target, options, ...) end
+
+tlua.smooth_l1_loss = ops.smooth_l1_loss
+
+---The distance of `x` and `target`, less `beta` / 2; below `beta` a parabola. `beta` 0: the distance.
+---PyTorch: F.smooth_l1_loss(x, target, reduction=reduction, beta=beta). Gradient towards x, target.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---- `beta` = 1: from where on it is straight
+---@param target tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", beta?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:smooth_l1_loss(target, options, ...) end
+
+---Binary cross entropy of the sigmoid of `x` with `target` (0 to 1); `pos_weight`, broadcast, multiplies the share of the ones.
+---PyTorch: F.binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight, reduction=reduction). Gradient towards x, target.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---@param x tlua.Tensor
+---@param target tlua.Tensor
+---@param pos_weight? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.bce_with_logits(x, target, pos_weight, options, ...) end
+
+tlua.bce_with_logits = ops.bce_with_logits
+
+---Binary cross entropy of the sigmoid of `x` with `target` (0 to 1); `pos_weight`, broadcast, multiplies the share of the ones.
+---PyTorch: F.binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight, reduction=reduction). Gradient towards x, target.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---@param target tlua.Tensor
+---@param pos_weight? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:bce_with_logits(target, pos_weight, options, ...) end
+
+---Binary cross entropy of the sigmoid of `x` with `target`, each element's times (1 - probability of its target)^gamma (Lin et al. 2017).
+---PyTorch: torchvision.ops.sigmoid_focal_loss(x, target, alpha=alpha, gamma=gamma, reduction=reduction). Gradient towards x.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---- `alpha` = 0.25: weight of the ones, 1 - alpha that of the zeros; negative: no weights
+---- `gamma` = 2: how much less elements count that are right already
+---@param x tlua.Tensor
+---@param target tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", alpha?: number, gamma?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.sigmoid_focal_loss(x, target, options, ...) end
+
+tlua.sigmoid_focal_loss = ops.sigmoid_focal_loss
+
+---Binary cross entropy of the sigmoid of `x` with `target`, each element's times (1 - probability of its target)^gamma (Lin et al. 2017).
+---PyTorch: torchvision.ops.sigmoid_focal_loss(x, target, alpha=alpha, gamma=gamma, reduction=reduction). Gradient towards x.
+---- `reduction` = "mean": mean, sum or none (a loss for each element)
+---- `alpha` = 0.25: weight of the ones, 1 - alpha that of the zeros; negative: no weights
+---- `gamma` = 2: how much less elements count that are right already
+---@param target tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", alpha?: number, gamma?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:sigmoid_focal_loss(target, options, ...) end
+
+---activation(convolution of `x` (N, ..., C) with `weight` (O, C / groups, ...) + `bias` (O) + `residual`), in one to three dimensions.
+---PyTorch: conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation). Gradient towards x, weight, bias, residual.
+---- `stride` = {}: step, one number or one a dimension; 1 where not given
+---- `padding` = {}: zeros before (and after)
+---- `padding_end` = {}: zeros after, where they differ
+---- `dilation` = {}: distance of kernel elements; 1 where not given
+---- `groups` = 1: channels are split into so many
+---- `activation` = "none": applied to the sum
+---@param x tlua.Tensor
+---@param weight tlua.Tensor
+---@param bias? tlua.Tensor
+---@param residual? tlua.Tensor
+---@param options? { stride?: integer[], padding?: integer[], padding_end?: integer[], dilation?: integer[], groups?: integer, activation?: "none"|"relu"|"relu6"|"silu"|"hardswish"|"gelu" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.conv(x, weight, bias, residual, options, ...) end
+
+tlua.conv = ops.conv
+
+---activation(convolution of `x` (N, ..., C) with `weight` (O, C / groups, ...) + `bias` (O) + `residual`), in one to three dimensions.
+---PyTorch: conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation). Gradient towards x, weight, bias, residual.
+---- `stride` = {}: step, one number or one a dimension; 1 where not given
+---- `padding` = {}: zeros before (and after)
+---- `padding_end` = {}: zeros after, where they differ
+---- `dilation` = {}: distance of kernel elements; 1 where not given
+---- `groups` = 1: channels are split into so many
+---- `activation` = "none": applied to the sum
+---@param weight tlua.Tensor
+---@param bias? tlua.Tensor
+---@param residual? tlua.Tensor
+---@param options? { stride?: integer[], padding?: integer[], padding_end?: integer[], dilation?: integer[], groups?: integer, activation?: "none"|"relu"|"relu6"|"silu"|"hardswish"|"gelu" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:conv(weight, bias, residual, options, ...) end
+
+---Largest element of each window of `x` (N, ..., C), by channel.
+---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode). Gradient towards x.
+---- `kernel` = {}: size of the window, one number or one a dimension
+---- `stride` = {}: step; the window's size where not given
+---- `padding` = {}: cells before (and after)
+---- `padding_end` = {}: cells after, where they differ
+---- `ceil_mode` = false: windows may hang over the end
+---@param x tlua.Tensor
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.max_pool(x, options, ...) end
+
+tlua.max_pool = ops.max_pool
+
+---Largest element of each window of `x` (N, ..., C), by channel.
+---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode). Gradient towards x.
+---- `kernel` = {}: size of the window, one number or one a dimension
+---- `stride` = {}: step; the window's size where not given
+---- `padding` = {}: cells before (and after)
+---- `padding_end` = {}: cells after, where they differ
+---- `ceil_mode` = false: windows may hang over the end
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:max_pool(options, ...) end
+
+---Mean of each window of `x` (N, ..., C), by channel.
+---PyTorch: avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad). Gradient towards x.
+---- `kernel` = {}: size of the window, one number or one a dimension
+---- `stride` = {}: step; the window's size where not given
+---- `padding` = {}: cells before (and after)
+---- `padding_end` = {}: cells after, where they differ
+---- `ceil_mode` = false: windows may hang over the end
+---- `count_include_pad` = true: padding counts as zeros
+---@param x tlua.Tensor
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, count_include_pad?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.avg_pool(x, options, ...) end
+
+tlua.avg_pool = ops.avg_pool
+
+---Mean of each window of `x` (N, ..., C), by channel.
+---PyTorch: avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad). Gradient towards x.
+---- `kernel` = {}: size of the window, one number or one a dimension
+---- `stride` = {}: step; the window's size where not given
+---- `padding` = {}: cells before (and after)
+---- `padding_end` = {}: cells after, where they differ
+---- `ceil_mode` = false: windows may hang over the end
+---- `count_include_pad` = true: padding counts as zeros
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, count_include_pad?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:avg_pool(options, ...) end
+
+---activation(`x` (N, ..., C) normalised by channel, times `weight` plus `bias`, plus `residual`). In training by the batch's own statistics, which also move the running ones.
+---PyTorch: batch_norm(x, weight, bias, running_mean, running_var, residual, training, momentum, eps, activation). Gradient towards x, weight, bias, residual.
+---- `training` = false: use the batch's statistics
+---- `momentum` = 0.1: share of the new statistics
+---- `eps` = 1e-05: added to the variance
+---- `activation` = "none": applied to the sum; silu and hardswish only without a residual
+---@param x tlua.Tensor
+---@param weight? tlua.Tensor
+---@param bias? tlua.Tensor
+---@param running_mean tlua.Tensor
+---@param running_var tlua.Tensor
+---@param residual? tlua.Tensor
+---@param options? { training?: boolean, momentum?: number, eps?: number, activation?: "none"|"relu"|"relu6"|"silu"|"hardswish" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.batch_norm(x, weight, bias, running_mean, running_var, residual, options, ...) end
+
+tlua.batch_norm = ops.batch_norm
+
+---activation(`x` (N, ..., C) normalised by channel, times `weight` plus `bias`, plus `residual`). In training by the batch's own statistics, which also move the running ones.
+---PyTorch: batch_norm(x, weight, bias, running_mean, running_var, residual, training, momentum, eps, activation). Gradient towards x, weight, bias, residual.
+---- `training` = false: use the batch's statistics
+---- `momentum` = 0.1: share of the new statistics
+---- `eps` = 1e-05: added to the variance
+---- `activation` = "none": applied to the sum; silu and hardswish only without a residual
+---@param weight? tlua.Tensor
+---@param bias? tlua.Tensor
+---@param running_mean tlua.Tensor
+---@param running_var tlua.Tensor
+---@param residual? tlua.Tensor
+---@param options? { training?: boolean, momentum?: number, eps?: number, activation?: "none"|"relu"|"relu6"|"silu"|"hardswish" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:batch_norm(weight, bias, running_mean, running_var, residual, options, ...) end
+
+---`x` with a share `p` of its elements set to zero and the others scaled by 1 / (1 - p), while `training`.
+---PyTorch: F.dropout(x, p, training). Gradient towards x.
+---- `p` = 0.5: share that is dropped
+---- `training` = false: otherwise x is returned as it is
+---@param x tlua.Tensor
+---@param options? { p?: number, training?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.dropout(x, options, ...) end
+
+tlua.dropout = ops.dropout
+
+---`x` with a share `p` of its elements set to zero and the others scaled by 1 / (1 - p), while `training`.
+---PyTorch: F.dropout(x, p, training). Gradient towards x.
+---- `p` = 0.5: share that is dropped
+---- `training` = false: otherwise x is returned as it is
+---@param options? { p?: number, training?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:dropout(options, ...) end
+
+---Tensors put together along `axis`; their other dimensions agree.
+---PyTorch: torch.cat(xs, dim=axis). Gradient towards x.
+---- `axis` = -1: dimension along which they follow each other
+---@param ... tlua.Tensor
+---@return tlua.Tensor
+function ops.concat(...) end
+
+tlua.concat = ops.concat
+
+---`x` normalised along its last dimension, times `weight` plus `bias` (Ba, Kiros, Hinton 2016).
+---PyTorch: F.layer_norm(x, x.shape[-1:], weight, bias, eps). Gradient towards x, weight, bias.
+---- `eps` = 1e-05: added to the variance
+---@param x tlua.Tensor
+---@param weight? tlua.Tensor
+---@param bias? tlua.Tensor
+---@param options? { eps?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.layer_norm(x, weight, bias, options, ...) end
+
+tlua.layer_norm = ops.layer_norm
+
+---`x` normalised along its last dimension, times `weight` plus `bias` (Ba, Kiros, Hinton 2016).
+---PyTorch: F.layer_norm(x, x.shape[-1:], weight, bias, eps). Gradient towards x, weight, bias.
+---- `eps` = 1e-05: added to the variance
+---@param weight? tlua.Tensor
+---@param bias? tlua.Tensor
+---@param options? { eps?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:layer_norm(weight, bias, options, ...) end
+
+---Rows of `table` (rows, width) by `ids` (...), counted from 0: (..., width).
+---PyTorch: F.embedding(ids.long(), table). Gradient towards table.
+---@param table tlua.Tensor
+---@param ids tlua.Tensor
+---@return tlua.Tensor
+function ops.embedding(table, ids) end
+
+tlua.embedding = ops.embedding
+
+---Rows of `table` (rows, width) by `ids` (...), counted from 0: (..., width).
+---PyTorch: F.embedding(ids.long(), table). Gradient towards table.
+---@param ids tlua.Tensor
+---@return tlua.Tensor
+function Tensor:embedding(ids) end
+
+---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero.
+---PyTorch: attention(q, k, v, lengths, heads, causal, scale). Gradient towards q, k, v.
+---- `heads` = 1: how many
+---- `causal` = false: row i sees keys up to i
+---- `scale` = 0: 0: 1 / sqrt(C / heads)
+---- `dropout` = 0: share of the probabilities that is dropped
+---- `training` = false: otherwise none is
+---@param q tlua.Tensor
+---@param k tlua.Tensor
+---@param v tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.attention(q, k, v, lengths, options, ...) end
+
+tlua.attention = ops.attention
+
+---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero.
+---PyTorch: attention(q, k, v, lengths, heads, causal, scale). Gradient towards q, k, v.
+---- `heads` = 1: how many
+---- `causal` = false: row i sees keys up to i
+---- `scale` = 0: 0: 1 / sqrt(C / heads)
+---- `dropout` = 0: share of the probabilities that is dropped
+---- `training` = false: otherwise none is
+---@param k tlua.Tensor
+---@param v tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:attention(k, v, lengths, options, ...) end
+
+---The network resnet18. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.resnet18(options) end
+
+---The network resnet34. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.resnet34(options) end
+
+---The network resnet50. weights: a file or the name of a published set (imagenet, imagenet_v2).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.resnet50(options) end
+
+---The network resnet101. weights: a file or the name of a published set (imagenet, imagenet_v2).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.resnet101(options) end
+
+---The network resnet152. weights: a file or the name of a published set (imagenet, imagenet_v2).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.resnet152(options) end
+
+---The network efficientnet_lite0. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_lite0(options) end
+
+---The network efficientnet_lite1. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_lite1(options) end
+
+---The network efficientnet_lite2. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_lite2(options) end
+
+---The network efficientnet_lite3. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_lite3(options) end
+
+---The network efficientnet_lite4. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_lite4(options) end
+
+---The network mobilenet_v2. weights: a file or the name of a published set (imagenet, imagenet_v2).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.mobilenet_v2(options) end
+
+---The network mobilenet_v3_small. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.mobilenet_v3_small(options) end
+
+---The network mobilenet_v3_large. weights: a file or the name of a published set (imagenet, imagenet_v2).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.mobilenet_v3_large(options) end
+
+---The network squeezenet1_1. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.squeezenet1_1(options) end
+
+---The network vgg16. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.vgg16(options) end
+
+---The network vgg16_bn. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.vgg16_bn(options) end
+
+---The network densenet121. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.densenet121(options) end
+
+---The network efficientnet_b0. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_b0(options) end
+
+---The network efficientnet_b1. weights: a file or the name of a published set (imagenet, imagenet_v2).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_b1(options) end
+
+---The network efficientnet_b2. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_b2(options) end
+
+---The network efficientnet_b3. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_b3(options) end
+
+---The network efficientnet_b4. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.efficientnet_b4(options) end
+
+---The network convnext_tiny. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.convnext_tiny(options) end
+
+---The network vit_small_patch16_224. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.vit_small_patch16_224(options) end
+
+---The network vit_base_patch16_224. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.vit_base_patch16_224(options) end
+
+---The network deit_tiny_patch16_224. weights: a file or the name of a published set (imagenet).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.deit_tiny_patch16_224(options) end
+
+return tlua
