@@ -104,7 +104,7 @@ function repl.run(names, banner)
   print(("tlua %s, transfer learning on OpenCL. %s"):format(core.version, inspect.paint("note", "help() tells what there is, Tab completes, Ctrl-D leaves.")))
   for _, line in ipairs(banner or {}) do print(line) end
   local kept = history.open()
-  repl.loop(function(prompt) return core.read_line(prompt, complete.tab) end, function(text) kept:add(text) end)
+  repl.loop(function(prompt) return core.read_line(inspect.prompt(prompt), complete.tab) end, function(text) kept:add(text) end)
   print()
   return 0
 end

@@ -136,7 +136,7 @@ static int open_editor(void)
     if (!editor || !entries) return -1;
     history(entries, &ev, H_SETSIZE, 1000);
     history(entries, &ev, H_SETUNIQUE, 1);
-    el_set(editor, EL_PROMPT, prompt);
+    el_set(editor, EL_PROMPT_ESC, prompt, '\1'); /* \1 stands around what takes no room: colours */
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_HIST, history, entries);
     el_set(editor, EL_GETCFN, read_character);

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Makes the pictures of the documentation again: sh docs/make_pictures.sh repl
+# repl: the prompt, typed into tmux; what then stands on the screen becomes docs/pictures/repl.svg (docs/screen.lua).
+set -eu
+cd "$(dirname "$0")/.."
+mkdir -p docs/pictures
+
+screen() { tmux -L tlua-pictures "$@"; }
+# Waits for the prompt.
+ready() {
+    i=0
+    until [ "$(screen capture-pane -p | sed '/^$/d' | tail -n 1 | sed 's/ *$//')" = ">" ]; do
+        i=$((i + 1))
+        [ $i -lt 600 ] || { echo "make_pictures: the prompt does not come back" >&2; exit 1; }
+        sleep 0.2
+    done
+}
+# Types one line as it is and waits for the next prompt.
+type_line() {
+    screen send-keys -l "$1"
+    screen send-keys Enter
+    sleep 0.3
+    ready
+}
+
+repl() {
+    command -v tmux >/dev/null || { echo "make_pictures: tmux is needed" >&2; exit 1; }
+    trap 'screen kill-server 2>/dev/null || true' EXIT
+    screen new-session -d -x 110 -y 56 "exec env COLORTERM=truecolor LC_ALL=C.UTF-8 TLUA_HISTORY=0 ./tlua"
+    ready
+    type_line 'x = tlua.randn(64, 512)'
+    type_line 'x'
+    type_line 'tlua.nn.Sequential(tlua.nn.Linear(512, 64), tlua.nn.ReLU(), tlua.nn.Linear(64, 10))'
+    type_line 'x:matmul(tlua.zeros(8, 8))'
+    type_line 'help "softmax"'
+    type_line 'y, x = (tlua.arange(20) / 3):reshape { 20, 1, 1 }, (tlua.arange(80) / 8):reshape { 1, 80, 1 }'
+    type_line 'show(tlua.concat(y:sin() * x:cos(), y:cos() * x:sin(), (x * 0.7 + y):sin(), { axis = 3 }) * 0.5 + 0.5)'
+    screen send-keys -l 'tlua.nn.Co'
+    screen send-keys Tab Tab
+    sleep 0.5
+    screen capture-pane -p -e >"$1"
+}
+
+case "${1:-}" in
+repl)
+    t=$(mktemp)
+    repl "$t"
+    ./tlua docs/screen.lua "$t" docs/pictures/repl.svg 110
+    rm -f "$t"
+    ;;
+*)
+    echo "usage: sh docs/make_pictures.sh repl" >&2
+    exit 2
+    ;;
+esac
