@@ -2,20 +2,23 @@
 # The operators' tests on every OpenCL implementation at hand: PoCL, Intel's CPU runtime (PyPI packages intel-opencl-rt and
 # intel-cmplr-lib-rt, installed under build/), Mesa's rusticl with llvmpipe (Debian's mesa-opencl-icd), and small shapes
 # under Oclgrind (Debian's oclgrind). One line each; what is not there is skipped and said so. Fails if any test failed.
+# ONLY="unit/gemm op/ops": these programs only.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
 TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim"
+ONLY=${ONLY:-}
 failed=0
 TLUA_CACHE=$PWD/$BUILD/test-cache
 export TLUA_CACHE
 mkdir -p "$TLUA_CACHE"
 
+wanted() { case " $ONLY " in "  " | *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 suite() { # NAME PROGRAM... ; environment set by the caller
     name=$1
     shift
     for t in "$@"; do
-        [ -x "$BUILD/tests/$t" ] || continue
+        wanted "$t" && [ -x "$BUILD/tests/$t" ] || continue
         start=$(date +%s)
         log="$BUILD/devices-$name-$(basename "$t").log"
         if timeout 3000 "$BUILD/tests/$t" -j1 ${TEST_ARGS:-} >"$log" 2>&1; then
@@ -31,9 +34,11 @@ device_there() { ./tlua devices 2>/dev/null | grep -qi "$1"; }
 
 if device_there "portable computing"; then
     TLUA_DEVICE=portable suite pocl $TESTS
-    # The tiles for narrower registers, and the makers for GPUs, on the same device.
-    TLUA_DEVICE=portable TLUA_VECTOR=8 suite pocl-vector8 op/ops
-    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops
+    # The tiles for narrower registers, and the makers for GPUs, on the same device; and CLBlast, which compiles for half a minute.
+    TLUA_DEVICE=portable TLUA_VECTOR=8 suite pocl-vector8 op/ops unit/gemm
+    TLUA_DEVICE=portable TLUA_VECTOR=4 suite pocl-vector4 unit/gemm
+    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops unit/gemm
+    TLUA_DEVICE=portable TLUA_TEST_CLBLAST=1 suite pocl-clblast unit/gemm
 else
     echo "skipped pocl: Debian package pocl-opencl-icd is not installed"
 fi
@@ -48,6 +53,7 @@ if [ -e "$lib" ]; then
     mkdir -p "$BUILD/icd"
     echo "$lib" >"$BUILD/icd/intel.icd"
     OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel suite intel $TESTS
+    OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel TLUA_VECTOR=1 suite intel-gpu-kernels unit/gemm
 else
     echo "skipped intel: pip could not fetch intel-opencl-rt"
 fi
@@ -62,17 +68,25 @@ fi
 
 if command -v oclgrind >/dev/null 2>&1; then
     # Not --uninitialized: it takes lanes that a short vector load leaves alone for a use of them.
-    for t in op/ops unit/optim; do
-        log=$BUILD/devices-oclgrind-$(basename "$t").log
-        if TLUA_TEST_SMALL=1 TLUA_DEVICE=oclgrind timeout 3000 oclgrind --data-races "$BUILD/tests/$t" -j1 >"$log" 2>&1 &&
+    simulated() { # NAME PROGRAM ARGS... ; environment set by the caller
+        name=$1 t=$2
+        shift 2
+        wanted "$t" || return
+        log=$BUILD/devices-$name-$(basename "$t").log
+        if TLUA_TEST_SMALL=1 TLUA_DEVICE=oclgrind timeout 3000 oclgrind --data-races "$BUILD/tests/$t" -j1 "$@" >"$log" 2>&1 &&
             ! grep -qE 'Invalid (read|write)|data race' "$log"; then
-            echo "ok      oclgrind: $t $(tail -n 1 "$log" | cut -c1-90)"
+            echo "ok      $name: $t $(tail -n 1 "$log" | cut -c1-90)"
         else
-            echo "FAILED  oclgrind: $t ($log)"
+            echo "FAILED  $name: $t ($log)"
             grep -E 'Invalid|race|Uninit|FAIL|check' "$log" | sort | uniq -c | head -n 10
             failed=1
         fi
-    done
+    }
+    simulated oclgrind op/ops
+    simulated oclgrind unit/optim
+    # All but the tests that walk allocations or samples of operators.
+    simulated oclgrind unit/gemm "--filter=gemm/[stlncm]*"
+    TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/gemm "--filter=gemm/[stlncm]*"
 else
     echo "skipped oclgrind: Debian package oclgrind is not installed"
 fi

@@ -187,6 +187,7 @@ static void read_traits(tl_traits *t, const found *f)
     t->compute_units = (int)units;
     t->max_group = group;
     t->simulated = contains(t->platform, "oclgrind");
+    t->short_loops = contains(t->name, "llvmpipe");
     t->fragile = contains(t->name, "llvmpipe") || contains(t->platform, "rusticl");
     /* Mesa's llvmpipe calls itself a CPU but is compiled like a GPU: plain kernels only. */
     if (t->fragile) t->is_cpu = 0;
@@ -235,6 +236,7 @@ tl_device *tl_device_open(const char *spec, tl_error *err)
         tl_device_release(d);
         return NULL;
     }
+    tl__gemm_prepare(d);
     return d;
 }
 

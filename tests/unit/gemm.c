@@ -476,6 +476,24 @@ Test(gemm, makers_can_be_forced)
     tl_device_release(d);
 }
 
+/* It is not loaded for those who do not use it; for those who do, what it compiles leaves nothing behind. */
+Test(gemm, clblast_is_ready_when_a_device_is_open)
+{
+    const char *choices[] = {"own", "", "clblast"};
+    for (int i = 0; i < 3; i++) {
+        if (i == 2 && !getenv("TLUA_TEST_CLBLAST")) continue;
+        setenv("TLUA_GEMM", choices[i], 1);
+        tl_device *d = open_device();
+        if (i == 0 || d->traits.is_cpu || d->traits.fragile) cr_assert_eq(d->clblast != NULL, i == 2);
+        size_t l, pooled, peak;
+        tl_device_memory(d, &l, &pooled, &peak);
+        cr_assert_eq(l, 0);
+        cr_assert_eq(pooled, 0);
+        cr_assert_lt(peak, 1 << 20);
+        tl_device_release(d);
+    }
+}
+
 static int linear_step(tl_device *d)
 {
     tl_error err = {0};

@@ -6,6 +6,8 @@
 
 #include <clblast_c.h>
 #include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef CLBlastStatusCode gemm_call(CLBlastLayout, CLBlastTranspose, CLBlastTranspose, size_t, size_t, size_t, float, cl_mem, size_t, size_t,
                                     cl_mem, size_t, size_t, float, cl_mem, size_t, size_t, cl_command_queue *, cl_event *, cl_mem);
@@ -63,10 +65,13 @@ int tl__gemm_clblast_needs(tl_device *d, const tl_gemm *g)
     return l && !l->absent;
 }
 
-/* On GPUs, for products large enough to pay for its launches; not where the driver is known to break easily. */
+static int device_suits(const tl_device *d) { return !d->traits.is_cpu && !d->traits.fragile; }
+
+/* On GPUs, for products large enough to pay for its launches; not where the driver is known to break easily. Not for
+ * batches: CLBlast compiles another program for them, and ours take them as they are. */
 int tl__gemm_clblast_suits(const tl_device *d, const tl_gemm *g)
 {
-    return !d->traits.is_cpu && !d->traits.fragile && g->m >= 64 && g->n >= 64 && g->k >= 64;
+    return device_suits(d) && g->m >= 64 && g->n >= 64 && g->k >= 64 && g->batch == 1;
 }
 
 static int check(tl_error *err, CLBlastStatusCode status, const char *label)
@@ -115,4 +120,29 @@ int tl__gemm_clblast(tl_error *err, tl_device *d, const tl_gemm *g, const char *
                                       g->c.buffer->mem, c0, ldc, &queue, NULL, t ? t->mem : NULL), label);
     if (t) tl__buffer_release(t);
     return status == 0 ? epilogue(err, d, g, label) : -1;
+}
+
+static int try_square(tl_error *err, tl_device *d, int64_t side)
+{
+    tl_gemm g = {.m = side, .n = side, .k = side, .batch = 1, .alpha = 1};
+    tl_buffer *all = tl__buffer_new(err, d, (size_t)(3 * side * side) * sizeof(float));
+    if (!all) return -1;
+    for (int i = 0; i < 3; i++) *(i == 0 ? &g.a : i == 1 ? &g.b : &g.c) = (tl_matrix){all, i * side * side, side, 1, 0};
+    int bad = tl__buffer_fill(err, all, 0, all->bytes, 0) != 0 || !tl__gemm_clblast_needs(d, &g) || tl__gemm_clblast(err, d, &g, "clblast") != 0 ||
+              tl__device_finish(err, d) != 0;
+    tl__buffer_release(all);
+    return bad ? -1 : 0;
+}
+
+/* CLBlast keeps compiled programs for the process alone, and its CLBlastFillCache compiles every routine it has. One small and one
+ * large product have it compile its two ways to multiply, and nothing else. */
+void tl__gemm_prepare(tl_device *d)
+{
+    const char *forced = getenv("TLUA_GEMM");
+    int clblast = forced && strcmp(forced, "clblast") == 0, own = forced && strcmp(forced, "own") == 0;
+    if (own || !(clblast || device_suits(d))) return;
+    tl_error ignored = {0}; /* a product will say what is wrong */
+    if (try_square(&ignored, d, 64) == 0) try_square(&ignored, d, 1024);
+    tl__pool_flush(d->pool);
+    tl__pool_reset_peak(d->pool);
 }

@@ -94,5 +94,8 @@ const tl_gemm_maker *tl__gemm_choose(tl_device *d, const tl_gemm *g)
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
     if (g->m <= 0 || g->n <= 0 || g->batch <= 0) return 0;
+    if (d->traits.short_loops && g->k > 32768)
+        return tl__fail(err, TL_EDEVICE, "%s: sums of %lld products come out wrong on %s, whose loops end early; choose another device (tlua devices)", label,
+                        (long long)g->k, d->traits.name);
     return tl__gemm_run(err, d, tl__gemm_choose(d, g), g, label);
 }

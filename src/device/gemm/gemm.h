@@ -51,6 +51,9 @@ typedef struct tl_gemm {
  * k = 0 is a sum of nothing. Returns 0 or -1. */
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 
+/* Called once when a device is opened: where CLBlast will be used it compiles now, so that no step waits for it. */
+void tl__gemm_prepare(tl_device *d);
+
 /* Whether tl__gemm gathers patches on this device; elsewhere the caller lays them out (op/conv). */
 int tl__gemm_takes_patches(const tl_device *d);
 

@@ -8,10 +8,13 @@ enum { GROUP = 16, DEPTH = 16 };
 /* Local memory for both operands' squares. */
 static size_t bytes_of(int side) { return (size_t)(2 * DEPTH * (side + 1)) * sizeof(float); }
 
+/* The widest square's inner loops are too long to be unrolled by Mesa, and so come to too many turns there. */
+static int fits(const tl_device *d, int side) { return d->traits.local_bytes >= bytes_of(side) && !(d->traits.short_loops && side > 4 * GROUP); }
+
 int tl__gemm_gpu_needs(tl_device *d, const tl_gemm *g)
 {
     return !d->traits.is_cpu && d->traits.vector_width == 1 && !g->patches && d->traits.max_group >= GROUP * GROUP &&
-           d->traits.local_bytes >= bytes_of(g->tile.rows);
+           fits(d, g->tile.rows);
 }
 
 /* Larger squares read less, but only large products give every unit enough of them. */
@@ -19,7 +22,7 @@ static int side_for(const tl_device *d, const tl_gemm *g)
 {
     int64_t large = 8 * GROUP, groups = ((g->m + large - 1) / large) * ((g->n + large - 1) / large) * g->batch;
     int enough = g->m >= large && g->n >= large && groups >= 4 * d->traits.compute_units;
-    return enough && d->traits.local_bytes >= bytes_of(8 * GROUP) ? 8 * GROUP : 4 * GROUP;
+    return enough && fits(d, 8 * GROUP) ? 8 * GROUP : 4 * GROUP;
 }
 
 int tl__gemm_gpu_suits(const tl_device *d, const tl_gemm *g)
