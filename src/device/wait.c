@@ -5,6 +5,9 @@
 #include "device/device.h"
 
 #include <CL/cl.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum { AHEAD = 8 }; /* launches between two waits while somebody may interrupt */
@@ -13,28 +16,49 @@ static const volatile sig_atomic_t *stop_flag;
 
 void tl__interruptible(const volatile sig_atomic_t *stop) { stop_flag = stop; }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int interrupted(tl_error *err) { return tl__fail(err, TL_EINTERRUPT, "interrupted"); }
 
-/* Looks at the event from time to time, the more rarely the longer it takes: about a thirtieth of the time is lost. */
-static int wait_for(tl_error *err, cl_event event)
+/* Shared by who waits and by the driver's callback; whoever is done last frees it, since a wait may be abandoned. */
+typedef struct waiter {
+    sem_t done;
+    atomic_int holders;
+} waiter;
+
+static void let_go(waiter *w)
 {
-    double begin = now();
-    for (;;) {
-        cl_int state = CL_QUEUED;
-        if (tl__cl_check(err, clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL), "waiting for the device failed", NULL)) return -1;
-        if (state <= CL_COMPLETE) return tl__cl_check(err, state, "waiting for the device failed", NULL);
-        if (*stop_flag) return interrupted(err);
-        double pause = (now() - begin) / 32;
-        pause = pause < 5e-6 ? 5e-6 : pause > 0.02 ? 0.02 : pause;
-        nanosleep(&(struct timespec){0, (long)(pause * 1e9)}, NULL);
+    if (atomic_fetch_sub(&w->holders, 1) != 1) return;
+    sem_destroy(&w->done);
+    free(w);
+}
+
+static void CL_CALLBACK on_done(cl_event event, cl_int status, void *data)
+{
+    (void)event, (void)status;
+    waiter *w = data;
+    sem_post(&w->done);
+    let_go(w);
+}
+
+static int wait_for(tl_error *err, tl_device *d, cl_event event)
+{
+    waiter *w = tl__calloc(err, 1, sizeof *w);
+    if (!w) return -1;
+    sem_init(&w->done, 0, 0);
+    atomic_init(&w->holders, 2);
+    cl_int e = clSetEventCallback(event, CL_COMPLETE, on_done, w);
+    if (e != CL_SUCCESS) let_go(w);
+    int bad = tl__cl_check(err, e, "waiting for the device failed", NULL) || tl__cl_check(err, clFlush(d->queue), "waiting for the device failed", NULL);
+    while (!bad && sem_trywait(&w->done) != 0) {
+        if (*stop_flag) bad = interrupted(err);
+        struct timespec until; /* a signal that another thread has taken wakes nobody here: look now and then */
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 50000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (!bad && sem_timedwait(&w->done, &until) == 0) break;
     }
+    let_go(w);
+    return bad ? -1 : 0;
 }
 
 int tl__wait(tl_error *err, tl_device *d)
@@ -44,9 +68,9 @@ int tl__wait(tl_error *err, tl_device *d)
     if (!stop_flag || d->dry) return 0;
     if (*stop_flag) return interrupted(err);
     if (tl__cl_check(err, clEnqueueMarkerWithWaitList(d->queue, 0, NULL, &event), "waiting for the device failed", NULL)) return -1;
-    int bad = tl__cl_check(err, clFlush(d->queue), "waiting for the device failed", NULL) || wait_for(err, event) != 0;
+    int bad = wait_for(err, d, event);
     clReleaseEvent(event);
-    return bad ? -1 : 0;
+    return bad;
 }
 
 int tl__may_launch(tl_error *err, tl_device *d)

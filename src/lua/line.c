@@ -56,9 +56,15 @@ static char *prompt(EditLine *e)
 /* What signals have left to do while a line is read. True where the line is given up. */
 static int look_after_signals(EditLine *e)
 {
-    if (continued) el_set(e, EL_PREP_TERM, 1); /* back from the background: the shell has had the terminal */
-    if (resized) el_resize(e);
-    if (resized || continued) el_set(e, EL_REFRESH);
+    if (continued) { /* back from the background: the shell has had the terminal */
+        el_set(e, EL_PREP_TERM, 0);
+        el_set(e, EL_PREP_TERM, 1);
+    }
+    if (resized || continued) {
+        fputs("\r\033[K", stdout); /* el_resize takes the line as empty */
+        el_resize(e);
+        el_set(e, EL_REFRESH);
+    }
     resized = continued = 0;
     given_up = tl__lua_interrupted();
     return given_up;

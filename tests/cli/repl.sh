@@ -188,6 +188,8 @@ send \x03
 expect interrupted
 line x:shape(1)
 expect 1024
+line tlua.ones(64, 64):matmul(tlua.ones(64, 64)):sum():item()
+expect 262144
 prompt
 send \x04
 end

@@ -15,8 +15,8 @@ inspect.colour = colour
 function inspect.paint(kind, text) return colour and ("\27[%sm%s\27[0m"):format(CODES[kind], text) or text end
 local paint = inspect.paint
 
--- The same for the line editor, which wants \1 around what takes no room.
-function inspect.prompt(text) return colour and ("\1\27[%sm\1%s\1\27[0m\1"):format(CODES.name, text) or text end
+-- The same for the line editor, which wants \1 around what takes no room, and loses it where nothing follows: the last space does.
+function inspect.prompt(text) return colour and ("\1\27[%sm\1%s\1\27[0m\1 "):format(CODES.name, text:sub(1, -2)) or text end
 
 -- Columns that a text takes on a terminal, without its colours.
 local function columns(text)
