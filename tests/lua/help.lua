@@ -30,6 +30,16 @@ t.test("everything public has an entry", function()
   end
 end)
 
+t.test("every option has a type", function()
+  for _, section in ipairs(help.sections()) do
+    for _, entry in ipairs(section) do
+      for _, form in ipairs(entry.forms) do
+        for _, o in ipairs(form.options or {}) do assert(o.type and o.type ~= "any", ("%s: %s has a type that help.lua does not know"):format(entry.name, o.name)) end
+      end
+    end
+  end
+end)
+
 t.test("every entry stands for something", function()
   for _, section in ipairs(help.sections()) do
     for _, entry in ipairs(section) do
