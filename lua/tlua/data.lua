@@ -106,8 +106,8 @@ function data.preprocessing(d, base)
   local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, base.channels), std = each_channel(o.std or base.std, base.channels), channels = base.channels }
   out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
   out.gap = o.decode == "reduced" and GAP or base.gap
-  if fit == "shorter" then
-    out.resize = o.resize or math.floor((base.resize or base.size) * size / base.size + 0.5)
+  if fit == "shorter" and size then
+    out.resize = o.resize or math.floor((base.resize or base.size or size) * size / (base.size or size) + 0.5)
     if out.resize < size then util.failf("data.%s: resize = %d is smaller than size = %d", d.kind, out.resize, size) end
   end
   return out

@@ -280,6 +280,19 @@ function Recipe:help()
   return table.concat(lines, "\n")
 end
 
+function Recipe:__tostring()
+  local lines = { ("recipe %s"):format(self.path or self.name or "") }
+  local function add(name, value) lines[#lines + 1] = ("  %-9s %s"):format(name, value) end
+  add("model", self.model:label())
+  if self.head then add("head", self.head:label()) end
+  if self.freeze then add("freeze", schema.show(self.freeze)) end
+  add("data", tostring(self.data))
+  add("loss", nn.is_module(self.loss) and self.loss:label() or "(function)")
+  add("optim", tostring(self.optim))
+  add("schedule", ("%d epochs%s"):format(stage.total(self.stages), #self.stages > 1 and (" in %d stages"):format(#self.stages) or ""))
+  return table.concat(lines, "\n")
+end
+
 -- ---- building and running ----
 
 -- Device, data, model, freeze, head, optimiser: all of it checked before anything is written.

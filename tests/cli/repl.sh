@@ -327,5 +327,31 @@ prompt
 send \x04
 end
 END
+# The same network twice, all of it trained; the results name their parts.
+cat >"$W/own.lua" <<LUA
+local tlua = require "tlua"
+local nn = tlua.nn
+return tlua.recipe {
+  model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+  data = tlua.data.folder { root = "$W/good", size = 16, batch = 4, mean = 0.5, std = 0.5 }, schedule = { epochs = 1 },
+}
+LUA
+session "a recipe run twice" "$T" -i "$W/own.lua" --out "$W/own" <<'END'
+line recipe
+expect optim     optim.Adam
+line optimiser
+expect optimiser, rate 0.001
+line done = recipe:run()
+expect [Epoch 1]
+line done = recipe:run()
+expect [Epoch 1]
+line #done.epochs
+expect 1
+line optimiser:lr()
+expect 0.001
+prompt
+send \x04
+end
+END
 echo "$passed checks passed, $failed failed"
 [ "$failed" = 0 ]

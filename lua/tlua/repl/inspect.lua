@@ -270,10 +270,10 @@ end
 function inspect.table(t, width)
   local text = inspect.line(t)
   if columns(text) < width then return text end
-  local lines = entries(t, 40, function(each)
-    local line = inspect.line(each, 1)
-    return columns(line) < width - 16 and line or line:sub(1, (utf8.offset(line, math.max(8, width - 20)) or width - 19) - 1) .. " ..."
-  end)
+  local lines = entries(t, 40, function(each) return inspect.line(each, 1) end)
+  for i, line in ipairs(lines) do
+    if columns(line) > width - 4 then lines[i] = line:sub(1, (utf8.offset(line, math.max(8, width - 8)) or #line + 1) - 1) .. " ..." end
+  end
   return "{\n  " .. table.concat(lines, ",\n  ") .. "\n}"
 end
 
@@ -282,6 +282,7 @@ function inspect.text(v, width)
   if type(v) == "string" then return v end
   if core.is_tensor(v) then return inspect.tensor(v, width) end
   if module.is_module(v) then return inspect.module(v) end
+  if type(v) == "userdata" and debug.getmetatable(v) == core.optimizer_methods then return ("optimiser, rate %g"):format(v:lr()) end
   if type(v) == "function" or type(v) == "table" then
     local known = documented(v)
     if known then return known end

@@ -24,6 +24,14 @@ end
 function session.names(recipe)
   local s = recipe:build()
   local names = { recipe = recipe, model = s.model, data = s.data, optimiser = s.optim, loss = s.loss, batch = batches(s) }
+  -- A run builds all anew, on the same network: the optimiser lets go of its parameters before, and the names follow.
+  rawset(recipe, "run", function(self, options)
+    s.optim:close()
+    local results = getmetatable(self).run(self, options)
+    s = results.session
+    for name, value in pairs { model = s.model, data = s.data, optimiser = s.optim } do rawset(_G, name, value) end
+    return results
+  end)
   local all, trained = s.model:count()
   local lines = {
     ("  recipe      %s; recipe:run() trains it"):format(recipe.path or "a recipe"),
