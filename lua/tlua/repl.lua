@@ -40,7 +40,9 @@ end
 
 local function show(results)
   local width = core.terminal_width()
-  for i = 2, results.n do print(inspect.text(results[i], width)) end
+  local n = results.n
+  while n > 2 and results[n] == nil do n = n - 1 end -- modules give two values, mostly one
+  for i = 2, n do print(inspect.text(results[i], width)) end
 end
 
 -- Runs one input; true where it ran to its end. Ctrl-C ends it; an error is shown.

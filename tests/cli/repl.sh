@@ -314,6 +314,9 @@ expect 0.25
 line x, labels = batch()
 line loss(model(x), labels)
 expect tensor () float32
+absent nil
+line nil
+expect nil
 line model.fc
 expect nn.Linear(512 -> 3)
 send recipe:run()\r
