@@ -1,6 +1,8 @@
 """Files in both directions, with the real PyTorch: weights made by torchvision from a seed are read by tlua in each of
 the forms that torch.save and safetensors write; logits and gradients agree; what tlua writes is taken back with
-strict=True. `make test-interop`."""
+strict=True. The events of a run are read by the real TensorBoard. `make test-interop`."""
+import csv
+import math
 import os
 import subprocess
 import sys
@@ -58,9 +60,39 @@ def gradients(name, x, y):
     return out
 
 
+MAKE_DATA = 'dofile("tests/lua/run_pictures.lua").idx(arg[1], 40)'
+
+
+def tensorboard(folder):
+    """A run of two epochs, its last one done again from the checkpoint before: TensorBoard's reader finds each step once, with the
+    figures of metrics.csv. Returns passed, failed."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    run, data = os.path.join(folder, "run"), os.path.join(folder, "idx")
+    subprocess.run(["./tlua", "-e", MAKE_DATA, data], cwd=ROOT, check=True)
+    line = ["./tlua", "recipes/fashion_fe.lua", "--weights", "none", "--data.size", "32", "--data.batch", "8", "--schedule.epochs", "2",
+            "--data.root", data, "--log", "tensorboard"]
+    subprocess.run(line + ["--out", run], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(line + ["--resume", os.path.join(run, "previous.safetensors")], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    events = EventAccumulator(run, size_guidance={"scalars": 0}).Reload()
+    with open(os.path.join(run, "metrics.csv")) as f:
+        rows = list(csv.DictReader(f))
+
+    def same(tag, column):
+        read = [(e.step, e.value) for e in events.Scalars(tag)]
+        return [s for s, _ in read] == [1, 2] and all(math.isclose(v, float(r[column]), rel_tol=1e-5, abs_tol=1e-4) for (_, v), r in zip(read, rows))
+
+    results = [same("epoch/" + tag, column) for tag, column in (("loss", "loss"), ("accuracy", "train_accuracy"), ("test_loss", "test_loss"),
+                                                               ("test_accuracy", "test_accuracy"))]
+    results.append([e.step for e in events.Scalars("step/loss")] == list(range(1, 11)))
+    results.append(events.file_version == 2.0)
+    print("%-20s %s, tags %s" % ("TensorBoard", "reads the run" if all(results) else "FAILED", " ".join(sorted(events.Tags()["scalars"]))))
+    return sum(results), len(results) - sum(results)
+
+
 def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory() as folder:
+        passed, failed = tensorboard(folder)
         script = os.path.join(folder, "run.lua")
         with open(script, "w") as f:
             f.write(SCRIPT)

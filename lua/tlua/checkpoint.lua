@@ -15,7 +15,7 @@ local AVERAGE = OPTIMIZER .. "ema." -- of running statistics; the weights' avera
 -- ---- what a checkpoint says ----
 
 -- Every field of a recipe as text: path -> value. What may differ between the runs is left out.
-local FREE = { out = true, device = true, ["data.threads"] = true, ["cache.folder"] = true, ["cache.limit"] = true, checkpoint = true }
+local FREE = { out = true, log = true, device = true, ["data.threads"] = true, ["cache.folder"] = true, ["cache.limit"] = true, checkpoint = true }
 function checkpoint.fields(r)
   local schema, list = require "tlua.schema", {}
   r:each_field(function(path, _, value)

@@ -33,6 +33,7 @@ local PLAIN = {
   { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },
   { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },
   { "test_every", "integer", 1, "epochs from one test to the next; 0: only after the last" },
+  { "log", "choice", "none", "beside metrics.csv: scalars of steps and epochs as TensorBoard reads them", { "none", "tensorboard" } },
   { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none" },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }

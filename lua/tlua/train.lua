@@ -11,6 +11,7 @@ local stage = require "tlua.stage"
 local step = require "tlua.step"
 local checkpoint = require "tlua.checkpoint"
 local report = require "tlua.report"
+local event_file = require "tlua.event_file"
 local train = {}
 
 -- ---- the plan ----
@@ -78,12 +79,21 @@ end
 function Totals:mean() return self.n > 0 and self.loss / self.n or 0 end
 function Totals:accuracy() return self.n > 0 and 100 * self.right / self.n or 0 end
 
+-- Calls a method of the run's event file. What goes wrong there does not stop the run: it goes on without.
+local function log(s, method, ...)
+  if not s.events then return end
+  local ok, result = pcall(s.events[method], s.events, ...)
+  if ok then return result end
+  s.events = nil
+  s.progress:say(("log       TensorBoard's events are not written any more: %s"):format(util.reason(result)))
+end
+
 -- What a checkpoint says about where the run stands.
 local function state_of(s)
   local sum = s.sum
   return { epoch = s.epoch, step = s.done, batches = s.batches_done, stage_steps = s.stage_steps, totals = { loss = sum.loss, right = sum.right, n = sum.n, steps = sum.steps },
     rows = s.results.epochs, best = s.best, without_better = s.without_better, seconds = s.seconds_before + core.time() - s.begin, finished = s.finished,
-    frozen = s.frozen_hash, spent = s.spent }
+    frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep") }
 end
 
 -- A checkpoint that cannot be written (a full disk) does not end the run: the one before it stays. True when it was written.
@@ -116,7 +126,10 @@ local function train_epoch(s)
   s.model:train()
   if source:start(s.epoch, s.done) then return true end
   local begin, waited, first = core.time(), source:waited(), sum.n
+  local loss, n = sum.loss, sum.n
   while step.train(s, source, sum) do
+    if s.events then log(s, "scalars", s.batches_done, { ["step/loss"] = (sum.loss - loss) / (sum.n - n), ["step/learning_rate"] = s.rate }) end
+    loss, n = sum.loss, sum.n
     show_progress(s, source, sum, begin, first, waited)
     if core.interrupted() then return true end
     keep_now_and_then(s)
@@ -187,6 +200,7 @@ end
 
 local function open_folder(s, resumed, force)
   take_folder(s, resumed, force)
+  if s.recipe.log == "tensorboard" then s.events = event_file.open(s.out, resumed and s.events_kept or nil) end
   s.progress:log_to(s.out .. "/log.txt", resumed)
   core.write_file(s.out .. "/metrics.csv", metrics_text(s.results.epochs))
 end
@@ -242,6 +256,9 @@ local function finish_epoch(s, test, begin)
   results.epochs[s.epoch] = row
   results.loss, results.accuracy = row.loss, row.test_accuracy or results.accuracy
   pcall(core.write_file, s.out .. "/metrics.csv", metrics_text(results.epochs)) -- written anew after every epoch
+  log(s, "scalars", row.epoch, { ["epoch/loss"] = row.loss, ["epoch/accuracy"] = row.train_accuracy, ["epoch/test_loss"] = row.test_loss,
+    ["epoch/test_accuracy"] = row.test_accuracy, ["epoch/seconds"] = row.seconds })
+  log(s, "flush")
   if not test then return false end
   if s.schedule:told(row.test_loss) then s.progress:say(("rate      lowered to %g"):format(s.lr * s.schedule.reduced)) end
   local better = is_better(s, row)
@@ -353,6 +370,7 @@ local function keep_model(s)
   if s.ema and s.ema:begun() then s.ema:swap() end
   local reported = write_report(s)
   s.results.spent = s.spent
+  log(s, "keep")
   model_file.save(s.out .. "/model.safetensors", s, s.results)
   s.progress:say(("kept in %s: model.safetensors, %smetrics.csv, log.txt, and to go on from: last.safetensors, best.safetensors"):format(s.out, reported and "report.html, " or ""))
 end
@@ -365,7 +383,7 @@ local function take_up(s, path)
   checkpoint.restore(s, c)
   s.epoch, s.done, s.batches_done, s.stage_steps = state.epoch, state.step, state.batches, state.stage_steps
   s.sum, s.best, s.without_better, s.seconds_before = totals(state.totals), state.best, state.without_better, state.seconds
-  s.results.epochs, s.spent = state.rows, state.spent or s.spent
+  s.results.epochs, s.spent, s.events_kept = state.rows, state.spent or s.spent, state.events
   local row = state.rows[#state.rows]
   if row then s.results.loss, s.results.accuracy = row.loss, row.test_accuracy end
   for i = #state.rows, 1, -1 do s.results.accuracy = s.results.accuracy or state.rows[i].test_accuracy end

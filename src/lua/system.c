@@ -161,18 +161,26 @@ static int write_file(lua_State *L)
     return 0;
 }
 
+/* core.append_file(path, text [, sync]); sync: it is on the disk when this returns. */
 static int append_file(lua_State *L)
 {
     size_t n;
     const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
     FILE *f = fopen(path, "ab");
-    int bad = !f || fwrite(text, 1, n, f) != n;
+    int bad = !f || fwrite(text, 1, n, f) != n || (lua_toboolean(L, 3) && (fflush(f) != 0 || fsync(fileno(f)) != 0));
     int code = errno;
     if (f && fclose(f) != 0 && !bad) {
         code = errno;
         bad = 1;
     }
     return bad ? tl__lua_raisef(L, "cannot write %s: %s", path, strerror(code)) : 0;
+}
+
+static int truncate_(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (truncate(path, (off_t)luaL_checkinteger(L, 2)) != 0) return tl__lua_raisef(L, "cannot cut %s: %s", path, strerror(errno));
+    return 0;
 }
 
 static int mkdirs(lua_State *L)
@@ -479,7 +487,7 @@ void tl__lua_open_system(lua_State *L)
     static const luaL_Reg functions[] = {
         {"device", device}, {"device_info", device_info}, {"devices", devices}, {"memory", memory}, {"reset_peak", reset_peak},
         {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
-        {"append_file", append_file}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
+        {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode},
         {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
