@@ -1,7 +1,7 @@
 -- chart.lua - line charts as SVG text, for pages that stand alone. Colours and fonts come from the page (classes c1, c2, ..., axis, grid).
 local chart = {}
 
-local WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 260, 52, 12, 12, 36
+local WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 260, 56, 12, 12, 36
 
 function chart.escape(text) return (tostring(text):gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&quot;")) end
 
@@ -27,7 +27,8 @@ local function number(v)
   return ("%.4g"):format(v)
 end
 
-local function range(series, key, given)
+-- Lowest and highest value, apart from each other; on a logarithmic axis above zero.
+local function range(series, key, given, is_log)
   local low, high = math.huge, -math.huge
   for _, line in ipairs(series) do
     for _, p in ipairs(line.points) do
@@ -36,9 +37,13 @@ local function range(series, key, given)
     end
   end
   if given then low, high = given[1] or low, given[2] or high end
-  if low == math.huge then return 0, 1 end
+  if low == math.huge then low, high = 1, 1 end
+  if is_log then
+    low = math.max(low, 1e-12)
+    if not (high > low) then low, high = low / 2, low * 2 end
+  end
   if not (high > low) then
-    local around = math.max(math.abs(low) * 0.1, 1e-6)
+    local around = math.max(math.abs(low), 1e-6)
     low, high = low - around, high + around
   end
   return low, high
@@ -60,7 +65,7 @@ end
 -- Share of the way from low to high, 0 to 1.
 local function scale(low, high, is_log)
   if not is_log then return function(v) return (v - low) / (high - low) end end
-  return function(v) return math.log(v / low) / math.log(high / low) end
+  return function(v) return math.log(math.max(v, low) / low) / math.log(high / low) end
 end
 
 local function with_labels(values)
@@ -97,8 +102,8 @@ end
 -- series: { {name =, points = { {x, y [, low, high]}, ... }, dashed = true}, ... }: low and high are drawn as a bar. options: x, y (titles),
 -- x_range, y_range {low, high}, x_whole, x_log, y_log, x_ticks { {x, text}, ... }.
 function chart.lines(series, options)
-  local x_low, x_high = range(series, 1, options.x_range)
-  local y_low, y_high = range(series, 2, options.y_range)
+  local x_low, x_high = range(series, 1, options.x_range, options.x_log)
+  local y_low, y_high = range(series, 2, options.y_range, options.y_log)
   local across, up = scale(x_low, x_high, options.x_log), scale(y_low, y_high, options.y_log)
   local function x(v) return LEFT + across(v) * (WIDTH - LEFT - RIGHT) end
   local function y(v) return TOP + (1 - up(v)) * (HEIGHT - TOP - BOTTOM) end

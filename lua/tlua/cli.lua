@@ -17,6 +17,7 @@ tlua - transfer learning on any OpenCL device
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
   tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
   tlua compare RECIPE.lua              training from scratch beside frozen and fine-tuned networks: a table, a page
+  tlua report RUN... [--to FILE]       the report of a run made again, or several runs side by side in a page
   tlua show RECIPE.lua [--to FILE]     a picture sheet of what the network is fed [--pictures N] [--epoch E] [--part test]
   tlua models                          networks: parameters, multiply-adds, weights
   tlua cache list|clear                features that runs have kept on disk
@@ -183,6 +184,7 @@ local commands = {
   lr = lr,
   compare = compare,
   tune = function(argv) return require("tlua.tune").main { table.unpack(argv, 2) } end,
+  report = function(argv) return require("tlua.report_runs").main { table.unpack(argv, 2) } end,
   cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,
   help = function() print(HELP) return 0 end,
 }
@@ -199,7 +201,7 @@ local function command(argv)
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
     local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "lr", "models", "predict", "show", "tune" }))
+    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "lr", "models", "predict", "report", "show", "tune" }))
   end
   return run_file(argv)
 end

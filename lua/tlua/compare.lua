@@ -177,6 +177,7 @@ end
 -- Runs a cell. Returns its result, or nil when Ctrl-C stopped it.
 local function run_cell(c, cell)
   local r, path = recipe_of(c, cell), half_done(cell, cell.key)
+  if key_of(r, ways.find(r.compare.ways, cell.way)) ~= cell.key then util.failf("compare: %s has changed while the comparison ran; the same command goes on with it as it is now", r.path) end
   core.mkdirs(cell.out)
   core.write_file(cell.out .. "/begun.json", core.json_encode { key = cell.key })
   cell.begun = core.time()

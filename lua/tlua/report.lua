@@ -19,20 +19,21 @@ svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fi
 circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circle.c4{fill:var(--c4)}circle.c5{fill:var(--c5)}circle.c6{fill:var(--c6)}
 .legend{margin:4px 0 0;font-size:13px;color:var(--soft)}.key{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:16px;height:3px;margin-right:6px;vertical-align:middle}
 .b1{background:var(--c1)}.b2{background:var(--c2)}.b3{background:var(--c3)}.b4{background:var(--c4)}.b5{background:var(--c5)}.b6{background:var(--c6)}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft)}
+.swatch{display:inline-block;width:16px;height:3px;margin-right:8px;vertical-align:middle}i.dashed{opacity:.55}h3{font-size:15px;margin:18px 0 6px}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft)}
 .matrix td{text-align:center;padding:4px 7px;border:1px solid var(--line);min-width:34px}.matrix th{font-size:12px}
 .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}.pictures figure{margin:0;font-size:12px;line-height:1.35}.pictures img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;background:var(--card);image-rendering:auto}.bad{color:var(--c6)}
 .words td,.words th{padding:4px 9px}td.left,th.left{text-align:left}.first td{border-top:2px solid var(--line)}.good{color:var(--c3)}
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;margin-top:12px}.bars i{height:18px;min-width:2px;border-radius:3px}
 pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-@media print{body{max-width:none;padding:0}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
-@media (max-width:520px){.axis{font-size:15px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
+@media print{body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:11px}th,td{padding:2px 5px}pre{white-space:pre-wrap}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
+@media (max-width:520px){.axis{font-size:14px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
 ]]
 
 -- ---- pieces ----
 
-local function percent(v) return v == v and ("%.1f %%"):format(100 * v) or "–" end
-local function plain(v) return v == v and ("%.3f"):format(v) or "–" end
+-- Numbers that are none (and come back from JSON as nil) are a dash.
+local function percent(v) return v and v == v and ("%.1f %%"):format(100 * v) or "–" end
+local function plain(v) return v and v == v and ("%.3f"):format(v) or "–" end
 
 local function tile(value, what) return ('<div class="tile"><b>%s</b><span>%s</span></div>'):format(escape(value), escape(what)) end
 
@@ -165,14 +166,12 @@ local function extremes(labels, probabilities, predicted, most)
   return by(right), by(wrong)
 end
 
-local function gallery(title, list, run, m)
+local function gallery(title, list, m)
   if #list == 0 then return "" end
   local out = { ("<h2>%s</h2><div class=\"pictures\">"):format(escape(title)) }
-  for _, i in ipairs(list) do
-    local label, guess = run.labels[i], m.predicted[i]
-    local ok, image = pcall(embedded, run.source, i)
-    out[#out + 1] = ('<figure>%s<div>%s</div><div class="%s">%s %s</div></figure>'):format(ok and ('<img alt="" src="%s">'):format(image) or "", escape(m.names[label + 1]),
-      label == guess and "soft" or "bad", escape(m.names[guess + 1]), percent(run.probabilities[i][guess + 1]))
+  for _, each in ipairs(list) do
+    out[#out + 1] = ('<figure>%s<div>%s</div><div class="%s">%s %s</div></figure>'):format(each.image and ('<img alt="" src="%s">'):format(each.image) or "",
+      escape(m.names[each.label + 1]), each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure))
   end
   return table.concat(out) .. "</div>"
 end
@@ -187,23 +186,44 @@ local function facts(list)
   return "<dl>" .. table.concat(out) .. "</dl>"
 end
 
--- What a page is made of: see train.lua's description_of. Returns the page and the metrics.
-function report.page(run)
+-- The pictures of a gallery: {image =, label =, guess =, sure =} of each.
+local function shown(list, run, predicted)
+  local out = {}
+  for k, i in ipairs(list) do
+    local ok, image = pcall(embedded, run.source, i)
+    out[k] = { image = ok and image or nil, label = run.labels[i], guess = predicted[i], sure = run.probabilities[i][predicted[i] + 1] }
+  end
+  return out
+end
+
+-- All that a page says, as numbers and texts alone: what report.json holds. run: title, subtitle, name, labels, probabilities, names (of the
+-- classes), rows (epochs), source (test pictures), seconds, trained, parameters, peak_bytes, facts, fields, recipe.
+function report.gather(run)
   local m = metrics.summary(run.labels, run.probabilities, run.names)
-  local interval = ("accuracy on %s test pictures (95 %%: %.1f to %.1f)"):format(util.thousands(m.count), 100 * m.accuracy_interval[1], 100 * m.accuracy_interval[2])
   local right, wrong = extremes(run.labels, run.probabilities, m.predicted, 12)
-  local parts = {
+  local out = { format = 1, metrics = m, wrong = shown(wrong, run, m.predicted), right = shown(right, run, m.predicted) }
+  for _, name in ipairs { "title", "subtitle", "name", "rows", "seconds", "trained", "parameters", "peak_bytes", "facts", "fields", "recipe" } do out[name] = run[name] end
+  m.predicted = nil
+  if #m.names > MOST_CLASSES then m.confusion = nil end
+  return out
+end
+
+-- The page of what report.gather gave.
+function report.page(run)
+  local m = run.metrics
+  local interval = ("accuracy on %s test pictures (95 %%: %.1f to %.1f)"):format(util.thousands(m.count), 100 * m.accuracy_interval[1], 100 * m.accuracy_interval[2])
+  return table.concat {
     report.head(run.title),
     ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle)),
     '<div class="tiles">', tile(percent(m.accuracy), interval), tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"),
     tile(plain(m.auroc), "area under the ROC curve"), tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "",
-    tile(run.time, "from start to end"), "</div>",
+    tile(util.clock(run.seconds), "from start to end"), "</div>",
     "<h2>Training</h2><div class=\"charts\">", curves(run.rows), calibration(m), "</div>",
     "<h2>Classes</h2>", class_table(m), "<h2>Confusion</h2>", matrix(m), confused(m),
-    gallery("Surest and wrong", wrong, run, m), gallery("Surest and right", right, run, m),
+    gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m),
     "<h2>The run</h2>", facts(run.facts),
     run.recipe and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(run.recipe)) or "", "</body></html>\n" }
-  return table.concat(parts), m
 end
 
+report.percent, report.plain = percent, plain
 return report

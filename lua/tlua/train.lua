@@ -339,10 +339,13 @@ local function write_report(s)
   local r = s.recipe
   if #s.results.epochs == 0 or not s.seen or #s.seen.labels == 0 then return end
   local ok, e = pcall(function()
-    local page, found = report.page { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"), labels = s.seen.labels,
-      probabilities = s.seen.probabilities, names = s.classes, rows = s.results.epochs, source = s.data.test, time = util.clock(s.seconds_before + core.time() - s.begin),
-      facts = facts_of(s), recipe = r.text }
-    core.write_file(s.out .. "/report.html", page)
+    local _, _, peak = core.memory()
+    local found = report.gather { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"), name = r.name, labels = s.seen.labels,
+      probabilities = s.seen.probabilities, names = s.classes, rows = s.results.epochs, source = s.data.test, seconds = s.seconds_before + core.time() - s.begin,
+      trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, facts = facts_of(s), fields = checkpoint.fields(r), recipe = r.text }
+    core.write_file(s.out .. "/report.json", core.json_encode(found))
+    core.write_file(s.out .. "/report.html", report.page(found))
+    found = found.metrics
     s.results.metrics = { accuracy = found.accuracy, interval = found.accuracy_interval, balanced_accuracy = found.balanced_accuracy, kappa = found.kappa,
       f1 = found.averages.macro.f1, calibration_error = found.calibration_error }
   end)

@@ -1,0 +1,90 @@
+-- report.lua - `tlua report`: a run's page made again from its report.json, several runs side by side. Run by `tlua tests/lua/report.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local pictures = dofile "tests/lua/run_pictures.lua"
+local core = require "tlua.core"
+local folder = t.folder()
+pictures.idx(folder .. "/idx", 40)
+
+local function run(line)
+  local status, out, err = t.run("./tlua " .. line)
+  if status ~= 0 then error(("tlua %s: status %s: %s%s"):format(line, tostring(status), out, err), 2) end
+  return out
+end
+
+local LINE = ("recipes/fashion_fe.lua --weights none --data.size 32 --data.batch 8 --data.root %s/idx"):format(folder)
+run(LINE .. " --schedule.epochs 3 --out " .. folder .. "/a")
+run(LINE .. " --schedule.epochs 4 --optim.lr 0.01 --test_every 2 --out " .. folder .. "/b")
+
+t.test("one run: the same page again, wherever it is wanted", function()
+  local path = folder .. "/a/report.html"
+  local before = core.read_file(path)
+  assert(#before > 20000 and before:find("data:image/png;base64", 1, true))
+  core.remove(path)
+  run("report " .. folder .. "/a")
+  assert(core.read_file(path) == before, "the page has changed")
+  run(("report %s/a/ --to %s/other.html"):format(folder, folder))
+  assert(core.read_file(folder .. "/other.html") == before)
+end)
+
+t.test("several runs: figures, curves, in what they differ", function()
+  local page = folder .. "/both.html"
+  run(("report %s/a %s/b --to=%s"):format(folder, folder, page))
+  local text = core.read_file(page)
+  for _, outside in ipairs { "http://", "https://", "<script", "@import", "url(" } do assert(not text:find(outside, 1, true), outside) end
+  for _, title in ipairs { "Test accuracy, percent", "Test loss", "Training loss", "Learning rate", "In what the recipes differ" } do assert(text:find(title, 1, true), title) end
+  local row = text:match "<td>accuracy, last</td>(.-)</tr>"
+  local n = 0
+  for accuracy_shown in row:gmatch "<td>([^<]*)</td>" do
+    n = n + 1
+    local name = n == 1 and "a" or "b"
+    local last = core.read_file(("%s/%s/metrics.csv"):format(folder, name)):match "([^\n]+)\n$"
+    local accuracy = tonumber(last:match "^[^,]+,[^,]+,[^,]+,[^,]+,([^,]+)")
+    t.equal(accuracy_shown, ("%.1f %%"):format(accuracy), name)
+  end
+  t.equal(n, 2)
+  for _, field in ipairs { "optim.lr", "schedule.epochs", "test_every" } do assert(text:find(("<td>%s</td>"):format(field), 1, true), field) end
+  assert(not text:find("<td>seed</td>", 1, true), "a field that is the same")
+  local lines = 0
+  for line in text:gmatch '<polyline class="c2[^"]*" points="([^"]*)"' do
+    lines = lines + 1
+    if lines == 1 then t.equal(select(2, line:gsub(",", "")), 2, "tested epochs of the second run") end
+  end
+  t.equal(lines, 5)
+end)
+
+t.test("runs of one name, runs that are not at their end", function()
+  core.mkdirs(folder .. "/more/a")
+  core.write_file(folder .. "/more/a/metrics.csv", "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n1,0.5,80,0.6,70,0.001,3\n2,0.4,85,,,0.001,3\n")
+  run(("report %s/a %s/more/a --to %s/c.html"):format(folder, folder, folder))
+  local text = core.read_file(folder .. "/c.html")
+  assert(text:find(folder .. "/more/a</th>", 1, true) and text:match("<td>accuracy, last</td>(.-)</tr>"):find("<td>70.0 %", 1, true) and text:find("2, not finished", 1, true), "the unfinished run")
+end)
+
+t.test("charts of one point, of none, with and without logarithms", function()
+  local chart = require "tlua.chart"
+  t.equal(table.concat(chart.log_ticks(2, 300), " "), "2.0 5.0 10.0 20.0 50.0 100.0 200.0")
+  t.equal(table.concat(chart.log_ticks(0.5, 5e6), " "), "1.0 10.0 100.0 1000.0 10000.0 100000.0 1000000.0")
+  for _, points in ipairs { {}, { { 3, 5 } }, { { 0, 0 } }, { { 1, 2, 1, 3 }, { 10, 2, 2, 2 } } } do
+    for _, is_log in ipairs { false, true } do
+      local text = chart.lines({ { name = "x", points = points } }, { x_log = is_log, y_log = is_log })
+      assert(text:find "</svg>$" and not text:find "[^%a]%-?nan" and not text:find "[^%a]%-?inf", text)
+    end
+  end
+end)
+
+t.test("errors", function()
+  local function refused(line, status, message)
+    local got, _, err = t.run("./tlua report " .. line)
+    assert(got == status and err:find(message, 1, true), err)
+  end
+  refused("", 2, "folders of runs are needed")
+  refused(folder .. "/a --too x", 2, "unknown option of report: '--too'; did you mean '--to'?")
+  refused(folder .. "/nowhere", 1, "there is no folder")
+  refused(folder .. "/idx", 1, "is not the folder of a run")
+  refused(folder .. "/more/a", 1, "the run is not at its end")
+  core.write_file(folder .. "/more/a/report.json", "{\"format\": 1, \"metr")
+  refused(folder .. "/more/a", 1, "report.json is damaged")
+end)
+
+os.execute("rm -rf " .. folder)
+t.finish()
