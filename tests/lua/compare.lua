@@ -151,11 +151,11 @@ t.test("tables and page", function()
   local _, lines = read(OUT .. "/cells.csv"):gsub("\n", "")
   t.equal(lines, 7)
   assert(read(OUT .. "/table.csv"):find("\nall,60,last,1,", 1, true))
-  assert(read(OUT .. "/table.md"):find("| 2 | 20 | head |", 1, true) and read(OUT .. "/table.md"):find("one seed, no spread", 1, true))
+  assert(read(OUT .. "/table.md"):find("| 2 | 20 | head |", 1, true) and read(OUT .. "/table.md"):find("too few seeds to tell", 1, true))
   local page = read(OUT .. "/compare.html")
   assert(page:find "^<!doctype html>" and page:find "</body></html>\n$")
   for _, outside in ipairs { "http://", "https://", "<script", "@import", "url(" } do assert(not page:find(outside, 1, true), outside) end
-  for _, text in ipairs { "from nothing", "Energy is not known", "One seed tells nothing", "Trained parameters" } do assert(page:find(text, 1, true), text) end
+  for _, text in ipairs { "from nothing", "Energy is not known", "Fewer than three seeds tell nothing", "Trained parameters" } do assert(page:find(text, 1, true), text) end
   assert(not page:find("nan", 1, true) and not page:find("inf", 1, true), "numbers that are none")
 end)
 
@@ -196,6 +196,7 @@ t.test("paired differences", function()
   t.equal(tables.paired({ 2.9, 3, 3.1 }).verdict, "better")
   t.equal(tables.paired({ -2.9, -3, -3.1 }).verdict, "worse")
   t.equal(tables.paired({ 5 }).verdict, "unknown")
+  t.equal(tables.paired({ 5, 5.1 }).verdict, "unknown")
   local many = {}
   for i = 1, 21 do many[i] = i end -- scipy.stats.t.ppf(0.975, 20) = 2.085963
   assert(math.abs(tables.paired(many).half - 2.085963 * math.sqrt(38.5) / math.sqrt(21)) < 1e-3)

@@ -27,11 +27,12 @@ local function quantile(freedom)
   return QUANTILES[freedom] or z + (z ^ 3 + z) / (4 * freedom) + (5 * z ^ 5 + 16 * z ^ 3 + 3 * z) / (96 * freedom ^ 2)
 end
 
--- Mean of paired differences and half its 95 % interval: {difference =, half = nil with one pair, verdict =}.
+-- Mean of paired differences and half its 95 % interval: {difference =, half =, verdict =}. Of fewer than three pairs no interval is
+-- made: with two it would be 13 standard errors wide.
 function tables.paired(differences)
   local d, s = mean(differences), deviation(differences)
   if not d then return {} end
-  if not s then return { difference = d, verdict = "unknown" } end
+  if #differences < 3 then return { difference = d, verdict = "unknown" } end
   local half = quantile(#differences - 1) * s / math.sqrt(#differences)
   return { difference = d, half = half, verdict = d > half and "better" or d < -half and "worse" or "same" }
 end
@@ -84,7 +85,7 @@ local function size_text(n) return n == "all" and "all" or ("%d"):format(n) end
 tables.size_text = size_text
 
 -- "+12.3 ± 1.0, better"
-local VERDICT = { better = "better", worse = "worse", same = "within the spread", unknown = "one seed, no spread" }
+local VERDICT = { better = "better", worse = "worse", same = "within the spread", unknown = "too few seeds to tell" }
 function tables.difference_text(row)
   if not row.difference then return "" end
   return ("%s%s, %s"):format(signed(row.difference), row.half and (" ± %.1f"):format(row.half) or "", VERDICT[row.verdict])
@@ -119,7 +120,6 @@ end
 
 local function notes(c, summary)
   local out, hashes, tests = not_winning(summary), {}, 0
-  local one_seed = #c.options.seeds == 1
   local known, resumed = 0, 0
   for _, cell in ipairs(c.cells) do
     local r = cell.result
@@ -128,7 +128,7 @@ local function notes(c, summary)
       known, resumed = known + (r.joules and 1 or 0), resumed + (r.resumed and 1 or 0)
     end
   end
-  if one_seed then out[#out + 1] = "One seed tells nothing of the spread: what wins here may lose with the next." end
+  if #c.options.seeds < 3 then out[#out + 1] = "Fewer than three seeds tell nothing of the spread: what wins here may lose with the next." end
   out[#out + 1] = "Accuracy: mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same pictures in all ways, ± 95 % (Student's t); beyond that it counts."
   out[#out + 1] = "Time: training, and computing the features once; tests are left out."
   if known == 0 then out[#out + 1] = "Energy is not known: the machine does not tell (no readable counter in /sys/class/powercap), or a GPU does the work." end
