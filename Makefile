@@ -58,13 +58,14 @@ $(BUILD)/%.o: %.c
 deps:
 	@sh tools/install_deps.sh
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/tlua/recipes
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/tlua/recipes $(DESTDIR)$(PREFIX)/share/tlua/examples
 	install -m 755 tlua $(DESTDIR)$(PREFIX)/bin/tlua
 	install -m 644 src/tlua.h src/tlua_ops.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(BUILD)/libtlua.a $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/libtlua.so $(DESTDIR)$(PREFIX)/lib/libtlua.so.0
 	ln -sf libtlua.so.0 $(DESTDIR)$(PREFIX)/lib/libtlua.so
 	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
+	install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/tlua/examples
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
 uninstall:
 	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua
@@ -91,12 +92,14 @@ test:
 	@sh tools/install_deps.sh
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/pty
+tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/pty
 # A pseudo-terminal with something that types in it.
 $(BUILD)/pty: tests/pty.c
 	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
 # The installed header and library, as a C program of somebody else would use them.
 $(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
+	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
+$(BUILD)/predict: examples/predict.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 test-devices: all tests-built
 	sh tools/test_devices.sh

@@ -181,6 +181,29 @@ TL_API int tl_swap(tl_scope *s, tl_tensor *a, tl_tensor *b);
 /* The parameters stay where they are and usable. NULL is allowed. */
 TL_API void tl_optim_free(tl_optim *o);
 
+/* ---- trained networks ---- */
+
+/* A trained network that classifies pictures: plan, weights, preprocessing and class names out of one file. */
+typedef struct tl_model tl_model;
+
+/* The network of a model.safetensors that a run or `tlua export` has written, on the scope's device. No Lua is needed: the file
+ * holds the calls of its network as data, and every size in it is checked. The caller frees it (not the scope); it keeps the
+ * device open. NULL on failure, and the scope then says in one line that begins with the path what is wrong with the file. */
+TL_API tl_model *tl_model_load(tl_scope *s, const char *path);
+TL_API void tl_model_free(tl_model *m);  /* NULL is allowed */
+TL_API int tl_model_classes(const tl_model *m);
+/* The name of class i, counted from 0, owned by the model; NULL where there is no such class. */
+TL_API const char *tl_model_class(const tl_model *m, int i);
+/* Height, width and channels of the pictures that the network sees. */
+TL_API void tl_model_input(const tl_model *m, int64_t hwc[3]);
+/* JPEG and PNG files as the network was trained to see them: float32 (n, H, W, C), owned by the scope. Threads read them side by
+ * side. A file that cannot be read fails the scope, with an error that names it. */
+TL_API tl_tensor *tl_model_pictures(tl_scope *s, const tl_model *m, const char *const *paths, int n);
+/* Logits (N, classes) of pictures x (N, H, W, C) with any N, owned by the scope. No gradient flows. */
+TL_API tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x);
+/* Probabilities (n, classes) of n picture files, owned by the scope: the softmax of the two above. */
+TL_API tl_tensor *tl_model_predict(tl_scope *s, tl_model *m, const char *const *paths, int n);
+
 #include "tlua_ops.h"
 
 #ifdef __cplusplus

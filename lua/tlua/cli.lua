@@ -15,6 +15,7 @@ tlua - transfer learning on any OpenCL device
   tlua -i RECIPE.lua [--FIELD VALUE].. a prompt with the recipe's model, data and optimiser, before the training
   tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json | --csv] [--batch 32] [--quiet]
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
+  tlua export MODEL --to FILE          a model file that C programs can load (examples/predict.c), of a checkpoint or a network by name
   tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
   tlua compare RECIPE.lua              training from scratch beside frozen and fine-tuned networks: a table, a page
   tlua report RUN... [--to FILE]       the report of a run made again, or several runs side by side in a page
@@ -180,6 +181,7 @@ local commands = {
   devices = list_devices,
   predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
   eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
+  export = function(argv) return require("tlua.predict").export_main { table.unpack(argv, 2) } end,
   show = show,
   lr = lr,
   compare = compare,
@@ -201,7 +203,7 @@ local function command(argv)
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
     local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "lr", "models", "predict", "report", "show", "tune" }))
+    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "export", "lr", "models", "predict", "report", "show", "tune" }))
   end
   return run_file(argv)
 end

@@ -4,6 +4,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local models = require "tlua.models"
+local plan = require "tlua.plan"
+local data = require "tlua.data"
 local model_file = {}
 
 local FORMAT = 1
@@ -31,9 +33,21 @@ function model_file.describe(session, results)
   }
 end
 
-function model_file.save(path, session, results)
-  core.save(path, session.model:state_dict(), { tlua = core.json_encode(model_file.describe(session, results)), format = "pt" })
+-- Beside the description stands what tl_model_load needs, since C has no Lua to build the network with: its calls, and what happens
+-- to a picture before. A network that cannot be traced goes without; returns why.
+local function write(path, net, info)
+  local p = info.preprocessing
+  local meta = { tlua = core.json_encode(info), format = "pt" }
+  local text, why = plan.text(net, p.size, p.size, p.channels or 3)
+  if text then meta["tlua.plan"], meta["tlua.pipeline"] = text, model_file.pipeline(info):text() end
+  core.save(path, net:state_dict(), meta)
+  return why
 end
+
+function model_file.save(path, session, results) return write(path, session.model, model_file.describe(session, results)) end
+
+-- What happens to a picture before the network sees it, when there is nothing random about it.
+function model_file.pipeline(info) return core.data.pipeline(data.steps(info.preprocessing, nil, true)) end
 
 -- The description in a file; nil where it is not a model file of ours.
 function model_file.read(path)
@@ -66,6 +80,24 @@ function model_file.load(path)
   rawset(net, "file_preprocessing", info.preprocessing)
   net:eval()
   return net, info
+end
+
+-- ---- tlua export ----
+
+-- A model file of the network `name` with published weights, or of a model file: a checkpoint, or one of an older tlua.
+function model_file.open(name, weights)
+  if name:find("[/.]") or not models.registry.entries[name] then return model_file.load(name) end
+  local net = models.build(name, { weights = weights or "imagenet" })
+  net:ready()
+  net:eval()
+  return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes }, preprocessing = net:preprocessing(), labels = net:labels(),
+    weights = rawget(net, "weights_name") }
+end
+
+function model_file.export(name, to, weights)
+  local net, info = model_file.open(name, weights)
+  local why = write(to, net, info)
+  if why then util.failf("%s was written, but C programs cannot load it: %s", to, util.without_place(why)) end
 end
 
 return model_file

@@ -22,18 +22,30 @@ local function fits(kept, x)
   return true
 end
 
-local function trace(self, f, x)
+-- `make` is core.plan or core.plan_text.
+local function traced(make, self, f, dims, ...)
   local before = plan.imaginary
   plan.tracing, plan.imaginary = true, true
-  local made, why = core.plan(function(input)
+  local made, why = make(function(input)
     local scope <close> = core.scope()
     local guard <close> = core.no_grad()
     local y = f(self, input)
     scope:keep(y)
     return y
-  end, dims_of(x))
+  end, dims, ...)
   plan.tracing, plan.imaginary = false, before
   return made, why
+end
+
+local function trace(self, f, x) return traced(core.plan, self, f, dims_of(x)) end
+
+-- The whole forward of a network in inference mode as text, for pictures of these height, width and channels: what a model file
+-- holds for programs without Lua (src/plan/listing.c). nil and why not, where something in it cannot be repeated.
+function plan.text(self, height, width, channels)
+  self:ready()
+  local tensors = {}
+  for name, t in self:named_tensors() do tensors[name] = t end
+  return traced(core.plan_text, self, self.forward, { 0, height, width, channels }, tensors)
 end
 
 -- The highest number of device bytes while f() runs, beginning with what is alive now; nothing is computed. What f

@@ -3,21 +3,9 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
-local models = require "tlua.models"
 local model_file = require "tlua.model_file"
 local progress = require "tlua.progress"
 local predict = {}
-
--- A model file of a run, or the name of a network with its published weights.
-local function open_model(name, weights)
-  if not name:find("[/.]") and models.registry.entries[name] then
-    local net = models.build(name, { weights = weights or "imagenet" })
-    net:ready()
-    net:eval()
-    return net, { model = name, preprocessing = net:preprocessing(), labels = net:labels() }
-  end
-  return model_file.load(name)
-end
 
 local PICTURES = { jpg = true, jpeg = true, png = true }
 
@@ -83,9 +71,6 @@ function predict.flipping(net)
   return setmetatable({ eval = function() net:eval() end }, { __call = logits })
 end
 
--- What happens to a picture before the network sees it, as text (src/data/transform.h).
-function predict.pipeline(info) return core.data.pipeline(data.steps(info.preprocessing, nil, true)) end
-
 -- Why picture i of a source cannot be read, for the message.
 local function reason_of(source, i)
   local scope <close> = core.scope()
@@ -97,7 +82,7 @@ end
 -- batch, threads (0: one a processor). Threads read the next pictures while the device computes.
 function predict.files(net, info, paths, o, f)
   local source, at = core.data.source("files", { paths = paths }), 1
-  local loader <close> = core.data.loader(source, predict.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
+  local loader <close> = core.data.loader(source, model_file.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
   local guard <close> = core.no_grad()
   local function left_out(last)
     for i = at, last do f(i, nil, reason_of(source, i)) end
@@ -225,7 +210,7 @@ function predict.main(args)
   local o = numbers(options)
   if options.device then core.device(options.device) end
   local paths = collect { table.unpack(rest, 2) }
-  local net, info = open_model(rest[1], options.weights)
+  local net, info = model_file.open(rest[1], options.weights)
   o.top = math.min(o.top, net.classes)
   if options.flip then net = predict.flipping(net) end
   local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, o.top)
@@ -245,6 +230,15 @@ function predict.main(args)
   if form.finish then form.finish() end
   if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d pictures could not be read\n"):format(bad, #paths)) end
   return bad > 0 and 1 or 0
+end
+
+function predict.export_main(args)
+  local options, rest = words(args, {})
+  known_only(options, { "to", "weights" })
+  if #rest ~= 1 or not options.to then schema.usage("export: a model and a file are needed: tlua export RUN/best.safetensors --to FILE") end
+  model_file.export(rest[1], options.to, options.weights)
+  print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))
+  return 0
 end
 
 -- ---- eval ----
@@ -275,7 +269,7 @@ function predict.eval_main(args)
   known_only(options, { "data", "weights", "device", "json", "flip" })
   if #rest ~= 1 then schema.usage("eval: one model is needed: tlua eval RUN/model.safetensors [--data KIND] [--data.root DIR] [--flip] [--json]") end
   if options.device then core.device(options.device) end
-  local net, info = open_model(rest[1], options.weights)
+  local net, info = model_file.open(rest[1], options.weights)
   local d = data_of(info, options)
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, classes = d.kind == "folder" and info.labels or nil })
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = progress.new() }

@@ -22,8 +22,8 @@ static int plan_gc(lua_State *L)
     return 0;
 }
 
-/* Calls the function at index 1 with the tensor x under a dry run and ends that. nil and the reason on failure. */
-static int traced(lua_State *L, tl_plan **p, tl_tensor *x)
+/* Calls the function at index 1 with the tensor x under a dry run and ends that by `end`. nil and the reason on failure. */
+static int traced(lua_State *L, tl_plan **p, tl_tensor *x, int (*end)(tl_error *, tl_plan *, tl_tensor *))
 {
     tl_error err = {0};
     lua_pushvalue(L, 1);
@@ -31,7 +31,7 @@ static int traced(lua_State *L, tl_plan **p, tl_tensor *x)
     tl__lua_fill(L, b, x);
     int ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
     box *y = ok ? luaL_testudata(L, -1, TENSOR) : NULL;
-    if (tl__plan_end(&err, *p, y ? y->tensor : NULL) == 0) {
+    if (end(&err, *p, y ? y->tensor : NULL) == 0) {
         lua_pop(L, 1);
         return 1;
     }
@@ -57,9 +57,52 @@ static int new_plan(lua_State *L)
     tl_tensor *x;
     *p = tl__plan_begin(&err, tl__lua_device(L), &shape, &x);
     if (!*p) return tl__lua_raise(L, err.text);
-    int results = traced(L, p, x);
+    int results = traced(L, p, x, tl__plan_end);
     if (results == 1) lua_pushvalue(L, at);
     return results;
+}
+
+/* Who a tensor is in a table name -> tensor at index 3. */
+static const char *name_in_table(void *user, const tl_tensor *t)
+{
+    lua_State *L = user;
+    const char *name = NULL;
+    for (lua_pushnil(L); !name && lua_next(L, 3); lua_pop(L, 1)) {
+        box *b = luaL_testudata(L, -1, TENSOR);
+        const tl_tensor *each = b ? b->tensor : NULL;
+        if (each == t || (each && each->buffer == t->buffer && each->offset == t->offset && tl__shape_equal(&each->shape, &t->shape)))
+            name = lua_tostring(L, -2); /* the table keeps it alive */
+    }
+    if (name) lua_pop(L, 1); /* the key, which lua_next has not used up */
+    return name;
+}
+
+/* core.plan_text(f, dims, tensors) -> the calls of y = f(x) as text for a model file, constants by their names in `tensors`; or nil and why
+ * there can be none. */
+static int plan_text_of(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 3);
+    tl_shape shape = tl__lua_shape(L, 2, 2);
+    tl_plan **p = lua_newuserdatauv(L, sizeof *p, 0);
+    *p = NULL;
+    luaL_setmetatable(L, PLAN);
+    tl_error err = {0};
+    tl_tensor *x;
+    *p = tl__plan_begin(&err, tl__lua_device(L), &shape, &x);
+    if (!*p) return tl__lua_raise(L, err.text);
+    int results = traced(L, p, x, tl__plan_stop);
+    if (results != 1) return results;
+    char *text = tl__plan_write(&err, *p, name_in_table, L);
+    if (!text) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        return 2;
+    }
+    lua_pushstring(L, text);
+    free(text);
+    return 1;
 }
 
 static int plan_run(lua_State *L)
@@ -125,7 +168,7 @@ static int dry(lua_State *L)
 void tl__lua_open_plan(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", plan_gc}, {"close", plan_gc}, {"run", plan_run}, {"bytes", plan_bytes}, {"text", plan_text}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"plan", new_plan}, {"dry", dry}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"plan", new_plan}, {"plan_text", plan_text_of}, {"dry", dry}, {NULL, NULL}};
     luaL_newmetatable(L, PLAN);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);

@@ -18,6 +18,8 @@ tl_plan *tl__plan_begin(tl_error *err, tl_device *d, const tl_shape *shape, tl_t
  * the reason why there can be no plan (TL_ESTATE; tl__plan_free then). */
 int tl__plan_end(tl_error *err, tl_plan *p, tl_tensor *y);
 void tl__plan_free(tl_plan *p);
+/* Ends the dry run without working on the list: what comes out is for tl__plan_write, and cannot run. 0 or -1, as above. */
+int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *y);
 
 /* y for x: (N, ...) with any N. No gradient flows. Owned by the scope. */
 tl_tensor *tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *x);
@@ -25,6 +27,15 @@ tl_tensor *tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *x);
 size_t tl__plan_bytes(tl_scope *s, tl_plan *p, int64_t n);
 /* One line a call: operator, inputs, result, place. The caller frees it. */
 char *tl__plan_text(tl_error *err, const tl_plan *p);
+
+/* The calls as text (listing.c), of a plan that was stopped. `name` gives the name that a constant has in the file; NULL for one that is
+ * not there, which is an error. The caller frees the text. */
+typedef const char *(*tl_name_of)(void *user, const tl_tensor *t);
+char *tl__plan_write(tl_error *err, const tl_plan *p, tl_name_of name, void *user);
+/* A plan from such a text, which may come from a stranger. `find` gives the tensor of a name, borrowed, or NULL; the plan holds
+ * what it needs. NULL and an error on failure. */
+typedef tl_tensor *(*tl_tensor_named)(void *user, const char *name);
+tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_named find, void *user);
 
 /* ---- inside ---- */
 

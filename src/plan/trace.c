@@ -138,7 +138,7 @@ static void forget_tensors(tl_plan *p)
     }
 }
 
-int tl__plan_end(tl_error *err, tl_plan *p, tl_tensor *y)
+int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *y)
 {
     if (y && !p->failed.code) p->output = find(p, y);
     forget_tensors(p);
@@ -149,8 +149,10 @@ int tl__plan_end(tl_error *err, tl_plan *p, tl_tensor *y)
         return -1;
     }
     if (p->output < 0 || p->slots[p->output].maker < 0) return tl__fail(err, TL_ESTATE, "the result does not come from the input by operators");
-    return tl__plan_improve(err, p);
+    return 0;
 }
+
+int tl__plan_end(tl_error *err, tl_plan *p, tl_tensor *y) { return tl__plan_stop(err, p, y) == 0 ? tl__plan_improve(err, p) : -1; }
 
 void tl__plan_free(tl_plan *p)
 {
