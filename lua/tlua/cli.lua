@@ -15,6 +15,7 @@ tlua - transfer learning on any OpenCL device
   tlua -i RECIPE.lua [--FIELD VALUE].. a prompt with the recipe's model, data and optimiser, before the training
   tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json | --csv] [--batch 32] [--quiet]
   tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
+  tlua explain MODEL FILE|FOLDER...    where the network looked (Grad-CAM) [--class NAME] [--layer NAME] [--to FOLDER]
   tlua export MODEL --to FILE          a model file that C programs can load (examples/predict.c), of a checkpoint or a network by name
   tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
   tlua compare RECIPE.lua              training from scratch beside frozen and fine-tuned networks: a table, a page
@@ -181,6 +182,7 @@ local commands = {
   devices = list_devices,
   predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
   eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
+  explain = function(argv) return require("tlua.explain").main { table.unpack(argv, 2) } end,
   export = function(argv) return require("tlua.predict").export_main { table.unpack(argv, 2) } end,
   show = show,
   lr = lr,
@@ -202,8 +204,12 @@ local function command(argv)
   if commands[word] then return commands[word](argv) end
   if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
   if not word:find("[./]") and not core.exists(word) then
-    local util = require "tlua.util"
-    require("tlua.schema").usage(util.unknown_text("command", word, { "cache", "compare", "devices", "eval", "export", "lr", "models", "predict", "report", "show", "tune" }))
+    local util, named = require "tlua.util", {}
+    for name, run in pairs(commands) do
+      if name:sub(1, 1) ~= "-" then named[name] = run end
+    end
+    require("tlua.schema").usage(util.unknown_text("command", word, util.keys(named)))
+
   end
   return run_file(argv)
 end

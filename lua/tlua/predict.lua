@@ -10,7 +10,7 @@ local predict = {}
 local PICTURES = { jpg = true, jpeg = true, png = true }
 
 -- Files as they are, be they there or not; folders give the pictures below them, in order.
-local function collect(paths)
+function predict.collect(paths)
   local out = {}
   local function folder(path)
     for _, name in ipairs(core.list_folder(path)) do
@@ -78,12 +78,12 @@ local function reason_of(source, i)
   return ok and source:name(i) .. ": could not be read a moment ago" or util.without_place(e)
 end
 
--- Calls f(i, predictions, reason) for each picture, in the order of `paths`; where it cannot be read, predictions are nil. o: top,
--- batch, threads (0: one a processor). Threads read the next pictures while the device computes.
-function predict.files(net, info, paths, o, f)
+-- Reads the pictures in batches and calls f(i, row, reason) for each, in the order of `paths`: row k of what answer(x, n) gives for a batch x
+-- (n, H, W, C), or nil and why the picture cannot be read. o: batch, threads (0: one a processor), which read the next pictures while
+-- the device computes.
+local function rows(info, paths, o, answer, f)
   local source, at = core.data.source("files", { paths = paths }), 1
   local loader <close> = core.data.loader(source, model_file.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
-  local guard <close> = core.no_grad()
   local function left_out(last)
     for i = at, last do f(i, nil, reason_of(source, i)) end
     at = last + 1
@@ -93,18 +93,37 @@ function predict.files(net, info, paths, o, f)
     local scope <close> = core.scope()
     local x, _, n, indices = loader:next()
     if not x then break end
-    local scores = net(x):softmax(-1):tolist()
+    local list = answer(x, n)
     for k = 1, n do
       left_out(indices[k] - 1)
-      f(indices[k], best(scores[k], info.labels, o.top))
+      f(indices[k], list[k])
       at = indices[k] + 1
     end
   end
   left_out(#paths)
 end
 
+-- The same for a command: with a bar on a terminal's stderr unless `quiet`, reasons on stderr, and f(i, row, reason) told of every picture.
+-- Returns the exit status.
+function predict.each(info, paths, o, quiet, label, answer, f)
+  local bar = progress.new((quiet or not core.isatty(2)) and "quiet" or nil, 2)
+  local begin, bad = core.time(), 0
+  rows(info, paths, o, answer, function(i, row, reason)
+    if core.isatty(1) or reason then bar:clear() end
+    if reason then
+      bad = bad + 1
+      io.stderr:write("tlua: ", reason, "\n")
+    end
+    f(i, row, reason)
+    bar:update(label, i, #paths, progress.speed(i, core.time() - begin, #paths - i))
+  end)
+  bar:clear()
+  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d pictures could not be read\n"):format(bad, #paths)) end
+  return bad > 0 and 1 or 0
+end
+
 -- Splits words into options --NAME VALUE (flags have no value) and the rest.
-local function words(args, flags)
+function predict.words(args, flags)
   local options, rest, i = {}, {}, 1
   while i <= #args do
     local name, value = args[i]:match("^%-%-([^=]+)=?(.*)$")
@@ -124,7 +143,7 @@ local function words(args, flags)
   return options, rest
 end
 
-local function known_only(options, known)
+function predict.known_only(options, known)
   for _, each in ipairs(options) do
     local ok = false
     for _, name in ipairs(known) do ok = ok or each[1] == name or each[1]:find("^" .. name .. "%.") end
@@ -193,9 +212,9 @@ end
 local FLAGS = { json = true, csv = true, flip = true, quiet = true }
 
 -- The whole numbers among the options, with their defaults.
-local function numbers(options)
+function predict.numbers(options, defaults)
   local o = {}
-  for name, default in pairs { top = options.json and 5 or 3, batch = 32, threads = 0 } do
+  for name, default in pairs(defaults) do
     o[name] = options[name] and schema.parse({ name, "integer" }, name, options[name]) or default
     if o[name] < (name == "threads" and 0 or 1) then schema.usage(("--%s: %d is too small"):format(name, o[name])) end
   end
@@ -203,38 +222,29 @@ local function numbers(options)
 end
 
 function predict.main(args)
-  local options, rest = words(args, FLAGS)
-  known_only(options, { "top", "weights", "device", "batch", "threads", "json", "csv", "flip", "quiet" })
+  local options, rest = predict.words(args, FLAGS)
+  predict.known_only(options, { "top", "weights", "device", "batch", "threads", "json", "csv", "flip", "quiet" })
   if #rest < 2 then schema.usage("predict: a model and pictures are needed: tlua predict RUN/model.safetensors FILE... [--top 3] [--flip] [--json | --csv] [--batch 32] [--threads N] [--quiet]") end
   if options.json and options.csv then schema.usage "predict: --json and --csv do not go together" end
-  local o = numbers(options)
+  local o = predict.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0 })
   if options.device then core.device(options.device) end
-  local paths = collect { table.unpack(rest, 2) }
+  local paths = predict.collect { table.unpack(rest, 2) }
   local net, info = model_file.open(rest[1], options.weights)
   o.top = math.min(o.top, net.classes)
   if options.flip then net = predict.flipping(net) end
   local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, o.top)
-  local bar = progress.new((options.quiet or not core.isatty(2)) and "quiet" or nil, 2)
-  local begin, bad = core.time(), 0
+  local guard <close> = core.no_grad()
   if form.begin then form.begin() end
-  predict.files(net, info, paths, o, function(i, list, reason)
-    if core.isatty(1) or reason then bar:clear() end
-    if reason then
-      bad = bad + 1
-      io.stderr:write("tlua: ", reason, "\n")
-    end
-    form.row(paths[i], list, reason)
-    bar:update("Predicting", i, #paths, progress.speed(i, core.time() - begin, #paths - i))
+  local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x) return net(x):softmax(-1):tolist() end, function(i, scores, reason)
+    form.row(paths[i], scores and best(scores, info.labels, o.top), reason)
   end)
-  bar:clear()
   if form.finish then form.finish() end
-  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d pictures could not be read\n"):format(bad, #paths)) end
-  return bad > 0 and 1 or 0
+  return status
 end
 
 function predict.export_main(args)
-  local options, rest = words(args, {})
-  known_only(options, { "to", "weights" })
+  local options, rest = predict.words(args, {})
+  predict.known_only(options, { "to", "weights" })
   if #rest ~= 1 or not options.to then schema.usage("export: a model and a file are needed: tlua export RUN/best.safetensors --to FILE") end
   model_file.export(rest[1], options.to, options.weights)
   print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))
@@ -265,8 +275,8 @@ local function data_of(info, options)
 end
 
 function predict.eval_main(args)
-  local options, rest = words(args, { json = true, flip = true })
-  known_only(options, { "data", "weights", "device", "json", "flip" })
+  local options, rest = predict.words(args, { json = true, flip = true })
+  predict.known_only(options, { "data", "weights", "device", "json", "flip" })
   if #rest ~= 1 then schema.usage("eval: one model is needed: tlua eval RUN/model.safetensors [--data KIND] [--data.root DIR] [--flip] [--json]") end
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights)

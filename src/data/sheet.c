@@ -4,8 +4,8 @@
 #include <string.h>
 
 #define GLYPH_WIDTH 5
-#define GLYPH_HEIGHT 8
-#define ADVANCE (GLYPH_WIDTH + 1)
+#define GLYPH_HEIGHT TL_GLYPH_HEIGHT
+#define ADVANCE TL_GLYPH_ADVANCE
 #define GAP 8
 #define LEAST_SIDE 96  /* smaller pictures are enlarged to this */
 #define LARGE_SIDE 160 /* below pictures from here on the font is doubled */
@@ -137,25 +137,24 @@ static void dot(tl_image *page, int x, int y, int side, const uint8_t colour[3])
         for (int i = x; i < x + side && i < page->width; i++) memcpy(page->data + ((size_t)j * (size_t)page->width + (size_t)i) * 3, colour, 3);
 }
 
-static void draw_letter(tl_sheet *s, int x, int y, unsigned char letter)
+static void draw_letter(tl_image *page, int x, int y, int size, unsigned char letter)
 {
     static const uint8_t black[3] = {0, 0, 0};
     const char *g = glyph[letter >= 32 && letter <= 126 ? letter - 32 : '?' - 32];
     for (int row = 0; row < GLYPH_HEIGHT; row++)
         for (int k = 0; k < GLYPH_WIDTH; k++)
-            if (g[row * (GLYPH_WIDTH + 1) + k] == '#') dot(&s->page, x + k * s->text, y + row * s->text, s->text, black);
+            if (g[row * (GLYPH_WIDTH + 1) + k] == '#') dot(page, x + k * size, y + row * size, size, black);
 }
 
-/* Draws the bytes from `text` to `end` in the width of a picture. */
-static void draw_line(tl_sheet *s, int x, int y, const char *text, const char *end)
+void tl__draw_text(tl_image *page, int x, int y, int size, int width, const char *text, const char *end)
 {
-    int room = s->width * s->zoom / (ADVANCE * s->text), length = 0, at = 0;
+    int room = width / (ADVANCE * size), length = 0, at = 0;
     for (const char *p = text; p < end; p++) length += ((unsigned char)*p & 0xC0) != 0x80; /* characters of UTF-8 */
     for (const char *p = text; p < end; p++) {
         if (((unsigned char)*p & 0xC0) == 0x80) continue;
         int cut = length > room && at >= room - 2;
         if (at >= room) return;
-        draw_letter(s, x + at * ADVANCE * s->text, y, cut ? '.' : (unsigned char)*p);
+        draw_letter(page, x + at * ADVANCE * size, y, size, cut ? '.' : (unsigned char)*p);
         at++;
     }
 }
@@ -175,7 +174,7 @@ int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, c
     top += s->height * s->zoom + 2 * s->text;
     for (int line = 0; line < s->lines && caption; line++) {
         const char *end = strchr(caption, '\n');
-        draw_line(s, left, top + line * line_height(s), caption, end ? end : caption + strlen(caption));
+        tl__draw_text(&s->page, left, top + line * line_height(s), s->text, s->width * s->zoom, caption, end ? end : caption + strlen(caption));
         caption = end ? end + 1 : NULL;
     }
     return 0;

@@ -1,6 +1,7 @@
-/* sheet.c - `tlua show`: pages of pictures in Lua. */
+/* sheet.c - `tlua show` and `tlua explain`: pages of pictures in Lua. */
 #include "lua/binding.h"
 
+#include "data/saliency.h"
 #include "data/sheet.h"
 #include "data/transform.h"
 
@@ -74,6 +75,35 @@ static int sheet_write(lua_State *L)
     return 0;
 }
 
+/* data.saliency{from = picture, to = PNG, map = float32 (height, width), caption =, origin =, resize =, size =}: src/data/saliency.h */
+static int saliency(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    const char *from = tl__lua_field_text(L, 1, "from", ""), *to = tl__lua_field_text(L, 1, "to", "");
+    tl_saliency heat = {.resize = (int)tl__lua_field_number(L, 1, "resize", 0), .size = (int)tl__lua_field_number(L, 1, "size", 0),
+                        .caption = tl__lua_field_text(L, 1, "caption", ""), .origin = tl__lua_field_text(L, 1, "origin", "")};
+    lua_getfield(L, 1, "map");
+    tl_tensor *map = tl__lua_tensor(L, -1);
+    if (map->dtype != TL_F32 || map->shape.rank != 2) return tl__lua_raise(L, "saliency: a float32 map (height, width) is needed");
+    float *host = lua_newuserdatauv(L, (size_t)tl_numel(map) * sizeof *host + 1, 0);
+    tl_scope s;
+    tl__scope_root(&s, map->buffer->device, 0);
+    tl_read(&s, map, host, (size_t)tl_numel(map) * sizeof *host);
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    heat.map = host;
+    heat.height = (int)map->shape.dim[0];
+    heat.width = (int)map->shape.dim[1];
+    page *p = lua_newuserdatauv(L, sizeof *p, 0); /* for its two pictures */
+    memset(p, 0, sizeof *p);
+    luaL_setmetatable(L, SHEET);
+    tl_error err = {0};
+    if (tl__image_read(&err, from, 3, &p->picture) != 0 || tl__saliency_page(&err, &heat, &p->picture, &p->sheet.page) != 0 ||
+        tl__image_write_png(&err, to, &p->sheet.page) != 0)
+        return tl__lua_raise(L, err.text);
+    return 0;
+}
+
 void tl__lua_open_sheet(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", sheet_gc}, {"add", sheet_add}, {"write", sheet_write}, {NULL, NULL}};
@@ -85,5 +115,7 @@ void tl__lua_open_sheet(lua_State *L)
     lua_getfield(L, -1, "data");
     lua_pushcfunction(L, sheet);
     lua_setfield(L, -2, "sheet");
+    lua_pushcfunction(L, saliency);
+    lua_setfield(L, -2, "saliency");
     lua_pop(L, 1);
 }

@@ -89,9 +89,8 @@ function DenseNet:stages()
     local each = self:find(name)
     list[#list + 1] = { name = name, modules = { name }, run = function(_, x) return each(x) end }
   end
-  list[#list + 1] = { name = "pool", modules = { "features.norm5" }, run = function(_, x)
-    return f.norm5(x, { activation = "relu" }):mean { axes = { 2, 3 } }
-  end }
+  list[#list + 1] = { name = "features.norm5", modules = { "features.norm5" }, run = function(_, x) return f.norm5(x, { activation = "relu" }) end }
+  list[#list + 1] = parts.mean_stage()
   return list
 end
 

@@ -84,6 +84,12 @@ local function through(self, x, first, last)
   return x
 end
 
+-- What stage k alone makes of x.
+function Network:stage(x, k)
+  self:ready()
+  return through(self, x, k, k)
+end
+
 -- x (N, H, W, C) through the first k stages, without gradients, as a plan.
 function Network:below(x, k)
   if not rawget(self, "_built") then self:ready() end
