@@ -116,6 +116,7 @@ local function batch_of(net, o)
     for i = 1, n do
       local row = judged(scores[i], o.class)
       row.map = core.ops.slice(maps, 1, i - 1, 1):reshape { maps:shape(2), maps:shape(3) }
+      row.empty = row.map:sum():item() == 0
       out[i] = row
     end
     return out
@@ -143,8 +144,8 @@ function explain.main(args)
     if not made then core.mkdirs(options.to or "explain") end
     made = true
     core.data.saliency { from = paths[i], to = to[i], map = row.map, resize = p.fit ~= "stretch" and p.resize or 0, size = p.size, caption = text,
-      origin = ("Grad-CAM, %s, 0 to most"):format(net:stage_name(o.stage)) }
-    if not options.quiet then print(("%s  %s"):format(to[i], text)) end
+      origin = row.empty and "Grad-CAM: no place speaks for it" or ("Grad-CAM, %s, 0 to most"):format(net:stage_name(o.stage)) }
+    if not options.quiet then print(("%s  %s%s"):format(to[i], text, row.empty and "; no place speaks for it" or "")) end
   end)
 end
 

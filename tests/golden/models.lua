@@ -3,30 +3,10 @@
 --   tlua tests/golden/models.lua [NAME...]
 local tlua = require "tlua"
 local core = require "tlua.core"
+local values = dofile "tests/golden/run_values.lua"
 local CLASSES, STEPS = 10, 10
 local golden = core.load("tests/golden/models.safetensors")
 local passed, failed = 0, 0
-
--- Values by name; the endings are those of make_models.py.
-local LAST_NORM = { "bn3.weight", "_bn2.weight", "conv.3.weight", "layer_scale" }
-local function is_last_norm(name)
-  for _, ending in ipairs(LAST_NORM) do
-    if name:sub(-#ending) == ending then return true end
-  end
-end
-
-local function value(name, shape)
-  if name:find("running_var$") then return core.uniform(shape, 0.5, 1.5, name) end
-  if name:find("running_mean$") then return core.normal(shape, 0, 0.1, name) end
-  if is_last_norm(name) then return core.uniform(shape, 0.1, 0.3, name) end
-  if #shape == 1 then
-    local weight = name:find("weight$")
-    return core.uniform(shape, weight and 0.4 or -0.1, weight and 0.8 or 0.1, name)
-  end
-  local fan_in = 1
-  for i = 2, #shape do fan_in = fan_in * shape[i] end
-  return core.normal(shape, 0, (2 / fan_in) ^ 0.5, name)
-end
 
 local function check(what, error, limit)
   if error <= limit then
@@ -76,13 +56,7 @@ local function gradient_distance(g, want, floor)
 end
 
 local function build(name, trained, norm, size)
-  local options = { classes = CLASSES, dropout = 0 }
-  for key in pairs(tlua.models.registry.entry(name).options or {}) do
-    if key == "drop_connect" then options[key] = 0 end
-    if key == "image_size" then options[key] = size end
-  end
-  local net = tlua.models[name](options)
-  for key, t in net:named_tensors() do t:copy_(value(key, t:shape())) end
+  local net = values.network(name, CLASSES, size)
   if trained == "head" then
     net:freeze { "*", batchnorm = norm }
     net:unfreeze(net.head_name .. ".*")
