@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the pictures of the documentation again: sh docs/make_pictures.sh repl
+# Makes the pictures of the documentation again: sh docs/make_pictures.sh repl|report
 # repl: the prompt, typed into tmux; what then stands on the screen becomes docs/pictures/repl.svg (docs/screen.lua).
+# report: the head of the report that `make demo` has left, in headless Chromium, becomes docs/pictures/report.png.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p docs/pictures
@@ -48,8 +49,15 @@ repl)
     ./tlua docs/screen.lua "$t" docs/pictures/repl.svg 110
     rm -f "$t"
     ;;
+report)
+    page=$PWD/runs/demo/report.html
+    [ -f "$page" ] || { echo "make_pictures: there is no $page: make demo first" >&2; exit 1; }
+    command -v chromium >/dev/null || { echo "make_pictures: chromium is needed" >&2; exit 1; }
+    chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1000,1020 \
+        --screenshot="$PWD/docs/pictures/report.png" "file://$page" 2>/dev/null
+    ;;
 *)
-    echo "usage: sh docs/make_pictures.sh repl" >&2
+    echo "usage: sh docs/make_pictures.sh repl|report" >&2
     exit 2
     ;;
 esac
