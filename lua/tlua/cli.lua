@@ -209,7 +209,6 @@ local function command(argv)
       if name:sub(1, 1) ~= "-" then named[name] = run end
     end
     require("tlua.schema").usage(util.unknown_text("command", word, util.keys(named)))
-
   end
   return run_file(argv)
 end
