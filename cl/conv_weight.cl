@@ -11,8 +11,18 @@
 /* Neighbouring pixels lie too far apart for the machine to guess: they are asked for so many pixels early. */
 enum { AHEAD = 8 };
 
-/* Pixel p's patch, columns j0 to j0 + cols: vector x goes to panels + x / JN * kc * NR + x % JN * TL_VECTOR. */
-INLINE void put_columns(__local float *to, __local float *line, G const float *picture, const conv_args *g, const pixel *at, long j0, long cols, long kc)
+/* A column k = (kd, kh, kw, c): kernel position and channel. */
+typedef struct column { long kd, kh, kw, c; } column;
+
+INLINE column column_at(const conv_args *g, long k)
+{
+    long tap = k / g->ci;
+    column x = {tap / g->extent[2] / g->extent[1], tap / g->extent[2] % g->extent[1], tap % g->extent[2], k - tap * g->ci};
+    return x;
+}
+
+/* Pixel `at`'s patch, columns j0 = `from` to j0 + cols: vector x goes to panels + x / JN * kc * NR + x % JN * TL_VECTOR. */
+INLINE void put_columns(__local float *to, __local float *line, G const float *picture, const conv_args *g, const pixel *at, column from, long j0, long cols, long kc)
 {
     long d0 = at->od * g->stride[0] - g->padding[0], h0 = at->oh * g->stride[1] - g->padding[1], w0 = at->ow * g->stride[2] - g->padding[2];
     if (g->ci % TL_VECTOR) {
@@ -21,15 +31,17 @@ INLINE void put_columns(__local float *to, __local float *line, G const float *p
         return;
     }
     /* A vector lies within one kernel position. */
-    long tap = j0 / g->ci, c = j0 - tap * g->ci;
-    for (long j = 0; j < cols; tap++, c = 0) {
-        long kw = tap % g->extent[2], kh = tap / g->extent[2] % g->extent[1], kd = tap / g->extent[2] / g->extent[1];
-        long d = d0 + kd * g->dilation[0], h = h0 + kh * g->dilation[1], w = w0 + kw * g->dilation[2];
-        int inside = kd < g->extent[0] && d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1] && w >= 0 && w < g->in[2];
+    for (long j = 0; j < cols; from.c = 0) {
+        long d = d0 + from.kd * g->dilation[0], h = h0 + from.kh * g->dilation[1], w = w0 + from.kw * g->dilation[2];
+        int inside = from.kd < g->extent[0] && d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1] && w >= 0 && w < g->in[2];
         G const float *x = picture + ((d * g->in[1] + h) * g->in[2] + w) * g->x_pixel;
-        for (; c < g->ci && j < cols; c += TL_VECTOR, j += TL_VECTOR) {
-            PREFETCH(x + c + AHEAD * g->stride[2] * g->x_pixel);
-            VSTORE(inside ? VLOAD(0, x + c) : (vf)0.0f, 0, to + j / NR * kc * NR + j % NR);
+        for (; from.c < g->ci && j < cols; from.c += TL_VECTOR, j += TL_VECTOR) {
+            PREFETCH(x + from.c + AHEAD * g->stride[2] * g->x_pixel);
+            VSTORE(inside ? VLOAD(0, x + from.c) : (vf)0.0f, 0, to + j / NR * kc * NR + j % NR);
+        }
+        if (++from.kw == g->extent[2]) {
+            from.kw = 0;
+            if (++from.kh == g->extent[1]) from.kh = 0, from.kd++;
         }
     }
 }
@@ -49,6 +61,30 @@ INLINE void put_rows(__local float *to, G const float *gy, long rows, long left,
     }
 }
 
+/* While one block of pixels is computed, the next is asked for, `step` pixels with each tile: packing is bound by memory, tiles by
+ * arithmetic. Of the inputs it is the row of the columns' last kernel position, the others have been there for rows above. */
+typedef struct request { pixel at; long p, end, step, d, h, w, channels; } request;
+
+INLINE request request_of(const conv_args *g, long j0, long cols)
+{
+    column last = column_at(g, min(j0 + cols, g->k) - 1);
+    request e = {.d = last.kd * g->dilation[0] - g->padding[0], .h = last.kh * g->dilation[1] - g->padding[1],
+                 .w = last.kw * g->dilation[2] - g->padding[2], .channels = min(cols, g->ci)};
+    return e;
+}
+
+INLINE void ask_early(request *e, const conv_args *g, G const float *gy, long rows, G const float *x, long picture)
+{
+    enum { LINE = 16 };
+    for (long stop = min(e->p + e->step, e->end); e->p < stop; e->p++, next_pixel(g, &e->at)) {
+        long d = clamp(e->at.od * g->stride[0] + e->d, 0L, g->in[0] - 1), h = clamp(e->at.oh * g->stride[1] + e->h, 0L, g->in[1] - 1);
+        long w = clamp(e->at.ow * g->stride[2] + e->w, 0L, g->in[2] - 1);
+        G const float *row = gy + e->p * g->y_pixel, *in = x + e->at.n * picture + ((d * g->in[1] + h) * g->in[2] + w) * g->x_pixel;
+        for (long c = 0; c < rows; c += LINE) PREFETCH(row + c);
+        for (long c = 0; c < e->channels; c += LINE) PREFETCH(in + c);
+    }
+}
+
 /* Group (x, y, z): columns from x * nb on, rows (output channels) from y * mb on, z = (group of channels, part). */
 ONE_ITEM void conv_weight(const conv_args g, G const float *restrict GY, long gy0, G const float *restrict X, long x0, G float *restrict P,
                           __local float *restrict A, __local float *restrict B, __local float *restrict line, long parts, long length, long kc)
@@ -57,15 +93,23 @@ ONE_ITEM void conv_weight(const conv_args g, G const float *restrict GY, long gy
     long width = (g.k + NR - 1) / NR * NR, height = (g.co + MR - 1) / MR * MR, cols = min(g.nb, width - j0), rows = min(g.mb, height - o0);
     long pixels = g.n * g.out[0] * g.out[1] * g.out[2], p1 = min((part + 1) * length, pixels), picture = g.in[0] * g.in[1] * g.in[2] * g.x_pixel;
     G float *sums = P + (get_group_id(2) * height + o0) * width + j0;
+    G const float *gy = GY + gy0 + group * g.co + o0, *x = X + x0 + group * g.ci;
     pixel at = pixel_at(&g, part * length);
+    column from = column_at(&g, j0);
+    request early = request_of(&g, j0, cols);
     for (long p = part * length; p < p1; p += kc) {
         long count = min(kc, p1 - p), first = p == part * length;
         for (long q = 0; q < count; q++, next_pixel(&g, &at)) {
-            put_columns(B + q * NR, line, X + x0 + at.n * picture + group * g.ci, &g, &at, j0, cols, kc);
-            put_rows(A + q * MR, GY + gy0 + (p + q) * g.y_pixel + group * g.co + o0, rows, g.co - o0, kc);
+            put_columns(B + q * NR, line, x + at.n * picture, &g, &at, from, j0, cols, kc);
+            put_rows(A + q * MR, gy + (p + q) * g.y_pixel, rows, g.co - o0, kc);
         }
+        early.at = at;
+        early.p = p + count;
+        early.end = min(early.p + kc, p1);
+        early.step = kc * (MR * NR) / (rows * cols) + 1;
         for (long j = 0; j < cols; j += NR)
             for (long o = 0; o < rows; o += MR) {
+                ask_early(&early, &g, gy, min(rows, g.co - o0), x + from.c, picture);
                 __local const float *a = A + o / MR * ROW_PANEL(kc), *b = B + j * kc;
                 G float *to = sums + o * width + j;
                 vf s[MR][JN];

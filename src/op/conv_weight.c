@@ -12,9 +12,10 @@ typedef struct division { int64_t mb, nb, parts, length, kc, line; } division;
 
 static division divide(const tl_device *d, const tl_conv_args *a, const tl_conv_tile *t, int64_t groups)
 {
-    enum { ROWS = 504, COLUMNS = 256, PIXELS = 128 };
+    enum { ROWS = 516, COLUMNS = 256, PIXELS = 128 };
     int64_t height = over(a->co, t->mr) * t->mr, width = over(a->k, t->nr) * t->nr, pixels = a->n * a->out[0] * a->out[1] * a->out[2];
-    division x = {.mb = smaller(height, ROWS / t->mr * t->mr), .nb = smaller(width, COLUMNS)};
+    int64_t tiles = height / t->mr, row_blocks = over(tiles, ROWS / t->mr);
+    division x = {.mb = over(tiles, row_blocks) * t->mr, .nb = smaller(width, COLUMNS)};
     /* Ragged channels are gathered with all their kernel positions, so all columns go to one group. */
     if (a->ci % t->vector) {
         x.nb = width;
