@@ -626,6 +626,11 @@ function Module:freeze(globs) end
 ---@return tlua.nn.Module
 function Module:unfreeze(globs) end
 
+---Batch norms use and keep their running statistics in training too; false: no longer.
+---@param on? boolean
+---@return tlua.nn.Module
+function Module:keep_statistics(on) end
+
 ---The parameters that are trained, and their names.
 ---@return tlua.Tensor[], string[]
 function Module:trained() end
@@ -913,6 +918,7 @@ function data.folder(options) end
 ---- `clip`: largest norm of the gradient of a step
 ---- `ema` = 0: share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none
 ---- `decay_all` = false: weight decay of norms and biases too
+---- `batchnorm` = "train": eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum
 ---- `recompute` = false: less memory: backward computes blocks of the network again
 ---- `stop_after` = 0: stop after so many epochs without a better test result; 0: never
 ---- `best` = "accuracy": what the best epoch is chosen by
@@ -921,7 +927,7 @@ function data.folder(options) end
 ---- `log` = "none": beside metrics.csv: scalars of steps and epochs as TensorBoard reads them
 ---- `checkpoint` = 10: minutes between checkpoints in the middle of an epoch; 0: none
 ---- `cache` = "auto": keep the frozen part's outputs on disk: auto where they fit and nothing is random
----@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, recompute?: boolean|string|string[], stop_after?: integer, best?: "accuracy"|"loss", keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
+---@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: any, recompute?: boolean|string|string[], stop_after?: integer, best?: "accuracy"|"loss", keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
 ---@return tlua.Recipe
 function tlua.recipe(options) end
 

@@ -18,14 +18,15 @@ return tlua.recipe {
     seeds     = { 0, 1, 2 },                           -- each draws other pictures, the same for all ways
     ways = {
       -- Random weights have far to go: the largest rate, and more steps than both others.
-      { name = "scratch", why = "all weights are drawn at random: the most epochs, the largest rate", weights = "none",
+      { name = "scratch", why = "all weights are drawn at random: the most epochs, the largest rate", weights = "none", batchnorm = 0.1,
         optim = optim.AdamW { lr = 2e-3 }, schedule = { epochs = 12, least_steps = 400, rate = "one_cycle" } },
       -- A head on fixed features is a small problem; an epoch reads the features from the cache and costs next to nothing.
       { name = "frozen", why = "only the new head is trained, on features that are computed once", freeze = "*",
         optim = optim.AdamW { lr = 3e-3 }, schedule = { epochs = 10, least_steps = 300, rate = "cosine" } },
       -- The head alone first, so that its random weights do not shake what is below; then everything at half the rate, the first
       -- layers at a tenth of that.
-      { name = "finetuned", why = "the head first, then everything at a small rate, the lower the smaller", optim = optim.AdamW {},
+      { name = "finetuned", why = "the head first, then everything at a small rate, the lower the smaller; batch norms keep their statistics", optim = optim.AdamW {},
+        batchnorm = "eval",
         schedule = {
           { epochs = 1, least_steps = 60, freeze = "*", lr = 2e-3, rate = "one_cycle", peak = 0.99 },
           { epochs = 4, least_steps = 160, train = "*", lr = 1e-3, lowest = 0.1, rate = "one_cycle", div = 5 },

@@ -72,6 +72,10 @@ function build.session(r)
   net:ready()
   s.loss = r.loss
   count_classes(s)
+  if r.batchnorm == "eval" then net:keep_statistics()
+  elseif type(r.batchnorm) == "number" then
+    net:walk(function(m) if m.uses_batch then rawset(m, "momentum", r.batchnorm) end end)
+  end
   if r.recompute then util.at(r.where, require("tlua.recompute").mark, net, r.recompute) end
   build.count_steps(s)
   stage.enter(s, 1)

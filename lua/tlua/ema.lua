@@ -21,7 +21,7 @@ local SCHEMA = { { "decay", "number", 0.999, "share of the average that stays in
 local function moving_buffers(net)
   local list = {}
   net:walk(function(m, path)
-    if m:all_frozen() and m.frozen_mode ~= "train" then return end
+    if not m:buffers_move() then return end
     for _, spec in ipairs(m._specs) do
       local t = spec.kind == "buffer" and m[spec.name]
       if t and t:dtype() == "float32" then list[path == "" and spec.name or path .. "." .. spec.name] = t end

@@ -204,6 +204,8 @@ Inference from now on.
 The parameters that the globs match keep their values: net:freeze "layer1.*". { "*", batchnorm = "train" }: batch norms go on using the batch.
 # net:unfreeze(globs?: string|string[]): nn.Module
 They are trained again.
+# net:keep_statistics(on?: boolean): nn.Module
+Batch norms use and keep their running statistics in training too; false: no longer.
 # net:trained(): tlua.Tensor[], string[]
 The parameters that are trained, and their names.
 # net:gradients(): table<string, tlua.Tensor>

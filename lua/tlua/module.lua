@@ -458,6 +458,20 @@ function Module:freeze(globs)
   return self
 end
 
+-- In training too, batch norms below use their running statistics, which then stay as they are; on = false: no longer.
+function Module:keep_statistics(on)
+  self:walk(function(m)
+    if m.uses_batch then
+      rawset(m, "keeps_statistics", on ~= false)
+      m:_touch()
+    end
+  end)
+  return self
+end
+
+-- Does training change this module's own buffers?
+function Module:buffers_move() return not self.keeps_statistics and (not self:all_frozen() or self.frozen_mode == "train") end
+
 -- `what` names the field in errors.
 function Module:unfreeze(globs, what)
   for _, each in ipairs(select_parameters(self, what or "unfreeze", globs or "*")) do set_frozen(each, false) end

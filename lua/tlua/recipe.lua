@@ -28,6 +28,7 @@ local PLAIN = {
   { "clip", "number", nil, "largest norm of the gradient of a step" },
   { "ema", "number", 0.0, "share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none" },
   { "decay_all", "boolean", false, "weight decay of norms and biases too" },
+  { "batchnorm", "statistics", "train", "eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum" },
   { "recompute", "parts", false, "less memory: backward computes blocks of the network again" },
   { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never" },
   { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },

@@ -75,6 +75,11 @@ types.parts = { "true, false or globs of blocks, like 'layer1.*'", function(t)
   if switch ~= nil then return switch end
   return split(t)
 end, function(v) return type(v) == "boolean" or types.globs[3](v) end }
+local function is_statistics(v) return v == "train" or v == "eval" or type(v) == "number" and v > 0 and v <= 1 end
+types.statistics = { "train, eval or a momentum like 0.1", function(t)
+  local v = tonumber(t) or t
+  return is_statistics(v) and v or nil
+end, is_statistics }
 -- "20 GB" -> bytes; a number is bytes.
 local UNITS = { [""] = 1, k = 1e3, M = 1e6, G = 1e9, T = 1e12 }
 function schema.size(v)

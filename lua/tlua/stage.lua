@@ -136,7 +136,7 @@ function stage.frozen_hash(s)
   s.model:walk(function(m, path)
     for _, spec in ipairs(m._specs) do
       local still = m._frozen[spec.name]
-      if spec.kind == "buffer" then still = m:all_frozen() and m.frozen_mode ~= "train" end
+      if spec.kind == "buffer" then still = not m:buffers_move() end
       if still and m._tensors[spec.name] then lines[#lines + 1] = ("%s.%s %s"):format(path, spec.name, m._tensors[spec.name]:hash()) end
     end
   end)

@@ -35,7 +35,8 @@ local function plan_of_stage(s, say)
   local several = #r.stages > 1
   if several then say(("stage %d   of %d, %d epochs"):format(s.stage, #r.stages, o.epochs)) end
   local freeze, only = stage.frozen_of(r, o)
-  say(("frozen    %s; %s of %s parameters are trained"):format(freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters)))
+  say(("frozen    %s; %s of %s parameters are trained%s"):format(freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters),
+    r.batchnorm == "eval" and ", batch norms keep their statistics" or ""))
   local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g epochs"):format(o.warmup) or "")
   say(("training  %d epochs of %d steps of %d%s, %s, %s%s, seed %d"):format(o.epochs, s.steps, s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
     r.optim.kind, rate, s.ema and (", average of the weights %g"):format(r.ema) or "", s.seed))

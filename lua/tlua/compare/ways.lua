@@ -32,17 +32,18 @@ ways.SCHEMA = {
 local function defaults()
   local optim, stage = require "tlua.optim", require "tlua.stage"
   return {
-    { name = "scratch", why = "all weights are drawn at random: the most epochs, the largest rate", weights = "none",
+    { name = "scratch", why = "all weights are drawn at random: the most epochs, the largest rate", weights = "none", batchnorm = 0.1,
       optim = optim.AdamW { lr = 2e-3 }, schedule = { epochs = 12, least_steps = 400, rate = "one_cycle" } },
     { name = "frozen", why = "only the new head is trained, on features that are computed once", freeze = "*",
       optim = optim.AdamW { lr = 3e-3 }, schedule = { epochs = 10, least_steps = 300, rate = "cosine" } },
-    { name = "finetuned", why = "the head first, then everything at a small rate, the lower the smaller", optim = optim.AdamW {},
+    { name = "finetuned", why = "the head first, then everything at a small rate, the lower the smaller; batch norms keep their statistics", optim = optim.AdamW {},
+      batchnorm = "eval",
       schedule = stage.fine_tune { epochs = 4, freeze_epochs = 1, lr = 2e-3, lowest = 0.1 } },
   }
 end
 
 -- What a way may say: name, why, weights, and these fields of a recipe.
-local FIELDS = { "name", "why", "weights", "freeze", "train", "optim", "schedule", "groups", "augment", "accumulate", "clip", "ema", "decay_all", "recompute" }
+local FIELDS = { "name", "why", "weights", "freeze", "train", "optim", "schedule", "groups", "augment", "accumulate", "clip", "ema", "decay_all", "batchnorm", "recompute" }
 
 local function check_way(i, way)
   local what = ("compare: way %d"):format(i)

@@ -9,7 +9,7 @@ local M = {}
 
 -- y = (x - mean) / sqrt(var + eps) * weight + bias per channel (Ioffe and Szegedy 2015). In training mean and
 -- variance are the batch's, and running_mean, running_var follow with `momentum`; in inference and in frozen
--- parts they are the running ones (unless frozen with batchnorm = "train").
+-- parts they are the running ones (unless frozen with batchnorm = "train"), and everywhere after keep_statistics.
 local BatchNorm = module.class("nn.BatchNorm")
 
 function BatchNorm:init(...)
@@ -39,7 +39,7 @@ end
 
 -- Are the statistics of the batch used?
 function BatchNorm:uses_batch()
-  if not self.training then return false end
+  if not self.training or self.keeps_statistics then return false end
   if self.frozen_mode == "train" then return true end
   local frozen
   if self.affine then frozen = self:all_frozen() else frozen = self:in_frozen_part() end
