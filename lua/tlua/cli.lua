@@ -119,30 +119,33 @@ local function run_file(argv)
   return result:run(run).interrupted and 130 or 0
 end
 
-local function show(argv)
-  local schema, command = require "tlua.schema", require "tlua.show"
-  if not argv[2] or argv[2]:sub(1, 2) == "--" then schema.usage("show: a recipe is needed: tlua show RECIPE.lua [--to show.png] [--pictures N] [--epoch E] [--part test] [--FIELD VALUE]...") end
-  local options, rest = command.options(overrides(argv, 3))
-  local recipe = load_file(argv, 3)
-  if not recipe then error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0) end
-  return command.main(recipe:override(rest), options)
+local function need_recipe(argv)
+  return load_file(argv, 3) or error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0)
 end
+
+local function need_path(argv, usage)
+  if not argv[2] or argv[2]:sub(1, 2) == "--" then require("tlua.schema").usage(usage) end
+end
+
+-- A command of a recipe, with options of its own beside the recipe's fields.
+local function of_recipe(name, usage)
+  return function(argv)
+    need_path(argv, usage)
+    local command = require(name)
+    local options, rest = command.options(overrides(argv, 3))
+    return command.main(need_recipe(argv):override(rest), options)
+  end
+end
+
+local show = of_recipe("tlua.show", "show: a recipe is needed: tlua show RECIPE.lua [--to show.png] [--pictures N] [--epoch E] [--part test] [--FIELD VALUE]...")
+local lr = of_recipe("tlua.lr_finder", "lr: a recipe is needed: tlua lr RECIPE.lua [--from 1e-7] [--up_to 10] [--steps 100] [--to lr.svg] [--FIELD VALUE]...")
 
 local function compare(argv)
-  if not argv[2] or argv[2]:sub(1, 2) == "--" then require("tlua.schema").usage("compare: a recipe is needed: tlua compare RECIPE.lua [--compare.per_class 10,all] [--compare.WAY.FIELD VALUE] [--FIELD VALUE]...") end
+  need_path(argv, "compare: a recipe is needed: tlua compare RECIPE.lua [--compare.per_class 10,all] [--compare.WAY.FIELD VALUE] [--FIELD VALUE]...")
   local command = require "tlua.compare"
-  local function read() return load_file(argv, 3) or error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0) end
+  local function read() return need_recipe(argv) end
   if wants_help(argv, 3) then return command.help(read) end
   return command.main(read, overrides(argv, 3))
-end
-
-local function lr(argv)
-  local schema, command = require "tlua.schema", require "tlua.lr_finder"
-  if not argv[2] or argv[2]:sub(1, 2) == "--" then schema.usage("lr: a recipe is needed: tlua lr RECIPE.lua [--from 1e-7] [--up_to 10] [--steps 100] [--to lr.svg] [--FIELD VALUE]...") end
-  local options, rest = command.options(overrides(argv, 3))
-  local recipe = load_file(argv, 3)
-  if not recipe then error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0) end
-  return command.main(recipe:override(rest), options)
 end
 
 local function run_code(argv)
