@@ -89,7 +89,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 
 .PHONY: bench-kernels test test-crash tests-built test-devices test-interop bench bench-peers golden docs lint fuzz asan
 test:
-	@sh tools/install_deps.sh
+	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
 tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/pty
