@@ -927,7 +927,7 @@ function data.folder(options) end
 ---- `log` = "none": beside metrics.csv: scalars of steps and epochs as TensorBoard reads them
 ---- `checkpoint` = 10: minutes between checkpoints in the middle of an epoch; 0: none
 ---- `cache` = "auto": keep the frozen part's outputs on disk: auto where they fit and nothing is random
----@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: any, recompute?: boolean|string|string[], stop_after?: integer, best?: "accuracy"|"loss", keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
+---@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: "accuracy"|"loss", keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
 ---@return tlua.Recipe
 function tlua.recipe(options) end
 

@@ -83,7 +83,7 @@ end
 -- Types of typed fields (schema.lua) as LuaLS writes them.
 local TYPES = { text = "string", path = "string", number = "number", integer = "integer", batch = 'integer|"auto"', boolean = "boolean", chance = "boolean|number",
   numbers = "number|number[]", range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
-  globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]", size = "string|number", cache = 'boolean|"auto"|table' }
+  globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]", statistics = '"train"|"eval"|number', size = "string|number", cache = 'boolean|"auto"|table' }
 
 local function type_of(field)
   if field[2] ~= "choice" then return TYPES[field[2]] or "any" end
