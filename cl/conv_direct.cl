@@ -31,6 +31,9 @@ INLINE void finish_rows(const conv_args *g, __local const float *t, G const floa
         }
 }
 
+/* How far ahead the first tile of a panel of weights asks for them, in floats: the machine's own guess ends with each page. */
+enum { EARLY = 8 * NR * TL_VECTOR };
+
 /* One tile: `rows` pixels from p on by `cols` channels (at most ROWS by COLS vectors) from j on. */
 #define TILE(ROWS, COLS)                                                                                                    \
     {                                                                                                                       \
@@ -38,7 +41,9 @@ INLINE void finish_rows(const conv_args *g, __local const float *t, G const floa
         G float *y = Y + p * g.y_pixel + j;                                                                                 \
         G const float *r = R + p * g.y_pixel + j;                                                                           \
         if (g.residual) for (int i = 0; i < rows; i++) for (int x = 0; x < COLS; x++) PREFETCH(r + i * g.y_pixel + x * TL_VECTOR); \
-        PRODUCT(s, a, b, depth, ROWS, COLS, next, g.ahead)                                                                  \
+        G const float *soon = p == p0 ? b + EARLY : next;                                                                   \
+        PRODUCT(s, a, b, depth, ROWS, COLS, soon, p == p0 ? NR : g.ahead)                                                   \
+        if (p != p0) next = soon;                                                                                           \
         if (smooth || rows < ROWS || cols < COLS * TL_VECTOR) {                                                             \
             UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int x = 0; x < COLS; x++) VSTORE(s[i][x], x, spare + i * NR); \
             finish_rows(&g, spare, B + j, r, y, rows, cols);                                                                \
