@@ -1,13 +1,14 @@
 #include "common.clh"
-/* optim.cl - one step over a stretch of flat parameters. One work-item: `chunk` elements. */
+/* optim.cl - one step over a stretch of flat parameters. One work-item: `chunk` elements. Gradients lie in buffers of their own,
+ * the first of which belongs to element `from`. */
 
 /* SGD: g += wd w; v = momentum v + fresh g, fresh = 1 - dampening (first step: v = g); g = nesterov ? g + momentum v : v; w -= lr g */
-__kernel void sgd(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, G float *restrict V, float lr, float wd, float momentum,
+__kernel void sgd(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict V, float lr, float wd, float momentum,
                   float fresh, int nesterov, int first)
 {
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
-        float g = GR[i] + wd * W[i];
+        float g = GR[i - from] + wd * W[i];
         if (momentum != 0.0f) {
             float v = first ? g : momentum * V[i] + fresh * g;
             V[i] = v;
@@ -19,12 +20,12 @@ __kernel void sgd(long at, long n, long chunk, G float *restrict W, G const floa
 
 /* Adam (Kingma and Ba 2015), as torch.optim.Adam: step = lr / (1 - beta1^t), root = sqrt(1 - beta2^t), rest = 1 - beta;
  * w -= step m / (sqrt(v) / root + eps). Decoupled decay (AdamW): w *= 1 - lr wd first, given as `shrink`. */
-__kernel void adam(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, G float *restrict M, G float *restrict V, float step,
+__kernel void adam(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict M, G float *restrict V, float step,
                    float root, float rest1, float beta2, float rest2, float eps, float wd, float shrink)
 {
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
-        float w = W[i] * shrink, g = GR[i] + wd * W[i];
+        float w = W[i] * shrink, g = GR[i - from] + wd * W[i];
         float m = M[i] + (g - M[i]) * rest1, v = beta2 * V[i] + rest2 * g * g;
         M[i] = m;
         V[i] = v;
@@ -34,12 +35,12 @@ __kernel void adam(long at, long n, long chunk, G float *restrict W, G const flo
 
 /* RMSprop, as torch.optim.RMSprop: g += wd w; v = alpha v + rest g g, rest = 1 - alpha; d = sqrt(v) + eps, centered:
  * a += rest (g - a), d = sqrt(v - a a) + eps; with momentum m = momentum m + g / d, w -= lr m; else w -= lr g / d. */
-__kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, G float *restrict V, G float *restrict M,
+__kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict V, G float *restrict M,
                       G float *restrict A, float lr, float wd, float alpha, float rest, float eps, float momentum, int centered)
 {
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
-        float g = GR[i] + wd * W[i], v = alpha * V[i] + rest * g * g, square = v;
+        float g = GR[i - from] + wd * W[i], v = alpha * V[i] + rest * g * g, square = v;
         V[i] = v;
         if (centered) {
             float a = A[i] + (g - A[i]) * rest;
@@ -54,12 +55,12 @@ __kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const 
 
 /* Lion (Chen et al. 2023, algorithm 2): w = shrink w - lr sign(beta1 m + rest1 g), shrink = 1 - lr wd; m = beta2 m + rest2 g;
  * rest = 1 - beta. sign(0) is 0, a NaN stays one. */
-__kernel void lion(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, G float *restrict M, float lr, float shrink,
+__kernel void lion(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict M, float lr, float shrink,
                    float beta1, float rest1, float beta2, float rest2)
 {
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
-        float g = GR[i], m = M[i], c = beta1 * m + rest1 * g;
+        float g = GR[i - from], m = M[i], c = beta1 * m + rest1 * g;
         float way = c > 0.0f ? 1.0f : c < 0.0f ? -1.0f : c; /* sign() would hide a NaN */
         W[i] = shrink * W[i] - lr * way;
         M[i] = beta2 * m + rest2 * g;
@@ -71,7 +72,7 @@ __kernel void lion(long at, long n, long chunk, G float *restrict W, G const flo
 #define LAMB_DIRECTION(w, m, v) ((m) * fix1 / (sqrt(v) / root + eps) + wd * (w))
 
 /* Moments, and the sums of the squares of w and r over piece `first + id`: sums[2 id], sums[2 id + 1]. */
-__kernel void lamb_moments(long first, G const int4 *restrict pieces, G const float *restrict W, G const float *restrict GR, G float *restrict M,
+__kernel void lamb_moments(long first, G const int4 *restrict pieces, G const float *restrict W, G const float *restrict GR, long from, G float *restrict M,
                            G float *restrict V, G float *restrict sums, float rest1, float beta2, float rest2, float fix1, float root, float eps, float wd)
 {
     long id = get_global_id(0);
@@ -79,7 +80,7 @@ __kernel void lamb_moments(long first, G const int4 *restrict pieces, G const fl
     long i = (long)piece.x * 16, end = i + piece.y;
     float8 own = (float8)0.0f, step = (float8)0.0f;
     for (; i + 8 <= end; i += 8) {
-        float8 w = vload8(0, W + i), g = vload8(0, GR + i), m = vload8(0, M + i), v = vload8(0, V + i);
+        float8 w = vload8(0, W + i), g = vload8(0, GR + i - from), m = vload8(0, M + i), v = vload8(0, V + i);
         m += (g - m) * rest1;
         v = beta2 * v + rest2 * g * g;
         float8 r = LAMB_DIRECTION(w, m, v);
@@ -91,7 +92,7 @@ __kernel void lamb_moments(long first, G const int4 *restrict pieces, G const fl
     float4 a = own.lo + own.hi, b = step.lo + step.hi;
     float own1 = a.x + a.y + a.z + a.w, step1 = b.x + b.y + b.z + b.w;
     for (; i < end; i++) {
-        float w = W[i], g = GR[i], m = M[i] + (g - M[i]) * rest1, v = beta2 * V[i] + rest2 * g * g, r = LAMB_DIRECTION(w, m, v);
+        float w = W[i], g = GR[i - from], m = M[i] + (g - M[i]) * rest1, v = beta2 * V[i] + rest2 * g * g, r = LAMB_DIRECTION(w, m, v);
         M[i] = m;
         V[i] = v;
         own1 = fma(w, w, own1);
@@ -128,25 +129,25 @@ __kernel void lamb_step(long first, int from, G const int4 *restrict pieces, G f
 }
 
 /* Gradients times a factor, in place. */
-__kernel void scale_gradients(long at, long n, long chunk, G float *restrict GR, float factor)
+__kernel void scale_gradients(long at, long n, long chunk, G float *restrict GR, long from, float factor)
 {
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
-    for (i += at, end += at; i < end; i++) GR[i] *= factor;
+    for (i += at, end += at; i < end; i++) GR[i - from] *= factor;
 }
 
 /* out[k]: sum of the squares of gradients k chunk to (k + 1) chunk. */
-__kernel void square_sums(long at, long n, long chunk, G const float *restrict GR, G float *restrict out)
+__kernel void square_sums(long at, long n, long chunk, G const float *restrict GR, long from, G float *restrict out)
 {
     long k = get_global_id(0), i = k * chunk, end = min(i + chunk, n);
     float8 s = (float8)0.0f;
     for (i += at, end += at; i + 8 <= end; i += 8) {
-        float8 g = vload8(0, GR + i);
+        float8 g = vload8(0, GR + i - from);
         s = fma(g, g, s);
     }
     float4 h = s.lo + s.hi;
     float2 p = h.lo + h.hi;
     float sum = p.x + p.y;
-    for (; i < end; i++) sum = fma(GR[i], GR[i], sum);
+    for (; i < end; i++) sum = fma(GR[i - from], GR[i - from], sum);
     out[k] = sum;
 }
 

@@ -68,11 +68,7 @@ static int accumulate(tl_scope *s, tl_node *n, tl_tensor *g)
 {
     if (s->err.code || !g) return -1;
     tl_tensor *old = n->grad;
-    if (n->pinned) {
-        int first = n->pinned == TL_PINNED_EMPTY;
-        n->pinned = TL_PINNED;
-        return first ? tl__copy_into(s, g, old) : tl__add_into(s, old, g);
-    }
+    if (n->home) return old ? tl__add_into(s, old, g) : tl__home_take(s, n, g);
     if (old && is_alone(old) && tl__is_packed(old)) return tl__add_into(s, old, g);
     tl_tensor *sum = old ? tl_add(s, old, g) : tl__packed(s, g);
     if (!sum) return -1;
@@ -108,14 +104,16 @@ static int gather(tl_scope *s, const tl_call *c, tl_tensor **gy)
     return any;
 }
 
-/* Inputs that were not kept come from their makers again, which are older and have what they saved. */
+/* Inputs that were not kept come from their makers again, which are older and have what they saved, or can have that again in turn:
+ * what a maker had so waits for the maker's own gradient, which comes soon. */
 static int take_again(tl_scope *s, tl_call *c)
 {
     for (int i = 0; i < c->n_in && i < 16; i++) {
-        if (!(c->again >> i & 1)) continue;
-        const tl_call *maker = c->in_node[i]->call;
-        if (check_versions(&s->err, maker) != 0 || !(c->in[i] = maker->op->again(s, maker))) return -1;
+        if (!(c->again >> i & 1) || c->in[i]) continue;
+        tl_call *maker = c->in_node[i]->call;
+        if (check_versions(&s->err, maker) != 0 || take_again(s, maker) != 0 || !(c->in[i] = maker->op->again(s, maker))) return -1;
         tl_tensor_retain(c->in[i]);
+        c->in_version[i] = c->in[i]->buffer->version;
     }
     return 0;
 }

@@ -35,9 +35,7 @@ static void free_group(group *g)
         tl_tensor *p = g->params ? g->params[i] : NULL;
         if (!p) continue;
         /* The parameter keeps its place in the flat buffer; its gradient, if it has one, is an ordinary one from now on. */
-        int empty = p->node && p->node->pinned == TL_PINNED_EMPTY;
-        if (p->node) p->node->pinned = 0;
-        if (empty) tl_zero_grad(p);
+        if (p->node) tl__home_leave(p->node);
         tl_tensor_release(p);
     }
     for (int k = 0; k < TL__MOMENTS; k++) {
@@ -46,7 +44,10 @@ static void free_group(group *g)
         tl_tensor_release(g->moment[k]);
     }
     tl_tensor_release(g->weights);
-    tl_tensor_release(g->gradients);
+    for (int i = 0; i < g->home_count; i++) tl__home_release(g->homes[i]);
+    free(g->homes);
+    free(g->home_at);
+    free(g->home_of);
     tl_tensor_release(g->pieces);
     free(g->first_piece);
     free(g->params);
@@ -72,7 +73,7 @@ static int check_params(tl_error *err, tl_tensor *const *params, int n)
         const tl_tensor *p = params[i];
         if (p->dtype != TL_F32) return tl__fail(err, TL_EDTYPE, "optimiser: parameter %d is %s; train float32", i + 1, tl__dtype_name(p->dtype));
         if (!p->node || p->node->call) return tl__fail(err, TL_ESTATE, "optimiser: parameter %d is not a leaf that wants a gradient", i + 1);
-        if (p->node->pinned) return tl__fail(err, TL_ESTATE, "optimiser: parameter %d belongs to an optimiser already", i + 1);
+        if (p->node->home) return tl__fail(err, TL_ESTATE, "optimiser: parameter %d belongs to an optimiser already", i + 1);
         for (int k = 0; k < i; k++)
             if (params[k] == p) return tl__fail(err, TL_EARG, "optimiser: parameter %d is named twice", i + 1);
     }
@@ -97,7 +98,40 @@ static tl_tensor *part_of(tl_error *err, const tl_tensor *whole, int64_t at, con
     return tl__tensor_view(err, whole, shape, strides, at);
 }
 
-/* All that can fail, before any parameter moves: flat buffers with the values in place, views for values and gradients. */
+enum { HOME = 8 << 20 }; /* elements: large, so that a step is few launches; small beside a large network, so that backward makes room for it as it goes */
+
+/* Homes for the gradients, from g->at and g->total. */
+static int cut_homes(tl_error *err, tl_device *d, group *g)
+{
+    g->homes = tl__calloc(err, (size_t)g->count, sizeof *g->homes);
+    g->home_at = tl__calloc(err, (size_t)g->count + 1, sizeof *g->home_at);
+    g->home_of = tl__calloc(err, (size_t)g->count, sizeof *g->home_of);
+    if (!g->homes || !g->home_at || !g->home_of) return -1;
+    for (int from = 0, to; from < g->count; from = to) {
+        int64_t end = g->total;
+        for (to = from; to < g->count; to++) {
+            end = to + 1 < g->count ? g->at[to + 1] : g->total;
+            if (to > from && end - g->at[from] > HOME) {
+                end = g->at[to];
+                break;
+            }
+            g->home_of[to] = g->home_count;
+        }
+        g->home_at[g->home_count] = g->at[from];
+        if (!(g->homes[g->home_count] = tl__home_new(err, d, end - g->at[from]))) return -1;
+        g->home_at[++g->home_count] = end;
+    }
+    return 0;
+}
+
+/* A gradient that parameter i brings along, copied to where it will be. NULL on failure. */
+static tl_tensor *bring(tl_scope *s, const group *g, int i, const tl_node *old)
+{
+    tl_node n = {.shape = old->shape, .home = g->homes[g->home_of[i]], .at = g->at[i] - g->home_at[g->home_of[i]]};
+    return tl__home_take(s, &n, old->grad) == 0 ? n.grad : NULL;
+}
+
+/* All that can fail, before any parameter moves: flat buffers with the values in place, views for them and for gradients that there are. */
 static int prepare(tl_scope *s, tl_optim *o, group *g, tl_tensor *const *params, tl_tensor **values, tl_tensor **grads)
 {
     tl_error *err = &s->err;
@@ -110,15 +144,14 @@ static int prepare(tl_scope *s, tl_optim *o, group *g, tl_tensor *const *params,
         g->total += (tl_numel(params[i]) + 15) / 16 * 16; /* each begins on a cache line */
     }
     g->has = o->rule->moments(&g->options);
-    if (!(g->weights = flat(err, o->device, g->total, 1)) || !(g->gradients = flat(err, o->device, g->total, 1))) return -1;
+    if (!(g->weights = flat(err, o->device, g->total, 1)) || cut_homes(err, o->device, g) != 0) return -1;
     for (int k = 0; k < TL__MOMENTS; k++)
         if (g->has >> k & 1 && !(g->moment[k] = flat(err, o->device, g->total, 1))) return -1;
     if (o->rule->norms && tl__group_cut(s, g, params) != 0) return -1;
     for (int i = 0; i < g->count; i++) {
         values[i] = part_of(err, g->weights, g->at[i], &params[i]->shape);
-        grads[i] = part_of(err, g->gradients, g->at[i], &params[i]->shape);
-        if (!values[i] || !grads[i] || tl__copy_into(s, params[i], values[i]) != 0) return -1;
-        if (params[i]->node->grad && tl__copy_into(s, params[i]->node->grad, grads[i]) != 0) return -1;
+        if (!values[i] || tl__copy_into(s, params[i], values[i]) != 0) return -1;
+        if (params[i]->node->grad && !(grads[i] = bring(s, g, i, params[i]->node))) return -1;
     }
     return 0;
 }
@@ -133,9 +166,11 @@ static void move_in(group *g, int i, tl_tensor *p, tl_tensor *value, tl_tensor *
     memcpy(p->stride, value->stride, sizeof p->stride);
     tl__buffer_retain(p->buffer);
     tl__buffer_release(old);
-    n->pinned = n->grad ? TL_PINNED : TL_PINNED_EMPTY;
     tl_tensor_release(n->grad);
     n->grad = grad;
+    n->home = g->homes[g->home_of[i]];
+    n->home->refs++;
+    n->at = g->at[i] - g->home_at[g->home_of[i]];
     g->params[i] = p;
     tl_tensor_retain(p);
 }
@@ -177,42 +212,51 @@ tl_optim *tl_optim_new(tl_scope *s, const char *name, tl_tensor *const *params, 
 
 /* ---- gradients as a whole ---- */
 
-static int has_gradient(const group *g, int i) { return g->params[i]->node && g->params[i]->node->pinned == TL_PINNED; }
-
-/* The next run of neighbours with a gradient, from parameter *i on; 0 at the end. */
-static int next_run(const group *g, int *i, int64_t *at, int64_t *n)
+static int has_gradient(const group *g, int i)
 {
-    while (*i < g->count && !has_gradient(g, *i)) ++*i;
-    if (*i == g->count) return 0;
-    *at = g->at[*i];
-    while (*i < g->count && has_gradient(g, *i)) ++*i;
-    *n = (*i < g->count ? g->at[*i] : g->total) - *at;
+    const tl_node *n = g->params[i]->node;
+    return n && n->home && n->grad;
+}
+
+/* The next run of neighbours with a gradient in one home, and (if asked for) the same count of steps, from parameter run->to on: usually
+ * a whole home. 0 at the end. Begin with {0}. */
+static int next_run(const group *g, tl__stretch *run, int same_step)
+{
+    int i = run->to;
+    while (i < g->count && !has_gradient(g, i)) i++;
+    if (i == g->count) return 0;
+    int home = g->home_of[i], j = i;
+    while (j < g->count && g->home_of[j] == home && has_gradient(g, j) && (!same_step || g->steps[j] == g->steps[i])) j++;
+    int64_t end = j < g->count ? g->at[j] : g->total;
+    *run = (tl__stretch){g->at[i], end - g->at[i], g->steps[i] + 1, i, j, g->homes[home]->flat->buffer, g->home_at[home]};
     return 1;
 }
+
+#define GRADIENTS(run) TL_KBUF((run)->gradients), TL_KL((run)->gradients_at)
 
 int tl_optim_scale_grad(tl_scope *s, tl_optim *o, int only, double factor)
 {
     for (int k = 0; k < o->count && !s->err.code; k++) {
         group *g = &o->groups[k];
-        int64_t at, n, chunk;
+        int64_t chunk;
         if (only >= 0 && k != only) continue;
-        for (int i = 0; next_run(g, &i, &at, &n);) {
-            tl_launch l = tl__optim_launch(s, "scale_gradients", n, &chunk);
-            if (TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(at), TL_KL(n), TL_KL(chunk), TL_KBUF(g->gradients->buffer), TL_KF(factor)) != 0) return -1;
+        for (tl__stretch run = {0}; next_run(g, &run, 0);) {
+            tl_launch l = tl__optim_launch(s, "scale_gradients", run.n, &chunk);
+            if (TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(run.at), TL_KL(run.n), TL_KL(chunk), GRADIENTS(&run), TL_KF(factor)) != 0) return -1;
         }
     }
     return s->err.code ? -1 : 0;
 }
 
-/* Adds the squares of n gradients to *sum: float32 within stretches of fixed length, which the host adds in double precision. */
-static int add_squares(tl_scope *s, const group *g, int64_t at, int64_t n, double *sum)
+/* Adds the squares of a run of gradients to *sum: float32 within stretches of fixed length, which the host adds in double precision. */
+static int add_squares(tl_scope *s, const tl__stretch *run, double *sum)
 {
     enum { STRETCH = 4096 };
-    int64_t parts = (n + STRETCH - 1) / STRETCH;
+    int64_t parts = (run->n + STRETCH - 1) / STRETCH;
     tl_tensor *t = flat(&s->err, s->device, parts, 0);
     float *host = t ? tl__malloc(&s->err, (size_t)parts * sizeof *host) : NULL;
     tl_launch l = {.program = &program, .kernel = "square_sums", .dims = 1, .global = {(size_t)parts}, .local = {s->device->traits.is_cpu ? 1u : 0u}};
-    int bad = !host || TL__LAUNCH(&s->err, s->device, &l, "grad_norm", TL_KL(at), TL_KL(n), TL_KL((int64_t)STRETCH), TL_KBUF(g->gradients->buffer), TL_KBUF(t->buffer)) != 0;
+    int bad = !host || TL__LAUNCH(&s->err, s->device, &l, "grad_norm", TL_KL(run->at), TL_KL(run->n), TL_KL((int64_t)STRETCH), GRADIENTS(run), TL_KBUF(t->buffer)) != 0;
     bad = bad || tl_read(s, t, host, (size_t)parts * sizeof *host) != 0;
     for (int64_t i = 0; i < parts && !bad; i++) *sum += host[i];
     free(host);
@@ -224,10 +268,9 @@ int tl_optim_grad_norm(tl_scope *s, tl_optim *o, int only, double *norm)
 {
     double sum = 0;
     for (int k = 0; k < o->count && !s->err.code; k++) {
-        int64_t at, n;
         if (only >= 0 && k != only) continue;
-        for (int i = 0; next_run(&o->groups[k], &i, &at, &n);)
-            if (add_squares(s, &o->groups[k], at, n, &sum) != 0) return -1;
+        for (tl__stretch run = {0}; next_run(&o->groups[k], &run, 0);)
+            if (add_squares(s, &run, &sum) != 0) return -1;
     }
     *norm = sqrt(sum);
     return s->err.code ? -1 : 0;
@@ -247,18 +290,9 @@ int tl_optim_step(tl_scope *s, tl_optim *o)
     for (int k = 0; k < o->count && !s->err.code; k++) {
         group *g = &o->groups[k];
         g->weights->buffer->version++;
-        /* Runs of neighbours with a gradient and the same count of steps: usually the whole group. */
-        for (int i = 0; i < g->count;) {
-            if (!has_gradient(g, i)) {
-                i++;
-                continue;
-            }
-            int j = i;
-            while (j < g->count && has_gradient(g, j) && g->steps[j] == g->steps[i]) j++;
-            int64_t end = j < g->count ? g->at[j] : g->total;
-            tl__stretch at = {g->at[i], end - g->at[i], g->steps[i] + 1, i, j};
-            if (o->rule->apply(s, g, at) != 0) return -1;
-            for (; i < j; i++) g->steps[i] = at.step;
+        for (tl__stretch run = {0}; next_run(g, &run, 1);) {
+            if (o->rule->apply(s, g, run) != 0) return -1;
+            for (int i = run.from; i < run.to; i++) g->steps[i] = run.step;
         }
     }
     return s->err.code ? -1 : 0;

@@ -1,5 +1,6 @@
-/* optim.h - optimisers. The trained parameters of a group, their gradients and their moments are views into flat
- * buffers, so that a step is one launch a group, whatever the number of parameters. The public part is in tlua.h. */
+/* optim.h - optimisers. The trained parameters of a group and their moments are views into flat buffers, so that a step is one
+ * launch a group, whatever the number of parameters; their gradients too, every 32 MB into another, each there only while it
+ * holds one (tensor/tensor.h, tl_home), so a large group takes a launch for each of these. The public part is in tlua.h. */
 #ifndef TLUA_OPTIM_H
 #define TLUA_OPTIM_H
 

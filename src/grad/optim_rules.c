@@ -19,7 +19,7 @@ tl_launch tl__optim_launch(const tl_scope *s, const char *kernel, int64_t n, int
 static tl_buffer *buffer_of(const tl_tensor *t) { return t ? t->buffer : NULL; }
 
 /* The arguments that all kernels of a step begin with. */
-#define STRETCH(g, at, chunk) TL_KL((at).at), TL_KL((at).n), TL_KL(chunk), TL_KBUF((g)->weights->buffer), TL_KBUF((g)->gradients->buffer)
+#define STRETCH(g, at, chunk) TL_KL((at).at), TL_KL((at).n), TL_KL(chunk), TL_KBUF((g)->weights->buffer), TL_KBUF((at).gradients), TL_KL((at).gradients_at)
 #define MOMENT(g, which) TL_KBUF(buffer_of((g)->moment[TL__MOMENT_##which]))
 
 static unsigned sgd_moments(const tl_optim_options *o) { return o->momentum != 0 ? M : 0; }
@@ -118,7 +118,7 @@ static int lamb_apply(tl_scope *s, const tl__group *g, tl__stretch at)
     tl_launch ratios = {.program = &program, .kernel = "lamb_ratio", .dims = 1, .global = {(size_t)(at.to - at.from)}, .local = {local}};
     tl_launch step = {.program = &program, .kernel = "lamb_step", .dims = 1, .global = {(size_t)count}, .local = {local}};
     tl_karg table = TL_KBUF(g->pieces->buffer), weights = TL_KBUF(g->weights->buffer);
-    if (TL__LAUNCH(&s->err, s->device, &moments, "lamb", TL_KL(first), table, weights, TL_KBUF(g->gradients->buffer), MOMENT(g, M), MOMENT(g, V),
+    if (TL__LAUNCH(&s->err, s->device, &moments, "lamb", TL_KL(first), table, weights, TL_KBUF(at.gradients), TL_KL(at.gradients_at), MOMENT(g, M), MOMENT(g, V),
                    TL_KBUF(sums->buffer), TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2), TL_KF(fix1), TL_KF(root), TL_KF(p->eps),
                    TL_KF(p->weight_decay)) != 0)
         return -1;

@@ -138,7 +138,8 @@ void tl__node_release(tl_node *n)
     if (!n || --n->refs > 0) return;
     tl_call *c = n->call;
     if (c) c->out_node[n->index] = NULL;
-    tl_tensor_release(n->grad);
+    tl__node_zero_grad(n);
+    tl__home_leave(n);
     free(n);
     tl__call_release(c);
 }

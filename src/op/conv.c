@@ -184,7 +184,7 @@ const tl_op tl__op_conv = {
               TL_INTS("padding_end", "zeros after, where they differ"), TL_INTS("dilation", "distance of kernel elements; 1 where not given"),
               TL_INT("groups", 1, "channels are split into so many"), TL_CHOICE("activation", activations, "applied to the sum")},
     .infer = conv_infer, .forward = conv_forward, .vjp = tl__conv_vjp,
-    .saves_for = conv_saves, .flops = conv_flops,
+    .saves_for = conv_saves, .again = tl__conv_again, .can_again = tl__conv_can_again, .flops = conv_flops,
     .torch = "conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation)", .samples = conv_samples,
 };
 

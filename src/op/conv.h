@@ -117,6 +117,9 @@ tl_tensor *tl__conv_weight_gradient(tl_scope *s, const tl_conv_shape *g, tl_tens
 int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx);
 tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
+/* The result computed again for the gradient of what follows, instead of keeping it: op.h. */
+int tl__conv_can_again(const tl_call *c);
+tl_tensor *tl__conv_again(tl_scope *s, const tl_call *c);
 
 /* src/op/matmul.c */
 /* One of tl_act as an operator of its own. */

@@ -126,3 +126,27 @@ void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor
         gx[TL_CONV_BIAS] = tl__sum_columns(s, tl_reshape(s, grad, 2, (int64_t[]){-1, g.co}));
     if (c->n_in > TL_CONV_RESIDUAL && c->needs[TL_CONV_RESIDUAL]) gx[TL_CONV_RESIDUAL] = grad;
 }
+
+/* Worth it where a result is large, so that it has left the caches, and a few multiplications give each of its numbers: the
+ * expansions that end a residual network's first blocks. */
+enum { AGAIN_BYTES = 16 << 20, AGAIN_CHANNELS = 128 };
+
+int tl__conv_can_again(const tl_call *c)
+{
+    const tl_shape *x = &c->in_meta[TL_CONV_X].shape, *w = &c->in_meta[TL_CONV_WEIGHT].shape, *y = &c->out_meta[0].shape;
+    for (int i = TL_CONV_BIAS; i < c->n_in; i++)
+        if (c->present[i]) return 0;
+    for (int i = 2; i < w->rank; i++)
+        if (w->dim[i] != 1) return 0;
+    return c->needs[TL_CONV_X] && c->needs[TL_CONV_WEIGHT] && c->attr[TL_CONV_ACTIVATION].i == TL_ACT_NONE && c->attr[TL_CONV_GROUPS].i == 1 &&
+           w->dim[1] <= AGAIN_CHANNELS && tl__numel(y) >= 4 * tl__numel(x) && tl__numel(y) * 4 >= AGAIN_BYTES;
+}
+
+tl_tensor *tl__conv_again(tl_scope *s, const tl_call *c)
+{
+    const tl_shape *y = &c->out_meta[0].shape;
+    tl_conv_job j = {.x = c->in[TL_CONV_X], .y = tl_empty(s, TL_F32, y->rank, y->dim), .act = TL_ACT_NONE};
+    if (!j.y || tl__conv_shape(&s->err, c, &j.g) != 0) return NULL;
+    tl__conv_plain_weight(&j, c->in[TL_CONV_WEIGHT]);
+    return tl__conv_run(s, &j) == 0 ? j.y : NULL;
+}

@@ -120,8 +120,8 @@ typedef struct tl_op {
     void (*vjp)(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);
     unsigned saves;
     unsigned (*saves_for)(const tl_call *c);  /* instead of saves, where it depends on `needs`, `present` and attributes */
-    /* Computes the first output again from what the call saved, for a cheap operator: then those who need that output
-     * in their gradient need not keep it. The same bits as the forward's. NULL: not to be had. */
+    /* Computes the first output again from what the call saved (or could have again itself), for a cheap operator: then those who
+     * need that output in their gradient need not keep it. The same bits as the forward's. NULL: not to be had. */
     tl_tensor *(*again)(tl_scope *s, const tl_call *c);
     int (*can_again)(const tl_call *c);       /* whether `again` can for this call; NULL: always */
     int hidden;                  /* so many last outputs are for the gradient only and not the caller's */

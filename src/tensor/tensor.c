@@ -238,17 +238,11 @@ int tl_require_grad(tl_scope *s, tl_tensor *t, int on)
 }
 
 int tl_requires_grad(const tl_tensor *t) { return t->node != NULL; }
-tl_tensor *tl_grad(const tl_tensor *t) { return t->node && t->node->pinned != TL_PINNED_EMPTY ? t->node->grad : NULL; }
+tl_tensor *tl_grad(const tl_tensor *t) { return t->node ? t->node->grad : NULL; }
 
 void tl_zero_grad(tl_tensor *t)
 {
-    if (!t->node) return;
-    if (t->node->pinned) {
-        t->node->pinned = TL_PINNED_EMPTY;
-        return;
-    }
-    tl_tensor_release(t->node->grad);
-    t->node->grad = NULL;
+    if (t->node) tl__node_zero_grad(t->node);
 }
 
 tl_tensor *tl_detach(tl_scope *s, tl_tensor *x)

@@ -7,7 +7,15 @@
 
 struct tl_call;
 
-enum { TL_PINNED = 1, TL_PINNED_EMPTY = 2 };  /* EMPTY: what it holds does not count, the next gradient overwrites it */
+/* Where the gradients of neighbours in an optimiser lie side by side: a flat float32 buffer that is there only while one of
+ * them has a gradient. So a backward can have the memory of activations that it has done with. */
+typedef struct tl_home {
+    long refs;
+    tl_device *device;      /* held */
+    int64_t length;         /* elements; a multiple of 16 */
+    tl_tensor *flat;        /* held; NULL: nobody has a gradient */
+    int used;               /* how many do */
+} tl_home;
 
 /* The place of a tensor in the graph that backward walks: its shape, who made it, its gradient.
  * It lives apart from the tensor, so that the graph can outlive the values. */
@@ -17,7 +25,8 @@ typedef struct tl_node {
     tl_dtype dtype;
     struct tl_call *call;   /* who made it, held; NULL for a leaf */
     int index;              /* which output of the call */
-    int pinned;             /* TL_PINNED...: the gradient is a view into a flat buffer, written in place, never replaced */
+    tl_home *home;          /* held; of a parameter of an optimiser: its gradient is a view into home->flat from `at` on */
+    int64_t at;
     tl_tensor *grad;        /* accumulated, held; of a leaf (and of others only while backward runs) */
 } tl_node;
 
@@ -66,10 +75,23 @@ int tl__is_rows(const tl_tensor *t, int64_t *row_stride);
 
 tl_node *tl__node_new(tl_error *err, const tl_tensor *t);
 void tl__node_retain(tl_node *n);
+/* Drops the gradient, and the memory of its home with the last one there. */
+void tl__node_zero_grad(tl_node *n);
 void tl__node_release(tl_node *n);
 
 /* The two kernel arguments of a tensor: buffer and offset in elements. */
 #define TL_KT(t) TL_KBUF((t) ? (t)->buffer : NULL), TL_KL((t) ? (t)->offset : 0)
+
+/* ---- homes of gradients (home.c) ---- */
+
+/* One reference, the caller's. */
+tl_home *tl__home_new(tl_error *err, tl_device *d, int64_t length);
+void tl__home_release(tl_home *h);
+/* `g`, of the node's shape and any strides, becomes the gradient of a node that has a home and no gradient: copied to its place
+ * there; what is left of its last 16 elements becomes 0. 0 or -1. */
+int tl__home_take(tl_scope *s, tl_node *n, const tl_tensor *g);
+/* The gradient, if there is one, stays with the node; another will not come here. */
+void tl__home_leave(tl_node *n);
 
 /* ---- helpers for kernels over any strides ---- */
 

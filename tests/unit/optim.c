@@ -158,6 +158,55 @@ Test(optim, a_step_is_one_launch_and_gradients_add_up)
     tl_device_release(d);
 }
 
+/* Two parameters too large to have their gradients in one flat buffer, each with a small neighbour. */
+Test(optim, gradients_have_memory_only_while_there_are_some)
+{
+    enum { LARGE = 5 << 20, SMALL = 17, FOUR = 4 };
+    static const int64_t lengths[FOUR] = {SMALL, LARGE, LARGE, SMALL};
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[FOUR];
+    double norm;
+    float x[SMALL];
+    for (int i = 0; i < FOUR; i++) {
+        p[i] = tl_full(s, TL_F32, 1, &lengths[i], 1);
+        tl_require_grad(s, p[i], 1);
+    }
+    tl_optim *o = tl_optim_new(s, "sgd", p, FOUR, &(tl_optim_options){.lr = 0.25});
+    size_t none = live(d), one = (size_t)LARGE * 4;
+    long launches = d->launches;
+    for (int round = 0; round < 2; round++) {
+        tl_scope *in = tl_scope_open(d, NULL);
+        tl_full(in, TL_F32, 1, (int64_t[]){2 * LARGE + 64}, NAN); /* what gradients find in their memory */
+        tl_scope_close(in);
+        in = tl_scope_open(d, NULL);
+        for (int i = FOUR - 1; i >= 0; i--) {
+            tl_backward(in, tl_sum(in, p[i], NULL, 0, 0), NULL, 0);
+            size_t homes = live(d) - none;
+            cr_expect(i > 1 ? homes >= one && homes < one + one / 2 : homes >= 2 * one, "%zu bytes with parameter %d", homes, i);
+            if (i == 2 && round) break; /* then only the second home */
+        }
+        int count = round ? LARGE + SMALL : 2 * (LARGE + SMALL);
+        cr_assert_eq(tl_optim_grad_norm(in, o, -1, &norm), 0);
+        cr_expect_float_eq(norm, sqrt(count), 1e-3 * sqrt(count));
+        launches = d->launches;
+        cr_assert_eq(tl_optim_step(in, o), 0);
+        cr_expect_eq(d->launches - launches, round ? 1 : 2);
+        tl_optim_zero_grad(o);
+        tl_scope_close(in);
+        cr_expect_eq(live(d), none, "%zu bytes are left of gradients", live(d) - none);
+        for (int i = 0; i < FOUR; i++) {
+            int64_t last = lengths[i] - SMALL;
+            tl_read(s, tl_slice(s, p[i], 0, last, SMALL), x, sizeof x);
+            for (int k = 0; k < SMALL; k++) cr_assert_float_eq(x[k], round && i > 1 ? 0.5 : 0.75, 1e-6, "parameter %d", i);
+        }
+    }
+    tl_optim_free(o);
+    tl_scope_close(s);
+    cr_assert_eq(live(d), 0);
+    tl_device_release(d);
+}
+
 /* ---- state ---- */
 
 typedef struct state { int count; struct { char name[64]; float values[LARGEST]; tl_shape shape; tl_dtype dtype; } item[64]; tl_scope *s; } state;

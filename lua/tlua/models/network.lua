@@ -80,7 +80,11 @@ end
 
 local function through(self, x, first, last)
   local list = stages_of(self)
-  for k = first, last do x = list[k].run(self, x) end
+  for k = first, last do
+    local scope <close> = core.scope() -- a stage leaves its result alone
+    x = list[k].run(self, x)
+    if core.is_tensor(x) then scope:keep(x) end
+  end
   return x
 end
 
