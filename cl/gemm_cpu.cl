@@ -3,16 +3,6 @@
  * operands packed so that the inner loop reads memory in order. MR and NR come from the host. */
 #define JN (NR / TL_VECTOR)
 
-/* A store that does not first read what it overwrites, where the compiler offers one. */
-#ifndef __has_builtin
-#define __has_builtin(x) 0
-#endif
-#if __has_builtin(__builtin_nontemporal_store)
-#define STREAM(v, p) __builtin_nontemporal_store(v, (G vf *)(p))
-#else
-#define STREAM(v, p) VSTORE(v, 0, p)
-#endif
-
 /* Rows a and b of a square exchange what lies off its diagonal at distance D: done for D = half the width, a quarter,
  * ..., 1, this turns a square of TL_VECTOR x TL_VECTOR around. The numbers are lanes, known when compiling. */
 #if TL_VECTOR == 16

@@ -51,7 +51,7 @@ static tl_gemm_tile choose_tile(const tl_device *d, const tl_gemm *g)
 typedef struct block { int64_t mb, nb, kc; } block;
 
 /* Of k in a stretch; bytes of packed a; elements of c that are too many for the caches. */
-enum { LONGEST = 512, PANELS = 256 * 1024, STREAMED = 2 * 1024 * 1024 };
+enum { LONGEST = 512, PANELS = 512 * 1024, STREAMED = 2 * 1024 * 1024 };
 
 static block divide(const tl_device *d, const tl_gemm *g, int mr, int nr)
 {
@@ -63,9 +63,10 @@ static block divide(const tl_device *d, const tl_gemm *g, int mr, int nr)
     b.kc = over(over(kp, over(kp, longest)), v) * v;
     int64_t panels = over(g->m, mr), most = room / (b.kc * mr * 4);
     if (most < 1) most = 1;
-    /* A few groups per unit even out what a busy machine disturbs; equal shares, so that none is left alone at the end. */
+    /* A few groups per unit even out what a busy machine disturbs; equal shares, as many for each unit, so that none is left alone at the end. */
     int64_t groups = over(panels, most), wanted = over(4 * units, g->batch);
-    if (groups < wanted) groups = smaller(wanted, panels);
+    if (groups < wanted) groups = wanted;
+    groups = smaller(g->batch % units ? over(groups, units) * units : groups, panels);
     b.mb = over(panels, groups) * mr;
     /* Where the rows do not give enough groups the columns are shared out too, at the price of packing a again. */
     int64_t columns = over(g->n, nr), parts = over(wanted, over(g->m, b.mb));
