@@ -104,6 +104,26 @@ static int gather(tl_scope *s, const tl_call *c, tl_tensor **gy)
     return any;
 }
 
+/* A span of the profile for a call's work in backward: so many times the operations and bytes of its forward. */
+static tl_span span_of(const tl_device *d, const tl_call *c, double flops, double bytes)
+{
+    tl_span span = {.op = c->op->name, .where = c->where, .backward = 1};
+    if (d->profile) {
+        span.flops = tl__call_flops(c) * flops;
+        span.bytes = tl__call_bytes(c) * bytes;
+    }
+    return span;
+}
+
+static tl_tensor *compute_again(tl_scope *s, const tl_call *maker)
+{
+    tl_span span = span_of(s->device, maker, 1, 1);
+    int entered = tl__profile_enter(s->device, &span);
+    tl_tensor *y = maker->op->again(s, maker);
+    tl__profile_leave(s->device, entered);
+    return y;
+}
+
 /* Inputs that were not kept come from their makers again, which are older and have what they saved, or can have that again in turn:
  * what a maker had so waits for the maker's own gradient, which comes soon. */
 static int take_again(tl_scope *s, tl_call *c)
@@ -111,7 +131,7 @@ static int take_again(tl_scope *s, tl_call *c)
     for (int i = 0; i < c->n_in && i < 16; i++) {
         if (!(c->again >> i & 1) || c->in[i]) continue;
         tl_call *maker = c->in_node[i]->call;
-        if (check_versions(&s->err, maker) != 0 || take_again(s, maker) != 0 || !(c->in[i] = maker->op->again(s, maker))) return -1;
+        if (check_versions(&s->err, maker) != 0 || take_again(s, maker) != 0 || !(c->in[i] = compute_again(s, maker))) return -1;
         tl_tensor_retain(c->in[i]);
         c->in_version[i] = c->in[i]->buffer->version;
     }
@@ -132,11 +152,7 @@ static void differentiate(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
 {
     tl_device *d = s->device;
     int inputs = c->needs[0] + (c->n_in > 1 && c->needs[1]);
-    tl_span span = {.op = c->op->name, .where = c->where, .backward = 1};
-    if (d->profile) {
-        span.flops = tl__call_flops(c) * (c->op->flops ? inputs : 1);
-        span.bytes = tl__call_bytes(c) * 1.5;
-    }
+    tl_span span = span_of(d, c, c->op->flops ? inputs : 1, 1.5);
     int entered = tl__profile_enter(d, &span);
     c->op->vjp(s, c, gy, gx);
     tl__profile_leave(d, entered);
