@@ -9,6 +9,14 @@
 enum { SIDE = 128, WIDTH = 64, WIDE = 256 };
 enum { X, W1, W2, LEAVES };
 
+static tl_device *open_device(void)
+{
+    tl_error err = {0};
+    tl_device *d = tl_device_open(NULL, &err);
+    cr_assert(d, "%s", err.text);
+    return d;
+}
+
 static size_t live(tl_device *d)
 {
     size_t l;
@@ -57,9 +65,7 @@ static float *values(tl_scope *s, tl_tensor *t)
 
 Test(again, a_wide_convolution_is_not_kept_and_gives_the_same_bits)
 {
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
+    tl_device *d = open_device();
     tl_scope *s = tl_scope_open(d, NULL);
     problem p = make(s);
     const size_t wide = (size_t)SIDE * SIDE * WIDE * 4;
@@ -95,9 +101,7 @@ Test(again, a_wide_convolution_is_not_kept_and_gives_the_same_bits)
 
 Test(again, what_it_is_made_from_must_not_have_changed)
 {
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
+    tl_device *d = open_device();
     tl_scope *s = tl_scope_open(d, NULL);
     problem p = make(s);
     tl_tensor *loss = forward(s, &p, 0);
