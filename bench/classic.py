@@ -1,7 +1,8 @@
 """The classic script, whole: CIFAR-10 at 224 pixels, ResNet-50 frozen, a new Linear(2048, 10), Adam 1e-3, batch 64, five epochs and the
 test. tlua runs recipes/cifar_fe.lua as users do, from the process's start to its end, with an empty feature cache. PyTorch (channels_last,
 loader with two workers, torchvision's transforms) trains one epoch and tests once, which is then counted as five epochs and one test.
-Random weights on both sides. Rounds take turns; the median of the ratios counts.
+Random weights on both sides. Rounds take turns; the median of the ratios counts. Memory is the peak of the process; PyTorch's without its
+loader's workers.
 
     build/peers/bin/python bench/classic.py FOLDER [PICTURES [TEST [ROUNDS]]]     FOLDER holds CIFAR-10's binary files"""
 import os
@@ -67,18 +68,35 @@ def peer():
     return 5 * epoch + time.perf_counter() - start
 
 
+def highest(pid):
+    """The most memory that a process has had, kilobytes; 0 where it has ended."""
+    try:
+        with open("/proc/%s/status" % pid) as status:
+            return next((int(line.split()[1]) for line in status if line.startswith("VmHWM")), 0)
+    except OSError:
+        return 0
+
+
 def ours():
+    """Seconds and kilobytes."""
     with tempfile.TemporaryDirectory() as place:
         start = time.perf_counter()
-        subprocess.run(["./tlua", "recipes/cifar_fe.lua", "--weights", "none", "--data.root", folder, "--data.limit", str(pictures), "--data.test_limit", str(tests),
-                        "--schedule.epochs", "5", "--cache.folder", place + "/features", "--out", place + "/run"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - start
+        run = subprocess.Popen(["./tlua", "recipes/cifar_fe.lua", "--weights", "none", "--data.root", folder, "--data.limit", str(pictures), "--data.test_limit", str(tests),
+                                "--schedule.epochs", "5", "--cache.folder", place + "/features", "--out", place + "/run"], cwd=ROOT, stdout=subprocess.DEVNULL)
+        peak = 0
+        while run.poll() is None:
+            peak = max(peak, highest(run.pid))
+            time.sleep(0.02)
+        if run.returncode != 0:
+            sys.exit("tlua failed")
+        return time.perf_counter() - start, peak
 
 
 pairs = []
 for _ in range(rounds):
-    pairs.append((ours(), peer()))
-    print("tlua %.1f s, PyTorch %.1f s, ratio %.2f" % (pairs[-1][0], pairs[-1][1], pairs[-1][1] / pairs[-1][0]), flush=True)
+    own, kilobytes = ours()
+    pairs.append((own, peer()))
+    print("tlua %.1f s, PyTorch %.1f s, ratio %.2f; %.0f MB, %.0f MB" % (*pairs[-1], pairs[-1][1] / own, kilobytes / 1e3, highest("self") / 1e3), flush=True)
 ratio = statistics.median(t / o for o, t in pairs)
 print("the classic script on %d / %d pictures: %.1f x, wanted 8 x" % (pictures, tests, ratio))
 sys.exit(0 if ratio >= 8 else 1)

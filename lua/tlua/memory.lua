@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local plan = require "tlua.plan"
 local step = require "tlua.step"
+local cache = require "tlua.cache"
 local memory = {}
 
 -- Bytes that the device can still give: of a processor what the system says is available, beside what tlua holds already.
@@ -29,7 +30,7 @@ local function of_step(s, batch)
   end)
   s.optim:zero_grad()
   if cut then
-    bytes = math.max(bytes, plan.memory(function() s.model:below(picture(s, batch), cut.stage) end))
+    bytes = math.max(bytes, plan.memory(function() s.model:below(picture(s, cache.batch(s, batch)), cut.stage) end))
   end
   return bytes
 end
