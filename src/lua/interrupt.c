@@ -6,14 +6,20 @@
 #include <signal.h>
 
 static volatile sig_atomic_t interrupts, polling, at_prompt, stop_device;
+static int patience;
 static lua_State *running;
 static pthread_t owner;
 
+enum { PATIENCE = 1024 };
+
+/* At the prompt once more after a while, should a pcall have caught it; what closes scopes on the way gets through meanwhile. A
+ * loop around the pcall would catch it for ever if that while were always the same, so it is halved each time: at last it is a
+ * single instruction, and the first one after the pcall is the loop's. */
 static void stop(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
-    /* At the prompt once more after a while, should a pcall have caught it; what closes scopes on the way gets through meanwhile. */
-    lua_sethook(L, at_prompt ? stop : NULL, at_prompt ? LUA_MASKCOUNT : 0, 100000);
+    lua_sethook(L, at_prompt ? stop : NULL, at_prompt ? LUA_MASKCOUNT : 0, patience);
+    if (patience > 1) patience /= 2;
     luaL_error(L, "interrupted");
 }
 
@@ -39,6 +45,7 @@ void tl__lua_catch_interrupt(lua_State *L, int poll)
     owner = pthread_self();
     polling = poll;
     interrupts = 0;
+    patience = PATIENCE;
     running = L;
     signal(SIGINT, on_signal);
     signal(SIGTERM, polling ? on_signal : SIG_DFL);
