@@ -2,7 +2,7 @@
 -- of each class, three times each.
 --
 --   tlua compare recipes/transfer_vs_scratch.lua --weights efficientnet-lite0-57934424.pth --compare.limit 2000
---   tlua compare recipes/transfer_vs_scratch.lua --data folder --data.root chest_xray --data.size 64 --compare.seeds 0,1,2,3,4
+--   tlua compare recipes/transfer_vs_scratch.lua --data folder --data.root chest_xray --data.size 64 --data.group '(%d+)_%d+' --compare.seeds 0,1,2,3,4
 --
 -- It may be stopped and called again: what is finished is not computed twice. Each way has the rate and the number of steps that suit
 -- it; least_steps makes more epochs where pictures are few.

@@ -41,6 +41,7 @@ local kinds = {
     package = "dataset-fashion-mnist" },
   folder = { title = "Class folders", grey = true, schema = fields(
     { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said" },
+    { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together" },
     { "decode", "choice", "whole", "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least", { "whole", "reduced" } },
     { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
 }
@@ -163,8 +164,51 @@ local function first_of_classes(source, n, seed)
   return core.data.subset(source, chosen)
 end
 
+local function below(root, path) return (path:sub(#root + 1):gsub("^/+", "")) end
+
+-- Whose each picture of a source is: what `pattern` finds (its captures, or the whole match) in the path below the root; where it finds nothing, the
+-- picture is a group of its own. Returns a list of keys.
+local function keys_of(source, root, pattern)
+  local keys, found_any = {}, false
+  for i = 1, source:count() do
+    local name = below(root, source:name(i))
+    local ok, found = pcall(function() return { name:match(pattern) } end)
+    if not ok then util.failf("data.folder: group = %q is not a Lua pattern: %s", pattern, util.without_place(found)) end
+    found_any = found_any or #found > 0
+    keys[i] = #found > 0 and table.concat(found, "/") or "/" .. name -- no match can start so
+  end
+  if not found_any then util.failf("data.folder: group = %q finds nothing in any path; the first is %s", pattern, below(root, source:name(1))) end
+  return keys
+end
+
+-- The groups of the training part as numbers from 0, where test pictures are held out of it; nil where the data have a test part of their own.
+local function groups_to_split(root, pattern, classes)
+  if pcall(core.data.source, "folder", { root = root, split = "test", limit = 1, classes = classes }) then return nil end
+  local number, count, out = {}, 0, {}
+  for i, key in ipairs(keys_of(core.data.source("folder", { root = root, classes = classes }), root, pattern)) do
+    if not number[key] then number[key], count = count, count + 1 end
+    out[i] = number[key]
+  end
+  return out
+end
+
+-- Of a built description whose pictures have groups: how many there are, and the test pictures that share one with a training picture, which is only
+-- possible where the data have a test part of their own.
+local function count_groups(out, root, pattern)
+  local seen, groups, shared = {}, 0, 0
+  local function count(part, each)
+    for _, key in ipairs(keys_of(out[part], root, pattern)) do
+      if not seen[key] then seen[key], groups = part, groups + 1 end
+      each(seen[key])
+    end
+  end
+  count("train", function() end)
+  count("test", function(first) shared = shared + (first == "train" and 1 or 0) end)
+  return { count = groups, shared = shared }
+end
+
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
--- text, skipped, batch, threads, drop_last, on_bad, augment}. Options: classes fixes the class names (those of a model); augment, a
+-- text, skipped, batch, threads, drop_last, on_bad, augment, groups}. Options: classes fixes the class names (those of a model); augment, a
 -- recipe's random changes; only_test.
 function data.open(d, base, seed, options)
   options = options or {}
@@ -174,8 +218,9 @@ function data.open(d, base, seed, options)
   end
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
+  local groups = o.group and groups_to_split(root, o.group, options.classes)
   local function part(name, limit)
-    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = o.split_seed or seed,
+    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = o.split_seed or seed, groups = groups,
       holdout = o.split or (d.kind == "folder" and 0.2 or 0), holdout_if_none = o.split and 0 or 1, classes = options.classes })
     if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
     return source
@@ -191,6 +236,7 @@ function data.open(d, base, seed, options)
     if o.per_class then out.train = first_of_classes(out.train, o.per_class, seed) end
   end
   out.test = checked(part("test", test_limit), "test")
+  out.groups = out.train and o.group and count_groups(out, root, o.group) or nil
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}
   return data.prepare(out, d, base)

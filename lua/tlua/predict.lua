@@ -253,7 +253,10 @@ end
 
 -- ---- eval ----
 
--- The description of the data a model was trained on; its own preprocessing is in the model file already.
+-- What decides which pictures are test pictures, and how they are read; the preprocessing is in the model file already.
+local SAME = { root = true, limit = true, test_limit = true, split = true, split_seed = true, group = true, batch = true, on_bad = true }
+
+-- The description of the data a model was trained on.
 local function data_of(info, options)
   local kind = options.data or (info.data and info.data.kind)
   if not kind then schema.usage("eval: say what the data are: --data " .. table.concat(data.names, "|")) end
@@ -261,7 +264,7 @@ local function data_of(info, options)
   local given, same = {}, info.data and info.data.kind == kind
   for _, field in ipairs(data.kinds[kind].schema) do
     local name = field[1]
-    if same and (name == "root" or name == "test_limit" or name == "batch" or name == "on_bad" or name == "limit" or name == "split") then given[name] = info.data.options[name] end
+    if same and SAME[name] then given[name] = info.data.options[name] end
   end
   for _, each in ipairs(options) do
     local name = each[1]:match("^data%.(.+)$")

@@ -51,6 +51,12 @@ local function plan_of_stage(s, say)
   if s.memory then say(("memory    %s for a step, %s are free"):format(util.bytes(s.memory.step), util.bytes(s.memory.room))) end
 end
 
+local function groups_text(g)
+  local text = ("%s, "):format(util.thousands(g.count))
+  if g.shared == 0 then return text .. "none on both sides" end
+  return text .. ("%s test %s of one that is trained on too"):format(util.thousands(g.shared), g.shared == 1 and "picture is" or "pictures are")
+end
+
 function train.plan(s, say)
   local d, net = s.data, s.model
   local p = d.preprocessing
@@ -60,6 +66,7 @@ function train.plan(s, say)
   say(("model     %s, weights: %s"):format(net:label(), weights_text(net)))
   if rawget(net, "entry") then say(("head      %s"):format(net:head():label())) end
   say(("data      %s: %s training and %s test pictures, %d classes"):format(d.title, util.thousands(d.train:count()), util.thousands(d.test:count()), #s.classes))
+  if d.groups then say(("groups    %s"):format(groups_text(d.groups))) end
   for i, each in ipairs(d.skipped) do
     if i <= 5 then say(("skipped   %s"):format(each.reason)) end
   end

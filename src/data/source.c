@@ -174,7 +174,7 @@ tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *in
 /* ---- choosing pictures class by class ---- */
 
 /* What the streams of TL_RNG_SPLIT are for, above the class in their index. */
-enum { STREAM_SPLIT = 0, STREAM_LIMIT = 1 };
+enum { STREAM_SPLIT = 0, STREAM_LIMIT = 1, STREAM_GROUPS = 2 };
 
 /* Marks `quota[c]` pictures of each class c in `chosen`, drawn by the seed. */
 static int choose(tl_error *err, const tl_source *s, const int64_t *quota, uint64_t seed, uint64_t stream, uint8_t *chosen)
@@ -213,19 +213,78 @@ static int64_t *class_sizes(tl_error *err, const tl_source *s)
     return size;
 }
 
-/* Holds out `share` of every class (at least one picture of two or more, never all); takes `s` over. */
-static tl_source *split(tl_error *err, tl_source *s, double share, uint64_t seed, int test)
+/* Pictures group by group: those of group g are member[start[g]..start[g + 1]), in their order. Returns how many groups, or -1. */
+static int64_t members_of_groups(tl_error *err, const int64_t *group, int64_t count, int64_t **start, int64_t **member)
+{
+    int64_t groups = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (group[i] < 0 || group[i] >= count) return tl__fail(err, TL_EARG, "group %lld of picture %lld is not a number below %lld", (long long)group[i], (long long)i, (long long)count);
+        if (group[i] >= groups) groups = group[i] + 1;
+    }
+    *start = tl__calloc(err, (size_t)groups + 2, sizeof **start);
+    *member = *start ? tl__malloc(err, (size_t)count * sizeof **member) : NULL;
+    if (!*member) return -1;
+    for (int64_t i = 0; i < count; i++) (*start)[group[i] + 2]++;
+    for (int64_t g = 0; g < groups; g++) (*start)[g + 2] += (*start)[g + 1];
+    for (int64_t i = 0; i < count; i++) (*member)[(*start)[group[i] + 1]++] = i;
+    return groups;
+}
+
+/* Marks whole groups, in an order drawn by the seed: one is chosen where that brings the classes nearer to their quotas in sum. */
+static int choose_groups(tl_error *err, const tl_source *s, const int64_t *quota, const int64_t *group, uint64_t seed, int64_t *held, uint8_t *chosen)
+{
+    int64_t *start = NULL, *member = NULL, *order = NULL, groups = members_of_groups(err, group, s->count, &start, &member);
+    if (groups >= 0) order = tl__malloc(err, (size_t)(groups + 1) * sizeof *order);
+    if (order) tl__rng_permutation(tl__rng_key(seed, TL_RNG_SPLIT, (uint64_t)STREAM_GROUPS << 32), groups, order);
+    for (int64_t k = 0; order && k < groups; k++) {
+        int64_t from = start[order[k]], to = start[order[k] + 1], farther = 0;
+        for (int64_t i = from; i < to; i++) {
+            int32_t c = s->label[member[i]];
+            farther += held[c] < quota[c] ? -1 : 1;
+            held[c]++;
+        }
+        for (int64_t i = from; i < to; i++)
+            if (farther < 0)
+                chosen[member[i]] = 1;
+            else
+                held[s->label[member[i]]]--;
+    }
+    int status = order ? 0 : -1;
+    free(start);
+    free(member);
+    free(order);
+    return status;
+}
+
+/* The same, and an error where a class would have pictures on one side only. */
+static int split_groups(tl_error *err, const tl_source *s, const int64_t *quota, const tl_source_options *o, uint8_t *chosen)
+{
+    if (o->group_count != s->count)
+        return tl__fail(err, TL_EARG, "there are %lld pictures, and groups of %lld", (long long)s->count, (long long)o->group_count);
+    int64_t *held = tl__calloc(err, (size_t)s->class_count, sizeof *held), *size = held ? class_sizes(err, s) : NULL;
+    int status = size ? choose_groups(err, s, quota, o->group, o->seed, held, chosen) : -1;
+    for (int c = 0; status == 0 && c < s->class_count; c++)
+        if (size[c] > 0 && (held[c] == size[c] || (held[c] == 0 && size[c] > 1)))
+            status = tl__fail(err, TL_EARG, "class \"%s\" is left with no %s picture when groups stay whole and split = %g; another split, or finer groups",
+                              s->class_name[c], held[c] ? "training" : "test", o->split);
+    free(held);
+    free(size);
+    return status;
+}
+
+/* Holds out `o->split` of every class (at least one picture of two or more, never all); takes `s` over. */
+static tl_source *split(tl_error *err, tl_source *s, const tl_source_options *o, int test)
 {
     int64_t *quota = class_sizes(err, s);
     uint8_t *chosen = quota ? tl__calloc(err, (size_t)s->count, 1) : NULL;
     tl_source *view = NULL;
     for (int c = 0; chosen && c < s->class_count; c++) {
-        int64_t n = quota[c], held = (int64_t)(share * (double)n + 0.5);
+        int64_t n = quota[c], held = (int64_t)(o->split * (double)n + 0.5);
         if (held < 1) held = 1;
         if (held > n - 1) held = n - 1;
         quota[c] = n > 1 ? held : 0;
     }
-    if (chosen && choose(err, s, quota, seed, STREAM_SPLIT, chosen) == 0)
+    if (chosen && (o->group ? split_groups(err, s, quota, o, chosen) : choose(err, s, quota, o->seed, STREAM_SPLIT, chosen)) == 0)
         view = keep(err, s, chosen, test);
     else
         tl__source_free(s);
@@ -349,7 +408,7 @@ static tl_source *open_or_split(tl_error *err, int kind, const char *root, const
     int missing, lenient = o->class_name != NULL;
     if (o->split == 0) return open_part(err, kind, root, test ? "test" : "train", o->limit, lenient, &missing);
     tl_source *s = open_part(err, kind, root, "train", 0, lenient, &missing);
-    return s ? split(err, s, o->split, o->seed, test) : NULL;
+    return s ? split(err, s, o, test) : NULL;
 }
 
 static int check_options(tl_error *err, const char *kind, const char *root, const tl_source_options *o, int *test)

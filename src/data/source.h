@@ -34,6 +34,9 @@ typedef struct tl_source_options {
                                       folders: drawn by `seed` so that classes keep their shares */
     double split;                  /* the share held out as the test part where the data has none; 0: none */
     int split_if_none;             /* 0: data with a test part of its own is then an error. 1: that part is taken */
+    const int64_t *group;          /* of each picture of the training part, in its order, a number from 0: those of one group (a patient, a
+                                      field) fall on one side of the split. NULL: every picture for itself */
+    int64_t group_count;           /* numbers in `group` */
     uint64_t seed;
     const char *const *class_name; /* the labels to use, by name (those of a model); NULL: the data's own */
     int class_count;

@@ -50,7 +50,21 @@ static const char **text_list(lua_State *L, int index, int *n)
     return list;
 }
 
-/* data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, classes=, paths=}) */
+/* The list of whole numbers at `index` as an array that the stack keeps; *n is its length. */
+static const int64_t *number_list(lua_State *L, int index, int64_t *n)
+{
+    index = lua_absindex(L, index);
+    *n = (int64_t)lua_rawlen(L, index);
+    int64_t *list = lua_newuserdatauv(L, (size_t)(*n + 1) * sizeof *list, 0);
+    for (int64_t i = 0; i < *n; i++) {
+        lua_rawgeti(L, index, i + 1);
+        list[i] = luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    return list;
+}
+
+/* data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, paths=}) */
 static int source(lua_State *L)
 {
     const char *kind = luaL_checkstring(L, 1);
@@ -71,6 +85,7 @@ static int source(lua_State *L)
                                .split = tl__lua_field_number(L, 2, "holdout", 0),
                                .split_if_none = tl__lua_field_number(L, 2, "holdout_if_none", 0) != 0,
                                .seed = (uint64_t)tl__lua_field_number(L, 2, "seed", 0)};
+        if (lua_getfield(L, 2, "groups") == LUA_TTABLE) o.group = number_list(L, -1, &o.group_count);
         if (lua_getfield(L, 2, "classes") == LUA_TTABLE) o.class_name = text_list(L, -1, &o.class_count);
         *s = tl__source_open(&err, kind, root, &o);
     }

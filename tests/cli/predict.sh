@@ -24,6 +24,12 @@ cd "$W/set/test" || exit 1
 "$T" predict "$M" . --csv --top 1 >"$W/all.csv" || fail "predict . --csv"
 share=$(awk -F, 'NR > 1 { split($1, part, "/"); n++; right += part[2] == $2 } END { printf "%.6f", 100 * right / n }' "$W/all.csv")
 "$T" eval "$M" --json | grep -q "\"accuracy\":$(echo "$share" | sed 's/\.\{0,1\}0*$//')" || fail "predict has $share % right, eval says $("$T" eval "$M" --json)"
+
+# Where test pictures are held out, eval holds out the same ones again.
+"$T" "$W/r.lua" --data.root "$W/good" --data.split 0.4 --data.split_seed 5 --data.group '(%d)%.' --schedule.epochs 1 --out "$W/held" --quiet || fail "pictures held out"
+loss=$(tail -n 1 "$W/held/metrics.csv" | cut -d, -f4 | cut -c 1-6)
+"$T" eval "$W/held/model.safetensors" --json | grep -q "\"loss\":$loss" || fail "the test loss was $loss, eval says $("$T" eval "$W/held/model.safetensors" --json)"
+
 tail -n +2 "$W/all.csv" | cut -d, -f1 | LC_ALL=C sort -c || fail "the order of a folder"
 [ "$(wc -l <"$W/all.csv")" = 19 ] || fail "not all pictures: $(wc -l <"$W/all.csv") lines"
 

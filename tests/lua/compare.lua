@@ -43,6 +43,43 @@ t.test("split_seed holds out the same test pictures whatever the seed", function
   t.equal(test_of(0, 5), test_of(1, 5))
 end)
 
+t.test("group holds the pictures of one patient out together", function()
+  local root = folder .. "/patients"
+  core.mkdirs(root)
+  local bytes = read(open({ kind = "folder", of = { root = folder .. "/classes" } }, 0).train:name(1))
+  for _, class in ipairs { "ill", "well" } do
+    core.mkdirs(root .. "/" .. class)
+    for patient = 1, 8 do
+      for k = 1, 3 do core.write_file(("%s/%s/%s%02d_%d.png"):format(root, class, class == "ill" and "p" or "q", patient, k), bytes) end
+    end
+  end
+  core.write_file(root .. "/well/unnamed.png", bytes)
+  local built = open({ kind = "folder", of = { root = root .. "/", split = 0.25, group = "([pq]%d+)_%d" } }, 3)
+  t.equal(built.groups.count, 17)
+  t.equal(built.groups.shared, 0)
+  t.equal(built.test:count() + built.train:count(), 49)
+  local of = {}
+  for _, part in ipairs { "train", "test" } do
+    for i = 1, built[part]:count() do
+      local patient = built[part]:name(i):match "([pq]%d+)_%d" or "none"
+      assert((of[patient] or part) == part, patient .. " is on both sides")
+      of[patient] = part
+    end
+  end
+  -- a test part of its own that shares patients with the training part
+  for _, part in ipairs { "train", "test" } do
+    for _, class in ipairs { "ill", "well" } do
+      core.mkdirs(("%s/own/%s/%s"):format(root, part, class))
+      core.write_file(("%s/own/%s/%s/%s01_%s.png"):format(root, part, class, class == "ill" and part or "q", part), bytes)
+    end
+  end
+  built = open({ kind = "folder", of = { root = root .. "/own", group = "(%a+%d+)_" } }, 3)
+  t.equal(built.groups.count, 3)
+  t.equal(built.groups.shared, 1)
+  t.fails('group = "%d+x" finds nothing in any path; the first is ill/p01_1.png', open, { kind = "folder", of = { root = root, group = "%d+x" } }, 0)
+  t.fails('group = "(p" is not a Lua pattern: ', open, { kind = "folder", of = { root = root, group = "(p" } }, 0)
+end)
+
 local WEIGHTS = folder .. "/pretrained.safetensors"
 do
   local net = tlua.models.efficientnet_lite0 {}

@@ -351,6 +351,50 @@ Test(source, split_is_stratified_and_disjoint)
     remove_folder(root);
 }
 
+/* Ten patients of one to ten pictures in each of two classes, some of them in both. */
+Test(source, split_keeps_groups_whole)
+{
+    enum { COUNT = 110 };
+    char *root = temporary_folder(), name[64];
+    int64_t group[COUNT], n = 0;
+    tl_error err = {0};
+    for (int c = 0; c < 2; c++)
+        for (int g = 0; g < 10; g++)
+            for (int i = 0; i <= g; i++) {
+                snprintf(name, sizeof name, "class%d/%d_%02d.png", c, g, i);
+                put_golden(root, name, "one.png");
+                group[n++] = c == 1 && g < 5 ? g + 10 : g;
+            }
+    cr_assert_eq(n, COUNT);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        tl_source_options o = {.split = 0.3, .seed = seed, .group = group, .group_count = COUNT};
+        tl_source *train = open_source(&err, "folder", root, o), *whole = open_source(&err, "folder", root, (tl_source_options){0});
+        o.part = "test";
+        tl_source *test = open_source(&err, "folder", root, o);
+        cr_assert(train && test && whole, "%s", err.text);
+        cr_assert_eq(train->count + test->count, COUNT);
+        cr_expect(llabs(test->count - 34) <= 10, "%d test pictures of %d", (int)test->count, COUNT); /* half the largest group */
+        int side[15] = {0};
+        char *of_test = names_of(test);
+        for (int64_t i = 0; i < COUNT; i++) {
+            char *path = tl__source_name(&err, whole, i);
+            side[group[i]] |= strstr(of_test, path) ? 1 : 2;
+            free(path);
+        }
+        for (int g = 0; g < 15; g++) cr_expect(side[g] == 1 || side[g] == 2, "group %d is on both sides", g);
+        free(of_test);
+        tl__source_free(train);
+        tl__source_free(test);
+        tl__source_free(whole);
+    }
+    refuse("folder", root, (tl_source_options){.split = 0.3, .group = group, .group_count = 7}, "there are 110 pictures, and groups of 7");
+    for (int i = 0; i < 55; i++) group[i] = 3;
+    refuse("folder", root, (tl_source_options){.split = 0.3, .group = group, .group_count = COUNT}, "class \"class0\" is left with no test picture when groups stay whole");
+    group[9] = COUNT;
+    refuse("folder", root, (tl_source_options){.split = 0.3, .group = group, .group_count = COUNT}, "group 110 of picture 9");
+    remove_folder(root);
+}
+
 Test(source, files_and_views)
 {
     static const char *const paths[] = {GOLDEN "grey.png", GOLDEN "missing.png", GOLDEN "420.jpg"};
