@@ -272,7 +272,7 @@ end
 function compare.main(read, words)
   local c, r = prepare(read, words)
   core.mkdirs(c.out)
-  local lock = core.lock(c.out .. "/run.lock")
+  local lock = util.own(c.out)
   if not lock then util.failf("another comparison is writing %s; wait for it, or name another folder with --out", c.out) end
   c.begun = core.time()
   say_plan(c, r)

@@ -185,7 +185,7 @@ end
 -- One run at a time; a run that is not at its end is not written over.
 local function take_folder(s, resumed, force)
   core.mkdirs(s.out)
-  s.lock = core.lock(s.out .. "/run.lock")
+  s.lock = util.own(s.out)
   if not s.lock then util.failf("another run is writing %s; wait for it, or name another folder with --out", s.out) end
   local before = not resumed and not force and checkpoint.peek(s.out .. "/last.safetensors")
   if before and not before.finished then

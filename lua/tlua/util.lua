@@ -202,4 +202,13 @@ end
 -- A line for the user beside the results: stderr, unless a run has put it elsewhere.
 function util.note(text) io.stderr:write("tlua: " .. text .. "\n") end
 
+-- The lock of a run's folder, nil where another process has it. What a killed run was writing is removed: nobody else writes there now.
+function util.own(folder)
+  local lock = core.lock(folder .. "/run.lock")
+  for _, name in ipairs(lock and core.list_folder(folder) or {}) do
+    if name:find "%.tmp%d+$" then core.remove(folder .. "/" .. name) end -- src/base/file.c names them
+  end
+  return lock
+end
+
 return util

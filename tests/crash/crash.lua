@@ -39,11 +39,20 @@ local function command(out, resume, more)
   return ("./tlua %s %s %s"):format(path, resume and "--resume " .. out or "--out " .. out, more or "")
 end
 
--- Starts a command and kills it after `seconds` from when `file` is there. Returns whether it was still running.
-local function killed(line, file, seconds)
+-- The name of a file that was being written when a run was killed.
+local function half_written(run)
+  for _, name in ipairs(core.list_folder(run)) do
+    if name:find "%.tmp" then return name end
+  end
+end
+
+-- Starts a command and kills it after `seconds` from when `file` is there, and then not before it writes a file below `writing`, if given. Returns
+-- whether it was still running.
+local function killed(line, file, seconds, writing)
   local status = t.run(([[sh -c '%s >%s/killed.log 2>&1 & pid=$!
     n=0; while [ ! -e %s ] && [ $n -lt 2400 ] && kill -0 $pid 2>/dev/null; do sleep 0.05; n=$((n + 1)); done
-    sleep %.3f; kill -9 $pid 2>/dev/null; wait $pid; test $? = 137']]):format(line, folder, file, seconds))
+    sleep %.3f; while [ -n "%s" ] && kill -0 $pid 2>/dev/null; do set -- %s/*.tmp*; [ ! -e $1 ] || break; done; sleep %.3f
+    kill -9 $pid 2>/dev/null; wait $pid; test $? = 137']]):format(line, folder, file, seconds, writing or "", writing or "", writing and math.random() * 0.02 or 0))
   return status == 0
 end
 
@@ -69,12 +78,13 @@ t.test(("%d runs killed at random"):format(kills), function()
     -- A checkpoint after every step: most of the time goes into writing them, so that most kills fall there.
     local often = runs % 2 == 0 and "--checkpoint 0.00001" or "--checkpoint 0.001"
     while left > 0 do
-      local hit = killed(command(run, resume, not resume and often), resume and path or run .. "/last.safetensors", math.random() * (resume and took or took / 4))
+      local before = resume and half_written(run)
+      local hit = killed(command(run, resume, not resume and often), resume and path or run .. "/last.safetensors", math.random() * (resume and took or took / 4),
+        left % 2 == 0 and run)
       if not hit then break end
       left = left - 1
-      for _, name in ipairs(core.list_folder(run)) do
-        if name:find "%.tmp" then during = during + 1 end
-      end
+      local now = core.exists(run) and half_written(run)
+      if now and now ~= before then during = during + 1 end
       if math.random() < 0.25 then break end -- so that several runs are killed, and some of them only once
       resume = core.exists(run .. "/last.safetensors")
       if not resume then os.execute("rm -rf " .. run) end
@@ -82,6 +92,7 @@ t.test(("%d runs killed at random"):format(kills), function()
     if not core.exists(run .. "/model.safetensors") then -- killed before its end, or at its very end
       local ok, _, e = t.run(command(run, true))
       assert(ok == 0, e)
+      assert(not half_written(run), half_written(run))
     end
     t.equal(fingerprint(run), expected, ("the fingerprint of run %d"):format(runs))
     os.execute("rm -rf " .. run)
@@ -160,6 +171,8 @@ t.test("a full disk leaves the former checkpoint whole", function()
   local ok, e = pcall(function()
     local run = disk .. "/run"
     half(run)
+    local left = half_written(run) -- it goes when the run is taken up, and would make room
+    if left then os.remove(run .. "/" .. left) end
     -- Three names of one file, so that giving one up frees nothing.
     for _, name in ipairs { "previous", "best" } do core.link(run .. "/last.safetensors", ("%s/%s.safetensors"):format(run, name)) end
     local free = core.data.disk_free(disk)
@@ -170,7 +183,7 @@ t.test("a full disk leaves the former checkpoint whole", function()
     assert(text:find("checkpoint not written: cannot write ", 1, true) and text:find("No space left on device; the one of epoch ", 1, true), text)
     assert(error_text:find("cannot write " .. run .. "/model.safetensors: No space left on device", 1, true), error_text)
     t.equal(checkpoint_hash(run), before, "the checkpoint")
-    for _, name in ipairs(core.list_folder(run)) do assert(not name:find "%.tmp", name) end
+    assert(not half_written(run), half_written(run))
     os.remove(disk .. "/filler")
     code, text, error_text = t.run(command(run, true))
     assert(code == 0, error_text)
@@ -185,9 +198,13 @@ t.test("two runs never write one folder; unfinished runs are not written over; c
   half(run)
   local code, _, e = t.run(command(run))
   assert(code == 1 and e:find("holds a run that is not at its end (epoch ", 1, true) and e:find("--resume", 1, true), e)
+  local left = half_written(run)
+  if left then os.remove(run .. "/" .. left) end
+  core.write_file(run .. "/best.safetensors.tmp1", "killed while it was written")
   local lock = core.lock(run .. "/run.lock")
   code, _, e = t.run(command(run, true))
   assert(code == 1 and e:find("another run is writing " .. run, 1, true), e)
+  t.equal(half_written(run), "best.safetensors.tmp1", "what the other run is writing stays")
   core.unlock(lock)
   code, _, e = t.run(command(run, true, "--optim.lr 0.5"))
   assert(code == 1 and e:find("--optim.lr 0.5  was 0.001", 1, true) and e:find("--force goes on", 1, true), e)
@@ -201,6 +218,7 @@ t.test("two runs never write one folder; unfinished runs are not written over; c
   core.write_file(path, text)
   assert(t.run(command(run, true)) == 0)
   t.equal(fingerprint(run), expected, "the fingerprint")
+  assert(not half_written(run), half_written(run))
   code, _, e = t.run(command(run, true))
   assert(code == 1 and e:find("is at its end", 1, true), e)
   -- Killed between the last checkpoint and the model: the model is missing, or that of a run before.
