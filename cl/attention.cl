@@ -18,7 +18,7 @@
 #define ZERO(acc) UNROLL for (int r = 0; r < MR; r++) acc[r][0] = acc[r][1] = (vf)0.0f
 
 /* rows (n, HEAD) become columns (HEAD, width), zeros behind them. */
-inline void turn(__local float *restrict to, G const float *restrict from, long row, int n, int width)
+static inline void turn(__local float *restrict to, G const float *restrict from, long row, int n, int width)
 {
     for (int j = 0; j < n; j++)
         for (int d = 0; d < HEAD; d++) to[d * width + j] = from[j * row + d];
@@ -30,7 +30,7 @@ inline void turn(__local float *restrict to, G const float *restrict from, long 
 #define TILE_ROWS(P, base, stride) G const float *P[MR]; for (int r = 0; r < MR; r++) P[r] = (base) + (long)min(i0 + r, a.tq - 1) * (stride)
 
 /* to (MR, width) = sum over d of rows[r][d] columns[d], for the first `used` columns */
-inline void against(__local float *restrict to, G const float *const *rows, __local const float *restrict columns, int used, int width, float scale)
+static inline void against(__local float *restrict to, G const float *const *rows, __local const float *restrict columns, int used, int width, float scale)
 {
 #define A(r, k) rows[r][k]
     for (int j = 0; j < used; j += 2 * TL_VECTOR) {
@@ -46,12 +46,12 @@ inline void against(__local float *restrict to, G const float *const *rows, __lo
 }
 
 /* How many keys row i may look at. */
-inline int seen(const attention_args *a, int i, int keys) { return a->causal ? min(keys, i + 1) : keys; }
+static inline int seen(const attention_args *a, int i, int keys) { return a->causal ? min(keys, i + 1) : keys; }
 
-inline int whole(int n) { return (n + 2 * TL_VECTOR - 1) / (2 * TL_VECTOR) * (2 * TL_VECTOR); }
+static inline int whole(int n) { return (n + 2 * TL_VECTOR - 1) / (2 * TL_VECTOR) * (2 * TL_VECTOR); }
 
 /* Factor of dropout for all keys of query row `line` (counted over everything). */
-inline void factors(__local float *restrict m, const attention_args *a, long line, int width)
+static inline void factors(__local float *restrict m, const attention_args *a, long line, int width)
 {
     for (int j = 0; j < width; j += 4 * TL_VECTOR) {
         vf u[4];
@@ -60,7 +60,7 @@ inline void factors(__local float *restrict m, const attention_args *a, long lin
     }
 }
 
-inline float total(vf v)
+static inline float total(vf v)
 {
     float t[TL_VECTOR], s = 0.0f;
     VSTORE(v, 0, t);
@@ -69,7 +69,7 @@ inline float total(vf v)
 }
 
 /* Scores become exp(s - their maximum); the logarithm of their sum, the maximum added, is returned, 1 / sum in *inverse. */
-inline float exponentials(__local float *restrict s, int n, int used, float *inverse)
+static inline float exponentials(__local float *restrict s, int n, int used, float *inverse)
 {
     float best = -INFINITY;
     for (int j = n; j < used; j++) s[j] = -INFINITY;
@@ -125,7 +125,7 @@ __kernel void attention(const attention_args a, G const float *restrict Q, G con
 }
 
 /* acc (columns of HEAD a key) += sum over rows of w[r][j] x[r] */
-inline void spread(__local float *restrict to, __local const float *restrict w, G const float *const *x, int rows, int keys, int width)
+static inline void spread(__local float *restrict to, __local const float *restrict w, G const float *const *x, int rows, int keys, int width)
 {
     for (int j = 0; j < keys; j++)
         UNROLL for (int d = 0; d < HEAD; d += TL_VECTOR) {

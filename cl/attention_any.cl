@@ -6,7 +6,7 @@
 #include "attention.clh"
 
 /* Factor of dropout for key j of query row `line`. */
-inline float factor(const attention_args *a, long line, int j)
+static inline float factor(const attention_args *a, long line, int j)
 {
     if (a->p == 0.0f) return 1.0f;
     uint4 r = philox(a->key0, a->key1, (ulong)(line * ((a->tk + 3) / 4) + j / 4));
@@ -15,7 +15,7 @@ inline float factor(const attention_args *a, long line, int j)
 }
 
 /* Rows first..first + TILE - 1 of a head, as far as there are, into local memory by all work-items of the group. */
-inline void fetch(__local float *to, G const float *from, long row, int first, int count)
+static inline void fetch(__local float *to, G const float *from, long row, int first, int count)
 {
     for (int x = get_local_id(0); x < TILE * HEAD; x += GROUP) {
         int j = first + x / HEAD;
@@ -23,7 +23,7 @@ inline void fetch(__local float *to, G const float *from, long row, int first, i
     }
 }
 
-inline float dot(const float *x, __local const float *y)
+static inline float dot(const float *x, __local const float *y)
 {
     float s = 0.0f;
     for (int d = 0; d < HEAD; d++) s = fma(x[d], y[d], s);

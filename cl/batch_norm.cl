@@ -2,8 +2,8 @@
 /* batch_norm.cl - x (rows, C), statistics along the rows. Vectors run over channels. Sums are taken in parts of
  * `length` rows and then over the parts, always in the same order. Residual and activation are part of it, so that a
  * block of a network costs one pass forward and two backward. */
-inline vf some(G const float *p, int n) { return n == TL_VECTOR ? VLOAD(0, p) : vldn(p, n); }
-inline void put(vf v, G float *p, int n)
+static inline vf some(G const float *p, int n) { return n == TL_VECTOR ? VLOAD(0, p) : vldn(p, n); }
+static inline void put(vf v, G float *p, int n)
 {
     if (n == TL_VECTOR) VSTORE(v, 0, p);
     else vstn(v, p, n);
@@ -11,8 +11,9 @@ inline void put(vf v, G float *p, int n)
 
 /* Part p of channel vector c: mean and sum of squared distances from it, (parts, 2, C). The distances are taken from
  * the part's first row, so that a large mean does not eat the small digits. */
-__kernel void moments(G const float *restrict X, long x0, G float *restrict P, long p0, long rows, long channels, long length)
+__kernel void moments(G const float *restrict X, long x0, G float *restrict P, long p0, long rows, long channels, long length BOUND)
 {
+    INSIDE;
     long c = get_global_id(0) * TL_VECTOR, part = get_global_id(1), r = part * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
     G const float *x = X + x0 + c;
@@ -29,8 +30,9 @@ __kernel void moments(G const float *restrict X, long x0, G float *restrict P, l
 /* Joins the parts (Chan, Golub, LeVeque 1983) into mean and 1 / sqrt(variance + eps), S (2, C), and moves the running
  * statistics: running = (1 - momentum) running + momentum new, with the unbiased variance. One channel a work-item. */
 __kernel void statistics(G const float *restrict P, long p0, G float *restrict S, long s0, G float *restrict mean_, long m0, G float *restrict var_, long v0,
-                         long rows, long channels, long length, long parts, float momentum, float eps)
+                         long rows, long channels, long length, long parts, float momentum, float eps BOUND)
 {
+    INSIDE;
     long c = get_global_id(0);
     float mean = 0.0f, square = 0.0f, n = 0.0f;
     for (long p = 0; p < parts; p++) {
@@ -46,8 +48,9 @@ __kernel void statistics(G const float *restrict P, long p0, G float *restrict S
 }
 
 /* The same two numbers from running statistics. */
-__kernel void running(G const float *restrict mean_, long m0, G const float *restrict var_, long v0, G float *restrict S, long s0, long channels, float eps)
+__kernel void running(G const float *restrict mean_, long m0, G const float *restrict var_, long v0, G float *restrict S, long s0, long channels, float eps BOUND)
 {
+    INSIDE;
     long c = get_global_id(0);
     S[s0 + c] = mean_[m0 + c];
     S[s0 + channels + c] = 1.0f / sqrt(var_[v0 + c] + eps);
@@ -56,7 +59,7 @@ __kernel void running(G const float *restrict mean_, long m0, G const float *res
 /* What turns x into z = (x - mean) scale + shift for channels c... */
 typedef struct affine { vf mean, inverse, scale, shift; } affine;
 
-inline affine affine_of(G const float *S, G const float *W, int weighted, G const float *B, int biased, long channels, long c, int m)
+static inline affine affine_of(G const float *S, G const float *W, int weighted, G const float *B, int biased, long channels, long c, int m)
 {
     affine a;
     a.mean = some(S + c, m);
@@ -66,10 +69,10 @@ inline affine affine_of(G const float *S, G const float *W, int weighted, G cons
     return a;
 }
 
-inline vf affine_at(const affine *a, vf x) { return fma(x - a->mean, a->scale, a->shift); }
+static inline vf affine_at(const affine *a, vf x) { return fma(x - a->mean, a->scale, a->shift); }
 
 /* g times the activation's slope at z. Relu and relu6 may be given their result instead of z: the same sides of the kinks. */
-inline vf slope(vf g, vf z, int activation)
+static inline vf slope(vf g, vf z, int activation)
 {
     if (activation == ACT_RELU) return z > (vf)0.0f ? g : (vf)0.0f;
     if (activation == ACT_RELU6) return z > (vf)0.0f && z < (vf)6.0f ? g : (vf)0.0f;
@@ -84,8 +87,9 @@ inline vf slope(vf g, vf z, int activation)
 /* y = activation(z + residual); work-item (channel vector, part of `length` rows) */
 __kernel void normalise(G const float *restrict X, long x0, G const float *restrict S, long s0, G const float *restrict W, long w0, int weighted,
                         G const float *restrict B, long b0, int biased, G const float *restrict R, long r0, int residual, int activation,
-                        G float *restrict Y, long y0, long rows, long channels, long length)
+                        G float *restrict Y, long y0, long rows, long channels, long length BOUND)
 {
+    INSIDE;
     long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
     affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
@@ -101,8 +105,9 @@ __kernel void normalise(G const float *restrict X, long x0, G const float *restr
 __kernel void gradient_sums(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict S, long s0,
                             G const float *restrict W, long w0, int weighted, G const float *restrict B, long b0, int biased,
                             G const float *restrict Y, long y0, G float *restrict GR, long gr0, int residual, int activation,
-                            G float *restrict P, long p0, long rows, long channels, long length)
+                            G float *restrict P, long p0, long rows, long channels, long length BOUND)
 {
+    INSIDE;
     long c = get_global_id(0) * TL_VECTOR, part = get_global_id(1), r = part * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
     affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
@@ -122,8 +127,9 @@ __kernel void gradient_sums(G const float *restrict X, long x0, G const float *r
  * itself where `activation` is none. */
 __kernel void gradient_x(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict S, long s0,
                          G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted, G const float *restrict B, long b0, int biased,
-                         int activation, int training, G float *restrict DX, long d0, long rows, long channels, long length)
+                         int activation, int training, G float *restrict DX, long d0, long rows, long channels, long length BOUND)
 {
+    INSIDE;
     long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
     affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);

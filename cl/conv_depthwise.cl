@@ -29,8 +29,9 @@ INLINE vf one_pixel(const depthwise_args *a, G const float *picture, G const flo
 /* y[n, oh, ow, c] = act(sum over kh, kw of x[n, oh s - p + kh d, ow s - p + kw d, c] w[kh, kw, c] + bias + residual).
  * Work-item (channel vector, n * out_h + oh). */
 __kernel void depthwise_plain(const depthwise_args a, G const float *restrict X, long x0, G const float *restrict W, long w0, G const float *restrict B, long b0,
-                              G const float *restrict R, long r0, G float *restrict Y, long y0)
+                              G const float *restrict R, long r0, G float *restrict Y, long y0 BOUND)
 {
+    INSIDE;
     CHANNELS
     long row = get_global_id(1), n = row / a.out_h, oh = row - n * a.out_h, at = row * a.out_w * a.c + c;
     vf start = a.bias ? load_part(B + b0 + c, m) : (vf)0.0f;
@@ -45,8 +46,9 @@ __kernel void depthwise_plain(const depthwise_args a, G const float *restrict X,
 /* Partial sums of dw[kh, kw, c] = sum over n, oh, ow of gy x: part p takes `length` rows of outputs; P is (parts, KH, KW, C).
  * Work-item (channel vector, part). */
 __kernel void depthwise_dw_plain(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict X, long x0, G float *restrict P, long p0,
-                                 long length)
+                                 long length BOUND)
 {
+    INSIDE;
     CHANNELS
     long part = get_global_id(1), rows = a.n * a.out_h;
     for (int kh = 0; kh < KH; kh++)
@@ -67,8 +69,9 @@ __kernel void depthwise_dw_plain(const depthwise_args a, G const float *restrict
 
 /* dx[n, h, v, c] = sum over the outputs that saw it of gy w. Which those are is the same for all channels, so they are
  * listed first. Work-item (part of the channels, n * in_h + h). */
-__kernel void depthwise_dx(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W, long w0, G float *restrict DX, long d0)
+__kernel void depthwise_dx(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W, long w0, G float *restrict DX, long d0 BOUND)
 {
+    INSIDE;
     long c0 = get_global_id(0) * a.part, c1 = min(c0 + a.part, a.c), row = get_global_id(1), n = row / a.in_h, h = row - n * a.in_h;
     G float *dx = DX + d0 + row * a.in_w * a.c;
     for (long v = 0; v < a.in_w; v++, dx += a.c) {

@@ -6,8 +6,9 @@ typedef struct patches_args {
 } patches_args;
 
 /* P (rows, taps, channels): work-item (tap, row) copies the channels of one pixel, or zeros outside. */
-__kernel void lay_out(const patches_args a, G const float *restrict X, long x0, G float *restrict P, long p0)
+__kernel void lay_out(const patches_args a, G const float *restrict X, long x0, G float *restrict P, long p0 BOUND)
 {
+    INSIDE;
     long tap = get_global_id(0), row = get_global_id(1), taps = a.extent[0] * a.extent[1] * a.extent[2];
     long kw = tap % a.extent[2], kh = tap / a.extent[2] % a.extent[1], kd = tap / a.extent[2] / a.extent[1];
     long ow = row % a.out[2], oh = row / a.out[2] % a.out[1], od = row / a.out[2] / a.out[1] % a.out[0];
@@ -24,8 +25,9 @@ __kernel void lay_out(const patches_args a, G const float *restrict X, long x0, 
 }
 
 /* x[n, d, h, w, :] = sum of the patches' elements that were copied from there. Work-item: one pixel of the input. */
-__kernel void gather(const patches_args a, G const float *restrict P, long p0, G float *restrict X, long x0)
+__kernel void gather(const patches_args a, G const float *restrict P, long p0, G float *restrict X, long x0 BOUND)
 {
+    INSIDE;
     long at = get_global_id(0), taps = a.extent[0] * a.extent[1] * a.extent[2];
     long w = at % a.in[2], h = at / a.in[2] % a.in[1], d = at / a.in[2] / a.in[1] % a.in[0], n = at / (a.in[0] * a.in[1] * a.in[2]);
     G float *x = X + x0 + (a.first * a.in[0] * a.in[1] * a.in[2] + at) * a.pixel;

@@ -128,8 +128,9 @@ ONE_ITEM void conv_weight(const conv_args g, G const float *restrict GY, long gy
 }
 
 /* dw (O, I, taps) = the parts' sums added up, k = (tap, i) turned around. Work-item: one output channel. */
-__kernel void conv_weight_sum(const conv_args g, G const float *restrict P, G float *restrict W, long parts)
+__kernel void conv_weight_sum(const conv_args g, G const float *restrict P, G float *restrict W, long parts BOUND)
 {
+    INSIDE;
     long at = get_global_id(0), group = at / g.co, o = at - group * g.co, taps = g.extent[0] * g.extent[1] * g.extent[2];
     long width = (g.k + NR - 1) / NR * NR, height = (g.co + MR - 1) / MR * MR;
     G const float *p = P + (group * parts * height + o) * width;

@@ -26,7 +26,7 @@ typedef half to_t;
 #define ST(v, p, i) vstore_half_rte((float)(v), i, p)
 #elif TO == 2
 typedef ushort to_t;
-inline ushort to_bf16(float f)
+static inline ushort to_bf16(float f)
 {
     uint b = as_uint(f);
     return isnan(f) ? (ushort)(b >> 16 | 0x40) : (ushort)((b + 0x7fff + (b >> 16 & 1)) >> 16);
@@ -40,8 +40,9 @@ typedef uchar to_t;
 #define ST(v, p, i) ((p)[i] = (uchar)(v))
 #endif
 
-__kernel void copy(const tl_walk w, G const from_t *restrict x, long x0, G to_t *restrict y, long y0)
+__kernel void copy(const tl_walk w, G const from_t *restrict x, long x0, G to_t *restrict y, long y0 BOUND)
 {
+    INSIDE;
     long r0 = get_global_id(1) * w.row_block, r1 = min(r0 + w.row_block, w.rows);
     long c0 = get_global_id(0) * w.chunk, c1 = min(c0 + w.chunk, w.inner);
     for (long r = r0; r < r1; r++) {
@@ -56,8 +57,9 @@ __kernel void copy(const tl_walk w, G const from_t *restrict x, long x0, G to_t 
 
 #if FROM == 0 && TO == 0
 /* y[i] += x[i] */
-__kernel void add_into(const tl_walk w, G const float *restrict x, long x0, G float *restrict y, long y0)
+__kernel void add_into(const tl_walk w, G const float *restrict x, long x0, G float *restrict y, long y0 BOUND)
 {
+    INSIDE;
     long r0 = get_global_id(1) * w.row_block, r1 = min(r0 + w.row_block, w.rows);
     long c0 = get_global_id(0) * w.chunk, c1 = min(c0 + w.chunk, w.inner);
     for (long r = r0; r < r1; r++) {

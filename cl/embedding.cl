@@ -1,6 +1,6 @@
 #include "common.clh"
 /* embedding.cl - rows of a table by number. */
-inline int id_ok(int id, long n, G int *error)
+static inline int id_ok(int id, long n, G int *error)
 {
     if (id >= 0 && id < n) return 1;
     if (atomic_cmpxchg(error, 0, 2) == 0) {
@@ -11,8 +11,9 @@ inline int id_ok(int id, long n, G int *error)
 }
 
 /* y[i, :] = table[ids[i], :]; work-item i */
-__kernel void embedding(G const float *restrict T, long t0, G const int *restrict ids, long i0, G float *restrict Y, long y0, long rows, long width, G int *error)
+__kernel void embedding(G const float *restrict T, long t0, G const int *restrict ids, long i0, G float *restrict Y, long y0, long rows, long width, G int *error BOUND)
 {
+    INSIDE;
     long i = get_global_id(0);
     int id = ids[i0 + i], ok = id_ok(id, rows, error);
     for (long c = 0; c < width; c++) Y[y0 + i * width + c] = ok ? T[t0 + id * width + c] : 0.0f;
@@ -21,8 +22,9 @@ __kernel void embedding(G const float *restrict T, long t0, G const int *restric
 /* dtable[id, :] += gy over the places `order[first..last)` that hold `id`, which the host has sorted: one work-item an
  * id that occurs, places in ascending order, so that sums are always taken in the same order. */
 __kernel void embedding_grad(G const float *restrict GY, long g0, G const int *restrict order, G const int *restrict segments, G float *restrict D, long d0,
-                             long width, long count)
+                             long width, long count BOUND)
 {
+    INSIDE;
     long s = get_global_id(0);
     int id = segments[2 * s], first = segments[2 * s + 1], last = segments[2 * s + 3];
     for (int k = first; k < last; k++)

@@ -5,8 +5,9 @@
 /* y[i] = g[i] * activation'(.), where s is the activated output for relu and relu6, and what went into the activation for the
  * others; packed. Work-item x: `chunk` elements, a multiple of the vector. Expressions as in src/op/pointwise.def. */
 __kernel void activation_gradient(long n, long chunk, int activation, G const float *restrict X, long x_at,
-                                  G const float *restrict S, long s_at, G float *restrict Y, long y_at)
+                                  G const float *restrict S, long s_at, G float *restrict Y, long y_at BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     const vf zero = (vf)0.0f, one = (vf)1.0f;
     for (; i < end; i += TL_VECTOR) {
@@ -27,8 +28,9 @@ __kernel void activation_gradient(long n, long chunk, int activation, G const fl
 
 /* y[part][j] = sum of rows part * length ... + length of column j. Work-item (x, part): four vectors of columns, so
  * that whole cache lines of each row are used and four additions are under way. */
-__kernel void sum_columns(long m, long n, long length, G const float *restrict X, long x_at, long row, G float *restrict Y, long y_at)
+__kernel void sum_columns(long m, long n, long length, G const float *restrict X, long x_at, long row, G float *restrict Y, long y_at BOUND)
 {
+    INSIDE;
     long j = get_global_id(0) * (4 * TL_VECTOR), i = get_global_id(1) * length, end = min(i + length, m);
     G const float *x = X + x_at + j;
     G float *y = Y + y_at + get_global_id(1) * n + j;

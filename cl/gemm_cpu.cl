@@ -56,7 +56,7 @@ __kernel void pack_b(const gemm_args g, G const float *restrict B, G float *rest
 }
 
 /* One panel of a in steps of TL_VECTOR columns, each (MR, TL_VECTOR): rows of a are copied as they are. */
-inline void pack_rows(__local float *restrict to, G const float *restrict a, const gemm_args *g, long i, int rows, long k0, long kb)
+static inline void pack_rows(__local float *restrict to, G const float *restrict a, const gemm_args *g, long i, int rows, long k0, long kb)
 {
     for (int y = 0; y < MR; y++) {
         G const float *from = a + (i + y) * g->a_row + k0 * g->a_col;
@@ -73,7 +73,7 @@ inline void pack_rows(__local float *restrict to, G const float *restrict a, con
 }
 
 /* The same for a transposed a: (k, MR), so that columns of a are copied as they are. */
-inline void pack_columns(__local float *restrict to, G const float *restrict a, const gemm_args *g, long i, int rows, long k0, long kb)
+static inline void pack_columns(__local float *restrict to, G const float *restrict a, const gemm_args *g, long i, int rows, long k0, long kb)
 {
     G const float *from = a + i * g->a_row + k0 * g->a_col;
     long k = 0, n = min(kb, g->k - k0);
@@ -86,7 +86,7 @@ inline void pack_columns(__local float *restrict to, G const float *restrict a, 
 }
 
 /* The end of a tile that waits in `t` (rows of NR): what `finish` of gemm.clh does, alpha being in a already. */
-inline void finish_block(const gemm_args *g, __local const float *t, G float *c, G const float *b, G const float *r, int rows, int cols,
+static inline void finish_block(const gemm_args *g, __local const float *t, G float *c, G const float *b, G const float *r, int rows, int cols,
                          int carried, int last)
 {
     for (int y = 0; y < rows; y++, c += g->c_row, r += g->r_row)
@@ -129,7 +129,7 @@ typedef struct patches {
 
 /* One panel of patches: row i is output pixel i, column k is (kernel position, channel). Where a vector of
  * columns lies within one kernel position it is copied whole, or zeroed where the position is outside. */
-inline void pack_patches(__local float *restrict to, G const float *restrict a, const gemm_args *g, const patches *p, long i, int rows, long k0, long kb)
+static inline void pack_patches(__local float *restrict to, G const float *restrict a, const gemm_args *g, const patches *p, long i, int rows, long k0, long kb)
 {
     for (int y = 0; y < MR; y++) {
         __local float *t = to + y * TL_VECTOR;

@@ -12,7 +12,7 @@ void gemm_gpu(const gemm_args g, G const float *restrict A, G const float *restr
 {
     /* One more than SIDE: work-items that fill a column of the square then use different banks. */
     __local float a[DEPTH][SIDE + 1], b[DEPTH][SIDE + 1];
-    long j0 = (long)get_group_id(0) * SIDE, i0 = (long)get_group_id(1) * SIDE, z = get_group_id(2);
+    long j0 = GROUP_OF(0) * SIDE, i0 = GROUP_OF(1) * SIDE, z = GROUP_OF(2);
     int lx = get_local_id(0), ly = get_local_id(1), id = ly * 16 + lx;
     G const float *az = A + g.a_at + z * g.a_batch, *bz = B + g.b_at + z * g.b_batch;
     float s[MICRO][MICRO];

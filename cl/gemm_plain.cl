@@ -4,8 +4,9 @@
 
 /* Work-item (x, y, z): ROWS rows from y * ROWS on, one vector of columns from x * TL_VECTOR on, matrix z. */
 __kernel void gemm_plain(const gemm_args g, G const float *restrict A, G const float *restrict B, G float *C,
-                         G const float *restrict bias, G const float *restrict R)
+                         G const float *restrict bias, G const float *restrict R BOUND)
 {
+    INSIDE;
     long j = get_global_id(0) * TL_VECTOR, i = get_global_id(1) * ROWS, z = get_global_id(2);
     int n = (int)min((long)TL_VECTOR, g.n - j), rows = (int)min((long)ROWS, g.m - i);
     G const float *a = A + g.a_at + z * g.a_batch + i * g.a_row, *b = B + g.b_at + z * g.b_batch + j * g.b_col;

@@ -1,8 +1,9 @@
 #include "common.clh"
 /* layer_norm.cl - x (rows, C), statistics along each row: one work-item a row. S (rows, 2) keeps mean and inverse deviation. */
 __kernel void layer_norm(G const float *restrict X, long x0, G const float *restrict W, long w0, int weighted, G const float *restrict B, long b0, int biased,
-                         G float *restrict Y, long y0, G float *restrict S, long s0, long n, float eps)
+                         G float *restrict Y, long y0, G float *restrict S, long s0, long n, float eps BOUND)
 {
+    INSIDE;
     long r = get_global_id(0), i = 0;
     G const float *x = X + x0 + r * n, *w = W + w0, *b = B + b0;
     G float *y = Y + y0 + r * n;
@@ -35,8 +36,9 @@ __kernel void layer_norm(G const float *restrict X, long x0, G const float *rest
 
 /* dx = inverse (g - mean(g) - xhat mean(g xhat)), g = gy weight */
 __kernel void layer_norm_dx(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict W, long w0, int weighted,
-                            G const float *restrict S, long s0, G float *restrict DX, long d0, long n)
+                            G const float *restrict S, long s0, G float *restrict DX, long d0, long n BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n, *gy = GY + g0 + r * n, *w = W + w0;
     G float *dx = DX + d0 + r * n;
@@ -53,8 +55,9 @@ __kernel void layer_norm_dx(G const float *restrict X, long x0, G const float *r
 
 /* Parts of dweight = sum over rows of gy xhat and dbias = sum of gy: P (parts, 2, C). Work-item (column vector, part). */
 __kernel void layer_norm_sums(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict S, long s0, G float *restrict P,
-                              long p0, long rows, long n, long length)
+                              long p0, long rows, long n, long length BOUND)
 {
+    INSIDE;
     long c = get_global_id(0) * TL_VECTOR, part = get_global_id(1);
     int m = (int)min((long)TL_VECTOR, n - c);
     vf a = (vf)0.0f, b = (vf)0.0f;

@@ -4,8 +4,9 @@
 
 /* SGD: g += wd w; v = momentum v + fresh g, fresh = 1 - dampening (first step: v = g); g = nesterov ? g + momentum v : v; w -= lr g */
 __kernel void sgd(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict V, float lr, float wd, float momentum,
-                  float fresh, int nesterov, int first)
+                  float fresh, int nesterov, int first BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
         float g = GR[i - from] + wd * W[i];
@@ -21,8 +22,9 @@ __kernel void sgd(long at, long n, long chunk, G float *restrict W, G const floa
 /* Adam (Kingma and Ba 2015), as torch.optim.Adam: step = lr / (1 - beta1^t), root = sqrt(1 - beta2^t), rest = 1 - beta;
  * w -= step m / (sqrt(v) / root + eps). Decoupled decay (AdamW): w *= 1 - lr wd first, given as `shrink`. */
 __kernel void adam(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict M, G float *restrict V, float step,
-                   float root, float rest1, float beta2, float rest2, float eps, float wd, float shrink)
+                   float root, float rest1, float beta2, float rest2, float eps, float wd, float shrink BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
         float w = W[i] * shrink, g = GR[i - from] + wd * W[i];
@@ -36,8 +38,9 @@ __kernel void adam(long at, long n, long chunk, G float *restrict W, G const flo
 /* RMSprop, as torch.optim.RMSprop: g += wd w; v = alpha v + rest g g, rest = 1 - alpha; d = sqrt(v) + eps, centered:
  * a += rest (g - a), d = sqrt(v - a a) + eps; with momentum m = momentum m + g / d, w -= lr m; else w -= lr g / d. */
 __kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict V, G float *restrict M,
-                      G float *restrict A, float lr, float wd, float alpha, float rest, float eps, float momentum, int centered)
+                      G float *restrict A, float lr, float wd, float alpha, float rest, float eps, float momentum, int centered BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
         float g = GR[i - from] + wd * W[i], v = alpha * V[i] + rest * g * g, square = v;
@@ -56,8 +59,9 @@ __kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const 
 /* Lion (Chen et al. 2023, algorithm 2): w = shrink w - lr sign(beta1 m + rest1 g), shrink = 1 - lr wd; m = beta2 m + rest2 g;
  * rest = 1 - beta. sign(0) is 0, a NaN stays one. */
 __kernel void lion(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict M, float lr, float shrink,
-                   float beta1, float rest1, float beta2, float rest2)
+                   float beta1, float rest1, float beta2, float rest2 BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) {
         float g = GR[i - from], m = M[i], c = beta1 * m + rest1 * g;
@@ -73,8 +77,9 @@ __kernel void lion(long at, long n, long chunk, G float *restrict W, G const flo
 
 /* Moments, and the sums of the squares of w and r over piece `first + id`: sums[2 id], sums[2 id + 1]. */
 __kernel void lamb_moments(long first, G const int4 *restrict pieces, G const float *restrict W, G const float *restrict GR, long from, G float *restrict M,
-                           G float *restrict V, G float *restrict sums, float rest1, float beta2, float rest2, float fix1, float root, float eps, float wd)
+                           G float *restrict V, G float *restrict sums, float rest1, float beta2, float rest2, float fix1, float root, float eps, float wd BOUND)
 {
+    INSIDE;
     long id = get_global_id(0);
     int4 piece = pieces[first + id];
     long i = (long)piece.x * 16, end = i + piece.y;
@@ -103,8 +108,9 @@ __kernel void lamb_moments(long first, G const int4 *restrict pieces, G const fl
 }
 
 /* ratio[id] = |w| / |r| of parameter from + id; its pieces follow each other. */
-__kernel void lamb_ratio(long first, long count, int from, G const int4 *restrict pieces, G const float *restrict sums, G float *restrict ratio)
+__kernel void lamb_ratio(long first, long count, int from, G const int4 *restrict pieces, G const float *restrict sums, G float *restrict ratio BOUND)
 {
+    INSIDE;
     int own = from + (int)get_global_id(0);
     long low = 0, high = count;
     while (low < high) { /* its first piece */
@@ -121,23 +127,26 @@ __kernel void lamb_ratio(long first, long count, int from, G const int4 *restric
 }
 
 __kernel void lamb_step(long first, int from, G const int4 *restrict pieces, G float *restrict W, G const float *restrict M, G const float *restrict V,
-                        G const float *restrict ratio, float lr, float fix1, float root, float eps, float wd)
+                        G const float *restrict ratio, float lr, float fix1, float root, float eps, float wd BOUND)
 {
+    INSIDE;
     int4 piece = pieces[first + get_global_id(0)];
     float rate = lr * ratio[piece.z - from];
     for (long i = (long)piece.x * 16, end = i + piece.y; i < end; i++) W[i] -= rate * LAMB_DIRECTION(W[i], M[i], V[i]);
 }
 
 /* Gradients times a factor, in place. */
-__kernel void scale_gradients(long at, long n, long chunk, G float *restrict GR, long from, float factor)
+__kernel void scale_gradients(long at, long n, long chunk, G float *restrict GR, long from, float factor BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (i += at, end += at; i < end; i++) GR[i - from] *= factor;
 }
 
 /* out[k]: sum of the squares of gradients k chunk to (k + 1) chunk. */
-__kernel void square_sums(long at, long n, long chunk, G const float *restrict GR, long from, G float *restrict out)
+__kernel void square_sums(long at, long n, long chunk, G const float *restrict GR, long from, G float *restrict out BOUND)
 {
+    INSIDE;
     long k = get_global_id(0), i = k * chunk, end = min(i + chunk, n);
     float8 s = (float8)0.0f;
     for (i += at, end += at; i + 8 <= end; i += 8) {
@@ -152,14 +161,16 @@ __kernel void square_sums(long at, long n, long chunk, G const float *restrict G
 }
 
 /* a += rest (x - a): a running average with decay 1 - rest. */
-__kernel void ema(long n, long chunk, G float *restrict A, long a0, G const float *restrict X, long x0, float rest)
+__kernel void ema(long n, long chunk, G float *restrict A, long a0, G const float *restrict X, long x0, float rest BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (; i < end; i++) A[a0 + i] += rest * (X[x0 + i] - A[a0 + i]);
 }
 
-__kernel void swap(long n, long chunk, G float *restrict A, long a0, G float *restrict B, long b0, float unused)
+__kernel void swap(long n, long chunk, G float *restrict A, long a0, G float *restrict B, long b0, float unused BOUND)
 {
+    INSIDE;
     long i = get_global_id(0) * chunk, end = min(i + chunk, n);
     for (; i < end; i++) {
         float a = A[a0 + i];

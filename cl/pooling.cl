@@ -35,8 +35,9 @@ INLINE vf max_of_window(const pool_args a, G const float *x, long od, long oh, l
 }
 
 /* Work-item (part of the channels, row of the output): through a row in the order of memory. */
-__kernel void max_pool(const pool_args a, G const float *restrict X, long x0, G float *restrict Y, long y0)
+__kernel void max_pool(const pool_args a, G const float *restrict X, long x0, G float *restrict Y, long y0 BOUND)
 {
+    INSIDE;
     long c0 = get_global_id(0) * a.part, c1 = min(c0 + a.part, a.channels), row = get_global_id(1);
     long oh = row % a.out[1], od = row / a.out[1] % a.out[0], n = row / (a.out[0] * a.out[1]);
     G const float *x = X + x0 + n * a.in[0] * a.in[1] * a.in[2] * a.channels;
@@ -49,7 +50,7 @@ __kernel void max_pool(const pool_args a, G const float *restrict X, long x0, G 
 }
 
 /* How many elements the mean of this window is over: with padding its whole extent (which ceil mode may cut), else what is inside. */
-inline float window(const pool_args *a, long od, long oh, long ow)
+static inline float window(const pool_args *a, long od, long oh, long ow)
 {
     long o[3] = {od, oh, ow};
     float n = 1.0f;
@@ -61,8 +62,9 @@ inline float window(const pool_args *a, long od, long oh, long ow)
     return n;
 }
 
-__kernel void avg_pool(const pool_args a, G const float *restrict X, long x0, G float *restrict Y, long y0)
+__kernel void avg_pool(const pool_args a, G const float *restrict X, long x0, G float *restrict Y, long y0 BOUND)
 {
+    INSIDE;
     OUTPUT_PIXEL
     vf sum = (vf)0.0f;
     for (long d = FIRST(od, 0); d < LAST(od, 0); d++)
@@ -108,8 +110,9 @@ INLINE void max_pool_dx_row(const pool_args a, G const float *x, G const float *
 }
 
 /* dx = the gradients of the windows that took their largest element there. Work-item (channel vector, row of the input). */
-__kernel void max_pool_dx(const pool_args a, G const float *restrict X, long x0, G const float *restrict GY, long g0, G float *restrict DX, long d0)
+__kernel void max_pool_dx(const pool_args a, G const float *restrict X, long x0, G const float *restrict GY, long g0, G float *restrict DX, long d0 BOUND)
 {
+    INSIDE;
     long c = get_global_id(0) * TL_VECTOR, row = get_global_id(1);
     long h = row % a.in[1], d = row / a.in[1] % a.in[0], n = row / (a.in[0] * a.in[1]);
     G const float *x = X + x0 + n * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
@@ -119,8 +122,9 @@ __kernel void max_pool_dx(const pool_args a, G const float *restrict X, long x0,
     else max_pool_dx_row(a, x, gy, dx, d, h, (int)(a.channels - c));
 }
 
-__kernel void avg_pool_dx(const pool_args a, G const float *restrict GY, long g0, G float *restrict DX, long d0)
+__kernel void avg_pool_dx(const pool_args a, G const float *restrict GY, long g0, G float *restrict DX, long d0 BOUND)
 {
+    INSIDE;
     INPUT_PIXEL
     vf sum = (vf)0.0f;
     for (long od = FROM(d, 0); od < UPTO(d, 0); od++)

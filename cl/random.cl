@@ -4,8 +4,9 @@
 
 /* y = x / (1 - p) where number i of the stream is at least p, else 0. Work-item: `chunk` blocks of four. The gradient is
  * the same map. */
-__kernel void dropout(long n, long chunk, G const float *restrict X, long x0, G float *restrict Y, long y0, float p, float scale, uint k0, uint k1)
+__kernel void dropout(long n, long chunk, G const float *restrict X, long x0, G float *restrict Y, long y0, float p, float scale, uint k0, uint k1 BOUND)
 {
+    INSIDE;
     long block = get_global_id(0) * chunk, end = min(block + chunk, (n + 3) / 4);
 #if TL_VECTOR > 1
     for (; block + TL_VECTOR <= end && 4 * (block + TL_VECTOR) <= n && (uint)block <= 0xffffffffu - TL_VECTOR; block += TL_VECTOR) {

@@ -4,8 +4,9 @@
  * inner columns. The order of additions depends on the shape alone. */
 #define REDUCE(NAME, START, JOIN)                                                                              \
     __kernel void NAME##_rows(G const float *restrict X, long x0, G float *restrict Y, long y0, long n,        \
-                              long length, float scale)                                                        \
+                              long length, float scale BOUND)                                                  \
     {                                                                                                          \
+        INSIDE;                                                                                                \
         long o = get_global_id(0), i = get_global_id(1) * length, end = min(i + length, n);                    \
         X += x0 + o * n;                                                                                       \
         vf acc = (vf)(START);                                                                                  \
@@ -17,11 +18,12 @@
         VSTORE(acc, 0, part);                                                                                  \
         for (int k = 0; k < TL_VECTOR; k++) total = JOIN(total, part[k]);                                      \
         for (; i < end; i++) total = JOIN(total, X[i]);                                                        \
-        Y[y0 + o * get_global_size(1) + get_global_id(1)] = total * scale;                                     \
+        Y[y0 + o * bound.y + get_global_id(1)] = total * scale;                                                \
     }                                                                                                          \
     __kernel void NAME##_middle(G const float *restrict X, long x0, G float *restrict Y, long y0, long n,      \
-                                long inner, float scale)                                                       \
+                                long inner, float scale BOUND)                                                 \
     {                                                                                                          \
+        INSIDE;                                                                                                \
         long c = get_global_id(0) * TL_VECTOR, o = get_global_id(1);                                           \
         int m = (int)min((long)TL_VECTOR, inner - c);                                                          \
         X += x0 + o * n * inner + c;                                                                           \

@@ -1,6 +1,6 @@
 #include "common.clh"
 /* softmax.cl - rows of length C: one work-item a row, vectors along it. x, y are packed (rows, C). */
-inline float row_max(G const float *x, long n)
+static inline float row_max(G const float *x, long n)
 {
     vf m = (vf)(-INFINITY);
     long i = 0;
@@ -13,7 +13,7 @@ inline float row_max(G const float *x, long n)
 }
 
 /* sum of exp(x - m) */
-inline float row_exp_sum(G const float *x, long n, float m)
+static inline float row_exp_sum(G const float *x, long n, float m)
 {
     vf s = (vf)0.0f;
     long i = 0;
@@ -25,8 +25,9 @@ inline float row_exp_sum(G const float *x, long n, float m)
     return sum;
 }
 
-__kernel void softmax(G const float *restrict X, long x0, G float *restrict Y, long y0, long n)
+__kernel void softmax(G const float *restrict X, long x0, G float *restrict Y, long y0, long n BOUND)
 {
+    INSIDE;
     long r = get_global_id(0), i = 0;
     G const float *x = X + x0 + r * n;
     G float *y = Y + y0 + r * n;
@@ -35,8 +36,9 @@ __kernel void softmax(G const float *restrict X, long x0, G float *restrict Y, l
     for (; i < n; i++) y[i] = exp(x[i] - m) * scale;
 }
 
-__kernel void log_softmax(G const float *restrict X, long x0, G float *restrict Y, long y0, long n)
+__kernel void log_softmax(G const float *restrict X, long x0, G float *restrict Y, long y0, long n BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n;
     G float *y = Y + y0 + r * n;
@@ -45,8 +47,9 @@ __kernel void log_softmax(G const float *restrict X, long x0, G float *restrict 
 }
 
 /* dx = y (gy - sum(gy y)) */
-__kernel void softmax_grad(G const float *restrict Y, long y0, G const float *restrict GY, long g0, G float *restrict DX, long d0, long n)
+__kernel void softmax_grad(G const float *restrict Y, long y0, G const float *restrict GY, long g0, G float *restrict DX, long d0, long n BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *y = Y + y0 + r * n, *g = GY + g0 + r * n;
     G float *d = DX + d0 + r * n;
@@ -56,8 +59,9 @@ __kernel void softmax_grad(G const float *restrict Y, long y0, G const float *re
 }
 
 /* dx = gy - exp(y) sum(gy) */
-__kernel void log_softmax_grad(G const float *restrict Y, long y0, G const float *restrict GY, long g0, G float *restrict DX, long d0, long n)
+__kernel void log_softmax_grad(G const float *restrict Y, long y0, G const float *restrict GY, long g0, G float *restrict DX, long d0, long n BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *y = Y + y0 + r * n, *g = GY + g0 + r * n;
     G float *d = DX + d0 + r * n;
@@ -67,8 +71,9 @@ __kernel void log_softmax_grad(G const float *restrict Y, long y0, G const float
 }
 
 /* The position of the largest of each row; of equals the first; a NaN counts as largest, as in PyTorch. */
-__kernel void argmax(G const float *restrict X, long x0, G int *restrict Y, long y0, long n)
+__kernel void argmax(G const float *restrict X, long x0, G int *restrict Y, long y0, long n BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n;
     int best = 0;
@@ -78,7 +83,7 @@ __kernel void argmax(G const float *restrict X, long x0, G int *restrict Y, long
 }
 
 /* A label outside 0..C-1 goes to the device error word: {1, label, C}. */
-inline int label_ok(int label, long n, int ignore, G int *error)
+static inline int label_ok(int label, long n, int ignore, G int *error)
 {
     if (label == ignore) return 0;
     if (label >= 0 && label < n) return 1;
@@ -92,8 +97,9 @@ inline int label_ok(int label, long n, int ignore, G int *error)
 /* loss[2r] = the row's loss, loss[2r + 1] = its weight. With smoothing e:
  * (1 - e) w_y (lse - x_y) + e / C sum_c w_c (lse - x_c). */
 __kernel void cross_entropy_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0,
-                                 int weighted, G float *restrict loss, long o0, long n, float smoothing, int ignore, G int *error)
+                                 int weighted, G float *restrict loss, long o0, long n, float smoothing, int ignore, G int *error BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n;
     G float *o = loss + o0 + 2 * r;
@@ -111,23 +117,30 @@ __kernel void cross_entropy_rows(G const float *restrict X, long x0, G const int
     o[1] = w;
 }
 
-/* total[0] = sum of losses (divided by the weights for the mean), total[1] = sum of weights */
-__kernel void cross_entropy_total(G const float *restrict loss, long o0, long rows, int mean, G float *restrict total, long t0)
+/* total[p, 0] = sum of the losses of `length` rows from p length on (divided by the weights for the mean), total[p, 1] = sum of their
+ * weights; work-item p. Many rows are summed in parts, and these again. What rounding loses of a sum is kept in `lost` (Kahan 1965):
+ * a plain sum is off in the sixth digit after a million rows. An infinite loss would make NaN of what is lost. */
+__kernel void cross_entropy_total(G const float *restrict loss, long o0, long rows, long length, int mean, G float *restrict total, long t0 BOUND)
 {
-    float a = 0.0f, b = 0.0f;
-    for (long r = 0; r < rows; r++) {
-        a += loss[o0 + 2 * r];
-        b += loss[o0 + 2 * r + 1];
+    INSIDE;
+    long p = get_global_id(0), end = min((p + 1) * length, rows);
+    float2 sum = (float2)0.0f, lost = (float2)0.0f;
+    for (long r = p * length; r < end; r++) {
+        float2 own = vload2(r, loss + o0) - lost, more = sum + own;
+        lost = isfinite(more) ? (more - sum) - own : (float2)0.0f;
+        sum = more;
     }
-    total[t0] = mean ? a / b : a;
-    total[t0 + 1] = b;
+    float a = sum.x, b = sum.y;
+    total[t0 + 2 * p] = mean ? a / b : a;
+    total[t0 + 2 * p + 1] = b;
 }
 
 /* dx_c = s ( ((1 - e) w_y + e / C sum w) p_c - (1 - e) w_y [c = y] - e / C w_c ),  s = gy (over the sum of weights for the mean) */
 __kernel void cross_entropy_grad(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0,
                                  int weighted, G const float *restrict GY, long g0, int per_row, G const float *restrict total, long t0, int mean,
-                                 G float *restrict DX, long d0, long n, float smoothing, int ignore)
+                                 G float *restrict DX, long d0, long n, float smoothing, int ignore BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n;
     G float *d = DX + d0 + r * n;
@@ -150,12 +163,13 @@ __kernel void cross_entropy_grad(G const float *restrict X, long x0, G const int
 }
 
 /* The target with smoothing: (1 - e) t_c + e / C. */
-inline float smoothed(float t, float smoothing, long n) { return (1.0f - smoothing) * t + smoothing / n; }
+static inline float smoothed(float t, float smoothing, long n) { return (1.0f - smoothing) * t + smoothing / n; }
 
 /* loss[2r] = sum_c w_c t_c (lse - x_c), t smoothed; loss[2r + 1] = 1 */
 __kernel void soft_cross_entropy_rows(G const float *restrict X, long x0, G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted,
-                                      G float *restrict loss, long o0, long n, float smoothing)
+                                      G float *restrict loss, long o0, long n, float smoothing BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n, *t = T + t0 + r * n;
     float m = row_max(x, n), lse = m + log(row_exp_sum(x, n, m)), sum = 0.0f;
@@ -167,8 +181,9 @@ __kernel void soft_cross_entropy_rows(G const float *restrict X, long x0, G cons
 /* dx_c = s (p_c sum_k(w_k t_k) - w_c t_c), t smoothed; dt_c = s (1 - e) w_c (lse - x_c); s = gy times `share` */
 __kernel void soft_cross_entropy_grad(G const float *restrict X, long x0, G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted,
                                       G const float *restrict GY, long g0, int per_row, float share, G float *restrict DX, long d0, int for_x,
-                                      G float *restrict DT, long e0, int for_t, long n, float smoothing)
+                                      G float *restrict DT, long e0, int for_t, long n, float smoothing BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n, *t = T + t0 + r * n;
     float s = GY[g0 + (per_row ? r : 0)] * share, m = row_max(x, n), sum = row_exp_sum(x, n, m), lse = m + log(sum), all = 0.0f;
@@ -183,8 +198,9 @@ __kernel void soft_cross_entropy_grad(G const float *restrict X, long x0, G cons
 /* Focal loss (Lin et al. 2017, equation 5): with l = lse - x_y = -log p_y, loss[2r] = w_y (1 - p_y)^gamma l, loss[2r + 1] = 1.
  * 1 - p_y is -expm1(-l): nothing cancels where p_y is near one. */
 __kernel void focal_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0, int weighted,
-                         G float *restrict loss, long o0, long n, float gamma, int ignore, G int *error)
+                         G float *restrict loss, long o0, long n, float gamma, int ignore, G int *error BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n;
     G float *o = loss + o0 + 2 * r;
@@ -199,8 +215,9 @@ __kernel void focal_rows(G const float *restrict X, long x0, G const int *restri
 /* dx_c = s w_y k (p_c - [c = y]), k = q^gamma + gamma p_y q^(gamma - 1) l with q = 1 - p_y; s = gy (over the counted rows for the mean) */
 __kernel void focal_grad(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0, int weighted,
                          G const float *restrict GY, long g0, int per_row, G const float *restrict total, long t0, int mean, G float *restrict DX, long d0, long n,
-                         float gamma, int ignore)
+                         float gamma, int ignore BOUND)
 {
+    INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n;
     G float *d = DX + d0 + r * n;

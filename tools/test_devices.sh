@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/again"
+TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/again unit/launch"
 ONLY=${ONLY:-}
 failed=0
 TLUA_CACHE=$PWD/$BUILD/test-cache
@@ -37,7 +37,9 @@ if device_there "portable computing"; then
     # The tiles for narrower registers, and the makers for GPUs, on the same device; and CLBlast, which compiles for half a minute.
     TLUA_DEVICE=portable TLUA_VECTOR=8 suite pocl-vector8 op/ops unit/gemm
     TLUA_DEVICE=portable TLUA_VECTOR=4 suite pocl-vector4 unit/gemm
-    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops unit/gemm
+    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops op/golden unit/gemm unit/launch unit/pooling unit/conv unit/optim
+    # Every sample over the edges of groups of sixteen, launches of more than two groups in pieces.
+    TLUA_DEVICE=portable TLUA_VECTOR=1 TLUA_GEMM=own TLUA_GROUP=16 TLUA_MAX_GROUPS=2 suite pocl-gpu-pieces op/ops
     TLUA_DEVICE=portable TLUA_TEST_CLBLAST=1 suite pocl-clblast unit/gemm
 else
     echo "skipped pocl: Debian package pocl-opencl-icd is not installed"
@@ -62,6 +64,7 @@ fi
 if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
     RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl op/ops
     TEST_ARGS="--filter=gemm/[stlncm]*" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/gemm
+    RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/launch
 else
     echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"
 fi

@@ -35,8 +35,12 @@ int tl__cl_check(tl_error *err, int status, const char *what, const char *label)
     /* Many drivers allocate when a buffer is first used, so a launch may be what runs out of memory. */
     int code = status == CL_MEM_OBJECT_ALLOCATION_FAILURE || status == CL_OUT_OF_RESOURCES || status == CL_OUT_OF_HOST_MEMORY
                    ? TL_EMEMORY : TL_EDEVICE;
-    return tl__fail(err, code, "%s%sOpenCL: %s: %s (%d)%s", label ? label : "", label ? ": " : "", what, name, status,
-                    code == TL_EMEMORY ? "; a smaller batch needs less memory" : "");
+    /* This one drivers say of anything that a kernel lacked or broke. */
+    const char *advice = status == CL_OUT_OF_RESOURCES
+                             ? "; it may lack memory (a smaller batch needs less), or want more registers or local memory than a unit has, or it was ended "
+                               "because it crashed or ran for too long: TLUA_SYNC=1 names the kernel"
+                         : code == TL_EMEMORY ? "; a smaller batch needs less memory" : "";
+    return tl__fail(err, code, "%s%sOpenCL: %s: %s (%d)%s", label ? label : "", label ? ": " : "", what, name, status, advice);
 }
 
 typedef struct found { cl_device_id id; char name[128], platform[128]; cl_device_type type; int index; } found;
@@ -163,6 +167,17 @@ static int host_vector_width(void)
 #endif
 }
 
+/* Groups of one launch. NVIDIA's hardware takes 2^31 - 1 along the first dimension and 65,535 along the others, AMD's fewer than 2^32
+ * work-items; drivers differ in what they say when it is more. Processors have no such bound. For tests: TLUA_MAX_GROUPS, and
+ * TLUA_GROUP, the work-items of groups whose size is left to tl__launch. */
+static void limit_groups(tl_traits *t)
+{
+    const char *most = getenv("TLUA_MAX_GROUPS"), *width = getenv("TLUA_GROUP");
+    size_t n = most ? (size_t)strtoul(most, NULL, 10) : 0;
+    t->group = width ? (size_t)strtoul(width, NULL, 10) : 0;
+    for (int i = 0; i < 3; i++) t->max_groups[i] = n ? n : t->is_cpu ? 0 : i == 0 ? (size_t)1 << 22 : 65535;
+}
+
 static void read_traits(tl_traits *t, const found *f)
 {
     cl_device_type type = f->type;
@@ -186,6 +201,7 @@ static void read_traits(tl_traits *t, const found *f)
     clGetDeviceInfo(f->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
     t->compute_units = (int)units;
     t->max_group = group;
+    clGetDeviceInfo(f->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof t->max_items, t->max_items, NULL);
     t->simulated = contains(t->platform, "oclgrind");
     t->short_loops = contains(t->name, "llvmpipe");
     t->fragile = contains(t->name, "llvmpipe") || contains(t->platform, "rusticl");
@@ -203,6 +219,7 @@ static void read_traits(tl_traits *t, const found *f)
         t->vector_width = t->fragile = 1;
         t->is_cpu = 0;
     }
+    limit_groups(t);
 }
 
 static int open_queue(tl_error *err, tl_device *d)

@@ -22,6 +22,9 @@ typedef struct tl_traits {
     int fragile;            /* drivers that break on wide vectors in private arrays (rusticl) */
     size_t local_bytes;     /* local memory of a group */
     size_t max_group;       /* work-items in a group */
+    size_t max_items[3];    /* of them along each dimension */
+    size_t max_groups[3];   /* groups along each dimension of one launch; 0: any number */
+    size_t group;           /* work-items of the groups that tl__launch chooses; 0: it chooses their number too */
     uint64_t global_bytes, max_buffer;
     char name[128], platform[128], driver[128], version[128];
 } tl_traits;
@@ -124,10 +127,19 @@ typedef struct tl_launch {
     const char *options;      /* "-DMR=14 -DNR=32", or NULL; the device's own -D are added */
     const char *kernel;
     int dims;                 /* 1 to 3 */
-    size_t global[3], local[3];  /* work-items; local[0] == 0 leaves the group to the driver */
+    size_t global[3], local[3];  /* work-items; local[0] == 0: tl__launch chooses the group, of kernels that end with BOUND */
 } tl_launch;
 
-/* Enqueues the kernel; `label` names the operator in errors. Returns 0 or -1. */
+/* A compiled kernel, and what the driver says of it. */
+typedef struct tl_kernel {
+    void *handle;            /* cl_kernel */
+    int args;
+    size_t most, multiple;   /* work-items in a group: at most, and the multiple that the device runs together */
+    size_t local_bytes, private_bytes;
+} tl_kernel;
+
+/* Enqueues the kernel; `label` names the operator in errors. Returns 0 or -1. Where the kernel's last argument is BOUND (cl/common.clh)
+ * and was not given, it is added: `global` is then any number. More groups than the device takes at once come in several pieces. */
 int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *args, int count, const char *label);
 /* The macro counts the arguments. */
 #define TL__LAUNCH(err, d, l, label, ...) \
@@ -147,7 +159,10 @@ void tl__arm_error_word(tl_device *d);
 
 tl_programs *tl__programs_new(tl_error *err);
 void tl__programs_free(tl_programs *p);
-void *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name);
+/* Compiled when first asked for; the device's own. NULL with an error. */
+const tl_kernel *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name);
+/* Whether a kernel compiles on this device and a group of `items` of it has room, with its static local memory. */
+int tl__kernel_fits(tl_device *d, const tl_program *program, const char *options, const char *name, size_t items);
 /* Records an OpenCL status: 0 passes, anything else becomes one clear line. */
 int tl__cl_check(tl_error *err, int status, const char *what, const char *label);
 

@@ -192,13 +192,13 @@ static char *peak_source(tl_error *err)
 {
     return tl__strdup(err,
                       "#include \"common.clh\"\n"
-                      "__kernel void peak(G float *Y, int n)\n{\n"
+                      "__kernel void peak(G float *Y, int n BOUND)\n{\n    INSIDE;\n"
                       "    vf s[10], a = (vf)Y[0], b = (vf)Y[1];\n"
                       "    UNROLL for (int i = 0; i < 10; i++) s[i] = (vf)(float)i;\n"
                       "    for (int k = 0; k < n; k++) UNROLL for (int i = 0; i < 10; i++) s[i] = fma(s[i], a, b);\n"
                       "    UNROLL for (int i = 1; i < 10; i++) s[0] += s[i];\n"
                       "    VSTORE(s[0], get_global_id(0), Y + 2);\n}\n"
-                      "__kernel void peak_copy(G const float *restrict X, G float *restrict Y, long n, long chunk)\n{\n"
+                      "__kernel void peak_copy(G const float *restrict X, G float *restrict Y, long n, long chunk BOUND)\n{\n    INSIDE;\n"
                       "    for (long i = get_global_id(0) * chunk, end = min(i + chunk, n); i + TL_VECTOR <= end; i += TL_VECTOR) VSTORE(VLOAD(0, X + i), 0, Y + i);\n}\n");
 }
 

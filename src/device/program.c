@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 typedef struct built { const tl_program *program; char *options; cl_program handle; struct built *next; } built;
-typedef struct slot { const tl_program *program; char *options, *name; cl_kernel kernel; } slot;
+typedef struct slot { const tl_program *program; char *options, *name; tl_kernel *kernel; } slot;
 
 struct tl_programs {
     built *programs;
@@ -26,7 +26,8 @@ void tl__programs_free(tl_programs *p)
     if (!p) return;
     for (size_t i = 0; i < p->room; i++)
         if (p->slots[i].kernel) {
-            clReleaseKernel(p->slots[i].kernel);
+            clReleaseKernel(p->slots[i].kernel->handle);
+            free(p->slots[i].kernel);
             free(p->slots[i].options);
             free(p->slots[i].name);
         }
@@ -270,7 +271,27 @@ static int grow(tl_error *err, tl_programs *p)
     return 0;
 }
 
-void *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name)
+/* What the driver says of a compiled kernel. What it does not say is left open: no fault of the kernel's. */
+static void read_kernel(tl_kernel *k, const tl_device *d)
+{
+    cl_device_id id = d->id;
+    cl_uint args = 0;
+    cl_ulong local = 0, own = 0;
+    k->most = d->traits.max_group;
+    k->multiple = 1;
+    clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof args, &args, NULL);
+    clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_WORK_GROUP_SIZE, sizeof k->most, &k->most, NULL);
+    clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof k->multiple, &k->multiple, NULL);
+    clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
+    clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_PRIVATE_MEM_SIZE, sizeof own, &own, NULL);
+    k->args = (int)args;
+    k->local_bytes = (size_t)local;
+    k->private_bytes = (size_t)own;
+    if (k->most == 0) k->most = 1;
+    if (k->multiple == 0) k->multiple = 1;
+}
+
+const tl_kernel *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name)
 {
     tl_programs *p = d->programs;
     if (!options) options = "";
@@ -281,56 +302,16 @@ void *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, con
     if (!handle) return NULL;
     slot s = {.program = program, .options = tl__strdup(err, options), .name = tl__strdup(err, name)};
     cl_int e = CL_SUCCESS;
-    if (s.options && s.name) s.kernel = clCreateKernel(handle, name, &e);
-    if (tl__cl_check(err, e, name, program->name) != 0 || !s.kernel) {
+    if (s.options && s.name) s.kernel = tl__calloc(err, 1, sizeof *s.kernel);
+    if (s.kernel) s.kernel->handle = clCreateKernel(handle, name, &e);
+    if (tl__cl_check(err, e, name, program->name) != 0 || !s.kernel || !s.kernel->handle) {
+        free(s.kernel);
         free(s.options);
         free(s.name);
         return NULL;
     }
+    read_kernel(s.kernel, d);
     p->slots[i] = s;
     p->used++;
     return s.kernel;
-}
-
-/* ---- launching ---- */
-
-static int set_argument(tl_error *err, tl_device *d, cl_kernel k, cl_uint at, const tl_karg *a, const char *label)
-{
-    cl_int e;
-    switch (a->kind) {
-    case TL_K_BUFFER: {
-        if (a->u.buffer && tl__buffer_check(err, a->u.buffer, label) != 0) return -1;
-        cl_mem m = a->u.buffer ? a->u.buffer->mem : d->nothing->mem;
-        e = clSetKernelArg(k, at, sizeof m, &m);
-        break;
-    }
-    case TL_K_INT: e = clSetKernelArg(k, at, 4, &a->u.i); break;
-    case TL_K_LONG: e = clSetKernelArg(k, at, 8, &a->u.l); break;
-    case TL_K_FLOAT: e = clSetKernelArg(k, at, 4, &a->u.f); break;
-    case TL_K_LOCAL: e = clSetKernelArg(k, at, a->u.bytes, NULL); break;
-    default: e = clSetKernelArg(k, at, a->size, a->u.data); break;
-    }
-    if (e == CL_SUCCESS) return 0;
-    char what[48];
-    snprintf(what, sizeof what, "kernel argument %u is refused", (unsigned)at);
-    return tl__cl_check(err, e, what, label);
-}
-
-int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *args, int count, const char *label)
-{
-    for (int i = 0; i < l->dims; i++)
-        if (l->global[i] == 0) return 0;  /* nothing to do; OpenCL 1.2 refuses empty ranges */
-    if (d->dry) return 0;
-    if (tl__may_launch(err, d) != 0) return -1;
-    cl_kernel k = tl__kernel_get(err, d, l->program, l->options, l->kernel);
-    if (!k) return -1;
-    for (int i = 0; i < count; i++)
-        if (set_argument(err, d, k, (cl_uint)i, &args[i], l->kernel) != 0) return -1;
-    cl_event event = NULL;
-    cl_int e = clEnqueueNDRangeKernel(d->queue, k, (cl_uint)l->dims, NULL, l->global, l->local[0] ? l->local : NULL, 0, NULL, d->profile ? &event : NULL);
-    if (tl__cl_check(err, e, l->kernel, label) != 0) return -1;
-    if (event) tl__profile_launch(d, l->kernel, event);
-    d->launches++;
-    if (d->sync_each && tl__cl_check(err, clFinish(d->queue), l->kernel, label) != 0) return -1;
-    return 0;
 }

@@ -1,6 +1,6 @@
 /* cross_entropy.c - losses between rows of logits and classes: cross entropy with labels and with shares of all classes, and the
  * focal loss. Kernels and formulas are in cl/softmax.cl. The loss of a row and what the row weighs in the mean are added up in
- * the order of the rows. */
+ * the order of the rows, in parts where there are many. */
 #include "op/op.h"
 
 #include <string.h>
@@ -51,12 +51,21 @@ static int infer_rows(tl_error *err, tl_call *c, int with_labels)
 static int infer_labels(tl_error *err, tl_call *c) { return infer_rows(err, c, 1); }
 static int infer_target(tl_error *err, tl_call *c) { return infer_rows(err, c, 0); }
 
+/* Rows that are summed one after the other: a plain sum over millions would lose digits, and keep one unit busy. */
+enum { TOGETHER = 1024 };
+
 /* Losses and weights of the rows (rows, 2) -> their totals (2): loss, divided by the weights for the mean, and weights. */
 static tl_tensor *total_of(tl_scope *s, const tl_call *c, tl_tensor *rows)
 {
-    tl_tensor *total = tl_empty(s, TL_F32, 1, (int64_t[]){2});
-    if (!rows || !total) return NULL;
-    return ROWS(s, "cross_entropy_total", 1, TL_KT(rows), TL_KL(row_count(c)), TL_KI(c->attr[0].i == MEAN), TL_KT(total)) == 0 ? total : NULL;
+    for (int64_t n = row_count(c), parts; rows; n = parts) {
+        parts = n > TOGETHER ? (n + TOGETHER - 1) / TOGETHER : 1;
+        tl_tensor *total = tl_empty(s, TL_F32, 1, (int64_t[]){2 * parts});
+        if (!total || ROWS(s, "cross_entropy_total", parts, TL_KT(rows), TL_KL(n), TL_KL(TOGETHER), TL_KI(parts == 1 && c->attr[0].i == MEAN), TL_KT(total)) != 0)
+            return NULL;
+        if (parts == 1) return total;
+        rows = total;
+    }
+    return NULL;
 }
 
 /* The output from the rows' losses. */

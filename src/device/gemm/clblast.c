@@ -65,11 +65,11 @@ int tl__gemm_clblast_needs(tl_device *d, const tl_gemm *g)
     return l && !l->absent;
 }
 
-static int device_suits(const tl_device *d) { return !d->traits.is_cpu && !d->traits.fragile; }
+static int device_suits(tl_device *d) { return !d->traits.is_cpu && !d->traits.fragile; }
 
 /* On GPUs, for products large enough to pay for its launches; not where the driver is known to break easily. Not for
  * batches: CLBlast compiles another program for them, and ours take them as they are. */
-int tl__gemm_clblast_suits(const tl_device *d, const tl_gemm *g)
+int tl__gemm_clblast_suits(tl_device *d, const tl_gemm *g)
 {
     return device_suits(d) && g->m >= 64 && g->n >= 64 && g->k >= 64 && g->batch == 1;
 }

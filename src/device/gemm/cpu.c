@@ -119,7 +119,7 @@ static int streams(const tl_device *d, const tl_gemm *g)
 }
 
 /* Packing is a launch of its own: not for a handful of numbers, unless nobody else takes them. */
-int tl__gemm_cpu_suits(const tl_device *d, const tl_gemm *g)
+int tl__gemm_cpu_suits(tl_device *d, const tl_gemm *g)
 {
     if (!g->patches && g->m * g->n * g->k <= 4096) return 0;
     tl_gemm_tile t = choose_tile(d, g);

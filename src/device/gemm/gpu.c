@@ -11,21 +11,31 @@ static size_t bytes_of(int side) { return (size_t)(2 * DEPTH * (side + 1)) * siz
 /* The widest square's inner loops are too long to be unrolled by Mesa, and so come to too many turns there. */
 static int fits(const tl_device *d, int side) { return d->traits.local_bytes >= bytes_of(side) && !(d->traits.short_loops && side > 4 * GROUP); }
 
+static void options_for(char *text, size_t room, int side) { snprintf(text, room, "-DMICRO=%d", side / GROUP); }
+
+/* The wider square wants more registers: a device without them says so of the compiled kernel. */
+static int kernel_fits(tl_device *d, int side)
+{
+    char options[32];
+    options_for(options, sizeof options, side);
+    return tl__kernel_fits(d, &program, options, "gemm_gpu", GROUP * GROUP);
+}
+
 int tl__gemm_gpu_needs(tl_device *d, const tl_gemm *g)
 {
     return !d->traits.is_cpu && d->traits.vector_width == 1 && !g->patches && d->traits.max_group >= GROUP * GROUP &&
-           fits(d, g->tile.rows);
+           fits(d, g->tile.rows) && kernel_fits(d, g->tile.rows);
 }
 
 /* Larger squares read less, but only large products give every unit enough of them. */
-static int side_for(const tl_device *d, const tl_gemm *g)
+static int side_for(tl_device *d, const tl_gemm *g)
 {
     int64_t large = 8 * GROUP, groups = ((g->m + large - 1) / large) * ((g->n + large - 1) / large) * g->batch;
     int enough = g->m >= large && g->n >= large && groups >= 4 * d->traits.compute_units;
-    return enough && fits(d, 8 * GROUP) ? 8 * GROUP : 4 * GROUP;
+    return enough && fits(d, 8 * GROUP) && kernel_fits(d, 8 * GROUP) ? 8 * GROUP : 4 * GROUP;
 }
 
-int tl__gemm_gpu_suits(const tl_device *d, const tl_gemm *g)
+int tl__gemm_gpu_suits(tl_device *d, const tl_gemm *g)
 {
     return g->k >= 8 && g->m * g->n >= 256 && g->tile.rows == side_for(d, g);
 }
@@ -36,7 +46,7 @@ int tl__gemm_gpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *labe
     char options[32];
     tl_gemm_args args;
     tl__gemm_fill(&args, g);
-    snprintf(options, sizeof options, "-DMICRO=%d", (int)side / GROUP);
+    options_for(options, sizeof options, (int)side);
     tl_launch l = {.program = &program, .options = options, .kernel = "gemm_gpu", .dims = 3,
                    .global = {(size_t)((g->n + side - 1) / side * GROUP), (size_t)((g->m + side - 1) / side * GROUP), (size_t)g->batch},
                    .local = {GROUP, GROUP, 1}};

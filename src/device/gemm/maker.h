@@ -25,7 +25,7 @@ typedef struct tl_gemm_maker {
     const char *name;
     tl_gemm_tile tile;      /* {0, 0}: the maker has none to choose */
     int (*needs)(tl_device *d, const tl_gemm *g);
-    int (*suits)(const tl_device *d, const tl_gemm *g);
+    int (*suits)(tl_device *d, const tl_gemm *g);
     int (*run)(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 } tl_gemm_maker;
 
@@ -44,7 +44,7 @@ int tl__gemm_run(tl_error *err, tl_device *d, const tl_gemm_maker *m, const tl_g
 
 #define TL__GEMM_MAKER(name)                                                  \
     int tl__gemm_##name##_needs(tl_device *d, const tl_gemm *g);              \
-    int tl__gemm_##name##_suits(const tl_device *d, const tl_gemm *g);        \
+    int tl__gemm_##name##_suits(tl_device *d, const tl_gemm *g);        \
     int tl__gemm_##name(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 TL__GEMM_MAKER(clblast)
 TL__GEMM_MAKER(gpu)

@@ -27,12 +27,12 @@ int tl__gemm_strips_needs(tl_device *d, const tl_gemm *g)
 }
 
 /* A single row, a head of few classes: b is read once and packing it would cost as much as the product. */
-int tl__gemm_dots_suits(const tl_device *d, const tl_gemm *g)
+int tl__gemm_dots_suits(tl_device *d, const tl_gemm *g)
 {
     return g->k >= 4 * d->traits.vector_width && (g->m <= 8 || g->n <= 16 || (g->m <= 16 && !g->constant_b));
 }
 
-int tl__gemm_strips_suits(const tl_device *d, const tl_gemm *g)
+int tl__gemm_strips_suits(tl_device *d, const tl_gemm *g)
 {
     (void)d;
     return g->m <= 8 || (g->m <= 16 && !g->constant_b);
