@@ -107,6 +107,12 @@ tl_sample tl__sample(const struct tl_op *op);
 /* Appends an input of the given shape with values in low..high (tl__sample_absent: an optional one left out). */
 void tl__sample_input(tl_sample *s, int rank, const int64_t *dims, double low, double high);
 void tl__sample_absent(tl_sample *s);
+/* Gives `to` all samples of an operator: its own, or made-up ones. Sets the tile to the device's (NULL: a fixed one). */
+void tl__samples(const struct tl_op *op, const tl_device *d, tl_sampler *to);
+/* The values of input i of sample number `at`: float, or int32 for labels and ids; the caller frees them. NULL: no memory. */
+void *tl__sample_values(tl_error *err, const tl_sample *s, int at, int i);
+/* The operator is not smooth everywhere: its values keep their distance, and differences want small steps. */
+int tl__sample_has_kinks(const struct tl_op *op);
 
 typedef struct tl_op {
     const char *name, *brief;

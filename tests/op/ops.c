@@ -169,7 +169,7 @@ static void check_gradient(tl_device *d, const tl_sample *s, int at, void **valu
 {
     int64_t n = tl__numel(&s->in[i].shape), step = n > 24 ? n / 24 : 1;
     double scale = fmax(largest(gradient, n), 0.05), tolerance = s->tolerance > 0 ? s->tolerance : 5e-3;
-    double h = is_one_of(s->op->name, kinked) ? 0.002 : 0.02;
+    double h = tl__sample_has_kinks(s->op) ? 0.002 : 0.02;
     for (int64_t k = 0; k < n; k += step) {
         double g = (double)gradient[k], numeric = difference(d, s, values, i, k, h);
         /* Where a kink lies within reach a smaller step sees the true slope, a wrong gradient stays wrong. */

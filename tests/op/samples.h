@@ -1,11 +1,8 @@
-/* samples.h - the samples of all operators, for the programs in this folder: those that descriptors bring, and made-up
- * shapes for operators that work element by element. Values come from Philox by (operator, sample, input), so that the
- * Python side of the goldens need not be told them. */
+/* samples.h - the samples of all operators (src/op/sample.c) as lists, for the programs in this folder. */
 #ifndef TLUA_TEST_SAMPLES_H
 #define TLUA_TEST_SAMPLES_H
 
 #include "base/base.h"
-#include "device/gemm/gemm.h"
 #include "op/op.h"
 
 #include <math.h>
@@ -22,98 +19,14 @@ static void keep_sample(tl_sampler *to, const tl_sample *s)
     l->items[l->count++] = *s;
 }
 
-static int is_one_of(const char *name, const char *const *list)
-{
-    for (; *list; list++)
-        if (strcmp(name, *list) == 0) return 1;
-    return 0;
-}
-
-static const char *const positive_ops[] = {"log", "sqrt", "rsqrt", "rdiv_scalar", "pow_scalar", "div", NULL};
-
-static void made_up(tl_sampler *to, const tl_op *op)
-{
-    static const int64_t shapes[][3] = {{3}, {2, 3, 5}, {15}, {16}, {17}, {33}, {1}, {2, 1, 70}};
-    static const int ranks[] = {1, 3, 1, 1, 1, 1, 0, 3};
-    static const struct { int ra, rb; int64_t a[3], b[3]; } pairs[] = {
-        {2, 2, {3, 4}, {3, 4}}, {2, 2, {3, 1}, {1, 4}}, {3, 1, {2, 3, 4}, {4}}, {0, 1, {0}, {5}}, {3, 3, {2, 1, 17}, {1, 3, 17}}, {1, 3, {33}, {2, 2, 33}}};
-    double low = is_one_of(op->name, positive_ops) ? 0.5 : -2;
-    if (op->inputs[1])
-        for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-            tl_sample s = tl__sample(op);
-            tl__sample_input(&s, pairs[i].ra, pairs[i].a, low, 2);
-            tl__sample_input(&s, pairs[i].rb, pairs[i].b, low, 2);
-            to->take(to, &s);
-        }
-    else
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            tl_sample s = tl__sample(op);
-            tl__sample_input(&s, ranks[i], shapes[i], low, 2);
-            int r = ranks[i];
-            if (op->attrs[0].required) s.attr[0].f = i % 2 ? 1.7 : -0.6;
-            if (op->attrs[0].required && op->attrs[1].required) s.attr[0].f = -1, s.attr[1].f = 1;
-            if (op->attrs[0].kind == TL_A_AXES && r > 1) {
-                static const tl_value some[] = {{.n = 0}, {.n = 1, .list = {1}}, {.n = 2, .list = {0, -1}}, {.n = 2, .list = {-1, 1}}, {.n = 1, .list = {0}}};
-                for (int k = 0; k < 5; k++)
-                    for (int keep = 0; keep < 2; keep++) {
-                        s.attr[0] = some[k];
-                        s.attr[1].i = keep;
-                        to->take(to, &s);
-                    }
-                continue;
-            }
-            to->take(to, &s);
-        }
-}
-
-/* Views: shapes and orders that are real ones. */
-static void views(tl_sampler *to, const tl_op *op)
-{
-    tl_sample s = tl__sample(op);
-    tl__sample_input(&s, 3, (const int64_t[]){2, 1, 6}, -2, 2);
-    if (strcmp(op->name, "reshape") == 0) s.attr[0] = (tl_value){.n = 2, .list = {4, -1}};
-    if (strcmp(op->name, "permute") == 0) s.attr[0] = (tl_value){.n = 3, .list = {2, 0, 1}};
-    if (strcmp(op->name, "slice") == 0) s.attr[0].i = -1, s.attr[1].i = 2, s.attr[2].i = 3;
-    if (strcmp(op->name, "expand") == 0) s.attr[0] = (tl_value){.n = 4, .list = {3, 2, 5, 6}};
-    to->take(to, &s);
-}
-
 static sample_list samples_of(const tl_op *op, const tl_device *d)
 {
-    static const char *const view_ops[] = {"reshape", "permute", "slice", "expand", NULL};
     sample_list l = {0};
-    tl_sampler to = {.take = keep_sample, .user = &l, .small = getenv("TLUA_TEST_SMALL") != NULL, .tile_m = 14, .tile_n = 32};
-    if (d) tl__gemm_tile(d, &to.tile_m, &to.tile_n);
-    if (op->samples) op->samples(&to);
-    else if (is_one_of(op->name, view_ops)) views(&to, op);
-    else made_up(&to, op);
+    tl_sampler to = {.take = keep_sample, .user = &l, .small = getenv("TLUA_TEST_SMALL") != NULL};
+    tl__samples(op, d, &to);
     return l;
 }
 
-/* Operators with kinks get values that keep their distance from them and from each other. */
-static const char *const kinked[] = {"max_pool", "amax", "maximum", "minimum", "argmax", "smooth_l1_loss", NULL};
-
-/* The values of input i of sample number `at`: float, or int32 for labels and ids. */
-static void *sample_values(const tl_sample *s, int at, int i)
-{
-    char name[96];
-    int64_t n = tl__numel(&s->in[i].shape);
-    double low = s->in[i].low, high = s->in[i].high;
-    float *f = malloc((size_t)(n + 1) * 4);
-    int32_t *ids = (int32_t *)(void *)f;
-    snprintf(name, sizeof name, "%s.%d.%d", s->op->name, at, i);
-    tl_rng_key key = tl__rng_key(0, TL_RNG_UNIFORM, tl__hash64(name, strlen(name), 0));
-    int64_t *order = malloc((size_t)(n + 1) * sizeof *order);
-    tl__rng_permutation(key, n, order);
-    for (int64_t k = 0; k < n; k++) {
-        double u = tl__rng_uniform(key, (uint64_t)k);
-        if (s->op->int_inputs >> i & 1) ids[k] = (int32_t)(low + floor(u * (high - low + 1)));
-        else if (is_one_of(s->op->name, kinked)) f[k] = (float)(low + (high - low) * ((double)order[k] + 0.3 + 0.4 * i) / (double)n);
-        else if (!s->op->samples) f[k] = (float)(low + floor(u * 4 * (high - low)) / 4 + 0.12 + 0.1 * i);
-        else f[k] = (float)(low + (high - low) * u);
-    }
-    free(order);
-    return f;
-}
+static void *sample_values(const tl_sample *s, int at, int i) { return tl__sample_values(NULL, s, at, i); }
 
 #endif
