@@ -65,11 +65,21 @@ local function count_classes(s)
   s.loss:set_counts(counts)
 end
 
+-- Model files and checkpoints name every tensor, in UTF-8: what they could not name is refused before it is trained.
+local function check_names(r, net)
+  for name in net:named_tensors() do
+    if not utf8.len(name) then
+      util.at(r.where, util.failf, "the tensor '%s' of the network has a name that is not UTF-8 text, which no model file can hold", util.readable(name))
+    end
+  end
+end
+
 function build.session(r)
   local s = build.pictures(r)
   local net = s.model
   if rawget(net, "entry") then place_head(r, net, s.classes) end
   net:ready()
+  check_names(r, net)
   s.loss = r.loss
   count_classes(s)
   if r.batchnorm == "eval" then net:keep_statistics()

@@ -1,9 +1,10 @@
 -- chart.lua - line charts as SVG text, for pages that stand alone. Colours and fonts come from the page (classes c1, c2, ..., axis, grid).
+local util = require "tlua.util"
 local chart = {}
 
 local WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 260, 56, 12, 12, 36
 
-function chart.escape(text) return (tostring(text):gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&quot;")) end
+function chart.escape(text) return (util.readable(tostring(text)):gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&quot;")) end
 
 -- Round steps over low..high: about `count` of them.
 function chart.ticks(low, high, count)

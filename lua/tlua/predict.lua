@@ -183,7 +183,10 @@ function forms.json()
 end
 
 -- A field as RFC 4180 has it.
-local function quoted(text) return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text end
+local function quoted(text)
+  text = util.readable(text)
+  return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text
+end
 
 -- file, label, score, label_2, score_2, ..., error.
 function forms.csv(_, top)

@@ -15,6 +15,19 @@ function util.where()
   end
 end
 
+-- A text for a page or a table of values, which are UTF-8: a byte that is not stands there as \xE9. JSON keeps such bytes in its own
+-- way (core.json_encode).
+function util.readable(text)
+  local out, at = {}, 1
+  while true do
+    local length, bad = utf8.len(text, at)
+    if length then break end
+    out[#out + 1] = text:sub(at, bad - 1) .. ("\\x%02X"):format(text:byte(bad))
+    at = bad + 1
+  end
+  return table.concat(out) .. text:sub(at)
+end
+
 -- Takes "FILE:LINE: " off a message.
 function util.without_place(message) return (tostring(message):gsub("^[^%s:]+:%d+: ", "", 1)) end
 

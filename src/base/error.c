@@ -1,6 +1,6 @@
 /* error.c - recording failures, and allocation that can be made to fail on purpose, so that every
  * path that handles a lack of memory is walked by a test and not only by an unlucky user. */
-#include "base/base.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,9 @@ const char *tl_version(void) { return TLUA_VERSION; }
 int tl__vfail(tl_error *err, int code, const char *format, va_list ap)
 {
     if (err && err->code == TL_OK) {
+        locale_t before = tl__point_begin();
         vsnprintf(err->text, sizeof err->text, format, ap);
+        tl__point_end(before);
         err->code = code;
     }
     return -1;

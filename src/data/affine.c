@@ -2,6 +2,8 @@
  * Pillow's do (Geometry.c: ImagingScaleAffine, affine_fixed, ImagingGenericTransform). */
 #include "data/affine.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +28,8 @@ tl_affine tl__affine_inverse(const tl_affine_change *c)
 static double rounded(double v)
 {
     char text[40];
-    snprintf(text, sizeof text, "%.15f", v);
-    return strtod(text, NULL);
+    tl__print(text, sizeof text, "%.15f", v);
+    return tl__read_number(text, NULL);
 }
 
 tl_affine tl__affine_rotation(int width, int height, double degrees)

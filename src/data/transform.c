@@ -4,6 +4,7 @@
 #include "data/transform.h"
 
 #include "base/near.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -147,7 +148,7 @@ static int parse_value(tl_error *err, tl_transform *t, const char *key, const ch
     if (list) (*at)++;
     for (;;) {
         char *end;
-        double v = strtod(*at, &end);
+        double v = tl__read_number(*at, &end);
         if (end == *at || count == TL_PARAM_VALUES) return tl__fail(err, TL_EFORMAT, "%s: %s: a number expected at \"%.20s\"", t->row->name, key, *at);
         values[count++] = v;
         *at = end;
@@ -215,8 +216,8 @@ tl_pipeline *tl__pipeline_parse(tl_error *err, const char *text)
 static void print_number(FILE *out, double v)
 {
     char text[40];
-    snprintf(text, sizeof text, "%.15g", v);
-    if (strtod(text, NULL) != v) snprintf(text, sizeof text, "%.17g", v);
+    tl__print(text, sizeof text, "%.15g", v);
+    if (tl__read_number(text, NULL) != v) tl__print(text, sizeof text, "%.17g", v);
     fputs(text, out);
 }
 

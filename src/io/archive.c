@@ -25,21 +25,6 @@ struct tl_archive_private {
 
 /* ---- small helpers of the readers ---- */
 
-/* The well-formed sequences of RFC 3629: no surrogates, nothing longer than needed. */
-int tl__utf8_valid(const char *text, size_t bytes)
-{
-    const unsigned char *p = (const unsigned char *)text, *end = p + bytes;
-    while (p < end) {
-        unsigned c = *p++, more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
-        if (more > (size_t)(end - p)) return 0;
-        if (more >= 2 && ((c == 0xe0 && *p < 0xa0) || (c == 0xed && *p > 0x9f) || (c == 0xf0 && *p < 0x90) || (c == 0xf4 && *p > 0x8f)))
-            return 0;
-        for (; more; more--)
-            if ((*p++ & 0xc0) != 0x80) return 0;
-    }
-    return 1;
-}
-
 const char *tl__printable(char buf[TL__PRINTABLE_SIZE], const char *text, size_t bytes)
 {
     size_t n = 0;

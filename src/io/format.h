@@ -3,6 +3,7 @@
 #ifndef TLUA_IO_FORMAT_H
 #define TLUA_IO_FORMAT_H
 
+#include "base/text.h"
 #include "io/io.h"
 
 #define TL__PRINTABLE_SIZE 96
@@ -25,7 +26,6 @@ int tl__archive_add_meta(tl_error *err, tl_archive *a, const char *key, const ch
 int tl__shape_bytes(tl_error *err, const char *name, const tl_shape *shape, tl_dtype dtype, size_t *bytes);
 /* Text of a file made fit for a message: cut at about 80 characters, control characters replaced. */
 const char *tl__printable(char buf[TL__PRINTABLE_SIZE], const char *text, size_t bytes);
-int tl__utf8_valid(const char *text, size_t bytes);
 
 static inline uint16_t tl__le16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 static inline uint32_t tl__le32(const uint8_t *p) { return tl__le16(p) | (uint32_t)tl__le16(p + 2) << 16; }

@@ -4,7 +4,6 @@
  * at github.com/huggingface/safetensors. */
 #include "io/format.h"
 
-#include <cjson/cJSON.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +48,9 @@ static cJSON *parse_header(tl_error *err, const uint8_t *data, size_t bytes)
     if (!text) return NULL;
     memcpy(text, data, bytes);
     text[bytes] = 0;
+    locale_t before = tl__point_begin();
     cJSON *json = cJSON_ParseWithLengthOpts(text, bytes + 1, NULL, 1);
+    tl__point_end(before);
     free(text);
     if (!json) tl__fail(err, TL_EFORMAT, "the safetensors header is not JSON");
     return json;

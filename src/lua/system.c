@@ -2,10 +2,10 @@
 #include "lua/binding.h"
 
 #include "base/near.h"
+#include "base/text.h"
 #include "io/fetch.h"
 #include "io/unpack.h"
 
-#include <cJSON.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -316,6 +316,23 @@ static int untar(lua_State *L)
 
 /* ---- JSON ---- */
 
+/* C ends a text at its first zero, so zeros become U+FFFD: what follows them must not be lost. */
+static cJSON *text_to_json(lua_State *L, int index)
+{
+    size_t n;
+    const char *text = lua_tolstring(L, index, &n);
+    if (!memchr(text, 0, n)) return cJSON_CreateString(text);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < n; i++)
+        if (text[i]) luaL_addchar(&b, text[i]);
+        else luaL_addstring(&b, "\xef\xbf\xbd");
+    luaL_pushresult(&b);
+    cJSON *j = cJSON_CreateString(lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return j;
+}
+
 static cJSON *to_json(lua_State *L, int index, int depth)
 {
     if (depth > 100) return NULL;
@@ -324,7 +341,7 @@ static cJSON *to_json(lua_State *L, int index, int depth)
     case LUA_TNIL: return cJSON_CreateNull();
     case LUA_TBOOLEAN: return cJSON_CreateBool(lua_toboolean(L, index));
     case LUA_TNUMBER: return isfinite(lua_tonumber(L, index)) ? cJSON_CreateNumber(lua_tonumber(L, index)) : cJSON_CreateNull();
-    case LUA_TSTRING: return cJSON_CreateString(lua_tostring(L, index));
+    case LUA_TSTRING: return text_to_json(L, index);
     case LUA_TTABLE: break;
     default: return NULL;
     }
@@ -376,9 +393,11 @@ static int json_encode(lua_State *L)
     luaL_checkany(L, 1);
     cJSON *j = to_json(L, 1, 0);
     if (!j) return tl__lua_raise(L, "json: only nil, booleans, numbers, texts and tables of them have a JSON form");
-    char *text = lua_toboolean(L, 2) ? cJSON_Print(j) : cJSON_PrintUnformatted(j);
+    tl_error err = {0};
+    char *text = tl__json_text(&err, j, lua_toboolean(L, 2));
     cJSON_Delete(j);
-    lua_pushstring(L, text ? text : "null");
+    if (!text) return raise_error(L, &err);
+    lua_pushstring(L, text);
     free(text);
     return 1;
 }
@@ -406,7 +425,7 @@ static int json_decode(lua_State *L)
 {
     size_t n;
     const char *text = luaL_checklstring(L, 1, &n);
-    cJSON *j = cJSON_ParseWithLength(text, n);
+    cJSON *j = tl__json_parse(text, n);
     if (!j) return tl__lua_raise(L, "this text is not JSON");
     from_json(L, j, 0);
     cJSON_Delete(j);

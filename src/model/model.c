@@ -1,10 +1,10 @@
 /* model.c - a trained network from a file, for those who only want its answers. The file brings what Lua knew when it was
  * written: the calls of the network (plan/listing.c), what happens to a picture before, and the names of the classes. */
+#include "base/text.h"
 #include "data/loader.h"
 #include "io/io.h"
 #include "plan/plan.h"
 
-#include <cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,7 +72,7 @@ static int check_shapes(tl_error *err, tl_model *m)
 /* The names in the description of the file; a class without one is called by its number. */
 static int read_labels(tl_error *err, tl_model *m, const char *description)
 {
-    cJSON *j = description ? cJSON_Parse(description) : NULL;
+    cJSON *j = description ? tl__json_parse(description, strlen(description)) : NULL;
     const cJSON *labels = cJSON_GetObjectItem(j, "labels");
     m->label = tl__calloc(err, (size_t)m->classes, sizeof *m->label);
     int bad = !m->label;

@@ -6,9 +6,9 @@
  *  "output": 53}. Inputs are numbers of values (0: the input; results follow in the order of the calls), names of tensors, or
  * null. Attributes that have their default are left out. `batch` is the number of pictures that the calls were traced with
  * (TL_PLAN_BATCH). */
+#include "base/text.h"
 #include "plan/plan.h"
 
-#include <cJSON.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -74,8 +74,7 @@ char *tl__plan_write(tl_error *err, const tl_plan *p, tl_name_of name, void *use
         for (int k = 0; k < c->n_out - c->op->hidden; k++) number[c->out[k]] = values++;
     }
     cJSON_AddNumberToObject(j, "output", number[p->output]);
-    char *text = bad ? NULL : cJSON_PrintUnformatted(j);
-    if (!text && !bad) tl__fail(err, TL_EMEMORY, "no memory for the text of a plan");
+    char *text = bad ? NULL : tl__json_text(err, j, 0);
     cJSON_Delete(j);
     free(number);
     return text;
@@ -226,7 +225,7 @@ tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_
     tl_shape shape;
     tl_tensor *x = NULL;
     tl_plan *p = NULL;
-    cJSON *j = cJSON_Parse(text);
+    cJSON *j = tl__json_parse(text, strlen(text));
     if (!cJSON_IsObject(j)) tl__fail(err, TL_EFORMAT, "its plan is damaged");
     else if (read_shape(err, j, &shape) == 0) p = tl__plan_begin(err, d, &shape, &x);
     if (p) {
