@@ -12,10 +12,33 @@
 /* A picture file beyond this is not one; it keeps a wrong path (a disk image) from filling the memory. */
 #define MAX_FILE_BYTES ((int64_t)1 << 30)
 
+/* The most pixels of a picture, or -1. */
+static int64_t most_pixels(tl_error *err)
+{
+    const char *text = getenv("TLUA_MAX_PIXELS");
+    if (!text || !*text) return TL_IMAGE_MAX_PIXELS;
+    char *end;
+    errno = 0;
+    long long most = strtoll(text, &end, 10);
+    if (*end || errno || most < 1 || most > TL_IMAGE_MOST_PIXELS)
+        return tl__fail(err, TL_EARG, "TLUA_MAX_PIXELS is %.40s, and must be a whole number from 1 to %d", text, TL_IMAGE_MOST_PIXELS);
+    return most;
+}
+
+int tl__image_check_size(tl_error *err, int64_t width, int64_t height)
+{
+    if (width < 1 || height < 1) return tl__fail(err, TL_EFORMAT, "%lld x %lld pixels; a picture has one at least", (long long)width, (long long)height);
+    int64_t most = most_pixels(err), pixels;
+    if (most < 0) return -1;
+    if (tl__mul_size(width, height, &pixels) != 0 || pixels > most)
+        return tl__fail(err, TL_EFORMAT, "%lld x %lld pixels are more than the %lld that are read; TLUA_MAX_PIXELS=%d in the environment reads more",
+                        (long long)width, (long long)height, (long long)most, TL_IMAGE_MOST_PIXELS);
+    return 0;
+}
+
 int tl__image_reserve(tl_error *err, tl_image *image, int width, int height, int channels)
 {
-    if (width < 1 || height < 1 || (int64_t)width * height > TL_IMAGE_MAX_PIXELS)
-        return tl__fail(err, TL_EFORMAT, "%d x %d pixels; a picture has 1 to %d pixels", width, height, TL_IMAGE_MAX_PIXELS);
+    if (tl__image_check_size(err, width, height) != 0) return -1;
     size_t need = (size_t)width * (size_t)height * (size_t)channels + TL_IMAGE_SLACK;
     if (need > image->capacity) {
         uint8_t *data = tl__malloc(err, need);

@@ -16,8 +16,10 @@ typedef struct tl_image {
 } tl_image;
 
 #define TL_IMAGE_SLACK 32
-/* A file that claims more pixels than this is refused before anything is allocated. */
-#define TL_IMAGE_MAX_PIXELS 100000000
+/* A file that claims more pixels than this is refused before anything is allocated: where Pillow refuses too. The
+ * environment's TLUA_MAX_PIXELS raises or lowers it, up to what an int counts in bytes. */
+#define TL_IMAGE_MAX_PIXELS 178956970
+#define TL_IMAGE_MOST_PIXELS 715827882
 
 /* How a picture is wanted. Zeroed: native channels at full size. */
 typedef struct tl_image_request {
@@ -25,6 +27,8 @@ typedef struct tl_image_request {
     int smallest_side;  /* if > 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as both sides stay this large */
 } tl_image_request;
 
+/* Is a picture of this size to be read? 0, or -1 with an error (TL_EFORMAT; TL_EARG where TLUA_MAX_PIXELS is no number). */
+int tl__image_check_size(tl_error *err, int64_t width, int64_t height);
 /* Gives `image` room for these dimensions; the pixels are undefined. 0 or -1 (TL_EFORMAT where there are
  * too many pixels or none, TL_EMEMORY). */
 int tl__image_reserve(tl_error *err, tl_image *image, int width, int height, int channels);

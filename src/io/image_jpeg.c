@@ -114,8 +114,10 @@ int tl__jpeg_decode(tl_error *err, const char *name, const uint8_t *data, size_t
     if (walk_markers(err, name, data, bytes, &h) != 0) return -1;
     if (h.components != 1 && h.components != 3 && h.components != 4)
         return tl__fail(err, TL_EFORMAT, "%s: a JPEG of %d components (1, 3 and 4 are known)", name, h.components);
-    if (h.width < 1 || h.height < 1 || (int64_t)h.width * h.height > TL_IMAGE_MAX_PIXELS)
-        return tl__fail(err, TL_EFORMAT, "%s: %d x %d pixels; a picture has 1 to %d pixels", name, h.width, h.height, TL_IMAGE_MAX_PIXELS);
+    if (tl__image_check_size(err, h.width, h.height) != 0) {
+        tl__error_prefix(err, "%s: ", name);
+        return -1;
+    }
     int by = reduction(&h, request->smallest_side), width = (h.width + by - 1) / by, height = (h.height + by - 1) / by;
     /* A grey file wanted in colour is decoded grey; the caller's conversion makes three channels of it. */
     int channels = h.components == 1 ? 1 : h.components == 3 ? 3 : 4;

@@ -61,8 +61,8 @@ int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t 
     if (code == 0) code = spng_get_ihdr(png, &h);
     if (code)
         tl__fail(err, TL_EFORMAT, "%s: damaged PNG: %s", name, spng_strerror(code));
-    else if ((uint64_t)h.width * h.height > TL_IMAGE_MAX_PIXELS)
-        tl__fail(err, TL_EFORMAT, "%s: %u x %u pixels; a picture has 1 to %d pixels", name, h.width, h.height, TL_IMAGE_MAX_PIXELS);
+    else if (tl__image_check_size(err, h.width, h.height) != 0)
+        tl__error_prefix(err, "%s: ", name);
     else
         status = decode_pixels(err, name, png, &h, out);
     spng_ctx_free(png);

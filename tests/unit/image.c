@@ -158,6 +158,37 @@ Test(image, sizes_are_checked_first)
     expect_error(err, "0 x 5");
 }
 
+Test(image, as_many_pixels_as_pillow_reads)
+{
+    char *folder = temporary_folder(), *path = tl__asprintf(NULL, "%s/large.png", folder);
+    tl_error err = {0};
+    tl_image image = {0}, again = {0};
+    cr_assert_eq(tl__image_check_size(&err, 178956970, 1), 0);
+    cr_assert_neq(tl__image_check_size(&err, 178956971, 1), 0);
+    expect_error(err, "178956971 x 1 pixels are more than the 178956970 that are read; TLUA_MAX_PIXELS=715827882 in the environment reads more");
+    cr_assert_eq(tl__image_reserve(&err, &image, 10001, 10000, 1), 0, "%s", err.text); /* one row above 100 million */
+    memset(image.data, 7, 100010000);
+    cr_assert_eq(tl__image_write_png(&err, path, &image), 0, "%s", err.text);
+    cr_assert_eq(tl__image_read(&err, path, 1, &again), 0, "%s", err.text);
+    cr_assert(again.width == 10001 && again.height == 10000 && again.data[100009999] == 7);
+    setenv("TLUA_MAX_PIXELS", "100000000", 1);
+    cr_assert_neq(tl__image_read(&err, path, 1, &again), 0);
+    cr_assert_eq(strncmp(err.text, path, strlen(path)), 0, "%s", err.text);
+    expect_error(err, "10001 x 10000 pixels are more than the 100000000 that are read");
+    setenv("TLUA_MAX_PIXELS", "715827882", 1);
+    cr_assert_eq(tl__image_check_size(&err, 20000, 20000), 0, "%s", err.text);
+    static const char *const wrong[] = {"many", "0", "-5", "1e9", "715827883", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        setenv("TLUA_MAX_PIXELS", wrong[i], 1);
+        cr_assert_neq(tl__image_read(&err, path, 1, &again), 0, "%s", wrong[i]);
+        expect_error(err, "must be a whole number from 1 to 715827882");
+    }
+    tl__image_free(&image);
+    tl__image_free(&again);
+    free(path);
+    remove_folder(folder);
+}
+
 Test(image, files_that_cannot_be_read)
 {
     tl_error err = {0};
