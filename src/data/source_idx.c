@@ -3,6 +3,7 @@
  * Source: http://yann.lecun.com/exdb/mnist/ (four big-endian words: magic, count, rows, columns). */
 #include "data/source.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -145,19 +146,59 @@ static int read_labels(tl_error *err, idx *x, const char *path, const char *cons
     return status;
 }
 
-/* The path of `name` or `name`.gz in `root` or where torchvision keeps it; NULL without an error where
- * there is none. */
+/* folder/name, folder/name.gz, or the file of that name in a folder of that name, which some unpackers make; NULL without an
+ * error where there is none. */
+static char *find_in(tl_error *err, const char *folder, const char *name)
+{
+    char *path[3] = {tl__asprintf(err, "%s/%s", folder, name), tl__asprintf(err, "%s/%s.gz", folder, name), tl__asprintf(err, "%s/%s/%s", folder, name, name)};
+    char *found = NULL;
+    for (int i = 0; i < 3; i++) {
+        if (!found && path[i] && tl__is_file(path[i]))
+            found = path[i];
+        else
+            free(path[i]);
+    }
+    return found;
+}
+
+/* The same in `root`, and where torchvision keeps it, with the dot that unpackers and mirrors put for the last hyphen but one
+ * (train-images.idx3-ubyte) too. */
 static char *find(tl_error *err, const char *root, const char *title, const char *name)
 {
-    static const char *const endings[] = {"", ".gz"};
-    for (int i = 0; i < 4; i++) {
-        const char *ending = endings[i % 2];
-        char *path = i < 2 ? tl__asprintf(err, "%s/%s%s", root, name, ending) : tl__asprintf(err, "%s/%s/raw/%s%s", root, title, name, ending);
-        if (!path) return NULL;
-        if (tl__is_file(path)) return path;
-        free(path);
+    char *dotted = tl__strdup(err, name), *raw = tl__asprintf(err, "%s/raw", root), *kept = tl__asprintf(err, "%s/%s/raw", root, title);
+    char *found = NULL;
+    if (dotted && raw && kept) {
+        const char *const folders[] = {root, raw, kept};
+        strstr(dotted, "-idx")[0] = '.';
+        for (int i = 0; i < 6 && !found && !err->code; i++) found = find_in(err, folders[i / 2], i % 2 ? dotted : name);
     }
-    return NULL;
+    free(dotted);
+    free(raw);
+    free(kept);
+    return found;
+}
+
+/* Could a file of this name be meant where `wanted` is missing: the same number of dimensions, and not of the other part? */
+static int is_likely(const char *name, const char *wanted)
+{
+    const char *dimensions = strstr(wanted, "idx3") ? "idx3" : "idx1";
+    int test = strncmp(wanted, "t10k", 4) == 0;
+    return strstr(name, dimensions) && !(test ? strstr(name, "train") : strstr(name, "t10k") || strstr(name, "test"));
+}
+
+/* "; there is FILE, FILE" of files in `root` that could be `wanted` under another name, into `text`; empty where none is. */
+static const char *likely_files(const char *root, const char *wanted, char *text, size_t size)
+{
+    DIR *d = opendir(root);
+    int count = 0;
+    text[0] = 0;
+    for (struct dirent *e; d && count < 3 && (e = readdir(d)) != NULL;) {
+        if (!is_likely(e->d_name, wanted)) continue;
+        size_t used = strlen(text);
+        snprintf(text + used, size - used, "%s%.60s", count++ ? ", " : "; there is ", e->d_name);
+    }
+    if (d) closedir(d);
+    return text;
 }
 
 static tl_source *open_idx(tl_error *err, const char *root, const char *part, int64_t limit, const char *title, const char *const *names, int *missing)
@@ -177,8 +218,11 @@ static tl_source *open_idx(tl_error *err, const char *root, const char *part, in
     if (failed.code) {
         tl__fail(err, failed.code, "%s", failed.text);
     } else if (!x->path || !labels) {
+        char there[256], what[320];
         *missing = !x->path;
-        tl__fail_missing_part(err, root, part, wanted[x->path != NULL]);
+        const char *lacking = wanted[x->path != NULL];
+        snprintf(what, sizeof what, "%s%s", lacking, likely_files(root, lacking, there, sizeof there));
+        tl__fail_missing_part(err, root, part, what);
     } else {
         status = read_pixels(err, x, limit) == 0 && read_labels(err, x, labels, names) == 0 ? 0 : -1;
     }

@@ -137,6 +137,41 @@ Test(source, idx)
     }
 }
 
+/* What unpackers and mirrors make of the names. */
+Test(source, idx_under_other_names)
+{
+    static const char *const names[][2] = {{"train-images.idx3-ubyte", "train-labels.idx1-ubyte"},
+                                           {"train-images.idx3-ubyte", "train-labels-idx1-ubyte"},
+                                           {"train-images-idx3-ubyte/train-images-idx3-ubyte", "train-labels-idx1-ubyte/train-labels-idx1-ubyte"},
+                                           {"raw/train-images.idx3-ubyte", "raw/train-labels.idx1-ubyte"},
+                                           {"MNIST/raw/train-images.idx3-ubyte", "MNIST/raw/train-labels.idx1-ubyte"}};
+    static const uint8_t pixels[16] = {0}, labels[4] = {3, 1, 4, 1};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int gz = 0; gz < (i == 2 ? 1 : 2); gz++) {
+            char *root = temporary_folder();
+            tl_error err = {0};
+            put(root, names[i][0], "", 0); /* the folders */
+            put(root, names[i][1], "", 0);
+            put_idx(root, names[i][0], gz, (uint32_t[]){0x803, 4, 2, 2}, 4, pixels, 16);
+            put_idx(root, names[i][1], gz, (uint32_t[]){0x801, 4}, 2, labels, 4);
+            if (gz) {
+                char *plain = tl__asprintf(NULL, "%s/%s", root, names[i][0]);
+                unlink(plain);
+                strcpy(strstr(plain, "train-images"), strstr(names[i][1], "train-labels"));
+                unlink(plain);
+                free(plain);
+            }
+            tl_source *s = open_source(&err, "mnist", root, (tl_source_options){0});
+            cr_assert(s && s->count == 4 && s->label[2] == 4, "%s: %s", names[i][0], err.text);
+            tl__source_free(s);
+            remove_folder(root);
+        }
+    char *root = temporary_folder();
+    put(root, "emnist-letters-train-images-idx3-ubyte.gz", "x", 1);
+    refuse("mnist", root, (tl_source_options){0}, "no training part (train-images-idx3-ubyte; there is emnist-letters-train-images-idx3-ubyte.gz)");
+    remove_folder(root);
+}
+
 Test(source, idx_errors)
 {
     static const uint8_t data[64] = {0};
