@@ -24,6 +24,7 @@ tlua - transfer learning on any OpenCL device
   tlua models                          networks: parameters, multiply-adds, weights
   tlua cache list|clear                features that runs have kept on disk
   tlua tune [--quick]                  measure the kernels of matrix products on this device, keep the best [--show] [--clear]
+  tlua check                           a short test of the operators on this device [--device D] [--seconds 55] [--json]
   tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE
   tlua --version
 
@@ -190,6 +191,7 @@ local commands = {
   show = show,
   lr = lr,
   compare = compare,
+  check = function(argv) return require("tlua.check").main { table.unpack(argv, 2) } end,
   tune = function(argv) return require("tlua.tune").main { table.unpack(argv, 2) } end,
   report = function(argv) return require("tlua.report_runs").main { table.unpack(argv, 2) } end,
   cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,

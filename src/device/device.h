@@ -29,6 +29,9 @@ typedef struct tl_traits {
     char name[128], platform[128], driver[128], version[128];
 } tl_traits;
 
+/* The name of the kind of device on which tlua's tests have run, that this is one of (tested.c); NULL: they never have. */
+const char *tl__device_tested(const tl_traits *t);
+
 struct tl_device {
     void *context, *queue, *id;  /* cl_context, cl_command_queue, cl_device_id */
     tl_traits traits;

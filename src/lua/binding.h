@@ -111,6 +111,7 @@ void tl__lua_open_features(lua_State *L);
 void tl__lua_open_plan(lua_State *L);
 void tl__lua_open_profile(lua_State *L);
 void tl__lua_open_tune(lua_State *L);
+void tl__lua_open_check(lua_State *L);
 void tl__lua_open_optim(lua_State *L);
 void tl__lua_open_checkpoint(lua_State *L);
 /* Runs `op` with the Lua arguments first..top; results are pushed. */

@@ -58,6 +58,7 @@ static int open_core(lua_State *L)
     tl__lua_open_plan(L);
     tl__lua_open_profile(L);
     tl__lua_open_tune(L);
+    tl__lua_open_check(L);
     tl__lua_open_optim(L);
     tl__lua_open_checkpoint(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "tlua.scopes");

@@ -34,6 +34,8 @@ static void push_device(lua_State *L, tl_device *d)
     lua_setfield(L, -2, "units");
     lua_pushinteger(L, (lua_Integer)d->traits.global_bytes);
     lua_setfield(L, -2, "bytes");
+    lua_pushstring(L, tl__device_tested(&d->traits)); /* NULL: nil */
+    lua_setfield(L, -2, "tested");
 }
 
 /* core.device([spec]) opens the device (once a program) and returns what it is. */

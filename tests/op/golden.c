@@ -103,7 +103,7 @@ static double distance(tl_scope *s, tl_tensor *t, const tl_entry *want)
     for (int64_t i = 0; i < n; i++) scale = fmax(scale, fabs((double)b[i]));
     for (int64_t i = 0; i < n; i++) {
         double d = fabs((double)a[i] - (double)b[i]) / scale;
-        if (!(d <= worst)) worst = d;
+        if (!(d <= worst)) worst = isnan(d) ? INFINITY : d; /* a NaN would be passed by what comes after it */
     }
     free(a);
     free(b);
