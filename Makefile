@@ -92,7 +92,7 @@ test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/pty
+tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/comma $(BUILD)/pty
 # A pseudo-terminal with something that types in it.
 $(BUILD)/pty: tests/pty.c
 	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
@@ -100,6 +100,9 @@ $(BUILD)/pty: tests/pty.c
 $(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 $(BUILD)/predict: examples/predict.c $(BUILD)/libtlua.a
+	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
+# The same example in a program that follows the user's locale.
+$(BUILD)/comma: tests/comma.c examples/predict.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 test-devices: all tests-built
 	sh tools/test_devices.sh

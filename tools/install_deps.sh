@@ -32,6 +32,7 @@ wish="" # good to have
 if [ "${1:-}" = test ]; then
     wish=chromium
     for b in chromium chromium-browser google-chrome; do command -v "$b" >/dev/null 2>&1 && wish=""; done
+    [ -f /usr/share/i18n/locales/de_DE ] || wish="$wish locales" # a decimal comma for tests/cli/comma.sh
 fi
 
 missing=""
@@ -82,6 +83,7 @@ if [ -n "$missing" ]; then
 fi
 if [ -n "$wish" ]; then
     echo "tlua: installing $wish"
-    fetch "$wish" || echo "tlua: could not install $wish; the test of the reports' pages will be skipped"
+    # shellcheck disable=SC2086 # a list of words
+    fetch $wish || echo "tlua: could not install $wish; the tests that need it will be skipped"
 fi
 exit 0

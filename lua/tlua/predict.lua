@@ -164,7 +164,7 @@ function forms.table(paths)
     row = function(path, list)
       local parts = {}
       for i, each in ipairs(list or {}) do parts[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
-      io.stdout:write(format:format(path, list and table.concat(parts, "   ") or "not read"))
+      util.put(format:format(path, list and table.concat(parts, "   ") or "not read"))
     end,
   }
 end
@@ -173,12 +173,12 @@ end
 function forms.json()
   local first = true
   return {
-    begin = function() io.stdout:write "[" end,
+    begin = function() util.put "[" end,
     row = function(path, list, reason)
-      io.stdout:write(first and "\n" or ",\n", core.json_encode { file = path, predictions = list, error = reason })
+      util.put(first and "\n" or ",\n", core.json_encode { file = path, predictions = list, error = reason })
       first = false
     end,
-    finish = function() io.stdout:write "\n]\n" end,
+    finish = function() util.put "\n]\n" end,
   }
 end
 
@@ -190,7 +190,7 @@ end
 
 -- file, label, score, label_2, score_2, ..., error.
 function forms.csv(_, top)
-  local function line(fields) io.stdout:write(table.concat(fields, ","), "\n") end
+  local function line(fields) util.put(table.concat(fields, ","), "\n") end
   return {
     begin = function()
       local names = { "file", "label", "score" }

@@ -24,13 +24,24 @@ function progress.new(style, fd)
     last = -math.huge, shown = false, held = {} }, Progress)
 end
 
+-- What cannot be shown does not end a run, which keeps a log. A reader that went away (| head, a closed terminal) is no news; a disk
+-- that is full is said once, and is the exit status in the end.
+function Progress:write(...)
+  if self.lost then return end
+  local ok, reason, code = self.out:write(...)
+  if ok then ok, reason, code = self.out:flush() end
+  if ok or self.out ~= io.stdout then return end
+  self.lost = true
+  core.leave_output(not core.is_gone(code))
+  if not core.is_gone(code) then util.note(("cannot write to stdout: %s; the run goes on%s"):format(reason, self.path and ", and " .. self.path .. " has it all" or "")) end
+end
+
 -- For machines only: one line of JSON.
 function Progress:event(name, fields)
   if self.style ~= "json" then return end
   local line = { event = name }
   for key, value in pairs(fields) do line[key] = value end
-  self.out:write(core.json_encode(line), "\n")
-  self.out:flush()
+  self:write(core.json_encode(line), "\n")
 end
 
 -- Lines before the run folder exists are held back and then written; `go_on`: after what stands there.
@@ -42,7 +53,7 @@ end
 
 function Progress:clear()
   if self.shown then
-    self.out:write("\r\27[K")
+    self:write("\r\27[K")
     self.shown = false
   end
 end
@@ -52,8 +63,7 @@ function Progress:say(text, bold, event)
   self:clear()
   if not self.only_log then self:event(event and event[1] or "note", event and event[2] or { text = text }) end
   if not self.style and not self.only_log then
-    self.out:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
-    self.out:flush()
+    self:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
   end
   if self.path then pcall(core.append_file, self.path, text .. "\n") -- a full disk is no reason to stop
   else self.held[#self.held + 1] = text .. "\n" end
@@ -76,8 +86,7 @@ function Progress:update(label, done, total, text)
   self.last = now
   if self.style then return self:event("progress", { label = label, done = done, total = total, text = text }) end
   if not self.terminal then
-    self.out:write(("%s  %d/%d  %s\n"):format(label, done, total, text))
-    self.out:flush()
+    self:write(("%s  %d/%d  %s\n"):format(label, done, total, text))
     return
   end
   local room = core.terminal_width() - 1
@@ -85,8 +94,7 @@ function Progress:update(label, done, total, text)
   local width = math.min(24, room - #line - 2)
   if width >= 6 then line = ("%s  %s  %3d %%  %s"):format(label, self:bar(done / total, width), math.floor(100 * done / total), text)
   else line = line:sub(1, room) end
-  self.out:write("\r" .. line .. "\27[K")
-  self.out:flush()
+  self:write("\r" .. line .. "\27[K")
   self.shown = true
 end
 

@@ -424,6 +424,7 @@ end
 function train.run(s, options)
   options = options or {}
   local c = options.checkpoint
+  core.survive_pipes() -- whoever reads along may go away: log.txt goes on
   s.begin, s.progress = core.time(), options.progress or progress.new(options.style)
   s.spent = { training = 0, features = 0 } -- seconds; those of features are among those of training
   s.results = { epochs = {} }

@@ -215,6 +215,14 @@ end
 -- A line for the user beside the results: stderr, unless a run has put it elsewhere.
 function util.note(text) io.stderr:write("tlua: " .. text .. "\n") end
 
+-- Writes results to standard output. A disk that is full ends the command here, and not after hours of results for nobody.
+function util.put(...)
+  local ok, reason = io.stdout:write(...)
+  if ok then return end
+  core.leave_output() -- it is said here
+  error("cannot write to stdout: " .. reason, 0)
+end
+
 -- The lock of a run's folder, nil where another process has it. What a killed run was writing is removed: nobody else writes there now.
 function util.own(folder)
   local lock = core.lock(folder .. "/run.lock")

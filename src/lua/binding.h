@@ -95,6 +95,9 @@ int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback);
 void tl__lua_catch_interrupt(lua_State *L, int poll);
 int tl__lua_interrupted(void);
 
+/* What a program does before anything else: standard streams, signals, and a look at standard output when it ends. */
+void tl__lua_begin_process(void);
+
 /* Each adds its functions to the table on top of the stack. */
 void tl__lua_open_tensor(lua_State *L);
 void tl__lua_open_make(lua_State *L);
@@ -102,6 +105,7 @@ void tl__lua_open_scope(lua_State *L);
 void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);
 void tl__lua_open_system(lua_State *L);
+void tl__lua_open_process(lua_State *L);
 void tl__lua_open_interrupt(lua_State *L);
 void tl__lua_open_line(lua_State *L);
 void tl__lua_open_look(lua_State *L); /* after tensor */

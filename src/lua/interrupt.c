@@ -6,7 +6,7 @@
 #include <signal.h>
 
 static volatile sig_atomic_t interrupts, polling, at_prompt, stop_device;
-static int patience;
+static int patience, nohup; /* nohup: the program was started to outlive its terminal */
 static lua_State *running;
 static pthread_t owner;
 
@@ -30,7 +30,7 @@ static void on_signal(int sig)
         pthread_kill(owner, sig);
         return;
     }
-    interrupts++;
+    if (!polling || sig != SIGHUP || interrupts == 0) interrupts++; /* a hang-up comes from kernel and shell, and is no impatience */
     if (polling && interrupts < 3) return;        /* the training loop looks by itself and stops cleanly */
     if (!at_prompt) signal(sig, SIG_DFL);         /* the next one ends the program whatever it does */
     else if (!running) return;                    /* nothing runs: the line editor looks by itself */
@@ -49,9 +49,10 @@ void tl__lua_catch_interrupt(lua_State *L, int poll)
     running = L;
     signal(SIGINT, on_signal);
     signal(SIGTERM, polling ? on_signal : SIG_DFL);
+    if (!nohup) signal(SIGHUP, polling ? on_signal : SIG_DFL);
 }
 
-/* core.catch_interrupt(true): from now on Ctrl-C (and SIGTERM) only sets what core.interrupted() tells; false: it raises an error again. */
+/* core.catch_interrupt(true): from now on Ctrl-C (SIGTERM and SIGHUP too) only sets what core.interrupted() tells; false: it raises an error again. */
 static int catch_interrupt(lua_State *L)
 {
     tl__lua_catch_interrupt(L, lua_toboolean(L, 1));
@@ -87,6 +88,8 @@ static int interruptible(lua_State *L)
 
 void tl__lua_open_interrupt(lua_State *L)
 {
+    struct sigaction before;
+    nohup = sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
     static const luaL_Reg functions[] = {{"catch_interrupt", catch_interrupt}, {"interrupted", interrupted}, {"interruptible", interruptible}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -226,12 +226,15 @@ static int file_size(lua_State *L)
     return 2;
 }
 
+/* By bytes, whatever order the user's locale has. */
+static int compare_names(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+
 /* core.list_folder(path) -> sorted names */
 static int list_folder(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct dirent **names;
-    int n = scandir(path, &names, NULL, alphasort);
+    int n = scandir(path, &names, NULL, compare_names);
     if (n < 0) return tl__lua_raisef(L, "cannot open %s: %s", path, strerror(errno));
     lua_newtable(L);
     for (int i = 0, k = 0; i < n; i++) {

@@ -100,8 +100,8 @@ t.test(("%d runs killed at random"):format(kills), function()
   print(("%d kills in %d runs, %d of them while a file was being written"):format(kills, runs, during))
 end)
 
-t.test("Ctrl-C and SIGTERM leave a checkpoint at the next step", function()
-  for _, signal in ipairs { "INT", "TERM" } do
+t.test("Ctrl-C, SIGTERM and SIGHUP leave a checkpoint at the next step", function()
+  for _, signal in ipairs { "INT", "TERM", "HUP" } do
     local run = folder .. "/signal"
     os.execute(("rm -rf %s %s/signal.log"):format(run, folder))
     local code, text = t.run(([[sh -c 'set -m; %s >%s/signal.log 2>&1 & pid=$!

@@ -75,3 +75,40 @@ Test(text, json_without_memory)
     cr_expect_eq(err.code, TL_EMEMORY);
     cJSON_Delete(j);
 }
+
+/* A locale with a comma that this test made itself; 0 where that cannot be done. */
+static int go_german(char *folder)
+{
+    char command[256];
+    if (!mkdtemp(folder)) return 0;
+    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8 >/dev/null 2>&1", folder);
+    int made = system(command);
+    setenv("LOCPATH", folder, 1);
+    const char *now = setlocale(LC_ALL, "de_DE.UTF-8");
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command) == 0 && made == 0 && now && localeconv()->decimal_point[0] == ',';
+}
+
+Test(text, decimal_comma)
+{
+    char folder[] = "/tmp/tlua-locale-XXXXXX", text[64], *end;
+    if (!go_german(folder)) cr_skip_test("no locale with a decimal comma can be made here");
+    snprintf(text, sizeof text, "%g", 0.5);
+    cr_assert_str_eq(text, "0,5");
+    tl__print(text, sizeof text, "%g", 0.5);
+    cr_expect_str_eq(text, "0.5");
+    cr_expect_eq(tl__read_number("0.5]", &end), 0.5);
+    cr_expect_str_eq(end, "]");
+    tl_error err = {0};
+    tl__fail(&err, TL_EARG, "%g", 0.5);
+    cr_expect_str_eq(err.text, "0.5");
+    cJSON *j = tl__json_parse("[0.485, 1e-3]", 13);
+    cr_assert(j);
+    cr_expect_eq(cJSON_GetArrayItem(j, 0)->valuedouble, 0.485);
+    char *json = tl__json_text(&err, j, 0);
+    cr_expect_str_eq(json, "[0.485,0.001]");
+    free(json);
+    cJSON_Delete(j);
+    snprintf(text, sizeof text, "%g", 0.5);
+    cr_expect_str_eq(text, "0,5", "the program's own locale is gone");
+}
