@@ -25,7 +25,7 @@ tlua - transfer learning on any OpenCL device
   tlua cache list|clear                features that runs have kept on disk
   tlua tune [--quick]                  measure the kernels of matrix products on this device, keep the best [--show] [--clear]
   tlua check                           a short test of the operators on this device [--device D] [--seconds 55] [--json]
-  tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE
+  tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE [--all: what their drivers say] [--json]
   tlua --version
 
 --flip: probabilities are the mean over a picture and its mirror image.
@@ -169,21 +169,11 @@ local function list_models()
   return 0
 end
 
-local function list_devices()
-  local util = require "tlua.util"
-  local list = core.devices()
-  if #list == 0 then error("no OpenCL device was found; on Debian and Ubuntu the package pocl-opencl-icd makes one of the processor", 0) end
-  for _, d in ipairs(list) do
-    print(("%d  %-4s %s, %d units, %s (%s)"):format(d.index, d.type, d.name, d.units, util.bytes(d.bytes), d.platform))
-  end
-  return 0
-end
-
 -- ---- which command ----
 
 local commands = {
   models = list_models,
-  devices = list_devices,
+  devices = function(argv) return require("tlua.devices").main { table.unpack(argv, 2) } end,
   predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
   eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
   explain = function(argv) return require("tlua.explain").main { table.unpack(argv, 2) } end,

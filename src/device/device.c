@@ -1,6 +1,7 @@
 /* device.c - finding and opening OpenCL devices, and the words for what drivers refuse. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #define CL_TARGET_OPENCL_VERSION 120
+#include "device/describe.h"
 #include "device/tuning.h"
 
 #include <CL/cl.h>
@@ -220,6 +221,20 @@ static void read_traits(tl_traits *t, const found *f)
         t->is_cpu = 0;
     }
     limit_groups(t);
+}
+
+int tl__device_each(void (*each)(void *user, int index, void *id, const char *type, const tl_traits *t, int chosen), void *user)
+{
+    found all[64];
+    tl_error ignored = {0};
+    int n = find_devices(all, 64);
+    const found *best = choose(&ignored, all, n, getenv("TLUA_DEVICE"));
+    for (int i = 0; i < n; i++) {
+        tl_traits t = {0};
+        read_traits(&t, &all[i]);
+        each(user, all[i].index, all[i].id, type_name(all[i].type), &t, best == &all[i]);
+    }
+    return n;
 }
 
 static int open_queue(tl_error *err, tl_device *d)

@@ -2,6 +2,7 @@
 #include "lua/binding.h"
 
 #include "base/near.h"
+#include "device/describe.h"
 #include "base/text.h"
 #include "io/fetch.h"
 #include "io/unpack.h"
@@ -85,6 +86,37 @@ static int devices(lua_State *L)
 {
     lua_newtable(L);
     tl_device_list(add_device, L);
+    return 1;
+}
+
+static void add_detail(void *user, int index, const tl_detail *d)
+{
+    lua_State *L = user;
+    if (lua_rawgeti(L, -1, index) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, index);
+    }
+    if (d->kind == TL_D_TEXT) lua_pushstring(L, d->text);
+    else if (d->kind == TL_D_FLAG) lua_pushboolean(L, d->number[0] != 0);
+    else if (d->kind == TL_D_NUMBER) lua_pushinteger(L, d->number[0]);
+    else {
+        lua_createtable(L, 3, 0);
+        for (int i = 0; i < 3; i++) {
+            lua_pushinteger(L, d->number[i]);
+            lua_rawseti(L, -2, i + 1);
+        }
+    }
+    lua_setfield(L, -2, d->key);
+    lua_pop(L, 1);
+}
+
+/* core.device_details() -> for each device all that its driver says and what tlua makes of it (src/device/describe.h) */
+static int device_details(lua_State *L)
+{
+    lua_newtable(L);
+    tl__devices_describe(add_detail, L);
     return 1;
 }
 
@@ -509,7 +541,7 @@ static int error_(lua_State *L) { return tl__lua_raise(L, luaL_tolstring(L, 1, N
 void tl__lua_open_system(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"device", device}, {"device_info", device_info}, {"devices", devices}, {"memory", memory}, {"reset_peak", reset_peak},
+        {"device", device}, {"device_info", device_info}, {"devices", devices}, {"device_details", device_details}, {"memory", memory}, {"reset_peak", reset_peak},
         {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
         {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
