@@ -113,9 +113,10 @@ function checkpoint.keep_best(s) core.link(s.out .. "/last.safetensors", s.out .
 
 -- {path =, state =, tensors =, info =} or nil and what is wrong with the file. The tensors belong to the caller's scope.
 function checkpoint.read(path)
-  if not core.exists(path) then return nil, "there is no file " .. path end
+  local missing = util.missing(path)
+  if missing then return nil, missing end
   local ok, tensors, metadata = pcall(core.load, path)
-  if not ok then return nil, ("%s is damaged: %s"):format(path, util.reason(tensors)) end
+  if not ok then return nil, ("%s is damaged: %s"):format(path, util.reason(tensors, path)) end
   if not metadata.checkpoint or not metadata.check then return nil, path .. " is not a checkpoint of a run" end
   local good, state = pcall(core.json_decode, metadata.checkpoint)
   if not good or type(state) ~= "table" or check_of(metadata.tlua or "", metadata.checkpoint, tensors) ~= metadata.check then

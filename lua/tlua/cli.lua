@@ -97,8 +97,7 @@ local function load_file(argv, first)
   local path = argv[first - 1]
   local chunk, e = loadfile(path, "t")
   if not chunk then
-    if not core.exists(path) then error("there is no file " .. path, 0) end
-    error(e, 0)
+    error(require("tlua.util").missing(path) or e, 0)
   end
   lib()
   local result = chunk(set_arguments(argv, first, path))

@@ -67,7 +67,7 @@ local function download(kind, d)
   end)
   if not ok then
     util.failf("data.%s: there is no %s in %s, and it could not be downloaded from %s (%s); name its folder with --data.root DIR", kind, info.title,
-      d.options.root or folder, info.url, util.reason(e))
+      d.options.root or folder, info.url, util.download_reason(e, info.url))
   end
   core.remove(archive)
   return folder .. "/" .. info.inside

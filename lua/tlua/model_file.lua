@@ -51,7 +51,8 @@ function model_file.pipeline(info) return core.data.pipeline(data.steps(info.pre
 
 -- The description in a file; nil where it is not a model file of ours.
 function model_file.read(path)
-  if not core.exists(path) then util.failf("there is no file %s", path) end
+  local missing = util.missing(path)
+  if missing then util.fail(missing) end
   local _, metadata = core.entries(path)
   local text = metadata and metadata.tlua
   if not text then return nil end

@@ -43,7 +43,8 @@ end
 
 local function read_run(folder)
   folder = folder:gsub("(.)/+$", "%1"):gsub("/report%.[jh][st][om][nl]l?$", "")
-  if not core.is_folder(folder) then util.failf("report: there is no folder %s", folder) end
+  local missing = util.missing(folder, "folder")
+  if missing or not core.is_folder(folder) then util.failf("report: %s", missing or folder .. " is no folder") end
   local path, run = folder .. "/report.json", nil
   if core.exists(path) then
     local ok, value = pcall(function() return core.json_decode(core.read_file(path)) end)

@@ -368,6 +368,19 @@ local function evaluate_again(s)
   if select(2, evaluate_average(s)) then s.seen = nil end
 end
 
+-- Names the files that are there.
+local function say_kept(s, reported)
+  local function there(names)
+    local list = {}
+    for _, name in ipairs(names) do
+      if core.exists(s.out .. "/" .. name) and (name ~= "report.html" or reported) then list[#list + 1] = name end
+    end
+    return table.concat(list, ", ")
+  end
+  local results, checkpoints = there { "model.safetensors", "report.html", "metrics.csv", "log.txt" }, there { "last.safetensors", "best.safetensors" }
+  s.progress:say(("kept in %s: %s%s"):format(s.out, results, checkpoints ~= "" and ", and to go on from: " .. checkpoints or ""))
+end
+
 local function keep_model(s)
   if not s.seen and #s.results.epochs > 0 then evaluate_again(s) end
   s.model:eval()
@@ -384,7 +397,7 @@ local function keep_model(s)
   s.results.spent = s.spent
   log(s, "keep")
   model_file.save(s.out .. "/model.safetensors", s, s.results)
-  s.progress:say(("kept in %s: model.safetensors, %smetrics.csv, log.txt, and to go on from: last.safetensors, best.safetensors"):format(s.out, reported and "report.html, " or ""))
+  say_kept(s, reported)
 end
 
 -- Takes up the state of a checkpoint.

@@ -31,10 +31,26 @@ end
 -- Takes "FILE:LINE: " off a message.
 function util.without_place(message) return (tostring(message):gsub("^[^%s:]+:%d+: ", "", 1)) end
 
--- The heart of a download's error, for a message of our own around it.
-function util.reason(e)
-  local line = tostring(e):match("^[^\n]*")
-  return line:match("%((.+)%)") or line
+-- An error for a message of our own around it: its first line, without the place and without the file that the message names itself.
+function util.reason(e, path)
+  local line = util.without_place(e):match "^[^\n]*"
+  local prefix = path and path .. ": "
+  return prefix and line:sub(1, #prefix) == prefix and line:sub(#prefix + 1) or line
+end
+
+-- The heart of the error of a download from `url` (src/io/fetch.c), without the advice that follows it there.
+function util.download_reason(e, url)
+  local line = util.reason(e)
+  local begin = (" could not be had from %s ("):format(url)
+  local _, at = line:find(begin, 1, true)
+  return at and line:sub(at + 1):match "^(.*)%); fetch it elsewhere" or line
+end
+
+-- nil where there is something at `path`; else a sentence that says so, or why it cannot be looked at.
+function util.missing(path, what)
+  local there, why = core.exists(path)
+  if there then return nil end
+  return why and ("cannot open %s: %s"):format(path, why) or ("there is no %s %s"):format(what or "file", path)
 end
 
 -- Calls f; an error names `where` (what util.where gave when the thing was described): the line where the user

@@ -34,7 +34,7 @@ local function published(entry, name, set)
   if not set.url then util.failf("%s: the weights '%s' are not at hand: %s; %s", entry.name, name, set.from, way_out) end
   local ok, e = pcall(core.fetch, set.url, path, set.sha256, progress_line(set.file))
   if not ok then
-    util.failf("%s: the weights '%s' could not be downloaded from %s (%s); %s", entry.name, name, set.url, util.reason(e), way_out)
+    util.failf("%s: the weights '%s' could not be downloaded from %s (%s); %s", entry.name, name, set.url, util.download_reason(e, set.url), way_out)
   end
   return path
 end
@@ -57,7 +57,7 @@ function weights.resolve(entry, spec)
     if #known == 0 then util.failf("%s has no published weights named '%s'; name a file with --weights FILE", entry.name, spec) end
     util.fail(util.unknown_text("weights of " .. entry.name .. ":", spec, known))
   end
-  util.failf("weights: there is no file %s", spec)
+  util.fail("weights: " .. (util.missing(spec) or "there is no file " .. spec))
 end
 
 -- The preprocessing that goes with a set of weights, or with the network where nothing better is known.

@@ -114,7 +114,13 @@ int tl__make_folders(tl_error *err, const char *path)
         char c = *p;
         *p = 0;
         struct stat st;
-        if (mkdir(copy, 0777) != 0 && (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode))) bad = fail_path(err, "make folder", copy);
+        if (mkdir(copy, 0777) != 0) {
+            int why = errno; /* of mkdir: stat has another one */
+            if (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)) {
+                errno = why;
+                bad = fail_path(err, "make folder", copy);
+            }
+        }
         *p = c;
         if (!c) break;
     }

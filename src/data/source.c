@@ -422,7 +422,9 @@ static int check_options(tl_error *err, const char *kind, const char *root, cons
     if (o->part && !*test && strcmp(o->part, "train") != 0) return tl__fail(err, TL_EARG, "unknown part \"%s\" (train, test)", o->part);
     if (!(o->split >= 0 && o->split < 1)) return tl__fail(err, TL_EARG, "split is %g, and must be at least 0 and less than 1", o->split);
     if (o->limit < 0) return tl__fail(err, TL_EARG, "limit is %lld, and must not be negative", (long long)o->limit);
-    if (!tl__is_folder(root)) return tl__fail(err, TL_EIO, "%s: no such folder", root);
+    struct stat st;
+    if (stat(root, &st) != 0) return errno == ENOENT ? tl__fail(err, TL_EIO, "%s: no such folder", root) : tl__fail(err, TL_EIO, "%s: cannot be opened: %s", root, strerror(errno));
+    if (!S_ISDIR(st.st_mode)) return tl__fail(err, TL_EIO, "%s: it is no folder", root);
     return k;
 }
 

@@ -4,6 +4,7 @@
 #include "data/source.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,8 +75,9 @@ static int open_header(tl_error *err, const char *path, int rank, idx_file *f)
     uint8_t head[16];
     struct stat st;
     size_t n = 4 + 4 * (size_t)rank;
+    errno = 0;
     f->file = gzopen(path, "rb");
-    if (!f->file || stat(path, &st) != 0) return tl__fail(err, TL_EIO, "%s: cannot be opened", path);
+    if (!f->file || stat(path, &st) != 0) return tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno ? errno : ENOMEM));
     if (read_exactly(err, path, f->file, head, n) != 0) return -1;
     f->plain = gzdirect(f->file);
     f->bytes = st.st_size;

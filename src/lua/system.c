@@ -234,11 +234,15 @@ static int cache_folder(lua_State *L)
     return 1;
 }
 
+/* core.exists(path) -> true; or false, and why it cannot be known where that is another reason than that nothing is there */
 static int exists(lua_State *L)
 {
     struct stat st;
-    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0);
-    return 1;
+    int bad = stat(luaL_checkstring(L, 1), &st), why = errno;
+    lua_pushboolean(L, !bad);
+    if (!bad || why == ENOENT || why == ENOTDIR) return 1;
+    lua_pushstring(L, strerror(why));
+    return 2;
 }
 
 static int is_folder(lua_State *L)
@@ -482,9 +486,9 @@ static int lock(lua_State *L)
         lua_pushinteger(L, fd);
         return 1;
     }
-    int busy = errno == EWOULDBLOCK;
+    int why = errno;
     close(fd);
-    if (!busy) return tl__lua_raisef(L, "cannot lock %s: %s", path, strerror(errno));
+    if (why != EWOULDBLOCK) return tl__lua_raisef(L, "cannot lock %s: %s", path, strerror(why));
     lua_pushboolean(L, 0);
     return 1;
 }
@@ -504,9 +508,9 @@ static int link_(lua_State *L)
     const char *between = lua_tostring(L, -1);
     unlink(between);
     if (link(from, between) == 0) {
-        int bad = rename(between, to);
+        int bad = rename(between, to), why = errno;
         unlink(between); /* rename leaves it where both were one file already */
-        return bad ? tl__lua_raisef(L, "cannot name %s %s: %s", from, to, strerror(errno)) : 0;
+        return bad ? tl__lua_raisef(L, "cannot name %s %s: %s", from, to, strerror(why)) : 0;
     }
     tl_error err = {0};
     size_t n = 0;

@@ -85,6 +85,23 @@ expect "predict without a picture" 1 "gone.jpg" "$T" predict "$M" "$W/gone.jpg"
 expect "no OpenCL at all" 1 "pocl-opencl-icd" env OCL_ICD_VENDORS="$W/no-vendors" "$T" "$W/r.lua" --out "$W/x"
 absent "$W/x"
 expect "an error in the recipe" 1 "syntax.lua:1" sh -c "echo 'return +' > $W/syntax.lua; $T $W/syntax.lua"
+# Reasons: paths may hold parentheses, and what cannot be looked at is not the same as what is not there.
+mv "$W/run" "$W/run (2)"
+cp "$W/run (2)/last.safetensors" "$W/whole"
+head -c "$(($(wc -c <"$W/whole") - 100))" "$W/whole" >"$W/run (2)/last.safetensors"
+expect "a damaged checkpoint" 1 "run \(2\)/last.safetensors is damaged: the tensor .* it is cut short" "$T" "$W/r.lua" --resume "$W/run (2)"
+long=$W/$(printf '%0300d' 0)
+expect "a model that cannot be looked at" 1 "cannot open .*: File name too long" "$T" predict "$long" "$W/good/a/0.png"
+expect "weights that cannot be looked at" 1 "cannot open .*: File name too long" "$T" "$W/r.lua" --weights "$long" --out "$W/x"
+expect "a recipe that cannot be looked at" 1 "cannot open .*: File name too long" "$T" "$long.lua"
+expect "data that cannot be looked at" 1 "cannot be opened: File name too long" "$T" "$W/r.lua" --data.root "$long" --out "$W/x"
+expect "data that are a file" 1 "r.lua: it is no folder" "$T" "$W/r.lua" --data.root "$W/r.lua" --out "$W/x"
+expect "a report of nothing" 1 "report: there is no folder $W/gone" "$T" report "$W/gone"
+"$T" -e 'local util = require "tlua.util"
+local url = "https://a/b(1).zip"
+assert(util.download_reason("x.lua:1: /c (2)/b(1).zip: could not be had from " .. url .. " (Could not resolve host (a)); fetch it elsewhere and put it there", url) == "Could not resolve host (a)")
+assert(util.download_reason("/c (2)/b: cannot be written: No space left on device", url) == "/c (2)/b: cannot be written: No space left on device")' ||
+    { failed=$((failed + 1)); echo "FAILED: the reason of a download"; }
 # A full disk, where this user may mount one.
 mkdir "$W/small"
 if mount -t tmpfs -o size=1m tmpfs "$W/small" 2>/dev/null; then

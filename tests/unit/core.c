@@ -258,3 +258,12 @@ Test(core, kernel_cache_is_used_and_a_damaged_entry_is_rebuilt)
     snprintf(command, sizeof command, "rm -r %s", folder);
     cr_assert_eq(system(command), 0);
 }
+
+/* A folder that may not be made says so: a later stat, which finds nothing, must not take the place of the reason. */
+Test(core, folders_keep_their_reason)
+{
+    if (geteuid() == 0) cr_assert_eq(seteuid(65534), 0);
+    tl_error err = {0};
+    cr_assert_neq(tl__make_folders(&err, "/tlua-may-not/x"), 0);
+    cr_expect_str_eq(err.text, "cannot make folder /tlua-may-not: Permission denied");
+}
