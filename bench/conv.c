@@ -1,7 +1,7 @@
 /* conv.c - how fast the convolutions of two networks are, layer by layer: forward as inference runs it (folded bias,
  * activation, residual), and each gradient.   bench/conv [forward|training] [batch]
  *   cc -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -Isrc -o build/bench_conv bench/conv.c build/libtlua.a $(pkg-config --libs \
- *      nettle spng libturbojpeg libcjson zlib) -lOpenCL -lclblast -lm -ldl -pthread
+ *      nettle spng libturbojpeg libcjson libutf8proc zlib) -lOpenCL -lclblast -lm -ldl -pthread
  * TLUA_CONV names the way that is taken (src/op/conv_makers.c). Times are the best of several rounds; in
  * brackets what the processor's own time says, which a busy machine disturbs less. */
 #include "device/device.h"

@@ -17,6 +17,7 @@ build="
  libspng-dev
  libcurl4-openssl-dev
  libcjson-dev
+ libutf8proc-dev
  libarchive-dev
  libedit-dev
  nettle-dev

@@ -231,12 +231,24 @@ local function profiled_command(argv)
   return require("tlua.profile").run(function() return command(argv) end, path)
 end
 
+-- "--data.root=~/data": the shell puts a home in the place of "~" at the beginning of a word only. And a file typed in one of Unicode's two forms
+-- is the one on the disk in the other.
+local function with_paths(argv)
+  if argv[1] == "-e" then return argv end
+  for i, word in ipairs(argv) do
+    local name, value = word:match "^(%-%-[^=]+=)(.*)$"
+    local path = core.path(value or word)
+    if (value and value:sub(1, 1) == "~") or (path ~= (value or word) and core.exists(path)) then argv[i] = (name or "") .. path end
+  end
+  return argv
+end
+
 return function(argv)
   local wants_traceback = os.getenv("TLUA_TRACEBACK") == "1"
   local ok, result = xpcall(profiled_command, function(e)
     if wants_traceback then io.stderr:write(debug.traceback(message_of(e), 2), "\n") end
     return e
-  end, argv)
+  end, with_paths(argv))
   if ok then return result or 0 end
   local text = message_of(result)
   if not text:find("^[^%s:]+:%d+: ") and not text:find("^%(command line%):") then text = "tlua: " .. text end

@@ -1,6 +1,7 @@
 -- schema.lua - typed fields: what a recipe's constructors take, what the command line may override, what --help
 -- shows. A field is {name, type, default, brief [, choices]}; texts from the command line are parsed by the type and
 -- never run as Lua.
+local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = {}
 
@@ -15,7 +16,7 @@ schema.types = types
 
 local function is_text(v) return type(v) == "string" end
 types.text = { "a text", function(t) return t end, is_text }
-types.path = { "a path", function(t) if t ~= "" then return t end end, is_text }
+types.path = { "a path", function(t) if t ~= "" then return core.path(t) end end, function(v) return is_text(v) and v ~= "" end }
 types.number = { "a number", function(t) return tonumber(t) and tonumber(t) + 0.0 end, function(v) return type(v) == "number" end }
 types.integer = { "a whole number", function(t) return math.tointeger(tonumber(t)) end, function(v) return math.tointeger(v) ~= nil and type(v) == "number" end }
 types.batch = { "a whole number or auto", function(t) return t == "auto" and t or math.tointeger(tonumber(t)) end,
@@ -122,6 +123,7 @@ function schema.check(what, field, value)
   if not types[field[2]][3](value) or not in_choices(field, value) then
     util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value) or tostring(value)))
   end
+  if field[2] == "path" then return core.path(value) end
   if field[2] == "integer" or (field[2] == "batch" and value ~= "auto") then return math.tointeger(value) end
   return value
 end

@@ -46,6 +46,7 @@ function weights.resolve(entry, spec)
   if type(spec) ~= "string" then util.failf("%s: weights must be a path or a name, not %s", entry.name, type(spec)) end
   local set = entry.weights and entry.weights[spec]
   if set then return published(entry, spec, set), set, spec end
+  spec = core.path(spec)
   if core.exists(spec) then
     for name, each in pairs(entry.weights or {}) do
       if each.file == base_name(spec) then return spec, each, name end

@@ -185,7 +185,8 @@ static int is_likely(const char *name, const char *wanted)
 {
     const char *dimensions = strstr(wanted, "idx3") ? "idx3" : "idx1";
     int test = strncmp(wanted, "t10k", 4) == 0;
-    return strstr(name, dimensions) && !(test ? strstr(name, "train") : strstr(name, "t10k") || strstr(name, "test"));
+    int other = test ? strstr(name, "train") != NULL : strstr(name, "t10k") || strstr(name, "test");
+    return strstr(name, dimensions) && !other;
 }
 
 /* "; there is FILE, FILE" of files in `root` that could be `wanted` under another name, into `text`; empty where none is. */

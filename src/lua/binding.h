@@ -84,6 +84,10 @@ int tl__lua_make(lua_State *L, tl__lua_maker *how, const tl_shape *shape, tl_dty
 /* The pipeline at `index`; raises where it is none. */
 struct tl_pipeline *tl__lua_pipeline(lua_State *L, int index);
 
+/* The path at `index`, with a home in the place of "~" and names in the form that they have on the disk (base/path.h); it takes the
+ * argument's place on the stack. */
+const char *tl__lua_path(lua_State *L, int index);
+
 /* A shape from the arguments first..last: numbers, or one table. */
 tl_shape tl__lua_shape(lua_State *L, int first, int last);
 tl_dtype tl__lua_dtype(lua_State *L, const char *name);
@@ -105,6 +109,7 @@ void tl__lua_open_scope(lua_State *L);
 void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);
 void tl__lua_open_system(lua_State *L);
+void tl__lua_open_path(lua_State *L);
 void tl__lua_open_process(lua_State *L);
 void tl__lua_open_interrupt(lua_State *L);
 void tl__lua_open_line(lua_State *L);

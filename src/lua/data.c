@@ -460,7 +460,7 @@ static int loader_threads(lua_State *L)
 /* core.image_read(path [, channels]) -> uint8 (H, W, C) */
 static int image_read(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = tl__lua_path(L, 1);
     int channels = (int)luaL_optinteger(L, 2, 3);
     tl_image *image = new_image(L);
     tl_error err = {0};
@@ -473,7 +473,7 @@ static int image_read(lua_State *L)
 /* core.image_write(path, x): a PNG from uint8 (H, W, 1 or 3) */
 static int image_write(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = tl__lua_path(L, 1);
     tl_tensor *t = tl__lua_tensor(L, 2);
     tl_error err = {0};
     if (t->dtype != TL_U8 || t->shape.rank != 3 || (t->shape.dim[2] != 1 && t->shape.dim[2] != 3))

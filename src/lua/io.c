@@ -71,7 +71,7 @@ static void push_entry(lua_State *L, const tl_entry *e, int keep_half)
 static int load(lua_State *L)
 {
     int keep_half = tl__lua_field_bool(L, 2, "half", 0);
-    tl_archive *a = open_archive(L, luaL_checkstring(L, 1));
+    tl_archive *a = open_archive(L, tl__lua_path(L, 1));
     lua_createtable(L, 0, a->count);
     for (int i = 0; i < a->count; i++) {
         push_entry(L, &a->entries[i], keep_half);
@@ -84,7 +84,7 @@ static int load(lua_State *L)
 /* core.entries(path) -> list of {name=, dtype=, shape=}, metadata; nothing is uploaded */
 static int entries(lua_State *L)
 {
-    tl_archive *a = open_archive(L, luaL_checkstring(L, 1));
+    tl_archive *a = open_archive(L, tl__lua_path(L, 1));
     lua_createtable(L, a->count, 0);
     for (int i = 0; i < a->count; i++) {
         const tl_entry *e = &a->entries[i];
@@ -155,7 +155,7 @@ static void check_tables(lua_State *L, int *count, int *meta)
 /* core.save(path, tensors, metadata) */
 static int save(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = tl__lua_path(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 3);
     int count = 0, meta = 0, i = 0;
