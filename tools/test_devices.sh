@@ -37,7 +37,7 @@ if device_there "portable computing"; then
     # The tiles for narrower registers, and the makers for GPUs, on the same device; and CLBlast, which compiles for half a minute.
     TLUA_DEVICE=portable TLUA_VECTOR=8 suite pocl-vector8 op/ops unit/gemm
     TLUA_DEVICE=portable TLUA_VECTOR=4 suite pocl-vector4 unit/gemm
-    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops op/golden unit/gemm unit/launch unit/pooling unit/conv unit/optim
+    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops op/golden unit/gemm unit/launch unit/optim
     # Every sample over the edges of groups of sixteen, launches of more than two groups in pieces.
     TLUA_DEVICE=portable TLUA_VECTOR=1 TLUA_GEMM=own TLUA_GROUP=16 TLUA_MAX_GROUPS=2 suite pocl-gpu-pieces op/ops
     TLUA_DEVICE=portable TLUA_TEST_CLBLAST=1 suite pocl-clblast unit/gemm

@@ -206,9 +206,10 @@ static const tl_program peak_program = {"peak", peak_source};
 
 static int arithmetic(tl_error *err, tl_device *d, double *gflops)
 {
-    enum { STEPS = 400000 };
+    enum { STEPS = 400000, LONGEST = 1 << 20 };
+    const double enough = 0.02; /* seconds: a launch costs a GPU up to a hundredth of a millisecond, and its clock takes a while to rise */
     const tl_traits *t = &d->traits;
-    size_t items = (size_t)t->compute_units * (t->is_cpu ? 4 : 1024);
+    size_t items = (size_t)t->compute_units * (t->is_cpu ? 4 : 2048);
     int steps = t->is_cpu ? STEPS : STEPS / 256, bad;
     tl_buffer *y = tl__buffer_new(err, d, (items * 16 + 32) * sizeof(float));
     if (!y) return -1;
@@ -218,8 +219,9 @@ static int arithmetic(tl_error *err, tl_device *d, double *gflops)
     for (int r = 0; r < 6 && !bad; r++) {
         double start = now();
         bad = TL__LAUNCH(err, d, &l, "peak", TL_KBUF(y), TL_KI(steps)) != 0 || tl__device_finish(err, d) != 0;
-        double rate = 2.0 * 10 * t->vector_width * (double)items * steps / (now() - start) / 1e9;
+        double took = now() - start, rate = 2.0 * 10 * t->vector_width * (double)items * steps / took / 1e9;
         if (rate > *gflops) *gflops = rate;
+        if (took < enough && steps < LONGEST) steps *= 4, r = r > 0 ? r - 1 : 0; /* more turns are no further round */
     }
     tl__buffer_release(y);
     return bad ? -1 : 0;
@@ -227,10 +229,12 @@ static int arithmetic(tl_error *err, tl_device *d, double *gflops)
 
 static int copying(tl_error *err, tl_device *d, double *gbytes)
 {
-    const int64_t n = 16 << 20, chunk = d->traits.is_cpu ? 1 << 16 : d->traits.vector_width;
+    /* More than the caches of a large GPU hold, but an eighth of its memory at most. */
+    int64_t n = 16 << 20, chunk = d->traits.is_cpu ? 1 << 16 : d->traits.vector_width;
+    while (!d->traits.is_cpu && n < 128 << 20 && (uint64_t)n * 4 * 16 <= d->traits.global_bytes && (uint64_t)n * 8 <= d->traits.max_buffer) n *= 2;
     tl_buffer *x = tl__buffer_new(err, d, (size_t)n * 4), *y = x ? tl__buffer_new(err, d, (size_t)n * 4) : NULL;
     int bad = !y || tl__buffer_fill(err, x, 0, x->bytes, 0) != 0;
-    tl_launch l = {.program = &peak_program, .kernel = "peak_copy", .dims = 1, .global = {(size_t)(n / chunk)}, .local = {(size_t)d->traits.is_cpu}};
+    tl_launch l = {.program = &peak_program, .kernel = "peak_copy", .dims = 1, .global = {(size_t)((n + chunk - 1) / chunk)}, .local = {(size_t)d->traits.is_cpu}};
     *gbytes = 0;
     for (int r = 0; r < 6 && !bad; r++) {
         double start = now();
