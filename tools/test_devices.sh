@@ -55,7 +55,7 @@ if [ -e "$lib" ]; then
     mkdir -p "$BUILD/icd"
     echo "$lib" >"$BUILD/icd/intel.icd"
     OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel suite intel $TESTS
-    OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel TLUA_VECTOR=1 suite intel-gpu-kernels unit/gemm
+    OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel TLUA_VECTOR=1 suite intel-gpu-kernels op/ops op/golden unit/gemm unit/launch
 else
     echo "skipped intel: pip could not fetch intel-opencl-rt"
 fi
@@ -90,6 +90,10 @@ if command -v oclgrind >/dev/null 2>&1; then
     # All but the tests that walk allocations or samples of operators.
     simulated oclgrind unit/gemm "--filter=gemm/[stlncm]*"
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/gemm "--filter=gemm/[stlncm]*"
+    TLUA_VECTOR=1 simulated oclgrind-gpu-kernels op/ops
+    TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/optim
+    # Without the two tests of many rows.
+    simulated oclgrind-gpu-kernels unit/launch "--filter=launch/[rw]*"
 else
     echo "skipped oclgrind: Debian package oclgrind is not installed"
 fi
