@@ -32,8 +32,8 @@ ROWS = [
 
 
 class Worker:
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, command, folder=ROOT):
+        self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
         for line in self.process.stdout:
             if line.strip() == "ready":

@@ -5,7 +5,9 @@ local core = require "tlua.core"
 local explain = require "tlua.explain"
 local values = dofile "tests/golden/run_values.lua"
 local golden = core.load "tests/golden/explain.safetensors"
-local SIDE, PICTURES, SEED, OTHER, LIMIT = 96, 2, 11, 4, 1e-4
+local SIDE, PICTURES, SEED, OTHER, LIMIT = 96, 2, 11, 4, 2e-5
+-- Where a map cancels, rounding shows: a processor with other vectors may be as far away as several times what PyTorch's own float32 is.
+local ROUNDINGS = 8
 local passed, failed = 0, 0
 
 local function check(what, ok, text)
@@ -43,7 +45,8 @@ for _, name in ipairs(names) do
   for _, what in ipairs { "best", "other" } do
     local map, logits = explain.maps(net, x, k, what == "other" and { OTHER, OTHER } or nil)
     local far = distance(map:reshape(-1):tolist(), golden[name .. "." .. what]:reshape(-1):tolist())
-    check(("%s.%s"):format(name, what), far <= LIMIT, ("%.3g of the hottest place"):format(far))
+    local limit = math.max(LIMIT, ROUNDINGS * golden[name .. ".rounding"]:tolist()[what == "best" and 1 or 2])
+    check(("%s.%s"):format(name, what), far <= limit, ("%.3g of the hottest place, %.3g allowed"):format(far, limit))
     if arg[1] == "-v" then print(("%-20s %-6s %.2g"):format(name, what, far)) end
     local want = golden[name .. ".logits"]:tolist()
     for i = 1, PICTURES do check(name .. ".logits", distance(logits[i], want[i]) <= LIMIT, "differ") end

@@ -3,7 +3,9 @@
     python tests/golden/make_explain.py      writes tests/golden/explain.safetensors
 
 The map is relu(sum of mean gradient times activation) of the last convolution's output (Selvaraju et al. 2017, equations 1 and 2),
-in float64, for the likeliest class and for class 4. Weights are those of make_models.py, the reference for which is checked there."""
+in float64, for the likeliest class and for class 4. Weights are those of make_models.py, the reference for which is checked there.
+Where the weighted maps cancel, rounding shows: NAME.rounding is how far the map moves (as a share of the hottest place) when PyTorch computes
+it in float32, for each of the two classes."""
 import os
 import sys
 
@@ -33,12 +35,12 @@ LAYERS = {
 }
 
 
-def maps(name):
+def maps(name, dtype=torch.float64):
     make_models.SEED, make_models.SIZE = SEED, SIDE
-    net = make_models.build(name).double().eval()
+    net = make_models.build(name).to(dtype).eval()
     for p in net.parameters():
         p.requires_grad = False
-    x = torch.from_numpy(philox.normal((PICTURES, SIDE, SIDE, 3), 0, 1, "input", SEED)).permute(0, 3, 1, 2).double()
+    x = torch.from_numpy(philox.normal((PICTURES, SIDE, SIDE, 3), 0, 1, "input", SEED)).permute(0, 3, 1, 2).to(dtype)
     kept = {}
 
     def leaf(a):
@@ -63,9 +65,17 @@ def maps(name):
     return out
 
 
+def with_rounding(name):
+    out, rough = maps(name), maps(name, torch.float32)
+    distance = [((rough[k] - out[k]).abs().max() / out[k].abs().max().clamp_min(1e-30)).float() for k in (f"{name}.best", f"{name}.other")]
+    out[f"{name}.rounding"] = torch.stack(distance)
+    return out
+
+
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # one order of sums
     every = {}
     for each in LAYERS:
-        every.update(maps(each))
+        every.update(with_rounding(each))
         print(each, tuple(every[each + ".best"].shape), every[each + ".best"].amax((1, 2)).tolist())
     save_file(every, os.path.join(os.path.dirname(__file__), "explain.safetensors"))
