@@ -135,7 +135,9 @@ char *tl__cache_folder(tl_error *err, const char *sub)
     if (own && *own) path = tl__asprintf(err, "%s/%s", own, sub);
     else if (xdg && *xdg) path = tl__asprintf(err, "%s/tlua/%s", xdg, sub);
     else path = tl__asprintf(err, "%s/.cache/tlua/%s", home && *home ? home : "/tmp", sub);
-    if (path && tl__make_folders(err, path) != 0) {
+    tl_error why = {0};
+    if (path && tl__make_folders(&why, path) != 0) {
+        tl__fail(err, why.code, "%s; TLUA_CACHE names another folder for what is kept", why.text);
         free(path);
         path = NULL;
     }

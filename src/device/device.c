@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct { int code; const char *name; } names[] = {
@@ -68,13 +69,43 @@ static void keep_threads_apart(void)
 #endif
 }
 
+/* Could a folder be made here, or does it stand there and can be written? */
+static int can_hold(const char *path)
+{
+    char *copy = tl__asprintf(NULL, "%s%s", *path == '/' ? "" : "./", path), *slash;
+    struct stat st;
+    while (copy && stat(copy, &st) != 0 && (slash = strrchr(copy, '/')) != NULL) *(slash == copy ? slash + 1 : slash) = 0;
+    int good = copy && stat(copy, &st) == 0 && S_ISDIR(st.st_mode) && access(copy, W_OK | X_OK) == 0;
+    free(copy);
+    return good;
+}
+
+/* PoCL has no device without a folder for its kernels. Where its own cannot be made (no home, as under `docker run --user`) it gets one in
+ * our cache folder. `path` is what it will use: for the error when there is no device. 0, or -1 where there is no such folder. */
+static int house_pocl(char *path, size_t size)
+{
+    const char *said = getenv("POCL_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (said && *said) snprintf(path, size, "%s", said);
+    else if (xdg && *xdg) snprintf(path, size, "%s/pocl/kcache", xdg);
+    else if (home && *home) snprintf(path, size, "%s/.cache/pocl/kcache", strcmp(home, "/") == 0 ? "" : home);
+    else snprintf(path, size, "/tmp/pocl/kcache");
+    if (can_hold(path)) return 0;
+    char *own = said && *said ? NULL : tl__cache_folder(NULL, "pocl");
+    int good = own && can_hold(own);
+    if (good) setenv("POCL_CACHE_DIR", own, 1);
+    free(own);
+    return good ? 0 : -1;
+}
+
 /* All devices of all platforms, in the loader's order; returns the count, at most `room`. */
 static int find_devices(found *out, int room)
 {
     cl_platform_id platforms[16];
     cl_uint np = 0;
     int n = 0;
+    char folder[512];
     keep_threads_apart();
+    house_pocl(folder, sizeof folder);
     if (clGetPlatformIDs(16, platforms, &np) != CL_SUCCESS) return 0;
     for (cl_uint p = 0; p < np && p < 16; p++) {
         cl_device_id ids[16];
@@ -115,6 +146,12 @@ static int rank_of(const found *f)
 
 static const found *choose(tl_error *err, const found *all, int n, const char *spec)
 {
+    char folder[512];
+    if (n == 0 && house_pocl(folder, sizeof folder) != 0) {
+        tl__fail(err, TL_EDEVICE, "no OpenCL device: PoCL, which makes one of the processor, needs a folder that it can write, and %s is none; set TLUA_CACHE, or "
+                 "POCL_CACHE_DIR, to one", folder);
+        return NULL;
+    }
     if (n == 0) {
         tl__fail(err, TL_EDEVICE, "no OpenCL device on this machine: install a driver (Debian and Ubuntu: pocl-opencl-icd for the "
                  "CPU, mesa-opencl-icd, intel-opencl-icd or the maker's driver for a GPU), then see `tlua devices`");

@@ -102,6 +102,22 @@ local url = "https://a/b(1).zip"
 assert(util.download_reason("x.lua:1: /c (2)/b(1).zip: could not be had from " .. url .. " (Could not resolve host (a)); fetch it elsewhere and put it there", url) == "Could not resolve host (a)")
 assert(util.download_reason("/c (2)/b: cannot be written: No space left on device", url) == "/c (2)/b: cannot be written: No space left on device")' ||
     { failed=$((failed + 1)); echo "FAILED: the reason of a download"; }
+# A home that cannot be written, as under `docker run --user`.
+N="env -i PATH=$PATH"
+[ "$(id -u)" = 0 ] && N="setpriv --reuid 65534 --regid 65534 --clear-groups $N"
+if command -v setpriv >/dev/null 2>&1 && $N "$T" --version >/dev/null 2>&1; then
+    mkdir -m 777 "$W/cache"
+    chmod 755 "$W"
+    $N HOME=/nonexistent TLUA_CACHE="$W/cache" "$T" devices | grep -q "^1 " || { failed=$((failed + 1)); echo "FAILED: no device although TLUA_CACHE can be written"; }
+    "$T" devices | grep -qv "Portable Computing" || {
+        expect "no place for PoCL" 1 "PoCL.*/nonexistent/.cache/pocl/kcache is none; set TLUA_CACHE" $N HOME=/nonexistent "$T" devices
+        expect "no place for PoCL, in a script" 1 "PoCL.*/kcache is none; set TLUA_CACHE" $N HOME=/ "$T" -e 'tlua.device()'
+        expect "a place for PoCL that is none" 1 "PoCL.*/none/pocl is none" $N HOME=/nonexistent TLUA_CACHE="$W/cache" POCL_CACHE_DIR=/none/pocl "$T" devices
+    }
+    expect "no place for weights" 1 "cannot make folder /nonexistent: .*; TLUA_CACHE names another" $N HOME=/nonexistent POCL_CACHE_DIR="$W/cache/pocl" "$T" -e 'tlua.models.resnet18 { weights = "imagenet" }:ready()'
+else
+    echo "skipped: a home that cannot be written (no setpriv)"
+fi
 # A full disk, where this user may mount one.
 mkdir "$W/small"
 if mount -t tmpfs -o size=1m tmpfs "$W/small" 2>/dev/null; then
