@@ -48,7 +48,8 @@ __kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const 
         if (centered) {
             float a = A[i] + (g - A[i]) * rest;
             A[i] = a;
-            square = fmax(v - a * a, 0.0f); /* rounding may take it below */
+            square = v - a * a;
+            square = square < 0.0f ? 0.0f : square; /* rounding may take it below; a NaN stays */
         }
         float step = g / (sqrt(square) + eps);
         if (momentum != 0.0f) M[i] = step = momentum * M[i] + step;

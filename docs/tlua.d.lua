@@ -1385,7 +1385,7 @@ tlua.div = ops.div
 ---@return tlua.Tensor
 function Tensor:div(b) end
 
----The larger of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---The larger of `a` and `b`, broadcast, NaN where one of them is; where equal, half of the gradient goes to each.
 ---PyTorch: torch.maximum(a, b). Gradient towards a, b.
 ---@param a tlua.Tensor
 ---@param b tlua.Tensor
@@ -1394,13 +1394,13 @@ function ops.maximum(a, b) end
 
 tlua.maximum = ops.maximum
 
----The larger of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---The larger of `a` and `b`, broadcast, NaN where one of them is; where equal, half of the gradient goes to each.
 ---PyTorch: torch.maximum(a, b). Gradient towards a, b.
 ---@param b tlua.Tensor
 ---@return tlua.Tensor
 function Tensor:maximum(b) end
 
----The smaller of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---The smaller of `a` and `b`, broadcast, NaN where one of them is; where equal, half of the gradient goes to each.
 ---PyTorch: torch.minimum(a, b). Gradient towards a, b.
 ---@param a tlua.Tensor
 ---@param b tlua.Tensor
@@ -1409,7 +1409,7 @@ function ops.minimum(a, b) end
 
 tlua.minimum = ops.minimum
 
----The smaller of `a` and `b`, broadcast; where equal, half of the gradient goes to each.
+---The smaller of `a` and `b`, broadcast, NaN where one of them is; where equal, half of the gradient goes to each.
 ---PyTorch: torch.minimum(a, b). Gradient towards a, b.
 ---@param b tlua.Tensor
 ---@return tlua.Tensor
@@ -1582,7 +1582,7 @@ tlua.mean = ops.mean
 ---@return tlua.Tensor
 function Tensor:mean(options, ...) end
 
----Largest element of `x` over `axes`; among equals the gradient is shared.
+---Largest element of `x` over `axes`, NaN where one is; among equals the gradient is shared.
 ---PyTorch: x.amax(axes, keepdim=keep). Gradient towards x.
 ---- `axes` = {}: dimensions that disappear; none named: all
 ---- `keep` = false: keep them with length 1
@@ -1594,7 +1594,7 @@ function ops.amax(x, options, ...) end
 
 tlua.amax = ops.amax
 
----Largest element of `x` over `axes`; among equals the gradient is shared.
+---Largest element of `x` over `axes`, NaN where one is; among equals the gradient is shared.
 ---PyTorch: x.amax(axes, keepdim=keep). Gradient towards x.
 ---- `axes` = {}: dimensions that disappear; none named: all
 ---- `keep` = false: keep them with length 1

@@ -159,7 +159,7 @@ TL_API int tl_optim_add_group(tl_scope *s, tl_optim *o, tl_tensor *const *params
 TL_API int tl_optim_step(tl_scope *s, tl_optim *o);
 TL_API void tl_optim_zero_grad(tl_optim *o);
 /* All gradients (group -1) or a group's: times a factor in place; their Euclidean norm; scaled so that the norm is at most `most`, as
- * torch.nn.utils.clip_grad_norm_ does: *norm is what it was before. Parameters without a gradient do not count. 0, or -1 with an error. */
+ * torch.nn.utils.clip_grad_norm_ does: *norm is what it was before. Parameters without a gradient do not count; `most` is above 0. 0, or -1 with an error. */
 TL_API int tl_optim_scale_grad(tl_scope *s, tl_optim *o, int group, double factor);
 TL_API int tl_optim_grad_norm(tl_scope *s, tl_optim *o, int group, double *norm);
 TL_API int tl_optim_clip_grad_norm(tl_scope *s, tl_optim *o, int group, double most, double *norm);

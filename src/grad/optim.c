@@ -278,9 +278,10 @@ int tl_optim_grad_norm(tl_scope *s, tl_optim *o, int only, double *norm)
 
 int tl_optim_clip_grad_norm(tl_scope *s, tl_optim *o, int only, double most, double *norm)
 {
+    if (!(most > 0)) return tl__fail(&s->err, TL_EARG, "the largest norm of a gradient must be above 0, not %g: nothing would be trained", most);
     if (tl_optim_grad_norm(s, o, only, norm) != 0) return -1;
-    double factor = most / (*norm + 1e-6);
-    return factor < 1 ? tl_optim_scale_grad(s, o, only, factor) : 0;
+    double factor = most / (*norm + 1e-6); /* NaN, of a gradient with one in it, goes to all, as in PyTorch */
+    return !(factor >= 1) ? tl_optim_scale_grad(s, o, only, factor) : 0;
 }
 
 /* ---- a step ---- */

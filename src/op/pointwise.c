@@ -164,13 +164,16 @@ static void div_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tens
     if (c->needs[1]) gx[1] = tl_neg(s, tl_div(s, tl_mul(s, da, c->in[0]), c->in[1]));
 }
 
-/* To the one that was chosen; in halves where both were. */
+/* To the one that was chosen; in halves where both were, and to both where one of them is NaN (as torch.maximum): what was passed
+ * over is taken off, since a comparison with NaN is never true. */
 static void choice_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx, int larger)
 {
-    tl_tensor *a = c->in[larger ? 0 : 1], *b = c->in[larger ? 1 : 0]; /* a > b: input 0 was chosen */
-    tl_tensor *share = tl_add(s, tl_gt(s, a, b), tl_mul_scalar(s, tl_eq(s, a, b), 0.5));
-    if (c->needs[0]) gx[0] = tl_mul(s, gy[0], share);
-    if (c->needs[1]) gx[1] = tl_mul(s, gy[0], tl_rsub_scalar(s, share, 1));
+    tl_tensor *half = tl_mul_scalar(s, tl_eq(s, c->in[0], c->in[1]), 0.5);
+    for (int i = 0; i < 2; i++) {
+        if (!c->needs[i]) continue;
+        tl_tensor *own = c->in[i], *other = c->in[1 - i], *passed = larger ? tl_lt(s, own, other) : tl_gt(s, own, other);
+        gx[i] = tl_mul(s, gy[0], tl_rsub_scalar(s, tl_add(s, passed, half), 1));
+    }
 }
 
 static void maximum_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { choice_vjp(s, c, gy, gx, 1); }

@@ -140,7 +140,7 @@ const tl_op tl__op_mean = {
     .infer = reduce_infer, .forward = reduce_forward, .vjp = mean_vjp, .torch = "x.mean(axes, keepdim=keep)",
 };
 const tl_op tl__op_amax = {
-    .name = "amax", .brief = "Largest element of `x` over `axes`; among equals the gradient is shared.", .inputs = {"x"}, .attrs = ATTRS,
+    .name = "amax", .brief = "Largest element of `x` over `axes`, NaN where one is; among equals the gradient is shared.", .inputs = {"x"}, .attrs = ATTRS,
     .layout = {TL_ANY}, .infer = reduce_infer, .forward = reduce_forward, .vjp = amax_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_OUT(0),
     .torch = "x.amax(axes, keepdim=keep)",
 };

@@ -1,6 +1,7 @@
 """Goldens of the operators: evaluates each sample's PyTorch expression (the descriptor's `torch`) and its gradients.
 
-    make build/tests/op/golden && python tests/golden/make_ops.py     writes tests/golden/ops.safetensors
+    make build/tests/op/golden && python tests/golden/make_ops.py     writes tests/golden/ops.safetensors, and special.safetensors of
+                                                                      the samples with NaN and infinities (their number is -1)
 
 The samples come from the test program itself, so a new operator needs nothing here unless its expression needs a new name."""
 import json
@@ -129,9 +130,11 @@ def main():
             if t is not None and t.requires_grad:
                 g = t.grad if t.grad is not None else torch.zeros_like(t)
                 out["%s.g%d" % (sample["name"], i)] = g.contiguous().clone()
-    path = os.path.join(HERE, "ops.safetensors")
-    save_file(out, path)
-    print(path, len(samples), "samples", os.path.getsize(path), "bytes")
+    special = {name: t for name, t in out.items() if ".-1." in name}
+    for file, tensors in (("ops.safetensors", {name: t for name, t in out.items() if name not in special}), ("special.safetensors", special)):
+        path = os.path.join(HERE, file)
+        save_file(tensors, path)
+        print(path, len(tensors), "tensors", os.path.getsize(path), "bytes")
 
 
 if __name__ == "__main__":

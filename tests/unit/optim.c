@@ -354,6 +354,35 @@ Test(optim, what_is_refused)
     tl_device_release(d);
 }
 
+/* A limit of 0 would train nothing, and a NaN among gradients makes all of them NaN, as torch.nn.utils.clip_grad_norm_ does: never a step
+ * that was not clipped. */
+Test(optim, clipping_to_nothing_is_refused_and_a_nan_is_not_lost)
+{
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *p[PARAMS];
+    make_params(s, p);
+    tl_optim *o = tl_optim_new(s, "sgd", p, PARAMS, &(tl_optim_options){.lr = 1});
+    double norm = 0;
+    float g[1] = {0};
+    for (int i = 0; i < PARAMS; i++) tl_backward(s, tl_sum(s, tl_mul_scalar(s, p[i], i ? 3 : NAN), NULL, 0, 0), NULL, 0);
+    cr_assert_eq(tl_optim_clip_grad_norm(s, o, -1, 1, &norm), 0, "%s", tl_scope_error(s)->text);
+    cr_expect(isnan(norm));
+    for (int i = 0; i < PARAMS; i++) {
+        tl_read(s, tl_sum(s, tl_grad(p[i]), NULL, 0, 0), g, sizeof g);
+        cr_expect(isnan(g[0]), "parameter %d: %g", i, (double)g[0]);
+    }
+    for (int k = 0; k < 3; k++) {
+        tl_scope *in = tl_scope_open(d, NULL);
+        cr_expect_eq(tl_optim_clip_grad_norm(in, o, -1, (double[]){0, -1, NAN}[k], &norm), -1);
+        cr_expect(strstr(tl_scope_error(in)->text, "above 0"), "%s", tl_scope_error(in)->text);
+        tl_scope_close(in);
+    }
+    tl_optim_free(o);
+    tl_scope_close(s);
+    tl_device_release(d);
+}
+
 /* One step of LAMB on parameters longer than its kernels' pieces, worked out here in double precision. */
 Test(optim, lamb_takes_norms_over_whole_parameters)
 {
