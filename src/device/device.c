@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/describe.h"
+#include "device/profile.h"
 #include "device/tuning.h"
 
 #include <CL/cl.h>
@@ -280,7 +281,8 @@ static int open_queue(tl_error *err, tl_device *d)
     cl_device_id id = d->id;
     d->context = clCreateContext(NULL, 1, &id, NULL, NULL, &e);
     if (tl__cl_check(err, e, "no context on the device", NULL)) return -1;
-    d->queue = clCreateCommandQueue(d->context, id, 0, &e);
+    if (tl__longest_open(err, d) != 0) return -1;
+    d->queue = clCreateCommandQueue(d->context, id, d->longest ? CL_QUEUE_PROFILING_ENABLE : 0, &e);
     return tl__cl_check(err, e, "no command queue on the device", NULL);
 }
 
@@ -319,6 +321,7 @@ void tl_device_release(tl_device *d)
     if (d->nothing) tl__buffer_release(d->nothing);
     tl__programs_free(d->programs);
     tl__pool_free(d->pool);
+    tl__longest_close(d);
     if (d->queue) clReleaseCommandQueue(d->queue);
     if (d->context) clReleaseContext(d->context);
     free(d->tuning);

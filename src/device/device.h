@@ -44,6 +44,7 @@ struct tl_device {
     int sync_each;                 /* TLUA_SYNC=1: finish after each launch and name the operator */
     int dry;                       /* the number of the dry run that is under way, 0: none. See tl__dry_begin */
     struct tl_profile *profile;    /* profile.h; NULL: none is open */
+    struct tl_longest *longest;    /* longest.c; NULL: launches are not timed */
     struct tl_trace *trace;        /* where calls are listed while a plan is made (plan/) */
     int ahead;                     /* launches since the last wait, while somebody may interrupt */
     long launches, copies, casts, programs_built, programs_cached;

@@ -92,9 +92,9 @@ static int enqueue(tl_error *err, tl_device *d, const tl_kernel *k, const tl_lau
 {
     cl_event event = NULL;
     int whole = first[0] == 0 && first[1] == 0 && first[2] == 0;
-    cl_int e = clEnqueueNDRangeKernel(d->queue, k->handle, (cl_uint)l->dims, whole ? NULL : first, global, local, 0, NULL, d->profile ? &event : NULL);
+    cl_int e = clEnqueueNDRangeKernel(d->queue, k->handle, (cl_uint)l->dims, whole ? NULL : first, global, local, 0, NULL, tl__profile_wants_events(d) ? &event : NULL);
     if (tl__cl_check(err, e, l->kernel, label) != 0) return -1;
-    if (event) tl__profile_launch(d, l->kernel, event);
+    if (event) tl__profile_launch(d, l->kernel, label, event);
     d->launches++;
     return d->sync_each ? tl__cl_check(err, clFinish(d->queue), l->kernel, label) : 0;
 }

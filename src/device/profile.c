@@ -32,6 +32,7 @@ static int change_queue(tl_error *err, tl_device *d, cl_command_queue_properties
 {
     cl_int e;
     if (tl__cl_check(err, clFinish(d->queue), "waiting for the device failed", NULL)) return -1;
+    if (d->longest) properties |= CL_QUEUE_PROFILING_ENABLE;
     cl_command_queue q = clCreateCommandQueue(d->context, d->id, properties, &e);
     if (tl__cl_check(err, e, "no command queue that tells times", NULL)) return -1;
     clReleaseCommandQueue(d->queue);
@@ -173,10 +174,17 @@ void tl__profile_leave(tl_device *d, int entered)
     if (entered && d->profile) d->profile->open = -1;
 }
 
-void tl__profile_launch(tl_device *d, const char *kernel, void *event)
+int tl__profile_wants_events(const tl_device *d) { return d->profile || d->longest; }
+
+void tl__profile_launch(tl_device *d, const char *kernel, const char *label, void *event)
 {
     tl_profile *p = d->profile;
     tl_error ignored = {0};
+    if (d->longest) tl__longest_launch(d, kernel, label, event);
+    if (!p) {
+        clReleaseEvent(event);
+        return;
+    }
     char *copy = p->launch_count < p->most ? tl__strdup(&ignored, kernel) : NULL;
     if (copy) p->launches[p->launch_count++] = (launch){event, copy, p->open};
     else {

@@ -43,8 +43,18 @@ int tl__profile_now(const tl_device *d);
 /* Begins a span unless one is open. Returns whether it did; then tl__profile_leave ends it. */
 int tl__profile_enter(tl_device *d, const tl_span *span);
 void tl__profile_leave(tl_device *d, int entered);
-/* Takes over a launch's event (a cl_event). */
-void tl__profile_launch(tl_device *d, const char *kernel, void *event);
+/* Whether a launch's event (a cl_event) is wanted; and taking it over. `label` names the operator. */
+int tl__profile_wants_events(const tl_device *d);
+void tl__profile_launch(tl_device *d, const char *kernel, const char *label, void *event);
+
+/* ---- the longest launch of each kernel: TLUA_LONGEST=FILE (longest.c) ---- */
+
+/* When a device is opened, before its queue; 0, or -1 where FILE cannot be written. */
+int tl__longest_open(tl_error *err, tl_device *d);
+/* Waits for a launch and takes its time; the event stays the caller's. */
+void tl__longest_launch(tl_device *d, const char *kernel, const char *label, void *event);
+/* When a device is closed: adds the lines to FILE. */
+void tl__longest_close(tl_device *d);
 
 /* ---- what the device can do ---- */
 

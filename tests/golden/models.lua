@@ -23,7 +23,7 @@ local function distance(got, want)
   local worst, square = 0, 0
   for i = 1, #want do
     local d = math.abs(got[i] - want[i])
-    if not (d <= worst) then worst = d end
+    if not (d <= worst) then worst = d == d and d or math.huge end -- a NaN would be passed by what comes after it
     square = square + want[i] ^ 2
   end
   return worst / math.sqrt(square / #want + 1e-30)
@@ -50,7 +50,7 @@ local function gradient_distance(g, want, floor)
   local worst = math.abs(norm - want[1]) / math.max(want[1], typical)
   for i = 1, 16 do
     local d = math.abs(got[i] - want[i + 1]) / math.max(typical, math.abs(want[i + 1]))
-    if not (d <= worst) then worst = d end
+    if not (d <= worst) then worst = d == d and d or math.huge end
   end
   return worst
 end
@@ -101,7 +101,10 @@ local function run(name, trained, norm)
     losses[step] = loss:item()
   end
   local want, worst = golden[tag .. "losses"]:tolist(), 0
-  for i = 1, STEPS do worst = math.max(worst, math.abs(losses[i] - want[i]) / math.max(want[i], 0.1)) end
+  for i = 1, STEPS do
+    local d = math.abs(losses[i] - want[i]) / math.max(want[i], 0.1)
+    if not (d <= worst) then worst = d == d and d or math.huge end
+  end
   -- 1e-4, or twice what PyTorch's losses differ between two memory layouts
   check(tag .. "losses", worst, math.max(1e-4, 2 * want[STEPS + 1]))
   print(("%-32s logits %.1e  gradients %.1e (rounding may cause %.1e)  losses %.1e (%.1e)"):format(tag, logits_error, worst_gradient, noise, worst, want[STEPS + 1]))

@@ -28,7 +28,8 @@ function t.distance(a, b)
   local x, y, worst, square = a:reshape(-1):tolist(), b:reshape(-1):tolist(), 0, 0
   assert(#x == #y, "sizes differ")
   for i = 1, #y do
-    worst = math.max(worst, math.abs(x[i] - y[i]))
+    local d = math.abs(x[i] - y[i])
+    if not (d <= worst) then worst = d == d and d or math.huge end -- math.max would pass over a NaN
     square = square + y[i] ^ 2
   end
   return worst / math.sqrt(square / #y + 1e-30)

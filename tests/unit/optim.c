@@ -91,7 +91,10 @@ static double distance(tl_scope *s, const tl_archive *golden, const char *name, 
     int64_t n = tl_numel(t);
     tl_read(s, t, a, (size_t)n * 4);
     double worst = 0;
-    for (int64_t i = 0; i < n; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]) / fmax(fabs((double)b[i]), 0.1));
+    for (int64_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - (double)b[i]) / fmax(fabs((double)b[i]), 0.1);
+        if (!(d <= worst)) worst = isnan(d) ? INFINITY : d; /* fmax would pass over a NaN */
+    }
     return worst;
 }
 
