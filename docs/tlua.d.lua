@@ -265,10 +265,10 @@ function tlua.checkpoint(f, x, ...) end
 
 -- files
 
----The tensors of a file (.safetensors, .pth, .pt) by name, and its metadata. half: half types stay.
+---The tensors of a file (.safetensors, .pth, .pt) by name, its metadata, and { key, others, odd }: the part that was read, the other parts, what cannot be read. half: half types stay. key: a part of a checkpoint, like "ema".
 ---@param path string
----@param options? { half?: boolean }
----@return table<string, tlua.Tensor>, table<string, string>
+---@param options? { half?: boolean, key?: string }
+---@return table<string, tlua.Tensor>, table<string, string>, table
 function tlua.load(path, options) end
 
 ---Writes tensors by name into a .safetensors file.
@@ -646,9 +646,9 @@ function Module:zero_grad() end
 ---@return table<string, tlua.Tensor>
 function Module:state_dict() end
 
----Takes the tensors of a file or table; tells what was missing and left over.
+---Takes the tensors of a file or table; tells what was missing and left over. key: a part of a checkpoint, like "ema". strict = false: takes what fits.
 ---@param source string|table<string, tlua.Tensor>
----@param options? table
+---@param options? { strict?: boolean, head?: string, key?: string, what?: string, whole?: boolean }
 ---@return table
 function Module:load(source, options) end
 

@@ -132,7 +132,7 @@ function explain.main(args)
   local o = predict.numbers(options, { batch = 16, threads = 0 })
   if options.device then core.device(options.device) end
   local paths = predict.collect { table.unpack(rest, 2) }
-  local net, info = model_file.open(rest[1], options.weights)
+  local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   net:freeze "*"
   o.class, o.layer = options.class and class_of(info, net, options.class), options.layer
   local to = targets(options.to or "explain", paths)

@@ -94,8 +94,8 @@ Runs f() and prints where the time went; path names a trace for chrome://tracing
 f(x, ...) of which only x is kept; backward computes the rest again. Less memory, more time, the same bits.
 
 == files
-# tlua.load(path: string, {half: boolean = false}): table<string, tlua.Tensor>, table<string, string>
-The tensors of a file (.safetensors, .pth, .pt) by name, and its metadata. half: half types stay.
+# tlua.load(path: string, {half: boolean = false, key: string}): table<string, tlua.Tensor>, table<string, string>, table
+The tensors of a file (.safetensors, .pth, .pt) by name, its metadata, and { key, others, odd }: the part that was read, the other parts, what cannot be read. half: half types stay. key: a part of a checkpoint, like "ema".
 # tlua.save(path: string, tensors: table<string, tlua.Tensor>, metadata?: table<string, string>): nil
 Writes tensors by name into a .safetensors file.
 # tlua.image_read(path: string, channels?: integer): tlua.Tensor
@@ -214,8 +214,8 @@ The gradients by name.
 Forgets the gradients.
 # net:state_dict(): table<string, tlua.Tensor>
 All tensors by PyTorch's names, in PyTorch's layouts.
-# net:load(source: string|table<string, tlua.Tensor>, options?: table): table
-Takes the tensors of a file or table; tells what was missing and left over.
+# net:load(source: string|table<string, tlua.Tensor>, {strict: boolean = true, head: string, key: string, what: string, whole: boolean = false}): table
+Takes the tensors of a file or table; tells what was missing and left over. key: a part of a checkpoint, like "ema". strict = false: takes what fits.
 # net:save(path: string, metadata?: table<string, string>): nil
 Writes its tensors for other programs: PyTorch takes them with load_state_dict(strict=True).
 # net:ready(): nn.Module

@@ -19,7 +19,7 @@ function model_file.describe(session, results)
   end
   local options = {}
   for key, value in pairs(rawget(net, "network_options") or {}) do
-    if key ~= "weights" then options[key] = value end
+    if key ~= "weights" and key ~= "weights_key" then options[key] = value end
   end
   if rawget(net, "entry") then options.classes = net.classes end
   local data_options = {}
@@ -85,18 +85,18 @@ end
 
 -- ---- tlua export ----
 
--- A model file of the network `name` with published weights, or of a model file: a checkpoint, or one of an older tlua.
-function model_file.open(name, weights)
+-- A model file of the network `name` with published weights or those of a file (of its part `key`), or of a model file: a checkpoint, or one of an older tlua.
+function model_file.open(name, weights, key)
   if name:find("[/.]") or not models.registry.entries[name] then return model_file.load(name) end
-  local net = models.build(name, { weights = weights or "imagenet" })
+  local net = models.build(name, { weights = weights or "imagenet", weights_key = key })
   net:ready()
   net:eval()
   return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes }, preprocessing = net:preprocessing(), labels = net:labels(),
     weights = rawget(net, "weights_name") }
 end
 
-function model_file.export(name, to, weights)
-  local net, info = model_file.open(name, weights)
+function model_file.export(name, to, weights, key)
+  local net, info = model_file.open(name, weights, key)
   local why = write(to, net, info)
   if why then util.failf("%s was written, but C programs cannot load it: %s", to, util.without_place(why)) end
 end

@@ -232,7 +232,7 @@ function predict.main(args)
   local o = predict.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0 })
   if options.device then core.device(options.device) end
   local paths = predict.collect { table.unpack(rest, 2) }
-  local net, info = model_file.open(rest[1], options.weights)
+  local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   o.top = math.min(o.top, net.classes)
   if options.flip then net = predict.flipping(net) end
   local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, o.top)
@@ -249,7 +249,7 @@ function predict.export_main(args)
   local options, rest = predict.words(args, {})
   predict.known_only(options, { "to", "weights" })
   if #rest ~= 1 or not options.to then schema.usage("export: a model and a file are needed: tlua export RUN/best.safetensors --to FILE") end
-  model_file.export(rest[1], options.to, options.weights)
+  model_file.export(rest[1], options.to, options.weights, options["weights.key"])
   print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))
   return 0
 end
@@ -285,7 +285,7 @@ function predict.eval_main(args)
   predict.known_only(options, { "data", "weights", "device", "json", "flip" })
   if #rest ~= 1 then schema.usage("eval: one model is needed: tlua eval RUN/model.safetensors [--data KIND] [--data.root DIR] [--flip] [--json]") end
   if options.device then core.device(options.device) end
-  local net, info = model_file.open(rest[1], options.weights)
+  local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local d = data_of(info, options)
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, classes = d.kind == "folder" and info.labels or nil })
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = progress.new() }

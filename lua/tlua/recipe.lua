@@ -133,7 +133,7 @@ end
 -- frozen: a way that freezes nothing trains everything.
 function Recipe:take(way)
   if way.weights then
-    self.model.network_options.weights = way.weights
+    self.model.network_options.weights, self.model.network_options.weights_key = way.weights, nil
     self:remake_model()
   end
   self.freeze, self.train = way.freeze, way.train
@@ -152,7 +152,8 @@ end
 -- ---- the fields with types and values ----
 
 local function model_schema(entry)
-  local list = { { "weights", "path", nil, "a file, the name of a published set, or none" }, { "classes", "integer", 1000, "outputs of the network's own head" },
+  local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
+    { "weights_key", "text", nil, "the part of that file, like ema" }, { "classes", "integer", 1000, "outputs of the network's own head" },
     { "dropout", "number", entry.dropout or 0, "before the network's own head" }, { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones" } }
   for _, name in ipairs(util.keys(entry.options or {})) do
     local default = entry.options[name]
@@ -171,6 +172,7 @@ function Recipe:each_field(f)
   f("model", { "model", "choice", nil, "the network", registry.names() }, entry and entry.name or self.model:label())
   if entry then
     f("weights", { "weights", "path", nil, "the same as model.weights" }, self.model.network_options.weights, self.model.network_options, "weights")
+    f("weights.key", { "weights.key", "text", nil, "the same as model.weights_key" }, self.model.network_options.weights_key, self.model.network_options, "weights_key")
     group("model", model_schema(entry), self.model.network_options)
   end
   f("head", { "head", "integer", nil, "replaces the head by nn.Linear of so many outputs" }, self.head and self.head:label() or nil)
@@ -197,7 +199,7 @@ local function replace(self, name, text)
     local options, given = rawget(self.model, "network_options") or {}, {}
     local known = registry.entry(text).options or {}
     for key, value in pairs(options) do
-      if key == "weights" or key == "classes" or key == "in_channels" or known[key] ~= nil then given[key] = value end
+      if key == "weights" or key == "weights_key" or key == "classes" or key == "in_channels" or known[key] ~= nil then given[key] = value end
     end
     local where = self.model.where
     self.model = registry.build(text, given)
@@ -218,8 +220,9 @@ local function replace(self, name, text)
 end
 
 local CONSTRUCTORS = { model = true, data = true, optim = true, loss = true, head = true }
+local WEIGHTS = { weights = true, ["model.weights"] = true }
 
--- list: { {"data.root", "DIR"}, ... }. Constructors are replaced first, in whatever order the words came.
+-- list: { {"data.root", "DIR"}, ... }. Constructors are replaced first, then the file of weights, in whatever order the words came.
 function Recipe:override(list)
   self.overrides = self.overrides or {}
   for _, each in ipairs(list) do
@@ -244,10 +247,10 @@ function Recipe:override(list)
     end)())) end
     return known[name]
   end
-  for pass = 1, 2 do
+  for pass = 1, 3 do
     for _, each in ipairs(list) do
       local name, text = each[1], each[2]
-      if (CONSTRUCTORS[name] ~= nil) == (pass == 1) then
+      if (CONSTRUCTORS[name] and 1 or WEIGHTS[name] and 2 or 3) == pass then
         local found = find(name)
         if found.field[2] == "choice" and pass == 1 then
           local ok = false
@@ -257,6 +260,7 @@ function Recipe:override(list)
         local value = schema.parse(found.field, name, text)
         if pass == 1 then replace(self, name, value) else
           found.options[found.key] = value
+          if pass == 2 then found.options.weights_key = nil end -- it was of the file before
           if found.options == rawget(self.model, "network_options") then self:remake_model() end
         end
       end

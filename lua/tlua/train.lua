@@ -26,7 +26,8 @@ local function weights_text(net)
   if not rawget(net, "weights_path") then return "drawn at random (no weights)" end
   local name = rawget(net, "weights_name")
   local text = (name and name .. ", " or "") .. net.weights_path
-  if net.weights_report.head_dropped then text = text .. "; its head has another size and was dropped" end
+  if net.weights_report.key then text = ("%s, its part '%s'"):format(text, net.weights_report.key) end
+  if net.weights_report.head_dropped then text = text .. "; its head " .. net.weights_report.head_why .. " and was dropped" end
   return text
 end
 

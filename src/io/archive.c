@@ -15,11 +15,12 @@
 
 struct tl_archive_private {
     char *path;
+    const char *wanted;         /* borrowed while the file is read */
     void *map;
     size_t map_bytes;
     size_t budget;              /* how much more memory tensors may take that are copied out of the file */
     void **buffers;
-    int buffer_count, buffer_room, room, meta_room;
+    int buffer_count, buffer_room, room, meta_room, odd_room, other_room;
     const tl_entry **by_name;   /* sorted, made when all entries are there */
 };
 
@@ -76,6 +77,50 @@ int tl__archive_add(tl_error *err, tl_archive *a, const char *name, size_t name_
     memcpy(copy, name, name_bytes);
     copy[name_bytes] = 0;
     a->entries[a->count++] = (tl_entry){copy, dtype, *shape, data, bytes, a->own->path};
+    return 0;
+}
+
+int tl__archive_add_odd(tl_error *err, tl_archive *a, const char *name, size_t name_bytes, const char *format, ...)
+{
+    if (memchr(name, 0, name_bytes) || !tl__utf8_valid(name, name_bytes)) return 0;
+    void *odd = a->odd;
+    if (grow(err, &odd, a->odd_count, &a->own->odd_room, sizeof *a->odd) != 0) return -1;
+    a->odd = odd;
+    char text[512];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    tl_odd o = {tl__malloc(err, name_bytes + 1), NULL};
+    o.why = o.name ? tl__strdup(err, text) : NULL;
+    if (!o.why) {
+        free(o.name);
+        return -1;
+    }
+    memcpy(o.name, name, name_bytes);
+    o.name[name_bytes] = 0;
+    a->odd[a->odd_count++] = o;
+    return 0;
+}
+
+const char *tl__archive_wanted(const tl_archive *a) { return a->own->wanted; }
+
+int tl__archive_took(tl_error *err, tl_archive *a, const char *key, const char *rest)
+{
+    free(a->key);
+    a->own->wanted = rest;
+    return (a->key = tl__strdup(err, key)) ? 0 : -1;
+}
+
+int tl__archive_left(tl_error *err, tl_archive *a, const char *other, size_t bytes)
+{
+    void *keys = a->other_keys;
+    if (memchr(other, 0, bytes) || !tl__utf8_valid(other, bytes)) return 0;
+    if (grow(err, &keys, a->other_count, &a->own->other_room, sizeof *a->other_keys) != 0) return -1;
+    a->other_keys = keys;
+    char *copy = tl__asprintf(err, "%.*s", bytes < 200 ? (int)bytes : 200, other);
+    if (!copy) return -1;
+    a->other_keys[a->other_count++] = copy;
     return 0;
 }
 
@@ -137,6 +182,78 @@ static int index_names(tl_error *err, tl_archive *a)
     return 0;
 }
 
+/* ---- a part of the file ---- */
+
+/* "KEY." in front of a name. */
+static int is_below(const char *name, const char *key)
+{
+    size_t n = strlen(key);
+    return strncmp(name, key, n) == 0 && name[n] == '.' && name[n + 1];
+}
+
+/* What there is to choose from instead, some of it: the parts, else the first words of the names. */
+static int no_such_part(tl_error *err, const tl_archive *a)
+{
+    enum { MOST = 6 };
+    const char *shown[MOST];
+    char list[MOST * (TL__PRINTABLE_SIZE + 2) + 1] = "", quoted[TL__PRINTABLE_SIZE];
+    int count = 0, parts = a->key || a->other_count, all = parts ? a->other_count + 1 : a->count;
+    size_t n = 0;
+    for (int i = 0; i < all && count < MOST; i++) {
+        const char *text = !parts ? a->entries[i].name : i == 0 ? a->key : a->other_keys[i - 1];
+        size_t bytes = !text ? 0 : parts ? strlen(text) : strcspn(text, ".");
+        int seen = !text;
+        for (int k = 0; k < count; k++) seen |= strncmp(shown[k], text, bytes) == 0 && (shown[k][bytes] == 0 || shown[k][bytes] == '.');
+        if (seen) continue;
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", count ? ", " : "", tl__printable(quoted, text, bytes));
+        shown[count++] = text;
+    }
+    return tl__fail(err, TL_EARG, "there is no part \"%s\" in it%s%s", tl__printable(quoted, a->own->wanted, strlen(a->own->wanted)), count ? "; there is " : "", list);
+}
+
+/* Leaves the entries whose names begin with the wanted key, or what is left of it. */
+static int keep_part(tl_error *err, tl_archive *a)
+{
+    const char *key = a->own->wanted;
+    size_t skip = strlen(key) + 1;
+    int found = 0, kept = 0;
+    for (int i = 0; i < a->count; i++) found += is_below(a->entries[i].name, key);
+    for (int i = 0; i < a->odd_count; i++) found += is_below(a->odd[i].name, key);
+    if (!found) return no_such_part(err, a);
+    for (int i = 0; i < a->count; i++) {
+        tl_entry e = a->entries[i];
+        if (is_below(e.name, key)) {
+            memmove(e.name, e.name + skip, strlen(e.name + skip) + 1);
+            a->entries[kept++] = e;
+        } else {
+            free(e.name);
+        }
+    }
+    a->count = kept;
+    kept = 0;
+    for (int i = 0; i < a->odd_count; i++) {
+        tl_odd o = a->odd[i];
+        if (is_below(o.name, key)) {
+            memmove(o.name, o.name + skip, strlen(o.name + skip) + 1);
+            a->odd[kept++] = o;
+        } else {
+            free(o.name);
+            free(o.why);
+        }
+    }
+    a->odd_count = kept;
+    return 0;
+}
+
+/* A file in which nothing can be read says why at once. */
+static int check_content(tl_error *err, tl_archive *a, const char *wanted)
+{
+    char quoted[TL__PRINTABLE_SIZE];
+    if (a->own->wanted && (keep_part(err, a) != 0 || tl__archive_took(err, a, wanted, NULL) != 0)) return -1;
+    if (a->count || !a->odd_count) return 0;
+    return tl__fail(err, TL_EFORMAT, "it holds no tensor that can be read: %s %s", tl__printable(quoted, a->odd[0].name, strlen(a->odd[0].name)), a->odd[0].why);
+}
+
 /* ---- opening ---- */
 
 static int starts_with(const uint8_t *data, size_t bytes, const char *text)
@@ -144,22 +261,23 @@ static int starts_with(const uint8_t *data, size_t bytes, const char *text)
     return bytes >= strlen(text) && memcmp(data, text, strlen(text)) == 0;
 }
 
-/* A pickle begins with 0x80 and its protocol. So may the header length of a safetensors file, but then
- * the length fits into the file or its third byte is no opcode. */
-static int looks_pickled(const uint8_t *d, size_t n)
-{
-    return n >= 3 && d[0] == 0x80 && d[1] >= 2 && d[1] <= 5 && d[2] != 0 && (n < 8 || tl__le64(d) > n);
-}
+/* A safetensors file begins with the length of its header, whose bytes may look like the beginning of anything else. But
+ * headers are below 4 GB, so zeros follow, and then a brace: no zip file, pickle, page or pointer has these. */
+static int looks_like_safetensors(const uint8_t *d, size_t n) { return n > 8 && d[8] == '{' && !d[4] && !d[5] && !d[6] && !d[7]; }
+
+/* A pickle begins with 0x80 and its protocol. */
+static int looks_pickled(const uint8_t *d, size_t n) { return n >= 3 && d[0] == 0x80 && d[1] >= 2 && d[1] <= 5 && d[2] != 0; }
 
 static int read_any(tl_error *err, tl_archive *a, const uint8_t *d, size_t n)
 {
     if (n == 0) return tl__fail(err, TL_EFORMAT, "the file is empty; fetch it again");
+    if (looks_like_safetensors(d, n)) return tl__read_safetensors(err, a, d, n);
     if (starts_with(d, n, "PK\3\4")) return tl__read_torch_zip(err, a, d, n);
     if (looks_pickled(d, n)) return tl__read_torch_legacy(err, a, d, n);
     if (starts_with(d, n, "version https://git-lfs"))
         return tl__fail(err, TL_EFORMAT, "this is a Git LFS pointer, not the weights; run `git lfs pull` or fetch the file itself");
-    if (d[0] == '<') return tl__fail(err, TL_EFORMAT, "this is a web page, not weights; the download went wrong, fetch it again");
     if (n > 8 && d[8] == '{') return tl__read_safetensors(err, a, d, n);
+    if (d[0] == '<') return tl__fail(err, TL_EFORMAT, "this is a web page, not weights; the download went wrong, fetch it again");
     if (n <= 8) return tl__fail(err, TL_EFORMAT, "the file has only %zu bytes; it is cut short, fetch it again", n);
     return tl__fail(err, TL_EFORMAT, "neither a safetensors file nor one of torch.save; give a .safetensors, .pth, .pt or .bin file");
 }
@@ -180,14 +298,16 @@ static tl_archive *new_archive(tl_error *err, const char *path, size_t bytes)
     return a;
 }
 
-tl_archive *tl__archive_read_memory(tl_error *err, const char *path, const void *data, size_t bytes)
+tl_archive *tl__archive_read_memory(tl_error *err, const char *path, const char *key, const void *data, size_t bytes)
 {
     tl_error inner = {0};
     tl_archive *a = new_archive(&inner, path, bytes);
-    if (a && (read_any(&inner, a, data, bytes) != 0 || index_names(&inner, a) != 0)) {
+    if (a) a->own->wanted = key;
+    if (a && (read_any(&inner, a, data, bytes) != 0 || check_content(&inner, a, key) != 0 || index_names(&inner, a) != 0)) {
         tl__archive_free(a);
         a = NULL;
     }
+    if (a) a->own->wanted = NULL;
     if (!a) tl__fail(err, inner.code, "%s: %s", path, inner.text);
     return a;
 }
@@ -210,12 +330,14 @@ static int map_file(tl_error *err, const char *path, void **map, size_t *bytes)
     return bad;
 }
 
-tl_archive *tl__archive_read(tl_error *err, const char *path)
+tl_archive *tl__archive_read(tl_error *err, const char *path) { return tl__archive_read_part(err, path, NULL); }
+
+tl_archive *tl__archive_read_part(tl_error *err, const char *path, const char *key)
 {
     void *map;
     size_t bytes;
     if (map_file(err, path, &map, &bytes) != 0) return NULL;
-    tl_archive *a = tl__archive_read_memory(err, path, map, bytes);
+    tl_archive *a = tl__archive_read_memory(err, path, key, map, bytes);
     if (a) {
         a->own->map = map;
         a->own->map_bytes = bytes;
@@ -233,6 +355,11 @@ void tl__archive_free(tl_archive *a)
         free(a->meta_keys[i]);
         free(a->meta_values[i]);
     }
+    for (int i = 0; i < a->odd_count; i++) {
+        free(a->odd[i].name);
+        free(a->odd[i].why);
+    }
+    for (int i = 0; i < a->other_count; i++) free(a->other_keys[i]);
     for (int i = 0; i < a->own->buffer_count; i++) free(a->own->buffers[i]);
     if (a->own->map) munmap(a->own->map, a->own->map_bytes);
     free(a->own->buffers);
@@ -240,6 +367,9 @@ void tl__archive_free(tl_archive *a)
     free(a->own->path);
     free(a->own);
     free(a->entries);
+    free(a->odd);
+    free(a->key);
+    free(a->other_keys);
     free(a->meta_keys);
     free(a->meta_values);
     free(a);
@@ -256,6 +386,13 @@ const tl_entry *tl__archive_find(const tl_archive *a, const char *name)
         if (order < 0) high = middle;
         else low = middle + 1;
     }
+    return NULL;
+}
+
+const char *tl__archive_odd(const tl_archive *a, const char *name)
+{
+    for (int i = 0; i < a->odd_count; i++)
+        if (strcmp(a->odd[i].name, name) == 0) return a->odd[i].why;
     return NULL;
 }
 

@@ -16,6 +16,13 @@ int tl__read_torch_legacy(tl_error *err, tl_archive *a, const uint8_t *data, siz
 /* Adds an entry; `data` must live as long as the archive. The name is checked and copied. */
 int tl__archive_add(tl_error *err, tl_archive *a, const char *name, size_t name_bytes, tl_dtype dtype,
                     const tl_shape *shape, const void *data, size_t bytes);
+/* Notes something of that name that is no readable tensor, and why; all is copied. A name that is no text is passed over. */
+int tl__archive_add_odd(tl_error *err, tl_archive *a, const char *name, size_t name_bytes, const char *format, ...) TL__PRINTF(5, 6);
+/* The part of the file that is wanted, NULL for the usual one. The reader of a format with parts says which it took, and what of the
+ * wanted key is left for the beginnings of names (a part of the key's own text; NULL: nothing); and which parts it left aside. */
+const char *tl__archive_wanted(const tl_archive *a);
+int tl__archive_took(tl_error *err, tl_archive *a, const char *key, const char *rest);
+int tl__archive_left(tl_error *err, tl_archive *a, const char *other, size_t bytes);
 /* Memory that is freed with the archive, for tensors that cannot be used where they stand. Fails
  * when a small file unfolds into far more memory than it has bytes. */
 void *tl__archive_buffer(tl_error *err, tl_archive *a, size_t bytes);

@@ -18,9 +18,18 @@ typedef struct tl_entry {
     const char *path;  /* the file it was read from, for messages; NULL in entries that you make */
 } tl_entry;
 
+/* Something of a file that is no tensor tlua can read: a quantised tensor, one of nine dimensions, an object of Python.
+ * It matters only to who needs it. `why` goes behind the name: "is sparse, which tlua does not read; ...". */
+typedef struct tl_odd { char *name, *why; } tl_odd;
+
 typedef struct tl_archive {
     tl_entry *entries;  /* in the order of the file */
     int count;
+    tl_odd *odd;
+    int odd_count;
+    char *key;          /* the part of a checkpoint that the entries are; NULL: all of it */
+    char **other_keys;  /* parts that hold tensors too and were left aside */
+    int other_count;
     char **meta_keys, **meta_values;  /* the metadata of a safetensors file, in the order of the file */
     int meta_count;
     struct tl_archive_private *own;
@@ -29,11 +38,16 @@ typedef struct tl_archive {
 /* Opens a safetensors file or a PyTorch file in the zip or the legacy form; the content decides, not
  * the name. The file stays mapped while the archive lives. NULL on failure. */
 tl_archive *tl__archive_read(tl_error *err, const char *path);
+/* The same of one part of a checkpoint: "ema" is the dict under that key ("ema.shadow": a dict in it), else the tensors whose
+ * names begin with "ema.", without that. NULL: the usual one of the parts, which is then `key`. */
+tl_archive *tl__archive_read_part(tl_error *err, const char *path, const char *key);
 /* The same from memory, which must outlive the archive; `path` is for messages. */
-tl_archive *tl__archive_read_memory(tl_error *err, const char *path, const void *data, size_t bytes);
+tl_archive *tl__archive_read_memory(tl_error *err, const char *path, const char *key, const void *data, size_t bytes);
 void tl__archive_free(tl_archive *a);  /* NULL is allowed */
 /* The entry of this name, owned by the archive; NULL where there is none. */
 const tl_entry *tl__archive_find(const tl_archive *a, const char *name);
+/* Why the file's tensor of this name cannot be had, owned by the archive; NULL where nothing odd has the name. */
+const char *tl__archive_odd(const tl_archive *a, const char *name);
 /* The value of a metadata key, owned by the archive; NULL where there is none. */
 const char *tl__archive_meta(const tl_archive *a, const char *key);
 

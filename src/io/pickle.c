@@ -1,12 +1,12 @@
-/* pickle.c - the machine behind pickle.h. It knows the opcodes that torch.save emits under protocols
- * 2 to 5 and nothing else, takes its memory from one arena with a limit, and never recurses, so that
+/* pickle.c - the machine behind pickle.h. It knows the opcodes of all protocols but those that speak of
+ * memory outside of the pickle, takes its memory from one arena with a limit, and never recurses, so that
  * no pickle can do more than fail. The opcodes are described in Python's pickletools.py. */
 #include "io/pickle_machine.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CHUNK = 4096, LAST_CHUNK = 1 << 20, MAX_MEMORY = 512 << 20, MAX_NAME = 200 };
+enum { FIRST_CHUNK = 4096, LAST_CHUNK = 1 << 20, MAX_MEMORY = 512 << 20 };
 
 struct tl_pchunk { struct tl_pchunk *next; size_t used, size; max_align_t data[]; };
 
@@ -254,10 +254,14 @@ static int op_empty(tl_pmachine *m, int op)
     return push(m, tl__pickle_value(m, op == '}' ? TL_P_DICT : TL_P_LIST));
 }
 
-/* Everything from stack place `from` goes into the list or dict below `below`. */
+/* Everything from stack place `from` goes into the list or dict below `below`; what an opaque value gets is lost in it. */
 static int put_into(tl_pmachine *m, tl_pkind kind, size_t below, size_t from)
 {
     tl_pvalue *target = below ? m->stack[below - 1] : NULL;
+    if (target && target->kind == TL_P_OPAQUE) {
+        m->depth = below;
+        return 0;
+    }
     if (!target || target->kind != kind) return tl__pickle_damaged(m, kind == TL_P_DICT ? "no dict to put into" : "no list to put into");
     if (kind == TL_P_DICT && (m->depth - from) % 2) return tl__pickle_damaged(m, "a key without a value");
     for (size_t i = from; i < m->depth; i++) {
@@ -309,24 +313,82 @@ static int op_memo_put(tl_pmachine *m, int op)
     return remember(m, i);
 }
 
-static int op_memo_get(tl_pmachine *m, int op)
+static int recall(tl_pmachine *m, uint64_t i)
 {
-    uint64_t i;
-    if (take_number(m, op == 'j' ? 4 : 1, &i) != 0) return -1;
     if (i >= m->memo_room || !m->memo[i]) return tl__pickle_damaged(m, "a memo number that was never set");
     return push(m, m->memo[i]);
 }
 
-/* One line of a GLOBAL opcode. */
+static int op_memo_get(tl_pmachine *m, int op)
+{
+    uint64_t i;
+    return take_number(m, op == 'j' ? 4 : 1, &i) == 0 ? recall(m, i) : -1;
+}
+
+/* One line of an opcode whose argument is text. */
 static int take_line(tl_pmachine *m, const char **text, size_t *n)
 {
-    size_t left = m->bytes - m->at, limit = left < MAX_NAME ? left : MAX_NAME;
-    const uint8_t *from = m->data + m->at, *end = memchr(from, '\n', limit);
-    if (!end) return limit < MAX_NAME ? (take(m, left + 1), -1) : tl__pickle_damaged(m, "a name that is too long");
+    size_t left = m->bytes - m->at;
+    const uint8_t *from = m->data + m->at, *end = left ? memchr(from, '\n', left) : NULL;
+    if (!end) return take(m, (uint64_t)left + 1) ? 0 : -1; /* says that it is cut short */
     *text = (const char *)from;
     *n = (size_t)(end - from);
     m->at += *n + 1;
     return 0;
+}
+
+/* A decimal number of protocol 0. As a float, or wider than 64 bits, nobody asks what it is. */
+static int op_decimal(tl_pmachine *m, int op)
+{
+    const char *text;
+    size_t n, i = 0;
+    if (take_line(m, &text, &n) != 0) return -1;
+    if (op == 'F') return push(m, tl__pickle_value(m, TL_P_FLOAT));
+    if (op == 'I' && n == 2 && text[0] == '0' && (text[1] == '0' || text[1] == '1')) return push(m, text[1] == '1' ? &m->yes : &m->no);
+    if (op == 'L' && n && text[n - 1] == 'L') n--;
+    int negative = n && text[0] == '-', wide = 0;
+    int64_t x = 0;
+    for (i = (size_t)negative; i < n && !wide; i++) {
+        if (text[i] < '0' || text[i] > '9') return tl__pickle_damaged(m, "a number that is none");
+        wide = x > (INT64_MAX - 9) / 10;
+        if (!wide) x = 10 * x + (text[i] - '0');
+    }
+    tl_pvalue *v = tl__pickle_value(m, wide ? TL_P_FLOAT : TL_P_INT);
+    if (v && !wide) v->as.i = negative ? -x : x;
+    return push(m, v);
+}
+
+/* Text of protocol 0, of Python 2 between quotes. With escapes it stands for something else, so it names nothing. */
+static int op_line(tl_pmachine *m, int op)
+{
+    const char *text;
+    size_t n;
+    if (take_line(m, &text, &n) != 0) return -1;
+    if (op == 'S') {
+        if (n < 2 || (text[0] != '\'' && text[0] != '"') || text[n - 1] != text[0]) return tl__pickle_damaged(m, "a text without its quotes");
+        text++;
+        n -= 2;
+    }
+    if (memchr(text, '\\', n)) return push(m, tl__pickle_value(m, TL_P_BYTES));
+    tl_pvalue *v = tl__pickle_value(m, TL_P_TEXT);
+    if (!v) return -1;
+    v->as.text.at = text;
+    v->as.text.n = n;
+    return push(m, v);
+}
+
+/* PUT and GET say in decimal where BINPUT and BINGET have a byte. */
+static int op_memo_line(tl_pmachine *m, int op)
+{
+    const char *text;
+    size_t n;
+    uint64_t i = 0;
+    if (take_line(m, &text, &n) != 0) return -1;
+    for (size_t k = 0; k < n; k++) {
+        if (text[k] < '0' || text[k] > '9' || i > UINT32_MAX) return tl__pickle_damaged(m, "a memo number that is none");
+        i = 10 * i + (uint64_t)(text[k] - '0');
+    }
+    return op == 'p' ? remember(m, i) : recall(m, i);
 }
 
 static int op_global(tl_pmachine *m, int op)
@@ -347,25 +409,51 @@ static int op_stack_global(tl_pmachine *m, int op)
     return push(m, tl__pickle_global(m, module->as.text.at, module->as.text.n, name->as.text.at, name->as.text.n));
 }
 
-static int op_reduce(tl_pmachine *m, int op)
+/* A class of copyreg's list of short numbers, which only the program that wrote it has. */
+static int op_extension(tl_pmachine *m, int op)
 {
-    (void)op;
-    tl_pvalue *args = pop(m), *function = args ? pop(m) : NULL;
-    if (!function) return -1;
-    if (function->kind != TL_P_GLOBAL || args->kind != TL_P_TUPLE) return tl__pickle_damaged(m, "a call of something that is no function");
-    return push(m, tl__pickle_call(m, function->as.global, args));
+    uint64_t number;
+    if (take_number(m, op == 0x84 ? 4 : op - 0x81, &number) != 0) return -1;
+    return push(m, tl__pickle_opaque(m, "copyreg", 7, "extension", 9));
 }
 
-/* The state of an OrderedDict is the `_metadata` of a state dict (version numbers of modules), which
- * tells nothing about the tensors; other values have no state. */
+static int call(tl_pmachine *m, tl_pvalue *function, tl_pvalue *args)
+{
+    if (!function || !args) return -1;
+    if ((function->kind != TL_P_GLOBAL && function->kind != TL_P_OPAQUE) || args->kind != TL_P_TUPLE)
+        return tl__pickle_damaged(m, "a call of something that is no function");
+    return push(m, tl__pickle_call(m, function, args));
+}
+
+static int op_reduce(tl_pmachine *m, int op)
+{
+    if (op == 0x92 && !pop(m)) return -1; /* NEWOBJ_EX has named arguments above the others */
+    tl_pvalue *args = pop(m), *function = args ? pop(m) : NULL;
+    return call(m, function, args);
+}
+
+/* The calls of protocol 0 and 1: the arguments stand above a mark, the class behind the opcode or in front of them. */
+static int op_instance(tl_pmachine *m, int op)
+{
+    size_t mark = 0;
+    if (find_mark(m, &mark) != 0) return -1;
+    size_t first = mark + 1 + (op == 'o');
+    if (first > m->depth) return tl__pickle_damaged(m, "a class is missing on the stack");
+    tl_pvalue *function = op == 'o' ? m->stack[mark + 1] : NULL;
+    if (gather(m, TL_P_TUPLE, first) != 0) return -1;
+    tl_pvalue *args = pop(m);
+    m->depth = mark;
+    if (op == 'i') function = op_global(m, op) == 0 ? pop(m) : NULL;
+    return call(m, function, args);
+}
+
+/* The state of an object is not looked at: that of an OrderedDict is the `_metadata` of a state dict (version numbers of
+ * modules), that of a tensor its attributes in Python, and neither tells anything about its values. */
 static int op_build(tl_pmachine *m, int op)
 {
     (void)op;
-    tl_pvalue *state = pop(m), *object = state ? top(m) : NULL;
-    if (!object) return -1;
-    if (object->kind != TL_P_DICT && object->kind != TL_P_OPAQUE)
-        return tl__fail(m->err, TL_EFORMAT, "the pickle sets the state of %s, which a state dict does not need; it was not run", tl__pickle_kind(object));
-    return 0;
+    tl_pvalue *state = pop(m);
+    return state && top(m) ? 0 : -1;
 }
 
 static int op_persistent_id(tl_pmachine *m, int op)
@@ -402,10 +490,11 @@ static const struct { const char *name; int (*run)(tl_pmachine *m, int op); } op
     ['h'] = {"BINGET", op_memo_get}, ['j'] = {"LONG_BINGET", op_memo_get},
     ['c'] = {"GLOBAL", op_global}, [0x93] = {"STACK_GLOBAL", op_stack_global}, ['R'] = {"REDUCE", op_reduce},
     [0x81] = {"NEWOBJ", op_reduce}, ['b'] = {"BUILD", op_build}, ['Q'] = {"BINPERSID", op_persistent_id},
-    ['I'] = {"INT", NULL}, ['L'] = {"LONG", NULL}, ['F'] = {"FLOAT", NULL}, ['S'] = {"STRING", NULL}, ['V'] = {"UNICODE", NULL},
-    ['P'] = {"PERSID", NULL}, ['p'] = {"PUT", NULL}, ['g'] = {"GET", NULL}, ['i'] = {"INST", NULL}, ['o'] = {"OBJ", NULL},
-    [0x82] = {"EXT1", NULL}, [0x83] = {"EXT2", NULL}, [0x84] = {"EXT4", NULL}, [0x92] = {"NEWOBJ_EX", NULL},
-    [0x97] = {"NEXT_BUFFER", NULL}, [0x98] = {"READONLY_BUFFER", NULL},
+    [0x92] = {"NEWOBJ_EX", op_reduce}, ['i'] = {"INST", op_instance}, ['o'] = {"OBJ", op_instance},
+    ['I'] = {"INT", op_decimal}, ['L'] = {"LONG", op_decimal}, ['F'] = {"FLOAT", op_decimal}, ['S'] = {"STRING", op_line}, ['V'] = {"UNICODE", op_line},
+    ['p'] = {"PUT", op_memo_line}, ['g'] = {"GET", op_memo_line},
+    [0x82] = {"EXT1", op_extension}, [0x83] = {"EXT2", op_extension}, [0x84] = {"EXT4", op_extension},
+    ['P'] = {"PERSID", NULL}, [0x97] = {"NEXT_BUFFER", NULL}, [0x98] = {"READONLY_BUFFER", NULL},
 };
 
 static int run(tl_pmachine *m)

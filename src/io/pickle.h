@@ -1,6 +1,8 @@
 /* pickle.h - what a state dict says about its tensors, read from a pickle without running anything.
  * Pickle is a small stack machine whose GLOBAL and REDUCE opcodes call any function of Python. Here
- * they "call" a handful of known names, each of which only builds one of the values below. */
+ * they "call" a handful of known names, each of which only builds one of the values below. Whatever else
+ * a pickle wants to call gives an opaque value: people keep arguments, numpy numbers and the like beside
+ * their weights, and these can be passed over. It is an error only where a tensor is needed instead. */
 #ifndef TLUA_IO_PICKLE_H
 #define TLUA_IO_PICKLE_H
 
@@ -8,16 +10,21 @@
 
 typedef struct tl_pglobal tl_pglobal;  /* a known name such as torch._utils._rebuild_tensor_v2 */
 
-/* A storage that tensors are views of. The key says where its bytes are in the file. */
+/* A storage that tensors are views of. The key says where its bytes are in the file. `foreign` names a type of
+ * element that tlua does not read; dtype then says nothing. `size` is the bytes of an element, 0 where it is not known. */
 typedef struct tl_pstorage {
     const char *key;
     size_t key_bytes;
     tl_dtype dtype;
+    const char *foreign;
+    size_t size;
     int64_t numel;               /* elements that stand under the key */
     int64_t view_at, view_numel; /* the part of them that is this storage (old files have storages in storages) */
 } tl_pstorage;
 
+/* `odd` says why tlua cannot read it ("it has 9 dimensions, ..."); NULL: it can. The rest then says nothing. */
 typedef struct tl_ptensor {
+    const char *odd;
     const tl_pstorage *storage;
     int64_t offset;
     tl_shape shape;
@@ -33,7 +40,7 @@ typedef struct tl_pvalue {
     tl_pkind kind;
     union {
         int64_t i;                                                   /* BOOL, INT */
-        struct { const char *at; size_t n; } text;                   /* TEXT, BYTES, BIG (little-endian); inside the pickle */
+        struct { const char *at; size_t n; } text;                   /* TEXT, BYTES, BIG (little-endian): inside the pickle; OPAQUE: what makes it */
         struct { struct tl_pvalue **at; uint32_t n, room; } items;   /* TUPLE, LIST; DICT: key, value, key, value */
         const tl_pglobal *global;
         const tl_pstorage *storage;
@@ -62,7 +69,8 @@ typedef struct tl_pstore {
     int swap;  /* the bytes of each element stand in big-endian order */
 } tl_pstore;
 
-/* Adds every tensor of a state dict, or of the state dict in a checkpoint, to the archive. */
+/* Adds every tensor of a state dict, or of the state dict in a checkpoint, to the archive: of the one under the archive's
+ * wanted key where there is one, else of the usual one. What is no tensor is noted as odd. */
 int tl__state_dict(tl_error *err, tl_archive *a, const tl_pvalue *root, const tl_pstore *store);
 
 #endif

@@ -1,15 +1,16 @@
 /* pickle_global.c - the names of Python that a state dict may speak of, and what stands for them here.
- * A name that is not in the table is refused, so nothing can be called that was not meant to be. */
+ * A name that is not in the table, and whatever is called under it, is an opaque value: nothing is run. */
 #include "io/pickle_machine.h"
 
 #include <string.h>
 
 struct tl_pglobal {
     const char *module, *name;
-    tl_pvalue *(*call)(tl_pmachine *m, const tl_pvalue *args);  /* NULL: a name that is only mentioned */
+    tl_pvalue *(*call)(tl_pmachine *m, const tl_pvalue *args);  /* NULL: a storage class, which nobody calls */
     int is_storage;      /* a storage class; `dtype` is the type of its elements */
     tl_dtype dtype;
-    const char *foreign; /* a type of element that tlua does not read */
+    const char *foreign; /* a type of element that tlua does not read, and the bytes of one */
+    size_t size;
 };
 
 static tl_pvalue *damaged(tl_pmachine *m, const char *why)
@@ -23,34 +24,76 @@ static const tl_pvalue *arg(const tl_pvalue *args, uint32_t i, tl_pkind kind)
     return i < args->as.items.n && args->as.items.at[i]->kind == kind ? args->as.items.at[i] : NULL;
 }
 
+tl_pvalue *tl__pickle_opaque(tl_pmachine *m, const char *module, size_t module_bytes, const char *name, size_t name_bytes)
+{
+    char a[TL__PRINTABLE_SIZE], b[TL__PRINTABLE_SIZE];
+    tl_pvalue *v = tl__pickle_value(m, TL_P_OPAQUE);
+    if (!v) return NULL;
+    tl__printable(a, module, module_bytes);
+    tl__printable(b, name, name_bytes);
+    size_t n = strlen(a) + 1 + strlen(b);
+    char *text = tl__pickle_alloc(m, n + 1);
+    if (!text) return NULL;
+    snprintf(text, n + 1, "%s.%s", a, b);
+    v->as.text.at = text;
+    v->as.text.n = n;
+    return v;
+}
+
+static tl_pvalue *opaque(tl_pmachine *m, const char *module, const char *name) { return tl__pickle_opaque(m, module, strlen(module), name, strlen(name)); }
+
 /* ---- calls ---- */
 
-static tl_pvalue *call_opaque(tl_pmachine *m, const tl_pvalue *args)
+/* A tensor that is there but cannot be read: `what` ("has the type torch.") and `more` ("complex64") say why. */
+static tl_pvalue *odd_tensor(tl_pmachine *m, const char *what, const char *more, const char *way_out)
 {
-    (void)args;
-    return tl__pickle_value(m, TL_P_OPAQUE);
+    size_t n = strlen(what) + strlen(more) + strlen(way_out) + 1;
+    tl_ptensor *t = tl__pickle_alloc(m, sizeof *t);
+    char *why = t ? tl__pickle_alloc(m, n) : NULL;
+    tl_pvalue *v = why ? tl__pickle_value(m, TL_P_TENSOR) : NULL;
+    if (!v) return NULL;
+    snprintf(why, n, "%s%s%s", what, more, way_out);
+    *t = (tl_ptensor){.odd = why};
+    v->as.tensor = t;
+    return v;
+}
+
+static tl_pvalue *foreign_type(tl_pmachine *m, const char *type)
+{
+    return odd_tensor(m, "has the type torch.", type, ", which tlua does not read; save it as float32 or int64");
 }
 
 /* torch.Size((2, 3)) and a Parameter made of a tensor are their first argument. */
 static tl_pvalue *call_first(tl_pmachine *m, const tl_pvalue *args)
 {
-    if (!arg(args, 0, TL_P_TUPLE) && !arg(args, 0, TL_P_TENSOR)) return damaged(m, "a torch.Size or a Parameter of something else");
+    if (!arg(args, 0, TL_P_TUPLE) && !arg(args, 0, TL_P_TENSOR)) return opaque(m, "torch", "Size or Parameter of something else");
     return args->as.items.at[0];
 }
 
-/* OrderedDict(), or OrderedDict([[key, value], ...]) as Python 2 wrote it. */
+/* OrderedDict(), or OrderedDict([[key, value], ...]) as Python 2 wrote it, or of another dict. */
 static tl_pvalue *call_dict(tl_pmachine *m, const tl_pvalue *args)
 {
     tl_pvalue *dict = tl__pickle_value(m, TL_P_DICT);
     if (!dict || args->as.items.n == 0) return dict;
-    const tl_pvalue *list = arg(args, 0, TL_P_LIST);
-    if (!list) return damaged(m, "an OrderedDict of something other than pairs");
+    const tl_pvalue *list = args->as.items.at[0];
+    if (list->kind != TL_P_LIST && list->kind != TL_P_TUPLE && list->kind != TL_P_DICT) return opaque(m, "collections", "OrderedDict");
     for (uint32_t i = 0; i < list->as.items.n; i++) {
-        const tl_pvalue *pair = list->as.items.at[i];
-        if ((pair->kind != TL_P_LIST && pair->kind != TL_P_TUPLE) || pair->as.items.n != 2) return damaged(m, "an OrderedDict of something other than pairs");
-        if (tl__pickle_append(m, dict, pair->as.items.at[0]) != 0 || tl__pickle_append(m, dict, pair->as.items.at[1]) != 0) return NULL;
+        tl_pvalue *each = list->as.items.at[i];
+        if (list->kind == TL_P_DICT) {
+            if (tl__pickle_append(m, dict, each) != 0) return NULL;
+            continue;
+        }
+        if ((each->kind != TL_P_LIST && each->kind != TL_P_TUPLE) || each->as.items.n != 2) return damaged(m, "an OrderedDict of something other than pairs");
+        if (tl__pickle_append(m, dict, each->as.items.at[0]) != 0 || tl__pickle_append(m, dict, each->as.items.at[1]) != 0) return NULL;
     }
     return dict;
+}
+
+/* defaultdict(what makes a missing value), or nothing more: its items follow. */
+static tl_pvalue *call_defaultdict(tl_pmachine *m, const tl_pvalue *args)
+{
+    (void)args;
+    return tl__pickle_value(m, TL_P_DICT);
 }
 
 /* (storage, offset, size, stride, ...). Whether the view lies inside its storage is checked where the
@@ -61,15 +104,14 @@ static tl_pvalue *call_tensor(tl_pmachine *m, const tl_pvalue *args)
     const tl_pvalue *size = arg(args, 2, TL_P_TUPLE), *stride = arg(args, 3, TL_P_TUPLE);
     if (!storage || !offset || !size || !stride || offset->as.i < 0 || size->as.items.n != stride->as.items.n)
         return damaged(m, "a tensor without storage, offset, size and stride");
+    if (storage->as.storage->foreign) return foreign_type(m, storage->as.storage->foreign);
     if (size->as.items.n > TL_MAX_RANK) {
-        tl__fail(m->err, TL_EFORMAT, "a tensor has %u dimensions; tlua has at most %d", (unsigned)size->as.items.n, TL_MAX_RANK);
-        return NULL;
+        char many[80];
+        snprintf(many, sizeof many, "%u dimensions, and tlua has at most %d", (unsigned)size->as.items.n, TL_MAX_RANK);
+        return odd_tensor(m, "has ", many, "");
     }
     const tl_pvalue *extra = arg(args, 6, TL_P_DICT);
-    if (extra && extra->as.items.n) {
-        tl__fail(m->err, TL_EFORMAT, "a tensor is a conjugate or negative view; save a copy of it (tensor.clone())");
-        return NULL;
-    }
+    if (extra && extra->as.items.n) return odd_tensor(m, "is a conjugate or negative view; save a copy of it (tensor.clone())", "", "");
     tl_ptensor *t = tl__pickle_alloc(m, sizeof *t);
     tl_pvalue *v = t ? tl__pickle_value(m, TL_P_TENSOR) : NULL;
     if (!v) return NULL;
@@ -87,51 +129,58 @@ static tl_pvalue *call_tensor(tl_pmachine *m, const tl_pvalue *args)
 /* The form for types that came after the storage classes: unsigned, 8-bit floats. */
 static tl_pvalue *call_foreign_tensor(tl_pmachine *m, const tl_pvalue *args)
 {
-    const tl_pvalue *dtype = arg(args, 6, TL_P_GLOBAL);
-    tl__fail(m->err, TL_EFORMAT, "a tensor has the type torch.%s, which tlua does not read; save it as float32 or int64", dtype ? dtype->as.global->name : "?");
-    return NULL;
+    const tl_pvalue *dtype = arg(args, 6, TL_P_OPAQUE);
+    const char *dot = dtype ? strrchr(dtype->as.text.at, '.') : NULL;
+    return foreign_type(m, dot ? dot + 1 : "?");
+}
+
+static tl_pvalue *call_quantised(tl_pmachine *m, const tl_pvalue *args)
+{
+    (void)args;
+    return odd_tensor(m, "is quantised, which tlua does not read; save it as float32 (tensor.dequantize())", "", "");
+}
+
+static tl_pvalue *call_sparse(tl_pmachine *m, const tl_pvalue *args)
+{
+    (void)args;
+    return odd_tensor(m, "is sparse, which tlua does not read; save it as dense (tensor.to_dense())", "", "");
 }
 
 /* (rebuild function, class, its arguments, attributes): a tensor that carries attributes of Python. */
 static tl_pvalue *call_with_attributes(tl_pmachine *m, const tl_pvalue *args)
 {
-    const tl_pvalue *function = arg(args, 0, TL_P_GLOBAL), *inner = arg(args, 2, TL_P_TUPLE);
-    if (!function || !inner) return damaged(m, "a tensor without a way to make it");
-    if (function->as.global->call == call_tensor) return call_tensor(m, inner);
-    if (function->as.global->call == call_first) return call_first(m, inner);
-    if (function->as.global->call == call_foreign_tensor) return call_foreign_tensor(m, inner);
-    return damaged(m, "a tensor made in a way that is not known");
+    const tl_pvalue *inner = arg(args, 2, TL_P_TUPLE);
+    if (args->as.items.n == 0 || !inner) return damaged(m, "a tensor without a way to make it");
+    const tl_pvalue *function = args->as.items.at[0];
+    /* Never this function again: arguments may hold themselves, and nothing here recurses. */
+    if (function->kind == TL_P_GLOBAL && function->as.global->call && function->as.global->call != call_with_attributes) return function->as.global->call(m, inner);
+    return opaque(m, "torch._tensor", "_rebuild_from_type_v2 of something else");
 }
 
 /* ---- names ---- */
 
-#define TENSOR_CALL(name, call) {"torch._utils", name, call, 0, TL_F32, NULL}
-#define PLAIN(module, name) {module, name, NULL, 0, TL_F32, NULL}
-#define STORAGE(name, dtype) {"torch", name, NULL, 1, dtype, NULL}, {"torch.cuda", name, NULL, 1, dtype, NULL}
-#define FOREIGN(name, type) {"torch", name, NULL, 1, TL_U8, type}
-#define DTYPE(name) PLAIN("torch", name)
+#define CALL(module, name, call) {module, name, call, 0, TL_F32, NULL, 0}
+#define TENSOR_CALL(name, call) CALL("torch._utils", name, call)
+#define STORAGE(name, dtype) {"torch", name, NULL, 1, dtype, NULL, 0}, {"torch.cuda", name, NULL, 1, dtype, NULL, 0}
+#define FOREIGN(name, type, size) {"torch", name, NULL, 1, TL_U8, type, size}, {"torch.cuda", name, NULL, 1, TL_U8, type, size}
 
 static const tl_pglobal globals[] = {
-    {"collections", "OrderedDict", call_dict, 0, TL_F32, NULL},
+    CALL("collections", "OrderedDict", call_dict), CALL("collections", "defaultdict", call_defaultdict),
+    CALL("builtins", "dict", call_dict), CALL("__builtin__", "dict", call_dict),
     TENSOR_CALL("_rebuild_tensor_v2", call_tensor), TENSOR_CALL("_rebuild_tensor", call_tensor),
     TENSOR_CALL("_rebuild_tensor_v3", call_foreign_tensor),
+    TENSOR_CALL("_rebuild_qtensor", call_quantised), TENSOR_CALL("_rebuild_sparse_tensor", call_sparse),
+    TENSOR_CALL("_rebuild_sparse_csr_tensor", call_sparse),
     TENSOR_CALL("_rebuild_parameter", call_first), TENSOR_CALL("_rebuild_parameter_with_state", call_first),
-    {"torch._tensor", "_rebuild_from_type_v2", call_with_attributes, 0, TL_F32, NULL},
-    {"torch", "Size", call_first, 0, TL_F32, NULL},
-    {"torch", "device", call_opaque, 0, TL_F32, NULL},
-    {"torch.serialization", "_get_layout", call_opaque, 0, TL_F32, NULL},
-    {"_codecs", "encode", call_opaque, 0, TL_F32, NULL},
-    {"__builtin__", "set", call_opaque, 0, TL_F32, NULL}, {"builtins", "set", call_opaque, 0, TL_F32, NULL},
-    PLAIN("torch", "Tensor"), PLAIN("torch.nn.parameter", "Parameter"), PLAIN("torch.nn.parameter", "Buffer"),
+    CALL("torch._tensor", "_rebuild_from_type_v2", call_with_attributes),
+    CALL("torch", "Size", call_first),
     STORAGE("FloatStorage", TL_F32), STORAGE("DoubleStorage", TL_F64), STORAGE("HalfStorage", TL_F16),
     STORAGE("BFloat16Storage", TL_BF16), STORAGE("LongStorage", TL_I64), STORAGE("IntStorage", TL_I32),
     STORAGE("ShortStorage", TL_I16), STORAGE("CharStorage", TL_I8), STORAGE("ByteStorage", TL_U8), STORAGE("BoolStorage", TL_BOOL),
-    {"torch.storage", "UntypedStorage", NULL, 1, TL_U8, NULL},
-    FOREIGN("ComplexFloatStorage", "complex64"), FOREIGN("ComplexDoubleStorage", "complex128"), FOREIGN("QInt8Storage", "qint8"),
-    FOREIGN("QUInt8Storage", "quint8"), FOREIGN("QInt32Storage", "qint32"),
-    DTYPE("float32"), DTYPE("float64"), DTYPE("float16"), DTYPE("bfloat16"), DTYPE("int64"), DTYPE("int32"), DTYPE("int16"),
-    DTYPE("int8"), DTYPE("uint8"), DTYPE("bool"), DTYPE("uint16"), DTYPE("uint32"), DTYPE("uint64"), DTYPE("complex64"),
-    DTYPE("complex128"), DTYPE("float8_e4m3fn"), DTYPE("float8_e5m2"), DTYPE("float8_e4m3fnuz"), DTYPE("float8_e5m2fnuz"),
+    {"torch.storage", "UntypedStorage", NULL, 1, TL_U8, NULL, 0},
+    FOREIGN("ComplexFloatStorage", "complex64", 8), FOREIGN("ComplexDoubleStorage", "complex128", 16), FOREIGN("QInt8Storage", "qint8", 1),
+    FOREIGN("QUInt8Storage", "quint8", 1), FOREIGN("QInt32Storage", "qint32", 4), FOREIGN("QUInt4x2Storage", "quint4x2", 1),
+    FOREIGN("QUInt2x4Storage", "quint2x4", 1),
 };
 
 static int same(const char *text, const char *given, size_t n) { return strlen(text) == n && memcmp(text, given, n) == 0; }
@@ -144,33 +193,39 @@ tl_pvalue *tl__pickle_global(tl_pmachine *m, const char *module, size_t module_b
         if (v) v->as.global = &globals[i];
         return v;
     }
-    char a[TL__PRINTABLE_SIZE], b[TL__PRINTABLE_SIZE];
-    tl__fail(m->err, TL_EFORMAT, "the pickle wants %s.%s, which a state dict does not need; it was not run (torch.save(model.state_dict(), ...) makes a file without it)",
-             tl__printable(a, module, module_bytes), tl__printable(b, name, name_bytes));
-    return NULL;
+    return tl__pickle_opaque(m, module, module_bytes, name, name_bytes);
 }
 
-tl_pvalue *tl__pickle_call(tl_pmachine *m, const tl_pglobal *global, const tl_pvalue *args)
+tl_pvalue *tl__pickle_call(tl_pmachine *m, const tl_pvalue *function, const tl_pvalue *args)
 {
-    if (global->call) return global->call(m, args);
-    tl__fail(m->err, TL_EFORMAT, "the pickle calls %s.%s, which a state dict does not need; it was not run", global->module, global->name);
-    return NULL;
-}
-
-tl_pvalue *tl__pickle_storage(tl_pmachine *m, const tl_pvalue *id)
-{
-    const tl_pvalue *tag = id->kind == TL_P_TUPLE ? arg(id, 0, TL_P_TEXT) : NULL;
-    const tl_pvalue *class = tag ? arg(id, 1, TL_P_GLOBAL) : NULL, *key = tag ? arg(id, 2, TL_P_TEXT) : NULL, *numel = tag ? arg(id, 4, TL_P_INT) : NULL;
-    if (!tag || !same("storage", tag->as.text.at, tag->as.text.n) || !class || !class->as.global->is_storage || !key || !numel || numel->as.i < 0)
-        return damaged(m, "it refers to something that is no storage");
-    if (class->as.global->foreign) {
-        tl__fail(m->err, TL_EFORMAT, "a tensor has the type torch.%s, which tlua does not read; save it as float32 or int64", class->as.global->foreign);
-        return NULL;
+    if (function->kind == TL_P_GLOBAL) {
+        const tl_pglobal *g = function->as.global;
+        return g->call ? g->call(m, args) : opaque(m, g->module, g->name);
     }
+    tl_pvalue *v = tl__pickle_value(m, TL_P_OPAQUE); /* a new one, although the same name: a pickle may tell two objects apart */
+    if (v) v->as = function->as;
+    return v;
+}
+
+/* ("storage", class, key, device, elements[, view]). A class that is not known may be one of a newer PyTorch. */
+static tl_pvalue *torch_storage(tl_pmachine *m, const tl_pvalue *id)
+{
+    const tl_pvalue *class = id->as.items.at[1], *key = arg(id, 2, TL_P_TEXT), *numel = arg(id, 4, TL_P_INT);
+    const tl_pglobal *known = class->kind == TL_P_GLOBAL ? class->as.global : NULL;
+    if ((known && !known->is_storage) || (!known && class->kind != TL_P_OPAQUE) || !key || !numel || numel->as.i < 0)
+        return damaged(m, "it refers to something that is no storage");
     tl_pstorage *s = tl__pickle_alloc(m, sizeof *s);
     tl_pvalue *v = s ? tl__pickle_value(m, TL_P_STORAGE) : NULL;
     if (!v) return NULL;
-    *s = (tl_pstorage){key->as.text.at, key->as.text.n, class->as.global->dtype, numel->as.i, 0, numel->as.i};
+    *s = (tl_pstorage){.key = key->as.text.at, .key_bytes = key->as.text.n, .numel = numel->as.i, .view_numel = numel->as.i};
+    if (known) {
+        s->dtype = known->dtype;
+        s->foreign = known->foreign;
+        s->size = known->foreign ? known->size : tl__dtype_size(known->dtype);
+    } else {
+        const char *dot = strrchr(class->as.text.at, '.');
+        s->foreign = dot ? dot + 1 : class->as.text.at;
+    }
     const tl_pvalue *view = arg(id, 5, TL_P_TUPLE);
     if (view) {
         const tl_pvalue *at = arg(view, 1, TL_P_INT), *n = arg(view, 2, TL_P_INT);
@@ -181,6 +236,15 @@ tl_pvalue *tl__pickle_storage(tl_pmachine *m, const tl_pvalue *id)
     }
     v->as.storage = s;
     return tl__pickle_append(m, &m->storages, v) == 0 ? v : NULL;
+}
+
+/* Other ids are of other programs' own making, like the modules that old files name with their source code. */
+tl_pvalue *tl__pickle_storage(tl_pmachine *m, const tl_pvalue *id)
+{
+    const tl_pvalue *tag = id->kind == TL_P_TUPLE ? arg(id, 0, TL_P_TEXT) : NULL;
+    if (tag && id->as.items.n > 1 && same("storage", tag->as.text.at, tag->as.text.n)) return torch_storage(m, id);
+    if (tag && id->as.items.n > 1 && same("module", tag->as.text.at, tag->as.text.n)) return id->as.items.at[1];
+    return opaque(m, "pickle", "persistent_id");
 }
 
 const char *tl__pickle_kind(const tl_pvalue *v)

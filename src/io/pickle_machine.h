@@ -24,11 +24,13 @@ tl_pvalue *tl__pickle_value(tl_pmachine *m, tl_pkind kind);
 int tl__pickle_append(tl_pmachine *m, tl_pvalue *list, tl_pvalue *item);
 int tl__pickle_damaged(tl_pmachine *m, const char *why);
 
-/* The value for a name of Python, or NULL and an error that refuses it. */
+/* Something that was not made, and the name of what would make it, "module.name"; `name` may be empty. */
+tl_pvalue *tl__pickle_opaque(tl_pmachine *m, const char *module, size_t module_bytes, const char *name, size_t name_bytes);
+/* The value for a name of Python, known or not. NULL and an error where memory is short. */
 tl_pvalue *tl__pickle_global(tl_pmachine *m, const char *module, size_t module_bytes, const char *name, size_t name_bytes);
-/* What REDUCE makes of a known name and a tuple of arguments. */
-tl_pvalue *tl__pickle_call(tl_pmachine *m, const tl_pglobal *global, const tl_pvalue *args);
-/* What BINPERSID makes of ("storage", class, key, device, elements[, view]). */
+/* What REDUCE makes of a name, known or opaque, and a tuple of arguments. */
+tl_pvalue *tl__pickle_call(tl_pmachine *m, const tl_pvalue *function, const tl_pvalue *args);
+/* What BINPERSID makes of an id, in torch.save's form ("storage", class, key, device, elements[, view]). */
 tl_pvalue *tl__pickle_storage(tl_pmachine *m, const tl_pvalue *id);
 
 #endif

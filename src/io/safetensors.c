@@ -17,6 +17,9 @@ static const struct { const char *name; tl_dtype dtype; } dtypes[] = {
 
 /* ---- reading ---- */
 
+/* The place of a tensor in the data. */
+typedef struct span { const char *name; int64_t begin, end; } span;
+
 /* cJSON turns \u0000 into the end of a string and makes a node of 64 bytes from two bytes of text, so
  * both are looked for before it sees the header. */
 static int scan_header(tl_error *err, const char *text, size_t bytes)
@@ -64,36 +67,49 @@ static int whole(const cJSON *json, int64_t *out)
     return (double)*out == json->valuedouble ? 0 : -1;
 }
 
-static int read_shape(tl_error *err, const char *name, const cJSON *json, tl_shape *shape)
+/* The shape as far as TL_MAX_RANK; *rank is how many dimensions there are in truth. */
+static int read_shape(tl_error *err, const char *name, const cJSON *json, tl_shape *shape, int *rank)
 {
     *shape = (tl_shape){0};
+    *rank = 0;
     int bad = !cJSON_IsArray(json);
     const cJSON *item = bad ? NULL : json->child;
     for (; item && !bad; item = item->next) {
-        if (shape->rank == TL_MAX_RANK)
-            return tl__fail(err, TL_EFORMAT, "the tensor %s has more than %d dimensions", name, TL_MAX_RANK);
-        bad = whole(item, &shape->dim[shape->rank++]);
+        int64_t n;
+        bad = whole(item, &n);
+        if ((*rank)++ < TL_MAX_RANK && !bad) shape->dim[shape->rank++] = n;
     }
     return bad ? tl__fail(err, TL_EFORMAT, "the shape of the tensor %s is not a list of whole numbers", name) : 0;
 }
 
-static int read_dtype(tl_error *err, const char *name, const cJSON *json, tl_dtype *dtype)
+/* Whether tlua knows the type. */
+static int read_dtype(const char *text, tl_dtype *dtype)
 {
-    const char *text = cJSON_IsString(json) ? json->valuestring : "(no text)";
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
         if (strcmp(text, dtypes[i].name) == 0) {
             *dtype = dtypes[i].dtype;
-            return 0;
+            return 1;
         }
     }
-    char quoted[TL__PRINTABLE_SIZE];
-    return tl__fail(err, TL_EFORMAT, "the tensor %s has the type %s, which tlua does not read; convert it to F32 or F16", name,
-                    tl__printable(quoted, text, strlen(text)));
+    return 0;
 }
 
-static int read_tensor(tl_error *err, tl_archive *a, const cJSON *json, const uint8_t *data, size_t bytes)
+/* Where the bytes of the tensor stand. */
+static int read_range(tl_error *err, const char *name, const cJSON *offsets, size_t bytes, span *s)
 {
-    char quoted[TL__PRINTABLE_SIZE];
+    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || whole(offsets->child, &s->begin) != 0 ||
+        whole(offsets->child->next, &s->end) != 0 || s->begin > s->end)
+        return tl__fail(err, TL_EFORMAT, "the data_offsets of the tensor %s are not a range", name);
+    if ((uint64_t)s->end > bytes)
+        return tl__fail(err, TL_EFORMAT, "the tensor %s should end at byte %lld of the data, but the file has only %zu; it is cut short, fetch it again",
+                        name, (long long)s->end, bytes);
+    return 0;
+}
+
+/* A type or a rank that tlua does not have is told to who asks for the tensor; all else must be right. */
+static int read_tensor(tl_error *err, tl_archive *a, const cJSON *json, const uint8_t *data, size_t bytes, span *s)
+{
+    char quoted[TL__PRINTABLE_SIZE], type[TL__PRINTABLE_SIZE];
     const char *name = tl__printable(quoted, json->string, strlen(json->string));
     const cJSON *dtype_json = cJSON_GetObjectItemCaseSensitive(json, "dtype"), *shape_json = cJSON_GetObjectItemCaseSensitive(json, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(json, "data_offsets");
@@ -102,24 +118,26 @@ static int read_tensor(tl_error *err, tl_archive *a, const cJSON *json, const ui
     tl_dtype dtype = TL_F32;
     tl_shape shape;
     size_t need;
-    int64_t begin, end;
-    if (read_dtype(err, name, dtype_json, &dtype) != 0 || read_shape(err, name, shape_json, &shape) != 0 ||
-        tl__shape_bytes(err, json->string, &shape, dtype, &need) != 0)
-        return -1;
-    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || whole(offsets->child, &begin) != 0 ||
-        whole(offsets->child->next, &end) != 0 || begin > end)
-        return tl__fail(err, TL_EFORMAT, "the data_offsets of the tensor %s are not a range", name);
-    if ((uint64_t)end > bytes)
-        return tl__fail(err, TL_EFORMAT, "the tensor %s should end at byte %lld of the data, but the file has only %zu; it is cut short, fetch it again",
-                        name, (long long)end, bytes);
-    if ((uint64_t)(end - begin) != need)
-        return tl__fail(err, TL_EFORMAT, "the tensor %s needs %zu bytes for its shape, but its data_offsets give it %lld", name, need, (long long)(end - begin));
-    return tl__archive_add(err, a, json->string, strlen(json->string), dtype, &shape, data + begin, need);
+    int rank;
+    s->name = json->string;
+    if (!cJSON_IsString(dtype_json)) return tl__fail(err, TL_EFORMAT, "the type of the tensor %s is not a text", name);
+    if (read_shape(err, name, shape_json, &shape, &rank) != 0 || read_range(err, name, offsets, bytes, s) != 0) return -1;
+    if (!read_dtype(dtype_json->valuestring, &dtype))
+        return tl__archive_add_odd(err, a, json->string, strlen(json->string), "has the type %s, which tlua does not read; convert it to F32 or F16",
+                                   tl__printable(type, dtype_json->valuestring, strlen(dtype_json->valuestring)));
+    if (rank > TL_MAX_RANK)
+        return tl__archive_add_odd(err, a, json->string, strlen(json->string), "has %d dimensions, and tlua has at most %d", rank, TL_MAX_RANK);
+    if (tl__shape_bytes(err, json->string, &shape, dtype, &need) != 0) return -1;
+    if ((uint64_t)(s->end - s->begin) != need)
+        return tl__fail(err, TL_EFORMAT, "the tensor %s needs %zu bytes for its shape, but its data_offsets give it %lld", name, need, (long long)(s->end - s->begin));
+    return tl__archive_add(err, a, json->string, strlen(json->string), dtype, &shape, data + s->begin, need);
 }
 
+/* null stands for none: some writers have no other way to say so. */
 static int read_metadata(tl_error *err, tl_archive *a, const cJSON *json)
 {
     char quoted[TL__PRINTABLE_SIZE];
+    if (cJSON_IsNull(json)) return 0;
     if (!cJSON_IsObject(json)) return tl__fail(err, TL_EFORMAT, "its __metadata__ is not an object");
     for (const cJSON *item = json->child; item; item = item->next) {
         const char *name = tl__printable(quoted, item->string, strlen(item->string));
@@ -133,31 +151,40 @@ static int read_metadata(tl_error *err, tl_archive *a, const cJSON *json)
 
 static int compare_places(const void *x, const void *y)
 {
-    const tl_entry *a = *(const tl_entry *const *)x, *b = *(const tl_entry *const *)y;
-    const char *p = a->data, *q = b->data;
-    return p != q ? (p > q) - (p < q) : (a->bytes > b->bytes) - (a->bytes < b->bytes);
+    const span *a = x, *b = y;
+    return a->begin != b->begin ? (a->begin > b->begin) - (a->begin < b->begin) : (a->end > b->end) - (a->end < b->end);
 }
 
 /* The tensors must cover the data from end to end: a hole could hide something and an overlap is a lie. */
-static int check_cover(tl_error *err, const tl_archive *a, const uint8_t *data, size_t bytes)
+static int check_cover(tl_error *err, span *spans, size_t count, size_t bytes)
 {
-    const tl_entry **sorted = tl__calloc(err, (size_t)a->count, sizeof *sorted);
-    if (!sorted) return -1;
-    for (int i = 0; i < a->count; i++) sorted[i] = &a->entries[i];
-    qsort(sorted, (size_t)a->count, sizeof *sorted, compare_places);
-    const uint8_t *expected = data;
-    int bad = 0;
-    for (int i = 0; i < a->count && !bad; i++) {
+    qsort(spans, count, sizeof *spans, compare_places);
+    int64_t expected = 0;
+    for (size_t i = 0; i < count; i++) {
         char quoted[TL__PRINTABLE_SIZE];
-        const uint8_t *at = sorted[i]->data;
-        if (at != expected)
-            bad = tl__fail(err, TL_EFORMAT, "the tensor %s %s", tl__printable(quoted, sorted[i]->name, strlen(sorted[i]->name)),
-                           at < expected ? "overlaps another one" : "leaves a hole before it");
-        expected = at + sorted[i]->bytes;
+        if (spans[i].begin != expected)
+            return tl__fail(err, TL_EFORMAT, "the tensor %s %s", tl__printable(quoted, spans[i].name, strlen(spans[i].name)),
+                            spans[i].begin < expected ? "overlaps another one" : "leaves a hole before it");
+        expected = spans[i].end;
     }
-    if (!bad && expected != data + bytes)
-        bad = tl__fail(err, TL_EFORMAT, "%zu bytes behind the last tensor belong to none", (size_t)(data + bytes - expected));
-    free(sorted);
+    if ((uint64_t)expected != bytes)
+        return tl__fail(err, TL_EFORMAT, "%zu bytes behind the last tensor belong to none", bytes - (size_t)expected);
+    return 0;
+}
+
+/* Everything in the header; the names in `spans` belong to it. */
+static int read_items(tl_error *err, tl_archive *a, const cJSON *json, const uint8_t *data, size_t bytes)
+{
+    size_t count = 0;
+    span *spans = tl__calloc(err, (size_t)cJSON_GetArraySize(json), sizeof *spans);
+    int bad = !spans, seen = 0;
+    for (const cJSON *item = bad ? NULL : json->child; item && !bad; item = item->next) {
+        if (strcmp(item->string, "__metadata__") != 0) bad = read_tensor(err, a, item, data, bytes, &spans[count++]);
+        else if (seen++) bad = tl__fail(err, TL_EFORMAT, "__metadata__ is there twice");
+        else bad = read_metadata(err, a, item);
+    }
+    if (!bad) bad = check_cover(err, spans, count, bytes);
+    free(spans);
     return bad;
 }
 
@@ -169,17 +196,10 @@ int tl__read_safetensors(tl_error *err, tl_archive *a, const uint8_t *data, size
         return tl__fail(err, TL_EFORMAT, "its header claims %llu bytes, but the file has only %zu; it is cut short, fetch it again", (unsigned long long)header, bytes);
     cJSON *json = parse_header(err, data + 8, (size_t)header);
     if (!json) return -1;
-    const uint8_t *rest = data + 8 + header;
-    size_t rest_bytes = bytes - 8 - (size_t)header;
-    int bad = cJSON_IsObject(json) ? 0 : tl__fail(err, TL_EFORMAT, "the safetensors header is not an object");
-    int seen = 0;
-    for (const cJSON *item = bad ? NULL : json->child; item && !bad; item = item->next) {
-        if (strcmp(item->string, "__metadata__") != 0) bad = read_tensor(err, a, item, rest, rest_bytes);
-        else if (seen++) bad = tl__fail(err, TL_EFORMAT, "__metadata__ is there twice");
-        else bad = read_metadata(err, a, item);
-    }
+    int bad = cJSON_IsObject(json) ? read_items(err, a, json, data + 8 + header, bytes - 8 - (size_t)header)
+                                   : tl__fail(err, TL_EFORMAT, "the safetensors header is not an object");
     cJSON_Delete(json);
-    return bad ? -1 : check_cover(err, a, rest, rest_bytes);
+    return bad ? -1 : 0;
 }
 
 /* ---- writing ---- */

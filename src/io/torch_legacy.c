@@ -67,7 +67,8 @@ static int sort_storages(tl_error *err, reader *r)
     qsort(r->storages, n, sizeof *r->storages, compare_storages);
     for (size_t i = 0; i < n; i++) {
         if (kept && compare_storages(&r->storages[kept - 1], &r->storages[i]) == 0) {
-            if (r->storages[kept - 1]->dtype != r->storages[i]->dtype) return tl__fail(err, TL_EFORMAT, "a storage has two types");
+            const tl_pstorage *a = r->storages[kept - 1], *b = r->storages[i];
+            if (a->dtype != b->dtype || a->size != b->size) return tl__fail(err, TL_EFORMAT, "a storage has two types");
         } else {
             r->storages[kept++] = r->storages[i];
         }
@@ -98,7 +99,9 @@ static int place_storages(tl_error *err, reader *r)
         const tl_pvalue *key = keys->as.items.at[i];
         place *p = key->kind == TL_P_TEXT ? find_place(r, key->as.text.at, key->as.text.n) : NULL;
         if (!p || p->key) return tl__fail(err, TL_EFORMAT, "the list of its storages names one that is unknown or twice there");
-        uint64_t size = tl__dtype_size(r->storages[p - r->places]->dtype);
+        const tl_pstorage *s = r->storages[p - r->places];
+        uint64_t size = s->size;
+        if (!size) return tl__fail(err, TL_EFORMAT, "it holds a storage of the type torch.%.100s, which tlua does not know; save it anew with a PyTorch from 1.6 on", s->foreign);
         uint64_t left = r->bytes - r->at, numel = left >= 8 ? tl__le64(r->data + r->at) : 0;
         if (left < 8 || numel > (left - 8) / size)
             return tl__fail(err, TL_EFORMAT, "the file ends inside storage %u of %u; it is cut short, fetch it again", (unsigned)i + 1, (unsigned)keys->as.items.n);

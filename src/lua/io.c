@@ -17,13 +17,24 @@ static int archive_gc(lua_State *L)
     return 0;
 }
 
-static tl_archive *open_archive(lua_State *L, const char *path)
+/* The file at stack place 1, of which the options at 2 may want a part. */
+static tl_archive *open_archive(lua_State *L, const char *const *options)
 {
+    const char *path = tl__lua_path(L, 1);
+    lua_settop(L, 2);
+    for (lua_pushnil(L); lua_istable(L, 2) && lua_next(L, 2); lua_pop(L, 1)) {
+        const char *word = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "(no text)";
+        int known = 0;
+        for (int i = 0; options[i]; i++) known |= strcmp(options[i], word) == 0;
+        if (!known) tl__lua_unknown(L, "option of load:", word, options);
+    }
+    lua_settop(L, 2);
+    const char *key = tl__lua_field_text(L, 2, "key", NULL);
     tl_archive **a = lua_newuserdatauv(L, sizeof *a, 0);
     *a = NULL;
     luaL_setmetatable(L, ARCHIVE);
     tl_error err = {0};
-    *a = tl__archive_read(&err, path);
+    *a = tl__archive_read_part(&err, path, key);
     if (!*a) tl__lua_raise(L, err.text);
     return *a;
 }
@@ -49,8 +60,8 @@ static tl_tensor *upload(tl_scope *s, const tl_shape *shape, tl_dtype dtype, con
     return tl_from(s, dtype, shape->rank, shape->dim, with);
 }
 
-/* Uploads one entry into a new box on the stack. */
-static void push_entry(lua_State *L, const tl_entry *e, int keep_half)
+/* Uploads one entry into a new box on the stack. 0, or -1 and nothing pushed where its whole numbers do not fit the device's. */
+static int push_entry(lua_State *L, const tl_entry *e, int keep_half)
 {
     tl_dtype dtype = device_dtype(e->dtype, keep_half);
     int64_t n = tl__numel(&e->shape);
@@ -60,31 +71,84 @@ static void push_entry(lua_State *L, const tl_entry *e, int keep_half)
     if (dtype != e->dtype) {
         void *converted = lua_newuserdatauv(L, (size_t)n * 4 + 4, 0);
         int bad = dtype == TL_F32 ? tl__entry_to_f32(&err, e, converted) : tl__entry_to_i32(&err, e, converted);
-        if (bad) tl__lua_raise(L, err.text);
+        if (bad && err.code != TL_EINDEX) tl__lua_raise(L, err.text);
+        if (bad) lua_settop(L, top);
+        if (bad) return -1;
         host = converted;
     }
     tl__lua_make(L, upload, &e->shape, dtype, host);
     if (lua_gettop(L) > top + 1) lua_replace(L, top + 1); /* over the converted values */
+    return 0;
 }
 
-/* core.load(path [, {half=true keeps half types}]) -> tensors by name, metadata */
+/* {key = the part of the file that was read, others = {names of other parts}, odd = {name = why it cannot be read}} */
+static void push_about(lua_State *L, const tl_archive *a)
+{
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, a->key);
+    lua_setfield(L, -2, "key");
+    lua_createtable(L, a->other_count, 0);
+    for (int i = 0; i < a->other_count; i++) {
+        lua_pushstring(L, a->other_keys[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "others");
+    lua_createtable(L, 0, a->odd_count);
+    for (int i = 0; i < a->odd_count; i++) {
+        lua_pushstring(L, a->odd[i].why);
+        lua_setfield(L, -2, a->odd[i].name);
+    }
+    lua_setfield(L, -2, "odd");
+}
+
+/* tensors.NAME of a tensor that is in the file but cannot be read; upvalues: why, by name, and the path. */
+static int odd_index(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (lua_type(L, 2) != LUA_TSTRING || lua_getfield(L, lua_upvalueindex(1), lua_tostring(L, 2)) == LUA_TNIL) return 0;
+    return tl__lua_raisef(L, "%s: %s %s", lua_tostring(L, lua_upvalueindex(2)), lua_tostring(L, 2), lua_tostring(L, -1));
+}
+
+/* core.load(path [, {half=true keeps half types, key= a part of the file}]) -> tensors by name, metadata, about the file. What cannot be
+ * read is an error where it is asked for. */
 static int load(lua_State *L)
 {
+    static const char *const options[] = {"half", "key", NULL};
+    tl_archive *a = open_archive(L, options);
     int keep_half = tl__lua_field_bool(L, 2, "half", 0);
-    tl_archive *a = open_archive(L, tl__lua_path(L, 1));
+    push_about(L, a);
+    int about = lua_gettop(L);
+    lua_getfield(L, about, "odd");
     lua_createtable(L, 0, a->count);
     for (int i = 0; i < a->count; i++) {
-        push_entry(L, &a->entries[i], keep_half);
-        lua_setfield(L, -2, a->entries[i].name);
+        const char *name = a->entries[i].name;
+        int odd = push_entry(L, &a->entries[i], keep_half) != 0;
+        if (odd) lua_pushstring(L, "holds whole numbers that do not fit into 32 bits, which is all that devices have here");
+        lua_setfield(L, odd ? about + 1 : -2, name);
+    }
+    lua_pushvalue(L, about + 1);
+    lua_pushnil(L);
+    if (lua_next(L, -2)) {
+        lua_pop(L, 3);
+        lua_createtable(L, 0, 1);
+        lua_pushvalue(L, about + 1);
+        lua_pushvalue(L, 1);
+        lua_pushcclosure(L, odd_index, 2);
+        lua_setfield(L, -2, "__index");
+        lua_setmetatable(L, -2);
+    } else {
+        lua_pop(L, 1);
     }
     push_metadata(L, a);
-    return 2;
+    lua_pushvalue(L, about);
+    return 3;
 }
 
-/* core.entries(path) -> list of {name=, dtype=, shape=}, metadata; nothing is uploaded */
+/* core.entries(path [, {key=}]) -> list of {name=, dtype=, shape=}, metadata, about the file; nothing is uploaded */
 static int entries(lua_State *L)
 {
-    tl_archive *a = open_archive(L, tl__lua_path(L, 1));
+    static const char *const options[] = {"key", NULL};
+    tl_archive *a = open_archive(L, options);
     lua_createtable(L, a->count, 0);
     for (int i = 0; i < a->count; i++) {
         const tl_entry *e = &a->entries[i];
@@ -102,7 +166,8 @@ static int entries(lua_State *L)
         lua_rawseti(L, -2, i + 1);
     }
     push_metadata(L, a);
-    return 2;
+    push_about(L, a);
+    return 3;
 }
 
 /* ---- saving ---- */

@@ -32,6 +32,7 @@ void tl_model_free(tl_model *m)
 
 /* The float tensors of the file on the device, in the order of its entries; NULL for others. Owned by the scope. */
 typedef struct weights {
+    tl_error *err;
     const tl_archive *archive;
     tl_tensor **tensor;
 } weights;
@@ -53,6 +54,8 @@ static tl_tensor *weight_named(void *user, const char *name)
 {
     const weights *w = user;
     const tl_entry *e = tl__archive_find(w->archive, name);
+    const char *odd = e ? NULL : tl__archive_odd(w->archive, name);
+    if (odd) tl__fail(w->err, TL_EFORMAT, "its tensor %.80s %s", name, odd);
     return e ? w->tensor[e - w->archive->entries] : NULL;
 }
 
@@ -90,7 +93,7 @@ static int read_labels(tl_error *err, tl_model *m, const char *description)
 static int read_model(tl_scope *s, tl_model *m, const tl_archive *a)
 {
     const char *plan = tl__archive_meta(a, "tlua.plan"), *pipeline = tl__archive_meta(a, "tlua.pipeline");
-    weights w = {.archive = a};
+    weights w = {.err = &s->err, .archive = a};
     if (!plan || !pipeline)
         return tl__fail(&s->err, TL_EFORMAT, "it holds no plan of its network; if it is a model or checkpoint of tlua, `tlua export` writes one that does");
     int bad = (m->pipeline = tl__pipeline_parse(&s->err, pipeline)) == NULL || upload(s, &w) != 0 ||

@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         if (bytes) memcpy(copy, data, bytes);
         if (cleared) clear_checksums(copy, bytes);
         tl_error err = {0};
-        tl_archive *a = tl__archive_read_memory(&err, "f", copy, bytes);
+        tl_archive *a = tl__archive_read_memory(&err, "f", NULL, copy, bytes);
         if (a) use(a);
         if (!a && (err.code == TL_OK || strncmp(err.text, "f: ", 3) != 0 || strchr(err.text, '\n'))) abort();
         tl__archive_free(a);

@@ -5,12 +5,15 @@ contiguous, both forms of torch.save, and files that must be refused.
 
 expect.safetensors holds what the other files must read as. The legacy form names its storages by
 their addresses, so its bytes differ from one making to the next; what they mean does not."""
+import argparse
 import collections
+import datetime
 import os
 import pathlib
 import pickle
 import zipfile
 
+import numpy
 import torch
 from safetensors.torch import save_file
 
@@ -74,6 +77,45 @@ def checkpoint():
     torch.save({"weight": attributed}, HERE / "attributes.pth")
 
 
+class Note:
+    """Somebody's own class: its items and its state go nowhere."""
+    def __init__(self):
+        self.text = "x"
+
+
+class Items(dict):
+    pass
+
+
+def people():
+    """Checkpoints as people write them: the weights of interest under one of several keys, all sorts of things beside."""
+    state = collections.OrderedDict(w=torch.arange(3.0))
+    whole = {"model_state": state, "ema": {"w": torch.arange(3.0) + 0.5}, "args": argparse.Namespace(lr=0.1, path=pathlib.Path("x")),
+             "best": numpy.float64(0.5), "table": numpy.arange(3.0), "history": collections.defaultdict(list, loss=[1.0, 0.5]),
+             "counts": collections.Counter("aab"), "date": datetime.date(2020, 1, 1), "note": Note(), "items": Items(a=1), "epoch": 3,
+             "rng_state": torch.zeros(4, dtype=torch.uint8), "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}}
+    torch.save(whole, HERE / "people.pth")
+    torch.save(whole, HERE / "people_legacy.pth", _use_new_zipfile_serialization=False)
+    torch.save(collections.defaultdict(dict, model=state), HERE / "defaultdict.pth")
+
+
+def odd():
+    """Two good tensors, one of them behind all the others, between such as tlua does not read."""
+    t = collections.OrderedDict(first=torch.arange(2.0))
+    t["rank9"] = torch.zeros((1,) * 9)
+    t["sparse"] = torch.eye(2).to_sparse()
+    t["quantised"] = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+    t["quantised_wide"] = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint32)
+    t["complex"] = torch.ones(2, dtype=torch.complex64)
+    t["conjugate"] = torch.ones(2, dtype=torch.complex128).conj()
+    t["uint16"] = torch.ones(2, dtype=torch.uint16)
+    t["array"] = numpy.ones(2)
+    t["_extra_state"] = Note()
+    t["last"] = torch.arange(3.0)
+    torch.save(t, HERE / "odd.pth")
+    torch.save(t, HERE / "odd_legacy.pth", _use_new_zipfile_serialization=False)
+
+
 def refused():
     torch.save({"weight": Runs()}, HERE / "evil.pth")
     torch.save({"weight": Runs()}, HERE / "evil_legacy.pth", _use_new_zipfile_serialization=False)
@@ -120,6 +162,8 @@ def main():
         sizes.setdefault(str(storages.setdefault(v.untyped_storage()._cdata, len(storages))), v.element_size())
     repack("zip.pth", "big_endian.pth", change=swapped(sizes))
     checkpoint()
+    people()
+    odd()
     refused()
 
 

@@ -21,13 +21,31 @@ function registry.entry(name)
   return entry
 end
 
--- Makes (describes) a network: options weights, classes, dropout (before its own head), in_channels and those of its family.
+-- weights = { path = FILE, key = NAME } or { FILE, key = NAME } becomes weights and weights_key.
+local function with_key(what, options)
+  local w = options.weights
+  if type(w) == "table" then
+    for field in pairs(w) do
+      if field ~= 1 and field ~= "path" and field ~= "key" then util.unknown("field of weights:", tostring(field), { "path", "key" }) end
+    end
+    options.weights = w.path or w[1]
+    if w.key ~= nil then options.weights_key = w.key end
+    if type(options.weights) ~= "string" then util.failf("%s: weights: a path is missing, like { path = \"FILE\", key = \"ema\" }", what) end
+  end
+  if options.weights_key ~= nil then
+    if type(options.weights_key) ~= "string" then util.failf("%s: the key of weights is a text, not a %s", what, type(options.weights_key)) end
+    if not options.weights or options.weights == "none" then util.failf("%s: the key of weights chooses a part of a file, and no file is named", what) end
+  end
+  return options
+end
+
+-- Makes (describes) a network: options weights (and weights_key, the part of that file; or both as { path = FILE, key = NAME }), classes, dropout (before its own head), in_channels and those of its family.
 function registry.build(name, options)
   local entry = registry.entry(name)
-  local known = { weights = util.none, classes = 1000, dropout = entry.dropout or 0, in_channels = 3 }
+  local known = { weights = util.none, weights_key = util.none, classes = 1000, dropout = entry.dropout or 0, in_channels = 3 }
   for key, default in pairs(entry.options or {}) do known[key] = default end
   if options ~= nil and type(options) ~= "table" then util.failf("models.%s: options come in a table", name) end
-  options = util.options("models." .. name, options, known)
+  options = with_key("models." .. name, util.options("models." .. name, options, known))
   util.whole("models." .. name, "classes", options.classes)
   util.whole("models." .. name, "in_channels", options.in_channels)
   local net = entry.class(entry, options)

@@ -18,7 +18,7 @@ function Network:set_up(entry, options)
   rawset(self, "classes", options.classes)
   if options.dropout > 0 then self.dropout = require("tlua.nn").Dropout(options.dropout) end
   if options.weights ~= nil and options.weights ~= false and options.weights ~= "none" then
-    rawset(self, "_pending", function(me) me:load_weights(options.weights) end)
+    rawset(self, "_pending", function(me) me:load_weights(options.weights, options.weights_key) end)
   end
 end
 
@@ -149,10 +149,11 @@ function Network:set_head(head)
   return self
 end
 
--- Loads a published set or a file; notes a head that was dropped. Returns the report.
-function Network:load_weights(spec)
+-- Loads a published set or a file, or the part `key` of a file; notes a head that was dropped. Returns the report.
+function Network:load_weights(spec, key)
   local path, set, name = weights.resolve(self.entry, spec)
-  local report = self:load(path, { what = self.entry.name .. ": " .. path })
+  if key and name == spec then util.failf("%s: weights: the published set '%s' has no parts; a key chooses one of a file", self.entry.name, spec) end
+  local report = self:load(path, { what = self.entry.name .. ": " .. path, key = key })
   rawset(self, "weights_path", path)
   rawset(self, "weights_set", set)
   rawset(self, "weights_name", name)
@@ -165,7 +166,7 @@ function Network:load_weights(spec)
     end
   end
   if report.head_dropped and not rawget(self, "quiet") then
-    util.note(("%s: the head '%s' of the file has another size and was dropped; a new one starts at random"):format(self.entry.name, report.head_dropped))
+    util.note(("%s: the head '%s' of the file %s and was dropped; a new one starts at random"):format(self.entry.name, report.head_dropped, report.head_why))
   end
   return report
 end

@@ -1,0 +1,224 @@
+-- checkpoints.lua - weights from other people's files: names with wrappers before them, several sets in one file, tensors that cannot be
+-- read. Run by `tlua tests/lua/checkpoints.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local util = require "tlua.util"
+local nn = tlua.nn
+local folder = t.folder()
+
+local Net = nn.class "Net"
+function Net:init() self.fc1, self.bn, self.fc2 = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2) end
+function Net:forward(x) return self.fc2(self.bn(self.fc1(x))) end
+
+local function new(seed)
+  core.manual_seed(seed)
+  local net = Net()
+  net:ready()
+  return net
+end
+
+local function same(a, b)
+  local state = b:state_dict()
+  for name, v in pairs(a:state_dict()) do t.equal(v:hash(), state[name]:hash(), name) end
+end
+
+-- What f() notes for the user.
+local function notes_of(f)
+  local list, note = {}, util.note
+  util.note = function(text) list[#list + 1] = text end
+  local ok, e = pcall(f)
+  util.note = note
+  if not ok then error(e, 0) end
+  return table.concat(list, "\n")
+end
+
+local function saved(name, tensors)
+  local path = folder .. "/" .. name .. ".safetensors"
+  core.save(path, tensors)
+  return path
+end
+
+t.test("the words of wrappers before names and in them, in any order", function()
+  local source = new(1)
+  local function renamed(f)
+    local out = {}
+    for name, v in pairs(source:state_dict()) do out[f(name)] = v end
+    return out
+  end
+  for _, prefix in ipairs { "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "model.module.", "model._orig_mod.", "net.", "network.", "backbone.",
+    "encoder.", "module.encoder.", "model.net.backbone.", "model.model.", "_fsdp_wrapped_module._checkpoint_wrapped_module.", "my_own_word.", "task.my_net." } do
+    local net = new(2)
+    t.equal(notes_of(function() net:load(saved("wrapped", renamed(function(name) return prefix .. name end))) end), "")
+    same(net, source)
+  end
+  for _, part in ipairs { "fc1", "bn" } do -- around one part
+    for _, word in ipairs { "module", "_orig_mod", "module._orig_mod" } do
+      local net = new(2)
+      net:load(renamed(function(name) return (name:gsub("^" .. part .. "%.", part .. "." .. word .. ".")) end))
+      same(net, source)
+      net = new(3)
+      net:load(renamed(function(name) return "model." .. name:gsub("^" .. part .. "%.", part .. "." .. word .. ".") end))
+      same(net, source)
+    end
+  end
+end)
+
+t.test("words that are the network's own stay", function()
+  local Own = nn.class "Own"
+  function Own:init() self.model, self.module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)), nn.Linear(2, 2) end
+  local function own(seed)
+    core.manual_seed(seed)
+    local net = Own()
+    net:ready()
+    return net
+  end
+  local source, net = own(1), own(2)
+  net:load(source:state_dict())
+  same(net, source)
+  local wrapped = {}
+  for name, v in pairs(source:state_dict()) do wrapped["module._orig_mod." .. name] = v end
+  net = own(3)
+  net:load(wrapped)
+  same(net, source)
+  local OnlyModel = nn.class "OnlyModel"
+  function OnlyModel:init() self.model = nn.Linear(2, 3) end
+  local a, b = OnlyModel(), OnlyModel()
+  a:ready()
+  b:load(a:state_dict())
+  same(b, a)
+end)
+
+t.test("what stands beside the network is left aside, and said", function()
+  local source, all = new(1), {}
+  for name, v in pairs(source:state_dict()) do all["model." .. name] = v end
+  all["criterion.weight"], all["queue"], all["model.extra"] = core.ones(2), core.ones(3), nil
+  local net, path, report = new(2), saved("lightning", all), nil
+  local said = notes_of(function() report = net:load(path) end)
+  same(net, source)
+  t.equal(said, path .. ": the tensors under 'model' were taken; left aside: criterion.weight, queue")
+  t.equal(table.concat(report.outside, " "), "criterion.weight queue")
+  all["model.extra"] = core.ones(2) -- under the same beginning it belongs to the network, which has no such tensor
+  t.fails("unexpected: extra", function() net:load(saved("lightning", all)) end)
+  all["model.extra"], all["model.fc1.bias"] = nil, nil
+  t.fails("missing: fc1.bias", function() net:load(saved("lightning", all)) end)
+  -- torch.optim.swa_utils.AveragedModel
+  local averaged = { n_averaged = core.tensor(3, { dtype = "int32" }) }
+  for name, v in pairs(source:state_dict()) do averaged["module." .. name] = v end
+  net = new(2)
+  assert(notes_of(function() net:load(saved("averaged", averaged)) end):find("left aside: n_averaged", 1, true))
+  same(net, source)
+end)
+
+t.test("two networks in one file are a question, answered by a key", function()
+  local q, k, all = new(1), new(2), { queue = core.ones(4) }
+  for name, v in pairs(q:state_dict()) do all["module.encoder_q." .. name] = v end
+  for name, v in pairs(k:state_dict()) do all["module.encoder_k." .. name] = v end
+  local path, net = saved("moco", all), new(3)
+  t.fails("holds the network under module.encoder_k and module.encoder_q: say which", function() net:load(path) end)
+  net:load(path, { key = "module.encoder_q" })
+  same(net, q)
+  net:load(path, { key = "module.encoder_k" })
+  same(net, k)
+  t.fails('there is no part "other" in it; there is module, queue', function() net:load(path, { key = "other" }) end)
+  t.fails("key chooses a part of a file", function() net:load({}, { key = "other" }) end)
+  local known = {} -- of two words that are known, the likelier one
+  for name, v in pairs(q:state_dict()) do known["model." .. name] = v end
+  for name, v in pairs(k:state_dict()) do known["backbone." .. name] = v end
+  assert(notes_of(function() net:load(saved("known", known)) end):find("under 'model' were taken; left aside: backbone.", 1, true))
+  same(net, q)
+end)
+
+t.test("one of several sets, and objects of Python beside them", function()
+  local W = nn.class "W"
+  function W:init() self:parameter("w", { 3 }, { "constant", 0 }) end
+  local net = W()
+  for _, path in ipairs { "tests/golden/io/people.pth", "tests/golden/io/people_legacy.pth" } do
+    local report
+    local said = notes_of(function() report = net:load(path) end)
+    t.equal(said, path .. ": the tensors under 'model_state' were taken; there are also ema (weights = { path = FILE, key = \"ema\" })")
+    t.equal(report.key, "model_state")
+    t.equal(net.w:tolist()[3], 2.0)
+    t.equal(notes_of(function() net:load(path, { key = "ema" }) end), "")
+    t.equal(net.w:tolist()[3], 2.5)
+    t.equal(tlua.load(path, { key = "ema" }).w:tolist()[1], 0.5)
+    t.fails('there is no part "emma"', function() tlua.load(path, { key = "emma" }) end)
+    t.fails("did you mean 'key'", function() tlua.load(path, { kee = "ema" }) end)
+  end
+end)
+
+t.test("what cannot be read is an error where it is needed, by name", function()
+  for _, path in ipairs { "tests/golden/io/odd.pth", "tests/golden/io/odd_legacy.pth" } do
+    local tensors, names = tlua.load(path), {}
+    for name in pairs(tensors) do names[#names + 1] = name end
+    table.sort(names)
+    t.equal(table.concat(names, " "), "first last")
+    t.equal(tensors.nothing, nil)
+    local e = t.fails(path .. ": sparse is sparse, which tlua does not read", function() return tensors.sparse end)
+    assert(e:find("^tests/lua/checkpoints.lua:%d+: "), e)
+    local One = nn.class "One"
+    function One:init(name) self:parameter("first", { 2 }, { "constant", 9 }) self:parameter("last", { 3 }, { "constant", 9 })
+      if name then self:parameter(name, { 3 }, { "constant", 9 }) end
+    end
+    local net = One()
+    t.equal(net:load(path).loaded, 2)
+    t.equal(net.last:tolist()[3], 2.0)
+    net = One "quantised"
+    net:ready()
+    t.fails(path .. " does not fit: quantised is quantised, which tlua does not read", function() net:load(path) end)
+    t.equal(net.first:tolist()[1], 9.0) -- nothing was taken
+    t.equal(net:load(path, { strict = false }).unreadable[1]:match "^%S+", "quantised")
+    t.equal(net.first:tolist()[2], 1.0)
+    net = One "array"
+    t.fails("array is what numpy", function() net:load(path) end)
+  end
+  -- A whole number that devices have no room for is as odd as the others.
+  local path = saved("wide", { seen = { int64 = 1 << 40 }, w = core.ones(2) })
+  local tensors = tlua.load(path)
+  t.equal(tensors.w:tolist()[2], 1.0)
+  t.fails("seen holds whole numbers that do not fit into 32 bits", function() return tensors.seen end)
+end)
+
+t.test("weights of a recipe's network: a file and its key", function()
+  local function resnet(options) return tlua.models.resnet18(options) end
+  local a, b = resnet { classes = 3 }, resnet { classes = 3 }
+  core.manual_seed(1)
+  a:ready()
+  core.manual_seed(2)
+  b:ready()
+  local both = {}
+  for name, v in pairs(a:state_dict()) do both["model." .. name] = v end
+  for name, v in pairs(b:state_dict()) do both["ema." .. name] = v end
+  local path = saved("both", both)
+  local function bias(options)
+    options.classes = 3
+    local net = resnet(options)
+    rawset(net, "quiet", true)
+    net:ready()
+    return net.conv1.weight:hash(), net
+  end
+  local of_a, of_b = a.conv1.weight:hash(), b.conv1.weight:hash()
+  t.equal(bias { weights = path }, of_a)
+  t.equal(bias { weights = { path = path, key = "ema" } }, of_b)
+  t.equal(bias { weights = { path, key = "ema" } }, of_b)
+  local hash, net = bias { weights = path, weights_key = "ema" }
+  t.equal(hash, of_b)
+  t.equal(net.weights_report.key, "ema")
+  t.fails("did you mean 'key'", function() resnet { weights = { path, kee = "ema" } } end)
+  t.fails("a path is missing", function() resnet { weights = { key = "ema" } } end)
+  t.fails("no file is named", function() resnet { weights_key = "ema" } end)
+  -- On the command line; the key of a recipe goes with the recipe's file.
+  local function recipe(weights)
+    return tlua.recipe { model = resnet { classes = 3, weights = weights }, data = tlua.data.cifar10 { root = "x" } }
+  end
+  local function fields(r) return r.model.network_options.weights, r.model.network_options.weights_key end
+  local r = recipe(nil):override { { "weights.key", "ema" }, { "weights", "x.pth" } }
+  t.equal(table.concat({ fields(r) }, " "), "x.pth ema")
+  r = recipe({ path = "x.pth", key = "ema" }):override { { "weights", "y.pth" } }
+  t.equal(table.concat({ fields(r) }, " "), "y.pth")
+  r = recipe({ path = "x.pth", key = "ema" }):override { { "model", "resnet34" } }
+  t.equal(table.concat({ fields(r) }, " "), "x.pth ema")
+  t.fails("no file is named", function() recipe(nil):override { { "weights.key", "ema" } } end)
+end)
+
+t.finish()
