@@ -46,6 +46,14 @@ TL_API tl_tensor *tl_permute(tl_scope *s, tl_tensor *x, int rank, const int *axe
 TL_API tl_tensor *tl_slice(tl_scope *s, tl_tensor *x, int axis, int64_t start, int64_t length);
 TL_API tl_tensor *tl_expand(tl_scope *s, tl_tensor *x, int rank, const int64_t *dims);
 
+/* a where condition is not 0, elsewhere b; all three broadcast. */
+TL_API tl_tensor *tl_where(tl_scope *s, tl_tensor *condition, tl_tensor *a, tl_tensor *b);
+/* Elements of x along `axis` by index (int32 from 0), of x's shape but for that dimension. One out of range is reported at the
+ * next read or sync. */
+TL_API tl_tensor *tl_gather(tl_scope *s, tl_tensor *x, tl_tensor *index, int axis);
+/* Elements added before and after: one number a dimension, NULL: none. mode "constant" (NULL too), "reflect" or "replicate". */
+TL_API tl_tensor *tl_pad(tl_scope *s, tl_tensor *x, const int64_t *before, const int64_t *after, const char *mode, double value);
+
 /* Reductions. */
 TL_API tl_tensor *tl_sum(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
 TL_API tl_tensor *tl_mean(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
@@ -83,6 +91,15 @@ typedef struct tl_conv_options {
 /* activation(x * weight + bias + residual): x (N, ..., C), weight (O, C / groups, kernel...); bias (O), residual (of the
  * output's shape) and options may be NULL. */
 TL_API tl_tensor *tl_conv(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *residual, const tl_conv_options *o);
+/* The transposed convolution: weight (C, O / groups, kernel...); bias (O) and options may be NULL. */
+typedef struct tl_conv_transpose_options {
+    int stride[3], padding[3], output_padding[3], dilation[3];
+    int groups;
+} tl_conv_transpose_options;
+TL_API tl_tensor *tl_conv_transpose(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, const tl_conv_transpose_options *o);
+/* x (N, ..., C) at another size, one number a spatial dimension, or (size NULL) `scale` times as large; by the nearest pixel or
+ * linearly. */
+TL_API tl_tensor *tl_interpolate(tl_scope *s, tl_tensor *x, const int64_t *size, int scale, int linear, int align_corners);
 TL_API tl_tensor *tl_max_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
 TL_API tl_tensor *tl_avg_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
 /* x (N, ..., C); all others (C). In training the batch's statistics are used and move mean and var in place. */

@@ -10,8 +10,7 @@ static tl_tensor *input(const tl_call *c, int i) { return i < c->n_in ? c->in[i]
 
 /* ---- shapes ---- */
 
-/* A list attribute of one number for all dimensions or one for each. */
-static int spread(tl_error *err, const tl_call *c, int attr, int spatial, int64_t fallback, int64_t least, int64_t *out)
+int tl__conv_spread(tl_error *err, const tl_call *c, int attr, int spatial, int64_t fallback, int64_t least, int64_t *out)
 {
     const tl_value *v = &c->attr[attr];
     if (v->n > 1 && v->n != spatial)
@@ -49,11 +48,11 @@ int tl__conv_shape(tl_error *err, const tl_call *c, tl_conv_shape *g)
         g->padding[i] = 0;
         g->taps *= g->kernel[i];
     }
-    if (spread(err, c, TL_CONV_STRIDE, sp, 1, 1, g->stride) || spread(err, c, TL_CONV_PADDING, sp, 0, 0, g->padding) ||
-        spread(err, c, TL_CONV_DILATION, sp, 1, 1, g->dilation))
+    if (tl__conv_spread(err, c, TL_CONV_STRIDE, sp, 1, 1, g->stride) || tl__conv_spread(err, c, TL_CONV_PADDING, sp, 0, 0, g->padding) ||
+        tl__conv_spread(err, c, TL_CONV_DILATION, sp, 1, 1, g->dilation))
         return -1;
     memcpy(g->padding_end, g->padding, sizeof g->padding_end);
-    if (c->attr[TL_CONV_PADDING_END].n && spread(err, c, TL_CONV_PADDING_END, sp, 0, 0, g->padding_end)) return -1;
+    if (c->attr[TL_CONV_PADDING_END].n && tl__conv_spread(err, c, TL_CONV_PADDING_END, sp, 0, 0, g->padding_end)) return -1;
     for (int i = 0; i < 3; i++) {
         int64_t reach = g->in[i] + g->padding[i] + g->padding_end[i] - g->dilation[i] * (g->kernel[i] - 1) - 1;
         if (reach < 0 || g->kernel[i] < 1)

@@ -110,7 +110,15 @@ enum { TL_RESIDUAL_X, TL_RESIDUAL_EXPAND, TL_RESIDUAL_EXPAND_BIAS, TL_RESIDUAL_M
  * own attributes then. */
 int tl__inverted_residual_joins(const tl_device *d, const tl_value *expand, const tl_value *middle, const tl_value *project, const tl_meta *in, tl_value *attr);
 
+/* A list attribute of one number for all `spatial` dimensions or one for each, into the last of `out`. 0 or -1. */
+int tl__conv_spread(tl_error *err, const tl_call *c, int attr, int spatial, int64_t fallback, int64_t least, int64_t *out);
+
 /* ---- gradients ---- */
+/* dx, packed and of the pictures' shape, from gy; `keep`: the weights seldom change. 0 or -1. It is what a transposed convolution
+ * computes (conv_transpose.c), as its gradient is the convolution. */
+int tl__conv_gradient_x(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *weight, int keep, tl_tensor *dx);
+/* dw of shape `w`. */
+tl_tensor *tl__conv_gradient_w(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 /* dw of a convolution by cl/conv_weight.cl; the second only where the first says so. */
 int tl__conv_weight_gradient_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_weight_gradient(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);

@@ -55,34 +55,33 @@ static tl_tensor *gathered(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, t
     return laid ? dx : NULL;
 }
 
-static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape *g, tl_tensor *gy)
+int tl__conv_gradient_x(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *weight, int keep, tl_tensor *dx)
 {
-    const tl_shape *shape = &c->in_meta[TL_CONV_X].shape;
-    tl_conv_job j = {.g = *g, .keep = !c->needs[TL_CONV_WEIGHT]};
-    tl__conv_plain_weight(&j, c->in[TL_CONV_WEIGHT]);
+    tl_conv_job j = {.g = *g, .keep = keep};
+    tl__conv_plain_weight(&j, weight);
     int depthwise = tl__conv_is_depthwise(g), stride1 = g->stride[0] == 1 && g->stride[1] == 1 && g->stride[2] == 1, padded = 0;
     for (int i = 0; i < 3; i++) padded |= g->padding[i] || g->padding_end[i];
     if (stride1 && (depthwise || (g->groups == 1 && (tl__gemm_takes_patches(s->device) || g->taps == 1)))) {
-        tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim);
         tl_conv_job back = turned(&j, gy, dx);
-        return dx && tl__conv_run(s, &back) == 0 ? dx : NULL;
+        return tl__conv_run(s, &back);
     }
-    if (depthwise) {
-        tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim);
-        return dx && tl__depthwise_dx(s, &j, gy, dx) == 0 ? dx : NULL;
-    }
-    tl_tensor *dx = tl_full(s, TL_F32, shape->rank, shape->dim, 0);
-    if (!dx) return NULL;
-    if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, j.w, dx);
+    if (depthwise) return tl__depthwise_dx(s, &j, gy, dx);
+    if (tl__buffer_fill(&s->err, dx->buffer, (size_t)dx->offset * sizeof(float), (size_t)tl_numel(dx) * sizeof(float), 0) != 0) return -1;
+    if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, j.w, dx) ? 0 : -1;
     tl_tensor *rows = tl__conv_weight_rows(s, &j);
-    return rows ? gathered(s, g, gy, rows, dx) : NULL;
+    return rows && gathered(s, g, gy, rows, dx) ? 0 : -1;
+}
+
+static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape *g, tl_tensor *gy)
+{
+    const tl_shape *shape = &c->in_meta[TL_CONV_X].shape;
+    tl_tensor *dx = tl_empty(s, TL_F32, shape->rank, shape->dim);
+    return dx && tl__conv_gradient_x(s, g, gy, c->in[TL_CONV_WEIGHT], !c->needs[TL_CONV_WEIGHT], dx) == 0 ? dx : NULL;
 }
 
 /* dw[o, (tap, i)] = sum over output pixels of gy[pixel, o] patches[pixel, (tap, i)] */
-static tl_tensor *gradient_w(tl_scope *s, const tl_call *c, const tl_conv_shape *g, tl_tensor *gy)
+tl_tensor *tl__conv_gradient_w(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *shape)
 {
-    const tl_shape *shape = &c->in_meta[TL_CONV_WEIGHT].shape;
-    tl_tensor *x = c->in[TL_CONV_X];
     if (tl__conv_is_depthwise(g)) return tl__depthwise_dw(s, g, gy, x, shape);
     if (tl__conv_weight_gradient_needs(s->device, g)) return tl__conv_weight_gradient(s, g, gy, x, shape);
     int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig, pixels = tl__conv_pixels_out(g), step = tl__conv_chunk(g);
@@ -121,7 +120,7 @@ void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor
     if (act != TL_ACT_NONE) grad = tl__activation_gradient(s, act, grad, from);
     if (!grad) return;
     if (c->needs[TL_CONV_X]) gx[TL_CONV_X] = gradient_x(s, c, &g, grad);
-    if (c->needs[TL_CONV_WEIGHT]) gx[TL_CONV_WEIGHT] = gradient_w(s, c, &g, grad);
+    if (c->needs[TL_CONV_WEIGHT]) gx[TL_CONV_WEIGHT] = tl__conv_gradient_w(s, &g, grad, c->in[TL_CONV_X], &c->in_meta[TL_CONV_WEIGHT].shape);
     if (c->n_in > TL_CONV_BIAS && c->needs[TL_CONV_BIAS])
         gx[TL_CONV_BIAS] = tl__sum_columns(s, tl_reshape(s, grad, 2, (int64_t[]){-1, g.co}));
     if (c->n_in > TL_CONV_RESIDUAL && c->needs[TL_CONV_RESIDUAL]) gx[TL_CONV_RESIDUAL] = grad;

@@ -87,7 +87,7 @@ typedef enum tl_layout { TL_PACKED = 0, TL_ROWS, TL_ANY } tl_layout;
 typedef struct tl_sample {
     const struct tl_op *op;
     int n_in;
-    struct { tl_shape shape; int absent; double low, high; } in[TL_MAX_INPUTS]; /* values uniform in low..high; integers for int inputs */
+    struct { tl_shape shape; int absent, whole; double low, high; } in[TL_MAX_INPUTS]; /* values uniform in low..high; whole numbers for int inputs and `whole` */
     tl_value attr[TL_MAX_ATTRS];
     double tolerance;   /* relative, of the gradient check; 0: the default */
     int no_gradient;    /* not differentiable at these values */

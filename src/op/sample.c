@@ -132,6 +132,7 @@ void *tl__sample_values(tl_error *err, const tl_sample *s, int at, int i)
     for (int64_t k = 0; k < n; k++) {
         double u = tl__rng_uniform(key, (uint64_t)k);
         if (s->op->int_inputs >> i & 1) ids[k] = (int32_t)(low + floor(u * (high - low + 1)));
+        else if (s->in[i].whole) f[k] = (float)(low + floor(u * (high - low + 1)));
         else if (tl__sample_has_kinks(s->op)) f[k] = (float)(low + (high - low) * ((double)order[k] + 0.3 + 0.4 * i) / (double)n);
         else if (!s->op->samples) f[k] = (float)(low + floor(u * 4 * (high - low)) / 4 + 0.12 + 0.1 * i);
         else f[k] = (float)(low + (high - low) * u);

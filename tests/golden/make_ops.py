@@ -47,6 +47,30 @@ def conv(x, weight, bias, residual, stride, padding, padding_end, dilation, grou
     return ACTIVATIONS[activation](y if residual is None else y + residual)
 
 
+def conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups):
+    n = x.dim() - 2
+    f = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[n]
+    return last(f(first(x), weight, bias, spread(stride, n, 1), spread(padding, n, 0), spread(output_padding, n, 0), groups, spread(dilation, n, 1)))
+
+
+def interpolate(x, size, scale, mode, align_corners):
+    n = x.dim() - 2
+    mode = "nearest" if mode == "nearest" else {1: "linear", 2: "bilinear", 3: "trilinear"}[n]
+    how = {"size": spread(size, n, 0)} if size else {"scale_factor": scale}
+    return last(F.interpolate(first(x), mode=mode, align_corners=align_corners if mode != "nearest" else None, **how))
+
+
+def pad(x, before, after, mode, value):
+    if mode == "constant":
+        return F.pad(x, [v for b, a in zip(reversed(before), reversed(after)) for v in (b, a)], value=value)
+    for axis, (b, a) in enumerate(zip(before, after)):  # F.pad takes the last dimensions only
+        n = x.shape[axis]
+        at = torch.arange(-b, n + a)
+        at = at.clamp(0, n - 1) if mode == "replicate" else torch.where(at < 0, -at, torch.where(at >= n, 2 * (n - 1) - at, at))
+        x = x.index_select(axis, at)
+    return x
+
+
 def max_pool(x, kernel, stride, padding, padding_end, ceil_mode):
     n = x.dim() - 2
     f = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[n]
@@ -92,7 +116,8 @@ def focal_loss(logits, labels, weights, gamma, reduction, ignore_index):
 
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
-             "torchvision": torchvision, "focal_loss": focal_loss}
+             "torchvision": torchvision, "focal_loss": focal_loss, "conv_transpose": conv_transpose,
+             "interpolate": interpolate, "pad": pad}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None
