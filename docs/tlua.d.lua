@@ -1540,6 +1540,69 @@ tlua.expand = ops.expand
 ---@return tlua.Tensor
 function Tensor:expand(options, ...) end
 
+---`a` where `condition` is not 0, elsewhere `b`; all three broadcast.
+---PyTorch: torch.where(condition != 0, a, b). Gradient towards a, b.
+---@param condition tlua.Tensor
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.where(condition, a, b) end
+
+tlua.where = ops.where
+
+---`a` where `condition` is not 0, elsewhere `b`; all three broadcast.
+---PyTorch: torch.where(condition != 0, a, b). Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:where(a, b) end
+
+---Elements of `x` along `axis` by `index` (int32, counted from 0), of x's shape but for that dimension.
+---PyTorch: x.gather(axis, index.long()). Gradient towards x.
+---- `axis` = -1: dimension that the numbers count along
+---@param x tlua.Tensor
+---@param index tlua.Tensor
+---@param options? { axis?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.gather(x, index, options, ...) end
+
+tlua.gather = ops.gather
+
+---Elements of `x` along `axis` by `index` (int32, counted from 0), of x's shape but for that dimension.
+---PyTorch: x.gather(axis, index.long()). Gradient towards x.
+---- `axis` = -1: dimension that the numbers count along
+---@param index tlua.Tensor
+---@param options? { axis?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:gather(index, options, ...) end
+
+---`x` with elements added before and after its dimensions.
+---PyTorch: pad(x, before, after, mode, value). Gradient towards x.
+---- `before` = {}: how many before each dimension's elements; none where not given
+---- `after` = {}: how many after them
+---- `mode` = "constant": a constant, or x itself: reflected at its last element, or that one again
+---- `value` = 0: the constant
+---@param x tlua.Tensor
+---@param options? { before?: integer[], after?: integer[], mode?: "constant"|"reflect"|"replicate", value?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.pad(x, options, ...) end
+
+tlua.pad = ops.pad
+
+---`x` with elements added before and after its dimensions.
+---PyTorch: pad(x, before, after, mode, value). Gradient towards x.
+---- `before` = {}: how many before each dimension's elements; none where not given
+---- `after` = {}: how many after them
+---- `mode` = "constant": a constant, or x itself: reflected at its last element, or that one again
+---- `value` = 0: the constant
+---@param options? { before?: integer[], after?: integer[], mode?: "constant"|"reflect"|"replicate", value?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:pad(options, ...) end
+
 ---Sum of `x` over `axes`.
 ---PyTorch: x.sum(axes, keepdim=keep). Gradient towards x.
 ---- `axes` = {}: dimensions that disappear; none named: all
@@ -1915,6 +1978,62 @@ tlua.conv = ops.conv
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:conv(weight, bias, residual, options, ...) end
+
+---Transposed convolution of `x` (N, ..., C) with `weight` (C, O / groups, ...) + `bias` (O), in one to three dimensions.
+---PyTorch: conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups). Gradient towards x, weight, bias.
+---- `stride` = {}: step of the output, one number or one a dimension; 1 where not given
+---- `padding` = {}: rows taken away on each side
+---- `output_padding` = {}: rows added at the end
+---- `dilation` = {}: distance of kernel elements; 1 where not given
+---- `groups` = 1: channels are split into so many
+---@param x tlua.Tensor
+---@param weight tlua.Tensor
+---@param bias? tlua.Tensor
+---@param options? { stride?: integer[], padding?: integer[], output_padding?: integer[], dilation?: integer[], groups?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.conv_transpose(x, weight, bias, options, ...) end
+
+tlua.conv_transpose = ops.conv_transpose
+
+---Transposed convolution of `x` (N, ..., C) with `weight` (C, O / groups, ...) + `bias` (O), in one to three dimensions.
+---PyTorch: conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups). Gradient towards x, weight, bias.
+---- `stride` = {}: step of the output, one number or one a dimension; 1 where not given
+---- `padding` = {}: rows taken away on each side
+---- `output_padding` = {}: rows added at the end
+---- `dilation` = {}: distance of kernel elements; 1 where not given
+---- `groups` = 1: channels are split into so many
+---@param weight tlua.Tensor
+---@param bias? tlua.Tensor
+---@param options? { stride?: integer[], padding?: integer[], output_padding?: integer[], dilation?: integer[], groups?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:conv_transpose(weight, bias, options, ...) end
+
+---`x` (N, ..., C) at another size, by the nearest pixel or linearly between neighbours.
+---PyTorch: interpolate(x, size, scale, mode, align_corners). Gradient towards x.
+---- `size` = {}: of the result, one number or one a dimension
+---- `scale` = 0: instead of a size: how many times as large
+---- `mode` = "nearest": nearest, or linear in each dimension
+---- `align_corners` = false: linear: the corner pixels' centres stay where they are, instead of their edges
+---@param x tlua.Tensor
+---@param options? { size?: integer[], scale?: integer, mode?: "nearest"|"linear", align_corners?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.interpolate(x, options, ...) end
+
+tlua.interpolate = ops.interpolate
+
+---`x` (N, ..., C) at another size, by the nearest pixel or linearly between neighbours.
+---PyTorch: interpolate(x, size, scale, mode, align_corners). Gradient towards x.
+---- `size` = {}: of the result, one number or one a dimension
+---- `scale` = 0: instead of a size: how many times as large
+---- `mode` = "nearest": nearest, or linear in each dimension
+---- `align_corners` = false: linear: the corner pixels' centres stay where they are, instead of their edges
+---@param options? { size?: integer[], scale?: integer, mode?: "nearest"|"linear", align_corners?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:interpolate(options, ...) end
 
 ---Largest element of each window of `x` (N, ..., C), by channel.
 ---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode). Gradient towards x.
