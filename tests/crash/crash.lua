@@ -105,7 +105,7 @@ t.test("Ctrl-C, SIGTERM and SIGHUP leave a checkpoint at the next step", functio
     local run = folder .. "/signal"
     os.execute(("rm -rf %s %s/signal.log"):format(run, folder))
     local code, text = t.run(([[sh -c 'set -m; %s >%s/signal.log 2>&1 & pid=$!
-      while ! grep -q "^\[Epoch 1\]" %s/signal.log 2>/dev/null; do sleep 0.05; done; kill -%s $pid; wait $pid']]):format(command(run), folder, folder, signal))
+      while ! grep -q "^\[Epoch 1\]" %s/signal.log 2>/dev/null && kill -0 $pid 2>/dev/null; do sleep 0.05; done; kill -%s $pid; wait $pid']]):format(command(run), folder, folder, signal))
     local log = core.read_file(folder .. "/signal.log")
     if code ~= 0 then -- it may have come to its end before the signal
       t.equal(code, 130, "the exit status: " .. log .. text)

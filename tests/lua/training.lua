@@ -505,7 +505,9 @@ end)
 
 t.test("Ctrl-C ends a run cleanly with the model so far", function()
   local command = ("recipes/cifar_fe.lua %s --model resnet18 --cache false --data.root %s/cifar --schedule.epochs 100000 --out %s/stopped"):format(SMALL, folder, folder)
-  local pipe = io.popen(("sh -c './tlua %s & p=$!; sleep 4; kill -INT $p; wait $p; echo status $?'"):format(command))
+  -- In the second epoch it surely listens to signals, on a machine as busy as may be.
+  local wait = ("n=0; while ! grep -q \"Epoch 1\" %s/stopped/log.txt 2>/dev/null && [ $n -lt 1200 ]; do sleep 0.1; n=$((n+1)); done"):format(folder)
+  local pipe = io.popen(("sh -c './tlua %s & p=$!; %s; kill -INT $p; wait $p; echo status $?'"):format(command, wait))
   local out = pipe:read("a")
   pipe:close()
   assert(out:find("stopped in epoch %d+ after %d+ batches; tlua recipes/cifar_fe.lua %-%-resume ") and out:find("status 130", 1, true), out)
