@@ -32,9 +32,11 @@ $(BUILD)/libtlua.so: $(CORE_O)
 # Everything stands in the program itself, so that it runs from any folder and without an install.
 tlua: $(LUA_O) $(BUILD)/libtlua.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LUALIBS) $(LIBS)
+# The loader knows libraries below /usr only; programs linked by way of pkg-config find one elsewhere by the path in themselves.
+PC := -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@RPATH@|$(if $(filter /usr,$(PREFIX)),, -Wl,-rpath,$${libdir})|'
 $(BUILD)/tlua.pc: tools/tlua.pc.in src/tlua.h Makefile
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+	sed $(PC) $< > $@
 
 # Kernels and Lua files become C arrays.
 $(BUILD)/embed: tools/embed.c
@@ -66,7 +68,7 @@ install: all
 	ln -sf libtlua.so.0 $(DESTDIR)$(PREFIX)/lib/libtlua.so
 	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
 	install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/tlua/examples
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
+	sed $(PC) tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
 uninstall:
 	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua
 
@@ -92,14 +94,14 @@ test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/comma $(BUILD)/pty
+tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/comma $(BUILD)/pty
 # A pseudo-terminal with something that types in it.
 $(BUILD)/pty: tests/pty.c
 	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
 # The installed header and library, as a C program of somebody else would use them.
 $(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
-$(BUILD)/predict: examples/predict.c $(BUILD)/libtlua.a
+$(BUILD)/predict $(BUILD)/predict_memory: $(BUILD)/%: examples/%.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 # The same example in a program that follows the user's locale.
 $(BUILD)/comma: tests/comma.c examples/predict.c $(BUILD)/libtlua.a

@@ -190,6 +190,8 @@ typedef struct tl_model tl_model;
  * holds the calls of its network as data, and every size in it is checked. The caller frees it (not the scope); it keeps the
  * device open. NULL on failure, and the scope then says in one line that begins with the path what is wrong with the file. */
 TL_API tl_model *tl_model_load(tl_scope *s, const char *path);
+/* The same from the contents of such a file, which are no longer needed afterwards; `name` stands for the path in messages. */
+TL_API tl_model *tl_model_load_memory(tl_scope *s, const char *name, const void *data, size_t bytes);
 TL_API void tl_model_free(tl_model *m);  /* NULL is allowed */
 TL_API int tl_model_classes(const tl_model *m);
 /* The name of class i, counted from 0, owned by the model; NULL where there is no such class. */
@@ -199,10 +201,26 @@ TL_API void tl_model_input(const tl_model *m, int64_t hwc[3]);
 /* JPEG and PNG files as the network was trained to see them: float32 (n, H, W, C), owned by the scope. Threads read them side by
  * side. A file that cannot be read fails the scope, with an error that names it. */
 TL_API tl_tensor *tl_model_pictures(tl_scope *s, const tl_model *m, const char *const *paths, int n);
+/* A picture in memory, read only during the calls that are given it. Zero the whole before filling it in. It is one of two:
+ * the contents of a JPEG or PNG file: `data` and `bytes`, with channels 0;
+ * pixels of 8 bits: `data` points at the first channel of the upper left one, `channels` is 1 (grey), 3 (red, green, blue), 2 or 4 (the same
+ * with alpha, which is not looked at), and `bytes` is 0. The strides say how many bytes lie between rows, pixels and channels, and may
+ * be negative; 0 stands for packed. Blue, green, red: data + 2 and a channel_stride of -1, with the pixel_stride of 3. Planes: a pixel_stride
+ * of 1 and a channel_stride of width * height. The caller answers for all of it being there. */
+typedef struct tl_picture {
+    const char *name;     /* stands for a path in messages; NULL: "pictures[2]" */
+    const void *data;
+    size_t bytes;
+    int width, height, channels;
+    ptrdiff_t row_stride, pixel_stride, channel_stride;
+} tl_picture;
+/* tl_model_pictures of pictures in memory. Pixels give what a PNG file of them gives. */
+TL_API tl_tensor *tl_model_pictures_memory(tl_scope *s, const tl_model *m, const tl_picture *pictures, int n);
 /* Logits (N, classes) of pictures x (N, H, W, C) with any N, owned by the scope. No gradient flows. */
 TL_API tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x);
 /* Probabilities (n, classes) of n picture files, owned by the scope: the softmax of the two above. */
 TL_API tl_tensor *tl_model_predict(tl_scope *s, tl_model *m, const char *const *paths, int n);
+TL_API tl_tensor *tl_model_predict_memory(tl_scope *s, tl_model *m, const tl_picture *pictures, int n);
 
 #include "tlua_ops.h"
 

@@ -49,6 +49,8 @@ extern const char *const tl__source_kinds[];
 tl_source *tl__source_open(tl_error *err, const char *kind, const char *root, const tl_source_options *options);
 /* Single files without labels, for prediction. The paths are copied; they are opened when read. */
 tl_source *tl__source_files(tl_error *err, const char *const *path, int64_t count);
+/* The same of pictures in memory, which are borrowed until the source is freed. */
+tl_source *tl__source_memory(tl_error *err, const tl_picture *pictures, int64_t count);
 /* The pictures `index[0..count)` of another source, which is retained. */
 tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count);
 

@@ -103,10 +103,9 @@ static int read_model(tl_scope *s, tl_model *m, const tl_archive *a)
     return bad ? -1 : 0;
 }
 
-tl_model *tl_model_load(tl_scope *s, const char *path)
+/* The model of an archive, which is freed here. */
+static tl_model *load(tl_scope *s, const char *name, tl_archive *a)
 {
-    if (!s || s->err.code) return NULL;
-    tl_archive *a = tl__archive_read(&s->err, path);
     tl_model *m = a ? tl__calloc(&s->err, 1, sizeof *m) : NULL;
     if (m) {
         tl_scope inner;
@@ -114,7 +113,7 @@ tl_model *tl_model_load(tl_scope *s, const char *path)
         m->device = s->device;
         tl_device_retain(m->device);
         if (read_model(&inner, m, a) != 0) {
-            tl__error_prefix(&inner.err, "%s: ", path);
+            tl__error_prefix(&inner.err, "%s: ", name);
             tl_model_free(m);
             m = NULL;
         }
@@ -122,6 +121,19 @@ tl_model *tl_model_load(tl_scope *s, const char *path)
     }
     tl__archive_free(a);
     return m;
+}
+
+tl_model *tl_model_load(tl_scope *s, const char *path) { return s && !s->err.code ? load(s, path, tl__archive_read(&s->err, path)) : NULL; }
+
+tl_model *tl_model_load_memory(tl_scope *s, const char *name, const void *data, size_t bytes)
+{
+    if (!s || s->err.code) return NULL;
+    if (!name) name = "model";
+    if (!data) {
+        tl__fail(&s->err, TL_EARG, "%s: data is NULL", name);
+        return NULL;
+    }
+    return load(s, name, tl__archive_read_memory(&s->err, name, NULL, data, bytes));
 }
 
 /* ---- asking ---- */
@@ -133,16 +145,20 @@ void tl_model_input(const tl_model *m, int64_t hwc[3])
     for (int i = 0; i < 3; i++) hwc[i] = m->hwc[i];
 }
 
-tl_tensor *tl_model_pictures(tl_scope *s, const tl_model *m, const char *const *paths, int n)
+/* Whether `n` pictures can be asked for; else an error. */
+static int can_ask(tl_scope *s, const tl_model *m, const void *pictures, int n)
 {
-    if (!s || s->err.code) return NULL;
-    if (n < 1) {
-        tl__fail(&s->err, TL_EARG, "tl_model_pictures: %d pictures", n);
-        return NULL;
-    }
+    if (!s || s->err.code) return 0;
+    if (!m || !pictures) tl__fail(&s->err, TL_EARG, "%s is NULL", m ? "the list of pictures" : "the model");
+    else if (n < 1) tl__fail(&s->err, TL_EARG, "tl_model_pictures: %d pictures", n);
+    return !s->err.code;
+}
+
+/* All pictures of the source as one batch; the source is freed here. */
+static tl_tensor *read_pictures(tl_scope *s, const tl_model *m, tl_source *source, int n)
+{
     tl_tensor *x = NULL;
     tl_batch b;
-    tl_source *source = tl__source_files(&s->err, paths, n);
     tl_loader *l = source ? tl__loader_open(&s->err, source, m->pipeline, &(tl_loader_config){.batch = n}) : NULL;
     if (l && tl__loader_start(l, &s->err, 0) == 0 && tl__loader_next(l, &s->err, &b) == 1) {
         x = tl_from(s, TL_F32, 4, (int64_t[]){b.n, b.height, b.width, b.channels}, b.x);
@@ -153,9 +169,30 @@ tl_tensor *tl_model_pictures(tl_scope *s, const tl_model *m, const char *const *
     return x;
 }
 
-tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x) { return tl__plan_run(s, m->plan, x); }
+tl_tensor *tl_model_pictures(tl_scope *s, const tl_model *m, const char *const *paths, int n)
+{
+    return can_ask(s, m, paths, n) ? read_pictures(s, m, tl__source_files(&s->err, paths, n), n) : NULL;
+}
+
+tl_tensor *tl_model_pictures_memory(tl_scope *s, const tl_model *m, const tl_picture *pictures, int n)
+{
+    return can_ask(s, m, pictures, n) ? read_pictures(s, m, tl__source_memory(&s->err, pictures, n), n) : NULL;
+}
+
+tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x)
+{
+    if (!s || s->err.code || !x) return NULL;
+    if (m) return tl__plan_run(s, m->plan, x);
+    tl__fail(&s->err, TL_EARG, "the model is NULL");
+    return NULL;
+}
 
 tl_tensor *tl_model_predict(tl_scope *s, tl_model *m, const char *const *paths, int n)
 {
     return tl_softmax(s, tl_model_logits(s, m, tl_model_pictures(s, m, paths, n)), -1);
+}
+
+tl_tensor *tl_model_predict_memory(tl_scope *s, tl_model *m, const tl_picture *pictures, int n)
+{
+    return tl_softmax(s, tl_model_logits(s, m, tl_model_pictures_memory(s, m, pictures, n)), -1);
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
-# examples/predict.c: a model from C gives what `tlua predict` gives, and a file that is not one is refused in one line.
+# examples/predict.c and predict_memory.c: a model from C gives what `tlua predict` gives, and a file that is not one is refused in one line.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-T=$PWD/tlua P=$PWD/${BUILD:-build}/predict
+T=$PWD/tlua B=$PWD/${BUILD:-build}
+P=$B/predict
 W=$(mktemp -d)
 trap 'rm -rf "$W"' EXIT
 failed=0
@@ -34,6 +35,24 @@ same() {
 same "$M" "$M"
 "$T" export "$W/run/last.safetensors" --to "$W/exported.safetensors" >/dev/null || fail "export of a checkpoint"
 same "$W/exported.safetensors" "$W/run/last.safetensors"
+
+# Pictures in memory: the contents of a file, and its pixels in any order.
+"$T" -e 'local core = require "tlua.core"
+local x = core.image_read(arg[1])
+local values, out, back = x:reshape(-1):tolist(), {}, {}
+for i, v in ipairs(values) do out[i] = string.char(v // 1 | 0) end
+for i = 1, #out, 3 do back[i], back[i + 1], back[i + 2] = out[i + 2], out[i + 1], out[i] end
+io.open(arg[2], "wb"):write(table.concat(out)):close()
+io.open(arg[3], "wb"):write(table.concat(back)):close()
+print(x:shape()[2], x:shape()[1])' "$W/good/a/0.png" "$W/rgb" "$W/bgr" >"$W/size" || fail "pixels"
+read -r width height <"$W/size"
+"$B/embedding" "$M" "$W/good/a/0.png" "$W/rgb" "$width" "$height" >"$W/out" 2>&1 || fail "pictures in memory: $(cat "$W/out")"
+"$B/predict_memory" "$M" <"$W/good/a/0.png" >"$W/encoded" || fail "the contents of a file"
+"$B/predict_memory" "$M" "$width" "$height" <"$W/bgr" >"$W/pixels" || fail "pixels over a pipe"
+cmp -s "$W/encoded" "$W/pixels" || fail "pixels are not the file: $(cat "$W/encoded" "$W/pixels")"
+[ "$(sort -k2,2 -t"$(printf '\t')" -g "$W/encoded" | tail -n 1)" = "$("$P" "$M" "$W/good/a/0.png" | cut -f2-)" ] || fail "predict and predict_memory differ"
+"$B/predict_memory" "$M" </dev/null 2>&1 | grep -q "standard input: data is NULL" || fail "an empty input"
+head -c 90 "$W/good/a/0.png" | "$B/predict_memory" "$M" 2>&1 | grep -q "^standard input: damaged PNG" || fail "half a picture"
 
 # One line, which names the file, and nothing else.
 refused() {
