@@ -149,6 +149,7 @@ end
 
 -- ---- building ----
 
+local HELD_OUT = 0.2 -- of class folders without a test part, where nothing is said
 local PER_CLASS_STREAM = 1 << 40 -- beside the numbers of epochs, which draw by the seed too
 
 -- At most `n` pictures of each class, in their old order. Those of a smaller n are among those of a larger one.
@@ -167,25 +168,32 @@ end
 local function below(root, path) return (path:sub(#root + 1):gsub("^/+", "")) end
 
 -- Whose each picture of a source is: what `pattern` finds (its captures, or the whole match) in the path below the root; where it finds nothing, the
--- picture is a group of its own. Returns a list of keys.
+-- picture is a group of its own. Returns a list of keys, and whether anything was found.
 local function keys_of(source, root, pattern)
   local keys, found_any = {}, false
+  pattern = core.composed(pattern)
   for i = 1, source:count() do
-    local name = below(root, source:name(i))
+    local name = core.composed(below(root, source:name(i)))
     local ok, found = pcall(function() return { name:match(pattern) } end)
     if not ok then util.failf("data.folder: group = %q is not a Lua pattern: %s", pattern, util.without_place(found)) end
     found_any = found_any or #found > 0
     keys[i] = #found > 0 and table.concat(found, "/") or "/" .. name -- no match can start so
   end
-  if not found_any then util.failf("data.folder: group = %q finds nothing in any path; the first is %s", pattern, below(root, source:name(1))) end
-  return keys
+  return keys, found_any
+end
+
+local function found_nothing(pattern, root, source)
+  util.failf("data.folder: group = %q finds nothing in any path; the first is %s", pattern, below(root, source:name(1)))
 end
 
 -- The groups of the training part as numbers from 0, where test pictures are held out of it; nil where the data have a test part of their own.
 local function groups_to_split(root, pattern, classes)
   if pcall(core.data.source, "folder", { root = root, split = "test", limit = 1, classes = classes }) then return nil end
   local number, count, out = {}, 0, {}
-  for i, key in ipairs(keys_of(core.data.source("folder", { root = root, classes = classes }), root, pattern)) do
+  local source = core.data.source("folder", { root = root, classes = classes })
+  local keys, found = keys_of(source, root, pattern)
+  if not found then found_nothing(pattern, root, source) end
+  for i, key in ipairs(keys) do
     if not number[key] then number[key], count = count, count + 1 end
     out[i] = number[key]
   end
@@ -197,18 +205,21 @@ end
 local function count_groups(out, root, pattern)
   local seen, groups, shared = {}, 0, 0
   local function count(part, each)
-    for _, key in ipairs(keys_of(out[part], root, pattern)) do
+    local keys, found = keys_of(out[part], root, pattern)
+    for _, key in ipairs(keys) do
       if not seen[key] then seen[key], groups = part, groups + 1 end
       each(seen[key])
     end
+    return found
   end
-  count("train", function() end)
-  count("test", function(first) shared = shared + (first == "train" and 1 or 0) end)
+  local found = count("train", function() end)
+  found = count("test", function(first) shared = shared + (first == "train" and 1 or 0) end) or found
+  if not found then found_nothing(pattern, root, out.train) end
   return { count = groups, shared = shared }
 end
 
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
--- text, skipped, batch, threads, drop_last, on_bad, augment, groups}. Options: classes fixes the class names (those of a model); augment, a
+-- title, skipped, batch, threads, drop_last, on_bad, augment, groups; of class folders parts, split, passed, shared (tlua/data_text.lua)}. Options: classes fixes the class names (those of a model); augment, a
 -- recipe's random changes; only_test.
 function data.open(d, base, seed, options)
   options = options or {}
@@ -221,12 +232,14 @@ function data.open(d, base, seed, options)
   local groups = o.group and groups_to_split(root, o.group, options.classes)
   local function part(name, limit)
     local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = o.split_seed or seed, groups = groups,
-      holdout = o.split or (d.kind == "folder" and 0.2 or 0), holdout_if_none = o.split and 0 or 1, classes = options.classes })
+      holdout = o.split or (d.kind == "folder" and HELD_OUT or 0), holdout_if_none = o.split and 0 or 1, classes = options.classes })
     if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
     return source
   end
+  local passed = {}
   local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last, on_bad = o.on_bad or "error", skipped = {} }
   local function checked(source, name)
+    passed[name] = source:passed()
     local use, bad = core.data.check(source, out.on_bad, out.threads)
     for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
     return use
@@ -236,6 +249,11 @@ function data.open(d, base, seed, options)
     if o.per_class then out.train = first_of_classes(out.train, o.per_class, seed) end
   end
   out.test = checked(part("test", test_limit), "test")
+  if d.kind == "folder" then
+    out.parts, out.split, out.passed = core.data.parts(root), o.split or HELD_OUT, passed
+    if not out.parts.test then passed.test = nil end -- held out of the same folders
+    out.shared = out.train and core.data.shared(out.train, out.test)
+  end
   out.groups = out.train and o.group and count_groups(out, root, o.group) or nil
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}

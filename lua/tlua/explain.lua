@@ -69,7 +69,7 @@ end
 -- The number of a class, from 0, from its name or number.
 local function class_of(info, net, word)
   for i, label in ipairs(info.labels or {}) do
-    if label == word then return i - 1 end
+    if core.composed(label) == core.composed(word) then return i - 1 end
   end
   local number = math.tointeger(tonumber(word))
   if number and number >= 0 and number < net.classes then return number end
@@ -131,7 +131,7 @@ function explain.main(args)
   if #rest < 2 then schema.usage(USAGE) end
   local o = predict.numbers(options, { batch = 16, threads = 0 })
   if options.device then core.device(options.device) end
-  local paths = predict.collect { table.unpack(rest, 2) }
+  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   net:freeze "*"
   o.class, o.layer = options.class and class_of(info, net, options.class), options.layer

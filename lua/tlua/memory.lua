@@ -2,6 +2,7 @@
 -- batch that fits.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local nn = require "tlua.nn"
 local plan = require "tlua.plan"
 local step = require "tlua.step"
 local cache = require "tlua.cache"
@@ -25,6 +26,10 @@ local function of_step(s, batch)
   local bytes = plan.memory(function()
     local input = cut and core.zeros(batch, table.unpack(cut.shape)) or picture(s, batch)
     local logits = step.logits(s, { cut = cut }, input)
+    local shape = logits:shape()
+    if nn.is_module(s.loss) and #shape == 2 and shape[2] < #s.classes then
+      util.failf("the network gives %d outputs, but the data has %d classes (%s)", shape[2], #s.classes, util.first_few(s.classes, 6))
+    end
     local labels = core.zeros({ batch }, { dtype = "int32" })
     s.loss(logits, labels):backward()
   end)

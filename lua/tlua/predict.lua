@@ -3,28 +3,26 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
+local data_text = require "tlua.data_text"
 local model_file = require "tlua.model_file"
 local progress = require "tlua.progress"
 local predict = {}
 
-local PICTURES = { jpg = true, jpeg = true, png = true }
-
--- Files as they are, be they there or not; folders give the pictures below them, in order.
-function predict.collect(paths)
+-- Files as they are, be they there or not; folders give the pictures below them, in the order of their names, found as in training.
+-- `say`: told what is passed over.
+function predict.collect(paths, say)
   local out = {}
-  local function folder(path)
-    for _, name in ipairs(core.list_folder(path)) do
-      local full = path .. "/" .. name
-      if core.is_folder(full) then folder(full)
-      elseif PICTURES[(name:match("%.(%w+)$") or ""):lower()] then out[#out + 1] = full end
-    end
-  end
   for _, path in ipairs(paths) do
     path = #path > 1 and path:gsub("/+$", "") or path
     if core.is_folder(path) then
-      local before = #out
-      folder(path)
-      if #out == before then util.failf("%s holds no JPEG or PNG pictures", path) end
+      local list, passed = core.data.pictures(path)
+      local text = data_text.passed(passed)
+      if #list == 0 then util.failf("%s holds no JPEG or PNG pictures%s", path, text and "; " .. text or "") end
+      if text and say then say(("%s: %s"):format(path, text)) end
+      local key = {}
+      for _, each in ipairs(list) do key[each] = each:gsub("/", "\1") end -- a folder stands where its name does
+      table.sort(list, function(a, b) return key[a] < key[b] end)
+      table.move(list, 1, #list, #out + 1, out)
     else
       out[#out + 1] = path
     end
@@ -231,7 +229,7 @@ function predict.main(args)
   if options.json and options.csv then schema.usage "predict: --json and --csv do not go together" end
   local o = predict.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0 })
   if options.device then core.device(options.device) end
-  local paths = predict.collect { table.unpack(rest, 2) }
+  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   o.top = math.min(o.top, net.classes)
   if options.flip then net = predict.flipping(net) end

@@ -2,6 +2,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
+local data_text = require "tlua.data_text"
 local feed = require "tlua.feed"
 local groups = require "tlua.groups"
 local progress = require "tlua.progress"
@@ -68,6 +69,7 @@ function train.plan(s, say)
   say(("model     %s, weights: %s"):format(net:label(), weights_text(net)))
   if rawget(net, "entry") then say(("head      %s"):format(net:head():label())) end
   say(("data      %s: %s training and %s test pictures, %d classes"):format(d.title, util.thousands(d.train:count()), util.thousands(d.test:count()), #s.classes))
+  data_text.lines(d, say)
   if d.groups then say(("groups    %s"):format(groups_text(d.groups))) end
   for i, each in ipairs(d.skipped) do
     if i <= 5 then say(("skipped   %s"):format(each.reason)) end
@@ -76,6 +78,7 @@ function train.plan(s, say)
   local changes = augment.text(d.augment)
   say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
   if changes then say(("augment   %s"):format(changes)) end
+  say(("loss      %s"):format(data_text.loss(s.loss, s.classes)))
 end
 
 -- ---- epochs ----

@@ -2,6 +2,7 @@
 #include "data/source.h"
 
 #include "base/near.h"
+#include "base/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -160,6 +161,7 @@ tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *in
     v->base.height = parent->height;
     v->base.width = parent->width;
     v->base.channels = parent->channels;
+    v->base.passed = parent->passed;
     v->parent = tl__source_retain(parent);
     if (tl__source_prepare(err, &v->base, count, (const char *const *)parent->class_name, parent->class_count) == 0 &&
         (v->index = tl__malloc(err, (size_t)count * sizeof *v->index)) != NULL) {
@@ -357,7 +359,7 @@ static int impose(tl_error *err, tl_source *s, const tl_source_options *o, const
     for (int c = 0; !bad && c < s->class_count; c++) {
         map[c] = -1;
         for (int k = 0; k < o->class_count && map[c] < 0; k++)
-            if (strcmp(names[k], s->class_name[c]) == 0) map[c] = k;
+            if (tl__same_name(names[k], s->class_name[c])) map[c] = k;
         char hint[96];
         if (map[c] < 0)
             bad = tl__fail(err, TL_EARG, "%s: class \"%s\" is not one of the %d that are known%s", root, s->class_name[c], o->class_count,

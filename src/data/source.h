@@ -4,7 +4,7 @@
 #ifndef TLUA_SOURCE_H
 #define TLUA_SOURCE_H
 
-#include "io/image.h"
+#include "data/folders.h"
 
 typedef struct tl_source tl_source;
 
@@ -26,6 +26,7 @@ struct tl_source {
     int class_count;
     char **class_name;             /* in the order of labels */
     int height, width, channels;   /* of every picture, or 0 where they differ */
+    const tl_passed *passed;       /* class folders: files that are not read; a view has its parent's */
 };
 
 typedef struct tl_source_options {

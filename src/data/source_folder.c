@@ -1,61 +1,22 @@
-/* source_folder.c - one folder per class, with torchvision's ImageFolder rules: classes are the sorted names
- * of the folders, and their pictures all files below with a picture's ending, folder by folder in sorted
- * order. Names that start with a dot are passed over, since they are some program's and not the user's. */
+/* source_folder.c - one folder per class, with torchvision's ImageFolder rules: classes are the sorted names of the folders, and
+ * their pictures all files below with a picture's ending (data/folders.h). Names are compared and kept in Unicode's composed form. */
+#include "base/path.h"
 #include "data/source.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEPTH 32 /* folders linked to themselves end here */
-
-typedef struct list {
-    char **at;
-    int64_t count, capacity;
-} list;
-
 typedef struct folder {
     tl_source base;
-    list path;
+    tl_texts path;
+    tl_passed passed;
 } folder;
-
-/* Takes `text` over. */
-static int list_add(tl_error *err, list *l, char *text)
-{
-    if (!text) return -1;
-    if (l->count == l->capacity) {
-        int64_t capacity = l->capacity ? 2 * l->capacity : 64;
-        char **at = tl__realloc(err, l->at, (size_t)capacity * sizeof *at);
-        if (!at) {
-            free(text);
-            return -1;
-        }
-        l->at = at;
-        l->capacity = capacity;
-    }
-    l->at[l->count++] = text;
-    return 0;
-}
-
-static void list_free(list *l)
-{
-    for (int64_t i = 0; i < l->count; i++) free(l->at[i]);
-    free(l->at);
-    *l = (list){0};
-}
-
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static void sort(list *l)
-{
-    if (l->count) qsort(l->at, (size_t)l->count, sizeof *l->at, by_bytes);
-}
 
 static void folder_close(tl_source *s)
 {
     folder *f = (folder *)s;
-    list_free(&f->path);
+    tl__texts_free(&f->path);
+    tl__passed_free(&f->passed);
     free(f);
 }
 
@@ -72,108 +33,124 @@ static const char *folder_locate(const tl_source *s, int64_t i, int64_t *number)
 
 static const tl_source_ops folder_ops = {"folder", 1, folder_close, folder_read, folder_locate};
 
-/* Adds what is in `path`: folders to `folders` (whole paths, or names alone), picture files to `files`;
- * either may be NULL. */
-static int scan(tl_error *err, const char *path, int names_alone, list *folders, list *files)
+/* ---- classes ---- */
+
+/* The folder of a class and its name in the composed form. */
+typedef struct class_folder { char *name, *folder; } class_folder;
+
+typedef struct class_list { class_folder *at; int64_t count; } class_list;
+
+static void classes_free(class_list *c)
 {
-    DIR *d = opendir(path);
-    if (!d) return tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
-    int status = 0;
-    for (struct dirent *e; status == 0 && (e = readdir(d)) != NULL;) {
-        if (e->d_name[0] == '.') continue;
-        int unsure = e->d_type != DT_DIR && e->d_type != DT_REG; /* a link, or a file system that does not say */
-        int picture = files && e->d_type != DT_DIR && tl__image_is_name(e->d_name);
-        if (e->d_type == DT_REG && !picture) continue;
-        char *whole = tl__path_join(err, path, e->d_name);
-        if (!whole) {
-            status = -1;
-        } else if (e->d_type == DT_DIR || (unsure && tl__is_folder(whole))) {
-            if (folders)
-                status = list_add(err, folders, names_alone ? tl__strdup(err, e->d_name) : whole);
-            if (folders && !names_alone) whole = NULL;
-        } else if (picture && (e->d_type == DT_REG || tl__is_file(whole))) {
-            status = list_add(err, files, whole);
-            whole = NULL;
-        }
-        free(whole);
+    for (int64_t i = 0; i < c->count; i++) {
+        free(c->at[i].name);
+        free(c->at[i].folder);
     }
-    closedir(d);
-    return status;
+    free(c->at);
+    *c = (class_list){0};
 }
 
-/* The folder itself and all below, in the order in which Python sorts their paths. */
-static int walk(tl_error *err, const char *path, int depth, list *all)
-{
-    list inner = {0};
-    int status = depth > MAX_DEPTH ? tl__fail(err, TL_EIO, "%s: folders nested deeper than %d", path, MAX_DEPTH) : scan(err, path, 0, &inner, NULL);
-    for (int64_t i = 0; status == 0 && i < inner.count; i++) status = walk(err, inner.at[i], depth + 1, all);
-    if (status == 0) status = list_add(err, all, tl__strdup(err, path));
-    list_free(&inner);
-    return status;
-}
+static int by_name(const void *a, const void *b) { return strcmp(((const class_folder *)a)->name, ((const class_folder *)b)->name); }
 
-/* Appends the pictures of one class. */
-static int add_class(tl_error *err, folder *f, const char *path)
+/* The classes in `path`, sorted by name. */
+static int list_classes(tl_error *err, const char *path, class_list *c, tl_passed *passed)
 {
-    list folders = {0};
-    int status = walk(err, path, 0, &folders);
-    sort(&folders);
-    for (int64_t i = 0; status == 0 && i < folders.count; i++) {
-        list files = {0};
-        status = scan(err, folders.at[i], 0, NULL, &files);
-        sort(&files);
-        for (int64_t k = 0; status == 0 && k < files.count; k++) {
-            status = list_add(err, &f->path, files.at[k]);
-            files.at[k] = NULL;
-        }
-        list_free(&files);
+    tl_texts names = {0};
+    int status = tl__folder_names(err, path, &names, passed);
+    if (status == 0) status = (c->at = tl__calloc(err, (size_t)names.count + 1, sizeof *c->at)) ? 0 : -1;
+    for (int64_t i = 0; status == 0 && i < names.count; i++) {
+        class_folder *each = &c->at[c->count++];
+        each->folder = tl__strdup(err, names.at[i]);
+        each->name = each->folder ? tl__text_form(err, names.at[i], 1) : NULL;
+        status = each->name ? 0 : -1;
     }
-    list_free(&folders);
+    if (status == 0 && c->count) qsort(c->at, (size_t)c->count, sizeof *c->at, by_name);
+    for (int64_t i = 1; status == 0 && i < c->count; i++)
+        if (strcmp(c->at[i - 1].name, c->at[i].name) == 0)
+            status = tl__fail(err, TL_EIO, "%s: two folders are called %s, in Unicode's composed and decomposed form; put their pictures into one", path, c->at[i].name);
+    tl__texts_free(&names);
+    if (status != 0) classes_free(c);
     return status;
 }
 
-/* root/train, root/test and so on where there is a training folder; else `root` is the training part. */
+/* The names of a list of classes, as an array that ends with NULL; they stay the list's. */
+static const char **names_of(tl_error *err, const class_list *c)
+{
+    const char **names = tl__calloc(err, (size_t)c->count + 1, sizeof *names);
+    for (int64_t i = 0; names && i < c->count; i++) names[i] = c->at[i].name;
+    return names;
+}
+
+/* ---- opening ---- */
+
+/* The folder of a part; NULL with `*missing` where the data have none. */
 static char *part_folder(tl_error *err, const char *root, const char *part, int *missing)
 {
-    static const char *const tests[] = {"test", "val", "valid", "validation"};
-    char *train = tl__path_join(err, root, "train");
-    if (!train) return NULL;
-    int parted = tl__is_folder(train);
-    if (strcmp(part, "test") != 0) {
-        if (parted) return train;
-        free(train);
-        return tl__strdup(err, root);
+    tl_parts parts;
+    int test = strcmp(part, "test") == 0;
+    if (tl__folder_parts(err, root, &parts) != 0) return NULL;
+    char *path = test ? parts.test : parts.train;
+    if (path) {
+        path = tl__strdup(err, path);
+    } else {
+        *missing = 1;
+        if (test)
+            tl__fail_missing_part(err, root, part, parts.apart ? "no folder test, val or valid beside train" : "no folders train and test");
+        else
+            tl__fail(err, TL_EIO, "%s: it has a test part (%s) and no training part; put the training pictures into a folder train beside it, or name the folder of the classes itself",
+                     root, parts.test);
     }
-    free(train);
-    for (size_t i = 0; parted && i < sizeof tests / sizeof *tests; i++) {
-        char *path = tl__path_join(err, root, tests[i]);
-        if (!path || tl__is_folder(path)) return path;
-        free(path);
+    tl__parts_free(&parts);
+    return path;
+}
+
+/* "; 5 .webp, 3 .bmp are passed over", into `text`; empty where nothing is. */
+static const char *passed_text(const tl_passed *p, char *text, size_t size)
+{
+    text[0] = 0;
+    for (int i = 0; i < p->count && i < 5; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, size - used, "%s%lld %s", i ? ", " : "; passed over: ", (long long)p->at[i].count, p->at[i].ending[0] ? p->at[i].ending : "without an ending");
     }
-    *missing = 1;
-    tl__fail_missing_part(err, root, part, parted ? "no folder test, val or valid beside train" : "no folders train and test");
-    return NULL;
+    return text;
 }
 
 /* Every class folder's pictures and labels. */
-static int fill(tl_error *err, folder *f, const char *path, const list *classes, int lenient)
+static int fill(tl_error *err, folder *f, const char *path, const class_list *classes, int lenient)
 {
+    char text[192];
     int64_t *end = tl__malloc(err, (size_t)classes->count * sizeof *end);
-    int status = end ? 0 : -1;
+    const char **names = end ? names_of(err, classes) : NULL;
+    int status = names ? 0 : -1;
     for (int64_t c = 0; status == 0 && c < classes->count; c++) {
         int64_t before = f->path.count;
-        char *inner = tl__path_join(err, path, classes->at[c]);
-        status = inner ? add_class(err, f, inner) : -1;
+        char *inner = tl__path_join(err, path, classes->at[c].folder);
+        status = inner ? tl__pictures_below(err, inner, &f->path, &f->passed) : -1;
         if (status == 0 && f->path.count == before && !lenient)
-            status = tl__fail(err, TL_EIO, "%s: the class folder has no picture (.jpg, .jpeg or .png)", inner);
+            status = tl__fail(err, TL_EIO, "%s: the class folder has no picture (.jpg, .jpeg or .png)%s", inner, passed_text(&f->passed, text, sizeof text));
         end[c] = f->path.count;
         free(inner);
     }
-    if (status == 0 && f->path.count == 0) status = tl__fail(err, TL_EIO, "%s: no picture (.jpg, .jpeg or .png) in its class folders", path);
-    if (status == 0) status = tl__source_prepare(err, &f->base, f->path.count, (const char *const *)classes->at, (int)classes->count);
+    if (status == 0 && f->path.count == 0)
+        status = tl__fail(err, TL_EIO, "%s: no picture (.jpg, .jpeg or .png) in its class folders%s", path, passed_text(&f->passed, text, sizeof text));
+    if (status == 0) status = tl__source_prepare(err, &f->base, f->path.count, names, (int)classes->count);
     for (int64_t c = 0, i = 0; status == 0 && c < classes->count; c++)
         for (; i < end[c]; i++) f->base.label[i] = (int32_t)c;
+    free(names);
     free(end);
+    return status;
+}
+
+static int open_classes(tl_error *err, folder *f, const char *path, int lenient)
+{
+    class_list classes = {0};
+    int status = list_classes(err, path, &classes, &f->passed);
+    if (status == 0 && classes.count == 0)
+        status = tl__fail(err, TL_EIO, "%s: no class folder in it; pictures lie in one folder per class", path);
+    else if (status == 0 && classes.count == 1 && !lenient)
+        status = tl__fail(err, TL_EIO, "%s: only one class (%s); a classifier needs two or more", path, classes.at[0].name);
+    if (status == 0) status = fill(err, f, path, &classes, lenient);
+    classes_free(&classes);
     return status;
 }
 
@@ -181,21 +158,13 @@ tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, in
 {
     char *path = part_folder(err, root, part, missing);
     folder *f = path ? tl__calloc(err, 1, sizeof *f) : NULL;
-    list classes = {0};
     int status = -1;
     if (f) {
         f->base.ops = &folder_ops;
         f->base.references = 1;
-        status = scan(err, path, 1, &classes, NULL);
-        sort(&classes);
-        if (status == 0 && classes.count == 0)
-            status = tl__fail(err, TL_EIO, "%s: no class folder in it; pictures lie in one folder per class", path);
-        else if (status == 0 && classes.count == 1 && !lenient)
-            status = tl__fail(err, TL_EIO, "%s: only one class (%s); a classifier needs two or more", path, classes.at[0]);
-        else if (status == 0)
-            status = fill(err, f, path, &classes, lenient);
+        status = open_classes(err, f, path, lenient);
+        f->base.passed = &f->passed;
     }
-    list_free(&classes);
     free(path);
     if (status == 0) return &f->base;
     if (f) tl__source_free(&f->base);
@@ -204,13 +173,16 @@ tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, in
 
 int tl__folder_classes(tl_error *err, const char *root, char ***names)
 {
-    int missing;
+    int missing, n = 0;
     char *path = part_folder(err, root, "train", &missing);
-    list classes = {0};
-    int status = path ? scan(err, path, 1, &classes, NULL) : -1;
-    sort(&classes);
+    class_list classes = {0};
+    int status = path ? list_classes(err, path, &classes, NULL) : -1;
+    *names = status == 0 ? tl__calloc(err, (size_t)classes.count + 1, sizeof **names) : NULL;
+    for (; *names && n < classes.count; n++) {
+        (*names)[n] = classes.at[n].name; /* taken over */
+        classes.at[n].name = NULL;
+    }
     free(path);
-    if (status != 0) list_free(&classes);
-    *names = classes.at;
-    return status == 0 ? (int)classes.count : -1;
+    classes_free(&classes);
+    return *names ? n : -1;
 }

@@ -84,6 +84,10 @@ int tl__lua_make(lua_State *L, tl__lua_maker *how, const tl_shape *shape, tl_dty
 /* The pipeline at `index`; raises where it is none. */
 struct tl_pipeline *tl__lua_pipeline(lua_State *L, int index);
 
+/* Pushes what was passed over in a folder of pictures (NULL: nothing) as {{ending=, count=}..., stray=}. */
+struct tl_passed;
+void tl__lua_push_passed(lua_State *L, const struct tl_passed *p);
+
 /* The path at `index`, with a home in the place of "~" and names in the form that they have on the disk (base/path.h); it takes the
  * argument's place on the stack. */
 const char *tl__lua_path(lua_State *L, int index);
@@ -109,12 +113,12 @@ void tl__lua_open_scope(lua_State *L);
 void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);
 void tl__lua_open_system(lua_State *L);
-void tl__lua_open_path(lua_State *L);
 void tl__lua_open_process(lua_State *L);
 void tl__lua_open_interrupt(lua_State *L);
 void tl__lua_open_line(lua_State *L);
 void tl__lua_open_look(lua_State *L); /* after tensor */
 void tl__lua_open_data(lua_State *L);
+void tl__lua_open_path(lua_State *L);  /* after data */
 void tl__lua_open_sheet(lua_State *L); /* after data */
 void tl__lua_open_features(lua_State *L);
 void tl__lua_open_plan(lua_State *L);

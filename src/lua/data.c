@@ -2,6 +2,7 @@
 #include "lua/binding.h"
 
 #include "data/loader.h"
+#include "data/shared.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,28 @@ static int source_classes(lua_State *L)
         lua_pushstring(L, s->class_name[i]);
         lua_rawseti(L, -2, i + 1);
     }
+    return 1;
+}
+
+/* How many pictures each class has: a list. */
+static int source_counts(lua_State *L)
+{
+    tl_source *s = to_source(L, 1);
+    int64_t *count = lua_newuserdatauv(L, (size_t)(s->class_count + 1) * sizeof *count, 0);
+    memset(count, 0, (size_t)(s->class_count + 1) * sizeof *count);
+    for (int64_t i = 0; i < s->count; i++)
+        if (s->label[i] >= 0) count[s->label[i]]++;
+    lua_createtable(L, s->class_count, 0);
+    for (int k = 0; k < s->class_count; k++) {
+        lua_pushinteger(L, count[k]);
+        lua_rawseti(L, -2, k + 1);
+    }
+    return 1;
+}
+
+static int source_passed(lua_State *L)
+{
+    tl__lua_push_passed(L, to_source(L, 1)->passed);
     return 1;
 }
 
@@ -225,6 +248,26 @@ static int subset(lua_State *L)
     tl_source **part = new_source(L);
     *part = tl__source_subset(&err, s, index, n);
     return *part ? 1 : tl__lua_raise(L, err.text);
+}
+
+/* data.shared(a, b) -> {{picture of a, picture of b that is the same file}...} */
+static int shared(lua_State *L)
+{
+    tl_error err = {0};
+    int64_t count;
+    tl_shared *list = tl__source_shared(&err, to_source(L, 1), to_source(L, 2), &count);
+    if (!list) return tl__lua_raise(L, err.text);
+    lua_createtable(L, (int)count, 0);
+    for (int64_t i = 0; i < count; i++) {
+        lua_createtable(L, 2, 0);
+        lua_pushinteger(L, list[i].a + 1);
+        lua_rawseti(L, -2, 1);
+        lua_pushinteger(L, list[i].b + 1);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, i + 1);
+    }
+    free(list);
+    return 1;
 }
 
 /* data.check(source, on_bad [, threads]) -> source to use, list of {index=, reason=} */
@@ -501,13 +544,13 @@ static void class_of(lua_State *L, const char *name, const luaL_Reg *methods)
 void tl__lua_open_data(lua_State *L)
 {
     static const luaL_Reg source_methods[] = {{"__gc", source_gc}, {"count", source_count}, {"classes", source_classes}, {"label", source_label},
-                                              {"name", source_name}, {"identity", source_identity}, {"hash", source_hash}, {"read", source_read}, {NULL, NULL}};
+                                              {"name", source_name}, {"counts", source_counts}, {"passed", source_passed}, {"identity", source_identity}, {"hash", source_hash}, {"read", source_read}, {NULL, NULL}};
     static const luaL_Reg pipeline_methods[] = {{"__gc", pipeline_gc}, {"text", pipeline_text}, {"is_random", pipeline_is_random}, {NULL, NULL}};
     static const luaL_Reg loader_methods[] = {{"__gc", loader_close}, {"__close", loader_close}, {"close", loader_close}, {"start", loader_start},
                                               {"next", loader_next}, {"waited", loader_waited}, {"batches", loader_batches},
                                               {"skipped", loader_skipped}, {"threads", loader_threads}, {NULL, NULL}};
     static const luaL_Reg image_methods[] = {{"__gc", image_gc}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"source", source}, {"subset", subset}, {"check", check}, {"pipeline", pipeline}, {"loader", loader}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"source", source}, {"subset", subset}, {"shared", shared}, {"check", check}, {"pipeline", pipeline}, {"loader", loader}, {NULL, NULL}};
     class_of(L, SOURCE, source_methods);
     class_of(L, PIPELINE, pipeline_methods);
     class_of(L, LOADER, loader_methods);

@@ -46,7 +46,6 @@ static int open_core(lua_State *L)
     lua_pushcfunction(L, library_files);
     lua_setfield(L, -2, "library_files");
     tl__lua_open_system(L);
-    tl__lua_open_path(L);
     tl__lua_open_process(L);
     tl__lua_open_interrupt(L);
     tl__lua_open_line(L);
@@ -55,6 +54,7 @@ static int open_core(lua_State *L)
     tl__lua_open_ops(L);
     tl__lua_open_io(L);
     tl__lua_open_data(L);
+    tl__lua_open_path(L);
     tl__lua_open_sheet(L);
     tl__lua_open_features(L);
     tl__lua_open_plan(L);

@@ -1,7 +1,8 @@
-/* path.c - paths as people write them, in Lua. */
+/* path.c - paths as people write them, and what lies in folders of pictures, in Lua. */
 #include "lua/binding.h"
 
 #include "base/path.h"
+#include "data/folders.h"
 
 #include <stdlib.h>
 
@@ -36,8 +37,73 @@ static int composed(lua_State *L)
     return push_text(L, &err, tl__text_form(&err, luaL_checkstring(L, 1), 1));
 }
 
+/* ---- folders of pictures ---- */
+
+void tl__lua_push_passed(lua_State *L, const tl_passed *p)
+{
+    lua_createtable(L, p ? p->count : 0, 1);
+    lua_pushinteger(L, p ? p->stray : 0);
+    lua_setfield(L, -2, "stray");
+    for (int i = 0; p && i < p->count; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, p->at[i].ending);
+        lua_setfield(L, -2, "ending");
+        lua_pushinteger(L, p->at[i].count);
+        lua_setfield(L, -2, "count");
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+static void push_texts(lua_State *L, const tl_texts *l)
+{
+    lua_createtable(L, (int)l->count, 0);
+    for (int64_t i = 0; i < l->count; i++) {
+        lua_pushstring(L, l->at[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+/* data.pictures(folder) -> the pictures below it, {{ending=, count=}..., stray=} of the files passed over */
+static int pictures(lua_State *L)
+{
+    tl_error err = {0};
+    tl_texts list = {0};
+    tl_passed passed = {0};
+    int bad = tl__pictures_below(&err, luaL_checkstring(L, 1), &list, &passed) != 0;
+    if (!bad) {
+        push_texts(L, &list);
+        tl__lua_push_passed(L, &passed);
+    }
+    tl__texts_free(&list);
+    tl__passed_free(&passed);
+    return bad ? tl__lua_raise(L, err.text) : 2;
+}
+
+/* data.parts(root) -> {train=, test=, apart=, unused={...}}, the folders of class folders */
+static int parts(lua_State *L)
+{
+    tl_error err = {0};
+    tl_parts p;
+    if (tl__folder_parts(&err, luaL_checkstring(L, 1), &p) != 0) return tl__lua_raise(L, err.text);
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, p.train);
+    lua_setfield(L, -2, "train");
+    lua_pushstring(L, p.test);
+    lua_setfield(L, -2, "test");
+    lua_pushboolean(L, p.apart);
+    lua_setfield(L, -2, "apart");
+    push_texts(L, &p.unused);
+    lua_setfield(L, -2, "unused");
+    tl__parts_free(&p);
+    return 1;
+}
+
 void tl__lua_open_path(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"path", path}, {"composed", composed}, {NULL, NULL}};
+    static const luaL_Reg of_data[] = {{"pictures", pictures}, {"parts", parts}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
+    lua_getfield(L, -1, "data");
+    luaL_setfuncs(L, of_data, 0);
+    lua_pop(L, 1);
 }

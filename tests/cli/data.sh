@@ -38,5 +38,31 @@ local net = tlua.nn.Linear(2, 3)
 net:save "~/net.safetensors"
 assert(net:load("~/net.safetensors").loaded == 2)' || fail "~ in the functions of the API"
 
+# Parts called otherwise; class names of macOS (decomposed) beside composed ones. What the plan says.
+composed=$(printf '\352\263\240\354\226\221\354\235\264')
+apart=$(printf '\341\204\200\341\205\251\341\204\213\341\205\243\341\206\274\341\204\213\341\205\265')
+mkdir "$W/set"
+cp -r "$W/good" "$W/set/Training"
+cp -r "$W/good" "$W/set/TEST"
+mv "$W/set/Training/c" "$W/set/Training/$composed"
+mv "$W/set/TEST/c" "$W/set/TEST/$apart"
+cp "$W/good/a/0.png" "$W/set/TEST/a/0.webp"
+rm "$W/set/TEST/b/0.png"
+tiny "$W/set" >"$W/s.lua"
+"$T" "$W/s.lua" --out "$W/set-run" --loss.weight auto >"$W/out" 2>"$W/err" || fail "Training, TEST and Hangul: $(cat "$W/err")"
+for line in "^data      Class folders: 18 training and 17 test pictures, 3 classes" "^parts     training $W/set/Training, test $W/set/TEST$" "^classes   a 6 + 6, b 6 + 5, $composed 6 + 6 training + test pictures" \
+    "^skipped   test folders: 1 .webp is passed over: JPEG and PNG are read" "^the same  17 test pictures are a training picture too, byte for byte: $W/set/TEST/a/0.png = $W/set/Training/a/0.png, " \
+    "^loss      CrossEntropy, weights a 1, b 1, $composed 1 (auto)"; do
+    grep -q "$line" "$W/out" || fail "the plan lacks: $line"
+done
+mv "$W/set/Training" "$W/set/val"
+"$T" "$W/s.lua" --out "$W/x" 2>"$W/err" && fail "a test part alone"
+grep -q "s.lua:.*it has a test part ($W/set/TEST) and no training part" "$W/err" || fail "a test part alone: $(cat "$W/err")"
+cp -r "$W/good/a" "$W/good/d"
+"$T" "$W/t.lua" --data.root "$W/good" --out "$W/x" 2>"$W/err" && fail "four classes, three outputs"
+grep -q "t.lua:.*the network gives 3 outputs, but the data has 4 classes (a, b, c, d)" "$W/err" || fail "outputs: $(cat "$W/err")"
+rm -r "$W/good/d"
+[ ! -e "$W/x" ] || fail "something was written"
+
 echo "data: $failed failed"
 [ "$failed" = 0 ]

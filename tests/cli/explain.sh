@@ -8,6 +8,8 @@ trap 'rm -rf "$W"' EXIT
 failed=0
 fail() { failed=$((failed + 1)); echo "FAILED: $*"; }
 "$T" tests/cli/make_pictures.lua "$W" || exit 1
+composed=$(printf '\352\263\240\354\226\221\354\235\264') apart=$(printf '\341\204\200\341\205\251\341\204\213\341\205\243\341\206\274\341\204\213\341\205\265')
+mv "$W/good/c" "$W/good/$composed"
 cat >"$W/r.lua" <<LUA
 local tlua = require "tlua"
 return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", head = tlua.nn.Linear(3), cache = false,
@@ -54,6 +56,7 @@ assert(coloured > 1000 and dark > 1000, coloured)' "$W/out/wide.png" "$W/wide.pn
 
 "$T" explain "$M" "$W/wide.png" --class b --layer layer2 --to "$W/b" --quiet >"$W/said" || fail "--class and --layer"
 [ -s "$W/said" ] && fail "--quiet"
+"$T" explain "$M" "$W/wide.png" --class "$apart" --to "$W/c" >"$W/said" && grep -q "  $composed " "$W/said" || fail "a class in the other form of Unicode"
 cmp -s "$W/b/wide.png" "$W/out/wide.png" && fail "another class and layer give the same page"
 refused() {
     name=$1 status=$2 pattern=$3

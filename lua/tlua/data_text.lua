@@ -1,0 +1,96 @@
+-- data_text.lua - what a run says of its data before it begins: parts and their folders, classes and how many pictures each has, files
+-- that are passed over, pictures that stand on both sides.
+local util = require "tlua.util"
+local data_text = {}
+
+local MOST = 12 -- classes that are named
+
+-- What was passed over in a folder (src/data/folders.h) as a text, nil where nothing was.
+function data_text.passed(list)
+  local parts = {}
+  for i, each in ipairs(list) do
+    parts[i] = ("%s %s"):format(util.thousands(each.count), each.ending ~= "" and each.ending or "without an ending")
+  end
+  if #parts == 0 then return nil end
+  local text = #parts > 1 and table.concat(parts, ", ", 1, #parts - 1) .. " and " .. parts[#parts] or parts[1]
+  return text .. (" %s passed over: JPEG and PNG are read"):format(#list == 1 and list[1].count == 1 and "is" or "are")
+end
+
+local function share_text(split) return ("%g %% of each class"):format(100 * split) end
+
+local function parts_of(d, say)
+  local p = d.parts
+  if not p then return end
+  if not p.apart then say(("parts     %s has none; %s are held out for testing"):format(p.train, share_text(d.split)))
+  elseif not p.test then say(("parts     training %s; %s of it are held out for testing"):format(p.train, share_text(d.split)))
+  else say(("parts     training %s, test %s"):format(p.train, p.test)) end
+  if #p.unused > 0 then say(("unused    %s: beside the parts"):format(util.first_few(p.unused, 4))) end
+end
+
+-- "a 9 + 3": training and test pictures.
+local function classes_of(d, say)
+  local train, test, same = d.train:counts(), d.test:counts(), true
+  for k = 2, #d.classes do same = same and train[k] == train[1] and test[k] == test[1] end
+  local shown = {}
+  for k = 1, math.min(MOST, #d.classes) do
+    shown[k] = same and d.classes[k] or ("%s %s + %s"):format(d.classes[k], util.thousands(train[k]), util.thousands(test[k]))
+  end
+  local text = table.concat(shown, ", ")
+  if #d.classes > MOST then
+    local least, most = math.huge, 0
+    for _, n in ipairs(train) do least, most = math.min(least, n), math.max(most, n) end
+    text = ("%s, ... (%d in all%s)"):format(text, #d.classes, same and "" or (", from %s to %s training pictures"):format(util.thousands(least), util.thousands(most)))
+  end
+  if same then text = ("%s: %s + %s each"):format(text, util.thousands(train[1]), util.thousands(test[1])) end
+  say("classes   " .. text .. " training + test pictures")
+end
+
+local function passed_of(d, say)
+  if not d.passed then return end
+  for _, part in ipairs { "train", "test" } do
+    local list = d.passed[part]
+    local text = list and data_text.passed(list)
+    local name = part == "train" and "training" or "test"
+    if text then say(("skipped   %s folders: %s"):format(name, text)) end
+    if list and list.stray > 0 then
+      say(("skipped   %s folder: %s %s beside the class folders and has no class"):format(name, util.thousands(list.stray), list.stray == 1 and "picture lies" or "pictures lie"))
+    end
+  end
+end
+
+local function shared_of(d, say)
+  local list, names = d.shared, {}
+  if not list or #list == 0 then return end
+  for i = 1, math.min(3, #list) do names[i] = ("%s = %s"):format(d.test:name(list[i][2]), d.train:name(list[i][1])) end
+  say(("the same  %s test %s a training picture too, byte for byte: %s%s"):format(util.thousands(#list), #list == 1 and "picture is" or "pictures are",
+    table.concat(names, ", "), #list > 3 and ", ..." or ""))
+end
+
+-- Lines of the plan for what data.open gave.
+function data_text.lines(d, say)
+  parts_of(d, say)
+  classes_of(d, say)
+  passed_of(d, say)
+  shared_of(d, say)
+end
+
+-- The loss with its options; weights stand beside the classes' names.
+function data_text.loss(loss, classes)
+  if type(loss) == "function" then return "a function of the recipe" end
+  local o, parts = loss.options or {}, { loss.kind or loss:label() }
+  for _, field in ipairs(loss.schema or {}) do
+    local name, value = field[1], o[field[1]]
+    if name ~= "weight" and value ~= nil and value ~= field[3] then
+      parts[#parts + 1] = ("%s %s"):format(name, require("tlua.schema").show(value))
+    end
+  end
+  local weights = o.weight == "auto" and rawget(loss, "counted") or o.weight
+  if type(weights) == "table" then
+    local shown = {}
+    for k = 1, math.min(MOST, #weights) do shown[k] = ("%s %.4g"):format(classes[k] or k - 1, weights[k]) end
+    parts[#parts + 1] = ("weights %s%s%s"):format(table.concat(shown, ", "), #weights > MOST and (", ... (%d in all)"):format(#weights) or "", o.weight == "auto" and " (auto)" or "")
+  end
+  return table.concat(parts, ", ")
+end
+
+return data_text

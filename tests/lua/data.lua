@@ -1,0 +1,104 @@
+-- data.lua - what a run says of its data before it begins, and that training and prediction look into folders alike. Run by
+-- `tlua tests/lua/data.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local pictures = dofile "tests/lua/run_pictures.lua"
+local core = require "tlua.core"
+local tlua = require "tlua"
+local data = require "tlua.data"
+local data_text = require "tlua.data_text"
+local predict = require "tlua.predict"
+
+local folder = os.tmpname()
+os.remove(folder)
+core.mkdirs(folder)
+local function sh(command) assert(os.execute(("cd '%s' && %s"):format(folder, command))) end
+local BASE = { size = 16, mean = { 0.5 }, std = { 0.5 }, channels = 3 }
+
+-- What the plan says of data.folder { root = folder/name, ... }, one text; and what data.open gave.
+local function said(name, options)
+  local given = { root = folder .. "/" .. name }
+  for key, value in pairs(options or {}) do given[key] = value end
+  local d, lines = data.open(data.folder(given), BASE, 0), {}
+  data_text.lines(d, function(text) lines[#lines + 1] = text:gsub(folder, "DIR") end)
+  return table.concat(lines, "\n"), d
+end
+
+pictures.folder(folder .. "/plain", 5)
+
+t.test("parts, classes and their numbers", function()
+  t.equal(said "plain", "parts     DIR/plain has none; 20 % of each class are held out for testing\nclasses   left, right, wide: 4 + 1 each training + test pictures")
+  t.equal(said("plain", { split = 0.4 }), "parts     DIR/plain has none; 40 % of each class are held out for testing\nclasses   left, right, wide: 3 + 2 each training + test pictures")
+  sh "mkdir parted && cp -r plain parted/Train && cp -r plain parted/TEST && cp -r plain parted/val && rm parted/Train/wide/[12].png && for c in left right wide; do printf $c >> parted/TEST/$c/1.png; rm parted/TEST/$c/[2-5].png; done"
+  t.equal(said "parted", "parts     training DIR/parted/Train, test DIR/parted/TEST\nunused    DIR/parted/val: beside the parts\nclasses   left 5 + 1, right 5 + 1, wide 3 + 1 training + test pictures")
+  sh "rm -r parted/TEST parted/val"
+  t.equal(said "parted", "parts     training DIR/parted/Train; 20 % of each class of it are held out for testing\nclasses   left 4 + 1, right 4 + 1, wide 2 + 1 training + test pictures")
+end)
+
+t.test("many classes are not all named", function()
+  sh "mkdir many && for i in 10 11 12 13 14 15 16 17 18 19 20 21 22 23; do cp -r plain/left many/c$i; done && rm many/c10/1.png"
+  local text = said "many"
+  assert(text:find("c10 3 + 1, c11 4 + 1", 1, true) and text:find("c21 4 + 1, ... (14 in all, from 3 to 4 training pictures) training + test pictures", 1, true), text)
+end)
+
+t.test("files that are no JPEG or PNG, pictures without a class", function()
+  sh "cp -r plain formats && cd formats && mv left/1.png left/1.webp && mv left/2.png left/2.webp && mv right/1.png right/1.bmp && cp left/3.png . && touch left/.hidden right/README"
+  local text = said "formats"
+  assert(text:find "\nskipped   training folders: [^\n]+, [^\n]+ and [^\n]+ are passed over: JPEG and PNG are read\n", text)
+  for _, part in ipairs { "2 .webp", "1 .bmp", "1 without an ending" } do assert(text:find(part, 1, true), text) end
+  assert(text:find("skipped   training folder: 1 picture lies beside the class folders and has no class", 1, true), text)
+  assert(not said("plain"):find "skipped")
+end)
+
+t.test("pictures that are the same file in training and test", function()
+  sh "mkdir twice && cp -r plain twice/train && mkdir twice/test && for c in left right wide; do mkdir twice/test/$c; cp plain/$c/1.png twice/test/$c/copy.png; done && printf x >> twice/test/wide/copy.png"
+  local text, d = said "twice"
+  t.equal(#d.shared, 2)
+  assert(text:find("the same  2 test pictures are a training picture too, byte for byte: DIR/twice/test/left/copy.png = DIR/twice/train/left/1.png, DIR/twice/test/right/copy.png", 1, true), text)
+  sh "cp -r plain half && cp half/left/1.png half/left/6.png && cp half/left/1.png half/left/7.png && cp half/left/1.png half/left/8.png"
+  text = said("half", { split = 0.5 })
+  assert(text:find "the same  %d test pictures? [ai]", text)
+end)
+
+t.test("the loss with its options and weights", function()
+  local nn = tlua.nn
+  t.equal(data_text.loss(nn.CrossEntropy {}, { "a", "b" }), "CrossEntropy")
+  t.equal(data_text.loss(nn.CrossEntropy { weight = { 1, 2.5 }, label_smoothing = 0.1 }, { "a", "b" }), "CrossEntropy, label_smoothing 0.1, weights a 1, b 2.5")
+  local auto = nn.CrossEntropy { weight = "auto" }
+  auto:set_counts { 30, 10 }
+  t.equal(data_text.loss(auto, { "a", "b" }), "CrossEntropy, weights a 0.6667, b 2 (auto)")
+  t.equal(data_text.loss(nn.FocalLoss { gamma = 3 }, {}), "FocalLoss, gamma 3")
+  t.equal(data_text.loss(function() end, {}), "a function of the recipe")
+end)
+
+t.test("prediction finds the pictures of a folder that training finds", function()
+  sh "cp -r plain seen && cd seen && mkdir left/deep .git && cp left/1.png left/deep/a.png && cp left/1.png left/.hidden.png && cp left/1.png .git/x.png && ln -s no/such left/gone.png && ln -s ../../plain left/linked && touch left/x.webp && rm -r right wide"
+  local source, names = core.data.source("folder", { root = folder .. "/seen", classes = { "left" } }), {}
+  for i = 1, source:count() do names[i] = source:name(i) end
+  table.sort(names)
+  local notes = {}
+  local list = predict.collect({ folder .. "/seen" }, function(text) notes[#notes + 1] = text end)
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted)
+  t.equal(table.concat(sorted, "\n"), table.concat(names, "\n"))
+  t.equal(#list, 22) -- 5, 1 deep, 1 that leads nowhere, 15 behind the link
+  t.equal(list[1], folder .. "/seen/left/1.png")
+  t.equal(list[6], folder .. "/seen/left/deep/a.png")
+  t.equal(notes[1]:gsub(folder, "DIR"), "DIR/seen: 1 .webp is passed over: JPEG and PNG are read")
+  sh "ln -s .. seen/left/up"
+  t.fails("a link back to", predict.collect, { folder .. "/seen" })
+  t.fails("a link back to", core.data.source, "folder", { root = folder .. "/seen", classes = { "left" } })
+  sh "mkdir other && touch other/x.tif"
+  t.fails("other holds no JPEG or PNG pictures; 1 .tif is passed over: JPEG and PNG are read", predict.collect, { folder .. "/other" })
+end)
+
+t.test("groups are found in either form of Unicode", function()
+  -- "고", composed and decomposed: pictures of one patient from two computers
+  sh "mkdir forms forms/a forms/b && for i in 1 2 3; do cp plain/left/$i.png forms/a/$(printf '\\352\\263\\240')_$i.png; cp plain/left/$i.png forms/b/$(printf '\\341\\204\\200\\341\\205\\251')_$i.png; cp plain/wide/$i.png forms/a/x_$i.png; cp plain/wide/$i.png forms/b/y_$i.png; done"
+  for _, pattern in ipairs { "(\u{ACE0})_", "(\u{1100}\u{1169})_" } do
+    local _, d = said("forms", { group = pattern, split = 0.5 })
+    t.equal(d.groups.count, 7, "one of six pictures, six of one")
+  end
+end)
+
+os.execute(("rm -rf '%s'"):format(folder))
+t.finish()
