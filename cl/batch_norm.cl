@@ -27,9 +27,9 @@ __kernel void moments(G const float *restrict X, long x0, G float *restrict P, l
     put(square - sum * sum / count, P + p0 + (2 * part + 1) * channels + c, m);
 }
 
-/* Joins the parts (Chan, Golub, LeVeque 1983) into mean and 1 / sqrt(variance + eps), S (2, C), and moves the running
- * statistics: running = (1 - momentum) running + momentum new, with the unbiased variance. One channel a work-item. */
-__kernel void statistics(G const float *restrict P, long p0, G float *restrict S, long s0, G float *restrict mean_, long m0, G float *restrict var_, long v0,
+/* Joins the parts (Chan, Golub, LeVeque 1983) into mean and 1 / sqrt(variance + eps), and works out where the running statistics go:
+ * running = (1 - momentum) running + momentum new, with the unbiased variance. S (4, C). One channel a work-item. */
+__kernel void statistics(G const float *restrict P, long p0, G float *restrict S, long s0, G const float *restrict mean_, long m0, G const float *restrict var_, long v0,
                          long rows, long channels, long length, long parts, float momentum, float eps BOUND)
 {
     INSIDE;
@@ -43,8 +43,17 @@ __kernel void statistics(G const float *restrict P, long p0, G float *restrict S
     }
     S[s0 + c] = mean;
     S[s0 + channels + c] = 1.0f / sqrt(square / n + eps);
-    mean_[m0 + c] += momentum * (mean - mean_[m0 + c]);
-    var_[v0 + c] += momentum * (square / max(n - 1.0f, 1.0f) - var_[v0 + c]);
+    S[s0 + 2 * channels + c] = mean_[m0 + c] + momentum * (mean - mean_[m0 + c]);
+    S[s0 + 3 * channels + c] = var_[v0 + c] + momentum * (square / max(n - 1.0f, 1.0f) - var_[v0 + c]);
+}
+
+/* The running statistics go there. */
+__kernel void follow(G const float *restrict S, long s0, G float *restrict mean_, long m0, G float *restrict var_, long v0, long channels BOUND)
+{
+    INSIDE;
+    long c = get_global_id(0);
+    mean_[m0 + c] = S[s0 + 2 * channels + c];
+    var_[v0 + c] = S[s0 + 3 * channels + c];
 }
 
 /* The same two numbers from running statistics. */

@@ -83,6 +83,8 @@ TL_API void tl_device_reset_peak(tl_device *d);
 TL_API void tl_device_flush(tl_device *d);
 /* Waits until all launched work is done, and reports indices found out of range on the device. 0 or -1. */
 TL_API int tl_device_sync(tl_device *d, tl_error *err);
+/* What operators draw from now on (dropout's masks) depends on this seed, of which all 64 bits count, and on the number of draws since. */
+TL_API void tl_manual_seed(tl_device *d, uint64_t seed);
 
 /* ---- scopes ---- */
 

@@ -47,21 +47,29 @@ end
 -- Whether there is an average: after the first update, or in an optimiser that took up a state with one.
 function Ema:begun() return self.opt:has_ema() end
 
+-- Does `weights` and then `each(name)` of every running statistic, all in place. What failed on the way, or was interrupted, has left some
+-- as they were: then nothing is done from there until a state is taken up.
+local function whole(self, what, weights, each)
+  if self.half then util.failf("optim.ema: %s failed half-way; take up the weights and averages of a checkpoint", self.half) end
+  weights()
+  self.half = what
+  for _, name in ipairs(self.names) do each(name) end
+  self.half = nil
+end
+
 -- Takes the weights of now into the average; call it after every opt:step().
 function Ema:update()
   if self.swapped then util.fail("optim.ema: the network has the averages; swap() back before update()") end
-  self.opt:ema(self.decay)
-  for _, name in ipairs(self.names) do
+  whole(self, "an update", function() self.opt:ema(self.decay) end, function(name)
     local average = self.averages[name]
     if average then core.ema(average, self.buffers[name], self.decay)
     else self.averages[name] = core.persist(self.buffers[name]:clone()) end
-  end
+  end)
 end
 
 -- Exchanges weights and averages. Before the first update there is none, which is an error.
 function Ema:swap()
-  self.opt:swap_ema()
-  for _, name in ipairs(self.names) do core.swap(self.buffers[name], self.averages[name]) end
+  whole(self, "an exchange", function() self.opt:swap_ema() end, function(name) core.swap(self.buffers[name], self.averages[name]) end)
   self.swapped = not self.swapped
 end
 
@@ -77,6 +85,7 @@ function Ema:load_state(state)
     if not state[name] then util.failf("optim.ema: the state has no %s", name) end
     self.averages[name] = core.persist(state[name]:clone())
   end
+  self.half = nil
 end
 
 return ema

@@ -79,7 +79,7 @@ static trial run(tl_device *d, const tl_sample *s, const values *v, int turn, in
         if (s->in[i].absent) continue;
         t.leaf[i] = tl_from(t.scope, is_int(s, i) ? TL_I32 : TL_F32, s->in[i].shape.rank, s->in[i].shape.dim, v->in[i]);
         if (record && wants(s, i)) tl_require_grad(t.scope, t.leaf[i], 1);
-        int as_it_is = !turn || s->op->mutates >> i & 1 || s->op->constants >> i & 1;
+        int as_it_is = !turn || tl__op_mutates(s->op, s->attr) >> i & 1 || s->op->constants >> i & 1;
         in[i] = as_it_is ? t.leaf[i] : turned(t.scope, t.leaf[i]);
     }
     t.y = tl__apply(t.scope, s->op, in, s->n_in, s->attr, NULL);

@@ -344,18 +344,25 @@ void tl_device_reset_peak(tl_device *d) { tl__pool_reset_peak(d->pool); }
 void tl_device_flush(tl_device *d) { tl__pool_flush(d->pool); }
 int tl_device_sync(tl_device *d, tl_error *err) { return tl__device_finish(err, d); }
 
+void tl_manual_seed(tl_device *d, uint64_t seed)
+{
+    d->seed = seed;
+    d->ordinal = 0;
+}
+
 void tl__arm_error_word(tl_device *d) { d->error_word_armed |= !d->dry; }
 
 /* A kernel that met a bad index wrote {1 + kind, index, limit}. */
 static int look_at_error_word(tl_error *err, tl_device *d)
 {
     int32_t w[4] = {0};
-    d->error_word_armed = 0;
+    if (tl__launch_fails(err, d)) return -1;
     cl_int e = clEnqueueReadBuffer(d->queue, d->error_word->mem, CL_TRUE, 0, sizeof w, w, 0, NULL, NULL);
     if (tl__cl_check(err, e, "reading the error word failed", NULL)) return -1;
-    if (w[0] == 0) return 0;
+    /* It has been looked at only now, and is clean only when it could be cleared: a failure on the way must not hide a bad index. */
     tl_error ignored = {0};
-    tl__buffer_fill(&ignored, d->error_word, 0, 16, 0);
+    if (w[0] == 0 || tl__buffer_fill(&ignored, d->error_word, 0, 16, 0) == 0) d->error_word_armed = 0;
+    if (w[0] == 0) return 0;
     return tl__fail(err, TL_EINDEX, "%s %d is out of range: it must lie between 0 and %d", w[0] == 1 ? "label" : "index", w[1], w[2] - 1);
 }
 

@@ -43,12 +43,17 @@ struct tl_device {
     uint64_t seed, ordinal;        /* of operators that draw numbers: tl_manual_seed */
     int sync_each;                 /* TLUA_SYNC=1: finish after each launch and name the operator */
     int dry;                       /* the number of the dry run that is under way, 0: none. See tl__dry_begin */
+    int dry_runs;                  /* so many were begun */
+    uint64_t calls, walks;         /* recorded calls, and backward's walks over them: each has a number of its own */
     struct tl_profile *profile;    /* profile.h; NULL: none is open */
     struct tl_longest *longest;    /* longest.c; NULL: launches are not timed */
     struct tl_trace *trace;        /* where calls are listed while a plan is made (plan/) */
     int ahead;                     /* launches since the last wait, while somebody may interrupt */
+    int whole;                     /* launches belong together: nobody interrupts between them */
     long launches, copies, casts, programs_built, programs_cached;
     void *clblast;                 /* state of the CLBlast maker */
+    long orders, fail_at;          /* of tests: tl__inject_launch_failure */
+    int fail_code;
     struct tl_tuning *tuning;      /* measured choices of kernel makers: tuning.h; NULL: none */
     long refs;
 };
@@ -156,8 +161,16 @@ int tl__device_finish(tl_error *err, tl_device *d);
 void tl__interruptible(const volatile sig_atomic_t *stop);
 /* Waits for the queue where somebody may interrupt; otherwise returns at once. Stands before all that blocks. */
 int tl__wait(tl_error *err, tl_device *d);
+/* Launches that must not be interrupted half-way, since they write in place: between the two nobody does. 0 or -1 (interrupted before). */
+int tl__begin_whole(tl_error *err, tl_device *d);
+void tl__end_whole(tl_device *d);
 /* Stands before each launch. */
 int tl__may_launch(tl_error *err, tl_device *d);
+/* For tests: the n-th order to the device from now on (launches, copies, fills, reads and writes count alike) fails with this code instead
+ * of being carried out; 0 turns it off. Returns how many were counted since the last call. */
+long tl__inject_launch_failure(tl_device *d, long nth, int code);
+/* True, with the error, when the injected failure is due now. Stands before every order; tl__may_launch has it. */
+int tl__launch_fails(tl_error *err, tl_device *d);
 /* Declares that a kernel given `d->error_word` was launched; `what` (static text) names it in the error. */
 void tl__arm_error_word(tl_device *d);
 

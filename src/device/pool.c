@@ -300,7 +300,6 @@ int tl__buffer_check(tl_error *err, const tl_buffer *b, const char *label)
 
 int tl__dry_begin(tl_error *err, tl_device *d)
 {
-    static int serial;
     tl_pool *p = tl__pool_new(err, d);
     if (!p) return -1;
     p->live = p->peak = d->pool->live;
@@ -308,7 +307,7 @@ int tl__dry_begin(tl_error *err, tl_device *d)
     p->outer_dry = d->dry;
     p->outer_ordinal = d->ordinal;
     d->pool = p;
-    d->dry = ++serial;
+    d->dry = ++d->dry_runs;
     return 0;
 }
 
@@ -326,7 +325,7 @@ size_t tl__dry_end(tl_device *d)
 int tl__buffer_write(tl_error *err, tl_buffer *b, size_t at, size_t bytes, const void *host)
 {
     if (!bytes || b->device->dry) return 0;
-    if (tl__wait(err, b->device) != 0) return -1;
+    if (tl__launch_fails(err, b->device) || tl__wait(err, b->device) != 0) return -1;
     return tl__cl_check(err, clEnqueueWriteBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying to the device failed", NULL);
 }
@@ -338,7 +337,7 @@ int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *
         memset(host, 0, bytes);
         return 0;
     }
-    if (tl__wait(err, b->device) != 0) return -1;
+    if (tl__launch_fails(err, b->device) || tl__wait(err, b->device) != 0) return -1;
     return tl__cl_check(err, clEnqueueReadBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying from the device failed", NULL);
 }
@@ -346,6 +345,7 @@ int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *
 int tl__buffer_fill(tl_error *err, tl_buffer *b, size_t at, size_t bytes, uint32_t pattern)
 {
     if (!bytes || b->device->dry) return 0;
+    if (tl__launch_fails(err, b->device)) return -1;
     /* A pattern of four bytes wants a length of fours; buffers are whole size classes, so round up. */
     size_t n = (bytes + 3) / 4 * 4;
     return tl__cl_check(err, clEnqueueFillBuffer(b->device->queue, b->mem, &pattern, 4, at, n, 0, NULL, NULL),
@@ -355,6 +355,7 @@ int tl__buffer_fill(tl_error *err, tl_buffer *b, size_t at, size_t bytes, uint32
 int tl__buffer_copy(tl_error *err, tl_buffer *from, size_t from_at, tl_buffer *to, size_t to_at, size_t bytes)
 {
     if (!bytes || from->device->dry) return 0;
+    if (tl__launch_fails(err, from->device)) return -1;
     return tl__cl_check(err, clEnqueueCopyBuffer(from->device->queue, from->mem, to->mem, from_at, to_at, bytes, 0, NULL, NULL),
                         "copying device memory failed", NULL);
 }

@@ -75,7 +75,34 @@ int tl__wait(tl_error *err, tl_device *d)
 
 int tl__may_launch(tl_error *err, tl_device *d)
 {
-    if (!stop_flag) return 0;
+    if (tl__launch_fails(err, d)) return -1;
+    if (!stop_flag || d->whole) return 0;
     if (*stop_flag) return interrupted(err);
     return ++d->ahead > AHEAD ? tl__wait(err, d) : 0;
+}
+
+int tl__begin_whole(tl_error *err, tl_device *d)
+{
+    if (stop_flag && *stop_flag && !d->whole) return interrupted(err);
+    d->whole++;
+    return 0;
+}
+
+void tl__end_whole(tl_device *d) { d->whole--; }
+
+/* ---- launches that fail on purpose ---- */
+
+long tl__inject_launch_failure(tl_device *d, long nth, int code)
+{
+    long n = d->orders;
+    d->orders = 0;
+    d->fail_at = nth;
+    d->fail_code = code;
+    return n;
+}
+
+int tl__launch_fails(tl_error *err, tl_device *d)
+{
+    if (d->fail_at == 0 || ++d->orders != d->fail_at) return 0;
+    return tl__fail(err, d->fail_code, d->fail_code == TL_EINTERRUPT ? "interrupted" : "a launch was made to fail");
 }

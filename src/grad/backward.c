@@ -21,10 +21,9 @@ static int push(tl_error *err, walk *w, tl_call *c)
 }
 
 /* All calls reachable from `top`: the list is its own work queue. */
-static int collect(tl_error *err, walk *w, tl_call *top)
+static int collect(tl_error *err, tl_device *d, walk *w, tl_call *top)
 {
-    static uint64_t mark;
-    mark++;
+    uint64_t mark = ++d->walks;
     top->mark = mark;
     if (push(err, w, top) != 0) return -1;
     for (int at = 0; at < w->count; at++) {
@@ -210,6 +209,8 @@ static int seed_gradient(tl_scope *s, tl_tensor *y, tl_tensor *gy)
         return tl__fail(&s->err, TL_ESHAPE, "backward: the gradient is %s, the tensor %s", tl__shape_text(&gy->shape, a, sizeof a),
                         tl__shape_text(&y->shape, b, sizeof b));
     if (!gy) gy = tl_full(s, TL_F32, y->shape.rank, y->shape.dim, 1);
+    /* Without its own history: where that leads back to a leaf that is given this very tensor, nobody would ever free the circle. */
+    else if (gy->node) gy = tl__scope_own(s, tl__tensor_alias(&s->err, gy));
     return gy ? accumulate(s, y->node, gy) : -1;
 }
 
@@ -222,7 +223,7 @@ int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain)
     tl_scope inner;
     tl__scope_begin(&inner, s);
     inner.recording = 0;
-    int bad = y->node->call ? collect(&inner.err, &w, y->node->call) : 0;
+    int bad = y->node->call ? collect(&inner.err, s->device, &w, y->node->call) : 0;
     int held = bad ? 0 : w.count;
     if (!bad) bad = seed_gradient(&inner, y, gy);
     qsort(w.calls, (size_t)(held), sizeof *w.calls, newest_first);

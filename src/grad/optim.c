@@ -13,7 +13,31 @@ struct tl_optim {
     const tl__rule *rule;
     group *groups;
     int count;
+    const char *half;      /* what failed after it had written some weights or moments and not the others; NULL: nothing did */
+    int half_scaled;       /* the same of a scaling of the gradients */
 };
+
+/* What is written in place by several launches is not to be trusted when one of them fails, and nothing can take the others back. So
+ * nobody interrupts between them, and after a failure on the way no step is taken from what is left. */
+static int begin(tl_scope *s, tl_optim *o)
+{
+    if (s->err.code) return -1;
+    if (o->half)
+        return tl__fail(&s->err, TL_ESTATE, "optimiser: %s failed half-way, some weights have moved and others have not; take up the weights and the optimiser's "
+                        "state of a checkpoint", o->half);
+    if (o->half_scaled) return tl__fail(&s->err, TL_ESTATE, "optimiser: scaling the gradients failed half-way; zero_grad and compute them again");
+    return tl__begin_whole(&s->err, o->device);
+}
+
+/* `done`: launches that wrote something. */
+static int end(tl_scope *s, tl_optim *o, const char *what, int done)
+{
+    tl__end_whole(o->device);
+    if (s->err.code && done) o->half = what;
+    return s->err.code ? -1 : 0;
+}
+
+void tl__optim_mended(tl_optim *o) { o->half = NULL; }
 
 /* ---- making and freeing ---- */
 
@@ -236,15 +260,20 @@ static int next_run(const group *g, tl__stretch *run, int same_step)
 
 int tl_optim_scale_grad(tl_scope *s, tl_optim *o, int only, double factor)
 {
+    int done = 0;
+    if (begin(s, o) != 0) return -1;
     for (int k = 0; k < o->count && !s->err.code; k++) {
         group *g = &o->groups[k];
         int64_t chunk;
         if (only >= 0 && k != only) continue;
-        for (tl__stretch run = {0}; next_run(g, &run, 0);) {
+        for (tl__stretch run = {0}; !s->err.code && next_run(g, &run, 0);) {
             tl_launch l = tl__optim_launch(s, "scale_gradients", run.n, &chunk);
-            if (TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(run.at), TL_KL(run.n), TL_KL(chunk), GRADIENTS(&run), TL_KF(factor)) != 0) return -1;
+            run.gradients->version++;
+            done += TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(run.at), TL_KL(run.n), TL_KL(chunk), GRADIENTS(&run), TL_KF(factor)) == 0;
         }
     }
+    tl__end_whole(o->device);
+    o->half_scaled = s->err.code && done;
     return s->err.code ? -1 : 0;
 }
 
@@ -288,19 +317,23 @@ int tl_optim_clip_grad_norm(tl_scope *s, tl_optim *o, int only, double most, dou
 
 int tl_optim_step(tl_scope *s, tl_optim *o)
 {
+    int done = 0;
+    if (begin(s, o) != 0) return -1;
     for (int k = 0; k < o->count && !s->err.code; k++) {
         group *g = &o->groups[k];
         g->weights->buffer->version++;
-        for (tl__stretch run = {0}; next_run(g, &run, 1);) {
-            if (o->rule->apply(s, g, run) != 0) return -1;
-            for (int i = run.from; i < run.to; i++) g->steps[i] = run.step;
+        for (tl__stretch run = {0}; !s->err.code && next_run(g, &run, 1);) {
+            int launched = o->rule->apply(s, g, run);
+            done += launched;
+            for (int i = run.from; i < run.to && !s->err.code; i++) g->steps[i] = run.step;
         }
     }
-    return s->err.code ? -1 : 0;
+    return end(s, o, "a step", done);
 }
 
 void tl_optim_zero_grad(tl_optim *o)
 {
+    o->half_scaled = 0;
     for (int k = 0; k < o->count; k++)
         for (int i = 0; i < o->groups[k].count; i++) tl_zero_grad(o->groups[k].params[i]);
 }
@@ -345,23 +378,25 @@ int tl__optim_begin_ema(tl_scope *s, tl_optim *o, int k)
 
 int tl_optim_ema(tl_scope *s, tl_optim *o, double decay)
 {
+    int done = 0;
     if (!(decay >= 0 && decay <= 1)) return s->err.code ? -1 : tl__fail(&s->err, TL_EARG, "ema: the decay lies between 0 and 1, not %g", decay);
+    if (begin(s, o) != 0) return -1;
     for (int k = 0; k < o->count && !s->err.code; k++) {
         group *g = &o->groups[k];
         int has = g->has >> TL__MOMENT_EMA & 1;
-        if (has) tl_ema(s, g->moment[TL__MOMENT_EMA], g->weights, decay);
-        else tl__optim_begin_ema(s, o, k);
+        done += (has ? tl_ema(s, g->moment[TL__MOMENT_EMA], g->weights, decay) : tl__optim_begin_ema(s, o, k)) == 0;
     }
-    return s->err.code ? -1 : 0;
+    return end(s, o, "an average of the weights", done);
 }
 
 int tl_optim_swap_ema(tl_scope *s, tl_optim *o)
 {
-    for (int k = 0; k < o->count && !s->err.code; k++) {
+    int done = 0;
+    for (int k = 0; k < o->count && !s->err.code; k++)
         if (!(o->groups[k].has >> TL__MOMENT_EMA & 1)) return tl__fail(&s->err, TL_ESTATE, "ema: there is no average yet; update it after a step");
-        tl_swap(s, o->groups[k].weights, o->groups[k].moment[TL__MOMENT_EMA]);
-    }
-    return s->err.code ? -1 : 0;
+    if (begin(s, o) != 0) return -1;
+    for (int k = 0; k < o->count && !s->err.code; k++) done += tl_swap(s, o->groups[k].weights, o->groups[k].moment[TL__MOMENT_EMA]) == 0;
+    return end(s, o, "an exchange of weights and averages", done);
 }
 
 /* ---- state ---- */
@@ -432,5 +467,6 @@ int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user,
                 else if (!to || tl__copy_into(s, from, to) != 0) return s->err.code ? -1 : tl__fail(&s->err, TL_EMEMORY, "optimiser: no memory for its state");
             }
     }
+    if (!s->err.code) tl__optim_mended(o);
     return s->err.code ? -1 : 0;
 }

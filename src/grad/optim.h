@@ -19,6 +19,8 @@ int tl__optim_group_size(const tl_optim *o, int group);
 tl_tensor *tl__optim_moment(tl_optim *o, int group, int param, int which);
 int64_t *tl__optim_steps(tl_optim *o, int group, int param);
 extern const char *const tl__optim_moment_names[];  /* "m", "v", "a", "ema"; NULL-ended */
+/* The state of a checkpoint was taken up: what an earlier call left half-done does not count any more. */
+void tl__optim_mended(tl_optim *o);
 /* The average of a group's weights begins with their values, if it has not yet. 0 or -1. */
 int tl__optim_begin_ema(tl_scope *s, tl_optim *o, int group);
 

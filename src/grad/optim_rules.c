@@ -30,7 +30,7 @@ static int sgd_apply(tl_scope *s, const tl__group *g, tl__stretch at)
     int64_t chunk;
     tl_launch l = tl__optim_launch(s, "sgd", at.n, &chunk);
     return TL__LAUNCH(&s->err, s->device, &l, "sgd", STRETCH(g, at, chunk), MOMENT(g, M), TL_KF(p->lr), TL_KF(p->weight_decay),
-                      TL_KF(g->has & M ? p->momentum : 0), TL_KF(1 - p->dampening), TL_KI(p->nesterov), TL_KI(at.step == 1));
+                      TL_KF(g->has & M ? p->momentum : 0), TL_KF(1 - p->dampening), TL_KI(p->nesterov), TL_KI(at.step == 1)) == 0;
 }
 
 static unsigned adam_moments(const tl_optim_options *o)
@@ -47,7 +47,7 @@ static int adam(tl_scope *s, const tl__group *g, tl__stretch at, double decay, d
     tl_launch l = tl__optim_launch(s, "adam", at.n, &chunk);
     double step = p->lr / (1 - pow(p->beta1, (double)at.step)), root = sqrt(1 - pow(p->beta2, (double)at.step));
     return TL__LAUNCH(&s->err, s->device, &l, "adam", STRETCH(g, at, chunk), MOMENT(g, M), MOMENT(g, V), TL_KF(step), TL_KF(root),
-                      TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2), TL_KF(p->eps), TL_KF(decay), TL_KF(shrink));
+                      TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2), TL_KF(p->eps), TL_KF(decay), TL_KF(shrink)) == 0;
 }
 
 static int adam_apply(tl_scope *s, const tl__group *g, tl__stretch at) { return adam(s, g, at, g->options.weight_decay, 1); }
@@ -61,7 +61,7 @@ static int rmsprop_apply(tl_scope *s, const tl__group *g, tl__stretch at)
     int64_t chunk;
     tl_launch l = tl__optim_launch(s, "rmsprop", at.n, &chunk);
     return TL__LAUNCH(&s->err, s->device, &l, "rmsprop", STRETCH(g, at, chunk), MOMENT(g, V), MOMENT(g, M), MOMENT(g, A), TL_KF(p->lr),
-                      TL_KF(p->weight_decay), TL_KF(p->alpha), TL_KF(1 - p->alpha), TL_KF(p->eps), TL_KF(g->has & M ? p->momentum : 0), TL_KI(p->centered));
+                      TL_KF(p->weight_decay), TL_KF(p->alpha), TL_KF(1 - p->alpha), TL_KF(p->eps), TL_KF(g->has & M ? p->momentum : 0), TL_KI(p->centered)) == 0;
 }
 
 static unsigned lion_moments(const tl_optim_options *o)
@@ -76,7 +76,7 @@ static int lion_apply(tl_scope *s, const tl__group *g, tl__stretch at)
     int64_t chunk;
     tl_launch l = tl__optim_launch(s, "lion", at.n, &chunk);
     return TL__LAUNCH(&s->err, s->device, &l, "lion", STRETCH(g, at, chunk), MOMENT(g, M), TL_KF(p->lr), TL_KF(1 - p->lr * p->weight_decay),
-                      TL_KF(p->beta1), TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2));
+                      TL_KF(p->beta1), TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2)) == 0;
 }
 
 /* ---- LAMB: three launches, since a parameter's step depends on the norms of it all ---- */
@@ -111,7 +111,7 @@ static int lamb_apply(tl_scope *s, const tl__group *g, tl__stretch at)
     const tl_optim_options *p = &g->options;
     int64_t first = g->first_piece[at.from], count = g->first_piece[at.to] - first;
     tl_tensor *sums = tl_empty(s, TL_F32, 2, (int64_t[]){count, 2}), *ratio = tl_empty(s, TL_F32, 1, (int64_t[]){at.to - at.from});
-    if (!sums || !ratio) return -1;
+    if (!sums || !ratio) return 0;
     size_t local = s->device->traits.is_cpu ? 1u : 0u;
     double fix1 = 1 / (1 - pow(p->beta1, (double)at.step)), root = sqrt(1 - pow(p->beta2, (double)at.step));
     tl_launch moments = {.program = &program, .kernel = "lamb_moments", .dims = 1, .global = {(size_t)count}, .local = {local}};
@@ -121,10 +121,10 @@ static int lamb_apply(tl_scope *s, const tl__group *g, tl__stretch at)
     if (TL__LAUNCH(&s->err, s->device, &moments, "lamb", TL_KL(first), table, weights, TL_KBUF(at.gradients), TL_KL(at.gradients_at), MOMENT(g, M), MOMENT(g, V),
                    TL_KBUF(sums->buffer), TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2), TL_KF(fix1), TL_KF(root), TL_KF(p->eps),
                    TL_KF(p->weight_decay)) != 0)
-        return -1;
-    if (TL__LAUNCH(&s->err, s->device, &ratios, "lamb", TL_KL(first), TL_KL(count), TL_KI(at.from), table, TL_KBUF(sums->buffer), TL_KBUF(ratio->buffer)) != 0) return -1;
+        return 0;
+    if (TL__LAUNCH(&s->err, s->device, &ratios, "lamb", TL_KL(first), TL_KL(count), TL_KI(at.from), table, TL_KBUF(sums->buffer), TL_KBUF(ratio->buffer)) != 0) return 1;
     return TL__LAUNCH(&s->err, s->device, &step, "lamb", TL_KL(first), TL_KI(at.from), table, weights, MOMENT(g, M), MOMENT(g, V), TL_KBUF(ratio->buffer),
-                      TL_KF(p->lr), TL_KF(fix1), TL_KF(root), TL_KF(p->eps), TL_KF(p->weight_decay));
+                      TL_KF(p->lr), TL_KF(fix1), TL_KF(root), TL_KF(p->eps), TL_KF(p->weight_decay)) == 0 ? 3 : 2;
 }
 
 /* ---- the table ---- */

@@ -33,7 +33,7 @@ typedef struct tl__group {
  * flat buffers, and the number of their step from 1. */
 typedef struct tl__stretch { int64_t at, n, step; int from, to; tl_buffer *gradients; int64_t gradients_at; } tl__stretch;
 
-/* A kind of optimiser. `apply` is one launch over a stretch, three where norms are needed. */
+/* A kind of optimiser. `apply` is one launch over a stretch, three where norms are needed; it says how many were made. */
 typedef struct tl__rule {
     const char *name;
     tl_optim_options defaults;

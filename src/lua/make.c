@@ -215,8 +215,10 @@ static int random_tensor(lua_State *L, tl__lua_maker *how)
 {
     context *c = tl__lua_context(L);
     tl_shape shape = tl__lua_shape(L, 1, lua_gettop(L));
-    draw d = {c->seed, c->ordinal++};
-    return tl__lua_make(L, how, &shape, TL_F32, &d);
+    draw d = {c->seed, c->ordinal};
+    int results = tl__lua_make(L, how, &shape, TL_F32, &d);
+    c->ordinal++; /* not where it failed: tried again it draws the same */
+    return results;
 }
 static int randn(lua_State *L) { return random_tensor(L, drawn_normal); }
 static int rand_(lua_State *L) { return random_tensor(L, drawn_uniform); }

@@ -275,6 +275,7 @@ static int load_state(lua_State *L)
             lua_pop(L, 2);
         }
     }
+    tl__optim_mended(o);
     return 0;
 }
 

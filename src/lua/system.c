@@ -540,6 +540,17 @@ static int inject_failure(lua_State *L)
     return 1;
 }
 
+/* For tests: core.inject_launch_failure(n [, code]) makes the n-th order to the device fail: "memory" (after which the bindings try once
+ * more), "interrupt" or "device". Returns how many there were since. */
+static int inject_launch_failure(lua_State *L)
+{
+    static const char *const names[] = {"memory", "interrupt", "device", NULL};
+    static const int codes[] = {TL_EMEMORY, TL_EINTERRUPT, TL_EDEVICE};
+    int code = codes[luaL_checkoption(L, 2, "memory", names)];
+    lua_pushinteger(L, tl__inject_launch_failure(tl__lua_device(L), (long)luaL_checkinteger(L, 1), code));
+    return 1;
+}
+
 static int error_(lua_State *L) { return tl__lua_raise(L, luaL_tolstring(L, 1, NULL)); }
 
 void tl__lua_open_system(lua_State *L)
@@ -550,7 +561,8 @@ void tl__lua_open_system(lua_State *L)
         {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode},
-        {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"error", error_}, {NULL, NULL}};
+        {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure},
+        {"inject_launch_failure", inject_launch_failure}, {"error", error_}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     lua_pushstring(L, TLUA_VERSION);
     lua_setfield(L, -2, "version");

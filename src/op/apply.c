@@ -36,6 +36,8 @@ void tl__attr_defaults(const tl_op *op, tl_value *attr)
     }
 }
 
+unsigned tl__op_mutates(const tl_op *op, const tl_value *attr) { return op->mutates ? op->mutates(attr) : 0; }
+
 int tl__op_fail(tl_error *err, const tl_call *c, int code, const char *format, ...)
 {
     char text[900];
@@ -186,13 +188,14 @@ static tl_tensor *prepared(tl_scope *s, const tl_call *c, int i, tl_tensor *t)
 
 static int take_inputs(tl_scope *s, tl_call *c, tl_tensor *const *in)
 {
+    unsigned mutates = tl__op_mutates(c->op, c->attr);
     for (int i = 0; i < c->n_in; i++) {
         if (check_input(&s->err, c, i, in[i]) != 0) return -1;
         if (!in[i]) continue;
         c->present[i] = 1;
         tl_tensor *t = prepared(s, c, i, in[i]);
         if (!t) return -1;
-        if (i < 16 && (c->op->mutates >> i & 1)) {
+        if (i < 16 && (mutates >> i & 1)) {
             if (t != in[i]) return tl__op_fail(&s->err, c, TL_EARG, "%s is written in place and must be packed float32", input_name(c->op, i));
             t->buffer->version++;
         }
@@ -320,8 +323,7 @@ static int keep_saved(tl_error *err, tl_call *c, tl_tensor *const *in)
 
 static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *const *out)
 {
-    static uint64_t serial; /* one launching thread */
-    c->serial = ++serial;
+    c->serial = ++s->device->calls;
     for (int i = 0; i < c->n_in; i++) {
         if (!flows(c, in, i)) continue;
         c->in_node[i] = in[i]->node;
@@ -362,6 +364,7 @@ static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor
         else if (!tl__scope_own(outer, made[i])) bad = 1;
         if (!bad) out[i] = made[i];
     }
+    if (!bad && tl__op_mutates(c->op, c->attr)) bad = c->op->move(inner, c, in) != 0; /* nothing can fail after it */
     return bad ? NULL : made[0];
 }
 
@@ -372,7 +375,7 @@ tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_i
     if (!c) return NULL;
     if (attr) memcpy(c->attr, attr, sizeof c->attr);
     else tl__attr_defaults(op, c->attr);
-    if (op->random) c->key = tl__rng_key(s->device->seed, TL_RNG_DROPOUT, s->device->ordinal++);
+    if (op->random) c->key = tl__rng_key(s->device->seed, TL_RNG_DROPOUT, s->device->ordinal);
     tl_tensor *y = NULL;
     tl_scope inner;
     tl__scope_begin(&inner, s);
@@ -382,6 +385,7 @@ tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_i
         tl_tensor *made[TL_MAX_OUTPUTS] = {0};
         y = finish(s, &inner, c, in, made);
         if (out) memcpy(out, made, (size_t)(c->n_out - op->hidden) * sizeof *out);
+        if (y && op->random) s->device->ordinal++; /* only now: a call that failed draws the same numbers when it is tried again */
         if (y && s->trace) s->trace->call(s->trace, c, in, made);
     }
     tl__call_release(c);
@@ -392,11 +396,15 @@ tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_i
 int tl__apply_into(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out)
 {
     if (!s || s->err.code) return -1;
+    if (tl__op_mutates(op, attr)) return tl__fail(&s->err, TL_ESTATE, "%s changes its input, which a plan cannot repeat", op->name);
     tl_call *c = call_new(&s->err, op, n_in);
     if (!c) return -1;
     memcpy(c->attr, attr, sizeof c->attr);
     for (int i = 0; i < TL_MAX_OUTPUTS; i++)
-        if ((c->out[i] = out[i])) tl_tensor_retain(out[i]);
+        if ((c->out[i] = out[i])) {
+            tl_tensor_retain(out[i]);
+            out[i]->buffer->version++; /* what was derived from the values that lay there before is stale */
+        }
     tl_scope inner;
     tl__scope_begin(&inner, s);
     inner.recording = 0;

@@ -42,7 +42,8 @@ static int batch_norm_infer(tl_error *err, tl_call *c)
     if (c->attr[TRAINING].i && g.rows < 2) return tl__op_fail(err, c, TL_ESHAPE, "training needs more than one value a channel, not %s", tl__shape_text(x, text, sizeof text));
     c->n_out = 2;
     c->out_meta[0] = (tl_meta){*x, TL_F32};
-    c->out_meta[1] = (tl_meta){{2, {2, g.channels}}, TL_F32}; /* mean and inverse deviation that were used, for the gradient */
+    /* Mean and inverse deviation that were used, for the gradient; in training also where the running statistics go. */
+    c->out_meta[1] = (tl_meta){{2, {c->attr[TRAINING].i ? 4 : 2, g.channels}}, TL_F32};
     return 0;
 }
 
@@ -55,7 +56,10 @@ static void over_parts(const tl_scope *s, const geometry *g, tl_launch *l, const
 
 static tl_tensor *residual_of(const tl_call *c) { return c->n_in > RESIDUAL ? c->in[RESIDUAL] : NULL; }
 
-/* out[1]: mean and 1 / sqrt(variance + eps), from the batch (the running ones follow) or from the running ones. */
+/* The running statistics are moved by training alone, and not by a momentum of 0 (a part that is computed again). */
+static unsigned batch_norm_mutates(const tl_value *attr) { return attr[TRAINING].i && attr[MOMENTUM].f != 0 ? 1u << MEAN | 1u << VAR : 0; }
+
+/* Fills out[1], from the batch or from the running ones. */
 static int statistics(tl_scope *s, const tl_call *c, const geometry *g)
 {
     tl_tensor *x = c->in[X], *stats = c->out[1];
@@ -67,12 +71,16 @@ static int statistics(tl_scope *s, const tl_call *c, const geometry *g)
     over_parts(s, g, &p, "moments");
     if (TL__LAUNCH(&s->err, s->device, &p, "batch_norm", TL_KT(x), TL_KT(parts), TL_KL(g->rows), TL_KL(g->channels), TL_KL(g->length)) != 0) return -1;
     l.kernel = "statistics";
-    if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(parts), TL_KT(stats), TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KL(g->rows), TL_KL(g->channels),
-                   TL_KL(g->length), TL_KL(g->parts), TL_KF(c->attr[MOMENTUM].f), TL_KF(c->attr[EPS].f)) != 0)
-        return -1;
-    c->in[MEAN]->buffer->version++;
-    c->in[VAR]->buffer->version++;
-    return 0;
+    return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(parts), TL_KT(stats), TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KL(g->rows), TL_KL(g->channels),
+                      TL_KL(g->length), TL_KL(g->parts), TL_KF(c->attr[MOMENTUM].f), TL_KF(c->attr[EPS].f));
+}
+
+static int batch_norm_move(tl_scope *s, const tl_call *c, tl_tensor *const *in)
+{
+    int64_t channels = c->out_meta[1].shape.dim[1];
+    tl_launch l = {.program = &program, .kernel = "follow", .dims = 1, .global = {(size_t)channels}};
+    if (tl__numel(&c->out_meta[0].shape) == 0) return 0;
+    return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(c->out[1]), TL_KT(in[MEAN]), TL_KT(in[VAR]), TL_KL(channels));
 }
 
 #define AFFINE(c) TL_KT((c)->in[WEIGHT]), TL_KI((c)->in[WEIGHT] != NULL), TL_KT((c)->in[BIAS]), TL_KI((c)->in[BIAS] != NULL)
@@ -175,7 +183,7 @@ const tl_op tl__op_batch_norm = {
     .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_FLOAT("momentum", 0.1, "share of the new statistics"), TL_FLOAT("eps", 1e-5, "added to the variance"),
               TL_CHOICE("activation", activations, "applied to the sum; silu and hardswish only without a residual")},
     .infer = batch_norm_infer, .forward = batch_norm_forward, .vjp = batch_norm_vjp,
-    .saves_for = batch_norm_saves, .again = batch_norm_again, .can_again = has_no_residual, .hidden = 1, .constants = 1u << MEAN | 1u << VAR,
+    .saves_for = batch_norm_saves, .again = batch_norm_again, .can_again = has_no_residual, .mutates = batch_norm_mutates, .move = batch_norm_move, .hidden = 1, .constants = 1u << MEAN | 1u << VAR,
     .torch = "batch_norm(x, weight, bias, running_mean, running_var, residual, training, momentum, eps, activation)", .samples = batch_norm_samples,
 };
 

@@ -80,9 +80,12 @@ typedef struct tl_conv_args {
 } tl_conv_args;
 tl_conv_args tl__conv_args(const tl_device *d, const tl_conv_job *j);
 
-/* A buffer of `floats` numbers derived from the job's weights, kept beside them where the job says so: found, or new with
- * *fresh set, and then to be filled. `kind` and `detail` tell apart what is derived. One reference, the caller's. */
-tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, int *fresh);
+/* A buffer of `floats` numbers derived from the job's weights, kept beside them where the job says so: found, or new and filled
+ * by `fill`. `kind` and `detail` tell apart what is derived. One reference, the caller's. NULL on failure. */
+typedef int tl_conv_fill(tl_scope *s, const tl_conv_job *j, tl_buffer *b);
+tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, tl_conv_fill *fill);
+/* The whole of such a buffer as a packed tensor. */
+tl_tensor *tl__conv_on(tl_scope *s, tl_buffer *b, const tl_shape *shape);
 
 /* The panels of weights that cl/conv_direct.cl packs: (group, panel, k, NR). One reference, the caller's. */
 tl_buffer *tl__conv_panels(tl_scope *s, const tl_conv_job *j);

@@ -46,18 +46,22 @@ static void prepare(const tl_device *d, const tl_conv_shape *g, tl_launch *l, ch
     l->global[1] = (size_t)rows;
 }
 
+static int fill_by_tap(tl_scope *s, const tl_conv_job *j, tl_buffer *b)
+{
+    tl_shape shape = {2, {j->g.taps, j->g.ci}};
+    int64_t strides[TL_MAX_RANK] = {j->stride.tap, j->stride.out};
+    tl_tensor *t = tl__conv_on(s, b, &shape);
+    tl_tensor *seen = t ? tl__scope_own(s, tl__tensor_view(&s->err, j->w, &shape, strides, j->w->offset + j->stride.at)) : NULL;
+    return seen ? tl__copy_into(s, seen, t) : -1;
+}
+
 tl_tensor *tl__depthwise_by_tap(tl_scope *s, const tl_conv_job *j)
 {
     tl_shape shape = {2, {j->g.taps, j->g.ci}};
-    int64_t strides[TL_MAX_RANK] = {j->stride.tap, j->stride.out}, packed[TL_MAX_RANK];
-    int fresh;
-    tl__packed_strides(&shape, packed);
-    tl_buffer *b = tl__conv_derived(s, j, 0x64776b63, 0, tl__numel(&shape), &fresh);
-    tl_tensor bare = {.buffer = b, .dtype = TL_F32}, *t = b ? tl__scope_own(s, tl__tensor_view(&s->err, &bare, &shape, packed, 0)) : NULL;
+    tl_buffer *b = tl__conv_derived(s, j, 0x64776b63, 0, tl__numel(&shape), fill_by_tap);
+    tl_tensor *t = b ? tl__conv_on(s, b, &shape) : NULL;
     if (b) tl__buffer_release(b);
-    if (!t || !fresh) return t;
-    tl_tensor *seen = tl__scope_own(s, tl__tensor_view(&s->err, j->w, &shape, strides, j->w->offset + j->stride.at));
-    return seen && tl__copy_into(s, seen, t) == 0 ? t : NULL;
+    return t;
 }
 
 int tl__conv_depthwise_needs(const tl_device *d, const tl_conv_job *j)

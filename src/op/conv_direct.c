@@ -98,21 +98,23 @@ static void divide(const tl_device *d, tl_conv_args *a, const tl_conv_tile *t, i
 
 static void options_of(const tl_conv_tile *t, char *options, size_t size) { snprintf(options, size, "-DMR=%d -DNR=%d", t->mr, t->nr); }
 
-tl_buffer *tl__conv_panels(tl_scope *s, const tl_conv_job *j)
+static int fill_panels(tl_scope *s, const tl_conv_job *j, tl_buffer *p)
 {
     const tl_conv_tile *t = tl__conv_tile(s->device);
     tl_conv_args a = tl__conv_args(s->device, j);
     char options[64];
-    int fresh;
-    int64_t panels = over(a.co, t->nr), length = 256;
-    tl_buffer *p = tl__conv_derived(s, j, 0x64697265, t->nr, j->g.groups * panels * t->nr * a.k, &fresh);
-    if (!p || !fresh) return p;
+    int64_t length = 256;
     options_of(t, options, sizeof options);
     tl_launch pack = {.program = &program, .options = options, .kernel = "pack_weights", .dims = 3,
-                      .global = {(size_t)panels, (size_t)over(a.k, length), (size_t)j->g.groups}, .local = {1, 1, 1}};
-    if (TL__LAUNCH(&s->err, s->device, &pack, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(p), TL_KL(length)) == 0) return p;
-    tl__buffer_release(p);
-    return NULL;
+                      .global = {(size_t)over(a.co, t->nr), (size_t)over(a.k, length), (size_t)j->g.groups}, .local = {1, 1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &pack, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(p), TL_KL(length));
+}
+
+tl_buffer *tl__conv_panels(tl_scope *s, const tl_conv_job *j)
+{
+    const tl_conv_tile *t = tl__conv_tile(s->device);
+    tl_conv_args a = tl__conv_args(s->device, j);
+    return tl__conv_derived(s, j, 0x64697265, t->nr, j->g.groups * over(a.co, t->nr) * t->nr * a.k, fill_panels);
 }
 
 int tl__conv_direct(tl_scope *s, const tl_conv_job *j)

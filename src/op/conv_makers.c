@@ -20,36 +20,54 @@ void tl__conv_plain_weight(tl_conv_job *j, tl_tensor *w)
 /* All 64-bit, so that no padding is compared. */
 typedef struct derived_key { int64_t kind, at, out, tap, in, ci, co, groups, taps, detail; } derived_key;
 
-tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, int *fresh)
+tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, int64_t detail, int64_t floats, tl_conv_fill *fill)
 {
     const tl_conv_shape *g = &j->g;
     const derived_key key = {kind, j->w->offset + j->stride.at, j->stride.out, j->stride.tap, j->stride.in, g->ci, g->co, g->groups, g->taps, detail};
     tl_buffer *b = j->keep ? tl__buffer_find_derived(j->w->buffer, &key, sizeof key) : NULL;
-    *fresh = !b;
     if (b) {
         tl__buffer_retain(b);
         return b;
     }
     b = tl__buffer_new(&s->err, s->device, (size_t)floats * sizeof(float));
-    if (b && j->keep && tl__buffer_keep_derived(&s->err, j->w->buffer, &key, sizeof key, b) != 0) {
+    /* Kept only when it is filled: whoever tries again after a failure must not find what is not there. */
+    if (b && (fill(s, j, b) != 0 || (j->keep && tl__buffer_keep_derived(&s->err, j->w->buffer, &key, sizeof key, b) != 0))) {
         tl__buffer_release(b);
         return NULL;
     }
     return b;
 }
 
+tl_tensor *tl__conv_on(tl_scope *s, tl_buffer *b, const tl_shape *shape)
+{
+    int64_t packed[TL_MAX_RANK];
+    tl_tensor bare = {.buffer = b, .dtype = TL_F32};
+    tl__packed_strides(shape, packed);
+    return tl__scope_own(s, tl__tensor_view(&s->err, &bare, shape, packed, 0));
+}
+
+/* The weights through their strides as (O, taps, I). */
+static tl_tensor *rows_seen(tl_scope *s, const tl_conv_job *j)
+{
+    int64_t strides[TL_MAX_RANK] = {j->stride.out, j->stride.tap, j->stride.in};
+    tl_shape shape = {3, {j->g.co, j->g.taps, j->g.ci / j->g.groups}};
+    return tl__scope_own(s, tl__tensor_view(&s->err, j->w, &shape, strides, j->w->offset + j->stride.at));
+}
+
+static int fill_rows(tl_scope *s, const tl_conv_job *j, tl_buffer *b)
+{
+    tl_tensor *seen = rows_seen(s, j), *rows = seen ? tl__conv_on(s, b, &seen->shape) : NULL;
+    return rows ? tl__copy_into(s, seen, rows) : -1;
+}
+
 tl_tensor *tl__conv_weight_rows(tl_scope *s, const tl_conv_job *j)
 {
-    int64_t ig = j->g.ci / j->g.groups, packed[TL_MAX_RANK], strides[TL_MAX_RANK] = {j->stride.out, j->stride.tap, j->stride.in};
-    tl_shape shape = {3, {j->g.co, j->g.taps, ig}};
-    int fresh;
-    tl__packed_strides(&shape, packed);
-    tl_tensor *seen = tl__scope_own(s, tl__tensor_view(&s->err, j->w, &shape, strides, j->w->offset + j->stride.at));
+    tl_tensor *seen = rows_seen(s, j);
     if (!seen || tl__is_packed(seen)) return seen;
-    tl_buffer *b = tl__conv_derived(s, j, 0x776f7773, 0, tl__numel(&shape), &fresh);
-    tl_tensor bare = {.buffer = b, .dtype = TL_F32}, *rows = b ? tl__scope_own(s, tl__tensor_view(&s->err, &bare, &shape, packed, 0)) : NULL;
+    tl_buffer *b = tl__conv_derived(s, j, 0x776f7773, 0, tl_numel(seen), fill_rows);
+    tl_tensor *rows = b ? tl__conv_on(s, b, &seen->shape) : NULL;
     if (b) tl__buffer_release(b);
-    return rows && (!fresh || tl__copy_into(s, seen, rows) == 0) ? rows : NULL;
+    return rows;
 }
 
 /* ---- patches laid out in memory ---- */

@@ -90,25 +90,34 @@ static int in_launches(tl_scope *s, const tl_conv_job *j, winograd_args *a, cons
     return TL__LAUNCH(&s->err, s->device, &out, "conv", TL_KDATA(a), TL_KBUF(m->buffer), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y));
 }
 
+static void options_of(const tl_conv_tile *t, char *options, size_t size) { snprintf(options, size, "-DMR=%d -DNR=%d", t->mr, t->nr); }
+
+static int fill_weights(tl_scope *s, const tl_conv_job *j, tl_buffer *u)
+{
+    const tl_conv_tile *t = tl__conv_tile(s->device);
+    winograd_args a = args_of(s->device, j);
+    char options[64];
+    options_of(t, options, sizeof options);
+    tl_launch w = {.program = &program, .options = options, .kernel = "winograd_weights", .dims = 2,
+                   .global = {(size_t)over(a.co, t->nr), (size_t)a.ci}, .local = {1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &w, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(u));
+}
+
 int tl__conv_winograd(tl_scope *s, const tl_conv_job *j)
 {
     const tl_device *d = s->device;
     const tl_conv_tile *t = tl__conv_tile(d);
     winograd_args a = args_of(d, j);
     char options[64];
-    int fresh, status = 0;
-    snprintf(options, sizeof options, "-DMR=%d -DNR=%d", t->mr, t->nr);
-    int64_t panels = over(a.co, t->nr);
-    tl_buffer *u = tl__conv_derived(s, j, 0x77696e6f, t->nr, panels * 36 * a.ci * t->nr + a.ci, &fresh);
+    options_of(t, options, sizeof options);
+    tl_buffer *u = tl__conv_derived(s, j, 0x77696e6f, t->nr, over(a.co, t->nr) * 36 * a.ci * t->nr + a.ci, fill_weights);
     if (!u) return -1;
-    tl_launch w = {.program = &program, .options = options, .kernel = "winograd_weights", .dims = 2, .global = {(size_t)panels, (size_t)a.ci}, .local = {1, 1}};
-    if (fresh) status = TL__LAUNCH(&s->err, s->device, &w, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(u));
     /* A few panels of tiles in local memory; more than 56 tiles gain nothing. */
     int64_t one = 36 * 4 * t->mr * (a.ci + t->nr), room = (int64_t)d->traits.local_bytes - 2 * 36 * 4 * t->vector, most = smaller(room / one, 56 / t->mr);
     a.tb = most * t->mr;
     /* Weights that are far away should be read once for all tiles; many tiles take the time to read them again. */
     int apart = most < 1 || (36 * a.ci * a.co * 4 > FAR_AWAY && a.tiles <= 3 * t->mr);
-    if (status == 0) status = apart ? in_launches(s, j, &a, t, options, u) : fused(s, j, &a, t, options, u);
+    int status = apart ? in_launches(s, j, &a, t, options, u) : fused(s, j, &a, t, options, u);
     tl__buffer_release(u);
     return status;
 }

@@ -304,6 +304,7 @@ tl_tensor *tl__activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_te
 /* Sums of the columns of x (m, n): in parts of rows whose number depends on the shape alone, then over the parts. */
 tl_tensor *tl__sum_columns(tl_scope *s, tl_tensor *x)
 {
+    if (s->err.code || !x) return NULL;
     int64_t m = tl_dim(x, 0), n = tl_dim(x, 1), v = s->device->traits.vector_width, length = m > 256 ? 64 : m > 0 ? m : 1;
     while (m / length > 256) length *= 2;
     int64_t parts = m > 0 ? (m + length - 1) / length : 1;

@@ -131,7 +131,11 @@ typedef struct tl_op {
     tl_tensor *(*again)(tl_scope *s, const tl_call *c);
     int (*can_again)(const tl_call *c);       /* whether `again` can for this call; NULL: always */
     int hidden;                  /* so many last outputs are for the gradient only and not the caller's */
-    unsigned mutates;            /* inputs that are written in place (running statistics) */
+    /* Inputs that a call with these attributes writes in place (running statistics), as bits; NULL: none ever. A plan has no such call.
+     * Then `move` writes them, in one launch, when all else is done: a call that fails has changed nothing and may be tried again.
+     * `in` are the inputs; of c->out it sees those that `saves` names. */
+    unsigned (*mutates)(const tl_value *attr);
+    int (*move)(tl_scope *s, const struct tl_call *c, tl_tensor *const *in);
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
     unsigned constants;          /* inputs that never get a gradient (running statistics, class weights) */
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
@@ -148,6 +152,8 @@ const tl_op *tl__op_find(const char *name);
 
 /* Fills `attr` with the descriptor's defaults. */
 void tl__attr_defaults(const tl_op *op, tl_value *attr);
+/* Inputs that a call writes in place, as bits. */
+unsigned tl__op_mutates(const tl_op *op, const tl_value *attr);
 /* Runs `op`. `attr` NULL: the defaults. The outputs are owned by the scope; the first is returned, all
  * are put in `out` if that is not NULL. */
 tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out);

@@ -176,7 +176,7 @@ static int read_call(reader *r, const cJSON *j)
 {
     const cJSON *name = cJSON_GetArrayItem(j, 0), *inputs = cJSON_GetArrayItem(j, 1);
     const tl_op *op = cJSON_IsString(name) ? tl__op_find(name->valuestring) : NULL;
-    if (!op || op->release || op->mutates) return tl__fail(r->err, TL_EFORMAT, "its plan has an operator that this version does not know");
+    if (!op || op->release) return tl__fail(r->err, TL_EFORMAT, "its plan has an operator that this version does not know");
     tl_tensor *in[MOST_INPUTS] = {0}, *out[TL_MAX_OUTPUTS] = {0};
     tl_value attr[TL_MAX_ATTRS];
     int n = 0, named = named_inputs(op);
@@ -186,6 +186,7 @@ static int read_call(reader *r, const cJSON *j)
     }
     if (n == 0 || read_attributes(r->err, op, cJSON_GetArrayItem(j, 2), attr) != 0)
         return tl__fail(r->err, TL_EFORMAT, "its plan: %s has no inputs", op->name);
+    if (tl__op_mutates(op, attr)) return tl__fail(r->err, TL_EFORMAT, "its plan: %s changes its input", op->name);
     if (!tl__apply(r->s, op, in, named ? named : n, attr, out)) return tl__fail(r->err, r->s->err.code ? r->s->err.code : TL_EFORMAT, "its plan: %s", r->s->err.text);
     for (int k = 0; k < TL_MAX_OUTPUTS && out[k]; k++)
         if (add_value(r, out[k]) != 0) return -1;

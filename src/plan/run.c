@@ -27,19 +27,29 @@ static tl_tensor *hollow_like(tl_error *err, tl_device *d, int rank, const int64
     return t;
 }
 
+/* Hollow weights of their own for what is folded now; the old ones stay where there is no memory for new ones. */
+static int begin_fold(tl_scope *s, tl_fold *f)
+{
+    const tl_tensor *w = f->from[0];
+    tl_tensor *weight = hollow_like(&s->err, s->device, w->shape.rank, w->shape.dim), *bias = weight ? hollow_like(&s->err, s->device, 1, w->shape.dim) : NULL;
+    if (!bias) {
+        tl_tensor_release(weight);
+        return -1;
+    }
+    tl_tensor_release(f->weight);
+    tl_tensor_release(f->bias);
+    f->weight = weight;
+    f->bias = bias;
+    for (int k = 0; k < 6; k++) {
+        f->buffer[k] = f->from[k] ? f->from[k]->buffer : NULL;
+        f->version[k] = f->from[k] ? f->from[k]->buffer->version : 0;
+    }
+    return 0;
+}
+
 tl_tensor *tl__fold_get(tl_scope *s, tl_fold *f, int which)
 {
-    if (!f->weight || is_stale(f)) {
-        const tl_tensor *w = f->from[0];
-        tl_tensor_release(f->weight);
-        tl_tensor_release(f->bias);
-        f->weight = hollow_like(&s->err, s->device, w->shape.rank, w->shape.dim);
-        f->bias = hollow_like(&s->err, s->device, 1, w->shape.dim);
-        for (int k = 0; k < 6; k++) {
-            f->buffer[k] = f->from[k] ? f->from[k]->buffer : NULL;
-            f->version[k] = f->from[k] ? f->from[k]->buffer->version : 0;
-        }
-    }
+    if ((!f->weight || is_stale(f)) && begin_fold(s, f) != 0) return NULL;
     return which ? f->bias : f->weight;
 }
 
@@ -129,9 +139,7 @@ static int one_call(run *r, const tl_plan_call *c, tl_tensor **out)
     status = 0;
     for (int k = 0; k < c->n_in && status == 0; k++) {
         tl_fold *f = fold_of(r, c, k);
-        if (!f) continue;
-        f->weight->buffer->version++; /* what the call began to derive from it holds nothing */
-        status = tl__fold_fill(&each, f);
+        if (f) status = tl__fold_fill(&each, f);
     }
     tl__scope_end(&each);
     if (status == 0 && try_call(r, c, out) != 0) status = -1;

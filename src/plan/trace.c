@@ -70,7 +70,7 @@ static int repeatable(tl_plan *p, const tl_call *c)
     for (int i = 0; c->op->random && c->op->attrs[i].kind != TL_A_END; i++)
         if (strcmp(c->op->attrs[i].name, "training") == 0 && c->attr[i].i) return tl__fail(&p->failed, TL_ESTATE, "%s draws numbers", c->op->name);
     if (strcmp(c->op->name, "batch_norm") == 0 && c->attr[0].i) return tl__fail(&p->failed, TL_ESTATE, "batch_norm uses the batch's statistics");
-    if (c->op->mutates) return tl__fail(&p->failed, TL_ESTATE, "%s changes its input", c->op->name);
+    if (tl__op_mutates(c->op, c->attr)) return tl__fail(&p->failed, TL_ESTATE, "%s changes its input", c->op->name);
     return 0;
 }
 

@@ -35,6 +35,7 @@ int tl__home_take(tl_scope *s, tl_node *n, const tl_tensor *g)
     if (!h->flat && !(h->flat = tl__tensor_new(&s->err, h->device, TL_F32, &whole))) return -1;
     tl__packed_strides(&n->shape, strides);
     h->used++;
+    h->flat->buffer->version++;
     n->grad = tl__tensor_view(&s->err, h->flat, &n->shape, strides, n->at);
     if (n->grad && tl__copy_into(s, g, n->grad) == 0 &&
         tl__buffer_fill(&s->err, h->flat->buffer, (size_t)(n->at + count) * 4, (size_t)(end - count) * 4, 0) == 0)

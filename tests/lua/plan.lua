@@ -158,6 +158,24 @@ t.test("a dry run says what a step needs, and leaves nothing behind", function()
   t.equal(loss > 0 and loss < 10, true)
 end)
 
+t.test("weights that a network computes are packed anew, though they lie where others lay", function()
+  core.manual_seed(1)
+  local a, b, c = core.randn(64, 64), core.randn(64, 64), core.randn(32, 64, 3, 3)
+  local function linear(x)
+    local y = core.ops.linear(core.ops.linear(x, a * 2), b * 3)
+    return y
+  end
+  local function conv(x)
+    local y = core.ops.conv(core.ops.conv(core.ops.conv(x, c * 2), c:permute(2, 1, 3, 4) * 3), c * 4)
+    return y
+  end
+  local guard <close> = core.no_grad()
+  for dims, f in pairs { [{ 64, 64 }] = linear, [{ 2, 16, 16, 64 }] = conv } do
+    local x, p = core.randn(table.unpack(dims)), assert(core.plan(f, dims))
+    for _ = 1, 2 do t.equal(p:run(x):hash(), f(x):hash()) end
+  end
+end)
+
 t.test("every allocation may fail while a plan is made and run", function()
   local net, x = frozen "resnet18", core.randn(1, 32, 32, 3)
   plan.off = true

@@ -84,9 +84,9 @@ static trial run(tl_device *d, const tl_sample *s, void *const *values, int layo
     d->ordinal = 0; /* the same random mask every time */
     for (int i = 0; i < s->n_in; i++) {
         if (s->in[i].absent) continue;
-        int own = s->op->mutates >> i & 1 || s->op->constants >> i & 1 ? PLAIN : layout;
+        int mutated = tl__op_mutates(s->op, s->attr) >> i & 1, own = mutated || s->op->constants >> i & 1 ? PLAIN : layout;
         lay(t.scope, &s->in[i].shape, is_int(s, i) ? TL_I32 : TL_F32, values[i], own, &t.leaf[i]);
-        if (dtype != TL_F32 && !is_int(s, i)) t.leaf[i] = tl__cast(t.scope, t.leaf[i], dtype);
+        if (dtype != TL_F32 && !is_int(s, i) && !mutated) t.leaf[i] = tl__cast(t.scope, t.leaf[i], dtype);
         if (wants(s, i) && dtype == TL_F32 && !(frozen >> i & 1)) tl_require_grad(t.scope, t.leaf[i], 1);
         t.in[i] = seen(t.scope, t.leaf[i], &s->in[i].shape, own);
     }
@@ -281,8 +281,8 @@ static void check_sample(tl_device *d, const tl_sample *s, int at)
     for (int i = 0; i < s->n_in; i++)
         if (!s->in[i].absent) values[i] = sample_values(s, at, i);
     check_again(d, s, at, values);
-    for (int layout = TRANSPOSED; layout < LAYOUTS && !s->only_packed && !s->op->mutates; layout++) check_layout(d, s, at, values, layout);
-    if (!s->op->mutates) check_half(d, s, at, values);
+    for (int layout = TRANSPOSED; layout < LAYOUTS && !s->only_packed; layout++) check_layout(d, s, at, values, layout);
+    check_half(d, s, at, values);
     trial t = run(d, s, values, PLAIN, 0, TL_F32);
     if (t.y && t.y->node && !s->no_gradient && s->op->vjp && backward(&t) == 0)
         for (int i = 0; i < s->n_in; i++) {

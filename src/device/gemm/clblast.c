@@ -105,6 +105,7 @@ int tl__gemm_clblast(tl_error *err, tl_device *d, const tl_gemm *g, const char *
     if (!lib || lib->absent) return tl__fail(err, TL_EDEVICE, "%s: there is no libclblast.so.1", label);
     if (d->dry) return 0;
     if (tl__buffer_check(err, g->a.buffer, label) != 0 || tl__buffer_check(err, g->b.buffer, label) != 0) return -1;
+    if (tl__may_launch(err, d) != 0) return -1;
     lines(&g->a, g->m, g->k, &ta, &lda);
     lines(&g->b, g->k, g->n, &tb, &ldb);
     if (g->batch > 1) {
