@@ -94,7 +94,7 @@ test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/comma $(BUILD)/pty
+tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/comma $(BUILD)/pty $(BUILD)/limit
 # A pseudo-terminal with something that types in it.
 $(BUILD)/pty: tests/pty.c
 	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
@@ -127,6 +127,13 @@ bench-kernels: $(BUILD)/bench_gemm $(BUILD)/bench_conv
 	$(BUILD)/bench_conv
 $(BUILD)/bench_%: bench/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -o $@ $< $(BUILD)/libtlua.a $(LIBS)
+# A folder that runs tests and benchmarks on a bare machine with a GPU.
+.PHONY: gpu-bundle
+$(BUILD)/limit: tools/bundle/limit.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 $(WARN) -o $@ $<
+gpu-bundle: all tests-built $(BUILD)/bench_gemm $(BUILD)/bench_conv $(BUILD)/limit
+	sh tools/gpu_bundle.sh $(BUILD)/gpu-bundle
 golden: all tests-built $(PEERS)/bin/python
 	for f in tests/golden/make_*.py; do $(PEERS)/bin/python $$f || exit 1; done
 test-interop: all $(PEERS)/bin/python
@@ -151,6 +158,7 @@ help:
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
 	@echo "make test-crash     a hundred runs killed at random, resumed, compared to the bit"
 	@echo "make bench-peers; make bench   speed beside PyTorch and ONNX Runtime"
+	@echo "make gpu-bundle     a folder that tests and measures on a bare machine with a GPU"
 	@echo "make golden     remake the goldens with the pinned PyTorch"
 	@echo "make docs lint fuzz test-interop clean"
 

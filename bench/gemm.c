@@ -3,6 +3,7 @@
 #include "device/gemm/maker.h"
 #include "device/profile.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,16 +64,16 @@ static double rate(tl_error *err, tl_device *d, const shape *s, const tl_gemm_ma
     if (!maker) maker = tl__gemm_choose(d, &g);
     *name = maker->name;
     double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k * (double)s->batch, best = 0;
-    /* Small products are enqueued many times, as in a step; the first round warms up. */
-    int times = flops > 5e8 ? 1 : (int)(5e8 / flops) + 1;
-    if (times > 200) times = 200;
-    for (int r = 0; r < 7 && tl__gemm_can(d, maker, &g); r++) {
+    /* Small products are enqueued many times, as in a step: as many as take five milliseconds. The first rounds warm up. */
+    int times = 1;
+    for (int r = 0; r < 8 && tl__gemm_can(d, maker, &g); r++) {
         double start = now();
         for (int i = 0; i < times; i++)
             if (tl__gemm_run(err, d, maker, &g, "bench") != 0) break;
         if (tl__device_finish(err, d) != 0) break;
-        double x = flops * times / (now() - start) / 1e9;
-        if (r && x > best) best = x;
+        double took = now() - start, x = flops * times / took / 1e9;
+        if (r > 1 && x > best) best = x;
+        if (r == 1) times = took < 0.005 ? (int)fmin(0.005 / took + 1, 200) : 1;
     }
     tl__buffer_release(g.a.buffer);
     tl__buffer_release(g.b.buffer);
