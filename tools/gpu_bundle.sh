@@ -21,7 +21,7 @@ strip "$to"/bin/* "$to"/tests/bin/*
 cp tools/bundle/run.sh tools/bundle/bits.lua tools/bundle/report.lua "$to/"
 cp tools/bundle/tlua.sh "$to/tlua"
 chmod 755 "$to/run.sh" "$to/tlua"
-cp tests/golden/ops.safetensors tests/golden/models.safetensors tests/golden/optim.safetensors tests/golden/models.lua tests/golden/run_values.lua "$to/tests/golden/"
+cp tests/golden/ops.safetensors tests/golden/special.safetensors tests/golden/models.safetensors tests/golden/optim.safetensors tests/golden/models.lua tests/golden/run_values.lua "$to/tests/golden/"
 cp tests/lua/run_pictures.lua "$to/tests/lua/"
 for f in works.lua worker.lua bert.lua profile.lua compare.py peer_worker.py; do cp "bench/$f" "$to/bench/"; done
 

@@ -331,6 +331,7 @@ static const struct family {
     {"reductions and long rows", (const char *const[]){"sum", "mean", "amax", NULL}, tl__check_rows},
     {"pooling", (const char *const[]){"max_pool", "avg_pool", NULL}, NULL},
     {"embedding and dropout", (const char *const[]){"embedding", "dropout", NULL}, tl__check_dropout},
+    {"maps and masks", (const char *const[]){"where", "gather", "pad", "interpolate", "conv_transpose", NULL}, NULL},
     {"element by element", pointwise, NULL},
     {"other operators", NULL, NULL},
 };

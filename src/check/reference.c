@@ -241,7 +241,8 @@ tl__reference_fn *tl__reference_of(const tl_op *op)
         if (strcmp(pointwise[i].name, op->name) == 0) return each_element;
     for (int i = 0; others[i].name; i++)
         if (strcmp(others[i].name, op->name) == 0) return others[i].f;
-    return tl__reference_of_nets(op->name);
+    tl__reference_fn *f = tl__reference_of_nets(op->name);
+    return f ? f : tl__reference_of_maps(op->name);
 }
 
 double tl__reference_activation(int act, double x)

@@ -21,6 +21,8 @@ tl__reference_fn *tl__reference_of(const tl_op *op);
 /* The same for operators of networks (reference_nets.c): products, convolutions, pooling, norms, attention, sequences.
  */
 tl__reference_fn *tl__reference_of_nets(const char *name);
+/* And for maps and masks (reference_maps.c). */
+tl__reference_fn *tl__reference_of_maps(const char *name);
 
 /* The activation that products and convolutions end with. */
 double tl__reference_activation(int act, double x);
