@@ -7,7 +7,9 @@ turn all wait a little: some peers' threads spin for a while when their work is 
       --peer-device cuda  where PyTorch runs; cpu where not given. Memory is then the device's on both sides
       --tf32              PyTorch may use TF32 on cuda; float32 throughout where not given
       --json FILE         also a JSON object a line for each row
-      --seconds N         begin no row when so many are over"""
+      --peer NAME         only the rows beside this peer (torch, compile, onnxruntime)
+      --seconds N         begin no row when so many are over
+      --measure           no ratio is wanted: 1 only where no row at all could be measured"""
 import argparse
 import json
 import os
@@ -81,6 +83,8 @@ def options():
     o.add_argument("--peer-device", default="cpu", choices=("cpu", "cuda"))
     o.add_argument("--tf32", action="store_true")
     o.add_argument("--json")
+    o.add_argument("--peer")
+    o.add_argument("--measure", action="store_true")
     o.add_argument("--seconds", type=float, default=float("inf"))
     o.add_argument("words", nargs="*")
     return o.parse_args()
@@ -105,14 +109,14 @@ def main():
     o = options()
     begin = time.monotonic()
     print("%-10s %-20s %5s  %-12s %9s %9s %8s  %13s  %s" % ("work", "network", "batch", "peer", "tlua/s", "peer/s", "ratio", "memory MB", "wanted"))
-    short = False
+    short, rows = False, 0
     for work, network, batch, peer, wanted in ROWS:
-        if o.words and not any(w in (work, network, peer) for w in o.words):
+        if (o.words and not any(w in (work, network, peer) for w in o.words)) or (o.peer and o.peer != peer):
             continue
         if time.monotonic() - begin > o.seconds:
             print("the time was over before %s of %s beside %s" % (work, network, peer))
             continue
-        if o.peer_device == "cuda" or o.device:
+        if o.peer_device == "cuda" or o.device or o.measure:
             wanted = None  # what is wanted is said for two cores
         try:
             own, other, ratio, memory = measure(o, work, network, batch, peer)
@@ -127,7 +131,8 @@ def main():
                 f.write(json.dumps({"work": work, "network": network, "batch": batch, "peer": peer, "peer_device": o.peer_device, "tf32": o.tf32, "tlua": batch / own,
                                     "other": batch / other, "ratio": ratio, "memory": memory, "rounds": ROUNDS}) + "\n")
         short = short or (wanted is not None and ratio < wanted)
-    sys.exit(1 if short else 0)
+        rows += 1
+    sys.exit(1 if (rows == 0 if o.measure else short) else 0)
 
 
 if __name__ == "__main__":

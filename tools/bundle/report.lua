@@ -1,5 +1,6 @@
 -- report.lua - what run.sh has gathered, as summary.txt and results.json.
 --   tlua report.lua WORK OUT      WORK: steps.tsv, meta.tsv, logs and what steps have written; OUT: a folder
+--   tlua report.lua longest FILE gpu|processor     whether a launch took longer than a second; on a GPU that is a failure
 local core = require "tlua.core"
 local work, to = arg[1], arg[2]
 
@@ -38,9 +39,9 @@ local function meta_of()
 end
 
 -- The longest launch of each kernel, longest first.
-local function longest_of()
+local function longest_of(text)
   local by, list = {}, {}
-  for seconds, launches, kernel, label in (read "longest.txt" or ""):gmatch "([%d.]+)\t(%d+)\t([^\t\n]+)\t([^\n]*)" do
+  for seconds, launches, kernel, label in (text or ""):gmatch "([%d.]+)\t(%d+)\t([^\t\n]+)\t([^\n]*)" do
     local row = by[kernel] or { kernel = kernel, operator = label, seconds = 0, launches = 0 }
     if not by[kernel] then by[kernel], list[#list + 1] = row, row end
     row.launches = row.launches + math.tointeger(launches)
@@ -48,6 +49,14 @@ local function longest_of()
   end
   table.sort(list, function(a, b) return a.seconds == b.seconds and a.kernel < b.kernel or a.seconds > b.seconds end)
   return list
+end
+
+if work == "longest" then
+  local list = longest_of(core.exists(to) and core.read_file(to))
+  if #list == 0 then error("no launch was timed", 0) end
+  for i = 1, math.min(10, #list) do print(("%9.3f ms  %-26s %s"):format(1e3 * list[i].seconds, list[i].kernel, list[i].operator)) end
+  print(("the longest launch of %d kernels takes %.3f s: %s"):format(#list, list[1].seconds, list[1].kernel))
+  os.exit(list[1].seconds > 1 and arg[3] == "gpu" and 1 or 0, true)
 end
 
 local function products_of()
@@ -59,8 +68,8 @@ local function products_of()
   return { peak_gflops = tonumber(text:match "multiply%-adds alone (%d+) GFLOP/s"), rows = list }
 end
 
-local function convolutions_of()
-  local text, list, network = log_of "convolutions", {}, nil
+local function convolutions_of(step)
+  local text, list, network = log_of(step), {}, nil
   for line in text:gmatch "[^\n]+" do
     network = line:match "^(%S+, batch %d+)$" or network
     local what, ms, rate, unit, share = line:match "^(.-)%s+([%d.]+) ms%s+([%d.]+) %([^)]*%) (%S+)%s+([%d.]+) %%"
@@ -199,8 +208,8 @@ end
 -- ---- both files ----
 
 local steps = steps_of()
-local r = { meta = meta_of(), steps = steps, devices = json(read "devices.json"), check = check_of(), longest = longest_of(), products = products_of(),
-  convolutions = convolutions_of(), beside = beside_of(), tlua = core.version,
+local r = { meta = meta_of(), steps = steps, devices = json(read "devices.json"), check = check_of(), longest = longest_of(read "longest.txt"), products = products_of(),
+  convolutions = convolutions_of "convolutions", beside = beside_of(), tlua = core.version,
   counts = { ok = count(steps, "ok"), failed = count(steps, "FAILED"), over = count(steps, "over time"), cut = count(steps, "cut short"),
     missed = count(steps, "not reached"), skipped = count(steps, "skipped") } }
 head(r)
@@ -211,5 +220,5 @@ beside(r)
 rates(r)
 profiles()
 core.write_file(to .. "/summary.txt", table.concat(lines, "\n") .. "\n")
-for _, name in ipairs { "profile_resnet", "profile_bert", "tune" } do r[name] = log_of(name) end
+for _, name in ipairs { "profile_resnet", "profile_bert", "tune", "gradients" } do r[name] = log_of(name) end
 core.write_file(to .. "/results.json", core.json_encode(r, true))

@@ -227,8 +227,16 @@ fi
 
 devices() { step devices always 60 sh -c '"$1" devices --all && "$1" devices --all --json >"$2"' - "$tlua" "$work/devices.json"; }
 check() { step check test 90 "$tlua" check --seconds 80; }
-criterion() { step "$1" test "$2" env LD_LIBRARY_PATH="$libs" "$here/tests/bin/$1" -j1; }
-timed() { step "$1" test "$2" env LD_LIBRARY_PATH="$libs" TLUA_LONGEST="$longest" "$here/tests/bin/$1" -j1; }
+# Each test of a program is a process of its own, which would compile CLBlast on a GPU for seconds, for products too small for it:
+# these go without it, and those of the matrix product have it, where it is a GPU.
+criterion() { step "$1" test "$2" env LD_LIBRARY_PATH="$libs" TLUA_GEMM=own "$here/tests/bin/$1" -j1; }
+timed() { step "$1" test "$2" env LD_LIBRARY_PATH="$libs" TLUA_GEMM=own TLUA_LONGEST="$longest" "$here/tests/bin/$1" -j1; }
+gemm() {
+    clblast=''
+    [ "$type" != gpu ] || clblast=TLUA_TEST_CLBLAST=1
+    step gemm test 120 env LD_LIBRARY_PATH="$libs" TLUA_LONGEST="$longest" $clblast "$here/tests/bin/gemm" -j1
+}
+longest() { step longest test 20 "$tlua" report.lua longest "$longest" "$type"; }
 bits() { step bits test 120 "$tlua" bits.lua "$work/bits"; }
 models() { step models test 90 "$tlua" tests/golden/models.lua resnet18 efficientnet_lite0 deit_tiny_patch16_224; }
 profile() { step "$1" bench 90 "$tlua" bench/profile.lua "$2" "$3" "$4" "$work/logs/$1.trace.json"; }
@@ -244,20 +252,23 @@ find_torch() {
     run_limited 60 "$work/logs/torch.log" "$python" -c 'import torch; print("PyTorch", torch.__version__, "cuda" if torch.cuda.is_available() else "cpu")'
     [ "$code" = 0 ] && torch=$(tail -n 1 "$work/logs/torch.log")
     on=${torch##* }
-    [ "$("$tlua" -e 'for _, d in ipairs(require("tlua.core").json_decode(io.open(arg[1]):read "a")) do if d.chosen then print(d.kernels) end end' \
-        "$work/devices.json" 2>/dev/null)" = gpu ] || on=cpu
+    [ "$type" = gpu ] || on=cpu
 }
 beside() { # NAME SECONDS OPTIONS...
     name=$1 most=$2
     shift 2
     if [ -z "$torch" ]; then skip "$name" bench "no $python with PyTorch"; return 0; fi
-    step "$name" bench "$most" env BENCH_ROUNDS=5 PYTHONDONTWRITEBYTECODE=1 "$python" bench/compare.py --json "$work/compare.jsonl" --peer-device "$on" "$@"
+    step "$name" bench "$most" env BENCH_ROUNDS=5 PYTHONDONTWRITEBYTECODE=1 "$python" bench/compare.py --measure --peer torch --json "$work/compare.jsonl" \
+        --peer-device "$on" "$@"
 }
 
 # The most telling first, since the time may be over before the end.
 BENCH_THREADS=$(nproc 2>/dev/null || echo 2)
 export BENCH_THREADS
 devices
+# "gpu" or "processor": which of tlua's kernels the device gets.
+type=$("$tlua" -e 'for _, d in ipairs(require("tlua.core").json_decode(io.open(arg[1]):read "a")) do if d.chosen then print(d.kernels) end end' \
+    "$work/devices.json" 2>/dev/null)
 check
 timed ops 150
 timed golden 60
@@ -265,18 +276,21 @@ bits
 profile profile_resnet full resnet50 16
 products
 find_torch
-beside pytorch 150 --seconds 100 full bert_6x384 forward layer4
+beside pytorch 120 --seconds 80 full bert
 timed optim 60
+longest
 criterion core 60
 models
 profile profile_bert bert bert_base 32
 convolutions
-timed gemm 90
+beside pytorch_more 120 --seconds 80 forward fe layer4 blocks10
+gemm
 tune
-if [ "$on" = cuda ]; then beside pytorch_tf32 90 --seconds 60 --tf32 full bert_6x384 forward; else skip pytorch_tf32 bench "TF32 is for GPUs of NVIDIA"; fi
+if [ "$on" = cuda ]; then beside pytorch_tf32 90 --seconds 60 --tf32 full bert forward; else skip pytorch_tf32 bench "TF32 is for GPUs of NVIDIA"; fi
 criterion launch 60
 criterion again 60
 criterion arena 30
+step gradients bench 120 env LD_LIBRARY_PATH="$libs" "$here/bin/bench_conv" training
 
 # ---- the three files ----
 
