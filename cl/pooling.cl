@@ -2,7 +2,7 @@
 /* pooling.cl - largest and mean of windows. x (N, D, H, W, C), y (N, OD, OH, OW, C); vectors over channels.
  * Work-item (channel vector, output or input pixel) unless another is named. */
 typedef struct pool_args {
-    long in[3], out[3], extent[3], stride[3], padding[3];
+    long in[3], out[3], extent[3], stride[3], padding[3], padding_end[3];
     long channels, part;        /* part: channels of a work-item, where it takes more than a vector */
     int count_padding, unused;
 } pool_args;
@@ -49,14 +49,15 @@ __kernel void max_pool(const pool_args a, G const float *restrict X, long x0, G 
     }
 }
 
-/* How many elements the mean of this window is over: with padding its whole extent (which ceil mode may cut), else what is inside. */
+/* How many elements the mean of this window is over: with padding its whole extent, but for what ceil mode lets hang over the padding at
+ * the end (PyTorch, ONNX); else what is inside. */
 static inline float window(const pool_args *a, long od, long oh, long ow)
 {
     long o[3] = {od, oh, ow};
     float n = 1.0f;
     for (int i = 0; i < 3; i++) {
         long from = o[i] * a->stride[i] - a->padding[i], to = from + a->extent[i];
-        if (a->count_padding) n *= (float)(min(to, a->in[i] + a->padding[i]) - from);
+        if (a->count_padding) n *= (float)(min(to, a->in[i] + a->padding_end[i]) - from);
         else n *= (float)(min(to, a->in[i]) - max(from, 0L));
     }
     return n;

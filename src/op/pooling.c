@@ -8,7 +8,7 @@ enum { KERNEL, STRIDE, PADDING, PADDING_END, CEIL, COUNT_PADDING };
 
 /* cl/pooling.cl has the same struct. */
 typedef struct pool_args {
-    int64_t in[3], out[3], kernel[3], stride[3], padding[3];
+    int64_t in[3], out[3], kernel[3], stride[3], padding[3], padding_end[3];
     int64_t channels, part;
     int32_t count_padding, unused;
 } pool_args;
@@ -31,7 +31,7 @@ static int geometry(tl_error *err, const tl_call *c, pool_args *a)
         a->kernel[i] = real ? number(&c->attr[KERNEL], k, 1) : 1;
         a->stride[i] = real ? number(&c->attr[STRIDE], k, a->kernel[i]) : 1;
         a->padding[i] = real ? number(&c->attr[PADDING], k, 0) : 0;
-        int64_t end = real ? number(&c->attr[PADDING_END], k, a->padding[i]) : 0, reach = a->in[i] + a->padding[i] + end - a->kernel[i];
+        int64_t end = a->padding_end[i] = real ? number(&c->attr[PADDING_END], k, a->padding[i]) : 0, reach = a->in[i] + a->padding[i] + end - a->kernel[i];
         if (a->kernel[i] < 1 || a->stride[i] < 1 || a->padding[i] < 0 || end < 0 || a->padding[i] >= a->kernel[i] || end >= a->kernel[i] || reach < 0)
             return tl__op_fail(err, c, TL_EARG, "a window of %lld, stride %lld, padding %lld does not fit %s", (long long)a->kernel[i], (long long)a->stride[i],
                                (long long)a->padding[i], tl__shape_text(x, text, sizeof text));

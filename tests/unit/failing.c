@@ -382,3 +382,46 @@ Test(failing, a_plan_whose_allocations_fail)
     cr_assert_gt(failed, 60, "%d", failed);
     close_device(d);
 }
+
+/* What a call of a plan would write is refused, in a text of a stranger's and when it is run by hand. */
+static tl_tensor *same_tensor(void *user, const char *name)
+{
+    (void)name;
+    return user;
+}
+
+Test(failing, a_plan_changes_none_of_its_inputs)
+{
+    tl_device *d = open_device("");
+    tl_scope *s = open_scope(d);
+    tl_tensor *ones = tl_full(s, TL_F32, 1, (int64_t[]){8}, 1), *x = tl_full(s, TL_F32, 2, (int64_t[]){3, 8}, 2), *out[TL_MAX_OUTPUTS] = {0};
+    char text[300];
+    float host[8];
+    for (int training = 0; training < 2; training++) {
+        tl_error err = {0};
+        snprintf(text, sizeof text, "{\"format\": 1, \"batch\": %d, \"input\": [8], \"calls\": [[\"batch_norm\", [0, \"w\", \"b\", \"m\", \"v\"], {\"training\": %d}]], \"output\": 1}",
+                 TL_PLAN_BATCH, training);
+        tl_plan *p = tl__plan_read(&err, d, text, same_tensor, ones);
+        cr_assert_eq(p == NULL, training, "%s", err.text);
+        if (!p) cr_expect(strstr(err.text, "batch_norm changes its input"), "%s", err.text);
+        tl__plan_free(p);
+    }
+    const tl_op *norm = tl__op_find("batch_norm");
+    tl_value attr[TL_MAX_ATTRS];
+    tl__attr_defaults(norm, attr);
+    attr[0].i = 1;
+    tl_scope *inner = open_scope(d);
+    cr_expect_neq(tl__apply_into(inner, norm, (tl_tensor *[]){x, ones, ones, ones, ones}, 5, attr, out), 0);
+    cr_expect(strstr(tl_scope_error(inner)->text, "changes its input"), "%s", tl_scope_error(inner)->text);
+    tl_scope_close(inner);
+    /* Statistics that are no packed float32 would be moved in a copy, so that nothing moved. */
+    inner = open_scope(d);
+    tl_tensor *half = tl__cast(inner, ones, TL_F16);
+    cr_expect_null(tl_batch_norm(inner, x, NULL, NULL, half, ones, 1, 0.1, 1e-5));
+    cr_expect(strstr(tl_scope_error(inner)->text, "is written in place and must be packed float32"), "%s", tl_scope_error(inner)->text);
+    tl_scope_close(inner);
+    cr_assert_eq(tl_read(s, ones, host, sizeof host), 0);
+    for (int i = 0; i < 8; i++) cr_expect_eq(host[i], 1);
+    close_scope(s);
+    close_device(d);
+}

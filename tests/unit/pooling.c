@@ -3,19 +3,45 @@
 
 #include <math.h>
 
-typedef struct window { int in[2], c, kernel, stride, padding; } window;
+typedef struct window { int in[2], c, kernel, stride, padding, end, ceil, no_padding; } window;
+
+/* Outputs along a side. */
+static int64_t outputs(const window *p, int in)
+{
+    int64_t reach = in + p->padding + p->end - p->kernel, n = reach / p->stride + 1;
+    return p->ceil && reach % p->stride && n * p->stride < in + p->padding ? n + 1 : n;
+}
+
+/* What the mean of a window counts along a side: PyTorch's definition, with ONNX's padding of its own at the end. */
+static int64_t counted(const window *p, int in, int64_t from)
+{
+    int64_t to = from + p->kernel, last = in + (p->no_padding ? 0 : p->end);
+    return (to < last ? to : last) - (p->no_padding && from < 0 ? 0 : from);
+}
+
+static tl_tensor *pooled(tl_scope *s, const window *p, int is_max, tl_tensor *x)
+{
+    const tl_op *op = tl__op_find(is_max ? "max_pool" : "avg_pool");
+    tl_value a[TL_MAX_ATTRS];
+    tl__attr_defaults(op, a);
+    const int64_t lists[] = {p->kernel, p->stride, p->padding, p->end};
+    for (int i = 0; i < 4; i++) a[i] = (tl_value){.n = 1, .list = {lists[i]}};
+    a[4].i = p->ceil;
+    if (!is_max) a[5].i = !p->no_padding;
+    return tl__apply(s, op, &x, 1, a, NULL);
+}
 
 /* Largest, or mean, of each window; then the gradient of sum(gy y) towards x. */
 static void check_pool(tl_device *d, const window *p, int is_max)
 {
     int64_t out[2], nx = 2 * p->in[0] * p->in[1] * p->c, ny = 2 * p->c;
-    for (int i = 0; i < 2; i++) ny *= out[i] = (p->in[i] + 2 * p->padding - p->kernel) / p->stride + 1;
+    for (int i = 0; i < 2; i++) ny *= out[i] = outputs(p, p->in[i]);
     float *x = random_floats(nx, 21), *gy = random_floats(ny, 22), *got = malloc((size_t)(nx > ny ? nx : ny) * 4);
     double *y = calloc((size_t)ny, 8), *dx = calloc((size_t)nx, 8);
     for (int64_t i = 0; i < nx; i++) x[i] = (float)(int)(x[i] * 4); /* equal elements, of which the first takes the gradient */
     for (int64_t at = 0; at < ny; at++) {
         int64_t c = at % p->c, w = at / p->c % out[1], h = at / p->c / out[1] % out[0], n = at / p->c / out[1] / out[0], best = -1;
-        double sum = 0, area = p->kernel * p->kernel;
+        double sum = 0, area = (double)(counted(p, p->in[0], h * p->stride - p->padding) * counted(p, p->in[1], w * p->stride - p->padding));
         for (int pass = 0; pass < 2; pass++)
             for (int64_t k = 0; k < p->kernel * p->kernel; k++) {
                 int64_t v = h * p->stride - p->padding + k / p->kernel, u = w * p->stride - p->padding + k % p->kernel;
@@ -32,8 +58,9 @@ static void check_pool(tl_device *d, const window *p, int is_max)
     tl_scope *s = open_scope(d);
     tl_tensor *tx = tl_from(s, TL_F32, 4, (int64_t[]){2, p->in[0], p->in[1], p->c}, x);
     tl_require_grad(s, tx, 1);
-    tl_tensor *ty = is_max ? tl_max_pool(s, tx, p->kernel, p->stride, p->padding) : tl_avg_pool(s, tx, p->kernel, p->stride, p->padding);
+    tl_tensor *ty = pooled(s, p, is_max, tx);
     cr_assert(ty, "%s", s->err.text);
+    cr_assert(tl_numel(ty) == ny && tl_dim(ty, 1) == out[0] && tl_dim(ty, 2) == out[1]);
     tl_read(s, ty, got, (size_t)ny * 4);
     for (int64_t i = 0; i < ny; i++) cr_assert_float_eq(got[i], y[i], 2e-6, "max %d, %dx%dx%d: output %d", is_max, p->in[0], p->in[1], p->c, (int)i);
     tl_backward(s, ty, tl_from(s, TL_F32, 4, (int64_t[]){2, out[0], out[1], p->c}, gy), 0);
@@ -49,7 +76,11 @@ static void check_pool(tl_device *d, const window *p, int is_max)
 
 static void check_pools(const char *vector)
 {
-    static const window windows[] = {{{6, 5}, 3, 2, 2, 0}, {{7, 7}, 16, 3, 2, 1}, {{9, 8}, 33, 3, 1, 1}, {{12, 13}, 17, 3, 2, 1}, {{5, 5}, 64, 5, 5, 0}, {{3, 3}, 8, 3, 1, 0}};
+    /* size, channels, kernel, stride, padding before and after, ceil mode, whether padding is left out of means */
+    static const window windows[] = {{{6, 5}, 3, 2, 2, 0, 0, 0, 0}, {{7, 7}, 16, 3, 2, 1, 1, 0, 0}, {{9, 8}, 33, 3, 1, 1, 1, 0, 0}, {{12, 13}, 17, 3, 2, 1, 1, 0, 0},
+                                     {{5, 5}, 64, 5, 5, 0, 0, 0, 0}, {{3, 3}, 8, 3, 1, 0, 0, 0, 0}, {{6, 7}, 5, 3, 2, 0, 1, 0, 0}, {{6, 7}, 17, 3, 2, 0, 2, 0, 0},
+                                     {{6, 7}, 5, 3, 2, 1, 0, 0, 0}, {{8, 6}, 4, 3, 2, 0, 1, 0, 1}, {{7, 8}, 3, 4, 3, 2, 1, 1, 0}, {{7, 8}, 3, 4, 3, 1, 3, 1, 0},
+                                     {{6, 9}, 16, 3, 2, 1, 1, 1, 0}, {{6, 9}, 16, 3, 2, 0, 1, 1, 1}};
     tl_device *d = open_device(vector);
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
         check_pool(d, &windows[i], 0);

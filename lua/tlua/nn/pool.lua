@@ -25,7 +25,9 @@ function Pool:forward(x)
   return y
 end
 function Pool:label() return ("%s(%s)"):format(self._class, table.concat(self.kernel, " x ")) end
-function Pool:spec() return { class = self._class:match("[^.]+$"), args = { self.kernel, self.stride, self.padding } } end
+function Pool:spec()
+  return { class = self._class:match("[^.]+$"), args = { self.kernel, self.stride, self.padding }, options = { ceil_mode = self.attributes.ceil_mode } }
+end
 function Pool:cost(shape)
   local out = { shape[1] }
   for i = 1, 2 do
