@@ -12,7 +12,7 @@ local COMMON = {
   { "limit", "integer", nil, "at most so many training pictures (all)" },
   { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)" },
   { "per_class", "integer", nil, "at most so many training pictures of each class, drawn by the seed (all)" },
-  { "split_seed", "integer", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
+  { "split_seed", "seed", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
   { "threads", "integer", 0, "threads that read pictures; 0: one a processor" },
   { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
   { "resize", "integer", nil, "the shorter side before the crop (the weights' own)" },

@@ -81,7 +81,7 @@ end
 -- ---- what the code says itself ----
 
 -- Types of typed fields (schema.lua) as LuaLS writes them.
-local TYPES = { text = "string", path = "string", number = "number", integer = "integer", batch = 'integer|"auto"', boolean = "boolean", chance = "boolean|number",
+local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer", batch = 'integer|"auto"', boolean = "boolean", chance = "boolean|number",
   numbers = "number|number[]", range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
   globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]", statistics = '"train"|"eval"|number', size = "string|number", cache = 'boolean|"auto"|table' }
 

@@ -21,7 +21,7 @@ local recipe = {}
 local PLAIN = {
   { "freeze", "globs", nil, "parameters that keep their values: globs of names" },
   { "train", "globs", nil, "parameters that are trained, all others frozen: globs of names" },
-  { "seed", "integer", 0, "of all random draws" },
+  { "seed", "seed", 0, "of all random draws" },
   { "out", "path", nil, "folder of the run (runs/NAME-DATE-N)" },
   { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
   { "accumulate", "integer", 1, "batches whose gradients make one step" },

@@ -19,6 +19,17 @@ types.text = { "a text", function(t) return t end, is_text }
 types.path = { "a path", function(t) if t ~= "" then return core.path(t) end end, function(v) return is_text(v) and v ~= "" end }
 types.number = { "a number", function(t) return tonumber(t) and tonumber(t) + 0.0 end, function(v) return type(v) == "number" end }
 types.integer = { "a whole number", function(t) return math.tointeger(tonumber(t)) end, function(v) return math.tointeger(v) ~= nil and type(v) == "number" end }
+-- All 64 bits count. A float has 53, so beyond them it may not be the number that was meant; and what Lua cannot read as a whole number of
+-- 64 bits becomes a float.
+function schema.is_seed(v)
+  return math.type(v) == "integer" or (math.type(v) == "float" and math.tointeger(v) ~= nil and math.abs(v) < 2.0 ^ 53)
+end
+function schema.seed(text)
+  local v = tonumber(text)
+  if text:find "^%s*[+-]?0[xX]%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x" then return nil end -- Lua would drop the digits in front
+  return schema.is_seed(v) and math.tointeger(v) or nil
+end
+types.seed = { ("a whole number of 64 bits (%d to %d)"):format(math.mininteger, math.maxinteger), function(t) return schema.seed(t) end, function(v) return schema.is_seed(v) end }
 types.batch = { "a whole number or auto", function(t) return t == "auto" and t or math.tointeger(tonumber(t)) end,
   function(v) return v == "auto" or (type(v) == "number" and math.tointeger(v) ~= nil) end }
 types.boolean = { "true or false", function(t)
@@ -124,7 +135,7 @@ function schema.check(what, field, value)
     util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value) or tostring(value)))
   end
   if field[2] == "path" then return core.path(value) end
-  if field[2] == "integer" or (field[2] == "batch" and value ~= "auto") then return math.tointeger(value) end
+  if field[2] == "integer" or field[2] == "seed" or (field[2] == "batch" and value ~= "auto") then return math.tointeger(value) end
   return value
 end
 

@@ -2,6 +2,8 @@
  * setlocale(LC_ALL, "") and live in a country with a decimal comma; a file written there is read elsewhere. */
 #include "base/text.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +89,73 @@ static int is_high_surrogate(const char *p, size_t bytes)
     return bytes >= 6 && p[1] == 'u' && hex_digit(p[2]) == 13 && hex_digit(p[3]) >= 8 && hex_digit(p[3]) < 12;
 }
 
+/* ---- whole numbers of 64 bits ---- */
+
+enum { EXACT = 16 }; /* digits from which on a double may be another number */
+
+/* Length of the number that `text` begins with, and its value where it is a whole one of 64 bits that a double might not hold. */
+static size_t number_at(const char *text, int64_t *v, int *large)
+{
+    size_t digits = text[0] == '-', n = strspn(text, "+-.0123456789eE"), start = digits;
+    digits += strspn(text + digits, "0123456789");
+    *large = 0;
+    if (digits != n || n - start < EXACT || n - start > 19) return n;
+    char copy[24], *end;
+    memcpy(copy, text, n);
+    copy[n] = 0;
+    errno = 0;
+    *v = strtoll(copy, &end, 10);
+    *large = errno == 0 && !*end;
+    return n;
+}
+
+/* The next number of `text` after *at, outside of strings; 0 at the end. cJSON's items come in the same order. */
+static int next_number(const char *text, size_t *at, int64_t *v, int *large)
+{
+    for (size_t i = *at; text[i]; i++) {
+        if (text[i] == '"') {
+            for (i++; text[i] && text[i] != '"'; i++)
+                if (text[i] == '\\' && text[i + 1]) i++;
+            if (!text[i]) return 0;
+        } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
+            *at = i + number_at(text + i, v, large);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Numbers get the digits that they were read from as a text, where a double might not hold them. */
+static void keep_digits(cJSON *j, const char *text, size_t *at)
+{
+    int64_t v;
+    int large;
+    char digits[24];
+    for (; j; j = j->next) {
+        if (cJSON_IsNumber(j) && next_number(text, at, &v, &large) && large) {
+            snprintf(digits, sizeof digits, "%lld", (long long)v);
+            if ((j->valuestring = cJSON_malloc(strlen(digits) + 1))) memcpy(j->valuestring, digits, strlen(digits) + 1);
+        }
+        keep_digits(j->child, text, at);
+    }
+}
+
+cJSON *tl__json_whole(int64_t v)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)v);
+    return strlen(digits) < EXACT ? cJSON_CreateNumber((double)v) : cJSON_CreateRaw(digits);
+}
+
+int tl__json_is_whole(const cJSON *j, int64_t *v)
+{
+    if (!cJSON_IsNumber(j)) return 0;
+    if (j->valuestring) *v = strtoll(j->valuestring, NULL, 10);
+    else if (j->valuedouble == floor(j->valuedouble) && fabs(j->valuedouble) < 9e15) *v = (int64_t)j->valuedouble;
+    else return 0;
+    return 1;
+}
+
 /* cJSON refuses lone surrogates, so those that stand for bytes are bytes before it sees them. */
 cJSON *tl__json_parse(const char *text, size_t bytes)
 {
@@ -110,6 +179,8 @@ cJSON *tl__json_parse(const char *text, size_t bytes)
     locale_t before = tl__point_begin();
     cJSON *j = memchr(own, 0, n) ? NULL : cJSON_ParseWithOpts(own, NULL, 1);
     tl__point_end(before);
+    size_t at = 0;
+    keep_digits(j, own, &at);
     free(own);
     return j;
 }

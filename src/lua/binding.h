@@ -97,6 +97,11 @@ tl_shape tl__lua_shape(lua_State *L, int first, int last);
 tl_dtype tl__lua_dtype(lua_State *L, const char *name);
 const char *tl__lua_field_text(lua_State *L, int table, const char *key, const char *fallback);
 double tl__lua_field_number(lua_State *L, int table, const char *key, double fallback);
+/* A whole number from `least` to `most`, all 64 bits of it; anything else is an error. */
+int64_t tl__lua_field_integer(lua_State *L, int table, const char *key, int64_t fallback, int64_t least, int64_t most);
+/* The seed at an index, or in a field (0 where there is none): any whole number of 64 bits. */
+uint64_t tl__lua_seed(lua_State *L, int index);
+uint64_t tl__lua_field_seed(lua_State *L, int table, const char *key);
 int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback);
 
 /* Ctrl-C from now on raises an error in L (NULL: nowhere), or with `poll` only sets what the other tells. */

@@ -4,6 +4,7 @@
 #include "data/loader.h"
 #include "data/shared.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,10 +83,10 @@ static int source(lua_State *L)
         const char *root = tl__lua_field_text(L, 2, "root", NULL);
         if (!root) return tl__lua_raise(L, "data: root is missing, the folder where the data lie");
         tl_source_options o = {.part = tl__lua_field_text(L, 2, "split", "train"),
-                               .limit = (int64_t)tl__lua_field_number(L, 2, "limit", 0),
+                               .limit = tl__lua_field_integer(L, 2, "limit", 0, 0, INT64_MAX),
                                .split = tl__lua_field_number(L, 2, "holdout", 0),
                                .split_if_none = tl__lua_field_number(L, 2, "holdout_if_none", 0) != 0,
-                               .seed = (uint64_t)tl__lua_field_number(L, 2, "seed", 0)};
+                               .seed = tl__lua_field_seed(L, 2, "seed")};
         if (lua_getfield(L, 2, "groups") == LUA_TTABLE) o.group = number_list(L, -1, &o.group_count);
         if (lua_getfield(L, 2, "classes") == LUA_TTABLE) o.class_name = text_list(L, -1, &o.class_count);
         *s = tl__source_open(&err, kind, root, &o);
@@ -398,15 +399,15 @@ static int loader(lua_State *L)
     tl_source *s = to_source(L, 1);
     tl_pipeline *p = tl__lua_pipeline(L, 2);
     const char *on_bad = tl__lua_field_text(L, 3, "on_bad", "error");
-    tl_loader_config c = {.batch = (int)tl__lua_field_number(L, 3, "batch", 64),
-                          .threads = (int)tl__lua_field_number(L, 3, "threads", 0),
+    tl_loader_config c = {.batch = (int)tl__lua_field_integer(L, 3, "batch", 64, 1, INT_MAX),
+                          .threads = (int)tl__lua_field_integer(L, 3, "threads", 0, 0, INT_MAX),
                           .shuffle = tl__lua_field_bool(L, 3, "shuffle", 0),
                           .drop_last = tl__lua_field_bool(L, 3, "drop_last", 0),
-                          .seed = (uint64_t)tl__lua_field_number(L, 3, "seed", 0),
+                          .seed = tl__lua_field_seed(L, 3, "seed"),
                           .on_bad = strcmp(on_bad, "skip") == 0 ? TL_BAD_SKIP : TL_BAD_ERROR,
                           .mixup = tl__lua_field_number(L, 3, "mixup", 0),
                           .cutmix = tl__lua_field_number(L, 3, "cutmix", 0),
-                          .unmixed_from = (int64_t)tl__lua_field_number(L, 3, "unmixed_from", 0)};
+                          .unmixed_from = tl__lua_field_integer(L, 3, "unmixed_from", 0, 0, INT64_MAX)};
     loader_box *l = lua_newuserdatauv(L, sizeof *l, 2);
     l->loader = NULL;
     luaL_setmetatable(L, LOADER);

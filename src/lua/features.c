@@ -180,10 +180,11 @@ static int features_read(lua_State *L)
 /* data.permutation(seed, epoch, n): the order in which a shuffling loader takes n pictures, from 1 */
 static int permutation(lua_State *L)
 {
-    int64_t seed = luaL_checkinteger(L, 1), epoch = luaL_checkinteger(L, 2), n = luaL_checkinteger(L, 3);
+    uint64_t seed = tl__lua_seed(L, 1);
+    int64_t epoch = luaL_checkinteger(L, 2), n = luaL_checkinteger(L, 3);
     if (n < 0 || n > ((int64_t)1 << 31)) return tl__lua_raise(L, "permutation: too many");
     int64_t *order = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *order, 0);
-    tl__rng_permutation(tl__rng_key((uint64_t)seed, TL_RNG_SHUFFLE, (uint64_t)epoch), n, order);
+    tl__rng_permutation(tl__rng_key(seed, TL_RNG_SHUFFLE, (uint64_t)epoch), n, order);
     lua_createtable(L, (int)n, 0);
     for (int64_t i = 0; i < n; i++) {
         lua_pushinteger(L, order[i] + 1);

@@ -27,6 +27,40 @@ double tl__lua_field_number(lua_State *L, int table, const char *key, double fal
     return ok ? v : fallback;
 }
 
+/* A float has 53 bits: beyond that it may not be the number that was meant. */
+static int is_whole(lua_State *L, int index, int64_t *v)
+{
+    int ok;
+    *v = lua_tointegerx(L, index, &ok);
+    return ok && lua_type(L, index) == LUA_TNUMBER && (lua_isinteger(L, index) || (*v > -((int64_t)1 << 53) && *v < (int64_t)1 << 53));
+}
+
+int64_t tl__lua_field_integer(lua_State *L, int table, const char *key, int64_t fallback, int64_t least, int64_t most)
+{
+    int64_t v = fallback;
+    if (!lua_istable(L, table)) return fallback;
+    if (lua_getfield(L, table, key) != LUA_TNIL && (!is_whole(L, -1, &v) || v < least || v > most))
+        tl__lua_raisef(L, "%s must be a whole number from %lld to %lld, not %s", key, (long long)least, (long long)most, luaL_tolstring(L, -1, NULL));
+    lua_pop(L, 1);
+    return v;
+}
+
+uint64_t tl__lua_seed(lua_State *L, int index)
+{
+    int64_t v;
+    if (!is_whole(L, index, &v))
+        tl__lua_raisef(L, "a seed is a whole number of 64 bits (%lld to %lld), not %s", (long long)INT64_MIN, (long long)INT64_MAX, luaL_tolstring(L, index, NULL));
+    return (uint64_t)v;
+}
+
+uint64_t tl__lua_field_seed(lua_State *L, int table, const char *key)
+{
+    if (!lua_istable(L, table)) return 0;
+    uint64_t seed = lua_getfield(L, table, key) == LUA_TNIL ? 0 : tl__lua_seed(L, -1);
+    lua_pop(L, 1);
+    return seed;
+}
+
 int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback)
 {
     if (!lua_istable(L, table)) return fallback;
@@ -245,7 +279,7 @@ static int uniform(lua_State *L) { return named_draw(L, 0); }
 static int manual_seed(lua_State *L)
 {
     context *c = tl__lua_context(L);
-    c->seed = (uint64_t)luaL_checkinteger(L, 1);
+    c->seed = tl__lua_seed(L, 1);
     c->ordinal = 0;
     if (c->device) {
         c->device->seed = c->seed;

@@ -381,7 +381,9 @@ static cJSON *to_json(lua_State *L, int index, int depth)
     switch (lua_type(L, index)) {
     case LUA_TNIL: return cJSON_CreateNull();
     case LUA_TBOOLEAN: return cJSON_CreateBool(lua_toboolean(L, index));
-    case LUA_TNUMBER: return isfinite(lua_tonumber(L, index)) ? cJSON_CreateNumber(lua_tonumber(L, index)) : cJSON_CreateNull();
+    case LUA_TNUMBER:
+        if (lua_isinteger(L, index)) return tl__json_whole(lua_tointeger(L, index));
+        return isfinite(lua_tonumber(L, index)) ? cJSON_CreateNumber(lua_tonumber(L, index)) : cJSON_CreateNull();
     case LUA_TSTRING: return text_to_json(L, index);
     case LUA_TTABLE: break;
     default: return NULL;
@@ -446,8 +448,9 @@ static int json_encode(lua_State *L)
 static void from_json(lua_State *L, const cJSON *j, int depth)
 {
     luaL_checkstack(L, 4, "JSON nested too deep");
+    int64_t whole;
     if (cJSON_IsNumber(j)) {
-        if (j->valuedouble == floor(j->valuedouble) && fabs(j->valuedouble) < 9e15) lua_pushinteger(L, (lua_Integer)j->valuedouble);
+        if (tl__json_is_whole(j, &whole)) lua_pushinteger(L, whole);
         else lua_pushnumber(L, j->valuedouble);
     } else if (cJSON_IsString(j)) lua_pushstring(L, j->valuestring);
     else if (cJSON_IsBool(j)) lua_pushboolean(L, cJSON_IsTrue(j));

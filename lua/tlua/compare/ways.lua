@@ -16,10 +16,14 @@ local function parse(list, check)
   for i, word in ipairs(list) do list[i] = math.tointeger(tonumber(word)) or word end
   return each_is(list, check) and list or nil
 end
-local function is_seed(v) return math.type(v) == "integer" and v >= 0 end
+local function is_seed(v) return math.type(v) == "integer" end
+local function parse_seeds(list)
+  for i, word in ipairs(list) do list[i] = schema.seed(word) or word end
+  return each_is(list, is_seed) and list or nil
+end
 
 schema.types.sizes = { "numbers of pictures, like 10,100,all", function(t) return parse(schema.split(t), is_size) end, function(v) return each_is(v, is_size) end }
-schema.types.seeds = { "whole numbers, like 0,1,2", function(t) return parse(schema.split(t), is_seed) end, function(v) return each_is(v, is_seed) end }
+schema.types.seeds = { "whole numbers, like 0,1,2", function(t) return parse_seeds(schema.split(t)) end, function(v) return each_is(v, is_seed) end }
 
 ways.SCHEMA = {
   { "per_class", "sizes", { 10, 30, 100, "all" }, "training pictures of each class, in one column after the other" },
