@@ -182,6 +182,7 @@ say() { printf '%-16s %-12s %7s s  %s\n' "$1" "$2" "$3" "$4"; }
 step() { # NAME KIND SECONDS COMMAND...
     name=$1 kind=$2 most=$3
     shift 3
+    [ "$limit" -le 480 ] || most=$((most * limit / 480)) # who gives more time as a whole gives it to each
     [ -z "$interrupted" ] || return 0
     case $what in "$kind" | all) ;; *) [ "$kind" = always ] || return 0 ;; esac
     room=$((deadline - reserve - $(date +%s)))
