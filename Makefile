@@ -82,6 +82,7 @@ demo:
 # ---- tests ----
 # Each tests/unit/NAME.c and tests/op/NAME.c is a Criterion program of its own.
 # `test` installs first and starts make anew, since what pkg-config says may change by that.
+FUZZ    ?= $(filter-out replay,$(basename $(notdir $(wildcard tests/fuzz/*.c))))
 TEST_C  := $(wildcard tests/unit/*.c tests/op/*.c)
 TEST_B  := $(TEST_C:tests/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
@@ -94,7 +95,7 @@ test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/comma $(BUILD)/pty $(BUILD)/limit
+tests-built: $(TEST_B) $(FUZZ:%=$(BUILD)/tests/fuzz/%) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/comma $(BUILD)/pty $(BUILD)/limit
 # A pseudo-terminal with something that types in it.
 $(BUILD)/pty: tests/pty.c
 	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
@@ -147,11 +148,32 @@ lint: all $(BUILD)/ops_doc
 	sh tools/lint.sh
 	$(BUILD)/ops_doc | diff -q - docs/ops.md >/dev/null || { echo "lint: docs/ops.md is stale: make docs"; exit 1; }
 	./tlua tools/stubs.lua | diff -q - docs/tlua.d.lua >/dev/null || { echo "lint: docs/tlua.d.lua is stale: make docs"; exit 1; }
-fuzz:
-	@mkdir -p $(BUILD)
-	clang -g -O1 -fsanitize=fuzzer,address,undefined -std=c11 -D_DEFAULT_SOURCE -Isrc $$(pkg-config --cflags libcjson) \
-	    -o $(BUILD)/fuzz_archive tests/fuzz/archive.c src/io/[a-hj-z]*.c src/base/*.c $$(pkg-config --libs $(PKGS) libarchive) -ldl -lm
-	$(BUILD)/fuzz_archive -max_total_time=$${FUZZ_SECONDS:-120} -timeout=10 tests/golden/io
+# Readers of files under libFuzzer and sanitizers, FUZZ_SECONDS each (tests/fuzz/fuzz.h); FUZZ="plan json" runs those alone.
+FUZZ_CC ?= clang
+FUZZ_FLAGS := -g -O1 -w -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_O  := $(CORE_C:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/gen/kernels.o
+$(BUILD)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(BUILD)/fuzz/gen/kernels.o: $(BUILD)/gen/kernels.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CFLAGS) -w -c -o $@ $<
+-include $(FUZZ_O:.o=.d)
+$(BUILD)/fuzz/libtlua.a: $(FUZZ_O)
+	rm -f $@ && ar rcs $@ $^
+$(BUILD)/fuzz/run_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(BUILD)/fuzz/libtlua.a
+	$(FUZZ_CC) $(CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/fuzz/libtlua.a $(LIBS)
+.PHONY: fuzz-tools
+fuzz-tools:
+	@echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return 0 * d[n - n]; }' | $(FUZZ_CC) -x c -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null || \
+	    { echo "fuzz: clang with libFuzzer and sanitizers is needed: apt-get install clang libclang-rt-dev"; exit 1; }
+$(FUZZ_O): | fuzz-tools
+fuzz: fuzz-tools $(FUZZ:%=$(BUILD)/fuzz/run_%)
+	sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ)
+# The same targets over the inputs that are kept, without a fuzzer: a part of `make test`.
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/replay.c $(BUILD)/libtlua.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Itests/fuzz -o $@ $< tests/fuzz/replay.c $(BUILD)/libtlua.a $(LIBS)
 help:
 	@echo "make            library and program        make install PREFIX=/usr/local"
 	@echo "make demo       train on real pictures     make test          all tests"

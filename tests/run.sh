@@ -27,6 +27,14 @@ for t in "$BUILD"/tests/unit/* "$BUILD"/tests/op/*; do
     run "${t#"$BUILD"/tests/}" "$t" -j2
 done
 run embedding "$BUILD/embedding"
+# Inputs of the fuzz targets, found faults among them.
+for t in "$BUILD"/tests/fuzz/*; do
+    [ -x "$t" ] || continue
+    name=${t##*/} more=
+    [ -d "tests/fuzz/inputs/$name" ] && more=tests/fuzz/inputs/$name
+    [ "$name" = archive ] && more="$more tests/golden/io"
+    run "fuzz/$name" "$t" $more
+done
 for t in tests/lua/*.lua tests/golden/*.lua; do
     [ -f "$t" ] || continue
     case "$t" in */run_*) continue ;; esac

@@ -111,6 +111,18 @@ function checkpoint.keep_best(s) core.link(s.out .. "/last.safetensors", s.out .
 
 -- ---- reading ----
 
+-- What every checkpoint says about where the run stands, and of what type it is.
+local NEEDED = { epoch = "integer", step = "integer", batches = "integer", stage_steps = "integer", stage = "integer", totals = "table", rows = "table", counters = "table",
+  steps = "table", schedule = "table", fields = "table", device = "string", seconds = "number" }
+
+-- The first of these that is not there, or nil.
+local function lacking(state)
+  for _, name in ipairs(util.keys(NEEDED)) do
+    local value, kind = state[name], NEEDED[name]
+    if kind == "integer" and not (math.type(value) == "integer" and value >= 0) or kind ~= "integer" and type(value) ~= kind then return name end
+  end
+end
+
 -- {path =, state =, tensors =, info =} or nil and what is wrong with the file. The tensors belong to the caller's scope.
 function checkpoint.read(path)
   local missing = util.missing(path)
@@ -125,6 +137,8 @@ function checkpoint.read(path)
   if math.type(state.format) ~= "integer" or state.format > FORMAT then
     return nil, ("%s was written by tlua %s in a newer form; this is tlua %s"):format(path, tostring(state.tlua), core.version)
   end
+  local name = lacking(state)
+  if name then return nil, ("%s is damaged: it does not say its %s"):format(path, name) end
   return { path = path, state = state, tensors = tensors }
 end
 

@@ -62,6 +62,10 @@ local FEW = 64 -- records held before they are written
 -- Opens the run's file anew, or, with `kept` (what keep() gave), at the place where a checkpoint was made.
 function event_file.open(folder, kept)
   local self = setmetatable({ held = {}, clock = os.time() - core.time() }, EventFile)
+  -- The name comes out of a checkpoint, and what it names is cut: it must be one that was given here.
+  if kept and not (type(kept.name) == "string" and kept.name:find "^events%.out%.tfevents%.%d+%.tlua%.%d+$" and math.type(kept.bytes) == "integer" and kept.bytes >= 0) then
+    util.fail "the checkpoint's file of events is none of tlua's"
+  end
   local path = kept and ("%s/%s"):format(folder, kept.name)
   if path and (core.file_size(path) or 0) >= kept.bytes then
     core.truncate(path, kept.bytes)

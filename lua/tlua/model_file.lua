@@ -6,9 +6,10 @@ local nn = require "tlua.nn"
 local models = require "tlua.models"
 local plan = require "tlua.plan"
 local data = require "tlua.data"
+local description = require "tlua.description"
 local model_file = {}
 
-local FORMAT = 1
+local FORMAT = description.FORMAT
 
 -- What a session and its results say about the network.
 function model_file.describe(session, results)
@@ -56,12 +57,18 @@ function model_file.read(path)
   local _, metadata = core.entries(path)
   local text = metadata and metadata.tlua
   if not text then return nil end
-  local info = core.json_decode(text)
-  if type(info) ~= "table" or type(info.model) ~= "string" then util.failf("%s: its description is damaged", path) end
-  if math.type(info.format) ~= "integer" or info.format > FORMAT then
-    util.failf("%s was written by tlua %s in a newer form; this is tlua %s", path, tostring(info.tlua), core.version)
-  end
+  local info, why = description.read(text)
+  if not info then util.failf("%s: %s", path, why) end
   return info
+end
+
+-- The network that a description speaks of, without its values.
+local function build(info)
+  local options = {}
+  for key, value in pairs(info.options or {}) do options[key] = value end
+  local net = models.build(info.model, options)
+  if info.head then net:set_head(nn.from_spec(info.head)) end
+  return net
 end
 
 -- path -> network in inference mode, description.
@@ -71,12 +78,13 @@ function model_file.load(path)
   if info.model == "custom" or (info.head and info.head.class == "custom") then
     util.failf("%s holds parts that its recipe defines in Lua; run that recipe with --weights %s", path, path)
   end
-  local options = {}
-  for key, value in pairs(info.options or {}) do options[key] = value end
-  local net = models.build(info.model, options)
-  if info.head then net:set_head(nn.from_spec(info.head)) end
-  local report = net:load(path, { what = path })
-  if report.head_dropped then util.failf("%s: the head in the file is not the one it describes", path) end
+  if not info.preprocessing then util.failf("%s: its description is damaged: preprocessing", path) end
+  local ok, net = pcall(build, info)
+  if not ok then util.failf("%s: its description is damaged: %s", path, util.reason(net)) end
+  if info.labels and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
+  local fits, e = pcall(model_file.pipeline, info)
+  if not fits then util.failf("%s: its description is damaged: preprocessing: %s", path, util.reason(e)) end
+  net:load(path, { what = path, whole = true })
   rawset(net, "file_labels", info.labels)
   rawset(net, "file_preprocessing", info.preprocessing)
   net:eval()

@@ -46,7 +46,7 @@ local function shape_of(v)
 end
 
 -- Compares names and shapes. Returns pairs to take {path=, module=, spec=, value=} and the report.
-local function match(self, tensors, odd, head, in_head)
+local function match(self, tensors, odd, head, in_head, adapts)
   local report = { missing = {}, unexpected = {}, wrong_shape = {}, unreadable = {}, head_dropped = nil, loaded = 0 }
   local take, known = {}, {}
   for _, each in ipairs(self:specs()) do
@@ -58,7 +58,7 @@ local function match(self, tensors, odd, head, in_head)
       elseif odd[each.path] then report.unreadable[#report.unreadable + 1] = ("%s %s"):format(each.path, odd[each.path])
       else report.missing[#report.missing + 1] = each.path end
     elseif not util.same_shape(shape_of(value), each.spec.shape) then
-      local fitted = self.adapted and core.is_tensor(value) and self:adapted(each.path, value, each.spec.shape)
+      local fitted = adapts and self.adapted and core.is_tensor(value) and self:adapted(each.path, value, each.spec.shape)
       if fitted then take[#take + 1] = { path = each.path, module = each.module, spec = each.spec, value = fitted }
       elseif in_head(each.path) then report.head_dropped = head
       else
@@ -127,7 +127,7 @@ end
 -- self:load(path or table [, {strict = true, head = name, key = part of the file}]) -> report {missing, unexpected, wrong_shape, unreadable,
 -- head_dropped, loaded, key, others, prefix, outside}. Names may have the words of wrappers before them (tlua/names.lua).
 -- A head of another size is left as it is, and `head_dropped` names it; anything else that does not match is an
--- error, unless strict = false: then what matches is taken. whole = true: a head of another size is an error too.
+-- error, unless strict = false: then what matches is taken. whole = true: a head of another size is an error too, and nothing is made to fit.
 function state.load(self, source, options)
   options = util.options("load", options, { strict = true, head = util.none, what = util.none, whole = false, key = util.none })
   local tensors, metadata, about = source, {}, { others = {}, odd = {} }
@@ -143,7 +143,7 @@ function state.load(self, source, options)
   tensors, odd, names_report = by_own_names(self, what, metadata.checkpoint and without_optimizer(tensors) or tensors, about.odd, in_head)
   local pending = rawget(self, "_pending")
   rawset(self, "_pending", nil) -- what was to be loaded is replaced
-  local take, report, counters = match(self, tensors, odd, head, in_head)
+  local take, report, counters = match(self, tensors, odd, head, in_head, not options.whole)
   report.key, report.others, report.prefix, report.outside = about.key, about.others, names_report.prefix, names_report.outside
   local complaint = state.complaint(what, report)
   if complaint and options.strict then

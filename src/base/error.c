@@ -7,12 +7,20 @@
 
 const char *tl_version(void) { return TLUA_VERSION; }
 
+/* An error is one line, whatever text out of a file or path it quotes. */
+static void make_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 32 || *text == 127) *text = '?';
+}
+
 int tl__vfail(tl_error *err, int code, const char *format, va_list ap)
 {
     if (err && err->code == TL_OK) {
         locale_t before = tl__point_begin();
         vsnprintf(err->text, sizeof err->text, format, ap);
         tl__point_end(before);
+        make_one_line(err->text);
         err->code = code;
     }
     return -1;
@@ -35,6 +43,7 @@ void tl__error_prefix(tl_error *err, const char *format, ...)
     va_start(ap, format);
     vsnprintf(prefix, sizeof prefix, format, ap);
     va_end(ap);
+    make_one_line(prefix);
     snprintf(whole, sizeof whole, "%s%s", prefix, err->text);
     memcpy(err->text, whole, sizeof err->text - 1);
     err->text[sizeof err->text - 1] = 0;

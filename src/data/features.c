@@ -123,11 +123,17 @@ static int lock_and_look(tl_error *err, tl_features *f, const char *text)
     return 0;
 }
 
+/* Whether there can be no such file; else its rows' bytes in *size. */
+static int impossible(int64_t rows, int64_t elements, int dtype, int64_t *size)
+{
+    return rows < 0 || elements <= 0 || elements > INT64_MAX / 8 || (dtype != TL_F32 && dtype != TL_F16) ||
+           tl__mul_size(rows, row_bytes(elements, (tl_dtype)dtype), size) != 0 || *size > INT64_MAX - HEADER;
+}
+
 tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text)
 {
     int64_t size;
-    if (strlen(key) != 64 || rows < 0 || elements <= 0 || elements > INT64_MAX / 8 || (dtype != TL_F32 && dtype != TL_F16) ||
-        tl__mul_size(rows, row_bytes(elements, dtype), &size) != 0) {
+    if (strlen(key) != 64 || impossible(rows, elements, (int)dtype, &size)) {
         tl__fail(err, TL_EARG, "%s: impossible feature cache of %lld rows of %lld", path, (long long)rows, (long long)elements);
         return NULL;
     }
@@ -163,7 +169,8 @@ int tl__features_about(tl_error *err, const char *path, tl_features_about *about
     about->busy = flock(f.fd, LOCK_EX | LOCK_NB) != 0;
     close(f.fd);
     if (bad) return err->code ? -1 : io_error(err, &f, "read");
-    if (h.checksum != header_checksum(&h) || memcmp(h.magic, magic, sizeof magic) != 0 || h.elements <= 0 || h.rows < 0)
+    int64_t size;
+    if (h.checksum != header_checksum(&h) || memcmp(h.magic, magic, sizeof magic) != 0 || impossible(h.rows, h.elements, h.dtype, &size))
         return tl__fail(err, TL_EFORMAT, "%s: no feature cache of this version, or damaged", path);
     memcpy(about->key, h.key, 64);
     about->rows = h.rows;

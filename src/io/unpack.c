@@ -12,10 +12,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What data sets come in. The library knows more, of which some runs other programs (lrzip) or reads other files (mtree). */
+enum { READABLE = 10 };
+static const char *const readable[READABLE] = {
+    "format_tar", "format_zip", "format_7zip", "filter_gzip", "filter_bzip2", "filter_xz", "filter_lzma", "filter_zstd", "filter_lz4", "filter_compress"};
+
 typedef struct library {
     void *handle;
     struct archive *(*read_new)(void);
-    int (*filter_all)(struct archive *), (*format_all)(struct archive *), (*read_free)(struct archive *);
+    int (*support[READABLE])(struct archive *), (*read_free)(struct archive *);
     int (*open_filename)(struct archive *, const char *, size_t);
     int (*next_header)(struct archive *, struct archive_entry **);
     la_ssize_t (*read_data)(struct archive *, void *, size_t);
@@ -28,16 +33,21 @@ typedef struct library {
 static int load_library(tl_error *err, library *l)
 {
     const struct { const char *name; void *to; } wanted[] = {
-        {"archive_read_new", &l->read_new}, {"archive_read_support_filter_all", &l->filter_all}, {"archive_read_support_format_all", &l->format_all},
-        {"archive_read_free", &l->read_free}, {"archive_read_open_filename", &l->open_filename}, {"archive_read_next_header", &l->next_header},
+        {"archive_read_new", &l->read_new}, {"archive_read_free", &l->read_free}, {"archive_read_open_filename", &l->open_filename}, {"archive_read_next_header", &l->next_header},
         {"archive_read_data", &l->read_data}, {"archive_error_string", &l->error_string}, {"archive_entry_pathname", &l->pathname},
         {"archive_entry_filetype", &l->filetype}, {"archive_entry_hardlink", &l->hardlink}};
     l->handle = dlopen("libarchive.so.13", RTLD_NOW | RTLD_LOCAL);
     if (!l->handle) return tl__fail(err, TL_EIO, "unpacking needs libarchive: install it (Debian package libarchive13), or unpack by hand");
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        void *f = dlsym(l->handle, wanted[i].name);
-        if (!f) return tl__fail(err, TL_EIO, "the installed libarchive has no %s", wanted[i].name);
-        memcpy(wanted[i].to, &f, sizeof f); /* ISO C has no cast between the two kinds of pointer */
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted + READABLE; i++) {
+        int k = (int)i - READABLE;
+        char name[64];
+        snprintf(name, sizeof name, k < 0 ? "archive_read_support_%s" : "%s", k < 0 ? readable[i] : wanted[k].name);
+        void *f = dlsym(l->handle, name), *to = k < 0 ? (void *)&l->support[i] : wanted[k].to;
+        if (!f) {
+            dlclose(l->handle);
+            return tl__fail(err, TL_EIO, "the installed libarchive has no %s", name);
+        }
+        memcpy(to, &f, sizeof f); /* ISO C has no cast between the two kinds of pointer */
     }
     return 0;
 }
@@ -98,8 +108,7 @@ static int unpack_all(tl_error *err, const library *l, const char *archive, cons
     struct archive_entry *e;
     int status = ARCHIVE_OK, bad = !a;
     if (bad) return tl__fail(err, TL_EMEMORY, "%s: no memory to unpack", archive);
-    l->filter_all(a);
-    l->format_all(a);
+    for (int i = 0; i < READABLE; i++) l->support[i](a);
     if (l->open_filename(a, archive, 65536) != ARCHIVE_OK)
         bad = tl__fail(err, TL_EFORMAT, "%s: not an archive: %s", archive, l->error_string(a) ? l->error_string(a) : "unknown error");
     while (!bad && (status = l->next_header(a, &e)) == ARCHIVE_OK) bad = unpack_entry(err, l, a, e, archive, into, &limit);

@@ -1,4 +1,4 @@
-/* unpack.h - archives of data sets (.tar.gz and whatever else libarchive reads). */
+/* unpack.h - archives of data sets: tar, zip and 7z, packed by any of the usual programs. */
 #ifndef TLUA_UNPACK_H
 #define TLUA_UNPACK_H
 

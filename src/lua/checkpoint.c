@@ -44,7 +44,10 @@ static tl_tensor *again(void *user, tl_scope *s, tl_tensor *x, int wanted, tl_te
     lua_pushlightuserdata(L, gy);
     if (lua_pcall(L, 4, 1, 0) != LUA_OK) {
         const char *text = luaL_tolstring(L, -1, NULL);
-        tl__fail(&s->err, TL_ESTATE, "%s", text);
+        if (!s->err.code) { /* the lines that name the modules stay, which tl__fail would join */
+            snprintf(s->err.text, sizeof s->err.text, "%s", text);
+            s->err.code = TL_ESTATE;
+        }
     } else if (wanted) {
         box *b = luaL_testudata(L, -1, TENSOR);
         if (!b || !b->tensor) tl__fail(&s->err, TL_ESTATE, "backward: a part that was computed again gave no gradient");

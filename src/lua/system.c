@@ -445,9 +445,11 @@ static int json_encode(lua_State *L)
     return 1;
 }
 
+enum { MOST_DEEP = 100 };
+
 static void from_json(lua_State *L, const cJSON *j, int depth)
 {
-    luaL_checkstack(L, 4, "JSON nested too deep");
+    lua_checkstack(L, 4); /* for MOST_DEEP there is room */
     int64_t whole;
     if (cJSON_IsNumber(j)) {
         if (tl__json_is_whole(j, &whole)) lua_pushinteger(L, whole);
@@ -457,12 +459,20 @@ static void from_json(lua_State *L, const cJSON *j, int depth)
     else if (cJSON_IsArray(j) || cJSON_IsObject(j)) {
         lua_newtable(L);
         int i = 0;
-        for (const cJSON *c = j->child; c && depth < 100; c = c->next) {
+        for (const cJSON *c = j->child; c; c = c->next) {
             from_json(L, c, depth + 1);
             if (cJSON_IsArray(j)) lua_rawseti(L, -2, ++i);
             else lua_setfield(L, -2, c->string);
         }
     } else lua_pushnil(L);
+}
+
+/* Are there lists in lists beyond what from_json should follow? */
+static int too_deep(const cJSON *j, int depth)
+{
+    for (const cJSON *c = j->child; c; c = c->next)
+        if (depth == MOST_DEEP || too_deep(c, depth + 1)) return 1;
+    return 0;
 }
 
 static int json_decode(lua_State *L)
@@ -471,6 +481,10 @@ static int json_decode(lua_State *L)
     const char *text = luaL_checklstring(L, 1, &n);
     cJSON *j = tl__json_parse(text, n);
     if (!j) return tl__lua_raise(L, "this text is not JSON");
+    if (too_deep(j, 0)) {
+        cJSON_Delete(j);
+        return tl__lua_raisef(L, "this JSON has lists in lists more than %d deep", MOST_DEEP);
+    }
     from_json(L, j, 0);
     cJSON_Delete(j);
     return 1;

@@ -221,4 +221,70 @@ t.test("weights of a recipe's network: a file and its key", function()
   t.fails("no file is named", function() recipe(nil):override { { "weights.key", "ema" } } end)
 end)
 
+-- ---- our own files, from somebody else ----
+
+t.test("a description that is none is refused in one line that names the file", function()
+  local net = tlua.models.squeezenet1_1 { classes = 3 }
+  net:ready()
+  local path, state = folder .. "/lie.safetensors", net:state_dict()
+  local function load(change)
+    local info = { format = 1, tlua = core.version, model = "squeezenet1_1", options = { classes = 3 }, labels = { "a", "b", "c" },
+      preprocessing = { size = 32, resize = 32, interpolation = "bilinear", mean = { 0.5, 0.5, 0.5 }, std = { 0.2, 0.2, 0.2 } }, data = { kind = "folder", options = {} } }
+    local text = change(info)
+    core.save(path, state, { tlua = type(text) == "string" and text or core.json_encode(info) })
+    return tlua.models.load(path)
+  end
+  load(function() end)
+  load(function(i) i.labels, i.data = nil, nil end)
+  for k, lie in ipairs {
+    function(i) i.model = 7 end, function(i) i.model = "nothing" end, function(i) i.model = nil end, function(i) i.format = "x" end, function(i) i.format = 99 end,
+    function(i) i.options = { classes = "x" } end, function(i) i.options = { classes = 0 } end, function(i) i.options = { classes = 1 << 40 } end,
+    function(i) i.options = { classes = 4 } i.labels = nil end, function(i) i.options = { classes = 3, nothing = 1 } end, function(i) i.options = 7 end,
+    function(i) i.options = { classes = 3, dropout = "x" } end, function(i) i.options = { classes = 3, weights = "imagenet" } end, function(i) i.options = { 1, 2 } end,
+    function(i) i.options = { classes = 3, in_channels = 1 } end, function(i) i.options = { classes = 3, in_channels = 1000000 } end,
+    function(i) i.labels = { "a" } end, function(i) i.labels = 7 end, function(i) i.labels = { 1, 2, 3 } end, function(i) i.labels = { a = "b" } end,
+    function(i) i.preprocessing = nil end, function(i) i.preprocessing = 3 end, function(i) i.preprocessing.size = "x" end, function(i) i.preprocessing.size = 1000000000 end,
+    function(i) i.preprocessing.size = -1 end, function(i) i.preprocessing.mean = {} end, function(i) i.preprocessing.mean = "x" end, function(i) i.preprocessing.std = { 0, 0, 0 } end,
+    function(i) i.preprocessing.interpolation = "x" end, function(i) i.preprocessing.channels = 9 end, function(i) i.preprocessing.resize = {} end,
+    function(i) i.head = { class = "nothing" } end, function(i) i.head = {} end, function(i) i.head = 3 end, function(i) i.head = { class = "Linear" } end,
+    function(i) i.head = { class = "Linear", args = { 512, "x" } } end, function(i) i.data = 7 end, function(i) i.data = {} end, function(i) i.data = { kind = "folder", options = 7 } end,
+    function() return "[1, 2" end, function() return "7" end, function() return ("["):rep(200) .. ("]"):rep(200) end, function() return "" end,
+  } do
+    local ok, e = pcall(load, lie)
+    e = tostring(e):gsub("^[^%s:]+:%d+: ", ""):gsub("\n  in .*", "")
+    assert(not ok and e:sub(1, #path) == path and not e:find "\n" and not e:find "attempt to" and not e:find "bad argument", ("lie %d: %s"):format(k, e))
+  end
+end)
+
+t.test("a checkpoint that does not say where the run stands, or names a file that is not its own", function()
+  local checkpoint, event_file = require "tlua.checkpoint", require "tlua.event_file"
+  local path = folder .. "/last.safetensors"
+  local function write(change)
+    local state = { format = 1, epoch = 2, step = 0, batches = 5, stage_steps = 5, stage = 1, totals = {}, rows = {}, counters = {}, steps = {}, schedule = {}, fields = {},
+      device = "d", seconds = 1.5 }
+    change(state)
+    local text, w = core.json_encode(state), core.ones(2)
+    local check = core.sha256(table.concat({ "{}", text, ("w float32 (2) %08x"):format(w:crc32()) }, "\n"))
+    core.save(path, { w = w }, { tlua = "{}", checkpoint = text, check = check })
+    return checkpoint.read(path)
+  end
+  assert(write(function() end))
+  for _, lie in ipairs { { "epoch", "x" }, { "epoch", -1 }, { "step", 1.5 }, { "rows", 7 }, { "counters" }, { "steps", "x" }, { "device" }, { "stage" }, { "seconds", {} } } do
+    local c, why = write(function(state) state[lie[1]] = lie[2] end)
+    t.equal(c, nil)
+    t.equal(why, ("%s is damaged: it does not say its %s"):format(path, lie[1]))
+  end
+  -- The file of events is cut where the checkpoint says: it must be the run's.
+  local other = folder .. "/other"
+  local f = io.open(other, "w")
+  f:write("of somebody")
+  f:close()
+  core.mkdirs(folder .. "/run")
+  for _, name in ipairs { "../other", "other", "events.out.tfevents.1/../../../other", 7, "events.out.tfevents.0123456789.tlua.1/x" } do
+    t.fails("file of events is none of tlua's", function() event_file.open(folder .. "/run", { name = name, bytes = 2 }) end)
+  end
+  t.fails("file of events is none of tlua's", function() event_file.open(folder .. "/run", { name = "events.out.tfevents.0123456789.tlua.1", bytes = -2 }) end)
+  t.equal(core.file_size(other), 11)
+end)
+
 t.finish()

@@ -40,13 +40,14 @@ Test(unpack, whole_outside_and_damaged)
     cr_assert_eq(tl__unpack(&err, archive, folder, 0), 0, "%s", err.text);
     sh("diff -r %s/src/d %s/d", root, folder);
     cr_assert_eq(entries(folder), 1);
-    /* Damage, a limit, a link, a name that leads outside: an error, and nothing in the folder. */
-    for (int what = 0; what < 5; what++) {
+    /* Damage, a limit, a link, a name that leads outside, a list that takes its contents from other files: an error, and nothing in the folder. */
+    for (int what = 0; what < 6; what++) {
         sh("rm -rf %s", folder);
         if (what == 0) sh("cd %s && head -c 100000 a.tar.gz > b.tar.gz", root);
         if (what == 2) sh("cd %s && ln -sf /etc src/d/link && tar -C src -czf b.tar.gz d && rm src/d/link", root);
         if (what == 3) sh("cd %s && echo x > x && tar -P --transform 's,^x,../out,' -czf b.tar.gz x", root);
         if (what == 4) sh("cd %s && tar -P --transform 's,^x,/tmp/tlua-outside,' -czf b.tar.gz x", root);
+        if (what == 5) sh("cd %s && printf '#mtree\\n./x type=file contents=%s/src/d/1\\n' > b.tar.gz", root, root);
         snprintf(archive, sizeof archive, "%s/%c.tar.gz", root, what == 1 ? 'a' : 'b');
         err = (tl_error){0};
         cr_assert_neq(tl__unpack(&err, archive, folder, what == 1 ? 1000 : 0), 0, "case %d", what);

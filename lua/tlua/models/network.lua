@@ -5,6 +5,7 @@ local util = require "tlua.util"
 local module = require "tlua.module"
 local plan = require "tlua.plan"
 local weights = require "tlua.weights"
+local description = require "tlua.description"
 
 -- A subclass has: head_name and first_name (the paths of classifier and first convolution in files), stages() -> the way from pictures to features as a list
 -- of {name =, modules = {names, of tensors of the network itself too}, run = function(self, x)}, features_width, features_cost(shape), and describes itself in
@@ -159,8 +160,8 @@ function Network:load_weights(spec, key)
   rawset(self, "weights_name", name)
   rawset(self, "weights_report", report)
   if report.metadata and report.metadata.tlua then
-    local ok, info = pcall(core.json_decode, report.metadata.tlua)
-    if ok and type(info) == "table" then
+    local info = description.read(report.metadata.tlua)
+    if info then
       rawset(self, "file_preprocessing", info.preprocessing)
       rawset(self, "file_labels", info.labels)
     end

@@ -1,0 +1,44 @@
+-- description.lua - what a model file says of itself (its metadata key `tlua`), checked: the file may come from anybody.
+local core = require "tlua.core"
+local description = { FORMAT = 1 }
+
+local function is_list_of_texts(v)
+  if type(v) ~= "table" then return false end
+  local n = 0
+  for key, each in pairs(v) do
+    n = n + 1
+    if math.type(key) ~= "integer" or type(each) ~= "string" then return false end
+  end
+  return n == #v
+end
+
+local function is_optional(v, kind) return v == nil or type(v) == kind end
+
+-- The part of the description that is not what it must be; nil where all are. What values mean is checked by those who take them.
+local function wrong_part(info)
+  local head, data, p = info.head, info.data, info.preprocessing
+  if type(info.model) ~= "string" then return "model" end
+  if not is_optional(info.options, "table") then return "options" end
+  for key, value in pairs(info.options or {}) do
+    if type(key) ~= "string" or (type(value) ~= "number" and type(value) ~= "boolean") then return "options" end
+  end
+  if head ~= nil and not (type(head) == "table" and type(head.class) == "string") then return "head" end
+  if info.labels ~= nil and not is_list_of_texts(info.labels) then return "labels" end
+  if data ~= nil and not (type(data) == "table" and type(data.kind) == "string" and is_optional(data.options, "table")) then return "data" end
+  if p ~= nil and not (type(p) == "table" and math.type(p.size) == "integer") then return "preprocessing" end
+end
+
+-- The description in a text; nil and why it is none.
+function description.read(text)
+  local ok, info = pcall(core.json_decode, text)
+  if not ok or type(info) ~= "table" then return nil, "its description is damaged: it is not JSON" end
+  if math.type(info.format) ~= "integer" then return nil, "its description is damaged: format" end
+  if info.format > description.FORMAT then
+    return nil, ("it was written by tlua %s in a newer form; this is tlua %s"):format(tostring(info.tlua), core.version)
+  end
+  local part = wrong_part(info)
+  if part then return nil, "its description is damaged: " .. part end
+  return info
+end
+
+return description

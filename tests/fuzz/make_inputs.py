@@ -1,0 +1,176 @@
+"""Makes the inputs that the fuzz targets begin with: small files of each form, right and nearly right.
+
+    python tests/fuzz/make_inputs.py        (needs Pillow)
+
+Inputs that found a fault are called found-*; they stay as they are."""
+import gzip
+import io
+import json
+import pathlib
+import struct
+import tarfile
+import zipfile
+
+from PIL import Image
+
+HERE = pathlib.Path(__file__).resolve().parent / "inputs"
+
+
+def put(target, name, data):
+    (HERE / target).mkdir(parents=True, exist_ok=True)
+    (HERE / target / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def pictures():
+    colour = Image.new("RGB", (9, 7))
+    colour.putdata([(x * 28, y * 36, (x * y) % 256) for y in range(7) for x in range(9)])
+
+    def save(name, image, wanted=0, **options):
+        file = io.BytesIO()
+        image.save(file, name.split(".")[-1], **options)
+        put("picture", name, bytes([wanted]) + file.getvalue())
+    save("colour.jpeg", colour, 0, quality=60)
+    save("progressive.jpeg", colour, 2, quality=60, progressive=True)
+    save("whole.jpeg", colour, 1 | 4 << 2, quality=90, subsampling=0)
+    save("grey.jpeg", colour.convert("L"), 2)
+    save("inks.jpeg", colour.convert("CMYK"))
+    save("large.jpeg", colour.resize((64, 48)), 2 | 8 << 2, quality=20, restart_marker_blocks=2)
+    save("colour.png", colour)
+    save("alpha.png", colour.convert("RGBA"), 2)
+    save("grey.png", colour.convert("L"), 2)
+    save("grey_alpha.png", colour.convert("LA"), 1)
+    save("bits.png", colour.convert("1"))
+    save("palette.png", colour.quantize(5), 2, bits=4)
+    save("wide.png", Image.frombytes("I;16", (4, 3), bytes(range(24))))
+
+
+def sources():
+    def mnist(first, images, labels):
+        return bytes([first, -(-255 * len(images) // (len(images) + len(labels)))]) + images + labels
+    images = struct.pack(">4I", 0x803, 3, 2, 2) + bytes(range(12))
+    labels = struct.pack(">2I", 0x801, 3) + bytes([0, 9, 3])
+    put("source", "mnist", mnist(0, images, labels))
+    put("source", "mnist_limit", mnist(1 | 2 << 2, images, labels))
+    put("source", "mnist_packed", mnist(1, gzip.compress(images, mtime=0), gzip.compress(labels, mtime=0)))
+    put("source", "cifar10", mnist(2, bytes([1, 50, 9, 60]), b"a\nb\r\nc\n" + b"\n".join(b"%d" % i for i in range(7))))
+    put("source", "cifar100", mnist(3, bytes([1, 99, 60, 0, 0, 1]), b"\n".join(b"%d" % i for i in range(100))))
+
+
+def features():
+    def header(rows, elements, dtype):
+        return b"tlua features 2\0" + b"a" * 64 + struct.pack("<2qiI", rows, elements, dtype, 1) + b"\0" * 24
+    row = struct.pack("<3f", 1, 2, 3)
+    for dtype in (0, 1):
+        put("features", f"rows{dtype}", b"\1" + header(4, 3, dtype) + (row + b"1234") * 3)
+    put("features", "short", b"\3" + header(4, 3, 0))
+    put("features", "huge", b"\1" + header(2**62, 2**61, 0))
+
+
+def tuning():
+    put("tuning", "table", "t4096 512 512 nt kept one cpu-14x32 108\n64 64 64 nn fresh many gpu-64 150\n1 1 1 tt kept one plain 103\n")
+    put("tuning", "strangers", "t4096 512 512 nt kept one somebody 108\n")
+    put("tuning", "unchecked", "c4096 512 512 nt kept one plain 108\n")
+    put("tuning", "whole", "ftlua-tuning 1\n")
+
+
+def pipelines():
+    put("pipeline", "eval", "decode(gap=2); to_channels(channels=3); resize(size=12, interpolation=bilinear); center_crop(size=8); "
+                            "normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])")
+    put("pipeline", "grey", "to_channels(channels=1); resize(size=[6, 7], interpolation=bicubic); normalize(mean=0.5, std=0.25)")
+    put("pipeline", "train", "random_resized_crop(size=8); random_horizontal_flip(p=0.5); color_jitter(brightness=[0.8, 1.2], contrast=[0.8, 1.2], "
+                             "saturation=[0, 2], hue=[-0.1, 0.1]); rand_augment(operations=3, magnitude=20); normalize(mean=0, std=1); random_erasing(p=1, noise=1)")
+    put("pipeline", "turn", "random_rotation(degrees=[-30, 30], fill=7); random_affine(degrees=[-9, 9], translate=[0.2, 0.2], scale=[0.5, 2], shear=[-8, 8]); "
+                            "random_crop(size=8, padding=3, mode=reflect); random_vertical_flip(); random_grayscale(p=1)")
+    put("pipeline", "one", "augment_operation(name=equalize); augment_operation(name=posterize, magnitude=3, bins=31, negative=1); center_crop(size=[64, 3])")
+
+
+def jsons():
+    put("json", "values", json.dumps({"a": [1, -2.5e-7, True, None, "\u00e9\n\U0001f600"], "b": {"c": {}}, "d": [[[]]], "e": 1e308}))
+    put("json", "bytes", b'{"\xff\xfe": "\\udc80\\udcff", "\\ud83d\\ude00": "\\\\udc80", "x": "\xed\xb2\x80"}')
+    put("json", "nested", "[" * 999 + "]" * 999)
+
+
+def conv(given, **attributes):
+    return ["conv", [given, "8x3x3x3", "8", None], attributes]
+
+
+def plans():
+    norm = ["batch_norm", [1, "8", "8", "8", "8", None], {"activation": "relu", "eps": 0.001}]
+    nets = {
+        "conv": [conv(0, stride=[2, 2], padding=[1, 1], padding_end=[1, 1], dilation=[1, 1]), norm,
+                 ["conv", [2, "8x1x3x3", None, None], {"padding": [1, 1], "groups": 8}], ["add", [3, 2]], ["relu", [4]],
+                 ["mean", [5], {"axes": [1, 2]}], ["linear", [6, "5x8", "5", None]]],
+        "pool": [conv(0), ["max_pool", [1], {"kernel": [2, 2], "stride": [1, 1], "padding": [1, 1], "ceil_mode": 1}],
+                 ["avg_pool", [2], {"kernel": [3, 3], "padding": [1, 1], "count_include_pad": 0}], ["concat", [2, 2], {"axis": -1}],
+                 ["hardswish", [4]], ["amax", [5], {"axes": [1, 2]}], ["linear", [6, "5x16", None, None], {"activation": "gelu"}]],
+        "tokens": [["conv", [0, "8x3x4x4", "8", None], {"stride": [4, 4]}], ["reshape", [1], {"shape": [37, 4, 8]}],
+                   ["expand", ["1x1x8"], {"shape": [37, 1, 8]}], ["concat", [3, 2], {"axis": 1}], ["add", [4, "1x5x8"]],
+                   ["layer_norm", [5, "8", "8"], {"eps": 1e-6}], ["linear", [6, "24x8", "24", None]],
+                   ["slice", [7], {"axis": -1, "start": 0, "length": 8}], ["slice", [7], {"axis": -1, "start": 8, "length": 8}],
+                   ["slice", [7], {"axis": -1, "start": 16}], ["attention", [8, 9, 10, None], {"heads": 2}],
+                   ["linear", [11, "8x8", "8", 5], {}], ["slice", [12], {"axis": 1, "start": 0, "length": 1}], ["reshape", [13], {"shape": [37, 8]}],
+                   ["linear", [14, "5x8", "5", None]]],
+        "shapes": [["permute", [0], {"axes": [0, 3, 1, 2]}], ["pad", [0], {"before": [0, 1, 1, 0], "after": [0, 2, 2, 0], "mode": "reflect"}],
+                   ["interpolate", [2], {"scale": 2, "mode": "linear"}], ["conv_transpose", [3, "3x2x2x2", "2"], {"stride": [2, 2]}],
+                   ["softmax", [4], {"axis": -1}], ["sum", [5], {"axes": [1, 2]}], ["matmul", [6, "2x5"], {}], ["log_softmax", [7], {}]],
+        "inverted": [["conv", [0, "12x3x1x1", None, None]], ["batch_norm", [1, "12", "12", "12", "12", None], {"activation": "relu6"}],
+                     ["conv", [2, "12x1x3x3", None, None], {"padding": [1, 1], "groups": 12}],
+                     ["batch_norm", [3, "12", "12", "12", "12", None], {"activation": "relu6"}],
+                     ["conv", [4, "3x12x1x1", None, None]], ["batch_norm", [5, "3", "3", "3", "3", 0]], ["mean", [6], {"axes": [1, 2]}],
+                     ["dropout", [7], {"p": 0.5}], ["argmax", [8], {}]],
+        "losses": [["mean", [0], {"axes": [1, 2]}], ["linear", [1, "5x3", None, None]], ["mse_loss", [2, 2]], ["where", [2, 2, 2]],
+                   ["argmax", [2], {}],
+                   ["cross_entropy", [2, 5, None], {"label_smoothing": 0.1}]],
+    }
+    for name, calls in nets.items():
+        put("plan", name, json.dumps({"format": 1, "batch": 37, "input": [8, 8, 3], "calls": calls, "output": len(calls)}, separators=(",", ":")))
+    # A whole model file: the weights of "conv" under the names that its calls give them.
+    names = {"8x3x3x3": 216, "8": 8, "8x1x3x3": 72, "5x8": 40, "5": 5}
+    header, at = {}, 0
+    plan = json.dumps({"format": 1, "batch": 37, "input": [8, 8, 3], "calls": nets["conv"], "output": 7}, separators=(",", ":"))
+    header["__metadata__"] = {"tlua.plan": plan, "tlua.pipeline": "to_channels(channels=3); resize(size=8); center_crop(size=8); normalize(mean=0.5, std=0.25)",
+                              "tlua": json.dumps({"labels": list("abcde")})}
+    for name, count in names.items():
+        header[name] = {"dtype": "F16", "shape": [int(n) for n in name.split("x")], "data_offsets": [at, at + 2 * count]}
+        at += 2 * count
+    text = json.dumps(header, separators=(",", ":")).encode()
+    put("model", "model", struct.pack("<Q", len(text)) + text + bytes(at))
+
+
+def pickles():
+    tensor = (b"ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000X\3\0\0\0cpuK\x40tQK\1K\2K\3\x86K\3K\1\x86\x89"
+              b"ccollections\nOrderedDict\n)RtR")
+    put("pickle", "tensor", b"\x80\2}X\1\0\0\0w" + tensor + b"s.")
+    put("pickle", "checkpoint", b"\x80\4}(\x8c\5model}\x8c\1w" + tensor + b"s\x8c\3ema}\x8c\1w" + tensor + b"s\x8c\4argscargparse\nNamespace\n)\x81}\x8c\1aK\1sb"
+        b"\x8c\1b\x8c\5numpy\x8c\6scalar\x93C\1a\x85Ru.")
+    put("pickle", "old", b"(dp0\nS'n'\np1\n(iargparse\nNamespace\np2\n(dp3\nS'a'\nI01\nsbsS'x'\nL12L\nsVt\nF1.5\nsg1\n(cm\nC\nI2\nosS'l'\n(lp4\nI1\nasS'w'\n" + tensor + b"s.")
+
+
+def archives():
+    def tar(name, members, mode="w"):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode) as t:
+            for path, kind, content in members:
+                info = tarfile.TarInfo(path)
+                info.type, info.size = kind, len(content)
+                info.linkname = "/etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+                t.addfile(info, io.BytesIO(content))
+        put("unpack", name, file.getvalue())
+    f, d = tarfile.REGTYPE, tarfile.DIRTYPE
+    tar("good.tar", [("a", d, b""), ("a/b.txt", f, b"content"), ("c", f, b"")])
+    tar("good.tar.gz", [("a/b.txt", f, b"content" * 100)], "w:gz")
+    tar("outside.tar", [("../x", f, b"y")])
+    tar("absolute.tar", [("/tmp/tlua-fuzz-x", f, b"y")])
+    tar("link.tar", [("x", tarfile.SYMTYPE, b""), ("x/y", f, b"y")])
+    tar("hard.tar", [("x", tarfile.LNKTYPE, b"")])
+    tar("device.tar", [("x", tarfile.CHRTYPE, b"")])
+    tar("folder_and_file.tar", [("a", f, b"1"), ("a/b", f, b"2"), ("a", d, b"")])
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("a/b.txt", b"content" * 50)
+    put("unpack", "good.zip", file.getvalue())
+    put("unpack", "list.mtree", b"#mtree\n./x type=file contents=/etc/hostname\n")
+
+
+for make in (archives, pictures, sources, features, tuning, pipelines, jsons, plans, pickles):
+    make()
