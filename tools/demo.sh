@@ -51,7 +51,7 @@ kept=$(./tlua -e 'print(require("tlua.core").cache_folder("weights"))') && mkdir
 
 run=runs/demo
 ./tlua recipes/fashion_fe.lua --weights "$weights" --data.root "$data" --data.limit 4000 --data.test_limit 1000 \
-    --schedule.epochs 3 --out "$run" || exit 1
+    --schedule.epochs 3 --out "$run" --force || exit 1
 echo
 echo "A few pictures it has never seen:"
 ./tlua tools/demo_pictures.lua "$data" "$run/pictures" || exit 1

@@ -30,7 +30,7 @@ function Progress:write(...)
   if self.lost then return end
   local ok, reason, code = self.out:write(...)
   if ok then ok, reason, code = self.out:flush() end
-  if ok or self.out ~= io.stdout then return end
+  if ok or not reason or self.out ~= io.stdout then return end
   self.lost = true
   core.leave_output(not core.is_gone(code))
   if not core.is_gone(code) then util.note(("cannot write to stdout: %s; the run goes on%s"):format(reason, self.path and ", and " .. self.path .. " has it all" or "")) end

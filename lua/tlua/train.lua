@@ -11,6 +11,7 @@ local model_file = require "tlua.model_file"
 local stage = require "tlua.stage"
 local step = require "tlua.step"
 local checkpoint = require "tlua.checkpoint"
+local run_folder = require "tlua.run_folder"
 local report = require "tlua.report"
 local event_file = require "tlua.event_file"
 local train = {}
@@ -115,7 +116,7 @@ local function keep_last(s)
   local ok, e = pcall(checkpoint.keep_last, s, state_of(s), s.results)
   s.last_kept, s.keeping = core.time(), core.time() - begin
   if ok then s.kept_text = checkpoint.where_text { epoch = s.epoch, step = s.done }
-  else s.progress:say(("checkpoint not written: %s%s"):format(util.reason(e), s.kept_text and ("; the one of %s stays"):format(s.kept_text) or "")) end
+  else s.progress:say(("checkpoint not written: %s; %s"):format(util.reason(e), s.kept_text and ("the one of %s stays"):format(s.kept_text) or "there is none yet")) end
   return ok
 end
 
@@ -176,46 +177,11 @@ local function evaluate_average(s)
   return sum, stopped
 end
 
--- ---- the run folder ----
-
-local function new_folder(r)
-  if r.out then return r.out end
-  local stem = ("runs/%s-%s"):format(r.name, os.date("%Y%m%d"))
-  for n = 1, 100000 do
-    local path = ("%s-%d"):format(stem, n)
-    if not core.exists(path) then return path end
-  end
-end
-
--- One run at a time; a run that is not at its end is not written over.
-local function take_folder(s, resumed, force)
-  core.mkdirs(s.out)
-  s.lock = util.own(s.out)
-  if not s.lock then util.failf("another run is writing %s; wait for it, or name another folder with --out", s.out) end
-  local before = not resumed and not force and checkpoint.peek(s.out .. "/last.safetensors")
-  if before and not before.finished then
-    util.failf("%s holds a run that is not at its end (%s): --resume %s goes on with it, --out names another folder, --force begins anew",
-      s.out, checkpoint.where_text(before), s.out)
-  end
-  if not resumed then
-    for _, name in ipairs { "last", "previous", "best" } do core.remove(("%s/%s.safetensors"):format(s.out, name)) end
-  end
-end
-
-local function metrics_text(rows)
-  local lines = { "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n" }
-  for _, row in ipairs(rows) do
-    local test = row.test_loss and ("%.6f,%.4f"):format(row.test_loss, row.test_accuracy) or ","
-    lines[#lines + 1] = ("%d,%.6f,%.4f,%s,%g,%.2f\n"):format(row.epoch, row.loss, row.train_accuracy, test, row.lr, row.seconds)
-  end
-  return table.concat(lines)
-end
-
 local function open_folder(s, resumed, force)
-  take_folder(s, resumed, force)
+  run_folder.take(s, resumed, force)
   if s.recipe.log == "tensorboard" then s.events = event_file.open(s.out, resumed and s.events_kept or nil) end
   s.progress:log_to(s.out .. "/log.txt", resumed)
-  core.write_file(s.out .. "/metrics.csv", metrics_text(s.results.epochs))
+  core.write_file(s.out .. "/metrics.csv", run_folder.metrics(s.results.epochs))
 end
 
 -- ---- stages ----
@@ -268,7 +234,7 @@ local function finish_epoch(s, test, begin)
   s.progress:say(("[Epoch %d] loss: %.4f  train accuracy %.1f %%%s  (%.1f s)"):format(row.epoch, row.loss, row.train_accuracy, tested, row.seconds), true, { "epoch", row })
   results.epochs[s.epoch] = row
   results.loss, results.accuracy = row.loss, row.test_accuracy or results.accuracy
-  pcall(core.write_file, s.out .. "/metrics.csv", metrics_text(results.epochs)) -- written anew after every epoch
+  pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(results.epochs)) -- written anew after every epoch
   log(s, "scalars", row.epoch, { ["epoch/loss"] = row.loss, ["epoch/accuracy"] = row.train_accuracy, ["epoch/test_loss"] = row.test_loss,
     ["epoch/test_accuracy"] = row.test_accuracy, ["epoch/seconds"] = row.seconds })
   log(s, "flush")
@@ -322,7 +288,7 @@ local function stopped(s)
   s.results.interrupted = true
   local kept = keep_last(s)
   s.progress:say(("stopped in epoch %d after %d batches; %s"):format(s.epoch, s.done,
-    kept and ("tlua %s --resume %s goes on from here"):format(s.recipe.path or "RECIPE", s.out) or "the model is kept as it is now"))
+    kept and ("tlua %s --resume %s goes on from here"):format(s.recipe.path or "RECIPE", s.out) or run_folder.way_on(s, s.kept_text)))
 end
 
 local function all_epochs(s)
@@ -372,17 +338,11 @@ local function evaluate_again(s)
   if select(2, evaluate_average(s)) then s.seen = nil end
 end
 
--- Names the files that are there.
-local function say_kept(s, reported)
-  local function there(names)
-    local list = {}
-    for _, name in ipairs(names) do
-      if core.exists(s.out .. "/" .. name) and (name ~= "report.html" or reported) then list[#list + 1] = name end
-    end
-    return table.concat(list, ", ")
-  end
-  local results, checkpoints = there { "model.safetensors", "report.html", "metrics.csv", "log.txt" }, there { "last.safetensors", "best.safetensors" }
-  s.progress:say(("kept in %s: %s%s"):format(s.out, results, checkpoints ~= "" and ", and to go on from: " .. checkpoints or ""))
+-- The model of the run, which a disk that is full must not cost without a word on how to get it.
+local function write_model(s)
+  local ok, e = pcall(model_file.save, s.out .. "/model.safetensors", s, s.results)
+  if not ok then util.failf("the model is not written: %s; %s", util.reason(e), run_folder.way_on(s, s.kept_text)) end
+  if not s.results.interrupted then run_folder.drop_old(s) end
 end
 
 local function keep_model(s)
@@ -400,8 +360,8 @@ local function keep_model(s)
   local reported = write_report(s)
   s.results.spent = s.spent
   log(s, "keep")
-  model_file.save(s.out .. "/model.safetensors", s, s.results)
-  say_kept(s, reported)
+  write_model(s)
+  s.progress:say(run_folder.kept(s, reported))
 end
 
 -- Takes up the state of a checkpoint.
@@ -448,7 +408,7 @@ function train.run(s, options)
   s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = s.data.epochs, 1, 0, 0, 0
   s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals(), 0, 0, core.time(), 0
   train.plan(s, function(text) s.progress:say(text) end)
-  s.out = c and (c:match "^(.*)/[^/]+$" or ".") or new_folder(s.recipe)
+  s.out = c and (c:match "^(.*)/[^/]+$" or ".") or run_folder.name(s.recipe)
   if c then take_up(s, c) end
   open_folder(s, c ~= nil, options.force)
   s.progress:event("start", start_event(s))

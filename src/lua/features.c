@@ -81,11 +81,11 @@ static int features_bytes(lua_State *L)
     return 1;
 }
 
-/* data.disk_free(folder) -> bytes that this user may still write there, or nil */
+/* data.disk_free(folder) -> bytes that this user may still write there; nothing where nobody knows (some network folders say 0 of 0) */
 static int disk_free(lua_State *L)
 {
     struct statvfs v;
-    if (statvfs(luaL_checkstring(L, 1), &v) != 0) return 0;
+    if (statvfs(luaL_checkstring(L, 1), &v) != 0 || v.f_blocks == 0) return 0;
     lua_pushinteger(L, (lua_Integer)(v.f_bavail * v.f_frsize));
     return 1;
 }

@@ -252,14 +252,16 @@ static int is_folder(lua_State *L)
     return 1;
 }
 
-/* core.file_size(path) -> bytes, time of the last change in seconds; nothing where there is no such file */
+/* core.file_size(path) -> bytes, time of the last change in seconds, the file's number, which its other names have too; nothing where there
+ * is no such file */
 static int file_size(lua_State *L)
 {
     struct stat st;
     if (stat(luaL_checkstring(L, 1), &st) != 0) return 0;
     lua_pushinteger(L, (lua_Integer)st.st_size);
     lua_pushnumber(L, (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec);
-    return 2;
+    lua_pushinteger(L, (lua_Integer)st.st_ino);
+    return 3;
 }
 
 /* By bytes, whatever order the user's locale has. */
@@ -288,6 +290,14 @@ static int remove_(lua_State *L)
 {
     lua_pushboolean(L, remove(luaL_checkstring(L, 1)) == 0);
     return 1;
+}
+
+/* core.rename(from, to): on one file system; what was called `to` is replaced */
+static int rename_(lua_State *L)
+{
+    const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+    if (rename(from, to) != 0) return tl__lua_raisef(L, "cannot rename %s to %s: %s", from, to, strerror(errno));
+    return 0;
 }
 
 static int sha256_(lua_State *L)
@@ -576,7 +586,7 @@ void tl__lua_open_system(lua_State *L)
         {"device", device}, {"device_info", device_info}, {"devices", devices}, {"device_details", device_details}, {"memory", memory}, {"reset_peak", reset_peak},
         {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
         {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
-        {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"sha256", sha256_}, {"near_miss", near_miss},
+        {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode},
         {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure},
         {"inject_launch_failure", inject_launch_failure}, {"error", error_}, {NULL, NULL}};

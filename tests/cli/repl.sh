@@ -346,7 +346,7 @@ line optimiser
 expect optimiser, rate 0.001
 line done = recipe:run()
 expect [Epoch 1]
-line done = recipe:run()
+line done = recipe:run { force = true }
 expect [Epoch 1]
 line #done.epochs
 expect 1

@@ -179,6 +179,8 @@ t.test("a full disk leaves the former checkpoint whole", function()
     assert(os.execute(("head -c %d /dev/zero >%s/filler"):format(free - 1000000, disk))) -- in the middle of a checkpoint it is full
     local before = checkpoint_hash(run)
     local code, text, error_text = t.run(command(run, true))
+    assert(code == 1 and error_text:find("make room, or name a folder on another disk", 1, true), error_text)
+    code, text, error_text = t.run(command(run, true, "--force"))
     t.equal(code, 1, "the status")
     assert(text:find("checkpoint not written: cannot write ", 1, true) and text:find("No space left on device; the one of epoch ", 1, true), text)
     assert(error_text:find("cannot write " .. run .. "/model.safetensors: No space left on device", 1, true), error_text)

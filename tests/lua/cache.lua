@@ -19,7 +19,7 @@ local function run(changes)
   if type(fields.cache) == "table" and not fields.cache.folder then fields.cache.folder = store() end
   local lines, out = {}, io.stdout
   io.stdout = { write = function(_, text) lines[#lines + 1] = text end, flush = function() end }
-  local ok, result = pcall(function() return tlua.recipe(fields):run() end)
+  local ok, result = pcall(function() return tlua.recipe(fields):run { force = true } end)
   io.stdout = out
   if not ok then error(result, 0) end
   return result, table.concat(lines)
@@ -177,7 +177,7 @@ end)
 
 t.test("a killed run goes on where it stopped, with the same bits", function()
   clear()
-  local line = ("./tlua recipes/cifar_fe.lua --model resnet18 --weights none --data.size 160 --data.batch 4 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/k"):format(
+  local line = ("./tlua recipes/cifar_fe.lua --model resnet18 --weights none --data.size 160 --data.batch 4 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/k --force"):format(
     folder, store(), folder)
   t.equal((t.run(line)), 0)
   local function weights() return core.load(folder .. "/k/model.safetensors")["fc.weight"]:hash() end
@@ -228,7 +228,7 @@ t.test("pictures that cannot be read have no row", function()
   for i, s in ipairs { cached, plain } do
     local out = io.stdout
     io.stdout = { write = function() end, flush = function() end }
-    local ok, r = pcall(require("tlua.train").run, s)
+    local ok, r = pcall(require("tlua.train").run, s, { force = true })
     io.stdout = out
     assert(ok, r)
     losses[i] = r.epochs[2].loss

@@ -217,7 +217,7 @@ end)
 
 t.test("grey pictures for a network of one channel", function()
   for _, data in ipairs { "fashion_mnist --data.root " .. folder .. "/idx", "cifar10 --data.root " .. folder .. "/cifar" } do
-    local out = run(("recipes/fashion_fe.lua %s --model mobilenet_v2 --model.in_channels 1 --data %s --data.limit 20 --out %s/grey"):format(SMALL, data, folder))
+    local out = run(("recipes/fashion_fe.lua %s --model mobilenet_v2 --model.in_channels 1 --data %s --data.limit 20 --out %s/grey --force"):format(SMALL, data, folder))
     assert(out:find("of 2,236,106 parameters are trained", 1, true), out)
   end
   local status, _, err = t.run(("./tlua recipes/fashion_fe.lua %s --model.in_channels 4 --data.root %s/idx --out %s/grey"):format(SMALL, folder, folder))
@@ -267,7 +267,7 @@ end)
 
 t.test("the same seed gives the same bits, another seed others", function()
   local function hash(seed)
-    local r = quietly(function() return recipe({ seed = seed, schedule = { epochs = 2 }, out = folder .. "/bits" }):run() end)
+    local r = quietly(function() return recipe({ seed = seed, schedule = { epochs = 2 }, out = folder .. "/bits" }):run { force = true } end)
     return r.model.fc.weight:hash()
   end
   local first = hash(3)
@@ -284,7 +284,7 @@ t.test("a run that is taken up again has not changed its head", function()
 end)
 
 t.test("memory does not grow with steps", function()
-  local r = recipe { freeze = { "*", "!layer4.*" }, schedule = { epochs = 1 }, out = folder .. "/memory" }
+  local r = recipe { freeze = { "*", "!layer4.*" }, schedule = { epochs = 1 }, out = folder .. "/grown" }
   local s = r:build()
   collectgarbage()
   local before = core.memory()
@@ -433,7 +433,7 @@ t.test("class folders may hold grey pictures among others", function()
     core.image_write(path, core.image_read(path, 1))
   end
   for _, channels in ipairs { 3, 1 } do
-    run(("%s/folder.lua --data.root %s/some_grey --model mobilenet_v2 --model.in_channels %d --augment.hue 0.1 --schedule.epochs 1 --out %s/some"):format(folder, folder, channels, folder))
+    run(("%s/folder.lua --data.root %s/some_grey --model mobilenet_v2 --model.in_channels %d --augment.hue 0.1 --schedule.epochs 1 --out %s/some%d"):format(folder, folder, channels, folder, channels))
   end
 end)
 
