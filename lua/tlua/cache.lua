@@ -259,21 +259,6 @@ end
 
 -- ---- the command ----
 
-local function folder_option(argv, first)
-  local folder, rest = nil, {}
-  local i = first
-  while i <= #argv do
-    if argv[i] == "--folder" then
-      folder, i = argv[i + 1], i + 1
-      if not folder then schema.usage("--folder: a value is missing") end
-    else
-      rest[#rest + 1] = argv[i]
-    end
-    i = i + 1
-  end
-  return folder or default_folder(), rest
-end
-
 local function ago(seconds)
   if seconds < 3600 then return ("%d min"):format(seconds // 60) end
   if seconds < 172800 then return ("%d h"):format(seconds // 3600) end
@@ -316,13 +301,15 @@ end
 
 -- argv: what stands behind `tlua cache`.
 function cache.main(argv)
-  local folder, words = folder_option(argv, 2)
-  if argv[1] == "list" then
-    if #words > 0 then schema.usage(("tlua cache list: '%s' is not understood"):format(words[1])) end
+  local commands = require "tlua.commands"
+  local options, words = commands.parse("cache", argv)
+  local folder, what = options.folder or default_folder(), table.remove(words, 1)
+  if what == "list" then
+    if #words > 0 then commands.usage("cache", ("list: '%s' is not understood"):format(words[1])) end
     return list(folder)
   end
-  if argv[1] == "clear" then return clear(folder, words) end
-  schema.usage("tlua cache list | tlua cache clear [NAME|NETWORK]... [--folder DIR]")
+  if what == "clear" then return clear(folder, words) end
+  commands.usage("cache", what and ("'%s' is not understood"):format(what) or "list or clear is needed")
 end
 
 return cache

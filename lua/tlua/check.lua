@@ -2,31 +2,16 @@
 -- sent with a bug report. The checks themselves are in src/check.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local schema = require "tlua.schema"
+local commands = require "tlua.commands"
 local check = {}
 
 local SECONDS = 55
 
 local function options(argv)
-  local o, i = {}, 1
-  local known = { "--device", "--json", "--seconds" }
-  while i <= #argv do
-    local word, value = argv[i]:match "^(%-%-%a+)=(.+)$"
-    word = word or argv[i]
-    if word == "--device" or word == "--seconds" then
-      if not value then
-        i = i + 1
-        value = argv[i]
-      end
-      if not value then schema.usage(word .. ": a value is missing") end
-    elseif word ~= "--json" or value then
-      schema.usage("check: " .. util.unknown_text("option", word, known))
-    end
-    o[word:sub(3)] = value or true
-    i = i + 1
-  end
+  local o, rest = commands.parse("check", argv)
+  if #rest > 0 then commands.usage("check", ("'%s' is not understood"):format(rest[1])) end
   o.seconds = o.seconds and tonumber(o.seconds) or not o.seconds and SECONDS
-  if not o.seconds or not (o.seconds > 0) then schema.usage "--seconds: a positive number is needed" end
+  if not o.seconds or not (o.seconds > 0) then commands.wrong("check", "--seconds: a positive number is needed") end
   return o
 end
 

@@ -176,6 +176,26 @@ function checkpoint.overrides(path)
   return list
 end
 
+-- The recipe of a run: the file that it was made with where that is still the same, else what the run's folder keeps of it; and what is to be
+-- said about it. Nothing in a checkpoint is run: both are files.
+function checkpoint.recipe_of(path)
+  local folder = core.is_folder(path) and path or path:match "^(.*)/[^/]+$" or "."
+  local missing = util.missing(path, "run")
+  if missing then util.failf("--resume: %s", missing) end
+  local state, own = checkpoint.peek(core.is_folder(path) and path .. "/last.safetensors" or path) or {}, folder .. "/recipe.lua"
+  local function text_of(file)
+    local ok, text = pcall(core.read_file, file)
+    return ok and text
+  end
+  local named = state.recipe_path
+  if named and text_of(named) == state.recipe then return named end
+  local kept = text_of(own)
+  if kept and (not state.recipe or kept == state.recipe) then
+    return own, named and core.exists(named) and ("%s has changed since; the run goes on with its recipe as it was, %s"):format(named, own) or nil
+  end
+  util.failf("--resume: %s holds no recipe.lua that the run was made with%s; name it: tlua RECIPE.lua --resume %s", folder, named and (" (it was %s)"):format(named) or "", path)
+end
+
 -- ---- has the recipe changed? ----
 
 local function lines_of(text)

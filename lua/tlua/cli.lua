@@ -2,35 +2,7 @@
 -- error (one clear line on stderr), 2 for a wrong command line.
 local core = require "tlua.core"
 
-local HELP = [[
-tlua - transfer learning on any OpenCL device
-
-  tlua RECIPE.lua [--FIELD VALUE]...   train what the recipe says; RECIPE.lua --help lists its fields
-  tlua RECIPE.lua --resume RUN         go on with a run that was stopped; --force although the recipe has changed
-  tlua RECIPE.lua --quiet | --json     say nothing (log.txt has it all) | one JSON object a line, for programs
-  tlua FILE.lua [ARGS]                 run a Lua script
-  tlua --profile RECIPE.lua ...        the same, then where the time went; --profile=FILE names the trace
-  tlua -e CODE [ARGS]                  run a line of Lua
-  tlua                                 a prompt: Tab completes, help() tells what there is
-  tlua -i RECIPE.lua [--FIELD VALUE].. a prompt with the recipe's model, data and optimiser, before the training
-  tlua predict MODEL FILE|FOLDER...    classify pictures [--top 3] [--flip] [--json | --csv] [--batch 32] [--quiet]
-  tlua eval MODEL --data.root DIR      test a model [--data KIND] [--flip] [--json]
-  tlua explain MODEL FILE|FOLDER...    where the network looked (Grad-CAM) [--class NAME] [--layer NAME] [--to FOLDER]
-  tlua export MODEL --to FILE          a model file that C programs can load (examples/predict.c), of a checkpoint or a network by name
-  tlua lr RECIPE.lua [--to lr.svg]     the loss while the learning rate grows, and a suggestion
-  tlua compare RECIPE.lua              training from scratch beside frozen and fine-tuned networks: a table, a page
-  tlua report RUN... [--to FILE]       the report of a run made again, or several runs side by side in a page
-  tlua show RECIPE.lua [--to FILE]     a picture sheet of what the network is fed [--pictures N] [--epoch E] [--part test]
-  tlua models                          networks: parameters, multiply-adds, weights
-  tlua cache list|clear                features that runs have kept on disk
-  tlua tune [--quick]                  measure the kernels of matrix products on this device, keep the best [--show] [--clear]
-  tlua check                           a short test of the operators on this device [--device D] [--seconds 55] [--json]
-  tlua devices                         OpenCL devices; choose one with --device or TLUA_DEVICE [--all: what their drivers say] [--json]
-  tlua --version
-
---flip: probabilities are the mean over a picture and its mirror image.
-MODEL is the model.safetensors of a run, or the name of a network with published weights.
-Exit status: 0, 1 after an error, 2 for a wrong command line. TLUA_TRACEBACK=1 shows where in Lua an error arose.]]
+local commands = require "tlua.commands"
 
 local function lib() return require "tlua" end
 
@@ -43,18 +15,21 @@ local function set_arguments(argv, first, name)
   return table.unpack(list)
 end
 
--- --NAME VALUE and --NAME=VALUE -> { {"NAME", "VALUE"}, ... }
+-- --NAME VALUE and --NAME=VALUE -> { {"NAME", "VALUE"}, ... }; true is the value of words that want none, as --gpu.
 local function overrides(argv, first)
-  local schema = require "tlua.schema"
+  local schema, words = require "tlua.schema", require "tlua.words"
   local list, i = {}, first
   while i <= #argv do
     local word = argv[i]
     local name, value = word:match("^%-%-([^=]+)=(.*)$")
     if not name then
       name = word:match("^%-%-(.+)$")
-      if not name then schema.usage(("'%s' is not understood: options are --NAME VALUE"):format(word)) end
-      i = i + 1
-      value = argv[i]
+      if not name then schema.usage(("'%s' is not understood: %s"):format(word, words.hint(word))) end
+      if words.is_flag(name, argv[i + 1]) then value = true
+      else
+        i = i + 1
+        value = argv[i]
+      end
       if value == nil then schema.usage(("--%s: a value is missing"):format(name)) end
     end
     list[#list + 1] = { name, value }
@@ -85,31 +60,27 @@ local function run_options(argv, first)
   return options
 end
 
-local function wants_help(argv, first)
-  for i = first, #argv do
-    if argv[i] == "--help" or argv[i] == "-h" then return true end
-  end
-  return false
-end
-
 -- Runs the file argv[1] with the arguments from `first` on. Returns the recipe that it gave, nil where it gave none.
 local function load_file(argv, first)
   local path = argv[first - 1]
   local chunk, e = loadfile(path, "t")
   if not chunk then
-    error(require("tlua.util").missing(path) or e, 0)
+    local missing = require("tlua.util").missing(path)
+    local ok, text = pcall(core.read_file, path)
+    error(missing or require("tlua.syntax").explain(e, ok and text), 0)
   end
   lib()
   local result = chunk(set_arguments(argv, first, path))
   if type(result) ~= "table" or not package.loaded["tlua.recipe"] or not require("tlua.recipe").is_recipe(result) then return nil end
   if not result.path then result:set_source(path) end
+  result.returned = true -- by a file that can be run again to have it
   return result
 end
 
 local function run_file(argv)
   local result = load_file(argv, 2)
   if not result then return 0 end
-  if wants_help(argv, 2) then
+  if commands.wants_help(argv, 2) then
     print(result:help())
     return 0
   end
@@ -119,32 +90,38 @@ local function run_file(argv)
   return result:run(run).interrupted and 130 or 0
 end
 
+-- `tlua --resume RUN`: the recipe is the file that the run was made with, or what the run's folder keeps of it.
+local function resume_alone(argv)
+  local run = argv[1]:match "^%-%-resume=(.+)$" or table.remove(argv, 2)
+  if not run then commands.usage("--resume", "a run folder or a checkpoint is missing") end
+  local path, note = require("tlua.checkpoint").recipe_of(run)
+  if note then require("tlua.util").note(note) end
+  return run_file { path, "--resume", run, table.unpack(argv, 2) }
+end
+
 local function need_recipe(argv)
   return load_file(argv, 3) or error(("%s gives no recipe: it must end with return tlua.recipe {...}"):format(argv[2]), 0)
 end
 
-local function need_path(argv, usage)
-  if not argv[2] or argv[2]:sub(1, 2) == "--" then require("tlua.schema").usage(usage) end
+local function need_path(name, argv)
+  if not argv[2] or argv[2]:sub(1, 2) == "--" then commands.usage(name, "a recipe is needed") end
 end
 
 -- A command of a recipe, with options of its own beside the recipe's fields.
-local function of_recipe(name, usage)
+local function of_recipe(name)
   return function(argv)
-    need_path(argv, usage)
-    local command = require(name)
+    need_path(name, argv)
+    local command = require(commands.find(name).own)
     local options, rest = command.options(overrides(argv, 3))
     return command.main(need_recipe(argv):override(rest), options)
   end
 end
 
-local show = of_recipe("tlua.show", "show: a recipe is needed: tlua show RECIPE.lua [--to show.png] [--pictures N] [--epoch E] [--part test] [--FIELD VALUE]...")
-local lr = of_recipe("tlua.lr_finder", "lr: a recipe is needed: tlua lr RECIPE.lua [--from 1e-7] [--up_to 10] [--steps 100] [--to lr.svg] [--FIELD VALUE]...")
-
 local function compare(argv)
-  need_path(argv, "compare: a recipe is needed: tlua compare RECIPE.lua [--compare.per_class 10,all] [--compare.WAY.FIELD VALUE] [--FIELD VALUE]...")
+  need_path("compare", argv)
   local command = require "tlua.compare"
   local function read() return need_recipe(argv) end
-  if wants_help(argv, 3) then return command.help(read) end
+  if commands.wants_help(argv, 3) then return command.help(read) end
   return command.main(read, overrides(argv, 3))
 end
 
@@ -170,40 +147,57 @@ end
 
 -- ---- which command ----
 
-local commands = {
+-- Of a module's function that takes the words behind the command.
+local function main_of(name, what)
+  return function(argv) return require(name)[what or "main"] { table.unpack(argv, 2) } end
+end
+
+local run = {
   models = list_models,
-  devices = function(argv) return require("tlua.devices").main { table.unpack(argv, 2) } end,
-  predict = function(argv) return require("tlua.predict").main { table.unpack(argv, 2) } end,
-  eval = function(argv) return require("tlua.predict").eval_main { table.unpack(argv, 2) } end,
-  explain = function(argv) return require("tlua.explain").main { table.unpack(argv, 2) } end,
-  export = function(argv) return require("tlua.predict").export_main { table.unpack(argv, 2) } end,
-  show = show,
-  lr = lr,
+  devices = main_of "tlua.devices",
+  predict = main_of "tlua.predict",
+  eval = main_of("tlua.predict", "eval_main"),
+  explain = main_of "tlua.explain",
+  export = main_of("tlua.predict", "export_main"),
+  show = of_recipe "show",
+  lr = of_recipe "lr",
   compare = compare,
-  check = function(argv) return require("tlua.check").main { table.unpack(argv, 2) } end,
-  tune = function(argv) return require("tlua.tune").main { table.unpack(argv, 2) } end,
-  report = function(argv) return require("tlua.report_runs").main { table.unpack(argv, 2) } end,
-  cache = function(argv) return require("tlua.cache").main { table.unpack(argv, 2) } end,
-  help = function() print(HELP) return 0 end,
+  tune = main_of "tlua.tune",
+  check = main_of "tlua.check",
+  report = main_of "tlua.report_runs",
+  cache = main_of "tlua.cache",
+  help = function(argv)
+    if argv[2] and not commands.find(argv[2]) then commands.unknown(argv[2]) end
+    print(argv[2] and commands.help(argv[2]) or commands.overview())
+    return 0
+  end,
 }
-commands["--help"], commands["-h"] = commands.help, commands.help
-commands["--version"] = function() print("tlua " .. core.version) return 0 end
-commands["-v"] = commands["--version"]
-commands["-e"] = run_code
-commands["-i"] = function(argv) return require("tlua.repl.session").main(argv, load_file, overrides) end
+run["--help"], run["-h"] = run.help, run.help
+run["--version"] = function() print("tlua " .. core.version) return 0 end
+run["-v"] = run["--version"]
+run["-e"] = run_code
+run["-i"] = function(argv) return require("tlua.repl.session").main(argv, load_file, overrides) end
+run["--resume"] = resume_alone
+commands.run = run
+
+-- Has `tlua COMMAND --help` a page of its own? A comparison shows the fields of its recipe, where one is named.
+local function has_page(argv)
+  local c = commands.find(argv[1])
+  if not c or not run[argv[1]] or argv[1] == "-e" or not commands.wants_help(argv, 2) then return false end
+  return not (argv[1] == "compare" and argv[2]:sub(1, 1) ~= "-")
+end
 
 local function command(argv)
   local word = argv[1]
   if word == nil then return require("tlua.repl").run() end
-  if commands[word] then return commands[word](argv) end
-  if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
-  if not word:find("[./]") and not core.exists(word) then
-    local util, named = require "tlua.util", {}
-    for name, run in pairs(commands) do
-      if name:sub(1, 1) ~= "-" then named[name] = run end
-    end
-    require("tlua.schema").usage(util.unknown_text("command", word, util.keys(named)))
+  if word:find "^%-%-resume=" then return resume_alone(argv) end
+  if has_page(argv) then
+    print(commands.help(word))
+    return 0
   end
+  if run[word] then return run[word](argv) end
+  if word:sub(1, 1) == "-" then require("tlua.schema").usage(("unknown option '%s'; tlua --help lists what there is"):format(word)) end
+  if not word:find("[./]") and not core.exists(word) then commands.unknown(word) end
   return run_file(argv)
 end
 

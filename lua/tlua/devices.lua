@@ -2,7 +2,7 @@
 -- of it, as text or JSON.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local schema = require "tlua.schema"
+local commands = require "tlua.commands"
 local devices = {}
 
 local function list(t) return t and table.concat(t, " x ") end
@@ -52,18 +52,10 @@ local function lines_of(d)
   }
 end
 
-local function options(argv)
-  local o = {}
-  for _, word in ipairs(argv) do
-    if word ~= "--all" and word ~= "--json" then schema.usage("devices: " .. util.unknown_text("option", word, { "--all", "--json" })) end
-    o[word:sub(3)] = true
-  end
-  return o
-end
-
 -- argv: what stands behind `tlua devices`. Returns the exit status.
 function devices.main(argv)
-  local o = options(argv)
+  local o, rest = commands.parse("devices", argv)
+  if #rest > 0 then commands.usage("devices", ("'%s' is not understood"):format(rest[1])) end
   local all = o.all and core.device_details() or core.devices()
   if #all == 0 then core.device() end -- which says why
   if o.json then

@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
+local commands = require "tlua.commands"
 local model_file = require "tlua.model_file"
 local predict = require "tlua.predict"
 local explain = {}
@@ -123,13 +124,10 @@ local function batch_of(net, o)
   end
 end
 
-local USAGE = "explain: a model and pictures are needed: tlua explain RUN/model.safetensors FILE... [--class NAME] [--layer NAME] [--to explain]"
-
 function explain.main(args)
-  local options, rest = predict.words(args, { quiet = true })
-  predict.known_only(options, { "class", "layer", "to", "weights", "device", "batch", "threads", "quiet" })
-  if #rest < 2 then schema.usage(USAGE) end
-  local o = predict.numbers(options, { batch = 16, threads = 0 })
+  local options, rest = commands.parse("explain", args)
+  if #rest < 2 then commands.usage("explain", "a model and pictures are needed") end
+  local o = commands.numbers(options, { batch = 16, threads = 0 })
   if options.device then core.device(options.device) end
   local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])

@@ -8,7 +8,7 @@ local step = require "tlua.step"
 local progress = require "tlua.progress"
 local finder = {}
 
-local SCHEMA = {
+finder.SCHEMA = {
   { "from", "number", 1e-7, "first rate" },
   { "up_to", "number", 10.0, "last rate" },
   { "steps", "integer", 100, "steps between them" },
@@ -19,10 +19,10 @@ local SCHEMA = {
 function finder.options(list)
   local own, rest = {}, {}
   for _, each in ipairs(list) do
-    local field = schema.find(SCHEMA, each[1])
+    local field = schema.find(finder.SCHEMA, each[1])
     if field then own[each[1]] = schema.parse(field, each[1], each[2]) else rest[#rest + 1] = each end
   end
-  local o = schema.options("lr", SCHEMA, own)
+  local o = schema.options("lr", finder.SCHEMA, own)
   if not (o.from > 0 and o.up_to > o.from) or o.steps < 10 then schema.usage "lr: rates go from --from up to a larger --up_to, in ten --steps at least" end
   return o, rest
 end

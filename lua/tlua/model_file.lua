@@ -71,8 +71,9 @@ local function build(info)
   return net
 end
 
--- path -> network in inference mode, description.
+-- path, of a file or of a run's folder -> network in inference mode, description.
 function model_file.load(path)
+  path = util.model_path(path)
   local info = model_file.read(path)
   if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
   if info.model == "custom" or (info.head and info.head.class == "custom") then

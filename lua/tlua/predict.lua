@@ -5,6 +5,7 @@ local schema = require "tlua.schema"
 local data = require "tlua.data"
 local data_text = require "tlua.data_text"
 local model_file = require "tlua.model_file"
+local commands = require "tlua.commands"
 local progress = require "tlua.progress"
 local predict = {}
 
@@ -120,35 +121,6 @@ function predict.each(info, paths, o, quiet, label, answer, f)
   return bad > 0 and 1 or 0
 end
 
--- Splits words into options --NAME VALUE (flags have no value) and the rest.
-function predict.words(args, flags)
-  local options, rest, i = {}, {}, 1
-  while i <= #args do
-    local name, value = args[i]:match("^%-%-([^=]+)=?(.*)$")
-    if not name then rest[#rest + 1] = args[i]
-    elseif flags[name] then options[name] = true
-    else
-      if not args[i]:find("=", 1, true) then
-        i = i + 1
-        value = args[i]
-      end
-      if value == nil then schema.usage(("--%s: a value is missing"):format(name)) end
-      options[name] = value
-      options[#options + 1] = { name, value }
-    end
-    i = i + 1
-  end
-  return options, rest
-end
-
-function predict.known_only(options, known)
-  for _, each in ipairs(options) do
-    local ok = false
-    for _, name in ipairs(known) do ok = ok or each[1] == name or each[1]:find("^" .. name .. "%.") end
-    if not ok then schema.usage(util.unknown_text("option", each[1], known)) end
-  end
-end
-
 -- ---- forms ----
 
 -- A form of the answers writes {begin(), row(path, predictions, reason), finish()}.
@@ -210,24 +182,11 @@ end
 
 -- ---- the command ----
 
-local FLAGS = { json = true, csv = true, flip = true, quiet = true }
-
--- The whole numbers among the options, with their defaults.
-function predict.numbers(options, defaults)
-  local o = {}
-  for name, default in pairs(defaults) do
-    o[name] = options[name] and schema.parse({ name, "integer" }, name, options[name]) or default
-    if o[name] < (name == "threads" and 0 or 1) then schema.usage(("--%s: %d is too small"):format(name, o[name])) end
-  end
-  return o
-end
-
 function predict.main(args)
-  local options, rest = predict.words(args, FLAGS)
-  predict.known_only(options, { "top", "weights", "device", "batch", "threads", "json", "csv", "flip", "quiet" })
-  if #rest < 2 then schema.usage("predict: a model and pictures are needed: tlua predict RUN/model.safetensors FILE... [--top 3] [--flip] [--json | --csv] [--batch 32] [--threads N] [--quiet]") end
-  if options.json and options.csv then schema.usage "predict: --json and --csv do not go together" end
-  local o = predict.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0 })
+  local options, rest = commands.parse("predict", args)
+  if #rest < 2 then commands.usage("predict", "a model and pictures are needed") end
+  if options.json and options.csv then commands.wrong("predict", "--json and --csv do not go together") end
+  local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0 })
   if options.device then core.device(options.device) end
   local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
@@ -244,9 +203,8 @@ function predict.main(args)
 end
 
 function predict.export_main(args)
-  local options, rest = predict.words(args, {})
-  predict.known_only(options, { "to", "weights" })
-  if #rest ~= 1 or not options.to then schema.usage("export: a model and a file are needed: tlua export RUN/best.safetensors --to FILE") end
+  local options, rest = commands.parse("export", args)
+  if #rest ~= 1 or not options.to then commands.usage("export", "a model and a file are needed") end
   model_file.export(rest[1], options.to, options.weights, options["weights.key"])
   print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))
   return 0
@@ -279,9 +237,8 @@ local function data_of(info, options)
 end
 
 function predict.eval_main(args)
-  local options, rest = predict.words(args, { json = true, flip = true })
-  predict.known_only(options, { "data", "weights", "device", "json", "flip" })
-  if #rest ~= 1 then schema.usage("eval: one model is needed: tlua eval RUN/model.safetensors [--data KIND] [--data.root DIR] [--flip] [--json]") end
+  local options, rest = commands.parse("eval", args)
+  if #rest ~= 1 then commands.usage("eval", "one model is needed") end
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local d = data_of(info, options)

@@ -11,6 +11,7 @@ local cache = require "tlua.cache"
 local stage = require "tlua.stage"
 local groups = require "tlua.groups"
 local ways = require "tlua.compare.ways"
+local words = require "tlua.words"
 local registry = require("tlua.models").registry
 
 local Recipe = {}
@@ -222,8 +223,8 @@ end
 local CONSTRUCTORS = { model = true, data = true, optim = true, loss = true, head = true }
 local WEIGHTS = { weights = true, ["model.weights"] = true }
 
--- list: { {"data.root", "DIR"}, ... }. Constructors are replaced first, then the file of weights, in whatever order the words came.
-function Recipe:override(list)
+-- What was said on the command line, to be said again by --resume: the last word about each field.
+local function remember(self, list)
   self.overrides = self.overrides or {}
   for _, each in ipairs(list) do
     for i = #self.overrides, 1, -1 do
@@ -231,6 +232,11 @@ function Recipe:override(list)
     end
     table.insert(self.overrides, { each[1], each[2] })
   end
+end
+
+-- list: { {"data.root", "DIR"}, ... }. Constructors are replaced first, then the file of weights, in whatever order the words came.
+function Recipe:override(list)
+  list = words.constructors(self, list, CONSTRUCTORS)
   local function fields()
     local known, names = {}, {}
     self:each_field(function(path, field, _, options, key)
@@ -241,13 +247,19 @@ function Recipe:override(list)
   end
   local function find(name)
     local known, names = fields()
-    if not known[name] then schema.usage(util.unknown_text("option", "--" .. name, (function()
-      for i, each in ipairs(names) do names[i] = "--" .. each end
-      return core.near_miss("--" .. name, names) and names or { "--help" }
-    end)())) end
+    if not known[name] then
+      local list = words.all(names)
+      for i, each in ipairs(list) do list[i] = "--" .. each end
+      local near = core.near_miss("--" .. name, list)
+      schema.usage(("unknown option '--%s'; %s"):format(name, near and ("did you mean '%s'?"):format(near) or "--help lists what there is"))
+    end
     return known[name]
   end
   for pass = 1, 3 do
+    if pass == 2 then
+      list = words.of_recipe(self, list)
+      remember(self, list)
+    end
     for _, each in ipairs(list) do
       local name, text = each[1], each[2]
       if (CONSTRUCTORS[name] and 1 or WEIGHTS[name] and 2 or 3) == pass then
@@ -276,14 +288,40 @@ function Recipe:remake_model()
   rawset(self.model, "where", where)
 end
 
+-- Fields that most runs change, for the head of the help.
+local USUAL = { ["data.root"] = true, ["data.batch"] = true, model = true, weights = true, freeze = true, ["optim.lr"] = true, ["schedule.epochs"] = true, seed = true, out = true,
+  device = true }
+local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train" }, { "The data", "data" }, { "Changes of training pictures", "augment" }, { "Loss and optimiser", "loss", "optim" },
+  { "The schedule", "schedule" }, { "The run" }, { "Features on disk", "cache" }, { "Comparison", "compare" } }
+
+-- What to type, the fields that most runs change, and all fields by headings.
 function Recipe:help()
-  local lines = { ("%s: every field with its type and value. --NAME VALUE overrides it."):format(self.path or "recipe"), "" }
+  local commands = require "tlua.commands"
+  local file, usual, under, heading_of = self.path or "RECIPE.lua", {}, {}, {}
+  for _, heading in ipairs(HEADINGS) do
+    under[heading[1]] = {}
+    for i = 2, #heading do heading_of[heading[i]] = heading[1] end
+  end
   self:each_field(function(path, field, value)
     local kind = field[2] == "choice" and table.concat(field[5], "|") or schema.types[field[2]][1]
     if #kind > 44 then kind = "a name" end
-    lines[#lines + 1] = ("  --%-24s %-22s %s (%s)"):format(path, schema.show(value), field[4], kind)
+    local line = ("  --%-24s %-22s %s (%s)"):format(path, schema.show(value), field[4], kind)
+    if USUAL[path] then usual[#usual + 1] = line end
+    table.insert(under[heading_of[path:match "^[^.]+"] or "The run"], line)
   end)
-  return table.concat(lines, "\n")
+  local out = { ("tlua %s [--FIELD VALUE]...; every field has its present value here"):format(file), "", "Usual", table.unpack(usual) }
+  for _, o in ipairs(commands.RUN) do
+    if o[1] ~= "help" then out[#out + 1] = ("  %-49s %s"):format(commands.option_text(o), o[3]) end
+  end
+  for _, heading in ipairs(HEADINGS) do
+    local lines = under[heading[1]]
+    if #lines > 0 then
+      out[#out + 1] = ""
+      out[#out + 1] = heading[1]
+      table.move(lines, 1, #lines, #out + 1, out)
+    end
+  end
+  return table.concat(out, "\n")
 end
 
 function Recipe:__tostring()

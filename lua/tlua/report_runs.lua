@@ -2,7 +2,7 @@
 -- curves over each other, figures in a table, and in what their recipes differ.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local schema = require "tlua.schema"
+local commands = require "tlua.commands"
 local chart = require "tlua.chart"
 local report = require "tlua.report"
 local checkpoint = require "tlua.checkpoint"
@@ -42,7 +42,7 @@ local function unfinished(folder)
 end
 
 local function read_run(folder)
-  folder = folder:gsub("(.)/+$", "%1"):gsub("/report%.[jh][st][om][nl]l?$", "")
+  folder = folder:gsub("(.)/+$", "%1"):gsub("/report%.[jh][st][om][nl]l?$", ""):gsub("/[%a_]+%.safetensors$", "")
   local missing = util.missing(folder, "folder")
   if missing or not core.is_folder(folder) then util.failf("report: %s", missing or folder .. " is no folder") end
   local path, run = folder .. "/report.json", nil
@@ -169,25 +169,11 @@ end
 
 -- ---- the command ----
 
-local USAGE = "report: tlua report RUN... [--to FILE]: folders of runs are needed"
-
 -- argv: what stands behind `tlua report`. Returns the exit status.
 function report_runs.main(argv)
-  local folders, to, i = {}, nil, 1
-  while i <= #argv do
-    local word = argv[i]
-    to = word:match "^%-%-to=(.+)$" or to
-    if word == "--to" then
-      i = i + 1
-      to = argv[i] or schema.usage("--to: a value is missing")
-    elseif word:sub(1, 2) == "--" and not word:find "^%-%-to=" then
-      schema.usage(util.unknown_text("option of report:", word, { "--to" }))
-    elseif word:sub(1, 2) ~= "--" then
-      folders[#folders + 1] = word
-    end
-    i = i + 1
-  end
-  if #folders == 0 then schema.usage(USAGE) end
+  local options, folders = commands.parse("report", argv)
+  local to = options.to
+  if #folders == 0 then commands.usage("report", "folders of runs are needed") end
   local runs = {}
   for k, folder in ipairs(folders) do runs[k] = read_run(folder) end
   if #runs == 1 and runs[1].unfinished then util.failf("report: %s has no report.json: the run is not at its end, or an earlier tlua made it", runs[1].folder) end

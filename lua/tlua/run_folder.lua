@@ -83,7 +83,7 @@ end
 -- ---- what stands there already ----
 
 local OLD = "old"
-local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt" }
+local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt", "recipe.lua" }
 local CHECKPOINTS = { "last.safetensors", "previous.safetensors", "best.safetensors" }
 
 local function path_of(s, ...) return table.concat({ s.out, ... }, "/") end

@@ -182,6 +182,7 @@ local function open_folder(s, resumed, force)
   if s.recipe.log == "tensorboard" then s.events = event_file.open(s.out, resumed and s.events_kept or nil) end
   s.progress:log_to(s.out .. "/log.txt", resumed)
   core.write_file(s.out .. "/metrics.csv", run_folder.metrics(s.results.epochs))
+  if s.recipe.returned and s.recipe.text then core.write_file(s.out .. "/recipe.lua", s.recipe.text) end -- `tlua --resume RUN` wants no more
 end
 
 -- ---- stages ----

@@ -2,7 +2,7 @@
 -- than the shipped choice by a clear margin is kept in the cache folder and used from then on. Nothing else measures.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local schema = require "tlua.schema"
+local commands = require "tlua.commands"
 local tune = {}
 
 -- ---- what is measured ----
@@ -132,22 +132,9 @@ local function run(quick)
 end
 
 local function options(argv)
-  local o, i = {}, 1
-  local known = { "--clear", "--device", "--quick", "--show" }
-  while i <= #argv do
-    local word, value = argv[i]:match "^(%-%-device)=(.+)$"
-    word = word or argv[i]
-    if word == "--device" and not value then
-      i = i + 1
-      value = argv[i]
-      if not value then schema.usage "--device: a value is missing" end
-    elseif word ~= "--device" and not (word == "--quick" or word == "--show" or word == "--clear") then
-      schema.usage("tune: " .. util.unknown_text("option", word, known))
-    end
-    o[word:sub(3)] = value or true
-    i = i + 1
-  end
-  if (o.show and 1 or 0) + (o.clear and 1 or 0) + (o.quick and 1 or 0) > 1 then schema.usage "tune: one of --quick, --show and --clear" end
+  local o, rest = commands.parse("tune", argv)
+  if #rest > 0 then commands.usage("tune", ("'%s' is not understood"):format(rest[1])) end
+  if (o.show and 1 or 0) + (o.clear and 1 or 0) + (o.quick and 1 or 0) > 1 then commands.wrong("tune", "one of --quick, --show and --clear") end
   return o
 end
 

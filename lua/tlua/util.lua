@@ -228,6 +228,17 @@ function util.first_few(list, most)
   return few
 end
 
+-- The model that a path means: the file itself, or that of a run's folder. A run that has no model yet has a checkpoint.
+function util.model_path(path)
+  if not core.is_folder(path) then return path end
+  local model = path .. "/model.safetensors"
+  if core.exists(model) then return model end
+  local last = path .. "/last.safetensors"
+  if not core.exists(last) then util.failf("%s is not the folder of a run: there is no model.safetensors in it", path) end
+  util.note(("%s has no model yet; its last checkpoint is taken"):format(path))
+  return last
+end
+
 -- A line for the user beside the results: stderr, unless a run has put it elsewhere.
 function util.note(text) io.stderr:write("tlua: " .. text .. "\n") end
 

@@ -48,6 +48,7 @@ function weights.resolve(entry, spec)
   if set then return published(entry, spec, set), set, spec end
   spec = core.path(spec)
   if core.exists(spec) then
+    spec = util.model_path(spec)
     for name, each in pairs(entry.weights or {}) do
       if each.file == base_name(spec) then return spec, each, name end
     end

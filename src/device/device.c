@@ -170,12 +170,15 @@ static const found *choose(tl_error *err, const found *all, int n, const char *s
         if (fits && (!best || rank_of(&all[i]) > rank_of(best))) best = &all[i];
     }
     if (!best) {
-        char list[512] = "";
+        char list[512] = "", what[160];
         for (int i = 0; i < n; i++) {
             size_t used = strlen(list);
             snprintf(list + used, sizeof list - used, "%s%d (%s, %.60s)", i ? ", " : "", all[i].index, type_name(all[i].type), all[i].name);
         }
-        tl__fail(err, TL_EARG, "unknown device \"%s\": there is %s; name one by number, by cpu or gpu, or by a part of its name", spec, list);
+        if (by_type) snprintf(what, sizeof what, "there is no %s with an OpenCL driver", strcasecmp(spec, "gpu") == 0 ? "GPU" : "processor");
+        else snprintf(what, sizeof what, "unknown device \"%.100s\"", spec);
+        tl__fail(err, TL_EARG, "%s: there is %s; name one by number, by cpu or gpu, or by a part of its name%s", what, list,
+                 by_type && strcasecmp(spec, "gpu") == 0 ? "; a GPU wants the OpenCL driver of its maker (`tlua devices --all`)" : "");
     }
     return best;
 }

@@ -78,7 +78,7 @@ t.test("errors", function()
     assert(got == status and err:find(message, 1, true), err)
   end
   refused("", 2, "folders of runs are needed")
-  refused(folder .. "/a --too x", 2, "unknown option of report: '--too'; did you mean '--to'?")
+  refused(folder .. "/a --too x", 2, "report: unknown option '--too'; did you mean '--to'?")
   refused(folder .. "/nowhere", 1, "there is no folder")
   refused(folder .. "/idx", 1, "is not the folder of a run")
   refused(folder .. "/more/a", 1, "the run is not at its end")
