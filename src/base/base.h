@@ -58,6 +58,9 @@ int tl__broadcast(const tl_shape *a, const tl_shape *b, tl_shape *out);
 void tl__packed_strides(const tl_shape *s, int64_t *strides);
 /* An axis counted from 0, from one that may be negative; -1 when out of range. */
 int tl__axis(int axis, int rank);
+/* What messages call an axis: as its user counts. C counts from 0; the program, whose users write Lua, sets the first to 1. */
+long long tl__axis_name(int64_t axis);
+void tl__count_axes_from(int first);
 /* "(3, 4)" into `buf`, which is returned. */
 const char *tl__shape_text(const tl_shape *s, char *buf, size_t size);
 #define TL__SHAPE_TEXT 160

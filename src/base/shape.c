@@ -47,6 +47,11 @@ void tl__packed_strides(const tl_shape *s, int64_t *strides)
     }
 }
 
+static int first_axis; /* set once, when a program begins */
+
+void tl__count_axes_from(int first) { first_axis = first; }
+long long tl__axis_name(int64_t axis) { return axis < 0 ? axis : axis + first_axis; }
+
 int tl__axis(int axis, int rank)
 {
     if (axis < 0) axis += rank;

@@ -108,6 +108,7 @@ static int run(lua_State *L)
 int main(int argc, char **argv)
 {
     tl__lua_begin_process();
+    tl__count_axes_from(1);
     lua_State *L = luaL_newstate();
     if (!L) {
         fputs("tlua: no memory\n", stderr);

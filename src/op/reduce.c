@@ -11,7 +11,7 @@ static int axes_mask(tl_error *err, const tl_call *c)
     int r = c->in_meta[0].shape.rank, mask = v->n ? 0 : (1 << r) - 1;
     for (int i = 0; i < v->n; i++) {
         int a = tl__axis((int)v->list[i], r);
-        if (a < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)v->list[i], r);
+        if (a < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", tl__axis_name(v->list[i]), r);
         mask |= 1 << a;
     }
     return mask;

@@ -47,13 +47,13 @@ static int concat_infer(tl_error *err, tl_call *c)
     if (c->n_in < 1) return tl__op_fail(err, c, TL_EARG, "nothing to put together");
     tl_shape y = c->in_meta[0].shape;
     int axis = tl__axis((int)c->attr[0].i, y.rank);
-    if (axis < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)c->attr[0].i, y.rank);
+    if (axis < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", tl__axis_name(c->attr[0].i), y.rank);
     for (int i = 1; i < c->n_in; i++) {
         tl_shape x = c->in_meta[i].shape, like = x;
         if (x.rank == y.rank) like.dim[axis] = y.dim[axis];
         if (!tl__shape_equal(&like, &y) || c->in_meta[i].dtype != c->in_meta[0].dtype)
-            return tl__op_fail(err, c, TL_ESHAPE, "%s and %s differ in more than dimension %d", tl__shape_text(&c->in_meta[0].shape, a, sizeof a),
-                               tl__shape_text(&x, b, sizeof b), axis + 1);
+            return tl__op_fail(err, c, TL_ESHAPE, "%s and %s differ in more than dimension %lld", tl__shape_text(&c->in_meta[0].shape, a, sizeof a),
+                               tl__shape_text(&x, b, sizeof b), tl__axis_name(axis));
         y.dim[axis] += x.dim[axis];
     }
     c->n_out = 1;

@@ -16,7 +16,7 @@ static int launch_rows(tl_scope *s, const char *kernel, int64_t rows, const tl_k
 static int softmax_infer(tl_error *err, tl_call *c)
 {
     if (tl__axis((int)c->attr[0].i, c->in_meta[0].shape.rank) < 0)
-        return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)c->attr[0].i, c->in_meta[0].shape.rank);
+        return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", tl__axis_name(c->attr[0].i), c->in_meta[0].shape.rank);
     return tl__infer_like_first(err, c);
 }
 
@@ -88,7 +88,7 @@ static int argmax_infer(tl_error *err, tl_call *c)
 {
     const tl_shape *x = &c->in_meta[0].shape;
     int a = tl__axis((int)c->attr[0].i, x->rank), keep = (int)c->attr[1].i;
-    if (a < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)c->attr[0].i, x->rank);
+    if (a < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", tl__axis_name(c->attr[0].i), x->rank);
     if (x->dim[a] == 0) return tl__op_fail(err, c, TL_ESHAPE, "there is nothing to take the largest of");
     tl_shape y = {0, {0}};
     for (int i = 0; i < x->rank; i++)

@@ -108,7 +108,7 @@ static tl_tensor *slice_view(tl_scope *s, const tl_call *c)
     int axis = tl__axis((int)c->attr[0].i, x->shape.rank);
     int64_t start = c->attr[1].i, length = c->attr[2].i;
     if (axis < 0) {
-        tl__op_fail(&s->err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", (long long)c->attr[0].i, x->shape.rank);
+        tl__op_fail(&s->err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", tl__axis_name(c->attr[0].i), x->shape.rank);
         return NULL;
     }
     int64_t d = x->shape.dim[axis];

@@ -154,6 +154,18 @@ test("messages name what was meant", function()
   fails("did you mean 'shape'", function() return x:shpae() end)
   fails("unknown option of sum: 'axs'; did you mean 'axes'?", function() return x:sum { axs = 1 } end)
   fails("dimensions count from 1", function() return x:sum(0) end)
+  -- Dimensions are called what the user called them.
+  for _, d in ipairs { 3, 7, -3 } do
+    local text = ("there is no dimension %d in a tensor of 2"):format(d)
+    fails(text, function() return x:sum(d) end)
+    fails(text, function() return x:mean { axes = { 1, d } } end)
+    fails(text, function() return x:softmax(d) end)
+    fails(text, function() return x:argmax(d) end)
+    fails(text, function() return core.ops.slice(x, d, 0, 1) end)
+    fails(text, function() return core.ops.concat(x, x, { axis = d }) end)
+    fails(text, function() return x:shape(d) end)
+  end
+  fails("(2, 3) and (4, 5) differ in more than dimension 1", function() return core.ops.concat(x, core.ones(4, 5), { axis = 1 }) end)
   fails("add: (2, 3) and (4) do not broadcast", function() return x + core.ones(4) end)
   fails("the rows of a tensor must be equally long", core.tensor, { { 1, 2 }, { 3 } })
   fails("1.5 is not an int32", core.tensor, { 1.5 }, { dtype = "int32" })

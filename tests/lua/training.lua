@@ -184,7 +184,7 @@ t.test("batches that are summed make the step of one large batch, class weights,
   local function train(name, batch, accumulate, loss, optimizer)
     local net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 16), nn.ReLU(), nn.Linear(16, 10))
     local data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = batch, limit = 28, mean = 0.5, std = 0.25 } -- 28: the last step is smaller
-    local r = tlua.recipe { model = net, data = data, loss = loss, accumulate = accumulate, optim = optimizer, schedule = { epochs = 2 }, out = folder .. "/" .. name, seed = 5 }:run()
+    local r = tlua.recipe { model = net, data = data, loss = loss, accumulate = accumulate, optim = optimizer, schedule = { epochs = 2 }, out = folder .. "/" .. name, seed = 5 }:run { force = true }
     return r.model
   end
   local function compare(what, loss)

@@ -259,6 +259,18 @@ Test(core, kernel_cache_is_used_and_a_damaged_entry_is_rebuilt)
     cr_assert_eq(system(command), 0);
 }
 
+/* Dimensions of messages count from 0, as those of C do. */
+Test(core, dimensions_count_from_zero)
+{
+    tl_device *d = open_device();
+    tl_scope *s = tl_scope_open(d, NULL);
+    tl_tensor *x = tl_from(s, TL_F32, 2, (int64_t[]){1, 3}, (float[]){1, 2, 3});
+    cr_expect_null(tl_softmax(s, x, 2));
+    cr_expect(strstr(tl_scope_error(s)->text, "there is no dimension 2 in a tensor of 2"), "%s", tl_scope_error(s)->text);
+    tl_scope_close(s);
+    tl_device_release(d);
+}
+
 /* A folder that may not be made says so: a later stat, which finds nothing, must not take the place of the reason. */
 Test(core, folders_keep_their_reason)
 {
