@@ -69,8 +69,16 @@ install: all
 	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
 	install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/tlua/examples
 	sed $(PC) tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
+	install -m 644 docs/tlua.d.lua docs/shapes.lua $(DESTDIR)$(PREFIX)/share/tlua
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,doc/tlua man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	install -m 644 README.md README.ko.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/tlua
+	install -m 644 docs/tlua.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/completion/tlua.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tlua
+	install -m 644 docs/completion/_tlua $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 docs/completion/tlua.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 uninstall:
-	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua
+	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua share/doc/tlua share/man/man1/tlua.1
+	cd $(DESTDIR)$(PREFIX)/share && rm -f bash-completion/completions/tlua zsh/site-functions/_tlua fish/vendor_completions.d/tlua.fish
 
 # ---- demo ----
 .PHONY: demo
@@ -142,12 +150,17 @@ test-interop: all $(PEERS)/bin/python
 docs: tlua $(BUILD)/ops_doc
 	$(BUILD)/ops_doc > docs/ops.md
 	./tlua tools/stubs.lua > docs/tlua.d.lua
+	@mkdir -p docs/completion
+	for f in $(COMMAND_LINE); do ./tlua tools/command_line.lua $${f%%:*} > docs/$${f#*:} || exit 1; done
+# What tools/command_line.lua writes, and where.
+COMMAND_LINE := man:tlua.1 bash:completion/tlua.bash zsh:completion/_tlua fish:completion/tlua.fish
 $(BUILD)/ops_doc: tools/ops_doc.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 lint: all $(BUILD)/ops_doc
 	sh tools/lint.sh
 	$(BUILD)/ops_doc | diff -q - docs/ops.md >/dev/null || { echo "lint: docs/ops.md is stale: make docs"; exit 1; }
 	./tlua tools/stubs.lua | diff -q - docs/tlua.d.lua >/dev/null || { echo "lint: docs/tlua.d.lua is stale: make docs"; exit 1; }
+	@for f in $(COMMAND_LINE); do ./tlua tools/command_line.lua $${f%%:*} | diff -q - docs/$${f#*:} >/dev/null || { echo "lint: docs/$${f#*:} is stale: make docs"; exit 1; }; done
 # Readers of files under libFuzzer and sanitizers, FUZZ_SECONDS each (tests/fuzz/fuzz.h); FUZZ="plan json" runs those alone.
 FUZZ_CC ?= clang
 FUZZ_FLAGS := -g -O1 -w -fsanitize=address,undefined -fno-sanitize-recover=undefined

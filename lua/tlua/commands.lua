@@ -75,6 +75,24 @@ commands.list = {
 }
 commands.groups = { "Train", "Use", "What there is", "This machine", "Lua" }
 
+commands.environment = {
+  { "TLUA_DEVICE", "the device, as --device names it" },
+  { "TLUA_CACHE", "folder for weights, features, compiled kernels and the prompt's history; without it $XDG_CACHE_HOME/tlua, else ~/.cache/tlua" },
+  { "TLUA_TUNING", "0: the shipped choices of kernels, although `tlua tune` has kept others" },
+  { "TLUA_MAX_PIXELS", "pictures may have so many pixels (178,956,970)" },
+  { "TLUA_TRACEBACK", "1: errors show where in Lua they arose" },
+  { "TLUA_SYNC", "1: each launch is waited for, so that an error names its kernel" },
+  { "TLUA_HISTORY", "0: the prompt keeps no history" },
+  { "TLUA_GRAPHICS", "kitty, sixel or blocks: how the prompt shows pictures" },
+  { "NO_COLOR", "no colours" },
+  { "POCL_CACHE_DIR", "where PoCL keeps compiled kernels; below TLUA_CACHE where its own place cannot be written" },
+}
+commands.files = {
+  { "runs/NAME-DATE-N", "folder of a run: model.safetensors, report.html, metrics.csv, log.txt, recipe.lua, and the checkpoints last, previous and best.safetensors" },
+  { "~/.cache/tlua", "what is kept: weights, features, kernels" },
+}
+commands.statuses = { { 0, "all went well" }, { 1, "an error; one line on stderr says what" }, { 2, "a wrong command line" }, { 130, "stopped by Ctrl-C, SIGTERM or SIGHUP, with a checkpoint" } }
+
 function commands.find(name)
   for _, c in ipairs(commands.list) do
     if c.name == name then return c end

@@ -1,0 +1,70 @@
+# Completion of tlua for bash; made by tools/command_line.lua (make docs), not by hand.
+_tlua()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
+    local models="convnext_tiny deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet34 resnet50 squeezenet1_1 vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224"
+    local fields="--accumulate --augment.brightness --augment.contrast --augment.crop --augment.crop_ratio --augment.cutmix --augment.erase --augment.erase_noise --augment.erase_ratio --augment.erase_scale --augment.erase_value --augment.fill --augment.filter --augment.flip --augment.flip_vertical --augment.grey --augment.hue --augment.mixup --augment.off_last --augment.randaugment --augment.rotate --augment.saturation --augment.scale --augment.shear --augment.shift --augment.translate --batchnorm --best --cache --cache.dtype --cache.folder --cache.limit --cache.views --checkpoint --clip --compare.limit --compare.per_class --compare.seeds --data --data.augment --data.batch --data.decode --data.drop_last --data.fit --data.group --data.interpolation --data.limit --data.mean --data.on_bad --data.per_class --data.resize --data.root --data.size --data.split --data.split_seed --data.std --data.test_limit --data.threads --decay_all --device --ema --freeze --head --keep --log --loss --loss.alpha --loss.beta --loss.gamma --loss.ignore_index --loss.label_smoothing --loss.pos_weight --loss.reduction --loss.weight --model --model.classes --model.drop_connect --model.dropout --model.image_size --model.in_channels --model.weights --optim --optim.alpha --optim.betas --optim.centered --optim.eps --optim.lr --optim.momentum --optim.nesterov --optim.weight_decay --out --recompute --schedule.div --schedule.epochs --schedule.every --schedule.final --schedule.freeze --schedule.gamma --schedule.layer_decay --schedule.least_steps --schedule.lowest --schedule.lr --schedule.patience --schedule.peak --schedule.per --schedule.rate --schedule.threshold --schedule.train --schedule.warmup --schedule.warmup_start --seed --stop_after --test_every --train --weights"
+    COMPREPLY=()
+    compopt -o filenames 2>/dev/null
+    if [[ $COMP_CWORD -eq 1 ]]; then
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "-e -i --resume --profile --help --version" -- "$current"))
+        else COMPREPLY=($(compgen -W "cache check compare devices eval explain export lr models predict report show tune help" -- "$current") $(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi
+        return
+    fi
+    case "$before" in
+    --model) COMPREPLY=($(compgen -W "$models" -- "$current")); return ;;
+    --optim) COMPREPLY=($(compgen -W "Adam AdamW LAMB Lion RMSprop SGD" -- "$current")); return ;;
+    --loss) COMPREPLY=($(compgen -W "CrossEntropy FocalLoss MSELoss SmoothL1Loss BCEWithLogits SigmoidFocalLoss" -- "$current")); return ;;
+    --best) COMPREPLY=($(compgen -W "accuracy loss" -- "$current")); return ;;
+    --data) COMPREPLY=($(compgen -W "cifar10 cifar100 fashion_mnist folder mnist" -- "$current")); return ;;
+    --schedule.rate) COMPREPLY=($(compgen -W "constant step cosine one_cycle plateau" -- "$current")); return ;;
+    --device) COMPREPLY=($(compgen -W "cpu gpu" -- "$current")); return ;;
+    --data.on_bad) COMPREPLY=($(compgen -W "error skip" -- "$current")); return ;;
+    --cache.dtype) COMPREPLY=($(compgen -W "float16 float32" -- "$current")); return ;;
+    --keep) COMPREPLY=($(compgen -W "last best" -- "$current")); return ;;
+    --loss.reduction) COMPREPLY=($(compgen -W "mean sum none" -- "$current")); return ;;
+    --augment.filter) COMPREPLY=($(compgen -W "nearest bilinear" -- "$current")); return ;;
+    --data.interpolation) COMPREPLY=($(compgen -W "nearest box bilinear bicubic lanczos" -- "$current")); return ;;
+    --freeze) COMPREPLY=($(compgen -W "none" -- "$current")); return ;;
+    --data.augment) COMPREPLY=($(compgen -W "none flip standard" -- "$current")); return ;;
+    --log) COMPREPLY=($(compgen -W "none tensorboard" -- "$current")); return ;;
+    --schedule.per) COMPREPLY=($(compgen -W "step epoch" -- "$current")); return ;;
+    --data.fit) COMPREPLY=($(compgen -W "stretch shorter" -- "$current")); return ;;
+    --part) COMPREPLY=($(compgen -W "train test" -- "$current")); return ;;
+    --augment.erase_noise|--data.drop_last|--decay_all|--optim.centered|--optim.nesterov) COMPREPLY=($(compgen -W "true false" -- "$current")); return ;;
+    --data.decode) COMPREPLY=($(compgen -W "whole reduced" -- "$current")); return ;;
+    --cache.folder|--data.root|--folder|--model.weights|--out|--resume|--to|--weights) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --accumulate|--augment.brightness|--augment.contrast|--augment.crop|--augment.crop_ratio|--augment.cutmix|--augment.erase|--augment.erase_ratio|--augment.erase_scale|--augment.erase_value|--augment.fill|--augment.flip|--augment.flip_vertical|--augment.grey|--augment.hue|--augment.mixup|--augment.off_last|--augment.randaugment|--augment.rotate|--augment.saturation|--augment.scale|--augment.shear|--augment.shift|--augment.translate|--batch|--batchnorm|--cache|--cache.limit|--cache.views|--checkpoint|--class|--clip|--columns|--compare.limit|--compare.per_class|--compare.seeds|--data.batch|--data.group|--data.limit|--data.mean|--data.per_class|--data.resize|--data.size|--data.split|--data.split_seed|--data.std|--data.test_limit|--data.threads|--ema|--epoch|--from|--head|--layer|--loss.alpha|--loss.beta|--loss.gamma|--loss.ignore_index|--loss.label_smoothing|--loss.pos_weight|--loss.weight|--model.classes|--model.drop_connect|--model.dropout|--model.image_size|--model.in_channels|--optim.alpha|--optim.betas|--optim.eps|--optim.lr|--optim.momentum|--optim.weight_decay|--pictures|--recompute|--schedule.div|--schedule.epochs|--schedule.every|--schedule.final|--schedule.freeze|--schedule.gamma|--schedule.layer_decay|--schedule.least_steps|--schedule.lowest|--schedule.lr|--schedule.patience|--schedule.peak|--schedule.threshold|--schedule.train|--schedule.warmup|--schedule.warmup_start|--seconds|--seed|--steps|--stop_after|--test_every|--threads|--top|--train|--up_to) return ;;
+    esac
+    case "$command" in
+    lr)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --from --up_to --steps --to $fields" -- "$current")); else COMPREPLY=($(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi ;;
+    show)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --to --pictures --columns --epoch --part $fields" -- "$current")); else COMPREPLY=($(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi ;;
+    compare)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help $fields" -- "$current")); else COMPREPLY=($(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi ;;
+    predict)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --top --json --csv --flip --weights --batch --threads --device --quiet" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
+    eval)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --data --data.root --json --flip --weights --device" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
+    explain)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --class --layer --to --weights --batch --threads --device --quiet" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
+    export)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --to --weights" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
+    report)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --to" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi ;;
+    models)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help" -- "$current")); else :; fi ;;
+    devices)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --all --json" -- "$current")); else :; fi ;;
+    cache)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --folder" -- "$current")); else COMPREPLY=($(compgen -W "list clear" -- "$current")); fi ;;
+    check)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --device --seconds --json" -- "$current")); else :; fi ;;
+    tune)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --quick --show --clear --device" -- "$current")); else :; fi ;;
+    -i) if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "$fields" -- "$current")); else COMPREPLY=($(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi ;;
+    *.lua|--resume) if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --resume --force --quiet --json --profile $fields" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi ;;
+    esac
+}
+complete -F _tlua tlua
