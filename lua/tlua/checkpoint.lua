@@ -92,7 +92,7 @@ function checkpoint.write(path, s, state, results)
   for name, t in pairs(s.ema and s.ema:state() or {}) do tensors[AVERAGE .. name] = t end
   local r = s.recipe
   local all = { format = FORMAT, tlua = core.version, device = device_text(s.device), choices = choices(), seed = r.seed, stage = s.stage, recipe = r.text or "",
-    recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state() }
+    recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(), pictures = s.data.list }
   for key, value in pairs(state) do all[key] = value end
   local text = core.json_encode(all)
   local description = core.json_encode(model_file.describe(s, results))
@@ -238,6 +238,19 @@ function checkpoint.changes(state, r)
   for _, name in ipairs(util.keys(names)) do
     local before, after = state.fields[name] or "-", now[name] or "-"
     if before ~= after then out[#out + 1] = ("--%s %s  was %s"):format(name, after, before) end
+  end
+  return out
+end
+
+-- What differs between the pictures of a checkpoint and those of a session, part by part: {train = "...", test = "..."}.
+function checkpoint.changed_pictures(state, s)
+  local out = {}
+  for part, name in pairs { train = "training", test = "test" } do
+    local before, now = state.pictures and state.pictures[part], s.data.list[part]
+    if before and before.hash ~= now.hash then
+      out[part] = before.count == now.count and ("%s %s pictures, of which some have other names or sizes"):format(util.thousands(now.count), name)
+        or ("%s %s pictures then, %s now"):format(util.thousands(before.count), name, util.thousands(now.count))
+    end
   end
   return out
 end

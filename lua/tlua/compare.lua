@@ -82,8 +82,8 @@ local function recipe_of(c, cell)
 end
 
 -- Hash of all that a cell's figures depend on: a recipe that has changed makes its cells anew.
-local function key_of(r, way)
-  local lines, fields = {}, checkpoint.fields(r)
+function compare.key_of(r, way, list)
+  local lines, fields = { "pictures " .. (list.all or list.train).hash, list.test.hash }, checkpoint.fields(r)
   for _, name in ipairs(util.keys(fields)) do lines[#lines + 1] = name .. " " .. fields[name] end
   for _, g in ipairs(way.groups or {}) do
     for _, name in ipairs(util.keys(g)) do lines[#lines + 1] = name .. " " .. schema.show(g[name]) end
@@ -177,7 +177,7 @@ end
 -- Runs a cell. Returns its result, or nil when Ctrl-C stopped it.
 local function run_cell(c, cell)
   local r, path = recipe_of(c, cell), half_done(cell, cell.key)
-  if key_of(r, ways.find(r.compare.ways, cell.way)) ~= cell.key then util.failf("compare: %s has changed while the comparison ran; the same command goes on with it as it is now", r.path) end
+  if compare.key_of(r, ways.find(r.compare.ways, cell.way), c.counts.list) ~= cell.key then util.failf("compare: %s has changed while the comparison ran; the same command goes on with it as it is now", r.path) end
   core.mkdirs(cell.out)
   core.write_file(cell.out .. "/begun.json", core.json_encode { key = cell.key })
   cell.begun = core.time()
@@ -201,7 +201,7 @@ local function count_pictures(r)
   options.split_seed = options.split_seed or r.compare.seeds[1]
   local d = setmetatable({ options = options }, { __index = r.data })
   local opened = util.at(r.data.where, data.open, d, rawget(r.model, "entry") and r.model:preprocessing() or {}, r.seed)
-  local counts = { classes = {}, all = opened.train:count(), test = opened.test:count(), title = opened.title }
+  local counts = { classes = {}, all = opened.train:count(), test = opened.test:count(), title = opened.title, list = opened.list }
   counts.class_count = #opened.classes
   for k = 1, #opened.classes do counts.classes[k] = 0 end
   for i = 1, counts.all do
@@ -240,7 +240,7 @@ local function prepare(read, words)
   for i, cell in ipairs(c.cells) do
     local own_recipe = recipe_of(c, cell)
     cell.number, cell.work = i, work_of(own_recipe, c.counts, cell)
-    cell.key = key_of(own_recipe, ways.find(r.compare.ways, cell.way))
+    cell.key = compare.key_of(own_recipe, ways.find(r.compare.ways, cell.way), c.counts.list)
     local known = read_json(cell.out .. "/cell.json")
     if known and known.key == cell.key then cell.result = known end
   end

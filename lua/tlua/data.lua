@@ -218,9 +218,31 @@ local function count_groups(out, root, pattern)
   return { count = groups, shared = shared }
 end
 
+-- How many pictures a list has and the hash of them: what tells that data have changed.
+local function list_of(source, root) return { count = source:count(), hash = source:list_hash(root) } end
+
+-- The same of the training part of class folders, whole, before anything is held out.
+function data.list_of_folder(root)
+  local parts = core.data.parts(root)
+  return list_of(core.data.source("folder", { root = root, split = "train", lenient = true }), parts.train)
+end
+
+-- The lists of a built description.
+local function lists_of(out, kind, root)
+  if kind ~= "folder" then return { train = list_of(out.train, root), test = list_of(out.test, root) } end
+  return { all = data.list_of_folder(root), train = list_of(out.train, out.parts.train), test = list_of(out.test, out.parts.test or out.parts.train),
+    held_out = not out.parts.test }
+end
+
+-- Class folders without parts, nothing held out.
+local function all_of(d, root, limit, seed, classes)
+  return util.at(d.where, core.data.source, d.kind, { root = root, split = "train", limit = limit, seed = d.options.split_seed or seed, holdout = 0, classes = classes })
+end
+
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
--- title, skipped, batch, threads, drop_last, on_bad, augment, groups; of class folders parts, split, passed, shared (tlua/data_text.lua)}. Options: classes fixes the class names (those of a model); augment, a
--- recipe's random changes; only_test.
+-- title, skipped, batch, threads, drop_last, on_bad, augment, groups; of class folders parts, split, passed, shared (tlua/data_text.lua)}, and list: how many pictures and
+-- which. Options: classes fixes the class names (those of a model); augment, a
+-- recipe's random changes; only_test; whole, where the test part is all of data without parts.
 function data.open(d, base, seed, options)
   options = options or {}
   local info, o = kinds[d.kind], d.options
@@ -248,12 +270,13 @@ function data.open(d, base, seed, options)
     out.train = checked(part("train", o.limit), "train")
     if o.per_class then out.train = first_of_classes(out.train, o.per_class, seed) end
   end
-  out.test = checked(part("test", test_limit), "test")
+  out.test = checked(options.whole and all_of(d, root, test_limit, seed, options.classes) or part("test", test_limit), "test")
   if d.kind == "folder" then
     out.parts, out.split, out.passed = core.data.parts(root), o.split or HELD_OUT, passed
     if not out.parts.test then passed.test = nil end -- held out of the same folders
     out.shared = out.train and core.data.shared(out.train, out.test)
   end
+  if out.train then out.list = lists_of(out, d.kind, root) end
   out.groups = out.train and o.group and count_groups(out, root, o.group) or nil
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}

@@ -28,7 +28,7 @@ function model_file.describe(session, results)
   local globs = type(r.freeze) == "function" and "(function)" or r.freeze
   return {
     format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom", options = options, head = head or nil,
-    labels = session.classes, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options },
+    labels = session.classes, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options, list = session.data.list },
     weights = rawget(net, "weights_name") or (rawget(net, "weights_path") and rawget(net, "weights_path"):match("[^/]+$")) or nil,
     freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text, metrics = results,
   }

@@ -7,6 +7,7 @@ local data_text = require "tlua.data_text"
 local model_file = require "tlua.model_file"
 local commands = require "tlua.commands"
 local progress = require "tlua.progress"
+local tested = require "tlua.tested"
 local predict = {}
 
 -- Files as they are, be they there or not; folders give the pictures below them, in the order of their names, found as in training.
@@ -212,45 +213,24 @@ end
 
 -- ---- eval ----
 
--- What decides which pictures are test pictures, and how they are read; the preprocessing is in the model file already.
-local SAME = { root = true, limit = true, test_limit = true, split = true, split_seed = true, group = true, batch = true, on_bad = true }
-
--- The description of the data a model was trained on.
-local function data_of(info, options)
-  local kind = options.data or (info.data and info.data.kind)
-  if not kind then schema.usage("eval: say what the data are: --data " .. table.concat(data.names, "|")) end
-  if not rawget(data.kinds, kind) then schema.usage("--data: " .. util.unknown_text("data", kind, data.names)) end
-  local given, same = {}, info.data and info.data.kind == kind
-  for _, field in ipairs(data.kinds[kind].schema) do
-    local name = field[1]
-    if same and SAME[name] then given[name] = info.data.options[name] end
-  end
-  for _, each in ipairs(options) do
-    local name = each[1]:match("^data%.(.+)$")
-    if name then
-      local field = schema.find(data.kinds[kind].schema, name)
-      if not field then schema.usage(util.unknown_text("option", "--" .. each[1], schema.names(data.kinds[kind].schema))) end
-      given[name] = schema.parse(field, each[1], each[2])
-    end
-  end
-  return data[kind](given)
-end
-
 function predict.eval_main(args)
   local options, rest = commands.parse("eval", args)
   if #rest ~= 1 then commands.usage("eval", "one model is needed") end
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
-  local d = data_of(info, options)
-  local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, classes = d.kind == "folder" and info.labels or nil })
+  local built = tested.open(info, options)
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = progress.new() }
   local source = require("tlua.feed").open(s, "test")
   local guard <close> = core.no_grad()
   local sum = require("tlua.train").evaluate(s, source, "Testing")
   source:close()
   s.progress:clear()
-  if options.json then print(core.json_encode { accuracy = sum:accuracy(), loss = sum:mean(), pictures = sum.n })
-  else print(("accuracy %.1f %% (%s of %s)  loss %.4f"):format(sum:accuracy(), util.thousands(sum.right), util.thousands(sum.n), sum:mean())) end
+  if options.json then
+    print(core.json_encode { accuracy = sum:accuracy(), loss = sum:mean(), pictures = sum.n, tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
+  else
+    print("tested   " .. tested.text(built))
+    print(("accuracy %.1f %% (%s of %s)  loss %.4f"):format(sum:accuracy(), util.thousands(sum.right), util.thousands(sum.n), sum:mean()))
+  end
   return 0
 end
 

@@ -365,11 +365,35 @@ local function keep_model(s)
   s.progress:say(run_folder.kept(s, reported))
 end
 
+-- The pictures of a run that goes on may be others than it began with: an error, unless `force` wants to go on with those. Returns what changed.
+local function other_pictures(s, state, force)
+  local changed = checkpoint.changed_pictures(state, s)
+  local list = {}
+  for _, part in ipairs { "train", "test" } do list[#list + 1] = changed[part] end
+  changed.text = table.concat(list, "; ")
+  if #list > 0 and not force then
+    util.failf("--resume: the pictures in %s have changed since the run was stopped: %s; --force goes on with those that are there", s.recipe.data.options.root or s.data.title,
+      changed.text)
+  end
+  return changed
+end
+
+-- The epoch begins anew, since its order was drawn for another number of pictures; what was best on other test pictures is best no more.
+local function take_up_pictures(s, changed)
+  if changed.train then
+    local k, within = stage.of_epoch(s.stages, s.epoch)
+    s.done, s.sum, s.stage_steps = 0, totals(), k and (within - 1) * s.steps or s.stage_steps
+  end
+  if changed.test then s.best, s.without_better = nil, 0 end
+  if changed.text ~= "" then s.progress:say(("resumed   with other pictures: %s%s"):format(changed.text, changed.train and ("; epoch %d begins anew"):format(s.epoch) or "")) end
+end
+
 -- Takes up the state of a checkpoint.
-local function take_up(s, path)
+local function take_up(s, path, force)
   local scope <close> = core.scope()
   local c = checkpoint.find(path)
   local state = c.state
+  local changed = other_pictures(s, state, force)
   checkpoint.restore(s, c)
   s.epoch, s.done, s.batches_done, s.stage_steps = state.epoch, state.step, state.batches, state.stage_steps
   s.sum, s.best, s.without_better, s.seconds_before = totals(state.totals), state.best, state.without_better, state.seconds
@@ -380,6 +404,7 @@ local function take_up(s, path)
   if state.frozen and state.frozen ~= stage.frozen_hash(s) then util.failf("--resume: the frozen tensors of %s are not those that the run began with", c.path) end
   s.kept_text = checkpoint.where_text(state)
   s.progress:say(("resumed   %s, %s"):format(c.path, s.kept_text))
+  take_up_pictures(s, changed)
   local d = ("%s, %s, %s"):format(s.device.name, s.device.platform, s.device.driver)
   if d ~= state.device then s.progress:say(("resumed   on another device (it was %s): it goes on, but not to the same bits"):format(state.device)) end
   local other = checkpoint.other_choices(state)
@@ -410,7 +435,7 @@ function train.run(s, options)
   s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals(), 0, 0, core.time(), 0
   train.plan(s, function(text) s.progress:say(text) end)
   s.out = c and (c:match "^(.*)/[^/]+$" or ".") or run_folder.name(s.recipe)
-  if c then take_up(s, c) end
+  if c then take_up(s, c, options.force) end
   open_folder(s, c ~= nil, options.force)
   s.progress:event("start", start_event(s))
   if not options.caught then core.catch_interrupt(true) end

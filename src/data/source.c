@@ -122,6 +122,42 @@ char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i)
                         (long)st.st_mtim.tv_nsec);
 }
 
+/* The part of `path` below `root`. */
+static const char *below(const char *root, const char *path)
+{
+    size_t n = strlen(root);
+    if (strncmp(path, root, n) != 0) return path;
+    path += n;
+    return path + strspn(path, "/");
+}
+
+int tl__source_list_hash(tl_error *err, const tl_source *s, const char *root, char hex[65])
+{
+    tl_sha256 h;
+    struct stat st = {0};
+    const char *before = NULL;
+    char *name = NULL, line[64];
+    tl__sha256_init(&h);
+    for (int64_t i = 0; i < s->count; i++) {
+        int64_t number = -1;
+        const char *path = s->ops->locate(s, i, &number), *label = s->label[i] >= 0 ? s->class_name[s->label[i]] : "";
+        if (path != before) { /* many pictures may lie in one file */
+            free(name);
+            name = tl__text_form(err, below(root, path), 1);
+            if (!name) return -1;
+            if (stat(path, &st) != 0) st.st_size = -1;
+        }
+        before = path;
+        snprintf(line, sizeof line, "#%lld %lld", (long long)number, (long long)st.st_size);
+        tl__sha256_update(&h, name, strlen(name));
+        tl__sha256_update(&h, line, strlen(line) + 1);
+        tl__sha256_update(&h, label, strlen(label) + 1);
+    }
+    free(name);
+    tl__sha256_final(&h, hex);
+    return 0;
+}
+
 /* ---- a view of some pictures ---- */
 
 typedef struct subset {
@@ -407,7 +443,7 @@ static int settle_split(tl_error *err, int kind, const char *root, tl_source_opt
 /* The part asked for, which may have to be made by holding out a share of the only one. */
 static tl_source *open_or_split(tl_error *err, int kind, const char *root, const tl_source_options *o, int test)
 {
-    int missing, lenient = o->class_name != NULL;
+    int missing, lenient = o->lenient || o->class_name != NULL;
     if (o->split == 0) return open_part(err, kind, root, test ? "test" : "train", o->limit, lenient, &missing);
     tl_source *s = open_part(err, kind, root, "train", 0, lenient, &missing);
     return s ? split(err, s, o, test) : NULL;

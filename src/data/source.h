@@ -39,6 +39,7 @@ typedef struct tl_source_options {
                                       field) fall on one side of the split. NULL: every picture for itself */
     int64_t group_count;           /* numbers in `group` */
     uint64_t seed;
+    int lenient;                   /* class folders: an empty class, or a single one, is no error; so too with `class_name` */
     const char *const *class_name; /* the labels to use, by name (those of a model); NULL: the data's own */
     int class_count;
 } tl_source_options;
@@ -64,6 +65,10 @@ int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image
 char *tl__source_name(tl_error *err, const tl_source *s, int64_t i);
 /* The same with the file's size and time of change: differs when the picture may differ. The caller frees it. */
 char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i);
+
+/* One hash over the list of pictures: each one's path below `root` (names in the composed form), number, size of its file and class. The same
+ * data elsewhere, or written anew, have the same; one picture more, less or of another size changes it. 0 or -1. */
+int tl__source_list_hash(tl_error *err, const tl_source *s, const char *root, char hex[65]);
 
 /* ---- for the files that implement sources ---- */
 

@@ -66,7 +66,7 @@ static const int64_t *number_list(lua_State *L, int index, int64_t *n)
     return list;
 }
 
-/* data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, paths=}) */
+/* data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, lenient=, paths=}) */
 static int source(lua_State *L)
 {
     const char *kind = luaL_checkstring(L, 1);
@@ -86,6 +86,7 @@ static int source(lua_State *L)
                                .limit = tl__lua_field_integer(L, 2, "limit", 0, 0, INT64_MAX),
                                .split = tl__lua_field_number(L, 2, "holdout", 0),
                                .split_if_none = tl__lua_field_number(L, 2, "holdout_if_none", 0) != 0,
+                               .lenient = tl__lua_field_bool(L, 2, "lenient", 0),
                                .seed = tl__lua_field_seed(L, 2, "seed")};
         if (lua_getfield(L, 2, "groups") == LUA_TTABLE) o.group = number_list(L, -1, &o.group_count);
         if (lua_getfield(L, 2, "classes") == LUA_TTABLE) o.class_name = text_list(L, -1, &o.class_count);
@@ -187,6 +188,16 @@ static int source_hash(lua_State *L)
         free(text);
     }
     tl__sha256_final(&h, hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
+/* source:list_hash(root) -> the hash of the list of pictures, which stays when the data are moved */
+static int source_list_hash(lua_State *L)
+{
+    tl_error err = {0};
+    char hex[65];
+    if (tl__source_list_hash(&err, to_source(L, 1), luaL_checkstring(L, 2), hex) != 0) return tl__lua_raise(L, err.text);
     lua_pushstring(L, hex);
     return 1;
 }
@@ -545,7 +556,7 @@ static void class_of(lua_State *L, const char *name, const luaL_Reg *methods)
 void tl__lua_open_data(lua_State *L)
 {
     static const luaL_Reg source_methods[] = {{"__gc", source_gc}, {"count", source_count}, {"classes", source_classes}, {"label", source_label},
-                                              {"name", source_name}, {"counts", source_counts}, {"passed", source_passed}, {"identity", source_identity}, {"hash", source_hash}, {"read", source_read}, {NULL, NULL}};
+                                              {"name", source_name}, {"counts", source_counts}, {"passed", source_passed}, {"identity", source_identity}, {"hash", source_hash}, {"list_hash", source_list_hash}, {"read", source_read}, {NULL, NULL}};
     static const luaL_Reg pipeline_methods[] = {{"__gc", pipeline_gc}, {"text", pipeline_text}, {"is_random", pipeline_is_random}, {NULL, NULL}};
     static const luaL_Reg loader_methods[] = {{"__gc", loader_close}, {"__close", loader_close}, {"close", loader_close}, {"start", loader_start},
                                               {"next", loader_next}, {"waited", loader_waited}, {"batches", loader_batches},

@@ -5,6 +5,7 @@
 #include "data/folders.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static int push_text(lua_State *L, const tl_error *err, char *text)
 {
@@ -27,6 +28,15 @@ static int path(lua_State *L)
 {
     tl__lua_path(L, 1);
     lua_settop(L, 1);
+    return 1;
+}
+
+/* core.same_file(a, b) -> do both paths lead to the same file or folder? */
+static int same_file(lua_State *L)
+{
+    struct stat a, b;
+    const char *first = luaL_checkstring(L, 1), *second = luaL_checkstring(L, 2);
+    lua_pushboolean(L, stat(first, &a) == 0 && stat(second, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino);
     return 1;
 }
 
@@ -100,7 +110,7 @@ static int parts(lua_State *L)
 
 void tl__lua_open_path(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"path", path}, {"composed", composed}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"path", path}, {"composed", composed}, {"same_file", same_file}, {NULL, NULL}};
     static const luaL_Reg of_data[] = {{"pictures", pictures}, {"parts", parts}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     lua_getfield(L, -1, "data");

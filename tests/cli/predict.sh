@@ -30,6 +30,36 @@ share=$(awk -F, 'NR > 1 { split($1, part, "/"); n++; right += part[2] == $2 } EN
 loss=$(tail -n 1 "$W/held/metrics.csv" | cut -d, -f4 | cut -c 1-6)
 "$T" eval "$W/held/model.safetensors" --json | grep -q "\"loss\":$loss" || fail "the test loss was $loss, eval says $("$T" eval "$W/held/model.safetensors" --json)"
 
+# eval says what it tests: a part, what was held out (also where the data were moved), all of other folders.
+tested() {
+    wanted=$1
+    shift
+    "$T" eval "$@" >"$W/said" 2>&1 || fail "eval $*: $(cat "$W/said")"
+    grep -q "^tested   $wanted\$" "$W/said" || fail "eval $*: $(cat "$W/said"); wanted: $wanted"
+}
+H=$W/held/model.safetensors
+cp -r "$W/good" "$W/moved"
+cp -r "$W/good" "$W/foreign"
+rm "$W/foreign/a/0.png"
+mkdir "$W/parted"
+cp -r "$W/good" "$W/parted/Test"
+tested "18 pictures of the test part, $W/set/test, in 3 classes" "$M"
+tested "all 18 pictures of $W/set/train, in 3 classes; these are the pictures that the network was trained on" "$M" --data.root "$W/set/train"
+tested "all 17 pictures of $W/foreign, in 3 classes" "$M" --data.root "$W/foreign"
+tested "18 pictures of the test part, $W/parted/Test, in 3 classes" "$M" --data.root "$W/parted"
+tested "the [0-9]* pictures held out of $W/good, in 3 classes" "$H"
+sum=$(tail -n 1 "$W/said")
+tested "the [0-9]* pictures held out of $W/moved, in 3 classes" "$H" --data.root "$W/moved"
+[ "$sum" = "$(tail -n 1 "$W/said")" ] || fail "the same data elsewhere: $(cat "$W/said")"
+tested "all 17 pictures of $W/foreign, in 3 classes" "$H" --data.root "$W/foreign"
+grep -q "of 17)" "$W/said" || fail "not all of a foreign folder: $(cat "$W/said")"
+tested "all 18 pictures of $W/good, in 3 classes; the network was trained on a part of them" "$H" --data.split 1
+tested "the [0-9]* pictures held out of $W/foreign, in 3 classes; it is not the data of the training, and only a part of it is tested" "$H" --data.root "$W/foreign" --data.split 0.3
+"$T" eval "$H" --data.root "$W/foreign" --json | grep -q '"tested":"all"' || fail "--json does not say what was tested"
+mv "$W/good/a/0.png" "$W/kept.png"
+tested "the [0-9]* pictures held out of $W/good, in 3 classes; its pictures have changed since the training (18 then, 17 now), so those that are held out now may have been trained on" "$H"
+mv "$W/kept.png" "$W/good/a/0.png"
+
 tail -n +2 "$W/all.csv" | cut -d, -f1 | LC_ALL=C sort -c || fail "the order of a folder"
 [ "$(wc -l <"$W/all.csv")" = 19 ] || fail "not all pictures: $(wc -l <"$W/all.csv") lines"
 

@@ -100,5 +100,54 @@ t.test("groups are found in either form of Unicode", function()
   end
 end)
 
+t.test("a run that goes on notices that its pictures have changed", function()
+  local checkpoint, nn = require "tlua.checkpoint", tlua.nn
+  local run, log = folder .. "/run", folder .. "/run/log.txt"
+  local function make()
+    return tlua.recipe {
+      model = nn.Sequential(nn.Conv2d(3, 4, 3, { stride = 2 }), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+      data = data.folder { root = folder .. "/changing", size = 16, batch = 4, mean = 0.5, std = 0.5 }, schedule = { epochs = 2 }, out = run,
+    }
+  end
+  local function read(path) return core.read_file(path) end
+  sh "cp -r plain changing && mkdir run"
+  -- as if stopped in the second epoch, after its first batch
+  local row = { epoch = 1, loss = 1, train_accuracy = 50, test_loss = 1, test_accuracy = 100, lr = 1e-3, seconds = 1 }
+  local s = make():build()
+  checkpoint.write(run .. "/last.safetensors", s, { epoch = 2, step = 1, batches = 4, stage_steps = 4, totals = { loss = 4, right = 1, n = 4, steps = 1 }, rows = { row },
+    best = { epoch = 1, test_accuracy = 100, test_loss = 1 }, without_better = 0, seconds = 1 }, { epochs = { row } })
+  t.equal(#make():run({ resume = run, style = "quiet" }).epochs, 2)
+  assert(not read(log):find "other pictures")
+  local last = read(run .. "/last.safetensors")
+  sh "rm changing/left/5.png changing/left/4.png"
+  local e = t.fails("--resume: the pictures in " .. folder .. "/changing have changed since the run was stopped: 12 training pictures then, 10 now", function()
+    checkpoint.write(run .. "/last.safetensors", s, { epoch = 2, step = 1, batches = 4, stage_steps = 4, totals = { loss = 4, right = 1, n = 4, steps = 1 }, rows = { row },
+      best = { epoch = 1, test_accuracy = 100, test_loss = 1 }, without_better = 0, seconds = 1 }, { epochs = { row } })
+    make():run { resume = run, style = "quiet" }
+  end)
+  assert(e:find("--force goes on with those that are there", 1, true), e)
+  t.equal(#make():run({ resume = run, style = "quiet", force = true }).epochs, 2)
+  local said_in_log = read(log)
+  assert(said_in_log:find("resumed   with other pictures: 12 training pictures then, 10 now", 1, true) and said_in_log:find("; epoch 2 begins anew", 1, true), said_in_log)
+  -- the same number of other pictures; the same ones elsewhere are the same
+  local function lists(name)
+    local d = data.open(data.folder { root = folder .. "/" .. name, split = 0.4 }, BASE, 0)
+    return d.list
+  end
+  sh "cp -r plain moved && touch moved/left/1.png && cp -r plain renamed && mv renamed/left/1.png renamed/left/9.png && cp -r plain longer && printf x >> longer/wide/2.png"
+  t.equal(lists("moved").all.hash, lists("plain").all.hash)
+  t.equal(lists("moved").test.hash, lists("plain").test.hash)
+  for _, name in ipairs { "renamed", "longer" } do
+    t.equal(lists(name).all.count, 15)
+    assert(lists(name).all.hash ~= lists("plain").all.hash, name)
+    assert(checkpoint.changed_pictures({ pictures = lists "plain" }, { data = { list = lists(name) } }).train or checkpoint.changed_pictures({ pictures = lists "plain" }, { data = { list = lists(name) } }).test, name)
+  end
+  local compare = require "tlua.compare"
+  t.equal(compare.key_of(make(), {}, lists "moved"), compare.key_of(make(), {}, lists "plain"))
+  assert(compare.key_of(make(), {}, lists "longer") ~= compare.key_of(make(), {}, lists "plain"), "a cell of other pictures would be kept")
+  t.equal(next(checkpoint.changed_pictures({}, s)), nil, "a checkpoint of an older tlua")
+  s.optim:close()
+end)
+
 os.execute(("rm -rf '%s'"):format(folder))
 t.finish()

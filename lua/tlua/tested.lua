@@ -1,0 +1,95 @@
+-- tested.lua - which pictures `tlua eval` tests: the test part of the data; of the data that the network was trained on, where they have none, what
+-- was held out; of other data without parts all of them. And the words for it.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local data = require "tlua.data"
+local tested = {}
+
+-- What decides which pictures are test pictures, and how they are read; the preprocessing is in the model file already.
+local SAME = { root = true, batch = true, on_bad = true }
+local SAME_PICTURES = { limit = true, test_limit = true, split = true, split_seed = true, group = true }
+
+-- The data options of the command line: { {"data.split", "0.2"}, ... } -> {split = 0.2}; and whether all pictures are asked for (split = 1).
+local function said(kind, options)
+  local list, given, whole = data.kinds[kind].schema, {}, false
+  for _, each in ipairs(options) do
+    local name = each[1]:match "^data%.(.+)$"
+    if name == "split" and tonumber(each[2]) == 1 and kind == "folder" then whole = true
+    elseif name then
+      local field = schema.find(list, name)
+      if not field then schema.usage(util.unknown_text("option", "--" .. each[1], schema.names(list))) end
+      given[name] = schema.parse(field, each[1], each[2])
+    end
+  end
+  return given, whole
+end
+
+-- Is `root` the data of the training: the same folder, or the same pictures elsewhere?
+local function is_own(known, kind, root)
+  if not known or known.kind ~= kind then return false end
+  local own = known.options.root or data.root(data[kind] {})
+  if core.same_file(root, own) then return true end
+  local all = kind == "folder" and known.list and known.list.all
+  if not all then return false end
+  local ok, list = pcall(data.list_of_folder, root)
+  return ok and list.hash == all.hash
+end
+
+-- The description of the data to test, and whether the whole of it is.
+local function choose(info, kind, options)
+  local known = info.data
+  local given, whole = said(kind, options)
+  local took = {}
+  for name, value in pairs(given) do took[name] = value end
+  local function take(names)
+    if not known or known.kind ~= kind then return end
+    for _, field in ipairs(data.kinds[kind].schema) do
+      if names[field[1]] and took[field[1]] == nil then took[field[1]] = known.options[field[1]] end
+    end
+  end
+  take(SAME)
+  local root = data.root(data[kind](took))
+  local own = is_own(known, kind, root)
+  if own then take(SAME_PICTURES) end
+  local parts = kind == "folder" and core.data.parts(root)
+  local held_out = own and not (known.list and known.list.held_out == false) -- a training part alone has nothing that was held out
+  if parts and not parts.test and not held_out and given.split == nil then whole = true end
+  if whole then took.split, took.group = nil, nil end
+  return { d = data[kind](took), root = root, own = own, whole = whole, parts = parts }
+end
+
+-- options: `data` (a kind) and pairs {"data.NAME", text}. Returns what data.open gives, with `tested`: {part = "test", "held out" or "all", root =,
+-- warning =}.
+function tested.open(info, options)
+  local kind = options.data or (info.data and info.data.kind)
+  if not kind then schema.usage("eval: say what the data are: --data " .. table.concat(data.names, "|")) end
+  if not rawget(data.kinds, kind) then schema.usage("--data: " .. util.unknown_text("data", kind, data.names)) end
+  local c = choose(info, kind, options)
+  local built = data.open(c.d, info.preprocessing, info.seed or 0, { only_test = true, whole = c.whole, classes = kind == "folder" and info.labels or nil })
+  local apart = not c.parts or c.parts.test
+  local out = { part = c.whole and "all" or apart and "test" or "held out", root = (not c.whole and c.parts and c.parts.test) or (c.parts and c.parts.train) or c.root }
+  local list = info.data and info.data.list
+  if c.parts and list then
+    local now = c.parts.train and data.list_of_folder(c.root)
+    if out.part == "held out" and c.own and now.hash ~= list.all.hash then
+      out.warning = ("its pictures have changed since the training (%s then, %s now), so those that are held out now may have been trained on"):format(
+        util.thousands(list.all.count), util.thousands(now.count))
+    elseif out.part == "held out" and not c.own then out.warning = "it is not the data of the training, and only a part of it is tested"
+    elseif out.part == "all" and (now.hash == list.train.hash or (now.hash == list.all.hash and not list.held_out)) then out.warning = "these are the pictures that the network was trained on"
+    elseif out.part == "all" and now.hash == list.all.hash then out.warning = "the network was trained on a part of them" end
+  end
+  built.tested = out
+  return built
+end
+
+-- "all 18 pictures of DIR", "the 3 pictures held out of DIR".
+function tested.text(built)
+  local t, n = built.tested, built.test:count()
+  local pictures = ("%s picture%s"):format(util.thousands(n), n == 1 and "" or "s")
+  local text = t.part == "all" and ("all %s of %s"):format(pictures, t.root) or t.part == "test" and ("%s of the test part, %s"):format(pictures, t.root)
+    or ("the %s held out of %s"):format(pictures, t.root)
+  return ("%s, in %d classes%s"):format(text, #built.classes, t.warning and "; " .. t.warning or "")
+end
+
+return tested
