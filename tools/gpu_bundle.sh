@@ -74,6 +74,17 @@ for owner in $(cut -d' ' -f1 "$owners" | sort -u); do
     } >>"$to/LICENSES.txt"
 done
 rm -f "$owners"
+# The licences that these texts name by a path of Debian's.
+for path in $(grep -o '/usr/share/common-licenses/[A-Za-z0-9.-]*[A-Za-z0-9]' "$to/LICENSES.txt" | sort -u); do
+    [ -f "$path" ] || continue
+    {
+        echo
+        echo "================================================================================"
+        echo "$path"
+        echo "================================================================================"
+        cat "$path"
+    } >>"$to/LICENSES.txt"
+done
 
 # ---- is it what it is said to be? ----
 

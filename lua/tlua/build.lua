@@ -94,6 +94,7 @@ function build.session(r)
     build.count_steps(s)
     stage.enter(s, 1)
   end
+  require("tlua.foresee").check(s)
   s.memory = util.at(r.data.where, memory.check, s)
   return s
 end

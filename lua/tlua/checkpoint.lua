@@ -83,6 +83,9 @@ end
 
 -- ---- writing ----
 
+-- What of the state may hold figures that are no numbers: an epoch's test loss can be NaN.
+local FIGURES = { rows = true, best = true, totals = true }
+
 -- Writes the session's state to `path`: under another name first, synced, renamed.
 function checkpoint.write(path, s, state, results)
   local scope <close> = core.scope()
@@ -93,7 +96,7 @@ function checkpoint.write(path, s, state, results)
   local r = s.recipe
   local all = { format = FORMAT, tlua = core.version, device = device_text(s.device), choices = choices(), seed = r.seed, stage = s.stage, recipe = r.text or "",
     recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(), pictures = s.data.list }
-  for key, value in pairs(state) do all[key] = value end
+  for key, value in pairs(state) do all[key] = FIGURES[key] and util.for_json(value) or value end
   local text = core.json_encode(all)
   local description = core.json_encode(model_file.describe(s, results))
   core.save(path, tensors, { tlua = description, checkpoint = text, check = check_of(description, text, tensors), format = "pt" })
@@ -139,6 +142,7 @@ function checkpoint.read(path)
   end
   local name = lacking(state)
   if name then return nil, ("%s is damaged: it does not say its %s"):format(path, name) end
+  for key in pairs(FIGURES) do state[key] = util.from_json(state[key]) end
   return { path = path, state = state, tensors = tensors }
 end
 

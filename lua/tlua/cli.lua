@@ -238,6 +238,7 @@ local function with_paths(argv)
 end
 
 return function(argv)
+  core.argv = { table.unpack(argv) } -- for the report; what follows takes words out
   local wants_traceback = os.getenv("TLUA_TRACEBACK") == "1"
   local ok, result = xpcall(profiled_command, function(e)
     if wants_traceback then io.stderr:write(debug.traceback(message_of(e), 2), "\n") end

@@ -10,6 +10,7 @@ local train = require "tlua.train"
 local progress = require "tlua.progress"
 local checkpoint = require "tlua.checkpoint"
 local energy = require "tlua.energy"
+local foresee = require "tlua.foresee"
 local ways = require "tlua.compare.ways"
 local tables = require "tlua.compare.tables"
 local page = require "tlua.compare.page"
@@ -76,7 +77,7 @@ local function recipe_of(c, cell)
   local d = r.data.options
   d.split_seed = d.split_seed or o.seeds[1] -- the same test pictures in all cells
   if cell.per_class == "all" then d.limit = o.limit or d.limit else d.per_class, d.limit = cell.per_class, nil end
-  r.seed, r.out = cell.seed, cell.out
+  r.seed, r.out, r.cell_text = cell.seed, cell.out, cell_text(cell)
   r.keep, r.stop_after, r.test_every = "last", 0, 0 -- test pictures decide nothing
   return r
 end
@@ -100,13 +101,17 @@ end
 
 -- ---- how long it will take ----
 
+-- The training pictures of a cell.
+local function pictures_of(r, counts, cell)
+  if cell.per_class == "all" then return math.min(counts.all, r.data.options.limit or counts.all) end
+  local n = 0
+  for _, k in ipairs(counts.classes) do n = n + math.min(k, cell.per_class) end
+  return n
+end
+
 -- Pictures that go through the network in a cell: training ones in every epoch, test ones once.
 local function work_of(r, counts, cell)
-  local n = counts.all
-  if cell.per_class ~= "all" then
-    n = 0
-    for _, k in ipairs(counts.classes) do n = n + math.min(k, cell.per_class) end
-  elseif r.data.options.limit then n = math.min(n, r.data.options.limit) end
+  local n = pictures_of(r, counts, cell)
   local batch = r.data.options.batch == "auto" and 64 or r.data.options.batch
   return stage.total(stage.resolved(r.stages, (n + batch - 1) // batch)) * n + counts.test
 end
@@ -230,12 +235,27 @@ local function write_results(c)
   return summary
 end
 
+-- A cell whose pictures leave a batch that cannot be trained on is refused now, and not after hours of others.
+local function foresee_cells(c)
+  local seen = {}
+  for _, cell in ipairs(c.cells) do
+    local r, what = recipe_of(c, cell), cell.way .. size_text(cell.per_class)
+    local d = r.data.options
+    if not cell.result and not seen[what] and d.batch ~= "auto" and foresee.doubtful(pictures_of(r, c.counts, cell), d.batch, d.drop_last) then
+      local ok, e = pcall(function() r:build().optim:close() end)
+      if not ok then error(("%s\n  in the cell %s"):format(tostring(e), cell_text(cell)), 0) end
+    end
+    seen[what] = true
+  end
+end
+
 local function prepare(read, words)
   local r, own, general = read_recipe(read, words)
   check_words(r, general)
   if not rawget(r.model, "entry") then util.failf("compare: %s is not a network of the registry (tlua models), so there are no weights to transfer", r.model:label()) end
   local c = { read = read, words = words, out = r.out or ("runs/%s-compare"):format(r.name), options = r.compare, own = own, recipe = r }
   c.counts = count_pictures(r)
+  if c.counts.test == 0 then util.at(r.data.where, util.fail, "compare: there is no test picture, and ways are compared by their accuracy on them") end
   c.cells = cells_of(r.compare, c.out)
   for i, cell in ipairs(c.cells) do
     local own_recipe = recipe_of(c, cell)
@@ -244,6 +264,7 @@ local function prepare(read, words)
     local known = read_json(cell.out .. "/cell.json")
     if known and known.key == cell.key then cell.result = known end
   end
+  foresee_cells(c)
   return c, r
 end
 

@@ -20,20 +20,41 @@ local function stage_names(net)
   return names
 end
 
+local FEW = 5 -- places on a side, below which a map hardly says where
+
+-- The layer to take instead of one with few places: the last before it with weights and at least FEW on a side, else the one with the most.
+-- outputs: what was seen below it, {name =, height =, width =, tensors =}.
+local function finer_than(here, outputs)
+  local best
+  for _, each in ipairs(outputs) do
+    local side = math.min(each.height, each.width)
+    if each.tensors and side > math.min(here.height, here.width) and (side >= FEW or not best or side > math.min(best.height, best.width)) then best = each end
+  end
+  return best
+end
+
 -- The number of the stage whose output is explained: the one called `layer`, else the last with weights whose output x (1, H, W, C)
--- still has places, more than one of them.
+-- still has places, more than one of them. And {name =, height =, width =} of its output, with a finer one where it has few places.
 function explain.stage(net, x, layer)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()
-  local found, places
+  local found, here, known, outputs = nil, nil, false, {}
   for k = 1, net:stage_count() do
     x = net:stage(x, k)
-    local map = x:rank() == 4 and x:shape(2) * x:shape(3) > 1
-    if layer and net:stage_name(k) == layer then found, places = k, map
-    elseif not layer and map and has_tensors(net, k) then found, places = k, true end
+    local name, wanted = net:stage_name(k), layer and net:stage_name(k) == layer
+    known = known or wanted
+    if x:rank() == 4 and x:shape(2) * x:shape(3) > 1 then
+      local each = { name = name, height = x:shape(2), width = x:shape(3), tensors = has_tensors(net, k) }
+      if wanted or (not layer and each.tensors) then found, here = k, each end
+      if not (found == k) or not layer then outputs[#outputs + 1] = each end
+    end
+    if wanted then break end
   end
-  if layer and not found then util.fail("explain: " .. util.unknown_text("layer", layer, stage_names(net))) end
-  if found and places then return found end
+  if layer and not known then util.fail("explain: " .. util.unknown_text("layer", layer, stage_names(net))) end
+  if found then
+    here.finer = math.min(here.height, here.width) < FEW and finer_than(here, outputs) or nil
+    return found, here
+  end
   util.failf("explain: %s of %s is no map of places (height, width, channels); Grad-CAM needs the output of a convolution", layer and ("the output of " .. layer) or "no output of a layer",
     net:label())
 end
@@ -103,10 +124,41 @@ local function judged(row, class)
   return { class = class, score = math.exp(row[class + 1] - most) / sum }
 end
 
+-- Which pictures of a batch x (N, H, W, C) are of one colour.
+local function flat(x)
+  local guard <close> = core.no_grad()
+  local scope <close> = core.scope()
+  local spread = x:amax { axes = { 2, 3 } } + (-x):amax { axes = { 2, 3 } }
+  local list = spread:amax { axes = { 2 } }:tolist()
+  for i, v in ipairs(list) do list[i] = v < 1e-6 end
+  return list
+end
+
+-- What is to be said of a map that says nothing; nil of others.
+function explain.note(map, plain)
+  if plain then return "of one colour: nowhere to look" end
+  local low, high = math.huge, -math.huge
+  for _, v in ipairs(map) do low, high = math.min(low, v), math.max(high, v) end
+  if high == 0 then return "no place speaks for it" end
+  if high - low < 1e-5 * high then return "every place speaks for it alike" end
+end
+
+local function places_text(m) return ("%d x %d places"):format(m.height, m.width) end
+
+local function warn_of_few(m, quiet)
+  if quiet or math.min(m.height, m.width) >= FEW then return end
+  util.note(("the map of %s has %s, too few to say where: %s"):format(m.name, places_text(m),
+    m.finer and ("--layer %s has %d x %d"):format(m.finer.name, m.finer.height, m.finer.width) or "larger pictures have more"))
+end
+
 -- Answers one batch: maps of its pictures and what was judged.
 local function batch_of(net, o)
   return function(x, n)
-    o.stage = o.stage or explain.stage(net, core.ops.slice(x, 1, 0, 1), o.layer)
+    if not o.stage then
+      o.stage, o.map = explain.stage(net, core.ops.slice(x, 1, 0, 1), o.layer)
+      warn_of_few(o.map, o.quiet)
+    end
+    local plain = flat(x)
     local classes
     if o.class then
       classes = {}
@@ -117,7 +169,8 @@ local function batch_of(net, o)
     for i = 1, n do
       local row = judged(scores[i], o.class)
       row.map = core.ops.slice(maps, 1, i - 1, 1):reshape { maps:shape(2), maps:shape(3) }
-      row.empty = row.map:sum():item() == 0
+      if plain[i] then row.map = row.map * 0 end -- what it shows is where the network pads
+      row.note = explain.note(row.map:reshape(-1):tolist(), plain[i])
       out[i] = row
     end
     return out
@@ -132,6 +185,7 @@ function explain.main(args)
   local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   net:freeze "*"
+  o.quiet = options.quiet
   o.class, o.layer = options.class and class_of(info, net, options.class), options.layer
   local to = targets(options.to or "explain", paths)
   local p, made = info.preprocessing, false
@@ -142,8 +196,8 @@ function explain.main(args)
     if not made then core.mkdirs(options.to or "explain") end
     made = true
     core.data.saliency { from = paths[i], to = to[i], map = row.map, resize = p.fit ~= "stretch" and p.resize or 0, size = p.size, caption = text,
-      origin = row.empty and "Grad-CAM: no place speaks for it" or ("Grad-CAM, %s, 0 to most"):format(net:stage_name(o.stage)) }
-    if not options.quiet then print(("%s  %s%s"):format(to[i], text, row.empty and "; no place speaks for it" or "")) end
+      origin = row.note and "Grad-CAM: " .. row.note or ("Grad-CAM, %s, %s: 0 to most"):format(o.map.name, places_text(o.map)) }
+    if not options.quiet then print(("%s  %s  %s, %s%s"):format(to[i], text, o.map.name, places_text(o.map), row.note and "; " .. row.note or "")) end
   end)
 end
 

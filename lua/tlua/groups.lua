@@ -26,6 +26,7 @@ function groups.read(list)
     end
     out[i] = schema.options(("group %d"):format(i), groups.SCHEMA, options)
     out[i].globs = globs
+    if out[i].clip and not (out[i].clip > 0) then util.failf("recipe: groups: the clip of group %d must be above 0, not %g: nothing of it would be trained", i, out[i].clip) end
     if out[i].lr and out[i].scale then util.failf("recipe: groups: group %d has both lr and scale; one of them says all", i) end
   end
   return out

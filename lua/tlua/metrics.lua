@@ -1,6 +1,7 @@
 -- metrics.lua - how good predictions are. Numbers from plain lists: labels from 0, predicted classes from 0, scores as rows of one number a
 -- class. Definitions are scikit-learn's; tests/golden/metrics.json holds its values.
 local util = require "tlua.util"
+local intervals = require "tlua.intervals"
 local metrics = {}
 
 -- ---- the confusion matrix and what follows from it ----
@@ -38,16 +39,20 @@ function metrics.accuracy(m)
   return ratio(right, all)
 end
 
--- One row a class: {precision =, recall =, f1 =, support =}; zero where a class was never predicted or does not occur. The second result are
--- their averages: macro, and weighted by support.
+-- One row a class: {precision =, recall =, f1 =, support =, predicted = how often, recall_interval = {low, high}}; zero where a class was never
+-- predicted or does not occur. The second result are their averages: macro, over the classes that occur or were predicted, and weighted by support.
 function metrics.per_class(m)
   local rows, columns, _, all = sums(m)
-  local list, macro, weighted = {}, { precision = 0, recall = 0, f1 = 0 }, { precision = 0, recall = 0, f1 = 0 }
+  local list, macro, weighted, there = {}, { precision = 0, recall = 0, f1 = 0 }, { precision = 0, recall = 0, f1 = 0 }, 0
   for i = 1, #m do
     local p, r = ratio(m[i][i], columns[i]), ratio(m[i][i], rows[i])
-    list[i] = { precision = p, recall = r, f1 = ratio(2 * p * r, p + r), support = rows[i] }
+    list[i] = { precision = p, recall = r, f1 = ratio(2 * p * r, p + r), support = rows[i], predicted = columns[i], recall_interval = { intervals.wilson(m[i][i], rows[i]) } }
+    if rows[i] + columns[i] > 0 then there = there + 1 end
+  end
+  for _, row in ipairs(list) do
     for key in pairs(macro) do
-      macro[key], weighted[key] = macro[key] + list[i][key] / #m, weighted[key] + list[i][key] * ratio(rows[i], all)
+      if row.support + row.predicted > 0 then macro[key] = macro[key] + row[key] / there end
+      weighted[key] = weighted[key] + row[key] * ratio(row.support, all)
     end
   end
   return list, { macro = macro, weighted = weighted }
@@ -89,13 +94,24 @@ end
 
 -- ---- from scores ----
 
+-- The order of scores is that of the device's argmax and of PyTorch: a NaN stands above all numbers.
+local function higher(a, b) return a > b or (a ~= a and b == b) end
+
+local function argmax(row)
+  local best = 1
+  for j = 2, #row do
+    if higher(row[j], row[best]) then best = j end
+  end
+  return best
+end
+
 -- Share of rows whose label is among the k highest scores; equal scores count for the class that comes first.
 function metrics.top_k(labels, scores, k)
   local right = 0
   for i, label in ipairs(labels) do
     local own, above = scores[i][label + 1], 0
     for j, v in ipairs(scores[i]) do
-      if v > own or (v == own and j < label + 1) then above = above + 1 end
+      if higher(v, own) or (j < label + 1 and not higher(own, v)) then above = above + 1 end
     end
     if above < k then right = right + 1 end
   end
@@ -124,8 +140,16 @@ local function thresholds(positive, scores, f)
   return tp, fp
 end
 
--- Area under the ROC curve; positive[i] is true or false. NaN where one of both kinds is missing.
+local function any_nan(scores)
+  for _, v in ipairs(scores) do
+    if v ~= v then return true end
+  end
+  return false
+end
+
+-- Area under the ROC curve; positive[i] is true or false. NaN where one of both kinds is missing, as in scikit-learn, and where a score is NaN.
 function metrics.auroc(positive, scores)
+  if any_nan(scores) then return 0 / 0 end
   local area, last_tp, last_fp = 0, 0, 0
   local p, n = thresholds(positive, scores, function(tp, fp)
     area = area + (fp - last_fp) * (tp + last_tp) / 2
@@ -134,8 +158,9 @@ function metrics.auroc(positive, scores)
   return area / (p * n)
 end
 
--- Average precision: sum of precision times the growth of recall.
+-- Average precision: sum of precision times the growth of recall. NaN where none is positive, and where a score is NaN.
 function metrics.average_precision(positive, scores)
+  if any_nan(scores) then return 0 / 0 end
   local sum, last = 0, 0
   local p = thresholds(positive, scores, function(tp, fp)
     sum = sum + (tp - last) * tp / (tp + fp)
@@ -150,7 +175,8 @@ local function column(labels, scores, class)
   return positive, own
 end
 
--- Mean over the classes of f(one class against the rest); of two classes the second alone, as is usual.
+-- Mean over the classes of f(one class against the rest); of two classes the second alone, as is usual. NaN where a class does not occur, since its
+-- own figure is not defined: leaving it out would be a mean over another set of classes than the reader thinks of.
 local function over_classes(f, labels, scores)
   local classes = #scores[1]
   if classes == 2 then return f(column(labels, scores, 1)) end
@@ -165,19 +191,19 @@ function metrics.mean_average_precision(labels, scores) return over_classes(metr
 -- ---- calibration ----
 
 -- Bins of the highest probability of each row: {confidence =, accuracy =, count =}, and the expected calibration error (Guo et al. 2017): the mean
--- gap between both, weighted by count.
+-- gap between both, weighted by count. It is NaN where a probability is.
 function metrics.calibration(labels, probabilities, bins)
   bins = bins or 15
   local list, gap = {}, 0
   for i = 1, bins do list[i] = { confidence = 0, right = 0, count = 0 } end
   for i, row in ipairs(probabilities) do
-    local best = 1
-    for j = 2, #row do
-      if row[j] > row[best] then best = j end
+    local best = argmax(row)
+    if row[best] ~= row[best] then gap = 0 / 0
+    else
+      local bin = list[math.max(1, math.min(bins, math.ceil(row[best] * bins)))]
+      bin.confidence, bin.count = bin.confidence + row[best], bin.count + 1
+      if best - 1 == labels[i] then bin.right = bin.right + 1 end
     end
-    local bin = list[math.max(1, math.min(bins, math.ceil(row[best] * bins)))]
-    bin.confidence, bin.count = bin.confidence + row[best], bin.count + 1
-    if best - 1 == labels[i] then bin.right = bin.right + 1 end
   end
   for _, bin in ipairs(list) do
     bin.confidence, bin.accuracy = ratio(bin.confidence, bin.count), ratio(bin.right, bin.count)
@@ -186,57 +212,19 @@ function metrics.calibration(labels, probabilities, bins)
   return list, gap
 end
 
--- ---- intervals ----
-
--- A generator of its own (xorshift64*, Vigna 2016), so that the intervals of a report are the same each time.
-local function generator(seed)
-  local x = (seed or 0) * 2654435769 + 88172645463325252
-  return function(n)
-    x = x ~ (x >> 12)
-    x = x ~ (x << 25)
-    x = x ~ (x >> 27)
-    return (x * 2685821657736338717 >> 33) % n + 1
-  end
-end
-
--- The interval in which `share` of the values of f lie when the n rows are drawn anew with replacement: f(list of indices) -> number.
-function metrics.bootstrap(n, f, options)
-  options = util.options("bootstrap", options, { draws = 1000, share = 0.95, seed = 0 })
-  local draw, values = generator(options.seed), {}
-  for k = 1, options.draws do
-    local indices = {}
-    for i = 1, n do indices[i] = draw(n) end
-    local v = f(indices)
-    if v == v then values[#values + 1] = v end
-  end
-  table.sort(values)
-  local function at(share) return values[math.max(1, math.min(#values, math.floor(share * (#values - 1) + 0.5) + 1))] end
-  return at((1 - options.share) / 2), at(1 - (1 - options.share) / 2)
-end
-
 -- ---- all of it ----
 
--- Everything about `probabilities` (rows of one number a class) of `labels`; names of the classes for the reader.
+-- Everything about `probabilities` (rows of one number a class) of `labels`; names of the classes for the reader. Of no picture at all there is
+-- nothing but the names and count = 0.
 function metrics.summary(labels, probabilities, names)
+  if #labels == 0 then return { count = 0, names = names, predicted = {} } end
   local predicted, classes = {}, #names
-  for i, row in ipairs(probabilities) do
-    local best = 1
-    for j = 2, classes do
-      if row[j] > row[best] then best = j end
-    end
-    predicted[i] = best - 1
-  end
+  for i, row in ipairs(probabilities) do predicted[i] = argmax(row) - 1 end
   local m = metrics.confusion(labels, predicted, classes)
   local list, averages = metrics.per_class(m)
   local bins, gap = metrics.calibration(labels, probabilities)
-  local low, high = metrics.bootstrap(#labels, function(indices)
-    local right = 0
-    for _, i in ipairs(indices) do
-      if predicted[i] == labels[i] then right = right + 1 end
-    end
-    return right / #indices
-  end, { draws = 500 })
-  return { accuracy = metrics.accuracy(m), accuracy_interval = { low, high }, top_5 = classes > 5 and metrics.top_k(labels, probabilities, 5) or nil,
+  local _, _, right = sums(m)
+  return { accuracy = metrics.accuracy(m), right = right, accuracy_interval = { intervals.wilson(right, #labels) }, top_5 = classes > 5 and metrics.top_k(labels, probabilities, 5) or nil,
     balanced_accuracy = metrics.balanced_accuracy(m), kappa = metrics.kappa(m), auroc = metrics.mean_auroc(labels, probabilities),
     average_precision = metrics.mean_average_precision(labels, probabilities), calibration_error = gap, calibration = bins, confusion = m, per_class = list,
     averages = averages, confused = metrics.confused(m, 10), predicted = predicted, names = names, count = #labels }

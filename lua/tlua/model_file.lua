@@ -11,6 +11,17 @@ local model_file = {}
 
 local FORMAT = description.FORMAT
 
+-- What a description says of a loss: class and options, or that the recipe defines it in Lua.
+local function describe_loss(loss) return nn.is_module(loss) and loss.spec and loss:spec() or { class = "custom" } end
+
+-- The loss that a network was trained with, and its name; nil and a name where the recipe has it in Lua. Published networks and
+-- files of an older tlua say nothing of it, and have cross-entropy.
+function model_file.loss(info)
+  if not info.loss then return nn.CrossEntropy {}, "CrossEntropy" end
+  if info.loss.class == "custom" then return nil, "the recipe's own" end
+  return nn.from_spec(info.loss), info.loss.class
+end
+
 -- What a session and its results say about the network.
 function model_file.describe(session, results)
   local net, r = session.model, session.recipe
@@ -28,7 +39,7 @@ function model_file.describe(session, results)
   local globs = type(r.freeze) == "function" and "(function)" or r.freeze
   return {
     format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom", options = options, head = head or nil,
-    labels = session.classes, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options, list = session.data.list },
+    loss = describe_loss(session.loss), labels = session.classes, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options, list = session.data.list },
     weights = rawget(net, "weights_name") or (rawget(net, "weights_path") and rawget(net, "weights_path"):match("[^/]+$")) or nil,
     freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text, metrics = results,
   }

@@ -6,6 +6,7 @@ local data = require "tlua.data"
 local data_text = require "tlua.data_text"
 local model_file = require "tlua.model_file"
 local commands = require "tlua.commands"
+local intervals = require "tlua.intervals"
 local progress = require "tlua.progress"
 local tested = require "tlua.tested"
 local predict = {}
@@ -34,13 +35,7 @@ end
 
 -- The `top` classes of each row of scores (a list), best first.
 local function best(scores, labels, top)
-  local order = {}
-  for i = 1, #scores do order[i] = i end
-  table.sort(order, function(a, b)
-    if scores[a] ~= scores[b] then return scores[a] > scores[b] end
-    return a < b
-  end)
-  local out = {}
+  local order, out = util.descending(scores), {}
   for k = 1, math.min(top, #order) do
     local i = order[k]
     out[k] = { class = i - 1, label = labels and labels[i] or tostring(i - 1), score = scores[i] }
@@ -213,24 +208,43 @@ end
 
 -- ---- eval ----
 
+-- The loss that the network was trained with, and its name. One without a loss of its own here has none, and neither have probabilities that --flip
+-- makes, but for losses of a softmax.
+local function loss_of(info, flip)
+  local loss, name = model_file.loss(info)
+  if flip and loss and not loss.set_counts then return nil, name .. " of --flip" end
+  return loss, name
+end
+
+-- Shares in percent; the interval is Wilson's.
+local function print_result(sum, loss_name, built, as_json)
+  local low, high = intervals.wilson(sum.right, sum.n)
+  if as_json then
+    print(core.json_encode { accuracy = sum:accuracy(), interval = { 100 * low, 100 * high }, right = sum.right, pictures = sum.n, loss = sum:mean(), loss_kind = loss_name,
+      tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
+    return
+  end
+  print("tested   " .. tested.text(built))
+  local loss = util.figure("%.4f", sum:mean())
+  print(("accuracy %.1f %% (%s of %s, 95 %%: %s)  loss %s%s"):format(sum:accuracy(), util.thousands(sum.right), util.thousands(sum.n), intervals.text(low, high), loss,
+    (loss == "-" or loss_name ~= "CrossEntropy") and (" (%s)"):format(loss_name) or ""))
+end
+
 function predict.eval_main(args)
   local options, rest = commands.parse("eval", args)
   if #rest ~= 1 then commands.usage("eval", "one model is needed") end
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local built = tested.open(info, options)
-  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = require("tlua.nn").CrossEntropy {}, progress = progress.new() }
+  if built.test:count() == 0 then util.failf("eval: there is no test picture in %s", built.tested.root) end
+  local loss, loss_name = loss_of(info, options.flip)
+  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, progress = progress.new() }
   local source = require("tlua.feed").open(s, "test")
   local guard <close> = core.no_grad()
   local sum = require("tlua.train").evaluate(s, source, "Testing")
   source:close()
   s.progress:clear()
-  if options.json then
-    print(core.json_encode { accuracy = sum:accuracy(), loss = sum:mean(), pictures = sum.n, tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
-  else
-    print("tested   " .. tested.text(built))
-    print(("accuracy %.1f %% (%s of %s)  loss %.4f"):format(sum:accuracy(), util.thousands(sum.right), util.thousands(sum.n), sum:mean()))
-  end
+  print_result(sum, loss_name, built, options.json)
   return 0
 end
 

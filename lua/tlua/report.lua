@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local chart = require "tlua.chart"
 local metrics = require "tlua.metrics"
+local intervals = require "tlua.intervals"
 local report = {}
 local escape = chart.escape
 
@@ -25,6 +26,7 @@ circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circl
 .words td,.words th{padding:4px 9px}td.left,th.left{text-align:left}.first td{border-top:2px solid var(--line)}.good{color:var(--c3)}
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;margin-top:12px}.bars i{height:18px;min-width:2px;border-radius:3px}
 pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+.command{margin:14px 0 10px;white-space:pre-wrap;overflow-wrap:anywhere}.ran{font-size:13px;gap:2px 14px}
 @media print{body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:11px}th,td{padding:2px 5px}pre{white-space:pre-wrap}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
 @media (max-width:520px){.axis{font-size:14px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
 ]]
@@ -48,11 +50,16 @@ end
 
 report.figure = figure
 
+-- The points of a curve. What is no number has no place in it.
 local function column(rows, key)
   local points = {}
-  for _, row in ipairs(rows) do points[#points + 1] = row[key] and { row.epoch, row[key] } end
+  for _, row in ipairs(rows) do
+    if row[key] and util.is_finite(row[key]) then points[#points + 1] = { row.epoch, row[key] } end
+  end
   return points
 end
+
+report.column = column
 
 local function curves(rows)
   local whole = { x = "epoch", x_whole = true }
@@ -65,15 +72,30 @@ local function curves(rows)
 end
 
 local function class_table(m)
-  local out = { '<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th>pictures</th></tr>' }
+  local out = { '<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>95 %</th><th>F1</th><th>pictures</th></tr>' }
+  local function line(class, name, row, interval, pictures)
+    out[#out + 1] = ("<tr><td%s>%s</td><td>%s</td><td>%s</td><td class=\"soft\">%s</td><td>%s</td><td>%d</td></tr>"):format(class, escape(name), plain(row.precision), plain(row.recall),
+      interval or "", plain(row.f1), pictures)
+  end
   for i, row in ipairs(m.per_class) do
-    out[#out + 1] = ("<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%d</td></tr>"):format(escape(m.names[i]), plain(row.precision), plain(row.recall), plain(row.f1), row.support)
+    -- A class that neither occurs nor was predicted has no figures. Reports of older tluas do not say what was predicted.
+    local none = row.predicted and row.support + row.predicted == 0
+    local low, high = table.unpack(row.recall_interval or {})
+    line("", m.names[i], none and {} or row, low and ("%.3f to %.3f"):format(low, high), row.support)
   end
-  for _, key in ipairs { "macro", "weighted" } do
-    local a = m.averages[key]
-    out[#out + 1] = ("<tr><td class=\"soft\">%s mean</td><td>%s</td><td>%s</td><td>%s</td><td>%d</td></tr>"):format(key, plain(a.precision), plain(a.recall), plain(a.f1), m.count)
-  end
+  for _, key in ipairs { "macro", "weighted" } do line(' class="soft"', key .. " mean", m.averages[key], nil, m.count) end
   return table.concat(out) .. "</table></div>"
+end
+
+-- Why some figures are a dash.
+local function missing_classes(m)
+  local list = {}
+  for i, row in ipairs(m.per_class) do
+    if row.support == 0 then list[#list + 1] = m.names[i] end
+  end
+  if #list == 0 then return "" end
+  return ('<p class="soft">No test picture of %s: the area under the ROC curve and average precision are means over all classes and not defined; the macro mean leaves out classes that neither occur nor were predicted.</p>'):format(
+    escape(util.first_few(list, 8)))
 end
 
 local MOST_CLASSES = 40 -- a larger matrix cannot be read
@@ -108,7 +130,7 @@ local function calibration(m)
   for _, bin in ipairs(m.calibration) do
     if bin.count > 0 then points[#points + 1] = { bin.confidence, bin.accuracy } end
   end
-  return figure(("Calibration: error %.3f"):format(m.calibration_error), { { name = "accuracy of pictures of this confidence", points = points },
+  return figure(("Calibration: error %s"):format(plain(m.calibration_error)), { { name = "accuracy of pictures of this confidence", points = points },
     { name = "as sure as right", points = { { 0, 0 }, { 1, 1 } }, dashed = true } }, { x = "confidence", y = "accuracy", x_range = { 0, 1 }, y_range = { 0, 1 } })
 end
 
@@ -157,11 +179,13 @@ local function extremes(labels, probabilities, predicted, most)
   end
   local function sure(i) return probabilities[i][predicted[i] + 1] end
   local function by(list)
-    table.sort(list, function(a, b)
-      if sure(a) ~= sure(b) then return sure(a) > sure(b) end
-      return a < b
-    end)
-    return { table.unpack(list, 1, math.min(most, #list)) }
+    local values, out = {}, {}
+    for k, i in ipairs(list) do values[k] = sure(i) end
+    for k, place in ipairs(util.descending(values)) do
+      if k > most then break end
+      out[k] = list[place]
+    end
+    return out
   end
   return by(right), by(wrong)
 end
@@ -178,12 +202,12 @@ end
 
 -- ---- the page ----
 
-local function facts(list)
+local function facts(list, class)
   local out = {}
   for _, each in ipairs(list) do
     if each[2] and each[2] ~= "" then out[#out + 1] = ("<dt>%s</dt><dd>%s</dd>"):format(escape(each[1]), escape(each[2])) end
   end
-  return "<dl>" .. table.concat(out) .. "</dl>"
+  return ("<dl%s>%s</dl>"):format(class and (' class="%s"'):format(class) or "", table.concat(out))
 end
 
 -- The pictures of a gallery: {image =, label =, guess =, sure =} of each.
@@ -197,30 +221,46 @@ local function shown(list, run, predicted)
 end
 
 -- All that a page says, as numbers and texts alone: what report.json holds. run: title, subtitle, name, labels, probabilities, names (of the
--- classes), rows (epochs), source (test pictures), seconds, trained, parameters, peak_bytes, facts, fields, recipe.
+-- classes), rows (epochs), source (test pictures), seconds, trained, parameters, peak_bytes, commands, ran and facts (tlua/ran.lua), test (count and hash of the test
+-- pictures), fields, recipe.
 function report.gather(run)
   local m = metrics.summary(run.labels, run.probabilities, run.names)
   local right, wrong = extremes(run.labels, run.probabilities, m.predicted, 12)
   local out = { format = 1, metrics = m, wrong = shown(wrong, run, m.predicted), right = shown(right, run, m.predicted) }
-  for _, name in ipairs { "title", "subtitle", "name", "rows", "seconds", "trained", "parameters", "peak_bytes", "facts", "fields", "recipe" } do out[name] = run[name] end
+  for _, name in ipairs { "title", "subtitle", "name", "rows", "seconds", "trained", "parameters", "peak_bytes", "commands", "ran", "facts", "test", "fields", "recipe" } do out[name] = run[name] end
+  out.rows = util.for_json(run.rows)
   m.predicted = nil
   if #m.names > MOST_CLASSES then m.confusion = nil end
   return out
 end
 
+-- What ran, at the head of the page: the commands and what they came to. Reports of older tluas do not have it.
+local function head_of(run)
+  if not run.ran then return "" end
+  local commands = {}
+  for i, command in ipairs(run.commands or {}) do commands[i] = escape(command) end
+  return (#commands > 0 and ('<pre class="command">%s</pre>'):format(table.concat(commands, "\n")) or "") .. facts(run.ran, "ran")
+end
+
+-- The bounds are Wilson's for the pictures that were counted, also in reports of an older tlua, whose own could be of no width.
+local function tiles(m)
+  local right = m.right or math.floor(m.accuracy * m.count + 0.5)
+  return table.concat { tile(percent(m.accuracy), ("accuracy on %s test pictures (95\u{A0}%%: %s)"):format(util.thousands(m.count), intervals.text(intervals.wilson(right, m.count)))),
+    tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"), tile(plain(m.auroc), "area under the ROC curve"),
+    tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "" }
+end
+
 -- The page of what report.gather gave.
 function report.page(run)
-  local m = run.metrics
-  local interval = ("accuracy on %s test pictures (95 %%: %.1f to %.1f)"):format(util.thousands(m.count), 100 * m.accuracy_interval[1], 100 * m.accuracy_interval[2])
+  local m, rows = run.metrics, util.from_json(run.rows)
+  local tested = m.count > 0
   return table.concat {
     report.head(run.title),
     ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle)),
-    '<div class="tiles">', tile(percent(m.accuracy), interval), tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"),
-    tile(plain(m.auroc), "area under the ROC curve"), tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "",
-    tile(util.clock(run.seconds), "from start to end"), "</div>",
-    "<h2>Training</h2><div class=\"charts\">", curves(run.rows), calibration(m), "</div>",
-    "<h2>Classes</h2>", class_table(m), "<h2>Confusion</h2>", matrix(m), confused(m),
-    gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m),
+    head_of(run), '<div class="tiles">', tested and tiles(m) or tile("–", "accuracy: there is no test picture"), tile(util.clock(run.seconds), "from start to end"), "</div>",
+    "<h2>Training</h2><div class=\"charts\">", curves(rows), tested and calibration(m) or "", "</div>",
+    tested and table.concat { "<h2>Classes</h2>", class_table(m), missing_classes(m), "<h2>Confusion</h2>", matrix(m), confused(m),
+      gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) } or "",
     "<h2>The run</h2>", facts(run.facts),
     run.recipe and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(run.recipe)) or "", "</body></html>\n" }
 end

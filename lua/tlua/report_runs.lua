@@ -6,12 +6,15 @@ local commands = require "tlua.commands"
 local chart = require "tlua.chart"
 local report = require "tlua.report"
 local checkpoint = require "tlua.checkpoint"
+local intervals = require "tlua.intervals"
 local report_runs = {}
 local escape = chart.escape
 
 -- ---- reading runs ----
 
 local COLUMNS = { loss = "loss", train_accuracy = "train_accuracy", test_loss = "test_loss", test_accuracy = "test_accuracy", learning_rate = "lr", seconds = "seconds", epoch = "epoch" }
+
+local NUMBERS = { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge }
 
 -- The epochs of a run from its metrics.csv.
 local function rows_of(path)
@@ -23,7 +26,8 @@ local function rows_of(path)
     else
       local row = {}
       for k, name in ipairs(names) do
-        if COLUMNS[name] then row[COLUMNS[name]] = math.tointeger(tonumber(values[k])) or tonumber(values[k]) end
+        local v = NUMBERS[values[k]] or tonumber(values[k])
+        if COLUMNS[name] then row[COLUMNS[name]] = math.tointeger(v) or v end
       end
       rows[#rows + 1] = row
     end
@@ -37,7 +41,10 @@ local function unfinished(folder)
   if not core.exists(csv) then util.failf("report: %s is not the folder of a run: there is neither report.json nor metrics.csv", folder) end
   local run, state = { rows = rows_of(csv), unfinished = true }, checkpoint.peek(folder .. "/last.safetensors")
   if #run.rows == 0 then util.failf("report: the run in %s has not finished an epoch", folder) end
-  if state then run.fields, run.recipe, run.seconds = state.fields, state.recipe, state.seconds end
+  if state then
+    run.fields, run.recipe, run.seconds, run.commands = state.fields, state.recipe, state.seconds, state.commands
+    run.test = state.pictures and state.pictures.test
+  end
   return run
 end
 
@@ -51,11 +58,32 @@ local function read_run(folder)
     if not ok or type(value) ~= "table" or type(value.metrics) ~= "table" then util.failf("report: %s is damaged", path) end
     if math.type(value.format) ~= "integer" or value.format > 1 then util.failf("report: %s was written by a newer tlua; this is %s", path, core.version) end
     run = value
+    run.rows = util.from_json(run.rows)
   else
     run = unfinished(folder)
   end
   run.folder, run.label = folder, folder:match "[^/]+$"
   return run
+end
+
+-- ---- were they tested on the same pictures? ----
+
+local function test_text(run)
+  local t = run.test
+  return t and ("%s pictures, %s"):format(util.thousands(t.count), t.hash:sub(1, 8)) or "not known"
+end
+
+-- A warning where runs were tested on other pictures than others: their accuracies cannot be held against each other. nil where all that is known is
+-- the same.
+local function test_warning(runs)
+  local hashes, parts, n = {}, {}, 0
+  for i, run in ipairs(runs) do
+    local hash = run.test and run.test.hash
+    if hash and not hashes[hash] then hashes[hash], n = true, n + 1 end
+    parts[i] = ("%s: %s"):format(run.label, test_text(run))
+  end
+  if n < 2 then return nil end
+  return "the runs were not tested on the same pictures, so that their figures cannot be compared: " .. table.concat(parts, "; ")
 end
 
 -- Folders' last names, or whole ones where those are the same.
@@ -72,19 +100,18 @@ end
 local function curve(runs, title, key, y)
   local series, any = {}, false
   for i, run in ipairs(runs) do
-    local points = {}
-    for _, row in ipairs(run.rows) do points[#points + 1] = row[key] and { row.epoch, row[key] } end
+    local points = report.column(run.rows, key)
     series[i] = { name = run.label, points = points, dashed = i > 6 }
     any = any or #points > 0
   end
   return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y }) or ""
 end
 
--- The tested epoch with the highest accuracy.
+-- The tested epoch with the highest accuracy; one whose test loss is no number is never the best.
 local function best_of(run)
   local best
   for _, row in ipairs(run.rows) do
-    if row.test_accuracy and (not best or row.test_accuracy > best.test_accuracy) then best = row end
+    if row.test_accuracy and (not row.test_loss or util.is_finite(row.test_loss)) and (not best or row.test_accuracy > best.test_accuracy) then best = row end
   end
   return best
 end
@@ -95,15 +122,23 @@ local function last_of(run, key)
   end
 end
 
-local function number(v, format) return v and format:format(v) or "–" end
+local function number(v, format) return v and util.figure(format, v) or "–" end
+
+-- Wilson's bounds of the accuracy.
+local function interval_of(run)
+  local m = run.metrics
+  if not m or m.count == 0 then return "–" end
+  return intervals.text(intervals.wilson(m.right or math.floor(m.accuracy * m.count + 0.5), m.count))
+end
 
 -- Title and text of each row.
 local FIGURES = {
+  { "test pictures", test_text },
   { "accuracy, last", function(r) return number(last_of(r, "test_accuracy"), "%.1f %%") end },
   { "accuracy, best", function(r) local b = best_of(r) return b and ("%.1f %% (epoch %d)"):format(b.test_accuracy, b.epoch) or "–" end },
-  { "95 % interval", function(r) local m = r.metrics return m and ("%.1f to %.1f"):format(100 * m.accuracy_interval[1], 100 * m.accuracy_interval[2]) or "–" end },
+  { "95 % interval", interval_of },
   { "balanced accuracy", function(r) return report.percent(r.metrics and r.metrics.balanced_accuracy) end },
-  { "F1, mean over classes", function(r) return report.plain(r.metrics and r.metrics.averages.macro.f1) end },
+  { "F1, mean over classes", function(r) return report.plain(r.metrics and r.metrics.averages and r.metrics.averages.macro.f1) end },
   { "area under the ROC curve", function(r) return report.plain(r.metrics and r.metrics.auroc) end },
   { "calibration error", function(r) return report.plain(r.metrics and r.metrics.calibration_error) end },
   { "test loss", function(r) return number(last_of(r, "test_loss"), "%.4f") end },
@@ -156,12 +191,20 @@ local function recipe_changes(runs)
   return table.concat(out)
 end
 
+-- The command of each run.
+local function commands_of(runs)
+  local out = {}
+  for i, run in ipairs(runs) do
+    for _, command in ipairs(run.commands or {}) do out[#out + 1] = ("<dt>%s%s</dt><dd><code>%s</code></dd>"):format(key_of(i), escape(run.label), escape(command)) end
+  end
+  return #out > 0 and ('<dl class="ran">%s</dl>'):format(table.concat(out)) or ""
+end
+
 -- The page of several runs, as read by read_run.
 function report_runs.page(runs)
-  name_runs(runs)
   local title = ("%d runs side by side"):format(#runs)
-  local differences, changes = differing(runs), recipe_changes(runs)
-  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), "<h2>Figures</h2>", run_table(runs, FIGURES),
+  local differences, changes, warning = differing(runs), recipe_changes(runs), test_warning(runs)
+  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs, FIGURES),
     "<h2>Training</h2><div class=\"charts\">", curve(runs, "Test accuracy, percent", "test_accuracy", "accuracy"), curve(runs, "Test loss", "test_loss", "loss"),
     curve(runs, "Training loss", "loss", "loss"), curve(runs, "Training accuracy, percent", "train_accuracy", "accuracy"), curve(runs, "Learning rate", "lr", "rate"), "</div>",
     "<h2>In what the recipes differ</h2>", #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>', changes, "</body></html>\n" }
@@ -177,6 +220,9 @@ function report_runs.main(argv)
   local runs = {}
   for k, folder in ipairs(folders) do runs[k] = read_run(folder) end
   if #runs == 1 and runs[1].unfinished then util.failf("report: %s has no report.json: the run is not at its end, or an earlier tlua made it", runs[1].folder) end
+  name_runs(runs)
+  local warning = #runs > 1 and test_warning(runs)
+  if warning then util.note("warning: " .. warning) end
   to = to or (#runs == 1 and runs[1].folder .. "/report.html" or "report.html")
   core.write_file(to, #runs == 1 and report.page(runs[1]) or report_runs.page(runs))
   print(("written: %s"):format(to))

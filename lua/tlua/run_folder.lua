@@ -141,9 +141,10 @@ end
 
 function run_folder.metrics(rows)
   local lines = { "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n" }
+  local function field(format, v) return v and util.figure(format, v) or "" end -- "-": a figure that is none
   for _, row in ipairs(rows) do
-    local test = row.test_loss and ("%.6f,%.4f"):format(row.test_loss, row.test_accuracy) or ","
-    lines[#lines + 1] = ("%d,%.6f,%.4f,%s,%g,%.2f\n"):format(row.epoch, row.loss, row.train_accuracy, test, row.lr, row.seconds)
+    lines[#lines + 1] = table.concat({ ("%d"):format(row.epoch), field("%.6f", row.loss), field("%.4f", row.train_accuracy), field("%.6f", row.test_loss),
+      field("%.4f", row.test_accuracy), ("%g"):format(row.lr), ("%.2f"):format(row.seconds) }, ",") .. "\n"
   end
   return table.concat(lines)
 end

@@ -20,7 +20,7 @@ local function count_right(logits, labels)
   return right
 end
 
-local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
+local is_finite = util.is_finite
 
 -- ---- where numbers went wrong ----
 
@@ -59,13 +59,13 @@ end
 
 -- ---- training ----
 
--- What a batch counts in the mean over the batches of a step: its pictures, or as the loss says (class weights, ignored labels).
--- The mean over shares of the classes, which a mixed batch has for a target, is one over the pictures.
-local function weight_of(s, list, n, mix)
-  local options = type(s.loss) == "table" and s.loss.options
-  if mix and not (options and options.reduction == "sum") then return n end
-  if options and s.loss.weight_of then return s.loss:weight_of(list) end
-  return n
+-- A loss that is a sum already, and not a mean of what it counts.
+local function is_sum(s) return type(s.loss) == "table" and s.loss.options ~= nil and s.loss.options.reduction == "sum" end
+
+-- What the losses of these labels count together (class weights, ignored labels); a loss that does not say counts pictures.
+local function counted(s, list, width)
+  if type(s.loss) == "table" and s.loss.weight_of then return s.loss:weight_of(list, width) end
+  return #list
 end
 
 -- Rows (N, C) with a 1 at the class.
@@ -74,30 +74,59 @@ local function one_hot(labels, classes)
   return y
 end
 
--- The loss of a batch. The target of a mixed one are shares of two classes; a loss that takes none is taken with both labels and
--- shared out. The second result are the labels that right answers are counted by: those of the larger share.
-function step.loss(s, logits, labels, list, mix)
-  if not mix then return s.loss(logits, labels), list end
-  local answers = mix.share >= 0.5 and list or mix.list
-  if type(s.loss) == "table" and s.loss.takes_shares then
-    local classes = logits:shape()[2]
-    return s.loss(logits, one_hot(labels, classes) * mix.share + one_hot(mix.labels, classes) * (1 - mix.share)), answers
-  end
-  return s.loss(logits, labels) * mix.share + s.loss(logits, mix.labels) * (1 - mix.share), answers
+-- Can the loss have shares of the classes for a target? Not where a class is ignored: of a row of shares no part can be.
+local function takes_shares(s, classes)
+  if type(s.loss) ~= "table" or not s.loss.takes_shares then return false end
+  local ignored = s.loss.options.ignore_index
+  return not (ignored and ignored >= 0 and ignored < classes)
 end
 
--- Forward and backward of one batch; loss, right answers, size; nil at the end of the epoch. `many`: the step has more than one.
+-- The loss of a mixed batch as that of both its labels, shared out: each by its share of what both count together.
+local function shared_out(s, logits, labels, list, mix, width)
+  local share, n, m = mix.share, counted(s, list, width), counted(s, mix.list, width)
+  local both = n == m and n or share * n + (1 - share) * m
+  if both == 0 then return nil, 0 end
+  local a, b = share, 1 - share
+  if n ~= m and not is_sum(s) then a, b = share * n / both, (1 - share) * m / both end
+  if n == 0 then return s.loss(logits, mix.labels) * b, both end
+  if m == 0 then return s.loss(logits, labels) * a, both end
+  return s.loss(logits, labels) * a + s.loss(logits, mix.labels) * b, both
+end
+
+-- The loss of a batch, what it counts among others, and the labels that right answers are counted by: in a mixed batch those of the larger share.
+-- No loss (nil) where nothing counts, since a mean over nothing is NaN. The target of a mixed batch are shares of two classes, and the mean of a
+-- classification is one over the pictures then, as in PyTorch; a loss that takes none is shared out.
+function step.loss(s, logits, labels, list, mix)
+  local shape = logits:shape()
+  local width = shape[#shape]
+  if not mix then
+    local count = counted(s, list, width)
+    if count == 0 then return nil, 0, list end
+    return s.loss(logits, labels), count, list
+  end
+  local answers = mix.share >= 0.5 and list or mix.list
+  if takes_shares(s, width) then
+    local target = one_hot(labels, width) * mix.share + one_hot(mix.labels, width) * (1 - mix.share)
+    return s.loss(logits, target), s.loss.set_counts and #list or counted(s, list, width), answers
+  end
+  local loss, count = shared_out(s, logits, labels, list, mix, width)
+  return loss, count, answers
+end
+
+-- Forward and backward of one batch: the sum of its losses, what they count, right answers, size; nil at the end of the epoch. `many`: the
+-- step has more than one batch, and each gradient is weighted by what it counts.
 local function one_batch(s, source, many)
   local scope <close> = core.scope()
   local input, labels, n, list, mix = source:next()
   if not input then return nil end
   core.random_step(s.batches_done)
   local logits = step.logits(s, source, input)
-  local loss, answers = step.loss(s, logits, labels, list, mix)
-  local value, weight = loss:item(), weight_of(s, list, n, mix)
+  local loss, count, answers = step.loss(s, logits, labels, list, mix)
+  if not loss then return 0, 0, count_right(logits, answers), n end
+  local value, sum = loss:item(), is_sum(s)
   if not is_finite(value) then not_finite(s, source, input, value) end
-  if many then (loss * weight):backward() else loss:backward() end
-  return value, count_right(logits, answers), n, weight
+  if many and not sum then (loss * count):backward() else loss:backward() end
+  return sum and value or value * count, count, count_right(logits, answers), n
 end
 
 local function clip(s)
@@ -115,29 +144,31 @@ local function set_rates(s)
   s.rate = s.lr * f
 end
 
--- One step of the optimiser. Adds to `sum`; false at the end of the epoch.
+-- One step of the optimiser, whose mean is over all that its batches count; where nothing does, nothing moves. Adds to `sum`; false at the end
+-- of the epoch.
 function step.train(s, source, sum)
-  local many, weights = s.recipe.accumulate > 1, 0
+  local many, counted_in_all, batches = s.recipe.accumulate > 1, 0, 0
   s.optim:zero_grad()
   set_rates(s)
   for _ = 1, s.recipe.accumulate do
-    local loss, right, n, weight = one_batch(s, source, many)
+    local loss, count, right, n = one_batch(s, source, many)
     if not loss then break end
-    sum:add(loss, right, n)
-    weights = weights + weight
+    sum:add(loss, count, right, n)
+    counted_in_all, batches = counted_in_all + count, batches + 1
     s.done, s.batches_done = s.done + 1, s.batches_done + 1
   end
-  if weights == 0 then return false end
-  local is_sum = type(s.loss) == "table" and s.loss.options and s.loss.options.reduction == "sum"
-  if many and not is_sum then s.optim:scale_grad(1 / weights) end
-  clip(s)
-  s.optim:step()
-  if s.ema then s.ema:update() end
+  if batches == 0 then return false end
+  if counted_in_all ~= 0 then
+    if many and not is_sum(s) then s.optim:scale_grad(1 / counted_in_all) end
+    clip(s)
+    s.optim:step()
+    if s.ema then s.ema:update() end
+  end
   s.stage_steps = s.stage_steps + 1
   return true
 end
 
--- Loss, right answers and size of the next batch, without training; nil at the end. `seen`, where it is given, gets the labels and the
+-- The sum of the losses of the next batch, what they count, right answers and size, without training; nil at the end. A session without a loss counts nothing. `seen`, where it is given, gets the labels and the
 -- probabilities (rows of one number a class).
 function step.test(s, source, seen)
   local scope <close> = core.scope()
@@ -152,7 +183,10 @@ function step.test(s, source, seen)
       seen.probabilities[#seen.probabilities + 1] = { table.unpack(flat, (i - 1) * shape[2] + 1, i * shape[2]) }
     end
   end
-  return s.loss(logits, labels):item(), count_right(logits, list), n
+  if not s.loss then return 0, 0, count_right(logits, list), n end
+  local loss, count = step.loss(s, logits, labels, list)
+  local value = loss and loss:item() or 0
+  return is_sum(s) and value or value * count, count, count_right(logits, list), n
 end
 
 return step

@@ -1,7 +1,6 @@
 -- train.lua - running a recipe: the plan, the epochs, the run folder with its checkpoints. A step is in tlua/step.lua.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local schema = require "tlua.schema"
 local data_text = require "tlua.data_text"
 local feed = require "tlua.feed"
 local groups = require "tlua.groups"
@@ -14,31 +13,19 @@ local checkpoint = require "tlua.checkpoint"
 local run_folder = require "tlua.run_folder"
 local report = require "tlua.report"
 local event_file = require "tlua.event_file"
+local totals = require "tlua.totals"
+local ran = require "tlua.ran"
+local intervals = require "tlua.intervals"
 local train = {}
 
 -- ---- the plan ----
-
-local function freeze_text(freeze, only)
-  if freeze == nil and only then return "all but " .. schema.show(only) end
-  if freeze == nil then return "nothing" end
-  return schema.show(freeze) .. (type(freeze) == "table" and freeze.batchnorm == "train" and ', batchnorm = "train"' or "") .. (only and ", but " .. schema.show(only) or "")
-end
-
-local function weights_text(net)
-  if not rawget(net, "weights_path") then return "drawn at random (no weights)" end
-  local name = rawget(net, "weights_name")
-  local text = (name and name .. ", " or "") .. net.weights_path
-  if net.weights_report.key then text = ("%s, its part '%s'"):format(text, net.weights_report.key) end
-  if net.weights_report.head_dropped then text = text .. "; its head " .. net.weights_report.head_why .. " and was dropped" end
-  return text
-end
 
 local function plan_of_stage(s, say)
   local r, o = s.recipe, s.stage_options
   local several = #r.stages > 1
   if several then say(("stage %d   of %d, %d epochs"):format(s.stage, #r.stages, o.epochs)) end
   local freeze, only = stage.frozen_of(r, o)
-  say(("frozen    %s; %s of %s parameters are trained%s"):format(freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters),
+  say(("frozen    %s; %s of %s parameters are trained%s"):format(ran.freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters),
     r.batchnorm == "eval" and ", batch norms keep their statistics" or ""))
   local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g epochs"):format(o.warmup) or "")
   say(("training  %d epochs of %d steps of %d%s, %s, %s%s, seed %d"):format(o.epochs, s.steps, s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
@@ -54,12 +41,6 @@ local function plan_of_stage(s, say)
   if s.memory then say(("memory    %s for a step, %s are free"):format(util.bytes(s.memory.step), util.bytes(s.memory.room))) end
 end
 
-local function groups_text(g)
-  local text = ("%s, "):format(util.thousands(g.count))
-  if g.shared == 0 then return text .. "none on both sides" end
-  return text .. ("%s test %s of one that is trained on too"):format(util.thousands(g.shared), g.shared == 1 and "picture is" or "pictures are")
-end
-
 function train.plan(s, say)
   local d, net = s.data, s.model
   local p = d.preprocessing
@@ -67,11 +48,12 @@ function train.plan(s, say)
   if s.device.type == "gpu" and not s.device.tested then say "untested  tlua's tests have not run on a GPU of this kind: `tlua check` runs them" end
   local tuning = core.tuning()
   if tuning.hash ~= "shipped" then say(("kernels   chosen by the tuned table %s (%d %s of products); TLUA_TUNING=0 goes without"):format(tuning.hash, #tuning, #tuning == 1 and "class" or "classes")) end
-  say(("model     %s, weights: %s"):format(net:label(), weights_text(net)))
+  say(("model     %s, weights: %s"):format(net:label(), ran.weights_text(net)))
   if rawget(net, "entry") then say(("head      %s"):format(net:head():label())) end
   say(("data      %s: %s training and %s test pictures, %d classes"):format(d.title, util.thousands(d.train:count()), util.thousands(d.test:count()), #s.classes))
   data_text.lines(d, say)
-  if d.groups then say(("groups    %s"):format(groups_text(d.groups))) end
+  if d.test:count() == 0 then say "test      there is no test picture: no accuracy is measured, and no epoch is the best" end
+  if d.groups then say(("groups    %s"):format(ran.groups_text(d.groups))) end
   for i, each in ipairs(d.skipped) do
     if i <= 5 then say(("skipped   %s"):format(each.reason)) end
   end
@@ -83,15 +65,6 @@ function train.plan(s, say)
 end
 
 -- ---- epochs ----
-
-local Totals = {}
-Totals.__index = Totals
-local function totals(state) return setmetatable(state or { loss = 0, right = 0, n = 0, steps = 0 }, Totals) end
-function Totals:add(loss, right, n)
-  self.loss, self.right, self.n, self.steps = self.loss + loss * n, self.right + right, self.n + n, self.steps + 1
-end
-function Totals:mean() return self.n > 0 and self.loss / self.n or 0 end
-function Totals:accuracy() return self.n > 0 and 100 * self.right / self.n or 0 end
 
 -- Calls a method of the run's event file. What goes wrong there does not stop the run: it goes on without.
 local function log(s, method, ...)
@@ -105,9 +78,9 @@ end
 -- What a checkpoint says about where the run stands.
 local function state_of(s)
   local sum = s.sum
-  return { epoch = s.epoch, step = s.done, batches = s.batches_done, stage_steps = s.stage_steps, totals = { loss = sum.loss, right = sum.right, n = sum.n, steps = sum.steps },
+  return { epoch = s.epoch, step = s.done, batches = s.batches_done, stage_steps = s.stage_steps, totals = sum:state(),
     rows = s.results.epochs, best = s.best, without_better = s.without_better, seconds = s.seconds_before + core.time() - s.begin, finished = s.finished,
-    frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep") }
+    frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep"), commands = s.commands }
 end
 
 -- A checkpoint that cannot be written (a full disk) does not end the run: the one before it stays. True when it was written.
@@ -129,7 +102,7 @@ end
 local function show_progress(s, source, sum, begin, first, waited)
   local pictures = s.data.train:count()
   local seconds, idle = core.time() - begin, source:waited() - waited
-  local text = ("loss %.4f  %s"):format(sum:mean(), progress.speed(sum.n - first, seconds, pictures - sum.n))
+  local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds, pictures - sum.n))
   if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for pictures %.0f %%"):format(100 * idle / seconds) end
   s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, pictures, text)
 end
@@ -140,10 +113,11 @@ local function train_epoch(s)
   s.model:train()
   if source:start(s.epoch, s.done) then return true end
   local begin, waited, first = core.time(), source:waited(), sum.n
-  local loss, n = sum.loss, sum.n
+  local loss, counted = sum.loss, sum.counted
   while step.train(s, source, sum) do
-    if s.events then log(s, "scalars", s.batches_done, { ["step/loss"] = (sum.loss - loss) / (sum.n - n), ["step/learning_rate"] = s.rate }) end
-    loss, n = sum.loss, sum.n
+    local of_step = sum.counted ~= counted and (sum.loss - loss) / (sum.counted - counted) or nil
+    if s.events then log(s, "scalars", s.batches_done, { ["step/loss"] = of_step, ["step/learning_rate"] = s.rate }) end
+    loss, counted = sum.loss, sum.counted
     show_progress(s, source, sum, begin, first, waited)
     if core.interrupted() then return true end
     keep_now_and_then(s)
@@ -153,15 +127,15 @@ end
 
 -- Loss and accuracy on the test pictures; and true when Ctrl-C stopped it. s.seen holds what was predicted.
 function train.evaluate(s, source, label)
-  local sum, begin, pictures = totals(), core.time(), s.data.test:count()
+  local sum, begin, pictures = totals.new(), core.time(), s.data.test:count()
   s.seen = { labels = {}, probabilities = {} }
   s.model:eval()
   if source:start(1) then return sum, true end
   begin = core.time()
   while true do
-    local loss, right, n = step.test(s, source, s.seen)
+    local loss, counted, right, n = step.test(s, source, s.seen)
     if not loss then break end
-    sum:add(loss, right, n)
+    sum:add(loss, counted, right, n)
     s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n))
     if core.interrupted() then return sum, true end
   end
@@ -214,15 +188,20 @@ end
 
 -- ---- the run ----
 
+-- A test loss that is NaN or infinite belongs to no best epoch; one that is not there (no test label counts in it) cannot be compared, and
+-- the accuracy alone decides.
 local function is_better(s, row)
-  if not s.best then return true end
-  if s.recipe.best == "loss" then return row.test_loss < s.best.test_loss end
-  return row.test_accuracy > s.best.test_accuracy or (row.test_accuracy == s.best.test_accuracy and row.test_loss < s.best.test_loss)
+  local best, loss = s.best, row.test_loss
+  if loss and not util.is_finite(loss) then return false end
+  if s.recipe.best == "loss" then return loss ~= nil and (not best or loss < best.test_loss) end
+  if not best or row.test_accuracy ~= best.test_accuracy then return not best or row.test_accuracy > best.test_accuracy end
+  return loss ~= nil and loss < (best.test_loss or math.huge)
 end
 
--- Is this epoch one of those after which the recipe wants a test? The last one always is.
+-- Is this epoch one of those after which the recipe wants a test? The last one always is, where there are test pictures.
 local function tests_now(s)
   local every = s.recipe.test_every
+  if s.data.test:count() == 0 then return false end
   return s.epoch == s.epochs or (every > 0 and s.epoch % every == 0)
 end
 
@@ -231,8 +210,9 @@ local function finish_epoch(s, test, begin)
   local sum, results = s.sum, s.results
   local row = { epoch = s.epoch, loss = sum:mean(), train_accuracy = sum:accuracy(), test_loss = test and test:mean(), test_accuracy = test and test:accuracy(),
     lr = s.rate or s.lr, seconds = core.time() - begin }
-  local tested = test and ("  test accuracy %.1f %%"):format(row.test_accuracy) or ""
-  s.progress:say(("[Epoch %d] loss: %.4f  train accuracy %.1f %%%s  (%.1f s)"):format(row.epoch, row.loss, row.train_accuracy, tested, row.seconds), true, { "epoch", row })
+  local tested = test and ("  test accuracy %.1f %%"):format(row.test_accuracy) or s.data.test:count() == 0 and "  test accuracy -" or ""
+  s.progress:say(("[Epoch %d] loss: %s  train accuracy %s %%%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), util.figure("%.1f", row.train_accuracy), tested,
+    row.seconds), true, { "epoch", row })
   results.epochs[s.epoch] = row
   results.loss, results.accuracy = row.loss, row.test_accuracy or results.accuracy
   pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(results.epochs)) -- written anew after every epoch
@@ -240,7 +220,8 @@ local function finish_epoch(s, test, begin)
     ["epoch/test_accuracy"] = row.test_accuracy, ["epoch/seconds"] = row.seconds })
   log(s, "flush")
   if not test then return false end
-  if s.schedule:told(row.test_loss) then s.progress:say(("rate      lowered to %g"):format(s.lr * s.schedule.reduced)) end
+  if row.test_loss and not util.is_finite(row.test_loss) then s.progress:say(("test      the loss is %s: this epoch counts as no better one"):format(util.figure("%g", row.test_loss))) end
+  if row.test_loss and s.schedule:told(row.test_loss) then s.progress:say(("rate      lowered to %g"):format(s.lr * s.schedule.reduced)) end
   local better = is_better(s, row)
   if better then s.best = { epoch = row.epoch, test_accuracy = row.test_accuracy, test_loss = row.test_loss } end
   s.without_better = better and 0 or s.without_better + 1
@@ -249,7 +230,7 @@ end
 
 -- The run stands before the next epoch.
 local function next_epoch(s)
-  s.epoch, s.done, s.sum = s.epoch + 1, 0, totals()
+  s.epoch, s.done, s.sum = s.epoch + 1, 0, totals.new()
 end
 
 local function is_over(s)
@@ -297,37 +278,28 @@ local function all_epochs(s)
     if one_epoch(s) then return stopped(s) end
   end
   if s.entered then say_frozen(s) end
-  if s.epoch <= s.epochs then s.progress:say(("stopped   no better test %s for %d epochs; the best was epoch %d"):format(s.recipe.best, s.without_better, s.best.epoch)) end
-end
-
--- What the report says about the run beside its figures.
-local function facts_of(s)
-  local r, _, _, peak = s.recipe, core.memory()
-  local freeze, only = stage.frozen_of(r, s.stage_options)
-  local n = s.data.train:count() + s.data.test:count()
-  local saved = s.cut and ("after %s, %s in %s; each picture passed through the frozen part once instead of %d times"):format(s.cut.name, s.cut.dtype, util.bytes(s.cut.bytes), #s.results.epochs)
-  return { { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained), util.thousands(s.parameters)) }, { "weights", weights_text(s.model) },
-    { "frozen", freeze_text(freeze, only) }, { "data", ("%s, %s pictures, %d x %d"):format(s.data.title, util.thousands(n), s.data.preprocessing.size, s.data.preprocessing.size) },
-    { "optimiser", ("%s, %s, batch %d%s"):format(r.optim.kind, groups.text(s.groups), s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
-    { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") }, { "feature cache", saved or s.no_cache },
-    { "device", ("%s (%s, %s)"):format(s.device.name, s.device.platform, s.device.driver) }, { "kernel choices", core.tuning().hash }, { "peak device memory", util.bytes(peak) }, { "seed", ("%d"):format(s.seed) },
-    { "tlua", core.version } }
+  if s.epoch <= s.epochs then
+    s.progress:say(("stopped   no better test %s for %d epochs; %s"):format(s.recipe.best, s.without_better,
+      s.best and ("the best was epoch %d"):format(s.best.epoch) or "no epoch had a test loss that is a number"))
+  end
 end
 
 -- report.html. It must not cost the run: what goes wrong here is said and left.
 local function write_report(s)
   local r = s.recipe
-  if #s.results.epochs == 0 or not s.seen or #s.seen.labels == 0 then return end
+  local seen = s.seen or { labels = {}, probabilities = {} }
+  if #s.results.epochs == 0 or (#seen.labels == 0 and s.data.test:count() > 0) then return end
   local ok, e = pcall(function()
     local _, _, peak = core.memory()
-    local found = report.gather { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"), name = r.name, labels = s.seen.labels,
-      probabilities = s.seen.probabilities, names = s.classes, rows = s.results.epochs, source = s.data.test, seconds = s.seconds_before + core.time() - s.begin,
-      trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, facts = facts_of(s), fields = checkpoint.fields(r), recipe = r.text }
+    local found = report.gather { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"), name = r.name, labels = seen.labels,
+      probabilities = seen.probabilities, names = s.classes, rows = s.results.epochs, source = s.data.test, seconds = s.seconds_before + core.time() - s.begin,
+      trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, commands = s.commands, ran = ran.head(s), facts = ran.facts(s),
+      test = s.data.list and s.data.list.test, fields = checkpoint.fields(r), recipe = r.text }
     core.write_file(s.out .. "/report.json", core.json_encode(found))
     core.write_file(s.out .. "/report.html", report.page(found))
     found = found.metrics
     s.results.metrics = { accuracy = found.accuracy, interval = found.accuracy_interval, balanced_accuracy = found.balanced_accuracy, kappa = found.kappa,
-      f1 = found.averages.macro.f1, calibration_error = found.calibration_error }
+      f1 = found.averages and found.averages.macro.f1, calibration_error = found.calibration_error }
   end)
   if not ok then s.progress:say(("report not written: %s"):format(util.reason(e))) end
   return ok
@@ -347,7 +319,7 @@ local function write_model(s)
 end
 
 local function keep_model(s)
-  if not s.seen and #s.results.epochs > 0 then evaluate_again(s) end
+  if not s.seen and #s.results.epochs > 0 and s.data.test:count() > 0 then evaluate_again(s) end
   s.model:eval()
   if s.recipe.keep == "best" and s.best and s.best.epoch ~= #s.results.epochs then
     local scope <close> = core.scope()
@@ -359,6 +331,10 @@ local function keep_model(s)
   end
   if s.ema and s.ema:begun() then s.ema:swap() end
   local reported = write_report(s)
+  local m = s.results.metrics
+  if reported and m.accuracy then
+    s.progress:say(("test      %.1f %% of %s pictures right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#s.seen.labels), intervals.text(table.unpack(m.interval))))
+  end
   s.results.spent = s.spent
   log(s, "keep")
   write_model(s)
@@ -382,7 +358,7 @@ end
 local function take_up_pictures(s, changed)
   if changed.train then
     local k, within = stage.of_epoch(s.stages, s.epoch)
-    s.done, s.sum, s.stage_steps = 0, totals(), k and (within - 1) * s.steps or s.stage_steps
+    s.done, s.sum, s.stage_steps = 0, totals.new(), k and (within - 1) * s.steps or s.stage_steps
   end
   if changed.test then s.best, s.without_better = nil, 0 end
   if changed.text ~= "" then s.progress:say(("resumed   with other pictures: %s%s"):format(changed.text, changed.train and ("; epoch %d begins anew"):format(s.epoch) or "")) end
@@ -396,12 +372,13 @@ local function take_up(s, path, force)
   local changed = other_pictures(s, state, force)
   checkpoint.restore(s, c)
   s.epoch, s.done, s.batches_done, s.stage_steps = state.epoch, state.step, state.batches, state.stage_steps
-  s.sum, s.best, s.without_better, s.seconds_before = totals(state.totals), state.best, state.without_better, state.seconds
+  s.sum, s.best, s.without_better, s.seconds_before = totals.new(state.totals), state.best, state.without_better, state.seconds
   s.results.epochs, s.spent, s.events_kept = state.rows, state.spent or s.spent, state.events
   local row = state.rows[#state.rows]
   if row then s.results.loss, s.results.accuracy = row.loss, row.test_accuracy end
   for i = #state.rows, 1, -1 do s.results.accuracy = s.results.accuracy or state.rows[i].test_accuracy end
   if state.frozen and state.frozen ~= stage.frozen_hash(s) then util.failf("--resume: the frozen tensors of %s are not those that the run began with", c.path) end
+  s.commands = state.commands or {}
   s.kept_text = checkpoint.where_text(state)
   s.progress:say(("resumed   %s, %s"):format(c.path, s.kept_text))
   take_up_pictures(s, changed)
@@ -418,7 +395,8 @@ end
 
 local function done_event(s)
   local r = s.results
-  return { out = s.out, accuracy = r.accuracy, loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin, interrupted = r.interrupted or false }
+  local m = r.metrics or {}
+  return { out = s.out, accuracy = r.accuracy, interval = m.interval and #m.interval == 2 and { 100 * m.interval[1], 100 * m.interval[2] } or nil, loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin, interrupted = r.interrupted or false }
 end
 
 -- Runs a session of tlua/build.lua. options: checkpoint, the file to go on from; force; style of what is shown; progress, where to
@@ -432,10 +410,12 @@ function train.run(s, options)
   s.spent = { training = 0, features = 0 } -- seconds; those of features are among those of training
   s.results = { epochs = {} }
   s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = s.data.epochs, 1, 0, 0, 0
-  s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals(), 0, 0, core.time(), 0
+  s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals.new(), 0, 0, core.time(), 0
   train.plan(s, function(text) s.progress:say(text) end)
   s.out = c and (c:match "^(.*)/[^/]+$" or ".") or run_folder.name(s.recipe)
+  s.commands, s.weights_stamp = {}, ran.weights_stamp(s.model)
   if c then take_up(s, c, options.force) end
+  s.commands[#s.commands + 1] = ran.command()
   open_folder(s, c ~= nil, options.force)
   s.progress:event("start", start_event(s))
   if not options.caught then core.catch_interrupt(true) end

@@ -202,6 +202,32 @@ end
 
 function util.bytes(n) return util.short(n) .. "B" end
 
+function util.is_finite(v) return v == v and v ~= math.huge and v ~= -math.huge end
+
+-- A copy of a table of figures for JSON, which knows no NaN and no infinity: such numbers are the texts "NaN", "Infinity" and "-Infinity" there,
+-- as Protocol Buffers write them. from_json makes numbers of them again.
+local TEXTS = { NaN = 0 / 0, Infinity = math.huge, ["-Infinity"] = -math.huge }
+function util.for_json(v)
+  if type(v) == "number" and not util.is_finite(v) then return v ~= v and "NaN" or v > 0 and "Infinity" or "-Infinity" end
+  if type(v) ~= "table" then return v end
+  local out = {}
+  for key, each in pairs(v) do out[key] = util.for_json(each) end
+  return out
+end
+
+function util.from_json(v)
+  if type(v) ~= "table" then return TEXTS[v] or v end
+  local out = {}
+  for key, each in pairs(v) do out[key] = util.from_json(each) end
+  return out
+end
+
+-- A figure for people: "-" where there is none, and NaN without the sign that C gives it.
+function util.figure(format, v)
+  if v == nil then return "-" end
+  return v ~= v and "nan" or format:format(v)
+end
+
 -- 75.2 -> "1:15"; 3 s -> "0:03"
 function util.clock(seconds)
   if seconds ~= seconds or seconds == math.huge then return "?" end
@@ -219,6 +245,20 @@ function util.same_shape(a, b)
     if a[i] ~= b[i] then return false end
   end
   return true
+end
+
+-- The places of a list of numbers from the highest down, of equals the first first; a NaN stands above all numbers, as in argmax.
+function util.descending(values)
+  local order = {}
+  for i = 1, #values do order[i] = i end
+  table.sort(order, function(i, j)
+    local a, b = values[i], values[j]
+    if a ~= a or b ~= b then
+      if (a ~= a) ~= (b ~= b) then return a ~= a end
+    elseif a ~= b then return a > b end
+    return i < j
+  end)
+  return order
 end
 
 -- Up to `most` of a list, and how many more.

@@ -29,6 +29,8 @@ static void push_device(lua_State *L, tl_device *d)
     lua_setfield(L, -2, "platform");
     lua_pushstring(L, d->traits.driver);
     lua_setfield(L, -2, "driver");
+    lua_pushstring(L, d->traits.version);
+    lua_setfield(L, -2, "version");
     lua_pushstring(L, d->traits.is_cpu ? "cpu" : "gpu");
     lua_setfield(L, -2, "type");
     lua_pushinteger(L, d->traits.compute_units);
@@ -313,6 +315,16 @@ static int sha256_(lua_State *L)
     return 1;
 }
 
+/* core.sha256_file(path): of what a file holds. */
+static int sha256_file(lua_State *L)
+{
+    tl_error err = {0};
+    char hex[65];
+    if (tl__sha256_file(&err, luaL_checkstring(L, 1), hex) != 0) return tl__lua_raise(L, err.text);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
 static int near_miss(lua_State *L)
 {
     const char *word = luaL_checkstring(L, 1), *known[1024];
@@ -586,7 +598,8 @@ void tl__lua_open_system(lua_State *L)
         {"device", device}, {"device_info", device_info}, {"devices", devices}, {"device_details", device_details}, {"memory", memory}, {"reset_peak", reset_peak},
         {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
         {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
-        {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_}, {"near_miss", near_miss},
+        {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_},
+        {"sha256_file", sha256_file}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode},
         {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure},
         {"inject_launch_failure", inject_launch_failure}, {"error", error_}, {NULL, NULL}};

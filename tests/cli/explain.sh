@@ -58,6 +58,33 @@ assert(coloured > 1000 and dark > 1000, coloured)' "$W/out/wide.png" "$W/wide.pn
 [ -s "$W/said" ] && fail "--quiet"
 "$T" explain "$M" "$W/wide.png" --class "$apart" --to "$W/c" >"$W/said" && grep -q "  $composed " "$W/said" || fail "a class in the other form of Unicode"
 cmp -s "$W/b/wide.png" "$W/out/wide.png" && fail "another class and layer give the same page"
+# How fine the map is stands beside each answer; one of few places is warned of, with a layer that has more.
+"$T" explain "$M" "$W/wide.png" --to "$W/fine" >"$W/said" 2>"$W/err" || fail "explain"
+grep -q "  layer4, 2 x 2 places$" "$W/said" || fail "the number of places: $(cat "$W/said")"
+grep -q "^tlua: the map of layer4 has 2 x 2 places, too few to say where: --layer layer2 has 8 x 8$" "$W/err" || fail "a coarse map: $(cat "$W/err")"
+"$T" explain "$M" "$W/wide.png" --layer layer2 --to "$W/fine" >"$W/said" 2>"$W/err"
+[ ! -s "$W/err" ] && grep -q "  layer2, 8 x 8 places" "$W/said" || fail "a finer map: $(cat "$W/said" "$W/err")"
+"$T" explain "$M" "$W/wide.png" --layer layer4 --to "$W/fine" 2>&1 | grep -q "layer layer2 has 8 x 8" || fail "a coarse map that was asked for"
+# A picture of one colour: whatever the network pads, there is nowhere to look.
+"$T" -e 'local core, rows = require "tlua.core", {}
+for y = 1, 70 do
+  rows[y] = {}
+  for x = 1, 90 do rows[y][x] = { 120, 60, 200 } end
+end
+core.image_write(arg[1], core.tensor(rows, { dtype = "uint8" }))' "$W/one.png"
+"$T" explain "$M" "$W/one.png" "$W/wide.png" --layer layer1 --to "$W/fine" >"$W/said" || fail "a picture of one colour"
+grep -q "one.png .*; of one colour: nowhere to look$" "$W/said" && [ "$(grep -c 'of one colour' "$W/said")" = 1 ] || fail "one colour: $(cat "$W/said")"
+"$T" -e 'local page = require("tlua.core").image_read(arg[1]):tolist()
+for y = 9, 100 do
+  for x = 9 + 360 + 8, #page[1] - 8 do
+    local p = page[y][x]
+    assert(p[1] == p[2] and p[2] == p[3], "colour in a map of nothing")
+  end
+end' "$W/fine/one.png" || fail "the map of one colour"
+# A map that is the same everywhere, or 0 everywhere, says so.
+"$T" -e 'local note = require("tlua.explain").note
+assert(note({ 0, 0, 0 }, false) == "no place speaks for it" and note({ 0.5, 0.5 }, false) == "every place speaks for it alike" and note({ 0.5, 0.6 }, false) == nil)' || fail "notes"
+
 refused() {
     name=$1 status=$2 pattern=$3
     shift 3

@@ -18,7 +18,7 @@ local function run(changes)
   for key, value in pairs(changes or {}) do fields[key] = value end
   if type(fields.cache) == "table" and not fields.cache.folder then fields.cache.folder = store() end
   local lines, out = {}, io.stdout
-  io.stdout = { write = function(_, text) lines[#lines + 1] = text end, flush = function() end }
+  io.stdout = { write = function(self, text) lines[#lines + 1] = text return self end, flush = function(self) return self end }
   local ok, result = pcall(function() return tlua.recipe(fields):run { force = true } end)
   io.stdout = out
   if not ok then error(result, 0) end
@@ -227,7 +227,7 @@ t.test("pictures that cannot be read have no row", function()
   local losses = {}
   for i, s in ipairs { cached, plain } do
     local out = io.stdout
-    io.stdout = { write = function() end, flush = function() end }
+    io.stdout = { write = function(self) return self end, flush = function(self) return self end }
     local ok, r = pcall(require("tlua.train").run, s, { force = true })
     io.stdout = out
     assert(ok, r)

@@ -234,6 +234,11 @@ t.test("paired differences", function()
   t.equal(tables.paired({ -2.9, -3, -3.1 }).verdict, "worse")
   t.equal(tables.paired({ 5 }).verdict, "unknown")
   t.equal(tables.paired({ 5, 5.1 }).verdict, "unknown")
+  -- no spread between the seeds: no interval of no width
+  local same = tables.paired { 100 / 3 - 30, 10 / 3, 10 / 3 }
+  assert(same.half == nil and same.verdict == "even", same.verdict)
+  assert(tables.difference_text(same) == "+3.3, the same for every seed: no spread to tell it from chance")
+  t.equal(tables.difference_text(tables.paired { 0, 0, 0 }), "+0.0, within the spread")
   local many = {}
   for i = 1, 21 do many[i] = i end -- scipy.stats.t.ppf(0.975, 20) = 2.085963
   assert(math.abs(tables.paired(many).half - 2.085963 * math.sqrt(38.5) / math.sqrt(21)) < 1e-3)

@@ -52,6 +52,46 @@ t.test("several runs: figures, curves, in what they differ", function()
   t.equal(lines, 5)
 end)
 
+t.test("what ran stands at the head: command, overrides, weights with their hash, split, transforms, versions", function()
+  local weights = folder .. "/a/model.safetensors"
+  run(("recipes/fashion_fe.lua --weights %s --data.size 32 --data.batch 8 --data.root %s/idx --data.test_limit 12 --augment.flip true --schedule.epochs 1 --optim.lr 0.25 --out %s/ran"):format(
+    weights, folder, folder))
+  run(("recipes/fashion_fe.lua --resume %s/ran --schedule.epochs 2 --force --quiet"):format(folder))
+  local text = core.read_file(folder .. "/ran/report.html")
+  local head = text:match '<h1>.-</h1>(.-)<div class="tiles">'
+  for _, part in ipairs { "tlua recipes/fashion_fe.lua --weights", "\ntlua recipes/fashion_fe.lua --resume", "--optim.lr 0.25", "SHA-256 " .. core.sha256(core.read_file(weights)),
+    "the data&#39;s own test part", "test_limit 12", "random_horizontal_flip p 0.5", "normalize mean", "tlua " .. core.version, "OpenCL", "CrossEntropy" } do
+    assert(head:find(part, 1, true) or head:find((part:gsub("&#39;", "'")), 1, true), part .. " in:\n" .. head)
+  end
+  assert(not head:match("<dt>test pictures</dt><dd>(.-)</dd>"):find("flip", 1, true), "test pictures are not flipped")
+  -- the file of weights is another one at the end
+  local json = core.json_decode(core.read_file(folder .. "/ran/report.json"))
+  t.equal(#json.commands, 2)
+  t.equal(json.test.count, 12)
+end)
+
+t.test("runs that were tested on other pictures: a warning, in the page too", function()
+  local page = folder .. "/tests.html"
+  local _, out, err = t.run(("./tlua report %s/a %s/ran --to %s"):format(folder, folder, page))
+  assert(err:find("^tlua: warning: the runs were not tested on the same pictures, so that their figures cannot be compared: a: 20 pictures, %x+; ran: 12 pictures, %x+\n$"), err .. out)
+  assert(core.read_file(page):find("<b>Warning:</b> the runs were not tested on the same pictures", 1, true))
+  _, _, err = t.run(("./tlua report %s/a %s/b --to %s"):format(folder, folder, page))
+  t.equal(err, "")
+  assert(not core.read_file(page):find("<b>Warning:</b>", 1, true))
+  -- a report that says nothing of its test pictures, as those of earlier tluas
+  core.mkdirs(folder .. "/old")
+  local json = core.json_decode(core.read_file(folder .. "/a/report.json"))
+  json.test, json.ran, json.commands, json.metrics.right, json.metrics.accuracy_interval = nil, nil, nil, nil, { 1, 1 }
+  for _, row in ipairs(json.metrics.per_class) do row.recall_interval, row.predicted = nil, nil end
+  core.write_file(folder .. "/old/report.json", core.json_encode(json))
+  _, _, err = t.run(("./tlua report %s/old %s/b --to %s"):format(folder, folder, page))
+  t.equal(err, "")
+  assert(core.read_file(page):find("<td>not known</td>", 1, true))
+  run("report " .. folder .. "/old")
+  local again, bounds = core.read_file(folder .. "/old/report.html"), core.read_file(folder .. "/a/report.html"):match "test pictures (%b())"
+  assert(again:find(bounds, 1, true) and not again:find("100.0 to 100.0", 1, true), "the interval of an older report")
+end)
+
 t.test("runs of one name, runs that are not at their end", function()
   core.mkdirs(folder .. "/more/a")
   core.write_file(folder .. "/more/a/metrics.csv", "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n1,0.5,80,0.6,70,0.001,3\n2,0.4,85,,,0.001,3\n")

@@ -247,7 +247,7 @@ end
 -- Runs in this program without its lines on the terminal.
 local function quietly(f)
   local out = io.stdout
-  io.stdout = { write = function() end, flush = function() end }
+  io.stdout = { write = function(self) return self end, flush = function(self) return self end }
   local ok, result = pcall(f)
   io.stdout = out
   if not ok then error(result, 0) end
@@ -367,7 +367,8 @@ t.test("a mixed batch's loss is cross entropy with soft targets", function()
   local s = { loss = cross_entropy }
   local labels, mixed = tlua.tensor(list, { dtype = "int32" }), tlua.tensor(others, { dtype = "int32" })
   local mix = { share = share, labels = mixed, list = others }
-  local loss, answers = require("tlua.step").loss(s, logits, labels, list, mix)
+  local loss, count, answers = require("tlua.step").loss(s, logits, labels, list, mix)
+  t.equal(count, 3)
   assert(math.abs(loss:item() - expected) < 1e-6, ("%g, not %g"):format(loss:item(), expected))
   t.equal(answers, others)
   -- a loss that takes no shares, as a function: the same number, since cross entropy is linear in its target
@@ -387,8 +388,20 @@ t.test("a mixed batch's loss is cross entropy with soft targets", function()
     local a, b = s.loss(logits, labels):item(), s.loss(logits, mixed):item()
     if name ~= "MSELoss" then assert(math.abs(loss - share * a - (1 - share) * b) < 1e-6, name) else assert(loss < share * a + (1 - share) * b) end
   end
+  -- an ignored class cannot be a share of a row: the loss is shared out by what both labels count
+  local ignoring = nn.CrossEntropy { ignore_index = 2 }
+  s.loss = ignoring
+  loss, count = require("tlua.step").loss(s, logits, labels, list, mix)
+  local a, b = ignoring(logits, labels):item(), ignoring(logits, mixed):item()
+  assert(math.abs(loss:item() - (share * 2 * a + (1 - share) * 2 * b) / 2) < 1e-6)
+  t.equal(count, 2)
+  local none = { share = share, labels = tlua.tensor({ 2, 2, 2 }, { dtype = "int32" }), list = { 2, 2, 2 } }
+  loss, count = require("tlua.step").loss(s, logits, labels, list, none)
+  assert(math.abs(loss:item() - a) < 1e-6 and math.abs(count - 2 * share) < 1e-12, "labels that count nothing in the mix")
+  loss, count = require("tlua.step").loss(s, logits, none.labels, none.list, none)
+  assert(loss == nil and count == 0)
   s.loss = cross_entropy
-  loss, answers = require("tlua.step").loss(s, logits, labels, list)
+  loss, count, answers = require("tlua.step").loss(s, logits, labels, list)
   t.equal(loss:item(), s.loss(logits, labels):item())
   t.equal(answers, list)
 end)

@@ -28,11 +28,13 @@ local function quantile(freedom)
 end
 
 -- Mean of paired differences and half its 95 % interval: {difference =, half =, verdict =}. Of fewer than three pairs no interval is
--- made: with two it would be 13 standard errors wide.
+-- made: with two it would be 13 standard errors wide. None either where all differences are the same, which few test pictures can make
+-- so: an interval of no width would be a promise that nobody can keep.
 function tables.paired(differences)
   local d, s = mean(differences), deviation(differences)
   if not d then return {} end
   if #differences < 3 then return { difference = d, verdict = "unknown" } end
+  if s < 1e-9 then return { difference = d, verdict = math.abs(d) < 1e-9 and "same" or "even" } end
   local half = quantile(#differences - 1) * s / math.sqrt(#differences)
   return { difference = d, half = half, verdict = d > half and "better" or d < -half and "worse" or "same" }
 end
@@ -85,7 +87,7 @@ local function size_text(n) return n == "all" and "all" or ("%d"):format(n) end
 tables.size_text = size_text
 
 -- "+12.3 ± 1.0, better"
-local VERDICT = { better = "better", worse = "worse", same = "within the spread", unknown = "too few seeds to tell" }
+local VERDICT = { better = "better", worse = "worse", same = "within the spread", unknown = "too few seeds to tell", even = "the same for every seed: no spread to tell it from chance" }
 function tables.difference_text(row)
   if not row.difference then return "" end
   return ("%s%s, %s"):format(signed(row.difference), row.half and (" ± %.1f"):format(row.half) or "", VERDICT[row.verdict])
@@ -104,13 +106,15 @@ function tables.joules_text(row) return row.joules and ("%.0f J"):format(row.jou
 local function not_winning(summary)
   local out, count, wins = {}, 0, 0
   for _, row in ipairs(summary.rows) do
-    if row.verdict and row.verdict ~= "unknown" then
+    if row.verdict == "even" then
+      out[#out + 1] = ("%s with %s pictures a class: the difference of %s is the same for every seed, so no interval can be given."):format(row.way, size_text(row.per_class), signed(row.difference))
+    elseif row.verdict and row.verdict ~= "unknown" then
       count = count + 1
       if row.verdict == "better" then wins = wins + 1
       else
         out[#out + 1] = ("%s does not win with %s pictures a class: %s against %s %%, %s (%s)."):format(row.way, size_text(row.per_class), percent(row.accuracy),
-          percent(row.accuracy - row.difference), signed(row.difference) .. (" ± %.1f"):format(row.half),
-          row.verdict == "worse" and ("%s is better beyond the spread"):format(summary.baseline) or "the difference lies within the spread")
+          percent(row.accuracy - row.difference), signed(row.difference) .. (row.half and (" ± %.1f"):format(row.half) or ""),
+          row.verdict == "worse" and ("%s is better beyond the spread"):format(summary.baseline) or row.half and "the difference lies within the spread" or "no seed makes a difference")
       end
     end
   end

@@ -7,11 +7,16 @@ local module = require "tlua.module"
 local ops = core.ops
 local M = { list = {} }
 
+-- What the losses of pictures with these labels (a list) count together, the divisor of their mean: here each picture does, and in a sum each of
+-- its `width` elements.
+local function weight_of_elements(self, labels, width) return #labels * (self.options.reduction == "sum" and width or 1) end
+
 -- A loss class with typed options, `fields` being a schema. `forward` has (self, options, prediction, target).
 local function define(name, fields, forward)
   local class = module.class("nn." .. name)
   class.kind, class.schema = name, fields
   class.takes_shares = true -- a target may be shares of the classes (N, C), as a mixed batch has them
+  class.weight_of = weight_of_elements
   function class:init(...)
     local values, given = util.arguments(...)
     if values.n > 0 then util.failf("nn.%s: options come in a table", name) end
@@ -23,7 +28,13 @@ local function define(name, fields, forward)
     local y = forward(self, self.options, prediction, target)
     return y
   end
-  function class:spec() return { class = name, args = {}, options = self.options } end
+  -- With class weights as they were worked out, so that the same numbers come of it elsewhere.
+  function class:spec()
+    local options = {}
+    for key, value in pairs(self.options) do options[key] = value end
+    if options.weight == "auto" then options.weight = rawget(self, "counted") or options.weight end
+    return { class = name, args = {}, options = options }
+  end
   M[name], M.list[#M.list + 1] = class, name
   return class
 end
@@ -60,11 +71,10 @@ local function set_counts(self, counts)
   rawset(self, "counted", list)
 end
 
--- What a batch with these labels (a list) counts among others when their losses are put together: the divisor of its own mean. A sum
--- counts 1.
+-- What the losses of pictures with these labels (a list) count together: the divisor of their mean. 0 where all are ignored or have no
+-- weight: such a batch has no loss.
 local function weight_of(self, labels)
   local o, sum = self.options, 0
-  if o.reduction == "sum" then return 1 end
   local w = self.kind == "CrossEntropy" and weights_of(self) or nil
   for _, label in ipairs(labels) do
     if label ~= o.ignore_index then sum = sum + (w and w[label + 1] or 1) end
