@@ -57,11 +57,19 @@ if ! command -v apt-get >/dev/null 2>&1; then
     echo "tlua: please install what corresponds to these Debian packages:$missing" >&2
     exit 1
 fi
+# Who may not install is told what to ask for.
+ask() {
+    echo "tlua: these Debian packages are missing, and $1; ask who administers this machine for:" >&2
+    echo "    apt-get install$missing" >&2
+    exit 1
+}
 run=""
 if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null 2>&1; then
-        echo "tlua: these Debian packages are missing and there is no sudo to install them:$missing" >&2
-        exit 1
+    command -v sudo >/dev/null 2>&1 || ask "there is no sudo to install them"
+    if ! sudo -n true 2>/dev/null; then
+        [ -t 0 ] || ask "sudo wants a password, and there is no terminal to ask for it"
+        echo "tlua: to install$missing"
+        sudo -v || ask "sudo does not let you install them"
     fi
     run="sudo"
 fi
@@ -78,7 +86,7 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # a list of words
     if ! fetch $missing; then
         tail -n 5 "$log" >&2
-        echo "tlua: could not install$missing (is there a network? try: apt-get install$missing)" >&2
+        echo "tlua: could not install$missing (is there a network? try: ${run:+$run }apt-get install$missing)" >&2
         exit 1
     fi
 fi
