@@ -98,7 +98,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
 -include $(TEST_B:=.d)
 
-.PHONY: bench-kernels test test-crash tests-built test-devices test-interop bench bench-peers golden docs lint fuzz asan
+.PHONY: bench-kernels test test-crash tests-built test-devices test-compilers test-compilers-docs test-interop bench bench-peers golden docs lint fuzz asan
 test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
@@ -117,6 +117,17 @@ $(BUILD)/comma: tests/comma.c examples/predict.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 test-devices: all tests-built
 	sh tools/test_devices.sh
+# What the makers' compilers for GPUs make of the kernels; with `docs` the table goes into docs/gpu.md. Its programs come from tests that
+# are walked through on a GPU of paper, which judge nothing there.
+WALKS := $(addprefix $(BUILD)/walks/,op/ops unit/gemm unit/conv unit/optim unit/again unit/pooling unit/launch unit/inverted_residual)
+$(BUILD)/walks/%: tests/%.c $(BUILD)/libtlua.a tests/compilers/go_on.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -w -Itests -include tests/compilers/go_on.h -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
+-include $(WALKS:=.d)
+$(BUILD)/fake_gpu.so: tests/compilers/fake_gpu.c
+	$(CC) -std=c11 $(WARN) -O2 -shared -fPIC -o $@ $<
+test-compilers test-compilers-docs: all $(WALKS) $(BUILD)/fake_gpu.so
+	@sh tools/test_compilers.sh $(if $(filter %-docs,$@),docs)
 # A hundred runs killed at random moments.
 test-crash: all
 	./tlua tests/crash/crash.lua 100
@@ -191,6 +202,7 @@ help:
 	@echo "make            library and program        make install PREFIX=/usr/local"
 	@echo "make demo       train on real pictures     make test          all tests"
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
+	@echo "make test-compilers every kernel compiled for GPUs of three makers, without one"
 	@echo "make test-crash     a hundred runs killed at random, resumed, compared to the bit"
 	@echo "make bench-peers; make bench   speed beside PyTorch and ONNX Runtime"
 	@echo "make gpu-bundle     a folder that tests and measures on a bare machine with a GPU"

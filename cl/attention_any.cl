@@ -1,18 +1,9 @@
 #include "common.clh"
 #include "random.clh"
-/* attention_any.cl - attention.cl's work for devices with many work-items, and for heads of any width: one work-item a
- * query row (or key row), groups of GROUP rows that share tiles of TILE rows in local memory. The softmax is taken along
- * the tiles (Milakov, Gimelshein 2018). Plain code: no vectors, no sub-groups. */
+/* attention_any.cl - attention.cl's work for heads of any width and sequences of any length: one work-item a query row (or key
+ * row), groups of GROUP rows that share tiles of TILE rows in local memory. The softmax is taken along the tiles (Milakov,
+ * Gimelshein 2018). Plain code, for processors: a row stands in an array, which GPUs have no registers for (attention_gpu.cl). */
 #include "attention.clh"
-
-/* Factor of dropout for key j of query row `line`. */
-static inline float factor(const attention_args *a, long line, int j)
-{
-    if (a->p == 0.0f) return 1.0f;
-    uint4 r = philox(a->key0, a->key1, (ulong)(line * ((a->tk + 3) / 4) + j / 4));
-    uint bits = (j & 3) == 0 ? r.x : (j & 3) == 1 ? r.y : (j & 3) == 2 ? r.z : r.w;
-    return unit(bits) >= a->p ? a->keep : 0.0f;
-}
 
 /* Rows first..first + TILE - 1 of a head, as far as there are, into local memory by all work-items of the group. */
 static inline void fetch(__local float *to, G const float *from, long row, int first, int count)

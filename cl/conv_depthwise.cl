@@ -67,8 +67,31 @@ __kernel void depthwise_dw_plain(const depthwise_args a, G const float *restrict
         }
 }
 
-/* dx[n, h, v, c] = sum over the outputs that saw it of gy w. Which those are is the same for all channels, so they are
- * listed first. Work-item (part of the channels, n * in_h + h). */
+/* dx[n, h, v, c] = sum over the outputs that saw it of gy w. Work-item (channel vector, n * in_h + h). */
+__kernel void depthwise_dx_plain(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W, long w0, G float *restrict DX, long d0 BOUND)
+{
+    INSIDE;
+    CHANNELS
+    long row = get_global_id(1), n = row / a.in_h, h = row - n * a.in_h;
+    G float *dx = DX + d0 + row * a.in_w * a.c + c;
+    for (long v = 0; v < a.in_w; v++, dx += a.c) {
+        vf s = (vf)0.0f;
+        for (int kh = 0; kh < KH; kh++) {
+            long ph = h + a.pad_h - kh * a.dil_h, oh = ph / a.stride_h;
+            if (ph < 0 || ph - oh * a.stride_h != 0 || oh >= a.out_h) continue;
+            for (int kw = 0; kw < KW; kw++) {
+                long pw = v + a.pad_w - kw * a.dil_w, ow = pw / a.stride_w;
+                if (pw < 0 || pw - ow * a.stride_w != 0 || ow >= a.out_w) continue;
+                s = fma(load_part(GY + g0 + ((n * a.out_h + oh) * a.out_w + ow) * a.c + c, m), load_part(W + w0 + (kh * KW + kw) * a.c + c, m), s);
+            }
+        }
+        store_part(s, dx, m);
+    }
+}
+
+#if TL_CPU
+/* The same. Which outputs those are is the same for all channels, so they are listed first; GPUs would keep the lists in memory. Work-item
+ * (part of the channels, n * in_h + h). */
 __kernel void depthwise_dx(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W, long w0, G float *restrict DX, long d0 BOUND)
 {
     INSIDE;
@@ -95,6 +118,7 @@ __kernel void depthwise_dx(const depthwise_args a, G const float *restrict GY, l
         }
     }
 }
+#endif
 
 #ifdef BLOCK
 /* ---- blocks of a row; SW is stride_w, dil_w is 1 ---- */

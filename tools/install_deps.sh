@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing tlua need, if any is missing: as root directly, otherwise
 # through sudo. `make demo` and `make test` call it. With "demo" it adds what the demo trains on, with "test" a browser
-# that loads the reports; without that one the test of pages says that it was skipped.
+# that loads the reports, with "test-compilers" compilers for GPUs; without one of these the tests that need it say that they were skipped.
 set -u
 
 # name                     why
@@ -25,15 +25,28 @@ build="
 demo="
  dataset-fashion-mnist
  python3-pip"
+# The makers' compilers: NVIDIA's ptxas is no Debian package, tools/test_compilers.sh takes it from CUDA or PyPI.
+compilers="
+ clang-15
+ llvm-15
+ libclc-15
+ libclc-15-dev
+ lld-15
+ rocm-device-libs
+ intel-opencl-icd"
 
+there() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 wanted="$build"
 [ "${1:-}" = demo ] && wanted="$build $demo"
 
 wish="" # good to have
 if [ "${1:-}" = test ]; then
-    wish=chromium
+    wish=" chromium"
     for b in chromium chromium-browser google-chrome; do command -v "$b" >/dev/null 2>&1 && wish=""; done
     [ -f /usr/share/i18n/locales/de_DE ] || wish="$wish locales" # a decimal comma for tests/cli/comma.sh
+fi
+if [ "${1:-}" = test-compilers ]; then
+    for p in $compilers; do there "$p" || wish="$wish $p"; done
 fi
 
 missing=""
@@ -44,7 +57,7 @@ for p in $wanted; do
     make) command -v make >/dev/null 2>&1 && continue ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
     esac
-    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
+    there "$p" || missing="$missing $p"
 done
 [ -z "$missing$wish" ] && exit 0
 # Nobody is asked for a password, and nothing fails, for what can be done without.
@@ -76,10 +89,11 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 log=/tmp/tlua-apt.$$
 trap 'rm -f "$log"' EXIT
+install() { $run apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1; }
 fetch() {
-    $run apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1 && return
+    install "$@" && return
     $run apt-get update -qq >/dev/null 2>&1
-    $run apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1
+    install "$@"
 }
 if [ -n "$missing" ]; then
     echo "tlua: installing$missing"
@@ -91,8 +105,10 @@ if [ -n "$missing" ]; then
     fi
 fi
 if [ -n "$wish" ]; then
-    echo "tlua: installing $wish"
+    echo "tlua: installing$wish"
     # shellcheck disable=SC2086 # a list of words
-    fetch $wish || echo "tlua: could not install $wish; the tests that need it will be skipped"
+    fetch $wish || for p in $wish; do # what can be had of them
+        install "$p" || echo "tlua: could not install $p; the tests that need it will be skipped"
+    done
 fi
 exit 0

@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/again unit/launch"
+TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/again unit/launch unit/attention"
 ONLY=${ONLY:-}
 failed=0
 TLUA_CACHE=$PWD/$BUILD/test-cache

@@ -5,10 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL};
+static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL}, on_gpu = {"attention_gpu", NULL};
 enum { Q, K, V, LENGTHS };
 enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING };
 enum { ROWS_16 = 8, ROWS_NARROW = 4, GROUP = 32, TILE = 16, WIDEST = 256 };
+enum { SLICE = 8, ITEMS = 128, MOST_ROWS = 64, WIDE = 128 }; /* of the kernels for GPUs */
 
 /* cl/attention.clh has the same struct. */
 typedef struct attention_args {
@@ -70,17 +71,24 @@ static int cpu_rows(const tl_device *d, const tl_call *c, int gradient, int64_t 
     return d->traits.is_cpu && v > 1 && head % (2 * v) == 0 && floats * 4 <= (int64_t)d->traits.local_bytes ? (int)rows : 0;
 }
 
-static void options_of(char *text, size_t room, const tl_call *c, int rows)
+/* The launch of `kernel` of attention_any.cl, or of its namesake in attention_gpu.cl, over `rows` rows of the heads of all sequences. On GPUs a
+ * work-item has SLICE features of a row, and a group as many rows as make ITEMS of them, which with tiles of 16 rows, 8 of wide heads, is
+ * less than 32 KB of local memory; where the kernel has no room on the device, fewer. `options` and `name` have room for 64. */
+static tl_launch over_rows(tl_device *d, const char *kernel, char *options, char *name, const tl_call *c, int64_t rows)
 {
-    if (rows) snprintf(text, room, "-DHEAD=%d -DMR=%d", (int)head_width(c), rows);
-    else snprintf(text, room, "-DHEAD=%d -DGROUP=%d -DTILE=%d", (int)head_width(c), GROUP, TILE);
-}
-
-/* One work-item a row of the heads of all sequences. */
-static tl_launch over_rows(const char *kernel, const char *options, const attention_args *a, int64_t rows)
-{
-    return (tl_launch){.program = &anywhere, .options = options, .kernel = kernel, .dims = 3,
-                       .global = {(size_t)((rows + GROUP - 1) / GROUP * GROUP), (size_t)a->heads, (size_t)a->batch}, .local = {GROUP, 1, 1}};
+    int head = (int)head_width(c), owners = (head + SLICE - 1) / SLICE, tile = head > WIDE ? TILE / 2 : TILE;
+    int64_t many = ITEMS / owners < MOST_ROWS ? ITEMS / owners : MOST_ROWS, items = GROUP, a_group = GROUP;
+    snprintf(name, 64, "attention_%s%s", d->traits.is_cpu ? "any" : "gpu", kernel);
+    snprintf(options, 64, "-DHEAD=%d -DGROUP=%d -DTILE=%d", head, GROUP, TILE);
+    for (; !d->traits.is_cpu; many /= 2, tile = tile > 4 ? tile / 2 : tile) {
+        a_group = many;
+        items = many * owners;
+        snprintf(options, 64, "-DHEAD=%d -DSLICE=%d -DROWS=%d -DTILE=%d", head, SLICE, (int)many, tile);
+        if (many == 1 || tl__kernel_fits(d, &on_gpu, options, name, (size_t)items)) break;
+    }
+    return (tl_launch){.program = d->traits.is_cpu ? &anywhere : &on_gpu, .options = options, .kernel = name, .dims = 3,
+                       .global = {(size_t)((rows + a_group - 1) / a_group * items), (size_t)c->attr[HEADS].i, (size_t)c->in_meta[Q].shape.dim[0]},
+                       .local = {(size_t)items, 1, 1}};
 }
 
 #define INPUTS(c) TL_KBUF((c)->in[Q]->buffer), TL_KBUF((c)->in[K]->buffer), TL_KBUF((c)->in[V]->buffer), TL_KBUF(lengths_of(c) ? lengths_of(c)->buffer : NULL)
@@ -89,15 +97,15 @@ static tl_launch over_rows(const char *kernel, const char *options, const attent
 static int attention_forward(tl_scope *s, const tl_call *c)
 {
     attention_args a = args_of(c);
-    char options[64];
+    char options[64], name[64];
     int64_t width, head = head_width(c);
     int rows = cpu_rows(s->device, c, 0, &width);
     if (a.batch == 0 || a.tq == 0) return 0;
-    options_of(options, sizeof options, c, rows);
     if (!rows) {
-        tl_launch l = over_rows("attention_any", options, &a, a.tq);
+        tl_launch l = over_rows(s->device, "", options, name, c, a.tq);
         return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
     }
+    snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d", (int)head, rows);
     tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention", .dims = 2, .global = {(size_t)a.heads, (size_t)a.batch}, .local = {1, 1}};
     return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), FLOATS(head * width),
                       FLOATS(rows * width), FLOATS(width), TL_KI(width));
@@ -105,10 +113,9 @@ static int attention_forward(tl_scope *s, const tl_call *c)
 
 static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, tl_tensor *g, tl_tensor **d)
 {
-    char options[64];
-    options_of(options, sizeof options, c, 0);
+    char options[2][64], names[2][64];
     tl_tensor *own = tl_empty(s, TL_F32, 3, (int64_t[]){a->batch, a->heads, a->tq});
-    tl_launch lq = over_rows("attention_any_dq", options, a, a->tq), lk = over_rows("attention_any_dkv", options, a, a->tk);
+    tl_launch lq = over_rows(s->device, "_dq", options[0], names[0], c, a->tq), lk = over_rows(s->device, "_dkv", options[1], names[1], c, a->tk);
     if (!own || TL__LAUNCH(&s->err, s->device, &lq, "attention", TL_KDATA(a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),
                            TL_KBUF(own->buffer), TL_KBUF(d[Q]->buffer)) != 0)
         return -1;
@@ -132,7 +139,7 @@ static void attention_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
     if (a.batch == 0 || (a.tq == 0 && a.tk == 0)) bad = 0;
     else if (!rows) bad = gradient_anywhere(s, c, &a, g, d);
     else {
-        options_of(options, sizeof options, c, rows);
+        snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d", (int)head, rows);
         tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention_gradient", .dims = 2, .global = {(size_t)a.heads, (size_t)a.batch}, .local = {1, 1}};
         bad = TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),
                          TL_KBUF(d[Q]->buffer), TL_KBUF(d[K]->buffer), TL_KBUF(d[V]->buffer), FLOATS(head * width), FLOATS(head * width), FLOATS(rows * width),

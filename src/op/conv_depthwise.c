@@ -91,7 +91,7 @@ int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor
 {
     char options[96];
     const tl_conv_shape *g = &j->g;
-    tl_launch l = {.kernel = "depthwise_dx"};
+    tl_launch l = {.kernel = s->device->traits.is_cpu ? "depthwise_dx" : "depthwise_dx_plain"};
     tl_tensor *t = tl__depthwise_by_tap(s, j);
     if (!t) return -1;
     depthwise_args a = args_of(g);
