@@ -4,32 +4,76 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local augment = {}
 
+-- ---- what a field may be: checks for the schema, which give what is wrong ----
+
+-- `least` to `most` numbers between low and high; false: the field is off.
+local function wrong_numbers(v, least, most, low, high)
+  if not v then return nil end
+  v = type(v) == "number" and { v } or v
+  if #v < least or #v > most then return ("takes %s numbers, not %d"):format(least == most and least or ("%d to %d"):format(least, most), #v) end
+  for _, x in ipairs(v) do
+    if not (x >= low and x <= high) then return ("is %g, and must lie between %g and %g"):format(x, low, high) end
+  end
+end
+
+local function numbers(least, most, low, high) return function(v) return wrong_numbers(v, least, most, low, high) end end
+
+local function wrong_order(v)
+  if v and v[1] > v[2] then return ("goes from %g down to %g"):format(v[1], v[2]) end
+end
+
+-- Two numbers, from and to.
+local function range(low, high) return function(v) return wrong_numbers(v, 2, 2, low, high) or wrong_order(v) end end
+
+-- From and to, or one number for either way.
+local function around(low, high)
+  return function(v)
+    local text = wrong_numbers(v, 1, 2, low, high)
+    if text or not v then return text end
+    local one = type(v) == "number" and v or #v == 1 and v[1]
+    if not one then return wrong_order(v) end
+    if one < 0 then return ("is %g; one number goes both ways, and must not be negative"):format(one) end
+  end
+end
+
+local function shear_is(v)
+  if type(v) == "table" and #v == 3 then return "takes 1, 2 or 4 numbers, not 3" end
+  return wrong_numbers(v, 1, 4, -89, 89)
+end
+
+local function randaugment_is(v)
+  local text = wrong_numbers(v, 2, 3, 0, 1000)
+  if text or not v then return text end
+  local bins = v[3] or 31
+  if v[2] >= bins then return ("has magnitude %g, and it must be below %g, the number of them"):format(v[2], bins) end
+end
+
 augment.SCHEMA = {
-  { "crop", "range", nil, "a part of the picture, resized: share of the area, from and to" },
-  { "crop_ratio", "range", nil, "width by height of that part, from and to (3/4 to 4/3)" },
-  { "shift", "number", nil, "moved by up to this share of the side, with black borders" },
+  { "crop", "range", nil, "a part of the picture, resized: share of the area, from and to", check = range(1e-4, 1) },
+  { "crop_ratio", "range", nil, "width by height of that part, from and to (3/4 to 4/3)", check = range(1e-2, 1e2) },
+  { "shift", "number", nil, "moved by up to this share of the side, with black borders", least = 0, most = 1 },
   { "flip", "chance", nil, "left and right exchanged" },
   { "flip_vertical", "chance", nil, "top and bottom exchanged" },
-  { "rotate", "range", nil, "turned by up to so many degrees either way, or from and to" },
-  { "translate", "range", nil, "moved by up to these shares of width and height" },
-  { "scale", "range", nil, "enlarged by a factor, from and to" },
-  { "shear", "range", nil, "sheared along x by up to so many degrees, or from and to; then the same along y" },
+  { "rotate", "range", nil, "turned by up to so many degrees either way, or from and to", check = around(-3600, 3600) },
+  { "translate", "range", nil, "moved by up to these shares of width and height", check = numbers(1, 2, 0, 1) },
+  { "scale", "range", nil, "enlarged by a factor, from and to", check = range(1e-3, 1e3) },
+  { "shear", "range", nil, "sheared along x by up to so many degrees, or from and to; then the same along y", check = shear_is },
   { "filter", "choice", "nearest", "how rotate, translate, scale, shear and randaugment take pixels", { "nearest", "bilinear" } },
-  { "fill", "integer", 0, "value, 0 to 255, of pixels that these bring in from outside" },
-  { "brightness", "range", nil, "times 1 - x to 1 + x, or from and to" },
-  { "contrast", "range", nil, "the same for contrast" },
-  { "saturation", "range", nil, "the same for saturation" },
-  { "hue", "range", nil, "hue moved by up to so much of a turn either way (at most 0.5), or from and to" },
+  { "fill", "integer", 0, "value, 0 to 255, of pixels that these bring in from outside", least = 0, most = 255 },
+  { "brightness", "range", nil, "times 1 - x to 1 + x, or from and to", check = around(0, 100) },
+  { "contrast", "range", nil, "the same for contrast", check = around(0, 100) },
+  { "saturation", "range", nil, "the same for saturation", check = around(0, 100) },
+  { "hue", "range", nil, "hue moved by up to so much of a turn either way (at most 0.5), or from and to", check = around(-0.5, 0.5) },
   { "grey", "chance", nil, "made grey" },
-  { "randaugment", "range", nil, "RandAugment: how many operations, their magnitude, of how many (31)" },
+  { "randaugment", "range", nil, "RandAugment: how many operations, their magnitude, of how many (31)", check = randaugment_is },
   { "erase", "chance", nil, "a rectangle painted over, after normalisation" },
-  { "erase_scale", "range", nil, "its share of the area, from and to (0.02 to 0.33)" },
-  { "erase_ratio", "range", nil, "its height by width, from and to (0.3 to 3.3)" },
-  { "erase_value", "range", nil, "its value, one number or one a channel; 0 is the mean colour" },
+  { "erase_scale", "range", nil, "its share of the area, from and to (0.02 to 0.33)", check = range(0, 1) },
+  { "erase_ratio", "range", nil, "its height by width, from and to (0.3 to 3.3)", check = range(1e-2, 1e2) },
+  { "erase_value", "range", nil, "its value, one number or one a channel; 0 is the mean colour", check = numbers(1, 3, -1e6, 1e6) },
   { "erase_noise", "boolean", false, "normal noise instead of a value" },
-  { "mixup", "number", 0, "batches mixed with shares from Beta(x, x); 0: not" },
-  { "cutmix", "number", 0, "parts of neighbours pasted in, with shares from Beta(x, x); 0: not" },
-  { "off_last", "integer", 0, "no mixup and cutmix in so many last epochs" },
+  { "mixup", "number", 0, "batches mixed with shares from Beta(x, x); 0: not", least = 0 },
+  { "cutmix", "number", 0, "parts of neighbours pasted in, with shares from Beta(x, x); 0: not", least = 0 },
+  { "off_last", "integer", 0, "no mixup and cutmix in so many last epochs", least = 0 },
 }
 
 -- What `true` means for a chance; torchvision's defaults.
@@ -41,53 +85,28 @@ function augment.read(given)
   return schema.options("augment", augment.SCHEMA, given or {})
 end
 
--- ---- checking ----
-
-local function wrong(name, form, ...) util.failf("augment: %s " .. form, name, ...) end
+-- ---- values ----
 
 local function chance(o, name)
   local v = o[name]
   if not v then return nil end
   v = v == true and CHANCE[name] or v
-  if v < 0 or v > 1 then wrong(name, "is a chance from 0 to 1, not %g", v) end
   return v > 0 and v or nil
 end
 
--- The numbers of a field, `least` to `most` of them between low and high; nil where it is off.
-local function numbers(o, name, least, most, low, high)
+-- The numbers of a field as a list; nil where it is off.
+local function list(o, name)
   local v = o[name]
   if not v then return nil end
-  v = type(v) == "number" and { v } or v
-  if #v < least or #v > most then wrong(name, "takes %s numbers, not %d", least == most and least or ("%d to %d"):format(least, most), #v) end
-  for _, x in ipairs(v) do
-    if not (x >= low and x <= high) then wrong(name, "is %g, and must lie between %g and %g", x, low, high) end
-  end
-  return v
-end
-
-local function range(o, name, low, high)
-  local v = numbers(o, name, 2, 2, low, high)
-  if v and v[1] > v[2] then wrong(name, "goes from %g down to %g", v[1], v[2]) end
-  return v
+  return type(v) == "number" and { v } or v
 end
 
 -- A range, or one number x for middle - x to middle + x, cut off at `low`.
-local function around(o, name, middle, low, high)
-  local v = numbers(o, name, 1, 2, low, high)
-  if not v then return nil end
-  if #v == 2 then return range(o, name, low, high) end
-  if v[1] < 0 then wrong(name, "is %g; one number goes both ways, and must not be negative", v[1]) end
+local function both_ways(o, name, middle, low)
+  local v = list(o, name)
+  if not v or #v == 2 then return v end
   if v[1] == 0 then return nil end
   return { math.max(low, middle - v[1]), middle + v[1] }
-end
-
--- Says what is wrong with values; where they are right, returns nothing.
-local function check_plain(o)
-  if o.shift and not (o.shift >= 0 and o.shift <= 1) then wrong("shift", "is a share from 0 to 1, not %g", o.shift) end
-  if o.fill < 0 or o.fill > 255 then wrong("fill", "is %d, and must lie between 0 and 255", o.fill) end
-  for _, name in ipairs { "mixup", "cutmix", "off_last" } do
-    if not (o[name] >= 0) then wrong(name, "is %g, and must be from 0 on", o[name]) end
-  end
 end
 
 -- ---- steps ----
@@ -103,7 +122,6 @@ function augment.resolve(preset, given, small)
   if preset == "standard" and o.crop == nil and o.shift == nil then
     if small then o.shift = 1 / 8 else o.crop = { 0.08, 1 } end
   end
-  check_plain(o)
   return o
 end
 
@@ -113,21 +131,18 @@ function augment.mixes(o) return o.mixup > 0 or o.cutmix > 0 end
 
 -- One or two numbers for either way, as random_affine takes them.
 local function translation(o)
-  local v = numbers(o, "translate", 1, 2, 0, 1)
-  if not v then return nil end
-  return { v[1], v[2] or v[1] }
+  local v = list(o, "translate")
+  return v and { v[1], v[2] or v[1] }
 end
 
 local function shear(o)
-  local v = numbers(o, "shear", 1, 4, -89, 89)
-  if not v then return nil end
-  if #v == 3 then wrong("shear", "takes 1, 2 or 4 numbers, not 3") end
-  return #v == 1 and { -v[1], v[1] } or v
+  local v = list(o, "shear")
+  return v and #v == 1 and { -v[1], v[1] } or v
 end
 
 -- Turning alone is torchvision's RandomRotation, with anything else its RandomAffine.
 local function add_maps(step, o)
-  local degrees, translate, scale, slant = around(o, "rotate", 0, -3600, 3600), translation(o), range(o, "scale", 1e-3, 1e3), shear(o)
+  local degrees, translate, scale, slant = both_ways(o, "rotate", 0, -3600), translation(o), list(o, "scale"), shear(o)
   if translate or scale or slant then
     step { "random_affine", degrees = degrees or { 0, 0 }, translate = translate or { 0, 0 }, scale = scale or { 1, 1 }, shear = slant or { 0, 0 },
       interpolation = o.filter, fill = o.fill }
@@ -137,19 +152,16 @@ local function add_maps(step, o)
 end
 
 local function add_colours(step, o)
-  local j = { "color_jitter", brightness = around(o, "brightness", 1, 0, 100), contrast = around(o, "contrast", 1, 0, 100),
-    saturation = around(o, "saturation", 1, 0, 100), hue = around(o, "hue", 0, -0.5, 0.5) }
+  local j = { "color_jitter", brightness = both_ways(o, "brightness", 1, 0), contrast = both_ways(o, "contrast", 1, 0),
+    saturation = both_ways(o, "saturation", 1, 0), hue = both_ways(o, "hue", 0, -0.5) }
   if j.brightness or j.contrast or j.saturation or j.hue then step(j) end
   local grey = chance(o, "grey")
   if grey then step { "random_grayscale", p = grey } end
 end
 
 local function add_randaugment(step, o)
-  local v = numbers(o, "randaugment", 2, 3, 0, 1000)
-  if not v then return end
-  local bins = v[3] or 31
-  if v[2] >= bins then wrong("randaugment", "has magnitude %g, and it must be below %g, the number of them", v[2], bins) end
-  step { "rand_augment", operations = v[1], magnitude = v[2], bins = bins, interpolation = o.filter, fill = o.fill }
+  local v = list(o, "randaugment")
+  if v then step { "rand_augment", operations = v[1], magnitude = v[2], bins = v[3] or 31, interpolation = o.filter, fill = o.fill } end
 end
 
 -- Steps that change where things are at the picture's own size, `side`: before a small one is stretched.
@@ -161,9 +173,9 @@ end
 -- The random resized crop in place of the resize; false where there is none.
 function augment.crop(step, o, size, interpolation)
   o = o or NONE
-  local scale = range(o, "crop", 1e-4, 1)
+  local scale = list(o, "crop")
   if not scale then return false end
-  step { "random_resized_crop", size = size, scale = scale, ratio = range(o, "crop_ratio", 1e-2, 1e2) or { 3 / 4, 4 / 3 }, interpolation = interpolation }
+  step { "random_resized_crop", size = size, scale = scale, ratio = list(o, "crop_ratio") or { 3 / 4, 4 / 3 }, interpolation = interpolation }
   return true
 end
 
@@ -183,16 +195,8 @@ function augment.floats(step, o)
   o = o or NONE
   local p = chance(o, "erase")
   if not p then return end
-  step { "random_erasing", p = p, scale = range(o, "erase_scale", 0, 1) or { 0.02, 0.33 }, ratio = range(o, "erase_ratio", 1e-2, 1e2) or { 0.3, 3.3 },
-    value = numbers(o, "erase_value", 1, 3, -1e6, 1e6) or { 0 }, noise = o.erase_noise and 1 or 0 }
-end
-
--- Raises an error where a value is wrong. `o` as read() gave it, with what the command line has changed.
-function augment.check(o)
-  local all, ignore = augment.resolve("none", o), function() end
-  augment.crop(ignore, all, 1)
-  augment.bytes(ignore, all)
-  augment.floats(ignore, all)
+  step { "random_erasing", p = p, scale = list(o, "erase_scale") or { 0.02, 0.33 }, ratio = list(o, "erase_ratio") or { 0.3, 3.3 },
+    value = list(o, "erase_value") or { 0 }, noise = o.erase_noise and 1 or 0 }
 end
 
 -- For the plan: "flip 0.5, rotate -15,15, mixup 0.2 but for the last 2 epochs"; nil where nothing is random.

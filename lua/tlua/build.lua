@@ -4,7 +4,6 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local data = require "tlua.data"
-local augment = require "tlua.augment"
 local stage = require "tlua.stage"
 local memory = require "tlua.memory"
 local build = {}
@@ -39,7 +38,6 @@ function build.pictures(r)
   core.manual_seed(r.seed)
   local net = r.model
   local base = rawget(net, "entry") and net:preprocessing() or {}
-  util.at(r.where, augment.check, r.augment)
   s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment })
   s.data.epochs = stage.total(r.stages)
   s.classes = s.data.classes

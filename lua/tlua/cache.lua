@@ -8,7 +8,7 @@ local augment = require "tlua.augment"
 local cache = {}
 
 cache.SCHEMA = {
-  { "views", "integer", 0, "keep so many random views of each training picture; 0: one, where nothing is random" },
+  { "views", "integer", 0, "keep so many random views of each training picture; 0: one, where nothing is random", least = 0 },
   { "dtype", "choice", "float16", "how numbers are kept", { "float16", "float32" } },
   { "limit", "size", "20 GB", "of all kept features together; never more than half of the free disk is taken" },
   { "folder", "path", nil, "where they are kept (features in the cache folder)" },

@@ -271,8 +271,8 @@ end
 function commands.numbers(options, defaults)
   local o = {}
   for name, default in pairs(defaults) do
-    o[name] = options[name] and schema.parse({ name, "integer" }, name, options[name]) or default
-    if o[name] < (name == "threads" and 0 or 1) then schema.usage(("--%s: %d is too small"):format(name, o[name])) end
+    local field = { name, "integer", least = name == "threads" and 0 or 1, most = name == "threads" and 64 or nil }
+    o[name] = options[name] and schema.parse(field, name, options[name]) or default
   end
   return o
 end

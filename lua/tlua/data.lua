@@ -7,18 +7,18 @@ local augment = require "tlua.augment"
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
 local COMMON = {
-  { "size", "integer", nil, "side of the pictures in pixels (the network's own)" },
-  { "batch", "batch", 64, "pictures a step; auto: what the memory allows, up to 256" },
-  { "limit", "integer", nil, "at most so many training pictures (all)" },
-  { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)" },
-  { "per_class", "integer", nil, "at most so many training pictures of each class, drawn by the seed (all)" },
+  { "size", "integer", nil, "side of the pictures in pixels (the network's own)", least = 1 },
+  { "batch", "batch", 64, "pictures a step; auto: what the memory allows, up to 256", least = 1 },
+  { "limit", "integer", nil, "at most so many training pictures (all)", least = 1 },
+  { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)", least = 1 },
+  { "per_class", "integer", nil, "at most so many training pictures of each class, drawn by the seed (all)", least = 1 },
   { "split_seed", "seed", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
-  { "threads", "integer", 0, "threads that read pictures; 0: one a processor" },
+  { "threads", "integer", 0, "threads that read pictures; 0: one a processor", least = 0, most = 64 },
   { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
-  { "resize", "integer", nil, "the shorter side before the crop (the weights' own)" },
+  { "resize", "integer", nil, "the shorter side before the crop (the weights' own)", least = 1 },
   { "interpolation", "choice", nil, "filter of the resize", { "nearest", "box", "bilinear", "bicubic", "lanczos" } },
-  { "mean", "numbers", nil, "subtracted from pixels in 0..1 (the weights' own)" },
-  { "std", "numbers", nil, "then divided by (the weights' own)" },
+  { "mean", "numbers", nil, "subtracted from pixels in 0..1 (the weights' own)", count = { 1, 3 } },
+  { "std", "numbers", nil, "then divided by (the weights' own)", above = 0, count = { 1, 3 } },
   { "augment", "choice", "none", "random changes of training pictures: flips, or flips and crops", { "none", "flip", "standard" } },
   { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
 }
@@ -40,7 +40,7 @@ local kinds = {
   fashion_mnist = { title = "Fashion-MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/fashion-mnist" },
     package = "dataset-fashion-mnist" },
   folder = { title = "Class folders", grey = true, schema = fields(
-    { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said" },
+    { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said", least = 0, below = 1 },
     { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together" },
     { "decode", "choice", "whole", "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least", { "whole", "reduced" } },
     { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
@@ -246,9 +246,6 @@ end
 function data.open(d, base, seed, options)
   options = options or {}
   local info, o = kinds[d.kind], d.options
-  for _, key in ipairs { "batch", "limit", "test_limit", "per_class", "size" } do
-    if o[key] and o[key] ~= "auto" and o[key] < 1 then util.failf("data.%s: %s must be from 1 on, not %d", d.kind, key, o[key]) end
-  end
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
   local groups = o.group and groups_to_split(root, o.group, options.classes)

@@ -15,7 +15,7 @@ local ema = {}
 local Ema = {}
 Ema.__index = Ema
 
-local SCHEMA = { { "decay", "number", 0.999, "share of the average that stays in each step" } }
+local SCHEMA = { { "decay", "number", 0.999, "share of the average that stays in each step", above = 0, below = 1 } }
 
 -- name -> tensor, of the buffers that training changes.
 local function moving_buffers(net)
@@ -37,7 +37,6 @@ function ema.new(opt, options)
   given.model = nil
   if net and not module.is_module(net) then util.failf("optim.ema: model must be a module") end
   local self = setmetatable(schema.options("optim.ema", SCHEMA, given), Ema)
-  if not (self.decay > 0 and self.decay < 1) then util.failf("ema: the decay lies between 0 and 1, not %g", self.decay) end
   self.opt, self.swapped, self.averages = opt, false, {}
   self.buffers = net and moving_buffers(net) or {}
   self.names = util.keys(self.buffers)

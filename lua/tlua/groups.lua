@@ -6,10 +6,10 @@ local groups = {}
 
 -- One of the recipe's `groups`: { "layer4.*", lr = 1e-4 }, the globs in the list part.
 groups.SCHEMA = {
-  { "lr", "number", nil, "learning rate of these parameters" },
-  { "scale", "number", nil, "their rate as a share of the optimiser's" },
-  { "weight_decay", "number", nil, "their weight decay" },
-  { "clip", "number", nil, "largest norm of their gradient" },
+  { "lr", "number", nil, "learning rate of these parameters", least = 0 },
+  { "scale", "number", nil, "their rate as a share of the optimiser's", least = 0 },
+  { "weight_decay", "number", nil, "their weight decay", least = 0 },
+  { "clip", "number", nil, "largest norm of their gradient", above = 0 },
 }
 
 -- Checks the recipe's field; returns { {globs =, lr =, ...}, ... }.

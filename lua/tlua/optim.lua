@@ -5,27 +5,27 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local module = require "tlua.module"
 
-local LR = { "lr", "number", 1e-3, "learning rate" }
-local DECAY = { "weight_decay", "number", 0.0, "weight decay" }
-local BETAS = { "betas", "numbers", { 0.9, 0.999 }, "decay of the running means of gradient and square" }
-local EPS = { "eps", "number", 1e-8, "added to the denominator" }
-local MOMENTUM = { "momentum", "number", 0.0, "share of the last step that is kept" }
+local LR = { "lr", "number", 1e-3, "learning rate", least = 0 }
+local DECAY = { "weight_decay", "number", 0.0, "weight decay", least = 0 }
+local BETAS = { "betas", "numbers", { 0.9, 0.999 }, "decay of the running means of gradient and square", least = 0, below = 1, count = { 2 } }
+local EPS = { "eps", "number", 1e-8, "added to the denominator", least = 0 }
+local MOMENTUM = { "momentum", "number", 0.0, "share of the last step that is kept", least = 0, below = 1 }
 
 local kinds = {
   SGD = {
-    { "lr", "number", 1e-2, "learning rate" }, MOMENTUM,
+    { "lr", "number", 1e-2, "learning rate", least = 0 }, MOMENTUM,
     { "nesterov", "boolean", false, "Nesterov's form of momentum" }, DECAY,
   },
   Adam = { LR, BETAS, EPS, DECAY },
-  AdamW = { LR, BETAS, EPS, { "weight_decay", "number", 1e-2, "weight decay, apart from the gradient" } },
+  AdamW = { LR, BETAS, EPS, { "weight_decay", "number", 1e-2, "weight decay, apart from the gradient", least = 0 } },
   RMSprop = {
-    { "lr", "number", 1e-2, "learning rate" }, { "alpha", "number", 0.99, "decay of the running mean of squares" }, EPS, MOMENTUM,
+    { "lr", "number", 1e-2, "learning rate", least = 0 }, { "alpha", "number", 0.99, "decay of the running mean of squares", least = 0, below = 1 }, EPS, MOMENTUM,
     { "centered", "boolean", false, "divide by the gradient's deviation instead of its mean square" }, DECAY,
   },
   -- Chen et al. 2023: every element moves by the rate itself, so that rates are 3 to 10 times smaller than AdamW's.
-  Lion = { { "lr", "number", 1e-4, "learning rate" }, { "betas", "numbers", { 0.9, 0.99 }, "shares of the running mean in the step, and in itself" }, DECAY },
+  Lion = { { "lr", "number", 1e-4, "learning rate", least = 0 }, { "betas", "numbers", { 0.9, 0.99 }, "shares of the running mean in the step, and in itself", least = 0, below = 1, count = { 2 } }, DECAY },
   -- You et al. 2020: AdamW whose step of each parameter has the parameter's own norm, for large batches.
-  LAMB = { LR, BETAS, { "eps", "number", 1e-6, "added to the denominator" }, DECAY },
+  LAMB = { LR, BETAS, { "eps", "number", 1e-6, "added to the denominator", least = 0 }, DECAY },
 }
 
 -- What may stand for parameters: model:parameters(), a module, a list of tensors, or a list of groups
@@ -70,6 +70,11 @@ local function groups_of(what, kind, params, options)
     groups[i] = out
   end
   return groups
+end
+
+-- Nesterov's form is one of momentum.
+function kinds.SGD.check(o)
+  if o.nesterov and o.momentum == 0 then return "nesterov = true does nothing without momentum, like momentum = 0.9" end
 end
 
 local optim = { kinds = kinds, names = util.keys(kinds) }

@@ -25,18 +25,18 @@ local PLAIN = {
   { "seed", "seed", 0, "of all random draws" },
   { "out", "path", nil, "folder of the run (runs/NAME-DATE-N)" },
   { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
-  { "accumulate", "integer", 1, "batches whose gradients make one step" },
-  { "clip", "number", nil, "largest norm of the gradient of a step" },
-  { "ema", "number", 0.0, "share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none" },
+  { "accumulate", "integer", 1, "batches whose gradients make one step", least = 1 },
+  { "clip", "number", nil, "largest norm of the gradient of a step", above = 0 },
+  { "ema", "number", 0.0, "share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none", least = 0, below = 1 },
   { "decay_all", "boolean", false, "weight decay of norms and biases too" },
   { "batchnorm", "statistics", "train", "eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum" },
   { "recompute", "parts", false, "less memory: backward computes blocks of the network again" },
-  { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never" },
+  { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never", least = 0 },
   { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },
   { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },
-  { "test_every", "integer", 1, "epochs from one test to the next; 0: only after the last" },
+  { "test_every", "integer", 1, "epochs from one test to the next; 0: only after the last", least = 0 },
   { "log", "choice", "none", "beside metrics.csv: scalars of steps and epochs as TensorBoard reads them", { "none", "tensorboard" } },
-  { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none" },
+  { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none", least = 0 },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
 local BUILT = { "model", "head", "data", "augment", "loss", "optim", "schedule", "groups", "compare" }
@@ -122,9 +122,6 @@ function recipe.checked(fields, place)
     if value == nil then value = field[3] end
     self[field[1]] = schema.check("recipe", field, value)
   end
-  if self.accumulate < 1 then util.failf("recipe: accumulate must be from 1 on, not %d", self.accumulate) end
-  if self.test_every < 0 then util.failf("recipe: test_every must be from 0 on, not %d", self.test_every) end
-  if self.clip and not (self.clip > 0) then util.failf("recipe: clip must be above 0, not %g", self.clip) end
   self.compare = fields.compare and ways.read(fields.compare)
   self:set_source(source_of_user())
   return self
@@ -152,18 +149,6 @@ end
 
 -- ---- the fields with types and values ----
 
-local function model_schema(entry)
-  local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
-    { "weights_key", "text", nil, "the part of that file, like ema" }, { "classes", "integer", 1000, "outputs of the network's own head" },
-    { "dropout", "number", entry.dropout or 0, "before the network's own head" }, { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones" } }
-  for _, name in ipairs(util.keys(entry.options or {})) do
-    local default = entry.options[name]
-    if default == util.none then default = nil end
-    list[#list + 1] = { name, "number", default, "option of this family of networks" }
-  end
-  return list
-end
-
 -- Calls f(path, field, value, options table, key) for every field that the command line can set.
 function Recipe:each_field(f)
   local function group(name, list, options)
@@ -174,7 +159,7 @@ function Recipe:each_field(f)
   if entry then
     f("weights", { "weights", "path", nil, "the same as model.weights" }, self.model.network_options.weights, self.model.network_options, "weights")
     f("weights.key", { "weights.key", "text", nil, "the same as model.weights_key" }, self.model.network_options.weights_key, self.model.network_options, "weights_key")
-    group("model", model_schema(entry), self.model.network_options)
+    group("model", registry.schema(entry), self.model.network_options)
   end
   f("head", { "head", "integer", nil, "replaces the head by nn.Linear of so many outputs" }, self.head and self.head:label() or nil)
   f("data", { "data", "choice", nil, "the kind of data", data.names }, self.data.kind)
@@ -278,7 +263,15 @@ function Recipe:override(list)
       end
     end
   end
+  self:recheck()
   return self
+end
+
+-- Options that are right one by one may not go together once the command line has changed them.
+function Recipe:recheck()
+  for i, each in ipairs(self.stages) do schema.recheck(#self.stages > 1 and ("schedule, stage %d"):format(i) or "schedule", stage.SCHEMA, each) end
+  schema.recheck("optim." .. self.optim.kind, self.optim.schema, self.optim.options)
+  schema.recheck("data." .. self.data.kind, self.data.schema, self.data.options)
 end
 
 -- A network takes its options when it is described: describe it anew after one has changed.

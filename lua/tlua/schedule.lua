@@ -11,15 +11,15 @@ schedule.kinds = { "constant", "step", "cosine", "one_cycle", "plateau" }
 schedule.SCHEMA = {
   { "rate", "choice", "constant", "how the learning rate goes", schedule.kinds },
   { "per", "choice", "step", "the rate changes with every step, or with every epoch", { "step", "epoch" } },
-  { "warmup", "number", 0, "epochs in which the rate rises in a line from warmup_start" },
-  { "warmup_start", "number", 0.01, "share of the rate that the warm-up begins with" },
-  { "final", "number", 0, "cosine: share of the rate at the end; one_cycle: 0 stands for 1e-4 of the first" },
-  { "every", "numbers", { 1 }, "step: epochs between two falls, or the epochs at which it falls (from two numbers on)" },
-  { "gamma", "number", 0.1, "step and plateau: what the rate is multiplied by" },
-  { "peak", "number", 0.3, "one_cycle: share of the steps in which the rate rises" },
-  { "div", "number", 25, "one_cycle: the first rate is the highest divided by this" },
-  { "patience", "integer", 10, "plateau: epochs without a better test loss before the rate falls" },
-  { "threshold", "number", 1e-4, "plateau: a loss smaller by this share is better" },
+  { "warmup", "number", 0, "epochs in which the rate rises in a line from warmup_start", least = 0 },
+  { "warmup_start", "number", 0.01, "share of the rate that the warm-up begins with", least = 0 },
+  { "final", "number", 0, "cosine: share of the rate at the end; one_cycle: 0 stands for 1e-4 of the first", least = 0 },
+  { "every", "numbers", { 1 }, "step: epochs between two falls, or the epochs at which it falls (from two numbers on)", above = 0 },
+  { "gamma", "number", 0.1, "step and plateau: what the rate is multiplied by", above = 0 },
+  { "peak", "number", 0.3, "one_cycle: share of the steps in which the rate rises", least = 0, most = 1 },
+  { "div", "number", 25, "one_cycle: the first rate is the highest divided by this", above = 0 },
+  { "patience", "integer", 10, "plateau: epochs without a better test loss before the rate falls", least = 0 },
+  { "threshold", "number", 1e-4, "plateau: a loss smaller by this share is better", least = 0, below = 1 },
 }
 
 local function cosine(from, to, share) return to + (from - to) / 2 * (1 + math.cos(math.pi * share)) end

@@ -1,6 +1,8 @@
 -- schema.lua - typed fields: what a recipe's constructors take, what the command line may override, what --help
--- shows. A field is {name, type, default, brief [, choices]}; texts from the command line are parsed by the type and
--- never run as Lua.
+-- shows. A field is {name, type, default, brief [, choices] [, ranges]}; texts from the command line are parsed by the type and
+-- never run as Lua. Ranges are least, above, most and below (of lists for each number), `count` (how many numbers a list has, one of
+-- these) and `check` (a function: value -> what is wrong). They are looked at wherever a value comes from: recipe, command line, functions.
+-- A list of fields may have a `check` of its own: a function of all options -> what is wrong.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = {}
@@ -39,9 +41,10 @@ end, function(v) return type(v) == "boolean" end }
 -- A probability; true is the field's own.
 types.chance = { "true, false or a chance from 0 to 1", function(t)
   local n = tonumber(t)
-  if n then return n + 0.0 end
+  if n then return n >= 0 and n <= 1 and n + 0.0 or nil end
   return types.boolean[2](t)
-end, function(v) return type(v) == "boolean" or type(v) == "number" end }
+end, function(v) return type(v) == "boolean" or (type(v) == "number" and v >= 0 and v <= 1) end }
+types.any = { "a value", function() return nil end, function() return true end } -- of Lua alone, checked by whoever takes it
 types.choice = { "one of its choices", is_text, is_text }
 
 local function split(text)
@@ -120,11 +123,64 @@ local function in_choices(field, value)
   return false
 end
 
+-- ---- ranges ----
+
+local function range_text(field)
+  local low, high = field.least or field.above, field.most or field.below
+  local function show(v) return ("%.14g"):format(v) end
+  if low and high then
+    if field.least and field.most then return ("from %s to %s"):format(show(low), show(high)) end
+    return ("%s %s and %s %s"):format(field.least and "at least" or "above", show(low), field.most and "at most" or "below", show(high))
+  end
+  if low then return field.least and ("from %s on"):format(show(low)) or "above " .. show(low) end
+  return (field.most and "at most " or "below ") .. show(high)
+end
+
+local function number_text(v) return math.type(v) == "integer" and ("%d"):format(v) or ("%.14g"):format(v) end
+
+-- What is wrong with one number, nil where nothing is.
+local function wrong_number(field, v)
+  if v ~= v or v == math.huge or v == -math.huge then return "must be finite, not " .. number_text(v) end
+  local ok = (not field.least or v >= field.least) and (not field.above or v > field.above) and (not field.most or v <= field.most) and (not field.below or v < field.below)
+  if not ok then return ("must be %s, not %s"):format(range_text(field), number_text(v)) end
+end
+
+local function wrong_count(field, n)
+  local names = {}
+  for i, count in ipairs(field.count) do
+    if count == n then return nil end
+    names[i] = tostring(count)
+  end
+  local last = table.remove(names)
+  local wanted = #names > 0 and table.concat(names, ", ") .. " or " .. last or last
+  return ("takes %s number%s, not %d"):format(wanted, wanted == "1" and "" or "s", n)
+end
+
+-- What is wrong with a value of the right type: "must be from 1 on, not -3"; nil where nothing is.
+function schema.wrong(field, value)
+  if type(value) == "number" then
+    local text = wrong_number(field, value) or field.count and wrong_count(field, 1)
+    if text then return text end
+  elseif type(value) == "table" then
+    if field.count and list_of(value, "number") then
+      local text = wrong_count(field, #value)
+      if text then return text end
+    end
+    for _, v in ipairs(value) do
+      local text = type(v) == "number" and wrong_number(field, v)
+      if text then return text end
+    end
+  end
+  return field.check and field.check(value) or nil
+end
+
 -- The value of `text` for the option --`name`.
 function schema.parse(field, name, text)
   local value
   if field[2] == "choice" then value = text else value = types[field[2]][2](text) end
   if value == nil or not in_choices(field, value) then schema.usage(("--%s: %s"):format(name, need(field, ("'%s'"):format(text)))) end
+  local wrong = schema.wrong(field, value)
+  if wrong then schema.usage(("--%s %s"):format(name, wrong)) end
   return value
 end
 
@@ -134,6 +190,8 @@ function schema.check(what, field, value)
   if not types[field[2]][3](value) or not in_choices(field, value) then
     util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value) or tostring(value)))
   end
+  local text = schema.wrong(field, value)
+  if text then util.failf("%s: %s %s", what, field[1], text) end
   if field[2] == "path" then return core.path(value) end
   if field[2] == "integer" or field[2] == "seed" or (field[2] == "batch" and value ~= "auto") then return math.tointeger(value) end
   return value
@@ -162,6 +220,8 @@ function schema.options(what, list, given)
     if value == nil then value = field[3] end
     out[field[1]] = schema.check(what, field, value)
   end
+  local text = list.check and list.check(out)
+  if text then util.failf("%s: %s", what, text) end
   return out
 end
 
@@ -169,6 +229,31 @@ end
 local VALUE_NAMES = { integer = "N", number = "X", path = "PATH", batch = "N|auto", boolean = "true|false", size = "SIZE", text = "TEXT" }
 function schema.value_name(field)
   return field[2] == "choice" and #table.concat(field[5], "|") < 30 and table.concat(field[5], "|") or VALUE_NAMES[field[2]] or field[2]:upper()
+end
+
+-- The arguments of a constructor: values in their order and a table of options at the end. `names` says what the values are: the name of an option that
+-- may be said so too, or false for one that is a value only. Returns the values and the checked options.
+function schema.arguments(what, list, names, ...)
+  local values, given = util.arguments(...)
+  if values.n > #names then
+    if #names == 0 then util.failf("%s: options come in a table", what) end
+    util.failf("%s: too many arguments: %d come before the options, %d at most", what, values.n, #names)
+  end
+  local merged = {}
+  for key, value in pairs(given) do merged[key] = value end
+  for i, name in ipairs(names) do
+    if name and values[i] ~= nil then
+      if merged[name] ~= nil then util.failf("%s: %s is given twice, as a value and as an option", what, name) end
+      merged[name] = values[i]
+    end
+  end
+  return values, schema.options(what, list, merged)
+end
+
+-- The same for options that have changed since: what is wrong with them together is an error of the command line.
+function schema.recheck(what, list, options)
+  local text = list.check and list.check(options)
+  if text then schema.usage(("%s: %s"):format(what, text)) end
 end
 
 -- A value as a text that schema.parse takes back.

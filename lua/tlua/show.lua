@@ -9,9 +9,9 @@ local show = {}
 
 show.SCHEMA = {
   { "to", "path", "show.png", "the PNG file" },
-  { "pictures", "integer", 36, "how many" },
-  { "columns", "integer", 0, "in a row; 0: about as many as rows" },
-  { "epoch", "integer", 1, "the epoch that they are drawn for" },
+  { "pictures", "integer", 36, "how many", least = 1 },
+  { "columns", "integer", 0, "in a row; 0: about as many as rows", least = 0 },
+  { "epoch", "integer", 1, "the epoch that they are drawn for", least = 1 },
   { "part", "choice", "train", "training or test pictures", { "train", "test" } },
 }
 
@@ -36,9 +36,6 @@ function show.options(list)
     if field then given[field[1]] = schema.parse(field, each[1], each[2]) else rest[#rest + 1] = each end
   end
   local o = schema.options("show", show.SCHEMA, given)
-  for _, name in ipairs { "pictures", "epoch" } do
-    if o[name] < 1 then schema.usage(("--%s: a whole number from 1 on is needed, not %d"):format(name, o[name])) end
-  end
   return o, rest
 end
 

@@ -8,22 +8,20 @@ local groups = require "tlua.groups"
 local stage = {}
 
 stage.SCHEMA = {
-  { "epochs", "integer", 5, "times through the training pictures" },
-  { "least_steps", "integer", 0, "at least so many steps: of few pictures more epochs are made" },
+  { "epochs", "integer", 5, "times through the training pictures", least = 0 },
+  { "least_steps", "integer", 0, "at least so many steps: of few pictures more epochs are made", least = 0 },
   { "freeze", "globs", nil, "parameters that keep their values in this stage (the recipe's freeze)" },
   { "train", "globs", nil, "parameters that are trained in this stage, all others frozen (the recipe's train)" },
-  { "lr", "number", nil, "learning rate of this stage (the optimiser's)" },
-  { "layer_decay", "number", nil, "each stage of the network has so much of the rate of the one above it, the head all of it" },
-  { "lowest", "number", nil, "the lowest stage's share of the rate; those between lie on a geometric line to the head" },
+  { "lr", "number", nil, "learning rate of this stage (the optimiser's)", least = 0 },
+  { "layer_decay", "number", nil, "each stage of the network has so much of the rate of the one above it, the head all of it", above = 0 },
+  { "lowest", "number", nil, "the lowest stage's share of the rate; those between lie on a geometric line to the head", above = 0 },
 }
 for _, field in ipairs(schedule.SCHEMA) do stage.SCHEMA[#stage.SCHEMA + 1] = field end
 
-local function check(o, what)
-  if o.epochs < 0 then util.failf("%s: epochs must be from 0 on, not %d", what, o.epochs) end
-  if o.layer_decay and o.lowest then util.failf("%s: layer_decay and lowest both say how rates fall towards the pictures; give one", what) end
-  for _, name in ipairs { "layer_decay", "lowest" } do
-    if o[name] and not (o[name] > 0) then util.failf("%s: %s must be above 0, not %g", what, name, o[name]) end
-  end
+-- What is wrong with the fields of a stage together.
+function stage.SCHEMA.check(o)
+  if o.layer_decay and o.lowest then return "layer_decay and lowest both say how rates fall towards the pictures; give one" end
+  if o.rate == "plateau" and o.gamma >= 1 then return ("gamma = %g does not lower the rate on a plateau: it must be below 1"):format(o.gamma) end
 end
 
 -- The recipe's `schedule` -> list of stages with all fields.
@@ -36,7 +34,6 @@ function stage.read(given)
     local what = #given > 1 and ("schedule, stage %d"):format(i) or "schedule"
     if type(each) ~= "table" then util.failf("recipe: %s must be like { epochs = 5 }", what) end
     list[i] = schema.options(what, stage.SCHEMA, each)
-    check(list[i], what)
   end
   for key in pairs(given) do
     if #given > 1 and math.type(key) ~= "integer" then util.failf("recipe: schedule: '%s' stands beside a list of stages; put it into them", tostring(key)) end
@@ -46,10 +43,10 @@ end
 
 -- Two stages after fastai's fine_tune: the head alone, then everything, the lower the slower.
 local FINE_TUNE = {
-  { "epochs", "integer", 4, "with everything trained" },
-  { "freeze_epochs", "integer", 1, "with the head alone" },
-  { "lr", "number", 2e-3, "of the first stage; the second has half of it" },
-  { "lowest", "number", 0.01, "rate of the lowest stage of the network as a share of the head's" },
+  { "epochs", "integer", 4, "with everything trained", least = 0 },
+  { "freeze_epochs", "integer", 1, "with the head alone", least = 0 },
+  { "lr", "number", 2e-3, "of the first stage; the second has half of it", above = 0 },
+  { "lowest", "number", 0.01, "rate of the lowest stage of the network as a share of the head's", above = 0 },
 }
 stage.FINE_TUNE = FINE_TUNE
 function stage.fine_tune(options)
@@ -101,10 +98,12 @@ local function make_optimizer(s, o)
   s.lr = o.lr or options.lr
   s.groups = groups.make(s.model, { lr = s.lr, weight_decay = options.weight_decay, wanted = r.groups, decay_all = r.decay_all,
     layer_decay = o.layer_decay, lowest = o.lowest })
-  local list = {}
+  local list, moves = {}, false
   for i, g in ipairs(s.groups) do
+    moves = moves or g.lr > 0
     list[i] = { params = g.params, lr = g.lr, weight_decay = g.weight_decay }
   end
+  if not moves then util.failf("recipe: the learning rate is 0%s, so nothing is trained", #r.stages > 1 and (" in stage %d"):format(s.stage) or "") end
   s.optim = util.at(r.optim.where, require("tlua.optim").make, r.optim.kind, list, options)
   s.ema = r.ema ~= 0 and require("tlua.ema").new(s.optim, { decay = r.ema, model = s.model }) or nil
 end

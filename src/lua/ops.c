@@ -58,7 +58,10 @@ static void read_attr(lua_State *L, const tl_op *op, const tl_attr *a, int index
     case TL_A_AXES:
     case TL_A_INTS: read_list(L, op, a, index, v); return;
     case TL_A_CHOICE: read_choice(L, op, a, index, v); return;
-    case TL_A_BOOL: v->i = lua_toboolean(L, index); return;
+    case TL_A_BOOL:
+        if (!lua_isboolean(L, index)) tl__lua_raisef(L, "%s: %s must be true or false, not %s", op->name, a->name, luaL_typename(L, index));
+        v->i = lua_toboolean(L, index);
+        return;
     case TL_A_FLOAT: v->f = lua_tonumberx(L, index, &ok); break;
     default:
         v->i = lua_tointegerx(L, index, &ok);
@@ -114,6 +117,7 @@ static void read_attrs(lua_State *L, const tl_op *op, int at, int top, tl_value 
             break;
         }
         const tl_attr *a = &op->attrs[i];
+        if (lua_istable(L, at) && lua_rawlen(L, at) == 0 && is_options(L, at)) tl__lua_raisef(L, "%s: arguments stand behind the options, which come last", op->name);
         if (i >= TL_MAX_ATTRS || a->kind == TL_A_END) tl__lua_raisef(L, "%s: too many arguments", op->name);
         if (lua_isnil(L, at)) continue;
         given |= 1u << i;

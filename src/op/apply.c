@@ -248,9 +248,23 @@ static int forward(tl_scope *s, tl_call *c)
     return status;
 }
 
+/* Are all numbers what their attribute may be? Not a number is outside of every range. */
+static int check_ranges(tl_error *err, const tl_call *c)
+{
+    for (int i = 0; i < TL_MAX_ATTRS && c->op->attrs[i].kind != TL_A_END; i++) {
+        const tl_attr *a = &c->op->attrs[i];
+        double v = c->attr[i].f;
+        if (a->kind != TL_A_FLOAT || (a->least == 0 && a->most == 0) || (v >= a->least && v <= a->most)) continue;
+        if (a->most == DBL_MAX) return tl__op_fail(err, c, TL_EARG, "%s must be from %g on, not %g", a->name, a->least, v);
+        if (a->least == -DBL_MAX) return tl__op_fail(err, c, TL_EARG, "%s must be at most %g, not %g", a->name, a->most, v);
+        return tl__op_fail(err, c, TL_EARG, "%s must be from %g to %g, not %g", a->name, a->least, a->most, v);
+    }
+    return 0;
+}
+
 static int run(tl_scope *s, tl_call *c)
 {
-    if (c->op->infer(&s->err, c) != 0) return -1;
+    if (check_ranges(&s->err, c) != 0 || c->op->infer(&s->err, c) != 0) return -1;
     if (c->op->view) {
         tl_tensor *v = c->op->view(s, c);
         if (!v) return -1;

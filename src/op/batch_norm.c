@@ -180,7 +180,7 @@ const tl_op tl__op_batch_norm = {
     .brief = "activation(`x` (N, ..., C) normalised by channel, times `weight` plus `bias`, plus `residual`). In training by the batch's own statistics, "
              "which also move the running ones.",
     .inputs = {"x", "weight?", "bias?", "running_mean", "running_var", "residual?"},
-    .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_FLOAT("momentum", 0.1, "share of the new statistics"), TL_FLOAT("eps", 1e-5, "added to the variance"),
+    .attrs = {TL_BOOL_("training", 0, "use the batch's statistics"), TL_RANGE("momentum", 0.1, 0, 1, "share of the new statistics"), TL_FROM_0("eps", 1e-5, "added to the variance"),
               TL_CHOICE("activation", activations, "applied to the sum; silu and hardswish only without a residual")},
     .infer = batch_norm_infer, .forward = batch_norm_forward, .vjp = batch_norm_vjp,
     .saves_for = batch_norm_saves, .again = batch_norm_again, .can_again = has_no_residual, .mutates = batch_norm_mutates, .move = batch_norm_move, .hidden = 1, .constants = 1u << MEAN | 1u << VAR,

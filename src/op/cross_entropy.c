@@ -128,7 +128,7 @@ const tl_op tl__op_cross_entropy = {
     .name = "cross_entropy", .brief = "Cross entropy of `logits` (..., C) with `labels` (...), classes counted from 0.",
     .inputs = {"logits", "labels", "weights?"},
     .attrs = {REDUCTION("mean (over the weights of the labels), sum or none"),
-              TL_FLOAT("label_smoothing", 0, "share of the target that is spread over all classes"),
+              TL_RANGE("label_smoothing", 0, 0, 1, "share of the target that is spread over all classes"),
               TL_INT("ignore_index", -100, "a label that does not count")},
     .int_inputs = 1u << 1, .constants = 1u << 2, .infer = infer_labels, .forward = cross_entropy_forward, .vjp = cross_entropy_vjp,
     .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2),
@@ -178,7 +178,7 @@ static void soft_samples(tl_sampler *to)
 const tl_op tl__op_soft_cross_entropy = {
     .name = "soft_cross_entropy", .brief = "Cross entropy of `logits` (..., C) with `target` (..., C), the share of each class; PyTorch's with probabilities.",
     .inputs = {"logits", "target", "weights?"},
-    .attrs = {REDUCTION("mean (over the rows), sum or none"), TL_FLOAT("label_smoothing", 0, "share of the target that is spread over all classes")},
+    .attrs = {REDUCTION("mean (over the rows), sum or none"), TL_RANGE("label_smoothing", 0, 0, 1, "share of the target that is spread over all classes")},
     .constants = 1u << 2, .infer = infer_target, .forward = soft_forward, .vjp = soft_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2),
     .torch = "F.cross_entropy(logits.reshape(-1, logits.shape[-1]), target.reshape(-1, logits.shape[-1]), weight=weights, reduction=reduction, "
              "label_smoothing=label_smoothing)",
@@ -211,7 +211,7 @@ static void focal_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_te
 const tl_op tl__op_focal_loss = {
     .name = "focal_loss", .brief = "Cross entropy of `logits` (..., C) with `labels` (...), each row's times (1 - probability of its label)^gamma (Lin et al. 2017).",
     .inputs = {"logits", "labels", "weights?"},
-    .attrs = {REDUCTION("mean (over the labels that count), sum or none"), TL_FLOAT("gamma", 2, "how much less rows count that are right already"),
+    .attrs = {REDUCTION("mean (over the labels that count), sum or none"), TL_FROM_0("gamma", 2, "how much less rows count that are right already"),
               TL_INT("ignore_index", -100, "a label that does not count")},
     .int_inputs = 1u << 1, .constants = 1u << 2, .infer = infer_labels, .forward = focal_forward, .vjp = focal_vjp,
     .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2), .torch = "focal_loss(logits, labels, weights, gamma, reduction, ignore_index)", .samples = focal_samples,

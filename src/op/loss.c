@@ -53,12 +53,6 @@ static void mse_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tens
     both_ways(s, c, tl_mul(s, tl_sub(s, c->in[0], c->in[1]), tl_mul_scalar(s, share(s, c, gy[0]), 2)), gx);
 }
 
-static int smooth_l1_infer(tl_error *err, tl_call *c)
-{
-    if (!(c->attr[1].f >= 0)) return tl__op_fail(err, c, TL_EARG, "beta must not be negative, not %g", c->attr[1].f);
-    return loss_infer(err, c);
-}
-
 /* With a = |x - t| and m = min(a, beta): m (a - m / 2) / beta, which is a^2 / (2 beta) below beta and a - beta / 2 above. beta 0: a. */
 static int smooth_l1_forward(tl_scope *s, const tl_call *c)
 {
@@ -184,8 +178,8 @@ const tl_op tl__op_mse_loss = {
 };
 const tl_op tl__op_smooth_l1_loss = {
     .name = "smooth_l1_loss", .brief = "The distance of `x` and `target`, less `beta` / 2; below `beta` a parabola. `beta` 0: the distance.",
-    .inputs = {"x", "target"}, .attrs = {REDUCTION, TL_FLOAT("beta", 1, "from where on it is straight")}, .layout = {TL_ANY, TL_ANY},
-    .infer = smooth_l1_infer, .forward = smooth_l1_forward, .vjp = smooth_l1_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1),
+    .inputs = {"x", "target"}, .attrs = {REDUCTION, TL_FROM_0("beta", 1, "from where on it is straight")}, .layout = {TL_ANY, TL_ANY},
+    .infer = loss_infer, .forward = smooth_l1_forward, .vjp = smooth_l1_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1),
     .torch = "F.smooth_l1_loss(x, target, reduction=reduction, beta=beta)", .samples = smooth_l1_samples,
 };
 const tl_op tl__op_bce_with_logits = {
@@ -197,8 +191,8 @@ const tl_op tl__op_bce_with_logits = {
 const tl_op tl__op_sigmoid_focal_loss = {
     .name = "sigmoid_focal_loss", .brief = "Binary cross entropy of the sigmoid of `x` with `target`, each element's times (1 - probability of its target)^gamma (Lin et al. 2017).",
     .inputs = {"x", "target"},
-    .attrs = {REDUCTION, TL_FLOAT("alpha", 0.25, "weight of the ones, 1 - alpha that of the zeros; negative: no weights"),
-              TL_FLOAT("gamma", 2, "how much less elements count that are right already")},
+    .attrs = {REDUCTION, TL_RANGE("alpha", 0.25, -DBL_MAX, 1, "weight of the ones, 1 - alpha that of the zeros; negative: no weights"),
+              TL_FROM_0("gamma", 2, "how much less elements count that are right already")},
     .layout = {TL_ANY, TL_ANY}, .constants = 1u << 1, .infer = loss_infer, .forward = sigmoid_focal_forward, .vjp = sigmoid_focal_vjp,
     .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1), .torch = "torchvision.ops.sigmoid_focal_loss(x, target, alpha=alpha, gamma=gamma, reduction=reduction)",
     .samples = focal_samples,

@@ -11,6 +11,8 @@
 
 #include "tensor/tensor.h"
 
+#include <float.h>
+
 enum { TL_MAX_INPUTS = 8, TL_MAX_OUTPUTS = 4, TL_MAX_ATTRS = 12, TL_ATTR_LIST = 8 };
 
 typedef struct tl_meta { tl_shape shape; tl_dtype dtype; } tl_meta;
@@ -32,16 +34,19 @@ typedef struct tl_attr {
     double fallback;             /* value when not given (lists: empty) */
     const char *const *choices;  /* NULL-ended */
     int required;
+    double least, most;          /* what a number may be, checked for every call; both 0: anything */
 } tl_attr;
 
-#define TL_INT(n, d, b) {TL_A_INT, n, b, d, NULL, 0}
-#define TL_FLOAT(n, d, b) {TL_A_FLOAT, n, b, d, NULL, 0}
-#define TL_NUMBER(n, b) {TL_A_FLOAT, n, b, 0, NULL, 1}
-#define TL_BOOL_(n, d, b) {TL_A_BOOL, n, b, d, NULL, 0}
-#define TL_AXIS(n, d, b) {TL_A_AXIS, n, b, d, NULL, 0}
-#define TL_AXES(n, b) {TL_A_AXES, n, b, 0, NULL, 0}
-#define TL_INTS(n, b) {TL_A_INTS, n, b, 0, NULL, 0}
-#define TL_CHOICE(n, list, b) {TL_A_CHOICE, n, b, 0, list, 0}
+#define TL_INT(n, d, b) {TL_A_INT, n, b, d, NULL, 0, 0, 0}
+#define TL_FLOAT(n, d, b) {TL_A_FLOAT, n, b, d, NULL, 0, 0, 0}
+#define TL_RANGE(n, d, least, most, b) {TL_A_FLOAT, n, b, d, NULL, 0, least, most}
+#define TL_FROM_0(n, d, b) TL_RANGE(n, d, 0, DBL_MAX, b)
+#define TL_NUMBER(n, b) {TL_A_FLOAT, n, b, 0, NULL, 1, 0, 0}
+#define TL_BOOL_(n, d, b) {TL_A_BOOL, n, b, d, NULL, 0, 0, 0}
+#define TL_AXIS(n, d, b) {TL_A_AXIS, n, b, d, NULL, 0, 0, 0}
+#define TL_AXES(n, b) {TL_A_AXES, n, b, 0, NULL, 0, 0, 0}
+#define TL_INTS(n, b) {TL_A_INTS, n, b, 0, NULL, 0, 0, 0}
+#define TL_CHOICE(n, list, b) {TL_A_CHOICE, n, b, 0, list, 0, 0, 0}
 
 typedef struct tl_value {
     int64_t i;       /* TL_A_INT, BOOL, AXIS, CHOICE */

@@ -187,7 +187,7 @@ static void layer_norm_samples(tl_sampler *to)
 
 const tl_op tl__op_layer_norm = {
     .name = "layer_norm", .brief = "`x` normalised along its last dimension, times `weight` plus `bias` (Ba, Kiros, Hinton 2016).",
-    .inputs = {"x", "weight?", "bias?"}, .attrs = {TL_FLOAT("eps", 1e-5, "added to the variance")}, .infer = layer_norm_infer, .forward = layer_norm_forward,
+    .inputs = {"x", "weight?", "bias?"}, .attrs = {TL_FROM_0("eps", 1e-5, "added to the variance")}, .infer = layer_norm_infer, .forward = layer_norm_forward,
     .vjp = layer_norm_vjp, .again = layer_norm_again, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_IN(2) | TL_SAVE_OUT(1), .hidden = 1,
     .torch = "F.layer_norm(x, x.shape[-1:], weight, bias, eps)", .samples = layer_norm_samples,
 };

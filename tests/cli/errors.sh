@@ -71,7 +71,7 @@ expect "a head too narrow for the classes" 1 "narrow.lua:|classes" "$T" "$W/narr
 sed "s/Linear(3)/Linear(2048, 3)/" "$W/r.lua" >"$W/wide.lua"
 expect "a head of the wrong width" 1 "wide.lua:5.*512" "$T" "$W/wide.lua" --out "$W/x"
 absent "$W/x"
-expect "a wrong augmentation" 1 "r.lua:.*augment: crop takes 2 numbers, not 1" "$T" "$W/r.lua" --augment.crop 0.5 --out "$W/x"
+expect "a wrong augmentation" 2 "^tlua: --augment.crop takes 2 numbers, not 1" "$T" "$W/r.lua" --augment.crop 0.5 --out "$W/x"
 expect "a page for a recipe that is none" 1 "script.lua gives no recipe" sh -c "echo 'x = 1' > $W/script.lua; $T show $W/script.lua"
 expect "a page that cannot be written" 1 "nowhere/page.png" "$T" show "$W/r.lua" --to "$W/nowhere/page.png"
 cat >"$W/label.lua" <<'LUA'

@@ -306,7 +306,7 @@ t.test("averages of weights and running statistics", function()
   t.fails("swap() back before update()", function() ema:update() end)
   ema:swap()
   t.equal(net:at(2).running_mean:tolist()[1], mean[3])
-  t.fails("the decay lies between 0 and 1, not 2", function() tlua.optim.ema(opt, { decay = 2 }) end)
+  t.fails("optim.ema: decay must be above 0 and below 1, not 2", function() tlua.optim.ema(opt, { decay = 2 }) end)
   t.fails("no average yet", function() tlua.optim.ema(tlua.optim.SGD({ core.ones(2):requires_grad(true) }, {})):swap() end)
   net:freeze "*"
   t.equal(#tlua.optim.ema(opt, { model = net }).names, 0)

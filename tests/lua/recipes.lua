@@ -186,13 +186,13 @@ t.test("augment: what is wrong is said", function()
   t.fails("augment: filter: one of nearest, bilinear is needed, not 'bicubic'", make, { augment = { filter = "bicubic" } })
   for text, given in pairs {
     ["crop takes 2 numbers, not 1"] = { crop = 0.5 }, ["crop goes from 1 down to 0.5"] = { crop = { 1, 0.5 } }, ["crop is 2, and must lie"] = { crop = { 0.5, 2 } },
-    ["flip is a chance from 0 to 1, not 2"] = { flip = 2 }, ["rotate is -4; one number goes both ways"] = { rotate = -4 },
+    ["flip: true, false or a chance from 0 to 1 is needed, not 2"] = { flip = 2 }, ["rotate is -4; one number goes both ways"] = { rotate = -4 },
     ["translate is -0.1, and must lie between 0 and 1"] = { translate = -0.1 }, ["shear takes 1, 2 or 4 numbers, not 3"] = { shear = { 1, 2, 3 } },
     ["hue is 0.7, and must lie between -0.5 and 0.5"] = { hue = 0.7 }, ["randaugment has magnitude 31"] = { randaugment = { 2, 31 } },
-    ["mixup is -1, and must be from 0 on"] = { mixup = -1 }, ["fill is 256"] = { fill = 256 }, ["shift is a share from 0 to 1, not 3"] = { shift = 3 },
+    ["mixup must be from 0 on, not -1"] = { mixup = -1 }, ["fill must be from 0 to 255, not 256"] = { fill = 256 }, ["shift must be from 0 to 1, not 3"] = { shift = 3 },
     ["erase_ratio takes 2 numbers, not 1"] = { erase = true, erase_ratio = 1 },
   } do
-    t.fails("augment: " .. text, function() augment.check(augment.read(given)) end)
+    t.fails("augment: " .. text, augment.read, given)
   end
 end)
 

@@ -27,7 +27,7 @@ schema.types.seeds = { "whole numbers, like 0,1,2", function(t) return parse_see
 
 ways.SCHEMA = {
   { "per_class", "sizes", { 10, 30, 100, "all" }, "training pictures of each class, in one column after the other" },
-  { "limit", "integer", nil, "all means at most so many training pictures in all" },
+  { "limit", "integer", nil, "all means at most so many training pictures in all", least = 1 },
   { "seeds", "seeds", { 0, 1, 2 }, "each draws the pictures, the new parameters and the order" },
 }
 

@@ -1,6 +1,7 @@
 -- models/init.lua - the registry of networks. To add one: a Lua file beside this one that calls registry.add for
 -- each variant, and its name in `files` below.
 local util = require "tlua.util"
+local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet", "efficientnet",
   "convnext", "vision_transformer" }
 local entries, order = {}, {}
@@ -39,15 +40,28 @@ local function with_key(what, options)
   return options
 end
 
+-- The typed options of a network; `drop_connect` and the like are its family's.
+function registry.schema(entry)
+  local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
+    { "weights_key", "text", nil, "the part of that file, where it has several" }, { "classes", "integer", 1000, "outputs of the network's own head", least = 1 },
+    { "dropout", "number", entry.dropout or 0, "before the network's own head", least = 0, below = 1 },
+    { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones", least = 1 } }
+  for _, name in ipairs(util.keys(entry.options or {})) do
+    local range = name == "drop_connect" and { least = 0, below = 1 } or { least = 1 }
+    list[#list + 1] = { name, math.type(entry.options[name]) == "integer" and name ~= "drop_connect" and "integer" or "number", entry.options[name],
+      "option of this family of networks", least = range.least, below = range.below }
+  end
+  return list
+end
+
 -- Makes (describes) a network: options weights (and weights_key, the part of that file; or both as { path = FILE, key = NAME }), classes, dropout (before its own head), in_channels and those of its family.
 function registry.build(name, options)
-  local entry = registry.entry(name)
-  local known = { weights = util.none, weights_key = util.none, classes = 1000, dropout = entry.dropout or 0, in_channels = 3 }
-  for key, default in pairs(entry.options or {}) do known[key] = default end
-  if options ~= nil and type(options) ~= "table" then util.failf("models.%s: options come in a table", name) end
-  options = with_key("models." .. name, util.options("models." .. name, options, known))
-  util.whole("models." .. name, "classes", options.classes)
-  util.whole("models." .. name, "in_channels", options.in_channels)
+  local entry, what = registry.entry(name), "models." .. name
+  if options ~= nil and not util.is_options(options) then util.failf("%s: options come in a table", what) end
+  local given = {}
+  for key, value in pairs(options or {}) do given[key] = value end
+  if given.weights == false then given.weights = nil end
+  options = schema.options(what, registry.schema(entry), with_key(what, given))
   local net = entry.class(entry, options)
   net:set_up(entry, options)
   return net

@@ -1,15 +1,14 @@
 -- activation.lua - element by element, without parameters.
 local core = require "tlua.core"
-local util = require "tlua.util"
+local schema = require "tlua.schema"
 local module = require "tlua.module"
 local M = {}
 
 local function define(name, operator, options)
   local class = module.class("nn." .. name)
   function class:init(...)
-    local values, given = util.arguments(...)
-    if values.n > 0 then util.failf("nn.%s: options come in a table", name) end
-    self.options = util.options("nn." .. name, given, options or {})
+    local _, given = schema.arguments("nn." .. name, options or {}, {}, ...)
+    self.options = given
   end
   function class:forward(x)
     local op = self.options.approximate == "tanh" and "gelu_tanh" or operator
@@ -23,7 +22,7 @@ end
 define("ReLU", "relu")
 define("ReLU6", "relu6")
 define("SiLU", "silu")
-define("GELU", "gelu", { approximate = "none" })
+define("GELU", "gelu", { { "approximate", "choice", "none", "by the formula with tanh", { "none", "tanh" } } })
 define("Sigmoid", "sigmoid")
 define("Tanh", "tanh")
 define("Hardswish", "hardswish")
@@ -33,8 +32,8 @@ define("Hardsigmoid", "hardsigmoid")
 local Softmax = module.class("nn.Softmax")
 M.Softmax = Softmax
 function Softmax:init(...)
-  local _, given = util.arguments(...)
-  self.axis = util.options("nn.Softmax", given, { axis = -1 }).axis
+  local _, given = schema.arguments("nn.Softmax", { { "axis", "integer", -1, "dimension that sums to one" } }, {}, ...)
+  self.axis = given.axis
 end
 function Softmax:forward(x)
   local y = x:softmax { axis = self.axis }

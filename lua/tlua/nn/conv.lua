@@ -2,12 +2,17 @@
 -- step that networks are made of: convolution, batch norm, residual, activation, as one call where nothing is trained.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local schema = require "tlua.schema"
 local module = require "tlua.module"
 local plan = require "tlua.plan"
 local ops = core.ops
 local M = {}
 
 local Conv = module.class("nn.Conv")
+-- Numbers of one or of all dimensions are checked by `many`, below.
+local CONV = { { "stride", "any", 1, "step" }, { "padding", "any", 0, "zeros on each side, or same" }, { "padding_end", "any", nil, "zeros at the end, where they differ" },
+  { "dilation", "any", 1, "distance of kernel elements" }, { "groups", "any", 1, "channels are split into so many" }, { "bias", "boolean", true, "is there one" },
+  { "image_size", "any", nil, "of pictures that are padded as TensorFlow does" }, { "initial", "any", nil, "how the weight starts" } }
 
 -- A number or a list of `n` numbers.
 local function many(what, name, value, n, least)
@@ -35,20 +40,18 @@ end
 -- image_size = nil, initial = nil}]). padding = "same" with image_size gives TensorFlow's padding for pictures of that size.
 -- initial: one of the distributions below, or {"normal", mean, deviation} and the like; the bias is zero at first then.
 function Conv:init(...)
-  local values, options = util.arguments(...)
   local what, n = self._class, self.rank
-  local o = util.options(what, options, { stride = 1, padding = 0, padding_end = util.none, dilation = 1, groups = 1, bias = true,
-    image_size = util.none, initial = util.none })
+  local values, o = schema.arguments(what, CONV, { false, false, false, "stride", "padding" }, ...)
   local width, out, kernel = values[1], values[2], values[3]
   if values.n == 2 then width, out, kernel = nil, values[1], values[2] end
   if values.n < 2 then util.failf("%s: (in, out, kernel) or (out, kernel) is needed, then options in a table", what) end
   self.out_channels = util.whole(what, "the number of outputs", out)
   self.kernel = many(what, "the kernel", kernel, n, 1)
-  self.stride = many(what, "stride", values[4] or o.stride, n, 1)
+  self.stride = many(what, "stride", o.stride, n, 1)
   self.dilation = many(what, "dilation", o.dilation, n, 1)
   self.groups = util.whole(what, "groups", o.groups)
   self.bias_wanted, self.initial = o.bias, o.initial
-  local padding = values[5] or o.padding
+  local padding = o.padding
   if padding == "same" then
     local size = many(what, "image_size", o.image_size or 0, n, 1)
     self.padding, self.padding_end = {}, {}

@@ -1,6 +1,7 @@
 -- linear.lua - layers on the last dimension: Linear, Embedding; and Identity, Flatten, Dropout.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local schema = require "tlua.schema"
 local module = require "tlua.module"
 local ops = core.ops
 local M = {}
@@ -11,13 +12,13 @@ local M = {}
 -- initial = {"normal", mean, deviation} or the like: the weight starts so, the bias at zero.
 local Linear = module.class("nn.Linear")
 M.Linear = Linear
+local LINEAR = { { "bias", "boolean", true, "is there one" }, { "initial", "any", nil, "how the weight starts" }, { "in_features", "any", nil, "the input width" },
+  { "out_features", "any", nil, "the output width" } }
 
 function Linear:init(...)
-  local values, options = util.arguments(...)
-  options = util.options("nn.Linear", options, { bias = true, initial = util.none, in_features = util.none, out_features = util.none })
-  if values.n > 2 then util.fail("nn.Linear: (out) or (in, out) is needed, then options in a table") end
-  local out = values.n == 2 and values[2] or values[1] or options.out_features
-  local width = values.n == 2 and values[1] or options.in_features
+  local one = select("#", ...) - (util.is_options((select(-1, ...))) and 1 or 0) == 1
+  local _, options = schema.arguments("nn.Linear", LINEAR, one and { "out_features" } or { "in_features", "out_features" }, ...)
+  local out, width = options.out_features, options.in_features
   self.out_features = util.whole("nn.Linear", "the output width", out)
   self.bias_wanted, self.initial = options.bias, options.initial
   self.needs_width = true
@@ -63,8 +64,7 @@ end
 local Embedding = module.class("nn.Embedding")
 M.Embedding = Embedding
 function Embedding:init(...)
-  local values, options = util.arguments(...)
-  util.options("nn.Embedding", options, {})
+  local values = schema.arguments("nn.Embedding", {}, { false, false }, ...)
   self.num_embeddings = util.whole("nn.Embedding", "the number of rows", values[1])
   self.embedding_dim = util.whole("nn.Embedding", "the width", values[2])
   self:parameter("weight", { self.num_embeddings, self.embedding_dim }, { "normal", 0, 1 })
@@ -79,7 +79,7 @@ function Embedding:spec() return { class = "Embedding", args = { self.num_embedd
 
 local Identity = module.class("nn.Identity")
 M.Identity = Identity
-function Identity:init(...) util.options("nn.Identity", (select(2, util.arguments(...))), {}) end
+function Identity:init(...) schema.arguments("nn.Identity", {}, {}, ...) end
 function Identity:forward(x) return x end
 function Identity:spec() return { class = "Identity", args = {} } end
 
@@ -87,7 +87,7 @@ function Identity:spec() return { class = "Identity", args = {} } end
 -- has PyTorch's order, so that a Linear after it reads PyTorch's weights as they are.
 local Flatten = module.class("nn.Flatten")
 M.Flatten = Flatten
-function Flatten:init(...) util.options("nn.Flatten", (select(2, util.arguments(...))), {}) end
+function Flatten:init(...) schema.arguments("nn.Flatten", {}, {}, ...) end
 function Flatten:forward(x)
   local rank = x:rank()
   if rank > 2 then
@@ -112,10 +112,8 @@ function Flatten:spec() return { class = "Flatten", args = {} } end
 local Dropout = module.class("nn.Dropout")
 M.Dropout = Dropout
 function Dropout:init(...)
-  local values, options = util.arguments(...)
-  options = util.options("nn.Dropout", options, { p = 0.5 })
-  self.p = values[1] or options.p
-  if type(self.p) ~= "number" or self.p < 0 or self.p >= 1 then util.failf("nn.Dropout: p must be from 0 up to 1, not %s", tostring(self.p)) end
+  local _, options = schema.arguments("nn.Dropout", { { "p", "number", 0.5, "share that is dropped", least = 0, below = 1 } }, { "p" }, ...)
+  self.p = options.p
 end
 function Dropout:forward(x)
   if not self.training or self.p == 0 or self:in_frozen_part() then return x end

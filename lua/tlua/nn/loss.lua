@@ -19,10 +19,11 @@ local function define(name, fields, forward)
   class.weight_of = weight_of_elements
   function class:init(...)
     local values, given = util.arguments(...)
-    if values.n > 0 then util.failf("nn.%s: options come in a table", name) end
     local plain = {}
-    for key, value in pairs(given or {}) do plain[key] = core.is_tensor(value) and value:tolist() or value end
-    self.options = schema.options("nn." .. name, fields, plain)
+    for key, value in pairs(given) do plain[key] = core.is_tensor(value) and value:tolist() or value end
+    values[values.n + 1] = plain
+    local _, checked = schema.arguments("nn." .. name, fields, {}, table.unpack(values, 1, values.n + 1))
+    self.options = checked
   end
   function class:forward(prediction, target)
     local y = forward(self, self.options, prediction, target)
@@ -39,8 +40,17 @@ local function define(name, fields, forward)
   return class
 end
 
+-- Weights of which none is above 0 leave nothing to be learnt.
+local function some_weight(list)
+  if type(list) ~= "table" then return nil end
+  for _, w in ipairs(list) do
+    if w > 0 then return nil end
+  end
+  return "must have a number above 0"
+end
+
 local REDUCTION = { "reduction", "choice", "mean", "how the losses of a batch become one number", { "mean", "sum", "none" } }
-local WEIGHT = { "weight", "class_weights", nil, "a number for each class, or auto: the rarer a class, the more its pictures count" }
+local WEIGHT = { "weight", "class_weights", nil, "a number for each class, or auto: the rarer a class, the more its pictures count", least = 0, check = some_weight }
 local IGNORE = { "ignore_index", "integer", -100, "a label that does not count" }
 
 -- A tensor of a list that must have a number for each class.
@@ -94,7 +104,7 @@ end
 
 -- logits (..., C) with labels (...) int32 from 0, or with shares of the classes (..., C) float32. The mean is over the weights of the
 -- labels, with shares over the rows.
-classification("CrossEntropy", { WEIGHT, { "label_smoothing", "number", 0, "share of the target spread over all classes" }, IGNORE, REDUCTION },
+classification("CrossEntropy", { WEIGHT, { "label_smoothing", "number", 0, "share of the target spread over all classes", least = 0, most = 1 }, IGNORE, REDUCTION },
   function(self, o, logits, target)
     local weights = weights_tensor(self, logits)
     if target:dtype() ~= "int32" then return ops.soft_cross_entropy(logits, target, weights, { label_smoothing = o.label_smoothing, reduction = o.reduction }) end
@@ -102,7 +112,7 @@ classification("CrossEntropy", { WEIGHT, { "label_smoothing", "number", 0, "shar
   end)
 
 -- logits (..., C), labels (...) int32 from 0: -w_y (1 - p_y)^gamma log p_y (Lin et al. 2017). The mean is over the rows that count.
-classification("FocalLoss", { { "gamma", "number", 2, "how much less pictures count that are right already" }, WEIGHT, IGNORE, REDUCTION },
+classification("FocalLoss", { { "gamma", "number", 2, "how much less pictures count that are right already", least = 0 }, WEIGHT, IGNORE, REDUCTION },
   function(self, o, logits, labels)
     return ops.focal_loss(logits, labels, weights_tensor(self, logits), { gamma = o.gamma, ignore_index = o.ignore_index, reduction = o.reduction })
   end)
@@ -124,11 +134,11 @@ end
 define("MSELoss", { REDUCTION }, function(_, o, x, target) return ops.mse_loss(x, dense(x, target), { reduction = o.reduction }) end)
 
 -- (x - target)^2 / (2 beta) where they are nearer than beta, else |x - target| - beta / 2. beta = 0: |x - target|.
-define("SmoothL1Loss", { { "beta", "number", 1, "from which distance on it is straight" }, REDUCTION },
+define("SmoothL1Loss", { { "beta", "number", 1, "from which distance on it is straight", least = 0 }, REDUCTION },
   function(_, o, x, target) return ops.smooth_l1_loss(x, dense(x, target), { beta = o.beta, reduction = o.reduction }) end)
 
 -- x are logits, target in 0..1: -pos_weight target log sigmoid(x) - (1 - target) log(1 - sigmoid(x)).
-define("BCEWithLogits", { { "pos_weight", "numbers", nil, "weight of the ones: a number, or one for each class" }, REDUCTION },
+define("BCEWithLogits", { { "pos_weight", "numbers", nil, "weight of the ones: a number, or one for each class", least = 0 }, REDUCTION },
   function(self, o, x, target)
     local p = o.pos_weight
     if type(p) == "number" then p = { p } end
@@ -137,8 +147,8 @@ define("BCEWithLogits", { { "pos_weight", "numbers", nil, "weight of the ones: a
   end)
 
 -- Binary cross entropy times (1 - chance of the target)^gamma, ones times alpha and zeros times 1 - alpha (Lin et al. 2017).
-define("SigmoidFocalLoss", { { "alpha", "number", 0.25, "weight of the ones, 1 - alpha that of the zeros; negative: no weights" },
-  { "gamma", "number", 2, "how much less elements count that are right already" }, REDUCTION },
+define("SigmoidFocalLoss", { { "alpha", "number", 0.25, "weight of the ones, 1 - alpha that of the zeros; negative: no weights", most = 1 },
+  { "gamma", "number", 2, "how much less elements count that are right already", least = 0 }, REDUCTION },
   function(_, o, x, target) return ops.sigmoid_focal_loss(x, dense(x, target), { alpha = o.alpha, gamma = o.gamma, reduction = o.reduction }) end)
 
 return M

@@ -1,6 +1,7 @@
 -- norm.lua - batch norm and layer norm over the last dimension.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local schema = require "tlua.schema"
 local module = require "tlua.module"
 local plan = require "tlua.plan"
 local recompute = require "tlua.recompute"
@@ -11,10 +12,12 @@ local M = {}
 -- variance are the batch's, and running_mean, running_var follow with `momentum`; in inference and in frozen
 -- parts they are the running ones (unless frozen with batchnorm = "train"), and everywhere after keep_statistics.
 local BatchNorm = module.class("nn.BatchNorm")
+local EPS = { "eps", "number", 1e-5, "added to the variance", least = 0 }
+local BATCH_NORM = { EPS, { "momentum", "number", 0.1, "share of the batch in the running statistics", least = 0, most = 1 },
+  { "affine", "boolean", true, "weight and bias behind it" } }
 
 function BatchNorm:init(...)
-  local values, options = util.arguments(...)
-  local o = util.options(self._class, options, { eps = 1e-5, momentum = 0.1, affine = true })
+  local values, o = schema.arguments(self._class, BATCH_NORM, { false }, ...)
   self.eps, self.momentum, self.affine = o.eps, o.momentum, o.affine
   self.batches = 0
   self.needs_width = true
@@ -74,8 +77,7 @@ local LayerNorm = module.class("nn.LayerNorm")
 M.LayerNorm = LayerNorm
 
 function LayerNorm:init(...)
-  local values, options = util.arguments(...)
-  local o = util.options("nn.LayerNorm", options, { eps = 1e-5 })
+  local values, o = schema.arguments("nn.LayerNorm", { EPS }, { false }, ...)
   self.eps = o.eps
   self.needs_width = true
   if values[1] then self:set_width(util.whole("nn.LayerNorm", "the width", values[1])) end

@@ -1,24 +1,23 @@
 -- pool.lua - pooling over (N, H, W, C).
 local core = require "tlua.core"
 local util = require "tlua.util"
+local schema = require "tlua.schema"
 local module = require "tlua.module"
 local many = require("tlua.nn.conv").many
 local ops = core.ops
 local M = {}
 
 local Pool = module.class("nn.Pool")
+local POOL = { { "kernel", "any", nil, "side of the windows" }, { "stride", "any", nil, "their distance (the kernel)" }, { "padding", "any", 0, "border on each side" },
+  { "ceil_mode", "boolean", false, "a window that hangs over the end counts" } }
 function Pool:init(...)
-  local values, options = util.arguments(...)
-  local known = { kernel = util.none, stride = util.none, padding = 0, ceil_mode = false }
-  for key, value in pairs(self.more) do known[key] = value end
-  local o = util.options(self._class, options, known)
-  local kernel = values[1] or o.kernel
+  local _, o = schema.arguments(self._class, POOL, { "kernel", "stride", "padding" }, ...)
+  local kernel = o.kernel
   if not kernel then util.failf("%s: the kernel is missing", self._class) end
   self.kernel = many(self._class, "the kernel", kernel, 2, 1)
-  self.stride = many(self._class, "stride", values[2] or o.stride or kernel, 2, 1)
-  self.padding = many(self._class, "padding", values[3] or o.padding, 2, 0)
+  self.stride = many(self._class, "stride", o.stride or kernel, 2, 1)
+  self.padding = many(self._class, "padding", o.padding, 2, 0)
   self.attributes = { kernel = self.kernel, stride = self.stride, padding = self.padding, ceil_mode = o.ceil_mode }
-  for key in pairs(self.more) do self.attributes[key] = o[key] end
 end
 function Pool:forward(x)
   local y = ops[self.operator](x, self.attributes)
@@ -41,18 +40,17 @@ end
 
 -- nn.MaxPool2d(kernel [, stride [, padding]]): the largest of each window; the border counts as minus infinity.
 M.MaxPool2d = module.class("nn.MaxPool2d", Pool)
-M.MaxPool2d.operator, M.MaxPool2d.more = "max_pool", {}
+M.MaxPool2d.operator = "max_pool"
 -- nn.AvgPool2d(kernel [, stride [, padding]]): the mean of each window; the border counts as zeros.
 M.AvgPool2d = module.class("nn.AvgPool2d", Pool)
-M.AvgPool2d.operator, M.AvgPool2d.more = "avg_pool", {}
+M.AvgPool2d.operator = "avg_pool"
 
 -- nn.AdaptiveAvgPool2d(n) or ({h, w}): means of n x n windows that cover the picture, (N, H, W, C) -> (N, n, n, C). Window i
 -- of a side goes from floor(i H / n) up to ceil((i + 1) H / n); windows overlap, or repeat pixels, where n does not divide H.
 local AdaptiveAvgPool2d = module.class("nn.AdaptiveAvgPool2d")
 M.AdaptiveAvgPool2d = AdaptiveAvgPool2d
 function AdaptiveAvgPool2d:init(...)
-  local values, options = util.arguments(...)
-  util.options("nn.AdaptiveAvgPool2d", options, {})
+  local values = schema.arguments("nn.AdaptiveAvgPool2d", {}, { false }, ...)
   self.out = many(self._class, "the output", values[1], 2, 1)
 end
 

@@ -2,6 +2,7 @@
 -- (N, T, width).
 local core = require "tlua.core"
 local util = require "tlua.util"
+local schema = require "tlua.schema"
 local module = require "tlua.module"
 local linear = require "tlua.nn.linear"
 local norm = require "tlua.nn.norm"
@@ -13,11 +14,13 @@ local M = {}
 -- many keys of each sequence count; padded work is skipped.
 local MultiHeadAttention = module.class("nn.MultiHeadAttention")
 MultiHeadAttention.scoped = true
+local DROPOUT = { "dropout", "number", 0, "share that is dropped", least = 0, below = 1 }
+local CAUSAL = { "causal", "boolean", false, "a token sees those before it alone" }
+local ATTENTION = { DROPOUT, CAUSAL, { "bias", "boolean", true, "of the linear maps" } }
 M.MultiHeadAttention = MultiHeadAttention
 
 function MultiHeadAttention:init(...)
-  local values, options = util.arguments(...)
-  local o = util.options("nn.MultiHeadAttention", options, { dropout = 0, causal = false, bias = true })
+  local values, o = schema.arguments("nn.MultiHeadAttention", ATTENTION, { false, false }, ...)
   self.width = util.whole("nn.MultiHeadAttention", "the width", values[1])
   self.heads = util.whole("nn.MultiHeadAttention", "the number of heads", values[2])
   if self.width % self.heads ~= 0 then util.failf("nn.MultiHeadAttention: %d heads do not share %d features", self.heads, self.width) end
@@ -47,14 +50,15 @@ end
 -- "pre" what goes in (GPT-2, ViT).
 local TransformerLayer = module.class("nn.TransformerLayer")
 TransformerLayer.scoped = true
+local LAYER = { DROPOUT, { "norm", "choice", "post", "where it stands", { "post", "pre" } },
+  { "activation", "choice", "gelu", "between the linear layers", { "gelu", "gelu_tanh", "relu", "relu6", "silu", "hardswish", "sigmoid", "tanh" } }, CAUSAL,
+  { "eps", "number", 1e-5, "added to the variance", least = 0 } }
 M.TransformerLayer = TransformerLayer
 
 function TransformerLayer:init(...)
-  local values, options = util.arguments(...)
   local what = "nn.TransformerLayer"
-  local o = util.options(what, options, { dropout = 0, norm = "post", activation = "gelu", causal = false, eps = 1e-5 })
+  local values, o = schema.arguments(what, LAYER, { false, false, false }, ...)
   local width, heads, inner = util.whole(what, "the width", values[1]), util.whole(what, "the number of heads", values[2]), util.whole(what, "the inner width", values[3])
-  if o.norm ~= "post" and o.norm ~= "pre" then util.failf('%s: norm must be "post" or "pre", not %s', what, tostring(o.norm)) end
   rawset(self, "options", o)
   rawset(self, "sizes", { width, heads, inner })
   self.attention = MultiHeadAttention(width, heads, { dropout = o.dropout, causal = o.causal })
