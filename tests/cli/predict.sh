@@ -52,7 +52,7 @@ sum=$(tail -n 1 "$W/said")
 tested "the [0-9]* pictures held out of $W/moved, in 3 classes" "$H" --data.root "$W/moved"
 [ "$sum" = "$(tail -n 1 "$W/said")" ] || fail "the same data elsewhere: $(cat "$W/said")"
 tested "all 17 pictures of $W/foreign, in 3 classes" "$H" --data.root "$W/foreign"
-grep -q "of 17)" "$W/said" || fail "not all of a foreign folder: $(cat "$W/said")"
+grep -q "of 17[,)]" "$W/said" || fail "not all of a foreign folder: $(cat "$W/said")"
 tested "all 18 pictures of $W/good, in 3 classes; the network was trained on a part of them" "$H" --data.split 1
 tested "the [0-9]* pictures held out of $W/foreign, in 3 classes; it is not the data of the training, and only a part of it is tested" "$H" --data.root "$W/foreign" --data.split 0.3
 "$T" eval "$H" --data.root "$W/foreign" --json | grep -q '"tested":"all"' || fail "--json does not say what was tested"
