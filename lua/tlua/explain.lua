@@ -35,7 +35,7 @@ end
 
 -- The number of the stage whose output is explained: the one called `layer`, else the last with weights whose output x (1, H, W, C)
 -- still has places, more than one of them. And {name =, height =, width =} of its output, with a finer one where it has few places.
-function explain.stage(net, x, layer)
+function explain.places(net, x, layer)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()
   local found, here, known, outputs = nil, nil, false, {}
@@ -57,6 +57,12 @@ function explain.stage(net, x, layer)
   end
   util.failf("explain: %s of %s is no map of places (height, width, channels); Grad-CAM needs the output of a convolution", layer and ("the output of " .. layer) or "no output of a layer",
     net:label())
+end
+
+-- The number alone.
+function explain.stage(net, x, layer)
+  local k = explain.places(net, x, layer)
+  return k
 end
 
 -- x (N, H, W, C), after preprocessing -> maps (N, h, w) of what stage k puts out, not negative, and logits (N, classes) as a list. Equations 1 and 2:
@@ -155,7 +161,7 @@ end
 local function batch_of(net, o)
   return function(x, n)
     if not o.stage then
-      o.stage, o.map = explain.stage(net, core.ops.slice(x, 1, 0, 1), o.layer)
+      o.stage, o.map = explain.places(net, core.ops.slice(x, 1, 0, 1), o.layer)
       warn_of_few(o.map, o.quiet)
     end
     local plain = flat(x)
