@@ -193,7 +193,7 @@ fuzz-tools:
 	    { echo "fuzz: clang with libFuzzer and sanitizers is needed: apt-get install clang libclang-rt-dev"; exit 1; }
 $(FUZZ_O): | fuzz-tools
 fuzz: fuzz-tools $(FUZZ:%=$(BUILD)/fuzz/run_%)
-	sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ)
+	sh tools/fuzz.sh $(BUILD)/fuzz $(FUZZ)
 # The same targets over the inputs that are kept, without a fuzzer: a part of `make test`.
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/replay.c $(BUILD)/libtlua.a
 	@mkdir -p $(@D)

@@ -191,7 +191,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare' -l model.dropout -x -d 'b
 complete -c tlua -n '__tlua_recipe -i lr show compare' -l model.image_size -x -d 'option of this family of networks'
 complete -c tlua -n '__tlua_recipe -i lr show compare' -l model.in_channels -x -d 'of the pictures: 3, or 1 for grey ones'
 complete -c tlua -n '__tlua_recipe -i lr show compare' -l model.weights -r -F -d 'a file, the name of a published set, or none'
-complete -c tlua -n '__tlua_recipe -i lr show compare' -l model.weights_key -x -d 'the part of that file, like ema'
+complete -c tlua -n '__tlua_recipe -i lr show compare' -l model.weights_key -x -d 'the part of that file, where it has several'
 complete -c tlua -n '__tlua_recipe -i lr show compare' -l optim -x -a 'Adam AdamW LAMB Lion RMSprop SGD' -d 'the optimiser'
 complete -c tlua -n '__tlua_recipe -i lr show compare' -l optim.alpha -x -d 'decay of the running mean of squares'
 complete -c tlua -n '__tlua_recipe -i lr show compare' -l optim.betas -x -d 'decay of the running means of gradient and square'

@@ -498,7 +498,7 @@ t.test("tlua show: what the network is fed, as a picture", function()
   t.equal(taller[1], 8 + 2 * (96 + 2 * 9 + 10))
   t.equal(taller[2], 8 + 2 * 104)
   for words, expected in pairs {
-    ["show"] = "show: a recipe is needed", ["show recipes/cifar_fe.lua --pictures 0"] = "--pictures: a whole number from 1 on is needed, not 0",
+    ["show"] = "show: a recipe is needed", ["show recipes/cifar_fe.lua --pictures 0"] = "--pictures must be from 1 on, not 0",
     ["show recipes/cifar_fe.lua --part tests"] = "--part: one of train, test is needed, not 'tests'", ["show recipes/cifar_fe.lua --picturs 3"] = "unknown option '--picturs'",
   } do
     local status, _, err = t.run("./tlua " .. words)

@@ -16,7 +16,8 @@ local LINEAR = { { "bias", "boolean", true, "is there one" }, { "initial", "any"
   { "out_features", "any", nil, "the output width" } }
 
 function Linear:init(...)
-  local one = select("#", ...) - (util.is_options((select(-1, ...))) and 1 or 0) == 1
+  local n = select("#", ...)
+  local one = n - (n > 0 and util.is_options((select(n, ...))) and 1 or 0) <= 1
   local _, options = schema.arguments("nn.Linear", LINEAR, one and { "out_features" } or { "in_features", "out_features" }, ...)
   local out, width = options.out_features, options.in_features
   self.out_features = util.whole("nn.Linear", "the output width", out)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh BUILD_FOLDER TARGET... - each target for FUZZ_SECONDS (120), beginning with its inputs. Stops at the first finding, which
+# fuzz.sh BUILD_FOLDER TARGET... - each target for FUZZ_SECONDS (120), beginning with its inputs. Stops at the first finding, which
 # stands in BUILD_FOLDER/found-TARGET-*: make it small (run_TARGET -minimize_crash=1 -max_total_time=60 FILE), mend the fault, and
 # keep it in tests/fuzz/inputs/TARGET.
 set -u
