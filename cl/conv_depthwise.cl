@@ -17,7 +17,7 @@ typedef struct depthwise_args {
 /* One output: channels c to c + m of the pixel whose window begins at row h, column v of `picture`. */
 INLINE vf one_pixel(const depthwise_args *a, G const float *picture, G const float *W, vf s, long h0, long v0, long c, int m)
 {
-    for (int kh = 0; kh < KH; kh++)
+    LOOP for (int kh = 0; kh < KH; kh++)
         for (int kw = 0; kw < KW; kw++) {
             long h = h0 + kh * a->dil_h, v = v0 + kw * a->dil_w;
             if (h >= 0 && h < a->in_h && v >= 0 && v < a->in_w)
@@ -36,7 +36,7 @@ __kernel void depthwise_plain(const depthwise_args a, G const float *restrict X,
     long row = get_global_id(1), n = row / a.out_h, oh = row - n * a.out_h, at = row * a.out_w * a.c + c;
     vf start = a.bias ? load_part(B + b0 + c, m) : (vf)0.0f;
     G const float *picture = X + x0 + n * a.in_h * a.in_w * a.c;
-    for (long ow = 0; ow < a.out_w; ow++, at += a.c) {
+    LOOP for (long ow = 0; ow < a.out_w; ow++, at += a.c) {
         vf s = one_pixel(&a, picture, W + w0, start, oh * a.stride_h - a.pad_h, ow * a.stride_w - a.pad_w, c, m);
         if (a.residual) s += load_part(R + r0 + at, m);
         store_part(activate(s, a.activation), Y + y0 + at, m);
@@ -74,7 +74,7 @@ __kernel void depthwise_dx_plain(const depthwise_args a, G const float *restrict
     CHANNELS
     long row = get_global_id(1), n = row / a.in_h, h = row - n * a.in_h;
     G float *dx = DX + d0 + row * a.in_w * a.c + c;
-    for (long v = 0; v < a.in_w; v++, dx += a.c) {
+    LOOP for (long v = 0; v < a.in_w; v++, dx += a.c) {
         vf s = (vf)0.0f;
         for (int kh = 0; kh < KH; kh++) {
             long ph = h + a.pad_h - kh * a.dil_h, oh = ph / a.stride_h;

@@ -5,6 +5,14 @@
 #define SIDE (16 * MICRO)
 #define DEPTH 16
 
+/* Sums y of all work-items go out by way of local memory, where each finds its own again: finish() for every register at once would take more
+ * registers than there are. Written out for each y, since compilers that would not unroll so long a loop keep the sums in memory. */
+#define STORE_ROW(y)                                                                                        \
+    UNROLL for (int x = 0; x < MICRO; x++) a[ly][lx + 16 * x] = s[y][x];                                    \
+    LOOP for (int x = lx; x < SIDE; x += 16)                                                                \
+        if (i0 + ly + 16 * y < g.m && j0 + x < g.n)                                                         \
+            finish((vf)a[ly][x], &g, C, bias, R, i0 + ly + 16 * y, j0 + x, z, 1);
+
 /* Group (x, y, z): the square of c at column SIDE x, row SIDE y of matrix z. */
 __kernel __attribute__((reqd_work_group_size(16, 16, 1)))
 void gemm_gpu(const gemm_args g, G const float *restrict A, G const float *restrict B, G float *C, G const float *restrict bias,
@@ -38,8 +46,8 @@ void gemm_gpu(const gemm_args g, G const float *restrict A, G const float *restr
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    UNROLL for (int y = 0; y < MICRO; y++) UNROLL for (int x = 0; x < MICRO; x++) {
-        long i = i0 + ly + 16 * y, j = j0 + lx + 16 * x;
-        if (i < g.m && j < g.n) finish((vf)s[y][x], &g, C, bias, R, i, j, z, 1);
-    }
+    STORE_ROW(0) STORE_ROW(1) STORE_ROW(2) STORE_ROW(3)
+#if MICRO == 8
+    STORE_ROW(4) STORE_ROW(5) STORE_ROW(6) STORE_ROW(7)
+#endif
 }

@@ -25,9 +25,9 @@ typedef struct pool_args {
 INLINE vf max_of_window(const pool_args a, G const float *x, long od, long oh, long ow, int n)
 {
     vf best = (vf)(-INFINITY);
-    for (long d = FIRST(od, 0); d < LAST(od, 0); d++)
-        for (long h = FIRST(oh, 1); h < LAST(oh, 1); h++)
-            for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++) {
+    LOOP for (long d = FIRST(od, 0); d < LAST(od, 0); d++)
+        LOOP for (long h = FIRST(oh, 1); h < LAST(oh, 1); h++)
+            LOOP for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++) {
                 vf v = load_part(x + ((d * a.in[1] + h) * a.in[2] + w) * a.channels, n);
                 best = TAKES(v, best) ? v : best;
             }
@@ -42,7 +42,7 @@ __kernel void max_pool(const pool_args a, G const float *restrict X, long x0, G 
     long oh = row % a.out[1], od = row / a.out[1] % a.out[0], n = row / (a.out[0] * a.out[1]);
     G const float *x = X + x0 + n * a.in[0] * a.in[1] * a.in[2] * a.channels;
     G float *y = Y + y0 + row * a.out[2] * a.channels;
-    for (long ow = 0; ow < a.out[2]; ow++, y += a.channels) {
+    LOOP for (long ow = 0; ow < a.out[2]; ow++, y += a.channels) {
         long c = c0;
         for (; c + TL_VECTOR <= c1; c += TL_VECTOR) VSTORE(max_of_window(a, x + c, od, oh, ow, TL_VECTOR), 0, y + c);
         if (c < c1) store_part(max_of_window(a, x + c, od, oh, ow, (int)(c1 - c)), y + c, (int)(c1 - c));
@@ -68,9 +68,9 @@ __kernel void avg_pool(const pool_args a, G const float *restrict X, long x0, G 
     INSIDE;
     OUTPUT_PIXEL
     vf sum = (vf)0.0f;
-    for (long d = FIRST(od, 0); d < LAST(od, 0); d++)
-        for (long h = FIRST(oh, 1); h < LAST(oh, 1); h++)
-            for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++) sum += load_part(x + ((d * a.in[1] + h) * a.in[2] + w) * a.channels, m);
+    LOOP for (long d = FIRST(od, 0); d < LAST(od, 0); d++)
+        LOOP for (long h = FIRST(oh, 1); h < LAST(oh, 1); h++)
+            LOOP for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++) sum += load_part(x + ((d * a.in[1] + h) * a.in[2] + w) * a.channels, m);
     store_part(sum / (vf)window(&a, od, oh, ow), Y + y0 + at * a.channels + c, m);
 }
 
@@ -87,23 +87,23 @@ __kernel void avg_pool(const pool_args a, G const float *restrict X, long x0, G 
  * into the row is added in their order. */
 INLINE void max_pool_dx_row(const pool_args a, G const float *x, G const float *gy, G float *dx, long d, long h, int n)
 {
-    for (long w = 0; w < a.in[2]; w++) store_part((vf)0.0f, dx + w * a.channels, n);
-    for (long od = FROM(d, 0); od < UPTO(d, 0); od++)
-        for (long oh = FROM(h, 1); oh < UPTO(h, 1); oh++)
-            for (long ow = 0; ow < a.out[2]; ow++) {
+    LOOP for (long w = 0; w < a.in[2]; w++) store_part((vf)0.0f, dx + w * a.channels, n);
+    LOOP for (long od = FROM(d, 0); od < UPTO(d, 0); od++)
+        LOOP for (long oh = FROM(h, 1); oh < UPTO(h, 1); oh++)
+            LOOP for (long ow = 0; ow < a.out[2]; ow++) {
                 vf best = (vf)(-INFINITY), g = load_part(gy + ((od * a.out[1] + oh) * a.out[2] + ow) * a.channels, n);
                 int place = 0, own = 0; /* elements of the window, counted; own: the first in this row */
                 vi at = (vi)0;
-                for (long dd = FIRST(od, 0); dd < LAST(od, 0); dd++)
-                    for (long hh = FIRST(oh, 1); hh < LAST(oh, 1); hh++) {
+                LOOP for (long dd = FIRST(od, 0); dd < LAST(od, 0); dd++)
+                    LOOP for (long hh = FIRST(oh, 1); hh < LAST(oh, 1); hh++) {
                         if (dd == d && hh == h) own = place;
-                        for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++, place++) {
+                        LOOP for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++, place++) {
                             vf v = load_part(x + ((dd * a.in[1] + hh) * a.in[2] + w) * a.channels, n);
                             at = TAKES(v, best) ? (vi)place : at;
                             best = TAKES(v, best) ? v : best;
                         }
                     }
-                for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++, own++) {
+                LOOP for (long w = FIRST(ow, 2); w < LAST(ow, 2); w++, own++) {
                     G float *to = dx + w * a.channels;
                     store_part(load_part(to, n) + (at == (vi)own ? g : (vf)0.0f), to, n);
                 }
@@ -128,9 +128,9 @@ __kernel void avg_pool_dx(const pool_args a, G const float *restrict GY, long g0
     INSIDE;
     INPUT_PIXEL
     vf sum = (vf)0.0f;
-    for (long od = FROM(d, 0); od < UPTO(d, 0); od++)
-        for (long oh = FROM(h, 1); oh < UPTO(h, 1); oh++)
-            for (long ow = FROM(w, 2); ow < UPTO(w, 2); ow++)
+    LOOP for (long od = FROM(d, 0); od < UPTO(d, 0); od++)
+        LOOP for (long oh = FROM(h, 1); oh < UPTO(h, 1); oh++)
+            LOOP for (long ow = FROM(w, 2); ow < UPTO(w, 2); ow++)
                 sum += load_part(GY + g0 + (out0 + (od * a.out[1] + oh) * a.out[2] + ow) * a.channels + c, m) / (vf)window(&a, od, oh, ow);
     store_part(sum, DX + d0 + at * a.channels + c, m);
 }

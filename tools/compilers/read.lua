@@ -64,7 +64,8 @@ function read.ze_info(text)
   for line in (kernels .. "\n"):gmatch "([^\n]*)\n" do
     if line:find "^%S" then break end -- what follows the kernels: names of arguments
     local name = line:match "^  %- name: +([%w_]+)"
-    if name then
+    if name == "Intel_Symbol_Table_Void_Program" then k = nil -- no kernel: a place for what programs are linked by
+    elseif name then
       k = { kernel = name, spilled = 0, bytes = 0 }
       list[#list + 1] = k
     elseif k then
