@@ -1,51 +1,61 @@
 #!/bin/sh
-# Every test behind `make test`; each line says what ran. Fails if anything failed.
+# Every test behind `make test`; each line says what ran. Fails if anything failed. As many at once as there are processors, since much of a
+# test is a compiler with a single thread; JOBS=1: one after another, for times that can be compared. What each said stays in BUILD/logs.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
+JOBS=${JOBS:-$(nproc 2>/dev/null || echo 1)}
+LOGS=$BUILD/logs
+
+# ---- one test: called by xargs below ----
+if [ "${1:-}" = one ]; then
+    name=$2 log=$LOGS/$(echo "$2" | tr / _).log
+    shift 2
+    start=$(date +%s)
+    if "$@" >"$log" 2>&1 </dev/null; then
+        echo "ok      $name  ($(($(date +%s) - start)) s)  $(tail -n 1 "$log" | cut -c1-110)" >"$log.said"
+    else
+        { echo "FAILED  $name  ($log)" && grep -a '^FAILED' "$log" | head -n 20 && tail -n 40 "$log"; } >"$log.said"
+    fi
+    # In one write, so that two tests that end together do not mix their lines.
+    dd if="$log.said" bs=1M 2>/dev/null
+    exit 0
+fi
+
 # Tests use a cache of their own, kept between runs: compiled kernels are reused, downloads of the user untouched.
 TLUA_CACHE=${TLUA_CACHE:-$PWD/$BUILD/test-cache}
 export TLUA_CACHE
-mkdir -p "$TLUA_CACHE"
-passed=0 failed=0
-run() {
-    name=$1
-    shift
-    start=$(date +%s)
-    if "$@" >"$BUILD/test.log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok      $name  ($(($(date +%s) - start)) s)  $(tail -n 1 "$BUILD/test.log" | cut -c1-110)"
-    else
-        failed=$((failed + 1))
-        echo "FAILED  $name"
-        tail -n 40 "$BUILD/test.log"
-    fi
+rm -rf "$LOGS"
+mkdir -p "$TLUA_CACHE" "$LOGS"
+all() { # NAME COMMAND... on a line for each test
+    for t in "$BUILD"/tests/unit/* "$BUILD"/tests/op/*; do
+        [ -x "$t" ] && [ ! -d "$t" ] || continue
+        case "$t" in *.d) continue ;; esac
+        echo "${t#"$BUILD"/tests/} $t -j$JOBS"
+    done
+    echo "embedding $BUILD/embedding"
+    # Inputs of the fuzz targets, found faults among them.
+    for t in "$BUILD"/tests/fuzz/*; do
+        [ -x "$t" ] || continue
+        name=${t##*/} more=
+        [ -d "tests/fuzz/inputs/$name" ] && more=tests/fuzz/inputs/$name
+        [ "$name" = archive ] && more="$more tests/golden/io"
+        echo "fuzz/$name $t $more"
+    done
+    for t in tests/lua/*.lua tests/golden/*.lua; do
+        [ -f "$t" ] || continue
+        case "$t" in */run_*) continue ;; esac
+        echo "${t#tests/} ./tlua $t"
+    done
+    for t in tests/*/*.sh; do
+        [ -f "$t" ] && echo "${t#tests/} sh $t"
+    done
+    echo "crash ./tlua tests/crash/crash.lua 4"
+    [ "${TLUA_TEST_LINT:-1}" != 1 ] || echo "lint sh tools/lint.sh"
 }
-for t in "$BUILD"/tests/unit/* "$BUILD"/tests/op/*; do
-    [ -x "$t" ] && [ ! -d "$t" ] || continue
-    case "$t" in *.d) continue ;; esac
-    run "${t#"$BUILD"/tests/}" "$t" -j2
-done
-run embedding "$BUILD/embedding"
-# Inputs of the fuzz targets, found faults among them.
-for t in "$BUILD"/tests/fuzz/*; do
-    [ -x "$t" ] || continue
-    name=${t##*/} more=
-    [ -d "tests/fuzz/inputs/$name" ] && more=tests/fuzz/inputs/$name
-    [ "$name" = archive ] && more="$more tests/golden/io"
-    run "fuzz/$name" "$t" $more
-done
-for t in tests/lua/*.lua tests/golden/*.lua; do
-    [ -f "$t" ] || continue
-    case "$t" in */run_*) continue ;; esac
-    run "${t#tests/}" ./tlua "$t"
-done
-for t in tests/*/*.sh; do
-    [ -f "$t" ] || continue
-    run "${t#tests/}" sh "$t"
-done
-run crash ./tlua tests/crash/crash.lua 4
-[ "${TLUA_TEST_LINT:-1}" = 1 ] && run lint sh tools/lint.sh
+all | xargs -P "$JOBS" -L 1 sh tests/run.sh one
+failed=$(head -qn 1 "$LOGS"/*.said | grep -c '^FAILED  ')
+passed=$(head -qn 1 "$LOGS"/*.said | grep -c '^ok ')
 echo
 echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+[ "$failed" = 0 ] && [ "$passed" = "$(all | wc -l)" ]

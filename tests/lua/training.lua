@@ -71,7 +71,7 @@ t.test("ema: the average is tested and kept, the weights go on", function()
   t.equal(with.kept, with.statistics, "the kept statistics")
   assert(with.average ~= with.live and with.statistics)
   assert(with.test_loss ~= plain.test_loss, "the average was not tested")
-  t.fails("ema: the decay lies between 0 and 1, not 1", run, ("recipes/cifar_ft.lua --model resnet18 --weights none --ema 1 --data.root %s/cifar"):format(folder))
+  t.fails("--ema must be at least 0 and below 1, not 1", run, ("recipes/cifar_ft.lua --model resnet18 --weights none --ema 1 --data.root %s/cifar"):format(folder))
 end)
 
 t.test("batchnorm: statistics stay as they are, or follow with another momentum", function()
