@@ -14,12 +14,14 @@ function __tlua_recipe
 end
 complete -c tlua -f
 complete -c tlua -n __tlua_first -a '(__fish_complete_suffix .lua)'
-complete -c tlua -n __tlua_first -a lr -d 'the loss while the learning rate grows, and a suggestion'
+complete -c tlua -n __tlua_first -a lr -d 'the loss while the learning rate grows, and two suggestions'
 complete -c tlua -n '__tlua_is lr' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is lr' -l from -x -d 'first rate (1e-07)'
 complete -c tlua -n '__tlua_is lr' -l up_to -x -d 'last rate (10)'
 complete -c tlua -n '__tlua_is lr' -l steps -x -d 'steps between them (100)'
+complete -c tlua -n '__tlua_is lr' -l stage -x -d 'the stage of the schedule whose rate is wanted; 0: the first that has epochs (0)'
 complete -c tlua -n '__tlua_is lr' -l to -r -F -d 'the picture (lr.svg)'
+complete -c tlua -n '__tlua_is lr' -l json -d 'JSON, for programs'
 complete -c tlua -n '__tlua_is lr' -a '(__fish_complete_suffix .lua)'
 complete -c tlua -n __tlua_first -a show -d 'a picture sheet of what the network is fed'
 complete -c tlua -n '__tlua_is show' -l help -d 'what it does, and its options'

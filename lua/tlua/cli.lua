@@ -107,12 +107,29 @@ local function need_path(name, argv)
   if not argv[2] or argv[2]:sub(1, 2) == "--" then commands.usage(name, "a recipe is needed") end
 end
 
+-- Takes the words of a command that want no value, as --json, out of the arguments.
+local function take_flags(argv, first, c)
+  local flags = {}
+  for i = #argv, first, -1 do
+    for _, o in ipairs(c.options or {}) do
+      if argv[i] == "--" .. o[1] and not o[2] then
+        flags[o[1]] = true
+        table.remove(argv, i)
+        break
+      end
+    end
+  end
+  return flags
+end
+
 -- A command of a recipe, with options of its own beside the recipe's fields.
 local function of_recipe(name)
   return function(argv)
     need_path(name, argv)
-    local command = require(commands.find(name).own)
+    local c = commands.find(name)
+    local command, flags = require(c.own), take_flags(argv, 3, c)
     local options, rest = command.options(overrides(argv, 3))
+    for flag in pairs(flags) do options[flag] = true end
     return command.main(need_recipe(argv):override(rest), options)
   end
 end

@@ -32,8 +32,9 @@ commands.list = {
   { name = "RECIPE.lua", group = "Train", args = "[--FIELD VALUE]...", brief = "train what the recipe says; RECIPE.lua --help lists its fields", options = commands.RUN,
     fields = true },
   { name = "--resume", group = "Train", args = "RUN", brief = "go on with a run that was stopped; the recipe is in its folder", fields = true },
-  { name = "lr", group = "Train", args = "RECIPE.lua", brief = "the loss while the learning rate grows, and a suggestion", fields = true, recipe = true, own = "tlua.lr_finder",
-    text = "Trains with a rate that grows from step to step. Nothing is kept but the picture of the curve.", examples = { "tlua lr mine.lua --to lr.svg" } },
+  { name = "lr", group = "Train", args = "RECIPE.lua", brief = "the loss while the learning rate grows, and two suggestions", fields = true, recipe = true, own = "tlua.lr_finder",
+    text = "Trains with a rate that grows from step to step and reads two rates from the curve of the loss: valley, two thirds into its fall, and steepest. Nothing is kept but the picture.",
+    options = { JSON }, examples = { "tlua lr mine.lua --to lr.svg", "tlua lr mine.lua --json | jq .valley" } },
   { name = "show", group = "Train", args = "RECIPE.lua", brief = "a picture sheet of what the network is fed", fields = true, recipe = true, own = "tlua.show",
     text = "Draws training pictures as they leave the transforms, before anything is trained.", examples = { "tlua show mine.lua --augment.rotate 15 --to fed.png" } },
   { name = "compare", group = "Train", args = "RECIPE.lua", brief = "from scratch beside frozen and fine-tuned: a table, a page", fields = true, recipe = true,
@@ -106,6 +107,7 @@ function commands.options(c)
   for i, field in ipairs(require(c.own).SCHEMA) do
     list[i] = { field[1], schema.value_name(field), field[3] ~= nil and ("%s (%s)"):format(field[4], schema.show(field[3])) or field[4] }
   end
+  for _, o in ipairs(c.options or {}) do list[#list + 1] = o end
   return list
 end
 

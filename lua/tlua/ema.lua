@@ -29,6 +29,7 @@ local function moving_buffers(net)
   end)
   return list
 end
+ema.moving_buffers = moving_buffers
 
 function ema.new(opt, options)
   local given = {}

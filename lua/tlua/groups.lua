@@ -72,8 +72,8 @@ local function group_of(wanted, name)
   end
 end
 
--- The groups of a stage for optim.make: { {params =, names =, lr =, weight_decay =, clip =}, ... }, in the order of the
--- network. `o` has lr, weight_decay, layer_decay, lowest, decay_all and wanted (as groups.read gives them).
+-- The groups of a stage for optim.make: { {params =, names =, lr =, weight_decay =, clip =, own_rate =}, ... }, in the order of the
+-- network; own_rate: the group says its rate itself. `o` has lr, weight_decay, layer_decay, lowest, decay_all and wanted (as groups.read gives them).
 function groups.make(net, o)
   local wanted = {}
   for i, each in ipairs(o.wanted) do
@@ -94,7 +94,7 @@ function groups.make(net, o)
     local key = ("%d %.17g %.17g"):format(number or 0, lr, decay or 0)
     local g = known[key]
     if not g then
-      g = { params = {}, names = {}, lr = lr, weight_decay = decay, clip = own.clip }
+      g = { params = {}, names = {}, lr = lr, weight_decay = decay, clip = own.clip, own_rate = own.lr ~= nil }
       known[key], list[#list + 1] = g, g
     end
     g.params[#g.params + 1], g.names[#g.names + 1] = t, names[i]

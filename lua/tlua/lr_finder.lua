@@ -1,19 +1,32 @@
--- lr_finder.lua - `tlua lr RECIPE`: the loss while the learning rate grows from step to step, a picture of it and a suggestion. After Smith,
--- "Cyclical learning rates for training neural networks", 2017, as fastai's lr_find does it.
+-- lr_finder.lua - `tlua lr RECIPE`: the loss while the learning rate grows from step to step, a picture of it, and two rates that it suggests
+-- (tlua/lr_finder/rule.lua). After Smith, "Cyclical learning rates for training neural networks", 2017, as fastai's lr_find does it.
+--
+-- The same batches go through the network twice: before, with the weights as they are, and while the rate grows. What counts is how far the
+-- second loss of a batch lies from its first. One batch is easier than another, by more than a good rate gains in a few steps; both losses of
+-- a batch share that, so the difference is 0, and not noise, as long as the rate is too small to matter.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local feed = require "tlua.feed"
 local step = require "tlua.step"
+local stage = require "tlua.stage"
+local totals = require "tlua.totals"
+local ema = require "tlua.ema"
 local progress = require "tlua.progress"
+local rule = require "tlua.lr_finder.rule"
+local picture = require "tlua.lr_finder.picture"
 local finder = {}
 
 finder.SCHEMA = {
-  { "from", "number", 1e-7, "first rate" },
-  { "up_to", "number", 10.0, "last rate" },
-  { "steps", "integer", 100, "steps between them" },
+  { "from", "number", 1e-7, "first rate", above = 0 },
+  { "up_to", "number", 10.0, "last rate", above = 0 },
+  { "steps", "integer", 100, "steps between them", least = rule.LEAST },
+  { "stage", "integer", 0, "the stage of the schedule whose rate is wanted; 0: the first that has epochs", least = 0 },
   { "to", "path", "lr.svg", "the picture" },
 }
+function finder.SCHEMA.check(o)
+  if not (o.up_to > o.from) then return "rates go from --from up to a larger --up_to" end
+end
 
 -- Takes the command's own options out of a list of overrides. Returns both.
 function finder.options(list)
@@ -22,141 +35,215 @@ function finder.options(list)
     local field = schema.find(finder.SCHEMA, each[1])
     if field then own[each[1]] = schema.parse(field, each[1], each[2]) else rest[#rest + 1] = each end
   end
-  local o = schema.options("lr", finder.SCHEMA, own)
-  if not (o.from > 0 and o.up_to > o.from) or o.steps < 10 then schema.usage "lr: rates go from --from up to a larger --up_to, in ten --steps at least" end
-  return o, rest
-end
-
--- ---- the curve ----
-
--- Running mean of the losses (decay 0.98, without its bias towards zero).
-function finder.smooth(losses)
-  local out, mean = {}, 0
-  for i, loss in ipairs(losses) do
-    mean = 0.98 * mean + 0.02 * loss
-    out[i] = mean / (1 - 0.98 ^ i)
-  end
-  return out
-end
-
--- The rate at which the smoothed loss falls fastest over the logarithm of the rate, before its minimum; and the rate of the minimum, of
--- which a tenth is the other rule of thumb. nil where the loss does not fall.
-function finder.suggest(rates, smooth)
-  local lowest = 1
-  for i = 1, #smooth do
-    if smooth[i] < smooth[lowest] then lowest = i end
-  end
-  local steepest, slope = nil, 0
-  for i = 2, lowest - 1 do
-    local s = (smooth[i + 1] - smooth[i - 1]) / math.log(rates[i + 1] / rates[i - 1])
-    if s < slope then steepest, slope = i, s end
-  end
-  return steepest and rates[steepest], rates[lowest]
-end
-
-local WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 400, 60, 50, 40
-
--- The curve as SVG. Colours follow the reader's light or dark.
-function finder.picture(rates, smooth, suggestion, title)
-  local low, high = math.huge, -math.huge
-  for _, v in ipairs(smooth) do low, high = math.min(low, v), math.max(high, v) end
-  high = math.min(high, smooth[1] + 2 * math.max(smooth[1] - low, 1e-3)) -- what runs away at the end would flatten the rest
-  local first, last = math.log(rates[1], 10), math.log(rates[#rates], 10)
-  local function x(rate) return LEFT + (math.log(rate, 10) - first) / (last - first) * (WIDTH - LEFT - 20) end
-  local function y(v) return TOP + (high - math.min(v, high)) / math.max(high - low, 1e-9) * (HEIGHT - TOP - BOTTOM) end
-  local parts = { ([[<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">
-<style>svg{background:#fff}text{fill:#333}.g{stroke:#ddd}.c{stroke:#0b62a4;fill:none;stroke-width:2}.m{stroke:#c0392b;stroke-dasharray:4 3}
-@media (prefers-color-scheme:dark){svg{background:#16181c}text{fill:#ddd}.g{stroke:#333}.c{stroke:#6db3f2}.m{stroke:#ff8a7a}}</style>
-<text x="%d" y="22" font-weight="bold">%s</text>]]):format(WIDTH, HEIGHT, LEFT, (title:gsub("[<>&]", ""))) }
-  local function line(class, x1, y1, x2, y2) parts[#parts + 1] = ('<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>'):format(class, x1, y1, x2, y2) end
-  local function text(at_x, at_y, anchor, what) parts[#parts + 1] = ('<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>'):format(at_x, at_y, anchor, what) end
-  for power = math.ceil(first - 1e-9), math.floor(last + 1e-9) do
-    line("g", x(10.0 ^ power), TOP, x(10.0 ^ power), HEIGHT - BOTTOM)
-    text(x(10.0 ^ power), HEIGHT - BOTTOM + 18, "middle", ("1e%d"):format(power))
-  end
-  for i = 0, 4 do
-    local v = low + (high - low) * i / 4
-    line("g", LEFT, y(v), WIDTH - 20, y(v))
-    text(LEFT - 6, y(v) + 4, "end", ("%.3g"):format(v))
-  end
-  text((LEFT + WIDTH - 20) / 2, HEIGHT - 12, "middle", "learning rate")
-  local points = {}
-  for i, rate in ipairs(rates) do points[i] = ("%.1f,%.1f"):format(x(rate), y(smooth[i])) end
-  parts[#parts + 1] = ('<polyline class="c" points="%s"/>'):format(table.concat(points, " "))
-  if suggestion then
-    line("m", x(suggestion), TOP, x(suggestion), HEIGHT - BOTTOM)
-    text(x(suggestion) + 5, TOP + 14, "start", ("%.2g"):format(suggestion))
-  end
-  parts[#parts + 1] = "</svg>\n"
-  return table.concat(parts, "\n")
+  local all = {}
+  for _, field in ipairs(finder.SCHEMA) do all[field[1]] = own[field[1]] or field[3] end
+  schema.recheck("lr", finder.SCHEMA, all)
+  return schema.options("lr", finder.SCHEMA, all), rest
 end
 
 -- ---- measuring ----
 
--- One step at `rate` (times each group's share); the loss, or nil at the end of an epoch.
-local function one(s, source, rate)
-  local scope <close> = core.scope()
-  local input, labels, n, list, mix = source:next()
-  if not input then return nil end
-  core.random_step(s.batches_done)
-  s.optim:zero_grad()
-  for k, g in ipairs(s.groups) do s.optim:set_lr(rate * g.lr / s.lr, k) end
-  local loss = step.loss(s, step.logits(s, source, input), labels, list, mix)
-  local value = loss:item()
-  s.batches_done = s.batches_done + 1
-  if value ~= value or math.abs(value) == math.huge then return value end
-  loss:backward()
-  s.optim:step()
-  return value, n
+-- The weights that are trained and what else training moves in the network: { {tensor, copy}, ... }, { {module, counter, value}, ... }.
+local function kept_of(net)
+  local guard <close> = core.no_grad()
+  local tensors, counters = {}, {}
+  for _, t in ipairs((net:trained())) do tensors[#tensors + 1] = { t, t:clone() } end
+  for _, t in pairs(ema.moving_buffers(net)) do tensors[#tensors + 1] = { t, t:clone() } end
+  net:walk(function(m)
+    for name, n in pairs(m:counters()) do counters[#counters + 1] = { m, name, n } end
+  end)
+  return tensors, counters
 end
 
--- The losses of up to o.steps steps; it stops where the loss has grown fourfold over its smallest.
-local function measure(s, o)
-  local rates, losses = {}, {}
-  local source <close> = setmetatable({ feed = feed.open(s, "train") }, { __close = function(me) me.feed:close() end })
-  local epoch, least = 1, math.huge
-  s.model:train()
-  source.feed:start(epoch)
-  while #rates < o.steps do
-    local rate = o.from * (o.up_to / o.from) ^ (#rates / (o.steps - 1))
-    local value = one(s, source.feed, rate)
-    if not value then
-      epoch = epoch + 1
-      if epoch > o.steps + 1 then break end
-      source.feed:start(epoch)
-    else
-      if value ~= value or math.abs(value) == math.huge then break end
-      rates[#rates + 1], losses[#losses + 1] = rate, value
-      local smooth = finder.smooth(losses)[#losses]
-      least = math.min(least, smooth)
-      s.progress:update("Rates", #rates, o.steps, ("rate %.2g  loss %.4f"):format(rate, value))
-      if #rates > 10 and smooth > 4 * least then break end
-    end
-    if core.interrupted() then break end
+-- Calls f(...) and puts all that training moves back as it was: weights, running statistics and their counters, the optimiser, draws.
+local function undone(s, f, ...)
+  local ok, e
+  do
+    local scope <close> = core.scope()
+    local tensors, counters = kept_of(s.model)
+    ok, e = pcall(f, ...)
+    for _, each in ipairs(tensors) do each[1]:copy_(each[2]) end
+    for _, each in ipairs(counters) do each[1]:set_counter(each[2], each[3]) end
   end
-  s.progress:clear()
-  return rates, losses
+  stage.enter(s, s.stage)
+  core.manual_seed(s.seed)
+  if not ok then error(e, 0) end
+end
+
+local DIVERGED = {} -- raised where a loss is no number
+
+-- A session whose steps are those of training (tlua/step.lua), but for the rate, which is `me.wanted`. Groups with a rate of their own keep it, as
+-- they do when the recipe's rate is another.
+local function trial(s)
+  local t = setmetatable({ groups = {}, ema = false, epoch = 1, stage_epoch = 1, stage_steps = 0, done = 0, batches_done = 0 }, { __index = s })
+  for k, g in ipairs(s.groups) do t.groups[k] = { lr = g.lr, clip = g.clip } end
+  t.schedule = { factor = function()
+    local share = t.wanted / s.lr
+    for k, g in ipairs(s.groups) do
+      if g.own_rate then t.groups[k].lr = g.lr / share end
+    end
+    return share
+  end }
+  t.not_finite = function() error(DIVERGED, 0) end
+  return t
+end
+
+-- The loss of the next step of f, step.train or step.look; nil at the end of an epoch, NaN where it is no number, false where nothing counts.
+local function loss_of(f, t, batches)
+  local sum = totals.new()
+  local ok, more = pcall(f, t, batches, sum)
+  if not ok then return more == DIVERGED and 0 / 0 or error(more, 0) end
+  if not more then return nil end
+  return sum:mean() or false
+end
+
+-- Calls each(i, loss) for `n` steps of f, in the order of training, epoch after epoch, until it gives false, or Ctrl-C comes. rate(i): of step i.
+local function walk(s, batches, f, n, rate, each)
+  local t = trial(s)
+  local i, epoch, steps = 1, 1, 0 -- steps: of this epoch
+  if batches:start(epoch) then return end
+  while i <= n and not core.interrupted() do
+    t.wanted = rate(i)
+    local loss = loss_of(f, t, batches)
+    if loss == nil then
+      if steps == 0 then return end
+      epoch, steps = epoch + 1, 0
+      if batches:start(epoch) then return end
+    else
+      steps = steps + 1
+      if loss then
+        if each(i, loss) == false then return end
+        i = i + 1
+      end
+    end
+  end
+end
+
+-- Has a curve run away? `latest`: a short running mean of it. A fourfold loss, or as far above the least as that is below the first.
+local function ran_away(first, least, latest) return latest - least > 3 * math.max(math.abs(least), first - least) end
+
+-- The losses of both ways: { rates =, losses =, before =, of the same batches with the weights as they were }.
+local function measure(s, o, show)
+  local found = { rates = {}, losses = {}, before = {} }
+  local batches <close> = setmetatable({ feed = feed.open(s, "train") }, { __close = function(me) me.feed:close() end })
+  local function rate(i) return o.from * (o.up_to / o.from) ^ ((i - 1) / (o.steps - 1)) end
+  s.model:train()
+  undone(s, walk, s, batches.feed, step.look, o.steps, rate, function(i, loss)
+    found.before[i] = loss
+    show("Losses before", i, o.steps, ("loss %.4f"):format(loss))
+    return loss == loss
+  end)
+  local before, least, latest = found.before, math.huge, nil
+  if #before < o.steps or before[#before] ~= before[#before] then return found end
+  local first = 0
+  for _, v in ipairs(before) do first = first + v / #before end
+  undone(s, walk, s, batches.feed, step.train, o.steps, rate, function(i, loss)
+    if loss ~= loss then return false end
+    found.rates[i], found.losses[i] = rate(i), loss
+    local v = first + loss - before[i]
+    latest = latest and 0.7 * latest + 0.3 * v or v
+    least = math.min(least, latest)
+    show("Rates", i, o.steps, ("rate %.2g  loss %.4f"):format(rate(i), loss))
+    return not (i > rule.LEAST and ran_away(first, least, latest))
+  end)
+  return found
+end
+
+-- The curve of a measurement: the loss of all batches before, and how far each step's lies from what its own batch had.
+function finder.curve(before, losses)
+  local sum, out = 0, {}
+  for _, v in ipairs(before) do sum = sum + v end
+  for i, v in ipairs(losses) do out[i] = sum / #before + v - before[i] end
+  return out
+end
+
+-- What one types to say the rate of a stage.
+local function field_of(s)
+  if s.stage_options.lr == nil then return "optim.lr" end
+  return s.stage < #s.stages and ("schedule.%d.lr"):format(s.stage) or "schedule.lr"
+end
+
+local function enter(s, o)
+  local k = o.stage
+  if k > #s.stages then util.failf("lr: --stage %d: the schedule has %d stage%s", k, #s.stages, #s.stages == 1 and "" or "s") end
+  for i, each in ipairs(s.stages) do
+    if k == 0 and each.epochs > 0 then k = i end
+  end
+  if k ~= 0 and k ~= s.stage then stage.enter(s, k) end
+  for _, g in ipairs(s.groups) do
+    if not g.own_rate and g.lr > 0 then return end
+  end
+  util.at(s.recipe.where, util.fail, "lr: all that is trained has a rate of its own in `groups`, so there is none to look for")
+end
+
+-- Finds rates for a session of tlua/build.lua, which is afterwards as it was. options: as in SCHEMA; show(label, done, total, text) is told how far it is.
+-- Returns what rule.suggest gives, with rates, losses, before, curve, stage, field (what the rate is called on the command line).
+function finder.find(s, options, show)
+  local o = schema.options("lr", finder.SCHEMA, options or {})
+  enter(s, o)
+  local training = s.model.training
+  local m = measure(s, o, show or function() end)
+  if not training then s.model:eval() end
+  local curve = finder.curve(m.before, m.losses)
+  local found = rule.suggest(m.rates, curve)
+  local nothing = m.before[#m.before]
+  if nothing and nothing ~= nothing then found.reason = "the loss is no number before the first step, whatever the rate" end
+  found.rates, found.losses, found.before, found.curve, found.stage, found.field = m.rates, m.losses, m.before, curve, s.stage, field_of(s)
+  return found
+end
+
+-- ---- the command ----
+
+local function as_json(found, s, o)
+  local out = { stages = #s.stages, picture = #found.smooth > 0 and o.to or nil }
+  for _, name in ipairs { "valley", "steepest", "lowest", "from", "to", "reason", "stage", "field", "rates", "losses", "curve", "smooth" } do out[name] = found[name] end
+  return core.json_encode(util.for_json(out))
+end
+
+-- The lines for people.
+local function lines(found, s, o)
+  local out = {}
+  for i = 1, #found.smooth, math.max(1, #found.smooth // 12) do out[#out + 1] = ("rate %-9.2g loss %.4f"):format(found.rates[i], found.smooth[i]) end
+  local of = #s.stages > 1 and (" of stage %d"):format(found.stage) or ""
+  if found.reason then
+    local lower = found.reason == rule.GROWS and ("; begin lower: --from %g"):format(o.from / 100) or ""
+    out[#out + 1] = ("no rate%s to suggest: %s between %g and %g%s; the curve is in %s"):format(of, found.reason, found.rates[1], found.rates[#found.rates], lower, o.to)
+    return out
+  end
+  out[#out + 1] = ("the loss falls from %.4f to %.4f between the rates %.1e and %.1e"):format(found.level, found.level - found.fall, found.from, found.to)
+  out[#out + 1] = ("valley    %-8.1e two thirds into that fall: --%s %.1e"):format(found.valley, found.field, found.valley)
+  out[#out + 1] = ("steepest  %-8.1e where it is steepest:      --%s %.1e"):format(found.steepest, found.field, found.steepest)
+  if found.open then out[#out + 1] = ("it still falls at the last rate, %g: a larger --up_to tells more"):format(o.up_to) end
+  for _, g in ipairs(s.groups) do
+    if g.own_rate then
+      out[#out + 1] = "groups with a rate of their own kept it"
+      break
+    end
+  end
+  out[#out + 1] = ("begin with the valley%s; the curve is in %s"):format(of ~= "" and "," .. of or "", o.to)
+  return out
 end
 
 -- Runs the finder for a recipe. Returns the exit status.
 function finder.main(recipe, o)
   local s = recipe:build()
-  s.progress, s.batches_done = progress.new(), 0
+  local json = o.json
+  o.json = nil
+  s.progress = progress.new(json and "quiet" or nil)
   core.catch_interrupt(true)
-  local ok, rates, losses = pcall(measure, s, o)
+  local ok, found = pcall(finder.find, s, o, function(...) s.progress:update(...) end)
   local stopped = core.interrupted()
   core.catch_interrupt(false)
-  if not ok then error(rates, 0) end
-  if #rates < 10 then util.failf("lr: the loss was no number after %d steps; begin lower: --from %g", #rates, o.from / 100) end
-  local smooth = finder.smooth(losses)
-  local steepest, lowest = finder.suggest(rates, smooth)
-  core.write_file(o.to, finder.picture(rates, smooth, steepest, ("%s: loss by learning rate"):format(s.model:label())))
-  for i = 1, #rates, math.max(1, #rates // 12) do print(("rate %-9.2g loss %.4f"):format(rates[i], smooth[i])) end
-  if steepest then
-    print(("the loss falls fastest at %.2g and is lowest at %.2g"):format(steepest, lowest))
-    print(("try --optim.lr %.1g to %.1g; the curve is in %s"):format(math.min(steepest, lowest / 10), math.max(steepest, lowest / 10), o.to))
-  else
-    print(("the loss does not fall anywhere between %g and %g; the curve is in %s"):format(rates[1], rates[#rates], o.to))
+  s.progress:clear()
+  if not ok then error(found, 0) end
+  if #found.smooth > 0 then core.write_file(o.to, picture.svg(found.rates, found.curve, found, ("%s, %s: loss by learning rate"):format(recipe.name, s.model:label()))) end
+  if json then
+    print(as_json(found, s, o))
+  elseif #found.smooth > 0 then
+    for _, line in ipairs(lines(found, s, o)) do print(line) end
+  elseif not stopped then
+    local lower = #found.losses > 0 and ("; begin lower: --from %g"):format(o.from / 100) or ""
+    util.failf("lr: no rate to suggest: %s%s", found.reason, lower)
   end
   return stopped and 130 or 0
 end

@@ -114,8 +114,8 @@ function step.loss(s, logits, labels, list, mix)
 end
 
 -- Forward and backward of one batch: the sum of its losses, what they count, right answers, size; nil at the end of the epoch. `many`: the
--- step has more than one batch, and each gradient is weighted by what it counts.
-local function one_batch(s, source, many)
+-- step has more than one batch, and each gradient is weighted by what it counts. A session may have a `not_finite` of its own. `look`: no backward.
+local function one_batch(s, source, many, look)
   local scope <close> = core.scope()
   local input, labels, n, list, mix = source:next()
   if not input then return nil end
@@ -124,7 +124,8 @@ local function one_batch(s, source, many)
   local loss, count, answers = step.loss(s, logits, labels, list, mix)
   if not loss then return 0, 0, count_right(logits, answers), n end
   local value, sum = loss:item(), is_sum(s)
-  if not is_finite(value) then not_finite(s, source, input, value) end
+  if not is_finite(value) then (s.not_finite or not_finite)(s, source, input, value) end
+  if look then return sum and value or value * count, count, count_right(logits, answers), n end
   if many and not sum then (loss * count):backward() else loss:backward() end
   return sum and value or value * count, count, count_right(logits, answers), n
 end
@@ -144,22 +145,34 @@ local function set_rates(s)
   s.rate = s.lr * f
 end
 
--- One step of the optimiser, whose mean is over all that its batches count; where nothing does, nothing moves. Adds to `sum`; false at the end
--- of the epoch.
-function step.train(s, source, sum)
+-- The batches of one step. Adds to `sum`; returns how many there were and what they count.
+local function batches_of(s, source, sum, look)
   local many, counted_in_all, batches = s.recipe.accumulate > 1, 0, 0
-  s.optim:zero_grad()
-  set_rates(s)
   for _ = 1, s.recipe.accumulate do
-    local loss, count, right, n = one_batch(s, source, many)
+    local loss, count, right, n = one_batch(s, source, many, look)
     if not loss then break end
     sum:add(loss, count, right, n)
     counted_in_all, batches = counted_in_all + count, batches + 1
     s.done, s.batches_done = s.done + 1, s.batches_done + 1
   end
+  return batches, counted_in_all
+end
+
+-- The same batches as step.train's next step, forward alone: nothing moves but what a forward in training moves. False at the end of the epoch.
+function step.look(s, source, sum)
+  local guard <close> = core.no_grad()
+  return batches_of(s, source, sum, true) > 0
+end
+
+-- One step of the optimiser, whose mean is over all that its batches count; where nothing does, nothing moves. Adds to `sum`; false at the end
+-- of the epoch.
+function step.train(s, source, sum)
+  s.optim:zero_grad()
+  set_rates(s)
+  local batches, counted_in_all = batches_of(s, source, sum)
   if batches == 0 then return false end
   if counted_in_all ~= 0 then
-    if many and not is_sum(s) then s.optim:scale_grad(1 / counted_in_all) end
+    if s.recipe.accumulate > 1 and not is_sum(s) then s.optim:scale_grad(1 / counted_in_all) end
     clip(s)
     s.optim:step()
     if s.ema then s.ema:update() end

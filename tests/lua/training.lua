@@ -160,26 +160,6 @@ t.test("the report stands alone and says what metrics.csv says", function()
   assert(math.abs(core.json_decode(metadata.tlua).metrics.metrics.accuracy * 100 - tonumber(last)) < 1e-3)
 end)
 
-t.test("tlua lr", function()
-  local finder = require "tlua.lr_finder"
-  local rates, losses = {}, {}
-  for i = 1, 60 do
-    rates[i] = 1e-6 * 1.25 ^ i
-    losses[i] = i < 20 and 2.3 or i < 40 and 2.3 - (i - 20) * 0.08 or 0.7 + (i - 40) * 0.3
-  end
-  local steepest, lowest = finder.suggest(rates, losses)
-  assert(steepest >= rates[20] and steepest <= rates[39] and lowest == rates[40], steepest)
-  assert(finder.suggest(rates, rates) == nil)
-  local status, out, err = t.run(("./tlua lr recipes/cifar_fe.lua %s --model resnet18 --data.root %s/cifar --cache false --steps 25 --to %s/lr.svg"):format(SMALL, folder, folder))
-  assert(status == 0 and out:find("the loss falls fastest at ", 1, true) and out:find("try --optim.lr ", 1, true), out .. err)
-  local svg = read(folder .. "/lr.svg")
-  assert(svg:find("^<svg") and svg:find("polyline", 1, true) and svg:find("</svg>", 1, true))
-  status, _, err = t.run("./tlua lr recipes/cifar_fe.lua --from 0")
-  assert(status == 2 and err:find("rates go from --from", 1, true), err)
-  status, _, err = t.run("./tlua lr")
-  assert(status == 2 and err:find("a recipe is needed", 1, true), err)
-end)
-
 t.test("batches that are summed make the step of one large batch, class weights, ignored rest and all", function()
   local function train(name, batch, accumulate, loss, optimizer)
     local net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 16), nn.ReLU(), nn.Linear(16, 10))
