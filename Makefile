@@ -50,6 +50,8 @@ $(BUILD)/gen/chunks.c: $(LUA) $(BUILD)/embed Makefile
 	$(BUILD)/embed tl__lua_files lua $(LUA) > $@
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	$(CC) $(CFLAGS) -c -o $@ $<
+# libjpeg-turbo does not tell its own version.
+%/src/io/image_png.o: CFLAGS += -DTLUA_JPEG_VERSION='"$(or $(shell pkg-config --modversion libturbojpeg 2>/dev/null),of unknown version)"'
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -97,10 +97,11 @@ function tlua.ones(shape, options) end
 ---@return tlua.Tensor
 function tlua.full(shape, value, options) end
 
----The numbers 0 to n - 1.
+---The numbers 0 to n - 1, as float32 or int32.
 ---@param n integer
+---@param options? { dtype?: tlua.dtype }
 ---@return tlua.Tensor
-function tlua.arange(n) end
+function tlua.arange(n, options) end
 
 ---Normal draws, mean 0 and deviation 1: tlua.randn(2, 3).
 ---@param ... integer
@@ -271,9 +272,9 @@ function tlua.checkpoint(f, x, ...) end
 ---@return table<string, tlua.Tensor>, table<string, string>, table
 function tlua.load(path, options) end
 
----Writes tensors by name into a .safetensors file.
+---Writes tensors by name into a .safetensors file. Tables within the table are flattened: { a = { b = x } } is written as a.b, its name when it is read.
 ---@param path string
----@param tensors table<string, tlua.Tensor>
+---@param tensors table<string, tlua.Tensor|table>
 ---@param metadata? table<string, string>
 function tlua.save(path, tensors, metadata) end
 

@@ -8,7 +8,7 @@ _tlua()
     compopt -o filenames 2>/dev/null
     if [[ $COMP_CWORD -eq 1 ]]; then
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "-e -i --resume --profile --help --version" -- "$current"))
-        else COMPREPLY=($(compgen -W "cache check compare devices eval explain export lr models predict report show tune help" -- "$current") $(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi
+        else COMPREPLY=($(compgen -W "cache check compare devices eval explain export lr models params predict report show tune help" -- "$current") $(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi
         return
     fi
     case "$before" in
@@ -55,6 +55,8 @@ _tlua()
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --to" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi ;;
     models)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help" -- "$current")); else :; fi ;;
+    params)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --freeze --train --json $fields" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
     devices)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --all --json" -- "$current")); else :; fi ;;
     cache)

@@ -8,16 +8,16 @@ local stage = require "tlua.stage"
 local memory = require "tlua.memory"
 local build = {}
 
--- Puts the recipe's head in place, with its width from the network; without one, a Linear for the classes.
-local function place_head(r, net, classes)
+-- Puts the recipe's head in place, with its width from the network; without one, a Linear for so many classes.
+function build.place_head(r, net, count)
   local head = r.head
   rawset(net, "head_trains", true)
-  if not head and net.classes == #classes then return end
-  head = head or nn.Linear(#classes)
+  if not head and net.classes == count then return end
+  head = head or nn.Linear(count)
   util.at(rawget(head, "where") or r.where, function()
     net:set_head(head)
-    if net.classes and net.classes ~= #classes then
-      util.failf("the head %s gives %d outputs, but the data has %d classes", head:label(), net.classes, #classes)
+    if net.classes and net.classes ~= count then
+      util.failf("the head %s gives %d outputs, but the data has %d classes", head:label(), net.classes, count)
     end
   end)
 end
@@ -75,9 +75,10 @@ end
 function build.session(r)
   local s = build.pictures(r)
   local net = s.model
-  if rawget(net, "entry") then place_head(r, net, s.classes) end
+  if rawget(net, "entry") then build.place_head(r, net, #s.classes) end
   net:ready()
   check_names(r, net)
+  util.at(r.where, stage.check_names, r, net)
   s.loss = r.loss
   count_classes(s)
   if r.batchnorm == "eval" then net:keep_statistics()

@@ -77,7 +77,7 @@ end
 -- All that the bits of the features depend on: device and driver too, since another one rounds otherwise.
 local function keys_of(s, cut)
   local d, list = core.device_info(), {}
-  local base = table.concat({ core.version, d.name, d.platform, d.driver, os.getenv "TLUA_VECTOR" or "", os.getenv "TLUA_GEMM" or "", os.getenv "TLUA_CONV" or "", core.tuning().hash,
+  local base = table.concat({ core.version, core.decoders, d.name, d.platform, d.driver, os.getenv "TLUA_VECTOR" or "", os.getenv "TLUA_GEMM" or "", os.getenv "TLUA_CONV" or "", core.tuning().hash,
     s.model.entry.name, cut.name, weights_hash(s.model, cut.stage), cut.dtype }, "\n")
   for part, views in pairs { train = cut.views, test = 1 } do
     local pipeline = s.data[part .. "_pipeline"]

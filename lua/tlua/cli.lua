@@ -15,24 +15,26 @@ local function set_arguments(argv, first, name)
   return table.unpack(list)
 end
 
--- --NAME VALUE and --NAME=VALUE -> { {"NAME", "VALUE"}, ... }; true is the value of words that want none, as --gpu.
-local function overrides(argv, first)
+-- --NAME VALUE and --NAME=VALUE -> { {"NAME", "VALUE"}, ... }; true is the value of words that want none, as --gpu. Other words are an error,
+-- or go into the list `rest`.
+local function overrides(argv, first, rest)
   local schema, words = require "tlua.schema", require "tlua.words"
   local list, i = {}, first
   while i <= #argv do
     local word = argv[i]
     local name, value = word:match("^%-%-([^=]+)=(.*)$")
-    if not name then
-      name = word:match("^%-%-(.+)$")
+    if not name and rest and word:sub(1, 1) ~= "-" then rest[#rest + 1] = word
+    else
+      name = name or word:match("^%-%-(.+)$")
       if not name then schema.usage(("'%s' is not understood: %s"):format(word, words.hint(word))) end
-      if words.is_flag(name, argv[i + 1]) then value = true
-      else
+      if not value and words.is_flag(name, argv[i + 1]) then value = true
+      elseif not value then
         i = i + 1
         value = argv[i]
       end
       if value == nil then schema.usage(("--%s: a value is missing"):format(name)) end
+      list[#list + 1] = { name, value }
     end
-    list[#list + 1] = { name, value }
     i = i + 1
   end
   return list
@@ -142,6 +144,21 @@ local function compare(argv)
   return command.main(read, overrides(argv, 3))
 end
 
+-- Names of a recipe's parameters, by its own globs; of anything else the command reads its words itself.
+local function params(argv)
+  local command = require "tlua.params"
+  if not (argv[2] or ""):find "%.lua$" then return command.main { table.unpack(argv, 2) } end
+  local globs, json = {}, false
+  for i = #argv, 3, -1 do
+    if argv[i] == "--json" then
+      json = true
+      table.remove(argv, i)
+    end
+  end
+  local list = overrides(argv, 3, globs)
+  return command.of_recipe(need_recipe { argv[1], argv[2] }:override(list), globs, json)
+end
+
 local function run_code(argv)
   if argv[2] == nil then require("tlua.schema").usage("-e: the code is missing") end
   local chunk, e = load(argv[2], "=(command line)", "t")
@@ -172,6 +189,7 @@ end
 local run = {
   models = list_models,
   devices = main_of "tlua.devices",
+  params = params,
   predict = main_of "tlua.predict",
   eval = main_of("tlua.predict", "eval_main"),
   explain = main_of "tlua.explain",

@@ -58,6 +58,11 @@ commands.list = {
   { name = "report", group = "Use", args = "RUN...", brief = "a run's report made again, or several runs side by side",
     options = { { "to", "FILE", "the page (report.html, of one run that in its folder)" } }, examples = { "tlua report runs/a runs/b --to both.html" } },
   { name = "models", group = "What there is", args = "", brief = "networks: parameters, multiply-adds, published weights" },
+  { name = "params", group = "What there is", args = "MODEL [GLOB...]", brief = "names and shapes of parameters, and what a freeze would do", fields = true,
+    text = "MODEL is the name of a network, a model file, the folder of a run, or a recipe, of which it says what every stage trains, and at what rate. " ..
+      "With globs, as recipes write them, only the names that they match.",
+    options = { { "freeze", "GLOBS", "what this would freeze, like '*,!layer4.*'" }, { "train", "GLOBS", "what this would train, all else being frozen" }, JSON },
+    examples = { "tlua params resnet50 'layer4.*'", "tlua params resnet50 --freeze '*,!layer4.*'", "tlua params mine.lua --model mobilenet_v2" } },
   { name = "devices", group = "What there is", args = "", brief = "OpenCL devices; choose one with --device or TLUA_DEVICE",
     options = { { "all", nil, "what the drivers say of each" }, JSON } },
   { name = "cache", group = "What there is", args = "list|clear [NAME]...", brief = "features that runs have kept on disk", text = "NAME is one of the list, or a network. clear without a name removes all that are not in use.",

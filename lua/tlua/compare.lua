@@ -6,6 +6,7 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
 local stage = require "tlua.stage"
+local build = require "tlua.build"
 local train = require "tlua.train"
 local progress = require "tlua.progress"
 local checkpoint = require "tlua.checkpoint"
@@ -235,12 +236,18 @@ local function write_results(c)
   return summary
 end
 
--- A cell whose pictures leave a batch that cannot be trained on is refused now, and not after hours of others.
+-- A cell whose pictures leave a batch that cannot be trained on, or whose globs name nothing, is refused now, and not after hours of others.
 local function foresee_cells(c)
   local seen = {}
   for _, cell in ipairs(c.cells) do
     local r, what = recipe_of(c, cell), cell.way .. size_text(cell.per_class)
     local d = r.data.options
+    if not seen[cell.way] then
+      build.place_head(r, r.model, c.counts.class_count)
+      local ok, e = pcall(util.at, r.where, stage.check_names, r, r.model)
+      if not ok then error(("%s\n  in the way %s"):format(tostring(e), cell.way), 0) end
+      seen[cell.way], r = true, recipe_of(c, cell)
+    end
     if not cell.result and not seen[what] and d.batch ~= "auto" and foresee.doubtful(pictures_of(r, c.counts, cell), d.batch, d.drop_last) then
       local ok, e = pcall(function() r:build().optim:close() end)
       if not ok then error(("%s\n  in the cell %s"):format(tostring(e), cell_text(cell)), 0) end

@@ -244,7 +244,7 @@ end
 -- which. Options: classes fixes the class names (those of a model); augment, a
 -- recipe's random changes; only_test; whole, where the test part is all of data without parts.
 function data.open(d, base, seed, options)
-  options = options or {}
+  options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false })
   local info, o = kinds[d.kind], d.options
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
@@ -292,7 +292,7 @@ end
 
 -- A loader of part "train" or "test". built.epochs, where known, says when mixup and cutmix end (augment.off_last).
 function data.loader(built, part, seed, options)
-  options = options or {}
+  options = util.options("data.loader", options, { batch = util.none, shuffle = util.none })
   local mix = part == "train" and built.augment or { mixup = 0, cutmix = 0, off_last = 0 }
   local unmixed = mix.off_last > 0 and built.epochs and math.max(1, built.epochs - mix.off_last + 1) or 0
   return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
@@ -302,4 +302,5 @@ function data.loader(built, part, seed, options)
   })
 end
 
+util.seal(data, "data.")
 return util.strict("data", data, function() return data.names end)

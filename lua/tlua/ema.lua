@@ -88,4 +88,5 @@ function Ema:load_state(state)
   self.half = nil
 end
 
+util.seal(Ema, "ema:", 1)
 return ema

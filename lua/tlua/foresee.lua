@@ -9,14 +9,14 @@ local stage = require "tlua.stage"
 local groups = require "tlua.groups"
 local foresee = {}
 
--- Does any label of a source count in the loss? `width`: outputs of the network.
-local function any_counts(s, source, width)
+-- Does any label of a source count in the loss?
+local function any_counts(s, source)
   local loss = s.loss
-  if not nn.is_module(loss) or not loss.weight_of then return true end
+  if not nn.is_module(loss) or not loss.moves then return true end
   local known = {}
   for i = 1, source:count() do
     local label = source:label(i)
-    if not known[label] and loss:weight_of({ label }, width) ~= 0 then return true end
+    if not known[label] and loss:moves(label) then return true end
     known[label] = true
   end
   return source:count() == 0
@@ -35,7 +35,7 @@ local function check_steps(s)
   if nn.is_module(s.loss) and s.loss.options and s.loss.options.reduction == "none" then
     util.at(s.loss.where or r.where, util.fail, 'loss: reduction = "none" gives a number for each picture, and a step wants one: --loss.reduction mean')
   end
-  if not any_counts(s, d.train, #s.classes) then
+  if not any_counts(s, d.train) then
     util.at(r.where, util.fail, "recipe: no training picture counts in the loss, since every label is ignored (ignore_index) or has a weight of 0")
   end
 end
@@ -44,7 +44,7 @@ end
 local function check_test(s)
   local r, n = s.recipe, s.data.test:count()
   local function refuse(what, why) util.at(r.where, util.failf, "recipe: %s goes by the test, and %s", what, why) end
-  local no_loss = n > 0 and not any_counts(s, s.data.test, #s.classes) and "no test picture counts in the loss"
+  local no_loss = n > 0 and not any_counts(s, s.data.test) and "no test picture counts in the loss"
   local nothing = n == 0 and "there is no test picture"
   if nothing and r.stop_after > 0 then refuse(("stop_after = %d"):format(r.stop_after), nothing) end
   if nothing and r.keep == "best" then refuse('keep = "best"', nothing) end

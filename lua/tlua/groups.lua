@@ -37,7 +37,10 @@ function groups.set_frozen(net, freeze, train)
   net:unfreeze "*"
   if train and not freeze then freeze = "*" end
   if freeze then net:freeze(freeze) end
-  if train then net:unfreeze(train, "train") end
+  if train then
+    net:select("train", train)
+    net:unfreeze(train)
+  end
   local head = rawget(net, "entry") and net.head_name
   if head and rawget(net, "head_trains") then net:unfreeze(head .. ".*") end
 end
@@ -72,32 +75,47 @@ local function group_of(wanted, name)
   end
 end
 
--- The groups of a stage for optim.make: { {params =, names =, lr =, weight_decay =, clip =, own_rate =}, ... }, in the order of the
--- network; own_rate: the group says its rate itself. `o` has lr, weight_decay, layer_decay, lowest, decay_all and wanted (as groups.read gives them).
-function groups.make(net, o)
+-- The groups of a stage: { {names =, lr =, weight_decay =, clip =, own_rate =}, ... }, in the order of the network, of all that is trained now; nothing is
+-- built. own_rate: the group says its rate itself. `o` has lr, weight_decay, layer_decay, lowest, decay_all and wanted (as groups.read gives them).
+function groups.plan(net, o)
   local wanted = {}
   for i, each in ipairs(o.wanted) do
-    net:select("groups", each.globs)
-    wanted[i] = setmetatable({ matches = util.matcher("groups", each.globs) }, { __index = each })
+    local what = ("groups: group %d"):format(i)
+    net:select(what, each.globs)
+    wanted[i] = setmetatable({ matches = util.matcher(what, each.globs) }, { __index = each })
   end
   local depth, deepest = depths(net)
   local per_stage = o.layer_decay or (o.lowest and deepest > 0 and o.lowest ^ (1 / deepest)) or 1
-  local tensors, names = net:trained()
   local list, known = {}, {}
-  for i, t in ipairs(tensors) do
-    local number, own = group_of(wanted, names[i])
+  local function add(name, rank)
+    local number, own = group_of(wanted, name)
     own = own or {}
-    local share = per_stage ^ depth(names[i]) * (own.scale or 1)
+    local share = per_stage ^ depth(name) * (own.scale or 1)
     local decay = own.weight_decay or o.weight_decay
-    if decay and decay > 0 and not o.decay_all and own.weight_decay == nil and #t:shape() <= 1 then decay = 0.0 end
+    if decay and decay > 0 and not o.decay_all and own.weight_decay == nil and rank <= 1 then decay = 0.0 end
     local lr = (own.lr or o.lr) * (own.lr and 1 or share)
     local key = ("%d %.17g %.17g"):format(number or 0, lr, decay or 0)
     local g = known[key]
     if not g then
-      g = { params = {}, names = {}, lr = lr, weight_decay = decay, clip = own.clip, own_rate = own.lr ~= nil }
+      g = { names = {}, lr = lr, weight_decay = decay, clip = own.clip, own_rate = own.lr ~= nil }
       known[key], list[#list + 1] = g, g
     end
-    g.params[#g.params + 1], g.names[#g.names + 1] = t, names[i]
+    g.names[#g.names + 1] = name
+  end
+  for _, each in ipairs(net:specs()) do
+    if each.spec.kind == "parameter" and not each.module._frozen[each.spec.name] then add(each.path, #each.spec.shape) end
+  end
+  return list
+end
+
+-- The same for optim.make: each with its tensors, `params`.
+function groups.make(net, o)
+  local list, by_name = groups.plan(net, o), {}
+  local tensors, names = net:trained()
+  for i, t in ipairs(tensors) do by_name[names[i]] = t end
+  for _, g in ipairs(list) do
+    g.params = {}
+    for i, name in ipairs(g.names) do g.params[i] = by_name[name] end
   end
   return list
 end

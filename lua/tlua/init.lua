@@ -27,6 +27,8 @@ local functions = {
   profile = function(f, path) return require("tlua.profile").run(f, path) end,
 }
 
+util.seal(functions, "")
+
 local function all_names(t)
   local known = util.keys(t)
   for _, more in ipairs { parts, functions, core.ops } do

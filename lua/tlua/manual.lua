@@ -14,8 +14,8 @@ Zeros: tlua.zeros(2, 3) or tlua.zeros { 2, 3 }.
 Ones: tlua.ones(2, 3).
 # tlua.full(shape: integer[], value: number, {dtype: tlua.dtype = "float32"}): tlua.Tensor
 One number everywhere: tlua.full({ 2, 3 }, 0.5).
-# tlua.arange(n: integer): tlua.Tensor
-The numbers 0 to n - 1.
+# tlua.arange(n: integer, {dtype: tlua.dtype = "float32"}): tlua.Tensor
+The numbers 0 to n - 1, as float32 or int32.
 # tlua.randn(...: integer): tlua.Tensor
 Normal draws, mean 0 and deviation 1: tlua.randn(2, 3).
 # tlua.rand(...: integer): tlua.Tensor
@@ -96,8 +96,8 @@ f(x, ...) of which only x is kept; backward computes the rest again. Less memory
 == files
 # tlua.load(path: string, {half: boolean = false, key: string}): table<string, tlua.Tensor>, table<string, string>, table
 The tensors of a file (.safetensors, .pth, .pt) by name, its metadata, and { key, others, odd }: the part that was read, the other parts, what cannot be read. half: half types stay. key: a part of a checkpoint, like "ema".
-# tlua.save(path: string, tensors: table<string, tlua.Tensor>, metadata?: table<string, string>): nil
-Writes tensors by name into a .safetensors file.
+# tlua.save(path: string, tensors: table<string, tlua.Tensor|table>, metadata?: table<string, string>): nil
+Writes tensors by name into a .safetensors file. Tables within the table are flattened: { a = { b = x } } is written as a.b, its name when it is read.
 # tlua.image_read(path: string, channels?: integer): tlua.Tensor
 A PNG or JPEG picture as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
 # tlua.image_write(path: string, x: tlua.Tensor): nil

@@ -82,18 +82,27 @@ local function build(info)
   return net
 end
 
--- path, of a file or of a run's folder -> network in inference mode, description.
-function model_file.load(path)
-  path = util.model_path(path)
+-- Does it speak of parts that only the recipe can make?
+function model_file.is_custom(info) return info.model == "custom" or (info.head ~= nil and info.head.class == "custom") end
+
+-- path -> the network that the file describes, without its values; description.
+function model_file.network(path)
   local info = model_file.read(path)
   if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
-  if info.model == "custom" or (info.head and info.head.class == "custom") then
+  if model_file.is_custom(info) then
     util.failf("%s holds parts that its recipe defines in Lua; run that recipe with --weights %s", path, path)
   end
   if not info.preprocessing then util.failf("%s: its description is damaged: preprocessing", path) end
   local ok, net = pcall(build, info)
   if not ok then util.failf("%s: its description is damaged: %s", path, util.reason(net)) end
   if info.labels and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
+  return net, info
+end
+
+-- path, of a file or of a run's folder -> network in inference mode, description.
+function model_file.load(path)
+  path = util.model_path(path)
+  local net, info = model_file.network(path)
   local fits, e = pcall(model_file.pipeline, info)
   if not fits then util.failf("%s: its description is damaged: preprocessing: %s", path, util.reason(e)) end
   net:load(path, { what = path, whole = true })

@@ -66,6 +66,7 @@ function module.class(name, base)
     __call = function(_, ...)
       local self = setmetatable({ _modules = {}, _order = {}, _tensors = {}, _specs = {}, _declared = {}, _frozen = {}, training = true }, meta)
       rawset(self, "where", util.where())
+      util.check_arguments(name, self.init, 1, self, ...)
       self:init(...)
       return self
     end,
@@ -296,6 +297,7 @@ function module.placed(self, f, ...)
 end
 
 function Module:_call(...)
+  if select("#", ...) >= util.most_arguments(self.forward) then util.check_arguments(self:label(), self.forward, 1, self, ...) end
   if module.profiling then return module.placed(self, self._run, self, self.forward, ...) end
   if module.watching then -- somebody looks at all outputs
     local y, z = self:_run(self.forward, ...)
@@ -310,7 +312,7 @@ function Module:_call(...)
   return y, z
 end
 
-function Module:forward() util.failf("%s has no method forward", self._class) end
+function Module:forward(...) util.failf("%s has no method forward", self._class) end
 
 -- Passes an input width through: layers that were given none take it. Returns the output width, nil where unknown.
 function Module:infer(width) return width end
@@ -404,28 +406,54 @@ function Module:eval() return self:train(false) end
 
 -- ---- freezing ----
 
--- Names that a glob could have meant: parts of the network with ".*".
-local function parts(self)
+-- What a glob could have meant: parts of the network with ".*", and parameters.
+local function meanings(self, names)
   local list = {}
   self:walk(function(_, path) if path ~= "" then list[#list + 1] = path .. ".*" end end)
-  return list
+  return table.move(names, 1, #names, #list + 1, list)
 end
 
-local function select_parameters(self, what, globs)
-  local matches, positive = util.matcher(what, globs)
-  local specs, chosen = self:specs(), {}
-  for _, glob in ipairs(positive) do
-    local found = false
-    for _, each in ipairs(specs) do
-      if util.matches(glob, each.path) then found = true break end
+-- "conv1.weight, layer1.*, ...": what the names begin with, two words of it where one says little.
+local function beginnings(names)
+  for words = 1, 2 do
+    local list, known = {}, {}
+    for _, name in ipairs(names) do
+      local short = name:match("^" .. ("[^.]+%."):rep(words))
+      local text = short and short .. "*" or name
+      if not known[text] then
+        known[text], list[#list + 1] = true, text
+      end
     end
-    if not found then
-      local near = core.near_miss(glob, parts(self))
-      util.failf("%s: no parameter of %s matches '%s'%s", what, self:label(), glob, near and ("; did you mean '%s'?"):format(near) or "")
+    if #list >= 4 or words == 2 then return util.first_few(list, 12) end
+  end
+end
+
+-- Ends in an error about a glob that matches no parameter. `advice`: what is said behind it.
+local function complain(self, what, glob, names, advice)
+  if #names == 0 then util.failf("%s: %s has no parameters, so there is nothing for '%s' to match", what, self:label(), glob) end
+  for _, each in ipairs(self:specs()) do
+    if each.spec.kind == "buffer" and util.unmatched({ glob }, { each.path }) == nil then
+      util.failf("%s: '%s' matches buffers alone, like %s, which are not trained by gradients; parameters are weights and biases", what,
+        glob, each.path)
     end
   end
-  for _, each in ipairs(specs) do
-    if each.spec.kind == "parameter" and matches(each.path) then chosen[#chosen + 1] = each end
+  local near = util.near_glob(glob, meanings(self, names))
+  util.failf("%s: no parameter of %s matches '%s'%s%s%s", what, self:label(), glob, near and near .. " There are " or "; there are ", beginnings(names), advice or "")
+end
+
+local function select_parameters(self, what, globs, advice)
+  local matches, list = util.matcher(what, globs)
+  local names, chosen = {}, {}
+  for _, each in ipairs(self:specs()) do
+    if each.spec.kind == "parameter" then
+      names[#names + 1] = each.path
+      if matches(each.path) then chosen[#chosen + 1] = each end
+    end
+  end
+  local glob = util.unmatched(list, names)
+  if glob then complain(self, what, glob, names, advice) end
+  if type(globs) == "function" and #chosen == 0 then
+    util.failf("%s: the function says yes to no parameter of %s; there are %s%s", what, self:label(), #names > 0 and beginnings(names) or "none", advice or "")
   end
   return chosen
 end
@@ -472,16 +500,15 @@ end
 -- Does training change this module's own buffers?
 function Module:buffers_move() return not self.keeps_statistics and (not self:all_frozen() or self.frozen_mode == "train") end
 
--- `what` names the field in errors.
-function Module:unfreeze(globs, what)
-  for _, each in ipairs(select_parameters(self, what or "unfreeze", globs or "*")) do set_frozen(each, false) end
+function Module:unfreeze(globs)
+  for _, each in ipairs(select_parameters(self, "unfreeze", globs or "*")) do set_frozen(each, false) end
   return self
 end
 
--- The names of the parameters that the globs match; one that matches nothing is an error of `what`.
-function Module:select(what, globs)
+-- The names of the parameters that the globs match. A glob that matches nothing is an error of `what`, with `advice` at its end.
+function Module:select(what, globs, advice)
   local names = {}
-  for i, each in ipairs(select_parameters(self, what, globs)) do names[i] = each.path end
+  for i, each in ipairs(select_parameters(self, what, globs, advice)) do names[i] = each.path end
   return names
 end
 
@@ -493,4 +520,6 @@ function Module:load(source, options) return require("tlua.state").load(self, so
 -- Writes the state for other programs: PyTorch takes it back with load_state_dict(strict=True).
 function Module:save(path, metadata) core.save(path, self:state_dict(), metadata or {}) end
 
+util.seal(Module, "", 1, { init = true, forward = true })
+util.seal(module, "nn.")
 return module

@@ -28,4 +28,5 @@ function nn.from_spec(spec)
 end
 
 nn.layers = layers
+util.seal(nn, "nn.")
 return util.strict("nn", nn)

@@ -92,4 +92,5 @@ for _, kind in ipairs(optim.names) do
   end
 end
 
+util.seal(optim, "optim.")
 return util.strict("optim", optim, function() return optim.names end)

@@ -106,7 +106,7 @@ local function steps_text(s, change)
 end
 
 local function versions_text(s)
-  local out = { "tlua " .. core.version, _VERSION, ("%s, %s, driver %s"):format(s.device.platform, s.device.version or "OpenCL", s.device.driver) }
+  local out = { "tlua " .. core.version, _VERSION, core.decoders, ("%s, %s, driver %s"):format(s.device.platform, s.device.version or "OpenCL", s.device.driver) }
   for _, name in ipairs { "TLUA_VECTOR", "TLUA_GEMM", "TLUA_CONV", "TLUA_TUNING" } do
     if os.getenv(name) then out[#out + 1] = ("%s=%s"):format(name, os.getenv(name)) end
   end

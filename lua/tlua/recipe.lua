@@ -188,6 +188,7 @@ local function replace(self, name, text)
       if key == "weights" or key == "weights_key" or key == "classes" or key == "in_channels" or known[key] ~= nil then given[key] = value end
     end
     local where = self.model.where
+    if text ~= self.model:label() then self.written_for = self.written_for or self.model:label() end
     self.model = registry.build(text, given)
     rawset(self.model, "where", where)
   elseif name == "data" then
@@ -355,6 +356,7 @@ function Recipe:run(options)
   return require("tlua.train").run(self:build(), { checkpoint = c.path, force = options.force, style = options.style })
 end
 
+util.seal(Recipe, "recipe:", 1)
 recipe.Recipe = Recipe
 function recipe.is_recipe(v) return getmetatable(v) == Recipe end
 return recipe

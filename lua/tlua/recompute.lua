@@ -35,7 +35,9 @@ end
 -- Marks the blocks of a network: the children of its lists that have parts themselves (layer3.0, blocks.7). globs: only those whose
 -- path they match; true or nil: all. Returns how many.
 function recompute.mark(net, globs)
-  local wanted = (globs == nil or globs == true) and function() return true end or util.matcher("recompute", globs)
+  local all, list = globs == nil or globs == true, {}
+  local wanted = function() return true end
+  if not all then wanted, list = util.matcher("recompute", globs) end
   local count, blocks = 0, {}
   net:walk(function(m, path)
     local parent = rawget(m, "_parent")
@@ -47,8 +49,13 @@ function recompute.mark(net, globs)
       end
     end
   end)
-  if count == 0 and #blocks > 0 then util.failf("recompute: no block is named like that; there are %s", table.concat(blocks, ", ")) end
-  if count == 0 then util.fail "recompute: the network has no blocks (modules with parts in a list)" end
+  if #blocks == 0 then util.fail "recompute: the network has no blocks (modules with parts in a list)" end
+  local glob = util.unmatched(list, blocks)
+  if glob then
+    local near = util.near_glob(glob, blocks)
+    util.failf("recompute: no block of %s matches '%s'%s%s", net:label(), glob, near and near .. " There are " or "; there are ", table.concat(blocks, ", "))
+  end
+  if count == 0 then util.failf("recompute: no block is named like that; there are %s", table.concat(blocks, ", ")) end
   return count
 end
 

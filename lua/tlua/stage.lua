@@ -92,12 +92,61 @@ function stage.frozen_of(r, o)
   return r.freeze, r.train
 end
 
+-- ---- names of parameters ----
+
+-- Has the command line said this field?
+local function is_said(r, field)
+  for _, each in ipairs(r.overrides or {}) do
+    if each[1] == field then return true end
+  end
+  return false
+end
+
+-- What is said behind an error about a glob: whose network it was written for, and what lists the names, unless that is being done.
+local function advice_for(r, field, listed)
+  local out, of = {}, r.path
+  if r.written_for and not is_said(r, field) then
+    out[1] = field == "groups" and ("the recipe's groups were written for %s"):format(r.written_for) or
+      ("the recipe says it for %s: --%s GLOBS says it anew"):format(r.written_for, field)
+  end
+  if of and r.written_for then of = ("%s --model %s"):format(of, r.model:label()) end
+  if of and not listed then out[#out + 1] = ("tlua params %s lists all"):format(of) end
+  return #out > 0 and ("; %s"):format(table.concat(out, "; ")) or ""
+end
+
+-- Every glob of every stage and group, before anything is trained: one that matches nothing would be dropped without a word.
+function stage.check_names(r, net, listed)
+  local last, counts = #r.stages, {}
+  for i, o in ipairs(r.stages) do
+    local own = o.freeze ~= nil or o.train ~= nil
+    for _, name in ipairs { "freeze", "train" } do
+      local globs = (own and o or r)[name]
+      local what = not own and "recipe" or last > 1 and ("schedule, stage %d"):format(i) or "schedule"
+      local field = not own and name or i == last and "schedule." .. name or ("schedule.%d.%s"):format(i, name)
+      if globs ~= nil then net:select(("%s: %s"):format(what, name), globs, advice_for(r, field, listed)) end
+      counts[name] = counts[name] or not own
+    end
+  end
+  for _, name in ipairs { "freeze", "train" } do
+    if is_said(r, name) and not counts[name] then
+      util.failf("--%s counts in no stage, since %s says freeze or train of its own: --schedule%s.%s GLOBS", name, last > 1 and "each" or "the schedule",
+        last > 1 and ".1" or "", name)
+    end
+  end
+  for i, each in ipairs(r.groups) do net:select(("groups: group %d"):format(i), each.globs, advice_for(r, "groups", listed)) end
+end
+
+-- What groups.plan wants to know of a stage.
+function stage.rates(r, o)
+  return { lr = o.lr or r.optim.options.lr, weight_decay = r.optim.options.weight_decay, wanted = r.groups, decay_all = r.decay_all,
+    layer_decay = o.layer_decay, lowest = o.lowest }
+end
+
 local function make_optimizer(s, o)
   local r, options = s.recipe, {}
   for key, value in pairs(r.optim.options) do options[key] = value end
-  s.lr = o.lr or options.lr
-  s.groups = groups.make(s.model, { lr = s.lr, weight_decay = options.weight_decay, wanted = r.groups, decay_all = r.decay_all,
-    layer_decay = o.layer_decay, lowest = o.lowest })
+  local rates = stage.rates(r, o)
+  s.lr, s.groups = rates.lr, groups.make(s.model, rates)
   local list, moves = {}, false
   for i, g in ipairs(s.groups) do
     moves = moves or g.lr > 0

@@ -127,6 +127,50 @@ function util.arguments(...)
   return values, options or {}
 end
 
+-- ---- surplus arguments, which Lua drops without a word ----
+
+-- How many arguments a function has names for.
+local most_of = setmetatable({}, { __mode = "k" })
+local function most_arguments(f)
+  local most = most_of[f]
+  if not most then
+    local info = type(f) == "function" and debug.getinfo(f, "u")
+    most = info and not info.isvararg and info.nparams or math.maxinteger
+    most_of[f] = most
+  end
+  return most
+end
+util.most_arguments = most_arguments
+
+local function surplus(name, most, own, ...)
+  local n = select("#", ...)
+  while n > most and (select(n, ...)) == nil do n = n - 1 end -- nothing is lost with nil
+  if n > most then util.failf("%s: too many arguments: %d, and it takes %s%d", name, n - own, most > own and "at most " or "", most - own) end
+end
+
+-- An error where `...` is more than f has names for; `own` of them are its object.
+function util.check_arguments(name, f, own, ...)
+  local most = most_arguments(f)
+  if select("#", ...) > most then surplus(name, most, own, ...) end
+end
+
+-- Functions of a table (methods, where `own` is 1) that refuse what they would drop. They are named by `prefix` and their key; names with "_" before them
+-- are nobody's but ours, and `not_these` look at their arguments themselves.
+function util.seal(list, prefix, own, not_these)
+  for _, key in ipairs(util.keys(list)) do
+    local f = list[key]
+    local most = type(f) == "function" and most_arguments(f) or math.maxinteger
+    if most < math.maxinteger and key:sub(1, 1) ~= "_" and not (not_these and not_these[key]) then
+      local name = prefix .. key
+      list[key] = function(...)
+        if select("#", ...) > most then surplus(name, most, own or 0, ...) end
+        return f(...)
+      end
+    end
+  end
+  return list
+end
+
 function util.whole(what, name, value, least)
   if math.type(value) == "float" and value == math.floor(value) then value = math.tointeger(value) end
   if math.type(value) ~= "integer" or value < (least or 1) then
@@ -156,20 +200,19 @@ end
 -- Does the glob match the name? `*` any text (dots too), `?` one character, `[abc]` one of these.
 function util.matches(glob, name) return name:find(glob_pattern(glob)) ~= nil end
 
--- A function name -> boolean from a glob, a list of globs ("!glob" takes back) or a function of the name;
--- and the list of the positive globs.
+-- A function name -> boolean from a glob, a list of globs ("!glob" takes back) or a function of the name; and the list of the globs.
 function util.matcher(what, globs)
   if type(globs) == "function" then return function(name) return globs(name) and true or false end, {} end
   if type(globs) == "string" then globs = { globs } end
   if type(globs) ~= "table" then util.failf("%s: a glob, a list of globs or a function of the name is needed, not %s", what, type(globs)) end
-  local yes, no, positive = {}, {}, {}
+  local yes, no = {}, {}
   for _, glob in ipairs(globs) do
     if type(glob) ~= "string" then util.failf("%s: a glob is a text, not %s", what, type(glob)) end
-    if glob:sub(1, 1) == "!" then no[#no + 1] = glob_pattern(glob:sub(2))
-    else
-      yes[#yes + 1] = glob_pattern(glob)
-      positive[#positive + 1] = glob
-    end
+    local list = glob:sub(1, 1) == "!" and no or yes
+    list[#list + 1] = glob_pattern(glob:gsub("^!", "", 1))
+  end
+  if #yes == 0 and #no > 0 then
+    util.failf('%s: \'%s\' takes back, and there is nothing it could take from; { "*", "%s" } is all but that', what, globs[1], globs[1])
   end
   return function(name)
     for _, pattern in ipairs(no) do
@@ -179,7 +222,26 @@ function util.matcher(what, globs)
       if name:find(pattern) then return true end
     end
     return false
-  end, positive
+  end, globs
+end
+
+-- The first of a list of globs ("!glob" too) that matches none of the names, nil where each matches one.
+function util.unmatched(globs, names)
+  for _, glob in ipairs(globs) do
+    local pattern, found = glob_pattern(glob:gsub("^!", "", 1)), false
+    for _, name in ipairs(names) do
+      found = name:find(pattern) ~= nil
+      if found then break end
+    end
+    if not found then return glob end
+  end
+end
+
+-- "; did you mean '!layer4.*'?" for a glob, with what of `known` it could have meant; nil where it is like none.
+function util.near_glob(glob, known)
+  local sign, text = glob:match "^(!?)(.*)$"
+  local near = core.near_miss(text, known)
+  return near and ("; did you mean '%s%s'?"):format(sign, near) or nil
 end
 
 -- ---- numbers for people ----

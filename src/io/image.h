@@ -47,6 +47,9 @@ int tl__image_to_channels(tl_error *err, tl_image *image, int channels);
 /* True for names that end in .jpg, .jpeg or .png in any letter case. */
 int tl__image_is_name(const char *path);
 
+/* "libjpeg-turbo 2.1.5, libspng 0.7.3": what decodes here. Another version may round otherwise. */
+const char *tl__image_decoders(char *text, size_t size);
+
 /* The two formats, for image.c. */
 int tl__jpeg_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
 int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);

@@ -5,6 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef TLUA_JPEG_VERSION /* its library does not tell its own */
+#define TLUA_JPEG_VERSION "of unknown version"
+#endif
+
+const char *tl__image_decoders(char *text, size_t size)
+{
+    snprintf(text, size, "libjpeg-turbo %s, libspng %s", TLUA_JPEG_VERSION, spng_version_string());
+    return text;
+}
+
 /* Text and profile chunks are read past; none of them needs more than this. */
 #define MAX_CHUNK_BYTES ((size_t)64 << 20)
 

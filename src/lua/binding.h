@@ -111,6 +111,22 @@ int tl__lua_interrupted(void);
 /* What a program does before anything else: standard streams, signals, and a look at standard output when it ends. */
 void tl__lua_begin_process(void);
 
+/* A function of the API: it takes so many arguments at most, with the object of a method and with the table of options, which stands last where
+ * `options` names them ("half key"). TL__ANY: as many as one likes, or Lua itself calls it; then it looks at them itself. */
+#define TL__ANY (-1)
+typedef struct tl__lua_entry {
+    const char *name;
+    lua_CFunction function;
+    int most;
+    const char *options;
+} tl__lua_entry;
+
+/* Adds the functions to the table on top; more arguments than `most` and options that are not named become errors. self: 1 for methods. */
+void tl__lua_functions(lua_State *L, const tl__lua_entry *list, int self);
+/* What is at `table` is nothing, or a table that has only these options; raises. */
+void tl__lua_options(lua_State *L, int table, const char *function, const char *options);
+int tl__lua_too_many(lua_State *L, const char *function, int given, int most);
+
 /* Each adds its functions to the table on top of the stack. */
 void tl__lua_open_tensor(lua_State *L);
 void tl__lua_open_make(lua_State *L);

@@ -544,10 +544,10 @@ static int image_write(lua_State *L)
     return 0;
 }
 
-static void class_of(lua_State *L, const char *name, const luaL_Reg *methods)
+static void class_of(lua_State *L, const char *name, const tl__lua_entry *methods)
 {
     luaL_newmetatable(L, name);
-    luaL_setfuncs(L, methods, 0);
+    tl__lua_functions(L, methods, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
@@ -555,13 +555,18 @@ static void class_of(lua_State *L, const char *name, const luaL_Reg *methods)
 
 void tl__lua_open_data(lua_State *L)
 {
-    static const luaL_Reg source_methods[] = {{"__gc", source_gc}, {"count", source_count}, {"classes", source_classes}, {"label", source_label},
-                                              {"name", source_name}, {"counts", source_counts}, {"passed", source_passed}, {"identity", source_identity}, {"hash", source_hash}, {"list_hash", source_list_hash}, {"read", source_read}, {NULL, NULL}};
-    static const luaL_Reg pipeline_methods[] = {{"__gc", pipeline_gc}, {"text", pipeline_text}, {"is_random", pipeline_is_random}, {NULL, NULL}};
-    static const luaL_Reg loader_methods[] = {{"__gc", loader_close}, {"__close", loader_close}, {"close", loader_close}, {"start", loader_start},
-                                              {"next", loader_next}, {"waited", loader_waited}, {"batches", loader_batches},
-                                              {"skipped", loader_skipped}, {"threads", loader_threads}, {NULL, NULL}};
-    static const luaL_Reg image_methods[] = {{"__gc", image_gc}, {NULL, NULL}};
+    static const tl__lua_entry source_methods[] = {
+        {"__gc", source_gc, TL__ANY, NULL}, {"count", source_count, 1, NULL}, {"classes", source_classes, 1, NULL}, {"label", source_label, 2, NULL},
+        {"name", source_name, 2, NULL}, {"counts", source_counts, 1, NULL}, {"passed", source_passed, 1, NULL}, {"identity", source_identity, 2, NULL},
+        {"hash", source_hash, 1, NULL}, {"list_hash", source_list_hash, 2, NULL}, {"read", source_read, 2, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry pipeline_methods[] = {
+        {"__gc", pipeline_gc, TL__ANY, NULL}, {"text", pipeline_text, 1, NULL}, {"is_random", pipeline_is_random, 1, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry loader_methods[] = {
+        {"__gc", loader_close, TL__ANY, NULL}, {"__close", loader_close, TL__ANY, NULL}, {"close", loader_close, 1, NULL}, {"start", loader_start, 3, NULL},
+        {"next", loader_next, 1, NULL}, {"waited", loader_waited, 1, NULL}, {"batches", loader_batches, 1, NULL}, {"skipped", loader_skipped, 1, NULL},
+        {"threads", loader_threads, 1, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry image_methods[] = {{"__gc", image_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry of_core[] = {{"image_read", image_read, 2, NULL}, {"image_write", image_write, 2, NULL}, {NULL, NULL, 0, NULL}};
     static const luaL_Reg functions[] = {{"source", source}, {"subset", subset}, {"shared", shared}, {"check", check}, {"pipeline", pipeline}, {"loader", loader}, {NULL, NULL}};
     class_of(L, SOURCE, source_methods);
     class_of(L, PIPELINE, pipeline_methods);
@@ -570,8 +575,5 @@ void tl__lua_open_data(lua_State *L)
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     lua_setfield(L, -2, "data");
-    lua_pushcfunction(L, image_read);
-    lua_setfield(L, -2, "image_read");
-    lua_pushcfunction(L, image_write);
-    lua_setfield(L, -2, "image_write");
+    tl__lua_functions(L, of_core, 0);
 }

@@ -18,16 +18,9 @@ static int archive_gc(lua_State *L)
 }
 
 /* The file at stack place 1, of which the options at 2 may want a part. */
-static tl_archive *open_archive(lua_State *L, const char *const *options)
+static tl_archive *open_archive(lua_State *L)
 {
     const char *path = tl__lua_path(L, 1);
-    lua_settop(L, 2);
-    for (lua_pushnil(L); lua_istable(L, 2) && lua_next(L, 2); lua_pop(L, 1)) {
-        const char *word = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "(no text)";
-        int known = 0;
-        for (int i = 0; options[i]; i++) known |= strcmp(options[i], word) == 0;
-        if (!known) tl__lua_unknown(L, "option of load:", word, options);
-    }
     lua_settop(L, 2);
     const char *key = tl__lua_field_text(L, 2, "key", NULL);
     tl_archive **a = lua_newuserdatauv(L, sizeof *a, 0);
@@ -113,8 +106,7 @@ static int odd_index(lua_State *L)
  * read is an error where it is asked for. */
 static int load(lua_State *L)
 {
-    static const char *const options[] = {"half", "key", NULL};
-    tl_archive *a = open_archive(L, options);
+    tl_archive *a = open_archive(L);
     int keep_half = tl__lua_field_bool(L, 2, "half", 0);
     push_about(L, a);
     int about = lua_gettop(L);
@@ -147,8 +139,7 @@ static int load(lua_State *L)
 /* core.entries(path [, {key=}]) -> list of {name=, dtype=, shape=}, metadata, about the file; nothing is uploaded */
 static int entries(lua_State *L)
 {
-    static const char *const options[] = {"key", NULL};
-    tl_archive *a = open_archive(L, options);
+    tl_archive *a = open_archive(L);
     lua_createtable(L, a->count, 0);
     for (int i = 0; i < a->count; i++) {
         const tl_entry *e = &a->entries[i];
@@ -205,54 +196,118 @@ static tl_entry entry_of(lua_State *L, int value)
     return whole_number(L, n);
 }
 
-static void check_tables(lua_State *L, int *count, int *meta)
+/* Is it {int64 = n}, a whole number as it stands in states of optimisers and counters? */
+static int is_whole_number(lua_State *L, int index)
 {
-    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1), ++*count) {
-        if (lua_type(L, -2) != LUA_TSTRING) tl__lua_raise(L, "save: tensors are named by text keys");
-        if (!luaL_testudata(L, -1, TENSOR) && !lua_istable(L, -1))
-            tl__lua_raisef(L, "save: '%s' is a %s, not a tensor", lua_tostring(L, -2), luaL_typename(L, -1));
-    }
-    if (!lua_istable(L, 3)) return;
-    for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1), ++*meta)
-        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) tl__lua_raise(L, "save: metadata are texts named by texts");
+    if (!lua_istable(L, index)) return 0;
+    lua_pushnil(L);
+    if (!lua_next(L, index)) return 0;
+    int own = lua_isinteger(L, -1) && lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "int64") == 0;
+    lua_pop(L, 1);
+    int more = lua_next(L, index);
+    lua_pop(L, more ? 2 : 0);
+    return own && !more;
 }
 
-/* core.save(path, tensors, metadata) */
+/* What stands where tensors are wanted: refused, with what to do about it. */
+static void refuse(lua_State *L, const char *name, int value)
+{
+    int type = lua_type(L, value);
+    const char *way = "";
+    if (type == LUA_TNUMBER || type == LUA_TBOOLEAN) way = "; tlua.tensor makes one of numbers";
+    else if (type == LUA_TSTRING) way = "; texts go into the metadata, the third argument";
+    tl__lua_raisef(L, "save: '%s' is a %s, not a tensor%s", name, luaL_typename(L, value), way);
+}
+
+/* Where flatten() puts what it finds: stack places of names and values in their order, and of the names so far. */
+typedef struct flat_list { int names, values, seen, count; } flat_list;
+enum { DEEPEST = 32 };
+
+/* The tensors of the table at `t` and of the tables within it, as PREFIX.KEY. */
+static void flatten(lua_State *L, flat_list *f, int t, const char *prefix, int depth)
+{
+    if (depth > DEEPEST) tl__lua_raisef(L, "save: tables in tables deeper than %d, or one within itself", DEEPEST);
+    luaL_checkstack(L, 8, "nested too deep");
+    for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 2)) { /* the name and the value; the key stays */
+        int value = lua_gettop(L);
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            size_t length;
+            const char *key = lua_tolstring(L, -2, &length);
+            if (strlen(key) != length) tl__lua_raise(L, "save: a name has a byte of value 0 in it");
+            lua_pushfstring(L, "%s%s%s", prefix, *prefix ? "." : "", key);
+        } else if (lua_isinteger(L, -2) && depth > 0) {
+            lua_pushfstring(L, "%s.%I", prefix, (LUAI_UACINT)lua_tointeger(L, -2));
+        } else {
+            tl__lua_raise(L, depth ? "save: tensors are named by texts, or by whole numbers in tables within tables" : "save: tensors are named by text keys");
+        }
+        const char *name = lua_tostring(L, -1);
+        if (luaL_testudata(L, value, TENSOR) || is_whole_number(L, value)) {
+            if (lua_getfield(L, f->seen, name) != LUA_TNIL) tl__lua_raisef(L, "save: two tensors would be named '%s'", name);
+            lua_pop(L, 1);
+            lua_pushboolean(L, 1);
+            lua_setfield(L, f->seen, name);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, f->names, ++f->count);
+            lua_pushvalue(L, value);
+            lua_rawseti(L, f->values, f->count);
+        } else if (lua_istable(L, value)) {
+            flatten(L, f, value, name, depth + 1);
+        } else {
+            refuse(L, name, value);
+        }
+    }
+}
+
+/* How many texts the metadata at stack place 3 are. */
+static int check_metadata(lua_State *L)
+{
+    int meta = 0;
+    if (lua_isnil(L, 3)) return 0;
+    if (!lua_istable(L, 3)) tl__lua_raisef(L, "save: metadata are a table of texts, not a %s", luaL_typename(L, 3));
+    for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1), meta++)
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) tl__lua_raise(L, "save: metadata are texts named by texts");
+    return meta;
+}
+
+/* core.save(path, tensors, metadata): tables within `tensors` are flattened, {a = {b = x}} is a.b */
 static int save(lua_State *L)
 {
     const char *path = tl__lua_path(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 3);
-    int count = 0, meta = 0, i = 0;
-    check_tables(L, &count, &meta);
-    tl_entry *list = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *list, 0);
+    int meta = check_metadata(L), m = 0;
+    flat_list f = {4, 5, 6, 0};
+    for (int i = 0; i < 3; i++) lua_newtable(L);
+    flatten(L, &f, 2, "", 0);
+    tl_entry *list = lua_newuserdatauv(L, (size_t)(f.count + 1) * sizeof *list, 0);
     const char **keys = lua_newuserdatauv(L, (size_t)(2 * meta + 1) * sizeof *keys, 0), **texts = keys + meta;
-    lua_createtable(L, count, 0); /* keeps the host copies */
+    lua_createtable(L, f.count, 0); /* keeps the host copies */
     int keep = lua_gettop(L);
-    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
-        union { const char *from; char *to; } name = {.from = lua_tostring(L, -2)};
+    for (int i = 0; i < f.count; i++) {
+        lua_rawgeti(L, f.names, i + 1);
+        union { const char *from; char *to; } name = {.from = lua_tostring(L, -1)}; /* kept by its table */
+        lua_rawgeti(L, f.values, i + 1);
         list[i] = entry_of(L, lua_gettop(L));
         list[i].name = name.to;
-        lua_rawseti(L, keep, ++i);
-        lua_settop(L, keep + 2); /* the key and the value */
+        lua_rawseti(L, keep, i + 1);
+        lua_settop(L, keep);
     }
-    i = 0;
-    if (lua_istable(L, 3))
-        for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1), i++) {
-            keys[i] = lua_tostring(L, -2);
-            texts[i] = lua_tostring(L, -1);
+    if (meta)
+        for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1), m++) {
+            keys[m] = lua_tostring(L, -2);
+            texts[m] = lua_tostring(L, -1);
         }
     tl_error err = {0};
-    if (tl__safetensors_write(&err, path, list, count, keys, texts, meta) != 0) return tl__lua_raise(L, err.text);
+    if (tl__safetensors_write(&err, path, list, f.count, keys, texts, meta) != 0) return tl__lua_raise(L, err.text);
     return 0;
 }
 
 void tl__lua_open_io(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"load", load}, {"entries", entries}, {"save", save}, {NULL, NULL}};
+    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"}, {"entries", entries, 2, "key"}, {"save", save, 3, NULL}, {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, ARCHIVE);
     lua_pushcfunction(L, archive_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    luaL_setfuncs(L, functions, 0);
+    tl__lua_functions(L, functions, 0);
 }

@@ -186,28 +186,36 @@ static int new_tensor(lua_State *L)
     return tl__lua_make(L, from_host, &shape, dtype, host);
 }
 
+/* Dimensions from the first argument to the last: numbers, or one table. */
+static tl_shape dimensions(lua_State *L, const char *function, int last)
+{
+    if (last > 1 && lua_istable(L, 1)) tl__lua_raisef(L, "%s: too many arguments: the table before them has all dimensions", function);
+    return tl__lua_shape(L, 1, last);
+}
+
 /* Arguments: dimensions, then maybe an options table. Returns the dtype. */
-static tl_dtype shape_and_dtype(lua_State *L, int first, tl_shape *shape)
+static tl_dtype shape_and_dtype(lua_State *L, const char *function, tl_shape *shape)
 {
     int last = lua_gettop(L);
     tl_dtype dtype = TL_F32;
-    if (last > first - 1 && lua_istable(L, last) && lua_rawlen(L, last) == 0 && last > first) {
+    if (last > 1 && lua_istable(L, last) && lua_rawlen(L, last) == 0) {
+        tl__lua_options(L, last, function, "dtype");
         dtype = tl__lua_dtype(L, tl__lua_field_text(L, last, "dtype", "float32"));
         last--;
     }
-    *shape = tl__lua_shape(L, first, last);
+    *shape = dimensions(L, function, last);
     return dtype;
 }
 
-static int constant(lua_State *L, int first, double value)
+static int constant(lua_State *L, const char *function, double value)
 {
     tl_shape shape;
-    tl_dtype dtype = shape_and_dtype(L, first, &shape);
+    tl_dtype dtype = shape_and_dtype(L, function, &shape);
     return tl__lua_make(L, filled, &shape, dtype, &value);
 }
 
-static int zeros(lua_State *L) { return constant(L, 1, 0); }
-static int ones(lua_State *L) { return constant(L, 1, 1); }
+static int zeros(lua_State *L) { return constant(L, "zeros", 0); }
+static int ones(lua_State *L) { return constant(L, "ones", 1); }
 
 /* core.full(shape, value [, {dtype=}]) */
 static int full(lua_State *L)
@@ -222,6 +230,7 @@ static int arange(lua_State *L)
     int64_t n = luaL_checkinteger(L, 1);
     tl_dtype dtype = tl__lua_dtype(L, tl__lua_field_text(L, 2, "dtype", "float32"));
     tl_shape shape = {1, {n}};
+    if (dtype != TL_F32 && dtype != TL_I32) return tl__lua_raisef(L, "arange: dtype is float32 or int32, not %s", tl__dtype_name(dtype));
     if (n < 0 || n > (1 << 30)) return tl__lua_raisef(L, "arange: %lld elements", (long long)n);
     float *host = lua_newuserdatauv(L, (size_t)n * 4 + 4, 0);
     for (int64_t i = 0; i < n; i++) {
@@ -245,17 +254,18 @@ static tl_tensor *drawn_uniform(tl_scope *s, const tl_shape *shape, tl_dtype dty
     return tl_rand(s, shape->rank, shape->dim, d->seed, d->ordinal);
 }
 
-static int random_tensor(lua_State *L, tl__lua_maker *how)
+static int random_tensor(lua_State *L, const char *function, tl__lua_maker *how)
 {
     context *c = tl__lua_context(L);
-    tl_shape shape = tl__lua_shape(L, 1, lua_gettop(L));
+    if (lua_gettop(L) > 1 && lua_istable(L, -1)) tl__lua_raisef(L, "%s: there are no options; the numbers are float32", function);
+    tl_shape shape = dimensions(L, function, lua_gettop(L));
     draw d = {c->seed, c->ordinal};
     int results = tl__lua_make(L, how, &shape, TL_F32, &d);
     c->ordinal++; /* not where it failed: tried again it draws the same */
     return results;
 }
-static int randn(lua_State *L) { return random_tensor(L, drawn_normal); }
-static int rand_(lua_State *L) { return random_tensor(L, drawn_uniform); }
+static int randn(lua_State *L) { return random_tensor(L, "randn", drawn_normal); }
+static int rand_(lua_State *L) { return random_tensor(L, "rand", drawn_uniform); }
 
 /* core.normal(shape, mean, std, name), core.uniform(shape, low, high, name): drawn by (seed, name). */
 static int named_draw(lua_State *L, int normal)
@@ -290,8 +300,9 @@ static int manual_seed(lua_State *L)
 
 void tl__lua_open_make(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"tensor", new_tensor}, {"zeros", zeros}, {"ones", ones}, {"full", full}, {"arange", arange}, {"randn", randn}, {"rand", rand_},
-        {"normal", normal}, {"uniform", uniform}, {"manual_seed", manual_seed}, {NULL, NULL}};
-    luaL_setfuncs(L, functions, 0);
+    static const tl__lua_entry functions[] = {
+        {"tensor", new_tensor, 2, "dtype"}, {"zeros", zeros, TL__ANY, NULL}, {"ones", ones, TL__ANY, NULL}, {"full", full, 3, "dtype"}, {"arange", arange, 2, "dtype"},
+        {"randn", randn, TL__ANY, NULL}, {"rand", rand_, TL__ANY, NULL}, {"normal", normal, 4, NULL}, {"uniform", uniform, 4, NULL}, {"manual_seed", manual_seed, 1, NULL},
+        {NULL, NULL, 0, NULL}};
+    tl__lua_functions(L, functions, 0);
 }

@@ -281,10 +281,12 @@ static int load_state(lua_State *L)
 
 void tl__lua_open_optim(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"__gc", optim_gc}, {"close", optim_gc}, {"step", step}, {"zero_grad", zero_grad}, {"scale_grad", scale_grad}, {"grad_norm", grad_norm}, {"clip_grad_norm", clip_grad_norm}, {"set_lr", set_lr}, {"lr", lr},
-                                       {"state", state}, {"load_state", load_state}, {"ema", ema}, {"swap_ema", swap_ema}, {"has_ema", has_ema}, {NULL, NULL}};
+    static const tl__lua_entry methods[] = {
+        {"__gc", optim_gc, TL__ANY, NULL}, {"close", optim_gc, 1, NULL}, {"step", step, 1, NULL}, {"zero_grad", zero_grad, 1, NULL}, {"scale_grad", scale_grad, 3, NULL},
+        {"grad_norm", grad_norm, 2, NULL}, {"clip_grad_norm", clip_grad_norm, 3, NULL}, {"set_lr", set_lr, 3, NULL}, {"lr", lr, 2, NULL}, {"state", state, 1, NULL},
+        {"load_state", load_state, 2, NULL}, {"ema", ema, 2, NULL}, {"swap_ema", swap_ema, 1, NULL}, {"has_ema", has_ema, 1, NULL}, {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, OPTIM);
-    luaL_setfuncs(L, methods, 0);
+    tl__lua_functions(L, methods, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
     lua_setfield(L, -2, "optimizer_methods"); /* for help() */

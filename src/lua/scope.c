@@ -304,10 +304,10 @@ static int recording(lua_State *L)
     return 1;
 }
 
-static void metatable(lua_State *L, const char *name, const luaL_Reg *functions)
+static void metatable(lua_State *L, const char *name, const tl__lua_entry *functions)
 {
     luaL_newmetatable(L, name);
-    luaL_setfuncs(L, functions, 0);
+    tl__lua_functions(L, functions, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
@@ -315,11 +315,14 @@ static void metatable(lua_State *L, const char *name, const luaL_Reg *functions)
 
 void tl__lua_open_scope(lua_State *L)
 {
-    static const luaL_Reg context_meta[] = {{"__gc", context_gc}, {NULL, NULL}};
-    static const luaL_Reg thread_meta[] = {{"__gc", thread_gc}, {NULL, NULL}};
-    static const luaL_Reg scope_meta[] = {{"__close", scope_close}, {"close", scope_close}, {"keep", scope_keep}, {NULL, NULL}};
-    static const luaL_Reg guard_meta[] = {{"__close", guard_close}, {"close", guard_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"scope", scope_open}, {"no_grad", no_grad}, {"enable_grad", with_grad}, {"recording", recording}, {"persist", persist}, {NULL, NULL}};
+    static const tl__lua_entry context_meta[] = {{"__gc", context_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry thread_meta[] = {{"__gc", thread_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry scope_meta[] = {
+        {"__close", scope_close, TL__ANY, NULL}, {"close", scope_close, 1, NULL}, {"keep", scope_keep, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry guard_meta[] = {{"__close", guard_close, TL__ANY, NULL}, {"close", guard_close, 1, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry functions[] = {
+        {"scope", scope_open, 0, NULL}, {"no_grad", no_grad, 0, NULL}, {"enable_grad", with_grad, 0, NULL}, {"recording", recording, 0, NULL},
+        {"persist", persist, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
     metatable(L, "tlua.context", context_meta);
     metatable(L, "tlua.thread", thread_meta);
     metatable(L, SCOPE, scope_meta);
@@ -339,5 +342,5 @@ void tl__lua_open_scope(lua_State *L)
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &threads_key);
-    luaL_setfuncs(L, functions, 0);
+    tl__lua_functions(L, functions, 0);
 }

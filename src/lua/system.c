@@ -5,6 +5,7 @@
 #include "device/describe.h"
 #include "base/text.h"
 #include "io/fetch.h"
+#include "io/image.h"
 #include "io/unpack.h"
 
 #include <dirent.h>
@@ -594,16 +595,21 @@ static int error_(lua_State *L) { return tl__lua_raise(L, luaL_tolstring(L, 1, N
 
 void tl__lua_open_system(lua_State *L)
 {
+    static const tl__lua_entry of_api[] = {{"device", device, 1, NULL}, {"devices", devices, 0, NULL}, {"memory", memory, 0, NULL}, {"reset_peak", reset_peak, 0, NULL},
+                                           {"sync", sync_, 0, NULL}, {"time", time_, 0, NULL}, {NULL, NULL, 0, NULL}};
     static const luaL_Reg functions[] = {
-        {"device", device}, {"device_info", device_info}, {"devices", devices}, {"device_details", device_details}, {"memory", memory}, {"reset_peak", reset_peak},
-        {"counters", counters}, {"sync", sync_}, {"time", time_}, {"read_file", read_file}, {"write_file", write_file},
+        {"device_info", device_info}, {"device_details", device_details}, {"counters", counters}, {"read_file", read_file}, {"write_file", write_file},
         {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_},
         {"sha256_file", sha256_file}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode},
         {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure},
         {"inject_launch_failure", inject_launch_failure}, {"error", error_}, {NULL, NULL}};
+    tl__lua_functions(L, of_api, 0);
     luaL_setfuncs(L, functions, 0);
+    char decoders[100];
+    lua_pushstring(L, tl__image_decoders(decoders, sizeof decoders));
+    lua_setfield(L, -2, "decoders");
     lua_pushstring(L, TLUA_VERSION);
     lua_setfield(L, -2, "version");
 }

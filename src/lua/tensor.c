@@ -238,6 +238,8 @@ static int backward(lua_State *L)
         gy = tl__lua_opt_tensor(L, 2);
         options = 3;
     }
+    tl__lua_options(L, options, "backward", "retain");
+    if (options == 2 && !lua_isnoneornil(L, 3)) return tl__lua_too_many(L, "backward", 2, 1);
     int retain = tl__lua_field_bool(L, options, "retain", 0);
     context *c = tl__lua_context(L);
     lua_State *outer = c->in_backward;
@@ -402,23 +404,24 @@ static int freed(lua_State *L)
 
 void tl__lua_open_tensor(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"shape", shape_}, {"dim", shape_}, {"rank", rank_}, {"numel", numel}, {"dtype", dtype_}, {"tolist", tolist}, {"item", item},
-        {"to", to}, {"clone", clone}, {"detach", detach}, {"copy_", copy_}, {"fill_", fill_}, {"requires_grad", requires_grad},
-        {"zero_grad", zero_grad}, {"version", version}, {"backward", backward}, {"transpose", transpose}, {"hash", hash}, {"crc32", crc}, {"freed", freed}, {NULL, NULL}};
+    static const tl__lua_entry methods[] = {
+        {"shape", shape_, 2, NULL}, {"dim", shape_, 2, NULL}, {"rank", rank_, 1, NULL}, {"numel", numel, 1, NULL}, {"dtype", dtype_, 1, NULL}, {"tolist", tolist, 1, NULL},
+        {"item", item, 1, NULL}, {"to", to, 2, NULL}, {"clone", clone, 1, NULL}, {"detach", detach, 1, NULL}, {"copy_", copy_, 2, NULL}, {"fill_", fill_, 2, NULL},
+        {"requires_grad", requires_grad, 2, NULL}, {"zero_grad", zero_grad, 1, NULL}, {"version", version, 1, NULL}, {"backward", backward, 3, NULL},
+        {"transpose", transpose, 3, NULL}, {"hash", hash, 1, NULL}, {"crc32", crc, 1, NULL}, {"freed", freed, 1, NULL}, {NULL, NULL, 0, NULL}};
     static const luaL_Reg meta[] = {{"__add", m_add}, {"__sub", m_sub}, {"__mul", m_mul}, {"__div", m_div}, {"__pow", m_pow},
                                     {"__unm", m_unm}, {"__len", m_len}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"is_tensor", is_tensor}, {NULL, NULL}};
+    static const tl__lua_entry functions[] = {{"is_tensor", is_tensor, 1, NULL}, {NULL, NULL, 0, NULL}};
     luaL_getmetatable(L, TENSOR);
     luaL_setfuncs(L, meta, 0);
     lua_newtable(L);
     tl__lua_add_ops(L);
-    luaL_setfuncs(L, methods, 0);
+    tl__lua_functions(L, methods, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "methods");
     lua_pushcclosure(L, m_index, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
-    luaL_setfuncs(L, functions, 0);
+    tl__lua_functions(L, functions, 0);
     tl__lua_open_make(L);
 }

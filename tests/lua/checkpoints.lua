@@ -287,4 +287,35 @@ t.test("a checkpoint that does not say where the run stands, or names a file tha
   t.equal(core.file_size(other), 11)
 end)
 
+t.test("tables in tables are saved under joined names; what is no tensor is refused in one line", function()
+  local path, a, b = folder .. "/nested.safetensors", core.randn(2, 3), core.randn(4)
+  tlua.save(path, { w = a, net = { fc = { weight = a, bias = b }, list = { a, b } }, steps = { int64 = 7 }, empty = {} }, { of = "me" })
+  local back, metadata = tlua.load(path)
+  t.equal(table.concat(util.keys(back), " "), "net.fc.bias net.fc.weight net.list.1 net.list.2 steps w")
+  t.equal(back["net.fc.bias"]:hash(), b:hash())
+  t.equal(back["net.list.1"]:hash(), a:hash())
+  t.equal(back.steps:item(), 7)
+  t.equal(metadata.of, "me")
+  tlua.save(path, { model = new(1):state_dict() })
+  assert(tlua.load(path)["model.bn.running_mean"])
+  local net = new(2)
+  net:load(path) -- "model." is a word of wrappers
+  same(net, new(1))
+  local circle = { w = a }
+  circle.circle = circle
+  for message, tensors in pairs {
+    ["save: 'a.lr' is a number, not a tensor; tlua.tensor makes one of numbers"] = { w = a, a = { lr = 0.5 } }, ["save: 'a.on' is a boolean, not a tensor"] = { a = { on = true } },
+    ["save: 'name' is a string, not a tensor; texts go into the metadata, the third argument"] = { name = "x" }, ["save: 'f' is a function, not a tensor"] = { f = print },
+    ["save: 'n.int64' is a number, not a tensor"] = { n = { int64 = 1.5 } }, ["save: two tensors would be named 'a.b'"] = { a = { b = a }, ["a.b"] = b },
+    ["save: tensors are named by text keys"] = { a }, ["tensors are named by texts, or by whole numbers in tables within tables"] = { a = { [1.5] = a } },
+    ["or one within itself"] = circle, ["save: a name has a byte of value 0 in it"] = { ["a\0b"] = a } } do
+    local e = t.fails(message, function() tlua.save(folder .. "/bad.safetensors", tensors) end)
+    assert(e:find "^tests/lua/checkpoints.lua:%d+: " and not e:find "\n", e)
+  end
+  t.fails("save: metadata are a table of texts, not a string", function() tlua.save(path, { w = a }, "of me") end)
+  t.fails("save: metadata are texts named by texts", function() tlua.save(path, { w = a }, { epoch = 3 }) end)
+  t.fails("save: too many arguments: 4, and it takes at most 3", function() tlua.save(path, { w = a }, {}, true) end)
+  assert(not core.exists(folder .. "/bad.safetensors"))
+end)
+
 t.finish()

@@ -197,6 +197,25 @@ t.test("what would train nothing is refused before the first step", function()
   opt:close()
 end)
 
+t.test("labels of which none counts are refused before the first step, and a test of such where the run goes by it", function()
+  local function build(fields, root) recipe(fields, { root = folder .. "/" .. root, batch = 2 }):build().optim:close() end
+  core.mkdirs(folder .. "/two")
+  os.execute(("cp -r %s/classes/left %s/classes/right %s/two"):format(folder, folder, folder))
+  local message = "recipe: no training picture counts in the loss, since every label is ignored (ignore_index) or has a weight of 0"
+  for _, loss in ipairs { nn.CrossEntropy { weight = { 0, 0, 1 } }, nn.FocalLoss { weight = { 0, 0, 1 } }, nn.CrossEntropy { weight = { 0, 1, 1 }, ignore_index = 1 } } do
+    local e = t.fails(message, build, { loss = loss }, "two")
+    assert(e:find "^tests/lua/figures.lua:%d+: ", e)
+  end
+  build({ loss = nn.CrossEntropy { weight = { 0, 1, 1 } } }, "two")
+  -- A test part of one class that is ignored.
+  core.mkdirs(folder .. "/parts/test")
+  os.execute(("cp -r %s/classes %s/parts/train && cp -r %s/classes/right %s/parts/test/right"):format(folder, folder, folder, folder))
+  t.fails('recipe: best = "loss" goes by the test, and no test picture counts in the loss', build, { loss = nn.CrossEntropy { ignore_index = 1 }, best = "loss" }, "parts")
+  t.fails('recipe: rate = "plateau" goes by the test, and no test picture counts in the loss', build,
+    { loss = nn.CrossEntropy { ignore_index = 1 }, schedule = { epochs = 1, rate = "plateau" } }, "parts")
+  build({ loss = nn.CrossEntropy { ignore_index = 1 } }, "parts")
+end)
+
 t.test("a last batch of one picture that a batch norm cannot train on is foreseen", function()
   local function build(fields, batch, more)
     local r = { model = tlua.models.resnet18 {}, head = nn.Linear(3), optim = tlua.optim.SGD { lr = 0.1 } }

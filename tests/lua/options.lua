@@ -164,4 +164,103 @@ t.test("options that do not go together", function()
   make({ optim = optim.SGD {} }):override { { "optim.nesterov", "true" }, { "optim.momentum", "0.9" } }
 end)
 
+-- ---- every function of the manual ----
+
+-- The function that an entry of the manual means, the object that it is a method of, and its short name.
+local function function_of(name, objects)
+  local owner, method = name:match "^(%w+):([%w_]+)$"
+  if owner then return objects[owner][method], objects[owner], method end
+  local family, rest = name:match "^(%w+)%.([%w_]+)$"
+  return family and (family == "tlua" and tlua or tlua[family])[rest], nil, rest
+end
+
+-- How many arguments the forms of an entry have names for, options among them; nil where one takes as many as one likes. Layers take some options as
+-- values too. And whether it has options, behind how many others.
+local function most_of(entry)
+  local most, before, any = 0, nil, false
+  for _, form in ipairs(entry.forms) do
+    local n = #form.params
+    for _, p in ipairs(form.params) do any = any or p.name == "..." end
+    if form.options then before = math.max(before or 0, n) end
+    most = math.max(most, n + (form.options and (entry.name:find "^nn%.%u" and #form.options or 1) or 0))
+  end
+  return not any and most or nil, before
+end
+
+t.test("surplus arguments and unknown options, of every function of the manual", function()
+  local net = nn.Linear(3, 2)
+  net:ready()
+  local objects = { x = core.ones(2, 3), net = net, opt = optim.SGD(net, { lr = 1 }) }
+  local surplus, unknown = 0, 0
+  for _, section in ipairs(require("tlua.help").sections()) do
+    for _, entry in ipairs(section) do
+      local f, object, name
+      if not entry.operator and section.title ~= "at the prompt" then f, object, name = function_of(entry.name, objects) end
+      if f then
+        local most, before = most_of(entry)
+        local function call(n, last)
+          local args, first = {}, object and 1 or 0
+          args[1] = object
+          for i = 1, n do args[first + i] = entry.name == "models.build" and "resnet18" or 1 end
+          args[first + n + 1] = last
+          local ok, e = pcall(function() return f(table.unpack(args, 1, first + n + 1)) end)
+          assert(not ok, ("%s: no error with %d arguments and %s"):format(entry.name, n, tostring(last)))
+          return tostring(e)
+        end
+        if most then
+          local e = call(most, 7)
+          assert(e:find(name, 1, true) and (e:find("too many arguments", 1, true) or e:find("options come in a table", 1, true)), entry.name .. ": " .. e)
+          assert(e:find "^tests/lua/options.lua:%d+: ", entry.name .. ": " .. e)
+          surplus = surplus + 1
+        end
+        if before then
+          local e = call(object and object == objects.x and 0 or entry.name:find "^optim%.%u" and 0 or before, { nonsense = 1 })
+          assert(e:find(entry.name == "models.build" and "models.resnet18" or name, 1, true) and e:find "unknown %w+ of " and e:find("'nonsense'", 1, true), entry.name .. ": " .. e)
+          unknown = unknown + 1
+        end
+      end
+    end
+  end
+  assert(surplus > 80 and unknown > 40, surplus .. " " .. unknown)
+end)
+
+t.test("surplus arguments of functions that take any number, of networks and of what other functions give", function()
+  local x, net = core.ones(2, 3), nn.Linear(3, 2)
+  local Own = nn.class "Own"
+  function Own:init(width) self.a = nn.Linear(width, width) end
+  function Own:forward(y) return self.a(y) end
+  local scope <close> = tlua.scope()
+  local ema = optim.ema(optim.SGD(net, { lr = 1 }), { decay = 0.5 })
+  for message, f in pairs {
+    ["unknown option of zeros: 'dytpe'; did you mean 'dtype'?"] = function() return tlua.zeros(2, 3, { dytpe = "int32" }) end,
+    ["ones: too many arguments: the table before them has all dimensions"] = function() return tlua.ones({ 2, 3 }, 4) end,
+    ["randn: there are no options"] = function() return tlua.randn(2, { dtype = "float16" }) end,
+    ["arange: dtype is float32 or int32, not float16"] = function() return tlua.arange(3, { dtype = "float16" }) end,
+    ["load: options come in a table, not a boolean"] = function() return tlua.load("x.safetensors", true) end,
+    ["backward: too many arguments: 2, and it takes at most 1"] = function() x:backward({ retain = true }, 3) end,
+    ["backward: options come in a table, not a boolean"] = function() x:backward(nil, true) end,
+    ["close: too many arguments: 1, and it takes 0"] = function() scope:close(1) end,
+    ["ema:update: too many arguments: 1, and it takes 0"] = function() ema:update(3) end,
+    ["nn.ReLU: too many arguments: 2, and it takes at most 1"] = function() return nn.ReLU()(x, 2) end,
+    ["nn.CrossEntropy: too many arguments: 3, and it takes at most 2"] = function() return nn.CrossEntropy {}(x, x, 0.1) end,
+    ["Own: too many arguments: 2, and it takes at most 1"] = function() local m = Own(3, 4) return m end,
+    ["Own: too many arguments: 3, and it takes at most 1"] = function() return Own(3)(x, nil, 3) end,
+    ["linear: too many arguments: 4, and it takes at most 3"] = function() return nn.functional.linear(x, net.weight, net.bias, true) end,
+    ["unknown option of binary_cross_entropy_with_logits: 'wieght'"] = function() return nn.functional.binary_cross_entropy_with_logits(x, x, { wieght = 1 }) end,
+    ["set_head: too many arguments: 2, and it takes at most 1"] = function() tlua.models.resnet18():set_head(net, 10) end,
+    ["models.resnet18: too many arguments: 2, and it takes at most 1"] = function() return tlua.models.resnet18({}, "imagenet") end,
+    ["data.folder: too many arguments"] = function() return data.folder({}, "pictures") end,
+    ["unknown option of data.loader: 'bathc'; did you mean 'batch'?"] = function() return data.loader({}, "test", 0, { bathc = 3 }) end,
+    ["unknown option of data.open: 'class'; did you mean 'classes'?"] = function() return data.open(data.folder {}, {}, 0, { class = {} }) end,
+    ["recipe:run: too many arguments: 2, and it takes at most 1"] = function() make():run({}, "x") end,
+  } do
+    local e = t.fails(message, function() return (f()) end)
+    assert(e:find "^tests/lua/options.lua:%d+: ", e)
+  end
+  -- What is nothing loses nothing.
+  t.equal(x:rank(nil, nil), 2)
+  t.equal(net:find("x", nil), nil)
+  Own(3, nil)(x, nil)
+end)
+
 t.finish()

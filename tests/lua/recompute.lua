@@ -44,7 +44,7 @@ t.test("blocks by name", function()
   t.equal(recompute.mark(net, "layer1.*"), 2)
   t.equal(rawget(net:find "layer1.0", "recomputed"), true)
   t.equal(rawget(net:find "layer2.0", "recomputed"), nil)
-  t.fails("recompute: no block is named like that; there are layer1.0, layer1.1, layer2.0", recompute.mark, net, { "layr1.*" })
+  t.fails("recompute: no block of resnet18 matches 'layr1.*'; did you mean 'layer1.0'? There are layer1.0, layer1.1, layer2.0", recompute.mark, net, { "layr1.*" })
   t.fails("recompute: the network has no blocks", recompute.mark, nn.Sequential(nn.Linear(3, 3), nn.ReLU()), true)
 end)
 

@@ -60,9 +60,10 @@ t.test("what ran stands at the head: command, overrides, weights with their hash
   local text = core.read_file(folder .. "/ran/report.html")
   local head = text:match '<h1>.-</h1>(.-)<div class="tiles">'
   for _, part in ipairs { "tlua recipes/fashion_fe.lua --weights", "\ntlua recipes/fashion_fe.lua --resume", "--optim.lr 0.25", "SHA-256 " .. core.sha256(core.read_file(weights)),
-    "the data&#39;s own test part", "test_limit 12", "random_horizontal_flip p 0.5", "normalize mean", "tlua " .. core.version, "OpenCL", "CrossEntropy" } do
+    "the data&#39;s own test part", "test_limit 12", "random_horizontal_flip p 0.5", "normalize mean", "tlua " .. core.version, core.decoders, "OpenCL", "CrossEntropy" } do
     assert(head:find(part, 1, true) or head:find((part:gsub("&#39;", "'")), 1, true), part .. " in:\n" .. head)
   end
+  assert(core.decoders:find "^libjpeg%-turbo [%d.]+, libspng [%d.]+$", core.decoders)
   assert(not head:match("<dt>test pictures</dt><dd>(.-)</dd>"):find("flip", 1, true), "test pictures are not flipped")
   -- the file of weights is another one at the end
   local json = core.json_decode(core.read_file(folder .. "/ran/report.json"))

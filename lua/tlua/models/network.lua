@@ -219,4 +219,5 @@ end
 
 function Network:label() return self.entry and self.entry.name or self._class end
 
+util.seal(Network, "", 1, { forward = true })
 return Network

@@ -56,9 +56,11 @@ function Sequential:spec()
 end
 
 -- A list of modules without a forward of its own: its owner calls them.
+util.seal(Sequential, "", 1, { forward = true })
+
 local ModuleList = module.class("nn.ModuleList", Sequential)
 M.ModuleList = ModuleList
-function ModuleList:forward() util.fail("nn.ModuleList is only a list: call its modules one by one") end
+function ModuleList:forward(...) util.fail("nn.ModuleList is only a list: call its modules one by one") end
 function ModuleList:spec() return nil end
 
 return M

@@ -1,5 +1,6 @@
 -- functional.lua - layers as functions: every operator by its name, and those that PyTorch knows under others.
 local core = require "tlua.core"
+local util = require "tlua.util"
 local ops = core.ops
 local F = {}
 
@@ -17,7 +18,7 @@ end
 
 -- options: pos_weight, reduction.
 function F.binary_cross_entropy_with_logits(x, target, options)
-  local o = options or {}
+  local o = util.options("binary_cross_entropy_with_logits", options, { pos_weight = util.none, reduction = util.none })
   local y = ops.bce_with_logits(x, target, o.pos_weight, { reduction = o.reduction or "mean" })
   return y
 end
@@ -42,6 +43,8 @@ function F.softmax(x, options)
   return y
 end
 
+util.seal(F, "")
+
 return setmetatable(F, { __index = function(_, name)
   local op = rawget(ops, name)
   if op then return op end
@@ -49,5 +52,5 @@ return setmetatable(F, { __index = function(_, name)
   for key in pairs(ops) do known[#known + 1] = key end
   for key in pairs(F) do known[#known + 1] = key end
   table.sort(known)
-  require("tlua.util").unknown("name in nn.functional:", name, known)
+  util.unknown("name in nn.functional:", name, known)
 end })

@@ -92,9 +92,15 @@ local function weight_of(self, labels)
   return sum
 end
 
+-- Does a picture of this label move anything? FocalLoss's mean counts one of weight 0, which adds nothing to the sum.
+local function moves(self, label)
+  local w = weights_of(self)
+  return label ~= self.options.ignore_index and (not w or w[label + 1] ~= 0)
+end
+
 local function classification(name, fields, forward)
   local class = define(name, fields, forward)
-  class.set_counts, class.weight_of = set_counts, weight_of
+  class.set_counts, class.weight_of, class.moves = set_counts, weight_of, moves
 end
 
 local function weights_tensor(self, logits)
