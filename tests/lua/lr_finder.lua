@@ -100,6 +100,15 @@ t.test("what is no number ends a curve, and what runs away does not draw the sug
   assert(rule.suggest(rates, losses).open)
 end)
 
+t.test("wild steps at too large a rate do not hide a plain fall", function()
+  local draw, losses = normal(4), {}
+  for i, rate in ipairs(rates) do
+    local e = math.log(rate, 10)
+    losses[i] = 1.2 - 0.45 / (1 + math.exp(-4 * (e + 3.5))) + (e > -3.3 and 0.45 or 0.02) * draw() + (e > -2.3 and 0.8 * (e + 2.3) or 0)
+  end
+  within(rule.suggest(rates, losses).valley, 10 ^ -4, 10 ^ -2.3, "valley")
+end)
+
 t.test("each batch is compared with itself", function()
   local before, losses, draw = {}, {}, normal(3)
   for i, rate in ipairs(rates) do

@@ -39,14 +39,6 @@ local function finite(losses)
   return #losses
 end
 
--- Deviation of the losses from a smooth line, from their second differences, which a slope does not change; up to place `last`.
-local function noise(losses, last)
-  local sum, n = 0, 0
-  for i = 2, last - 1 do
-    sum, n = sum + (losses[i - 1] - 2 * losses[i] + losses[i + 1]) ^ 2, n + 1
-  end
-  return n > 0 and math.sqrt(sum / n / 6) or 0
-end
 
 local function lowest_of(values, first)
   local at = first
@@ -69,6 +61,14 @@ local function median(list, last)
   local sorted = table.move(list, 1, last, 1, {})
   table.sort(sorted)
   return sorted[(last + 1) // 2]
+end
+
+-- Deviation of the losses from a smooth line between two places: from their second differences, which a slope does not change, and by the median,
+-- which the few wild steps at too large a rate do not change. Of normal numbers the median of |a - 2 b + c| is 0.6745 sqrt(6) deviations.
+local function noise(losses, first, last)
+  local sizes = {}
+  for i = math.max(first, 2), math.min(last, #losses - 1) do sizes[#sizes + 1] = math.abs(losses[i - 1] - 2 * losses[i] + losses[i + 1]) end
+  return median(sizes, #sizes) / (0.6745 * math.sqrt(6))
 end
 
 -- The places of a stretch of the smoothed curve: where FOOT of the fall is done for the last time, and where but FOOT of it is left for the first.
@@ -104,7 +104,7 @@ function rule.suggest(rates, losses)
   local first = 1 + math.floor(rule.SKIP * n)
   local smooth = rule.smooth(cut)
   local level, lowest = smooth[first], lowest_of(smooth, first)
-  local found = { smooth = smooth, level = level, fall = level - smooth[lowest], noise = noise(cut, math.max(lowest, n // 2)), lowest = rates[lowest] }
+  local found = { smooth = smooth, level = level, fall = level - smooth[lowest], noise = noise(cut, lowest // 2, math.max(lowest, n // 2)), lowest = rates[lowest] }
   local error_of_mean = found.noise / math.sqrt(2 * math.sqrt(math.pi) * rule.WIDTH)
   if not (found.fall > rule.CERTAIN * error_of_mean and found.fall > rule.NOTABLE * math.abs(level)) then
     local grows = smooth[n] - level > math.max(rule.CERTAIN * error_of_mean, rule.NOTABLE * math.abs(level))
