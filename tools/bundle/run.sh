@@ -227,7 +227,11 @@ fi
 # ---- what is run ----
 
 devices() { step devices always 60 sh -c '"$1" devices --all && "$1" devices --all --json >"$2"' - "$tlua" "$work/devices.json"; }
-check() { step check test 90 "$tlua" check --seconds 80; }
+check() { # who gives more time as a whole gives it more too
+    most=80
+    [ "$limit" -le 480 ] || most=$((80 * limit / 480))
+    step check test 90 "$tlua" check --seconds "$most"
+}
 # Each test of a program is a process of its own, which would compile CLBlast on a GPU for seconds, for products too small for it:
 # these go without it, and those of the matrix product have it, where it is a GPU.
 criterion() { step "$1" test "$2" env LD_LIBRARY_PATH="$libs" TLUA_GEMM=own "$here/tests/bin/$1" -j1; }
