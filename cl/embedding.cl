@@ -1,21 +1,13 @@
 #include "common.clh"
+#include "index.clh"
 /* embedding.cl - rows of a table by number. */
-static inline int id_ok(int id, long n, G int *error)
-{
-    if (id >= 0 && id < n) return 1;
-    if (atomic_cmpxchg(error, 0, 2) == 0) {
-        error[1] = id;
-        error[2] = (int)n;
-    }
-    return 0;
-}
 
 /* y[i, :] = table[ids[i], :]; work-item i */
 __kernel void embedding(G const float *restrict T, long t0, G const int *restrict ids, long i0, G float *restrict Y, long y0, long rows, long width, G int *error BOUND)
 {
     INSIDE;
     long i = get_global_id(0);
-    int id = ids[i0 + i], ok = id_ok(id, rows, error);
+    int id = ids[i0 + i], ok = index_ok(id, rows, error);
     for (long c = 0; c < width; c++) Y[y0 + i * width + c] = ok ? T[t0 + id * width + c] : 0.0f;
 }
 

@@ -46,8 +46,11 @@ void gemm_gpu(const gemm_args g, G const float *restrict A, G const float *restr
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    STORE_ROW(0) STORE_ROW(1) STORE_ROW(2) STORE_ROW(3)
-#if MICRO == 8
+    STORE_ROW(0) STORE_ROW(1)
+#if MICRO >= 4
+    STORE_ROW(2) STORE_ROW(3)
+#endif
+#if MICRO >= 8
     STORE_ROW(4) STORE_ROW(5) STORE_ROW(6) STORE_ROW(7)
 #endif
 }

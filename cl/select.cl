@@ -1,4 +1,5 @@
 #include "common.clh"
+#include "index.clh"
 /* select.cl - elements chosen by others: where, gather; and edges added to a dimension: pad. */
 
 /* y[i] = c[i] is not 0 ? a[i] : b[i]; packed. Work-item: `chunk` elements. A NaN in c is not 0. */
@@ -7,17 +8,6 @@ __kernel void where(long n, long chunk, G const float *restrict C, long c0, G co
 {
     INSIDE;
     for (long i = get_global_id(0) * chunk, end = min(i + chunk, n); i < end; i++) Y[y0 + i] = C[c0 + i] != 0.0f ? A[a0 + i] : B[b0 + i];
-}
-
-/* An index outside 0..n-1 goes to the device error word: {2, index, n}. */
-static inline int index_ok(int index, long n, G int *error)
-{
-    if (index >= 0 && index < n) return 1;
-    if (atomic_cmpxchg(error, 0, 2) == 0) {
-        error[1] = index;
-        error[2] = (int)n;
-    }
-    return 0;
 }
 
 /* x (outer, n, inner), ids and y (outer, m, inner): y[o, k, i] = x[o, ids[o, k, i], i]. Work-item: `chunk` elements of y. */

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 to=${1:-$BUILD/gpu-bundle}
-TESTS="op/ops op/golden unit/core unit/optim unit/gemm unit/launch unit/again unit/arena"
+TESTS="op/ops op/golden unit/core unit/optim unit/gemm unit/launch unit/attention unit/again unit/arena"
 # Libraries that most systems bring and drivers load too: run.sh takes the system's where there are any.
 SHARED="libstdc++.so.6 libgcc_s.so.1 libz.so.1 libtinfo.so.6 libedit.so.2 libbsd.so.0 libmd.so.0 libffi.so.8 libcrypto.so.3 libpcre2-8.so.0"
 MOST=50000000 # bytes
@@ -30,7 +30,9 @@ for f in works.lua worker.lua bert.lua profile.lua compare.py peer_worker.py; do
 clblast=$(ldconfig -p | sed -n 's/^[[:space:]]*libclblast.so.1 .* => //p' | head -n 1)
 [ -n "$clblast" ] || { say "libclblast.so.1 is missing: sh tools/install_deps.sh"; exit 1; }
 cp -L "$clblast" "$to/lib/libclblast.so.1"
-{ ldd "$to"/bin/* "$to"/tests/bin/* "$to"/lib/*; } | awk '/not found/ { print > "/dev/stderr"; exit 1 } $2 == "=>" && $3 ~ /^\// { print $1, $3 }' | sort -u >"$to/libraries"
+ldd "$to"/bin/* "$to"/tests/bin/* "$to"/lib/* >"$to/libraries.all"
+if grep 'not found' "$to/libraries.all" >&2; then say "a library is missing: sh tools/install_deps.sh"; exit 1; fi
+awk '$2 == "=>" && $3 ~ /^\// { print $1, $3 }' "$to/libraries.all" | sort -u >"$to/libraries"
 while read -r name path; do
     case $name in
     libc.so.* | libm.so.* | libdl.so.* | libpthread.so.* | librt.so.* | libresolv.so.* | libutil.so.* | libnss_* | ld-linux*) continue ;;
@@ -39,7 +41,7 @@ while read -r name path; do
 done <"$to/libraries"
 for name in $SHARED; do [ ! -e "$to/lib/$name" ] || echo "$name"; done >"$to/shared.txt"
 strip --strip-unneeded "$to"/lib/*
-rm "$to/libraries"
+rm "$to/libraries" "$to/libraries.all"
 
 # ---- licences ----
 

@@ -18,7 +18,7 @@ TARGETS=${TARGETS:-sm_80 gfx906 gfx1030 dg2}
 
 # ---- one program for one target: called by xargs below; what the compiler said stays in KEY.log, whether it liked it in KEY.ok or KEY.bad ----
 
-FRONT="-x cl -Xclang -finclude-default-header -Xclang -fdeclare-opencl-builtins -O3 -w"
+FRONT="-x cl -Xclang -finclude-default-header -Xclang -fdeclare-opencl-builtins -O3 -w -Werror=array-bounds"
 for_nvidia() { # FILE OPTIONS
     # shellcheck disable=SC2086 # lists of words
     clang-$LLVM $FRONT $2 -target nvptx64-unknown-nvidiacl -c -emit-llvm -o "$t.a.bc" "$1" &&

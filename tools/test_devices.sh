@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
 TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/again unit/launch unit/attention"
 ONLY=${ONLY:-}
-failed=0
+failed=0 asked=""
 TLUA_CACHE=$PWD/$BUILD/test-cache
 export TLUA_CACHE
 mkdir -p "$TLUA_CACHE"
@@ -18,7 +18,13 @@ suite() { # NAME PROGRAM... ; environment set by the caller
     name=$1
     shift
     for t in "$@"; do
-        wanted "$t" && [ -x "$BUILD/tests/$t" ] || continue
+        wanted "$t" || continue
+        asked="$asked $t"
+        if [ ! -x "$BUILD/tests/$t" ]; then
+            echo "FAILED  $name: there is no $BUILD/tests/$t: make tests-built"
+            failed=1
+            continue
+        fi
         start=$(date +%s)
         log="$BUILD/devices-$name-$(basename "$t").log"
         if timeout 3000 "$BUILD/tests/$t" -j1 ${TEST_ARGS:-} >"$log" 2>&1; then
@@ -65,6 +71,7 @@ if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
     RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl op/ops
     TEST_ARGS="--filter=gemm/[stlncm]*" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/gemm
     RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/launch
+    TEST_ARGS="--filter=attention/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/attention
 else
     echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"
 fi
@@ -75,6 +82,7 @@ if command -v oclgrind >/dev/null 2>&1; then
         name=$1 t=$2
         shift 2
         wanted "$t" || return
+        asked="$asked $t"
         log=$BUILD/devices-$name-$(basename "$t").log
         if TLUA_TEST_SMALL=1 TLUA_DEVICE=oclgrind timeout 3000 oclgrind --data-races "$BUILD/tests/$t" -j1 "$@" >"$log" 2>&1 &&
             ! grep -qE 'Invalid (read|write)|data race' "$log"; then
@@ -92,9 +100,13 @@ if command -v oclgrind >/dev/null 2>&1; then
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/gemm "--filter=gemm/[stlncm]*"
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels op/ops
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/optim
+    TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/attention --filter=attention/small
     # Without the two tests of many rows.
     simulated oclgrind-gpu-kernels unit/launch "--filter=launch/[rw]*"
 else
     echo "skipped oclgrind: Debian package oclgrind is not installed"
 fi
+for t in $ONLY; do
+    case " $asked " in *" $t "*) ;; *) echo "FAILED  ONLY: no device runs $t" && failed=1 ;; esac
+done
 exit $failed

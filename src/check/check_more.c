@@ -115,6 +115,7 @@ static void sums(tl__checker *k, int64_t rows, int64_t n)
     float *x = tl__calloc(&s->err, (size_t)(rows * n), sizeof *x);
     for (int64_t i = 0; x && i < rows * n; i++) x[i] = (float)((i * 7919) % 13);
     tl_tensor *t = x ? tl_from(s, TL_F32, 2, (int64_t[]){rows, n}, x) : NULL;
+    if (!t) tl__check_error(k, "sums", tl_scope_error(s));
     for (int axis = 0; axis < 2 && t; axis++) {
         float *y = host_of(k, "sums", s, tl_sum(s, t, &axis, 1, 0));
         int64_t count = axis ? rows : n, length = axis ? n : rows, wrong = 0;
@@ -228,9 +229,11 @@ static void try_maker(tl__checker *k, const tl_gemm_maker *maker, int64_t m, int
     for (int i = 0; i < 5; i++) free(host[i]);
 }
 
-/* Makers that nobody would take here (tiles of other registers, CLBlast on a processor) only cost time to compile. */
+/* Makers that nobody would take here (tiles of other registers, CLBlast on a processor) only cost time to compile. On a GPU each of those for
+ * GPUs may be taken, the widest by products too large to be tried here. */
 static int is_used(tl_device *d, const tl_gemm_maker *maker)
 {
+    if (!d->traits.is_cpu && strncmp(maker->name, "gpu-", 4) == 0) return 1;
     static const int64_t sides[] = {1, 8, 64, 96, 512};
     for (int i = 0; i < 5; i++)
         for (int j = 0; j < 5; j++)

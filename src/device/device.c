@@ -210,14 +210,15 @@ static int host_vector_width(void)
 }
 
 /* Groups of one launch. NVIDIA's hardware takes 2^31 - 1 along the first dimension and 65,535 along the others, AMD's fewer than 2^32
- * work-items; drivers differ in what they say when it is more. Processors have no such bound. For tests: TLUA_MAX_GROUPS, and
- * TLUA_GROUP, the work-items of groups whose size is left to tl__launch. */
+ * work-items; drivers differ in what they say when it is more. Processors have no such bound, and their kernels count with get_group_id, which
+ * begins anew with every piece. For tests of the kernels for GPUs: TLUA_MAX_GROUPS, and TLUA_GROUP, the work-items of groups whose size is
+ * left to tl__launch. */
 static void limit_groups(tl_traits *t)
 {
     const char *most = getenv("TLUA_MAX_GROUPS"), *width = getenv("TLUA_GROUP");
     size_t n = most ? (size_t)strtoul(most, NULL, 10) : 0;
     t->group = width ? (size_t)strtoul(width, NULL, 10) : 0;
-    for (int i = 0; i < 3; i++) t->max_groups[i] = n ? n : t->is_cpu ? 0 : i == 0 ? (size_t)1 << 22 : 65535;
+    for (int i = 0; i < 3; i++) t->max_groups[i] = t->is_cpu ? 0 : n ? n : i == 0 ? (size_t)1 << 22 : 65535;
 }
 
 static void read_traits(tl_traits *t, const found *f)

@@ -144,7 +144,7 @@ typedef struct tl_kernel {
     void *handle;            /* cl_kernel */
     int args;
     size_t most, multiple;   /* work-items in a group: at most, and the multiple that the device runs together */
-    size_t local_bytes, private_bytes;
+    size_t local_bytes;
 } tl_kernel;
 
 /* Enqueues the kernel; `label` names the operator in errors. Returns 0 or -1. Where the kernel's last argument is BOUND (cl/common.clh)

@@ -1,5 +1,5 @@
 /* longest.c - TLUA_LONGEST=FILE: every launch is waited for and timed by the driver's own clock, and when the device is closed a
- * line for each kernel is added to FILE: seconds of its longest launch, launches, kernel, operator. A desktop's watchdog kills a launch
+ * line for each kernel is added to FILE: seconds of its longest launch, launches whose times the driver does not tell, launches, kernel, operator. A desktop's watchdog kills a launch
  * that takes some seconds, so the tests' are to stay far below. CLBlast's own launches are not seen. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/profile.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct row { char kernel[48], label[48]; double seconds; long launches; } row;
+typedef struct row { char kernel[48], label[48]; double seconds; long launches, untimed; } row;
 
 struct tl_longest { char *path; row *rows; int count, room; };
 
@@ -54,8 +54,9 @@ void tl__longest_launch(tl_device *d, const char *kernel, const char *label, voi
     cl_ulong start = 0, end = 0;
     row *r = row_of(d->longest, kernel, label ? label : "");
     if (clWaitForEvents(1, &e) != CL_SUCCESS || !r) return; /* whoever waits next hears of it */
-    clGetEventProfilingInfo(e, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
-    clGetEventProfilingInfo(e, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
+    if (clGetEventProfilingInfo(e, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) != CL_SUCCESS ||
+        clGetEventProfilingInfo(e, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) != CL_SUCCESS)
+        r->untimed++;
     double seconds = end > start ? 1e-9 * (double)(end - start) : 0;
     r->launches++;
     if (seconds > r->seconds) r->seconds = seconds;
@@ -66,9 +67,11 @@ void tl__longest_close(tl_device *d)
     struct tl_longest *l = d->longest;
     if (!l) return;
     FILE *f = l->path && l->count ? fopen(l->path, "a") : NULL;
+    int bad = l->path && l->count && !f;
     for (int i = 0; i < l->count && f; i++)
-        fprintf(f, "%.9f\t%ld\t%s\t%s\n", l->rows[i].seconds, l->rows[i].launches, l->rows[i].kernel, l->rows[i].label);
-    if (f) fclose(f);
+        fprintf(f, "%.9f\t%ld\t%ld\t%s\t%s\n", l->rows[i].seconds, l->rows[i].untimed, l->rows[i].launches, l->rows[i].kernel, l->rows[i].label);
+    if (f) bad = ferror(f) | (fclose(f) != 0);
+    if (bad) fprintf(stderr, "tlua: TLUA_LONGEST: cannot write %s: %s\n", l->path, strerror(errno)); /* a device that closes has no one to tell */
     free(l->path);
     free(l->rows);
     free(l);

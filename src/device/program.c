@@ -185,11 +185,15 @@ static void to_cache(cl_program p, const char *path)
 
 static int build_failed(tl_error *err, tl_device *d, cl_program p, const tl_program *program, int status)
 {
-    char log[4096] = "";
-    clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, sizeof log - 1, log, NULL);
-    for (char *c = log; *c; c++)
+    size_t n = 0;
+    clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
+    char *log = n ? tl__calloc(NULL, n + 1, 1) : NULL; /* whole: drivers give no part of it */
+    if (log) clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, n, log, NULL);
+    for (char *c = log; c && *c; c++)
         if (*c == '\n') *c = ' ';
-    tl__fail(err, TL_EDEVICE, "the driver %s cannot compile %s (%d): %.700s", d->traits.platform, program->name, status, log);
+    tl__fail(err, TL_EDEVICE, "the driver %s cannot compile %s (%d): %.700s", d->traits.platform, program->name, status,
+             log && *log ? log : "it does not say why");
+    free(log);
     return -1;
 }
 
@@ -276,17 +280,15 @@ static void read_kernel(tl_kernel *k, const tl_device *d)
 {
     cl_device_id id = d->id;
     cl_uint args = 0;
-    cl_ulong local = 0, own = 0;
+    cl_ulong local = 0;
     k->most = d->traits.max_group;
     k->multiple = 1;
     clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof args, &args, NULL);
     clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_WORK_GROUP_SIZE, sizeof k->most, &k->most, NULL);
     clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof k->multiple, &k->multiple, NULL);
     clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
-    clGetKernelWorkGroupInfo(k->handle, id, CL_KERNEL_PRIVATE_MEM_SIZE, sizeof own, &own, NULL);
     k->args = (int)args;
     k->local_bytes = (size_t)local;
-    k->private_bytes = (size_t)own;
     if (k->most == 0) k->most = 1;
     if (k->multiple == 0) k->multiple = 1;
 }

@@ -1,5 +1,5 @@
-/* tested.c - on which kinds of device tlua's tests have run whole: the one place that says so. A kind is added when
- * tools/test_devices.sh (or tools/gpu_bundle.sh's run) was green there, and docs/internals.md says with what. */
+/* tested.c - on which kinds of device tests of tlua have run: the one place that says so. A kind is added when tools/test_devices.sh (or
+ * tools/gpu_bundle.sh's run) was green there; which tests those are, on each kind, stands in docs/internals.md. */
 #include "device/device.h"
 
 #include <string.h>

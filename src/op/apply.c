@@ -56,6 +56,12 @@ int tl__infer_like_first(tl_error *err, tl_call *c)
     return 0;
 }
 
+int tl__launch_rows(tl_scope *s, const tl_program *program, const char *kernel, int64_t rows, const tl_karg *args, int count)
+{
+    tl_launch l = {.program = program, .kernel = kernel, .dims = 1, .global = {(size_t)rows}};
+    return tl__launch(&s->err, s->device, &l, args, count, kernel);
+}
+
 int tl__infer_broadcast(tl_error *err, tl_call *c)
 {
     char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];

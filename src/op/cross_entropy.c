@@ -25,12 +25,7 @@ static int64_t row_count(const tl_call *c)
     return tl__numel(&rows);
 }
 
-static int launch_rows(tl_scope *s, const char *kernel, int64_t rows, const tl_karg *args, int n)
-{
-    tl_launch l = {.program = &program, .kernel = kernel, .dims = 1, .global = {(size_t)rows}};
-    return tl__launch(&s->err, s->device, &l, args, n, kernel);
-}
-#define ROWS(s, kernel, rows, ...) launch_rows(s, kernel, rows, (tl_karg[]){__VA_ARGS__}, (int)(sizeof((tl_karg[]){__VA_ARGS__}) / sizeof(tl_karg)))
+#define ROWS(s, kernel, rows, ...) tl__launch_rows(s, &program, kernel, rows, (tl_karg[]){__VA_ARGS__}, (int)(sizeof((tl_karg[]){__VA_ARGS__}) / sizeof(tl_karg)))
 
 /* The first attribute of all of them is the reduction; inputs are logits, labels or target, weights. */
 static int infer_rows(tl_error *err, tl_call *c, int with_labels)

@@ -182,6 +182,8 @@ int tl__op_fail(tl_error *err, const tl_call *c, int code, const char *format, .
 
 /* ---- infer functions shared by families ---- */
 int tl__infer_like_first(tl_error *err, tl_call *c);
+/* Launches `kernel` with a work-item for each of `rows`; its name stands for the operator in errors. */
+int tl__launch_rows(tl_scope *s, const tl_program *program, const char *kernel, int64_t rows, const tl_karg *args, int count);
 int tl__infer_broadcast(tl_error *err, tl_call *c);
 
 #endif

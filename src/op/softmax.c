@@ -5,12 +5,6 @@ static const tl_program program = {"softmax", NULL};
 
 static int64_t last(const tl_shape *s) { return s->rank ? s->dim[s->rank - 1] : 1; }
 
-static int launch_rows(tl_scope *s, const char *kernel, int64_t rows, const tl_karg *args, int n)
-{
-    tl_launch l = {.program = &program, .kernel = kernel, .dims = 1, .global = {(size_t)rows}};
-    return tl__launch(&s->err, s->device, &l, args, n, kernel);
-}
-
 /* ---- softmax and log_softmax ---- */
 
 static int softmax_infer(tl_error *err, tl_call *c)
@@ -36,7 +30,7 @@ static int softmax_forward(tl_scope *s, const tl_call *c)
     if (!x || !target || tl_numel(y) == 0) return s->err.code ? -1 : 0;
     if (!tl__is_packed(target)) direct = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
     int64_t n = last(&x->shape);
-    if (!direct || launch_rows(s, c->op->name, tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(direct), TL_KL(n)}, 5) != 0) return -1;
+    if (!direct || tl__launch_rows(s, &program, c->op->name, tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(direct), TL_KL(n)}, 5) != 0) return -1;
     return direct == target ? 0 : tl__copy_into(s, direct, target);
 }
 
@@ -46,7 +40,7 @@ static void rows_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
     tl_tensor *d = y ? tl_empty(s, TL_F32, y->shape.rank, y->shape.dim) : NULL;
     if (!g || !d) return;
     int64_t n = last(&y->shape);
-    if (tl_numel(y) && launch_rows(s, kernel, tl_numel(y) / n, (tl_karg[]){TL_KT(y), TL_KT(g), TL_KT(d), TL_KL(n)}, 7) != 0) return;
+    if (tl_numel(y) && tl__launch_rows(s, &program, kernel, tl_numel(y) / n, (tl_karg[]){TL_KT(y), TL_KT(g), TL_KT(d), TL_KL(n)}, 7) != 0) return;
     gx[0] = axis_last(s, d, c->attr[0].i);
 }
 
@@ -109,7 +103,7 @@ static int argmax_forward(tl_scope *s, const tl_call *c)
     if (!x) return -1;
     int64_t n = last(&x->shape);
     if (tl_numel(x) == 0) return 0;
-    return launch_rows(s, "argmax", tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(c->out[0]), TL_KL(n)}, 5);
+    return tl__launch_rows(s, &program, "argmax", tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(c->out[0]), TL_KL(n)}, 5);
 }
 
 const tl_op tl__op_argmax = {

@@ -1,4 +1,4 @@
-/* attention.c - the kernels for GPUs against those for processors (which tests/op/ops.c holds against differences), on heads of all widths, with
+/* attention.c - the kernels for GPUs and for processors against the formula in double precision, on heads of all widths, with
  * more rows and keys than a group and a tile have, on a device with little local memory, and where what is padded is no number. */
 #include "device_tests.h"
 
@@ -43,12 +43,12 @@ static void compute(const problem *p, const char *vector, size_t local_bytes, in
     tl_tensor *y = tl_attention(s, in[0], in[1], in[2], lengths, &o);
     cr_assert(y, "%s: %s", text_of(p), s->err.text);
     float *gy = random_floats(count_of(p, RESULT), 40);
-    tl_backward(s, y, tl_from(s, TL_F32, 3, tl_dims(y), gy), 0);
+    cr_assert(tl_backward(s, y, tl_from(s, TL_F32, 3, tl_dims(y), gy), 0) == 0, "%s: %s", text_of(p), s->err.text);
     free(gy);
     for (int k = 0; k < PARTS; k++) {
         out[k] = malloc((size_t)count_of(p, k) * 4);
         cr_assert(out[k]);
-        tl_read(s, k == RESULT ? y : tl_grad(in[k - 1]), out[k], (size_t)count_of(p, k) * 4);
+        cr_assert(tl_read(s, k == RESULT ? y : tl_grad(in[k - 1]), out[k], (size_t)count_of(p, k) * 4) == 0, "%s: %s", text_of(p), s->err.text);
     }
     close_scope(s);
     close_device(d);
@@ -65,29 +65,93 @@ static void compare(const problem *p, float *const *got, float *const *want, con
     }
 }
 
+/* Where row `i` of a head of sequence `n` begins. */
+static int64_t at(const problem *p, int64_t t, int64_t n, int64_t i, int64_t h) { return (n * t + i) * p->heads * p->head + h * p->head; }
+
+/* One head of one sequence in double precision: y = softmax(q k' / sqrt(head)) v over the keys that count, and the gradients of sum(gy y). */
+static void reference_head(const problem *p, int64_t n, int64_t h, int64_t keys, const float *const *x, const float *gy, float *const *out)
+{
+    double scale = 1 / sqrt((double)p->head), *a = calloc((size_t)p->tk, sizeof *a), *da = calloc((size_t)p->tk, sizeof *da);
+    cr_assert(a && da);
+    for (int64_t i = 0; i < p->tq && !(p->lengths && p->tq == p->tk && i >= keys); i++) {
+        int64_t qi = at(p, p->tq, n, i, h), last = p->causal && i + 1 < keys ? i + 1 : keys;
+        double most = -INFINITY, sum = 0, dot = 0;
+        for (int64_t j = 0; j < last; j++) {
+            a[j] = 0;
+            for (int64_t e = 0; e < p->head; e++) a[j] += (double)x[0][qi + e] * (double)x[1][at(p, p->tk, n, j, h) + e] * scale;
+            most = fmax(most, a[j]);
+        }
+        for (int64_t j = 0; j < last; j++) sum += a[j] = exp(a[j] - most);
+        for (int64_t j = 0; j < last; j++) {
+            int64_t kj = at(p, p->tk, n, j, h);
+            a[j] /= sum;
+            da[j] = 0;
+            for (int64_t e = 0; e < p->head; e++) {
+                out[RESULT][qi + e] += (float)(a[j] * (double)x[2][kj + e]);
+                out[DV][kj + e] += (float)(a[j] * (double)gy[qi + e]);
+                da[j] += (double)gy[qi + e] * (double)x[2][kj + e];
+            }
+            dot += a[j] * da[j];
+        }
+        for (int64_t j = 0; j < last; j++)
+            for (int64_t e = 0; e < p->head; e++) {
+                int64_t kj = at(p, p->tk, n, j, h);
+                out[DQ][qi + e] += (float)(a[j] * (da[j] - dot) * scale * (double)x[1][kj + e]);
+                out[DK][kj + e] += (float)(a[j] * (da[j] - dot) * scale * (double)x[0][qi + e]);
+            }
+    }
+    free(a);
+    free(da);
+}
+
+/* All parts of a problem without dropout. */
+static void reference(const problem *p, float *out[PARTS])
+{
+    float *x[3], *gy = random_floats(count_of(p, RESULT), 40);
+    for (int k = 0; k < 3; k++) x[k] = random_floats(p->n * (k == 0 ? p->tq : p->tk) * p->heads * p->head, (uint64_t)(30 + k));
+    for (int k = 0; k < PARTS; k++) cr_assert(out[k] = calloc((size_t)count_of(p, k), sizeof *out[k]));
+    for (int64_t n = 0; n < p->n; n++) {
+        int64_t keys = !p->lengths ? p->tk : p->tk > 5 * n ? p->tk - 5 * n : 1;
+        for (int64_t h = 0; h < p->heads; h++) reference_head(p, n, h, keys, (const float *const *)x, gy, out);
+    }
+    for (int k = 0; k < 3; k++) free(x[k]);
+    free(gy);
+}
+
 static void free_parts(float *const *x)
 {
     for (int k = 0; k < PARTS; k++) free(x[k]);
 }
 
-Test(attention, gpus_give_what_processors_give)
+static void hold(const problem *p, const char *vector, size_t local_bytes, const char *what)
+{
+    float *want[PARTS], *got[PARTS];
+    compute(p, vector, local_bytes, 0, got);
+    if (p->dropout > 0) compute(p, "16", 0, 0, want); /* whose mask is the same */
+    else reference(p, want);
+    compare(p, got, want, what);
+    free_parts(got);
+    free_parts(want);
+}
+
+/* Small enough for Oclgrind: a row shared by two work-items, three rows, more keys than a tile. */
+Test(attention, small)
+{
+    static const problem p = {1, 3, 18, 17, 1, 0, 0, 0}, causal = {2, 5, 5, 17, 1, 1, 1, 0};
+    hold(&p, "1", 0, "GPU");
+    hold(&causal, "1", 0, "GPU");
+}
+
+Test(attention, gpus_and_processors_give_what_the_formula_gives)
 {
     /* One work-item to a row and several, widths that they share evenly and not, groups and tiles that are not full. */
     static const problem problems[] = {
-        {1, 70, 33, 3, 2, 0, 0, 0}, {1, 66, 66, 16, 1, 0, 1, 0}, {2, 35, 35, 64, 2, 1, 1, 0.2}, {1, 9, 20, 130, 1, 0, 0, 0.3},
+        {1, 70, 33, 3, 2, 0, 0, 0}, {1, 66, 66, 16, 1, 0, 1, 0}, {2, 35, 35, 64, 2, 1, 1, 0}, {2, 35, 35, 64, 2, 1, 1, 0.2}, {1, 9, 20, 130, 1, 0, 0, 0.3},
     };
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
-        float *want[PARTS], *got[PARTS];
-        compute(&problems[i], "16", 0, 0, want);
-        compute(&problems[i], "1", 0, 0, got);
-        compare(&problems[i], got, want, "GPU");
-        free_parts(got);
-        if (problems[i].head == 64) { /* groups have fewer rows there */
-            compute(&problems[i], "1", 12 << 10, 0, got);
-            compare(&problems[i], got, want, "GPU of 12 KB");
-            free_parts(got);
-        }
-        free_parts(want);
+        hold(&problems[i], "16", 0, "processor");
+        hold(&problems[i], "1", 0, "GPU");
+        if (problems[i].head == 64) hold(&problems[i], "1", 12 << 10, "GPU of 12 KB"); /* groups have fewer rows there */
     }
 }
 

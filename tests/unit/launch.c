@@ -24,9 +24,10 @@ static float *some_operators(tl_device *d, int64_t n, int64_t c, int64_t *count)
     float *host = random_floats(n * c, 3), *all = NULL;
     tl_tensor *x = tl_from(s, TL_F32, 2, (int64_t[]){n, c}, host), *turned = tl_permute(s, x, 2, (int[]){1, 0});
     tl_tensor *pixels = tl_from(s, TL_F32, 4, (int64_t[]){1, n, 1, c}, host), *heads = tl_from(s, TL_F32, 3, (int64_t[]){1, n, c}, host);
+    tl_tensor *batch = tl_add(s, tl_expand(s, heads, 3, (int64_t[]){3, n, c}), heads); /* three matrices of a batch */
     tl_attention_options o = {.heads = 1};
     tl_tensor *y[] = {tl_exp(s, x), tl_softmax(s, x, -1), tl_add(s, turned, turned), tl__packed(s, turned), tl_sum(s, x, (int[]){0}, 1, 0), tl_sum(s, x, (int[]){1}, 1, 0),
-                      tl_max_pool(s, pixels, 1, 1, 0), tl_matmul(s, x, x, 0, 1), tl_attention(s, heads, heads, heads, NULL, &o), tl_layer_norm(s, x, NULL, NULL, 1e-5)};
+                      tl_max_pool(s, pixels, 1, 1, 0), tl_matmul(s, x, x, 0, 1), tl_matmul(s, batch, batch, 0, 1), tl_attention(s, heads, heads, heads, NULL, &o), tl_layer_norm(s, x, NULL, NULL, 1e-5)};
     free(host);
     *count = 0;
     for (size_t i = 0; i < sizeof y / sizeof *y; i++) {
@@ -43,7 +44,7 @@ static float *some_operators(tl_device *d, int64_t n, int64_t c, int64_t *count)
 /* Whole groups, one work-item less and one more, in one piece and in pieces: always the same bits. */
 Test(launch, ragged_groups_and_pieces_give_the_same_bits)
 {
-    static const int64_t sizes[][2] = {{1, 16}, {15, 33}, {16, 17}, {17, 16}, {33, 15}};
+    static const int64_t sizes[][2] = {{1, 16}, {15, 33}, {16, 17}, {17, 16}, {33, 15}, {150, 16}};
     enum { PAIRS = sizeof sizes / sizeof *sizes };
     int64_t counts[3][PAIRS];
     float *got[3][PAIRS];

@@ -41,10 +41,10 @@ end
 -- The longest launch of each kernel, longest first.
 local function longest_of(text)
   local by, list = {}, {}
-  for seconds, launches, kernel, label in (text or ""):gmatch "([%d.]+)\t(%d+)\t([^\t\n]+)\t([^\n]*)" do
-    local row = by[kernel] or { kernel = kernel, operator = label, seconds = 0, launches = 0 }
+  for seconds, untimed, launches, kernel, label in (text or ""):gmatch "([%d.]+)\t(%d+)\t(%d+)\t([^\t\n]+)\t([^\n]*)" do
+    local row = by[kernel] or { kernel = kernel, operator = label, seconds = 0, launches = 0, untimed = 0 }
     if not by[kernel] then by[kernel], list[#list + 1] = row, row end
-    row.launches = row.launches + math.tointeger(launches)
+    row.launches, row.untimed = row.launches + math.tointeger(launches), row.untimed + math.tointeger(untimed)
     if tonumber(seconds) > row.seconds then row.seconds, row.operator = tonumber(seconds), label end
   end
   table.sort(list, function(a, b) return a.seconds == b.seconds and a.kernel < b.kernel or a.seconds > b.seconds end)
@@ -56,7 +56,10 @@ if work == "longest" then
   if #list == 0 then error("no launch was timed", 0) end
   for i = 1, math.min(10, #list) do print(("%9.3f ms  %-26s %s"):format(1e3 * list[i].seconds, list[i].kernel, list[i].operator)) end
   print(("the longest launch of %d kernels takes %.3f s: %s"):format(#list, list[1].seconds, list[1].kernel))
-  os.exit(list[1].seconds > 1 and arg[3] == "gpu" and 1 or 0, true)
+  local untimed = 0
+  for _, row in ipairs(list) do untimed = untimed + row.untimed end
+  if untimed > 0 then print(("the driver does not tell how long %d launches took"):format(untimed)) end
+  os.exit((list[1].seconds > 1 or untimed > 0) and arg[3] == "gpu" and 1 or 0, true)
 end
 
 local function products_of()

@@ -194,7 +194,7 @@ step() { # NAME KIND SECONDS COMMAND...
     over="over time"
     [ "$room" -ge "$most" ] || { most=$room over="cut short"; }
     run_limited "$most" "$work/logs/$name.log" "$@"
-    case $code in 0) state=ok ;; 124) state=$over ;; 130) state=interrupted ;; *) state=FAILED ;; esac
+    case $code in 0) state=ok ;; 4) [ "$name" = check ] && state="cut short" || state=FAILED ;; 124) state=$over ;; 130) state=interrupted ;; *) state=FAILED ;; esac
     record "$name" "$kind" "$state" "$code" "$seconds"
     say "$name" "$state" "$seconds" "$(tail -n 1 "$work/logs/$name.log" 2>/dev/null | cut -c1-110)"
 }
@@ -230,7 +230,7 @@ devices() { step devices always 60 sh -c '"$1" devices --all && "$1" devices --a
 check() { # who gives more time as a whole gives it more too
     most=80
     [ "$limit" -le 480 ] || most=$((80 * limit / 480))
-    step check test 90 "$tlua" check --seconds "$most"
+    step check test 90 "$tlua" check --seconds "$most" # which ends with 4 where that was too short
 }
 # Each test of a program is a process of its own, which would compile CLBlast on a GPU for seconds, for products too small for it:
 # these go without it, and those of the matrix product have it, where it is a GPU.
@@ -254,7 +254,10 @@ python=${TLUA_PYTHON:-python3} torch='' on=''
 find_torch() {
     case $what in test) return 0 ;; esac
     command -v "$python" >/dev/null 2>&1 || return 0
-    run_limited 60 "$work/logs/torch.log" "$python" -c 'import torch; print("PyTorch", torch.__version__, "cuda" if torch.cuda.is_available() else "cpu")'
+    room=$((deadline - reserve - $(date +%s)))
+    [ "$room" -ge 3 ] || return 0
+    [ "$room" -le 60 ] || room=60
+    run_limited "$room" "$work/logs/torch.log" "$python" -c 'import torch; print("PyTorch", torch.__version__, "cuda" if torch.cuda.is_available() else "cpu")'
     [ "$code" = 0 ] && torch=$(tail -n 1 "$work/logs/torch.log")
     on=${torch##* }
     [ "$type" = gpu ] || on=cpu
@@ -283,7 +286,6 @@ products
 find_torch
 beside pytorch 120 --seconds 80 full bert
 timed optim 60
-longest
 criterion core 60
 models
 profile profile_bert bert bert_base 32
@@ -292,7 +294,9 @@ beside pytorch_more 120 --seconds 80 forward fe layer4 blocks10
 gemm
 tune
 if [ "$on" = cuda ]; then beside pytorch_tf32 90 --seconds 60 --tf32 full bert forward; else skip pytorch_tf32 bench "TF32 is for GPUs of NVIDIA"; fi
-criterion launch 60
+timed launch 60
+timed attention 90
+longest
 criterion again 60
 criterion arena 30
 step gradients bench 120 env LD_LIBRARY_PATH="$libs" "$here/bin/bench_conv" training

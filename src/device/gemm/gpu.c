@@ -32,7 +32,8 @@ static int side_for(tl_device *d, const tl_gemm *g)
 {
     int64_t large = 8 * GROUP, groups = ((g->m + large - 1) / large) * ((g->n + large - 1) / large) * g->batch;
     int enough = g->m >= large && g->n >= large && groups >= 4 * d->traits.compute_units;
-    return enough && fits(d, 8 * GROUP) && kernel_fits(d, 8 * GROUP) ? 8 * GROUP : 4 * GROUP;
+    if (enough && fits(d, 8 * GROUP) && kernel_fits(d, 8 * GROUP)) return 8 * GROUP;
+    return fits(d, 4 * GROUP) && kernel_fits(d, 4 * GROUP) ? 4 * GROUP : 2 * GROUP;
 }
 
 int tl__gemm_gpu_suits(tl_device *d, const tl_gemm *g)
