@@ -908,6 +908,22 @@ function data.fashion_mnist(options) end
 ---@return table
 function data.folder(options) end
 
+---Opens what data.folder { ... } and its like describe, prepared as net:preprocessing() says: classes, train and test with count() and label(i). classes: their names in the order of a model. recipes/open_loop.lua shows it.
+---@param description table
+---@param preprocessing table
+---@param seed? integer
+---@param options? { classes?: string[], augment?: table, only_test?: boolean, whole?: boolean }
+---@return table
+function data.open(description, preprocessing, seed, options) end
+
+---Batches of what data.open gave, made on threads: loader:start(epoch), then loader:next() gives pictures (N, H, W, C), labels (N) and N until the epoch is over.
+---@param pictures table
+---@param part "train"|"test"
+---@param seed? integer
+---@param options? { batch?: integer, shuffle?: boolean }
+---@return table
+function data.loader(pictures, part, seed, options) end
+
 -- recipes
 
 ---A recipe: what is trained, on what and how. recipe:run() trains it, recipe:build() stops before the training; `tlua -i RECIPE.lua` does so at a prompt.

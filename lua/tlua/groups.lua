@@ -69,21 +69,37 @@ local function depths(net)
   end, count
 end
 
+-- The recipe's groups with a function that tells which names are theirs. A glob that matches nothing is an error, with `advice` behind it.
+function groups.matching(net, list, advice)
+  local out = {}
+  for i, each in ipairs(list) do
+    local what = ("groups: group %d"):format(i)
+    net:select(what, each.globs, advice)
+    out[i] = setmetatable({ matches = util.matcher(what, each.globs) }, { __index = each })
+  end
+  return out
+end
+
 local function group_of(wanted, name)
   for i, each in ipairs(wanted) do
     if each.matches(name) then return i, each end
   end
 end
 
+-- Marks in `used` the numbers of the groups that something is trained by now: the first that names a parameter has it.
+function groups.mark_used(net, wanted, used)
+  for _, each in ipairs(net:specs()) do
+    if each.spec.kind == "parameter" and not each.module._frozen[each.spec.name] then
+      local number = group_of(wanted, each.path)
+      if number then used[number] = true end
+    end
+  end
+end
+
 -- The groups of a stage: { {names =, lr =, weight_decay =, clip =, own_rate =}, ... }, in the order of the network, of all that is trained now; nothing is
 -- built. own_rate: the group says its rate itself. `o` has lr, weight_decay, layer_decay, lowest, decay_all and wanted (as groups.read gives them).
 function groups.plan(net, o)
-  local wanted = {}
-  for i, each in ipairs(o.wanted) do
-    local what = ("groups: group %d"):format(i)
-    net:select(what, each.globs)
-    wanted[i] = setmetatable({ matches = util.matcher(what, each.globs) }, { __index = each })
-  end
+  local wanted = groups.matching(net, o.wanted)
   local depth, deepest = depths(net)
   local per_stage = o.layer_decay or (o.lowest and deepest > 0 and o.lowest ^ (1 / deepest)) or 1
   local list, known = {}, {}

@@ -285,6 +285,11 @@ Fashion-MNIST from a folder, or of the Debian package dataset-fashion-mnist.
 # data.folder({schema}): table
 Pictures in a folder for each class.
 
+# data.open(description: table, preprocessing: table, seed?: integer, {classes: string[], augment: table, only_test: boolean = false, whole: boolean = false}): table
+Opens what data.folder { ... } and its like describe, prepared as net:preprocessing() says: classes, train and test with count() and label(i). classes: their names in the order of a model. recipes/open_loop.lua shows it.
+# data.loader(pictures: table, part: "train"|"test", seed?: integer, {batch: integer, shuffle: boolean}): table
+Batches of what data.open gave, made on threads: loader:start(epoch), then loader:next() gives pictures (N, H, W, C), labels (N) and N until the epoch is over.
+
 == recipes
 # tlua.recipe({model: nn.Module, head: nn.Module, data: table, augment: table, loss: nn.Module|function, optim: table, schedule: table, groups: table, schema}): tlua.Recipe
 A recipe: what is trained, on what and how. recipe:run() trains it, recipe:build() stops before the training; `tlua -i RECIPE.lua` does so at a prompt.

@@ -114,6 +114,23 @@ local function advice_for(r, field, listed)
   return #out > 0 and ("; %s"):format(table.concat(out, "; ")) or ""
 end
 
+-- Groups that move nothing in any stage are said: all that they name is frozen, or an earlier group has it.
+local function check_groups(r, net, advice)
+  local wanted, used = groups.matching(net, r.groups, advice), {}
+  if #wanted == 0 then return end
+  for _, o in ipairs(r.stages) do
+    if o.epochs > 0 then
+      groups.set_frozen(net, stage.frozen_of(r, o))
+      groups.mark_used(net, wanted, used)
+    end
+  end
+  for i, each in ipairs(wanted) do
+    if not used[i] and not r.cell_text then -- a comparison would say it for every cell
+      util.note(("groups: group %d ('%s') moves nothing: all that it names is frozen in every stage, or an earlier group has it"):format(i, schema.show(each.globs)))
+    end
+  end
+end
+
 -- Every glob of every stage and group, before anything is trained: one that matches nothing would be dropped without a word.
 function stage.check_names(r, net, listed)
   local last, counts = #r.stages, {}
@@ -133,7 +150,7 @@ function stage.check_names(r, net, listed)
         last > 1 and ".1" or "", name)
     end
   end
-  for i, each in ipairs(r.groups) do net:select(("groups: group %d"):format(i), each.globs, advice_for(r, "groups", listed)) end
+  check_groups(r, net, advice_for(r, "groups", listed))
 end
 
 -- What groups.plan wants to know of a stage.

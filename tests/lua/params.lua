@@ -60,6 +60,13 @@ t.test("in every place of a recipe, before anything is trained", function()
   t.fails("--train counts in no stage, since the schedule says freeze or train of its own: --schedule.train GLOBS", function()
     check(make { schedule = { epochs = 1, freeze = "layer1.*" } }:override { { "train", "layer1.*" } })
   end)
+  local notes, note = {}, require("tlua.util").note
+  require("tlua.util").note = function(text) notes[#notes + 1] = text end
+  check(make { groups = { { "layer4.*", lr = 1 }, { "layer4.1.*", lr = 2 }, { "fc.*", lr = 3 }, { "conv1.*", lr = 4 } },
+    schedule = { { epochs = 1, freeze = "*" }, { epochs = 1, train = "layer4.*" }, { epochs = 0, train = "*" } } })
+  require("tlua.util").note = note
+  t.equal(table.concat(notes, "\n"), ("groups: group 2 ('layer4.1.*') moves nothing: %s\ngroups: group 4 ('conv1.*') moves nothing: %s"):format(
+    "all that it names is frozen in every stage, or an earlier group has it", "all that it names is frozen in every stage, or an earlier group has it"))
   check(make { freeze = function(name) return name:find "^layer" end })
   t.fails("recompute: no block of resnet18 matches 'layer9.*'; did you mean 'layer", function()
     require("tlua.recompute").mark(tlua.models.resnet18 {}, { "layer4.*", "layer9.*" })
