@@ -785,7 +785,7 @@ function Optimizer:load_state(state) end
 
 -- networks and data
 
----The network of a model file that a run has written, with head and weights.
+---The network that a run has trained, with head and weights: path is the folder of the run, its model.safetensors or a checkpoint.
 ---@param path string
 ---@return tlua.nn.Module
 function models.load(path) end

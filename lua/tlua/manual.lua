@@ -267,7 +267,7 @@ Takes them up again.
 
 == networks and data
 # models.load(path: string): nn.Module
-The network of a model file that a run has written, with head and weights.
+The network that a run has trained, with head and weights: path is the folder of the run, its model.safetensors or a checkpoint.
 # models.names(): string[]
 The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
 # models.list(): table[]
