@@ -130,6 +130,13 @@ $(BUILD)/fake_gpu.so: tests/compilers/fake_gpu.c
 	$(CC) -std=c11 $(WARN) -O2 -shared -fPIC -o $@ $<
 test-compilers test-compilers-docs: all $(WALKS) $(BUILD)/fake_gpu.so
 	@sh tools/test_compilers.sh $(if $(filter %-docs,$@),docs)
+# Two devices in two threads under ThreadSanitizer.
+.PHONY: tsan
+tsan:
+	@$(MAKE) -s BUILD=$(BUILD)/tsan OPT="-O1 -g -fsanitize=thread" $(BUILD)/tsan/threads
+	OCL_ICD_VENDORS=$(wildcard /etc/OpenCL/vendors/pocl.icd) TSAN_OPTIONS="suppressions=tests/sanitizers/tsan.supp" $(BUILD)/tsan/threads
+$(BUILD)/threads: tests/unit/threads.c tests/sanitizers/plain/criterion/criterion.h $(BUILD)/libtlua.a
+	$(CC) $(CFLAGS) -w -Itests/sanitizers/plain -Itests -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 # A hundred runs killed at random moments.
 test-crash: all
 	./tlua tests/crash/crash.lua 100
@@ -206,6 +213,7 @@ help:
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
 	@echo "make test-compilers every kernel compiled for GPUs of three makers, without one"
 	@echo "make test-crash     a hundred runs killed at random, resumed, compared to the bit"
+	@echo "make tsan           two devices in two threads under ThreadSanitizer"
 	@echo "make bench-peers; make bench   speed beside PyTorch and ONNX Runtime"
 	@echo "make gpu-bundle     a folder that tests and measures on a bare machine with a GPU"
 	@echo "make golden     remake the goldens with the pinned PyTorch"

@@ -6,7 +6,10 @@
  * 2. The first failure in a scope is recorded there and is sticky: every operator called in a failed
  *    scope returns NULL at once, and every operator given NULL for a tensor that is not optional does
  *    too. So write the whole expression, then test tl_scope_failed(scope) once.
- * 3. One thread uses a device. Nothing here prints, exits or aborts.
+ * 3. Nothing here prints, exits or aborts.
+ * Threads: a device belongs to one thread at a time, with all that was made on it (scopes, tensors, optimisers, models). Threads with a device
+ * each, of the same hardware too, run side by side and get what each would get alone. Opening or listing devices for the first time may set
+ * POCL_AFFINITY and POCL_CACHE_DIR in the environment: do it before other threads of yours read or change the environment.
  *
  * Shapes are written as letters: N pictures, H rows, W columns, C channels. Dimensions in C count
  * from 0 (from the end where negative); the Lua interface counts from 1. */

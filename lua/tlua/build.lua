@@ -72,7 +72,8 @@ local function check_names(r, net)
   end
 end
 
-function build.session(r)
+-- `batch`: that of the run which goes on, where the recipe leaves it open.
+function build.session(r, batch)
   local s = build.pictures(r)
   local net = s.model
   if rawget(net, "entry") then build.place_head(r, net, #s.classes) end
@@ -89,7 +90,10 @@ function build.session(r)
   build.count_steps(s)
   stage.enter(s, 1)
   if r.data.options.batch == "auto" then
-    s.data.batch = util.at(r.data.where, memory.auto_batch, s)
+    local free
+    if batch then s.data.batch = batch else s.data.batch, free = util.at(r.data.where, memory.auto_batch, s) end
+    s.auto_batch = ("%d pictures, %s; --data.batch %d is the same with any memory"):format(s.data.batch,
+      batch and "as the run began" or ("chosen by the %s that are free"):format(util.bytes(free)), s.data.batch)
     build.count_steps(s)
     stage.enter(s, 1)
   end

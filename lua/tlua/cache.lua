@@ -74,11 +74,18 @@ local function weights_hash(net, k)
   return core.sha256(table.concat(lines, "\n"))
 end
 
+-- Pictures that go through the frozen part at once, whatever the batches of training: kernels are chosen by the number of rows, and so a
+-- batch of 5 rounds otherwise than one of 64. On a processor more than 16 of 224 x 224 pixels take more memory and are no faster.
+function cache.batch(s)
+  local size, cpu = s.data.preprocessing.size, s.device.type == "cpu"
+  return math.max(4, math.min((cpu and 16 or 64) * 224 * 224 // (size * size), cpu and 64 or 256))
+end
+
 -- All that the bits of the features depend on: device and driver too, since another one rounds otherwise.
 local function keys_of(s, cut)
   local d, list = core.device_info(), {}
-  local base = table.concat({ core.version, core.decoders, d.name, d.platform, d.driver, os.getenv "TLUA_VECTOR" or "", os.getenv "TLUA_GEMM" or "", os.getenv "TLUA_CONV" or "", core.tuning().hash,
-    s.model.entry.name, cut.name, weights_hash(s.model, cut.stage), cut.dtype }, "\n")
+  local base = table.concat({ core.version, core.decoders, d.name, d.platform, d.driver, os.getenv "TLUA_VECTOR" or "", os.getenv "TLUA_GEMM" or "",
+    os.getenv "TLUA_CONV" or "", core.tuning().hash, s.model.entry.name, cut.name, weights_hash(s.model, cut.stage), cut.dtype, cache.batch(s) }, "\n")
   for part, views in pairs { train = cut.views, test = 1 } do
     local pipeline = s.data[part .. "_pipeline"]
     local source = table.concat({ base, s.data[part]:hash(), pipeline:text(), pipeline:is_random() and s.seed or "" }, "\n")
@@ -112,28 +119,32 @@ local function existing(path)
   return path == "" and "." or path
 end
 
--- nil, or why not so many bytes.
+-- nil, or why not so many bytes; and whether that is a matter of the moment, and not of what the recipe says.
 local function too_large(cut, needed, limit)
   local free = core.data.disk_free(existing(cut.folder))
   if cut.bytes > limit then return ("they would take %s, the limit is %s (--cache.limit)"):format(util.bytes(cut.bytes), util.bytes(limit)) end
-  if free and needed > free // 2 then return ("they would take %s, and %s are free in %s"):format(util.bytes(needed), util.bytes(free), cut.folder) end
+  if free and needed > free // 2 then return ("they would take %s, and %s are free in %s"):format(util.bytes(needed), util.bytes(free), cut.folder), true end
 end
 
--- The stages to cut after that are worth it: the last fixed one, then earlier ones, but never the stem alone.
+-- The cut after stage k; or nil and why there is none, as too_large.
 local function try_stage(s, k)
   local r = s.recipe
   local o = r.cache_options
-  local shape = shape_of(s.model, k, s.data.preprocessing.size)
+  local before = core.memory_failures()
+  local ok, shape = pcall(shape_of, s.model, k, s.data.preprocessing.size)
+  if not ok and core.memory_failures() ~= before then error(shape, 0) end -- the next run may have the memory, and a cut by it
+  if not ok then return nil, util.reason(shape) end
   local cut = { stage = k, name = s.model:stage_name(k), shape = shape, elements = product(shape), dtype = o.dtype, views = math.max(o.views, 1),
     folder = o.folder or default_folder(), limit = schema.size(o.limit) }
   cut.keys = keys_of(s, cut)
   local all, there = bytes_of(s, cut)
-  local why = too_large(cut, all - there, cut.limit)
-  return not why and cut or nil, why
+  local why, now = too_large(cut, all - there, cut.limit)
+  return not why and cut or nil, why, now
 end
 
--- The cut of a session: {stage=, name=, shape=, elements=, dtype=, views=, folder=, keys=, bytes=, rows=, done=}; or nil and
--- why there is none.
+-- The cut of a session, after the last fixed stage, or an earlier one whose outputs keep within the limit, but never the stem alone. Where the
+-- disk is too full there is none, and no other one is looked for: it would give other numbers. {stage=, name=, shape=, elements=, dtype=,
+-- views=, folder=, keys=, bytes=, rows=, done=}; or nil and why there is none.
 function cache.choose(s)
   local net = s.model
   if s.recipe.cache == false then return nil, "cache = false" end
@@ -144,14 +155,18 @@ function cache.choose(s)
   if s.data.train_pipeline:is_random() and s.recipe.cache_options.views < 1 then
     return nil, "training pictures change at random (--cache.views K keeps K views of each)"
   end
-  local ok, first, why = pcall(try_stage, s, k)
-  if not ok then return nil, util.reason(first) end
-  if first then return first end
-  for each = k - 1, 2, -1 do
-    local cut = try_stage(s, each)
-    if cut then return cut end
+  local first
+  for each = k, math.min(k, 2), -1 do
+    local cut, why, now = try_stage(s, each)
+    if cut or now then return cut, why end
+    first = first or why
   end
-  return nil, why
+  return nil, first
+end
+
+-- What a checkpoint says of a cut: it decides about the last bits.
+function cache.text(cut)
+  return cut and ("after %s, %s%s"):format(cut.name, cut.dtype, cut.views > 1 and (", %d views"):format(cut.views) or "") or "none"
 end
 
 -- The same cut with its numbers as float32.
@@ -169,36 +184,45 @@ end
 local Store = {}
 Store.__index = Store
 
--- Opens the file of a part and view. nil and why where it cannot be had.
+local function text_of(s, cut, part, view)
+  return core.json_encode { network = s.model.entry.name, cut = cut.name, shape = cut.shape, data = s.data.title, part = part, view = view, views = cut.views }
+end
+
+local function store_of(s, cut, part, view, path, features)
+  return setmetatable({ session = s, cut = cut, part = part, view = view, path = path, features = features, count = s.data[part]:count() }, Store)
+end
+
+-- Opens the file of a part and view. nil and why where it cannot be had; and its path where another run is making it.
 function cache.open(s, cut, part, view)
-  local path, count = place(cut, part, view), s.data[part]:count()
-  local text = core.json_encode { network = s.model.entry.name, cut = cut.name, shape = cut.shape, data = s.data.title, part = part, view = view, views = cut.views }
-  local ok, features, why = pcall(function()
+  local path = place(cut, part, view)
+  local ok, features, busy = pcall(function()
     core.mkdirs(cut.folder)
     local keep = { [path] = true }
     for p, keys in pairs(cut.keys) do
       for v = 1, #keys do keep[place(cut, p, v)] = true end
     end
     make_room(cut.folder, cut.bytes, cut.limit, keep)
-    local f, busy = core.data.features(path, cut.keys[part][view], count, cut.elements, cut.dtype, text)
-    return f, busy
+    local f, why = core.data.features(path, cut.keys[part][view], s.data[part]:count(), cut.elements, cut.dtype, text_of(s, cut, part, view))
+    return f, why
   end)
   if not ok then return nil, util.reason(features) end
-  if not features then return nil, why end
-  return setmetatable({ session = s, cut = cut, part = part, view = view, path = path, features = features, count = count }, Store)
+  if not features then return nil, busy, path end
+  return store_of(s, cut, part, view, path, features)
+end
+
+-- The same as a file of this run alone, in its folder: without a name, gone with the run. nil and why where there is no room for it either.
+function cache.open_own(s, cut, part, view)
+  local path = ("%s/%s%d.features.tmp%d"):format(s.out or os.getenv "TMPDIR" or "/tmp", part, view, core.getpid())
+  local ok, features = pcall(core.data.features, path, cut.keys[part][view], s.data[part]:count(), cut.elements, cut.dtype, text_of(s, cut, part, view), true)
+  if not ok then return nil, util.reason(features) end
+  return store_of(s, cut, part, view, path, features)
 end
 
 function Store:complete() return self.features:done() == self.count end
 function Store:close() self.features:close() end
 
--- Pictures that go through the frozen part at once: on a processor more than 16 of 224 x 224 pixels take more memory and are no faster.
-function cache.batch(s, batch)
-  local size = s.data.preprocessing.size
-  return s.device.type == "cpu" and math.min(batch, math.max(4, 16 * 224 * 224 // (size * size))) or batch
-end
-
 -- The next batch of the loader through the network; pictures that are there already are passed over. nil at the end of
--- the epoch, true, or false and why on a number that cannot be kept.
+-- the epoch, true, or false and why on what cannot be kept.
 local function add_batch(self, loader)
   local scope <close> = core.scope()
   local x, _, n, indices = loader:next()
@@ -207,7 +231,10 @@ local function add_batch(self, loader)
   local i = 1
   while i <= n do
     local done, first = self.features:done(), i
-    if indices[i] > done + 1 then self.features:append_missing(indices[i] - done - 1) end
+    if indices[i] > done + 1 then
+      local ok, why = self.features:append_missing(indices[i] - done - 1)
+      if not ok then return false, why end
+    end
     while i < n and indices[i + 1] == indices[i] + 1 do i = i + 1 end
     first = math.max(first, first + done + 1 - indices[first])
     if first <= i then
@@ -220,11 +247,11 @@ local function add_batch(self, loader)
 end
 
 -- Computes what is missing, in the order of the source. `progress(done, all)` returns true to stop. Returns true; false
--- when stopped; nil and why where a number does not fit.
+-- when stopped; nil and why where a number does not fit or the file cannot be written. Errors of the network and of pictures pass.
 function Store:fill(progress)
   local s, d = self.session, self.session.data
   if self:complete() then return true end
-  local before, batch = self.features:done(), cache.batch(s, d.batch)
+  local before, batch = self.features:done(), cache.batch(s)
   local loader <close> = core.data.loader(d[self.part], d[self.part .. "_pipeline"], { batch = batch, threads = d.threads, seed = s.seed, on_bad = d.on_bad })
   loader:start(self.view, before // batch + 1)
   while true do
@@ -236,9 +263,10 @@ function Store:fill(progress)
       return false
     end
   end
-  if self.features:done() < self.count then self.features:append_missing(self.count - self.features:done()) end
-  self.features:sync()
-  return true
+  local ok, why = true, nil
+  if self.features:done() < self.count then ok, why = self.features:append_missing(self.count - self.features:done()) end
+  if ok then ok, why = self.features:sync() end
+  return ok, why
 end
 
 -- Outputs (N, ...) of the pictures `list` (numbers from 1); nil and why where the file is damaged.

@@ -6,6 +6,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local stage = require "tlua.stage"
 local model_file = require "tlua.model_file"
+local cache = require "tlua.cache"
 local checkpoint = {}
 
 local FORMAT = 1
@@ -95,7 +96,8 @@ function checkpoint.write(path, s, state, results)
   for name, t in pairs(s.ema and s.ema:state() or {}) do tensors[AVERAGE .. name] = t end
   local r = s.recipe
   local all = { format = FORMAT, tlua = core.version, device = device_text(s.device), choices = choices(), seed = r.seed, stage = s.stage, recipe = r.text or "",
-    recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(), pictures = s.data.list }
+    recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(), pictures = s.data.list,
+    batch = s.data.batch, features = cache.text(s.cut) }
   for key, value in pairs(state) do all[key] = FIGURES[key] and util.for_json(value) or value end
   local text = core.json_encode(all)
   local description = core.json_encode(model_file.describe(s, results))

@@ -4,13 +4,14 @@ local core = require "tlua.core"
 local data = require "tlua.data"
 local cache = require "tlua.cache"
 local progress = require "tlua.progress"
+local util = require "tlua.util"
 
 local Feed = {}
 Feed.__index = Feed
 local feed = {}
 
--- Part "train" or "test" of a session. With session.cut, next() gives what comes out of that stage, as long as feed.cut
--- is set: where the cache cannot be had the feed says so once and gives pictures.
+-- Part "train" or "test" of a session. With session.cut, next() gives what comes out of that stage, whatever becomes of the cache's folder: kept
+-- as float16 the numbers are others than without, and the same recipe is to give the same bits.
 function feed.open(session, part)
   return setmetatable({ session = session, part = part, count = session.data[part]:count(), batch = session.data.batch, source = session.data[part],
     cut = session.cut, stores = {}, past_waiting = 0 }, Feed)
@@ -18,12 +19,13 @@ end
 
 function Feed:waited() return self.past_waiting + (self.loader and self.loader:waited() or 0) end
 
-local function pictures(self)
-  self.cut = nil
-  self.loader = self.loader or data.loader(self.session.data, self.part, self.session.seed)
+local function spent(self, begin)
+  local s = self.session
+  if self.part == "train" and s.spent then s.spent.features = s.spent.features + core.time() - begin end
 end
 
--- Fills a store, telling how far it is. true, false when stopped, nil and why.
+-- Fills a store, telling how far it is. true, false when stopped, nil and why it cannot be kept. What fails otherwise (the device, memory, a
+-- picture) is an error as it is in training.
 local function fill(self, store)
   local s, begin = self.session, core.time()
   local label = self.part == "train" and "Features" or "Test features"
@@ -31,55 +33,87 @@ local function fill(self, store)
     s.progress:update(label, n, all, progress.speed(n, core.time() - begin, all - n))
     return core.interrupted()
   end)
-  if self.part == "train" and s.spent then s.spent.features = s.spent.features + core.time() - begin end
-  if not ok then return nil, tostring(done) end
+  spent(self, begin)
+  if not ok then error(done, 0) end
   return done, why
 end
 
--- The store of a view, complete. nil where there is none: `stopped`, or the feed has gone over to pictures.
-local function ready_store(self, view)
-  local s = self.session
-  for attempt = 1, 2 do
-    local store, why = self.stores[view], nil
-    if not store then store, why = cache.open(s, self.cut, self.part, view) end
-    self.stores[view] = store
-    if store then
-      local done
-      done, why = fill(self, store)
-      if done then return store end
-      if done == false then return nil, true end
-      store:close()
-      self.stores[view] = nil
+local function kind(self) return self.part == "train" and "training" or "test" end
+
+-- The file of a view. While another run makes it this one waits: both would compute the same, and without the file the numbers would be others. It
+-- goes on when the file is whole, or when whoever was making it has ended, as far as it has come. nil and why; nothing when stopped.
+local function shared_store(self, view)
+  local s, begin, looked = self.session, core.time(), 0
+  while not core.interrupted() do
+    local store, why, busy = cache.open(s, self.cut, self.part, view)
+    if not busy then
+      if looked > 1 then
+        s.progress:say(("cache     waited %s for the features of %s pictures"):format(util.clock(core.time() - begin), kind(self)))
+        spent(self, begin)
+      end
+      return store, why
     end
+    looked = looked + 1
+    if looked == 2 then -- the first time it may be somebody who lists the files
+      s.progress:say(("cache     waits for another run, which is making the features of these %s pictures: %s"):format(kind(self), busy))
+    end
+    local about = core.data.features_about(busy)
+    s.progress:update("Waiting", about and about.done or 0, self.count, "another run makes the features")
+    core.sleep(0.2)
+  end
+end
+
+-- A store of this run alone, where the cache folder cannot be written or locked: the same numbers, kept by nobody.
+local function own_store(self, view, why)
+  local s = self.session
+  local store, worse = cache.open_own(s, self.cut, self.part, view)
+  if not store then
+    util.failf("the features of the %s pictures cannot be kept: %s; nor for this run alone: %s; --cache.folder names another folder, --cache false trains without them",
+      kind(self), why, worse)
+  end
+  s.progress:say(("cache     of %s pictures is this run's alone and goes with it: %s"):format(kind(self), why))
+  return store
+end
+
+-- The store of a view, complete; nil when stopped.
+local function ready_store(self, view)
+  local s, unkept = self.session, nil
+  for _ = 1, 3 do
+    local store, why = self.stores[view], nil
+    if not store and not unkept then
+      store, why = shared_store(self, view)
+      if not store and not why then return nil end
+    end
+    store = store or own_store(self, view, unkept or why)
+    self.stores[view] = store
+    local done
+    done, why = fill(self, store)
+    if done then return store end
+    if done == false then return nil end
+    store:close()
+    self.stores[view] = nil
     -- Numbers beyond float16: kept as float32 instead.
-    if why and why:find("does not fit float16", 1, true) and attempt == 1 then
+    if why:find("does not fit float16", 1, true) then
       s.progress:say "cache     a number is beyond float16: kept as float32"
       core.remove(store.path)
       self.cut = cache.as_float32(s, self.cut)
-    else
-      s.progress:say(("cache     not used for %s pictures: %s"):format(self.part == "train" and "training" or "test", why))
-      break
-    end
+    elseif unkept then break
+    else unkept = why end
   end
-  pictures(self)
+  util.failf("the features of the %s pictures cannot be kept: %s; --cache.folder names another folder, --cache false trains without them", kind(self), unkept)
 end
 
 -- Begins an epoch, after `done` of its batches. Returns true when Ctrl-C stopped it.
 function Feed:start(epoch, done)
-  local stopped
   self.store = nil
-  if self.cut then
-    local view = self.part == "train" and (epoch - 1) % self.cut.views + 1 or 1
-    self.view = view
-    self.store, stopped = ready_store(self, view)
-    if stopped then return true end
-  else
-    pictures(self)
-  end
-  if not self.store then
+  if not self.cut then
+    self.loader = self.loader or data.loader(self.session.data, self.part, self.session.seed)
     self.loader:start(epoch, (done or 0) + 1)
     return false
   end
+  self.view = self.part == "train" and (epoch - 1) % self.cut.views + 1 or 1
+  self.store = ready_store(self, self.view)
+  if not self.store then return true end
   self.at = math.min((done or 0) * self.batch, self.count)
   self.order = self.part == "train" and core.data.permutation(self.session.seed, epoch, self.count) or nil
   return false
@@ -92,8 +126,8 @@ local function read(self, list)
   self.session.progress:say(("cache     %s; it is made again from there"):format(why))
   self.store:close()
   self.stores[self.view] = nil
-  local store, stopped = ready_store(self, self.view)
-  if not store then error(stopped and "stopped" or ("%s, and it cannot be made again"):format(why), 0) end
+  local store = ready_store(self, self.view)
+  if not store then error("stopped", 0) end
   self.store = store
   y, why = store:read(list)
   if not y then error(why, 0) end
@@ -126,6 +160,7 @@ end
 -- input, labels (tensor), n, labels (list), mix (see above); nothing at the end.
 function Feed:next()
   if self.store then return from_store(self) end
+  if not self.loader then return nil end -- stopped
   local x, labels, n, indices, share = self.loader:next()
   if not x then return nil end
   local list = {}

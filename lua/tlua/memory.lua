@@ -35,7 +35,7 @@ local function of_step(s, batch)
   end)
   s.optim:zero_grad()
   if cut then
-    bytes = math.max(bytes, plan.memory(function() s.model:below(picture(s, cache.batch(s, batch)), cut.stage) end))
+    bytes = math.max(bytes, plan.memory(function() s.model:below(picture(s, cache.batch(s)), cut.stage) end))
   end
   return bytes
 end
@@ -64,12 +64,12 @@ local function largest(s, all, share, most)
   end
 end
 
--- batch = "auto".
+-- batch = "auto": the batch, and the room that it was chosen by, which is of the moment.
 function memory.auto_batch(s)
   local all = room(s)
   local best = largest(s, all, AUTO_SHARE, math.min(AUTO_MOST, s.data.train:count()))
   if not best then util.failf("data.batch: one picture of %d pixels needs %s, and %s has %s", s.data.preprocessing.size, util.bytes(needed(s, 1)), s.device.name, util.bytes(all)) end
-  return best
+  return best, all
 end
 
 -- Where the step of the session's batch does not fit, an error that gives one that does. Returns {step =, room =}.
@@ -81,7 +81,7 @@ function memory.check(s)
   util.failf("a step of %d pictures needs %s, and %s has %s%s", batch, util.bytes(bytes), s.device.name, util.bytes(all),
     best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
       s.recipe.recompute and "" or ", and --recompute true needs less")
-    or "; not even one picture fits: --data.size makes them smaller")
+    or "; not even one picture fits: --data.size makes them smaller" .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
 end
 
 return memory

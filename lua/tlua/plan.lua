@@ -23,10 +23,10 @@ local function fits(kept, x)
 end
 
 -- `make` is core.plan or core.plan_text.
-local function traced(make, self, f, dims, ...)
+local function traced_once(make, self, f, dims, ...)
   local before = plan.imaginary
   plan.tracing, plan.imaginary = true, true
-  local made, why = make(function(input)
+  local ok, made, why = pcall(make, function(input)
     local scope <close> = core.scope()
     local guard <close> = core.no_grad()
     local y = f(self, input)
@@ -34,7 +34,20 @@ local function traced(make, self, f, dims, ...)
     return y
   end, dims, ...)
   plan.tracing, plan.imaginary = false, before
-  return made, why
+  if not ok then made, why = nil, made end
+  return made, why, ok
+end
+
+-- A plan rounds otherwise than the steps one by one: for want of memory there is no other way but an error, after a second try.
+local function traced(make, ...)
+  for attempt = 1, 2 do
+    local before = core.memory_failures()
+    local made, why, ok = traced_once(make, ...)
+    local short = core.memory_failures() ~= before
+    if made or (ok and not short) then return made, why end
+    if not short or attempt == 2 then error(why, 0) end
+    collectgarbage()
+  end
 end
 
 local function trace(self, f, x) return traced(core.plan, self, f, dims_of(x)) end

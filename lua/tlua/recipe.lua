@@ -334,7 +334,8 @@ end
 -- ---- building and running ----
 
 -- Device, data, model, freeze, head, optimiser: all of it checked before anything is written.
-function Recipe:build() return require("tlua.build").session(self) end
+-- `batch`: of a run that goes on, where the recipe says auto.
+function Recipe:build(batch) return require("tlua.build").session(self, batch) end
 
 -- Trains, tests, keeps. options: resume, a run folder or checkpoint to go on from; force, although the recipe has changed since, or
 -- although the folder holds a run that is not at its end. Returns the results {accuracy, loss, out, model, epochs}.
@@ -353,7 +354,8 @@ function Recipe:run(options)
     util.failf("--resume: the recipe has changed since %s was written; --force goes on all the same:\n  %s", c.path, table.concat(changes, "\n  "))
   end
   if c.state.finished and #changes == 0 and checkpoint.model_is_written(c.path) then util.failf("--resume: the run in %s is at its end; with more epochs (--schedule.epochs) and --force it goes on", c.path) end
-  return require("tlua.train").run(self:build(), { checkpoint = c.path, force = options.force, style = options.style })
+  local batch = math.type(c.state.batch) == "integer" and c.state.batch > 0 and c.state.batch or nil -- memory may be another today: the bits are not
+  return require("tlua.train").run(self:build(batch), { checkpoint = c.path, force = options.force, style = options.style })
 end
 
 util.seal(Recipe, "recipe:", 1)

@@ -10,6 +10,7 @@ local model_file = require "tlua.model_file"
 local stage = require "tlua.stage"
 local step = require "tlua.step"
 local checkpoint = require "tlua.checkpoint"
+local cache = require "tlua.cache"
 local run_folder = require "tlua.run_folder"
 local report = require "tlua.report"
 local event_file = require "tlua.event_file"
@@ -62,6 +63,7 @@ function train.plan(s, say)
   say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
   if changes then say(("augment   %s"):format(changes)) end
   say(("loss      %s"):format(data_text.loss(s.loss, s.classes)))
+  if s.auto_batch then say(("batch     %s"):format(s.auto_batch)) end
 end
 
 -- ---- epochs ----
@@ -386,6 +388,10 @@ local function take_up(s, path, force)
   if d ~= state.device then s.progress:say(("resumed   on another device (it was %s): it goes on, but not to the same bits"):format(state.device)) end
   local other = checkpoint.other_choices(state)
   if other then s.progress:say(("resumed   with other choices of kernels (%s): it goes on, but not to the same bits"):format(other)) end
+  local features = cache.text(s.cut)
+  if state.features and state.features ~= features then
+    s.progress:say(("resumed   with other features in the cache (%s; it was %s): it goes on, but not to the same bits"):format(features, state.features))
+  end
 end
 
 local function start_event(s)

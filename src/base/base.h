@@ -39,6 +39,8 @@ char *tl__asprintf(tl_error *err, const char *format, ...) TL__PRINTF(2, 3);
 /* Makes the n-th allocation from now on fail (host memory and device memory count alike); 0 turns
  * it off. For tests. Returns how many allocations were counted since the last call. */
 long tl__inject_failure(long nth);
+/* How often this thread has met TL_EMEMORY. Who decides by what succeeded compares it: for want of memory nothing is decided. */
+long tl__memory_failures(void);
 /* True when the injected failure is due now; device allocations ask it too. */
 int tl__allocation_fails(void);
 

@@ -2,6 +2,7 @@
  * path that handles a lack of memory is walked by a test and not only by an unlucky user. */
 #include "base/text.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,13 @@ static void make_one_line(char *text)
         if ((unsigned char)*text < 32 || *text == 127) *text = '?';
 }
 
+static _Thread_local long memory_failures;
+
+long tl__memory_failures(void) { return memory_failures; }
+
 int tl__vfail(tl_error *err, int code, const char *format, va_list ap)
 {
+    memory_failures += code == TL_EMEMORY;
     if (err && err->code == TL_OK) {
         locale_t before = tl__point_begin();
         vsnprintf(err->text, sizeof err->text, format, ap);
@@ -49,20 +55,19 @@ void tl__error_prefix(tl_error *err, const char *format, ...)
     err->text[sizeof err->text - 1] = 0;
 }
 
-/* Loader threads allocate too, but injection is for single-threaded tests; a plain counter serves. */
-static long counted, fail_at;
+/* One counter for the process, whichever thread allocates: the threads of a loader belong to what a test walks. */
+static atomic_long counted, fail_at;
 
 int tl__allocation_fails(void)
 {
-    if (fail_at == 0) return 0;
-    return ++counted == fail_at;
+    long at = atomic_load_explicit(&fail_at, memory_order_relaxed);
+    return at != 0 && atomic_fetch_add(&counted, 1) + 1 == at;
 }
 
 long tl__inject_failure(long nth)
 {
-    long n = counted;
-    counted = 0;
-    fail_at = nth;
+    long n = atomic_exchange(&counted, 0);
+    atomic_store(&fail_at, nth);
     return n;
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,9 +41,10 @@ char *tl__read_file(tl_error *err, const char *path, size_t *bytes)
 
 int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path)
 {
+    static atomic_uint opened; /* two threads may write the same file at once: whoever is later stays */
     *a = (tl_atomic_file){0};
     a->path = tl__strdup(err, path);
-    a->temporary = a->path ? tl__asprintf(err, "%s.tmp%ld", path, (long)getpid()) : NULL;
+    a->temporary = a->path ? tl__asprintf(err, "%s.tmp%ld%06u", path, (long)getpid(), atomic_fetch_add(&opened, 1) % 1000000) : NULL;
     if (a->temporary && (a->f = fopen(a->temporary, "wb")) == NULL) fail_path(err, "write", path);
     if (a->f) return 0;
     tl__atomic_abort(a);

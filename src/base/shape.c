@@ -1,6 +1,7 @@
 /* shape.c - shapes and storage types: sizes, broadcasting, names, half-precision conversion. */
 #include "base/base.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 tl_shape tl__shape(int rank, const int64_t *dim)
@@ -47,7 +48,7 @@ void tl__packed_strides(const tl_shape *s, int64_t *strides)
     }
 }
 
-static int first_axis; /* set once, when a program begins */
+static atomic_int first_axis; /* set once, when a program begins */
 
 void tl__count_axes_from(int first) { first_axis = first; }
 long long tl__axis_name(int64_t axis) { return axis < 0 ? axis : axis + first_axis; }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -27,6 +28,7 @@ struct tl_features {
     int fd;
     char *path;
     header head;
+    int own;                 /* nobody else can open it */
     int64_t done, row_bytes; /* row_bytes: values and checksum */
     unsigned char *row;
 };
@@ -57,15 +59,24 @@ static int put(tl_error *err, tl_features *f, const void *data, size_t bytes, in
     return 0;
 }
 
-static int get(tl_error *err, tl_features *f, void *data, size_t bytes, int64_t at)
+/* 1, 0 where the file ends before, or -1. */
+static int get_if_there(tl_error *err, tl_features *f, void *data, size_t bytes, int64_t at)
 {
     for (size_t n = 0; n < bytes;) {
         errno = 0;
         ssize_t k = pread(f->fd, (char *)data + n, bytes - n, (off_t)(at + (int64_t)n));
-        if (k <= 0 && errno != EINTR) return io_error(err, f, "read");
+        if (k == 0) return 0;
+        if (k < 0 && errno != EINTR) return io_error(err, f, "read");
         if (k > 0) n += (size_t)k;
     }
-    return 0;
+    return 1;
+}
+
+static int get(tl_error *err, tl_features *f, void *data, size_t bytes, int64_t at)
+{
+    int there = get_if_there(err, f, data, bytes, at);
+    errno = 0;
+    return there == 0 ? io_error(err, f, "read") : there < 0 ? -1 : 0;
 }
 
 static uint32_t header_checksum(const header *h) { return checksum(h, offsetof(header, checksum), 0); }
@@ -109,18 +120,77 @@ static void check_last(tl_features *f)
     }
 }
 
-/* Alone on the file, to write it; or, where it is complete, beside others that read. */
-static int lock_and_look(tl_error *err, tl_features *f, const char *text)
+/* ---- sharing a file with other runs ---- */
+
+enum { ATTEMPTS = 12 };
+typedef enum outcome { OPENED, AGAIN, BUSY, FAILED } outcome;
+
+/* Whether the file is still the one of that name: others may have removed or replaced it. */
+static int is_named(const tl_features *f)
 {
-    int alone = flock(f->fd, LOCK_EX | LOCK_NB) == 0;
-    if (!alone && flock(f->fd, LOCK_SH | LOCK_NB) != 0) return tl__fail(err, TL_ESTATE, "%s: another run is making this feature cache", f->path);
-    if (usable(f)) check_last(f);
-    else if (!alone) return tl__fail(err, TL_ESTATE, "%s: another run uses this feature cache", f->path);
-    else if (start_anew(err, f, text) != 0) return -1;
-    if (f->done < f->head.rows && !alone) return tl__fail(err, TL_ESTATE, "%s: another run uses this feature cache", f->path);
-    if (f->done == f->head.rows) flock(f->fd, LOCK_SH | LOCK_NB);
-    futimens(f->fd, NULL); /* last used now: what was not for long is removed first */
+    struct stat ours, named;
+    return fstat(f->fd, &ours) == 0 && stat(f->path, &named) == 0 && ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+/* From the writer to one of its readers. Where somebody else took the lock in between the file is read without one. */
+static void share(tl_features *f) { (void)!flock(f->fd, LOCK_SH | LOCK_NB); }
+
+/* True when nobody else has the file; otherwise it is shared as before. */
+static int has_alone(tl_features *f)
+{
+    if (f->own || flock(f->fd, LOCK_EX | LOCK_NB) == 0) return 1;
+    share(f);
     return 0;
+}
+
+/* Alone on the file, to write it; or, where it is complete, beside others: each row says by its checksum that it is whole, so a reader needs
+ * nobody's leave. What others read and is damaged all the same is not cut under them: in the last attempts another file gets the name. */
+static outcome lock_and_look(tl_error *err, tl_features *f, const char *text, int attempt)
+{
+    int alone = flock(f->fd, LOCK_EX | LOCK_NB) == 0, shared = !alone && errno == EWOULDBLOCK && flock(f->fd, LOCK_SH | LOCK_NB) == 0;
+    if (!alone && !shared && errno != EWOULDBLOCK) {
+        io_error(err, f, "lock");
+        return FAILED;
+    }
+    if (!is_named(f)) return AGAIN;
+    if (usable(f)) check_last(f);
+    else if (alone && start_anew(err, f, text) != 0) return FAILED;
+    if (!alone && f->done < f->head.rows) {
+        if (!shared) return BUSY;
+        if (attempt > ATTEMPTS / 2 && is_named(f)) unlink(f->path);
+        return AGAIN;
+    }
+    if (alone && f->done == f->head.rows) share(f);
+    futimens(f->fd, NULL); /* last used now: what was not for long is removed first */
+    return OPENED;
+}
+
+static int open_shared(tl_error *err, tl_features *f, const char *text)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        f->done = 0;
+        f->fd = open(f->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (f->fd < 0) return io_error(err, f, "open");
+        outcome o = lock_and_look(err, f, text, attempt);
+        if (o == OPENED) return 0;
+        close(f->fd);
+        f->fd = -1;
+        if (o == FAILED) return -1;
+        if (o == BUSY) break;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); /* somebody only looked at it */
+    }
+    return tl__fail(err, TL_ESTATE, "%s: another run is making this feature cache", f->path);
+}
+
+/* A file without a name, of this run alone. */
+static int open_own(tl_error *err, tl_features *f, const char *text)
+{
+    f->own = 1;
+    unlink(f->path);
+    f->fd = open(f->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (f->fd < 0) return io_error(err, f, "open");
+    unlink(f->path);
+    return start_anew(err, f, text);
 }
 
 /* Whether there can be no such file; else its rows' bytes in *size. */
@@ -130,7 +200,8 @@ static int impossible(int64_t rows, int64_t elements, int dtype, int64_t *size)
            tl__mul_size(rows, row_bytes(elements, (tl_dtype)dtype), size) != 0 || *size > INT64_MAX - HEADER;
 }
 
-tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text)
+static tl_features *open_by(int (*way)(tl_error *, tl_features *, const char *), tl_error *err, const char *path, const char *key, int64_t rows,
+                            int64_t elements, tl_dtype dtype, const char *text)
 {
     int64_t size;
     if (strlen(key) != 64 || impossible(rows, elements, (int)dtype, &size)) {
@@ -147,14 +218,19 @@ tl_features *tl__features_open(tl_error *err, const char *path, const char *key,
     f->head.checksum = header_checksum(&f->head);
     f->path = tl__strdup(err, path);
     f->row = tl__malloc(err, (size_t)f->row_bytes);
-    if (f->path && f->row) {
-        f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (f->fd < 0) io_error(err, f, "open");
-        else lock_and_look(err, f, text);
-    }
-    if (!err->code) return f;
+    if (f->path && f->row && way(err, f, text) == 0) return f;
     tl__features_close(f);
     return NULL;
+}
+
+tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text)
+{
+    return open_by(open_shared, err, path, key, rows, elements, dtype, text);
+}
+
+tl_features *tl__features_own(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text)
+{
+    return open_by(open_own, err, path, key, rows, elements, dtype, text);
 }
 
 int tl__features_about(tl_error *err, const char *path, tl_features_about *about)
@@ -229,10 +305,20 @@ int tl__features_missing(tl_error *err, tl_features *f, int64_t r)
     unsigned char first[4];
     if (r < 0 || r >= f->done) return tl__fail(err, TL_EARG, "%s: there is no row %lld", f->path, (long long)r);
     size_t n = f->row_bytes - 4 < 4 ? (size_t)f->row_bytes - 4 : 4;
-    if (get(err, f, first, n, HEADER + r * f->row_bytes) != 0) return -1;
+    int there = get_if_there(err, f, first, n, HEADER + r * f->row_bytes);
+    if (there <= 0) return there; /* where the file was cut, reading it will tell */
     for (size_t i = 0; i < n; i++)
         if (first[i] != 0xff) return 0;
     return 1;
+}
+
+/* The next opening makes it again from row r on. Under others who read it nothing is cut: another file is to get the name. */
+static void cut_before(tl_features *f, int64_t r)
+{
+    if (has_alone(f)) {
+        if (ftruncate(f->fd, (off_t)(HEADER + r * f->row_bytes)) == 0) f->done = r;
+    } else if (is_named(f) && unlink(f->path) == 0)
+        f->done = r;
 }
 
 int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64_t count, float *out)
@@ -243,10 +329,11 @@ int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64
         int64_t r = index[k];
         uint32_t sum;
         if (r < 0 || r >= f->done) return tl__fail(err, TL_EARG, "%s: there is no row %lld", f->path, (long long)r);
-        if (get(err, f, f->row, n + 4, HEADER + r * f->row_bytes) != 0) return -1;
+        int there = get_if_there(err, f, f->row, n + 4, HEADER + r * f->row_bytes);
+        if (there < 0) return -1;
         memcpy(&sum, f->row + n, 4);
-        if (sum != checksum(f->row, n, (uint32_t)r)) {
-            if (ftruncate(f->fd, (off_t)(HEADER + r * f->row_bytes)) == 0) f->done = r;
+        if (!there || sum != checksum(f->row, n, (uint32_t)r)) {
+            cut_before(f, r);
             return tl__fail(err, TL_EFORMAT, "%s: row %lld of the feature cache is damaged", f->path, (long long)r);
         }
         if (f->head.dtype == TL_F16)
@@ -262,5 +349,8 @@ int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64
 
 int tl__features_sync(tl_error *err, tl_features *f)
 {
-    return fsync(f->fd) == 0 ? 0 : io_error(err, f, "sync");
+    errno = 0;
+    if (!f->own && fsync(f->fd) != 0) return io_error(err, f, "sync");
+    if (!f->own && f->done == f->head.rows) share(f); /* whoever waits for it reads it now */
+    return 0;
 }

@@ -14,9 +14,11 @@ enum { TL_FEATURES_TEXT = 3072 };
 /* Opens or makes the file. `key` is 64 hex digits that stand for all that the values depend on (weights,
  * cut, preprocessing, files); a file with another key, another geometry or a damaged header is made anew.
  * `rows` pictures of `elements` numbers each, stored as TL_F32 or TL_F16. `text` (up to TL_FEATURES_TEXT - 1 bytes, may
- * be NULL) says to people what it is. While it is incomplete the file is locked: a second program gets TL_ESTATE.
- * Complete ones may be read by many. NULL on failure. */
+ * be NULL) says to people what it is. While it is incomplete the file is locked: a second run gets TL_ESTATE and waits, until it is complete or
+ * its maker has ended. Complete ones are read by many. NULL on failure; TL_EIO where the folder cannot be written or locked. */
 tl_features *tl__features_open(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text);
+/* The same as a file of this run alone, which has no name (`path` stands in messages, and what is there is removed) and goes when it is closed. */
+tl_features *tl__features_own(tl_error *err, const char *path, const char *key, int64_t rows, int64_t elements, tl_dtype dtype, const char *text);
 
 /* What a file says of itself, for lists. */
 typedef struct tl_features_about {
@@ -36,11 +38,11 @@ int64_t tl__features_elements(const tl_features *f);
  * that float16 cannot hold is TL_EARG. `rows` NULL: pictures that could not be read; their rows are there but missing. */
 int tl__features_append(tl_error *err, tl_features *f, const float *rows, int64_t count);
 /* Reads the rows `index[0..count)` as float32. A damaged row is TL_EFORMAT, and the file is cut before it,
- * so that the next opening makes it again from there. */
+ * so that the next opening makes it again from there; where others read it, it loses its name to the one that is made again. */
 int tl__features_read(tl_error *err, tl_features *f, const int64_t *index, int64_t count, float *out);
 /* Whether row r stands for a picture that could not be read: 1, 0, or -1 on failure. */
 int tl__features_missing(tl_error *err, tl_features *f, int64_t r);
-/* Makes what was appended survive a crash of the machine (fsync). */
+/* Makes what was appended survive a crash of the machine (fsync). A complete file is open to others from now on. */
 int tl__features_sync(tl_error *err, tl_features *f);
 /* What the file will hold when whole, in bytes. */
 int64_t tl__features_bytes(int64_t rows, int64_t elements, tl_dtype dtype);

@@ -242,7 +242,7 @@ AVX2 void vertical_avx2(const uint8_t *in, size_t stride, const int32_t *w, int 
 #define HAS_AVX2 0
 #endif
 
-int tl__resize_plain;
+_Atomic int tl__resize_plain;
 
 static void horizontal_pass(const tl_resize_table *t, const tl_view *in, int first_row, tl_image *out)
 {

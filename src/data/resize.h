@@ -46,6 +46,6 @@ void tl__resizer_free(tl_resizer *r);
 int tl__resize(tl_error *err, tl_resizer *r, const tl_view *in, const float box[4], tl_filter filter, int width, int height, tl_image *out);
 
 /* For tests: not 0 takes the plain loops where there are vector instructions too. */
-extern int tl__resize_plain;
+extern _Atomic int tl__resize_plain;
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <CL/cl.h>
 #include <ctype.h>
+#include <pthread.h>
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -98,15 +99,29 @@ static int house_pocl(char *path, size_t size)
     return good ? 0 : -1;
 }
 
-/* All devices of all platforms, in the loader's order; returns the count, at most `room`. */
-static int find_devices(found *out, int room)
+/* What is said to drivers through the environment is said once, before any of our threads can read it: setenv beside getenv is a race. */
+static struct { int homeless; char folder[512]; } pocl;
+
+static void prepare_environment(void)
+{
+    keep_threads_apart();
+    pocl.homeless = house_pocl(pocl.folder, sizeof pocl.folder) != 0;
+}
+
+static void prepare_once(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, prepare_environment);
+}
+
+/* Loaders of drivers set themselves up when they are first asked, and not all of them expect two threads then: one finds no platform. */
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
+
+static int look_for_devices(found *out, int room)
 {
     cl_platform_id platforms[16];
     cl_uint np = 0;
     int n = 0;
-    char folder[512];
-    keep_threads_apart();
-    house_pocl(folder, sizeof folder);
     if (clGetPlatformIDs(16, platforms, &np) != CL_SUCCESS) return 0;
     for (cl_uint p = 0; p < np && p < 16; p++) {
         cl_device_id ids[16];
@@ -122,6 +137,16 @@ static int find_devices(found *out, int room)
             n++;
         }
     }
+    return n;
+}
+
+/* All devices of all platforms, in the loader's order; returns the count, at most `room`. */
+static int find_devices(found *out, int room)
+{
+    prepare_once();
+    pthread_mutex_lock(&looking);
+    int n = look_for_devices(out, room);
+    pthread_mutex_unlock(&looking);
     return n;
 }
 
@@ -147,10 +172,9 @@ static int rank_of(const found *f)
 
 static const found *choose(tl_error *err, const found *all, int n, const char *spec)
 {
-    char folder[512];
-    if (n == 0 && house_pocl(folder, sizeof folder) != 0) {
+    if (n == 0 && pocl.homeless) {
         tl__fail(err, TL_EDEVICE, "no OpenCL device: PoCL, which makes one of the processor, needs a folder that it can write, and %s is none; set TLUA_CACHE, or "
-                 "POCL_CACHE_DIR, to one", folder);
+                 "POCL_CACHE_DIR, to one", pocl.folder);
         return NULL;
     }
     if (n == 0) {

@@ -178,8 +178,9 @@ tl_programs *tl__programs_new(tl_error *err);
 void tl__programs_free(tl_programs *p);
 /* Compiled when first asked for; the device's own. NULL with an error. */
 const tl_kernel *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name);
-/* Whether a kernel compiles on this device and a group of `items` of it has room, with its static local memory. */
-int tl__kernel_fits(tl_device *d, const tl_program *program, const char *options, const char *name, size_t items);
+/* Whether a kernel compiles on this device and a group of `items` of it has room, with its static local memory: 1, 0, or -1 with an error where there
+ * is no memory to find out, which is no answer: by it another kernel would be taken, and the numbers be others. */
+int tl__kernel_fits(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t items);
 /* Records an OpenCL status: 0 passes, anything else becomes one clear line. */
 int tl__cl_check(tl_error *err, int status, const char *what, const char *label);
 

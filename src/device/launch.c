@@ -140,10 +140,11 @@ int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *a
     return enqueue_pieces(err, d, k, l, global, local, label);
 }
 
-int tl__kernel_fits(tl_device *d, const tl_program *program, const char *options, const char *name, size_t items)
+int tl__kernel_fits(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t items)
 {
-    tl_error quiet = {0};
+    tl_error own = {0};
     if (d->dry) return 1; /* nothing is compiled in a dry run, and no variant takes more memory than another */
-    const tl_kernel *k = tl__kernel_get(&quiet, d, program, options, name);
+    const tl_kernel *k = tl__kernel_get(&own, d, program, options, name);
+    if (own.code == TL_EMEMORY) return tl__fail(err, TL_EMEMORY, "%s", own.text);
     return k && items <= k->most && (!d->traits.local_bytes || k->local_bytes <= d->traits.local_bytes);
 }

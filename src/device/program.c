@@ -191,6 +191,7 @@ static int build_failed(tl_error *err, tl_device *d, cl_program p, const tl_prog
     if (log) clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, n, log, NULL);
     for (char *c = log; c && *c; c++)
         if (*c == '\n') *c = ' ';
+    if (status == CL_OUT_OF_HOST_MEMORY) tl__cl_check(err, status, "compiling failed", program->name); /* says nothing of the kernel */
     tl__fail(err, TL_EDEVICE, "the driver %s cannot compile %s (%d): %.700s", d->traits.platform, program->name, status,
              log && *log ? log : "it does not say why");
     free(log);

@@ -12,9 +12,16 @@
 
 enum { AHEAD = 8 }; /* launches between two waits while somebody may interrupt */
 
-static const volatile sig_atomic_t *stop_flag;
+/* Of the process: Ctrl-C is meant for whatever runs. A program that sits at a prompt sets it, from any thread. */
+static const volatile sig_atomic_t *_Atomic stop_flag;
 
 void tl__interruptible(const volatile sig_atomic_t *stop) { stop_flag = stop; }
+
+static int stops(void)
+{
+    const volatile sig_atomic_t *stop = stop_flag;
+    return stop && *stop;
+}
 
 static int interrupted(tl_error *err) { return tl__fail(err, TL_EINTERRUPT, "interrupted"); }
 
@@ -49,7 +56,7 @@ static int wait_for(tl_error *err, tl_device *d, cl_event event)
     if (e != CL_SUCCESS) let_go(w);
     int bad = tl__cl_check(err, e, "waiting for the device failed", NULL) || tl__cl_check(err, clFlush(d->queue), "waiting for the device failed", NULL);
     while (!bad && sem_trywait(&w->done) != 0) {
-        if (*stop_flag) bad = interrupted(err);
+        if (stops()) bad = interrupted(err);
         struct timespec until; /* a signal that another thread has taken wakes nobody here: look now and then */
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += 50000000;
@@ -66,7 +73,7 @@ int tl__wait(tl_error *err, tl_device *d)
     cl_event event = NULL;
     d->ahead = 0;
     if (!stop_flag || d->dry) return 0;
-    if (*stop_flag) return interrupted(err);
+    if (stops()) return interrupted(err);
     if (tl__cl_check(err, clEnqueueMarkerWithWaitList(d->queue, 0, NULL, &event), "waiting for the device failed", NULL)) return -1;
     int bad = wait_for(err, d, event);
     clReleaseEvent(event);
@@ -77,13 +84,13 @@ int tl__may_launch(tl_error *err, tl_device *d)
 {
     if (tl__launch_fails(err, d)) return -1;
     if (!stop_flag || d->whole) return 0;
-    if (*stop_flag) return interrupted(err);
+    if (stops()) return interrupted(err);
     return ++d->ahead > AHEAD ? tl__wait(err, d) : 0;
 }
 
 int tl__begin_whole(tl_error *err, tl_device *d)
 {
-    if (stop_flag && *stop_flag && !d->whole) return interrupted(err);
+    if (stops() && !d->whole) return interrupted(err);
     d->whole++;
     return 0;
 }

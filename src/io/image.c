@@ -127,7 +127,9 @@ static uint8_t *file_bytes(tl_error *err, const char *path, size_t *bytes)
     struct stat st;
     uint8_t *data = NULL;
     if (!f || fstat(fileno(f), &st) != 0) {
-        tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+        /* What the process or the machine is short of now says nothing of the picture, which on_bad = "skip" would leave out. */
+        int short_of = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+        tl__fail(err, short_of ? TL_EMEMORY : TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     } else if (S_ISDIR(st.st_mode)) {
         tl__fail(err, TL_EIO, "%s: a folder, not a picture", path);
     } else if (st.st_size > MAX_FILE_BYTES) {

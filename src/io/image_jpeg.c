@@ -102,7 +102,7 @@ static int decompress(tl_error *err, const char *name, const uint8_t *data, size
         if (harmless && ends_properly(data, bytes, h->scan))
             status = 0;
         else
-            tl__fail(err, TL_EFORMAT, "%s: damaged JPEG: %s", name, harmless ? "it is cut short" : text);
+            tl__fail(err, strstr(text, "memory") ? TL_EMEMORY : TL_EFORMAT, "%s: damaged JPEG: %s", name, harmless ? "it is cut short" : text);
     }
     tjDestroy(tj);
     return status;

@@ -70,7 +70,7 @@ int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t 
     int code = spng_set_png_buffer(png, data, bytes);
     if (code == 0) code = spng_get_ihdr(png, &h);
     if (code)
-        tl__fail(err, TL_EFORMAT, "%s: damaged PNG: %s", name, spng_strerror(code));
+        tl__fail(err, code == SPNG_EMEM ? TL_EMEMORY : TL_EFORMAT, "%s: damaged PNG: %s", name, spng_strerror(code));
     else if (tl__image_check_size(err, h.width, h.height) != 0)
         tl__error_prefix(err, "%s: ", name);
     else

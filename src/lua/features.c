@@ -23,17 +23,19 @@ static int features_close(lua_State *L)
     return 0;
 }
 
-/* data.features(path, key, rows, elements, "float32" or "float16", text) -> features; nil and a message where another run
- * is making the file */
+/* data.features(path, key, rows, elements, "float32" or "float16", text, own) -> features; nil and a message where another run
+ * is making the file. `own`: a file of this run alone, without a name */
 static int features_open(lua_State *L)
 {
-    lua_settop(L, 6);
+    lua_settop(L, 7);
     tl_features **f = lua_newuserdatauv(L, sizeof *f, 0);
     *f = NULL;
     luaL_setmetatable(L, FEATURES);
+    const char *path = luaL_checkstring(L, 1), *key = luaL_checkstring(L, 2), *text = luaL_optstring(L, 6, NULL);
+    int64_t rows = luaL_checkinteger(L, 3), elements = luaL_checkinteger(L, 4);
+    tl_dtype dtype = tl__lua_dtype(L, luaL_optstring(L, 5, "float32"));
     tl_error err = {0};
-    *f = tl__features_open(&err, luaL_checkstring(L, 1), luaL_checkstring(L, 2), luaL_checkinteger(L, 3), luaL_checkinteger(L, 4),
-                           tl__lua_dtype(L, luaL_optstring(L, 5, "float32")), luaL_optstring(L, 6, NULL));
+    *f = (lua_toboolean(L, 7) ? tl__features_own : tl__features_open)(&err, path, key, rows, elements, dtype, text);
     if (*f) return 1;
     if (err.code != TL_ESTATE) return tl__lua_raise(L, err.text);
     lua_pushnil(L);
@@ -96,14 +98,29 @@ static int features_done(lua_State *L)
     return 1;
 }
 
+/* true, or nil and a message where a number does not fit float16 or the file could not be written */
+static int written(lua_State *L, const tl_error *err)
+{
+    if (!err->code) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (err->code != TL_EARG && err->code != TL_EIO) return tl__lua_raise(L, err->text);
+    lua_pushnil(L);
+    lua_pushstring(L, err->text);
+    return 2;
+}
+
+/* f:sync() -> as append */
 static int features_sync(lua_State *L)
 {
     tl_error err = {0};
-    return tl__features_sync(&err, to_features(L)) == 0 ? 0 : tl__lua_raise(L, err.text);
+    tl__features_sync(&err, to_features(L));
+    return written(L, &err);
 }
 
 /* f:append(x): x (N, ...) with as many elements a row as the file was made for. true; nil and a message where a number
- * does not fit float16 */
+ * does not fit float16 or the file could not be written */
 static int features_append(lua_State *L)
 {
     tl_features *f = to_features(L);
@@ -117,21 +134,16 @@ static int features_append(lua_State *L)
     if (s.err.code) return tl__lua_scope_error(L, &s);
     tl__scope_drop(&s);
     tl_error err = {0};
-    if (tl__features_append(&err, f, host, n / elements) == 0) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
-    if (err.code != TL_EARG) return tl__lua_raise(L, err.text);
-    lua_pushnil(L);
-    lua_pushstring(L, err.text);
-    return 2;
+    tl__features_append(&err, f, host, n / elements);
+    return written(L, &err);
 }
 
-/* f:append_missing(n): rows of pictures that could not be read */
+/* f:append_missing(n): rows of pictures that could not be read. As append */
 static int features_append_missing(lua_State *L)
 {
     tl_error err = {0};
-    return tl__features_append(&err, to_features(L), NULL, luaL_checkinteger(L, 2)) == 0 ? 0 : tl__lua_raise(L, err.text);
+    tl__features_append(&err, to_features(L), NULL, luaL_checkinteger(L, 2));
+    return written(L, &err);
 }
 
 /* f:missing(number from 1) */

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- standard output ---- */
@@ -103,6 +105,14 @@ static void hold_streams(void)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) return;
 }
 
+/* core.sleep(seconds): a signal ends it early */
+static int sleep_(lua_State *L)
+{
+    double s = luaL_checknumber(L, 1);
+    if (s > 0 && s < 1e6) nanosleep(&(struct timespec){.tv_sec = (time_t)s, .tv_nsec = (long)((s - floor(s)) * 1e9)}, NULL);
+    return 0;
+}
+
 void tl__lua_begin_process(void)
 {
     hold_streams();
@@ -112,7 +122,7 @@ void tl__lua_begin_process(void)
 
 void tl__lua_open_process(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"leave_output", leave_output}, {"is_gone", is_gone}, {"survive_pipes", survive_pipes}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"leave_output", leave_output}, {"is_gone", is_gone}, {"sleep", sleep_}, {"survive_pipes", survive_pipes}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     lua_pushcfunction(L, print_);
     lua_setglobal(L, "print");

@@ -573,6 +573,13 @@ static int getpid_(lua_State *L)
     return 1;
 }
 
+/* core.memory_failures(): how often there was no memory so far, whatever became of it */
+static int memory_failures(lua_State *L)
+{
+    lua_pushinteger(L, tl__memory_failures());
+    return 1;
+}
+
 /* For tests: makes the n-th allocation of the core fail; returns how many were counted since. */
 static int inject_failure(lua_State *L)
 {
@@ -603,7 +610,7 @@ void tl__lua_open_system(lua_State *L)
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_},
         {"sha256_file", sha256_file}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, {"json_encode", json_encode}, {"json_decode", json_decode},
-        {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure},
+        {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"memory_failures", memory_failures},
         {"inject_launch_failure", inject_launch_failure}, {"error", error_}, {NULL, NULL}};
     tl__lua_functions(L, of_api, 0);
     luaL_setfuncs(L, functions, 0);

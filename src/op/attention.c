@@ -73,9 +73,11 @@ static int cpu_rows(const tl_device *d, const tl_call *c, int gradient, int64_t 
 
 /* The launch of `kernel` of attention_any.cl, or of its namesake in attention_gpu.cl, over `rows` rows of the heads of all sequences. On GPUs a
  * work-item has SLICE features of a row, and a group as many rows as make ITEMS of them, which with tiles of 16 rows, 8 of wide heads, is
- * less than 32 KB of local memory; where the kernel has no room on the device, fewer. `options` and `name` have room for 64. */
-static tl_launch over_rows(tl_device *d, const char *kernel, char *options, char *name, const tl_call *c, int64_t rows)
+ * less than 32 KB of local memory; where the kernel has no room on the device, fewer; where there is no memory to find out,
+ * the scope fails. `options` and `name` have room for 64. */
+static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char *name, const tl_call *c, int64_t rows)
 {
+    const tl_device *d = s->device;
     int head = (int)head_width(c), owners = (head + SLICE - 1) / SLICE, tile = head > WIDE ? TILE / 2 : TILE;
     int64_t many = ITEMS / owners < MOST_ROWS ? ITEMS / owners : MOST_ROWS, items = GROUP, a_group = GROUP;
     snprintf(name, 64, "attention_%s%s", d->traits.is_cpu ? "any" : "gpu", kernel);
@@ -84,7 +86,7 @@ static tl_launch over_rows(tl_device *d, const char *kernel, char *options, char
         a_group = many;
         items = many * owners;
         snprintf(options, 64, "-DHEAD=%d -DSLICE=%d -DROWS=%d -DTILE=%d", head, SLICE, (int)many, tile);
-        if (many == 1 || tl__kernel_fits(d, &on_gpu, options, name, (size_t)items)) break;
+        if (many == 1 || tl__kernel_fits(&s->err, s->device, &on_gpu, options, name, (size_t)items) != 0) break;
     }
     return (tl_launch){.program = d->traits.is_cpu ? &anywhere : &on_gpu, .options = options, .kernel = name, .dims = 3,
                        .global = {(size_t)((rows + a_group - 1) / a_group * items), (size_t)c->attr[HEADS].i, (size_t)c->in_meta[Q].shape.dim[0]},
@@ -102,7 +104,8 @@ static int attention_forward(tl_scope *s, const tl_call *c)
     int rows = cpu_rows(s->device, c, 0, &width);
     if (a.batch == 0 || a.tq == 0) return 0;
     if (!rows) {
-        tl_launch l = over_rows(s->device, "", options, name, c, a.tq);
+        tl_launch l = over_rows(s, "", options, name, c, a.tq);
+        if (s->err.code) return -1;
         return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
     }
     snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d", (int)head, rows);
@@ -115,8 +118,8 @@ static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args
 {
     char options[2][64], names[2][64];
     tl_tensor *own = tl_empty(s, TL_F32, 3, (int64_t[]){a->batch, a->heads, a->tq});
-    tl_launch lq = over_rows(s->device, "_dq", options[0], names[0], c, a->tq), lk = over_rows(s->device, "_dkv", options[1], names[1], c, a->tk);
-    if (!own || TL__LAUNCH(&s->err, s->device, &lq, "attention", TL_KDATA(a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),
+    tl_launch lq = over_rows(s, "_dq", options[0], names[0], c, a->tq), lk = over_rows(s, "_dkv", options[1], names[1], c, a->tk);
+    if (!own || s->err.code || TL__LAUNCH(&s->err, s->device, &lq, "attention", TL_KDATA(a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),
                            TL_KBUF(own->buffer), TL_KBUF(d[Q]->buffer)) != 0)
         return -1;
     return TL__LAUNCH(&s->err, s->device, &lk, "attention", TL_KDATA(a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),

@@ -142,37 +142,163 @@ t.test("random views are kept where they are asked for", function()
   for epoch = 1, 3 do assert(math.abs(r.epochs[epoch].loss - plain.epochs[epoch].loss) < 1e-4) end -- the first epochs see the same pictures
 end)
 
-t.test("limits, folders that cannot be written, runs side by side", function()
+t.test("limits, and complete files that are shared", function()
   clear()
-  local r, text = run { cache = { limit = 20000 } }
+  local _, text = run { cache = { limit = 20000 } }
   says(text, "cache     none: they would take .- the limit is 20 kB %(%-%-cache.limit%)")
-  local want = head_hash(r)
   t.equal(#files(), 0)
-  local file = io.open(folder .. "/no_folder", "w")
-  file:close()
-  r, text = run { cache = { folder = folder .. "/no_folder/features" } }
-  says(text, "cache     not used for training pictures: ")
-  t.equal(head_hash(r), want)
   -- what was not used for longest makes room
   run { cache = { limit = "1 MB" } }
   os.execute(("touch -d '2 days ago' %s/*"):format(store()))
   run { cache = { limit = 120000 }, data = tlua.data.cifar10 { root = folder .. "/cifar", size = 40, batch = 8 } }
   t.equal(#files(), 3)
-  -- another program has an unfinished file open
-  clear()
-  run()
   local path, about = file_of(40)
-  os.execute(("truncate -s 6000 %s"):format(path))
-  local other = core.data.features(path, about.key, 40, 512, "float16")
-  r, text = run()
-  says(text, "cache     not used for training pictures: .- another run is making this feature cache")
-  t.equal(head_hash(r), want)
-  other:close()
-  local _, done = run()
-  says(done, "found, %d+ %% made")
-  other = core.data.features(path, about.key, 40, 512, "float16") -- complete ones are shared
+  local other = core.data.features(path, about.key, 40, 512, "float16") -- complete ones are shared
   run()
   other:close()
+end)
+
+-- ---- the same bits, whoever else is at the files ----
+
+t.test("a folder that cannot be written: the features are the run's own", function()
+  clear()
+  local want = head_hash((run()))
+  local file = io.open(folder .. "/no_folder", "w")
+  file:close()
+  local r, text = run { cache = { folder = folder .. "/no_folder/features" } }
+  says(text, "cache     of training pictures is this run's alone and goes with it: .-no_folder")
+  says(text, "cache     of test pictures is this run's alone")
+  t.equal(head_hash(r), want)
+  for _, name in ipairs(core.list_folder(folder .. "/run")) do assert(not name:find "features", name) end
+end)
+
+t.test("the batch of training does not change what is kept", function()
+  local kept = {}
+  for i, batch in ipairs { 8, 5, 40 } do
+    clear()
+    run { data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = batch }, cache = { dtype = "float32" } }
+    kept[i] = core.sha256_file((file_of(40)))
+  end
+  t.equal(kept[2], kept[1])
+  t.equal(kept[3], kept[1])
+end)
+
+-- A recipe of a program of its own; its weights, what it said, its exit status.
+local function line_of(out, more)
+  return ("./tlua recipes/cifar_fe.lua --model resnet18 --weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/%s --force %s"):format(
+    folder, store(), folder, out, more or "")
+end
+local function weights_of(out) return core.load(folder .. "/" .. out .. "/model.safetensors")["fc.weight"]:hash() end
+
+-- A program that has the file of 40 pictures open, unfinished, until it is killed. Returns its number.
+local function holder(path, key)
+  local pipe = io.popen(("./tlua -e 'local c = require \"tlua.core\" F = assert(c.data.features(\"%s\", \"%s\", 40, 512, \"float16\")) print(c.getpid()) io.stdout:flush() c.sleep(60)'"):format(
+    path, key))
+  return pipe:read "n", pipe
+end
+
+t.test("a file that another run is making is waited for", function()
+  clear()
+  t.equal((t.run(line_of "k")), 0)
+  local want = weights_of "k"
+  local path, about = file_of(40)
+  os.execute(("truncate -s 6000 %s; rm %s/k/log.txt"):format(path, folder))
+  local pid, pipe = holder(path, about.key)
+  os.execute(("(for i in $(seq 600); do grep -qs waits %s/k/log.txt && break; sleep 0.1; done; kill -9 %d) &"):format(folder, pid)) -- it dies with the file unfinished
+  local status, out, err = t.run(line_of "k")
+  t.equal(status, 0, err)
+  says(out, "cache     waits for another run, which is making the features of these training pictures: " .. (path:gsub("%p", "%%%0")))
+  says(out, "cache     waited %d:%d%d for the features of training pictures")
+  t.equal(weights_of "k", want)
+  pipe:close()
+  -- Ctrl-C while it waits
+  os.execute(("truncate -s 6000 %s; rm %s/k/log.txt"):format(path, folder))
+  pid, pipe = holder(path, about.key)
+  status, out, err = t.run(("sh -c 'exec %s' & p=$!; for i in $(seq 600); do grep -qs waits %s/k/log.txt && break; sleep 0.1; done; kill -INT $p; wait $p"):format(line_of "k", folder))
+  t.equal(status, 130, err)
+  says(out, "stopped in epoch 1 after 0 batches")
+  os.execute(("kill -9 %d"):format(pid))
+  pipe:close()
+  t.equal((t.run("./tlua --resume " .. folder .. "/k")), 0)
+  t.equal(weights_of "k", want)
+end)
+
+t.test("runs at the same time", function()
+  local want = {}
+  for i, batch in ipairs { 8, 5 } do
+    clear()
+    t.equal((t.run(line_of("alone" .. i, "--data.batch " .. batch))), 0)
+    want[i] = weights_of("alone" .. i)
+  end
+  clear()
+  local status, out, err = t.run(("%s & p=$!; %s & q=$!; wait $p && wait $q"):format(line_of("beside1", "--data.batch 8"), line_of("beside2", "--data.batch 5")))
+  t.equal(status, 0, out .. err)
+  for i = 1, 2 do t.equal(weights_of("beside" .. i), want[i]) end
+  t.equal(#files(), 2)
+end)
+
+t.test("a whole file is read, whoever has locked it", function()
+  clear()
+  local want = head_hash((run()))
+  local path = file_of(40)
+  local pipe = io.popen(("exec 8<%s; flock -x 8 && echo held && sleep 20 & echo $!"):format(path))
+  local pid = pipe:read "n"
+  t.equal(pipe:read "l", "")
+  t.equal(pipe:read "l", "held")
+  local r, text = run()
+  assert(not text:find "waits for", text)
+  t.equal(head_hash(r), want)
+  os.execute(("kill %d; pkill -P %d 2>/dev/null"):format(pid, pid))
+end)
+
+t.test("what is damaged under others is made again beside them", function()
+  clear()
+  local want = head_hash((run()))
+  local path, about = file_of(40)
+  local other = core.data.features(path, about.key, 40, 512, "float16")
+  local file = assert(io.open(path, "r+b"))
+  file:seek("set", 4096 + 17 * (512 * 2 + 4) + 77)
+  file:write "?"
+  file:close()
+  local r, text = run()
+  says(text, "row 17 of the feature cache is damaged; it is made again from there")
+  t.equal(head_hash(r), want)
+  t.equal(other:read({ 40 }):shape()[1], 1) -- what it had is whole but for that row
+  local y, why = other:read { 18 }
+  t.equal(y, nil)
+  says(why, "row 17 of the feature cache is damaged")
+  other:close()
+  local _, found = run()
+  says(found, "found, complete")
+end)
+
+t.test("orders that fail while features are made leave nothing half-made", function()
+  clear()
+  local want, failed = head_hash((run())), 0
+  clear()
+  core.inject_launch_failure(1000000)
+  run()
+  local orders = core.inject_launch_failure(0)
+  for n = 3, orders // 2, math.max(1, orders // 14) do
+    clear()
+    core.inject_launch_failure(n, "device")
+    local ok, e = pcall(run)
+    core.inject_launch_failure(0)
+    if not ok then
+      failed = failed + 1
+      says(e, "a launch was made to fail")
+    end
+    t.equal(head_hash((run())), want, ("the head of a run after one whose order %d failed"):format(n))
+  end
+  assert(failed > 3, ("%d of %d orders"):format(failed, orders))
+end)
+
+t.test("a checkpoint knows what was kept", function()
+  clear()
+  t.equal((t.run(line_of "cut")), 0)
+  local status, out = t.run(line_of("cut", "--cache.limit 20000 --schedule.epochs 2"):gsub("%-%-out %S+", "--resume " .. folder .. "/cut"))
+  t.equal(status, 0)
+  says(out, "resumed   with other features in the cache %(none; it was after pool, float16%): it goes on, but not to the same bits")
 end)
 
 t.test("a killed run goes on where it stopped, with the same bits", function()

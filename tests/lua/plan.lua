@@ -181,7 +181,7 @@ t.test("every allocation may fail while a plan is made and run", function()
   plan.off = true
   local plain = net:features(x)
   plan.off = false
-  local n, done = 1, false
+  local n, done, want = 1, false, net:features(x):hash()
   while not done do
     rawset(net, "_plans", nil)
     collectgarbage()
@@ -197,7 +197,10 @@ t.test("every allocation may fail while a plan is made and run", function()
     end
     done = used < n
     n = n + (n < 60 and 1 or 23)
-    plan.tracing, plan.imaginary = false, false
+    assert(not plan.tracing and not plan.imaginary, "a plan that could not be made is still being made")
+    local s <close> = core.scope()
+    t.equal(net:features(x):hash(), want, ("the features after allocation %d failed"):format(n))
+    for name, kept in pairs(net._plans) do assert(kept.plan, name .. ": for want of memory there is no plan, and never will be") end -- it would round otherwise
   end
   t.equal(n > 300, true)
   t.equal(apart(plain, net:features(x)), 0.0)

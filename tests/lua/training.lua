@@ -186,7 +186,7 @@ end)
 t.test("memory: auto, and the batch that fits", function()
   local line = ("./tlua recipes/cifar_ft.lua %s --model resnet18 --data.root %s/cifar --out %s/memory "):format(SMALL, folder, folder)
   local status, out, err = t.run(line .. "--data.batch auto")
-  assert(status == 0 and out:find("epochs of 2 steps of 32", 1, true), out .. err)
+  assert(status == 0 and out:find("epochs of 2 steps of 32", 1, true) and out:find "batch     32 pictures, chosen by the [%d.]+ %a+ that are free; %-%-data.batch 32 is", out .. err)
   status, _, err = t.run(line .. "--data.size 224 --data.batch 100000")
   assert(status == 1 and err:find("a step of 100000 pictures needs [%d.]+ [GT]B, and .* has [%d.]+ GB: %-%-data.batch %d+ fits %(with %-%-accumulate %d+ the step"), err)
 end)
@@ -233,6 +233,23 @@ local function quietly(f)
   if not ok then error(result, 0) end
   return result
 end
+
+t.test("a run that goes on keeps the batch that was chosen when it began", function()
+  local memory = require "tlua.memory"
+  local function auto(epochs, out)
+    return recipe { data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = "auto" }, schedule = { epochs = epochs }, out = folder .. "/" .. out }
+  end
+  local whole = quietly(function() return auto(2, "auto_whole"):run() end)
+  quietly(function() return auto(1, "auto"):run() end)
+  local before = memory.auto_batch
+  memory.auto_batch = function() return 4, 1e9 end -- as if there were less memory now
+  local resumed = quietly(function() return auto(2, "auto"):run { resume = folder .. "/auto", force = true } end)
+  memory.auto_batch = before
+  assert(whole.session.data.batch > 4)
+  t.equal(resumed.session.data.batch, whole.session.data.batch)
+  t.equal(resumed.session.auto_batch:match "pictures, (.-);", "as the run began")
+  t.equal(resumed.model.fc.weight:hash(), whole.model.fc.weight:hash())
+end)
 
 t.test("cached and uncached training give the same", function()
   local a = quietly(function() return recipe { out = folder .. "/cached", cache = { dtype = "float32" } }:run() end)

@@ -171,3 +171,28 @@ Test(attention, padding_has_no_say)
             free_parts(got);
         }
 }
+
+/* Fewer rows to a group are taken where the kernel has no room, not where there was no memory to find out. Every allocation up to the first launch
+ * that fails ends the call. */
+Test(attention, no_memory_is_no_reason_for_another_kernel)
+{
+    setenv("TLUA_KERNEL_CACHE", "0", 1);
+    long last = 1000000, failed = 0;
+    for (long nth = 1; nth <= last; nth += nth < 4 ? 1 : 53) {
+        tl_device *d = open_device("1");
+        tl_scope *s = open_scope(d);
+        tl_tensor *x = tl_full(s, TL_F32, 3, (int64_t[]){1, 40, 64}, 0.5);
+        tl_attention_options o = {.heads = 2};
+        tl__inject_failure(nth);
+        tl_tensor *y = tl_attention(s, x, x, x, NULL, &o);
+        long n = tl__inject_failure(0);
+        if (n < nth) last = 0;
+        else {
+            failed++;
+            cr_expect(!y && s->err.code == TL_EMEMORY, "allocation %ld of %ld failed, and the call did not: %s", nth, n, s->err.text);
+        }
+        tl_scope_close(s);
+        close_device(d);
+    }
+    cr_expect_gt(failed, 10);
+}

@@ -3,9 +3,13 @@
 #include "data/features.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -18,6 +22,15 @@ static void make_path(void)
     snprintf(path, sizeof path, "/tmp/tlua-features-%ld", (long)getpid());
     unlink(path);
 }
+/* In place of libc's: a folder on which files cannot be locked, as some of a network are. */
+static int refuses_locks;
+int flock(int fd, int how)
+{
+    if (!refuses_locks) return (int)syscall(SYS_flock, fd, how);
+    errno = ENOLCK;
+    return -1;
+}
+
 static float number(int64_t r, int i) { return (float)r + (float)i / 64; }
 
 static void fill(tl_features *f, int64_t upto)
@@ -131,4 +144,96 @@ Test(features, a_flipped_bit_is_noticed)
         tl__features_close(f);
     }
     unlink(path);
+}
+
+static tl_features *opened(tl_error *err) { return tl__features_open(err, path, key, ROWS, ELEMENTS, TL_F32, NULL); }
+
+Test(features, several_at_one_file)
+{
+    make_path();
+    tl_error err = {0};
+    tl_features *maker = opened(&err);
+    fill(maker, 7);
+    cr_assert_null(opened(&err));
+    cr_expect_eq(err.code, TL_ESTATE, "%s", err.text);
+    fill(maker, ROWS);
+    err = (tl_error){0};
+    tl_features *reader = opened(&err); /* whole, though its maker has not let go of it */
+    cr_assert(reader, "%s", err.text);
+    cr_assert_eq(tl__features_sync(&err, maker), 0);
+    tl_features_about about;
+    cr_assert_eq(tl__features_about(&err, path, &about), 0, "%s", err.text);
+    cr_expect_eq(about.busy, 1);
+    check_rows(reader, ROWS);
+    check_rows(maker, ROWS);
+    /* Damage that one of them meets: the other keeps what it has, and who comes next begins a file under the same name. */
+    int64_t row = 11;
+    float out[ELEMENTS];
+    int fd = open(path, O_WRONLY);
+    cr_assert_eq(pwrite(fd, "?", 1, 4096 + row * (ELEMENTS * 4 + 4) + 5), 1);
+    close(fd);
+    cr_assert_neq(tl__features_read(&err, reader, &row, 1, out), 0);
+    cr_expect_eq(err.code, TL_EFORMAT, "%s", err.text);
+    tl__features_close(reader);
+    err = (tl_error){0};
+    check_rows(maker, row);
+    reader = opened(&err);
+    cr_assert(reader, "%s", err.text);
+    cr_expect_eq(tl__features_done(reader), 0);
+    fill(reader, ROWS);
+    check_rows(reader, ROWS);
+    cr_assert_neq(tl__features_read(&err, maker, &row, 1, out), 0);
+    tl__features_close(maker);
+    tl__features_close(reader);
+    err = (tl_error){0};
+    reader = opened(&err);
+    cr_expect_eq(tl__features_done(reader), ROWS);
+    tl__features_close(reader);
+    unlink(path);
+}
+
+/* A file that was cut while others read it is remade under them without being cut again. */
+Test(features, an_unfinished_file_that_others_read)
+{
+    make_path();
+    tl_error err = {0};
+    tl_features *f = opened(&err);
+    fill(f, ROWS);
+    tl__features_close(f);
+    tl_features *reader = opened(&err);
+    cr_assert_eq(truncate(path, 4096 + 3 * (ELEMENTS * 4 + 4)), 0);
+    f = opened(&err);
+    cr_assert(f, "%s", err.text);
+    cr_expect_eq(tl__features_done(f), 0);
+    fill(f, ROWS);
+    int64_t row = 5;
+    float out[ELEMENTS];
+    cr_assert_neq(tl__features_read(&err, reader, &row, 1, out), 0);
+    cr_expect_eq(err.code, TL_EFORMAT, "what ends too early is damaged like any other: %s", err.text);
+    tl__features_close(reader);
+    check_rows(f, ROWS);
+    tl__features_close(f);
+    unlink(path);
+}
+
+Test(features, of_one_run_alone)
+{
+    make_path();
+    tl_error err = {0};
+    refuses_locks = 1;
+    cr_assert_null(opened(&err));
+    cr_expect_eq(err.code, TL_EIO);
+    cr_expect(strstr(err.text, "cannot lock the feature cache: No locks available"), "%s", err.text);
+    err = (tl_error){0};
+    for (int i = 0; i < 2; i++) {
+        tl_features *f = tl__features_own(&err, path, key, ROWS, ELEMENTS, TL_F32, "text");
+        cr_assert(f, "%s", err.text);
+        cr_expect_neq(access(path, F_OK), 0);
+        fill(f, ROWS);
+        cr_assert_eq(tl__features_sync(&err, f), 0);
+        check_rows(f, ROWS);
+        tl__features_close(f);
+    }
+    cr_assert_null(tl__features_own(&err, "/tmp/no such folder/features", key, ROWS, ELEMENTS, TL_F32, NULL));
+    cr_expect_eq(err.code, TL_EIO);
 }

@@ -529,3 +529,41 @@ Test(gemm, every_allocation_may_fail)
     cr_assert_eq(linear_step(d), TL_OK);
     tl_device_release(d);
 }
+
+/* Compiling is what tells whether a square of the kernel for GPUs fits. Where there is no memory for it, nothing is told: the same maker is chosen, and
+ * says that there is none. */
+Test(gemm, no_memory_is_no_reason_for_another_maker)
+{
+    setenv("TLUA_VECTOR", "1", 1);
+    setenv("TLUA_KERNEL_CACHE", "0", 1);
+    setenv("TLUA_GEMM", "own", 1);
+    tl_gemm g = {.m = 1024, .n = 1024, .k = 64, .batch = 1, .alpha = 1};
+    for (int i = 0; i < 3; i++) *(i == 0 ? &g.a : i == 1 ? &g.b : &g.c) = (tl_matrix){NULL, 0, i == 0 ? 64 : 1024, 1, 0};
+    tl_device *d = open_device();
+    const tl_gemm_maker *wanted = tl__gemm_choose(d, &g);
+    tl_device_release(d);
+    cr_assert_str_eq(wanted->name, "gpu-128");
+    long last = 1000000, failed = 0;
+    for (long nth = 1; nth <= last; nth += nth < 12 ? 1 : 41) {
+        d = open_device();
+        tl__inject_failure(nth);
+        long before = tl__memory_failures();
+        const tl_gemm_maker *got = tl__gemm_choose(d, &g);
+        int met = tl__memory_failures() != before;
+        last = tl__inject_failure(0);
+        cr_expect_str_eq(got->name, wanted->name, "allocation %ld failed", nth);
+        failed += met;
+        tl_device_release(d);
+    }
+    cr_expect_gt(failed, 10);
+    /* And where memory stays away: an error of memory, which the bindings try again. */
+    tl_error err = {0};
+    d = open_device();
+    g.a.buffer = g.b.buffer = g.c.buffer = tl__buffer_new(&err, d, (size_t)1024 * 1024 * sizeof(float));
+    tl__inject_failure(3);
+    cr_expect_neq(tl__gemm_run(&err, d, wanted, &g, "test"), 0);
+    tl__inject_failure(0);
+    cr_expect_eq(err.code, TL_EMEMORY, "%s", err.text);
+    tl__buffer_release(g.a.buffer);
+    tl_device_release(d);
+}

@@ -3,6 +3,8 @@
 
 #include "data_files.h"
 
+#include <sys/resource.h>
+
 static int difference(const uint8_t *a, const uint8_t *b, size_t n)
 {
     int worst = 0;
@@ -332,4 +334,21 @@ Test(image, allocation_failures)
             tl__resizer_free(&r);
         }
     }
+}
+
+/* A shortage of the moment is no damage: a picture that is left out for it changes the run. */
+Test(image, too_many_open_files)
+{
+    tl_error err = {0};
+    tl_image in = {0};
+    struct rlimit before, none;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int status = tl__image_read(&err, GOLDEN "420.jpg", 3, &in);
+    setrlimit(RLIMIT_NOFILE, &before);
+    cr_assert_neq(status, 0);
+    cr_expect_eq(err.code, TL_EMEMORY);
+    expect_error(err, "420.jpg: cannot be opened: Too many open files");
 }

@@ -169,9 +169,9 @@ Test(launch, what_does_not_fit_is_said)
     l.global[0] = l.local[0] = 8;
     args[1] = TL_KLOCAL(d->traits.local_bytes + 64);
     refused(d, &l, args, 2, "bytes of local memory");
-    cr_assert_eq(tl__kernel_fits(d, &own_program, NULL, "grouped", 8), 1);
-    cr_assert_eq(tl__kernel_fits(d, &own_program, NULL, "grouped", (size_t)1 << 20), 0);
-    cr_assert_eq(tl__kernel_fits(d, &own_program, NULL, "not_there", 8), 0);
+    cr_assert_eq(tl__kernel_fits(&err, d, &own_program, NULL, "grouped", 8), 1);
+    cr_assert_eq(tl__kernel_fits(&err, d, &own_program, NULL, "grouped", (size_t)1 << 20), 0);
+    cr_assert_eq(tl__kernel_fits(&err, d, &own_program, NULL, "not_there", 8), 0);
     tl__buffer_release(y);
     close_device(d);
 }

@@ -6,6 +6,7 @@
 
 #include <clblast_c.h>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ int tl__gemm_clblast_needs(tl_device *d, const tl_gemm *g)
     size_t ld;
     if (g->patches || !lines(&g->a, g->m, g->k, &how, &ld) || !lines(&g->b, g->k, g->n, &how, &ld) || g->c.row < g->n || g->k <= 0) return 0;
     const library *l = load(d);
-    return l && !l->absent;
+    return !l || !l->absent; /* without memory to load it nobody knows: the product will say so, and not be another one's */
 }
 
 static int device_suits(tl_device *d) { return !d->traits.is_cpu && !d->traits.fragile; }
@@ -94,32 +95,41 @@ static int epilogue(tl_error *err, tl_device *d, const tl_gemm *g, const char *l
     return TL__LAUNCH(err, d, &l, label, TL_KDATA(&args), TL_KBUF(g->c.buffer), TL_KBUF(g->bias), TL_KBUF(g->residual.buffer));
 }
 
-int tl__gemm_clblast(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
+/* The library keeps its programs for all devices together, and is called by one thread at a time (CLBlast 486). */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+static int multiply(tl_error *err, tl_device *d, const library *lib, const tl_gemm *g, const char *label)
 {
-    const library *lib = load(d);
     CLBlastTranspose ta, tb;
     size_t lda, ldb, temporary = 0, m = (size_t)g->m, n = (size_t)g->n, k = (size_t)g->k, ldc = (size_t)g->c.row;
     size_t a0 = (size_t)g->a.offset, b0 = (size_t)g->b.offset, c0 = (size_t)g->c.offset;
     cl_command_queue queue = d->queue;
     float beta = g->accumulate ? 1.0f : 0.0f;
-    if (!lib || lib->absent) return tl__fail(err, TL_EDEVICE, "%s: there is no libclblast.so.1", label);
-    if (d->dry) return 0;
-    if (tl__buffer_check(err, g->a.buffer, label) != 0 || tl__buffer_check(err, g->b.buffer, label) != 0) return -1;
-    if (tl__may_launch(err, d) != 0) return -1;
     lines(&g->a, g->m, g->k, &ta, &lda);
     lines(&g->b, g->k, g->n, &tb, &ldb);
-    if (g->batch > 1) {
-        if (check(err, lib->batched(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a.buffer->mem, a0, lda, (size_t)g->a.batch, g->b.buffer->mem, b0,
-                                    ldb, (size_t)g->b.batch, beta, g->c.buffer->mem, c0, ldc, (size_t)g->c.batch, (size_t)g->batch, &queue, NULL), label) != 0)
-            return -1;
-        return epilogue(err, d, g, label);
-    }
+    if (g->batch > 1)
+        return check(err, lib->batched(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a.buffer->mem, a0, lda, (size_t)g->a.batch, g->b.buffer->mem, b0,
+                                       ldb, (size_t)g->b.batch, beta, g->c.buffer->mem, c0, ldc, (size_t)g->c.batch, (size_t)g->batch, &queue, NULL), label);
     if (check(err, lib->size(CLBlastLayoutRowMajor, ta, tb, m, n, k, a0, lda, b0, ldb, c0, ldc, &queue, &temporary), label) != 0) return -1;
     tl_buffer *t = temporary ? tl__buffer_new(err, d, temporary) : NULL;
     if (temporary && !t) return -1;
     int status = check(err, lib->gemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a.buffer->mem, a0, lda, g->b.buffer->mem, b0, ldb, beta,
                                       g->c.buffer->mem, c0, ldc, &queue, NULL, t ? t->mem : NULL), label);
     if (t) tl__buffer_release(t);
+    return status;
+}
+
+int tl__gemm_clblast(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
+{
+    const library *lib = load(d);
+    if (!lib) return tl__fail(err, TL_EMEMORY, "%s: no host memory for CLBlast", label);
+    if (lib->absent) return tl__fail(err, TL_EDEVICE, "%s: there is no libclblast.so.1", label);
+    if (d->dry) return 0;
+    if (tl__buffer_check(err, g->a.buffer, label) != 0 || tl__buffer_check(err, g->b.buffer, label) != 0) return -1;
+    if (tl__may_launch(err, d) != 0) return -1;
+    pthread_mutex_lock(&one_at_a_time);
+    int status = multiply(err, d, lib, g, label);
+    pthread_mutex_unlock(&one_at_a_time);
     return status == 0 ? epilogue(err, d, g, label) : -1;
 }
 
