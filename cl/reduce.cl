@@ -38,6 +38,6 @@
         }                                                                                                      \
     }
 #define PLUS(a, b) ((a) + (b))
-#define MOST(a, b) (((a) > (b)) | ((a) != (a)) ? (a) : (b)) /* fmax would drop a NaN */
+#define MOST(a, b) ((((a) > (b)) | ((a) != (a))) ? (a) : (b)) /* fmax would drop a NaN */
 REDUCE(sum, 0.0f, PLUS)
 REDUCE(max, -INFINITY, MOST)

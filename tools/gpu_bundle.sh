@@ -96,7 +96,8 @@ commit=$(git rev-parse --short HEAD 2>/dev/null || echo "no commit")
 git diff --quiet HEAD 2>/dev/null || commit="$commit with changes"
 echo "tlua $(sed -n 's/^.define TLUA_VERSION "\(.*\)"/\1/p' src/tlua.h), $commit" >"$to/VERSION"
 cat >"$to/README.txt" <<'END'
-tlua's tests and benchmarks for a machine with a GPU. x86-64 Linux with glibc 2.36 or later and the GPU's driver are all that is needed.
+tlua's tests and benchmarks for a machine with a GPU. x86-64 Linux with glibc 2.36 or later, the GPU's driver, and what every Linux
+has (sh, awk, sed, grep, tar, gzip) are all that is needed.
 
     sh run.sh OUT               everything, eight minutes at most; OUT then holds summary.txt, results.json and logs.tar.gz
     sh run.sh OUT test          tests alone; or bench
@@ -105,8 +106,10 @@ tlua's tests and benchmarks for a machine with a GPU. x86-64 Linux with glibc 2.
     ./tlua check                a short test of the operators alone; ./tlua runs like any tlua
 
 Nothing is installed or downloaded. Where python3 with PyTorch is found, some work is timed beside it (TLUA_PYTHON names another python).
-TLUA_DEVICE chooses a device (a number of `./tlua devices`, or a part of a name). Licences: LICENSES.txt.
+TLUA_DEVICE chooses a device (a number of `./tlua devices`, or a part of a name). What the exit status says stands at the head of run.sh.
+Licences: LICENSES.txt.
 END
+(cd "$to" && find . -type f | sort >files.txt.part && mv files.txt.part files.txt)
 bytes=$(du -sb "$to" | cut -f1)
 [ "$bytes" -le $MOST ] || { say "$to has $bytes bytes, more than $MOST"; exit 1; }
 (cd "$(dirname "$to")" && tar czf "$(basename "$to").tar.gz" --owner=0 --group=0 "$(basename "$to")")

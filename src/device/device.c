@@ -321,7 +321,7 @@ tl_device *tl_device_open(const char *spec, tl_error *err)
     if (!spec || !*spec) spec = getenv("TLUA_DEVICE");
     found all[64];
     const found *f = choose(err, all, find_devices(all, 64), spec);
-    tl_device *d = f ? tl__calloc(err, 1, sizeof *d) : NULL;
+    tl_device *d = f && tl__wishes_check(err) == 0 ? tl__calloc(err, 1, sizeof *d) : NULL;
     if (!d) return NULL;
     d->refs = 1;
     d->id = f->id;

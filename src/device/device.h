@@ -31,6 +31,8 @@ typedef struct tl_traits {
 
 /* The name of the kind of device on which tlua's tests have run, that this is one of (tested.c); NULL: they never have. */
 const char *tl__device_tested(const tl_traits *t);
+/* Whether TLUA_VECTOR, TLUA_GROUP, TLUA_MAX_GROUPS and TLUA_GEMM hold what they may (wishes.c). 0, or -1 with an error that names one. */
+int tl__wishes_check(tl_error *err);
 
 struct tl_device {
     void *context, *queue, *id;  /* cl_context, cl_command_queue, cl_device_id */

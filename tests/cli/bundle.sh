@@ -42,8 +42,16 @@ refused "'more' is too much" "$W/out" test more
 refused "number of seconds" --limit soon "$W/out"
 refused "number of seconds" --limit=0 "$W/out"
 refused "a value is missing" "$W/out" --driver
-refused "there is no file $W/none.so" --driver "$W/none.so" "$W/out"
+refused "there is no file '$W/none.so'" --driver "$W/none.so" "$W/out"
+refused "there is no file ''" --driver "" "$W/out"
+refused "number of seconds" --limit 99999999999999999999 "$W/out"
 refused "$W/full is not empty" "$W/full"
+refused "$W/full/file/sub cannot be made" "$W/full/file/sub"
+$RUN --help | grep -q '^ *Exit status' || fail "--help: $($RUN --help)"
+echo ./lost.lua >"$W/b/files.txt"
+$RUN "$W/out" >"$W/said" 2>"$W/err"
+[ $? = 1 ] && grep -q "not whole: lost.lua is missing" "$W/err" && [ ! -e "$W/out" ] || fail "a bundle that is not whole: $(cat "$W/err")"
+rm "$W/b/files.txt"
 refused "$W/full/file is not a folder" "$W/full/file"
 [ -e "$W/full/file" ] || fail "a folder that was refused has changed"
 
@@ -77,6 +85,21 @@ if ./tlua devices >/dev/null 2>&1; then
     assert(n >= 8 and r.counts.missed == n and r.counts.failed == 0 and r.tlua == core.version and r.meta.limit == "10" and r.meta.bundle == "a test", n)
     assert(core.read_file(arg[1] .. "/summary.txt"):find(("%d not reached"):format(n), 1, true))' "$W/out" || fail "no time: $(cat "$W/out/summary.txt")"
     tar tzf "$W/out/logs.tar.gz" | grep -q '^logs/system.log$' || fail "logs.tar.gz: $(tar tzf "$W/out/logs.tar.gz")"
+
+    # Into the folder one stands in, by a link, with a slash; readers that go, errors nobody wants; a folder for work with a blank in its name; two at once.
+    mkdir "$W/here" "$W/t mp"
+    (cd "$W/here" && TMPDIR="../t mp" $RUN --limit 8 . test 2>"$W/err" | head -n 0)
+    three "$W/here" "a folder as ."
+    [ -z "$(ls "$W/t mp")" ] || fail "left in TMPDIR: $(ls "$W/t mp")"
+    rm -rf "$W/here" && mkdir "$W/here" && ln -s here "$W/link"
+    $RUN --limit 8 "$W/link/" test >&- 2>&-
+    [ $? = 4 ] || fail "closed streams: status $?"
+    three "$W/here" "a link with a slash"
+    rm -rf "$W/here" && mkdir -p "$W/here/.part"
+    $RUN --limit 8 "$W/here" test >"$W/said" 2>"$W/err"
+    [ $? = 2 ] && grep -q "is not empty\|in use by another run" "$W/err" || fail "two runs into one folder: $(cat "$W/err")"
+    TLUA_DEVICE=nothing_like_it $RUN --limit 8 "$W/never" test >"$W/said" 2>"$W/err"
+    [ $? = 3 ] && [ "$(wc -l <"$W/err")" = 1 ] && grep -q nothing_like_it "$W/err" && [ ! -e "$W/never" ] || fail "a device that is not there: $(cat "$W/err")"
 
     # Interrupted while the check runs: what there is is kept, nobody is left.
     rm -rf "$W/out"

@@ -4,6 +4,8 @@
 local core = require "tlua.core"
 local pictures = dofile "tests/lua/run_pictures.lua"
 local folder, kills = arg[1], tonumber(arg[2] or 2)
+-- For the shell, whatever the folder is called.
+local function q(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
 pictures.cifar(folder .. "/cifar", 40)
 
 -- Dropout, augmentation, batch statistics, momentum, a frozen part and a schedule: what bits could depend on.
@@ -13,10 +15,10 @@ local tlua = require "tlua"
 local nn = tlua.nn
 return tlua.recipe {
   model = tlua.models.resnet18 {}, freeze = { "*", "!layer4.*" }, head = nn.Sequential(nn.Dropout(0.3), nn.Linear(10)), cache = false,
-  data = tlua.data.cifar10 { root = "%s/cifar", size = 32, batch = 8, augment = "standard" },
+  data = tlua.data.cifar10 { root = %q, size = 32, batch = 8, augment = "standard" },
   optim = tlua.optim.Adam { lr = 1e-3 }, schedule = { epochs = 4, rate = "cosine" },
 }
-]]):format(folder))
+]]):format(folder .. "/cifar"))
 
 -- Of all tensors, and of the metrics without their times.
 local function fingerprint(out)
@@ -29,7 +31,7 @@ local function fingerprint(out)
 end
 
 local function command(out, resume)
-  return ("./tlua %s %s --checkpoint 0.00001 >>%s/log.txt 2>&1"):format(path, resume and "--resume " .. out or "--out " .. out, folder)
+  return ("./tlua %s %s %s --checkpoint 0.00001 >>%s 2>&1"):format(q(path), resume and "--resume" or "--out", q(out), q(folder .. "/log.txt"))
 end
 
 local function must(line)
@@ -50,14 +52,14 @@ print "the second run gives the same bits"
 -- Killed some time after its first checkpoint is there; tried sooner where it was at its end by then.
 local function killed(out, after)
   return os.execute(([[%s & pid=$!
-    n=0; while [ ! -e %s/last.safetensors ] && [ $n -lt 1200 ] && kill -0 $pid 2>/dev/null; do sleep 0.05; n=$((n + 1)); done
-    sleep %.3f; kill -9 $pid 2>/dev/null; wait $pid; test $? = 137]]):format(command(out), out, after))
+    n=0; while [ ! -e %s ] && [ $n -lt 1200 ] && kill -0 $pid 2>/dev/null; do sleep 0.05; n=$((n + 1)); done
+    sleep %.3f; kill -9 $pid 2>/dev/null; wait $pid; test $? = 137]]):format(command(out), q(out .. "/last.safetensors"), after))
 end
 
 for i = 1, kills do
   local out, hit = ("%s/killed%d"):format(folder, i), false
   for try = 0, 5 do
-    os.execute("rm -rf " .. out)
+    os.execute("rm -rf " .. q(out))
     hit = killed(out, took / 4 * i / kills / 2 ^ try) and core.exists(out .. "/last.safetensors") and not core.exists(out .. "/model.safetensors")
     if hit then break end
   end
@@ -66,4 +68,4 @@ for i = 1, kills do
   assert(fingerprint(out) == whole, ("run %d, killed and resumed, gives other bits"):format(i))
 end
 print(("%d runs, killed with kill -9 and resumed, give the same bits"):format(kills))
-os.execute("rm -rf " .. folder)
+os.execute("rm -rf " .. q(folder))

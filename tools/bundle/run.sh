@@ -2,29 +2,37 @@
 # run.sh - finds the machine's OpenCL driver, runs tlua's tests on its device and measures it:
 #   sh run.sh [--driver FILE] [--limit SECONDS] OUT [all|test|bench]
 # OUT then holds summary.txt, results.json and logs.tar.gz. Nothing is installed, downloaded or left behind elsewhere.
-# Exit status: 0 everything ran and passed; 1 something failed; 2 a wrong command line; 3 no driver or no device;
-# 4 nothing failed, but the time was over before the end; 130 interrupted (OUT holds what there was).
+# Exit status: 0 everything ran and passed; 1 something failed, or the results could not be written; 2 a wrong command line; 3 no driver
+# or no device; 4 nothing failed, but the time was over before the end; 130 interrupted (OUT holds what there was).
 set -u
 LC_ALL=C
 export LC_ALL
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
 start=$(date +%s)
+# Whoever reads may go: the results matter more than what is shown meanwhile.
+[ -e /proc/self/fd/1 ] || exec >/dev/null
+[ -e /proc/self/fd/2 ] || exec 2>/dev/null
+trap '' PIPE
 
 usage() {
     echo "run.sh: $1; usage: run.sh [--driver FILE] [--limit SECONDS] OUT [all|test|bench]" >&2
     exit 2
 }
 
-driver='' limit=480 out='' what=''
+driver='' named='' limit=480 out='' what=''
 while [ $# -gt 0 ]; do
     case $1 in
     --driver | --limit)
         [ $# -ge 2 ] || usage "$1: a value is missing"
-        if [ "$1" = --driver ]; then driver=$2; else limit=$2; fi
+        if [ "$1" = --driver ]; then driver=$2 named=1; else limit=$2; fi
         shift
         ;;
-    --driver=*) driver=${1#*=} ;;
+    --driver=*) driver=${1#*=} named=1 ;;
     --limit=*) limit=${1#*=} ;;
+    -h | --help)
+        sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$here/run.sh"
+        exit 0
+        ;;
     -*) usage "unknown option '$1'" ;;
     *)
         if [ -z "$out" ]; then out=$1; elif [ -z "$what" ]; then what=$1; else usage "'$1' is too much"; fi
@@ -34,21 +42,40 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$out" ] || usage "OUT is missing"
 case ${what:=all} in all | test | bench) ;; *) usage "'$what' is none of all, test and bench" ;; esac
-case $limit in '' | *[!0-9]* | 0*) usage "--limit: a number of seconds is needed, not '$limit'" ;; esac
-[ -z "$driver" ] || [ -f "$driver" ] || usage "--driver: there is no file $driver"
+case $limit in '' | *[!0-9]* | 0* | ???????*) usage "--limit: a number of seconds is needed, not '$limit'" ;; esac
+[ -z "$named" ] || [ -f "$driver" ] || usage "--driver: there is no file '$driver', or it may not be seen"
 case $driver in '' | /*) ;; *) driver=$(pwd)/$driver ;; esac
-case $out in /*) ;; *) out=$(pwd)/$out ;; esac
-if [ -e "$out" ]; then
+if [ -e "$out" ] || [ -L "$out" ]; then
     [ -d "$out" ] || usage "$out is not a folder"
     [ -z "$(ls -A "$out")" ] || usage "$out is not empty"
 fi
-above=$out
-while [ ! -e "$above" ]; do above=$(dirname "$above"); done
-[ -w "$above" ] || usage "$above cannot be written"
+for tool in awk sed grep tar gzip mktemp; do
+    command -v $tool >/dev/null 2>&1 || { echo "run.sh: $tool is missing on this machine" >&2 && exit 1; }
+done
+[ ! -f "$here/files.txt" ] || while read -r file; do
+    [ -f "$here/$file" ] || { echo "run.sh: this bundle is not whole: ${file#./} is missing; unpack it again" >&2 && exit 1; }
+done <"$here/files.txt" || exit 1
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/tlua-gpu.XXXXXX") || exit 1
-child='' interrupted=''
-trap 'rm -rf "$work"' EXIT
+# OUT is made, tried and taken now, not after eight minutes: whoever makes .part has it.
+made=''
+if [ ! -d "$out" ]; then
+    mkdir -p "$out" 2>/dev/null || usage "$out cannot be made"
+    made=1
+fi
+out=$(cd "$out" && pwd -P) || usage "$out cannot be entered"
+mkdir "$out/.part" 2>/dev/null || { [ -e "$out/.part" ] && usage "$out is in use by another run"; usage "$out cannot be written"; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/tlua-gpu.XXXXXX" 2>/dev/null) && work=$(cd "$work" && pwd -P) || {
+    rmdir "$out/.part"
+    [ -z "$made" ] || rmdir "$out"
+    usage "TMPDIR: no folder can be made in ${TMPDIR:-/tmp}"
+}
+child='' interrupted='' keep=''
+leave() { # nothing of ours stays, but results that could not be handed over
+    rmdir "$out/.part" 2>/dev/null
+    [ -z "$made" ] || rmdir "$out" 2>/dev/null
+    [ -n "$keep" ] || rm -rf "$work"
+}
+trap leave EXIT
 trap 'interrupted=1; [ -z "$child" ] || kill "$child" 2>/dev/null' INT TERM HUP
 mkdir "$work/icd" "$work/lib" "$work/logs" "$work/cache" || exit 1
 
@@ -86,14 +113,14 @@ find_library() {
     [ -z "$found" ] || echo "$found"
 }
 
-drivers=''
+: >"$work/drivers" # a line each
 if [ -n "$driver" ]; then
     echo "$driver" >"$work/icd/named.icd"
-    drivers=$driver
+    echo "$driver" >"$work/drivers"
 else
     for icd in "$vendors"/*.icd; do
         [ -f "$icd" ] || continue
-        cp "$icd" "$work/icd/" && drivers="$drivers $(head -n 1 "$icd")"
+        cp "$icd" "$work/icd/" && head -n 1 "$icd" >>"$work/drivers"
     done
     set -f
     for name in $names; do
@@ -101,11 +128,11 @@ else
         [ -n "$file" ] || continue
         # An .icd file names it already: as it is, unless ld.so would not find it (containers mount drivers anywhere).
         if [ -n "$known" ]; then
-            grep -q '^/' "$known" || grep -q "^$name" "$work/cached" || { echo "$file" >"$known" && drivers="$drivers $file"; }
+            grep -q '^/' "$known" || grep -q "^$name" "$work/cached" || { echo "$file" >"$known" && echo "$file" >>"$work/drivers"; }
             continue
         fi
         echo "$file" >"$work/icd/found-$name.icd"
-        drivers="$drivers $file"
+        echo "$file" >>"$work/drivers"
     done
     set +f
 fi
@@ -116,6 +143,7 @@ looked() {
     echo "  and for .icd files in $vendors" >&2
     echo "  a driver that lies elsewhere is named with --driver FILE" >&2
 }
+drivers=$(tr '\n' ' ' <"$work/drivers" | sed 's/ *$//')
 if [ -z "$drivers" ]; then
     echo "run.sh: no OpenCL driver was found on this machine" >&2
     looked
@@ -146,9 +174,9 @@ link_libraries() { # with the system's where it has them: yes or no
     done
 }
 TLUA_BUNDLE_LIBS=$work/lib
-for file in $drivers; do # what a driver of no usual place needs lies beside it
-    case $file in /*) grep -q " $file\$" "$work/cached" || TLUA_BUNDLE_LIBS=$TLUA_BUNDLE_LIBS:$(dirname "$file") ;; esac
-done
+while read -r file; do # what a driver of no usual place needs lies beside it
+    case $file in /*) grep -qF " $file" "$work/cached" || TLUA_BUNDLE_LIBS=$TLUA_BUNDLE_LIBS:$(dirname "$file") ;; esac
+done <"$work/drivers"
 TLUA_CACHE=$work/cache/tlua POCL_CACHE_DIR=$work/cache/pocl CUDA_CACHE_PATH=$work/cache/nv XDG_CACHE_HOME=$work/cache
 OCL_ICD_VENDORS=$work/icd
 export TLUA_BUNDLE_LIBS TLUA_CACHE POCL_CACHE_DIR CUDA_CACHE_PATH XDG_CACHE_HOME OCL_ICD_VENDORS
@@ -177,7 +205,7 @@ run_limited() { # SECONDS LOG COMMAND...: sets code and seconds
 }
 libs=$TLUA_BUNDLE_LIBS${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 record() { printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "$5" >>"$work/steps.tsv"; }
-say() { printf '%-16s %-12s %7s s  %s\n' "$1" "$2" "$3" "$4"; }
+say() { printf '%-16s %-12s %7s s  %s\n' "$1" "$2" "$3" "$4" 2>/dev/null || :; }
 
 step() { # NAME KIND SECONDS COMMAND...
     name=$1 kind=$2 most=$3
@@ -209,11 +237,21 @@ tlua=$here/tlua
 longest=$work/longest.txt
 
 # A driver without a device is no driver. Some take long to begin: then it is found out below.
-run_limited 8 "$work/logs/list.log" "$tlua" -e 'local n = #require("tlua.core").devices() print(n, "devices") os.exit(n > 0 and 0 or 9)'
+run_limited 8 "$work/logs/list.log" env TLUA_GEMM=own "$tlua" -e 'local n = #require("tlua.core").devices() print(n, "devices") if n == 0 then os.exit(9) end
+    if os.getenv "TLUA_DEVICE" then require("tlua.core").device() end'
 if [ "$code" != 0 ] && [ "$code" != 124 ]; then
-    # shellcheck disable=SC2086 # a list
-    echo "run.sh: the driver" $drivers "gives no device: $(tail -n 1 "$work/logs/list.log")" >&2
-    looked
+    said=$(tail -n 1 "$work/logs/list.log")
+    if [ "$code" = 9 ]; then # why not: the loader of OpenCL does not say, the system's does
+        said=''
+        while read -r file; do
+            said="$said$("$tlua" -e 'local f, e = package.loadlib(arg[1], "*") if not f then print("; it cannot be loaded: " .. e) end' "$file" 2>/dev/null)"
+        done <"$work/drivers"
+        said=${said:-; it can be loaded, and finds no device of its own}
+        echo "run.sh: the driver $drivers gives no device$said" >&2
+        [ -n "$named" ] || looked
+    else
+        echo "run.sh: ${said#tlua: }" >&2
+    fi
     exit 3
 fi
 {
@@ -250,14 +288,17 @@ convolutions() { step convolutions bench 90 env LD_LIBRARY_PATH="$libs" "$here/b
 tune() { step tune bench 120 "$tlua" tune --quick; }
 
 # PyTorch, where the machine has one. Ours is the GPU or the processor, so PyTorch's is too.
-python=${TLUA_PYTHON:-python3} torch='' on=''
+python=${TLUA_PYTHON:-python3} torch='' on='' no_torch="no $(printf %s "${TLUA_PYTHON:-python3}") with PyTorch"
 find_torch() {
     case $what in test) return 0 ;; esac
     command -v "$python" >/dev/null 2>&1 || return 0
     room=$((deadline - reserve - $(date +%s)))
-    [ "$room" -ge 3 ] || return 0
+    no_torch="no time to look for PyTorch"
+    [ "$room" -ge 3 ] && [ -z "$interrupted" ] || return 0
     [ "$room" -le 60 ] || room=60
     run_limited "$room" "$work/logs/torch.log" "$python" -c 'import torch; print("PyTorch", torch.__version__, "cuda" if torch.cuda.is_available() else "cpu")'
+    no_torch="no $python with PyTorch"
+    [ "$code" != 124 ] || no_torch="$python did not load PyTorch in $room s"
     [ "$code" = 0 ] && torch=$(tail -n 1 "$work/logs/torch.log")
     on=${torch##* }
     [ "$type" = gpu ] || on=cpu
@@ -265,7 +306,7 @@ find_torch() {
 beside() { # NAME SECONDS OPTIONS...
     name=$1 most=$2
     shift 2
-    if [ -z "$torch" ]; then skip "$name" bench "no $python with PyTorch"; return 0; fi
+    if [ -z "$torch" ]; then skip "$name" bench "$no_torch"; return 0; fi
     step "$name" bench "$most" env BENCH_ROUNDS=5 PYTHONDONTWRITEBYTECODE=1 "$python" bench/compare.py --measure --peer torch --json "$work/compare.jsonl" \
         --peer-device "$on" "$@"
 }
@@ -321,20 +362,15 @@ mkdir "$work/out" || exit 1
     tail -n 3 "$work/logs/report.log" >&2
 }
 for file in steps.tsv meta.tsv longest.txt devices.json compare.jsonl; do [ ! -f "$work/$file" ] || cp "$work/$file" "$work/logs/"; done
-(cd "$work" && tar czf out/logs.tar.gz logs) || exit 1
-hand_over() {
-    rm -rf "$out.part"
-    mkdir -p "$(dirname "$out")" && cp -r "$work/out" "$out.part" || return 1
-    [ ! -d "$out" ] || rmdir "$out" || return 1
-    mv "$out.part" "$out"
-}
-if ! hand_over; then
-    rm -rf "$out.part"
-    echo "run.sh: $out could not be written" >&2
+(cd "$work" && tar czf out/logs.tar.gz logs) || echo "run.sh: the logs could not be packed; the other two files are whole" >&2
+if ! { cp "$work"/out/* "$out/.part/" && mv "$out"/.part/* "$out/"; }; then
+    keep=1
+    rm -f "$out"/.part/*
+    echo "run.sh: $out could not be written; the results stay in $work/out" >&2
     exit 1
 fi
-echo
-sed -n '1,/^$/p' "$out/summary.txt"
-echo "summary.txt, results.json and logs.tar.gz are in $out"
+rmdir "$out/.part"
+made=''
+{ echo && sed -n '1,/^$/p' "$out/summary.txt" && echo "summary.txt, results.json and logs.tar.gz are in $out"; } 2>/dev/null || :
 [ -z "$interrupted" ] || exit 130
 awk -F '\t' '$3 == "FAILED" || $3 == "over time" { bad = 1 } $3 == "cut short" || $3 == "not reached" { late = 1 } END { exit bad ? 1 : late ? 4 : 0 }' "$work/steps.tsv"

@@ -20,15 +20,17 @@ if walks == "1" then findings = findings + 1 end
 
 -- ---- reading ----
 
--- Local memory given as arguments, by program and kernel.
+-- Local memory given as arguments, by program and kernel; and the kernels of each program that were launched.
 local function launches_of(target)
-  local given = {}
+  local given, launched = {}, {}
   local path = ("%s/programs/%s/launches"):format(folder, target)
   for key, kernel, _, bytes in (core.exists(path) and core.read_file(path) or ""):gmatch "(%S+) (%S+) (%d+) (%d+)\n" do
     local at = key .. kernel
     given[at] = math.max(given[at] or 0, tonumber(bytes))
+    launched[key] = launched[key] or {}
+    launched[key][kernel] = true
   end
-  return given
+  return given, launched
 end
 
 -- The file of cl/ that a program was made of; nil for CLBlast's and tests' own.
@@ -65,13 +67,13 @@ local function first_error(log)
   return "no word why"
 end
 
-local function read_program(target, key, given)
+local function read_program(target, key, given, launched)
   local source = core.read_file(("%s/programs/%s/%s.cl"):format(folder, target, key))
   local options, ours, file = source:match "^// OPTIONS ([^\n]*)", source:find("^// OPTIONS [^\n]*%-DTL_CPU=") ~= nil, file_of(source)
   local log = core.read_file(("%s/out/%s/%s.log"):format(folder, target, key))
   local what = ("%s, %s %s"):format(target, file or (ours and "a test's" or "CLBlast's"), options:gsub("%-cl%S+ *", ""):gsub("%-DTL_%S+ *", ""))
   if file then seen_files[file] = true end
-  if not core.exists(("%s/out/%s/%s.ok"):format(folder, target, key)) then
+  if core.exists(("%s/out/%s/%s.bad"):format(folder, target, key)) or not core.exists(("%s/out/%s/%s.ok"):format(folder, target, key)) then
     if ours then finding("%s: %s", what, first_error(log)) else print(("CLBlast: %s: %s"):format(what, first_error(log))) end
     return false
   end
@@ -79,6 +81,13 @@ local function read_program(target, key, given)
   if not good or #list == 0 then
     finding("%s: cannot read what the compiler says: %s", what, good and "no kernel" or list)
     return false
+  end
+  -- A kernel that the output does not name has not been looked at.
+  local unread = {}
+  for kernel in pairs(launched[key] or {}) do unread[kernel] = true end
+  for _, k in ipairs(list) do unread[k.kernel] = nil end
+  for kernel in pairs(unread) do
+    if ours then finding("%s: the compiler's output says nothing of %s", what, kernel) end
   end
   for _, k in ipairs(list) do
     local dynamic = given[key .. k.kernel] or 0
@@ -90,12 +99,13 @@ local function read_program(target, key, given)
 end
 
 for _, target in ipairs(targets) do
-  local given, all, passed = launches_of(target), 0, 0
+  local given, launched = launches_of(target)
+  local all, passed = 0, 0
   for _, name in ipairs(core.list_folder(("%s/programs/%s"):format(folder, target))) do
     local key = name:match "^(%x+)%.cl$"
     if key then
       all = all + 1
-      if read_program(target, key, given) then passed = passed + 1 end
+      if read_program(target, key, given, launched) then passed = passed + 1 end
     end
   end
   counts[#counts + 1] = ("%s %d of %d"):format(target, passed, all)
