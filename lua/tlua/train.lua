@@ -47,6 +47,7 @@ function train.plan(s, say)
   local p = d.preprocessing
   say(("device    %s (%s, %s)"):format(s.device.name, s.device.type, s.device.platform))
   if s.device.type == "gpu" and not s.device.tested then say "untested  tlua's tests have not run on a GPU of this kind: `tlua check` runs some" end
+  if s.device.note then say("note      " .. s.device.note) end
   local tuning = core.tuning()
   if tuning.hash ~= "shipped" then say(("kernels   chosen by the tuned table %s (%d %s of products); TLUA_TUNING=0 goes without"):format(tuning.hash, #tuning, #tuning == 1 and "class" or "classes")) end
   say(("model     %s, weights: %s"):format(net:label(), ran.weights_text(net)))

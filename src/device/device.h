@@ -53,6 +53,7 @@ struct tl_device {
     int ahead;                     /* launches since the last wait, while somebody may interrupt */
     int whole;                     /* launches belong together: nobody interrupts between them */
     long launches, copies, casts, programs_built, programs_cached;
+    char note[320];                /* what does not work here and is done another way, for people; empty: nothing */
     void *clblast;                 /* state of the CLBlast maker */
     long orders, fail_at;          /* of tests: tl__inject_launch_failure */
     int fail_code;

@@ -146,5 +146,6 @@ int tl__kernel_fits(tl_error *err, tl_device *d, const tl_program *program, cons
     if (d->dry) return 1; /* nothing is compiled in a dry run, and no variant takes more memory than another */
     const tl_kernel *k = tl__kernel_get(&own, d, program, options, name);
     if (own.code == TL_EMEMORY) return tl__fail(err, TL_EMEMORY, "%s", own.text);
+    if (!k && !d->note[0]) snprintf(d->note, sizeof d->note, "%.220s; another kernel does its work", own.text);
     return k && items <= k->most && (!d->traits.local_bytes || k->local_bytes <= d->traits.local_bytes);
 }

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-typedef struct built { const tl_program *program; char *options; cl_program handle; struct built *next; } built;
+/* handle is NULL where the driver refuses the program; `why` has its words. */
+typedef struct built { const tl_program *program; char *options, *why; cl_program handle; struct built *next; } built;
 typedef struct slot { const tl_program *program; char *options, *name; tl_kernel *kernel; } slot;
 
 struct tl_programs {
@@ -35,8 +36,9 @@ void tl__programs_free(tl_programs *p)
     while (p->programs) {
         built *b = p->programs;
         p->programs = b->next;
-        clReleaseProgram(b->handle);
+        if (b->handle) clReleaseProgram(b->handle);
         free(b->options);
+        free(b->why);
         free(b);
     }
     free(p);
@@ -235,13 +237,20 @@ static cl_program build(tl_error *err, tl_device *d, const tl_program *program, 
 static cl_program program_get(tl_error *err, tl_device *d, const tl_program *program, const char *options)
 {
     for (built *b = d->programs->programs; b; b = b->next)
-        if (b->program == program && strcmp(b->options, options) == 0) return b->handle;
+        if (b->program == program && strcmp(b->options, options) == 0) {
+            if (b->why) tl__fail(err, TL_EDEVICE, "%s", b->why);
+            return b->handle;
+        }
+    tl_error own = {0};
     built *b = tl__calloc(err, 1, sizeof *b);
     if (!b) return NULL;
     b->program = program;
     b->options = tl__strdup(err, options);
-    b->handle = b->options ? build(err, d, program, options) : NULL;
-    if (!b->handle) {
+    b->handle = b->options ? build(&own, d, program, options) : NULL;
+    if (own.code) tl__fail(err, own.code, "%s", own.text);
+    /* What the driver refuses it refuses again, after as long: kept with its reason. What there was no memory for may be there later. */
+    if (!b->handle && own.code == TL_EDEVICE) b->why = tl__strdup(err, own.text);
+    if (!b->handle && !b->why) {
         free(b->options);
         free(b);
         return NULL;

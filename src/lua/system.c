@@ -40,6 +40,8 @@ static void push_device(lua_State *L, tl_device *d)
     lua_setfield(L, -2, "bytes");
     lua_pushstring(L, tl__device_tested(&d->traits)); /* NULL: nil */
     lua_setfield(L, -2, "tested");
+    lua_pushstring(L, d->note[0] ? d->note : NULL);
+    lua_setfield(L, -2, "note");
 }
 
 /* core.device([spec]) opens the device (once a program) and returns what it is. */

@@ -152,8 +152,12 @@ void tl__gemm_prepare(tl_device *d)
     const char *forced = getenv("TLUA_GEMM");
     int clblast = forced && strcmp(forced, "clblast") == 0, own = forced && strcmp(forced, "own") == 0;
     if (own || !(clblast || device_suits(d))) return;
-    tl_error ignored = {0}; /* a product will say what is wrong */
-    if (try_square(&ignored, d, 64) == 0) try_square(&ignored, d, 1024);
+    tl_error err = {0}; /* where it is forced, a product will say what is wrong */
+    library *l = load(d);
+    if (l && !l->absent && (try_square(&err, d, 64) != 0 || try_square(&err, d, 1024) != 0) && !clblast && err.code && err.code != TL_EMEMORY) {
+        l->absent = 1;
+        snprintf(d->note, sizeof d->note, "CLBlast does not work here (%.200s); tlua's own kernels multiply", err.text);
+    }
     tl__pool_flush(d->pool);
     tl__pool_reset_peak(d->pool);
 }
