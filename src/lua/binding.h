@@ -134,6 +134,7 @@ void tl__lua_open_scope(lua_State *L);
 void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);
 void tl__lua_open_system(lua_State *L);
+void tl__lua_open_json(lua_State *L);
 void tl__lua_open_process(lua_State *L);
 void tl__lua_open_interrupt(lua_State *L);
 void tl__lua_open_line(lua_State *L);

@@ -46,6 +46,7 @@ static int open_core(lua_State *L)
     lua_pushcfunction(L, library_files);
     lua_setfield(L, -2, "library_files");
     tl__lua_open_system(L);
+    tl__lua_open_json(L);
     tl__lua_open_process(L);
     tl__lua_open_interrupt(L);
     tl__lua_open_line(L);

@@ -67,6 +67,27 @@ Test(launch, ragged_groups_and_pieces_give_the_same_bits)
     }
 }
 
+static int sources_asked;
+static char *bad_source(tl_error *err)
+{
+    sources_asked++;
+    return tl__strdup(err, "__kernel void bad(__global float *x) { x[0] = of_nothing; }\n");
+}
+static const tl_program bad_program = {"test_bad", bad_source};
+
+/* A driver that refuses a program is asked once, and its words stay. */
+Test(launch, a_refused_program_is_compiled_once)
+{
+    tl_device *d = open_with("8", "");
+    for (int i = 0; i < 3; i++) {
+        tl_error err = {0};
+        cr_assert(!tl__kernel_get(&err, d, &bad_program, NULL, "bad"));
+        cr_assert(err.code == TL_EDEVICE && strstr(err.text, "cannot compile test_bad"), "%s", err.text);
+    }
+    cr_assert_eq(sources_asked, 1);
+    close_device(d);
+}
+
 /* More rows than a GPU takes groups along its second dimension. */
 Test(launch, more_than_65535_rows)
 {
@@ -150,7 +171,7 @@ static void refused(tl_device *d, const tl_launch *l, const tl_karg *args, int c
 Test(launch, what_does_not_fit_is_said)
 {
     tl_error err = {0};
-    tl_device *d = open_with("8", "0");
+    tl_device *d = open_with("8", "");
     tl_buffer *y = tl__buffer_new(&err, d, 4096);
     cr_assert(y && tl__buffer_fill(&err, y, 0, 4096, 7) == 0, "%s", err.text);
     tl_launch l = {.program = &own_program, .kernel = "loose", .dims = 1, .global = {13}};
@@ -172,6 +193,7 @@ Test(launch, what_does_not_fit_is_said)
     cr_assert_eq(tl__kernel_fits(&err, d, &own_program, NULL, "grouped", 8), 1);
     cr_assert_eq(tl__kernel_fits(&err, d, &own_program, NULL, "grouped", (size_t)1 << 20), 0);
     cr_assert_eq(tl__kernel_fits(&err, d, &own_program, NULL, "not_there", 8), 0);
+    cr_assert(strstr(d->note, "not_there") && strstr(d->note, "another kernel"), "%s", d->note);
     tl__buffer_release(y);
     close_device(d);
 }
