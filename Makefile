@@ -7,6 +7,7 @@ CC      ?= cc
 PREFIX  ?= /usr/local
 BUILD   ?= build
 OPT     ?= -O2 -g
+TLUA    ?= tlua
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
 VERSION := $(shell sed -n 's/^.define TLUA_VERSION "\(.*\)"/\1/p' src/tlua.h)
 PKGS    := nettle spng libturbojpeg libcjson libutf8proc zlib
@@ -23,14 +24,14 @@ CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/kernels.o
 LUA_O   := $(LUA_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/chunks.o
 
 .PHONY: all deps
-all: $(BUILD)/libtlua.so $(BUILD)/libtlua.a $(BUILD)/tlua.pc tlua
+all: $(BUILD)/libtlua.so $(BUILD)/libtlua.a $(BUILD)/tlua.pc $(TLUA)
 
 $(BUILD)/libtlua.a: $(CORE_O)
 	rm -f $@ && ar rcs $@ $^
 $(BUILD)/libtlua.so: $(CORE_O)
 	$(CC) -shared -Wl,-soname,libtlua.so.0 $(LDFLAGS) -o $@ $^ $(LIBS)
 # Everything stands in the program itself, so that it runs from any folder and without an install.
-tlua: $(LUA_O) $(BUILD)/libtlua.a
+$(TLUA): $(LUA_O) $(BUILD)/libtlua.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LUALIBS) $(LIBS)
 # The loader knows libraries below /usr only; programs linked by way of pkg-config find one elsewhere by the path in themselves.
 PC := -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@RPATH@|$(if $(filter /usr,$(PREFIX)),, -Wl,-rpath,$${libdir})|'
@@ -130,6 +131,14 @@ $(BUILD)/fake_gpu.so: tests/compilers/fake_gpu.c
 	$(CC) -std=c11 $(WARN) -O2 -shared -fPIC -o $@ $<
 test-compilers test-compilers-docs: all $(WALKS) $(BUILD)/fake_gpu.so
 	@sh tools/test_compilers.sh $(if $(filter %-docs,$@),docs)
+# Unit, operator and Lua tests under the sanitizers of addresses, undefined behaviour and leaks, in a build of their own; ASAN="unit/features lua/cache" runs
+# those alone.
+ASAN_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+.PHONY: criterion-built
+criterion-built: $(TEST_B)
+asan:
+	@$(MAKE) -s BUILD=$(BUILD)/asan TLUA=$(BUILD)/asan/tlua OPT="$(ASAN_FLAGS)" LDFLAGS="-fsanitize=address,undefined" $(BUILD)/asan/tlua criterion-built
+	@sh tools/asan.sh $(BUILD)/asan $(ASAN)
 # Two devices in two threads under ThreadSanitizer.
 .PHONY: tsan
 tsan:
@@ -213,6 +222,7 @@ help:
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
 	@echo "make test-compilers every kernel compiled for GPUs of three makers, without one"
 	@echo "make test-crash     a hundred runs killed at random, resumed, compared to the bit"
+	@echo "make asan           unit, operator and Lua tests under sanitizers, for hours"
 	@echo "make tsan           two devices in two threads under ThreadSanitizer"
 	@echo "make bench-peers; make bench   speed beside PyTorch and ONNX Runtime"
 	@echo "make gpu-bundle     a folder that tests and measures on a bare machine with a GPU"

@@ -226,7 +226,7 @@ int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain)
     int bad = y->node->call ? collect(&inner.err, s->device, &w, y->node->call) : 0;
     int held = bad ? 0 : w.count;
     if (!bad) bad = seed_gradient(&inner, y, gy);
-    qsort(w.calls, (size_t)(held), sizeof *w.calls, newest_first);
+    if (held) qsort(w.calls, (size_t)held, sizeof *w.calls, newest_first);
     for (int i = 0; i < held; i++) {
         tl_call *c = w.calls[i];
         if (!bad) {
