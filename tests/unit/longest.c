@@ -39,9 +39,10 @@ Test(longest, a_line_for_each_kernel)
     work(1);
     FILE *f = fopen(path, "r");
     double seconds;
-    long launches, softmax = 0, lines = 0, exp_lines = 0;
-    while (fscanf(f, "%lf\t%ld\t%63[^\t]\t%63[^\n]\n", &seconds, &launches, kernel, label) == 4) {
+    long untimed, launches, softmax = 0, lines = 0, exp_lines = 0;
+    while (fscanf(f, "%lf\t%ld\t%ld\t%63[^\t]\t%63[^\n]\n", &seconds, &untimed, &launches, kernel, label) == 5) {
         lines++;
+        cr_expect_eq(untimed, 0, "%ld launches of %s have no times", untimed, kernel);
         cr_expect(seconds > 0 && seconds < 10, "%s took %g s", kernel, seconds);
         if (strcmp(label, "softmax") == 0) softmax += launches;
         else exp_lines += launches == 1;
