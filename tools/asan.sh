@@ -31,6 +31,10 @@ run() {
     start=$(date +%s)
     timeout -k 10 "${ASAN_SECONDS:-7200}" "$@" >"$LOGS/out" 2>&1
     status=$?
+    # A process that gave its rights away may not look at itself for leaks, and says no more than that.
+    for r in "$LOGS"/report*; do
+        [ -f "$r" ] && grep -q "LeakSanitizer has encountered a fatal error" "$r" && ! grep -qE "ERROR: |runtime error|SUMMARY" "$r" && rm -f "$r"
+    done
     if [ $status = 0 ] && ! ls "$LOGS"/report* >/dev/null 2>&1; then
         passed=$((passed + 1))
         echo "ok      $name  ($(($(date +%s) - start)) s)"
