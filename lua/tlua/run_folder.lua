@@ -107,13 +107,16 @@ local function refuse(s)
     before and "a finished run" or found .. " of another run", path_of(s, OLD))
 end
 
--- What a finished run left goes to old/, where it stays until the new model is there; its checkpoints go.
+-- What a finished run left goes to old/, where it stays until a new model is whole; its checkpoints go. What a stopped run left takes no
+-- finished one's place there.
 local function set_aside(s)
+  local before = checkpoint.peek(path_of(s, "last.safetensors"))
   if core.exists(path_of(s, "model.safetensors")) then
-    core.mkdirs(path_of(s, OLD))
+    local keep = not (before and not before.finished and core.exists(path_of(s, OLD, "model.safetensors")))
+    if keep then core.mkdirs(path_of(s, OLD)) end
     for _, name in ipairs(RESULTS) do
-      core.remove(path_of(s, OLD, name))
-      if core.exists(path_of(s, name)) then core.rename(path_of(s, name), path_of(s, OLD, name)) end
+      if keep then core.remove(path_of(s, OLD, name)) end
+      if keep and core.exists(path_of(s, name)) then core.rename(path_of(s, name), path_of(s, OLD, name)) else core.remove(path_of(s, name)) end
     end
   end
   for _, name in ipairs(CHECKPOINTS) do core.remove(path_of(s, name)) end

@@ -128,20 +128,22 @@ local function train_epoch(s)
   return false
 end
 
--- Loss and accuracy on the test pictures; and true when Ctrl-C stopped it. s.seen holds what was predicted.
+-- Loss and accuracy on the test pictures; and true when Ctrl-C stopped it. Of a test that came to its end s.seen holds what was predicted, and
+-- the epoch.
 function train.evaluate(s, source, label)
   local sum, begin, pictures = totals.new(), core.time(), s.data.test:count()
-  s.seen = { labels = {}, probabilities = {} }
+  local seen = { labels = {}, probabilities = {}, epoch = s.epoch }
   s.model:eval()
   if source:start(1) then return sum, true end
   begin = core.time()
   while true do
-    local loss, counted, right, n = step.test(s, source, s.seen)
+    local loss, counted, right, n = step.test(s, source, seen)
     if not loss then break end
     sum:add(loss, counted, right, n)
     s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n))
     if core.interrupted() then return sum, true end
   end
+  s.seen = seen
   return sum, false
 end
 
@@ -248,6 +250,13 @@ local function keep_epoch(s, better)
   if better and kept then checkpoint.keep_best(s) end
 end
 
+-- What the device does another way than it should, which its first launches may show: once.
+local function say_note(s)
+  local note = core.device_info().note
+  if note and note ~= s.device.note then s.progress:say("note      " .. note) end
+  s.device.note = note
+end
+
 -- True when Ctrl-C or SIGTERM stopped it.
 local function one_epoch(s)
   local begin = core.time()
@@ -264,6 +273,7 @@ local function one_epoch(s)
   if tests_now(s) then test, halted = evaluate_average(s) end
   if halted then return true end
   local better = finish_epoch(s, test, begin)
+  say_note(s)
   next_epoch(s)
   keep_epoch(s, better)
   return false
@@ -287,6 +297,13 @@ local function all_epochs(s)
   end
 end
 
+-- What figures of an interrupted run are of, where its model was trained on since: nil where they are the model's own.
+local function lag_of(s)
+  if not (s.results.interrupted and s.seen and s.seen.epoch) or s.done == 0 and s.seen.epoch == #s.results.epochs then return nil end
+  return ("figures of epoch %d; the model that is kept has been trained %s on"):format(s.seen.epoch,
+    s.done > 0 and s.epoch == s.seen.epoch + 1 and ("%d batch%s"):format(s.done, s.done == 1 and "" or "es") or ("up to epoch %d, step %d"):format(s.epoch, s.done))
+end
+
 -- report.html. It must not cost the run: what goes wrong here is said and left.
 local function write_report(s)
   local r = s.recipe
@@ -294,9 +311,11 @@ local function write_report(s)
   if #s.results.epochs == 0 or (#seen.labels == 0 and s.data.test:count() > 0) then return end
   local ok, e = pcall(function()
     local _, _, peak = core.memory()
+    local facts, lag = ran.facts(s), lag_of(s)
+    if lag then table.insert(facts, 1, { "stopped", lag }) end
     local found = report.gather { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"), name = r.name, labels = seen.labels,
       probabilities = seen.probabilities, names = s.classes, rows = s.results.epochs, source = s.data.test, seconds = s.seconds_before + core.time() - s.begin,
-      trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, commands = s.commands, ran = ran.head(s), facts = ran.facts(s),
+      trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, commands = s.commands, ran = ran.head(s), facts = facts,
       test = s.data.list and s.data.list.test, fields = checkpoint.fields(r), recipe = r.text }
     core.write_file(s.out .. "/report.json", core.json_encode(found))
     core.write_file(s.out .. "/report.html", report.page(found))
@@ -310,8 +329,30 @@ end
 
 -- A run that was killed between its last checkpoint and model.safetensors has nothing left to train, and everything to write.
 local function evaluate_again(s)
-  begin_stage(s, (stage.of_epoch(s.recipe.stages, math.min(#s.results.epochs, s.epochs))))
-  if select(2, evaluate_average(s)) then s.seen = nil end
+  begin_stage(s, (stage.of_epoch(s.stages, math.min(#s.results.epochs, s.epochs))))
+  evaluate_average(s)
+end
+
+-- Puts the weights of the best epoch back and tests them. They may be of another stage, whose frozen part gives other features.
+local function restore_best(s)
+  local scope <close> = core.scope()
+  local path = s.out .. "/best.safetensors"
+  local ok, c = pcall(checkpoint.find, path)
+  if not ok or not c.state.best or c.state.best.epoch ~= s.best.epoch then
+    s.progress:say(("best      epoch %d, test accuracy %.1f %%; its weights are not there (%s), so the last ones are kept"):format(s.best.epoch, s.best.test_accuracy,
+      not ok and util.reason(c) or ("%s holds another epoch"):format(path)))
+    return
+  end
+  checkpoint.restore(s, c)
+  s.results.loss, s.results.accuracy, s.done = s.results.epochs[s.best.epoch].loss, s.best.test_accuracy, 0
+  close_feeds(s)
+  s.seen = nil
+  if s.data.test:count() > 0 then
+    s.test_feed = feed.open(s, "test")
+    evaluate_average(s)
+    if s.seen then s.seen.epoch = nil end
+  end
+  s.progress:say(("best      epoch %d, test accuracy %.1f %%"):format(s.best.epoch, s.best.test_accuracy))
 end
 
 -- The model of the run, which a disk that is full must not cost without a word on how to get it.
@@ -322,21 +363,16 @@ local function write_model(s)
 end
 
 local function keep_model(s)
-  if not s.seen and #s.results.epochs > 0 and s.data.test:count() > 0 then evaluate_again(s) end
+  if not s.seen and #s.results.epochs > 0 and s.data.test:count() > 0 and not s.results.interrupted then evaluate_again(s) end
   s.model:eval()
-  if s.recipe.keep == "best" and s.best and s.best.epoch ~= #s.results.epochs then
-    local scope <close> = core.scope()
-    local c = checkpoint.find(s.out .. "/best.safetensors")
-    checkpoint.restore(s, c)
-    s.results.loss, s.results.accuracy = s.results.epochs[s.best.epoch].loss, s.best.test_accuracy
-    if s.test_feed then evaluate_average(s) end
-    s.progress:say(("best      epoch %d, test accuracy %.1f %%"):format(s.best.epoch, s.best.test_accuracy))
-  end
+  if s.recipe.keep == "best" and s.best and (s.best.epoch ~= #s.results.epochs or s.done > 0) then restore_best(s) end
   if s.ema and s.ema:begun() then s.ema:swap() end
   local reported = write_report(s)
   local m = s.results.metrics
   if reported and m.accuracy then
-    s.progress:say(("test      %.1f %% of %s pictures right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#s.seen.labels), intervals.text(table.unpack(m.interval))))
+    local lag = lag_of(s)
+    s.progress:say(("test      %.1f %% of %s pictures right, 95 %%: %s%s"):format(100 * m.accuracy, util.thousands(#s.seen.labels), intervals.text(table.unpack(m.interval)),
+      lag and "; " .. lag or ""))
   end
   s.results.spent = s.spent
   log(s, "keep")
@@ -424,6 +460,8 @@ function train.run(s, options)
   if c then take_up(s, c, options.force) end
   s.commands[#s.commands + 1] = ran.command()
   open_folder(s, c ~= nil, options.force)
+  -- Killed between writing the last checkpoint and giving it its second name.
+  if c and s.best and s.done == 0 and s.best.epoch == #s.results.epochs and c:find "last%.safetensors$" then checkpoint.keep_best(s) end
   s.progress:event("start", start_event(s))
   if not options.caught then core.catch_interrupt(true) end
   local ok, e = pcall(function()

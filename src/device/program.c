@@ -200,7 +200,8 @@ static int build_failed(tl_error *err, tl_device *d, cl_program p, const tl_prog
     return -1;
 }
 
-static cl_program build(tl_error *err, tl_device *d, const tl_program *program, const char *extra)
+/* *refused: the driver has something against the program itself. */
+static cl_program build(tl_error *err, tl_device *d, const tl_program *program, const char *extra, int *refused)
 {
     char *source = source_of(err, program);
     /* No finite-math or unsafe options: a loss that is not finite must stay visible. */
@@ -219,6 +220,7 @@ static cl_program build(tl_error *err, tl_device *d, const tl_program *program, 
                 e = clBuildProgram(p, 1, &id, options, NULL, NULL);
                 if (e != CL_SUCCESS) {
                     build_failed(err, d, p, program, e);
+                    *refused = e == CL_BUILD_PROGRAM_FAILURE || e == CL_COMPILE_PROGRAM_FAILURE;
                     clReleaseProgram(p);
                     p = NULL;
                 } else {
@@ -242,14 +244,15 @@ static cl_program program_get(tl_error *err, tl_device *d, const tl_program *pro
             return b->handle;
         }
     tl_error own = {0};
+    int refused = 0;
     built *b = tl__calloc(err, 1, sizeof *b);
     if (!b) return NULL;
     b->program = program;
     b->options = tl__strdup(err, options);
-    b->handle = b->options ? build(&own, d, program, options) : NULL;
+    b->handle = b->options ? build(&own, d, program, options, &refused) : NULL;
     if (own.code) tl__fail(err, own.code, "%s", own.text);
     /* What the driver refuses it refuses again, after as long: kept with its reason. What there was no memory for may be there later. */
-    if (!b->handle && own.code == TL_EDEVICE) b->why = tl__strdup(err, own.text);
+    if (!b->handle && refused && own.code == TL_EDEVICE) b->why = tl__strdup(err, own.text);
     if (!b->handle && !b->why) {
         free(b->options);
         free(b);

@@ -46,7 +46,9 @@ cp "$W"/put-by/* "$R"
 # With --force the old model stays until there is a whole new one: after a stop, after a crash, after another --force.
 STOP=TERM run --force --seed 2
 [ $? = 130 ] && [ "$(hash_of "$R/old/model.safetensors")" = "$old" ] && [ -s "$R/old/report.html" ] || fail "the old model is not put aside: $(ls "$R" "$R/old")"
-[ -s "$R/model.safetensors" ] && [ ! -e "$R/report.json" ] || [ "$(hash_of "$R/model.safetensors")" != "$old" ] || fail "the model of the stopped run is the old one"
+[ -s "$R/model.safetensors" ] && [ "$(hash_of "$R/model.safetensors")" != "$old" ] || fail "the stopped run has no model of its own: $(ls "$R")"
+STOP=TERM run --force --seed 3
+[ $? = 130 ] && [ "$(hash_of "$R/old/model.safetensors")" = "$old" ] && [ -s "$R/old/report.html" ] || fail "a stopped run took the old model's place: $(ls "$R" "$R/old")"
 "$T" "$W/r.lua" --resume "$R" --quiet || fail "--resume"
 [ ! -e "$R/old" ] && [ -s "$R/model.safetensors" ] && [ "$(hash_of "$R/model.safetensors")" != "$old" ] || fail "the old model is still there: $(ls "$R")"
 old=$(hash_of "$R/model.safetensors")
