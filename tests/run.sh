@@ -39,8 +39,8 @@ all() { # NAME COMMAND... on a line for each test
         [ -x "$t" ] || continue
         name=${t##*/} more=
         [ -d "tests/fuzz/inputs/$name" ] && more=tests/fuzz/inputs/$name
-        [ "$name" = archive ] && more="$more tests/golden/io"
-        echo "fuzz/$name $t $more"
+        [ "$name" = archive ] && more="${more:+$more }tests/golden/io"
+        echo "fuzz/$name $t${more:+ $more}" # xargs -L joins a line that ends in a blank with the next
     done
     for t in tests/lua/*.lua tests/golden/*.lua; do
         [ -f "$t" ] || continue

@@ -18,13 +18,22 @@ cache.SCHEMA = {
 
 local function default_folder() return core.cache_folder("features") end
 
+-- What a file says of itself; nil where it is gone, since other runs remove files too. One that somebody has open and that has no header is of
+-- another version of tlua, or has just been begun: it is not damaged.
+local function about_of(path)
+  local about, _, busy = core.data.features_about(path)
+  if about then return about end
+  local bytes = core.file_size(path)
+  return bytes and { text = "", rows = 0, done = 0, bytes = bytes, used = 0, dtype = "?", busy = busy, damaged = not busy }
+end
+
 -- All files of a folder, last used first: {path=, text fields, rows=, done=, bytes=, used=, busy=}.
 function cache.files(folder)
   local list = {}
   for _, name in ipairs(core.exists(folder) and core.list_folder(folder) or {}) do
-    if name:find "%.features$" then
-      local path = folder .. "/" .. name
-      local about = core.data.features_about(path) or { text = "", rows = 0, done = 0, bytes = core.file_size(path), used = 0, dtype = "?", damaged = true }
+    local path = folder .. "/" .. name
+    local about = name:find "%.features$" and about_of(path)
+    if about then
       local ok, text = pcall(core.json_decode, about.text)
       about.path, about.info = path, ok and type(text) == "table" and text or {}
       list[#list + 1] = about
@@ -114,14 +123,9 @@ local function bytes_of(s, cut)
   return all, there
 end
 
-local function existing(path)
-  while path ~= "" and not core.exists(path) do path = path:match "^(.*)/[^/]*$" or "" end
-  return path == "" and "." or path
-end
-
 -- nil, or why not so many bytes; and whether that is a matter of the moment, and not of what the recipe says.
 local function too_large(cut, needed, limit)
-  local free = core.data.disk_free(existing(cut.folder))
+  local free = core.data.disk_free(util.existing(cut.folder))
   if cut.bytes > limit then return ("they would take %s, the limit is %s (--cache.limit)"):format(util.bytes(cut.bytes), util.bytes(limit)) end
   if free and needed > free // 2 then return ("they would take %s, and %s are free in %s"):format(util.bytes(needed), util.bytes(free), cut.folder), true end
 end
@@ -177,6 +181,13 @@ function cache.as_float32(s, cut)
   other.keys = keys_of(s, other)
   bytes_of(s, other)
   return other
+end
+
+-- The cut of a run that goes on: as float32 where a number beyond float16 has made it so.
+function cache.as_before(s, cut, state)
+  if not cut or cut.dtype == "float32" or (state.fields["cache.dtype"] or "float16") ~= "float16" then return cut end
+  local other = cache.as_float32(s, cut)
+  return cache.text(other) == state.features and other or cut
 end
 
 -- ---- one file ----
@@ -302,7 +313,7 @@ local function list(folder)
   print(("%-10s %-20s %-12s %-14s %-5s %9s %7s  %s"):format("name", "network", "after", "data", "part", "pictures", "size", "used"))
   for _, f in ipairs(files) do
     local i = f.info
-    local state = f.damaged and "damaged" or f.done < f.rows and ("%d %% made"):format(100 * f.done // f.rows) or ago(os.time() - f.used) .. " ago"
+    local state = f.damaged and "damaged" or f.used == 0 and "?" or f.done < f.rows and ("%d %% made"):format(100 * f.done // f.rows) or ago(os.time() - f.used) .. " ago"
     print(("%-10s %-20s %-12s %-14s %-5s %9s %7s  %s%s"):format(f.path:match("([^/]+)%.features$"):sub(1, 10), i.network or "?", i.cut or "?", i.data or "?",
       (i.part or "?") .. ((i.views or 1) > 1 and i.part == "train" and " " .. i.view or ""), util.thousands(f.rows), util.bytes(f.bytes), state, f.busy and ", in use" or ""))
     total = total + f.bytes

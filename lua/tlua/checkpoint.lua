@@ -27,7 +27,7 @@ function checkpoint.fields(r)
   return list
 end
 
-local function device_text(d) return ("%s, %s, %s"):format(d.name, d.platform, d.driver) end
+function checkpoint.device_text(d) return ("%s, %s, %s"):format(d.name, d.platform, d.driver) end
 
 -- name -> number of batches, of the network's batch norms.
 local function counters_of(net)
@@ -95,7 +95,7 @@ function checkpoint.write(path, s, state, results)
   for name, t in pairs(moments) do tensors[name] = t end
   for name, t in pairs(s.ema and s.ema:state() or {}) do tensors[AVERAGE .. name] = t end
   local r = s.recipe
-  local all = { format = FORMAT, tlua = core.version, device = device_text(s.device), choices = choices(), seed = r.seed, stage = s.stage, recipe = r.text or "",
+  local all = { format = FORMAT, tlua = core.version, device = checkpoint.device_text(s.device), choices = choices(), seed = r.seed, stage = s.stage, recipe = r.text or "",
     recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(), pictures = s.data.list,
     batch = s.data.batch, features = cache.text(s.cut) }
   for key, value in pairs(state) do all[key] = FIGURES[key] and util.for_json(value) or value end
@@ -169,7 +169,7 @@ function checkpoint.find(path)
   local before = folder .. "/previous.safetensors"
   if before ~= file and core.exists(before) then
     local older = checkpoint.read(before)
-    if older then util.failf("--resume: %s; the checkpoint before it is whole (%s): --resume %s", why, where_text(older.state), before) end
+    if older then util.failf("--resume: %s; the checkpoint before it is whole (%s): %s", why, where_text(older.state), util.command_text { "--resume", before }) end
   end
   util.failf("--resume: %s", why)
 end
@@ -199,7 +199,8 @@ function checkpoint.recipe_of(path)
   if kept and (not state.recipe or kept == state.recipe) then
     return own, named and core.exists(named) and ("%s has changed since; the run goes on with its recipe as it was, %s"):format(named, own) or nil
   end
-  util.failf("--resume: %s holds no recipe.lua that the run was made with%s; name it: tlua RECIPE.lua --resume %s", folder, named and (" (it was %s)"):format(named) or "", path)
+  util.failf("--resume: %s holds no recipe.lua that the run was made with%s; name it: %s", folder, named and (" (it was %s)"):format(named) or "",
+    util.command_text { "tlua", "RECIPE.lua", "--resume", path })
 end
 
 -- ---- has the recipe changed? ----
@@ -287,6 +288,7 @@ function checkpoint.restore(s, c)
   local k = c.state.stage
   if math.type(k) ~= "integer" or not s.recipe.stages[k] then util.failf("--resume: %s stands in stage %s, which the recipe does not have", c.path, tostring(k)) end
   if k ~= s.stage then stage.enter(s, k) end
+  s.cut = cache.as_before(s, s.cut, c.state)
   local own = {}
   for name, t in pairs(c.tensors) do
     if name:sub(1, #OPTIMIZER) ~= OPTIMIZER then own[name] = t end

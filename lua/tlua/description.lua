@@ -14,6 +14,16 @@ end
 
 local function is_optional(v, kind) return v == nil or type(v) == kind end
 
+-- The lists of the pictures of the training: of each part how many there are, and their hash.
+local function are_lists(v)
+  if type(v) ~= "table" or not is_optional(v.held_out, "boolean") then return false end
+  for _, part in ipairs { "all", "train", "test" } do
+    local list = v[part]
+    if list ~= nil and not (type(list) == "table" and math.type(list.count) == "integer" and type(list.hash) == "string") then return false end
+  end
+  return true
+end
+
 -- The part of the description that is not what it must be; nil where all are. What values mean is checked by those who take them.
 local function wrong_part(info)
   local head, data, p = info.head, info.data, info.preprocessing
@@ -25,6 +35,7 @@ local function wrong_part(info)
   if head ~= nil and not (type(head) == "table" and type(head.class) == "string") then return "head" end
   if info.labels ~= nil and not is_list_of_texts(info.labels) then return "labels" end
   if data ~= nil and not (type(data) == "table" and type(data.kind) == "string" and is_optional(data.options, "table")) then return "data" end
+  if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end
   if p ~= nil and not (type(p) == "table" and math.type(p.size) == "integer") then return "preprocessing" end
 end
 

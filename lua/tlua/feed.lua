@@ -63,28 +63,43 @@ local function shared_store(self, view)
   end
 end
 
+local function not_kept(self, why, own)
+  util.failf("the features of the %s pictures cannot be kept: %s%s; --cache.folder names another folder, --cache false trains without them", kind(self), why,
+    own and "; nor for this run alone: " .. own or "")
+end
+
 -- A store of this run alone, where the cache folder cannot be written or locked: the same numbers, kept by nobody.
 local function own_store(self, view, why)
   local s = self.session
   local store, worse = cache.open_own(s, self.cut, self.part, view)
-  if not store then
-    util.failf("the features of the %s pictures cannot be kept: %s; nor for this run alone: %s; --cache.folder names another folder, --cache false trains without them",
-      kind(self), why, worse)
-  end
+  if not store then not_kept(self, why, worse) end
   s.progress:say(("cache     of %s pictures is this run's alone and goes with it: %s"):format(kind(self), why))
   return store
+end
+
+-- The session's cut; stores of another one, whose numbers were kept otherwise, are let go.
+local function take_cut(self)
+  self.cut = self.session.cut
+  for view, store in pairs(self.stores) do
+    if store.cut ~= self.cut then
+      store:close()
+      self.stores[view] = nil
+    end
+  end
 end
 
 -- The store of a view, complete; nil when stopped.
 local function ready_store(self, view)
   local s, unkept = self.session, nil
   for _ = 1, 3 do
+    take_cut(self)
     local store, why = self.stores[view], nil
     if not store and not unkept then
       store, why = shared_store(self, view)
       if not store and not why then return nil end
+      if not store then unkept = why end
     end
-    store = store or own_store(self, view, unkept or why)
+    store = store or own_store(self, view, unkept)
     self.stores[view] = store
     local done
     done, why = fill(self, store)
@@ -92,15 +107,15 @@ local function ready_store(self, view)
     if done == false then return nil end
     store:close()
     self.stores[view] = nil
-    -- Numbers beyond float16: kept as float32 instead.
+    -- Numbers beyond float16: all views of both parts are float32 from now on, and so says the checkpoint (checkpoint.restore takes it up).
     if why:find("does not fit float16", 1, true) then
-      s.progress:say "cache     a number is beyond float16: kept as float32"
+      s.progress:say "cache     a number is beyond float16: all are kept as float32 from here on"
       core.remove(store.path)
-      self.cut = cache.as_float32(s, self.cut)
-    elseif unkept then break
+      s.cut = cache.as_float32(s, self.cut)
+    elseif unkept then not_kept(self, unkept, why)
     else unkept = why end
   end
-  util.failf("the features of the %s pictures cannot be kept: %s; --cache.folder names another folder, --cache false trains without them", kind(self), unkept)
+  not_kept(self, unkept)
 end
 
 -- Begins an epoch, after `done` of its batches. Returns true when Ctrl-C stopped it.

@@ -62,7 +62,9 @@ local function picture(s) return core.zeros(1, s.data.preprocessing.size, s.data
 local function complaint(s, o)
   groups.set_frozen(s.model, stage.frozen_of(s.recipe, o))
   s.model:train()
+  local before = core.memory_failures()
   local ok, e = pcall(plan.memory, function() step.logits(s, {}, picture(s)) end)
+  if not ok and core.memory_failures() ~= before then error(e, 0) end -- that says nothing of the batch
   return not ok and util.reason(e) or nil
 end
 

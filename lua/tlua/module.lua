@@ -276,6 +276,7 @@ function Module:_run(method, ...)
     if core.is_tensor(z) then scope:keep(z) end
     return y, z
   end
+  -- A class that keeps no tensor of its forward in itself may say `scoped = true`.
   if self.scoped then -- what backward needs is held by the tape, the rest goes now and not when the collector comes by
     local scope <close> = core.scope()
     local y, z = method(self, ...)
@@ -287,7 +288,6 @@ function Module:_run(method, ...)
   return y, z
 end
 
--- A class that keeps no tensor of its forward in itself may say `scoped = true`.
 -- f(...) as a place of the profile that is open (tlua/profile.lua).
 function module.placed(self, f, ...)
   local before = core.profile_place(self:path())

@@ -34,24 +34,12 @@ end
 
 -- ---- the command ----
 
-local function quoted(word)
-  if word ~= "" and not word:find "[^%w%._/:,=@%%+-]" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
--- Words as a shell takes them.
-function ran.command_text(words)
-  local out = {}
-  for i, word in ipairs(words) do out[i] = quoted(word) end
-  return table.concat(out, " ")
-end
-
 -- The command of this process, which cli.lua keeps.
-function ran.command() return core.argv and ran.command_text { "tlua", table.unpack(core.argv) } or nil end
+function ran.command() return core.argv and util.command_text { "tlua", table.unpack(core.argv) } or nil end
 
 local function overrides_text(r)
   local out = {}
-  for _, each in ipairs(r.overrides or {}) do out[#out + 1] = ran.command_text { "--" .. each[1], each[2] } end
+  for _, each in ipairs(r.overrides or {}) do out[#out + 1] = util.command_text { "--" .. each[1], each[2] } end
   return #out > 0 and table.concat(out, " ") or "none: the recipe as it stands below"
 end
 

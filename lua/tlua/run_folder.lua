@@ -51,11 +51,6 @@ local function there_already(folder)
   return n
 end
 
-local function existing(path)
-  while path ~= "" and not core.exists(path) do path = path:match "^(.*)/[^/]*$" or "" end
-  return path == "" and "." or path
-end
-
 -- nil, or why the run of a session had better not begin. `free` bytes are free (nil: nobody knows).
 function run_folder.lacks_room(s, free)
   if not free then return nil end
@@ -67,17 +62,19 @@ function run_folder.lacks_room(s, free)
 end
 
 local function check_room(s, force)
-  local why = run_folder.lacks_room(s, core.data.disk_free(existing(s.out)))
+  local why = run_folder.lacks_room(s, core.data.disk_free(util.existing(s.out)))
   if not why then return end
   if not force then util.failf("%s: make room, or name a folder on another disk with --out; --force begins all the same", why) end
   s.progress:say("disk      " .. why)
 end
 
+-- The command that goes on with a run.
+function run_folder.resume_text(s) return util.command_text { "tlua", s.recipe.path or "RECIPE", "--resume", s.out } end
+
 -- The way to go on after a failure of writing.
 function run_folder.way_on(s, kept)
-  local resume = ("tlua %s --resume %s"):format(s.recipe.path or "RECIPE", s.out)
   if not kept then return ("make room in %s; nothing is kept so far"):format(s.out) end
-  return ("make room in %s, then %s goes on from %s"):format(s.out, resume, kept)
+  return ("make room in %s, then %s goes on from %s"):format(s.out, run_folder.resume_text(s), kept)
 end
 
 -- ---- what stands there already ----
@@ -98,8 +95,8 @@ end
 local function refuse(s)
   local before = checkpoint.peek(path_of(s, "last.safetensors"))
   if before and not before.finished then
-    util.failf("%s holds a run that is not at its end (%s): --resume %s goes on with it, --out names another folder, --force begins anew",
-      s.out, checkpoint.where_text(before), s.out)
+    util.failf("%s holds a run that is not at its end (%s): %s goes on with it, --out names another folder, --force begins anew",
+      s.out, checkpoint.where_text(before), util.command_text { "--resume", s.out })
   end
   local found = holds(s, { "model.safetensors", table.unpack(CHECKPOINTS) })
   if not found then return end
@@ -128,12 +125,27 @@ function run_folder.drop_old(s)
   core.remove(path_of(s, OLD))
 end
 
+-- A run whose recipe names no folder has a number of its own: where another one was begun at the same time and has the folder, the next one.
+local function take_number(s)
+  for _ = 1, 1000 do
+    core.mkdirs(s.out)
+    s.lock = util.own(s.out)
+    if s.lock and not holds(s, { "log.txt", "model.safetensors", table.unpack(CHECKPOINTS) }) then return end
+    if s.lock then core.unlock(s.lock) end
+    s.lock, s.out = nil, run_folder.name(s.recipe)
+  end
+end
+
 -- Takes the folder for this session: one run at a time, with room for what it will write.
 function run_folder.take(s, resumed, force)
-  if not resumed and not force then refuse(s) end
+  local numbered = not resumed and not s.recipe.out
+  if not resumed and not force and not numbered then refuse(s) end
   check_room(s, force)
-  core.mkdirs(s.out)
-  s.lock = util.own(s.out)
+  if numbered then take_number(s)
+  else
+    core.mkdirs(s.out)
+    s.lock = util.own(s.out)
+  end
   if not s.lock then util.failf("another run is writing %s; wait for it, or name another folder with --out", s.out) end
   if resumed then return end
   if not force then refuse(s) end -- another one may have come to its end just now

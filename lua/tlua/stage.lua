@@ -104,7 +104,7 @@ end
 
 -- What is said behind an error about a glob: whose network it was written for, and what lists the names, unless that is being done.
 local function advice_for(r, field, listed)
-  local out, of = {}, r.path
+  local out, of = {}, r.path and util.command_text { r.path }
   if r.written_for and not is_said(r, field) then
     out[1] = field == "groups" and ("the recipe's groups were written for %s"):format(r.written_for) or
       ("the recipe says it for %s: --%s GLOBS says it anew"):format(r.written_for, field)

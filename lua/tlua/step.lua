@@ -52,7 +52,7 @@ end
 
 local function not_finite(s, source, input, value)
   local where = first_bad(s, source, input)
-  local kept = s.kept_text and ("; %s is whole (%s): --resume %s goes on from it"):format(s.out .. "/last.safetensors", s.kept_text, s.out) or ""
+  local kept = s.kept_text and ("; %s is whole (%s): %s goes on from it"):format(s.out .. "/last.safetensors", s.kept_text, util.command_text { "--resume", s.out }) or ""
   util.failf("the loss is %s in epoch %d, step %d, with learning rate %g; the first output that is not finite is that of %s; a smaller rate may help: --optim.lr %g%s",
     tostring(value), s.epoch, s.done + 1, s.optim:lr(), where, s.optim:lr() / 10, kept)
 end

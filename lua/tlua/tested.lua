@@ -69,9 +69,9 @@ function tested.open(info, options)
   local built = data.open(c.d, info.preprocessing, info.seed or 0, { only_test = true, whole = c.whole, classes = kind == "folder" and info.labels or nil })
   local apart = not c.parts or c.parts.test
   local out = { part = c.whole and "all" or apart and "test" or "held out", root = (not c.whole and c.parts and c.parts.test) or (c.parts and c.parts.train) or c.root }
-  local list = info.data and info.data.list
-  if c.parts and list then
-    local now = c.parts.train and data.list_of_folder(c.root)
+  local list = info.data and info.data.kind == kind and info.data.list -- pictures of another kind of data are others
+  if c.parts and c.parts.train and list and list.all and list.train then
+    local now = data.list_of_folder(c.root)
     if out.part == "held out" and c.own and now.hash ~= list.all.hash then
       out.warning = ("its pictures have changed since the training (%s then, %s now), so those that are held out now may have been trained on"):format(
         util.thousands(list.all.count), util.thousands(now.count))

@@ -283,7 +283,7 @@ local function stopped(s)
   s.results.interrupted = true
   local kept = keep_last(s)
   s.progress:say(("stopped in epoch %d after %d batches; %s"):format(s.epoch, s.done,
-    kept and ("tlua %s --resume %s goes on from here"):format(s.recipe.path or "RECIPE", s.out) or run_folder.way_on(s, s.kept_text)))
+    kept and run_folder.resume_text(s) .. " goes on from here" or run_folder.way_on(s, s.kept_text)))
 end
 
 local function all_epochs(s)
@@ -421,7 +421,7 @@ local function take_up(s, path, force)
   s.kept_text = checkpoint.where_text(state)
   s.progress:say(("resumed   %s, %s"):format(c.path, s.kept_text))
   take_up_pictures(s, changed)
-  local d = ("%s, %s, %s"):format(s.device.name, s.device.platform, s.device.driver)
+  local d = checkpoint.device_text(s.device)
   if d ~= state.device then s.progress:say(("resumed   on another device (it was %s): it goes on, but not to the same bits"):format(state.device)) end
   local other = checkpoint.other_choices(state)
   if other then s.progress:say(("resumed   with other choices of kernels (%s): it goes on, but not to the same bits"):format(other)) end

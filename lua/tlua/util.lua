@@ -341,6 +341,24 @@ function util.model_path(path)
   return last
 end
 
+local function quoted(word)
+  if word ~= "" and not word:find "[^%w%._/:,=@%%+-]" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- Words as a shell takes them.
+function util.command_text(words)
+  local out = {}
+  for i, word in ipairs(words) do out[i] = quoted(word) end
+  return table.concat(out, " ")
+end
+
+-- The path, or the folder above it that is there already.
+function util.existing(path)
+  while path ~= "" and not core.exists(path) do path = path:match "^(.*)/[^/]*$" or "" end
+  return path == "" and "." or path
+end
+
 -- A line for the user beside the results: stderr, unless a run has put it elsewhere.
 function util.note(text) io.stderr:write("tlua: " .. text .. "\n") end
 
@@ -356,7 +374,7 @@ end
 function util.own(folder)
   local lock = core.lock(folder .. "/run.lock")
   for _, name in ipairs(lock and core.list_folder(folder) or {}) do
-    if name:find "%.tmp%d+$" then core.remove(folder .. "/" .. name) end -- src/base/file.c names them
+    if name:find "%.tmp%d+$" or name:find "%.safetensors%.link%d+$" then core.remove(folder .. "/" .. name) end -- src/base/file.c and core.link name them
   end
   return lock
 end

@@ -108,6 +108,7 @@ int tl__write_file(tl_error *err, const char *path, const void *data, size_t byt
 
 int tl__make_folders(tl_error *err, const char *path)
 {
+    if (!*path) return tl__fail(err, TL_EARG, "cannot make a folder without a name");
     char *copy = tl__strdup(err, path);
     if (!copy) return -1;
     int bad = 0;

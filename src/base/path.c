@@ -19,19 +19,24 @@ static int is_plain(const char *text)
 char *tl__text_form(tl_error *err, const char *text, int composed)
 {
     if (is_plain(text)) return tl__strdup(err, text);
-    const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text;
-    char *made = (char *)(composed ? utf8proc_NFC(bytes) : utf8proc_NFD(bytes)); /* NULL where the text is not UTF-8 */
-    char *own = tl__strdup(err, made ? made : text);
+    int form = UTF8PROC_NULLTERM | UTF8PROC_STABLE | (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE);
+    utf8proc_uint8_t *made = NULL;
+    utf8proc_ssize_t n = tl__allocation_fails() ? UTF8PROC_ERROR_NOMEM : utf8proc_map((const utf8proc_uint8_t *)text, 0, &made, (utf8proc_option_t)form);
+    if (n == UTF8PROC_ERROR_NOMEM) {
+        tl__fail(err, TL_EMEMORY, "no host memory for a name of %zu bytes", strlen(text));
+        return NULL;
+    }
+    char *own = tl__strdup(err, n < 0 ? text : (const char *)made); /* below 0: it is not UTF-8 */
     free(made);
     return own;
 }
 
-int tl__same_name(const char *a, const char *b)
+int tl__same_name(tl_error *err, const char *a, const char *b)
 {
     if (strcmp(a, b) == 0) return 1;
     if (is_plain(a) || is_plain(b)) return 0;
-    char *x = tl__text_form(NULL, a, 1), *y = x ? tl__text_form(NULL, b, 1) : NULL;
-    int same = y && strcmp(x, y) == 0;
+    char *x = tl__text_form(err, a, 1), *y = x ? tl__text_form(err, b, 1) : NULL;
+    int same = y ? strcmp(x, y) == 0 : -1;
     free(x);
     free(y);
     return same;

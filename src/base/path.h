@@ -9,8 +9,8 @@
 /* The text in the composed form (NFC), or with `composed` 0 in the decomposed one (NFD); unchanged where it is not UTF-8. The
  * caller frees it; NULL without memory. */
 char *tl__text_form(tl_error *err, const char *text, int composed);
-/* Are two texts one name? */
-int tl__same_name(const char *a, const char *b);
+/* Are two texts one name? -1 without memory. */
+int tl__same_name(tl_error *err, const char *a, const char *b);
 /* "~", "~/x" and "~user/x" with the home in their place; any other path, and that of an unknown user, as it is. The caller
  * frees it. */
 char *tl__path_home(tl_error *err, const char *path);

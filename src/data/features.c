@@ -236,7 +236,7 @@ tl_features *tl__features_own(tl_error *err, const char *path, const char *key, 
 int tl__features_about(tl_error *err, const char *path, tl_features_about *about)
 {
     header h;
-    struct stat st;
+    struct stat st = {0};
     tl_features f = {.path = (char *)(uintptr_t)path};
     memset(about, 0, sizeof *about);
     f.fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -244,6 +244,8 @@ int tl__features_about(tl_error *err, const char *path, tl_features_about *about
     int bad = fstat(f.fd, &st) != 0 || get(err, &f, &h, sizeof h, 0) != 0 || get(err, &f, about->text, sizeof about->text - 1, TEXT_AT) != 0;
     about->busy = flock(f.fd, LOCK_EX | LOCK_NB) != 0;
     close(f.fd);
+    about->bytes = st.st_size;
+    about->used = st.st_mtime;
     if (bad) return err->code ? -1 : io_error(err, &f, "read");
     int64_t size;
     if (h.checksum != header_checksum(&h) || memcmp(h.magic, magic, sizeof magic) != 0 || impossible(h.rows, h.elements, h.dtype, &size))
@@ -252,8 +254,6 @@ int tl__features_about(tl_error *err, const char *path, tl_features_about *about
     about->rows = h.rows;
     about->elements = h.elements;
     about->dtype = (tl_dtype)h.dtype;
-    about->bytes = st.st_size;
-    about->used = st.st_mtime;
     about->done = (st.st_size - HEADER) / row_bytes(h.elements, about->dtype);
     if (about->done > h.rows) about->done = h.rows;
     return 0;

@@ -27,7 +27,8 @@ typedef struct tl_features_about {
     tl_dtype dtype;
     int busy;                                  /* somebody has it open */
 } tl_features_about;
-/* 0, or -1 where it is no such file or damaged (TL_EFORMAT) or cannot be read. */
+/* 0, or -1 where it is no such file or damaged (TL_EFORMAT) or cannot be read. `busy`, `bytes` and `used` are said of any file that can be
+ * opened: one without a readable header may be somebody's who has just begun it, or of another version of tlua. */
 int tl__features_about(tl_error *err, const char *path, tl_features_about *about);
 void tl__features_close(tl_features *f);  /* NULL is allowed */
 /* How many rows are there, from the first on without a gap. */

@@ -100,7 +100,13 @@ static int each_entry(tl_error *err, const char *folder, entry_taker *take, void
     DIR *d = opendir(folder);
     if (!d) return tl__fail(err, TL_EIO, "%s: cannot be opened: %s", folder, strerror(errno));
     int status = 0;
-    for (struct dirent *e; status == 0 && (e = readdir(d)) != NULL;) {
+    while (status == 0) {
+        errno = 0; /* NULL is the end, or an error */
+        struct dirent *e = readdir(d);
+        if (!e) {
+            if (errno) status = tl__fail(err, TL_EIO, "%s: cannot be read to its end: %s", folder, strerror(errno));
+            break;
+        }
         if (is_hidden(e->d_name)) continue;
         char *path = tl__path_join(err, folder, e->d_name);
         status = path ? take(with, err, e->d_name, path, kind_of(e, path)) : -1;

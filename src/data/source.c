@@ -394,10 +394,13 @@ static int impose(tl_error *err, tl_source *s, const tl_source_options *o, const
     for (; !bad && copied < o->class_count; copied++) bad = (names[copied] = tl__strdup(err, o->class_name[copied])) == NULL;
     for (int c = 0; !bad && c < s->class_count; c++) {
         map[c] = -1;
-        for (int k = 0; k < o->class_count && map[c] < 0; k++)
-            if (tl__same_name(names[k], s->class_name[c])) map[c] = k;
+        for (int k = 0; k < o->class_count && map[c] < 0 && !bad; k++) {
+            int same = tl__same_name(err, names[k], s->class_name[c]);
+            if (same > 0) map[c] = k;
+            bad = same < 0;
+        }
         char hint[96];
-        if (map[c] < 0)
+        if (map[c] < 0 && !bad)
             bad = tl__fail(err, TL_EARG, "%s: class \"%s\" is not one of the %d that are known%s", root, s->class_name[c], o->class_count,
                            tl__did_you_mean(s->class_name[c], (const char *const *)names, hint, sizeof hint));
     }

@@ -121,8 +121,14 @@ static int unpack_all(tl_error *err, const library *l, const char *archive, cons
 static int empty_folder(tl_error *err, const char *from, const char *to)
 {
     DIR *d = opendir(from);
-    int bad = 0;
-    for (struct dirent *e; d && !bad && (e = readdir(d)) != NULL;) {
+    int bad = d ? 0 : tl__fail(err, TL_EIO, "cannot open %s: %s", from, strerror(errno));
+    while (!bad) {
+        errno = 0; /* NULL is the end, or an error */
+        struct dirent *e = readdir(d);
+        if (!e) {
+            if (errno) bad = tl__fail(err, TL_EIO, "cannot read %s to its end: %s", from, strerror(errno));
+            break;
+        }
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         char *a = tl__asprintf(err, "%s/%s", from, e->d_name), *b = a && to ? tl__asprintf(err, "%s/%s", to, e->d_name) : NULL;
         struct stat st;

@@ -49,7 +49,8 @@ static void set_integer(lua_State *L, const char *name, int64_t value)
     lua_setfield(L, -2, name);
 }
 
-/* data.features_about(path) -> {key=, text=, rows=, elements=, done=, bytes=, used=, dtype=, busy=}; nil and a message */
+/* data.features_about(path) -> {key=, text=, rows=, elements=, done=, bytes=, used=, dtype=, busy=}; nil, a message and whether somebody has the
+ * file open */
 static int features_about(lua_State *L)
 {
     tl_features_about *a = lua_newuserdatauv(L, sizeof *a, 0);
@@ -57,7 +58,8 @@ static int features_about(lua_State *L)
     if (tl__features_about(&err, luaL_checkstring(L, 1), a) != 0) {
         lua_pushnil(L);
         lua_pushstring(L, err.text);
-        return 2;
+        lua_pushboolean(L, a->busy);
+        return 3;
     }
     lua_createtable(L, 0, 9);
     lua_pushstring(L, a->key);

@@ -72,18 +72,31 @@ static int check_shapes(tl_error *err, tl_model *m)
     return 0;
 }
 
-/* The names in the description of the file; a class without one is called by its number. */
+/* The list of names in a description, which may be without one: as many texts as there are classes, or an error. */
+static int check_labels(tl_error *err, const cJSON *labels, int classes)
+{
+    if (!labels || cJSON_IsNull(labels)) return 0;
+    int texts = cJSON_IsArray(labels);
+    for (const cJSON *each = texts ? labels->child : NULL; each; each = each->next) texts = texts && cJSON_IsString(each);
+    if (!texts) return tl__fail(err, TL_EFORMAT, "its description is damaged: labels");
+    if (cJSON_GetArraySize(labels) == classes) return 0;
+    return tl__fail(err, TL_EFORMAT, "it names %d classes and its plan has %d", cJSON_GetArraySize(labels), classes);
+}
+
+/* The names in the description of the file; without a description, or a list of names in it, classes are called by their numbers. */
 static int read_labels(tl_error *err, tl_model *m, const char *description)
 {
+    long before = tl__memory_failures();
     cJSON *j = description ? tl__json_parse(description, strlen(description)) : NULL;
-    const cJSON *labels = cJSON_GetObjectItem(j, "labels");
-    m->label = tl__calloc(err, (size_t)m->classes, sizeof *m->label);
-    int bad = !m->label;
-    if (!bad && cJSON_IsArray(labels) && cJSON_GetArraySize(labels) != m->classes)
-        bad = tl__fail(err, TL_EFORMAT, "it names %d classes and its plan has %d", cJSON_GetArraySize(labels), m->classes);
+    int bad = 0;
+    if (description && !cJSON_IsObject(j))
+        bad = tl__memory_failures() != before ? tl__fail(err, TL_EMEMORY, "no host memory for its description")
+                                              : tl__fail(err, TL_EFORMAT, "its description is damaged: it is not JSON");
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(j, "labels");
+    bad = bad || check_labels(err, labels, m->classes) != 0 || (m->label = tl__calloc(err, (size_t)m->classes, sizeof *m->label)) == NULL;
     const cJSON *each = cJSON_IsArray(labels) ? labels->child : NULL;
     for (int i = 0; i < m->classes && !bad; i++, each = each ? each->next : NULL) {
-        m->label[i] = cJSON_IsString(each) ? tl__strdup(err, each->valuestring) : tl__asprintf(err, "%d", i);
+        m->label[i] = each ? tl__strdup(err, each->valuestring) : tl__asprintf(err, "%d", i);
         bad = !m->label[i];
     }
     cJSON_Delete(j);

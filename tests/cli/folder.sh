@@ -59,6 +59,23 @@ STOP=KILL run --force
 run || fail "a folder that holds nothing but an old model: $(cat "$W/err")"
 [ ! -e "$R/old" ] || fail "old/ is still there"
 
+# Two runs without --out that begin together have two folders.
+(cd "$W" && "$T" -e '
+local folder, core, r = require "tlua.run_folder", require "tlua.core", dofile(arg[1])
+local s = r:build()
+s.epochs, s.out = s.data.epochs, folder.name(r)
+local stem = assert(s.out:match "^(runs/.*)1$", s.out)
+core.mkdirs(s.out)
+local other = assert(core.lock(s.out .. "/run.lock"))
+core.mkdirs(stem .. "2") -- and one that has come to its end already
+core.write_file(stem .. "2/model.safetensors", "x")
+core.mkdirs(stem .. "3")
+core.write_file(stem .. "3/last.safetensors.link99999", "x") -- of a run that was killed
+folder.name = function() folder.name = function() return stem .. "3" end return stem .. "2" end
+folder.take(s, false, false)
+assert(s.out == stem .. "3" and s.lock and not core.exists(stem .. "3/last.safetensors.link99999"), s.out)
+assert(core.read_file(stem .. "2/model.safetensors") == "x")' "$W/r.lua") || fail "two runs at the same time"
+
 # No room. What a run takes is foreseen: a model and three checkpoints of this network are 45 MB each.
 "$T" -e '
 local folder, r = require "tlua.run_folder", dofile(arg[1])
@@ -83,12 +100,12 @@ fi
 (ulimit -f 20000 && R=$W/limited && run)
 [ $? = 1 ] && grep -q "the model is not written: cannot write $W/limited/model.safetensors: File too large; make room in $W/limited; nothing is kept so far" "$W/err" || fail "no checkpoint at all: $(cat "$W/err")"
 grep -q "checkpoint not written: cannot write $W/limited/last.safetensors: File too large; there is none yet" "$W/out" || fail "$(cat "$W/out")"
-R=$W/stopped
+R="$W/stopped here"
 STOP=TERM run
-[ $? = 130 ] || fail "a stop: $(cat "$W/err")"
+[ $? = 130 ] && grep -q "tlua $W/r.lua --resume '$R' goes on from here" "$W/out" || fail "a stop: $(cat "$W/out" "$W/err")"
 kept=$(hash_of "$R/last.safetensors")
 (ulimit -f 20000 && "$T" "$W/r.lua" --resume "$R" >"$W/out" 2>"$W/err")
-[ $? = 1 ] && grep -q "make room in $R, then tlua $W/r.lua --resume $R goes on from epoch 1, step [0-9]" "$W/err" && [ "$(hash_of "$R/last.safetensors")" = "$kept" ] || fail "with a checkpoint: $(cat "$W/err")"
+[ $? = 1 ] && grep -q "make room in $R, then tlua $W/r.lua --resume '$R' goes on from epoch 1, step [0-9]" "$W/err" && [ "$(hash_of "$R/last.safetensors")" = "$kept" ] || fail "with a checkpoint: $(cat "$W/err")"
 ls "$R"/*.tmp* >/dev/null 2>&1 && fail "something half-written was left"
 "$T" "$W/r.lua" --resume "$R" --quiet && [ -s "$R/model.safetensors" ] || fail "going on with room"
 echo "run folders: $failed failed"

@@ -55,6 +55,11 @@ tested "all 17 pictures of $W/foreign, in 3 classes" "$H" --data.root "$W/foreig
 grep -q "of 17[,)]" "$W/said" || fail "not all of a foreign folder: $(cat "$W/said")"
 tested "all 18 pictures of $W/good, in 3 classes; the network was trained on a part of them" "$H" --data.split 1
 tested "the [0-9]* pictures held out of $W/foreign, in 3 classes; it is not the data of the training, and only a part of it is tested" "$H" --data.root "$W/foreign" --data.split 0.3
+mkdir -p "$W/only"
+cp -r "$W/good" "$W/only/test"
+tested "18 pictures of the test part, $W/only/test, in 3 classes" "$H" --data.root "$W/only"
+"$T" eval "$H" --data.root "$W/only" --data.split 1 >"$W/said" 2>&1 && fail "all of a test part alone"
+grep -q "has a test part ($W/only/test) and no training part" "$W/said" || fail "a test part alone: $(cat "$W/said")"
 "$T" eval "$H" --data.root "$W/foreign" --json | grep -q '"tested":"all"' || fail "--json does not say what was tested"
 mv "$W/good/a/0.png" "$W/kept.png"
 tested "the [0-9]* pictures held out of $W/good, in 3 classes; its pictures have changed since the training (18 then, 17 now), so those that are held out now may have been trained on" "$H"

@@ -12,14 +12,14 @@ pictures.folder(folder .. "/classes", 8)
 local function store() return folder .. "/features" end
 
 -- Runs a recipe without its lines on the terminal; returns results and the lines.
-local function run(changes)
+local function run(changes, options)
   local fields = { model = tlua.models.resnet18 {}, freeze = { "*", "!fc.*" }, head = nn.Linear(10), optim = tlua.optim.Adam { lr = 1e-2 },
     data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = 8 }, schedule = { epochs = 2 }, out = folder .. "/run", cache = { folder = store() } }
   for key, value in pairs(changes or {}) do fields[key] = value end
   if type(fields.cache) == "table" and not fields.cache.folder then fields.cache.folder = store() end
   local lines, out = {}, io.stdout
   io.stdout = { write = function(self, text) lines[#lines + 1] = text return self end, flush = function(self) return self end }
-  local ok, result = pcall(function() return tlua.recipe(fields):run { force = true } end)
+  local ok, result = pcall(function() return tlua.recipe(fields):run(options or { force = true }) end)
   io.stdout = out
   if not ok then error(result, 0) end
   return result, table.concat(lines)
@@ -302,17 +302,132 @@ end)
 
 t.test("a killed run goes on where it stopped, with the same bits", function()
   clear()
-  local line = ("./tlua recipes/cifar_fe.lua --model resnet18 --weights none --data.size 160 --data.batch 4 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/k --force"):format(
+  local line = ("./tlua recipes/cifar_fe.lua --model resnet18 --weights none --data.size 320 --data.batch 4 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/k --force"):format(
     folder, store(), folder)
   t.equal((t.run(line)), 0)
   local function weights() return core.load(folder .. "/k/model.safetensors")["fc.weight"]:hash() end
   local want = weights()
   clear()
-  os.execute(("sh -c '%s >/dev/null 2>&1 & p=$!; sleep 0.9; kill -9 $p'"):format(line))
-  os.execute("sleep 0.2")
+  local pipe = io.popen(("exec 2>&1; %s >/dev/null & echo $!; wait"):format(line))
+  local pid, about, begin = pipe:read "n", nil, core.time()
+  repeat -- some rows, but not all
+    core.sleep(0.01)
+    for _, path in ipairs(files()) do
+      local a = core.data.features_about(path)
+      if a and a.rows == 40 and a.done > 0 then about = a end
+    end
+    assert(core.time() - begin < 120, "nothing was made")
+  until about
+  os.execute(("kill -9 %d"):format(pid))
+  pipe:close()
+  assert(about.done < 40, "all was made already")
   local _, out = t.run(line)
-  says(out, "cache     after pool")
+  local percent = out:match "cache     after pool.-, found, (%d+) %% made"
+  assert(percent and tonumber(percent) > 0 and tonumber(percent) < 100, out)
   t.equal(weights(), want)
+end)
+
+-- f() while the features of some view of a part are beyond float16, `refuse(cut, part, view)` says of which.
+local function with_refusal(refuse, why, f)
+  local cache = require "tlua.cache"
+  local open, open_own = cache.open, cache.open_own
+  local function changed(real)
+    return function(s, cut, part, view)
+      local store, reason, busy = real(s, cut, part, view)
+      if store and refuse(cut, part, view) then store.fill = function() return nil, why end end
+      return store, reason, busy
+    end
+  end
+  cache.open, cache.open_own = changed(open), changed(open_own)
+  local ok, e = pcall(f)
+  cache.open, cache.open_own = open, open_own
+  if not ok then error(e, 0) end
+end
+
+t.test("a number beyond float16 makes all views float32, also where the run goes on", function()
+  local augmented = { data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = 8, augment = "flip" }, cache = { views = 2 }, schedule = { epochs = 4 } }
+  local function second(cut, part, view) return cut.dtype == "float16" and part == "train" and view == 2 end
+  with_refusal(second, "100000 does not fit float16", function()
+    clear()
+    local whole, text = run(augmented)
+    says(text, "cache     after pool %(512, float16, 2 views%)")
+    says(text, "cache     a number is beyond float16: all are kept as float32 from here on")
+    local types = { float16 = 0, float32 = 0 }
+    for _, path in ipairs(files()) do
+      local dtype = core.data.features_about(path).dtype
+      types[dtype] = types[dtype] + 1
+    end
+    t.equal(types.float32, 3) -- both views, and the test pictures
+    local state = require("tlua.checkpoint").peek(folder .. "/run/last.safetensors")
+    t.equal(state.features, "after pool, float32, 2 views")
+    says(core.read_file(folder .. "/run/report.json"), "after pool, float32")
+    -- stopped in the third epoch, which sees the first view again
+    local interrupted, n = core.interrupted, 0
+    core.interrupted = function() return interrupted() or (require("tlua.run_folder") and n < 0) end
+    local feed = require "tlua.feed"
+    local opened = feed.open
+    feed.open = function(s, part)
+      local f = opened(s, part)
+      if part == "train" then
+        local start = f.start
+        f.start = function(self, epoch, done)
+          local halted = start(self, epoch, done)
+          n = epoch == 3 and -1 or 0
+          return halted
+        end
+      end
+      return f
+    end
+    local ok, r = pcall(run, augmented)
+    core.interrupted, feed.open = interrupted, opened
+    assert(ok, r)
+    t.equal(r.interrupted, true)
+    t.equal(#r.epochs, 2)
+    local fields = { resume = folder .. "/run" }
+    local resumed, said = run(augmented, fields)
+    says(said, "cache     after pool %(512, float32, 2 views%)")
+    assert(not said:find "other features", said)
+    t.equal(head_hash(resumed), head_hash(whole))
+  end)
+end)
+
+t.test("where the features can be kept nowhere both reasons are said", function()
+  clear()
+  core.write_file(folder .. "/no_folder", "")
+  with_refusal(function() return true end, "no space is left", function()
+    local e = t.fails("no space is left; --cache.folder", run, { cache = { folder = folder .. "/no_folder/features" } })
+    says(e, "the features of the training pictures cannot be kept: .-no_folder.-; nor for this run alone: no space is left;")
+  end)
+end)
+
+t.test("files that are gone, or that somebody has just begun", function()
+  clear()
+  run()
+  local path = store() .. "/gone.features"
+  local list = core.list_folder
+  core.list_folder = function(name)
+    local names = list(name)
+    names[#names + 1] = "gone.features"
+    return names
+  end
+  local ok, found = pcall(require("tlua.cache").files, store())
+  core.list_folder = list
+  assert(ok, found)
+  t.equal(#found, 2)
+  -- begun: locked, without a header
+  local pipe = io.popen(("exec 8>%s; flock -x 8 && echo $$ && exec sleep 60"):format(path))
+  local pid = pipe:read "n"
+  local status, out, err = t.run(("./tlua cache list --folder %s"):format(store()))
+  t.equal(status, 0, err)
+  says(out, "gone .- %?, in use")
+  assert(not out:find "damaged", out)
+  run { cache = { limit = 120000 }, data = tlua.data.cifar10 { root = folder .. "/cifar", size = 40, batch = 8 } }
+  says(select(2, t.run(("./tlua cache clear --folder %s"):format(store()))), "; 1 in use stay")
+  assert(core.exists(path), "it was removed under its writer")
+  os.execute(("kill %d"):format(pid))
+  pipe:close()
+  says(select(2, t.run(("./tlua cache list --folder %s"):format(store()))), "gone .- damaged\n")
+  os.remove(path)
 end)
 
 t.test("tlua cache list and clear", function()

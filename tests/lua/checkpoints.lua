@@ -236,6 +236,7 @@ t.test("a description that is none is refused in one line that names the file", 
   end
   load(function() end)
   load(function(i) i.labels, i.data = nil, nil end)
+  load(function(i) i.data.list = { train = { count = 3, hash = "a" }, test = { count = 1, hash = "b" } } end)
   for k, lie in ipairs {
     function(i) i.model = 7 end, function(i) i.model = "nothing" end, function(i) i.model = nil end, function(i) i.format = "x" end, function(i) i.format = 99 end,
     function(i) i.options = { classes = "x" } end, function(i) i.options = { classes = 0 } end, function(i) i.options = { classes = 1 << 40 } end,
@@ -248,6 +249,8 @@ t.test("a description that is none is refused in one line that names the file", 
     function(i) i.preprocessing.interpolation = "x" end, function(i) i.preprocessing.channels = 9 end, function(i) i.preprocessing.resize = {} end,
     function(i) i.head = { class = "nothing" } end, function(i) i.head = {} end, function(i) i.head = 3 end, function(i) i.head = { class = "Linear" } end,
     function(i) i.head = { class = "Linear", args = { 512, "x" } } end, function(i) i.data = 7 end, function(i) i.data = {} end, function(i) i.data = { kind = "folder", options = 7 } end,
+    function(i) i.data.list = 5 end, function(i) i.data.list = { all = 5 } end, function(i) i.data.list = { train = { count = "x", hash = "y" } } end,
+    function(i) i.data.list = { test = { count = 3 } } end, function(i) i.data.list = { held_out = "no" } end,
     function() return "[1, 2" end, function() return "7" end, function() return ("["):rep(200) .. ("]"):rep(200) end, function() return "" end,
   } do
     local ok, e = pcall(load, lie)

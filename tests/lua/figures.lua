@@ -225,6 +225,19 @@ t.test("a last batch of one picture that a batch norm cannot train on is foresee
   local message = "18 training pictures in batches of 17 leave one for the last batch, which cannot be trained on (batch_norm: training needs more than one value a channel"
   local e = t.fails(message, build, {}, 17)
   assert(e:find("^tests/lua/figures.lua:%d+: ") and e:find("--data.drop_last true leaves it out, --data.batch 16 divides otherwise", 1, true), e)
+  local short = { pcall(function() -- want of memory says nothing of the batch
+    local plan = require "tlua.plan"
+    local memory = plan.memory
+    plan.memory = function(f, ...)
+      plan.memory = memory
+      core.inject_failure(1)
+      local ok, e = pcall(memory, f, ...)
+      core.inject_failure(0)
+      if not ok then error(e, 0) end
+    end
+    build({}, 17)
+  end) }
+  assert(not short[1] and short[2]:find "memory" and not short[2]:find "last batch", tostring(short[2]))
   -- in a stage that comes later
   t.fails(message, build, { schedule = tlua.fine_tune { epochs = 1 } }, 17)
   -- and not where it is none

@@ -215,6 +215,14 @@ Test(core, philox_is_the_published_one)
     cr_assert(fabs(mean) < 0.03 && fabs(var - 1) < 0.05);
 }
 
+Test(core, a_folder_without_a_name_is_not_made)
+{
+    tl_error err = {0};
+    cr_assert_neq(tl__make_folders(&err, ""), 0);
+    cr_assert_eq(err.code, TL_EARG);
+    cr_assert_eq(tl__make_folders(&err, "/"), 0);
+}
+
 static int cached_entries(const char *folder, char *last, size_t room)
 {
     DIR *dir = opendir(folder);

@@ -148,6 +148,28 @@ Test(features, a_flipped_bit_is_noticed)
 
 static tl_features *opened(tl_error *err) { return tl__features_open(err, path, key, ROWS, ELEMENTS, TL_F32, NULL); }
 
+/* A file that somebody has just begun, or one of another version: no header that is understood, and in use all the same. */
+Test(features, in_use_without_a_header)
+{
+    make_path();
+    tl_error err = {0};
+    tl_features_about about;
+    cr_assert_neq(tl__features_about(&err, path, &about), 0); /* gone */
+    cr_expect_eq(about.busy, 0);
+    for (int64_t bytes = 0; bytes < 10000; bytes += 5000) {
+        int fd = open(path, O_RDWR | O_CREAT, 0666);
+        cr_assert(ftruncate(fd, bytes) == 0 && flock(fd, LOCK_SH) == 0);
+        err = (tl_error){0};
+        cr_assert_neq(tl__features_about(&err, path, &about), 0);
+        cr_expect(about.busy == 1 && about.bytes == bytes);
+        close(fd);
+        err = (tl_error){0};
+        cr_assert_neq(tl__features_about(&err, path, &about), 0);
+        cr_expect_eq(about.busy, 0);
+    }
+    unlink(path);
+}
+
 Test(features, several_at_one_file)
 {
     make_path();

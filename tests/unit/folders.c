@@ -4,9 +4,27 @@
 #include "data/shared.h"
 #include "data_files.h"
 
+#include <dlfcn.h>
+#include <errno.h>
+
 /* "고양이", composed and decomposed. */
 #define CAT "\352\263\240\354\226\221\354\235\264"
 #define CAT_APART "\341\204\200\341\205\251\341\204\213\341\205\243\341\206\274\341\204\213\341\205\265"
+
+/* In place of libc's: a disk that fails after so many entries; below 0: none. */
+static int entries_left = -1, read_failures;
+struct dirent *readdir(DIR *d)
+{
+    static struct dirent *(*real)(DIR *);
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "readdir");
+    if (entries_left == 0) {
+        read_failures++;
+        errno = EIO;
+        return NULL;
+    }
+    if (entries_left > 0) entries_left--;
+    return real(d);
+}
 
 /* Makes root/FILE for each FILE of a list with spaces between. */
 static void put_all(const char *root, const char *files)
@@ -98,6 +116,32 @@ static int64_t passed_of(const tl_passed *p, const char *ending)
     for (int i = 0; p && i < p->count; i++)
         if (strcmp(p->at[i].ending, ending) == 0) return p->at[i].count;
     return 0;
+}
+
+Test(folders, a_folder_that_cannot_be_read_to_its_end)
+{
+    char *root = temporary_folder();
+    put_all(root, "a/1.png a/2.png a/3.png b/1.png");
+    int failed = 0;
+    for (int n = 0, whole = 0; !whole; n++) {
+        tl_error err = {0};
+        tl_texts pictures = {0};
+        tl_passed passed = {0};
+        entries_left = n;
+        read_failures = 0;
+        int status = tl__pictures_below(&err, root, &pictures, &passed);
+        whole = read_failures == 0;
+        entries_left = -1;
+        cr_assert_eq(status == 0, whole, "after %d entries", n);
+        if (whole) cr_assert_eq(pictures.count, 4);
+        else expect_error(err, "cannot be read to its end: Input/output error");
+        failed += !whole;
+        tl__texts_free(&pictures);
+        tl__passed_free(&passed);
+        cr_assert(n < 50);
+    }
+    cr_assert_geq(failed, 10);
+    remove_folder(root);
 }
 
 Test(folders, what_is_no_jpeg_or_png_is_counted)

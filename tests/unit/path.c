@@ -53,8 +53,18 @@ Test(path, unicode_forms)
         free(c);
         free(d);
     }
-    cr_assert(tl__same_name(CAT, CAT_APART) && tl__same_name(CAT_APART, CAT) && tl__same_name("a", "a"));
-    cr_assert(!tl__same_name(CAT, E) && !tl__same_name("e", E) && !tl__same_name("\260", "\261"));
+    cr_assert(tl__same_name(&err, CAT, CAT_APART) && tl__same_name(&err, CAT_APART, CAT) && tl__same_name(&err, "a", "a"));
+    cr_assert(!tl__same_name(&err, CAT, E) && !tl__same_name(&err, "e", E) && !tl__same_name(&err, "\260", "\261"));
+    cr_assert_eq(err.code, TL_OK);
+    for (long nth = 1, done = 0; !done; nth++) { /* want of memory is no other name */
+        err = (tl_error){0};
+        tl__inject_failure(nth);
+        int same = tl__same_name(&err, CAT, CAT_APART);
+        done = tl__inject_failure(0) < nth;
+        cr_assert_eq(same, done ? 1 : -1, "allocation %ld", nth);
+        cr_assert_eq(err.code, done ? TL_OK : TL_EMEMORY, "allocation %ld", nth);
+        cr_assert(nth < 20);
+    }
 }
 
 Test(path, what_is_on_the_disk)
