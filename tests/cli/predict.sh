@@ -55,6 +55,15 @@ tested "all 17 pictures of $W/foreign, in 3 classes" "$H" --data.root "$W/foreig
 grep -q "of 17[,)]" "$W/said" || fail "not all of a foreign folder: $(cat "$W/said")"
 tested "all 18 pictures of $W/good, in 3 classes; the network was trained on a part of them" "$H" --data.split 1
 tested "the [0-9]* pictures held out of $W/foreign, in 3 classes; it is not the data of the training, and only a part of it is tested" "$H" --data.root "$W/foreign" --data.split 0.3
+# A network that was trained on data of another kind, whose lists are others.
+"$T" -e 'local core = require "tlua.core"
+local tensors, meta = core.load(arg[1])
+local info = core.json_decode(meta.tlua)
+info.data = { kind = "cifar10", options = {}, list = { train = info.data.list.train, test = info.data.list.test } }
+meta.tlua = core.json_encode(info)
+core.save(arg[2], tensors, meta)' "$H" "$W/other.safetensors" || fail "a model of other data"
+tested "all 18 pictures of $W/good, in 3 classes" "$W/other.safetensors" --data folder --data.root "$W/good"
+tested "the [0-9]* pictures held out of $W/good, in 3 classes" "$W/other.safetensors" --data folder --data.root "$W/good" --data.split 0.3
 mkdir -p "$W/only"
 cp -r "$W/good" "$W/only/test"
 tested "18 pictures of the test part, $W/only/test, in 3 classes" "$H" --data.root "$W/only"

@@ -1,37 +1,10 @@
 /* io.c - files of weights: what PyTorch and safetensors wrote reads as the same bits, and what is cut,
- * damaged, lying or evil is refused with one line, whatever allocation fails. */
-#include "io/io.h"
+ * damaged, lying or evil is refused with one line. */
+#include "io_files.h"
 
-#include <criterion/criterion.h>
-#include <malloc.h>
 #include <math.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
-
-#define GOLDEN "tests/golden/io/"
-
-static tl_archive *open_golden(const char *name)
-{
-    char path[256];
-    tl_error err = {0};
-    snprintf(path, sizeof path, GOLDEN "%s", name);
-    tl_archive *a = tl__archive_read(&err, path);
-    cr_assert(a, "%s", err.text);
-    cr_assert_eq(err.code, TL_OK);
-    return a;
-}
-
-/* An error must be one line that begins with the path. */
-static void check_error(const tl_error *err, const char *path, const char *part)
-{
-    cr_assert_neq(err->code, TL_OK);
-    cr_assert(strncmp(err->text, path, strlen(path)) == 0, "no path in: %s", err->text);
-    cr_assert(!strchr(err->text, '\n'), "two lines: %s", err->text);
-    cr_assert(strstr(err->text, part), "no \"%s\" in: %s", part, err->text);
-}
 
 static void check_refused(const char *path, const char *part)
 {
@@ -172,13 +145,6 @@ Test(io, conversions)
 }
 
 /* ---- writing ---- */
-
-static char *temporary_folder(void)
-{
-    static char folder[] = "/tmp/tlua-io-XXXXXX";
-    cr_assert(mkdtemp(folder));
-    return folder;
-}
 
 Test(io, round_trip)
 {
@@ -470,18 +436,6 @@ Test(io, bombs)
 
 /* ---- damage ---- */
 
-static char *load(const char *name, size_t *n)
-{
-    char path[256];
-    tl_error err = {0};
-    snprintf(path, sizeof path, GOLDEN "%s", name);
-    char *data = tl__read_file(&err, path, n);
-    cr_assert(data, "%s", err.text);
-    return data;
-}
-
-static const char *const forms[] = {"expect.safetensors", "zip.pth", "deflated.pth", "zip64.pth", "legacy.pth", "legacy4.pth", "checkpoint.pth", "people.pth", "odd_legacy.pth"};
-
 Test(io, cut_at_every_byte)
 {
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -555,76 +509,4 @@ Test(io, zip_checksum)
     cr_assert_null(tl__archive_read_memory(&err, "f", NULL, data, n));
     check_error(&err, "f: ", "checksum");
     free(data);
-}
-
-/* ---- no memory ---- */
-
-/* glibc counts some of the freed blocks that it keeps at hand as in use, so a leak shows only as growth
- * over many of the same calls: at least one smallest block for each. Assertions allocate, so none
- * stands between the calls. */
-enum { ROUNDS = 200, SMALLEST_BLOCK = 32 };
-static size_t in_use(void) { return mallinfo2().uordblks; }
-
-/* Calls `work` many times with the `nth` allocation failing each time. Whether it succeeded all the same. */
-static int works_without(int (*work)(tl_error *err, void *user), void *user, long nth, tl_error *err)
-{
-    size_t before = 0;
-    for (int round = 0; round < ROUNDS; round++) {
-        *err = (tl_error){0};
-        if (round == ROUNDS / 2) before = in_use();
-        tl__inject_failure(nth);
-        int bad = work(err, user);
-        tl__inject_failure(0);
-        if (!bad) return 1;
-    }
-    size_t after = in_use();
-    cr_assert_lt(after, before + ROUNDS / 2 * SMALLEST_BLOCK, "allocation %ld leaks: %s", nth, err->text);
-    cr_assert_eq(err->code, TL_EMEMORY, "%s", err->text);
-    return 0;
-}
-
-typedef struct file { const char *data; size_t n; } file;
-
-static int read_it(tl_error *err, void *user)
-{
-    const file *f = user;
-    tl_archive *a = tl__archive_read_memory(err, "f", NULL, f->data, f->n);
-    tl__archive_free(a);
-    return a ? 0 : -1;
-}
-
-Test(io, every_allocation_may_fail)
-{
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        file f;
-        tl_error err;
-        char *data = load(forms[i], &f.n);
-        f.data = data;
-        long nth = 1;
-        for (; !works_without(read_it, &f, nth, &err); nth++) check_error(&err, "f: ", "memory");
-        cr_assert_geq(nth, 10, "%s: %ld", forms[i], nth);
-        free(data);
-    }
-}
-
-static char written[256];
-
-static int write_it(tl_error *err, void *user)
-{
-    const tl_archive *a = user;
-    return tl__safetensors_write(err, written, a->entries, a->count, (const char *[]){"k"}, (const char *[]){"v"}, 1);
-}
-
-Test(io, every_allocation_of_writing_may_fail)
-{
-    char *folder = temporary_folder();
-    snprintf(written, sizeof written, "%s/x.safetensors", folder);
-    tl_archive *a = open_golden("zip.pth");
-    long nth = 1;
-    /* It ends at the latest at the folder's name for the last sync, whose lack is no failure. */
-    for (tl_error err; !works_without(write_it, a, nth, &err); nth++) cr_assert_neq(access(written, F_OK), 0);
-    cr_assert_geq(nth, 4);
-    tl__archive_free(a);
-    unlink(written);
-    cr_assert_eq(rmdir(folder), 0, "something was left behind");
 }
