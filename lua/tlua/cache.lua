@@ -323,7 +323,7 @@ local function list(folder)
 end
 
 local function clear(folder, words)
-  local removed, bytes, busy = 0, 0, 0
+  local removed, bytes, busy, stay = 0, 0, 0, {}
   local files = cache.files(folder)
   for _, f in ipairs(files) do
     local wanted = #words == 0
@@ -331,10 +331,12 @@ local function clear(folder, words)
       if f.path:match("([^/]+)$"):sub(1, #word) == word or f.info.network == word then wanted = true end
     end
     if wanted and f.busy then busy = busy + 1
-    elseif wanted and core.remove(f.path) then removed, bytes = removed + 1, bytes + f.bytes end
+    elseif wanted and core.remove(f.path) then removed, bytes = removed + 1, bytes + f.bytes
+    elseif wanted and core.exists(f.path) then stay[#stay + 1] = f.path end
   end
   if #words > 0 and removed + busy == 0 then util.failf("nothing in %s is called %s; `tlua cache list` shows the names", folder, table.concat(words, " or ")) end
   print(("removed %d files, %s%s"):format(removed, util.bytes(bytes), busy > 0 and ("; %d in use stay"):format(busy) or ""))
+  if #stay > 0 then util.failf("%d files cannot be removed, as %s: may you write %s?", #stay, stay[1], folder) end
   return 0
 end
 

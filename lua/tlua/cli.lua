@@ -31,8 +31,8 @@ local function overrides(argv, first, rest)
       elseif not value then
         i = i + 1
         value = argv[i]
+        if not value or value:find "^%-%-%a" then schema.usage(words.answer(name) or ("--%s: a value is missing"):format(name)) end
       end
-      if value == nil then schema.usage(("--%s: a value is missing"):format(name)) end
       list[#list + 1] = { name, value }
     end
     i = i + 1

@@ -59,6 +59,7 @@ local function cell_text(cell) return ("%s, %s a class, seed %d"):format(cell.wa
 -- Seed by seed, so that a whole table is there after the first.
 local function cells_of(options, out)
   local list = {}
+  ways.check_twice(options)
   for _, seed in ipairs(options.seeds) do
     for _, n in ipairs(options.per_class) do
       for _, way in ipairs(options.ways) do
@@ -189,7 +190,7 @@ local function run_cell(c, cell)
   cell.begun = core.time()
   local meter = energy.meter()
   core.reset_peak()
-  local s <close> = setmetatable(r:build(), { __close = function(self) self.optim:close() end })
+  local s <close> = setmetatable(r:build(), { __close = function(self) if self.optim then self.optim:close() end end })
   local results = train.run(s, { checkpoint = path, force = true, caught = true, progress = progress_of(c, cell, meter) })
   if results.interrupted then return nil end
   local joules = s.device.type == "cpu" and not path and meter:read() or nil

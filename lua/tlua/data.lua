@@ -116,7 +116,7 @@ end
 
 local function check_preprocessing(p)
   for _, key in ipairs { "size", "mean", "std" } do
-    if p[key] == nil then util.failf("data: no %s is known: the network's weights bring none, so give --data.%s", key, key) end
+    if p[key] == nil or type(p[key]) == "table" and #p[key] == 0 then util.failf("data: no %s is known: the network's weights bring none, so give --data.%s", key, key) end
   end
 end
 

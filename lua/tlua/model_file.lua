@@ -90,7 +90,7 @@ function model_file.network(path)
   local info = model_file.read(path)
   if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
   if model_file.is_custom(info) then
-    util.failf("%s holds parts that its recipe defines in Lua; run that recipe with --weights %s", path, path)
+    util.failf("%s holds a network or a head that its recipe makes in Lua, which no file can: in a recipe or at the prompt, model:load \"%s\" gives it these values, and from C the file runs as it is (examples/predict.c)", path, path)
   end
   if not info.preprocessing then util.failf("%s: its description is damaged: preprocessing", path) end
   local ok, net = pcall(build, info)

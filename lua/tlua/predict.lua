@@ -10,6 +10,7 @@ local intervals = require "tlua.intervals"
 local progress = require "tlua.progress"
 local tested = require "tlua.tested"
 local predict = {}
+local NO_NUMBERS = "the network's outputs are no numbers (nan)"
 
 -- Files as they are, be they there or not; folders give the pictures below them, in the order of their names, found as in training.
 -- `say`: told what is passed over.
@@ -127,10 +128,10 @@ function forms.table(paths)
   for _, path in ipairs(paths) do width = math.max(width, #path) end
   local format = "%-" .. math.min(width, 60) .. "s  %s\n"
   return {
-    row = function(path, list)
+    row = function(path, list, reason)
       local parts = {}
       for i, each in ipairs(list or {}) do parts[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
-      util.put(format:format(path, list and table.concat(parts, "   ") or "not read"))
+      util.put(format:format(path, list and table.concat(parts, "   ") or reason == NO_NUMBERS and "-" or "not read"))
     end,
   }
 end
@@ -191,9 +192,16 @@ function predict.main(args)
   local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, o.top)
   local guard <close> = core.no_grad()
   if form.begin then form.begin() end
+  local strange = 0 -- pictures without a number for an answer
   local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x) return net(x):softmax(-1):tolist() end, function(i, scores, reason)
+    local none = scores and scores[1] ~= scores[1]
+    if none then strange, scores, reason = strange + 1, nil, NO_NUMBERS end
     form.row(paths[i], scores and best(scores, info.labels, o.top), reason)
   end)
+  if strange > 0 then
+    status = 1
+    util.note(("%s for %d of %d pictures; its weights may hold NaN"):format(NO_NUMBERS, strange, #paths))
+  end
   if form.finish then form.finish() end
   return status
 end
@@ -230,13 +238,27 @@ local function print_result(sum, loss_name, built, as_json)
     (loss == "-" or loss_name ~= "CrossEntropy") and (" (%s)"):format(loss_name) or ""))
 end
 
+-- The classes of the data must be the network's own, in its order: a number of the one is not the same thing in the other.
+local function same_classes(info, net, built)
+  local own, there = info.labels or {}, built.classes
+  local same = #there == net.classes
+  for i, name in ipairs(own) do same = same and name == there[i] end
+  if same then return end
+  local function text(list) return #list == 0 and "-" or table.concat(list, ", ", 1, math.min(3, #list)) .. (#list > 3 and ", ..." or "") end
+  util.failf("eval: the classes in %s are others than the network's: %d (%s), and it knows %d (%s)", built.tested.root, #there, text(there), net.classes, text(own))
+end
+
 function predict.eval_main(args)
   local options, rest = commands.parse("eval", args)
   if #rest ~= 1 then commands.usage("eval", "one model is needed") end
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
+  for _, each in ipairs(options) do
+    if each[1] == "data.augment" or each[1] == "data.per_class" then commands.wrong("eval", ("--%s is for training"):format(each[1])) end
+  end
   local built = tested.open(info, options)
   if built.test:count() == 0 then util.failf("eval: there is no test picture in %s", built.tested.root) end
+  same_classes(info, net, built)
   local loss, loss_name = loss_of(info, options.flip)
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, progress = progress.new() }
   local source = require("tlua.feed").open(s, "test")
@@ -244,6 +266,11 @@ function predict.eval_main(args)
   local sum = require("tlua.train").evaluate(s, source, "Testing")
   source:close()
   s.progress:clear()
+  local strange = 0
+  for _, row in ipairs(s.seen and s.seen.probabilities or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
+  if strange > 0 then
+    util.failf("eval: the network's outputs are no numbers (nan) for %d of %d pictures: there is no figure of it; its weights may hold NaN", strange, sum.n)
+  end
   print_result(sum, loss_name, built, options.json)
   return 0
 end

@@ -12,8 +12,9 @@ local ran = {}
 -- ---- pieces of the plan and the report ----
 
 function ran.freeze_text(freeze, only)
+  if only == "*" or type(only) == "table" and #only == 1 and only[1] == "*" then only = nil end
   if freeze == nil and only then return "all but " .. schema.show(only) end
-  if freeze == nil then return "nothing" end
+  if freeze == nil or type(freeze) == "table" and #freeze == 0 then return "nothing" end
   return schema.show(freeze) .. (type(freeze) == "table" and freeze.batchnorm == "train" and ', batchnorm = "train"' or "") .. (only and ", but " .. schema.show(only) or "")
 end
 

@@ -83,7 +83,10 @@ types.class_weights = { "auto or numbers, like 1,2.5,1", function(t)
   return types.numbers[2](t)
 end, function(v) return v == "auto" or list_of(v, "number") end }
 types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
-types.globs = { "globs, like 'layer1.*,layer2.*', or none", function(t) return t == "none" and {} or split(t) end,
+types.globs = { "globs, like 'layer1.*,layer2.*', or none", function(t)
+  local list = t == "none" and {} or split(t)
+  return (t == "none" or #list > 0) and list or nil -- an empty variable of a shell must not unfreeze everything
+end,
   function(v) return is_text(v) or type(v) == "function" or type(v) == "table" end }
 types.parts = { "true, false or globs of blocks, like 'layer1.*'", function(t)
   local switch = types.boolean[2](t)

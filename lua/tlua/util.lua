@@ -336,6 +336,8 @@ function util.model_path(path)
   local model = path .. "/model.safetensors"
   if core.exists(model) then return model end
   local last = path .. "/last.safetensors"
+  local seen, why = pcall(core.list_folder, path)
+  if not seen then util.failf("%s", util.reason(why)) end
   if not core.exists(last) then util.failf("%s is not the folder of a run: there is no model.safetensors in it", path) end
   util.note(("%s has no model yet; its last checkpoint is taken"):format(path))
   return last

@@ -80,11 +80,14 @@ local function several(r, field, word)
   if field == "optim.lr" and #list > 0 then return ("--%s: rates stand in the schedule of this recipe: %s"):format(word, table.concat(list, ", ")) end
 end
 
+-- What to say to a word that means nothing here, nil where nobody knows.
 local function answer(word)
   local key = plain(word)
   local text = ANSWERS[key] or ANSWERS[SAME[key]]
   return text and ("unknown option '--%s': %s"):format(word, text)
 end
+
+words.answer = answer
 
 -- A word of the command line and its value -> the field that it means and its text. known: the recipe's fields by name; image_size: the
 -- network has a size of its own. What is known, and what nobody knows, comes back as it is.

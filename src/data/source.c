@@ -41,10 +41,11 @@ void tl__names_free(char **names, int count)
     free(names);
 }
 
-int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what)
+int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what, int may_split)
 {
     if (strcmp(part, "test") != 0) return tl__fail(err, TL_EIO, "%s: no training part (%s)", folder, what);
-    return tl__fail(err, TL_EIO, "%s: no test part (%s); `split = 0.2` holds a fifth of the training part out instead", folder, what);
+    return tl__fail(err, TL_EIO, "%s: no test part (%s)%s", folder, what,
+                    may_split ? "; `split = 0.2` holds a fifth of the training part out instead" : "; its files belong beside those of the training part");
 }
 
 int tl__names_read(tl_error *err, const char *path, int most, char ***names)

@@ -83,7 +83,7 @@ void tl__names_free(char **names, int count);
 int tl__names_read(tl_error *err, const char *path, int most, char ***names);
 
 /* Records that `folder` has no such part for want of `what`, and how to do without. Returns -1. */
-int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what);
+int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what, int may_split);
 
 /* One opener per kind: the part "train" or "test" under `root`, of which the first `limit` are enough
  * (0: all). NULL with `*missing` set to 1 means that the data has no such part; `err` then tells so too. */

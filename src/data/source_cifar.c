@@ -187,7 +187,7 @@ static tl_source *open_layout(tl_error *err, const layout *l, const char *root, 
     const char *const *names = strcmp(part, "test") == 0 ? l->test : l->train;
     char *first = tl__path_join(err, folder, names[0]);
     *missing = first && !tl__is_file(first);
-    int bad = !first || (*missing && tl__fail_missing_part(err, folder, part, names[0]) != 0);
+    int bad = !first || (*missing && tl__fail_missing_part(err, folder, part, names[0], 0) != 0);
     /* With a limit, files that lie wholly behind it are not needed. */
     for (int i = 0; !bad && names[i] && (limit <= 0 || c->first[c->files] < limit); i++) bad = add_file(err, c, folder, names[i]) != 0;
     bad = bad || prepare(err, c, folder, limit) != 0 || read_labels(err, c) != 0;

@@ -95,7 +95,7 @@ static char *part_folder(tl_error *err, const char *root, const char *part, int 
     } else {
         *missing = 1;
         if (test)
-            tl__fail_missing_part(err, root, part, parts.apart ? "no folder test, val or valid beside train" : "no folders train and test");
+            tl__fail_missing_part(err, root, part, parts.apart ? "no folder test, val or valid beside train" : "no folders train and test", 1);
         else
             tl__fail(err, TL_EIO, "%s: it has a test part (%s) and no training part; put the training pictures into a folder train beside it, or name the folder of the classes itself",
                      root, parts.test);

@@ -225,7 +225,7 @@ static tl_source *open_idx(tl_error *err, const char *root, const char *part, in
         *missing = !x->path;
         const char *lacking = wanted[x->path != NULL];
         snprintf(what, sizeof what, "%s%s", lacking, likely_files(root, lacking, there, sizeof there));
-        tl__fail_missing_part(err, root, part, what);
+        tl__fail_missing_part(err, root, part, what, 0);
     } else {
         status = read_pixels(err, x, limit) == 0 && read_labels(err, x, labels, names) == 0 ? 0 : -1;
     }

@@ -19,9 +19,18 @@ static int number(tl_error *err, const char *name, unsigned long most, unsigned 
     return tl__fail(err, TL_EARG, "%s: a whole number from 1 to %lu is needed, not '%s'", name, most, text);
 }
 
+/* 0, 1, empty or unset. */
+static int yes_or_no(tl_error *err, const char *name)
+{
+    const char *text = getenv(name);
+    if (!text || !*text || strcmp(text, "0") == 0 || strcmp(text, "1") == 0) return 0;
+    return tl__fail(err, TL_EARG, "%s: 0 or 1 is needed, not '%s'", name, text);
+}
+
 int tl__wishes_check(tl_error *err)
 {
     unsigned long n;
+    if (yes_or_no(err, "TLUA_SYNC") != 0 || yes_or_no(err, "TLUA_KERNEL_CACHE") != 0) return -1;
     const char *maker = getenv("TLUA_GEMM");
     if (number(err, "TLUA_GROUP", 1 << 16, &n) != 0 || number(err, "TLUA_MAX_GROUPS", 1ul << 31, &n) != 0 || number(err, "TLUA_VECTOR", 16, &n) != 0)
         return -1;

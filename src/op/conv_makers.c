@@ -204,6 +204,10 @@ const tl_conv_maker *tl__conv_choose(const tl_device *d, const tl_conv_job *j)
 
 int tl__conv_run(tl_scope *s, const tl_conv_job *j)
 {
+    const char *forced = getenv("TLUA_CONV");
+    int known = !forced || !*forced;
+    for (const tl_conv_maker *m = makers; m->name && !known; m++) known = strcmp(m->name, forced) == 0;
+    if (!known) return tl__fail(&s->err, TL_EARG, "TLUA_CONV: no convolution is computed by '%s': depthwise, winograd, direct or gemm", forced);
     if (tl__numel(&j->y->shape) == 0) return 0;
     return tl__conv_choose(s->device, j)->run(s, j);
 }

@@ -129,5 +129,25 @@ if mount -t tmpfs -o size=1m tmpfs "$W/small" 2>/dev/null; then
 else
     echo "skipped: a full disk (this user may not mount a tmpfs)"
 fi
+# Words that want no value elsewhere; an empty variable of a shell; numbers that are named twice.
+expect "a flag of other tools" 2 "unknown option '--amp': tlua trains in float32" "$T" "$W/r.lua" --amp --epochs 2
+expect "a flag of other tools at the end" 2 "unknown option '--amp': tlua trains in float32" "$T" "$W/r.lua" --amp
+expect "an empty list of names" 2 "freeze: globs, like .*, or none is needed, not ''" "$T" "$W/r.lua" --freeze ''
+expect "a seed twice" 1 "compare: seeds names 1 twice" "$T" compare "$W/r.lua" --compare.seeds 1,1 --out "$W/twice"
+expect "a convolution nobody knows" 1 "TLUA_CONV: no convolution is computed by 'winogard'" env TLUA_CONV=winogard "$T" "$W/r.lua" --weights none --out "$W/wino"
+
+# A model is tested on the classes that it knows, and has figures where its outputs are numbers.
+"$T" "$W/r.lua" --weights none --out "$W/three" --quiet || { failed=$((failed + 1)); echo "FAILED: the run for eval"; }
+"$T" -e 'dofile("tests/lua/run_pictures.lua").cifar(arg[1], 10)' "$W/cifar"
+expect "other classes" 1 "eval: the classes in .*cifar are others than the network's: 10 \(airplane, automobile, bird, ...\), and it knows 3" \
+    "$T" eval "$W/three" --data cifar10 --data.root "$W/cifar"
+expect "an option of training" 2 "data.augment is for training" "$T" eval "$W/three" --data.augment standard
+"$T" -e 'local core = require "tlua.core"
+local tensors, about = core.load(arg[1])
+tensors["fc.bias"] = core.tensor { 0 / 0, 0, 0 }
+core.save(arg[2], tensors, about)' "$W/three/model.safetensors" "$W/nan.safetensors"
+expect "outputs that are no numbers" 1 "eval: the network's outputs are no numbers \(nan\) for [0-9]+ of [0-9]+ pictures" "$T" eval "$W/nan.safetensors"
+expect "a prediction that is none" 1 "outputs are no numbers \\(nan\\) for [0-9]+ of [0-9]+ pictures" "$T" predict "$W/nan.safetensors" "$W/good"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -81,6 +81,17 @@ function ways.read(given)
   return out
 end
 
+-- A number of pictures or a seed that is named twice would count its cells twice.
+function ways.check_twice(options)
+  for _, name in ipairs { "per_class", "seeds" } do
+    local seen = {}
+    for _, v in ipairs(options[name]) do
+      if seen[v] then util.failf("compare: %s names %s twice, which would count its cells twice", name, tostring(v)) end
+      seen[v] = true
+    end
+  end
+end
+
 function ways.find(list, name)
   for _, way in ipairs(list) do
     if way.name == name then return way end
