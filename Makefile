@@ -62,6 +62,9 @@ $(BUILD)/%.o: %.c
 .PHONY: deps install uninstall
 deps:
 	@sh tools/install_deps.sh
+# Links of the documents, which lie in one folder then, to where everything is installed.
+DOC_LINKS := -e 's,](docs/,](,g' -e 's,](\(\.\./\)*recipes\([/)]\),](../../tlua/recipes\2,g' -e 's,](\(\.\./\)*examples/,](../../tlua/examples/,g' \
+    -e 's,](tests/embedding,](../../tlua/examples/embedding,g' -e 's,](\(\.\./\)*src/,](../../../include/,g' -e 's,](tlua\.d\.lua),](../../tlua/tlua.d.lua),g'
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/tlua/recipes $(DESTDIR)$(PREFIX)/share/tlua/examples
 	install -m 755 tlua $(DESTDIR)$(PREFIX)/bin/tlua
@@ -70,11 +73,15 @@ install: all
 	install -m 755 $(BUILD)/libtlua.so $(DESTDIR)$(PREFIX)/lib/libtlua.so.0
 	ln -sf libtlua.so.0 $(DESTDIR)$(PREFIX)/lib/libtlua.so
 	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
-	install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/tlua/examples
+	install -m 644 examples/*.c tests/embedding.c $(DESTDIR)$(PREFIX)/share/tlua/examples
 	sed $(PC) tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
 	install -m 644 docs/tlua.d.lua docs/shapes.lua $(DESTDIR)$(PREFIX)/share/tlua
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,doc/tlua man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
-	install -m 644 README.md README.ko.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/tlua
+	install -d $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
+	install -m 644 docs/pictures/* $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
+	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/tlua
+	for f in README.md README.ko.md docs/*.md; do sed $(DOC_LINKS) $$f > $(DESTDIR)$(PREFIX)/share/doc/tlua/$${f##*/} || exit 1; done
+	cd $(DESTDIR)$(PREFIX)/share/doc/tlua && chmod 644 *.md
 	install -m 644 docs/tlua.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/completion/tlua.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tlua
 	install -m 644 docs/completion/_tlua $(DESTDIR)$(PREFIX)/share/zsh/site-functions

@@ -29,7 +29,8 @@ local function number(v)
 end
 
 -- Lowest and highest value, apart from each other; on a logarithmic axis above zero.
-local function range(series, key, given, is_log)
+-- `whole`: what is shown where all values are the same.
+local function range(series, key, given, is_log, whole)
   local low, high = math.huge, -math.huge
   for _, line in ipairs(series) do
     for _, p in ipairs(line.points) do
@@ -43,6 +44,7 @@ local function range(series, key, given, is_log)
     low = math.max(low, 1e-12)
     if not (high > low) then low, high = low / 2, low * 2 end
   end
+  if not (high > low) and whole then return whole[1], whole[2] end
   if not (high > low) then
     local around = math.max(math.abs(low), 1e-6)
     low, high = low - around, high + around
@@ -101,10 +103,10 @@ local function add_line(add, x, y, line, class)
 end
 
 -- series: { {name =, points = { {x, y [, low, high]}, ... }, dashed = true}, ... }: low and high are drawn as a bar. options: x, y (titles),
--- x_range, y_range {low, high}, x_whole, x_log, y_log, x_ticks { {x, text}, ... }.
+-- x_range, y_range {low, high}, y_same {low, high} where all values are the same, x_whole, x_log, y_log, x_ticks { {x, text}, ... }.
 function chart.lines(series, options)
   local x_low, x_high = range(series, 1, options.x_range, options.x_log)
-  local y_low, y_high = range(series, 2, options.y_range, options.y_log)
+  local y_low, y_high = range(series, 2, options.y_range, options.y_log, options.y_same)
   local across, up = scale(x_low, x_high, options.x_log), scale(y_low, y_high, options.y_log)
   local function x(v) return LEFT + across(v) * (WIDTH - LEFT - RIGHT) end
   local function y(v) return TOP + (1 - up(v)) * (HEIGHT - TOP - BOTTOM) end

@@ -33,7 +33,8 @@ commands.list = {
     fields = true },
   { name = "--resume", group = "Train", args = "RUN", brief = "go on with a run that was stopped; the recipe is in its folder", fields = true },
   { name = "lr", group = "Train", args = "RECIPE.lua", brief = "the loss while the learning rate grows, and two suggestions", fields = true, recipe = true, own = "tlua.lr_finder",
-    text = "Trains with a rate that grows from step to step and reads two rates from the curve of the loss: valley, two thirds into its fall, and steepest. Nothing is kept but the picture.",
+    text = "Trains with a rate that grows from step to step and reads two rates from the curve of the loss: valley, two thirds into its fall, and steepest. " ..
+      "The curve is the first loss, the mean of all batches, plus the change on the batch of each step; it may go below 0. Nothing is kept but the picture.",
     options = { JSON }, examples = { "tlua lr mine.lua --to lr.svg", "tlua lr mine.lua --json | jq .valley" } },
   { name = "show", group = "Train", args = "RECIPE.lua", brief = "a picture sheet of what the network is fed", fields = true, recipe = true, own = "tlua.show",
     text = "Draws training pictures as they leave the transforms, before anything is trained.", examples = { "tlua show mine.lua --augment.rotate 15 --to fed.png" } },
@@ -69,6 +70,7 @@ commands.list = {
     options = { { "folder", "DIR", "where they are kept (features in the cache folder)" } }, choices = { "list", "clear" },
     examples = { "tlua cache list", "tlua cache clear resnet50" } },
   { name = "check", group = "This machine", args = "", brief = "a short test of the operators on this device",
+    text = "The status is 0 where all checks passed, 1 where one failed, 4 where the time was over before the end and none had failed: call it again, or with more --seconds.",
     options = { DEVICE, { "seconds", "N", "about so long (55)" }, JSON } },
   { name = "tune", group = "This machine", args = "", brief = "measure the makers of matrix products, keep the best",
     text = "Results change in their last bits with a tuned table; TLUA_TUNING=0 goes without it.",
@@ -97,7 +99,8 @@ commands.files = {
   { "runs/NAME-DATE-N", "folder of a run: model.safetensors, report.html, metrics.csv, log.txt, recipe.lua, and the checkpoints last, previous and best.safetensors" },
   { "~/.cache/tlua", "what is kept: weights, features, kernels" },
 }
-commands.statuses = { { 0, "all went well" }, { 1, "an error; one line on stderr says what" }, { 2, "a wrong command line" }, { 130, "stopped by Ctrl-C, SIGTERM or SIGHUP, with a checkpoint" } }
+commands.statuses = { { 0, "all went well" }, { 1, "an error; one line on stderr says what" }, { 2, "a wrong command line" },
+  { 4, "`tlua check`: the time was over before the end, and no check had failed" }, { 130, "stopped by Ctrl-C, SIGTERM or SIGHUP, with a checkpoint" } }
 
 function commands.find(name)
   for _, c in ipairs(commands.list) do
@@ -177,7 +180,7 @@ function commands.overview()
   end
   out[#out + 1] = ""
   for _, line in ipairs(wrapped("tlua COMMAND --help says more about one, RECIPE.lua --help lists the fields of a recipe. " .. MODEL ..
-    " Exit status: 0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C. TLUA_TRACEBACK=1 shows where in Lua an error arose.", "")) do
+    " Exit status: 0, 1 after an error, 2 for a wrong command line, 4 where the time of `tlua check` was over before its end, 130 after Ctrl-C. TLUA_TRACEBACK=1 shows where in Lua an error arose.", "")) do
     out[#out + 1] = line
   end
   return table.concat(out, "\n")

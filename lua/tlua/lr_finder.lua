@@ -203,14 +203,16 @@ end
 -- The lines for people.
 local function lines(found, s, o)
   local out = {}
-  for i = 1, #found.smooth, math.max(1, #found.smooth // 12) do out[#out + 1] = ("rate %-9.2g loss %.4f"):format(found.rates[i], found.smooth[i]) end
+  -- Below 0 where a batch's loss has fallen by more than the mean of all was.
+  out[1] = ("%-9s %s"):format("rate", picture.AXIS)
+  for i = 1, #found.smooth, math.max(1, #found.smooth // 12) do out[#out + 1] = ("%-9.2g %.4f"):format(found.rates[i], found.smooth[i]) end
   local of = #s.stages > 1 and (" of stage %d"):format(found.stage) or ""
   if found.reason then
     local lower = found.reason == rule.GROWS and ("; begin lower: --from %g"):format(o.from / 100) or ""
     out[#out + 1] = ("no rate%s to suggest: %s between %g and %g%s; the curve is in %s"):format(of, found.reason, found.rates[1], found.rates[#found.rates], lower, o.to)
     return out
   end
-  out[#out + 1] = ("the loss falls from %.4f to %.4f between the rates %.1e and %.1e"):format(found.level, found.level - found.fall, found.from, found.to)
+  out[#out + 1] = ("it falls from %.4f to %.4f between the rates %.1e and %.1e"):format(found.level, found.level - found.fall, found.from, found.to)
   out[#out + 1] = ("valley    %-8.1e two thirds into that fall: --%s %.1e"):format(found.valley, found.field, found.valley)
   out[#out + 1] = ("steepest  %-8.1e where it is steepest:      --%s %.1e"):format(found.steepest, found.field, found.steepest)
   if found.open then out[#out + 1] = ("it still falls at the last rate, %g: a larger --up_to tells more"):format(o.up_to) end

@@ -89,6 +89,9 @@ function model_file.is_custom(info) return info.model == "custom" or (info.head 
 function model_file.network(path)
   local info = model_file.read(path)
   if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
+  if info.model == "custom" then
+    util.failf("%s holds a network that its recipe defines in Lua; use it from C (examples/predict.c), or in that recipe or at its prompt (tlua -i): model:load %q", path, path)
+  end
   if model_file.is_custom(info) then
     util.failf("%s holds a network or a head that its recipe makes in Lua, which no file can: in a recipe or at the prompt, model:load \"%s\" gives it these values, and from C the file runs as it is (examples/predict.c)", path, path)
   end

@@ -49,6 +49,7 @@ local function figure(title, series, options)
 end
 
 report.figure = figure
+report.PERCENT = { 0, 100 } -- the axis of percentages that are all the same
 
 -- The points of a curve. What is no number has no place in it.
 local function column(rows, key)
@@ -63,10 +64,10 @@ report.column = column
 
 local function curves(rows)
   local whole = { x = "epoch", x_whole = true }
-  local function options(y) return { x = whole.x, x_whole = true, y = y } end
+  local function options(y, same) return { x = whole.x, x_whole = true, y = y, y_same = same } end
   return table.concat {
     figure("Loss", { { name = "training", points = column(rows, "loss") }, { name = "test", points = column(rows, "test_loss") } }, options "loss"),
-    figure("Accuracy, percent", { { name = "training", points = column(rows, "train_accuracy") }, { name = "test", points = column(rows, "test_accuracy") } }, options "accuracy"),
+    figure("Accuracy, percent", { { name = "training", points = column(rows, "train_accuracy") }, { name = "test", points = column(rows, "test_accuracy") } }, options("accuracy", report.PERCENT)),
     figure("Learning rate", { { name = "rate", points = column(rows, "lr") } }, options "rate"),
   }
 end

@@ -104,7 +104,7 @@ local function curve(runs, title, key, y)
     series[i] = { name = run.label, points = points, dashed = i > 6 }
     any = any or #points > 0
   end
-  return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y }) or ""
+  return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y, y_same = key:find "accuracy$" and report.PERCENT or nil }) or ""
 end
 
 -- The tested epoch with the highest accuracy; one whose test loss is no number is never the best.

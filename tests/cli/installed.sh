@@ -20,6 +20,20 @@ same bash bash-completion/completions/tlua
 same zsh zsh/site-functions/_tlua
 same fish fish/vendor_completions.d/tlua.fish
 
+# Every link between the documents leads to a file, in the source and where it is installed.
+links() { # FOLDER FILE...
+    from=$1
+    shift
+    for page in "$@"; do
+        grep -oE '\]\([A-Za-z_./0-9]+(#[^)]*)?\)' "$from/$page" | sed 's/^](//; s/[#)].*//' | sort -u | while read -r to; do
+            [ -e "$(dirname "$from/$page")/$to" ] || echo "$page: $to"
+        done
+    done | grep -v ': F.linear$' >"$W/dead"
+    [ -s "$W/dead" ] && fail "dead links below $from: $(cat "$W/dead")"
+}
+links . README.md README.ko.md docs/*.md
+links "$S/doc/tlua" $(cd "$S/doc/tlua" && ls ./*.md)
+
 # The page names every command, and formats without a complaint.
 for name in $("$T" -e 'print(table.concat(require("tlua.commands").names(), " "))'); do
     grep -q "^\.SS tlua $name" "$S/man/man1/tlua.1" || fail "the manual page does not know $name"

