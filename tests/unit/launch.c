@@ -78,6 +78,7 @@ static const tl_program bad_program = {"test_bad", bad_source};
 /* A driver that refuses a program is asked once, and its words stay. */
 Test(launch, a_refused_program_is_compiled_once)
 {
+    if (getenv("FAKE_GPU")) return; /* a card of paper refuses nothing, and writes down what is meant to be compiled */
     tl_device *d = open_with("8", "");
     for (int i = 0; i < 3; i++) {
         tl_error err = {0};
