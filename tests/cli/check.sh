@@ -31,7 +31,7 @@ assert(r.report:find("checks failed: softmax and losses (softmax, sample 1: diff
 
 # Cut short: said, and no success.
 "$T" check --seconds 0.000001 >"$W/out"
-[ $? = 1 ] && grep -q "^convolutions  *not reached$" "$W/out" && grep -q "^report .* 0 checks passed, \([0-9]*\) of \1 families not checked to their end$" "$W/out" || fail "no time: $(cat "$W/out")"
+[ $? = 4 ] && grep -q "^convolutions  *not reached$" "$W/out" && grep -q "^report .* 0 checks passed, \([0-9]*\) of \1 families not checked to their end$" "$W/out" || fail "no time: $(cat "$W/out")"
 
 refused() { # STATUS PATTERN WORDS...
     status=$1 pattern=$2
@@ -56,7 +56,7 @@ local tlua = require "tlua"
 require("tlua.train").plan(require("tlua.build").session(dofile(arg[1])), print)
 LUA
 TLUA_VECTOR=1 "$T" "$W/plan.lua" "$W/r.lua" >"$W/out" || fail "the plan of what looks like a GPU"
-grep -qFx "untested  tlua's tests have not run on a GPU of this kind: \`tlua check\` runs them" "$W/out" || fail "the plan names no untested GPU: $(cat "$W/out")"
+grep -qFx "untested  tlua's tests have not run on a GPU of this kind: \`tlua check\` runs some" "$W/out" || fail "the plan names no untested GPU: $(cat "$W/out")"
 TLUA_VECTOR=8 "$T" "$W/plan.lua" "$W/r.lua" >"$W/out" || fail "the plan of a processor"
 grep -q "^device " "$W/out" && ! grep -q "^untested" "$W/out" || fail "the plan of a processor: $(cat "$W/out")"
 echo "check: $failed failed"
