@@ -65,17 +65,18 @@ __kernel void running(G const float *restrict mean_, long m0, G const float *res
     S[s0 + channels + c] = 1.0f / sqrt(var_[v0 + c] + eps);
 }
 
-/* What turns x into z = (x - mean) scale + shift for channels c... */
+/* What turns x into z = (x - mean) scale + shift for channels c... It is filled and not returned: Oclgrind stops at the notes that compilers make
+ * of returned structs where they inline a function. */
 typedef struct affine { vf mean, inverse, scale, shift; } affine;
 
-static inline affine affine_of(G const float *S, G const float *W, int weighted, G const float *B, int biased, long channels, long c, int m)
+static inline void affine_of(affine *to, G const float *S, G const float *W, int weighted, G const float *B, int biased, long channels, long c, int m)
 {
     affine a;
     a.mean = some(S + c, m);
     a.inverse = some(S + channels + c, m);
     a.scale = weighted ? a.inverse * some(W + c, m) : a.inverse;
     a.shift = biased ? some(B + c, m) : (vf)0.0f;
-    return a;
+    *to = a;
 }
 
 static inline vf affine_at(const affine *a, vf x) { return fma(x - a->mean, a->scale, a->shift); }
@@ -101,7 +102,8 @@ __kernel void normalise(G const float *restrict X, long x0, G const float *restr
     INSIDE;
     long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
-    affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
+    affine a;
+    affine_of(&a, S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
     for (long i = r; i < end; i++) {
         vf z = affine_at(&a, some(X + x0 + i * channels + c, m));
         if (residual) z += some(R + r0 + i * channels + c, m);
@@ -119,7 +121,8 @@ __kernel void gradient_sums(G const float *restrict X, long x0, G const float *r
     INSIDE;
     long c = get_global_id(0) * TL_VECTOR, part = get_global_id(1), r = part * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
-    affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
+    affine a;
+    affine_of(&a, S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
     vf sum = (vf)0.0f, product = (vf)0.0f;
     for (long i = r; i < end; i++) {
         vf x = some(X + x0 + i * channels + c, m), g = some(GY + g0 + i * channels + c, m);
@@ -141,7 +144,8 @@ __kernel void gradient_x(G const float *restrict X, long x0, G const float *rest
     INSIDE;
     long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);
     int m = (int)min((long)TL_VECTOR, channels - c);
-    affine a = affine_of(S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
+    affine a;
+    affine_of(&a, S + s0, W + w0, weighted, B + b0, biased, channels, c, m);
     vf n = (vf)(float)rows, ga = (vf)0.0f, gb = (vf)0.0f;
     if (training) {
         ga = some(T + t0 + c, m) / n;

@@ -541,7 +541,9 @@ Test(gemm, no_memory_is_no_reason_for_another_maker)
     for (int i = 0; i < 3; i++) *(i == 0 ? &g.a : i == 1 ? &g.b : &g.c) = (tl_matrix){NULL, 0, i == 0 ? 64 : 1024, 1, 0};
     tl_device *d = open_device();
     const tl_gemm_maker *wanted = tl__gemm_choose(d, &g);
+    int narrow = d->traits.short_loops; /* Mesa's llvmpipe has no square of 128 (src/device/gemm/gpu.c), so nothing is to be found out there */
     tl_device_release(d);
+    if (narrow) return;
     cr_assert_str_eq(wanted->name, "gpu-128");
     long last = 1000000, failed = 0;
     for (long nth = 1; nth <= last; nth += nth < 12 ? 1 : 41) {
