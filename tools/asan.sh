@@ -17,8 +17,9 @@ ln -s "$BUILD" "$TREE/build"
 ln -s "$BUILD/tlua" "$TREE/tlua"
 export TLUA_CACHE="$BUILD/test-cache"
 supp=$PWD/tests/sanitizers
-# Sizes from damaged files are asked for and refused, as malloc would; the driver's compiler sets signal stacks of its own in our threads.
-export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:log_path=$LOGS/report:malloc_context_size=40:use_sigaltstack=0"
+# Sizes from damaged files are asked for and refused, as malloc would; the driver's compiler sets signal stacks of its own in our threads;
+# tests/lua/compilers.lua preloads a driver of paper, which comes before the sanitizer.
+export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:log_path=$LOGS/report:malloc_context_size=40:use_sigaltstack=0:verify_asan_link_order=0"
 export LSAN_OPTIONS="suppressions=$supp/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1:log_path=$LOGS/report"
 # Other drivers look for libraries in ways that the sanitizers refuse.
