@@ -51,7 +51,7 @@ rm "$to/libraries" "$to/libraries.all"
     cat LICENSE
     echo
     echo "The folder lib holds libraries of Debian packages, unchanged but for stripped symbols. Each may be replaced by another build of the same"
-    echo "name. Their sources: the packages named below, at the versions named, from https://snapshot.debian.org or \`apt-get source\`."
+    echo "name. Their sources: the packages named below, at the versions named, by \`apt-get source PACKAGE=VERSION\`."
 } >"$to/LICENSES.txt"
 owners=$(mktemp)
 for library in "$to"/lib/*; do

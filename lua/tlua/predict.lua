@@ -269,7 +269,7 @@ function predict.eval_main(args)
   local strange = 0
   for _, row in ipairs(s.seen and s.seen.probabilities or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
   if strange > 0 then
-    util.failf("eval: the network's outputs are no numbers (nan) for %d of %d pictures: there is no figure of it; its weights may hold NaN", strange, sum.n)
+    util.failf("eval: %s for %d of %d pictures: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange, sum.n)
   end
   print_result(sum, loss_name, built, options.json)
   return 0

@@ -4,6 +4,7 @@
 #define TLUA_TEST_DATA_FILES_H
 
 #include "data/loader.h"
+#include "golden_file.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -15,15 +16,7 @@
 #define GOLDEN "tests/golden/data/"
 
 /* Loads a golden file whole. */
-static inline char *golden_load(const char *name, size_t *bytes)
-{
-    char path[256];
-    tl_error err = {0};
-    snprintf(path, sizeof path, GOLDEN "%s", name);
-    char *data = tl__read_file(&err, path, bytes);
-    cr_assert(data, "%s", err.text);
-    return data;
-}
+static inline char *golden_load(const char *name, size_t *bytes) { return golden_file(GOLDEN, name, bytes); }
 
 /* The next line of a list, cut off from the rest; its "@ OFFSET" goes to `*offset`. */
 static inline char *golden_line(char **rest, long *offset)

@@ -3,6 +3,7 @@
 #define TLUA_IO_FILES_H
 
 #include "io/io.h"
+#include "golden_file.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -38,15 +39,7 @@ static inline char *temporary_folder(void)
     return folder;
 }
 
-static inline char *load(const char *name, size_t *n)
-{
-    char path[256];
-    tl_error err = {0};
-    snprintf(path, sizeof path, GOLDEN "%s", name);
-    char *data = tl__read_file(&err, path, n);
-    cr_assert(data, "%s", err.text);
-    return data;
-}
+static inline char *load(const char *name, size_t *n) { return golden_file(GOLDEN, name, n); }
 
 static const char *const forms[] = {"expect.safetensors", "zip.pth", "deflated.pth", "zip64.pth", "legacy.pth", "legacy4.pth", "checkpoint.pth", "people.pth", "odd_legacy.pth"};
 
