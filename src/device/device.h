@@ -150,6 +150,8 @@ typedef struct tl_kernel {
     size_t local_bytes;
 } tl_kernel;
 
+/* The driver's binary in what a file of the kernel cache holds, or NULL where it is cut, changed or something else. Borrowed. */
+const unsigned char *tl__program_in_file(const char *data, size_t bytes, size_t *length);
 /* Enqueues the kernel; `label` names the operator in errors. Returns 0 or -1. Where the kernel's last argument is BOUND (cl/common.clh)
  * and was not given, it is added: `global` is then any number. More groups than the device takes at once come in several pieces. */
 int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *args, int count, const char *label);

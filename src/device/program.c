@@ -110,7 +110,9 @@ static char *source_of(tl_error *err, const tl_program *program)
 
 /* ---- the cache on disk ---- */
 
+/* A file is the magic, SHA-256 of what follows in hexadecimal, and the driver's binary. */
 static const char magic[8] = "tluaCL1\n";
+enum { HEAD = 8 + 64 };
 
 /* Where the program is kept, NULL where it is not: TLUA_KERNEL_CACHE=0, or the driver keeps what it compiled itself. PoCL would
  * have to compile every kernel of the program, used or not, before it gives a binary: 14 of the 18 seconds that a first
@@ -140,26 +142,32 @@ static void content_hash(const void *data, size_t bytes, char hex[65])
     tl__sha256_final(&h, hex);
 }
 
+const unsigned char *tl__program_in_file(const char *data, size_t bytes, size_t *length)
+{
+    char hex[65];
+    if (bytes <= HEAD || memcmp(data, magic, sizeof magic) != 0) return NULL;
+    content_hash(data + HEAD, bytes - HEAD, hex);
+    if (memcmp(hex, data + sizeof magic, 64) != 0) return NULL;
+    *length = bytes - HEAD;
+    return (const unsigned char *)data + HEAD;
+}
+
 static cl_program from_cache(tl_device *d, const char *path, const char *options)
 {
     tl_error quiet = {0};
     struct stat st;
-    size_t n = 0;
+    size_t n = 0, length;
     if (stat(path, &st) != 0) return NULL;
-    char *data = tl__read_file(&quiet, path, &n), hex[65];
+    char *data = tl__read_file(&quiet, path, &n);
+    const unsigned char *binary = data ? tl__program_in_file(data, n, &length) : NULL;
     cl_program p = NULL;
-    if (data && n > 72 && memcmp(data, magic, 8) == 0) {
-        content_hash(data + 72, n - 72, hex);
-        if (memcmp(hex, data + 8, 64) == 0) {
-            const unsigned char *binary = (const unsigned char *)data + 72;
-            size_t length = n - 72;
-            cl_int status, e;
-            cl_device_id id = d->id;
-            p = clCreateProgramWithBinary(d->context, 1, &id, &length, &binary, &status, &e);
-            if (e != CL_SUCCESS || status != CL_SUCCESS || clBuildProgram(p, 1, &id, options, NULL, NULL) != CL_SUCCESS) {
-                if (p && e == CL_SUCCESS) clReleaseProgram(p);
-                p = NULL;
-            }
+    if (binary) {
+        cl_int status, e;
+        cl_device_id id = d->id;
+        p = clCreateProgramWithBinary(d->context, 1, &id, &length, &binary, &status, &e);
+        if (e != CL_SUCCESS || status != CL_SUCCESS || clBuildProgram(p, 1, &id, options, NULL, NULL) != CL_SUCCESS) {
+            if (p && e == CL_SUCCESS) clReleaseProgram(p);
+            p = NULL;
         }
     }
     free(data);
@@ -171,14 +179,14 @@ static void to_cache(cl_program p, const char *path)
     tl_error quiet = {0};
     size_t n = 0;
     if (clGetProgramInfo(p, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL) != CL_SUCCESS || n == 0) return;
-    char *data = tl__malloc(&quiet, n + 72), hex[65];
+    char *data = tl__malloc(&quiet, n + HEAD), hex[65];
     if (!data) return;
-    unsigned char *binary = (unsigned char *)data + 72;
+    unsigned char *binary = (unsigned char *)data + HEAD;
     if (clGetProgramInfo(p, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS) {
         memcpy(data, magic, 8);
         content_hash(binary, n, hex);
         memcpy(data + 8, hex, 64);
-        tl__write_file(&quiet, path, data, n + 72);
+        tl__write_file(&quiet, path, data, n + HEAD);
     }
     free(data);
 }
