@@ -4,9 +4,9 @@
 -- DATA holds cifar-10-batches-bin and chest_xray (class folders normal, pneumonia, covid19), WEIGHTS is EfficientNet-Lite0's file. KEPT gets a
 -- line for all that is finished; called again, the program goes on from there. Half an hour on two cores.
 local core = require "tlua.core"
-local finder = require "tlua.lr_finder"
-local rule = require "tlua.lr_finder.rule"
-local progress = require "tlua.progress"
+local finder = require "tlua.command.lr_finder"
+local rule = require "tlua.command.lr_finder.rule"
+local progress = require "tlua.run.progress"
 local root, weights, kept = arg[1], arg[2], arg[3]
 if not kept then error("DATA WEIGHTS KEPT are needed", 0) end
 

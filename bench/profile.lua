@@ -10,4 +10,4 @@ local begin = core.time()
 work()
 local seconds = core.time() - begin
 print(("%s of %s, batch %d: %.1f ms without a profile, %.1f a second"):format(kind, name, batch, 1e3 * seconds, batch / seconds))
-require("tlua.profile").run(work, trace)
+require("tlua.command.profile").run(work, trace)

@@ -1,5 +1,5 @@
 ---@meta tlua
--- Made by `make docs` from the operators' descriptors and lua/tlua/manual.lua; do not edit. How an editor finds it: docs/repl.md.
+-- Made by `make docs` from the operators' descriptors and lua/tlua/repl/manual.lua; do not edit. How an editor finds it: docs/repl.md.
 
 ---@alias tlua.dtype "float32"|"float16"|"bfloat16"|"int32"|"uint8"
 

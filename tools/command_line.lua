@@ -1,8 +1,8 @@
--- command_line.lua man|bash|zsh|fish - the manual page and the completion of shells, from lua/tlua/commands.lua and the fields that recipes
+-- command_line.lua man|bash|zsh|fish - the manual page and the completion of shells, from lua/tlua/command/commands.lua and the fields that recipes
 -- have. Written to standard output by `make docs`.
 local tlua = require "tlua"
 local core = require "tlua.core"
-local commands = require "tlua.commands"
+local commands = require "tlua.command.commands"
 local util = require "tlua.util"
 local optim, data, nn = tlua.optim, tlua.data, tlua.nn
 

@@ -1,6 +1,6 @@
 -- stubs.lua - prints docs/tlua.d.lua, the annotations that editors with LuaLS read, from what help() knows: operators from their
--- descriptors, the rest from lua/tlua/manual.lua and the typed fields of the code. `make docs` runs it.
-local help = require "tlua.help"
+-- descriptors, the rest from lua/tlua/repl/manual.lua and the typed fields of the code. `make docs` runs it.
+local help = require "tlua.repl.help"
 local models = require "tlua.models"
 
 local function say(...) print(string.format(...)) end
@@ -60,7 +60,7 @@ local function class(name, base) say("---@class %s%s", name, base and ": " .. ba
 
 local function head()
   say "---@meta tlua"
-  say "-- Made by `make docs` from the operators' descriptors and lua/tlua/manual.lua; do not edit. How an editor finds it: docs/repl.md.\n"
+  say "-- Made by `make docs` from the operators' descriptors and lua/tlua/repl/manual.lua; do not edit. How an editor finds it: docs/repl.md.\n"
   say '---@alias tlua.dtype "float32"|"float16"|"bfloat16"|"int32"|"uint8"\n'
   class "tlua"
   for _, part in ipairs { "nn", "optim", "models", "data", "ops" } do say("---@field %s tlua.%s", part, part) end

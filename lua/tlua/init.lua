@@ -18,13 +18,13 @@ local tlua = {
 -- Parts are loaded when they are first used, so that a script pays only for what it names.
 local parts = { nn = "tlua.nn", models = "tlua.models", optim = "tlua.optim", data = "tlua.data" }
 local functions = {
-  recipe = function(fields) return require("tlua.recipe").new(fields) end,
-  -- The stages of fastai's fine_tune for a recipe's schedule: tlua/stage.lua.
-  fine_tune = function(options) return require("tlua.stage").fine_tune(options) end,
-  -- f(x, ...) of which only x is kept; backward computes it again: tlua/recompute.lua.
-  checkpoint = function(f, x, ...) return require("tlua.recompute").run(f, x, ...) end,
+  recipe = function(fields) return require("tlua.train.recipe").new(fields) end,
+  -- The stages of fastai's fine_tune for a recipe's schedule: tlua/train/stage.lua.
+  fine_tune = function(options) return require("tlua.train.stage").fine_tune(options) end,
+  -- f(x, ...) of which only x is kept; backward computes it again: tlua/train/recompute.lua.
+  checkpoint = function(f, x, ...) return require("tlua.train.recompute").run(f, x, ...) end,
   -- Runs f() and prints where the time went; `path` names a trace for chrome://tracing.
-  profile = function(f, path) return require("tlua.profile").run(f, path) end,
+  profile = function(f, path) return require("tlua.command.profile").run(f, path) end,
 }
 
 util.seal(functions, "")

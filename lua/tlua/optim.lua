@@ -3,7 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 
 local LR = { "lr", "number", 1e-3, "learning rate", least = 0 }
 local DECAY = { "weight_decay", "number", 0.0, "weight decay", least = 0 }
@@ -82,8 +82,8 @@ local optim = { kinds = kinds, names = util.keys(kinds) }
 -- Makes the optimiser.
 function optim.make(kind, params, options) return core.optimizer(kind:lower(), groups_of("optim." .. kind, kind, params, options)) end
 
--- An average of the weights beside an optimiser: tlua/ema.lua.
-function optim.ema(opt, options) return require("tlua.ema").new(opt, options) end
+-- An average of the weights beside an optimiser: tlua/train/ema.lua.
+function optim.ema(opt, options) return require("tlua.train.ema").new(opt, options) end
 
 for _, kind in ipairs(optim.names) do
   optim[kind] = function(first, options)

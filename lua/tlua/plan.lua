@@ -1,7 +1,7 @@
 -- plan.lua - plans of networks: a forward that is not recorded is traced once and then run as a list of calls
 -- (src/plan/plan.h), with batch norms folded and buffers shared. What cannot be a plan runs as it is written.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 -- `tracing`: a plan is being made, modules do what they do step by step. `imaginary`: so, or in a dry run; nothing that
 -- happens counts (batches that a batch norm has seen).
 local plan = { tracing = false, imaginary = false }

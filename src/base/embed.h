@@ -4,5 +4,5 @@
 #include <stddef.h>
 typedef struct tl_embedded { const char *name, *text; size_t size; } tl_embedded;
 extern const tl_embedded tl__kernel_files[];  /* cl/, by file name */
-extern const tl_embedded tl__lua_files[];     /* lua/, by path: "tlua/nn.lua" */
+extern const tl_embedded tl__lua_files[];     /* lua/, by path: "tlua/nn/init.lua" */
 #endif

@@ -1,5 +1,5 @@
 /* main.c - the program `tlua`: a Lua with the library embedded. What to do with the arguments is decided in
- * Lua (lua/tlua/cli.lua); this file makes the state, the loader of embedded files and the exit status. */
+ * Lua (lua/tlua/command/cli.lua); this file makes the state, the loader of embedded files and the exit status. */
 #include "lua/binding.h"
 
 #include "base/embed.h"
@@ -28,7 +28,7 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
-/* core.library_files() -> the paths of the embedded files, like "tlua/nn.lua" */
+/* core.library_files() -> the paths of the embedded files, like "tlua/nn/init.lua" */
 static int library_files(lua_State *L)
 {
     int n = 0;
@@ -95,7 +95,7 @@ static int run(lua_State *L)
     lua_rawseti(L, -2, 2);
     lua_settop(L, 2);
     lua_getglobal(L, "require");
-    lua_pushliteral(L, "tlua.cli");
+    lua_pushliteral(L, "tlua.command.cli");
     lua_call(L, 1, 1);
     lua_createtable(L, argc, 0);
     for (int i = 0; i < argc; i++) {

@@ -53,7 +53,7 @@ return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", head = tlua.
 LUA
 cat >"$W/plan.lua" <<'LUA'
 local tlua = require "tlua"
-require("tlua.train").plan(require("tlua.build").session(dofile(arg[1])), print)
+require("tlua.train").plan(require("tlua.train.build").session(dofile(arg[1])), print)
 LUA
 TLUA_VECTOR=1 "$T" "$W/plan.lua" "$W/r.lua" >"$W/out" || fail "the plan of what looks like a GPU"
 grep -qFx "untested  tlua's tests have not run on a GPU of this kind: \`tlua check\` runs some" "$W/out" || fail "the plan names no untested GPU: $(cat "$W/out")"

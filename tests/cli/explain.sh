@@ -82,7 +82,7 @@ for y = 9, 100 do
   end
 end' "$W/fine/one.png" || fail "the map of one colour"
 # A map that is the same everywhere, or 0 everywhere, says so.
-"$T" -e 'local note = require("tlua.explain").note
+"$T" -e 'local note = require("tlua.command.explain").note
 assert(note({ 0, 0, 0 }, false) == "no place speaks for it" and note({ 0.5, 0.5 }, false) == "every place speaks for it alike" and note({ 0.5, 0.6 }, false) == nil)' || fail "notes"
 
 refused() {

@@ -61,7 +61,7 @@ run || fail "a folder that holds nothing but an old model: $(cat "$W/err")"
 
 # Two runs without --out that begin together have two folders.
 (cd "$W" && "$T" -e '
-local folder, core, r = require "tlua.run_folder", require "tlua.core", dofile(arg[1])
+local folder, core, r = require "tlua.run.run_folder", require "tlua.core", dofile(arg[1])
 local s = r:build()
 s.epochs, s.out = s.data.epochs, folder.name(r)
 local stem = assert(s.out:match "^(runs/.*)1$", s.out)
@@ -78,7 +78,7 @@ assert(core.read_file(stem .. "2/model.safetensors") == "x")' "$W/r.lua") || fai
 
 # No room. What a run takes is foreseen: a model and three checkpoints of this network are 45 MB each.
 "$T" -e '
-local folder, r = require "tlua.run_folder", dofile(arg[1])
+local folder, r = require "tlua.run.run_folder", dofile(arg[1])
 local s = r:build()
 s.epochs, s.out = s.data.epochs, arg[2]
 assert(folder.lacks_room(s, nil) == nil and folder.lacks_room(s, 400e6) == nil)

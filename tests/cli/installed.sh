@@ -35,7 +35,7 @@ links . README.md README.ko.md docs/*.md
 links "$S/doc/tlua" $(cd "$S/doc/tlua" && ls ./*.md)
 
 # The page names every command, and formats without a complaint.
-for name in $("$T" -e 'print(table.concat(require("tlua.commands").names(), " "))'); do
+for name in $("$T" -e 'print(table.concat(require("tlua.command.commands").names(), " "))'); do
     grep -q "^\.SS tlua $name" "$S/man/man1/tlua.1" || fail "the manual page does not know $name"
 done
 if command -v man >/dev/null 2>&1; then

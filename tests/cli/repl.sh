@@ -110,9 +110,9 @@ expect list.alpha
 send \r
 expect 5
 prompt
-send require "tlua.sche\t\t
-expect schedule
-expect schema
+send require "tlua.train.st\t\t
+expect stage
+expect step
 send \x03
 prompt
 send "tests/cli/err\t

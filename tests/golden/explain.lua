@@ -2,7 +2,7 @@
 -- formula (tests/golden/make_explain.py made the goldens), which layer is taken, and what has no map.
 local tlua = require "tlua"
 local core = require "tlua.core"
-local explain = require "tlua.explain"
+local explain = require "tlua.command.explain"
 local values = dofile "tests/golden/run_values.lua"
 local golden = core.load "tests/golden/explain.safetensors"
 local SIDE, PICTURES, SEED, OTHER, LIMIT = 96, 2, 11, 4, 2e-5

@@ -1,4 +1,4 @@
-"""scipy's intervals of shares, for lua/tlua/intervals.lua: Wilson's and Clopper and Pearson's. Writes intervals.json beside this file.
+"""scipy's intervals of shares, for lua/tlua/report/intervals.lua: Wilson's and Clopper and Pearson's. Writes intervals.json beside this file.
 
     python tests/golden/make_intervals.py     needs scipy"""
 import json

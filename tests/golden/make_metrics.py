@@ -1,4 +1,4 @@
-"""scikit-learn's values of the metrics in lua/tlua/metrics.lua on made-up predictions. Writes metrics.json beside this file."""
+"""scikit-learn's values of the metrics in lua/tlua/report/metrics.lua on made-up predictions. Writes metrics.json beside this file."""
 import json
 import os
 

@@ -329,7 +329,7 @@ end)
 
 -- f() while the features of some view of a part are beyond float16, `refuse(cut, part, view)` says of which.
 local function with_refusal(refuse, why, f)
-  local cache = require "tlua.cache"
+  local cache = require "tlua.train.cache"
   local open, open_own = cache.open, cache.open_own
   local function changed(real)
     return function(s, cut, part, view)
@@ -358,13 +358,13 @@ t.test("a number beyond float16 makes all views float32, also where the run goes
       types[dtype] = types[dtype] + 1
     end
     t.equal(types.float32, 3) -- both views, and the test pictures
-    local state = require("tlua.checkpoint").peek(folder .. "/run/last.safetensors")
+    local state = require("tlua.run.checkpoint").peek(folder .. "/run/last.safetensors")
     t.equal(state.features, "after pool, float32, 2 views")
     says(core.read_file(folder .. "/run/report.json"), "after pool, float32")
     -- stopped in the third epoch, which sees the first view again
     local interrupted, n = core.interrupted, 0
-    core.interrupted = function() return interrupted() or (require("tlua.run_folder") and n < 0) end
-    local feed = require "tlua.feed"
+    core.interrupted = function() return interrupted() or (require("tlua.run.run_folder") and n < 0) end
+    local feed = require "tlua.train.feed"
     local opened = feed.open
     feed.open = function(s, part)
       local f = opened(s, part)
@@ -410,7 +410,7 @@ t.test("files that are gone, or that somebody has just begun", function()
     names[#names + 1] = "gone.features"
     return names
   end
-  local ok, found = pcall(require("tlua.cache").files, store())
+  local ok, found = pcall(require("tlua.train.cache").files, store())
   core.list_folder = list
   assert(ok, found)
   t.equal(#found, 2)

@@ -260,7 +260,7 @@ t.test("a description that is none is refused in one line that names the file", 
 end)
 
 t.test("a checkpoint that does not say where the run stands, or names a file that is not its own", function()
-  local checkpoint, event_file = require "tlua.checkpoint", require "tlua.event_file"
+  local checkpoint, event_file = require "tlua.run.checkpoint", require "tlua.run.event_file"
   local path = folder .. "/last.safetensors"
   local function write(change)
     local state = { format = 1, epoch = 2, step = 0, batches = 5, stage_steps = 5, stage = 1, totals = {}, rows = {}, counters = {}, steps = {}, schedule = {}, fields = {},

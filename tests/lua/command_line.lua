@@ -5,8 +5,8 @@ local pictures = dofile "tests/lua/run_pictures.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
 local schema = require "tlua.schema"
-local commands = require "tlua.commands"
-local syntax = require "tlua.syntax"
+local commands = require "tlua.command.commands"
+local syntax = require "tlua.command.syntax"
 local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 local folder = t.folder()
 
@@ -74,7 +74,7 @@ end)
 t.test("every word means a field that a recipe can have", function()
   local known = {}
   for _, r in ipairs { make(), make { optim = optim.SGD {}, model = tlua.models.efficientnet_b0 {} } } do r:each_field(function(path) known[path] = true end) end
-  local source = core.read_file "lua/tlua/words.lua"
+  local source = core.read_file "lua/tlua/command/words.lua"
   local n = 0
   for field in source:match("local FIELDS = table_of (%b{})"):gmatch '%[?"?([%w_.]+)"?%]? = "' do
     assert(known[field], field)

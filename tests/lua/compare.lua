@@ -3,7 +3,7 @@ local t = dofile "tests/lua/run_tests.lua"
 local pictures = dofile "tests/lua/run_pictures.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
-local tables = require "tlua.compare.tables"
+local tables = require "tlua.command.compare.tables"
 local folder = t.folder()
 pictures.idx(folder .. "/idx", 60)
 pictures.folder(folder .. "/classes", 10)
@@ -263,7 +263,7 @@ t.test("the table says where transfer does not win", function()
 end)
 
 t.test("energy is counted over the end of a counter, and not guessed", function()
-  local energy = require "tlua.energy"
+  local energy = require "tlua.run.energy"
   local root = folder .. "/powercap"
   local function counter(name, uj, range)
     core.mkdirs(root .. "/" .. name)

@@ -5,8 +5,8 @@ local pictures = dofile "tests/lua/run_pictures.lua"
 local core = require "tlua.core"
 local tlua = require "tlua"
 local data = require "tlua.data"
-local data_text = require "tlua.data_text"
-local predict = require "tlua.predict"
+local data_text = require "tlua.data.text"
+local predict = require "tlua.command.predict"
 
 local folder = os.tmpname()
 os.remove(folder)
@@ -101,7 +101,7 @@ t.test("groups are found in either form of Unicode", function()
 end)
 
 t.test("a run that goes on notices that its pictures have changed", function()
-  local checkpoint, nn = require "tlua.checkpoint", tlua.nn
+  local checkpoint, nn = require "tlua.run.checkpoint", tlua.nn
   local run, log = folder .. "/run", folder .. "/run/log.txt"
   local function make()
     return tlua.recipe {
@@ -142,7 +142,7 @@ t.test("a run that goes on notices that its pictures have changed", function()
     assert(lists(name).all.hash ~= lists("plain").all.hash, name)
     assert(checkpoint.changed_pictures({ pictures = lists "plain" }, { data = { list = lists(name) } }).train or checkpoint.changed_pictures({ pictures = lists "plain" }, { data = { list = lists(name) } }).test, name)
   end
-  local compare = require "tlua.compare"
+  local compare = require "tlua.command.compare"
   t.equal(compare.key_of(make(), {}, lists "moved"), compare.key_of(make(), {}, lists "plain"))
   assert(compare.key_of(make(), {}, lists "longer") ~= compare.key_of(make(), {}, lists "plain"), "a cell of other pictures would be kept")
   t.equal(next(checkpoint.changed_pictures({}, s)), nil, "a checkpoint of an older tlua")

@@ -4,7 +4,7 @@ local t = dofile "tests/lua/run_tests.lua"
 local pictures = dofile "tests/lua/run_pictures.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
-local step = require "tlua.step"
+local step = require "tlua.train.step"
 local nn = tlua.nn
 local folder = t.folder()
 pictures.cifar(folder .. "/cifar", 40)

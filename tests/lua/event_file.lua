@@ -3,7 +3,7 @@
 local t = dofile "tests/lua/run_tests.lua"
 local pictures = dofile "tests/lua/run_pictures.lua"
 local core = require "tlua.core"
-local event_file = require "tlua.event_file"
+local event_file = require "tlua.run.event_file"
 local folder = t.folder()
 pictures.idx(folder .. "/idx", 40)
 

@@ -103,10 +103,10 @@ t.test("a batch that counts nothing adds nothing, and a step of such batches mov
     n = n + 1
     if n <= 2 then return core.randn(2, 16, 16, 3), core.tensor({ 1, 1 }, { dtype = "int32" }), 2, { 1, 1 } end
   end }
-  local sum = require("tlua.totals").new()
+  local sum = require("tlua.train.totals").new()
   s.stage_epoch, s.stage_steps, s.batches_done, s.done, s.epoch = 1, 0, 0, 0, 1
   s.model:train()
-  assert(require("tlua.step").train(s, source, sum) and not require("tlua.step").train(s, source, sum))
+  assert(require("tlua.train.step").train(s, source, sum) and not require("tlua.train.step").train(s, source, sum))
   t.equal(s.model:at(5).weight:hash(), before)
   t.equal(sum.n, 4)
   t.equal(sum:mean(), nil)
@@ -276,7 +276,7 @@ return tlua.recipe { model = tlua.models.squeezenet1_1 {}, head = tlua.nn.Linear
     local result = core.json_decode(command(("eval %s/loss/model.safetensors --data.batch 4 --json"):format(folder)))
     near(result.loss, tonumber(loss), "the loss " .. more, 2e-5)
     near(result.accuracy, tonumber(accuracy), "accuracy", 1e-4)
-    local low, high = require("tlua.intervals").wilson(result.right, result.pictures)
+    local low, high = require("tlua.report.intervals").wilson(result.right, result.pictures)
     near(result.interval[1], 100 * low, "the interval")
     near(result.interval[2], 100 * high, "the interval")
   end

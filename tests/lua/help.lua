@@ -3,7 +3,7 @@
 local core = require "tlua.core"
 local tlua = require "tlua"
 local util = require "tlua.util"
-local help = require "tlua.help"
+local help = require "tlua.repl.help"
 local inspect = require "tlua.repl.inspect"
 local complete = require "tlua.repl.complete"
 local repl = require "tlua.repl"
@@ -174,7 +174,7 @@ t.test("completion", function()
   t.equal(list "3.", "")
   t.equal(list "f(x).", "")
   t.equal(list "thing..thin", "thing")
-  t.equal(list "require 'tlua.sch", "tlua.schedule tlua.schema")
+  t.equal(list "require 'tlua.train.s", "tlua.train.schedule tlua.train.stage tlua.train.step")
   t.equal(list 'x("tests/cli/err', "errors.sh")
   t.equal(list 'x("tes', "tests/")
   t.equal(list 'help "matm', "matmul")

@@ -5,10 +5,10 @@ local pictures = dofile "tests/lua/run_pictures.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
 local schema = require "tlua.schema"
-local progress = require "tlua.progress"
-local finder = require "tlua.lr_finder"
-local rule = require "tlua.lr_finder.rule"
-local drawing = require "tlua.lr_finder.picture"
+local progress = require "tlua.run.progress"
+local finder = require "tlua.command.lr_finder"
+local rule = require "tlua.command.lr_finder.rule"
+local drawing = require "tlua.command.lr_finder.picture"
 local nn = tlua.nn
 local folder = t.folder()
 pictures.cifar(folder .. "/cifar", 60)

@@ -1,8 +1,8 @@
 -- metrics.lua - metrics against scikit-learn's values, to 1e-6, and intervals against scipy's, to 1e-9. Run by `tlua tests/lua/metrics.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
-local metrics = require "tlua.metrics"
-local intervals = require "tlua.intervals"
+local metrics = require "tlua.report.metrics"
+local intervals = require "tlua.report.intervals"
 local cases = core.json_decode(core.read_file "tests/golden/metrics.json")
 
 local function near(got, want, what)

@@ -46,7 +46,7 @@ t.test("the list tells sizes without a device", function()
   t.equal(by_name.resnet50.parameters, 25557032)
   t.equal(by_name.resnet50.multiply_adds, 4089184256)
   t.equal(by_name.efficientnet_lite0.parameters, 4652008)
-  t.equal(#require "tlua.imagenet_labels", 1000)
+  t.equal(#require "tlua.models.imagenet_labels", 1000)
 end)
 
 t.test("freezing by glob, list and function", function()

@@ -10,8 +10,8 @@ local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 
 -- Every list of typed fields there is, by a name for messages.
 local function all_schemas()
-  local list = { recipe = require("tlua.recipe").PLAIN, stage = require("tlua.stage").SCHEMA, fine_tune = require("tlua.stage").FINE_TUNE, groups = require("tlua.groups").SCHEMA,
-    augment = require("tlua.augment").SCHEMA, cache = require("tlua.cache").SCHEMA, compare = require("tlua.compare.ways").SCHEMA, show = require("tlua.show").SCHEMA }
+  local list = { recipe = require("tlua.train.recipe").PLAIN, stage = require("tlua.train.stage").SCHEMA, fine_tune = require("tlua.train.stage").FINE_TUNE, groups = require("tlua.train.groups").SCHEMA,
+    augment = require("tlua.data.augment").SCHEMA, cache = require("tlua.train.cache").SCHEMA, compare = require("tlua.command.compare.ways").SCHEMA, show = require("tlua.command.show").SCHEMA }
   for _, name in ipairs(data.names) do list["data." .. name] = data.kinds[name].schema end
   for _, name in ipairs(optim.names) do list["optim." .. name] = optim.kinds[name] end
   for _, name in ipairs(require("tlua.nn.loss").list) do list["nn." .. name] = nn[name].schema end
@@ -192,7 +192,7 @@ t.test("surplus arguments and unknown options, of every function of the manual",
   net:ready()
   local objects = { x = core.ones(2, 3), net = net, opt = optim.SGD(net, { lr = 1 }) }
   local surplus, unknown = 0, 0
-  for _, section in ipairs(require("tlua.help").sections()) do
+  for _, section in ipairs(require("tlua.repl.help").sections()) do
     for _, entry in ipairs(section) do
       local f, object, name
       if not entry.operator and section.title ~= "at the prompt" then f, object, name = function_of(entry.name, objects) end

@@ -3,8 +3,8 @@
 local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
 local tlua = require "tlua"
-local stage = require "tlua.stage"
-local build = require "tlua.build"
+local stage = require "tlua.train.stage"
+local build = require "tlua.train.build"
 local nn, data = tlua.nn, tlua.data
 
 local folder = t.folder()
@@ -69,7 +69,7 @@ t.test("in every place of a recipe, before anything is trained", function()
     "all that it names is frozen in every stage, or an earlier group has it", "all that it names is frozen in every stage, or an earlier group has it"))
   check(make { freeze = function(name) return name:find "^layer" end })
   t.fails("recompute: no block of resnet18 matches 'layer9.*'; did you mean 'layer", function()
-    require("tlua.recompute").mark(tlua.models.resnet18 {}, { "layer4.*", "layer9.*" })
+    require("tlua.train.recompute").mark(tlua.models.resnet18 {}, { "layer4.*", "layer9.*" })
   end)
 end)
 

@@ -8,7 +8,7 @@ local folder = t.folder()
 t.test("launches, operators, layers, work", function()
   local net = nn.Sequential(nn.Conv2d(3, 8, 3, { padding = 1 }), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 8 * 8, 4))
   local x, y = core.randn(2, 8, 8, 3), core.tensor({ 1, 3 }, { dtype = "int32" })
-  local module = require "tlua.module"
+  local module = require "tlua.nn.module"
   core.profile_begin()
   module.profiling = true
   nn.functional.cross_entropy(net(x), y):backward()
@@ -27,7 +27,7 @@ t.test("launches, operators, layers, work", function()
   t.equal(seen["conv'@0"].flops, 2.0 * 2 * 8 * 8 * 8 * 27) -- the pictures want no gradient
   assert(result.wall > 0 and result.lost == 0)
   t.fails("no profile is open", core.profile_end)
-  local text = require("tlua.profile").text(result, { 100, 10 })
+  local text = require("tlua.command.profile").text(result, { 100, 10 })
   assert(text:find "operator +launches +ms +share" and text:find "\nlayer +launches" and text:find "conv gradient")
   for line in text:gmatch "[^\n]+" do assert(utf8.len(line) <= 80, line) end
 end)

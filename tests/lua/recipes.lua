@@ -3,7 +3,7 @@ local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local recipe = require "tlua.recipe"
+local recipe = require "tlua.train.recipe"
 local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 
 local function make(changes)
@@ -145,7 +145,7 @@ t.test("preprocessing: the weights' own, the recipe's on top", function()
   t.fails("resize = 100 is smaller than size = 224", function() data.preprocessing(data.folder { resize = 100 }, base) end)
 end)
 
-local augment = require "tlua.augment"
+local augment = require "tlua.data.augment"
 
 -- The text of the training pipeline that a recipe's augment makes, without resize and normalize.
 local function steps_of(preset, given, small)

@@ -102,7 +102,7 @@ t.test("runs of one name, runs that are not at their end", function()
 end)
 
 t.test("charts of one point, of none, with and without logarithms", function()
-  local chart = require "tlua.chart"
+  local chart = require "tlua.report.chart"
   t.equal(table.concat(chart.log_ticks(2, 300), " "), "2.0 5.0 10.0 20.0 50.0 100.0 200.0")
   t.equal(table.concat(chart.log_ticks(0.5, 5e6), " "), "1.0 10.0 100.0 1000.0 10000.0 100000.0 1000000.0")
   for _, points in ipairs { {}, { { 3, 5 } }, { { 0, 0 } }, { { 1, 2, 1, 3 }, { 10, 2, 2, 2 } } } do

@@ -3,9 +3,9 @@ local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
 local schema = require "tlua.schema"
-local schedule = require "tlua.schedule"
-local stage = require "tlua.stage"
-local groups = require "tlua.groups"
+local schedule = require "tlua.train.schedule"
+local stage = require "tlua.train.stage"
+local groups = require "tlua.train.groups"
 local nn = tlua.nn
 local golden = core.json_decode(core.read_file "tests/golden/schedule.json")
 

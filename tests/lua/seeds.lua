@@ -91,7 +91,7 @@ return tlua.recipe { model = tlua.nn.Sequential(tlua.nn.Flatten(), tlua.nn.Linea
   t.equal(status, 0, err)
   status, _, err = t.run(("./tlua %s --resume %s --seed 9007199254740992 --schedule.epochs 3"):format(path, out))
   assert(status ~= 0 and err:find("--seed 9007199254740992  was 9007199254740993", 1, true), err)
-  local ways = require "tlua.compare.ways"
+  local ways = require "tlua.command.compare.ways"
   local seeds = schema.find(ways.SCHEMA, "seeds")
   t.equal(table.concat(schema.parse(seeds, "compare.seeds", "9007199254740993,-1"), ","), "9007199254740993,-1")
   t.fails("--compare.seeds", schema.parse, seeds, "compare.seeds", "1,9223372036854775808")

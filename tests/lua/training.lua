@@ -235,7 +235,7 @@ local function quietly(f)
 end
 
 t.test("a run that goes on keeps the batch that was chosen when it began", function()
-  local memory = require "tlua.memory"
+  local memory = require "tlua.train.memory"
   local function auto(epochs, out)
     return recipe { data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = "auto" }, schedule = { epochs = epochs }, out = folder .. "/" .. out }
   end
@@ -274,7 +274,7 @@ end)
 
 t.test("a run that is taken up again has not changed its head", function()
   local r = quietly(function() return recipe { schedule = { epochs = 1 }, out = folder .. "/taken" }:run() end)
-  local checkpoint = require "tlua.checkpoint"
+  local checkpoint = require "tlua.run.checkpoint"
   local state = checkpoint.peek(r.out .. "/last.safetensors")
   t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 } }), "; "), "")
   t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 }, head = nn.Linear(12) }), "; "), "--head nn.Linear(? -> 12)  was nn.Linear(? -> 10)")
@@ -328,7 +328,7 @@ end)
 t.test("mixed batches: the loss is that of the shares, off for the last epochs", function()
   local r = recipe { augment = { mixup = 1, off_last = 2 }, out = folder .. "/mixed" }
   local s = r:build()
-  local source = require("tlua.feed").open(s, "train")
+  local source = require("tlua.train.feed").open(s, "train")
   for epoch = 1, 3 do
     source:start(epoch)
     local n, mixes = 0, 0
@@ -364,41 +364,41 @@ t.test("a mixed batch's loss is cross entropy with soft targets", function()
   local s = { loss = cross_entropy }
   local labels, mixed = tlua.tensor(list, { dtype = "int32" }), tlua.tensor(others, { dtype = "int32" })
   local mix = { share = share, labels = mixed, list = others }
-  local loss, count, answers = require("tlua.step").loss(s, logits, labels, list, mix)
+  local loss, count, answers = require("tlua.train.step").loss(s, logits, labels, list, mix)
   t.equal(count, 3)
   assert(math.abs(loss:item() - expected) < 1e-6, ("%g, not %g"):format(loss:item(), expected))
   t.equal(answers, others)
   -- a loss that takes no shares, as a function: the same number, since cross entropy is linear in its target
   s.loss = function(...) local y = cross_entropy(...) return y end
-  assert(math.abs(require("tlua.step").loss(s, logits, labels, list, mix):item() - expected) < 1e-6)
+  assert(math.abs(require("tlua.train.step").loss(s, logits, labels, list, mix):item() - expected) < 1e-6)
   -- class weights: PyTorch's mean over shares is one over the rows
   local weights, weighted = { 1, 2, 0.5, 3 }, 0
   for i, row in ipairs(rows) do
     weighted = weighted - (row[list[i] + 1] * share * weights[list[i] + 1] + row[others[i] + 1] * (1 - share) * weights[others[i] + 1]) / 3
   end
   s.loss = nn.CrossEntropy { weight = weights }
-  loss = require("tlua.step").loss(s, logits, labels, list, mix)
+  loss = require("tlua.train.step").loss(s, logits, labels, list, mix)
   assert(math.abs(loss:item() - weighted) < 1e-6, ("%g, not %g"):format(loss:item(), weighted))
   for _, name in ipairs { "FocalLoss", "BCEWithLogits", "MSELoss" } do
     s.loss = nn[name] {}
-    loss = require("tlua.step").loss(s, logits, labels, list, mix):item()
+    loss = require("tlua.train.step").loss(s, logits, labels, list, mix):item()
     local a, b = s.loss(logits, labels):item(), s.loss(logits, mixed):item()
     if name ~= "MSELoss" then assert(math.abs(loss - share * a - (1 - share) * b) < 1e-6, name) else assert(loss < share * a + (1 - share) * b) end
   end
   -- an ignored class cannot be a share of a row: the loss is shared out by what both labels count
   local ignoring = nn.CrossEntropy { ignore_index = 2 }
   s.loss = ignoring
-  loss, count = require("tlua.step").loss(s, logits, labels, list, mix)
+  loss, count = require("tlua.train.step").loss(s, logits, labels, list, mix)
   local a, b = ignoring(logits, labels):item(), ignoring(logits, mixed):item()
   assert(math.abs(loss:item() - (share * 2 * a + (1 - share) * 2 * b) / 2) < 1e-6)
   t.equal(count, 2)
   local none = { share = share, labels = tlua.tensor({ 2, 2, 2 }, { dtype = "int32" }), list = { 2, 2, 2 } }
-  loss, count = require("tlua.step").loss(s, logits, labels, list, none)
+  loss, count = require("tlua.train.step").loss(s, logits, labels, list, none)
   assert(math.abs(loss:item() - a) < 1e-6 and math.abs(count - 2 * share) < 1e-12, "labels that count nothing in the mix")
-  loss, count = require("tlua.step").loss(s, logits, none.labels, none.list, none)
+  loss, count = require("tlua.train.step").loss(s, logits, none.labels, none.list, none)
   assert(loss == nil and count == 0)
   s.loss = cross_entropy
-  loss, count, answers = require("tlua.step").loss(s, logits, labels, list)
+  loss, count, answers = require("tlua.train.step").loss(s, logits, labels, list)
   t.equal(loss:item(), s.loss(logits, labels):item())
   t.equal(answers, list)
 end)

@@ -28,7 +28,7 @@ local HASH = [[-e 'local tlua, core = require "tlua", require "tlua.core"
 
 t.test("tune measures, prints, keeps and clears", function()
   -- One class of each kind, so that it takes no time.
-  local code = ([[-e 'local tune = require "tlua.tune"
+  local code = ([[-e 'local tune = require "tlua.command.tune"
     tune.CLASSES = { { "small", quick = true, "16 16 16 nn fresh one", "1 32 64 nt kept one" }, { "others", "32 16 8 tn fresh many" } }
     os.exit(tune.main { %s }, true)']])
   local quick, whole = run(code:format '"--quick"'), run(code:format "")

@@ -1,7 +1,7 @@
 -- convnext.lua - ConvNeXt-Tiny (Liu et al. 2022) as torchvision has it: depthwise 7 x 7, layer norm, two linear layers with GELU, each
 -- block's result scaled per channel. Layer norms stand where pictures have (N, H, W, C), as all here.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

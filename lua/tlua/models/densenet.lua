@@ -1,6 +1,6 @@
 -- densenet.lua - DenseNet-121 (Huang et al. 2017) as torchvision has it: each layer sees what all before it in its block have made.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

@@ -1,6 +1,6 @@
 -- efficientnet.lua - EfficientNet-B0..B4 (Tan and Le 2019) as torchvision has them: inverted residuals with
 -- squeeze-and-excitation, SiLU, and stochastic depth in training.
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

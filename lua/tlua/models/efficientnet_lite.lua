@@ -1,7 +1,7 @@
 -- efficientnet_lite.lua - EfficientNet-Lite0..4: mobile inverted bottlenecks without squeeze-and-excitation, ReLU6,
 -- TensorFlow's "same" padding (of the size a variant was made for). Names and layouts are those of lukemelas'
 -- EfficientNet-PyTorch.
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

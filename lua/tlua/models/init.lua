@@ -86,6 +86,6 @@ for _, name in ipairs(order) do
   models[name] = function(options) return registry.build(name, options) end
 end
 -- The network of a model file that a run has written: architecture, head and weights.
-function models.load(path) return require("tlua.model_file").load(path) end
+function models.load(path) return require("tlua.weights.model_file").load(path) end
 util.seal(models, "models.")
 return util.strict("models", models, function() return { "list", "load", table.unpack(order) } end)

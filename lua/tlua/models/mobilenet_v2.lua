@@ -1,6 +1,6 @@
 -- mobilenet_v2.lua - MobileNetV2 (Sandler et al. 2018) as torchvision has it: inverted residuals with ReLU6 and linear
 -- bottlenecks.
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

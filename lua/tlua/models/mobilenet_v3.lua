@@ -1,7 +1,7 @@
 -- mobilenet_v3.lua - MobileNetV3 (Howard et al. 2019), small and large, as torchvision has it: inverted residuals with
 -- squeeze-and-excitation, hard swish, and a layer between the mean and the classifier, which belongs to the features here.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

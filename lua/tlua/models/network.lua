@@ -2,10 +2,10 @@
 -- preprocessing and labels.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
 local weights = require "tlua.weights"
-local description = require "tlua.description"
+local description = require "tlua.weights.description"
 
 -- A subclass has: head_name and first_name (the paths of classifier and first convolution in files), stages() -> the way from pictures to features as a list
 -- of {name =, modules = {names, of tensors of the network itself too}, run = function(self, x)}, features_width, features_cost(shape), and describes itself in
@@ -208,7 +208,7 @@ end
 -- Class names of the head, where they are known.
 function Network:labels()
   if rawget(self, "file_labels") then return self.file_labels end
-  if not rawget(self, "own_head") and self.classes == 1000 and self.network_options.weights then return require "tlua.imagenet_labels" end
+  if not rawget(self, "own_head") and self.classes == 1000 and self.network_options.weights then return require "tlua.models.imagenet_labels" end
 end
 
 function Network:cost(shape)

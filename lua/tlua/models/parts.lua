@@ -1,6 +1,6 @@
 -- parts.lua - what several families are made of, under torchvision's names, and how its published weights are found.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local parts = {}
 

@@ -1,7 +1,7 @@
 -- resnet.lua - residual networks (He et al. 2015) as torchvision has them: names, layouts, the stride on the 3 x 3
 -- convolution of a bottleneck ("v1.5").
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

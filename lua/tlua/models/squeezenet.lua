@@ -1,7 +1,7 @@
 -- squeezenet.lua - SqueezeNet 1.1 (Iandola et al. 2016) as torchvision has it: the classifier is a 1 x 1 convolution, and the mean
 -- over height and width is taken of its outputs, behind a rectifier.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

@@ -1,7 +1,7 @@
 -- vgg.lua - VGG-16 (Simonyan and Zisserman 2014) as torchvision has it, with and without batch norms. The two hidden layers of its
 -- classifier belong to the features here.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.parts"

@@ -1,7 +1,7 @@
 -- vision_transformer.lua - ViT (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020) as timm has them: squares of 16 x 16 pixels become
 -- tokens, a class token stands before them, and what has become of it at the end is the features.
 local core = require "tlua.core"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local util = require "tlua.util"
 local Network = require "tlua.models.network"

@@ -1,7 +1,7 @@
 -- activation.lua - element by element, without parameters.
 local core = require "tlua.core"
 local schema = require "tlua.schema"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local M = {}
 
 local function define(name, operator, options)

@@ -1,6 +1,6 @@
 -- container.lua - modules made of modules.
 local util = require "tlua.util"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local M = {}
 
 -- One after the other. Their names in files count from 0, as PyTorch's ("layer1.0"); seq[1] is the first.

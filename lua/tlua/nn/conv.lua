@@ -3,7 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
 local ops = core.ops
 local M = {}

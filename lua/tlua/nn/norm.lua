@@ -2,9 +2,9 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
-local recompute = require "tlua.recompute"
+local recompute = require "tlua.train.recompute"
 local ops = core.ops
 local M = {}
 

@@ -2,7 +2,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local many = require("tlua.nn.conv").many
 local ops = core.ops
 local M = {}

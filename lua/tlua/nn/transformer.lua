@@ -3,7 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local linear = require "tlua.nn.linear"
 local norm = require "tlua.nn.norm"
 local ops = core.ops

@@ -122,7 +122,7 @@ function complete.candidates(line)
   local text, before, quote = open_quote(line)
   if text then
     if before:find "%f[%w_]require%s*%(?%s*$" then return { modules(text) }, quote end
-    if before:find "%f[%w_]help%s*%(?%s*$" then return { starting_with(require("tlua.help").topics(), text), text }, quote end
+    if before:find "%f[%w_]help%s*%(?%s*$" then return { starting_with(require("tlua.repl.help").topics(), text), text }, quote end
     return { files(text) }, quote
   end
   local chain, separator, prefix = line:match "([%a_][%w_.:%[%]]*)([.:])([%w_]*)$"

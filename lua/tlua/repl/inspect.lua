@@ -2,7 +2,7 @@
 -- with shapes and counts, tables in order.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local module = require "tlua.module"
+local module = require "tlua.nn.module"
 local inspect = {}
 
 -- ---- colours ----
@@ -224,7 +224,7 @@ end
 -- ---- the rest ----
 
 local function documented(v)
-  local entry = require("tlua.help").entry(v)
+  local entry = require("tlua.repl.help").entry(v)
   return entry and ("%s   %s"):format(entry.title, paint("note", entry.first))
 end
 

@@ -1,0 +1,293 @@
+-- commands.lua - what the command line knows, as data: every command with its arguments and options. From it come `tlua --help`, the help
+-- of each command, the reading of its words, and, by tools/command_line.lua, the manual page and the completion of shells.
+local schema = require "tlua.schema"
+local util = require "tlua.util"
+local words = require "tlua.command.words"
+local commands = {}
+
+-- Options that several commands have: {name, what its value is called (nil: none is wanted), what it does}.
+local WEIGHTS = { "weights", "FILE|NAME", "weights of a network that is named: a published set (imagenet), or a file" }
+local KEY = { "weights.key", "KEY", "the part of that file, like ema" }
+local DEVICE = { "device", "D", "cpu, gpu, a number of `tlua devices` or a part of a name" }
+local BATCH = { "batch", "N", "pictures that the device gets at once" }
+local THREADS = { "threads", "N", "threads that read pictures; 0: one a processor" }
+local QUIET = { "quiet", nil, "nothing but results and errors" }
+local FLIP = { "flip", nil, "probabilities are the mean over a picture and its mirror image" }
+local JSON = { "json", nil, "JSON, for programs" }
+
+-- What a recipe's run takes beside the recipe's fields.
+commands.RUN = {
+  { "help", nil, "every field of the recipe with its type and present value" },
+  { "resume", "RUN", "go on with a run that was stopped, to the same bits" },
+  { "force", nil, "go on although the recipe has changed; begin anew where a run is; begin although the disk is small" },
+  { "quiet", nil, "say nothing but errors; log.txt has it all" },
+  { "json", nil, "one JSON object a line, for programs" },
+  { "profile", "[=FILE]", "where the time went, and a trace of all kernels" },
+}
+
+local MODEL = "MODEL is the folder of a run, its model.safetensors or a checkpoint, or the name of a network with published weights."
+
+-- A command: name, group, args, brief; text, examples; options; fields: it takes those of a recipe too; recipe: its argument is one.
+commands.list = {
+  { name = "RECIPE.lua", group = "Train", args = "[--FIELD VALUE]...", brief = "train what the recipe says; RECIPE.lua --help lists its fields", options = commands.RUN,
+    fields = true },
+  { name = "--resume", group = "Train", args = "RUN", brief = "go on with a run that was stopped; the recipe is in its folder", fields = true },
+  { name = "lr", group = "Train", args = "RECIPE.lua", brief = "the loss while the learning rate grows, and two suggestions", fields = true, recipe = true, own = "tlua.command.lr_finder",
+    text = "Trains with a rate that grows from step to step and reads two rates from the curve of the loss: valley, two thirds into its fall, and steepest. " ..
+      "The curve is the first loss, the mean of all batches, plus the change on the batch of each step; it may go below 0. Nothing is kept but the picture.",
+    options = { JSON }, examples = { "tlua lr mine.lua --to lr.svg", "tlua lr mine.lua --json | jq .valley" } },
+  { name = "show", group = "Train", args = "RECIPE.lua", brief = "a picture sheet of what the network is fed", fields = true, recipe = true, own = "tlua.command.show",
+    text = "Draws training pictures as they leave the transforms, before anything is trained.", examples = { "tlua show mine.lua --augment.rotate 15 --to fed.png" } },
+  { name = "compare", group = "Train", args = "RECIPE.lua", brief = "from scratch beside frozen and fine-tuned: a table, a page", fields = true, recipe = true,
+    text = "Trains the network in several ways, with several numbers of pictures and seeds. After Ctrl-C the same command goes on. --help lists the fields.",
+    examples = { "tlua compare mine.lua --compare.per_class 10,100,all --compare.seeds 0,1,2" } },
+  { name = "predict", group = "Use", args = "MODEL FILE|FOLDER...", brief = "classify pictures",
+    text = MODEL .. " Of a folder all JPEG and PNG pictures below it are taken. A picture that cannot be read is named, and the status is 1.",
+    options = { { "top", "K", "so many classes a picture (3; with --json 5)" }, JSON, { "csv", nil, "a table: file, label, score, ..., error" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
+    examples = { "tlua predict runs/mine picture.jpg", "tlua predict runs/mine pictures/ --csv > answers.csv", "tlua predict resnet50 picture.jpg --top 5" } },
+  { name = "eval", group = "Use", args = "MODEL [--data.root DIR]", brief = "test a model on pictures whose classes are known",
+    text = MODEL .. " Without --data.root it is tested on the test pictures of the data it was trained on; every field of the data can be given.",
+    options = { { "data", "KIND", "the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder" }, { "data.root", "DIR", "where they lie", field = true }, JSON, FLIP, WEIGHTS, KEY, DEVICE },
+    data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip" } },
+  { name = "explain", group = "Use", args = "MODEL FILE|FOLDER...", brief = "where the network looked (Grad-CAM), as pictures",
+    text = MODEL .. " A page a picture: the picture on the left, on the right the same with heat over it.",
+    options = { { "class", "NAME", "what speaks for this class; without it the likeliest" }, { "layer", "NAME", "the stage whose output is explained; without it the last with places" },
+      { "to", "FOLDER", "where the pages go (explain)" }, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
+    examples = { "tlua explain runs/mine picture.jpg --to looked" } },
+  { name = "export", group = "Use", args = "MODEL --to FILE", brief = "a model file for C programs, of a checkpoint or a network", text = MODEL,
+    options = { { "to", "FILE", "the model file" }, WEIGHTS, KEY }, examples = { "tlua export runs/mine/best.safetensors --to best.safetensors" } },
+  { name = "report", group = "Use", args = "RUN...", brief = "a run's report made again, or several runs side by side",
+    options = { { "to", "FILE", "the page (report.html, of one run that in its folder)" } }, examples = { "tlua report runs/a runs/b --to both.html" } },
+  { name = "models", group = "What there is", args = "", brief = "networks: parameters, multiply-adds, published weights" },
+  { name = "params", group = "What there is", args = "MODEL [GLOB...]", brief = "names and shapes of parameters, and what a freeze would do", fields = true,
+    text = "MODEL is the name of a network, a model file, the folder of a run, or a recipe, of which it says what every stage trains, and at what rate. " ..
+      "With globs, as recipes write them, only the names that they match.",
+    options = { { "freeze", "GLOBS", "what this would freeze, like '*,!layer4.*'" }, { "train", "GLOBS", "what this would train, all else being frozen" }, JSON },
+    examples = { "tlua params resnet50 'layer4.*'", "tlua params resnet50 --freeze '*,!layer4.*'", "tlua params mine.lua --model mobilenet_v2" } },
+  { name = "devices", group = "What there is", args = "", brief = "OpenCL devices; choose one with --device or TLUA_DEVICE",
+    options = { { "all", nil, "what the drivers say of each" }, JSON } },
+  { name = "cache", group = "What there is", args = "list|clear [NAME]...", brief = "features that runs have kept on disk", text = "NAME is one of the list, or a network. clear without a name removes all that are not in use.",
+    options = { { "folder", "DIR", "where they are kept (features in the cache folder)" } }, choices = { "list", "clear" },
+    examples = { "tlua cache list", "tlua cache clear resnet50" } },
+  { name = "check", group = "This machine", args = "", brief = "a short test of the operators on this device",
+    text = "The status is 0 where all checks passed, 1 where one failed, 4 where the time was over before the end and none had failed: call it again, or with more --seconds.",
+    options = { DEVICE, { "seconds", "N", "about so long (55)" }, JSON } },
+  { name = "tune", group = "This machine", args = "", brief = "measure the makers of matrix products, keep the best",
+    text = "Results change in their last bits with a tuned table; TLUA_TUNING=0 goes without it.",
+    options = { { "quick", nil, "fewer sizes" }, { "show", nil, "the table that is kept" }, { "clear", nil, "back to the shipped choices" }, DEVICE } },
+  { name = "FILE.lua", group = "Lua", args = "[ARGS]", brief = "run a Lua script" },
+  { name = "-e", group = "Lua", args = "CODE [ARGS]", brief = "run a line of Lua" },
+  { name = "-i", group = "Lua", args = "RECIPE.lua", brief = "a prompt with model, data and optimiser, before the training", fields = true,
+    recipe = true },
+  { name = "", group = "Lua", args = "", brief = "a prompt: Tab completes, help() tells what there is" },
+}
+commands.groups = { "Train", "Use", "What there is", "This machine", "Lua" }
+
+commands.environment = {
+  { "TLUA_DEVICE", "the device, as --device names it" },
+  { "TLUA_CACHE", "folder for weights, features, compiled kernels and the prompt's history; without it $XDG_CACHE_HOME/tlua, else ~/.cache/tlua" },
+  { "TLUA_TUNING", "0: the shipped choices of kernels, although `tlua tune` has kept others" },
+  { "TLUA_MAX_PIXELS", "pictures may have so many pixels (178,956,970)" },
+  { "TLUA_TRACEBACK", "1: errors show where in Lua they arose" },
+  { "TLUA_SYNC", "1: each launch is waited for, so that an error names its kernel" },
+  { "TLUA_HISTORY", "0: the prompt keeps no history" },
+  { "TLUA_GRAPHICS", "kitty, sixel or blocks: how the prompt shows pictures" },
+  { "NO_COLOR", "no colours" },
+  { "POCL_CACHE_DIR", "where PoCL keeps compiled kernels; below TLUA_CACHE where its own place cannot be written" },
+}
+commands.files = {
+  { "runs/NAME-DATE-N", "folder of a run: model.safetensors, report.html, metrics.csv, log.txt, recipe.lua, and the checkpoints last, previous and best.safetensors" },
+  { "~/.cache/tlua", "what is kept: weights, features, kernels" },
+}
+commands.statuses = { { 0, "all went well" }, { 1, "an error; one line on stderr says what" }, { 2, "a wrong command line" },
+  { 4, "`tlua check`: the time was over before the end, and no check had failed" }, { 130, "stopped by Ctrl-C, SIGTERM or SIGHUP, with a checkpoint" } }
+
+function commands.find(name)
+  for _, c in ipairs(commands.list) do
+    if c.name == name then return c end
+  end
+end
+
+-- The options of a command; those of commands of recipes stand with the code that reads them.
+function commands.options(c)
+  if not c.own then return c.options or {} end
+  local list = {}
+  for i, field in ipairs(require(c.own).SCHEMA) do
+    list[i] = { field[1], schema.value_name(field), field[3] ~= nil and ("%s (%s)"):format(field[4], schema.show(field[3])) or field[4] }
+  end
+  for _, o in ipairs(c.options or {}) do list[#list + 1] = o end
+  return list
+end
+
+-- The words by which a command is called, like "predict".
+function commands.names()
+  local list = {}
+  for _, c in ipairs(commands.list) do
+    if c.name:find "^%l+$" then list[#list + 1] = c.name end
+  end
+  table.sort(list)
+  return list
+end
+
+-- ---- help ----
+
+local WIDTH = 100
+
+-- Words in lines of at most `width` columns.
+local function wrapped(text, indent, width)
+  local lines, line = {}, ""
+  for word in text:gmatch "%S+" do
+    if line ~= "" and #indent + #line + 1 + #word > (width or WIDTH) then
+      lines[#lines + 1] = indent .. line
+      line = ""
+    end
+    line = line == "" and word or line .. " " .. word
+  end
+  lines[#lines + 1] = indent .. line
+  return lines
+end
+commands.wrapped = wrapped
+
+-- Two columns; what does not fit into the first stands on a line of its own.
+local function columns(out, rows, first)
+  for _, row in ipairs(rows) do
+    local left, right = "  " .. row[1], wrapped(row[2], (" "):rep(first))
+    if #left < first - 1 then
+      right[1] = left .. (" "):rep(first - #left) .. right[1]:sub(first + 1)
+    else
+      table.insert(right, 1, left)
+    end
+    table.move(right, 1, #right, #out + 1, out)
+  end
+end
+
+local function call_of(c) return (("tlua %s %s"):format(c.name, c.args):gsub("%s+", " "):gsub(" $", "")) end
+commands.call_of = call_of
+
+function commands.option_text(o) return ("--%s%s"):format(o[1], not o[2] and "" or o[2]:sub(1, 1) == "[" and o[2] or " " .. o[2]) end
+
+-- `tlua --help`
+function commands.overview()
+  local out = { "tlua - transfer learning on any OpenCL device" }
+  for _, group in ipairs(commands.groups) do
+    local rows = {}
+    for _, c in ipairs(commands.list) do
+      if c.group == group then rows[#rows + 1] = { call_of(c), c.brief } end
+    end
+    out[#out + 1] = ""
+    out[#out + 1] = group
+    columns(out, rows, 37)
+  end
+  out[#out + 1] = ""
+  for _, line in ipairs(wrapped("tlua COMMAND --help says more about one, RECIPE.lua --help lists the fields of a recipe. " .. MODEL ..
+    " Exit status: 0, 1 after an error, 2 for a wrong command line, 4 where the time of `tlua check` was over before its end, 130 after Ctrl-C. TLUA_TRACEBACK=1 shows where in Lua an error arose.", "")) do
+    out[#out + 1] = line
+  end
+  return table.concat(out, "\n")
+end
+
+-- `tlua COMMAND --help`
+function commands.help(name)
+  local c = commands.find(name)
+  local out, rows = {}, {}
+  out[1] = call_of(c) .. (c.fields and not c.args:find "FIELD" and " [--FIELD VALUE]..." or "")
+  table.move(wrapped(c.brief, "  "), 1, 9, #out + 1, out)
+  if c.text then
+    out[#out + 1] = ""
+    table.move(wrapped(c.text, ""), 1, 99, #out + 1, out)
+  end
+  for i, o in ipairs(commands.options(c)) do rows[i] = { commands.option_text(o), o[3] } end
+  if c.data then rows[#rows + 1] = { "--data.FIELD VALUE", "any field of the data (docs/recipes.md)" } end
+  if c.fields then rows[#rows + 1] = { "--FIELD VALUE", "any field of the recipe: tlua RECIPE.lua --help" } end
+  if #rows > 0 then
+    out[#out + 1] = ""
+    out[#out + 1] = "Options"
+    columns(out, rows, 26)
+  end
+  if c.examples then
+    out[#out + 1] = ""
+    out[#out + 1] = "Examples"
+    for _, each in ipairs(c.examples) do out[#out + 1] = "  " .. each end
+  end
+  return table.concat(out, "\n")
+end
+
+function commands.wants_help(argv, first)
+  for i = first, #argv do
+    if argv[i] == "--help" or argv[i] == "-h" then return true end
+    if argv[i] == "--" then return false end
+  end
+  return false
+end
+
+-- ---- reading the words of a command ----
+
+local function usage_of(c) return ("%s; tlua %s --help says more"):format(call_of(c), c.name) end
+
+-- An error about the words of a command.
+function commands.wrong(name, text) schema.usage(("%s: %s"):format(name, text)) end
+function commands.usage(name, text) commands.wrong(name, ("%s: %s"):format(text, usage_of(commands.find(name)))) end
+
+local function known_names(c)
+  local names, known = {}, {}
+  for _, o in ipairs(commands.options(c)) do
+    names[#names + 1] = o[1]
+    known[o[1]] = o
+  end
+  return names, known
+end
+
+-- Splits the words behind a command into options (name -> text, true for those without a value; also a list {name, text} in their order) and
+-- the rest. A word that everybody types is taken for the option it means (tlua/command/words.lua); any other that is unknown is an error. "--" ends
+-- the options. Where the command takes fields of the data, those are options too.
+function commands.parse(name, args)
+  local c = commands.find(name)
+  local names, known = known_names(c)
+  local options, rest, i = {}, {}, 1
+  local function add(key, value)
+    options[key] = value
+    options[#options + 1] = { key, value }
+  end
+  while i <= #args do
+    local word, value = args[i]:match "^%-%-([^=]+)=(.*)$"
+    word = word or args[i]:match "^%-%-(.+)$"
+    if args[i] == "--" then
+      table.move(args, i + 1, #args, #rest + 1, rest)
+      break
+    elseif not word then
+      if args[i]:find "^%-%a" then commands.wrong(name, words.single_dash(args[i], names)) end
+      rest[#rest + 1] = args[i]
+    else
+      local field = c.data and word:find "^data%."
+      local own = known[word] and word or field and word or words.of_command(name, word, names)
+      if known[own] and not known[own][2] then
+        if value then commands.wrong(name, ("--%s takes no value"):format(own)) end
+        add(own, true)
+      else
+        if not value then
+          i = i + 1
+          value = args[i]
+        end
+        if value == nil then commands.wrong(name, ("--%s: a value is missing"):format(own)) end
+        add(own, value)
+      end
+    end
+    i = i + 1
+  end
+  return options, rest
+end
+
+-- The whole numbers among the options of a command, with their defaults; `least`: the smallest of each (1).
+function commands.numbers(options, defaults)
+  local o = {}
+  for name, default in pairs(defaults) do
+    local field = { name, "integer", least = name == "threads" and 0 or 1, most = name == "threads" and 64 or nil }
+    o[name] = options[name] and schema.parse(field, name, options[name]) or default
+  end
+  return o
+end
+
+-- For a word that is no command.
+function commands.unknown(word) schema.usage(util.unknown_text("command", word, commands.names()) .. "; tlua --help says what each does") end
+
+return commands

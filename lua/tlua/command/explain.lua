@@ -1,0 +1,210 @@
+-- explain.lua - `tlua explain`: where a network looked when it judged a picture. Grad-CAM (Selvaraju et al. 2017): the
+-- channels of the last convolution, weighted by the mean gradient of the class's logit.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local commands = require "tlua.command.commands"
+local model_file = require "tlua.weights.model_file"
+local predict = require "tlua.command.predict"
+local explain = {}
+
+local function has_tensors(net, k)
+  local any = false
+  net:each_stage_tensor(k, function() any = true end)
+  return any
+end
+
+local function stage_names(net)
+  local names = {}
+  for k = 1, net:stage_count() do names[k] = net:stage_name(k) end
+  return names
+end
+
+local FEW = 5 -- places on a side, below which a map hardly says where
+
+-- The layer to take instead of one with few places: the last before it with weights and at least FEW on a side, else the one with the most.
+-- outputs: what was seen below it, {name =, height =, width =, tensors =}.
+local function finer_than(here, outputs)
+  local best
+  for _, each in ipairs(outputs) do
+    local side = math.min(each.height, each.width)
+    if each.tensors and side > math.min(here.height, here.width) and (side >= FEW or not best or side > math.min(best.height, best.width)) then best = each end
+  end
+  return best
+end
+
+-- The number of the stage whose output is explained: the one called `layer`, else the last with weights whose output x (1, H, W, C)
+-- still has places, more than one of them. And {name =, height =, width =} of its output, with a finer one where it has few places.
+function explain.places(net, x, layer)
+  local guard <close> = core.no_grad()
+  local scope <close> = core.scope()
+  local found, here, known, outputs = nil, nil, false, {}
+  for k = 1, net:stage_count() do
+    x = net:stage(x, k)
+    local name, wanted = net:stage_name(k), layer and net:stage_name(k) == layer
+    known = known or wanted
+    if x:rank() == 4 and x:shape(2) * x:shape(3) > 1 then
+      local each = { name = name, height = x:shape(2), width = x:shape(3), tensors = has_tensors(net, k) }
+      if wanted or (not layer and each.tensors) then found, here = k, each end
+      if not (found == k) or not layer then outputs[#outputs + 1] = each end
+    end
+    if wanted then break end
+  end
+  if layer and not known then util.fail("explain: " .. util.unknown_text("layer", layer, stage_names(net))) end
+  if found then
+    here.finer = math.min(here.height, here.width) < FEW and finer_than(here, outputs) or nil
+    return found, here
+  end
+  util.failf("explain: %s of %s is no map of places (height, width, channels); Grad-CAM needs the output of a convolution", layer and ("the output of " .. layer) or "no output of a layer",
+    net:label())
+end
+
+-- The number alone.
+function explain.stage(net, x, layer)
+  local k = explain.places(net, x, layer)
+  return k
+end
+
+-- x (N, H, W, C), after preprocessing -> maps (N, h, w) of what stage k puts out, not negative, and logits (N, classes) as a list. Equations 1 and 2:
+-- weight of channel c = mean over places of d logit / d a_c, map = relu(sum of weight_c a_c). classes: a class a picture, from 0; nil: the likeliest.
+-- Parameters may be frozen: the gradient goes to the activations alone.
+function explain.maps(net, x, k, classes)
+  local scope <close> = core.scope()
+  local a = net:below(x, k)
+  a:requires_grad(true)
+  local logits = net:classify(net:above(a, k))
+  local scores, n, chosen = logits:tolist(), x:shape(1), {}
+  for i = 1, n do
+    local row, best = {}, 1
+    for c = 1, #scores[i] do
+      row[c] = 0
+      if scores[i][c] > scores[i][best] then best = c end
+    end
+    row[classes and classes[i] + 1 or best] = 1
+    chosen[i] = row
+  end
+  local judged = (logits * core.tensor(chosen)):sum()
+  judged:backward()
+  local guard <close> = core.no_grad()
+  local weight = a.grad:mean { axes = { 2, 3 }, keep = true }
+  local map = (a:detach() * weight):sum { axes = { 4 } }:relu()
+  scope:keep(map)
+  return map, scores
+end
+
+-- ---- the command ----
+
+-- The number of a class, from 0, from its name or number.
+local function class_of(info, net, word)
+  for i, label in ipairs(info.labels or {}) do
+    if core.composed(label) == core.composed(word) then return i - 1 end
+  end
+  local number = math.tointeger(tonumber(word))
+  if number and number >= 0 and number < net.classes then return number end
+  schema.usage("--class: " .. util.unknown_text("class", word, info.labels or { ("0 to %d"):format(net.classes - 1) }))
+end
+
+-- A file in `folder` for each picture, named after it; with the folders before it where two pictures share a name.
+local function targets(folder, paths)
+  local count, out = {}, {}
+  local function short(path) return (path:match "([^/]+)$":gsub("%.%w+$", "")) end
+  for _, path in ipairs(paths) do count[short(path)] = (count[short(path)] or 0) + 1 end
+  for i, path in ipairs(paths) do
+    local name = count[short(path)] == 1 and short(path) or path:gsub("%.%w+$", ""):gsub("^%.?/+", ""):gsub("[/\\]+", "_")
+    out[i] = ("%s/%s.png"):format(folder, name)
+    for k = 1, i - 1 do
+      if out[k] == out[i] then out[i] = ("%s/%s-%d.png"):format(folder, name, i) break end
+    end
+  end
+  return out
+end
+
+-- {class, score} of a row of logits.
+local function judged(row, class)
+  local most, sum, best = -math.huge, 0, 1
+  for c, v in ipairs(row) do
+    if v > most then most, best = v, c end
+  end
+  for _, v in ipairs(row) do sum = sum + math.exp(v - most) end
+  class = class or best - 1
+  return { class = class, score = math.exp(row[class + 1] - most) / sum }
+end
+
+-- Which pictures of a batch x (N, H, W, C) are of one colour.
+local function flat(x)
+  local guard <close> = core.no_grad()
+  local scope <close> = core.scope()
+  local spread = x:amax { axes = { 2, 3 } } + (-x):amax { axes = { 2, 3 } }
+  local list = spread:amax { axes = { 2 } }:tolist()
+  for i, v in ipairs(list) do list[i] = v < 1e-6 end
+  return list
+end
+
+-- What is to be said of a map that says nothing; nil of others.
+function explain.note(map, plain)
+  if plain then return "of one colour: nowhere to look" end
+  local low, high = math.huge, -math.huge
+  for _, v in ipairs(map) do low, high = math.min(low, v), math.max(high, v) end
+  if high == 0 then return "no place speaks for it" end
+  if high - low < 1e-5 * high then return "every place speaks for it alike" end
+end
+
+local function places_text(m) return ("%d x %d places"):format(m.height, m.width) end
+
+local function warn_of_few(m, quiet)
+  if quiet or math.min(m.height, m.width) >= FEW then return end
+  util.note(("the map of %s has %s, too few to say where: %s"):format(m.name, places_text(m),
+    m.finer and ("--layer %s has %d x %d"):format(m.finer.name, m.finer.height, m.finer.width) or "larger pictures have more"))
+end
+
+-- Answers one batch: maps of its pictures and what was judged.
+local function batch_of(net, o)
+  return function(x, n)
+    if not o.stage then
+      o.stage, o.map = explain.places(net, core.ops.slice(x, 1, 0, 1), o.layer)
+      warn_of_few(o.map, o.quiet)
+    end
+    local plain = flat(x)
+    local classes
+    if o.class then
+      classes = {}
+      for i = 1, n do classes[i] = o.class end
+    end
+    local maps, scores = explain.maps(net, x, o.stage, classes)
+    local out = {}
+    for i = 1, n do
+      local row = judged(scores[i], o.class)
+      row.map = core.ops.slice(maps, 1, i - 1, 1):reshape { maps:shape(2), maps:shape(3) }
+      if plain[i] then row.map = row.map * 0 end -- what it shows is where the network pads
+      row.note = explain.note(row.map:reshape(-1):tolist(), plain[i])
+      out[i] = row
+    end
+    return out
+  end
+end
+
+function explain.main(args)
+  local options, rest = commands.parse("explain", args)
+  if #rest < 2 then commands.usage("explain", "a model and pictures are needed") end
+  local o = commands.numbers(options, { batch = 16, threads = 0 })
+  if options.device then core.device(options.device) end
+  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
+  local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
+  net:freeze "*"
+  o.quiet = options.quiet
+  o.class, o.layer = options.class and class_of(info, net, options.class), options.layer
+  local to = targets(options.to or "explain", paths)
+  local p, made = info.preprocessing, false
+  return predict.each(info, paths, o, options.quiet, "Explaining", batch_of(net, o), function(i, row)
+    if not row then return end
+    local label = info.labels and info.labels[row.class + 1] or tostring(row.class)
+    local text = ("%s %.1f %%"):format(label, 100 * row.score)
+    if not made then core.mkdirs(options.to or "explain") end
+    made = true
+    core.data.saliency { from = paths[i], to = to[i], map = row.map, resize = p.fit ~= "stretch" and p.resize or 0, size = p.size, caption = text,
+      origin = row.note and "Grad-CAM: " .. row.note or ("Grad-CAM, %s, %s: 0 to most"):format(o.map.name, places_text(o.map)) }
+    if not options.quiet then print(("%s  %s  %s, %s%s"):format(to[i], text, o.map.name, places_text(o.map), row.note and "; " .. row.note or "")) end
+  end)
+end
+
+return explain

@@ -1,0 +1,278 @@
+-- predict.lua - `tlua predict` and `tlua eval`: a trained network on pictures.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local data = require "tlua.data"
+local data_text = require "tlua.data.text"
+local model_file = require "tlua.weights.model_file"
+local commands = require "tlua.command.commands"
+local intervals = require "tlua.report.intervals"
+local progress = require "tlua.run.progress"
+local tested = require "tlua.command.tested"
+local predict = {}
+local NO_NUMBERS = "the network's outputs are no numbers (nan)"
+
+-- Files as they are, be they there or not; folders give the pictures below them, in the order of their names, found as in training.
+-- `say`: told what is passed over.
+function predict.collect(paths, say)
+  local out = {}
+  for _, path in ipairs(paths) do
+    path = #path > 1 and path:gsub("/+$", "") or path
+    if core.is_folder(path) then
+      local list, passed = core.data.pictures(path)
+      local text = data_text.passed(passed)
+      if #list == 0 then util.failf("%s holds no JPEG or PNG pictures%s", path, text and "; " .. text or "") end
+      if text and say then say(("%s: %s"):format(path, text)) end
+      local key = {}
+      for _, each in ipairs(list) do key[each] = each:gsub("/", "\1") end -- a folder stands where its name does
+      table.sort(list, function(a, b) return key[a] < key[b] end)
+      table.move(list, 1, #list, #out + 1, out)
+    else
+      out[#out + 1] = path
+    end
+  end
+  return out
+end
+
+-- The `top` classes of each row of scores (a list), best first.
+local function best(scores, labels, top)
+  local order, out = util.descending(scores), {}
+  for k = 1, math.min(top, #order) do
+    local i = order[k]
+    out[k] = { class = i - 1, label = labels and labels[i] or tostring(i - 1), score = scores[i] }
+  end
+  return out
+end
+
+-- ---- test-time flips ----
+
+-- x (N, H, W, C) with left and right exchanged.
+local function mirrored(x)
+  local n, h, w, c = table.unpack(x:shape())
+  local back = {}
+  for i = 1, w do back[i] = w - i end
+  local columns = x:permute(3, 1, 2, 4):reshape(w, n * h * c)
+  local y = core.ops.embedding(columns, core.tensor(back, { dtype = "int32" })):reshape(w, n, h, c):permute(2, 3, 1, 4)
+  return y
+end
+
+-- A network that gives the logarithm of the mean probabilities of a picture and its mirror image.
+function predict.flipping(net)
+  local function logits(_, x)
+    local a, b = net(x):log_softmax(-1), net(mirrored(x)):log_softmax(-1)
+    local most = a:maximum(b)
+    local y = most + ((a - most):exp() + (b - most):exp()):log() - math.log(2)
+    return y
+  end
+  return setmetatable({ eval = function() net:eval() end }, { __call = logits })
+end
+
+-- Why picture i of a source cannot be read, for the message.
+local function reason_of(source, i)
+  local scope <close> = core.scope()
+  local ok, e = pcall(source.read, source, i)
+  return ok and source:name(i) .. ": could not be read a moment ago" or util.without_place(e)
+end
+
+-- Reads the pictures in batches and calls f(i, row, reason) for each, in the order of `paths`: row k of what answer(x, n) gives for a batch x
+-- (n, H, W, C), or nil and why the picture cannot be read. o: batch, threads (0: one a processor), which read the next pictures while
+-- the device computes.
+local function rows(info, paths, o, answer, f)
+  local source, at = core.data.source("files", { paths = paths }), 1
+  local loader <close> = core.data.loader(source, model_file.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
+  local function left_out(last)
+    for i = at, last do f(i, nil, reason_of(source, i)) end
+    at = last + 1
+  end
+  loader:start(1)
+  while true do
+    local scope <close> = core.scope()
+    local x, _, n, indices = loader:next()
+    if not x then break end
+    local list = answer(x, n)
+    for k = 1, n do
+      left_out(indices[k] - 1)
+      f(indices[k], list[k])
+      at = indices[k] + 1
+    end
+  end
+  left_out(#paths)
+end
+
+-- The same for a command: with a bar on a terminal's stderr unless `quiet`, reasons on stderr, and f(i, row, reason) told of every picture.
+-- Returns the exit status.
+function predict.each(info, paths, o, quiet, label, answer, f)
+  local bar = progress.new((quiet or not core.isatty(2)) and "quiet" or nil, 2)
+  local begin, bad = core.time(), 0
+  rows(info, paths, o, answer, function(i, row, reason)
+    if core.isatty(1) or reason then bar:clear() end
+    if reason then
+      bad = bad + 1
+      io.stderr:write("tlua: ", reason, "\n")
+    end
+    f(i, row, reason)
+    bar:update(label, i, #paths, progress.speed(i, core.time() - begin, #paths - i))
+  end)
+  bar:clear()
+  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d pictures could not be read\n"):format(bad, #paths)) end
+  return bad > 0 and 1 or 0
+end
+
+-- ---- forms ----
+
+-- A form of the answers writes {begin(), row(path, predictions, reason), finish()}.
+local forms = {}
+
+function forms.table(paths)
+  local width = 0
+  for _, path in ipairs(paths) do width = math.max(width, #path) end
+  local format = "%-" .. math.min(width, 60) .. "s  %s\n"
+  return {
+    row = function(path, list, reason)
+      local parts = {}
+      for i, each in ipairs(list or {}) do parts[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
+      util.put(format:format(path, list and table.concat(parts, "   ") or reason == NO_NUMBERS and "-" or "not read"))
+    end,
+  }
+end
+
+-- One array; {file, predictions: {class, label, score}} a picture, or {file, error}.
+function forms.json()
+  local first = true
+  return {
+    begin = function() util.put "[" end,
+    row = function(path, list, reason)
+      util.put(first and "\n" or ",\n", core.json_encode { file = path, predictions = list, error = reason })
+      first = false
+    end,
+    finish = function() util.put "\n]\n" end,
+  }
+end
+
+-- A field as RFC 4180 has it.
+local function quoted(text)
+  text = util.readable(text)
+  return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text
+end
+
+-- file, label, score, label_2, score_2, ..., error.
+function forms.csv(_, top)
+  local function line(fields) util.put(table.concat(fields, ","), "\n") end
+  return {
+    begin = function()
+      local names = { "file", "label", "score" }
+      for k = 2, top do names[#names + 1], names[#names + 2] = "label_" .. k, "score_" .. k end
+      names[#names + 1] = "error"
+      line(names)
+    end,
+    row = function(path, list, reason)
+      local fields = { quoted(path) }
+      for k = 1, top do
+        local each = list and list[k]
+        fields[2 * k], fields[2 * k + 1] = each and quoted(each.label) or "", each and ("%.9g"):format(each.score) or ""
+      end
+      fields[#fields + 1] = quoted(reason or "")
+      line(fields)
+    end,
+  }
+end
+
+-- ---- the command ----
+
+function predict.main(args)
+  local options, rest = commands.parse("predict", args)
+  if #rest < 2 then commands.usage("predict", "a model and pictures are needed") end
+  if options.json and options.csv then commands.wrong("predict", "--json and --csv do not go together") end
+  local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0 })
+  if options.device then core.device(options.device) end
+  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
+  local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
+  o.top = math.min(o.top, net.classes)
+  if options.flip then net = predict.flipping(net) end
+  local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, o.top)
+  local guard <close> = core.no_grad()
+  if form.begin then form.begin() end
+  local strange = 0 -- pictures without a number for an answer
+  local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x) return net(x):softmax(-1):tolist() end, function(i, scores, reason)
+    local none = scores and scores[1] ~= scores[1]
+    if none then strange, scores, reason = strange + 1, nil, NO_NUMBERS end
+    form.row(paths[i], scores and best(scores, info.labels, o.top), reason)
+  end)
+  if strange > 0 then
+    status = 1
+    util.note(("%s for %d of %d pictures; its weights may hold NaN"):format(NO_NUMBERS, strange, #paths))
+  end
+  if form.finish then form.finish() end
+  return status
+end
+
+function predict.export_main(args)
+  local options, rest = commands.parse("export", args)
+  if #rest ~= 1 or not options.to then commands.usage("export", "a model and a file are needed") end
+  model_file.export(rest[1], options.to, options.weights, options["weights.key"])
+  print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))
+  return 0
+end
+
+-- ---- eval ----
+
+-- The loss that the network was trained with, and its name. One without a loss of its own here has none, and neither have probabilities that --flip
+-- makes, but for losses of a softmax.
+local function loss_of(info, flip)
+  local loss, name = model_file.loss(info)
+  if flip and loss and not loss.set_counts then return nil, name .. " of --flip" end
+  return loss, name
+end
+
+-- Shares in percent; the interval is Wilson's.
+local function print_result(sum, loss_name, built, as_json)
+  local low, high = intervals.wilson(sum.right, sum.n)
+  if as_json then
+    print(core.json_encode { accuracy = sum:accuracy(), interval = { 100 * low, 100 * high }, right = sum.right, pictures = sum.n, loss = sum:mean(), loss_kind = loss_name,
+      tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
+    return
+  end
+  print("tested   " .. tested.text(built))
+  local loss = util.figure("%.4f", sum:mean())
+  print(("accuracy %.1f %% (%s of %s, 95 %%: %s)  loss %s%s"):format(sum:accuracy(), util.thousands(sum.right), util.thousands(sum.n), intervals.text(low, high), loss,
+    (loss == "-" or loss_name ~= "CrossEntropy") and (" (%s)"):format(loss_name) or ""))
+end
+
+-- The classes of the data must be the network's own, in its order: a number of the one is not the same thing in the other.
+local function same_classes(info, net, built)
+  local own, there = info.labels or {}, built.classes
+  local same = #there == net.classes
+  for i, name in ipairs(own) do same = same and name == there[i] end
+  if same then return end
+  local function text(list) return #list == 0 and "-" or table.concat(list, ", ", 1, math.min(3, #list)) .. (#list > 3 and ", ..." or "") end
+  util.failf("eval: the classes in %s are others than the network's: %d (%s), and it knows %d (%s)", built.tested.root, #there, text(there), net.classes, text(own))
+end
+
+function predict.eval_main(args)
+  local options, rest = commands.parse("eval", args)
+  if #rest ~= 1 then commands.usage("eval", "one model is needed") end
+  if options.device then core.device(options.device) end
+  local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
+  for _, each in ipairs(options) do
+    if each[1] == "data.augment" or each[1] == "data.per_class" then commands.wrong("eval", ("--%s is for training"):format(each[1])) end
+  end
+  local built = tested.open(info, options)
+  if built.test:count() == 0 then util.failf("eval: there is no test picture in %s", built.tested.root) end
+  same_classes(info, net, built)
+  local loss, loss_name = loss_of(info, options.flip)
+  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, progress = progress.new() }
+  local source = require("tlua.train.feed").open(s, "test")
+  local guard <close> = core.no_grad()
+  local sum = require("tlua.train").evaluate(s, source, "Testing")
+  source:close()
+  s.progress:clear()
+  local strange = 0
+  for _, row in ipairs(s.seen and s.seen.probabilities or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
+  if strange > 0 then
+    util.failf("eval: %s for %d of %d pictures: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange, sum.n)
+  end
+  print_result(sum, loss_name, built, options.json)
+  return 0
+end
+
+return predict

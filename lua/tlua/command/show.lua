@@ -1,0 +1,73 @@
+-- show.lua - `tlua show RECIPE.lua`: a page with the pictures that the network is fed, after all changes and with the normalisation
+-- undone, and their labels.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local data = require "tlua.data"
+local augment = require "tlua.data.augment"
+local show = {}
+
+show.SCHEMA = {
+  { "to", "path", "show.png", "the PNG file" },
+  { "pictures", "integer", 36, "how many", least = 1 },
+  { "columns", "integer", 0, "in a row; 0: about as many as rows", least = 0 },
+  { "epoch", "integer", 1, "the epoch that they are drawn for", least = 1 },
+  { "part", "choice", "train", "training or test pictures", { "train", "test" } },
+}
+
+-- Captions of a batch: class names, and of mixed pictures both with their shares.
+local function captions(classes, labels, n, share)
+  local out = {}
+  for i = 1, n do
+    local name = classes[labels[i] + 1]
+    if share == 1 then out[i] = name else
+      local other = classes[labels[i > 1 and i - 1 or n] + 1]
+      out[i] = ("%.2f %s\n%.2f %s"):format(share, name, 1 - share, other)
+    end
+  end
+  return out
+end
+
+-- Takes the options of `show` out of a list of overrides { {name, text}, ... }; returns them and the rest.
+function show.options(list)
+  local given, rest = {}, {}
+  for _, each in ipairs(list) do
+    local field = schema.find(show.SCHEMA, each[1])
+    if field then given[field[1]] = schema.parse(field, each[1], each[2]) else rest[#rest + 1] = each end
+  end
+  local o = schema.options("show", show.SCHEMA, given)
+  return o, rest
+end
+
+-- Writes the page of a recipe. Returns how many pictures stand on it, and the session.
+function show.page(recipe, o)
+  local s = require("tlua.train.build").pictures(recipe)
+  local d = s.data
+  local source = d[o.part]
+  local count, side = math.min(o.pictures, source:count()), d.preprocessing.size
+  local mixed = o.part == "train" and augment.mixes(d.augment)
+  local sheet = core.data.sheet(count, side, side, mixed and 2 or 1, o.columns)
+  local loader <close> = data.loader(d, o.part, s.seed, { batch = recipe.data.options.batch == "auto" and 64 or nil })
+  loader:start(o.epoch)
+  local done = 0
+  while done < count do
+    local scope <close> = core.scope()
+    local x, labels, n, _, share = loader:next()
+    if not x then break end
+    sheet:add(d[o.part .. "_pipeline"], x, { table.unpack(captions(s.classes, labels:tolist(), n, share), 1, math.min(n, count - done)) })
+    done = done + math.min(n, count - done)
+  end
+  sheet:write(o.to)
+  return done, s
+end
+
+-- The command, with the recipe as the command line has changed it.
+function show.main(recipe, o)
+  local n, s = show.page(recipe, o)
+  local changes = o.part == "train" and augment.text(s.data.augment)
+  print(("%s: %s %s pictures of epoch %d%s"):format(o.to, util.thousands(n), o.part == "train" and "training" or "test", o.epoch,
+    changes and ("; augment: " .. changes) or ""))
+  return 0
+end
+
+return show

@@ -1,0 +1,306 @@
+-- data.lua - data sets. data.cifar10 { root = "data/cifar10" } describes one; data.open builds sources and
+-- pipelines from the description and the preprocessing that came with the network's weights.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local augment = require "tlua.data.augment"
+
+local ROOT = { "root", "path", nil, "folder where the data lie" }
+local COMMON = {
+  { "size", "integer", nil, "side of the pictures in pixels (the network's own)", least = 1 },
+  { "batch", "batch", 64, "pictures a step; auto: what the memory allows, up to 256", least = 1 },
+  { "limit", "integer", nil, "at most so many training pictures (all)", least = 1 },
+  { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)", least = 1 },
+  { "per_class", "integer", nil, "at most so many training pictures of each class, drawn by the seed (all)", least = 1 },
+  { "split_seed", "seed", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
+  { "threads", "integer", 0, "threads that read pictures; 0: one a processor", least = 0, most = 64 },
+  { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
+  { "resize", "integer", nil, "the shorter side before the crop (the weights' own)", least = 1 },
+  { "interpolation", "choice", nil, "filter of the resize", { "nearest", "box", "bilinear", "bicubic", "lanczos" } },
+  { "mean", "numbers", nil, "subtracted from pixels in 0..1 (the weights' own)", count = { 1, 3 } },
+  { "std", "numbers", nil, "then divided by (the weights' own)", above = 0, count = { 1, 3 } },
+  { "augment", "choice", "none", "random changes of training pictures: flips, or flips and crops", { "none", "flip", "standard" } },
+  { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
+}
+
+local function fields(...)
+  local list = { ROOT }
+  for _, field in ipairs { ... } do list[#list + 1] = field end
+  for _, field in ipairs(COMMON) do list[#list + 1] = field end
+  return list
+end
+
+-- small: all pictures have one small size and are stretched to the network's. grey: all or some of them may be grey. A download that no folder had
+-- stands in the cache folder afterwards.
+local CIFAR = "https://www.cs.toronto.edu/~kriz/"
+local kinds = {
+  cifar10 = { title = "CIFAR-10", small = 32, schema = fields(), url = CIFAR .. "cifar-10-binary.tar.gz", inside = "cifar-10-batches-bin" },
+  cifar100 = { title = "CIFAR-100", small = 32, schema = fields(), url = CIFAR .. "cifar-100-binary.tar.gz", inside = "cifar-100-binary" },
+  mnist = { title = "MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/mnist" } },
+  fashion_mnist = { title = "Fashion-MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/fashion-mnist" },
+    package = "dataset-fashion-mnist" },
+  folder = { title = "Class folders", grey = true, schema = fields(
+    { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said", least = 0, below = 1 },
+    { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together" },
+    { "decode", "choice", "whole", "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least", { "whole", "reduced" } },
+    { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
+}
+
+-- How many times the pixels that the resize needs a reduced picture has at least, on a side; Pillow's thumbnails take 2 as well.
+local GAP = 2
+
+local data = { kinds = kinds, names = util.keys(kinds) }
+for _, kind in ipairs(data.names) do
+  data[kind] = function(options) return schema.describe("data", kind, kinds[kind].schema, options) end
+end
+
+-- ---- where the data lie ----
+
+local function download(kind, d)
+  local info = kinds[kind]
+  local folder = core.cache_folder("data")
+  local archive = ("%s/%s"):format(folder, info.url:match("[^/]+$"))
+  local ok, e = pcall(function()
+    util.note(("downloading %s"):format(info.url))
+    core.fetch(info.url, archive)
+    core.untar(archive, folder)
+  end)
+  if not ok then
+    util.failf("data.%s: there is no %s in %s, and it could not be downloaded from %s (%s); name its folder with --data.root DIR", kind, info.title,
+      d.options.root or folder, info.url, util.download_reason(e, info.url))
+  end
+  core.remove(archive)
+  return folder .. "/" .. info.inside
+end
+
+-- The folder of a description's data; downloads what can be.
+function data.root(d)
+  local info, root = kinds[d.kind], d.options.root
+  if root and core.exists(root) then return root end
+  if not root then
+    for _, each in ipairs(info.roots or {}) do
+      if core.exists(each) then return each end
+    end
+  end
+  if info.url then
+    local kept = core.cache_folder("data") .. "/" .. info.inside
+    if core.exists(kept) then return kept end
+    return download(d.kind, d)
+  end
+  if root then return root end
+  if info.package then
+    util.failf("data.%s: there is no %s; the Debian package %s has it, or name its folder with --data.root DIR", d.kind, info.title, info.package)
+  end
+  util.failf("data.%s: root is missing, the folder where the data lie: --data.root DIR", d.kind)
+end
+
+-- ---- preprocessing ----
+
+local function each_channel(v, n) return type(v) ~= "number" and v or n == 1 and { v } or { v, v, v } end
+
+-- The weights' preprocessing with the description's own values on top. Small pictures are stretched to the
+-- network's size with the bilinear filter: there is nothing to crop.
+function data.preprocessing(d, base)
+  local info, o = kinds[d.kind], d.options
+  local size = o.size or base.size
+  local fit = o.fit or (info.small and "stretch") or base.fit or "shorter"
+  local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, base.channels), std = each_channel(o.std or base.std, base.channels), channels = base.channels }
+  out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
+  out.gap = o.decode == "reduced" and GAP or base.gap
+  if fit == "shorter" and size then
+    out.resize = o.resize or math.floor((base.resize or base.size or size) * size / (base.size or size) + 0.5)
+    if out.resize < size then util.failf("data.%s: resize = %d is smaller than size = %d", d.kind, out.resize, size) end
+  end
+  return out
+end
+
+local function check_preprocessing(p)
+  for _, key in ipairs { "size", "mean", "std" } do
+    if p[key] == nil or type(p[key]) == "table" and #p[key] == 0 then util.failf("data: no %s is known: the network's weights bring none, so give --data.%s", key, key) end
+  end
+end
+
+-- The steps of a pipeline. `change`: random changes (tlua/data/augment.lua), nil: none. `small` is the side of pictures that all have
+-- one size.
+function data.steps(p, change, grey, small)
+  check_preprocessing(p)
+  local steps, size = {}, p.size
+  local function step(s) steps[#steps + 1] = s end
+  local channels = p.channels or 3
+  if channels ~= 1 and channels ~= 3 then util.failf("data: pictures have 1 or 3 channels, the network wants %d", channels) end
+  if p.gap then step { "decode", gap = p.gap } end
+  if grey or channels == 1 then step { "to_channels", channels = channels } end
+  local own_size = p.fit == "stretch" and small
+  if own_size then augment.shift(step, change, small) end
+  if not augment.crop(step, change, size, p.interpolation) then
+    if p.fit == "stretch" then
+      step { "resize", size = { size, size }, interpolation = p.interpolation }
+    else
+      step { "resize", size = p.resize, interpolation = p.interpolation }
+      step { "center_crop", size = size }
+    end
+  end
+  if not own_size then augment.shift(step, change, size) end
+  augment.bytes(step, change)
+  step { "normalize", mean = p.mean, std = p.std }
+  augment.floats(step, change)
+  return steps
+end
+
+-- ---- building ----
+
+local HELD_OUT = 0.2 -- of class folders without a test part, where nothing is said
+local PER_CLASS_STREAM = 1 << 40 -- beside the numbers of epochs, which draw by the seed too
+
+-- At most `n` pictures of each class, in their old order. Those of a smaller n are among those of a larger one.
+local function first_of_classes(source, n, seed)
+  local members, chosen = {}, {}
+  for k = 1, #source:classes() do members[k] = {} end
+  for i = 1, source:count() do table.insert(members[source:label(i) + 1], i) end
+  for k, list in ipairs(members) do
+    local order = core.data.permutation(seed, PER_CLASS_STREAM + k, #list)
+    for i = 1, math.min(n, #list) do chosen[#chosen + 1] = list[order[i]] end
+  end
+  table.sort(chosen)
+  return core.data.subset(source, chosen)
+end
+
+local function below(root, path) return (path:sub(#root + 1):gsub("^/+", "")) end
+
+-- Whose each picture of a source is: what `pattern` finds (its captures, or the whole match) in the path below the root; where it finds nothing, the
+-- picture is a group of its own. Returns a list of keys, and whether anything was found.
+local function keys_of(source, root, pattern)
+  local keys, found_any = {}, false
+  pattern = core.composed(pattern)
+  for i = 1, source:count() do
+    local name = core.composed(below(root, source:name(i)))
+    local ok, found = pcall(function() return { name:match(pattern) } end)
+    if not ok then util.failf("data.folder: group = %q is not a Lua pattern: %s", pattern, util.without_place(found)) end
+    found_any = found_any or #found > 0
+    keys[i] = #found > 0 and table.concat(found, "/") or "/" .. name -- no match can start so
+  end
+  return keys, found_any
+end
+
+local function found_nothing(pattern, root, source)
+  util.failf("data.folder: group = %q finds nothing in any path; the first is %s", pattern, below(root, source:name(1)))
+end
+
+-- The groups of the training part as numbers from 0, where test pictures are held out of it; nil where the data have a test part of their own.
+local function groups_to_split(root, pattern, classes)
+  if pcall(core.data.source, "folder", { root = root, split = "test", limit = 1, classes = classes }) then return nil end
+  local number, count, out = {}, 0, {}
+  local source = core.data.source("folder", { root = root, classes = classes })
+  local keys, found = keys_of(source, root, pattern)
+  if not found then found_nothing(pattern, root, source) end
+  for i, key in ipairs(keys) do
+    if not number[key] then number[key], count = count, count + 1 end
+    out[i] = number[key]
+  end
+  return out
+end
+
+-- Of a built description whose pictures have groups: how many there are, and the test pictures that share one with a training picture, which is only
+-- possible where the data have a test part of their own.
+local function count_groups(out, root, pattern)
+  local seen, groups, shared = {}, 0, 0
+  local function count(part, each)
+    local keys, found = keys_of(out[part], root, pattern)
+    for _, key in ipairs(keys) do
+      if not seen[key] then seen[key], groups = part, groups + 1 end
+      each(seen[key])
+    end
+    return found
+  end
+  local found = count("train", function() end)
+  found = count("test", function(first) shared = shared + (first == "train" and 1 or 0) end) or found
+  if not found then found_nothing(pattern, root, out.train) end
+  return { count = groups, shared = shared }
+end
+
+-- How many pictures a list has and the hash of them: what tells that data have changed.
+local function list_of(source, root) return { count = source:count(), hash = source:list_hash(root) } end
+
+-- The same of the training part of class folders, whole, before anything is held out.
+function data.list_of_folder(root)
+  local parts = core.data.parts(root)
+  return list_of(core.data.source("folder", { root = root, split = "train", lenient = true }), parts.train)
+end
+
+-- The lists of a built description.
+local function lists_of(out, kind, root)
+  if kind ~= "folder" then return { train = list_of(out.train, root), test = list_of(out.test, root) } end
+  return { all = data.list_of_folder(root), train = list_of(out.train, out.parts.train), test = list_of(out.test, out.parts.test or out.parts.train),
+    held_out = not out.parts.test }
+end
+
+-- Class folders without parts, nothing held out.
+local function all_of(d, root, limit, seed, classes)
+  return util.at(d.where, core.data.source, d.kind, { root = root, split = "train", limit = limit, seed = d.options.split_seed or seed, holdout = 0, classes = classes })
+end
+
+-- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
+-- title, skipped, batch, threads, drop_last, on_bad, augment, groups; of class folders parts, split, passed, shared (tlua/data/text.lua)}, and list: how many pictures and
+-- which. Options: classes fixes the class names (those of a model); augment, a
+-- recipe's random changes; only_test; whole, where the test part is all of data without parts.
+function data.open(d, base, seed, options)
+  options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false })
+  local info, o = kinds[d.kind], d.options
+  local root = data.root(d)
+  local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
+  local groups = o.group and groups_to_split(root, o.group, options.classes)
+  local function part(name, limit)
+    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = o.split_seed or seed, groups = groups,
+      holdout = o.split or (d.kind == "folder" and HELD_OUT or 0), holdout_if_none = o.split and 0 or 1, classes = options.classes })
+    if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
+    return source
+  end
+  local passed = {}
+  local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last, on_bad = o.on_bad or "error", skipped = {} }
+  local function checked(source, name)
+    passed[name] = source:passed()
+    local use, bad = core.data.check(source, out.on_bad, out.threads)
+    for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
+    return use
+  end
+  if not options.only_test then
+    out.train = checked(part("train", o.limit), "train")
+    if o.per_class then out.train = first_of_classes(out.train, o.per_class, seed) end
+  end
+  out.test = checked(options.whole and all_of(d, root, test_limit, seed, options.classes) or part("test", test_limit), "test")
+  if d.kind == "folder" then
+    out.parts, out.split, out.passed = core.data.parts(root), o.split or HELD_OUT, passed
+    if not out.parts.test then passed.test = nil end -- held out of the same folders
+    out.shared = out.train and core.data.shared(out.train, out.test)
+  end
+  if out.train then out.list = lists_of(out, d.kind, root) end
+  out.groups = out.train and o.group and count_groups(out, root, o.group) or nil
+  out.classes = (out.train or out.test):classes()
+  out.title, out.augment_given = info.title, options.augment or {}
+  return data.prepare(out, d, base)
+end
+
+-- Pipelines from the description and the preprocessing `base` of the weights.
+function data.prepare(out, d, base)
+  local info = kinds[d.kind]
+  out.preprocessing = data.preprocessing(d, base)
+  out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
+  out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, out.augment, info.grey, info.small))
+  out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, nil, info.grey, info.small))
+  return out
+end
+
+-- A loader of part "train" or "test". built.epochs, where known, says when mixup and cutmix end (augment.off_last).
+function data.loader(built, part, seed, options)
+  options = util.options("data.loader", options, { batch = util.none, shuffle = util.none })
+  local mix = part == "train" and built.augment or { mixup = 0, cutmix = 0, off_last = 0 }
+  local unmixed = mix.off_last > 0 and built.epochs and math.max(1, built.epochs - mix.off_last + 1) or 0
+  return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
+    batch = options.batch or built.batch, threads = built.threads, shuffle = part == "train" and options.shuffle ~= false,
+    drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
+    mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed,
+  })
+end
+
+util.seal(data, "data.")
+return util.strict("data", data, function() return data.names end)

@@ -1,0 +1,233 @@
+-- metrics.lua - how good predictions are. Numbers from plain lists: labels from 0, predicted classes from 0, scores as rows of one number a
+-- class. Definitions are scikit-learn's; tests/golden/metrics.json holds its values.
+local util = require "tlua.util"
+local intervals = require "tlua.report.intervals"
+local metrics = {}
+
+-- ---- the confusion matrix and what follows from it ----
+
+-- m[i][j]: how many pictures of class i - 1 were taken for class j - 1.
+function metrics.confusion(labels, predicted, classes)
+  local m = {}
+  for i = 1, classes do
+    m[i] = {}
+    for j = 1, classes do m[i][j] = 0 end
+  end
+  for i, label in ipairs(labels) do
+    local row = m[label + 1] or util.failf("metrics: label %d of %d classes", label, classes)
+    row[predicted[i] + 1] = row[predicted[i] + 1] + 1
+  end
+  return m
+end
+
+local function sums(m)
+  local rows, columns, right, all = {}, {}, 0, 0
+  for i = 1, #m do rows[i], columns[i] = 0, 0 end
+  for i = 1, #m do
+    right = right + m[i][i]
+    for j = 1, #m do
+      rows[i], columns[j], all = rows[i] + m[i][j], columns[j] + m[i][j], all + m[i][j]
+    end
+  end
+  return rows, columns, right, all
+end
+
+local function ratio(a, b) return b > 0 and a / b or 0.0 end
+
+function metrics.accuracy(m)
+  local _, _, right, all = sums(m)
+  return ratio(right, all)
+end
+
+-- One row a class: {precision =, recall =, f1 =, support =, predicted = how often, recall_interval = {low, high}}; zero where a class was never
+-- predicted or does not occur. The second result are their averages: macro, over the classes that occur or were predicted, and weighted by support.
+function metrics.per_class(m)
+  local rows, columns, _, all = sums(m)
+  local list, macro, weighted, there = {}, { precision = 0, recall = 0, f1 = 0 }, { precision = 0, recall = 0, f1 = 0 }, 0
+  for i = 1, #m do
+    local p, r = ratio(m[i][i], columns[i]), ratio(m[i][i], rows[i])
+    list[i] = { precision = p, recall = r, f1 = ratio(2 * p * r, p + r), support = rows[i], predicted = columns[i], recall_interval = { intervals.wilson(m[i][i], rows[i]) } }
+    if rows[i] + columns[i] > 0 then there = there + 1 end
+  end
+  for _, row in ipairs(list) do
+    for key in pairs(macro) do
+      if row.support + row.predicted > 0 then macro[key] = macro[key] + row[key] / there end
+      weighted[key] = weighted[key] + row[key] * ratio(row.support, all)
+    end
+  end
+  return list, { macro = macro, weighted = weighted }
+end
+
+-- Mean recall of the classes that occur.
+function metrics.balanced_accuracy(m)
+  local rows = sums(m)
+  local sum, n = 0, 0
+  for i = 1, #m do
+    if rows[i] > 0 then sum, n = sum + m[i][i] / rows[i], n + 1 end
+  end
+  return ratio(sum, n)
+end
+
+-- Cohen's kappa (1960): agreement beyond what chance gives.
+function metrics.kappa(m)
+  local rows, columns, right, all = sums(m)
+  local chance = 0
+  for i = 1, #m do chance = chance + rows[i] * columns[i] / (all * all) end
+  return chance < 1 and (right / all - chance) / (1 - chance) or 0 / 0
+end
+
+-- The pairs that are confused most: { {label =, predicted =, count =}, ... }, at most `most`.
+function metrics.confused(m, most)
+  local list = {}
+  for i = 1, #m do
+    for j = 1, #m do
+      if i ~= j and m[i][j] > 0 then list[#list + 1] = { label = i - 1, predicted = j - 1, count = m[i][j] } end
+    end
+  end
+  table.sort(list, function(a, b)
+    if a.count ~= b.count then return a.count > b.count end
+    return a.label == b.label and a.predicted < b.predicted or a.label < b.label
+  end)
+  for i = #list, (most or 10) + 1, -1 do list[i] = nil end
+  return list
+end
+
+-- ---- from scores ----
+
+-- The order of scores is that of the device's argmax and of PyTorch: a NaN stands above all numbers.
+local function higher(a, b) return a > b or (a ~= a and b == b) end
+
+local function argmax(row)
+  local best = 1
+  for j = 2, #row do
+    if higher(row[j], row[best]) then best = j end
+  end
+  return best
+end
+
+-- Share of rows whose label is among the k highest scores; equal scores count for the class that comes first.
+function metrics.top_k(labels, scores, k)
+  local right = 0
+  for i, label in ipairs(labels) do
+    local own, above = scores[i][label + 1], 0
+    for j, v in ipairs(scores[i]) do
+      if higher(v, own) or (j < label + 1 and not higher(own, v)) then above = above + 1 end
+    end
+    if above < k then right = right + 1 end
+  end
+  return ratio(right, #labels)
+end
+
+-- Indices by falling score.
+local function ranking(scores)
+  local order = {}
+  for i = 1, #scores do order[i] = i end
+  table.sort(order, function(a, b)
+    if scores[a] ~= scores[b] then return scores[a] > scores[b] end
+    return a < b
+  end)
+  return order
+end
+
+-- Calls f(true positives, false positives) after each group of equal scores, from the highest down.
+local function thresholds(positive, scores, f)
+  local order, tp, fp = ranking(scores), 0, 0
+  for i, index in ipairs(order) do
+    if positive[index] then tp = tp + 1 else fp = fp + 1 end
+    local following = order[i + 1]
+    if not following or scores[following] ~= scores[index] then f(tp, fp) end
+  end
+  return tp, fp
+end
+
+local function any_nan(scores)
+  for _, v in ipairs(scores) do
+    if v ~= v then return true end
+  end
+  return false
+end
+
+-- Area under the ROC curve; positive[i] is true or false. NaN where one of both kinds is missing, as in scikit-learn, and where a score is NaN.
+function metrics.auroc(positive, scores)
+  if any_nan(scores) then return 0 / 0 end
+  local area, last_tp, last_fp = 0, 0, 0
+  local p, n = thresholds(positive, scores, function(tp, fp)
+    area = area + (fp - last_fp) * (tp + last_tp) / 2
+    last_tp, last_fp = tp, fp
+  end)
+  return area / (p * n)
+end
+
+-- Average precision: sum of precision times the growth of recall. NaN where none is positive, and where a score is NaN.
+function metrics.average_precision(positive, scores)
+  if any_nan(scores) then return 0 / 0 end
+  local sum, last = 0, 0
+  local p = thresholds(positive, scores, function(tp, fp)
+    sum = sum + (tp - last) * tp / (tp + fp)
+    last = tp
+  end)
+  return sum / p
+end
+
+local function column(labels, scores, class)
+  local positive, own = {}, {}
+  for i, label in ipairs(labels) do positive[i], own[i] = label == class, scores[i][class + 1] end
+  return positive, own
+end
+
+-- Mean over the classes of f(one class against the rest); of two classes the second alone, as is usual. NaN where a class does not occur, since its
+-- own figure is not defined: leaving it out would be a mean over another set of classes than the reader thinks of.
+local function over_classes(f, labels, scores)
+  local classes = #scores[1]
+  if classes == 2 then return f(column(labels, scores, 1)) end
+  local sum = 0
+  for class = 0, classes - 1 do sum = sum + f(column(labels, scores, class)) end
+  return sum / classes
+end
+
+function metrics.mean_auroc(labels, scores) return over_classes(metrics.auroc, labels, scores) end
+function metrics.mean_average_precision(labels, scores) return over_classes(metrics.average_precision, labels, scores) end
+
+-- ---- calibration ----
+
+-- Bins of the highest probability of each row: {confidence =, accuracy =, count =}, and the expected calibration error (Guo et al. 2017): the mean
+-- gap between both, weighted by count. It is NaN where a probability is.
+function metrics.calibration(labels, probabilities, bins)
+  bins = bins or 15
+  local list, gap = {}, 0
+  for i = 1, bins do list[i] = { confidence = 0, right = 0, count = 0 } end
+  for i, row in ipairs(probabilities) do
+    local best = argmax(row)
+    if row[best] ~= row[best] then gap = 0 / 0
+    else
+      local bin = list[math.max(1, math.min(bins, math.ceil(row[best] * bins)))]
+      bin.confidence, bin.count = bin.confidence + row[best], bin.count + 1
+      if best - 1 == labels[i] then bin.right = bin.right + 1 end
+    end
+  end
+  for _, bin in ipairs(list) do
+    bin.confidence, bin.accuracy = ratio(bin.confidence, bin.count), ratio(bin.right, bin.count)
+    gap = gap + math.abs(bin.confidence - bin.accuracy) * bin.count / #labels
+  end
+  return list, gap
+end
+
+-- ---- all of it ----
+
+-- Everything about `probabilities` (rows of one number a class) of `labels`; names of the classes for the reader. Of no picture at all there is
+-- nothing but the names and count = 0.
+function metrics.summary(labels, probabilities, names)
+  if #labels == 0 then return { count = 0, names = names, predicted = {} } end
+  local predicted, classes = {}, #names
+  for i, row in ipairs(probabilities) do predicted[i] = argmax(row) - 1 end
+  local m = metrics.confusion(labels, predicted, classes)
+  local list, averages = metrics.per_class(m)
+  local bins, gap = metrics.calibration(labels, probabilities)
+  local _, _, right = sums(m)
+  return { accuracy = metrics.accuracy(m), right = right, accuracy_interval = { intervals.wilson(right, #labels) }, top_5 = classes > 5 and metrics.top_k(labels, probabilities, 5) or nil,
+    balanced_accuracy = metrics.balanced_accuracy(m), kappa = metrics.kappa(m), auroc = metrics.mean_auroc(labels, probabilities),
+    average_precision = metrics.mean_average_precision(labels, probabilities), calibration_error = gap, calibration = bins, confusion = m, per_class = list,
+    averages = averages, confused = metrics.confused(m, 10), predicted = predicted, names = names, count = #labels }
+end
+
+return metrics

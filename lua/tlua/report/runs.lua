@@ -1,0 +1,232 @@
+-- report_runs.lua - `tlua report RUN...`: the report of one run made again from its report.json, or several runs side by side in one page:
+-- curves over each other, figures in a table, and in what their recipes differ.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local commands = require "tlua.command.commands"
+local chart = require "tlua.report.chart"
+local report = require "tlua.report"
+local checkpoint = require "tlua.run.checkpoint"
+local intervals = require "tlua.report.intervals"
+local report_runs = {}
+local escape = chart.escape
+
+-- ---- reading runs ----
+
+local COLUMNS = { loss = "loss", train_accuracy = "train_accuracy", test_loss = "test_loss", test_accuracy = "test_accuracy", learning_rate = "lr", seconds = "seconds", epoch = "epoch" }
+
+local NUMBERS = { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge }
+
+-- The epochs of a run from its metrics.csv.
+local function rows_of(path)
+  local text, names, rows = core.read_file(path), {}, {}
+  for line in text:gmatch "[^\n]+" do
+    local values = {}
+    for word in (line .. ","):gmatch "([^,]*)," do values[#values + 1] = word end
+    if #names == 0 then names = values
+    else
+      local row = {}
+      for k, name in ipairs(names) do
+        local v = NUMBERS[values[k]] or tonumber(values[k])
+        if COLUMNS[name] then row[COLUMNS[name]] = math.tointeger(v) or v end
+      end
+      rows[#rows + 1] = row
+    end
+  end
+  return rows
+end
+
+-- A run that has no report yet: what metrics.csv and its checkpoint tell.
+local function unfinished(folder)
+  local csv = folder .. "/metrics.csv"
+  if not core.exists(csv) then util.failf("report: %s is not the folder of a run: there is neither report.json nor metrics.csv", folder) end
+  local run, state = { rows = rows_of(csv), unfinished = true }, checkpoint.peek(folder .. "/last.safetensors")
+  if #run.rows == 0 then util.failf("report: the run in %s has not finished an epoch", folder) end
+  if state then
+    run.fields, run.recipe, run.seconds, run.commands = state.fields, state.recipe, state.seconds, state.commands
+    run.test = state.pictures and state.pictures.test
+  end
+  return run
+end
+
+local function read_run(folder)
+  folder = folder:gsub("(.)/+$", "%1"):gsub("/report%.[jh][st][om][nl]l?$", ""):gsub("/[%a_]+%.safetensors$", "")
+  local missing = util.missing(folder, "folder")
+  if missing or not core.is_folder(folder) then util.failf("report: %s", missing or folder .. " is no folder") end
+  local path, run = folder .. "/report.json", nil
+  if core.exists(path) then
+    local ok, value = pcall(function() return core.json_decode(core.read_file(path)) end)
+    if not ok or type(value) ~= "table" or type(value.metrics) ~= "table" then util.failf("report: %s is damaged", path) end
+    if math.type(value.format) ~= "integer" or value.format > 1 then util.failf("report: %s was written by a newer tlua; this is %s", path, core.version) end
+    run = value
+    run.rows = util.from_json(run.rows)
+  else
+    run = unfinished(folder)
+  end
+  run.folder, run.label = folder, folder:match "[^/]+$"
+  return run
+end
+
+-- ---- were they tested on the same pictures? ----
+
+local function test_text(run)
+  local t = run.test
+  return t and ("%s pictures, %s"):format(util.thousands(t.count), t.hash:sub(1, 8)) or "not known"
+end
+
+-- A warning where runs were tested on other pictures than others: their accuracies cannot be held against each other. nil where all that is known is
+-- the same.
+local function test_warning(runs)
+  local hashes, parts, n = {}, {}, 0
+  for i, run in ipairs(runs) do
+    local hash = run.test and run.test.hash
+    if hash and not hashes[hash] then hashes[hash], n = true, n + 1 end
+    parts[i] = ("%s: %s"):format(run.label, test_text(run))
+  end
+  if n < 2 then return nil end
+  return "the runs were not tested on the same pictures, so that their figures cannot be compared: " .. table.concat(parts, "; ")
+end
+
+-- Folders' last names, or whole ones where those are the same.
+local function name_runs(runs)
+  local count = {}
+  for _, run in ipairs(runs) do count[run.label] = (count[run.label] or 0) + 1 end
+  for _, run in ipairs(runs) do
+    if count[run.label] > 1 then run.label = run.folder end
+  end
+end
+
+-- ---- the page ----
+
+local function curve(runs, title, key, y)
+  local series, any = {}, false
+  for i, run in ipairs(runs) do
+    local points = report.column(run.rows, key)
+    series[i] = { name = run.label, points = points, dashed = i > 6 }
+    any = any or #points > 0
+  end
+  return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y, y_same = key:find "accuracy$" and report.PERCENT or nil }) or ""
+end
+
+-- The tested epoch with the highest accuracy; one whose test loss is no number is never the best.
+local function best_of(run)
+  local best
+  for _, row in ipairs(run.rows) do
+    if row.test_accuracy and (not row.test_loss or util.is_finite(row.test_loss)) and (not best or row.test_accuracy > best.test_accuracy) then best = row end
+  end
+  return best
+end
+
+local function last_of(run, key)
+  for i = #run.rows, 1, -1 do
+    if run.rows[i][key] then return run.rows[i][key] end
+  end
+end
+
+local function number(v, format) return v and util.figure(format, v) or "–" end
+
+-- Wilson's bounds of the accuracy.
+local function interval_of(run)
+  local m = run.metrics
+  if not m or m.count == 0 then return "–" end
+  return intervals.text(intervals.wilson(m.right or math.floor(m.accuracy * m.count + 0.5), m.count))
+end
+
+-- Title and text of each row.
+local FIGURES = {
+  { "test pictures", test_text },
+  { "accuracy, last", function(r) return number(last_of(r, "test_accuracy"), "%.1f %%") end },
+  { "accuracy, best", function(r) local b = best_of(r) return b and ("%.1f %% (epoch %d)"):format(b.test_accuracy, b.epoch) or "–" end },
+  { "95 % interval", interval_of },
+  { "balanced accuracy", function(r) return report.percent(r.metrics and r.metrics.balanced_accuracy) end },
+  { "F1, mean over classes", function(r) return report.plain(r.metrics and r.metrics.averages and r.metrics.averages.macro.f1) end },
+  { "area under the ROC curve", function(r) return report.plain(r.metrics and r.metrics.auroc) end },
+  { "calibration error", function(r) return report.plain(r.metrics and r.metrics.calibration_error) end },
+  { "test loss", function(r) return number(last_of(r, "test_loss"), "%.4f") end },
+  { "training loss", function(r) return number(last_of(r, "loss"), "%.4f") end },
+  { "epochs", function(r) return ("%d%s"):format(#r.rows, r.unfinished and ", not finished" or "") end },
+  { "time", function(r) return r.seconds and util.clock(r.seconds) or "–" end },
+  { "trained parameters", function(r) return r.trained and util.thousands(r.trained) or "–" end },
+  { "peak device memory", function(r) return r.peak_bytes and util.bytes(r.peak_bytes) or "–" end },
+}
+
+local function key_of(i) return ('<i class="swatch b%d%s"></i>'):format((i - 1) % 6 + 1, i > 6 and " dashed" or "") end
+
+-- A table of runs, a column each; rows { {title, text of a run}, ... }.
+local function run_table(runs, rows)
+  local out = { '<div class="wide"><table><tr><th></th>' }
+  for i, run in ipairs(runs) do out[#out + 1] = ("<th>%s%s</th>"):format(key_of(i), escape(run.label)) end
+  out[#out + 1] = "</tr>"
+  for _, row in ipairs(rows) do
+    out[#out + 1] = ("<tr><td>%s</td>"):format(escape(row[1]))
+    for _, run in ipairs(runs) do out[#out + 1] = ("<td>%s</td>"):format(escape(row[2](run))) end
+    out[#out + 1] = "</tr>"
+  end
+  return table.concat(out) .. "</table></div>"
+end
+
+-- The fields in which the runs differ, as rows.
+local function differing(runs)
+  local names, rows = {}, {}
+  for _, run in ipairs(runs) do
+    for name in pairs(run.fields or {}) do names[name] = true end
+  end
+  for _, name in ipairs(util.keys(names)) do
+    local function value(run) return run.fields and run.fields[name] or "-" end
+    local differs = false
+    for _, run in ipairs(runs) do differs = differs or value(run) ~= value(runs[1]) end
+    if differs then rows[#rows + 1] = { name, value } end
+  end
+  return rows
+end
+
+-- Lines in which a recipe differs from the first one's.
+local function recipe_changes(runs)
+  local out, first = {}, runs[1]
+  for i = 2, #runs do
+    local run = runs[i]
+    if first.recipe and run.recipe and first.recipe ~= run.recipe then
+      out[#out + 1] = ("<h3>%s, against %s</h3><pre>%s</pre>"):format(escape(run.label), escape(first.label), escape(table.concat(checkpoint.difference(first.recipe, run.recipe), "\n")))
+    end
+  end
+  return table.concat(out)
+end
+
+-- The command of each run.
+local function commands_of(runs)
+  local out = {}
+  for i, run in ipairs(runs) do
+    for _, command in ipairs(run.commands or {}) do out[#out + 1] = ("<dt>%s%s</dt><dd><code>%s</code></dd>"):format(key_of(i), escape(run.label), escape(command)) end
+  end
+  return #out > 0 and ('<dl class="ran">%s</dl>'):format(table.concat(out)) or ""
+end
+
+-- The page of several runs, as read by read_run.
+function report_runs.page(runs)
+  local title = ("%d runs side by side"):format(#runs)
+  local differences, changes, warning = differing(runs), recipe_changes(runs), test_warning(runs)
+  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs, FIGURES),
+    "<h2>Training</h2><div class=\"charts\">", curve(runs, "Test accuracy, percent", "test_accuracy", "accuracy"), curve(runs, "Test loss", "test_loss", "loss"),
+    curve(runs, "Training loss", "loss", "loss"), curve(runs, "Training accuracy, percent", "train_accuracy", "accuracy"), curve(runs, "Learning rate", "lr", "rate"), "</div>",
+    "<h2>In what the recipes differ</h2>", #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>', changes, "</body></html>\n" }
+end
+
+-- ---- the command ----
+
+-- argv: what stands behind `tlua report`. Returns the exit status.
+function report_runs.main(argv)
+  local options, folders = commands.parse("report", argv)
+  local to = options.to
+  if #folders == 0 then commands.usage("report", "folders of runs are needed") end
+  local runs = {}
+  for k, folder in ipairs(folders) do runs[k] = read_run(folder) end
+  if #runs == 1 and runs[1].unfinished then util.failf("report: %s has no report.json: the run is not at its end, or an earlier tlua made it", runs[1].folder) end
+  name_runs(runs)
+  local warning = #runs > 1 and test_warning(runs)
+  if warning then util.note("warning: " .. warning) end
+  to = to or (#runs == 1 and runs[1].folder .. "/report.html" or "report.html")
+  core.write_file(to, #runs == 1 and report.page(runs[1]) or report_runs.page(runs))
+  print(("written: %s"):format(to))
+  return 0
+end
+
+return report_runs

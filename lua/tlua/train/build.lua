@@ -1,0 +1,105 @@
+-- build.lua - from the description of a recipe to a session: device, data, network, head, and its first stage
+-- (tlua/train/stage.lua): frozen parts, optimiser, feature cache.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local nn = require "tlua.nn"
+local data = require "tlua.data"
+local stage = require "tlua.train.stage"
+local memory = require "tlua.train.memory"
+local build = {}
+
+-- Puts the recipe's head in place, with its width from the network; without one, a Linear for so many classes.
+function build.place_head(r, net, count)
+  local head = r.head
+  rawset(net, "head_trains", true)
+  if not head and net.classes == count then return end
+  head = head or nn.Linear(count)
+  util.at(rawget(head, "where") or r.where, function()
+    net:set_head(head)
+    if net.classes and net.classes ~= count then
+      util.failf("the head %s gives %d outputs, but the data has %d classes", head:label(), net.classes, count)
+    end
+  end)
+end
+
+-- Batches of an epoch, steps of the optimiser, and the epochs that come of it.
+function build.count_steps(s)
+  local n, b = s.data.train:count(), s.data.batch
+  local batches = s.data.drop_last and n // b or (n + b - 1) // b
+  s.steps = (batches + s.recipe.accumulate - 1) // s.recipe.accumulate
+  s.stages = stage.resolved(s.recipe.stages, s.steps)
+  s.data.epochs = stage.total(s.stages)
+end
+
+-- Device, data and network without its head: as much of a session as loaders need.
+function build.pictures(r)
+  local s = { recipe = r, seed = r.seed }
+  s.device = core.device(r.device)
+  core.manual_seed(r.seed)
+  local net = r.model
+  local base = rawget(net, "entry") and net:preprocessing() or {}
+  s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment })
+  s.data.epochs = stage.total(r.stages)
+  s.classes = s.data.classes
+  rawset(net, "quiet", true)
+  util.at(net.where, function() net:ready() end)
+  -- A weights file of an earlier run may bring preprocessing of its own.
+  if rawget(net, "file_preprocessing") then
+    util.at(r.data.where, data.prepare, s.data, r.data, net:preprocessing())
+  end
+  s.model = net
+  return s
+end
+
+-- For class weights that are worked out: how often each class is met in training.
+local function count_classes(s)
+  if not (nn.is_module(s.loss) and s.loss.set_counts and s.loss.options.weight == "auto") then return end
+  local counts = {}
+  for k = 1, #s.classes do counts[k] = 0 end
+  for i = 1, s.data.train:count() do
+    local k = s.data.train:label(i) + 1
+    counts[k] = counts[k] + 1
+  end
+  s.loss:set_counts(counts)
+end
+
+-- Model files and checkpoints name every tensor, in UTF-8: what they could not name is refused before it is trained.
+local function check_names(r, net)
+  for name in net:named_tensors() do
+    if not utf8.len(name) then
+      util.at(r.where, util.failf, "the tensor '%s' of the network has a name that is not UTF-8 text, which no model file can hold", util.readable(name))
+    end
+  end
+end
+
+-- `batch`: that of the run which goes on, where the recipe leaves it open.
+function build.session(r, batch)
+  local s = build.pictures(r)
+  local net = s.model
+  if rawget(net, "entry") then build.place_head(r, net, #s.classes) end
+  net:ready()
+  check_names(r, net)
+  util.at(r.where, stage.check_names, r, net)
+  s.loss = r.loss
+  count_classes(s)
+  if r.batchnorm == "eval" then net:keep_statistics()
+  elseif type(r.batchnorm) == "number" then
+    net:walk(function(m) if m.uses_batch then rawset(m, "momentum", r.batchnorm) end end)
+  end
+  if r.recompute then util.at(r.where, require("tlua.train.recompute").mark, net, r.recompute) end
+  build.count_steps(s)
+  stage.enter(s, 1)
+  if r.data.options.batch == "auto" then
+    local free
+    if batch then s.data.batch = batch else s.data.batch, free = util.at(r.data.where, memory.auto_batch, s) end
+    s.auto_batch = ("%d pictures, %s; --data.batch %d is the same with any memory"):format(s.data.batch,
+      batch and "as the run began" or ("chosen by the %s that are free"):format(util.bytes(free)), s.data.batch)
+    build.count_steps(s)
+    stage.enter(s, 1)
+  end
+  require("tlua.train.foresee").check(s)
+  s.memory = util.at(r.data.where, memory.check, s)
+  return s
+end
+
+return build

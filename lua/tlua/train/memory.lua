@@ -1,0 +1,87 @@
+-- memory.lua - what a step will need, worked out from the shapes before anything is computed (a dry run, tlua/plan.lua), and the
+-- batch that fits.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local nn = require "tlua.nn"
+local plan = require "tlua.plan"
+local step = require "tlua.train.step"
+local cache = require "tlua.train.cache"
+local memory = {}
+
+-- Bytes that the device can still give: of a processor what the system says is available, beside what tlua holds already.
+local function room(s)
+  local live, pooled = core.memory()
+  if s.device.type ~= "cpu" then return s.device.bytes end
+  local file = io.open "/proc/meminfo"
+  local kb = file and file:read("a"):match "MemAvailable:%s+(%d+)"
+  if file then file:close() end
+  return kb and math.min(s.device.bytes, tonumber(kb) * 1024 + live + pooled) or s.device.bytes
+end
+
+local function picture(s, n) return core.zeros(n, s.data.preprocessing.size, s.data.preprocessing.size, s.data.preprocessing.channels or 3) end
+
+-- The most bytes on the device in a training step of `batch` pictures.
+local function of_step(s, batch)
+  local cut = s.cut
+  local bytes = plan.memory(function()
+    local input = cut and core.zeros(batch, table.unpack(cut.shape)) or picture(s, batch)
+    local logits = step.logits(s, { cut = cut }, input)
+    local shape = logits:shape()
+    if nn.is_module(s.loss) and #shape == 2 and shape[2] < #s.classes then
+      util.failf("the network gives %d outputs, but the data has %d classes (%s)", shape[2], #s.classes, util.first_few(s.classes, 6))
+    end
+    local labels = core.zeros({ batch }, { dtype = "int32" })
+    s.loss(logits, labels):backward()
+  end)
+  s.optim:zero_grad()
+  if cut then
+    bytes = math.max(bytes, plan.memory(function() s.model:below(picture(s, cache.batch(s)), cut.stage) end))
+  end
+  return bytes
+end
+
+-- The host's part: three batches of pictures that the loader holds.
+local function of_loader(s, batch)
+  local size = s.data.preprocessing.size
+  return math.min(3 * batch * size * size * 3 * 4, math.max(2 * batch * size * size * 3 * 4, 256 << 20))
+end
+
+-- The average of the weights begins with the first step.
+local function of_average(s) return s.ema and 4 * s.trained or 0 end
+
+local function needed(s, batch) return of_step(s, batch) + of_average(s) + (s.device.type == "cpu" and of_loader(s, batch) or 0) end
+
+local AUTO_MOST, AUTO_SHARE = 256, 0.7
+
+-- The largest power of two (up to 256, and the training pictures) whose step takes at most `share` of the room; nil where one
+-- picture does not.
+local function largest(s, all, share, most)
+  local batch = 1
+  while 2 * batch <= most do batch = 2 * batch end
+  while batch >= 1 do -- from above: a batch norm cannot be trained on one value a channel
+    if needed(s, batch) <= share * all then return batch end
+    batch = batch // 2
+  end
+end
+
+-- batch = "auto": the batch, and the room that it was chosen by, which is of the moment.
+function memory.auto_batch(s)
+  local all = room(s)
+  local best = largest(s, all, AUTO_SHARE, math.min(AUTO_MOST, s.data.train:count()))
+  if not best then util.failf("data.batch: one picture of %d pixels needs %s, and %s has %s", s.data.preprocessing.size, util.bytes(needed(s, 1)), s.device.name, util.bytes(all)) end
+  return best, all
+end
+
+-- Where the step of the session's batch does not fit, an error that gives one that does. Returns {step =, room =}.
+function memory.check(s)
+  local batch, all = s.data.batch, room(s)
+  local bytes = needed(s, batch)
+  if bytes <= all then return { step = bytes, room = all } end
+  local best = largest(s, all, 0.9, batch)
+  util.failf("a step of %d pictures needs %s, and %s has %s%s", batch, util.bytes(bytes), s.device.name, util.bytes(all),
+    best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
+      s.recipe.recompute and "" or ", and --recompute true needs less")
+    or "; not even one picture fits: --data.size makes them smaller" .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
+end
+
+return memory

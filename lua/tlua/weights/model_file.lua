@@ -1,0 +1,136 @@
+-- model_file.lua - one self-describing file: the tensors of a network and, under the metadata key `tlua`, one JSON
+-- with architecture, head, class names, preprocessing, recipe and results. It is data and holds no code to run.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local nn = require "tlua.nn"
+local models = require "tlua.models"
+local plan = require "tlua.plan"
+local data = require "tlua.data"
+local description = require "tlua.weights.description"
+local model_file = {}
+
+local FORMAT = description.FORMAT
+
+-- What a description says of a loss: class and options, or that the recipe defines it in Lua.
+local function describe_loss(loss) return nn.is_module(loss) and loss.spec and loss:spec() or { class = "custom" } end
+
+-- The loss that a network was trained with, and its name; nil and a name where the recipe has it in Lua. Published networks and
+-- files of an older tlua say nothing of it, and have cross-entropy.
+function model_file.loss(info)
+  if not info.loss then return nn.CrossEntropy {}, "CrossEntropy" end
+  if info.loss.class == "custom" then return nil, "the recipe's own" end
+  return nn.from_spec(info.loss), info.loss.class
+end
+
+-- What a session and its results say about the network.
+function model_file.describe(session, results)
+  local net, r = session.model, session.recipe
+  local head = rawget(net, "own_head") and net:head():spec()
+  if rawget(net, "own_head") and not head then
+    head = { class = "custom", label = net:head():label(), recipe_sha256 = r.text and core.sha256(r.text) or nil }
+  end
+  local options = {}
+  for key, value in pairs(rawget(net, "network_options") or {}) do
+    if key ~= "weights" and key ~= "weights_key" then options[key] = value end
+  end
+  if rawget(net, "entry") then options.classes = net.classes end
+  local data_options = {}
+  for key, value in pairs(r.data.options) do data_options[key] = value end
+  local globs = type(r.freeze) == "function" and "(function)" or r.freeze
+  return {
+    format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom", options = options, head = head or nil,
+    loss = describe_loss(session.loss), labels = session.classes, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options, list = session.data.list },
+    weights = rawget(net, "weights_name") or (rawget(net, "weights_path") and rawget(net, "weights_path"):match("[^/]+$")) or nil,
+    freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text, metrics = results,
+  }
+end
+
+-- Beside the description stands what tl_model_load needs, since C has no Lua to build the network with: its calls, and what happens
+-- to a picture before. A network that cannot be traced goes without; returns why.
+local function write(path, net, info)
+  local p = info.preprocessing
+  local meta = { tlua = core.json_encode(info), format = "pt" }
+  local text, why = plan.text(net, p.size, p.size, p.channels or 3)
+  if text then meta["tlua.plan"], meta["tlua.pipeline"] = text, model_file.pipeline(info):text() end
+  core.save(path, net:state_dict(), meta)
+  return why
+end
+
+function model_file.save(path, session, results) return write(path, session.model, model_file.describe(session, results)) end
+
+-- What happens to a picture before the network sees it, when there is nothing random about it.
+function model_file.pipeline(info) return core.data.pipeline(data.steps(info.preprocessing, nil, true)) end
+
+-- The description in a file; nil where it is not a model file of ours.
+function model_file.read(path)
+  local missing = util.missing(path)
+  if missing then util.fail(missing) end
+  local _, metadata = core.entries(path)
+  local text = metadata and metadata.tlua
+  if not text then return nil end
+  local info, why = description.read(text)
+  if not info then util.failf("%s: %s", path, why) end
+  return info
+end
+
+-- The network that a description speaks of, without its values.
+local function build(info)
+  local options = {}
+  for key, value in pairs(info.options or {}) do options[key] = value end
+  local net = models.build(info.model, options)
+  if info.head then net:set_head(nn.from_spec(info.head)) end
+  return net
+end
+
+-- Does it speak of parts that only the recipe can make?
+function model_file.is_custom(info) return info.model == "custom" or (info.head ~= nil and info.head.class == "custom") end
+
+-- path -> the network that the file describes, without its values; description.
+function model_file.network(path)
+  local info = model_file.read(path)
+  if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
+  if info.model == "custom" then
+    util.failf("%s holds a network that its recipe defines in Lua; use it from C (examples/predict.c), or in that recipe or at its prompt (tlua -i): model:load %q", path, path)
+  end
+  if model_file.is_custom(info) then
+    util.failf("%s holds a network or a head that its recipe makes in Lua, which no file can: in a recipe or at the prompt, model:load \"%s\" gives it these values, and from C the file runs as it is (examples/predict.c)", path, path)
+  end
+  if not info.preprocessing then util.failf("%s: its description is damaged: preprocessing", path) end
+  local ok, net = pcall(build, info)
+  if not ok then util.failf("%s: its description is damaged: %s", path, util.reason(net)) end
+  if info.labels and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
+  return net, info
+end
+
+-- path, of a file or of a run's folder -> network in inference mode, description.
+function model_file.load(path)
+  path = util.model_path(path)
+  local net, info = model_file.network(path)
+  local fits, e = pcall(model_file.pipeline, info)
+  if not fits then util.failf("%s: its description is damaged: preprocessing: %s", path, util.reason(e)) end
+  net:load(path, { what = path, whole = true })
+  rawset(net, "file_labels", info.labels)
+  rawset(net, "file_preprocessing", info.preprocessing)
+  net:eval()
+  return net, info
+end
+
+-- ---- tlua export ----
+
+-- A model file of the network `name` with published weights or those of a file (of its part `key`), or of a model file: a checkpoint, or one of an older tlua.
+function model_file.open(name, weights, key)
+  if name:find("[/.]") or not models.registry.entries[name] then return model_file.load(name) end
+  local net = models.build(name, { weights = weights or "imagenet", weights_key = key })
+  net:ready()
+  net:eval()
+  return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes }, preprocessing = net:preprocessing(), labels = net:labels(),
+    weights = rawget(net, "weights_name") }
+end
+
+function model_file.export(name, to, weights, key)
+  local net, info = model_file.open(name, weights, key)
+  local why = write(to, net, info)
+  if why then util.failf("%s was written, but C programs cannot load it: %s", to, util.without_place(why)) end
+end
+
+return model_file
