@@ -5,11 +5,11 @@ cd "$(dirname "$0")/.." || exit 1
 bad=0
 say() { echo "lint: $*"; bad=1; }
 
-# base < device < tensor < op < grad, plan < model; io, text, data, task use base (and tensor); lua uses everything.
+# base < device < tensor < op < grad, plan < model; io, text, data, draw, task use base (and tensor); lua uses everything.
 rank() {
     case "$1" in
     base) echo 0 ;; device) echo 1 ;; tensor) echo 2 ;; op) echo 3 ;; grad | plan) echo 4 ;; model | check) echo 5 ;;
-    io | text | data | task) echo 2 ;; lua) echo 9 ;; *) echo 9 ;;
+    io | text | data | draw | task) echo 2 ;; lua) echo 9 ;; *) echo 9 ;;
     esac
 }
 for f in $(git ls-files 'src/*/*.[ch]' 'src/*/*/*.[ch]'); do

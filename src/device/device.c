@@ -3,7 +3,7 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/describe.h"
 #include "device/profile.h"
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 
 #include <CL/cl.h>
 #include <ctype.h>

@@ -57,7 +57,7 @@ struct tl_device {
     void *clblast;                 /* state of the CLBlast maker */
     long orders, fail_at;          /* of tests: tl__inject_launch_failure */
     int fail_code;
-    struct tl_tuning *tuning;      /* measured choices of kernel makers: tuning.h; NULL: none */
+    struct tl_tuning *tuning;      /* measured choices of kernel makers: gemm/tuning.h; NULL: none */
     long refs;
 };
 

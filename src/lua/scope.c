@@ -1,7 +1,7 @@
 /* scope.c - Lua's side of ownership: the context, thread states, scopes and recording. */
 #include "lua/binding.h"
 
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 
 #include <stdlib.h>
 #include <string.h>

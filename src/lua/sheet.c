@@ -1,8 +1,8 @@
 /* sheet.c - `tlua show` and `tlua explain`: pages of pictures in Lua. */
 #include "lua/binding.h"
 
-#include "data/saliency.h"
-#include "data/sheet.h"
+#include "draw/saliency.h"
+#include "draw/sheet.h"
 #include "data/transform.h"
 
 #include <string.h>
@@ -75,7 +75,7 @@ static int sheet_write(lua_State *L)
     return 0;
 }
 
-/* data.saliency{from = picture, to = PNG, map = float32 (height, width), caption =, origin =, resize =, size =}: src/data/saliency.h */
+/* data.saliency{from = picture, to = PNG, map = float32 (height, width), caption =, origin =, resize =, size =}: src/draw/saliency.h */
 static int saliency(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);

@@ -1,8 +1,8 @@
-/* tune.c - tables of choices in Lua: core.tuning, tune, tuning_save, tuning_path. What a choice is: src/device/tuning.h. */
+/* tune.c - tables of choices in Lua: core.tuning, tune, tuning_save, tuning_path. What a choice is: src/device/gemm/tuning.h. */
 #include "lua/binding.h"
 
 #include "device/gemm/maker.h"
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 
 #include <stdlib.h>
 

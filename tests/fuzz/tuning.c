@@ -1,7 +1,7 @@
 /* tuning.c - the table of `tlua tune`. The input is the lines of choices; the frame around them is right in most inputs, as the first byte says. */
 #include "fuzz.h"
 #include "device/device.h"
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {

@@ -1,6 +1,6 @@
 /* augment.c - what random steps do is torchvision's to the byte; what they draw is spread as it should be, and depends on
  * seed, epoch and index alone. */
-#include "data/sheet.h"
+#include "draw/sheet.h"
 #include "data_files.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* tuning.c - tables of choices: classes and their texts, the file there and back, damaged and foreign files, which choice
  * holds, what forbids the table. Measuring is run, but nothing is asserted about times. */
 #include "device/gemm/maker.h"
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

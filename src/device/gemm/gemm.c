@@ -1,6 +1,6 @@
 /* gemm.c - choosing a maker for a matrix product. */
 #include "device/gemm/maker.h"
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  *     c = activation(alpha * a b + bias + residual + (accumulate ? c : 0))
  *
  * a (m, k), b (k, n), c (m, n), and `batch` of each. A transposed operand is one with its strides
- * exchanged. The same problem on the same device with the same table of choices (device/tuning.h) always takes
+ * exchanged. The same problem on the same device with the same table of choices (device/gemm/tuning.h) always takes
  * the same maker and gives the same bits. */
 #ifndef TLUA_GEMM_H
 #define TLUA_GEMM_H

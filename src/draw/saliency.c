@@ -1,7 +1,7 @@
 /* saliency.c - drawing heat maps over pictures. */
-#include "data/saliency.h"
+#include "draw/saliency.h"
 
-#include "data/sheet.h"
+#include "draw/sheet.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * is computed, and only when `tlua tune` asks for it. */
 #define _POSIX_C_SOURCE 200809L
 #include "device/gemm/maker.h"
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 
 #include <math.h>
 #include <stdlib.h>

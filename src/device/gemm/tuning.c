@@ -6,7 +6,7 @@
  *     check 0123...
  */
 #define _POSIX_C_SOURCE 200809L
-#include "device/tuning.h"
+#include "device/gemm/tuning.h"
 #include "device/gemm/maker.h"
 
 #include <math.h>

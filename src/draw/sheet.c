@@ -1,5 +1,5 @@
 /* sheet.c - a page of pictures, and a font of 5 x 8 points to write below them. */
-#include "data/sheet.h"
+#include "draw/sheet.h"
 
 #include <string.h>
 
