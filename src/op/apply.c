@@ -101,6 +101,13 @@ static tl_call *call_new(tl_error *err, const tl_op *op, int n_in)
 
 void tl__call_retain(tl_call *c) { c->refs++; }
 
+/* A node that goes takes itself out of the call that made it. */
+static void leave(tl_call *c, int index)
+{
+    c->out_node[index] = NULL;
+    tl__call_release(c);
+}
+
 /* Frees calls with a list instead of recursion: a graph can be as long as a training run. */
 void tl__call_release(tl_call *c)
 {
@@ -127,29 +134,6 @@ void tl__call_release(tl_call *c)
         if (d->op->release) d->op->release(d);
         free(d);
     }
-}
-
-tl_node *tl__node_new(tl_error *err, const tl_tensor *t)
-{
-    tl_node *n = tl__calloc(err, 1, sizeof *n);
-    if (!n) return NULL;
-    n->refs = 1;
-    n->shape = t->shape;
-    n->dtype = t->dtype;
-    return n;
-}
-
-void tl__node_retain(tl_node *n) { n->refs++; }
-
-void tl__node_release(tl_node *n)
-{
-    if (!n || --n->refs > 0) return;
-    tl_call *c = n->call;
-    if (c) c->out_node[n->index] = NULL;
-    tl__node_zero_grad(n);
-    tl__home_leave(n);
-    free(n);
-    tl__call_release(c);
 }
 
 /* ---- apply ---- */
@@ -356,6 +340,7 @@ static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *cons
         if (!n) return -1;
         n->index = i;
         n->call = c;
+        n->leave = leave;
         tl__call_retain(c);
         c->out_node[i] = n;
         out[i]->node = n;

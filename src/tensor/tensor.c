@@ -1,7 +1,6 @@
 /* tensor.c - making, holding, reading and writing tensors. */
 #include "tensor/tensor.h"
 
-
 #include <stdlib.h>
 #include <string.h>
 

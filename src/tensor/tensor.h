@@ -25,6 +25,7 @@ typedef struct tl_node {
     tl_dtype dtype;
     struct tl_call *call;   /* who made it, held; NULL for a leaf */
     int index;              /* which output of the call */
+    void (*leave)(struct tl_call *call, int index); /* tells the call that the node goes, and drops it (op/apply.c) */
     tl_home *home;          /* held; of a parameter of an optimiser: its gradient is a view into home->flat from `at` on */
     int64_t at;
     tl_tensor *grad;        /* accumulated, held; of a leaf (and of others only while backward runs) */
