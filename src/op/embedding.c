@@ -1,0 +1,98 @@
+/* embedding.c - rows of a table by ids; the gradient sums by ids sorted on the host. */
+#include "op/op.h"
+
+#include <stdlib.h>
+
+static const tl_program program = {"embedding", NULL};
+
+static int embedding_infer(tl_error *err, tl_call *c)
+{
+    const tl_shape *t = &c->in_meta[0].shape, *ids = &c->in_meta[1].shape;
+    char text[TL__SHAPE_TEXT];
+    if (t->rank != 2)
+        return tl__op_fail(err, c, TL_ESHAPE, "the table must be (rows, width), not %s",
+                           tl__shape_text(t, text, sizeof text));
+    if (ids->rank == TL_MAX_RANK) return tl__op_fail(err, c, TL_ESHAPE, "the ids have too many dimensions");
+    c->n_out = 1;
+    c->out_meta[0] = (tl_meta){*ids, TL_F32};
+    c->out_meta[0].shape.dim[c->out_meta[0].shape.rank++] = t->dim[1];
+    return 0;
+}
+
+static int embedding_forward(tl_scope *s, const tl_call *c)
+{
+    tl_tensor *t = c->in[0], *ids = c->in[1];
+    tl_launch l = {.program = &program, .kernel = "embedding", .dims = 1, .global = {(size_t)tl_numel(ids)}};
+    tl__arm_error_word(s->device);
+    return TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(t), TL_KT(ids), TL_KT(c->out[0]),
+                      TL_KL(t->shape.dim[0]), TL_KL(t->shape.dim[1]), TL_KBUF(s->device->error_word));
+}
+
+/* Counting sort: `order` lists places by id, ascending within an id; `segments` is (id, where it begins in order)
+ * for each id that occurs, closed by (-1, n). Returns how many occur. */
+static int64_t sort_ids(const int32_t *ids, int64_t n, int64_t rows, int32_t *start, int32_t *order, int32_t *segments)
+{
+    int64_t count = 0, at = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] >= 0 && ids[i] < rows) start[ids[i]]++;
+    for (int64_t r = 0; r < rows; r++) {
+        int32_t k = start[r];
+        start[r] = (int32_t)at;
+        if (!k) continue;
+        segments[2 * count] = (int32_t)r;
+        segments[2 * count++ + 1] = (int32_t)at;
+        at += k;
+    }
+    segments[2 * count] = -1;
+    segments[2 * count + 1] = (int32_t)at;
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] >= 0 && ids[i] < rows) order[start[ids[i]]++] = (int32_t)i;
+    return count;
+}
+
+/* dtable[id] = sum of gy at the places that hold id; sorted on the host, since float atomics have no fixed order */
+static void embedding_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    const tl_shape *t = &c->in_meta[0].shape;
+    int64_t n = tl_numel(c->in[1]), rows = t->dim[0];
+    tl_tensor *g = tl__packed(s, gy[0]), *d = tl_full(s, TL_F32, 2, t->dim, 0);
+    int32_t *host = g && d ? tl__calloc(&s->err, (size_t)(4 * n + rows + 4), sizeof *host) : NULL;
+    if (!host) return;
+    int32_t *ids = host, *order = host + n, *segments = host + 2 * n, *start = host + 4 * n + 2;
+    if (n > 0 && tl_read(s, c->in[1], ids, (size_t)n * 4) == 0) {
+        int64_t count = sort_ids(ids, n, rows, start, order, segments);
+        tl_tensor *o = tl_from(s, TL_I32, 1, &n, order);
+        tl_tensor *seg = tl_from(s, TL_I32, 2, (int64_t[]){count + 1, 2}, segments);
+        tl_launch l = {.program = &program, .kernel = "embedding_grad", .dims = 1, .global = {(size_t)count}};
+        if (o && seg)
+            TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(g), TL_KBUF(o->buffer), TL_KBUF(seg->buffer),
+                       TL_KT(d), TL_KL(t->dim[1]), TL_KL(count));
+    }
+    free(host);
+    if (!s->err.code) gx[0] = d;
+}
+
+extern const tl_op tl__op_embedding;
+
+static void embedding_samples(tl_sampler *to)
+{
+    static const int64_t ids[][2] = {{3, 4}, {1, 1}, {2, 9}};
+    for (int i = 0; i < 3; i++) {
+        tl_sample v = tl__sample(&tl__op_embedding);
+        tl__sample_input(&v, 2, (int64_t[]){7, i == 1 ? 17 : 3}, -1, 1);
+        tl__sample_input(&v, 2, ids[i], 0, 6);
+        to->take(to, &v);
+    }
+}
+
+const tl_op tl__op_embedding = {
+    .name = "embedding", .brief = "Rows of `table` (rows, width) by `ids` (...), counted from 0: (..., width).",
+    .inputs = {"table", "ids"}, .int_inputs = 1u << 1,
+    .infer = embedding_infer, .forward = embedding_forward, .vjp = embedding_vjp, .saves = TL_SAVE_IN(1),
+    .torch = "F.embedding(ids.long(), table)", .samples = embedding_samples,
+};
+
+tl_tensor *tl_embedding(tl_scope *s, tl_tensor *table, tl_tensor *ids)
+{
+    return tl__apply(s, &tl__op_embedding, (tl_tensor *[]){table, ids}, 2, NULL, NULL);
+}
