@@ -1,11 +1,11 @@
 /* cross_entropy.c - losses between rows of logits and classes: cross entropy with labels and with shares of all classes, and the
- * focal loss. Kernels and formulas are in cl/softmax.cl. The loss of a row and what the row weighs in the mean are added up in
+ * focal loss. Kernels and formulas are in cl/cross_entropy.cl. The loss of a row and what the row weighs in the mean are added up in
  * the order of the rows, in parts where there are many. */
 #include "op/op.h"
 
 #include <string.h>
 
-static const tl_program program = {"softmax", NULL};
+static const tl_program program = {"cross_entropy", NULL};
 enum { MEAN, SUM, NONE };
 static const char *const reductions[] = {"mean", "sum", "none", NULL};
 #define REDUCTION(mean) TL_CHOICE("reduction", reductions, mean)
