@@ -3,12 +3,16 @@
 #include "device/gemm/gemm.h"
 #include "op/op.h"
 
-#include <string.h>
-
 static const tl_program program = {"batch_norm", NULL};
 enum { X, WEIGHT, BIAS, MEAN, VAR, RESIDUAL };
 enum { TRAINING, MOMENTUM, EPS, ACTIVATION };
-static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", NULL}; /* in the order of tl_act */
+
+/* In the order of tl_act. */
+static const char *const activations[] = {
+#define ACT(NUMBER, name) #name,
+#define ACT_OF_PRODUCT(NUMBER, name)
+#include "../../cl/activations.clh"
+    NULL};
 
 typedef struct geometry { int64_t rows, channels, length, parts; } geometry;
 

@@ -1,10 +1,9 @@
 /* conv.c - convolution in one, two or three dimensions: the descriptor, its shapes, and the forward. Pictures are
  * channels-last, weights keep PyTorch's layout (O, I / groups, kernel...). */
+#include "op/activation.h"
 #include "op/conv.h"
 
 #include <string.h>
-
-static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", "gelu", NULL}; /* in the order of tl_act */
 
 static tl_tensor *input(const tl_call *c, int i) { return i < c->n_in ? c->in[i] : NULL; }
 
@@ -181,7 +180,7 @@ const tl_op tl__op_conv = {
     .inputs = {"x", "weight", "bias?", "residual?"},
     .attrs = {TL_INTS("stride", "step, one number or one a dimension; 1 where not given"), TL_INTS("padding", "zeros before (and after)"),
               TL_INTS("padding_end", "zeros after, where they differ"), TL_INTS("dilation", "distance of kernel elements; 1 where not given"),
-              TL_INT("groups", 1, "channels are split into so many"), TL_CHOICE("activation", activations, "applied to the sum")},
+              TL_INT("groups", 1, "channels are split into so many"), TL_CHOICE("activation", tl__activations, "applied to the sum")},
     .infer = conv_infer, .forward = conv_forward, .vjp = tl__conv_vjp,
     .saves_for = conv_saves, .again = tl__conv_again, .can_again = tl__conv_can_again, .flops = conv_flops,
     .torch = "conv(x, weight, bias, residual, stride, padding, padding_end, dilation, groups, activation)", .samples = conv_samples,
@@ -195,7 +194,8 @@ tl_tensor *tl_conv(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias
     if (!s || s->err.code || !x) return NULL;
     if (!o) o = &plain;
     tl__attr_defaults(&tl__op_conv, a);
-    int sp = x->shape.rank - 2 > 3 ? 3 : x->shape.rank - 2, act = 0, recorded = 0, ends = 0;
+    int sp = x->shape.rank - 2 > 3 ? 3 : x->shape.rank - 2, recorded = 0, ends = 0;
+    tl_act act;
     for (int i = 0; i < sp; i++) {
         a[TL_CONV_STRIDE].list[i] = o->stride[i] ? o->stride[i] : 1;
         a[TL_CONV_PADDING].list[i] = o->padding[i];
@@ -206,16 +206,12 @@ tl_tensor *tl_conv(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias
     a[TL_CONV_STRIDE].n = a[TL_CONV_PADDING].n = a[TL_CONV_DILATION].n = sp;
     a[TL_CONV_PADDING_END].n = ends ? sp : 0;
     a[TL_CONV_GROUPS].i = o->groups ? o->groups : 1;
-    while (o->activation && activations[act] && strcmp(o->activation, activations[act]) != 0) act++;
-    if (!activations[act]) {
-        tl__fail(&s->err, TL_EARG, "conv: there is no activation \"%s\"", o->activation);
-        return NULL;
-    }
+    if (tl__activation_named(&s->err, "conv", o->activation, &act) != 0) return NULL;
     for (int i = 0; i < 4; i++) recorded |= s->recording && in[i] && in[i]->node;
     /* The gradient of a smooth one needs what went in: while recording it is made as a result of its own. */
     int smooth = tl__act_needs_input(act);
     a[TL_CONV_ACTIVATION].i = recorded && smooth ? TL_ACT_NONE : act;
     tl_tensor *y = tl__apply(s, &tl__op_conv, in, 4, a, NULL);
     if (!recorded || !smooth) return y;
-    return tl__activation(s, (tl_act)act, y);
+    return tl__activation(s, act, y);
 }

@@ -133,9 +133,6 @@ int tl__conv_can_again(const tl_call *c);
 tl_tensor *tl__conv_again(tl_scope *s, const tl_call *c);
 
 /* src/op/matmul.c */
-/* One of tl_act as an operator of its own. */
-tl_tensor *tl__activation(tl_scope *s, tl_act act, tl_tensor *x);
-tl_tensor *tl__activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_tensor *from);
 tl_tensor *tl__sum_columns(tl_scope *s, tl_tensor *x);
 
 #endif

@@ -1,4 +1,5 @@
 /* conv_backward.c - gradients of the convolution. */
+#include "op/activation.h"
 #include "op/conv.h"
 
 #include <string.h>

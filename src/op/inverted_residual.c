@@ -1,6 +1,7 @@
 /* inverted_residual.c - three convolutions as one call of a plan: expansion, depthwise, projection (Sandler et al. 2018), so
  * that the wide middle never leaves the cache. Launches of cl/inverted_residual.cl where its tiles suit the shape and the
  * batch, else the three one after the other. */
+#include "op/activation.h"
 #include "op/conv.h"
 
 #include <string.h>
@@ -193,15 +194,13 @@ int tl__inverted_residual_joins(const tl_device *d, const tl_value *expand, cons
     return divide(d, g, &a);
 }
 
-static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", "gelu", NULL}; /* in the order of tl_act */
-
 const tl_op tl__op_inverted_residual = {
     .name = "inverted_residual",
     .brief = "project(depthwise(expand(x))) + residual: three convolutions, each with its bias and activation.",
     .inputs = {"x", "expand", "expand_bias?", "middle", "middle_bias?", "project", "bias?", "residual?"},
     .attrs = {TL_INTS("expand_stride", "of the expansion"), TL_INTS("expand_padding", "of the expansion"), TL_INTS("expand_padding_end", "of the expansion"),
-              TL_CHOICE("expand_activation", activations, "behind the expansion"), TL_INTS("stride", "of the depthwise convolution"),
+              TL_CHOICE("expand_activation", tl__activations, "behind the expansion"), TL_INTS("stride", "of the depthwise convolution"),
               TL_INTS("padding", "of the depthwise convolution"), TL_INTS("padding_end", "of the depthwise convolution"),
-              TL_CHOICE("middle_activation", activations, "behind the depthwise convolution"), TL_CHOICE("activation", activations, "applied to the sum")},
+              TL_CHOICE("middle_activation", tl__activations, "behind the depthwise convolution"), TL_CHOICE("activation", tl__activations, "applied to the sum")},
     .infer = infer, .forward = forward,
 };

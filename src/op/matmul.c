@@ -1,9 +1,7 @@
 /* matmul.c - the matrix product and the linear layer. Both are one call of tl__gemm where the operands'
  * strides allow it, which they do for everything but batches that are spread unevenly. */
-#include "device/gemm/gemm.h"
+#include "op/activation.h"
 #include "op/conv.h"
-
-#include <string.h>
 
 /* ---- matmul ---- */
 
@@ -235,7 +233,6 @@ tl_tensor *tl_matmul(tl_scope *s, tl_tensor *a, tl_tensor *b, int transpose_a, i
 /* ---- linear ---- */
 
 enum { X, WEIGHT, BIAS, RESIDUAL };
-static const char *const activations[] = {"none", "relu", "relu6", "silu", "hardswish", "gelu", NULL}; /* in the order of tl_act */
 
 static int linear_infer(tl_error *err, tl_call *c)
 {
@@ -277,29 +274,6 @@ static int linear_forward(tl_scope *s, const tl_call *c)
 }
 
 static const tl_program columns = {"gemm_columns", NULL};
-
-tl_tensor *tl__activation(tl_scope *s, tl_act act, tl_tensor *x)
-{
-    switch (act) {
-    case TL_ACT_RELU: return tl_relu(s, x);
-    case TL_ACT_RELU6: return tl_relu6(s, x);
-    case TL_ACT_SILU: return tl_silu(s, x);
-    case TL_ACT_HARDSWISH: return tl_hardswish(s, x);
-    case TL_ACT_GELU: return tl_gelu(s, x);
-    default: return x;
-    }
-}
-
-/* gy * activation'(.), `from` being the output for relu and relu6, else what went into the activation. */
-tl_tensor *tl__activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_tensor *from)
-{
-    tl_tensor *g = tl__packed(s, gy), *y = g && from ? tl_empty(s, TL_F32, g->shape.rank, g->shape.dim) : NULL;
-    if (!y) return NULL;
-    const tl_traits *t = &s->device->traits;
-    int64_t n = tl_numel(y), v = t->vector_width, chunk = t->is_cpu ? 4096 : v;
-    tl_launch l = {.program = &columns, .kernel = "activation_gradient", .dims = 1, .global = {(size_t)((n + chunk - 1) / chunk)}, .local = {(size_t)t->is_cpu}};
-    return TL__LAUNCH(&s->err, s->device, &l, "linear", TL_KL(n), TL_KL(chunk), TL_KI(act), TL_KT(g), TL_KT(from), TL_KT(y)) == 0 ? y : NULL;
-}
 
 /* Sums of the columns of x (m, n): in parts of rows whose number depends on the shape alone, then over the parts. */
 tl_tensor *tl__sum_columns(tl_scope *s, tl_tensor *x)
@@ -379,7 +353,7 @@ static void linear_samples(tl_sampler *to)
 
 const tl_op tl__op_linear = {
     .name = "linear", .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
-    .inputs = {"x", "weight", "bias?", "residual?"}, .attrs = {TL_CHOICE("activation", activations, "applied to the sum")},
+    .inputs = {"x", "weight", "bias?", "residual?"}, .attrs = {TL_CHOICE("activation", tl__activations, "applied to the sum")},
     .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .infer = linear_infer, .forward = linear_forward, .vjp = linear_vjp,
     .saves_for = linear_saves, .flops = linear_flops,
     .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'hardswish': F.hardswish, 'gelu': F.gelu}[activation]"
@@ -392,17 +366,14 @@ tl_tensor *tl_linear(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bi
     tl_tensor *in[] = {x, weight, bias, residual};
     tl_value attr[TL_MAX_ATTRS] = {{0}};
     if (!s || s->err.code) return NULL;
-    int act = 0, recorded = 0;
-    while (activation && activations[act] && strcmp(activation, activations[act]) != 0) act++;
-    if (!activations[act]) {
-        tl__fail(&s->err, TL_EARG, "linear: there is no activation \"%s\"", activation);
-        return NULL;
-    }
+    tl_act act;
+    int recorded = 0;
+    if (tl__activation_named(&s->err, "linear", activation, &act) != 0) return NULL;
     for (int i = 0; i < 4; i++) recorded |= s->recording && in[i] && in[i]->node;
     /* Their gradient needs what went in: while recording it is made, and kept, as a result of its own. */
     int smooth = tl__act_needs_input(act);
     attr[0].i = recorded && smooth ? TL_ACT_NONE : act;
     tl_tensor *y = tl__apply(s, &tl__op_linear, in, 4, attr, NULL);
     if (!recorded || !smooth) return y;
-    return tl__activation(s, (tl_act)act, y);
+    return tl__activation(s, act, y);
 }

@@ -10,8 +10,11 @@
 
 #include "device/device.h"
 
-/* cl/gemm.clh has the same list. */
-typedef enum tl_act { TL_ACT_NONE = 0, TL_ACT_RELU, TL_ACT_RELU6, TL_ACT_SILU, TL_ACT_HARDSWISH, TL_ACT_GELU } tl_act;
+/* TL_ACT_NONE and so on. */
+typedef enum tl_act {
+#define ACT(NUMBER, name) TL_ACT_##NUMBER,
+#include "../../../cl/activations.clh"
+} tl_act;
 /* The gradient of these needs what went into them; that of the others is read off the result. */
 static inline int tl__act_needs_input(tl_act act) { return act > TL_ACT_RELU6; }
 
