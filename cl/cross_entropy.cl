@@ -1,5 +1,6 @@
 #include "softmax.clh"
-/* cross_entropy.cl - losses between rows of logits and classes: one work-item a row of length C. X, T are packed (rows, C). */
+/* cross_entropy.cl - losses between rows of logits and classes: one work-item a row of length C. X, T are
+ * packed (rows, C). */
 /* A label outside 0..C-1 goes to the device error word: {1, label, C}. */
 static inline int label_ok(int label, long n, int ignore, G int *error)
 {
@@ -14,8 +15,9 @@ static inline int label_ok(int label, long n, int ignore, G int *error)
 
 /* loss[2r] = the row's loss, loss[2r + 1] = its weight. With smoothing e:
  * (1 - e) w_y (lse - x_y) + e / C sum_c w_c (lse - x_c). */
-__kernel void cross_entropy_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0,
-                                 int weighted, G float *restrict loss, long o0, long n, float smoothing, int ignore, G int *error BOUND)
+__kernel void cross_entropy_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0,
+                                 G const float *restrict W, long w0, int weighted, G float *restrict loss, long o0,
+                                 long n, float smoothing, int ignore, G int *error BOUND)
 {
     INSIDE;
     long r = get_global_id(0);
@@ -35,10 +37,12 @@ __kernel void cross_entropy_rows(G const float *restrict X, long x0, G const int
     o[1] = w;
 }
 
-/* total[p, 0] = sum of the losses of `length` rows from p length on (divided by the weights for the mean), total[p, 1] = sum of their
- * weights; work-item p. Many rows are summed in parts, and these again. What rounding loses of a sum is kept in `lost` (Kahan 1965):
- * a plain sum is off in the sixth digit after a million rows. An infinite loss would make NaN of what is lost. */
-__kernel void cross_entropy_total(G const float *restrict loss, long o0, long rows, long length, int mean, G float *restrict total, long t0 BOUND)
+/* total[p, 0] = sum of the losses of `length` rows from p length on (divided by the weights for the mean), total[p, 1]
+ * = sum of their weights; work-item p. Many rows are summed in parts, and these again. What rounding loses of a sum is
+ * kept in `lost` (Kahan 1965): a plain sum is off in the sixth digit after a million rows. An infinite loss would make
+ * NaN of what is lost. */
+__kernel void cross_entropy_total(G const float *restrict loss, long o0, long rows, long length, int mean,
+                                  G float *restrict total, long t0 BOUND)
 {
     INSIDE;
     long p = get_global_id(0), end = min((p + 1) * length, rows);
@@ -53,9 +57,11 @@ __kernel void cross_entropy_total(G const float *restrict loss, long o0, long ro
     total[t0 + 2 * p + 1] = b;
 }
 
-/* dx_c = s ( ((1 - e) w_y + e / C sum w) p_c - (1 - e) w_y [c = y] - e / C w_c ),  s = gy (over the sum of weights for the mean) */
-__kernel void cross_entropy_grad(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0,
-                                 int weighted, G const float *restrict GY, long g0, int per_row, G const float *restrict total, long t0, int mean,
+/* dx_c = s ( ((1 - e) w_y + e / C sum w) p_c - (1 - e) w_y [c = y] - e / C w_c ),
+ * s = gy (over the sum of weights for the mean) */
+__kernel void cross_entropy_grad(G const float *restrict X, long x0, G const int *restrict labels, long l0,
+                                 G const float *restrict W, long w0, int weighted, G const float *restrict GY,
+                                 long g0, int per_row, G const float *restrict total, long t0, int mean,
                                  G float *restrict DX, long d0, long n, float smoothing, int ignore BOUND)
 {
     INSIDE;
@@ -84,8 +90,9 @@ __kernel void cross_entropy_grad(G const float *restrict X, long x0, G const int
 static inline float smoothed(float t, float smoothing, long n) { return (1.0f - smoothing) * t + smoothing / n; }
 
 /* loss[2r] = sum_c w_c t_c (lse - x_c), t smoothed; loss[2r + 1] = 1 */
-__kernel void soft_cross_entropy_rows(G const float *restrict X, long x0, G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted,
-                                      G float *restrict loss, long o0, long n, float smoothing BOUND)
+__kernel void soft_cross_entropy_rows(G const float *restrict X, long x0, G const float *restrict T, long t0,
+                                      G const float *restrict W, long w0, int weighted, G float *restrict loss,
+                                      long o0, long n, float smoothing BOUND)
 {
     INSIDE;
     long r = get_global_id(0);
@@ -97,14 +104,16 @@ __kernel void soft_cross_entropy_rows(G const float *restrict X, long x0, G cons
 }
 
 /* dx_c = s (p_c sum_k(w_k t_k) - w_c t_c), t smoothed; dt_c = s (1 - e) w_c (lse - x_c); s = gy times `share` */
-__kernel void soft_cross_entropy_grad(G const float *restrict X, long x0, G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted,
-                                      G const float *restrict GY, long g0, int per_row, float share, G float *restrict DX, long d0, int for_x,
+__kernel void soft_cross_entropy_grad(G const float *restrict X, long x0, G const float *restrict T, long t0,
+                                      G const float *restrict W, long w0, int weighted, G const float *restrict GY,
+                                      long g0, int per_row, float share, G float *restrict DX, long d0, int for_x,
                                       G float *restrict DT, long e0, int for_t, long n, float smoothing BOUND)
 {
     INSIDE;
     long r = get_global_id(0);
     G const float *x = X + x0 + r * n, *t = T + t0 + r * n;
-    float s = GY[g0 + (per_row ? r : 0)] * share, m = row_max(x, n), sum = row_exp_sum(x, n, m), lse = m + log(sum), all = 0.0f;
+    float s = GY[g0 + (per_row ? r : 0)] * share, all = 0.0f;
+    float m = row_max(x, n), sum = row_exp_sum(x, n, m), lse = m + log(sum);
     for (long i = 0; i < n; i++) all += (weighted ? W[w0 + i] : 1.0f) * smoothed(t[i], smoothing, n);
     for (long i = 0; i < n; i++) {
         float w = weighted ? W[w0 + i] : 1.0f;
@@ -113,10 +122,11 @@ __kernel void soft_cross_entropy_grad(G const float *restrict X, long x0, G cons
     }
 }
 
-/* Focal loss (Lin et al. 2017, equation 5): with l = lse - x_y = -log p_y, loss[2r] = w_y (1 - p_y)^gamma l, loss[2r + 1] = 1.
- * 1 - p_y is -expm1(-l): nothing cancels where p_y is near one. */
-__kernel void focal_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0, int weighted,
-                         G float *restrict loss, long o0, long n, float gamma, int ignore, G int *error BOUND)
+/* Focal loss (Lin et al. 2017, equation 5): with l = lse - x_y = -log p_y, loss[2r] = w_y (1 - p_y)^gamma l and
+ * loss[2r + 1] = 1. 1 - p_y is -expm1(-l): nothing cancels where p_y is near one. */
+__kernel void focal_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0,
+                         G const float *restrict W, long w0, int weighted, G float *restrict loss, long o0, long n,
+                         float gamma, int ignore, G int *error BOUND)
 {
     INSIDE;
     long r = get_global_id(0);
@@ -130,10 +140,12 @@ __kernel void focal_rows(G const float *restrict X, long x0, G const int *restri
     o[1] = 1.0f;
 }
 
-/* dx_c = s w_y k (p_c - [c = y]), k = q^gamma + gamma p_y q^(gamma - 1) l with q = 1 - p_y; s = gy (over the counted rows for the mean) */
-__kernel void focal_grad(G const float *restrict X, long x0, G const int *restrict labels, long l0, G const float *restrict W, long w0, int weighted,
-                         G const float *restrict GY, long g0, int per_row, G const float *restrict total, long t0, int mean, G float *restrict DX, long d0, long n,
-                         float gamma, int ignore BOUND)
+/* dx_c = s w_y k (p_c - [c = y]), k = q^gamma + gamma p_y q^(gamma - 1) l with q = 1 - p_y;
+ * s = gy (over the counted rows for the mean) */
+__kernel void focal_grad(G const float *restrict X, long x0, G const int *restrict labels, long l0,
+                         G const float *restrict W, long w0, int weighted, G const float *restrict GY, long g0,
+                         int per_row, G const float *restrict total, long t0, int mean, G float *restrict DX, long d0,
+                         long n, float gamma, int ignore BOUND)
 {
     INSIDE;
     long r = get_global_id(0);

@@ -32,7 +32,7 @@ tl_tensor *tl__activation_gradient(tl_scope *s, tl_act act, tl_tensor *gy, tl_te
     int64_t n = tl_numel(y), v = t->vector_width, chunk = t->is_cpu ? 4096 : v;
     tl_launch l = {.program = &program, .kernel = "activation_gradient", .dims = 1,
                    .global = {(size_t)((n + chunk - 1) / chunk)}, .local = {(size_t)t->is_cpu}};
-    if (TL__LAUNCH(&s->err, s->device, &l, "linear", TL_KL(n), TL_KL(chunk), TL_KI(act), TL_KT(g), TL_KT(from), TL_KT(y)) != 0)
-        return NULL;
-    return y;
+    int bad = TL__LAUNCH(&s->err, s->device, &l, "linear", TL_KL(n), TL_KL(chunk), TL_KI(act), TL_KT(g), TL_KT(from),
+                        TL_KT(y));
+    return bad ? NULL : y;
 }

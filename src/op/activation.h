@@ -1,4 +1,5 @@
-/* activation.h - activations that products, convolutions and batch norms take along, by name and as operators of their own. */
+/* activation.h - activations that products, convolutions and batch norms take along, by name and as operators of their
+ * own. */
 #ifndef TLUA_ACTIVATION_H
 #define TLUA_ACTIVATION_H
 

@@ -1,6 +1,6 @@
-/* cross_entropy.c - losses between rows of logits and classes: cross entropy with labels and with shares of all classes, and the
- * focal loss. Kernels and formulas are in cl/cross_entropy.cl. The loss of a row and what the row weighs in the mean are added up in
- * the order of the rows, in parts where there are many. */
+/* cross_entropy.c - losses between rows of logits and classes: cross entropy with labels and with shares of all
+ * classes, and the focal loss. Kernels and formulas are in cl/cross_entropy.cl. The loss of a row and what the row
+ * weighs in the mean are added up in the order of the rows, in parts where there are many. */
 #include "op/op.h"
 
 #include <string.h>

@@ -199,8 +199,10 @@ const tl_op tl__op_inverted_residual = {
     .brief = "project(depthwise(expand(x))) + residual: three convolutions, each with its bias and activation.",
     .inputs = {"x", "expand", "expand_bias?", "middle", "middle_bias?", "project", "bias?", "residual?"},
     .attrs = {TL_INTS("expand_stride", "of the expansion"), TL_INTS("expand_padding", "of the expansion"), TL_INTS("expand_padding_end", "of the expansion"),
-              TL_CHOICE("expand_activation", tl__activations, "behind the expansion"), TL_INTS("stride", "of the depthwise convolution"),
+              TL_CHOICE("expand_activation", tl__activations, "behind the expansion"),
+              TL_INTS("stride", "of the depthwise convolution"),
               TL_INTS("padding", "of the depthwise convolution"), TL_INTS("padding_end", "of the depthwise convolution"),
-              TL_CHOICE("middle_activation", tl__activations, "behind the depthwise convolution"), TL_CHOICE("activation", tl__activations, "applied to the sum")},
+              TL_CHOICE("middle_activation", tl__activations, "behind the depthwise convolution"),
+              TL_CHOICE("activation", tl__activations, "applied to the sum")},
     .infer = infer, .forward = forward,
 };

@@ -353,7 +353,8 @@ static void linear_samples(tl_sampler *to)
 
 const tl_op tl__op_linear = {
     .name = "linear", .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
-    .inputs = {"x", "weight", "bias?", "residual?"}, .attrs = {TL_CHOICE("activation", tl__activations, "applied to the sum")},
+    .inputs = {"x", "weight", "bias?", "residual?"},
+    .attrs = {TL_CHOICE("activation", tl__activations, "applied to the sum")},
     .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .infer = linear_infer, .forward = linear_forward, .vjp = linear_vjp,
     .saves_for = linear_saves, .flops = linear_flops,
     .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'hardswish': F.hardswish, 'gelu': F.gelu}[activation]"
