@@ -27,6 +27,7 @@ static int map(tl_error *err, tl_record *s, const tl_affine *m, int filter, doub
 {
     if (tl__affine(err, s->image, m, filter, (uint8_t)fill, &s->scratch->spare) != 0) return -1;
     tl__sample_swap(s);
+    tl__sample_moved(s, m);
     return 0;
 }
 

@@ -22,6 +22,11 @@ typedef struct slot {
     float *x;
     int32_t *labels;
     int64_t *indices;
+    float *values;       /* (n, value_count) */
+    int32_t *mask;       /* (n, height, width) */
+    tl_marks *marks;     /* of each picture */
+    tl_marks joined;     /* those of all, in a row */
+    int64_t *box_offsets, *point_offsets;
     uint8_t *bad;        /* 1: left out */
     int failed_at;       /* place of the first picture that failed, or n */
     int skipped;         /* pictures left out */
@@ -35,6 +40,7 @@ typedef struct worker {
     pthread_t thread;
     tl_scratch scratch;
     tl_image image;
+    tl_target target;
 } worker;
 
 struct tl_loader {
@@ -44,6 +50,8 @@ struct tl_loader {
     tl_image_request request;
     int hwc[3];
     size_t picture_floats;
+    size_t values, mask_pixels; /* of a picture; 0: none */
+    int marked;                 /* there are boxes or points */
     int64_t *order;
     int64_t pictures;          /* that an epoch uses */
     int64_t batches;
@@ -98,16 +106,51 @@ static slot *next_work(tl_loader *l)
     return s;
 }
 
-/* Reads and transforms one picture into its place. Called without the lock. */
-static int make_picture(const tl_loader *l, worker *w, int64_t epoch, int64_t index, float *to, tl_error *err)
+/* Puts the picture's name before an error about it. */
+static int about_picture(const tl_loader *l, int64_t index, tl_error *err)
 {
-    tl_draw_key who = {l->config.seed, (uint64_t)epoch, (uint64_t)index};
-    if (tl__source_read(err, l->source, index, &l->request, &w->image) != 0) return -1;
-    if (tl__pipeline_run(err, l->pipeline, &w->scratch, &who, &w->image, l->hwc, to) == 0) return 0;
     char *name = tl__source_name(NULL, l->source, index);
     tl__error_prefix(err, "%s: ", name ? name : "a picture");
     free(name);
     return -1;
+}
+
+/* What else is known of the picture that was made last, into its place. */
+static int make_target(const tl_loader *l, worker *w, int64_t index, slot *s, int at, tl_error *err)
+{
+    const tl_geometry *g = &w->scratch.geometry;
+    if (!(l->source->fields & ~(unsigned)(TL_FIELD_IMAGE | TL_FIELD_LABEL))) return 0;
+    if (tl__source_target(err, l->source, index, l->source->fields, &w->target) != 0) return -1;
+    if (s->values) memcpy(s->values + (size_t)at * l->values, w->target.values, l->values * sizeof *s->values);
+    if (s->mask && tl__target_fits(err, &w->target, g->part[0].width, g->part[0].height) != 0) return -1;
+    if (s->mask && tl__geometry_mask(err, g, &w->target.mask, s->mask + (size_t)at * l->mask_pixels) != 0) return about_picture(l, index, err);
+    if (s->marks && tl__geometry_marks(err, g, &w->target.marks, &s->marks[at]) != 0) return about_picture(l, index, err);
+    return 0;
+}
+
+/* Reads and transforms one picture into its place. Called without the lock. */
+static int make_picture(const tl_loader *l, worker *w, int64_t epoch, int64_t index, slot *s, int at, tl_error *err)
+{
+    tl_draw_key who = {l->config.seed, (uint64_t)epoch, (uint64_t)index};
+    if (tl__source_read(err, l->source, index, &l->request, &w->image) != 0) return -1;
+    if (tl__pipeline_run(err, l->pipeline, &w->scratch, &who, &w->image, l->hwc, s->x + (size_t)at * l->picture_floats) != 0)
+        return about_picture(l, index, err);
+    return make_target(l, w, index, s, at, err);
+}
+
+/* Moves picture `from` of a batch to the place `to` before it. */
+static void move_picture(const tl_loader *l, slot *s, int from, int to)
+{
+    memcpy(s->x + (size_t)to * l->picture_floats, s->x + (size_t)from * l->picture_floats, l->picture_floats * sizeof(float));
+    s->labels[to] = s->labels[from];
+    s->indices[to] = s->indices[from];
+    if (s->values) memcpy(s->values + (size_t)to * l->values, s->values + (size_t)from * l->values, l->values * sizeof *s->values);
+    if (s->mask) memcpy(s->mask + (size_t)to * l->mask_pixels, s->mask + (size_t)from * l->mask_pixels, l->mask_pixels * sizeof *s->mask);
+    if (s->marks) { /* memory is exchanged, so that each has its own */
+        tl_marks swap = s->marks[to];
+        s->marks[to] = s->marks[from];
+        s->marks[from] = swap;
+    }
 }
 
 /* Closes the gaps that skipped pictures have left. */
@@ -116,15 +159,32 @@ static void leave_out(const tl_loader *l, slot *s)
     int kept = 0;
     for (int i = 0; i < s->n; i++) {
         if (s->bad[i]) continue;
-        if (kept != i) {
-            memcpy(s->x + (size_t)kept * l->picture_floats, s->x + (size_t)i * l->picture_floats, l->picture_floats * sizeof(float));
-            s->labels[kept] = s->labels[i];
-            s->indices[kept] = s->indices[i];
-        }
+        if (kept != i) move_picture(l, s, i, kept);
         kept++;
     }
     s->skipped = s->n - kept;
     s->n = kept;
+}
+
+/* Boxes and points of all pictures in a row. */
+static int join_marks(slot *s, tl_error *err)
+{
+    int64_t boxes = 0, points = 0;
+    tl_marks *to = &s->joined;
+    for (int i = 0; i < s->n; i++) {
+        const tl_marks *m = &s->marks[i];
+        if (tl__marks_reserve(err, to, boxes + m->boxes, points + m->points) != 0) return -1;
+        if (m->boxes) memcpy(to->box + 4 * boxes, m->box, (size_t)m->boxes * 4 * sizeof *to->box);
+        if (m->boxes) memcpy(to->box_label + boxes, m->box_label, (size_t)m->boxes * sizeof *to->box_label);
+        if (m->points) memcpy(to->point + 2 * points, m->point, (size_t)m->points * 2 * sizeof *to->point);
+        s->box_offsets[i] = boxes;
+        s->point_offsets[i] = points;
+        boxes += m->boxes;
+        points += m->points;
+    }
+    s->box_offsets[s->n] = to->boxes = boxes;
+    s->point_offsets[s->n] = to->points = points;
+    return 0;
 }
 
 /* What is left to do when all pictures of a batch are in place. Called without the lock. */
@@ -132,6 +192,7 @@ static void finish_batch(const tl_loader *l, slot *s, int64_t epoch)
 {
     const tl_loader_config *c = &l->config;
     leave_out(l, s);
+    if (s->marks && join_marks(s, &s->error) != 0) return;
     s->mix = (tl_mix){.share = 1};
     if (c->unmixed_from && epoch >= c->unmixed_from) return;
     tl_rng_key key = tl__rng_key(c->seed, TL_RNG_MIX, (uint64_t)epoch << 40 ^ (uint64_t)s->batch);
@@ -146,7 +207,7 @@ static void do_picture(tl_loader *l, worker *w, slot *s)
     tl_error error = {0};
     l->busy++;
     pthread_mutex_unlock(&l->lock);
-    int failed = make_picture(l, w, epoch, index, s->x + (size_t)at * l->picture_floats, &error) != 0;
+    int failed = make_picture(l, w, epoch, index, s, at, &error) != 0;
     pthread_mutex_lock(&l->lock);
     s->labels[at] = l->source->label[index];
     s->indices[at] = index;
@@ -209,21 +270,48 @@ static int find_shape(tl_error *err, tl_loader *l)
     return 0;
 }
 
+static int make_target_room(tl_error *err, const tl_loader *l, slot *s)
+{
+    size_t batch = (size_t)l->config.batch;
+    if (l->values && !(s->values = tl__malloc(err, batch * l->values * sizeof *s->values))) return -1;
+    if (l->mask_pixels && !(s->mask = tl__malloc(err, batch * l->mask_pixels * sizeof *s->mask))) return -1;
+    if (!l->marked) return 0;
+    s->marks = tl__calloc(err, batch, sizeof *s->marks);
+    s->box_offsets = s->marks ? tl__malloc(err, (batch + 1) * sizeof *s->box_offsets) : NULL;
+    s->point_offsets = s->box_offsets ? tl__malloc(err, (batch + 1) * sizeof *s->point_offsets) : NULL;
+    return s->point_offsets ? 0 : -1;
+}
+
+static void free_slot(slot *s, int batch)
+{
+    free(s->x);
+    free(s->labels);
+    free(s->indices);
+    free(s->bad);
+    free(s->values);
+    free(s->mask);
+    for (int i = 0; s->marks && i < batch; i++) tl__marks_free(&s->marks[i]);
+    free(s->marks);
+    tl__marks_free(&s->joined);
+    free(s->box_offsets);
+    free(s->point_offsets);
+}
+
 static int make_slots(tl_error *err, tl_loader *l)
 {
     size_t batch = (size_t)l->config.batch;
-    int64_t bytes = (int64_t)(batch * l->picture_floats * sizeof(float)), most = l->config.max_prefetch > 0 ? l->config.max_prefetch : DEFAULT_PREFETCH;
+    int64_t bytes = (int64_t)(batch * (l->picture_floats * sizeof(float) + l->mask_pixels * sizeof(int32_t))), most = l->config.max_prefetch > 0 ? l->config.max_prefetch : DEFAULT_PREFETCH;
     int64_t fit = most / bytes, wanted = l->threads > 0 ? 3 : 2;
     /* Two at least: one that the caller holds and one that is filled meanwhile. */
     l->slots = (int)(fit < 2 ? 2 : fit > wanted ? wanted : fit);
     if (l->slots > l->batches + 1) l->slots = (int)l->batches + 1;
     for (int i = 0; i < l->slots; i++) {
         slot *s = &l->slot[i];
-        s->x = tl__malloc(err, (size_t)bytes);
+        s->x = tl__malloc(err, batch * l->picture_floats * sizeof *s->x);
         s->labels = s->x ? tl__malloc(err, batch * sizeof *s->labels) : NULL;
         s->indices = s->labels ? tl__malloc(err, batch * sizeof *s->indices) : NULL;
         s->bad = s->indices ? tl__malloc(err, batch) : NULL;
-        if (!s->bad) return -1;
+        if (!s->bad || make_target_room(err, l, s) != 0) return -1;
     }
     return 0;
 }
@@ -239,6 +327,16 @@ static int start_threads(tl_error *err, tl_loader *l, int wanted)
     return 0;
 }
 
+/* Fields that the pipeline, or mixing, would spoil. */
+static int check_fields(tl_error *err, const tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *c)
+{
+    unsigned unmixed = source->fields & (TL_FIELD_VALUES | TL_FIELDS_PLACED);
+    if ((c->mixup > 0 || c->cutmix > 0) && unmixed)
+        return tl__fail(err, TL_EARG, "%s cannot mix %s; leave it out, or take a source with labels alone", c->mixup > 0 ? "mixup" : "cutmix",
+                        tl__field_name(unmixed & (~unmixed + 1)));
+    return tl__pipeline_keeps(err, pipeline, source->fields);
+}
+
 tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *config)
 {
     if (config->batch < 1) {
@@ -249,6 +347,7 @@ tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *
         tl__fail(err, TL_EARG, "%lld pictures do not fill a batch of %d", (long long)source->count, config->batch);
         return NULL;
     }
+    if (check_fields(err, source, pipeline, config) != 0) return NULL;
     tl_loader *l = tl__calloc(err, 1, sizeof *l);
     if (!l) return NULL;
     pthread_mutex_init(&l->lock, NULL);
@@ -260,8 +359,13 @@ tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *
     l->batches = config->drop_last ? source->count / config->batch : (source->count + config->batch - 1) / config->batch;
     l->pictures = config->drop_last ? l->batches * config->batch : source->count;
     tl__pipeline_request(pipeline, &l->request);
+    /* Masks, boxes and points are of the picture at full size. */
+    if (source->fields & TL_FIELDS_PLACED) l->request.smallest_side = 0;
     int wanted = tl__thread_count(config->threads), status = find_shape(err, l);
     l->picture_floats = (size_t)l->hwc[0] * (size_t)l->hwc[1] * (size_t)l->hwc[2];
+    l->values = source->fields & TL_FIELD_VALUES ? (size_t)source->value_count : 0;
+    l->mask_pixels = source->fields & TL_FIELD_MASK ? (size_t)l->hwc[0] * (size_t)l->hwc[1] : 0;
+    l->marked = (source->fields & (TL_FIELD_BOXES | TL_FIELD_POINTS)) != 0;
     l->threads = wanted; /* for the number of slots; counted anew below */
     if (status == 0) status = make_slots(err, l);
     l->threads = 0;
@@ -283,13 +387,9 @@ void tl__loader_close(tl_loader *l)
     for (int i = 0; i < MAX_THREADS; i++) {
         tl__scratch_free(&l->worker[i].scratch);
         tl__image_free(&l->worker[i].image);
+        tl__target_free(&l->worker[i].target);
     }
-    for (int i = 0; i < MAX_SLOTS; i++) {
-        free(l->slot[i].x);
-        free(l->slot[i].labels);
-        free(l->slot[i].indices);
-        free(l->slot[i].bad);
-    }
+    for (int i = 0; i < MAX_SLOTS; i++) free_slot(&l->slot[i], l->config.batch);
     free(l->order);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->work);
@@ -354,6 +454,21 @@ static slot *await(tl_loader *l, tl_error *err)
     return s;
 }
 
+static void lend(const tl_loader *l, const slot *s, tl_batch *b)
+{
+    *b = (tl_batch){.x = s->x, .labels = s->labels, .indices = s->indices, .n = s->n, .height = l->hwc[0], .width = l->hwc[1], .channels = l->hwc[2],
+                    .share = s->mix.share, .values = s->values, .value_count = (int)l->values, .mask = s->mask, .slot = (int)(s - l->slot)};
+    if (l->source->fields & TL_FIELD_BOXES) {
+        b->boxes = s->joined.box;
+        b->box_labels = s->joined.box_label;
+        b->box_offsets = s->box_offsets;
+    }
+    if (l->source->fields & TL_FIELD_POINTS) {
+        b->points = s->joined.point;
+        b->point_offsets = s->point_offsets;
+    }
+}
+
 int tl__loader_next(tl_loader *l, tl_error *err, tl_batch *b)
 {
     int result = -1;
@@ -382,7 +497,7 @@ int tl__loader_next(tl_loader *l, tl_error *err, tl_batch *b)
             pthread_cond_broadcast(&l->work);
             continue;
         }
-        *b = (tl_batch){s->x, s->labels, s->indices, s->n, l->hwc[0], l->hwc[1], l->hwc[2], s->mix.share, (int)(s - l->slot)};
+        lend(l, s, b);
         result = 1;
     }
     pthread_mutex_unlock(&l->lock);

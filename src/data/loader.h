@@ -24,19 +24,28 @@ typedef struct tl_loader_config {
     int64_t unmixed_from;  /* the first epoch whose batches are not mixed; 0: all are */
 } tl_loader_config;
 
-/* A batch lent to the caller, who gives it back with tl__loader_recycle. */
+/* A batch lent to the caller, who gives it back with tl__loader_recycle. What the source has none of is NULL. */
 typedef struct tl_batch {
     float *x;                     /* (n, height, width, channels), packed */
     int32_t *labels;              /* (n) */
     int64_t *indices;             /* (n) numbers of the pictures in the source */
     int n, height, width, channels;
     double share;                 /* of a picture's own label; the rest is that of the picture before it (the first: the last) */
+    float *values;                /* (n, value_count) */
+    int value_count;
+    int32_t *mask;                /* (n, height, width): classes, TL_MASK_IGNORED where nobody asks */
+    float *boxes;                 /* (boxes, 4) of all pictures in a row: left, top, right, bottom in pixels of x */
+    int32_t *box_labels;          /* (boxes) */
+    int64_t *box_offsets;         /* (n + 1): picture i has boxes box_offsets[i] to box_offsets[i + 1] */
+    float *points;                /* (points, 2): x, y */
+    int64_t *point_offsets;       /* (n + 1) */
     int slot;                     /* the loader's own */
 } tl_batch;
 
 typedef struct tl_loader tl_loader;
 
-/* Source and pipeline are borrowed and must outlive the loader; a first picture may be read to find the size. */
+/* Source and pipeline are borrowed and must outlive the loader; a first picture may be read to find the size. Steps that
+ * cannot keep a field of the source are an error, and so is mixing of what cannot be mixed. */
 tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *config);
 void tl__loader_close(tl_loader *l);
 

@@ -53,14 +53,23 @@ static void note_bad(check *c, int64_t index, const tl_error *error)
     if (c->error.code) c->stopping = 1;
 }
 
+/* A mask is read too, and must be as large as its picture. */
+static int read_sample(tl_error *err, const tl_source *s, int64_t i, tl_image *image, tl_target *target)
+{
+    int masked = (s->fields & TL_FIELD_MASK) != 0;
+    tl_image_request request = {.smallest_side = masked ? 0 : 1};
+    if (tl__source_read(err, s, i, &request, image) != 0) return -1;
+    if (!masked || tl__source_target(err, s, i, TL_FIELD_MASK, target) != 0) return masked ? -1 : 0;
+    return tl__target_fits(err, target, image->width, image->height);
+}
+
 /* Checks pictures until none is left. The lock is held on entry and exit. */
-static void check_one(check *c, tl_image *image)
+static void check_one(check *c, tl_image *image, tl_target *target)
 {
     int64_t i = c->next++;
     tl_error error = {0};
-    tl_image_request smallest = {.smallest_side = 1};
     pthread_mutex_unlock(&c->lock);
-    int bad = tl__source_read(&error, c->source, i, &smallest, image) != 0;
+    int bad = read_sample(&error, c->source, i, image, target) != 0;
     pthread_mutex_lock(&c->lock);
     c->done++;
     if (bad) note_bad(c, i, &error);
@@ -70,12 +79,14 @@ static void *check_some(void *argument)
 {
     check *c = argument;
     tl_image image = {0};
+    tl_target target = {0};
     pthread_mutex_lock(&c->lock);
-    while (c->next < c->source->count && !c->stopping) check_one(c, &image);
+    while (c->next < c->source->count && !c->stopping) check_one(c, &image, &target);
     c->running--;
     pthread_cond_signal(&c->moved);
     pthread_mutex_unlock(&c->lock);
     tl__image_free(&image);
+    tl__target_free(&target);
     return NULL;
 }
 

@@ -85,8 +85,25 @@ void tl__sample_swap(tl_record *s)
     s->scratch->spare = image;
 }
 
+void tl__sample_moved(tl_record *s, const tl_affine *from)
+{
+    tl__geometry_move(&s->scratch->geometry, from, s->image->width, s->image->height);
+}
+
+int tl__pipeline_keeps(tl_error *err, const tl_pipeline *p, unsigned fields)
+{
+    for (int i = 0; i < p->count; i++) {
+        const tl_transform_row *row = p->step[i].row;
+        unsigned lost = row->moves ? fields & TL_FIELDS_PLACED & ~row->touches : 0;
+        if (lost) return tl__fail(err, TL_EARG, "%s cannot keep %s; leave that step out", row->name, tl__field_name(lost & (~lost + 1)));
+        if (row->keeps && row->keeps(err, &p->step[i], fields) != 0) return -1;
+    }
+    return 0;
+}
+
 static tl_record start(tl_scratch *scratch, const tl_draw_key *who, tl_image *image)
 {
+    tl__geometry_start(&scratch->geometry, image->width, image->height);
     /* 2^24 epochs of 2^40 pictures have keys of their own. */
     return (tl_record){.image = image, .scratch = scratch, .key = tl__rng_key(who->seed, TL_RNG_AUGMENT, who->epoch << 40 ^ who->index)};
 }

@@ -35,10 +35,21 @@ int tl__is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-void tl__names_free(char **names, int count)
+void tl__names_free(char **names, int64_t count)
 {
-    for (int i = 0; names && i < count; i++) free(names[i]);
+    for (int64_t i = 0; names && i < count; i++) free(names[i]);
     free(names);
+}
+
+char **tl__names_copy(tl_error *err, const char *const *name, int64_t count)
+{
+    char **copy = tl__calloc(err, (size_t)count + 1, sizeof *copy);
+    for (int64_t i = 0; copy && i < count; i++) {
+        if ((copy[i] = tl__strdup(err, name[i])) != NULL) continue;
+        tl__names_free(copy, i);
+        return NULL;
+    }
+    return copy;
 }
 
 int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what, int may_split)
@@ -75,6 +86,7 @@ int tl__source_prepare(tl_error *err, tl_source *s, int64_t count, const char *c
 {
     s->references = 1;
     s->count = count;
+    s->fields = TL_FIELD_IMAGE | (class_count ? TL_FIELD_LABEL : 0);
     s->label = tl__calloc(err, (size_t)count, sizeof *s->label);
     s->class_name = s->label ? tl__calloc(err, (size_t)class_count, sizeof *s->class_name) : NULL;
     if (!s->class_name) return -1;
@@ -94,6 +106,7 @@ void tl__source_free(tl_source *s)
     if (!s || --s->references > 0) return;
     free(s->label);
     tl__names_free(s->class_name, s->class_count);
+    tl__names_free(s->value_name, s->value_count);
     s->ops->close(s); /* frees the rest and `s` itself */
 }
 
@@ -101,6 +114,14 @@ int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image
 {
     if (i < 0 || i >= s->count) return tl__fail(err, TL_EINDEX, "picture %lld of a source of %lld", (long long)i, (long long)s->count);
     return s->ops->read(err, s, i, request, out);
+}
+
+int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out)
+{
+    out->value_count = 0;
+    out->marks.boxes = out->marks.points = 0;
+    if (i < 0 || i >= s->count) return tl__fail(err, TL_EINDEX, "sample %lld of a source of %lld", (long long)i, (long long)s->count);
+    return s->ops->target ? s->ops->target(err, s, i, fields & s->fields, out) : 0;
 }
 
 char *tl__source_name(tl_error *err, const tl_source *s, int64_t i)
@@ -123,8 +144,7 @@ char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i)
                         (long)st.st_mtim.tv_nsec);
 }
 
-/* The part of `path` below `root`. */
-static const char *below(const char *root, const char *path)
+const char *tl__path_below(const char *root, const char *path)
 {
     size_t n = strlen(root);
     if (strncmp(path, root, n) != 0) return path;
@@ -144,7 +164,7 @@ int tl__source_list_hash(tl_error *err, const tl_source *s, const char *root, ch
         const char *path = s->ops->locate(s, i, &number), *label = s->label[i] >= 0 ? s->class_name[s->label[i]] : "";
         if (path != before) { /* many pictures may lie in one file */
             free(name);
-            name = tl__text_form(err, below(root, path), 1);
+            name = tl__text_form(err, tl__path_below(root, path), 1);
             if (!name) return -1;
             if (stat(path, &st) != 0) st.st_size = -1;
         }
@@ -153,6 +173,10 @@ int tl__source_list_hash(tl_error *err, const tl_source *s, const char *root, ch
         tl__sha256_update(&h, name, strlen(name));
         tl__sha256_update(&h, line, strlen(line) + 1);
         tl__sha256_update(&h, label, strlen(label) + 1);
+        if (s->ops->target_hash && s->ops->target_hash(err, s, i, root, &h) != 0) {
+            free(name);
+            return -1;
+        }
     }
     free(name);
     tl__sha256_final(&h, hex);
@@ -187,8 +211,20 @@ static const char *subset_locate(const tl_source *s, int64_t i, int64_t *number)
     return v->parent->ops->locate(v->parent, v->index[i], number);
 }
 
-static const tl_source_ops subset_ops = {"subset", 0, subset_close, subset_read, subset_locate};
-static const tl_source_ops file_subset_ops = {"subset", 1, subset_close, subset_read, subset_locate};
+static int subset_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out)
+{
+    const subset *v = (const subset *)s;
+    return tl__source_target(err, v->parent, v->index[i], fields, out);
+}
+
+static int subset_target_hash(tl_error *err, const tl_source *s, int64_t i, const char *root, tl_sha256 *h)
+{
+    const subset *v = (const subset *)s;
+    return v->parent->ops->target_hash ? v->parent->ops->target_hash(err, v->parent, v->index[i], root, h) : 0;
+}
+
+static const tl_source_ops subset_ops = {"subset", 0, subset_close, subset_read, subset_locate, subset_target, subset_target_hash};
+static const tl_source_ops file_subset_ops = {"subset", 1, subset_close, subset_read, subset_locate, subset_target, subset_target_hash};
 
 tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count)
 {
@@ -204,7 +240,10 @@ tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *in
         (v->index = tl__malloc(err, (size_t)count * sizeof *v->index)) != NULL) {
         memcpy(v->index, index, (size_t)count * sizeof *index);
         for (int64_t i = 0; i < count; i++) v->base.label[i] = parent->label[index[i]];
-        return &v->base;
+        v->base.fields = parent->fields;
+        v->base.value_count = parent->value_count;
+        if (!parent->value_name) return &v->base;
+        if ((v->base.value_name = tl__names_copy(err, (const char *const *)parent->value_name, parent->value_count)) != NULL) return &v->base;
     }
     tl__source_free(&v->base);
     return NULL;

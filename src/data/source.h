@@ -1,10 +1,11 @@
-/* source.h - where pictures and labels come from. Access is random and from any thread; what a picture is
- * does not depend on how it was reached. Labels count from 0. When a task needs more than a class (boxes,
- * masks), a source gets one more function in its table and the loader one more field in its batch. */
+/* source.h - where samples come from: pictures, and what is known of each. Access is random and from any thread; what a
+ * picture is does not depend on how it was reached. Labels count from 0. A source says which fields it has; what is
+ * more than a class (values, masks, boxes, points) is read by its `target`. */
 #ifndef TLUA_SOURCE_H
 #define TLUA_SOURCE_H
 
 #include "data/folders.h"
+#include "data/target.h"
 
 typedef struct tl_source tl_source;
 
@@ -16,6 +17,11 @@ typedef struct tl_source_ops {
     int (*read)(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out);
     /* The file that holds picture i, and its number in there, or -1 where the file is the picture. */
     const char *(*locate)(const tl_source *s, int64_t i, int64_t *number);
+    /* What sample i has of `fields`, which are among the source's. NULL: picture and label are all. */
+    int (*target)(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out);
+    /* Puts into `h` what differs when the target may differ. With `root`, what stays when the data are moved or written
+     * anew. NULL: nothing. */
+    int (*target_hash)(tl_error *err, const tl_source *s, int64_t i, const char *root, tl_sha256 *h);
 } tl_source_ops;
 
 struct tl_source {
@@ -26,6 +32,9 @@ struct tl_source {
     int class_count;
     char **class_name;             /* in the order of labels */
     int height, width, channels;   /* of every picture, or 0 where they differ */
+    unsigned fields;               /* TL_FIELD_... of every sample; a view has its parent's, and its values' names too */
+    int value_count;
+    char **value_name;
     const tl_passed *passed;       /* class folders: files that are not read; a view has its parent's */
 };
 
@@ -53,6 +62,27 @@ tl_source *tl__source_open(tl_error *err, const char *kind, const char *root, co
 tl_source *tl__source_files(tl_error *err, const char *const *path, int64_t count);
 /* The same of pictures in memory, which are borrowed until the source is freed. */
 tl_source *tl__source_memory(tl_error *err, const tl_picture *pictures, int64_t count);
+
+/* Samples by list; all of it is copied. Arrays that are NULL mean that the samples have no such field. */
+typedef struct tl_records {
+    int64_t count;
+    const char *const *path;        /* of pictures; they are opened when read */
+    const int32_t *label;           /* -1: none */
+    const char *const *class_name;  /* of labels, of a mask's values or of boxes */
+    int class_count;
+    const float *values;            /* (count, value_count) */
+    const char *const *value_name;  /* value_count of them, or NULL */
+    int value_count;
+    const char *const *mask;        /* paths of pictures of classes, 8 bits a pixel */
+    const int16_t *mask_value;      /* the class of each of 256 values, -1: unknown; NULL: values are classes */
+    const int64_t *box_offset;      /* (count + 1): sample i has boxes box_offset[i] to box_offset[i + 1] */
+    const float *box;               /* (boxes, 4): left, top, right, bottom in pixels */
+    const int32_t *box_label;       /* (boxes) */
+    const int64_t *point_offset;
+    const float *point;             /* (points, 2) */
+} tl_records;
+tl_source *tl__source_records(tl_error *err, const tl_records *records);
+
 /* The pictures `index[0..count)` of another source, which is retained. */
 tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count);
 
@@ -61,6 +91,8 @@ void tl__source_free(tl_source *s);
 
 /* Picture i into `out` (whose memory is used again); 0 or -1. Any thread. */
 int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out);
+/* What sample i has of `fields`, of which only those that the source has are read; 0 or -1. Any thread. */
+int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out);
 /* "path" or "path#number", for people; the caller frees it. */
 char *tl__source_name(tl_error *err, const tl_source *s, int64_t i);
 /* The same with the file's size and time of change: differs when the picture may differ. The caller frees it. */
@@ -72,13 +104,17 @@ int tl__source_list_hash(tl_error *err, const tl_source *s, const char *root, ch
 
 /* ---- for the files that implement sources ---- */
 
+/* Copies a list of texts into memory of the source's own, or NULL. */
+char **tl__names_copy(tl_error *err, const char *const *name, int64_t count);
+/* The part of `path` below `root`. */
+const char *tl__path_below(const char *root, const char *path);
 /* Joins a folder and a name; the caller frees it. */
 char *tl__path_join(tl_error *err, const char *folder, const char *name);
 int tl__is_folder(const char *path);
 int tl__is_file(const char *path);
 /* Room for `count` labels, and copies of the class names. 0 or -1; what was made is freed with the source. */
 int tl__source_prepare(tl_error *err, tl_source *s, int64_t count, const char *const *class_name, int class_count);
-void tl__names_free(char **names, int count);
+void tl__names_free(char **names, int64_t count);
 /* Reads lines of a text file as class names into `*names`; returns how many, 0 where there is no such file, -1 on error. */
 int tl__names_read(tl_error *err, const char *path, int most, char ***names);
 

@@ -101,7 +101,7 @@ static const char *cifar_locate(const tl_source *s, int64_t i, int64_t *number)
     return c->path[f];
 }
 
-static const tl_source_ops cifar_ops = {"cifar", 0, cifar_close, cifar_read, cifar_locate};
+static const tl_source_ops cifar_ops = {.kind = "cifar", .from_files = 0, .close = cifar_close, .read = cifar_read, .locate = cifar_locate};
 
 /* Adds a file, whose size must be that of whole records. */
 static int add_file(tl_error *err, cifar *c, const char *folder, const char *name)

@@ -27,7 +27,7 @@ static const char *files_locate(const tl_source *s, int64_t i, int64_t *number)
     return ((const files *)s)->path[i];
 }
 
-static const tl_source_ops files_ops = {"files", 1, files_close, files_read, files_locate};
+static const tl_source_ops files_ops = {.kind = "files", .from_files = 1, .close = files_close, .read = files_read, .locate = files_locate};
 
 tl_source *tl__source_files(tl_error *err, const char *const *path, int64_t count)
 {

@@ -31,7 +31,7 @@ static const char *folder_locate(const tl_source *s, int64_t i, int64_t *number)
     return ((const folder *)s)->path.at[i];
 }
 
-static const tl_source_ops folder_ops = {"folder", 1, folder_close, folder_read, folder_locate};
+static const tl_source_ops folder_ops = {.kind = "folder", .from_files = 1, .close = folder_close, .read = folder_read, .locate = folder_locate};
 
 /* ---- classes ---- */
 

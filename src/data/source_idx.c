@@ -47,7 +47,7 @@ static const char *idx_locate(const tl_source *s, int64_t i, int64_t *number)
     return ((const idx *)s)->path;
 }
 
-static const tl_source_ops idx_ops = {"idx", 0, idx_close, idx_read, idx_locate};
+static const tl_source_ops idx_ops = {.kind = "idx", .from_files = 0, .close = idx_close, .read = idx_read, .locate = idx_locate};
 
 /* Reads exactly `n` bytes of what the file holds, compressed or not. */
 static int read_exactly(tl_error *err, const char *path, gzFile f, void *to, size_t n)

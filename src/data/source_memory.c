@@ -50,7 +50,7 @@ static const char *memory_locate(const tl_source *s, int64_t i, int64_t *number)
     return ((const memory *)s)->name[i];
 }
 
-static const tl_source_ops memory_ops = {"memory", 1, memory_close, memory_read, memory_locate};
+static const tl_source_ops memory_ops = {.kind = "memory", .from_files = 1, .close = memory_close, .read = memory_read, .locate = memory_locate};
 
 /* What can be wrong with a picture before anything is read of it. */
 static int check_picture(tl_error *err, const tl_picture *p)

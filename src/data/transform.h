@@ -1,11 +1,12 @@
 /* transform.h - what happens to a picture between the file and the network, as data: a list of steps, each
  * a row of a table with parameters, so that it can be checked before anything runs, written into a model
  * file, hashed for the feature cache and run by any thread. Semantics are torchvision's on Pillow pictures.
- * A step touches the fields that its row declares; a picture is the only one yet, and boxes or masks that
- * must follow a crop become further fields of tl_record. */
+ * A step touches the fields that its row declares: one that moves pixels says where they went (tl__sample_moved),
+ * and masks, boxes and points follow. */
 #ifndef TLUA_TRANSFORM_H
 #define TLUA_TRANSFORM_H
 
+#include "data/geometry.h"
 #include "data/resize.h"
 
 /* ---- one step ---- */
@@ -31,8 +32,6 @@ typedef struct tl_setting {
 typedef struct tl_record tl_record;
 typedef struct tl_transform tl_transform;
 
-/* Fields of a sample. */
-enum { TL_FIELD_IMAGE = 1 };
 /* What a step works on. */
 enum { TL_STAGE_DECODE, TL_STAGE_BYTES, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS };
 
@@ -40,7 +39,8 @@ enum { TL_STAGE_DECODE, TL_STAGE_BYTES, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS };
 typedef struct tl_transform_row {
     const char *name, *brief;
     int stage;
-    unsigned touches;
+    unsigned touches; /* fields, TL_FIELD_... */
+    int moves;        /* pixels go elsewhere; then what `touches` lacks of masks, boxes and points cannot be kept */
     int is_random;
     tl_param param[TL_TRANSFORM_PARAMS + 1]; /* ends with a NULL name */
     /* Refuses parameters that do not go together; NULL: each alone suffices. */
@@ -49,6 +49,8 @@ typedef struct tl_transform_row {
     void (*shape)(const tl_transform *t, int hwc[3]);
     /* The smallest side that a picture needs to lose nothing in this step; NULL: any reduction loses. */
     double (*need)(const tl_transform *t);
+    /* Refuses parameters with which these fields cannot be kept; NULL: `touches` says all. */
+    int (*keeps)(tl_error *err, const tl_transform *t, unsigned fields);
     /* Changes the sample; NULL: nothing to do here. 0 or -1. */
     int (*apply)(tl_error *err, const tl_transform *t, tl_record *s);
 } tl_transform_row;
@@ -77,6 +79,7 @@ int tl__transform_check(tl_error *err, const tl_transform *t);
 typedef struct tl_scratch {
     tl_image spare;
     tl_resizer resizer;
+    tl_geometry geometry; /* of the picture that was run last */
 } tl_scratch;
 void tl__scratch_free(tl_scratch *s);
 
@@ -94,6 +97,8 @@ double tl__sample_uniform(tl_record *s, double low, double high);
 int64_t tl__sample_below(tl_record *s, int64_t n);
 /* Makes the spare picture, which a step has written, the sample's. */
 void tl__sample_swap(tl_record *s);
+/* The sample's picture, which is the new one already, shows at (x, y) what was at `from` of them. */
+void tl__sample_moved(tl_record *s, const tl_affine *from);
 
 /* ---- a list of steps ---- */
 
@@ -114,6 +119,8 @@ tl_pipeline *tl__pipeline_parse(tl_error *err, const char *text);
 int tl__pipeline_is_random(const tl_pipeline *p);
 /* The size that comes out for a picture of the size `hwc`, in place; 0 stands for "not known" both ways. */
 void tl__pipeline_shape(const tl_pipeline *p, int hwc[3]);
+/* Do all steps keep these fields of a sample? 0, or -1 with an error that names the step. */
+int tl__pipeline_keeps(tl_error *err, const tl_pipeline *p, unsigned fields);
 /* How the source should read pictures for this pipeline. */
 void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request);
 
@@ -124,7 +131,8 @@ typedef struct tl_draw_key {
 
 /* Runs the steps on `image`, which is used up (its memory stays good for the next), and writes float32
  * (height, width, channels) into `out`. Where no step normalises, values are bytes / 255. What comes out
- * must have the size `hwc`; another is a TL_ESHAPE error that names both and what to add. */
+ * must have the size `hwc`; another is a TL_ESHAPE error that names both and what to add. Where its pixels
+ * went stands in scratch->geometry. */
 int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image, const int hwc[3], float *out);
 /* The same up to the step to floats: the picture as bytes, in `image`. */
 int tl__pipeline_run_bytes(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image);

@@ -16,6 +16,12 @@ static void size_of(const tl_transform *t, int *height, int *width)
 
 static void shape_is_size(const tl_transform *t, int hwc[3]) { size_of(t, &hwc[0], &hwc[1]); }
 
+/* The picture, new already, shows a part at (left, top) of the one before, `x` and `y` times as small. */
+static void moved(tl_record *s, double x, double y, double left, double top)
+{
+    tl__sample_moved(s, &(tl_affine){{x, 0, left, 0, y, top}});
+}
+
 /* ---- resize ---- */
 
 /* torchvision: one number is for the shorter side, and the other is cut, not rounded, to whole pixels. */
@@ -43,12 +49,14 @@ static int resize_apply(tl_error *err, const tl_transform *t, tl_record *s)
     int height, width;
     resized(t, s->image->height, s->image->width, &height, &width);
     if (height == s->image->height && width == s->image->width) return 0;
+    double x = (double)s->image->width / width, y = (double)s->image->height / height;
     tl_view in = tl__image_view(s->image);
     if (tl__resize(err, &s->scratch->resizer, &in, NULL, (tl_filter)at(t, 1, 0), width, height, &s->scratch->spare) != 0) {
         tl__error_prefix(err, "resize: ");
         return -1;
     }
     tl__sample_swap(s);
+    moved(s, x, y, 0, 0);
     return 0;
 }
 
@@ -100,6 +108,7 @@ static int cut(tl_error *err, tl_record *s, int left, int top, int width, int he
         border(o, i, to, width, left, in->width, c, mode, fill);
     }
     tl__sample_swap(s);
+    moved(s, 1, 1, left, top);
     return 0;
 }
 
@@ -133,6 +142,14 @@ static int random_crop_apply(tl_error *err, const tl_transform *t, tl_record *s)
                         h, w, height, width);
     int top = (int)tl__sample_below(s, h - height + 1), left = (int)tl__sample_below(s, w - width + 1);
     return cut(err, s, left - pad_x, top - pad_y, width, height, (int)at(t, 3, 0), (uint8_t)at(t, 2, 0));
+}
+
+static int random_crop_keeps(tl_error *err, const tl_transform *t, unsigned fields)
+{
+    unsigned lost = fields & (TL_FIELD_BOXES | TL_FIELD_POINTS);
+    if (!lost || (int)at(t, 3, 0) != PAD_REFLECT || (at(t, 1, 0) == 0 && at(t, 4, 0) == 0)) return 0;
+    return tl__fail(err, TL_EARG, "random_crop with mode = reflect cannot keep %s: what it mirrors would have none; take mode = constant",
+                    tl__field_name(lost & (~lost + 1)));
 }
 
 /* ---- random_resized_crop: size, scale, ratio, interpolation ---- */
@@ -178,6 +195,7 @@ static int random_resized_crop_apply(tl_error *err, const tl_transform *t, tl_re
     tl_view part = tl__image_crop(s->image, left, top, crop_width, crop_height);
     if (tl__resize(err, &s->scratch->resizer, &part, NULL, (tl_filter)at(t, 3, 0), width, height, &s->scratch->spare) != 0) return -1;
     tl__sample_swap(s);
+    moved(s, (double)crop_width / width, (double)crop_height / height, left, top);
     return 0;
 }
 
@@ -198,6 +216,7 @@ static int horizontal_flip_apply(tl_error *err, const tl_transform *t, tl_record
             }
         }
     }
+    moved(s, -1, 1, s->image->width, 0);
     return 0;
 }
 
@@ -209,6 +228,7 @@ static int vertical_flip_apply(tl_error *err, const tl_transform *t, tl_record *
     size_t row = (size_t)in->width * (size_t)in->channels;
     for (int y = 0; y < in->height; y++) memcpy(out->data + (size_t)y * row, in->data + (size_t)(in->height - 1 - y) * row, row);
     tl__sample_swap(s);
+    moved(s, 1, -1, 0, s->image->height);
     return 0;
 }
 
@@ -287,36 +307,39 @@ static const char *const operations[] = {TL_OPERATION_NAMES};
 #define MAGNITUDE {.name = "magnitude", .brief = "one of the bins, from 0", .least = 1, .most = 1, .low = 0, .high = 999, .integer = 1, .initial = "9"}
 #define BINS {.name = "bins", .brief = "steps from none to the strongest", .least = 1, .most = 1, .low = 2, .high = 1000, .integer = 1, .initial = "31"}
 
+/* For what moves pixels. */
+#define MOVES .stage = TL_STAGE_BYTES, .moves = 1, .touches = TL_FIELD_IMAGE | TL_FIELDS_PLACED
+
 const tl_transform_row tl__transform_rows[] = {
     {.name = "decode", .brief = "Lets large JPEGs be decoded at 1/2, 1/4 or 1/8, with `gap` times the pixels the next step needs; 0: at full size.",
      .stage = TL_STAGE_DECODE, .touches = TL_FIELD_IMAGE,
      .param = {{.name = "gap", .brief = "0, or 1 and more; 2 is hardly seen", .least = 1, .most = 1, .low = 0, .high = 16, .initial = "0"}}},
-    {.name = "resize", .brief = "To `size` on the shorter side, or to exactly (height, width); antialiased.", .stage = TL_STAGE_BYTES,
-     .touches = TL_FIELD_IMAGE, .param = {SIDE("shorter side, or height and width"), INTERPOLATION}, .shape = resize_shape, .need = resize_need,
+    {.name = "resize", .brief = "To `size` on the shorter side, or to exactly (height, width); antialiased.", MOVES,
+     .param = {SIDE("shorter side, or height and width"), INTERPOLATION}, .shape = resize_shape, .need = resize_need,
      .apply = resize_apply},
-    {.name = "center_crop", .brief = "The middle; a smaller picture gets a black border.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
+    {.name = "center_crop", .brief = "The middle; a smaller picture gets a black border.", MOVES,
      .param = {SIDE("side, or height and width")}, .shape = shape_is_size, .apply = center_crop_apply},
-    {.name = "random_crop", .brief = "Any part of that size, after padding.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "random_crop", .brief = "Any part of that size, after padding.", MOVES, .is_random = 1,
      .param = {SIDE("side, or height and width"),
                {.name = "padding", .brief = "pixels on each side", .least = 1, .most = 1, .low = 0, .high = 4096, .integer = 1, .initial = "0"},
                {.name = "fill", .brief = "value of padded pixels", .least = 1, .most = 1, .low = 0, .high = 255, .integer = 1, .initial = "0"},
                {.name = "mode", .brief = "what padding shows", .choices = padding_modes, .initial = "constant"},
                {.name = "pad_if_needed", .brief = "1: pad a picture that is too small", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}},
-     .shape = shape_is_size, .apply = random_crop_apply},
-    {.name = "random_resized_crop", .brief = "A part of random area and ratio, resized.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+     .keeps = random_crop_keeps, .shape = shape_is_size, .apply = random_crop_apply},
+    {.name = "random_resized_crop", .brief = "A part of random area and ratio, resized.", MOVES, .is_random = 1,
      .param = {SIDE("side, or height and width"),
                {.name = "scale", .brief = "share of the area, from and to", .least = 2, .most = 2, .low = 1e-4, .high = 1, .initial = "[0.08, 1]"},
                {.name = "ratio", .brief = "width by height, from and to", .least = 2, .most = 2, .low = 1e-2, .high = 1e2, .initial = "[0.75, 1.3333333333333333]"},
                INTERPOLATION},
      .check = tl__ranges_check, .shape = shape_is_size, .need = random_resized_crop_need, .apply = random_resized_crop_apply},
-    {.name = "random_horizontal_flip", .brief = "Left and right exchanged.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "random_horizontal_flip", .brief = "Left and right exchanged.", MOVES, .is_random = 1,
      .param = {CHANCE}, .apply = horizontal_flip_apply},
-    {.name = "random_vertical_flip", .brief = "Top and bottom exchanged.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "random_vertical_flip", .brief = "Top and bottom exchanged.", MOVES, .is_random = 1,
      .param = {CHANCE}, .apply = vertical_flip_apply},
-    {.name = "random_rotation", .brief = "Turned about the middle, counter-clockwise.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "random_rotation", .brief = "Turned about the middle, counter-clockwise.", MOVES, .is_random = 1,
      .param = {{.name = "degrees", .brief = "from and to", .least = 2, .most = 2, .low = -3600, .high = 3600}, AFFINE_FILTER, FILL},
      .check = tl__ranges_check, .apply = tl__random_rotation_apply},
-    {.name = "random_affine", .brief = "Turned clockwise, moved, scaled and sheared.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "random_affine", .brief = "Turned clockwise, moved, scaled and sheared.", MOVES, .is_random = 1,
      .param = {{.name = "degrees", .brief = "from and to", .least = 2, .most = 2, .low = -3600, .high = 3600, .initial = "[0, 0]"},
                {.name = "translate", .brief = "shares of width and height: the largest either way, or from and to of both", .least = 2, .most = 4, .low = -1, .high = 1, .initial = "[0, 0]"},
                {.name = "scale", .brief = "from and to", .least = 2, .most = 2, .low = 1e-3, .high = 1e3, .initial = "[1, 1]"},
@@ -329,10 +352,10 @@ const tl_transform_row tl__transform_rows[] = {
      .check = tl__ranges_check, .apply = tl__color_jitter_apply},
     {.name = "random_grayscale", .brief = "All channels become the grey picture.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
      .param = {{.name = "p", .brief = "probability", .least = 1, .most = 1, .low = 0, .high = 1, .initial = "0.1"}}, .apply = tl__random_grayscale_apply},
-    {.name = "rand_augment", .brief = "Some of 14 operations, drawn for each picture, all of one magnitude.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "rand_augment", .brief = "Some of 14 operations, drawn for each picture, all of one magnitude.", MOVES, .is_random = 1,
      .param = {{.name = "operations", .brief = "how many", .least = 1, .most = 1, .low = 0, .high = 100, .integer = 1, .initial = "2"}, MAGNITUDE, BINS, AFFINE_FILTER, FILL},
      .check = tl__bins_check, .apply = tl__rand_augment_apply},
-    {.name = "augment_operation", .brief = "One of the operations of rand_augment.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
+    {.name = "augment_operation", .brief = "One of the operations of rand_augment.", MOVES,
      .param = {{.name = "name", .brief = "which", .choices = operations}, MAGNITUDE, BINS,
                {.name = "negative", .brief = "1: the other way", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}, AFFINE_FILTER, FILL},
      .check = tl__bins_check, .apply = tl__operation_apply},

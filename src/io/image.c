@@ -100,12 +100,18 @@ int tl__image_is_name(const char *path)
     return 0;
 }
 
+int tl__image_no_mask(tl_error *err, const char *name, int channels, int bits)
+{
+    return tl__fail(err, TL_EFORMAT, "%s: a mask has one number of 8 bits a pixel (grey, or a palette), and this has %d of %d", name, channels, bits);
+}
+
 static int decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out)
 {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     if (bytes == 0) return tl__fail(err, TL_EFORMAT, "%s: the file is empty", name);
     if (bytes >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff)
-        return tl__jpeg_decode(err, name, data, bytes, request, out);
+        return request->indices ? tl__fail(err, TL_EFORMAT, "%s: a JPEG, which does not keep a mask's values; save masks as PNG", name)
+                                : tl__jpeg_decode(err, name, data, bytes, request, out);
     if (bytes >= 8 && memcmp(data, png, 8) == 0) return tl__png_decode(err, name, data, bytes, request, out);
     return tl__fail(err, TL_EFORMAT, "%s: neither a JPEG nor a PNG picture", name);
 }

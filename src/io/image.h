@@ -24,6 +24,7 @@ typedef struct tl_image {
 /* How a picture is wanted. Zeroed: native channels at full size. */
 typedef struct tl_image_request {
     int channels;       /* 3, 1, or 0: 1 for a grey file and 3 for any other */
+    int indices;        /* a mask is wanted: one channel with the numbers of the file, a palette's index and not its colour */
     int smallest_side;  /* if > 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as both sides stay this large */
 } tl_image_request;
 
@@ -49,6 +50,9 @@ int tl__image_is_name(const char *path);
 
 /* "libjpeg-turbo 2.1.5, libspng 0.7.3": what decodes here. Another version may round otherwise. */
 const char *tl__image_decoders(char *text, size_t size);
+
+/* For the formats: records that a picture of so many channels is no mask. Returns -1. */
+int tl__image_no_mask(tl_error *err, const char *name, int channels, int bits);
 
 /* The two formats, for image.c. */
 int tl__jpeg_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);

@@ -59,9 +59,43 @@ static int decode_pixels(tl_error *err, const char *name, spng_ctx *png, const s
     return status;
 }
 
+/* Rows of packed numbers of 1, 2, 4 or 8 bits, one byte each. */
+static void unpack(const uint8_t *raw, size_t row_bytes, int bits, tl_image *out)
+{
+    uint8_t *to = out->data;
+    int each = 8 / bits, mask = (1 << bits) - 1;
+    for (int y = 0; y < out->height; y++, raw += row_bytes)
+        for (int x = 0; x < out->width; x++) *to++ = (uint8_t)(raw[x / each] >> (8 - bits - x % each * bits) & mask);
+}
+
+/* The numbers of a grey picture or a palette as they stand in the file. */
+static int decode_indices(tl_error *err, const char *name, spng_ctx *png, const struct spng_ihdr *h, tl_image *out)
+{
+    int palette = h->color_type == SPNG_COLOR_TYPE_INDEXED, code = 0;
+    if ((!palette && h->color_type != SPNG_COLOR_TYPE_GRAYSCALE) || h->bit_depth > 8) {
+        static const int channels[] = {1, 0, 3, 1, 2, 0, 4};
+        return tl__image_no_mask(err, name, channels[h->color_type], h->bit_depth);
+    }
+    size_t bytes = 0, row = ((size_t)h->width * h->bit_depth + 7) / 8;
+    uint8_t *raw = NULL;
+    int status = tl__image_reserve(err, out, (int)h->width, (int)h->height, 1);
+    if (status == 0 && (code = spng_decoded_image_size(png, SPNG_FMT_PNG, &bytes)) == 0) {
+        if (bytes != row * h->height)
+            status = tl__fail(err, TL_EFORMAT, "damaged PNG: inconsistent header");
+        else
+            status = (raw = tl__malloc(err, bytes)) ? 0 : -1;
+        if (status == 0) code = spng_decode_image(png, raw, bytes, SPNG_FMT_PNG, 0);
+        if (status == 0 && code == 0) code = spng_decode_chunks(png);
+        if (status == 0 && code == 0) unpack(raw, row, h->bit_depth, out);
+    }
+    if (code) status = tl__fail(err, code == SPNG_EMEM ? TL_EMEMORY : TL_EFORMAT, "damaged PNG: %s", spng_strerror(code));
+    if (status != 0) tl__error_prefix(err, "%s: ", name);
+    free(raw);
+    return status;
+}
+
 int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out)
 {
-    (void)request; /* PNG has no reduced decoding, and tl__image_decode makes the channels */
     spng_ctx *png = spng_ctx_new(0);
     if (!png) return tl__fail(err, TL_EMEMORY, "%s: no memory for a PNG decoder", name);
     struct spng_ihdr h;
@@ -74,7 +108,7 @@ int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t 
     else if (tl__image_check_size(err, h.width, h.height) != 0)
         tl__error_prefix(err, "%s: ", name);
     else
-        status = decode_pixels(err, name, png, &h, out);
+        status = (request->indices ? decode_indices : decode_pixels)(err, name, png, &h, out);
     spng_ctx_free(png);
     return status;
 }

@@ -84,6 +84,13 @@ int tl__lua_make(lua_State *L, tl__lua_maker *how, const tl_shape *shape, tl_dty
 /* The pipeline at `index`; raises where it is none. */
 struct tl_pipeline *tl__lua_pipeline(lua_State *L, int index);
 
+/* The source at `index`; raises where it is none or closed. */
+struct tl_source *tl__lua_source(lua_State *L, int index);
+/* The source of kind "records" that the table at `index` describes; NULL with an error. Raises what is wrong with the table. */
+struct tl_source *tl__lua_records(lua_State *L, int index, tl_error *err);
+/* Adds to the methods of sources on top what tells of their fields. */
+void tl__lua_add_fields(lua_State *L);
+
 /* Pushes what was passed over in a folder of pictures (NULL: nothing) as {{ending=, count=}..., stray=}. */
 struct tl_passed;
 void tl__lua_push_passed(lua_State *L, const struct tl_passed *p);

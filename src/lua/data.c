@@ -14,7 +14,7 @@
 
 typedef struct loader_box { tl_loader *loader; } loader_box;
 
-static tl_source *to_source(lua_State *L, int index)
+tl_source *tl__lua_source(lua_State *L, int index)
 {
     tl_source **s = luaL_checkudata(L, index, SOURCE);
     if (!*s) tl__lua_raise(L, "this source was closed");
@@ -66,7 +66,8 @@ static const int64_t *number_list(lua_State *L, int index, int64_t *n)
     return list;
 }
 
-/* data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, lenient=, paths=}) */
+/* data.source("files", {paths=}), data.source("records", {paths=, labels=, ...}: src/lua/records.c), or
+ * data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, lenient=}) */
 static int source(lua_State *L)
 {
     const char *kind = luaL_checkstring(L, 1);
@@ -79,6 +80,8 @@ static int source(lua_State *L)
         luaL_checktype(L, -1, LUA_TTABLE);
         const char **paths = text_list(L, -1, &n);
         *s = tl__source_files(&err, paths, n);
+    } else if (strcmp(kind, "records") == 0) {
+        *s = tl__lua_records(L, 2, &err);
     } else {
         const char *root = tl__lua_field_text(L, 2, "root", NULL);
         if (!root) return tl__lua_raise(L, "data: root is missing, the folder where the data lie");
@@ -99,13 +102,13 @@ static int source(lua_State *L)
 
 static int source_count(lua_State *L)
 {
-    lua_pushinteger(L, to_source(L, 1)->count);
+    lua_pushinteger(L, tl__lua_source(L, 1)->count);
     return 1;
 }
 
 static int source_classes(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     lua_createtable(L, s->class_count, 0);
     for (int i = 0; i < s->class_count; i++) {
         lua_pushstring(L, s->class_name[i]);
@@ -117,7 +120,7 @@ static int source_classes(lua_State *L)
 /* How many pictures each class has: a list. */
 static int source_counts(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     int64_t *count = lua_newuserdatauv(L, (size_t)(s->class_count + 1) * sizeof *count, 0);
     memset(count, 0, (size_t)(s->class_count + 1) * sizeof *count);
     for (int64_t i = 0; i < s->count; i++)
@@ -132,7 +135,7 @@ static int source_counts(lua_State *L)
 
 static int source_passed(lua_State *L)
 {
-    tl__lua_push_passed(L, to_source(L, 1)->passed);
+    tl__lua_push_passed(L, tl__lua_source(L, 1)->passed);
     return 1;
 }
 
@@ -145,7 +148,7 @@ static int64_t picture_number(lua_State *L, const tl_source *s)
 
 static int source_label(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     lua_pushinteger(L, s->label[picture_number(L, s)]);
     return 1;
 }
@@ -160,14 +163,14 @@ static int push_text(lua_State *L, const tl_error *err, char *text)
 
 static int source_name(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     tl_error err = {0};
     return push_text(L, &err, tl__source_name(&err, s, picture_number(L, s)));
 }
 
 static int source_identity(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     tl_error err = {0};
     return push_text(L, &err, tl__source_identity(&err, s, picture_number(L, s)));
 }
@@ -175,7 +178,7 @@ static int source_identity(lua_State *L)
 /* One hash over the identities of all pictures and their labels: what a cache of features is keyed by. */
 static int source_hash(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     tl_error err = {0};
     tl_sha256 h;
     char hex[65];
@@ -186,6 +189,7 @@ static int source_hash(lua_State *L)
         tl__sha256_update(&h, text, strlen(text) + 1);
         tl__sha256_update(&h, &s->label[i], sizeof s->label[i]);
         free(text);
+        if (s->ops->target_hash && s->ops->target_hash(&err, s, i, NULL, &h) != 0) return tl__lua_raise(L, err.text);
     }
     tl__sha256_final(&h, hex);
     lua_pushstring(L, hex);
@@ -197,7 +201,7 @@ static int source_list_hash(lua_State *L)
 {
     tl_error err = {0};
     char hex[65];
-    if (tl__source_list_hash(&err, to_source(L, 1), luaL_checkstring(L, 2), hex) != 0) return tl__lua_raise(L, err.text);
+    if (tl__source_list_hash(&err, tl__lua_source(L, 1), luaL_checkstring(L, 2), hex) != 0) return tl__lua_raise(L, err.text);
     lua_pushstring(L, hex);
     return 1;
 }
@@ -232,7 +236,7 @@ static int image_gc(lua_State *L)
 
 static int source_read(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     int64_t i = picture_number(L, s);
     tl_image *image = new_image(L);
     tl_image_request request = {.channels = 3};
@@ -246,7 +250,7 @@ static int source_read(lua_State *L)
 /* data.subset(source, indices counted from 1) */
 static int subset(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     int64_t n = (int64_t)lua_rawlen(L, 2);
     int64_t *index = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *index, 0);
@@ -267,7 +271,7 @@ static int shared(lua_State *L)
 {
     tl_error err = {0};
     int64_t count;
-    tl_shared *list = tl__source_shared(&err, to_source(L, 1), to_source(L, 2), &count);
+    tl_shared *list = tl__source_shared(&err, tl__lua_source(L, 1), tl__lua_source(L, 2), &count);
     if (!list) return tl__lua_raise(L, err.text);
     lua_createtable(L, (int)count, 0);
     for (int64_t i = 0; i < count; i++) {
@@ -286,7 +290,7 @@ static int shared(lua_State *L)
 static int check(lua_State *L)
 {
     static const char *const choices[] = {"error", "skip", NULL};
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     int on_bad = luaL_checkoption(L, 2, "error", choices), threads = (int)luaL_optinteger(L, 3, 0);
     tl_error err = {0};
     tl_check_report report = {0};
@@ -407,7 +411,7 @@ static int loader_close(lua_State *L)
 /* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=, mixup=, cutmix=, unmixed_from=}) */
 static int loader(lua_State *L)
 {
-    tl_source *s = to_source(L, 1);
+    tl_source *s = tl__lua_source(L, 1);
     tl_pipeline *p = tl__lua_pipeline(L, 2);
     const char *on_bad = tl__lua_field_text(L, 3, "on_bad", "error");
     tl_loader_config c = {.batch = (int)tl__lua_field_integer(L, 3, "batch", 64, 1, INT_MAX),
@@ -440,15 +444,67 @@ static int loader_start(lua_State *L)
     return 1;
 }
 
-static tl_tensor *upload(tl_scope *s, const tl_batch *b, tl_tensor **labels)
+/* What a batch has, each a tensor of its own; those of which it has none are NULL. */
+enum { BATCH_X, BATCH_LABELS, BATCH_VALUES, BATCH_MASK, BATCH_BOXES, BATCH_BOX_LABELS, BATCH_POINTS, BATCH_PARTS };
+static const char *const batch_names[BATCH_PARTS] = {NULL, NULL, "values", "mask", "boxes", "box_labels", "points"};
+
+static const void *part_of(const tl_batch *b, int part)
 {
-    tl_tensor *x = tl_from(s, TL_F32, 4, (int64_t[]){b->n, b->height, b->width, b->channels}, b->x);
-    *labels = tl_from(s, TL_I32, 1, (int64_t[]){b->n}, b->labels);
-    return *labels ? x : NULL;
+    const void *const parts[BATCH_PARTS] = {b->x, b->labels, b->values, b->mask, b->box_offsets, b->box_offsets, b->point_offsets};
+    return parts[part];
+}
+
+static void upload(tl_scope *s, const tl_batch *b, tl_tensor **t)
+{
+    int64_t n = b->n, boxes = b->box_offsets ? b->box_offsets[n] : 0, points = b->point_offsets ? b->point_offsets[n] : 0;
+    t[BATCH_X] = tl_from(s, TL_F32, 4, (int64_t[]){n, b->height, b->width, b->channels}, b->x);
+    t[BATCH_LABELS] = tl_from(s, TL_I32, 1, &n, b->labels);
+    if (b->values) t[BATCH_VALUES] = tl_from(s, TL_F32, 2, (int64_t[]){n, b->value_count}, b->values);
+    if (b->mask) t[BATCH_MASK] = tl_from(s, TL_I32, 3, (int64_t[]){n, b->height, b->width}, b->mask);
+    if (b->box_offsets) t[BATCH_BOXES] = tl_from(s, TL_F32, 2, (int64_t[]){boxes, 4}, b->boxes);
+    if (b->box_offsets) t[BATCH_BOX_LABELS] = tl_from(s, TL_I32, 1, &boxes, b->box_labels);
+    if (b->point_offsets) t[BATCH_POINTS] = tl_from(s, TL_F32, 2, (int64_t[]){points, 2}, b->points);
+}
+
+/* Sets field `key` of the table on top to a list of numbers. */
+static void set_numbers(lua_State *L, const char *key, const int64_t *list, int64_t n, int64_t more)
+{
+    lua_createtable(L, (int)n, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_pushinteger(L, list[i] + more);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, key);
+}
+
+/* Pushes the list of picture numbers, x, labels, and a table of the rest or nil; boxes to be filled are in `to`. */
+static void push_batch(lua_State *L, const tl_batch *b, box **to)
+{
+    lua_createtable(L, b->n, 0);
+    for (int i = 0; i < b->n; i++) {
+        lua_pushinteger(L, b->indices[i] + 1);
+        lua_rawseti(L, -2, i + 1);
+    }
+    to[BATCH_X] = tl__lua_box(L);
+    to[BATCH_LABELS] = tl__lua_box(L);
+    if (!b->values && !b->mask && !b->box_offsets && !b->point_offsets) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, 0, BATCH_PARTS);
+    for (int k = BATCH_VALUES; k < BATCH_PARTS; k++) {
+        if (!part_of(b, k)) continue;
+        to[k] = tl__lua_box(L);
+        lua_setfield(L, -2, batch_names[k]);
+    }
+    if (b->box_offsets) set_numbers(L, "boxes_offsets", b->box_offsets, b->n + 1, 0);
+    if (b->point_offsets) set_numbers(L, "points_offsets", b->point_offsets, b->n + 1, 0);
 }
 
 /* loader:next() -> x (N, H, W, C), labels (N), n, picture numbers from 1, share of each picture's own label (1 where the
- * batch was not mixed; the rest belongs to the picture before it, the first one's to the last); nothing at the end */
+ * batch was not mixed; the rest belongs to the picture before it, the first one's to the last), and a table of what the
+ * source has beside pictures and labels, or nil: values (N, K), mask (N, H, W) of int32, boxes (M, 4), box_labels (M),
+ * boxes_offsets {0, ..., M}, points (P, 2), points_offsets; nothing at the end */
 static int loader_next(lua_State *L)
 {
     tl_loader *l = to_loader(L, 1);
@@ -458,32 +514,31 @@ static int loader_next(lua_State *L)
     int r = tl__loader_next(l, &err, &b);
     if (r < 0) return tl__lua_raise(L, err.text);
     if (r == 0) return 0;
-    lua_createtable(L, b.n, 0);
-    for (int i = 0; i < b.n; i++) {
-        lua_pushinteger(L, b.indices[i] + 1);
-        lua_rawseti(L, -2, i + 1);
-    }
-    box *bx = tl__lua_box(L), *by = tl__lua_box(L);
+    box *to[BATCH_PARTS] = {NULL};
+    tl_tensor *t[BATCH_PARTS] = {NULL};
     tl_scope s;
-    tl_tensor *x, *y;
     int tried = 0;
+    push_batch(L, &b, to);
     do {
         tl__scope_root(&s, d, 0);
-        x = upload(&s, &b, &y);
+        upload(&s, &b, t);
     } while (s.err.code && tl__lua_relieve(L, &s, &tried));
     int n = b.n;
     double share = b.share;
     tl__loader_recycle(l, &b); /* the batch is empty from here on */
     if (s.err.code) return tl__lua_scope_error(L, &s);
-    tl_tensor_retain(x);
-    tl_tensor_retain(y);
+    for (int k = 0; k < BATCH_PARTS; k++)
+        if (to[k]) tl_tensor_retain(t[k]);
     tl__scope_drop(&s);
-    tl__lua_fill(L, bx, x);
-    tl__lua_fill(L, by, y);
+    for (int k = 0; k < BATCH_PARTS; k++)
+        if (to[k]) tl__lua_fill(L, to[k], t[k]);
     lua_pushinteger(L, n);
-    lua_rotate(L, -4, -1); /* x, labels, n, indices */
     lua_pushnumber(L, share);
-    return 5;
+    lua_rotate(L, -6, -1); /* x, labels, more, n, share, indices */
+    lua_rotate(L, -4, -1); /* x, labels, n, share, indices, more */
+    lua_rotate(L, -3, 2);  /* x, labels, n, indices, more, share */
+    lua_rotate(L, -2, 1);  /* x, labels, n, indices, share, more */
+    return 6;
 }
 
 static int loader_waited(lua_State *L)
@@ -569,6 +624,9 @@ void tl__lua_open_data(lua_State *L)
     static const tl__lua_entry of_core[] = {{"image_read", image_read, 2, NULL}, {"image_write", image_write, 2, NULL}, {NULL, NULL, 0, NULL}};
     static const luaL_Reg functions[] = {{"source", source}, {"subset", subset}, {"shared", shared}, {"check", check}, {"pipeline", pipeline}, {"loader", loader}, {NULL, NULL}};
     class_of(L, SOURCE, source_methods);
+    luaL_getmetatable(L, SOURCE);
+    tl__lua_add_fields(L);
+    lua_pop(L, 1);
     class_of(L, PIPELINE, pipeline_methods);
     class_of(L, LOADER, loader_methods);
     class_of(L, "tlua.image", image_methods);

@@ -1,0 +1,221 @@
+/* source_records.c - samples by list: pictures in files with any of labels, values, masks, boxes and points. What tables,
+ * folders of masks and annotations of boxes are read into. */
+#include "data/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct records {
+    tl_source base;
+    char **path, **mask;
+    float *values;
+    int16_t mask_value[256]; /* -1: unknown */
+    int64_t *box_offset, *point_offset;
+    float *box, *point;
+    int32_t *box_label;
+} records;
+
+static void records_close(tl_source *s)
+{
+    records *r = (records *)s;
+    tl__names_free(r->path, s->count);
+    tl__names_free(r->mask, s->count);
+    free(r->values);
+    free(r->box_offset);
+    free(r->point_offset);
+    free(r->box);
+    free(r->point);
+    free(r->box_label);
+    free(r);
+}
+
+static int records_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
+{
+    return tl__image_read_as(err, ((const records *)s)->path[i], request, out);
+}
+
+static const char *records_locate(const tl_source *s, int64_t i, int64_t *number)
+{
+    *number = -1;
+    return ((const records *)s)->path[i];
+}
+
+/* ---- targets ---- */
+
+/* Turns a mask's values into classes in place. */
+static int to_classes(tl_error *err, const records *r, const char *path, tl_image *mask)
+{
+    size_t n = (size_t)mask->width * (size_t)mask->height;
+    for (size_t i = 0; i < n; i++) {
+        int class = r->mask_value[mask->data[i]];
+        if (class < 0)
+            return tl__fail(err, TL_EFORMAT, "%s: the mask has the value %d in row %zu, column %zu (counted from 1), and no class has it", path, mask->data[i],
+                            i / (size_t)mask->width + 1, i % (size_t)mask->width + 1);
+        mask->data[i] = (uint8_t)class;
+    }
+    return 0;
+}
+
+static int read_mask(tl_error *err, const records *r, int64_t i, tl_image *mask)
+{
+    tl_image_request request = {.indices = 1};
+    return tl__image_read_as(err, r->mask[i], &request, mask) == 0 ? to_classes(err, r, r->mask[i], mask) : -1;
+}
+
+static int records_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out)
+{
+    const records *r = (const records *)s;
+    int64_t b = fields & TL_FIELD_BOXES ? r->box_offset[i] : 0, boxes = fields & TL_FIELD_BOXES ? r->box_offset[i + 1] - b : 0;
+    int64_t p = fields & TL_FIELD_POINTS ? r->point_offset[i] : 0, points = fields & TL_FIELD_POINTS ? r->point_offset[i + 1] - p : 0;
+    tl_marks *m = &out->marks;
+    if (fields & TL_FIELD_VALUES && tl__target_values(err, out, r->values + (size_t)i * (size_t)s->value_count, s->value_count) != 0) return -1;
+    if (fields & TL_FIELD_MASK) {
+        out->mask_name = r->mask[i];
+        if (read_mask(err, r, i, &out->mask) != 0) return -1;
+    }
+    if (tl__marks_reserve(err, m, boxes, points) != 0) return -1;
+    if (boxes) memcpy(m->box, r->box + 4 * b, (size_t)boxes * 4 * sizeof *m->box);
+    if (boxes) memcpy(m->box_label, r->box_label + b, (size_t)boxes * sizeof *m->box_label);
+    if (points) memcpy(m->point, r->point + 2 * p, (size_t)points * 2 * sizeof *m->point);
+    m->boxes = boxes;
+    m->points = points;
+    return 0;
+}
+
+/* A mask's file: its name, size and time of change, or what stays when it is moved. */
+static int hash_mask(tl_error *err, const records *r, int64_t i, const char *root, tl_sha256 *h)
+{
+    struct stat st = {0};
+    char line[80];
+    if (stat(r->mask[i], &st) != 0 && !root) return tl__fail(err, TL_EIO, "%s: %s", r->mask[i], strerror(errno));
+    if (root)
+        snprintf(line, sizeof line, "#%lld", (long long)st.st_size);
+    else
+        snprintf(line, sizeof line, "#%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec);
+    const char *name = root ? tl__path_below(root, r->mask[i]) : r->mask[i];
+    tl__sha256_update(h, name, strlen(name) + 1);
+    tl__sha256_update(h, line, strlen(line) + 1);
+    tl__sha256_update(h, r->mask_value, sizeof r->mask_value);
+    return 0;
+}
+
+static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, const char *root, tl_sha256 *h)
+{
+    const records *r = (const records *)s;
+    if (s->fields & TL_FIELD_VALUES)
+        tl__sha256_update(h, r->values + (size_t)i * (size_t)s->value_count, (size_t)s->value_count * sizeof *r->values);
+    if (s->fields & TL_FIELD_BOXES) {
+        int64_t from = r->box_offset[i], n = r->box_offset[i + 1] - from;
+        tl__sha256_update(h, r->box + 4 * from, (size_t)n * 4 * sizeof *r->box);
+        tl__sha256_update(h, r->box_label + from, (size_t)n * sizeof *r->box_label);
+    }
+    if (s->fields & TL_FIELD_POINTS) {
+        int64_t from = r->point_offset[i], n = r->point_offset[i + 1] - from;
+        tl__sha256_update(h, r->point + 2 * from, (size_t)n * 2 * sizeof *r->point);
+    }
+    return s->fields & TL_FIELD_MASK ? hash_mask(err, r, i, root, h) : 0;
+}
+
+static const tl_source_ops records_ops = {"records", 1, records_close, records_read, records_locate, records_target, records_target_hash};
+
+/* ---- opening ---- */
+
+static int check_labels(tl_error *err, const tl_records *g)
+{
+    for (int64_t i = 0; g->label && i < g->count; i++)
+        if (g->label[i] < -1 || g->label[i] >= g->class_count)
+            return tl__fail(err, TL_EARG, "%s: label %d of %d classes", g->path[i], g->label[i], g->class_count);
+    return 0;
+}
+
+static int check_boxes(tl_error *err, const tl_records *g)
+{
+    for (int64_t i = 0; g->box && i < g->count; i++)
+        for (int64_t k = g->box_offset[i]; k < g->box_offset[i + 1]; k++) {
+            const float *b = g->box + 4 * k;
+            long long number = (long long)(k - g->box_offset[i]) + 1;
+            if (!(b[0] < b[2] && b[1] < b[3]))
+                return tl__fail(err, TL_EARG, "%s: box %lld is (%g, %g, %g, %g), and must be left, top, right, bottom with room between", g->path[i],
+                                number, (double)b[0], (double)b[1], (double)b[2], (double)b[3]);
+            if (g->box_label[k] < 0 || g->box_label[k] >= g->class_count)
+                return tl__fail(err, TL_EARG, "%s: box %lld has label %d of %d classes", g->path[i], number, g->box_label[k], g->class_count);
+        }
+    return 0;
+}
+
+/* The class of each value of a mask: as told, or itself where it is one. What is ignored stays, unless it is told otherwise. */
+static int take_mask_values(tl_error *err, records *r, const tl_records *g)
+{
+    if (g->class_count > TL_MASK_IGNORED)
+        return tl__fail(err, TL_EARG, "%d classes, and masks of 8 bits have %d at most", g->class_count, TL_MASK_IGNORED);
+    for (int v = 0; v < 256; v++) {
+        int known = g->class_count == 0 || v < g->class_count || v == TL_MASK_IGNORED;
+        int class = g->mask_value ? g->mask_value[v] : known ? v : -1;
+        if (g->mask_value && class < 0 && v == TL_MASK_IGNORED) class = v;
+        if (class > TL_MASK_IGNORED || (class != TL_MASK_IGNORED && g->class_count && class >= g->class_count))
+            return tl__fail(err, TL_EARG, "mask value %d is to be class %d, and there are %d", v, class, g->class_count);
+        r->mask_value[v] = (int16_t)class;
+    }
+    return 0;
+}
+
+static void *copied(tl_error *err, const void *from, size_t bytes)
+{
+    void *to = tl__malloc(err, bytes + 1);
+    if (to && bytes) memcpy(to, from, bytes);
+    return to;
+}
+
+static int take_boxes(tl_error *err, records *r, const tl_records *g)
+{
+    size_t n = (size_t)g->box_offset[g->count];
+    if (check_boxes(err, g) != 0) return -1;
+    r->box_offset = copied(err, g->box_offset, ((size_t)g->count + 1) * sizeof *r->box_offset);
+    r->box = r->box_offset ? copied(err, g->box, n * 4 * sizeof *r->box) : NULL;
+    r->box_label = r->box ? copied(err, g->box_label, n * sizeof *r->box_label) : NULL;
+    return r->box_label ? 0 : -1;
+}
+
+static int take_points(tl_error *err, records *r, const tl_records *g)
+{
+    size_t n = (size_t)g->point_offset[g->count];
+    r->point_offset = copied(err, g->point_offset, ((size_t)g->count + 1) * sizeof *r->point_offset);
+    r->point = r->point_offset ? copied(err, g->point, n * 2 * sizeof *r->point) : NULL;
+    return r->point ? 0 : -1;
+}
+
+static int take_values(tl_error *err, records *r, const tl_records *g)
+{
+    r->values = copied(err, g->values, (size_t)g->count * (size_t)g->value_count * sizeof *r->values);
+    if (!r->values) return -1;
+    if (g->value_name && !(r->base.value_name = tl__names_copy(err, g->value_name, g->value_count))) return -1;
+    r->base.value_count = g->value_count;
+    return 0;
+}
+
+static int take(tl_error *err, records *r, const tl_records *g)
+{
+    tl_source *s = &r->base;
+    if (check_labels(err, g) != 0 || tl__source_prepare(err, s, g->count, g->class_name, g->class_count) != 0) return -1;
+    if ((r->path = tl__names_copy(err, g->path, g->count)) == NULL) return -1;
+    for (int64_t i = 0; i < g->count; i++) s->label[i] = g->label ? g->label[i] : -1;
+    s->fields = TL_FIELD_IMAGE | (g->label ? TL_FIELD_LABEL : 0) | (g->values ? TL_FIELD_VALUES : 0) | (g->mask ? TL_FIELD_MASK : 0) |
+                (g->box ? TL_FIELD_BOXES : 0) | (g->point ? TL_FIELD_POINTS : 0);
+    if (g->values && take_values(err, r, g) != 0) return -1;
+    if (g->mask && (take_mask_values(err, r, g) != 0 || !(r->mask = tl__names_copy(err, g->mask, g->count)))) return -1;
+    if (g->box && take_boxes(err, r, g) != 0) return -1;
+    return g->point ? take_points(err, r, g) : 0;
+}
+
+tl_source *tl__source_records(tl_error *err, const tl_records *given)
+{
+    records *r = tl__calloc(err, 1, sizeof *r);
+    if (!r) return NULL;
+    r->base.ops = &records_ops;
+    r->base.references = 1;
+    if (take(err, r, given) == 0) return &r->base;
+    tl__source_free(&r->base);
+    return NULL;
+}

@@ -1,0 +1,320 @@
+/* records.c - sources by list in Lua, and what a source has beside pictures and labels. */
+#include "lua/binding.h"
+
+#include "data/source.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- lists of the user's into arrays, which the stack keeps ---- */
+
+/* Pushes the list in field `key` of the table `t`; its length, or -1 and nothing pushed where there is none. */
+static int64_t list_of(lua_State *L, int t, const char *key)
+{
+    int type = lua_getfield(L, t, key);
+    if (type == LUA_TTABLE) return (int64_t)lua_rawlen(L, -1);
+    if (type != LUA_TNIL) tl__lua_raisef(L, "records: %s is a list, one of each picture", key);
+    lua_pop(L, 1);
+    return -1;
+}
+
+/* Pushes the list that is element `i` of the list at `list`. */
+static int64_t inner_list(lua_State *L, int list, int64_t i, const char *key)
+{
+    if (lua_rawgeti(L, list, i) != LUA_TTABLE) tl__lua_raisef(L, "records: %s of picture %lld is no list", key, (long long)i);
+    return (int64_t)lua_rawlen(L, -1);
+}
+
+static void check_length(lua_State *L, const char *key, int64_t n, int64_t count)
+{
+    if (n != count) tl__lua_raisef(L, "records: there are %lld pictures, and %s has %lld", (long long)count, key, (long long)n);
+}
+
+static const char *const *texts(lua_State *L, int t, const char *key, int64_t *n)
+{
+    if ((*n = list_of(L, t, key)) < 0) return NULL;
+    int list = lua_gettop(L);
+    const char **to = lua_newuserdatauv(L, ((size_t)*n + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < *n; i++) {
+        if (lua_rawgeti(L, list, i + 1) != LUA_TSTRING) tl__lua_raisef(L, "records: %s[%lld] is no text", key, (long long)i + 1);
+        to[i] = lua_tostring(L, -1); /* the table keeps it alive */
+        lua_pop(L, 1);
+    }
+    return to;
+}
+
+/* The whole number on top, which is taken off. */
+static int32_t label_on_top(lua_State *L, const char *key, int64_t i)
+{
+    int whole;
+    lua_Integer v = lua_tointegerx(L, -1, &whole);
+    if (!whole || v < -1 || v > INT32_MAX) tl__lua_raisef(L, "records: %s of picture %lld is no class number (they count from 0; -1: none)", key, (long long)i);
+    lua_pop(L, 1);
+    return (int32_t)v;
+}
+
+static const int32_t *labels(lua_State *L, int t, int64_t count)
+{
+    int64_t n = list_of(L, t, "labels");
+    if (n < 0) return NULL;
+    int list = lua_gettop(L);
+    check_length(L, "labels", n, count);
+    int32_t *to = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_rawgeti(L, list, i + 1);
+        to[i] = label_on_top(L, "labels", i + 1);
+    }
+    return to;
+}
+
+/* `width` numbers of the list on top, which is taken off; `false` stands for a value that is not known. */
+static void numbers_on_top(lua_State *L, const char *key, int64_t i, int width, int unknown, float *to)
+{
+    if (!lua_istable(L, -1) || (int64_t)lua_rawlen(L, -1) != width)
+        tl__lua_raisef(L, "records: %s of picture %lld is no list of %d number%s", key, (long long)i, width, width == 1 ? "" : "s");
+    for (int k = 0; k < width; k++) {
+        int type = lua_rawgeti(L, -1, k + 1);
+        if (type != LUA_TNUMBER && !(unknown && type == LUA_TBOOLEAN)) tl__lua_raisef(L, "records: %s of picture %lld: number %d is none", key, (long long)i, k + 1);
+        to[k] = type == LUA_TNUMBER ? (float)lua_tonumber(L, -1) : NAN;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void take_values(lua_State *L, int t, tl_records *r)
+{
+    int64_t n = list_of(L, t, "values"), names;
+    if (n < 0) return;
+    int list = lua_gettop(L);
+    check_length(L, "values", n, r->count);
+    r->value_count = n > 0 ? (int)inner_list(L, list, 1, "values") : 0;
+    float *to = lua_newuserdatauv(L, ((size_t)n * (size_t)r->value_count + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_rawgeti(L, list, i + 1);
+        numbers_on_top(L, "values", i + 1, r->value_count, 1, to + (size_t)i * (size_t)r->value_count);
+    }
+    r->values = to;
+    r->value_name = texts(L, t, "value_names", &names);
+    if (r->value_name && names != r->value_count) tl__lua_raisef(L, "records: %d values, and %lld value_names", r->value_count, (long long)names);
+}
+
+/* A list of lists of `width` numbers for each picture: all in a row, and where each picture's begin. */
+static const float *places(lua_State *L, int t, const char *key, int width, int64_t count, const int64_t **offsets)
+{
+    int64_t n = list_of(L, t, key), all = 0;
+    if (n < 0) return NULL;
+    int list = lua_gettop(L);
+    check_length(L, key, n, count);
+    int64_t *offset = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *offset, 0);
+    for (int64_t i = 0; i < n; i++) {
+        offset[i] = all;
+        all += inner_list(L, list, i + 1, key);
+        lua_pop(L, 1);
+    }
+    offset[n] = all;
+    float *to = lua_newuserdatauv(L, ((size_t)all * (size_t)width + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < n; i++) {
+        inner_list(L, list, i + 1, key);
+        for (int64_t k = offset[i]; k < offset[i + 1]; k++) {
+            lua_rawgeti(L, -1, k - offset[i] + 1);
+            numbers_on_top(L, key, i + 1, width, 0, to + (size_t)k * (size_t)width);
+        }
+        lua_pop(L, 1);
+    }
+    *offsets = offset;
+    return to;
+}
+
+static const int32_t *box_labels(lua_State *L, int t, const tl_records *r)
+{
+    int64_t n = list_of(L, t, "box_labels");
+    if (n < 0) tl__lua_raise(L, "records: boxes need box_labels, a list of class numbers of each picture");
+    int list = lua_gettop(L);
+    check_length(L, "box_labels", n, r->count);
+    int32_t *to = lua_newuserdatauv(L, ((size_t)r->box_offset[n] + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t from = r->box_offset[i], boxes = r->box_offset[i + 1] - from, given = inner_list(L, list, i + 1, "box_labels");
+        if (given != boxes) tl__lua_raisef(L, "records: picture %lld has %lld boxes and %lld box_labels", (long long)i + 1, (long long)boxes, (long long)given);
+        for (int64_t k = 0; k < boxes; k++) {
+            lua_rawgeti(L, -1, k + 1);
+            to[from + k] = label_on_top(L, "box_labels", i + 1);
+        }
+        lua_pop(L, 1);
+    }
+    return to;
+}
+
+/* {[value in the file] = class} */
+static const int16_t *mask_values(lua_State *L, int t)
+{
+    int type = lua_getfield(L, t, "mask_values");
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    if (type != LUA_TTABLE) tl__lua_raise(L, "records: mask_values is a table, { [value in the file] = class }");
+    int table = lua_gettop(L);
+    int16_t *to = lua_newuserdatauv(L, 256 * sizeof *to, 0);
+    for (int v = 0; v < 256; v++) to[v] = -1;
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        int whole[2];
+        lua_Integer v = lua_tointegerx(L, -2, &whole[0]), class = lua_tointegerx(L, -1, &whole[1]);
+        if (!whole[0] || !whole[1] || v < 0 || v > 255 || class < 0 || class > 255)
+            tl__lua_raise(L, "records: mask_values takes values from 0 to 255 to classes from 0 on");
+        to[v] = (int16_t)class;
+    }
+    return to;
+}
+
+#define RECORD_OPTIONS "paths labels classes values value_names masks mask_values boxes box_labels points"
+
+tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
+{
+    tl_records r = {0};
+    int64_t n;
+    luaL_checkstack(L, 60, NULL); /* every list stays until the source is made */
+    tl__lua_options(L, t, "records", RECORD_OPTIONS);
+    r.path = texts(L, t, "paths", &r.count);
+    if (!r.path) tl__lua_raise(L, "records: paths is missing, the list of pictures");
+    r.class_name = texts(L, t, "classes", &n);
+    r.class_count = r.class_name ? (int)n : 0;
+    r.label = labels(L, t, r.count);
+    take_values(L, t, &r);
+    r.mask = texts(L, t, "masks", &n);
+    if (r.mask) check_length(L, "masks", n, r.count);
+    r.mask_value = mask_values(L, t);
+    r.box = places(L, t, "boxes", 4, r.count, &r.box_offset);
+    if (r.box) r.box_label = box_labels(L, t, &r);
+    r.point = places(L, t, "points", 2, r.count, &r.point_offset);
+    return tl__source_records(err, &r);
+}
+
+/* ---- what a source has ---- */
+
+/* source:fields() -> {{name = "image", kind = "image"}, ...}; values have names, or their number */
+static int source_fields(lua_State *L)
+{
+    const tl_source *s = tl__lua_source(L, 1);
+    static const struct {
+        unsigned field;
+        const char *kind;
+    } all[] = {{TL_FIELD_IMAGE, "image"}, {TL_FIELD_LABEL, "label"}, {TL_FIELD_VALUES, "value"},
+               {TL_FIELD_MASK, "mask"},   {TL_FIELD_BOXES, "boxes"}, {TL_FIELD_POINTS, "points"}};
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!(s->fields & all[i].field)) continue;
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, tl__field_name(all[i].field));
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, all[i].kind);
+        lua_setfield(L, -2, "kind");
+        if (all[i].field == TL_FIELD_VALUES) {
+            lua_pushinteger(L, s->value_count);
+            lua_setfield(L, -2, "count");
+            lua_createtable(L, s->value_count, 0);
+            for (int k = 0; s->value_name && k < s->value_count; k++) {
+                lua_pushstring(L, s->value_name[k]);
+                lua_rawseti(L, -2, k + 1);
+            }
+            if (!s->value_name) lua_pop(L, 1), lua_pushnil(L);
+            lua_setfield(L, -2, "names");
+        }
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    }
+    return 1;
+}
+
+/* A target whose memory the collector frees. */
+#define TARGET "tlua.target"
+
+static int target_gc(lua_State *L)
+{
+    tl__target_free(luaL_checkudata(L, 1, TARGET));
+    return 0;
+}
+
+/* Reads one field of sample 2 of source 1; NULL where the source has none of it. */
+static tl_target *read_field(lua_State *L, unsigned field)
+{
+    const tl_source *s = tl__lua_source(L, 1);
+    int64_t i = luaL_checkinteger(L, 2);
+    if (i < 1 || i > s->count) tl__lua_raisef(L, "there is no picture %lld of %lld", (long long)i, (long long)s->count);
+    if (!(s->fields & field)) return NULL;
+    tl_target *t = lua_newuserdatauv(L, sizeof *t, 0);
+    memset(t, 0, sizeof *t);
+    luaL_setmetatable(L, TARGET);
+    tl_error err = {0};
+    if (tl__source_target(&err, s, i - 1, field, t) != 0) tl__lua_raise(L, err.text);
+    return t;
+}
+
+static void push_numbers(lua_State *L, const float *v, int n)
+{
+    lua_createtable(L, n, 0);
+    for (int k = 0; k < n; k++) {
+        lua_pushnumber(L, (lua_Number)v[k]);
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+/* source:values(i) -> list of numbers, or nil */
+static int source_values(lua_State *L)
+{
+    tl_target *t = read_field(L, TL_FIELD_VALUES);
+    if (!t) return 0;
+    push_numbers(L, t->values, t->value_count);
+    return 1;
+}
+
+static tl_tensor *upload(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with) { return tl_from(s, dtype, shape->rank, shape->dim, with); }
+
+/* source:mask(i) -> uint8 (H, W) at the size of its file, classes and 255 for what is ignored; or nil */
+static int source_mask(lua_State *L)
+{
+    tl__lua_device(L);
+    tl_target *t = read_field(L, TL_FIELD_MASK);
+    if (!t) return 0;
+    tl_shape shape = {2, {t->mask.height, t->mask.width}};
+    return tl__lua_make(L, upload, &shape, TL_U8, t->mask.data);
+}
+
+/* source:boxes(i) -> {{left, top, right, bottom}...}, {label...}; or nil */
+static int source_boxes(lua_State *L)
+{
+    tl_target *t = read_field(L, TL_FIELD_BOXES);
+    if (!t) return 0;
+    lua_createtable(L, (int)t->marks.boxes, 0);
+    lua_createtable(L, (int)t->marks.boxes, 0);
+    for (int64_t i = 0; i < t->marks.boxes; i++) {
+        push_numbers(L, t->marks.box + 4 * i, 4);
+        lua_rawseti(L, -3, i + 1);
+        lua_pushinteger(L, t->marks.box_label[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 2;
+}
+
+/* source:points(i) -> {{x, y}...}, or nil */
+static int source_points(lua_State *L)
+{
+    tl_target *t = read_field(L, TL_FIELD_POINTS);
+    if (!t) return 0;
+    lua_createtable(L, (int)t->marks.points, 0);
+    for (int64_t i = 0; i < t->marks.points; i++) {
+        push_numbers(L, t->marks.point + 2 * i, 2);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+void tl__lua_add_fields(lua_State *L)
+{
+    static const tl__lua_entry target_methods[] = {{"__gc", target_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry methods[] = {{"fields", source_fields, 1, NULL}, {"values", source_values, 2, NULL}, {"mask", source_mask, 2, NULL},
+                                            {"boxes", source_boxes, 2, NULL},   {"points", source_points, 2, NULL}, {NULL, NULL, 0, NULL}};
+    luaL_newmetatable(L, TARGET);
+    tl__lua_functions(L, target_methods, 1);
+    lua_pop(L, 1);
+    tl__lua_functions(L, methods, 1);
+}
