@@ -6,51 +6,73 @@ local module = require "tlua.nn.module"
 -- happens counts (batches that a batch norm has seen).
 local plan = { tracing = false, imaginary = false }
 
-local function dims_of(x)
-  local dims = x:shape()
-  dims[1] = 0
-  return dims
+-- What goes in and comes out of a forward is a tensor, or a list of tensors.
+local function unpacked(x)
+  if core.is_tensor(x) then return x end
+  return table.unpack(x)
 end
 
-local function fits(kept, x)
-  if kept.changes ~= module.changes then return false end
-  local dims = dims_of(x)
-  if #dims ~= #kept.dims then return false end
-  for i = 1, #dims do
-    if dims[i] ~= kept.dims[i] then return false end
+-- What core.plan wants to know of x: dims with any number of pictures, and the type.
+local function inputs_of(x)
+  local list = {}
+  for i, each in ipairs(core.is_tensor(x) and { x } or x) do
+    local dims = each:shape()
+    dims[1] = "N"
+    dims.dtype = each:dtype() == "int32" and "int32" or "float32"
+    list[i] = dims
+  end
+  return list
+end
+
+local function same_dims(a, b)
+  if #a ~= #b or a.dtype ~= b.dtype then return false end
+  for i = 1, #a do
+    if a[i] ~= b[i] then return false end
   end
   return true
 end
 
--- `make` is core.plan or core.plan_text.
-local function traced_once(make, self, f, dims, ...)
-  local before = plan.imaginary
+local function fits(kept, x)
+  if kept.changes ~= module.changes or kept.is_list ~= not core.is_tensor(x) then return false end
+  local inputs = inputs_of(x)
+  if #inputs ~= #kept.inputs then return false end
+  for i, dims in ipairs(inputs) do
+    if not same_dims(dims, kept.inputs[i]) then return false end
+  end
+  return true
+end
+
+-- `make` is core.plan or core.plan_text. The third result: whether f is given a list, the fourth: whether it gives one.
+local function traced_once(make, self, f, is_list, inputs, ...)
+  local before, gives_list = plan.imaginary, false
   plan.tracing, plan.imaginary = true, true
-  local ok, made, why = pcall(make, function(input)
+  local ok, made, why = pcall(make, function(...)
     local scope <close> = core.scope()
     local guard <close> = core.no_grad()
-    local y = f(self, input)
-    scope:keep(y)
-    return y
-  end, dims, ...)
+    local y = f(self, is_list and { ... } or (...))
+    gives_list = not core.is_tensor(y)
+    if gives_list and type(y) ~= "table" then error("the forward gives no tensor", 0) end
+    module.keep(scope, y)
+    return unpacked(y)
+  end, inputs, ...)
   plan.tracing, plan.imaginary = false, before
   if not ok then made, why = nil, made end
-  return made, why, ok
+  return made, why, ok, gives_list
 end
 
 -- A plan rounds otherwise than the steps one by one: for want of memory there is no other way but an error, after a second try.
 local function traced(make, ...)
   for attempt = 1, 2 do
     local before = core.memory_failures()
-    local made, why, ok = traced_once(make, ...)
+    local made, why, ok, gives_list = traced_once(make, ...)
     local short = core.memory_failures() ~= before
-    if made or (ok and not short) then return made, why end
+    if made or (ok and not short) then return made, why, gives_list end
     if not short or attempt == 2 then error(why, 0) end
     collectgarbage()
   end
 end
 
-local function trace(self, f, x) return traced(core.plan, self, f, dims_of(x)) end
+local function trace(self, f, x) return traced(core.plan, self, f, not core.is_tensor(x), inputs_of(x)) end
 
 -- The whole forward of a network in inference mode as text, for pictures of these height, width and channels: what a model file
 -- holds for programs without Lua (src/plan/listing.c). nil and why not, where something in it cannot be repeated.
@@ -58,7 +80,7 @@ function plan.text(self, height, width, channels)
   self:ready()
   local tensors = {}
   for name, t in self:named_tensors() do tensors[name] = t end
-  return traced(core.plan_text, self, self.forward, { 0, height, width, channels }, tensors)
+  return traced(core.plan_text, self, self.forward, false, { { "N", height, width, channels, name = "image" } }, nil, tensors)
 end
 
 -- The highest number of device bytes while f() runs, beginning with what is alive now; nothing is computed. What f
@@ -74,8 +96,8 @@ function plan.memory(f)
   return result
 end
 
--- f(self, x) for a module and a tensor (N, ...), without gradients. `name` tells its plans apart. Everything below must
--- have its tensors already.
+-- f(self, x) for a module and a tensor (N, ...), without gradients; x and what f gives may also be lists of tensors. `name` tells its plans apart.
+-- Everything below must have its tensors already.
 function plan.run(self, name, f, x)
   if plan.tracing or plan.off then return f(self, x) end
   local plans = rawget(self, "_plans")
@@ -86,12 +108,14 @@ function plan.run(self, name, f, x)
   local kept = plans[name]
   if not kept or not fits(kept, x) then
     if kept and kept.plan then kept.plan:close() end
-    local made, why = trace(self, f, x)
-    kept = { plan = made, why = why, changes = module.changes, dims = dims_of(x) }
+    local made, why, gives_list = trace(self, f, x)
+    kept = { plan = made, why = why, changes = module.changes, inputs = inputs_of(x), is_list = not core.is_tensor(x), gives_list = gives_list }
     plans[name] = kept
   end
   if not kept.plan then return f(self, x) end
-  return kept.plan:run(x)
+  if kept.gives_list then return { kept.plan:run(unpacked(x)) } end
+  local y = kept.plan:run(unpacked(x))
+  return y
 end
 
 -- The plan itself and why there is none, for those who want to see it.

@@ -4,6 +4,7 @@
 #include "plan/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define PLAN "tlua.plan"
 
@@ -22,17 +23,94 @@ static int plan_gc(lua_State *L)
     return 0;
 }
 
-/* Calls the function at index 1 with the tensor x under a dry run and ends that by `end`. nil and the reason on failure. */
-static int traced(lua_State *L, tl_plan **p, tl_tensor *x, int (*end)(tl_error *, tl_plan *, tl_tensor *))
+/* ---- what goes in ---- */
+
+/* The dimensions in the list at `t`: numbers, or names of symbols, whose size in the trace the table at `symbols` says (or 3: of pictures). */
+static void read_dims(lua_State *L, int t, int symbols, tl_signature *g, tl_port *in)
 {
     tl_error err = {0};
+    lua_Integer n = luaL_len(L, t);
+    if (n > TL_MAX_RANK) tl__lua_raisef(L, "plan: an input has at most %d dimensions", TL_MAX_RANK);
+    for (in->rank = 0; in->rank < n; in->rank++, lua_pop(L, 1)) {
+        tl_size *d = &in->dim[in->rank];
+        *d = (tl_size){TL_SIZE_FIXED, 0};
+        if (lua_geti(L, t, in->rank + 1) == LUA_TSTRING) {
+            const char *name = lua_tostring(L, -1);
+            double size = symbols ? tl__lua_field_number(L, symbols, name, 3) : 3;
+            *d = (tl_size){tl__signature_symbol(&err, g, name, (int64_t)size), 1};
+            if (d->symbol < 0) tl__lua_raise(L, err.text);
+        } else d->times = luaL_checkinteger(L, -1);
+        if (d->symbol < 0 && d->times < 1) tl__lua_raisef(L, "plan: an input has a dimension of %d", (int)d->times);
+    }
+}
+
+/* What goes in, from the list at index 2 (and the symbols at index 3, a table or nothing), as a userdata that is pushed: {dims...; name =, dtype =} an
+ * input; or the dims of a single one, whose first is the number of pictures whatever it says. */
+static tl_signature *to_signature(lua_State *L)
+{
+    tl_signature *g = lua_newuserdatauv(L, sizeof *g, 0);
+    int symbols = lua_istable(L, 3) ? 3 : 0, n = (int)luaL_len(L, 2);
+    g->symbols = g->inputs = 0;
+    int single = n > 0 && lua_geti(L, 2, 1) != LUA_TTABLE;
+    lua_settop(L, lua_gettop(L) - (n > 0));
+    if (n < 1 || n > TL_PLAN_PORTS) tl__lua_raise(L, "plan: an input (N, ...) is needed");
+    for (int i = 0; i < (single ? 1 : n); i++, lua_pop(L, 1)) {
+        tl_port *in = &g->in[g->inputs++];
+        *in = (tl_port){.dtype = TL_F32};
+        if (single) {
+            lua_newtable(L);
+            for (int k = 1; k <= n; k++) {
+                if (k == 1) lua_pushliteral(L, "N");
+                else lua_geti(L, 2, k);
+                lua_seti(L, -2, k);
+            }
+        } else lua_geti(L, 2, i + 1);
+        int t = lua_gettop(L);
+        luaL_checktype(L, t, LUA_TTABLE);
+        char number[24];
+        snprintf(number, sizeof number, n > 1 && !single ? "input%d" : "input", i + 1);
+        const char *name = tl__lua_field_text(L, t, "name", number);
+        if (strlen(name) >= sizeof in->name) tl__lua_raisef(L, "plan: the name '%s' is too long", name);
+        strcpy(in->name, name);
+        in->dtype = tl__lua_dtype(L, tl__lua_field_text(L, t, "dtype", "float32"));
+        if (in->dtype != TL_F32 && in->dtype != TL_I32) tl__lua_raisef(L, "plan: the input '%s' is float32 or int32", in->name);
+        read_dims(L, t, symbols, g, in);
+    }
+    return g;
+}
+
+/* ---- tracing ---- */
+
+/* A plan's userdata, empty, on top of the stack. */
+static tl_plan **push_plan(lua_State *L)
+{
+    tl_plan **p = lua_newuserdatauv(L, sizeof *p, 0);
+    *p = NULL;
+    luaL_setmetatable(L, PLAN);
+    return p;
+}
+
+/* Calls the function at index 1 with stand-ins for what goes in, under a dry run. 1; or 2 with nil and the reason pushed. */
+static int trace_once(lua_State *L, tl_plan **p, const tl_signature *g)
+{
+    tl_error err = {0};
+    tl_tensor *x[TL_PLAN_PORTS], *y[TL_PLAN_PORTS + 1];
+    box *boxes[TL_PLAN_PORTS];
+    int base = lua_gettop(L), n = 0;
+    tl_device *d = tl__lua_device(L);
+    luaL_checkstack(L, TL_PLAN_PORTS + 20, "plan: too many inputs");
     lua_pushvalue(L, 1);
-    box *b = tl__lua_box(L);
-    tl__lua_fill(L, b, x);
-    int ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
-    box *y = ok ? luaL_testudata(L, -1, TENSOR) : NULL;
-    if (end(&err, *p, y ? y->tensor : NULL) == 0) {
-        lua_pop(L, 1);
+    for (int i = 0; i < g->inputs; i++) boxes[i] = tl__lua_box(L);
+    *p = tl__plan_begin(&err, d, g, x);
+    if (!*p) return tl__lua_raise(L, err.text);
+    for (int i = 0; i < g->inputs; i++) tl__lua_fill(L, boxes[i], x[i]);
+    int ok = lua_pcall(L, g->inputs, LUA_MULTRET, 0) == LUA_OK;
+    for (int i = base + 1; ok && i <= lua_gettop(L) && n <= TL_PLAN_PORTS; i++) {
+        box *b = luaL_testudata(L, i, TENSOR);
+        y[n++] = b ? b->tensor : NULL;
+    }
+    if (tl__plan_stop(&err, *p, y, n) == 0) {
+        lua_settop(L, base);
         return 1;
     }
     tl__plan_free(*p);
@@ -43,31 +121,53 @@ static int traced(lua_State *L, tl_plan **p, tl_tensor *x, int (*end)(tl_error *
     return 2;
 }
 
-/* core.plan(f, dims) -> plan: y = f(x) for x of these dims and any batch; or nil and why there can be none. f runs once, on
- * a stand-in without contents. */
-static int new_plan(lua_State *L)
+/* The same, and once more for each symbol with another size of it. */
+static int traced(lua_State *L, tl_plan **p, tl_signature *g)
 {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    tl_shape shape = tl__lua_shape(L, 2, 2);
-    tl_plan **p = lua_newuserdatauv(L, sizeof *p, 0);
-    *p = NULL;
-    luaL_setmetatable(L, PLAN);
-    int at = lua_gettop(L);
     tl_error err = {0};
-    tl_tensor *x;
-    *p = tl__plan_begin(&err, tl__lua_device(L), &shape, &x);
-    if (!*p) return tl__lua_raise(L, err.text);
-    int results = traced(L, p, x, tl__plan_end);
-    if (results == 1) lua_pushvalue(L, at);
+    int results = trace_once(L, p, g);
+    for (int i = 0; i < g->symbols && results == 1; i++) {
+        tl_plan **other = push_plan(L);
+        int64_t size = g->symbol[i].size;
+        g->symbol[i].size = tl__plan_other_size(&g->symbol[i]);
+        results = trace_once(L, other, g);
+        g->symbol[i].size = size;
+        if (results != 1 || tl__plan_compare(&err, *p, *other, i) == 0) continue;
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        results = 2;
+    }
     return results;
 }
 
-/* Who a tensor is in a table name -> tensor at index 3. */
+/* core.plan(f, inputs [, symbols]) -> plan: what f makes of tensors with these dims and any batch; or nil and why there can be none. f runs a few
+ * times, on stand-ins without contents. inputs: { {"N", 64, 64, 3, name = "image", dtype = "float32"}, ... }, or dims alone of one input. symbols: sizes
+ * of symbols other than "N" in the trace. */
+static int new_plan(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 3);
+    tl_signature *g = to_signature(L);
+    tl_plan **p = push_plan(L);
+    int at = lua_gettop(L), results = traced(L, p, g);
+    tl_error err = {0};
+    if (results != 1) return results;
+    if (tl__plan_improve(&err, *p) != 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        return 2;
+    }
+    lua_pushvalue(L, at);
+    return 1;
+}
+
+/* Who a tensor is in a table name -> tensor at index 4. */
 static const char *name_in_table(void *user, const tl_tensor *t)
 {
     lua_State *L = user;
     const char *name = NULL;
-    for (lua_pushnil(L); !name && lua_next(L, 3); lua_pop(L, 1)) {
+    for (lua_pushnil(L); !name && lua_next(L, 4); lua_pop(L, 1)) {
         box *b = luaL_testudata(L, -1, TENSOR);
         const tl_tensor *each = b ? b->tensor : NULL;
         if (each == t || (each && each->buffer == t->buffer && each->offset == t->offset && tl__shape_equal(&each->shape, &t->shape)))
@@ -77,23 +177,29 @@ static const char *name_in_table(void *user, const tl_tensor *t)
     return name;
 }
 
-/* core.plan_text(f, dims, tensors) -> the calls of y = f(x) as text for a model file, constants by their names in `tensors`; or nil and why
- * there can be none. */
+/* Names for what comes out, from the list at `index`, where there is one. */
+static void name_outputs(lua_State *L, int index, tl_plan *p)
+{
+    for (int i = 0; lua_istable(L, index) && i < p->outputs; i++, lua_pop(L, 1)) {
+        const char *name = lua_geti(L, index, i + 1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+        if (name && strlen(name) < sizeof p->out[i].name) strcpy(p->out[i].name, name);
+    }
+}
+
+/* core.plan_text(f, inputs, symbols, tensors [, names]) -> the calls as text for a model file, constants by their names in `tensors`, what comes out by
+ * `names`; or nil and why there can be none. */
 static int plan_text_of(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    lua_settop(L, 3);
-    tl_shape shape = tl__lua_shape(L, 2, 2);
-    tl_plan **p = lua_newuserdatauv(L, sizeof *p, 0);
-    *p = NULL;
-    luaL_setmetatable(L, PLAN);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    luaL_checktype(L, 4, LUA_TTABLE);
+    lua_settop(L, 5);
+    tl_signature *g = to_signature(L);
+    tl_plan **p = push_plan(L);
     tl_error err = {0};
-    tl_tensor *x;
-    *p = tl__plan_begin(&err, tl__lua_device(L), &shape, &x);
-    if (!*p) return tl__lua_raise(L, err.text);
-    int results = traced(L, p, x, tl__plan_stop);
+    int results = traced(L, p, g);
     if (results != 1) return results;
+    name_outputs(L, 5, *p);
     char *text = tl__plan_write(&err, *p, name_in_table, L);
     if (!text) {
         lua_pushnil(L);
@@ -105,22 +211,27 @@ static int plan_text_of(lua_State *L)
     return 1;
 }
 
+/* plan:run(x, ...) -> y, ... */
 static int plan_run(lua_State *L)
 {
     tl_plan *p = to_plan(L);
-    tl_tensor *x = tl__lua_tensor(L, 2), *y;
-    box *b = tl__lua_box(L);
-    int tried = 0;
+    tl_tensor *x[TL_PLAN_PORTS], *y[TL_PLAN_PORTS];
+    box *boxes[TL_PLAN_PORTS];
+    if (lua_gettop(L) != p->g->inputs + 1) return tl__lua_raisef(L, "plan: it was made for %d inputs, not %d", p->g->inputs, lua_gettop(L) - 1);
+    for (int i = 0; i < p->g->inputs; i++) x[i] = tl__lua_tensor(L, i + 2);
+    luaL_checkstack(L, p->outputs + 10, "plan: too many outputs");
+    for (int i = 0; i < p->outputs; i++) boxes[i] = tl__lua_box(L);
     tl_scope s;
+    int tried = 0;
     do {
         tl__scope_root(&s, p->device, 0);
-        y = tl__plan_run(&s, p, x);
+        tl__plan_run(&s, p, x, y);
     } while (s.err.code && tl__lua_relieve(L, &s, &tried));
     if (s.err.code) return tl__lua_scope_error(L, &s);
-    tl_tensor_retain(y);
+    for (int i = 0; i < p->outputs; i++) tl_tensor_retain(y[i]);
     tl__scope_drop(&s);
-    tl__lua_fill(L, b, y);
-    return 1;
+    for (int i = 0; i < p->outputs; i++) tl__lua_fill(L, boxes[i], y[i]);
+    return p->outputs;
 }
 
 /* plan:bytes(n) -> what a run of n pictures needs beside weights, input and result */

@@ -62,7 +62,7 @@ static tl_tensor *weight_named(void *user, const char *name)
 /* Pictures come as the pipeline makes them, and the plan wants them so; its answer is a row of classes. */
 static int check_shapes(tl_error *err, tl_model *m)
 {
-    const tl_shape *x = &m->plan->slots[m->plan->input].meta.shape, *y = &m->plan->slots[m->plan->output].meta.shape;
+    const tl_shape *x = &m->plan->slots[m->plan->g->in[0].slot].meta.shape, *y = &m->plan->slots[m->plan->out[0].slot].meta.shape;
     tl__pipeline_shape(m->pipeline, m->hwc);
     int same = x->rank == 4;
     for (int i = 0; i < 3 && same; i++) same = x->dim[i + 1] == m->hwc[i];
@@ -195,7 +195,8 @@ tl_tensor *tl_model_pictures_memory(tl_scope *s, const tl_model *m, const tl_pic
 tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x)
 {
     if (!s || s->err.code || !x) return NULL;
-    if (m) return tl__plan_run(s, m->plan, x);
+    tl_tensor *y[TL_PLAN_PORTS];
+    if (m) return tl__plan_run(s, m->plan, &x, y) == 0 ? y[0] : NULL;
     tl__fail(&s->err, TL_EARG, "the model is NULL");
     return NULL;
 }

@@ -10,7 +10,7 @@ static int is(const tl_plan_call *c, const char *name) { return !c->dead && strc
 
 static int uses(const tl_plan *p, int slot)
 {
-    int n = slot == p->output;
+    int n = tl__plan_is_output(p, slot);
     for (int i = 0; i < p->call_count; i++)
         for (int k = 0; k < p->calls[i].n_in && !p->calls[i].dead; k++) n += p->calls[i].in[k] == slot;
     return n;
@@ -64,7 +64,7 @@ static void join(tl_plan *p, tl_plan_call *early, tl_plan_call *late)
     int out = late->out[0];
     int *room = late->in;
     for (int i = 1; i < late->n_out; i++) p->slots[late->out[i]].maker = -1;
-    *late = *early;
+    *late = *early; /* neither has numbers that are symbols' but for those of early */
     late->out[0] = out;
     early->in = room;
     early->n_in = 0;
@@ -203,14 +203,15 @@ static void replace(tl_plan *p, int slot, int by)
     for (int i = 0; i < p->call_count; i++)
         for (int k = 0; k < p->calls[i].n_in; k++)
             if (p->calls[i].in[k] == slot) p->calls[i].in[k] = by;
-    if (p->output == slot) p->output = by;
+    for (int i = 0; i < p->outputs; i++)
+        if (p->out[i].slot == slot) p->out[i].slot = by;
 }
 
 static void drop_idle(tl_plan *p)
 {
     for (int i = 0; i < p->call_count; i++) {
         tl_plan_call *c = &p->calls[i];
-        if (!is(c, "dropout") || c->out[0] == p->output) continue; /* it does not draw: trace.c */
+        if (!is(c, "dropout") || tl__plan_is_output(p, c->out[0])) continue; /* it does not draw: trace.c */
         replace(p, c->out[0], c->in[0]);
         c->dead = 1;
     }
@@ -218,29 +219,6 @@ static void drop_idle(tl_plan *p)
         int used = 0;
         for (int k = 0; k < p->calls[i].n_out; k++) used |= uses(p, p->calls[i].out[k]) > 0;
         if (!used) p->calls[i].dead = 1;
-    }
-}
-
-/* reshape and expand with the batch written out. In a reshape that number is left open, and the others are as they came
- * out; in an expand tl__plan_place fills it in. */
-static void free_batch(tl_plan *p)
-{
-    for (int i = 0; i < p->call_count; i++) {
-        tl_plan_call *c = &p->calls[i];
-        tl_value *v = &c->attr[0];
-        const tl_shape *y = &p->slots[c->out[0]].meta.shape;
-        int at = -1, many = 0;
-        if (!is(c, "reshape") && !is(c, "expand")) continue;
-        for (int k = 0; k < y->rank; k++)
-            if (y->dim[k] > 0 && y->dim[k] % TL_PLAN_BATCH == 0) {
-                at = k;
-                many++;
-            }
-        if (many != 1) continue;
-        c->batch_at = at;
-        if (is(c, "expand")) c->batches = y->dim[at] / TL_PLAN_BATCH;
-        else
-            for (int k = 0; k < y->rank; k++) v->list[k] = k == at ? -1 : y->dim[k];
     }
 }
 
@@ -260,22 +238,32 @@ static void compact(tl_plan *p)
     p->call_count = n;
 }
 
+/* Another number of pictures must be possible: numbers written out where nobody looked for them are noticed here and not in a run. */
+static int try_sizes(tl_error *err, tl_plan *p)
+{
+    int64_t sizes[TL_PLAN_SYMBOLS];
+    int batch = tl__plan_batch(p), bad = 0;
+    tl_scope s;
+    tl__scope_root(&s, p->device, 0);
+    for (int i = 0; i < p->g->symbols; i++) sizes[i] = p->g->symbol[i].size;
+    for (int n = 1; n <= (batch < 0 ? 1 : 2) && !bad; n++) {
+        if (batch >= 0) sizes[batch] = n;
+        bad = tl__plan_place(&s, p, sizes) != 0;
+    }
+    if (bad) *err = s.err;
+    tl__scope_drop(&s);
+    return bad ? -1 : 0;
+}
+
 int tl__plan_improve(tl_error *err, tl_plan *p)
 {
     drop_idle(p);
     if (fold_norms(err, p) != 0 || take_residuals(err, p) != 0 || take_activations(err, p) != 0 || join_residuals(err, p) != 0) return -1;
     drop_idle(p);
-    free_batch(p);
     compact(p);
     if (p->failed.code) {
         *err = p->failed;
         return -1;
     }
-    /* Another batch must be possible: numbers written out elsewhere are noticed here and not in a run. */
-    tl_scope s;
-    tl__scope_root(&s, p->device, 0);
-    int bad = tl__plan_place(&s, p, 1) != 0 || tl__plan_place(&s, p, 2) != 0;
-    if (bad) *err = s.err;
-    tl__scope_drop(&s);
-    return bad ? -1 : 0;
+    return try_sizes(err, p);
 }

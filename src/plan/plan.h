@@ -7,29 +7,79 @@
 #ifndef TLUA_PLAN_H
 #define TLUA_PLAN_H
 
+#include "base/text.h"
 #include "op/op.h"
 
 typedef struct tl_plan tl_plan;
 
-/* Begins: a dry run is on until tl__plan_end, and calls made in any scope of the device meanwhile are listed. `*x` is a
- * stand-in for the input, of the given shape but with a batch of the plan's own choosing; the caller has one reference. */
-tl_plan *tl__plan_begin(tl_error *err, tl_device *d, const tl_shape *shape, tl_tensor **x);
-/* Ends the dry run. `y` is the result, made from *x by operators alone; NULL abandons the plan. Returns 0, or -1 with
- * the reason why there can be no plan (TL_ESTATE; tl__plan_free then). */
-int tl__plan_end(tl_error *err, tl_plan *p, tl_tensor *y);
-void tl__plan_free(tl_plan *p);
-/* Ends the dry run without working on the list: what comes out is for tl__plan_write, and cannot run. 0 or -1, as above. */
-int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *y);
+/* ---- what goes in and comes out ---- */
 
-/* y for x: (N, ...) with any N. No gradient flows. Owned by the scope. */
-tl_tensor *tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *x);
-/* Bytes that a run of n pictures needs beside weights, input and result: the shared buffer. 0 and an error on failure. */
+enum { TL_PLAN_NAME = 64, TL_PLAN_PORTS = 64, TL_PLAN_SYMBOLS = 8 };
+
+/* A size that is left open, like the number of pictures "N", and what it was (is) in the trace. */
+typedef struct tl_symbol {
+    char name[TL_PLAN_NAME];
+    int64_t size;
+} tl_symbol;
+
+/* How long a dimension is: `times` a symbol, by its number; or, where that is one of these, `times` itself, or what the calls make of it. */
+enum { TL_SIZE_FIXED = -1, TL_SIZE_FOLLOWS = -2 };
+typedef struct tl_size {
+    int symbol;
+    int64_t times;
+} tl_size;
+
+/* A named tensor that goes in or comes out. */
+typedef struct tl_port {
+    char name[TL_PLAN_NAME];
+    int slot;                    /* of the plan */
+    tl_dtype dtype;              /* TL_F32 or TL_I32 */
+    int rank;
+    tl_size dim[TL_MAX_RANK];
+} tl_port;
+
+/* What goes in, before there is a plan of it. `outputs` may name what comes out. */
+typedef struct tl_signature {
+    tl_symbol symbol[TL_PLAN_SYMBOLS];
+    int symbols, inputs;
+    tl_port in[TL_PLAN_PORTS];
+} tl_signature;
+
+/* The symbol of a name, which is added with that size where it is new. Its number, or -1 with an error. */
+int tl__signature_symbol(tl_error *err, tl_signature *g, const char *name, int64_t size);
+/* How long a dimension is with these symbols; 0 where that does not fit a size. */
+int64_t tl__size_of(const tl_symbol *symbol, tl_size size);
+
+/* ---- tracing ---- */
+
+/* Begins: a dry run is on until tl__plan_stop, and calls made in any scope of the device meanwhile are listed. `x` gets a stand-in for each
+ * input, of which the caller has one reference. */
+tl_plan *tl__plan_begin(tl_error *err, tl_device *d, const tl_signature *g, tl_tensor **x);
+/* Ends the dry run. y are the n results, made from the inputs by operators alone; n = 0 abandons the plan. Which attributes and sizes are
+ * symbols' is not known yet. Returns 0, or -1 with the reason why there can be no plan (TL_ESTATE; tl__plan_free then). */
+int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *const *y, int n);
+/* Another trace of the same calls, with another size of symbol number `symbol` alone, tells what in p depends on it: sizes.c. 0, or -1 and why
+ * that cannot be written down. */
+int tl__plan_compare(tl_error *err, tl_plan *p, const tl_plan *other, int symbol);
+/* The size for such another trace. */
+int64_t tl__plan_other_size(const tl_symbol *symbol);
+/* Makes of the list what runs (improve.c). 0 or -1. */
+int tl__plan_improve(tl_error *err, tl_plan *p);
+void tl__plan_free(tl_plan *p);
+
+/* ---- running ---- */
+
+/* y for x, each in the order of the plan's; the symbols take the sizes of x. No gradient flows. Owned by the scope. 0 or -1. */
+int tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *const *x, tl_tensor **y);
+/* Bytes that a run of n pictures (of the symbol "N") needs beside weights, input and result: the shared buffer. 0 and an error on failure. */
 size_t tl__plan_bytes(tl_scope *s, tl_plan *p, int64_t n);
 /* One line a call: operator, inputs, result, place. The caller frees it. */
 char *tl__plan_text(tl_error *err, const tl_plan *p);
 
-/* The calls as text (listing.c), of a plan that was stopped. `name` gives the name that a constant has in the file; NULL for one that is
- * not there, which is an error. The caller frees the text. */
+/* ---- as text: docs/format.md ---- */
+
+/* The calls as text (listing.c), of a plan that was stopped and compared. `name` gives the name that a constant has in the file; NULL for one
+ * that is not there, which is an error. The caller frees the text. */
 typedef const char *(*tl_name_of)(void *user, const tl_tensor *t);
 char *tl__plan_write(tl_error *err, const tl_plan *p, tl_name_of name, void *user);
 /* A plan from such a text, which may come from a stranger. `find` gives the tensor of a name, borrowed, or NULL; the plan holds
@@ -39,7 +89,13 @@ tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_
 
 /* ---- inside ---- */
 
-enum { TL_PLAN_BATCH = 37 };  /* of the dry run: a prime that no network has as a width, so that it is recognised in attributes */
+enum { TL_PLAN_BATCH = 37 };  /* of format 1: a prime that no network has as a width, by which the number of pictures is recognised in attributes */
+
+/* A number in a call's attributes that is `times` a symbol. */
+typedef struct tl_sized {
+    int attr, at;                /* which attribute; which of its list, -1: it is no list */
+    tl_size size;
+} tl_sized;
 
 /* Weights of a convolution with a batch norm folded in. They are made when a call first wants them and given back once
  * the kernels have packed what they need; `stays`: a kernel reads them as they are. */
@@ -69,8 +125,8 @@ typedef struct tl_plan_call {
     tl_value attr[TL_MAX_ATTRS];
     int where;            /* the layer, for profiles */
     int dead;
-    int64_t batches;      /* of an expand: the dimension `batch_at` is so many times the batch; else 0 */
-    int batch_at;
+    int sizes;            /* how many numbers are symbols' */
+    tl_sized sized[TL_ATTR_LIST];
 } tl_plan_call;
 
 struct tl_plan {
@@ -82,16 +138,45 @@ struct tl_plan {
     tl_fold *folds;
     tl_tensor **seen;     /* the slots' tensors while tracing */
     int slot_count, call_count, fold_count, slot_room, call_room, fold_room;
-    int input, output;
-    int64_t batch;        /* for which shapes and places are worked out */
+    tl_signature *g;      /* what goes in; its symbols have the sizes for which shapes and places are worked out */
+    tl_port *out;
+    int outputs;
+    int placed;           /* they are */
     int64_t elements;     /* of the shared buffer */
 };
 
 int tl__plan_slot(tl_plan *p, const tl_slot *slot, tl_tensor *t);
-/* Rewrites the list: folds, epilogues, what nobody uses. */
-int tl__plan_improve(tl_error *err, tl_plan *p);
-/* Works out shapes and places for a batch. */
-int tl__plan_place(tl_scope *s, tl_plan *p, int64_t batch);
+/* Works out shapes and places for these sizes of the symbols. */
+int tl__plan_place(tl_scope *s, tl_plan *p, const int64_t *sizes);
+/* Gives the numbers of a call that are symbols' the sizes that these have now. */
+void tl__plan_resize(const tl_plan *p, tl_value *attr, const tl_sized *sized, int n);
+int tl__plan_is_output(const tl_plan *p, int slot);
+/* The symbol that counts pictures, that of the first dimension of the first input; -1: there is none. */
+int tl__plan_batch(const tl_plan *p);
+
+/* A text of calls, read one by one (reading.c). */
+typedef struct tl_listed {
+    const tl_op *op;
+    int n_in;
+    struct { int value; const char *name; } in[256]; /* number of a value; -1: absent, or the tensor of that name, which the listing keeps */
+    tl_value attr[TL_MAX_ATTRS];
+    int sizes;
+    tl_sized sized[TL_ATTR_LIST];
+} tl_listed;
+typedef struct tl_listing {
+    cJSON *json;
+    const cJSON *next;
+    int format, calls;
+    tl_signature g;
+    tl_port out[TL_PLAN_PORTS];   /* `slot` is the number of the value */
+    int outputs;
+} tl_listing;
+/* 0 or -1; closed in any case. */
+int tl__listing_open(tl_error *err, tl_listing *l, const char *text);
+/* The next call: 1, 0 at the end, -1. */
+int tl__listing_next(tl_error *err, tl_listing *l, tl_listed *call);
+void tl__listing_close(tl_listing *l);
+
 /* A folded weight or bias as it is now; hollow unless `filled`. */
 tl_tensor *tl__fold_get(tl_scope *s, tl_fold *f, int which);
 int tl__fold_fill(tl_scope *s, tl_fold *f);

@@ -178,8 +178,8 @@ static int all_calls(run *r, int shapes)
     return 0;
 }
 
-/* Runs on x (of the batch that is in place) and gives the result one reference, or NULL. */
-static tl_tensor *run_on(tl_scope *s, tl_plan *p, tl_tensor *x, int shapes)
+/* Runs on x (of the sizes that are in place) and gives each result one reference. 0 or -1. */
+static int run_on(tl_scope *s, tl_plan *p, tl_tensor *const *x, tl_tensor **y, int shapes)
 {
     tl_scope inner;
     tl__scope_begin(&inner, s);
@@ -187,18 +187,16 @@ static tl_tensor *run_on(tl_scope *s, tl_plan *p, tl_tensor *x, int shapes)
     inner.trace = NULL;
     run r = {.p = p, .s = &inner, .values = tl__calloc(&inner.err, (size_t)p->slot_count, sizeof *r.values)};
     if (p->elements > 0 && !shapes) r.shared = tl_empty(&inner, TL_F32, 1, &p->elements);
-    tl_tensor *y = NULL;
-    if (r.values && !inner.err.code) {
-        r.values[p->input] = tl__tensor_alias(&inner.err, x);
-        if (all_calls(&r, shapes) == 0) {
-            y = r.values[p->output];
-            r.values[p->output] = NULL;
-        }
+    for (int i = 0; i < p->g->inputs && r.values && !inner.err.code; i++) r.values[p->g->in[i].slot] = tl__tensor_alias(&inner.err, x[i]);
+    int bad = !r.values || inner.err.code || all_calls(&r, shapes) != 0;
+    for (int i = 0; i < p->outputs && !bad; i++) {
+        y[i] = r.values[p->out[i].slot];
+        tl_tensor_retain(y[i]);
     }
     for (int i = 0; i < p->slot_count && r.values; i++) tl_tensor_release(r.values[i]);
     free(r.values);
     tl__scope_end(&inner);
-    return y;
+    return bad ? -1 : 0;
 }
 
 /* ---- places ---- */
@@ -210,7 +208,7 @@ static void lifetimes(tl_plan *p)
     for (int i = 0; i < p->call_count; i++)
         for (int k = 0; k < p->calls[i].n_in; k++)
             if (p->calls[i].in[k] >= 0) p->slots[p->calls[i].in[k]].last = i;
-    p->slots[p->output].last = p->call_count;
+    for (int i = 0; i < p->outputs; i++) p->slots[p->out[i].slot].last = p->call_count;
     for (int i = p->slot_count - 1; i >= 0; i--) {
         tl_slot *base = &p->slots[p->slots[i].base];
         if (base->last < p->slots[i].last) base->last = p->slots[i].last;
@@ -222,7 +220,9 @@ static int64_t size_of(const tl_slot *v) { return (tl__numel(&v->meta.shape) + 6
 static int has_place(const tl_plan *p, int i)
 {
     const tl_slot *v = &p->slots[i];
-    return v->maker >= 0 && v->base == i && v->base != p->slots[p->output].base && !p->calls[v->maker].op->view;
+    for (int k = 0; k < p->outputs; k++)
+        if (v->base == p->slots[p->out[k].slot].base) return 0;
+    return v->maker >= 0 && v->base == i && !p->calls[v->maker].op->view;
 }
 
 static int alive_together(const tl_slot *a, const tl_slot *b)
@@ -269,49 +269,125 @@ static void place(tl_plan *p)
     }
 }
 
-int tl__plan_place(tl_scope *s, tl_plan *p, int64_t batch)
+int tl__plan_is_output(const tl_plan *p, int slot)
 {
-    if (p->batch == batch) return 0;
-    p->batch = 0;
-    for (int i = 0; i < p->call_count; i++)
-        if (p->calls[i].batches) p->calls[i].attr[0].list[p->calls[i].batch_at] = p->calls[i].batches * batch;
-    lifetimes(p);
-    for (int i = 0; i < p->slot_count; i++) p->slots[i].at = -1;
-    if (tl__dry_begin(&s->err, p->device) != 0) return -1;
-    tl_shape shape = p->slots[p->input].meta.shape;
-    shape.dim[0] = batch;
-    tl_tensor *x = tl__tensor_new(&s->err, p->device, TL_F32, &shape), *y = x ? run_on(s, p, x, 1) : NULL;
-    int right = y && y->shape.rank > 0 && y->shape.dim[0] == batch;
-    tl_tensor_release(y);
-    tl_tensor_release(x);
-    tl__dry_end(p->device);
-    if (!right) return s->err.code ? -1 : tl__fail(&s->err, TL_ESTATE, "plan: the result does not have as many rows as the input");
-    place(p);
-    p->batch = batch;
+    for (int i = 0; i < p->outputs; i++)
+        if (p->out[i].slot == slot) return 1;
     return 0;
 }
 
-tl_tensor *tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *x)
+void tl__plan_resize(const tl_plan *p, tl_value *attr, const tl_sized *sized, int n)
 {
-    if (!s || s->err.code || !x) return NULL;
-    const tl_shape *wanted = &p->slots[p->input].meta.shape;
-    tl_shape given = x->shape;
-    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT];
-    int64_t n = given.rank > 0 ? given.dim[0] : 0;
-    if (given.rank > 0) given.dim[0] = wanted->dim[0];
-    if (!tl__shape_equal(&given, wanted) || n < 1) {
-        tl__fail(&s->err, TL_ESHAPE, "plan: it was made for %s with any batch, not %s", tl__shape_text(wanted, a, sizeof a), tl__shape_text(&x->shape, b, sizeof b));
-        return NULL;
+    for (int i = 0; i < n; i++) {
+        int64_t *v = sized[i].at < 0 ? &attr[sized[i].attr].i : &attr[sized[i].attr].list[sized[i].at];
+        *v = tl__size_of(p->g->symbol, sized[i].size);
     }
-    if (tl__plan_place(s, p, n) != 0) return NULL;
-    x = x->dtype == TL_F32 ? tl__packed(s, x) : tl__cast(s, x, TL_F32);
-    tl_tensor *y = x ? run_on(s, p, x, 0) : NULL;
-    return y ? tl__scope_own(s, y) : NULL;
 }
+
+/* Are the results as long as the plan says? */
+static int check_results(tl_error *err, const tl_plan *p, tl_tensor *const *y)
+{
+    for (int i = 0; i < p->outputs; i++) {
+        const tl_port *out = &p->out[i];
+        int right = y[i]->shape.rank == out->rank && y[i]->dtype == out->dtype;
+        for (int k = 0; k < out->rank && right; k++)
+            right = out->dim[k].symbol == TL_SIZE_FOLLOWS || y[i]->shape.dim[k] == tl__size_of(p->g->symbol, out->dim[k]);
+        char text[TL__SHAPE_TEXT];
+        if (!right) return tl__fail(err, TL_ESTATE, "plan: the result '%s' is %s, which is not what the plan says", out->name, tl__shape_text(&y[i]->shape, text, sizeof text));
+    }
+    return 0;
+}
+
+int tl__plan_place(tl_scope *s, tl_plan *p, const int64_t *sizes)
+{
+    int same = p->placed;
+    for (int i = 0; i < p->g->symbols; i++) {
+        same &= p->g->symbol[i].size == sizes[i];
+        p->g->symbol[i].size = sizes[i];
+    }
+    if (same) return 0;
+    p->placed = 0;
+    for (int i = 0; i < p->call_count; i++) tl__plan_resize(p, p->calls[i].attr, p->calls[i].sized, p->calls[i].sizes);
+    lifetimes(p);
+    for (int i = 0; i < p->slot_count; i++) p->slots[i].at = -1;
+    tl_tensor *x[TL_PLAN_PORTS] = {0}, *y[TL_PLAN_PORTS] = {0};
+    if (tl__dry_begin(&s->err, p->device) != 0) return -1;
+    for (int i = 0; i < p->g->inputs && !s->err.code; i++) {
+        const tl_port *in = &p->g->in[i];
+        tl_shape shape = {.rank = in->rank};
+        for (int k = 0; k < in->rank; k++) shape.dim[k] = tl__size_of(p->g->symbol, in->dim[k]);
+        p->slots[in->slot].meta.shape = shape;
+        x[i] = tl__tensor_new(&s->err, p->device, in->dtype, &shape);
+    }
+    int bad = s->err.code || run_on(s, p, x, y, 1) != 0 || check_results(&s->err, p, y) != 0;
+    for (int i = 0; i < p->outputs; i++) tl_tensor_release(y[i]);
+    for (int i = 0; i < p->g->inputs; i++) tl_tensor_release(x[i]);
+    tl__dry_end(p->device);
+    if (bad) return -1;
+    place(p);
+    p->placed = 1;
+    return 0;
+}
+
+static int wrong_input(tl_scope *s, const tl_port *in, const tl_tensor *x, const tl_symbol *symbol)
+{
+    char a[TL__SHAPE_TEXT] = "", b[TL__SHAPE_TEXT];
+    size_t n = 0;
+    for (int k = 0; k < in->rank && n < sizeof a - TL_PLAN_NAME - 24; k++) {
+        tl_size d = in->dim[k];
+        if (d.symbol >= 0) n += (size_t)snprintf(a + n, sizeof a - n, "%s%s", k ? ", " : "", symbol[d.symbol].name);
+        else n += (size_t)snprintf(a + n, sizeof a - n, "%s%lld", k ? ", " : "", (long long)d.times);
+    }
+    return tl__fail(&s->err, TL_ESHAPE, "plan: it was made for an input '%s' (%s), not %s", in->name, a, tl__shape_text(&x->shape, b, sizeof b));
+}
+
+/* The symbols' sizes from what goes in. */
+static int sizes_of(tl_scope *s, const tl_plan *p, tl_tensor *const *x, int64_t *sizes)
+{
+    for (int i = 0; i < p->g->symbols; i++) sizes[i] = 0;
+    for (int i = 0; i < p->g->inputs; i++) {
+        const tl_port *in = &p->g->in[i];
+        int right = x[i]->shape.rank == in->rank;
+        for (int k = 0; k < in->rank && right; k++) {
+            int64_t d = x[i]->shape.dim[k], *size = in->dim[k].symbol >= 0 ? &sizes[in->dim[k].symbol] : NULL;
+            if (size && *size == 0) *size = d;
+            right = d > 0 && d == (size ? *size : in->dim[k].times);
+        }
+        if (!right) return wrong_input(s, in, x[i], p->g->symbol);
+        if ((in->dtype == TL_I32) != (x[i]->dtype == TL_I32)) return tl__fail(&s->err, TL_EDTYPE, "plan: the input '%s' is of another type", in->name);
+    }
+    return 0;
+}
+
+int tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *const *x, tl_tensor **y)
+{
+    tl_tensor *in[TL_PLAN_PORTS] = {0};
+    int64_t sizes[TL_PLAN_SYMBOLS];
+    memset(y, 0, (size_t)p->outputs * sizeof *y);
+    if (!s || s->err.code) return -1;
+    for (int i = 0; i < p->g->inputs; i++)
+        if (!x[i]) return tl__fail(&s->err, TL_EARG, "plan: the input '%s' is missing", p->g->in[i].name);
+    if (sizes_of(s, p, x, sizes) != 0 || tl__plan_place(s, p, sizes) != 0) return -1;
+    for (int i = 0; i < p->g->inputs; i++) {
+        in[i] = x[i]->dtype == p->g->in[i].dtype ? tl__packed(s, x[i]) : tl__cast(s, x[i], p->g->in[i].dtype);
+        if (!in[i]) return -1;
+    }
+    tl_tensor *made[TL_PLAN_PORTS] = {0};
+    int bad = run_on(s, p, in, made, 0) != 0;
+    for (int i = 0; i < p->outputs; i++) /* whoever cannot own one releases it */
+        if (!bad || made[i]) y[i] = tl__scope_own(s, made[i]);
+    return bad || s->err.code ? -1 : 0;
+}
+
+/* The symbol that counts pictures; -1: there is none. */
+int tl__plan_batch(const tl_plan *p) { return p->g->in[0].rank > 0 && p->g->in[0].dim[0].symbol >= 0 ? p->g->in[0].dim[0].symbol : -1; }
 
 size_t tl__plan_bytes(tl_scope *s, tl_plan *p, int64_t n)
 {
-    if (tl__plan_place(s, p, n) != 0) return 0;
+    int64_t sizes[TL_PLAN_SYMBOLS];
+    int batch = tl__plan_batch(p);
+    for (int i = 0; i < p->g->symbols; i++) sizes[i] = i == batch ? n : p->g->symbol[i].size;
+    if (tl__plan_place(s, p, sizes) != 0) return 0;
     int64_t apart = 0;
     for (int i = 0; i < p->slot_count; i++)
         if (p->elements == 0 && has_place(p, i)) apart += size_of(&p->slots[i]);

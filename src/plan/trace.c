@@ -2,6 +2,7 @@
  * all tensors of it are held meanwhile, so that a pointer means one tensor. */
 #include "plan/plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,39 +95,73 @@ static void listen(tl_trace *t, const tl_call *c, tl_tensor *const *in, tl_tenso
     else p->calls[p->call_count++] = call;
 }
 
-tl_plan *tl__plan_begin(tl_error *err, tl_device *d, const tl_shape *shape, tl_tensor **x)
+/* ---- beginning and ending ---- */
+
+int tl__signature_symbol(tl_error *err, tl_signature *g, const char *name, int64_t size)
 {
-    *x = NULL;
-    if (shape->rank < 1) {
-        tl__fail(err, TL_ESHAPE, "plan: an input (N, ...) is needed");
-        return NULL;
+    for (int i = 0; i < g->symbols; i++)
+        if (strcmp(g->symbol[i].name, name) == 0) return i;
+    if (g->symbols == TL_PLAN_SYMBOLS || !*name || strlen(name) >= TL_PLAN_NAME || size < 1)
+        return tl__fail(err, TL_EARG, g->symbols == TL_PLAN_SYMBOLS ? "plan: too many symbols" : "plan: '%.80s' is no symbol", name);
+    strcpy(g->symbol[g->symbols].name, name);
+    g->symbol[g->symbols].size = size;
+    return g->symbols++;
+}
+
+int64_t tl__size_of(const tl_symbol *symbol, tl_size size)
+{
+    int64_t n;
+    if (size.symbol == TL_SIZE_FIXED) return size.times;
+    if (size.symbol < 0 || tl__mul_size(size.times, symbol[size.symbol].size, &n) != 0) return 0;
+    return n;
+}
+
+/* Stand-ins for the inputs, one reference each to the caller; each is a slot. */
+static int begin_inputs(tl_error *err, tl_plan *p, tl_tensor **x)
+{
+    for (int i = 0; i < p->g->inputs; i++) {
+        tl_port *in = &p->g->in[i];
+        tl_slot slot = {.meta = {{.rank = in->rank}, in->dtype}, .fold = -1, .base = p->slot_count, .maker = -1, .at = -1};
+        for (int k = 0; k < in->rank; k++) slot.meta.shape.dim[k] = tl__size_of(p->g->symbol, in->dim[k]);
+        x[i] = tl__tensor_new(err, p->device, in->dtype, &slot.meta.shape);
+        in->slot = x[i] ? tl__plan_slot(p, &slot, x[i]) : -1;
+        if (in->slot < 0) return -1;
     }
-    if (d->trace) {
-        tl__fail(err, TL_ESTATE, "plan: another plan is being made");
-        return NULL;
-    }
+    return 0;
+}
+
+/* An empty plan of what goes in. */
+static tl_plan *plan_new(tl_error *err, tl_device *d, const tl_signature *g)
+{
     tl_plan *p = tl__calloc(err, 1, sizeof *p);
     if (!p) return NULL;
     p->device = d;
-    p->output = -1;
     tl_device_retain(d);
-    tl_slot input = {.meta = {*shape, TL_F32}, .fold = -1, .maker = -1, .at = -1};
-    input.meta.shape.dim[0] = TL_PLAN_BATCH;
-    if (tl__dry_begin(err, d) != 0) {
-        tl__plan_free(p);
-        return NULL;
-    }
-    p->trace.call = listen;
-    d->trace = &p->trace;
-    *x = tl__tensor_new(err, d, TL_F32, &input.meta.shape);
-    if (*x) p->input = tl__plan_slot(p, &input, *x);
-    if (*x && !p->failed.code) return p;
-    if (p->failed.code) *err = p->failed;
-    tl_tensor_release(*x);
-    *x = NULL;
-    tl_error ignored = {0};
-    tl__plan_end(&ignored, p, NULL);
+    p->g = tl__malloc(err, sizeof *p->g);
+    if (p->g) *p->g = *g;
+    if (p->g && tl__dry_begin(err, d) == 0) return p;
     tl__plan_free(p);
+    return NULL;
+}
+
+tl_plan *tl__plan_begin(tl_error *err, tl_device *d, const tl_signature *g, tl_tensor **x)
+{
+    memset(x, 0, (size_t)g->inputs * sizeof *x);
+    if (g->inputs < 1) tl__fail(err, TL_EARG, "plan: there is no input");
+    else if (d->trace) tl__fail(err, TL_ESTATE, "plan: another plan is being made");
+    else {
+        tl_plan *p = plan_new(err, d, g);
+        if (!p) return NULL;
+        p->trace.call = listen;
+        d->trace = &p->trace;
+        if (begin_inputs(err, p, x) == 0) return p;
+        if (p->failed.code) *err = p->failed;
+        for (int i = 0; i < g->inputs; i++) tl_tensor_release(x[i]);
+        memset(x, 0, (size_t)g->inputs * sizeof *x);
+        tl_error ignored = {0};
+        tl__plan_stop(&ignored, p, NULL, 0);
+        tl__plan_free(p);
+    }
     return NULL;
 }
 
@@ -138,21 +173,38 @@ static void forget_tensors(tl_plan *p)
     }
 }
 
-int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *y)
+/* The n results as ports, called "output" or "output1", ...; an input may come out as it is beside results of calls. */
+static int take_outputs(tl_plan *p, tl_tensor *const *y, int n)
 {
-    if (y && !p->failed.code) p->output = find(p, y);
+    int made = 0;
+    if (n > TL_PLAN_PORTS) return tl__fail(&p->failed, TL_EARG, "plan: more than %d results", TL_PLAN_PORTS);
+    p->out = tl__calloc(&p->failed, (size_t)n + 1, sizeof *p->out);
+    for (int i = 0; i < n && p->out; i++) {
+        tl_port *out = &p->out[i];
+        out->slot = y[i] ? find(p, y[i]) : -1;
+        if (out->slot < 0 || p->slots[out->slot].constant) break;
+        const tl_slot *slot = &p->slots[out->slot];
+        made |= slot->maker >= 0;
+        snprintf(out->name, sizeof out->name, n == 1 ? "output" : "output%d", i + 1);
+        out->dtype = slot->meta.dtype;
+        out->rank = slot->meta.shape.rank;
+        for (int k = 0; k < out->rank; k++) out->dim[k] = (tl_size){TL_SIZE_FIXED, slot->meta.shape.dim[k]};
+        p->outputs++;
+    }
+    if (p->failed.code) return -1;
+    return p->outputs == n && made ? 0 : tl__fail(&p->failed, TL_ESTATE, "the result does not come from the input by operators");
+}
+
+int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *const *y, int n)
+{
+    if (!p->failed.code) take_outputs(p, y, n);
     forget_tensors(p);
     p->device->trace = NULL;
     tl__dry_end(p->device);
-    if (p->failed.code) {
-        *err = p->failed;
-        return -1;
-    }
-    if (p->output < 0 || p->slots[p->output].maker < 0) return tl__fail(err, TL_ESTATE, "the result does not come from the input by operators");
-    return 0;
+    if (!p->failed.code) return 0;
+    *err = p->failed;
+    return -1;
 }
-
-int tl__plan_end(tl_error *err, tl_plan *p, tl_tensor *y) { return tl__plan_stop(err, p, y) == 0 ? tl__plan_improve(err, p) : -1; }
 
 void tl__plan_free(tl_plan *p)
 {
@@ -164,6 +216,8 @@ void tl__plan_free(tl_plan *p)
         tl_tensor_release(p->folds[i].weight);
         tl_tensor_release(p->folds[i].bias);
     }
+    free(p->g);
+    free(p->out);
     free(p->slots);
     free(p->seen);
     free(p->calls);

@@ -127,6 +127,64 @@ t.test("views, shared inputs and written-out batches", function()
   match(p:text(), "linear [^\n]* relu %->")
 end)
 
+t.test("several tensors go in and come out", function()
+  local net = nn.Sequential(nn.Linear(6, 5))
+  net:ready()
+  local guard <close> = core.no_grad()
+  local function f(self, list)
+    local a, b = list[1], list[2]
+    local sum = self(a) + b
+    return { sum:relu(), a, (sum * 2):reshape(-1, 5, 1), sum:relu() }
+  end
+  for n = 1, 3 do
+    local x = { core.randn(n, 6), core.randn(n, 5) }
+    local want, got = f(net, x), plan.run(net, "lists", f, x)
+    t.equal(select(2, plan.of(net, "lists")), nil)
+    t.equal(#got, 4)
+    for i = 1, 4 do
+      t.equal(table.concat(got[i]:shape(), " "), table.concat(want[i]:shape(), " "))
+      t.equal(got[i]:hash(), want[i]:hash())
+    end
+  end
+  local ids = plan.run(net, "ids", function(_, list) return { core.ops.embedding(list[2], list[1]) } end, { core.tensor({ 0, 2, 1 }, { dtype = "int32" }), core.randn(3, 4) })
+  t.equal(table.concat(ids[1]:shape(), " "), "3 4")
+  t.equal(select(2, plan.of(net, "ids")), nil)
+  t.fails("2 inputs, not 1", function() plan.of(net, "lists"):run(core.ones(1, 6)) end)
+end)
+
+t.test("sizes are left open by name", function()
+  local w = core.randn(5, 3)
+  local function f(x, y)
+    local n, time = x:shape(1), x:shape(2)
+    local rows = core.ops.linear(x:reshape(n * time, 3), w):reshape(n, time, 5)
+    local half = core.ops.slice(rows, 2, 0, time // 2):reshape(n, time // 2, 5, 1)
+    return rows + y:expand { n, time, 5 }, half:mean { axes = { 2 } }, core.ops.slice(rows, 2, 0, 2)
+  end
+  local made, why = core.plan(f, { { "N", "T", 3 }, { "N", "T", 1, name = "weight" } }, { T = 8 })
+  t.equal(why and why:find("slice follows from T in a way", 1, true) ~= nil, true) -- half of T
+  local function g(x, y)
+    local n, time = x:shape(1), x:shape(2)
+    local rows = core.ops.linear(x:reshape(n * time, 3), w):reshape(n, time, 5)
+    return rows + y:expand { n, time, 5 }, rows:reshape(n, time * 5)
+  end
+  made, why = core.plan(g, { { "N", "T", 3 }, { "N", "T", 1, name = "weight" } }, { T = 8 })
+  t.equal(why, nil)
+  for n = 1, 2 do
+    for _, time in ipairs { 1, 8, 11 } do
+      local x, y = core.randn(n, time, 3), core.randn(n, time, 1)
+      local a, b = made:run(x, y)
+      local c, d = g(x, y)
+      t.equal(a:hash(), c:hash())
+      t.equal(b:hash(), d:hash())
+    end
+  end
+  t.fails("plan: it was made for an input 'weight' (N, T, 1), not (2, 7, 1)", function() made:run(core.ones(2, 8, 3), core.ones(2, 7, 1)) end)
+  local text = core.plan_text(g, { { "N", "T", 3 }, { "N", "T", 1, name = "weight" } }, { T = 8 }, { w = w }, { "sum", "rows" })
+  match(text, '{"N":3,"T":8}')
+  match(text, '{"name":"sum","value":%d+,"dtype":"float32","shape":%["N","T",5%]}')
+  match(text, '{"name":"rows","value":%d+,"dtype":"float32","shape":%["N",{"T":5}%]}')
+end)
+
 t.test("a dry run says what a step needs, and leaves nothing behind", function()
   core.manual_seed(1)
   local net = tlua.models.resnet18 { classes = 10 }

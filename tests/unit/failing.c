@@ -275,15 +275,19 @@ static frozen make_plan(tl_device *d)
     static const int64_t conv[5][4] = {{32, 3, 3, 3}, {32, 32, 3, 3}, {64, 32, 1, 1}, {64, 1, 3, 3}, {32, 64, 1, 1}};
     frozen f = {.s = open_scope(d)};
     tl_error err = {0};
-    tl_tensor *x;
+    tl_tensor *x, *y;
     for (int i = 0; i < 5; i++) f.conv[i] = tensor(f.s, 4, conv[i], (uint64_t)i + 1, 0.3f, 0);
     for (int i = 0; i < 4; i++) f.norm[i] = tensor(f.s, 1, (int64_t[]){32}, (uint64_t)i + 10, 0.2f, i == 0 || i == 3);
     f.head = tensor(f.s, 2, (int64_t[]){40, 32}, 20, 0.3f, 0);
-    tl_shape shape = {4, {1, 32, 32, 3}};
-    f.p = tl__plan_begin(&err, d, &shape, &x);
+    static const tl_signature g = {.symbol = {{"N", 3}}, .symbols = 1, .inputs = 1,
+                                   .in = {{.name = "image", .rank = 4, .dim = {{0, 1}, {TL_SIZE_FIXED, 32}, {TL_SIZE_FIXED, 32}, {TL_SIZE_FIXED, 3}}}}};
+    f.p = tl__plan_begin(&err, d, &g, &x);
     cr_assert(f.p, "%s", err.text);
     tl_scope *s = open_scope(d);
-    int bad = tl__plan_end(&err, f.p, network(s, &f, x));
+    y = network(s, &f, x);
+    int bad = tl__plan_stop(&err, f.p, &y, 1);
+    f.p->out[0].dim[0] = (tl_size){0, 1};
+    bad = bad || tl__plan_improve(&err, f.p);
     tl_scope_close(s);
     tl_tensor_release(x);
     cr_assert_eq(bad, 0, "%s", err.text);
@@ -296,7 +300,8 @@ static long run_plan(tl_device *d, frozen *f, int64_t batch, long nth, int wante
     tl_scope *s = open_scope(d);
     tl_tensor *x = tensor(s, 4, (int64_t[]){batch, 32, 32, 3}, 30, 1, 0);
     tl__inject_launch_failure(d, nth ? nth : 1000000, wanted);
-    tl_tensor *y = tl__plan_run(s, f->p, x);
+    tl_tensor *y;
+    tl__plan_run(s, f->p, &x, &y);
     long orders = tl__inject_launch_failure(d, 0, 0);
     *code = tl_scope_error(s)->code;
     if (y) *result = bits(s, y, 1);
@@ -364,7 +369,8 @@ Test(failing, a_plan_whose_allocations_fail)
         tl_scope *s = open_scope(d);
         tl_tensor *x = tensor(s, 4, (int64_t[]){2, 32, 32, 3}, 30, 1, 0);
         tl__inject_failure(nth);
-        tl_tensor *y = tl__plan_run(s, f.p, x);
+        tl_tensor *y;
+        tl__plan_run(s, f.p, &x, &y);
         done = tl__inject_failure(0) < nth;
         if (nth == 0) want = bits(s, y, 1);
         cr_assert(y ? tl_scope_error(s)->code == TL_OK : !done && tl_scope_error(s)->code == TL_EMEMORY, "allocation %ld: %s", nth, tl_scope_error(s)->text);

@@ -84,7 +84,7 @@ local function through(self, x, first, last)
   for k = first, last do
     local scope <close> = core.scope() -- a stage leaves its result alone
     x = list[k].run(self, x)
-    if core.is_tensor(x) then scope:keep(x) end
+    module.keep(scope, x)
   end
   return x
 end
@@ -101,7 +101,7 @@ function Network:below(x, k)
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
   local y = plan.run(self, "below " .. k, function(me, input) return through(me, input, 1, k) end, x)
-  scope:keep(y)
+  module.keep(scope, y)
   return y
 end
 

@@ -214,10 +214,13 @@ end
 
 -- ---- calling ----
 
-local function wants_gradient(...)
+local wants_gradient
+function wants_gradient(...)
   for i = 1, select("#", ...) do
     local x = select(i, ...)
-    if core.is_tensor(x) and x:requires_grad() then return true end
+    if core.is_tensor(x) then
+      if x:requires_grad() then return true end
+    elseif type(x) == "table" and core.is_tensor(x[1]) and wants_gradient(table.unpack(x)) then return true end
   end
   return false
 end
@@ -265,6 +268,17 @@ function Module:in_frozen_part()
   return false
 end
 
+-- What a forward gave, a tensor or a list of tensors, outlives a scope.
+function module.keep(scope, y)
+  if core.is_tensor(y) then scope:keep(y)
+  elseif type(y) == "table" then
+    for _, each in ipairs(y) do
+      if core.is_tensor(each) then scope:keep(each) end
+    end
+  end
+end
+local keep = module.keep
+
 -- Runs a method that computes. Where nothing is recorded, what is made on the way is freed at the end.
 function Module:_run(method, ...)
   if not rawget(self, "_built") then self:ready() end
@@ -272,16 +286,16 @@ function Module:_run(method, ...)
     local scope <close> = core.scope()
     local guard <close> = core.no_grad()
     local y, z = method(self, ...)
-    if core.is_tensor(y) then scope:keep(y) end
-    if core.is_tensor(z) then scope:keep(z) end
+    keep(scope, y)
+    keep(scope, z)
     return y, z
   end
   -- A class that keeps no tensor of its forward in itself may say `scoped = true`.
   if self.scoped then -- what backward needs is held by the tape, the rest goes now and not when the collector comes by
     local scope <close> = core.scope()
     local y, z = method(self, ...)
-    if core.is_tensor(y) then scope:keep(y) end
-    if core.is_tensor(z) then scope:keep(z) end
+    keep(scope, y)
+    keep(scope, z)
     return y, z
   end
   local y, z = method(self, ...)
