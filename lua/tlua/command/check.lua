@@ -1,5 +1,5 @@
--- check.lua - `tlua check`: a short test of the operators on the device at hand, a line for each family, and one line to be
--- sent with a bug report. The checks themselves are in src/check.
+-- check.lua - `tlua check`: a short test of the operators on the device at hand, a line for each family, and one line
+-- to be sent with a bug report. The checks themselves are in src/check.
 local core = require "tlua.core"
 local commands = require "tlua.command.commands"
 local check = {}
@@ -27,8 +27,8 @@ local function report_line(device, results, verdict)
   for _, r in ipairs(results) do
     if r.failures > 0 then failed[#failed + 1] = ("%s (%s)"):format(r.name, r.first) end
   end
-  return table.concat({ "tlua " .. core.version, device.name, device.platform, "driver " .. device.driver, device.version, system_of(),
-    verdict .. (#failed > 0 and ": " .. table.concat(failed, "; ") or "") }, " | ")
+  return table.concat({ "tlua " .. core.version, device.name, device.platform, "driver " .. device.driver,
+    device.version, system_of(), verdict .. (#failed > 0 and ": " .. table.concat(failed, "; ") or "") }, " | ")
 end
 
 local function verdict_of(results)
@@ -38,12 +38,14 @@ local function verdict_of(results)
   end
   if failures > 0 then return "failed", ("%d of %d checks failed"):format(failures, checks) end
   if missed > 0 then
-    return "unfinished", ("%d checks passed, %d of %d families not checked to their end"):format(checks, missed, #results)
+    return "unfinished", ("%d checks passed, %d of %d families not checked to their end"):format(checks,
+      missed, #results)
   end
   return "ok", ("all %d checks passed"):format(checks)
 end
 
--- argv: what stands behind `tlua check`. Returns the exit status: 0 all passed, 1 something failed, 4 the time was over before the end.
+-- argv: what stands behind `tlua check`. Returns the exit status: 0 all passed, 1 something failed, 4 the time was over
+-- before the end.
 function check.main(argv)
   local o = options(argv)
   local results, begin = {}, core.time()
@@ -71,7 +73,8 @@ function check.main(argv)
   else
     print(("%s in %.0f s on %s (%s)"):format(text, core.time() - begin, device.name, device.platform))
     if verdict == "unfinished" then
-      print "the time was over; compiled kernels are kept, so a second `tlua check` comes further; or give it more: --seconds 300"
+      print("the time was over; compiled kernels are kept, so a second `tlua check` comes further; " ..
+        "or give it more: --seconds 300")
     elseif verdict == "failed" then
       print "do not train on this device before this is understood; please report it with the line below"
     end

@@ -1,5 +1,5 @@
--- profile.lua - where the time goes: tlua --profile RECIPE, or tlua.profile(f). Tables per operator and per layer with shares of
--- the device's measured peaks, and a trace for chrome://tracing or Perfetto.
+-- profile.lua - where the time goes: tlua --profile RECIPE, or tlua.profile(f). Tables per operator and per layer with
+-- shares of the device's measured peaks, and a trace for chrome://tracing or Perfetto.
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 local profile = {}
@@ -8,8 +8,8 @@ local profile = {}
 local function operator_of(l) return (l.op or l.kernel) .. (l.backward and " gradient" or "") end
 local function layer_of(l) return l.where and l.where ~= "" and l.where or "(" .. (l.op or l.kernel) .. ")" end
 
--- {name =, launches =, seconds =, flops =, bytes =} for each value of key(launch), longest first. An operator call's work is
--- counted once, with its first launch.
+-- {name =, launches =, seconds =, flops =, bytes =} for each value of key(launch), longest first. An operator call's
+-- work is counted once, with its first launch.
 local function sums(list, key)
   local by, rows, seen = {}, {}, {}
   for _, l in ipairs(list) do
@@ -39,8 +39,8 @@ local function show(lines, title, rows, all, peaks, most)
   local rest = { name = "the rest", launches = 0, seconds = 0, flops = 0, bytes = 0 }
   local function line(r)
     local name = #r.name > 25 and "..." .. r.name:sub(-22) or r.name
-    lines[#lines + 1] = ("%-25s %8d %9.1f %4.1f %% %s %s"):format(name, r.launches, 1e3 * r.seconds, 100 * r.seconds / all, share(r.flops, r.seconds, peaks[1]),
-      share(r.bytes, r.seconds, peaks[2]))
+    lines[#lines + 1] = ("%-25s %8d %9.1f %4.1f %% %s %s"):format(name, r.launches, 1e3 * r.seconds,
+      100 * r.seconds / all, share(r.flops, r.seconds, peaks[1]), share(r.bytes, r.seconds, peaks[2]))
   end
   for i, r in ipairs(rows) do
     if i <= most then line(r) else
@@ -63,19 +63,23 @@ function profile.text(result, peaks)
   show(lines, "layer", sums(result, layer_of), all, peaks, 20)
   local span = last - first
   lines[#lines + 1] = ""
-  lines[#lines + 1] = ("%d launches, %.2f s in kernels of %.2f s from the first to the last\n(%.1f %% between them), %.2f s in all"):format(#result, all, span,
-    100 * (1 - all / span), result.wall)
-  lines[#lines + 1] = ("shares are of what this device was measured to do: %.0f GFLOP/s, %.0f GB/s"):format(peaks[1], peaks[2])
+  lines[#lines + 1] =
+    ("%d launches, %.2f s in kernels of %.2f s from the first to the last\n(%.1f %% between them), %.2f s in all")
+      :format(#result, all, span, 100 * (1 - all / span), result.wall)
+  lines[#lines + 1] = ("shares are of what this device was measured to do: %.0f GFLOP/s, %.0f GB/s"):format(peaks[1],
+    peaks[2])
   if result.lost > 0 then lines[#lines + 1] = ("%d more launches are not in it"):format(result.lost) end
   return table.concat(lines, "\n")
 end
 
 -- The trace event format: one complete event a launch, microseconds; layers in a row of their own.
 function profile.trace(result, device)
-  local events = { { name = "process_name", ph = "M", pid = 1, args = { name = device } }, { name = "thread_name", ph = "M", pid = 1, tid = 1, args = { name = "kernels" } } }
+  local events = { { name = "process_name", ph = "M", pid = 1, args = { name = device } },
+    { name = "thread_name", ph = "M", pid = 1, tid = 1, args = { name = "kernels" } } }
   for _, l in ipairs(result) do
-    events[#events + 1] = { name = l.kernel, cat = operator_of(l), ph = "X", pid = 1, tid = 1, ts = 1e6 * l.start, dur = 1e6 * l.seconds,
-      args = { operator = operator_of(l), layer = l.where or "", gflops = l.flops and l.seconds > 0 and l.flops / l.seconds / 1e9 or nil } }
+    events[#events + 1] = { name = l.kernel, cat = operator_of(l), ph = "X", pid = 1, tid = 1, ts = 1e6 * l.start,
+      dur = 1e6 * l.seconds, args = { operator = operator_of(l), layer = l.where or "",
+      gflops = l.flops and l.seconds > 0 and l.flops / l.seconds / 1e9 or nil } }
   end
   return core.json_encode { traceEvents = events, displayTimeUnit = "ms" }
 end

@@ -1,5 +1,5 @@
--- show.lua - `tlua show RECIPE.lua`: a page with the pictures that the network is fed, after all changes and with the normalisation
--- undone, and their labels.
+-- show.lua - `tlua show RECIPE.lua`: a page with the pictures that the network is fed, after all changes and with the
+-- normalisation undone, and their labels.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -54,7 +54,8 @@ function show.page(recipe, o)
     local scope <close> = core.scope()
     local x, labels, n, _, share = loader:next()
     if not x then break end
-    sheet:add(d[o.part .. "_pipeline"], x, { table.unpack(captions(s.classes, labels:tolist(), n, share), 1, math.min(n, count - done)) })
+    sheet:add(d[o.part .. "_pipeline"], x,
+      { table.unpack(captions(s.classes, labels:tolist(), n, share), 1, math.min(n, count - done)) })
     done = done + math.min(n, count - done)
   end
   sheet:write(o.to)
@@ -65,8 +66,8 @@ end
 function show.main(recipe, o)
   local n, s = show.page(recipe, o)
   local changes = o.part == "train" and augment.text(s.data.augment)
-  print(("%s: %s %s pictures of epoch %d%s"):format(o.to, util.thousands(n), o.part == "train" and "training" or "test", o.epoch,
-    changes and ("; augment: " .. changes) or ""))
+  print(("%s: %s %s pictures of epoch %d%s"):format(o.to, util.thousands(n), o.part == "train" and "training" or "test",
+    o.epoch, changes and ("; augment: " .. changes) or ""))
   return 0
 end
 

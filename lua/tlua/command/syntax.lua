@@ -1,4 +1,5 @@
--- syntax.lua - what Lua's parser says of a recipe, in the words of who writes recipes: a comma that is missing, a brace that is never closed.
+-- syntax.lua - what Lua's parser says of a recipe, in the words of who writes recipes: a comma that is missing, a brace
+-- that is never closed.
 local syntax = {}
 
 -- The number of the last line before `line` that holds more than blanks and a comment.
@@ -33,11 +34,17 @@ function syntax.hint(message, text)
   near = near or what:match " near (.+)$"
   local token = near and (near:match "^'(.*)'$" or near)
   if what:find "^unfinished string" then return "a quotation mark is missing" end
-  if close and near == "<eof>" then return ("a '%s' is missing: the '%s' of line %s, or one within it, is never closed"):format(close, open or close, from or line) end
-  if what:find "^<name> expected" and line_of(text, line):find "^%s*[%a_][%w_]*%s*:" or token == ":" then return "a field is written NAME = VALUE" end
+  if close and near == "<eof>" then
+    return ("a '%s' is missing: the '%s' of line %s, or one within it, is never closed"):format(close, open or close,
+      from or line)
+  end
+  if what:find "^<name> expected" and line_of(text, line):find "^%s*[%a_][%w_]*%s*:" or token == ":" then
+    return "a field is written NAME = VALUE"
+  end
   if close and begins(text, line, token) then
     local before = line_before(text, line)
-    return ("a comma is missing at the end of line %s%s"):format(before or line - 1, from and (", or a '%s' for the '%s' of line %s"):format(close, open, from) or "")
+    return ("a comma is missing at the end of line %s%s"):format(before or line - 1,
+      from and (", or a '%s' for the '%s' of line %s"):format(close, open, from) or "")
   end
   if close then return ("a comma is missing before %s, or a '%s'"):format(near, close) end
 end

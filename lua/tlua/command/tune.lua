@@ -1,5 +1,6 @@
--- tune.lua - `tlua tune`: which maker of the matrix product is fastest on this device, class of products by class. What is better
--- than the shipped choice by a clear margin is kept in the cache folder and used from then on. Nothing else measures.
+-- tune.lua - `tlua tune`: which maker of the matrix product is fastest on this device, class of products by class. What
+-- is better than the shipped choice by a clear margin is kept in the cache folder and used from then on. Nothing else
+-- measures.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local commands = require "tlua.command.commands"
@@ -7,35 +8,53 @@ local tune = {}
 
 -- ---- what is measured ----
 
--- Sides are upper ends of classes: 50,176 rows of a ResNet are in that of 65536. "nt": the second operand lies transposed, as
--- weights do; "tn": the first, as in a weight's gradient. "kept": weights that are packed once.
+-- Sides are upper ends of classes: 50,176 rows of a ResNet are in that of 65536. "nt": the second operand lies
+-- transposed, as weights do; "tn": the first, as in a weight's gradient. "kept": weights that are packed once.
 tune.CLASSES = {
-  { "heads", quick = true, "64 16 2048 nt fresh one", "64 16 512 nt fresh one", "16 16 2048 nt fresh one", "64 1024 2048 nt fresh one" },
-  { "gradients of heads", "16 2048 64 tn fresh one", "16 512 64 tn fresh one", "64 2048 16 nn fresh one", "1024 2048 64 tn fresh one", "64 2048 1024 nn fresh one" },
-  { "one row, sixteen rows", quick = true, "1 1024 2048 nt kept one", "16 512 512 nt fresh one", "16 512 512 nn fresh one" },
-  { "one row, sixteen rows", "1 1024 1024 nt kept one", "1 512 512 nt kept one", "8 512 512 nt kept one", "16 512 512 nt kept one", "32 512 512 nt kept one",
-    "32 512 512 nt fresh one", "128 512 512 nt kept one", "128 1024 1024 nt kept one", "128 4096 1024 nt kept one", "128 1024 4096 nt kept one" },
-  { "ResNet-50, batch 16, frozen", quick = true, "65536 64 256 nt kept one", "16384 128 512 nt kept one", "4096 256 1024 nt kept one", "1024 2048 512 nt kept one" },
-  { "ResNet-50, batch 16, frozen", "65536 64 64 nt kept one", "65536 256 64 nt kept one", "16384 512 128 nt kept one", "16384 128 256 nt kept one",
-    "16384 512 256 nt kept one", "4096 1024 256 nt kept one", "4096 256 512 nt kept one", "4096 1024 512 nt kept one", "1024 512 2048 nt kept one",
-    "1024 512 1024 nt kept one", "1024 2048 1024 nt kept one", "262144 64 256 nt kept one" },
-  { "ResNet-50, batch 1, frozen", "4096 64 64 nt kept one", "4096 256 64 nt kept one", "4096 64 256 nt kept one", "1024 128 512 nt kept one",
-    "1024 512 128 nt kept one", "256 256 1024 nt kept one", "256 1024 256 nt kept one", "64 512 2048 nt kept one", "64 2048 512 nt kept one" },
-  { "ResNet-50, trained", quick = true, "1024 2048 512 nt fresh one", "1024 512 2048 nn fresh one", "2048 512 1024 tn fresh one" },
-  { "ResNet-50, trained", "65536 64 256 nt fresh one", "65536 256 64 nt fresh one", "16384 128 512 nt fresh one", "16384 512 128 nt fresh one",
-    "4096 256 1024 nt fresh one", "4096 1024 256 nt fresh one", "1024 512 2048 nt fresh one" },
-  { "its gradients", "65536 64 256 nn fresh one", "65536 256 64 nn fresh one", "16384 512 128 nn fresh one", "4096 1024 256 nn fresh one", "4096 256 1024 nn fresh one",
-    "1024 2048 512 nn fresh one", "256 64 65536 tn fresh one", "64 256 65536 tn fresh one", "512 128 16384 tn fresh one", "128 512 16384 tn fresh one",
-    "1024 256 4096 tn fresh one", "256 1024 4096 tn fresh one", "512 2048 1024 tn fresh one" },
-  { "3 x 3 convolutions as products", "65536 64 1024 nt fresh one", "16384 128 2048 nt fresh one", "4096 256 4096 nt fresh one", "1024 512 8192 nt fresh one" },
-  { "BERT, 32 x 128 tokens", quick = true, "4096 512 512 nt kept one", "4096 2048 512 nt fresh one", "4096 1024 1024 nt fresh one" },
-  { "BERT, 32 x 128 tokens", "4096 512 512 nt fresh one", "4096 512 2048 nt fresh one", "4096 512 512 nn fresh one", "4096 512 2048 nn fresh one",
-    "4096 2048 512 nn fresh one", "4096 4096 1024 nt fresh one", "4096 1024 4096 nt fresh one", "4096 1024 1024 nn fresh one" },
-  { "its gradients", "512 512 4096 tn fresh one", "2048 512 4096 tn fresh one", "512 2048 4096 tn fresh one", "1024 1024 4096 tn fresh one", "4096 1024 4096 tn fresh one" },
+  { "heads", quick = true, "64 16 2048 nt fresh one", "64 16 512 nt fresh one", "16 16 2048 nt fresh one",
+    "64 1024 2048 nt fresh one" },
+  { "gradients of heads", "16 2048 64 tn fresh one", "16 512 64 tn fresh one", "64 2048 16 nn fresh one",
+    "1024 2048 64 tn fresh one", "64 2048 1024 nn fresh one" },
+  { "one row, sixteen rows", quick = true, "1 1024 2048 nt kept one", "16 512 512 nt fresh one",
+    "16 512 512 nn fresh one" },
+  { "one row, sixteen rows", "1 1024 1024 nt kept one", "1 512 512 nt kept one", "8 512 512 nt kept one",
+    "16 512 512 nt kept one", "32 512 512 nt kept one", "32 512 512 nt fresh one", "128 512 512 nt kept one",
+    "128 1024 1024 nt kept one", "128 4096 1024 nt kept one", "128 1024 4096 nt kept one" },
+  { "ResNet-50, batch 16, frozen", quick = true, "65536 64 256 nt kept one", "16384 128 512 nt kept one",
+    "4096 256 1024 nt kept one", "1024 2048 512 nt kept one" },
+  { "ResNet-50, batch 16, frozen", "65536 64 64 nt kept one", "65536 256 64 nt kept one", "16384 512 128 nt kept one",
+    "16384 128 256 nt kept one", "16384 512 256 nt kept one", "4096 1024 256 nt kept one", "4096 256 512 nt kept one",
+    "4096 1024 512 nt kept one", "1024 512 2048 nt kept one", "1024 512 1024 nt kept one", "1024 2048 1024 nt kept one",
+    "262144 64 256 nt kept one" },
+  { "ResNet-50, batch 1, frozen", "4096 64 64 nt kept one", "4096 256 64 nt kept one", "4096 64 256 nt kept one",
+    "1024 128 512 nt kept one", "1024 512 128 nt kept one", "256 256 1024 nt kept one", "256 1024 256 nt kept one",
+    "64 512 2048 nt kept one", "64 2048 512 nt kept one" },
+  { "ResNet-50, trained", quick = true, "1024 2048 512 nt fresh one", "1024 512 2048 nn fresh one",
+    "2048 512 1024 tn fresh one" },
+  { "ResNet-50, trained", "65536 64 256 nt fresh one", "65536 256 64 nt fresh one", "16384 128 512 nt fresh one",
+    "16384 512 128 nt fresh one", "4096 256 1024 nt fresh one", "4096 1024 256 nt fresh one",
+    "1024 512 2048 nt fresh one" },
+  { "its gradients", "65536 64 256 nn fresh one", "65536 256 64 nn fresh one", "16384 512 128 nn fresh one",
+    "4096 1024 256 nn fresh one", "4096 256 1024 nn fresh one", "1024 2048 512 nn fresh one",
+    "256 64 65536 tn fresh one", "64 256 65536 tn fresh one", "512 128 16384 tn fresh one",
+    "128 512 16384 tn fresh one", "1024 256 4096 tn fresh one", "256 1024 4096 tn fresh one",
+    "512 2048 1024 tn fresh one" },
+  { "3 x 3 convolutions as products", "65536 64 1024 nt fresh one", "16384 128 2048 nt fresh one",
+    "4096 256 4096 nt fresh one", "1024 512 8192 nt fresh one" },
+  { "BERT, 32 x 128 tokens", quick = true, "4096 512 512 nt kept one", "4096 2048 512 nt fresh one",
+    "4096 1024 1024 nt fresh one" },
+  { "BERT, 32 x 128 tokens", "4096 512 512 nt fresh one", "4096 512 2048 nt fresh one", "4096 512 512 nn fresh one",
+    "4096 512 2048 nn fresh one", "4096 2048 512 nn fresh one", "4096 4096 1024 nt fresh one",
+    "4096 1024 4096 nt fresh one", "4096 1024 1024 nn fresh one" },
+  { "its gradients", "512 512 4096 tn fresh one", "2048 512 4096 tn fresh one", "512 2048 4096 tn fresh one",
+    "1024 1024 4096 tn fresh one", "4096 1024 4096 tn fresh one" },
   { "heads of attention", quick = true, "128 128 64 nt fresh many", "128 64 128 nn fresh many" },
-  { "heads of attention", "512 512 64 nt fresh many", "512 64 512 nn fresh many", "64 64 64 nt fresh many", "256 64 256 nn fresh many" },
-  { "squares", quick = true, "1024 1024 1024 nn fresh one", "256 256 256 nn fresh one", "64 64 64 nn fresh one", "16 16 16 nn fresh one" },
-  { "squares", "2048 2048 2048 nn fresh one", "512 512 512 nn fresh one", "128 128 128 nn fresh one", "32 32 32 nn fresh one" },
+  { "heads of attention", "512 512 64 nt fresh many", "512 64 512 nn fresh many", "64 64 64 nt fresh many",
+    "256 64 256 nn fresh many" },
+  { "squares", quick = true, "1024 1024 1024 nn fresh one", "256 256 256 nn fresh one", "64 64 64 nn fresh one",
+    "16 16 16 nn fresh one" },
+  { "squares", "2048 2048 2048 nn fresh one", "512 512 512 nn fresh one", "128 128 128 nn fresh one",
+    "32 32 32 nn fresh one" },
 }
 
 local function wanted(quick)
@@ -58,7 +77,8 @@ local function rates(result)
   for i, m in ipairs(result) do list[i] = m end
   table.sort(list, function(a, b) return a.gflops == b.gflops and a.name < b.name or a.gflops > b.gflops end)
   for i, m in ipairs(list) do
-    words[i] = ("%s %s"):format(m.name, m.wrong and "WRONG" or m.gflops > 0 and (m.gflops < 10 and "%.1f" or "%.0f"):format(m.gflops) or "refused")
+    words[i] = ("%s %s"):format(m.name,
+      m.wrong and "WRONG" or m.gflops > 0 and (m.gflops < 10 and "%.1f" or "%.0f"):format(m.gflops) or "refused")
   end
   return table.concat(words, "  ")
 end
@@ -74,7 +94,8 @@ local function one(each, rounds, kept)
   local name = result[result.choice].name
   print(COLUMNS:format(each.class, name, changed and ("%+.0f %%"):format(100 * result.gain - 100) or "", rates(result)))
   io.stdout:flush()
-  kept[each.class] = changed and { class = each.class, maker = name, percent = math.floor(100 * result.gain + 0.5) } or nil
+  kept[each.class] = changed
+    and { class = each.class, maker = name, percent = math.floor(100 * result.gain + 0.5) } or nil
 end
 
 local function rows_of(kept)
@@ -83,7 +104,8 @@ local function rows_of(kept)
   return list
 end
 
--- Measures `list` (wanted()) and keeps the choices beside those of classes that are not in it. Returns whether it came to the end.
+-- Measures `list` (wanted()) and keeps the choices beside those of classes that are not in it. Returns whether it came
+-- to the end.
 local function measure(list, rounds)
   local kept, done = {}, 0
   for _, row in ipairs(core.tuning()) do kept[row.class] = row end
@@ -119,14 +141,18 @@ end
 
 local function run(quick)
   local d, begin = core.device_info(), core.time()
-  print(("%s (%s): GFLOP/s of each maker; another one than the shipped is chosen where it is faster by 3 %% and more"):format(d.name, d.platform))
+  print(("%s (%s): GFLOP/s of each maker; another one than the shipped is chosen where it is faster by 3 %% and more")
+    :format(d.name, d.platform))
   print(COLUMNS:format("class", "choice", "gain", "measured"))
   local whole = measure(wanted(quick), quick and 5 or 9)
   local now = core.tuning()
-  if #now == 0 then print(("in %s: nothing is faster than the shipped choices, which hold"):format(util.clock(core.time() - begin)))
+  if #now == 0 then
+    print(("in %s: nothing is faster than the shipped choices, which hold"):format(util.clock(core.time() - begin)))
   else
-    print(("in %s: %d %s another maker than the shipped one, kept in %s"):format(util.clock(core.time() - begin), #now, #now == 1 and "class takes" or "classes take", core.tuning_path()))
-    print "results differ in their last bits from those without the table; TLUA_TUNING=0 goes without, `tlua tune --clear` removes it"
+    print(("in %s: %d %s another maker than the shipped one, kept in %s"):format(util.clock(core.time() - begin), #now,
+      #now == 1 and "class takes" or "classes take", core.tuning_path()))
+    print("results differ in their last bits from those without the table; TLUA_TUNING=0 goes without, " ..
+      "`tlua tune --clear` removes it")
   end
   return whole and 0 or 130
 end
@@ -134,7 +160,9 @@ end
 local function options(argv)
   local o, rest = commands.parse("tune", argv)
   if #rest > 0 then commands.usage("tune", ("'%s' is not understood"):format(rest[1])) end
-  if (o.show and 1 or 0) + (o.clear and 1 or 0) + (o.quick and 1 or 0) > 1 then commands.wrong("tune", "one of --quick, --show and --clear") end
+  if (o.show and 1 or 0) + (o.clear and 1 or 0) + (o.quick and 1 or 0) > 1 then
+    commands.wrong("tune", "one of --quick, --show and --clear")
+  end
   return o
 end
 

@@ -1,5 +1,5 @@
--- convnext.lua - ConvNeXt-Tiny (Liu et al. 2022) as torchvision has it: depthwise 7 x 7, layer norm, two linear layers with GELU, each
--- block's result scaled per channel. Layer norms stand where pictures have (N, H, W, C), as all here.
+-- convnext.lua - ConvNeXt-Tiny (Liu et al. 2022) as torchvision has it: depthwise 7 x 7, layer norm, two linear layers
+-- with GELU, each block's result scaled per channel. Layer norms stand where pictures have (N, H, W, C), as all here.
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
@@ -18,8 +18,8 @@ Block.scoped = true
 function Block:init(width, drop)
   self:parameter("layer_scale", { width, 1, 1 }, { "constant", 1e-6 })
   local nothing = nn.Identity -- PyTorch changes layouts there
-  self.block = nn.Sequential(conv(width, width, 7, { padding = 3, groups = width }), nothing(), norm(width), nn.Linear(width, 4 * width, INITIAL), nn.GELU(),
-    nn.Linear(4 * width, width, INITIAL), nothing())
+  self.block = nn.Sequential(conv(width, width, 7, { padding = 3, groups = width }), nothing(), norm(width),
+    nn.Linear(width, 4 * width, INITIAL), nn.GELU(), nn.Linear(4 * width, width, INITIAL), nothing())
   rawset(self, "width", width)
   rawset(self, "drop", drop)
 end
@@ -45,7 +45,9 @@ function ConvNeXt:init(entry, options)
       done = done + 1
     end
     layers[#layers + 1] = nn.Sequential(blocks)
-    if widths[i + 1] then layers[#layers + 1] = nn.Sequential(norm(width), conv(width, widths[i + 1], 2, { stride = 2 })) end
+    if widths[i + 1] then
+      layers[#layers + 1] = nn.Sequential(norm(width), conv(width, widths[i + 1], 2, { stride = 2 }))
+    end
   end
   self.features = nn.Sequential(layers)
   local width = widths[#widths]
@@ -55,7 +57,8 @@ end
 
 function ConvNeXt:stages()
   local list = parts.feature_stages(self)
-  list[#list + 1] = { name = "classifier.0", modules = { "classifier.0" }, run = function(self, x) return self.classifier:at(1)(x) end }
+  list[#list + 1] = { name = "classifier.0", modules = { "classifier.0" },
+    run = function(self, x) return self.classifier:at(1)(x) end }
   return list
 end
 
@@ -66,6 +69,8 @@ end
 
 return function(registry)
   local preprocessing = parts.preprocessing(224, 236)
-  registry.add { name = "convnext_tiny", class = ConvNeXt, widths = { 96, 192, 384, 768 }, depths = { 3, 3, 9, 3 }, size = 224,
-    preprocessing = preprocessing, weights = { imagenet = parts.published("convnext_tiny", "983f1562", preprocessing) }, options = { drop_connect = 0.1 } }
+  registry.add { name = "convnext_tiny", class = ConvNeXt, widths = { 96, 192, 384, 768 }, depths = { 3, 3, 9, 3 },
+    size = 224, preprocessing = preprocessing,
+    weights = { imagenet = parts.published("convnext_tiny", "983f1562", preprocessing) },
+    options = { drop_connect = 0.1 } }
 end

@@ -1,4 +1,5 @@
--- densenet.lua - DenseNet-121 (Huang et al. 2017) as torchvision has it: each layer sees what all before it in its block have made.
+-- densenet.lua - DenseNet-121 (Huang et al. 2017) as torchvision has it: each layer sees what all before it in its
+-- block have made.
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
@@ -9,7 +10,8 @@ local ops = core.ops
 local GROWTH = 32 -- channels that a layer adds; four times as many in its middle
 
 local function conv(width, out, kernel, stride)
-  return nn.Conv2d(width, out, kernel, { stride = stride or 1, padding = kernel // 2, bias = false, initial = "kaiming_normal_fan_in" })
+  return nn.Conv2d(width, out, kernel, { stride = stride or 1, padding = kernel // 2, bias = false,
+    initial = "kaiming_normal_fan_in" })
 end
 
 local Layer = module.class("densenet.Layer")
@@ -89,7 +91,8 @@ function DenseNet:stages()
     local each = self:find(name)
     list[#list + 1] = { name = name, modules = { name }, run = function(_, x) return each(x) end }
   end
-  list[#list + 1] = { name = "features.norm5", modules = { "features.norm5" }, run = function(_, x) return f.norm5(x, { activation = "relu" }) end }
+  list[#list + 1] = { name = "features.norm5", modules = { "features.norm5" },
+    run = function(_, x) return f.norm5(x, { activation = "relu" }) end }
   list[#list + 1] = parts.mean_stage()
   return list
 end
@@ -110,6 +113,6 @@ end
 
 return function(registry)
   local preprocessing = parts.preprocessing(224, 256)
-  registry.add { name = "densenet121", class = DenseNet, layers = { 6, 12, 24, 16 }, size = 224, preprocessing = preprocessing,
-    weights = { imagenet = parts.published("densenet121", "a639ec97", preprocessing) } }
+  registry.add { name = "densenet121", class = DenseNet, layers = { 6, 12, 24, 16 }, size = 224,
+    preprocessing = preprocessing, weights = { imagenet = parts.published("densenet121", "a639ec97", preprocessing) } }
 end

@@ -21,8 +21,9 @@ function EfficientNet:init(entry, options)
   for _, s in ipairs(STAGES) do
     local blocks, out = {}, parts.divisible(s[5] * entry.width)
     for i = 1, math.ceil(s[6] * entry.depth) do
-      blocks[i] = parts.InvertedResidual { width = width, inner = parts.divisible(width * s[1]), out = out, kernel = s[2], stride = i == 1 and s[3] or 1,
-        activation = "silu", squeezed = math.max(1, width // 4), squeeze_activation = "silu", gate = "sigmoid", drop = options.drop_connect * done / all }
+      blocks[i] = parts.InvertedResidual { width = width, inner = parts.divisible(width * s[1]), out = out,
+        kernel = s[2], stride = i == 1 and s[3] or 1, activation = "silu", squeezed = math.max(1, width // 4),
+        squeeze_activation = "silu", gate = "sigmoid", drop = options.drop_connect * done / all }
       width, done = out, done + 1
     end
     layers[#layers + 1] = nn.Sequential(blocks)
@@ -31,7 +32,8 @@ function EfficientNet:init(entry, options)
   self.features = nn.Sequential(layers)
   rawset(self, "features_width", 4 * width)
   local bound = 1 / math.sqrt(options.classes)
-  self.classifier = nn.Sequential(nn.Identity(), nn.Linear(4 * width, options.classes, { initial = { "uniform", -bound, bound } }))
+  self.classifier = nn.Sequential(nn.Identity(),
+    nn.Linear(4 * width, options.classes, { initial = { "uniform", -bound, bound } }))
 end
 
 EfficientNet.stages = parts.feature_stages
@@ -44,13 +46,14 @@ end
 return function(registry)
   -- width, depth, side of the pictures, the shorter side before the crop, dropout, weights
   for i, v in ipairs {
-    { 1.0, 1.0, 224, 256, 0.2, "7f5810bc" }, { 1.0, 1.1, 240, 256, 0.2, "bac287d4" }, { 1.1, 1.2, 288, 288, 0.3, "c35c1473" },
+    { 1.0, 1.0, 224, 256, 0.2, "7f5810bc" }, { 1.0, 1.1, 240, 256, 0.2, "bac287d4" },
+    { 1.1, 1.2, 288, 288, 0.3, "c35c1473" },
     { 1.2, 1.4, 300, 320, 0.3, "b3899882" }, { 1.4, 1.8, 380, 384, 0.4, "23ab8bcd" },
   } do
     local name, preprocessing = "efficientnet_b" .. i - 1, parts.preprocessing(v[3], v[4], "bicubic")
     local weights = { imagenet = parts.published(name .. "_rwightman", v[6], preprocessing) }
     if i == 2 then weights.imagenet_v2 = parts.published(name, "c27df63c", parts.preprocessing(240, 255)) end
-    registry.add { name = name, class = EfficientNet, width = v[1], depth = v[2], size = v[3], dropout = v[5], preprocessing = preprocessing,
-      weights = weights, options = { drop_connect = 0.2 } }
+    registry.add { name = name, class = EfficientNet, width = v[1], depth = v[2], size = v[3], dropout = v[5],
+      preprocessing = preprocessing, weights = weights, options = { drop_connect = 0.2 } }
   end
 end

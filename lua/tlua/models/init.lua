@@ -2,8 +2,8 @@
 -- each variant, and its name in `files` below.
 local util = require "tlua.util"
 local schema = require "tlua.schema"
-local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet", "efficientnet",
-  "convnext", "vision_transformer" }
+local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
+  "efficientnet", "convnext", "vision_transformer" }
 local entries, order = {}, {}
 local registry = { entries = entries }
 
@@ -27,15 +27,23 @@ local function with_key(what, options)
   local w = options.weights
   if type(w) == "table" then
     for field in pairs(w) do
-      if field ~= 1 and field ~= "path" and field ~= "key" then util.unknown("field of weights:", tostring(field), { "path", "key" }) end
+      if field ~= 1 and field ~= "path" and field ~= "key" then
+        util.unknown("field of weights:", tostring(field), { "path", "key" })
+      end
     end
     options.weights = w.path or w[1]
     if w.key ~= nil then options.weights_key = w.key end
-    if type(options.weights) ~= "string" then util.failf("%s: weights: a path is missing, like { path = \"FILE\", key = \"ema\" }", what) end
+    if type(options.weights) ~= "string" then
+      util.failf("%s: weights: a path is missing, like { path = \"FILE\", key = \"ema\" }", what)
+    end
   end
   if options.weights_key ~= nil then
-    if type(options.weights_key) ~= "string" then util.failf("%s: the key of weights is a text, not a %s", what, type(options.weights_key)) end
-    if not options.weights or options.weights == "none" then util.failf("%s: the key of weights chooses a part of a file, and no file is named", what) end
+    if type(options.weights_key) ~= "string" then
+      util.failf("%s: the key of weights is a text, not a %s", what, type(options.weights_key))
+    end
+    if not options.weights or options.weights == "none" then
+      util.failf("%s: the key of weights chooses a part of a file, and no file is named", what)
+    end
   end
   return options
 end
@@ -43,18 +51,21 @@ end
 -- The typed options of a network; `drop_connect` and the like are its family's.
 function registry.schema(entry)
   local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
-    { "weights_key", "text", nil, "the part of that file, where it has several" }, { "classes", "integer", 1000, "outputs of the network's own head", least = 1 },
+    { "weights_key", "text", nil, "the part of that file, where it has several" },
+    { "classes", "integer", 1000, "outputs of the network's own head", least = 1 },
     { "dropout", "number", entry.dropout or 0, "before the network's own head", least = 0, below = 1 },
     { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones", least = 1 } }
   for _, name in ipairs(util.keys(entry.options or {})) do
     local range = name == "drop_connect" and { least = 0, below = 1 } or { least = 1 }
-    list[#list + 1] = { name, math.type(entry.options[name]) == "integer" and name ~= "drop_connect" and "integer" or "number", entry.options[name],
-      "option of this family of networks", least = range.least, below = range.below }
+    list[#list + 1] = { name,
+      math.type(entry.options[name]) == "integer" and name ~= "drop_connect" and "integer" or "number",
+      entry.options[name], "option of this family of networks", least = range.least, below = range.below }
   end
   return list
 end
 
--- Makes (describes) a network: options weights (and weights_key, the part of that file; or both as { path = FILE, key = NAME }), classes, dropout (before its own head), in_channels and those of its family.
+-- Makes (describes) a network: options weights (and weights_key, the part of that file; or both as { path = FILE, key =
+-- NAME }), classes, dropout (before its own head), in_channels and those of its family.
 function registry.build(name, options)
   local entry, what = registry.entry(name), "models." .. name
   if options ~= nil and not util.is_options(options) then util.failf("%s: options come in a table", what) end
@@ -74,7 +85,8 @@ function registry.list()
     local entry = entries[name]
     local net = registry.build(name)
     local _, cost = net:cost { 1, entry.size, entry.size, 3 }
-    list[#list + 1] = { name = name, parameters = net:count(), multiply_adds = cost, size = entry.size, weights = util.keys(entry.weights or {}) }
+    list[#list + 1] = { name = name, parameters = net:count(), multiply_adds = cost, size = entry.size,
+      weights = util.keys(entry.weights or {}) }
   end
   return list
 end

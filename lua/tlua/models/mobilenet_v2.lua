@@ -30,7 +30,8 @@ MobileNetV2.head_name = "classifier.1"
 MobileNetV2.first_name = "features.0.0"
 
 -- expansion, outputs, repeats, first stride
-local STAGES = { { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 }, { 6, 160, 3, 2 }, { 6, 320, 1, 1 } }
+local STAGES = { { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 }, { 6, 160, 3, 2 },
+  { 6, 320, 1, 1 } }
 
 function MobileNetV2:init(_, options)
   local layers, width = { parts.ConvNorm(options.in_channels, 32, 3, { stride = 2, activation = "relu6" }) }, 32
@@ -56,5 +57,6 @@ end
 return function(registry)
   local first, second = parts.preprocessing(224, 256), parts.preprocessing(224, 232)
   registry.add { name = "mobilenet_v2", class = MobileNetV2, size = 224, dropout = 0.2, preprocessing = first,
-    weights = { imagenet = parts.published("mobilenet_v2", "b0353104", first), imagenet_v2 = parts.published("mobilenet_v2", "7ebf99e0", second) } }
+    weights = { imagenet = parts.published("mobilenet_v2", "b0353104", first),
+      imagenet_v2 = parts.published("mobilenet_v2", "7ebf99e0", second) } }
 end

@@ -7,9 +7,10 @@ local plan = require "tlua.plan"
 local weights = require "tlua.weights"
 local description = require "tlua.weights.description"
 
--- A subclass has: head_name and first_name (the paths of classifier and first convolution in files), stages() -> the way from pictures to features as a list
--- of {name =, modules = {names, of tensors of the network itself too}, run = function(self, x)}, features_width, features_cost(shape), and describes itself in
--- the registry. A stage is where a network may be cut: what is frozen below runs as a plan, and its outputs can be kept.
+-- A subclass has: head_name and first_name (the paths of classifier and first convolution in files), stages() -> the
+-- way from pictures to features as a list of {name =, modules = {names, of tensors of the network itself too}, run =
+-- function(self, x)}, features_width, features_cost(shape), and describes itself in the registry. A stage is where a
+-- network may be cut: what is frozen below runs as a plan, and its outputs can be kept.
 local Network = module.class("models.Network")
 
 -- Called by the registry after construction.
@@ -153,7 +154,9 @@ end
 -- Loads a published set or a file, or the part `key` of a file; notes a head that was dropped. Returns the report.
 function Network:load_weights(spec, key)
   local path, set, name = weights.resolve(self.entry, spec)
-  if key and name == spec then util.failf("%s: weights: the published set '%s' has no parts; a key chooses one of a file", self.entry.name, spec) end
+  if key and name == spec then
+    util.failf("%s: weights: the published set '%s' has no parts; a key chooses one of a file", self.entry.name, spec)
+  end
   local report = self:load(path, { what = self.entry.name .. ": " .. path, key = key })
   rawset(self, "weights_path", path)
   rawset(self, "weights_set", set)
@@ -167,13 +170,15 @@ function Network:load_weights(spec, key)
     end
   end
   if report.head_dropped and not rawget(self, "quiet") then
-    util.note(("%s: the head '%s' of the file %s and was dropped; a new one starts at random"):format(self.entry.name, report.head_dropped, report.head_why))
+    util.note(("%s: the head '%s' of the file %s and was dropped; a new one starts at random"):format(self.entry.name,
+      report.head_dropped, report.head_why))
   end
   return report
 end
 
--- A tensor of a file for `path`, made to fit `shape`, or nil. The first convolution of three channels serves others as timm
--- has it (adapt_input_conv): one gets the sum, n get them in turns and scaled, so that the sum over the channels stays.
+-- A tensor of a file for `path`, made to fit `shape`, or nil. The first convolution of three channels serves others as
+-- timm has it (adapt_input_conv): one gets the sum, n get them in turns and scaled, so that the sum over the channels
+-- stays.
 function Network:adapted(path, t, shape)
   local n, from = self.network_options.in_channels, t:shape()
   if path ~= self.first_name .. ".weight" or #from ~= 4 or from[2] ~= 3 or shape[2] ~= n then return nil end
@@ -191,7 +196,9 @@ local function for_channels(p, n)
   for key, value in pairs(p) do out[key] = value end
   out.channels = n
   for _, key in ipairs { "mean", "std" } do
-    if n == 1 and type(p[key]) == "table" and #p[key] == 3 then out[key] = { (p[key][1] + p[key][2] + p[key][3]) / 3 } end
+    if n == 1 and type(p[key]) == "table" and #p[key] == 3 then
+      out[key] = { (p[key][1] + p[key][2] + p[key][3]) / 3 }
+    end
   end
   return out
 end
@@ -208,7 +215,9 @@ end
 -- Class names of the head, where they are known.
 function Network:labels()
   if rawget(self, "file_labels") then return self.file_labels end
-  if not rawget(self, "own_head") and self.classes == 1000 and self.network_options.weights then return require "tlua.models.imagenet_labels" end
+  if not rawget(self, "own_head") and self.classes == 1000 and self.network_options.weights then
+    return require "tlua.models.imagenet_labels"
+  end
 end
 
 function Network:cost(shape)

@@ -16,13 +16,14 @@ end
 
 -- ---- convolution, batch norm, activation: "0" and "1" in files ----
 
--- parts.ConvNorm(in, out, kernel, {stride = 1, groups = 1, activation = operator's name or nil, eps =, momentum =}): the
--- size divided by the stride. A residual is added before the activation.
+-- parts.ConvNorm(in, out, kernel, {stride = 1, groups = 1, activation = operator's name or nil, eps =, momentum =}):
+-- the size divided by the stride. A residual is added before the activation.
 local ConvNorm = module.class("models.ConvNorm")
 parts.ConvNorm, ConvNorm.scoped = ConvNorm, true
 function ConvNorm:init(width, out, kernel, o)
   o = o or {}
-  self["0"] = nn.Conv2d(width, out, kernel, { stride = o.stride or 1, padding = kernel // 2, groups = o.groups or 1, bias = false, initial = "kaiming_normal_fan_out" })
+  self["0"] = nn.Conv2d(width, out, kernel, { stride = o.stride or 1, padding = kernel // 2, groups = o.groups or 1,
+    bias = false, initial = "kaiming_normal_fan_out" })
   self["1"] = nn.BatchNorm2d(out, { eps = o.eps, momentum = o.momentum })
   rawset(self, "activation", o.activation)
 end
@@ -34,8 +35,8 @@ function ConvNorm:cost(shape) return self["0"]:cost(shape) end
 
 -- ---- squeeze and excitation ----
 
--- parts.SqueezeExcitation(channels, squeezed, activation, gate): x times a factor a picture and channel, which two layers make
--- of the means over height and width (Hu et al. 2018).
+-- parts.SqueezeExcitation(channels, squeezed, activation, gate): x times a factor a picture and channel, which two
+-- layers make of the means over height and width (Hu et al. 2018).
 local SqueezeExcitation = module.class("models.SqueezeExcitation")
 parts.SqueezeExcitation, SqueezeExcitation.scoped = SqueezeExcitation, true
 function SqueezeExcitation:init(channels, squeezed, activation, gate)
@@ -59,8 +60,8 @@ end
 
 -- ---- stochastic depth ----
 
--- x with each picture's block left out with probability p, and the rest divided by 1 - p (Huang et al. 2016): of `self`, a
--- block whose output x is, and only while it is trained.
+-- x with each picture's block left out with probability p, and the rest divided by 1 - p (Huang et al. 2016): of
+-- `self`, a block whose output x is, and only while it is trained.
 function parts.drops(self, p) return p > 0 and self.training and not self:all_frozen() end
 function parts.drop_block(self, x, p)
   if not parts.drops(self, p) then return x end
@@ -73,18 +74,21 @@ end
 -- ---- inverted residuals with squeeze and excitation: MobileNetV3, EfficientNet ----
 
 -- Expansion 1 x 1 (where `inner` is not `width`), depthwise, squeeze and excitation (where `squeezed` is a number),
--- projection 1 x 1, and the input added where the shape allows. o: width, inner, out, kernel, stride, activation, squeezed,
--- squeeze_activation, gate, drop (chance that the block is left out for a picture), eps, momentum.
+-- projection 1 x 1, and the input added where the shape allows. o: width, inner, out, kernel, stride, activation,
+-- squeezed, squeeze_activation, gate, drop (chance that the block is left out for a picture), eps, momentum.
 local InvertedResidual = module.class("models.InvertedResidual")
 parts.InvertedResidual, InvertedResidual.scoped = InvertedResidual, true
 function InvertedResidual:init(o)
   local layers = {}
   local function add(width, out, kernel, activation, stride, groups)
-    layers[#layers + 1] = parts.ConvNorm(width, out, kernel, { stride = stride, groups = groups, activation = activation, eps = o.eps, momentum = o.momentum })
+    layers[#layers + 1] = parts.ConvNorm(width, out, kernel,
+      { stride = stride, groups = groups, activation = activation, eps = o.eps, momentum = o.momentum })
   end
   if o.inner ~= o.width then add(o.width, o.inner, 1, o.activation) end
   add(o.inner, o.inner, o.kernel, o.activation, o.stride, o.inner)
-  if o.squeezed then layers[#layers + 1] = parts.SqueezeExcitation(o.inner, o.squeezed, o.squeeze_activation, o.gate) end
+  if o.squeezed then
+    layers[#layers + 1] = parts.SqueezeExcitation(o.inner, o.squeezed, o.squeeze_activation, o.gate)
+  end
   add(o.inner, o.out, 1)
   self.block = nn.Sequential(layers)
   rawset(self, "skip", o.stride == 1 and o.width == o.out)
@@ -115,7 +119,8 @@ function parts.add_stages(self, list, path)
   end
 end
 
--- The same where convolutions, batch norms and rectifiers stand side by side in self[path]: a rectifier goes with what it follows.
+-- The same where convolutions, batch norms and rectifiers stand side by side in self[path]: a rectifier goes with what
+-- it follows.
 function parts.add_layer_stages(self, list, path)
   local m, i = self:find(path), 1
   local function at(k, class) return m:at(k) and m:at(k)._class == class and m:at(k) end
@@ -147,7 +152,9 @@ function parts.feature_stages(self)
   return list
 end
 
-function parts.mean_stage() return { name = "pool", modules = {}, run = function(_, x) return x:mean { axes = { 2, 3 } } end } end
+function parts.mean_stage()
+  return { name = "pool", modules = {}, run = function(_, x) return x:mean { axes = { 2, 3 } } end }
+end
 
 -- ---- published weights ----
 
@@ -155,13 +162,15 @@ local MEAN, STD = { 0.485, 0.456, 0.406 }, { 0.229, 0.224, 0.225 }
 
 -- Of torchvision: the shorter side to `resize`, the middle `size`.
 function parts.preprocessing(size, resize, interpolation)
-  return { size = size, resize = resize, fit = "shorter", interpolation = interpolation or "bilinear", mean = MEAN, std = STD }
+  return { size = size, resize = resize, fit = "shorter", interpolation = interpolation or "bilinear", mean = MEAN,
+    std = STD }
 end
 
 -- A set of torchvision's; the file's name ends with the first digits of its SHA-256.
 function parts.published(name, digits, preprocessing)
   local file = name .. "-" .. digits .. ".pth"
-  return { file = file, url = "https://download.pytorch.org/models/" .. file, sha256 = digits, preprocessing = preprocessing, labels = "imagenet" }
+  return { file = file, url = "https://download.pytorch.org/models/" .. file, sha256 = digits,
+    preprocessing = preprocessing, labels = "imagenet" }
 end
 
 return parts

@@ -8,13 +8,16 @@ local parts = require "tlua.models.parts"
 local ops = core.ops
 
 local function conv(width, out, kernel, stride)
-  return nn.Conv2d(width, out, kernel, { stride = stride or 1, padding = kernel // 2, bias = false, initial = "kaiming_normal_fan_out" })
+  return nn.Conv2d(width, out, kernel, { stride = stride or 1, padding = kernel // 2, bias = false,
+    initial = "kaiming_normal_fan_out" })
 end
 
 -- ---- blocks: (N, H, W, width) -> (N, H / stride, W / stride, planes * expansion) ----
 
 local function shortcut(self, width, out, stride)
-  if stride ~= 1 or width ~= out then self.downsample = nn.Sequential(conv(width, out, 1, stride), nn.BatchNorm2d(out)) end
+  if stride ~= 1 or width ~= out then
+    self.downsample = nn.Sequential(conv(width, out, 1, stride), nn.BatchNorm2d(out))
+  end
 end
 
 local function identity(self, x)
@@ -133,7 +136,8 @@ return function(registry)
   } do
     registry.add {
       name = v[1], class = ResNet, block = v[2], depths = v[3], size = 224, preprocessing = first,
-      weights = { imagenet = parts.published(v[1], v[4], first), imagenet_v2 = v[5] and parts.published(v[1], v[5], second) or nil },
+      weights = { imagenet = parts.published(v[1], v[4], first),
+        imagenet_v2 = v[5] and parts.published(v[1], v[5], second) or nil },
     }
   end
 end

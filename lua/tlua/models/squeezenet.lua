@@ -1,5 +1,5 @@
--- squeezenet.lua - SqueezeNet 1.1 (Iandola et al. 2016) as torchvision has it: the classifier is a 1 x 1 convolution, and the mean
--- over height and width is taken of its outputs, behind a rectifier.
+-- squeezenet.lua - SqueezeNet 1.1 (Iandola et al. 2016) as torchvision has it: the classifier is a 1 x 1 convolution,
+-- and the mean over height and width is taken of its outputs, behind a rectifier.
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
@@ -38,8 +38,9 @@ SqueezeNet.head_name, SqueezeNet.first_name = "classifier.1", "features.0"
 
 function SqueezeNet:init(_, options)
   local function pool() return nn.MaxPool2d { kernel = 3, stride = 2, ceil_mode = true } end
-  self.features = nn.Sequential(conv(options.in_channels, 64, 3, { stride = 2 }), nn.ReLU(), pool(), Fire(64, 16, 64), Fire(128, 16, 64),
-    pool(), Fire(128, 32, 128), Fire(256, 32, 128), pool(), Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256))
+  self.features = nn.Sequential(conv(options.in_channels, 64, 3, { stride = 2 }), nn.ReLU(), pool(), Fire(64, 16, 64),
+    Fire(128, 16, 64), pool(), Fire(128, 32, 128), Fire(256, 32, 128), pool(), Fire(256, 48, 192), Fire(384, 48, 192),
+    Fire(384, 64, 256), Fire(512, 64, 256))
   rawset(self, "features_width", 512)
   self.classifier = nn.Sequential(nn.Identity(), conv(512, options.classes, 1, { initial = { "normal", 0, 0.01 } }))
 end

@@ -1,5 +1,5 @@
--- vgg.lua - VGG-16 (Simonyan and Zisserman 2014) as torchvision has it, with and without batch norms. The two hidden layers of its
--- classifier belong to the features here.
+-- vgg.lua - VGG-16 (Simonyan and Zisserman 2014) as torchvision has it, with and without batch norms. The two hidden
+-- layers of its classifier belong to the features here.
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
@@ -25,7 +25,8 @@ function VGG:init(entry, options)
   self.features = nn.Sequential(layers)
   self.avgpool = nn.AdaptiveAvgPool2d(7)
   local initial = { initial = { "normal", 0, 0.01 } }
-  self.classifier = nn.Sequential(nn.Linear(512 * 7 * 7, 4096, initial), nn.ReLU(), nn.Identity(), nn.Linear(4096, 4096, initial), nn.ReLU(),
+  self.classifier = nn.Sequential(nn.Linear(512 * 7 * 7, 4096, initial), nn.ReLU(), nn.Identity(),
+    nn.Linear(4096, 4096, initial), nn.ReLU(),
     nn.Identity(), nn.Linear(4096, options.classes, initial)) -- the second dropout is network.lua's
   rawset(self, "features_width", 4096)
 end
@@ -42,7 +43,8 @@ function VGG:stages()
     if p > 0 and self.training and not layer:all_frozen() then y = core.ops.dropout(y, { p = p, training = true }) end
     return y
   end }
-  list[#list + 1] = { name = "classifier.3", modules = { "classifier.3" }, run = function(self, x) return self.classifier:at(4)(x, "relu") end }
+  list[#list + 1] = { name = "classifier.3", modules = { "classifier.3" },
+    run = function(self, x) return self.classifier:at(4)(x, "relu") end }
   return list
 end
 

@@ -1,5 +1,5 @@
--- vision_transformer.lua - ViT (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020) as timm has them: squares of 16 x 16 pixels become
--- tokens, a class token stands before them, and what has become of it at the end is the features.
+-- vision_transformer.lua - ViT (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020) as timm has them: squares of 16
+-- x 16 pixels become tokens, a class token stands before them, and what has become of it at the end is the features.
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
@@ -24,7 +24,8 @@ function Attention:init(width, heads)
 end
 function Attention:forward(x)
   local w, all = self.width, self.qkv(x)
-  local y = ops.attention(ops.slice(all, 3, 0, w), ops.slice(all, 3, w, w), ops.slice(all, 3, 2 * w, w), nil, { heads = self.heads })
+  local y = ops.attention(ops.slice(all, 3, 0, w), ops.slice(all, 3, w, w), ops.slice(all, 3, 2 * w, w), nil,
+    { heads = self.heads })
   y = self.proj(y)
   return y
 end
@@ -70,12 +71,16 @@ ViT.head_name, ViT.first_name = "head", "patch_embed.proj"
 
 function ViT:init(entry, options)
   local width, side = entry.width, util.whole("models." .. entry.name, "image_size", options.image_size)
-  if side % SQUARE ~= 0 then util.failf("models.%s: image_size must be a multiple of %d, not %d", entry.name, SQUARE, side) end
+  if side % SQUARE ~= 0 then
+    util.failf("models.%s: image_size must be a multiple of %d, not %d", entry.name, SQUARE, side)
+  end
   self:parameter("cls_token", { 1, 1, width }, { "normal", 0, 1e-6 })
   self:parameter("pos_embed", { 1, (side // SQUARE) * (side // SQUARE) + 1, width }, { "normal", 0, 0.02 })
   self.patch_embed = PatchEmbed(options.in_channels, width)
   local blocks = {}
-  for i = 1, entry.depth do blocks[i] = Block(width, entry.heads, options.drop_connect * (i - 1) / (entry.depth - 1)) end
+  for i = 1, entry.depth do
+    blocks[i] = Block(width, entry.heads, options.drop_connect * (i - 1) / (entry.depth - 1))
+  end
   self.blocks = nn.Sequential(blocks)
   self.norm = nn.LayerNorm(width, { eps = EPS })
   rawset(self, "features_width", width)
@@ -86,8 +91,8 @@ end
 function ViT:stages()
   local list = { { name = "patch_embed", modules = { "patch_embed", "cls_token", "pos_embed" }, run = function(self, x)
     if x:shape(2) ~= self.side or x:shape(3) ~= self.side then
-      util.failf("%s: pictures of %d x %d are needed, not %d x %d; say image_size = %d, or give it pictures of %d", self:label(), self.side, self.side, x:shape(2),
-        x:shape(3), x:shape(2), self.side)
+      util.failf("%s: pictures of %d x %d are needed, not %d x %d; say image_size = %d, or give it pictures of %d",
+        self:label(), self.side, self.side, x:shape(2), x:shape(3), x:shape(2), self.side)
     end
     local y = self.patch_embed(x)
     return ops.concat(ops.expand(self.cls_token, { y:shape(1), 1, y:shape(3) }), y, { axis = 2 }) + self.pos_embed
@@ -117,7 +122,8 @@ function ViT:preprocessing()
   return out
 end
 
--- (to, from): cubic interpolation of `from` places to `to` (a = -0.5, widened when fewer: antialiased), as timm resamples.
+-- (to, from): cubic interpolation of `from` places to `to` (a = -0.5, widened when fewer: antialiased), as timm
+-- resamples.
 local function cubic(from, to)
   local scale, rows = from / to, {}
   local wide = math.max(scale, 1)
@@ -156,7 +162,8 @@ end
 
 local function published(name, preprocessing)
   return { file = name .. ".safetensors", preprocessing = preprocessing, labels = "imagenet",
-    from = ("timm's model %s at the Hugging Face hub holds them: save its model.safetensors under this name"):format(name) }
+    from = ("timm's model %s at the Hugging Face hub holds them: save its model.safetensors under this name")
+      :format(name) }
 end
 
 return function(registry)

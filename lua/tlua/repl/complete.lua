@@ -1,9 +1,10 @@
--- complete.lua - what Tab offers: globals and keywords, fields and methods of what a chain of names stands for, names of modules after
--- require, topics after help, and files inside quotes. Nothing is called and nothing built for it.
+-- complete.lua - what Tab offers: globals and keywords, fields and methods of what a chain of names stands for, names
+-- of modules after require, topics after help, and files inside quotes. Nothing is called and nothing built for it.
 local core = require "tlua.core"
 local complete = {}
 
-local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not", "or",
+local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
+  "local", "nil", "not", "or",
   "repeat", "return", "then", "true", "until", "while" }
 
 -- ---- values and their names ----
@@ -91,14 +92,18 @@ local function files(text)
   local ok, names = pcall(core.list_folder, folder == "" and "." or folder)
   local found = {}
   for _, name in ipairs(ok and names or {}) do
-    if name:sub(1, 1) ~= "." or prefix:sub(1, 1) == "." then found[core.is_folder(folder .. name) and name .. "/" or name] = true end
+    if name:sub(1, 1) ~= "." or prefix:sub(1, 1) == "." then
+      found[core.is_folder(folder .. name) and name .. "/" or name] = true
+    end
   end
   return starting_with(found, prefix), prefix
 end
 
 local function modules(prefix)
   local names = {}
-  for _, name in ipairs(core.library_files()) do names[name:gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")] = true end
+  for _, name in ipairs(core.library_files()) do
+    names[name:gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")] = true
+  end
   for name in pairs(package.loaded) do names[name] = true end
   return starting_with(names, prefix), prefix
 end
@@ -117,12 +122,15 @@ local function open_quote(line)
   if quote then return line:sub(at + 1), line:sub(1, at - 1), quote end
 end
 
--- For a line up to the cursor: the sorted candidates, how much of them stands there already, and what closes a complete one.
+-- For a line up to the cursor: the sorted candidates, how much of them stands there already, and what closes a complete
+-- one.
 function complete.candidates(line)
   local text, before, quote = open_quote(line)
   if text then
     if before:find "%f[%w_]require%s*%(?%s*$" then return { modules(text) }, quote end
-    if before:find "%f[%w_]help%s*%(?%s*$" then return { starting_with(require("tlua.repl.help").topics(), text), text }, quote end
+    if before:find "%f[%w_]help%s*%(?%s*$" then
+      return { starting_with(require("tlua.repl.help").topics(), text), text }, quote
+    end
     return { files(text) }, quote
   end
   local chain, separator, prefix = line:match "([%a_][%w_.:%[%]]*)([.:])([%w_]*)$"

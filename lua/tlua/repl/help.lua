@@ -1,5 +1,5 @@
--- help.lua - help() at the prompt, and what the editor stubs are made of (tools/stubs.lua): operators as their descriptors tell them,
--- like docs/ops.md, everything else from manual.lua and the typed fields of the code.
+-- help.lua - help() at the prompt, and what the editor stubs are made of (tools/stubs.lua): operators as their
+-- descriptors tell them, like docs/ops.md, everything else from manual.lua and the typed fields of the code.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local help = {}
@@ -81,9 +81,11 @@ end
 -- ---- what the code says itself ----
 
 -- Types of typed fields (schema.lua) as LuaLS writes them.
-local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer", batch = 'integer|"auto"', boolean = "boolean", chance = "boolean|number",
-  numbers = "number|number[]", range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
-  globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]", statistics = '"train"|"eval"|number', size = "string|number", cache = 'boolean|"auto"|table' }
+local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer",
+  batch = 'integer|"auto"', boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
+  range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
+  globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]",
+  statistics = '"train"|"eval"|number', size = "string|number", cache = 'boolean|"auto"|table' }
 
 local function type_of(field)
   if field[2] ~= "choice" then return TYPES[field[2]] or "any" end
@@ -111,33 +113,39 @@ end
 local function fill_in(entry)
   for _, form in ipairs(entry.forms) do
     for _, field in ipairs(form.schema and schema_of(entry.name) or {}) do
-      form.options[#form.options + 1] = { name = field[1], type = type_of(field), default = default_of(field[3]), brief = field[4] }
+      form.options[#form.options + 1] = { name = field[1], type = type_of(field), default = default_of(field[3]),
+        brief = field[4] }
     end
   end
 end
 
-local OPERATOR_TYPES = { integer = "integer", number = "number", boolean = "boolean", axis = "integer", axes = "integer[]", integers = "integer[]" }
+local OPERATOR_TYPES = { integer = "integer", number = "number", boolean = "boolean", axis = "integer",
+  axes = "integer[]", integers = "integer[]" }
 
 -- The entry of an operator, from its descriptor.
 local function operator(op)
   local form = { name = "tlua.ops." .. op.name, params = {}, options = {}, result = "tlua.Tensor" }
   for i, input in ipairs(op.inputs) do
     local many = input:find("...", 1, true)
-    form.params[i] = { name = many and "..." or input:gsub("%?", ""), type = "tlua.Tensor", optional = input:find "%?" ~= nil }
+    form.params[i] = { name = many and "..." or input:gsub("%?", ""), type = "tlua.Tensor",
+      optional = input:find "%?" ~= nil }
   end
   for i, attr in ipairs(op.attrs) do
     local kind = OPERATOR_TYPES[attr.kind]
     if attr.kind == "choice" then kind = '"' .. table.concat(attr.choices, '"|"') .. '"' end
-    form.options[i] = { name = attr.name, type = kind, default = not attr.required and attr.default or nil, brief = attr.brief, required = attr.required }
+    form.options[i] = { name = attr.name, type = kind, default = not attr.required and attr.default or nil,
+      brief = attr.brief, required = attr.required }
   end
   local more = op.torch and ("PyTorch: %s. "):format(op.torch) or ""
-  more = more .. (#op.gradients > 0 and ("Gradient towards %s."):format(table.concat(op.gradients, ", ")) or "No gradient.")
+  more = more ..
+    (#op.gradients > 0 and ("Gradient towards %s."):format(table.concat(op.gradients, ", ")) or "No gradient.")
   return { name = op.name, forms = { form }, text = op.brief, more = more, operator = true }
 end
 
 -- ---- the index ----
 
-local PLACES = { x = function() return debug.getmetatable(core.tensor(0)).methods end, net = function() return require("tlua.nn.module").Module end,
+local PLACES = { x = function() return debug.getmetatable(core.tensor(0)).methods end,
+  net = function() return require("tlua.nn.module").Module end,
   opt = function() return core.optimizer_methods end }
 
 -- The value that a name of the manual stands for.
@@ -273,7 +281,9 @@ function help.page(entry, width)
   if entry.more then
     for _, line in ipairs(wrap(entry.more, width, "  ")) do lines[#lines + 1] = line end
   end
-  if entry.operator then lines[#lines + 1] = ("  Also a method: x:%s(...). Dimensions count from 1."):format(entry.name) end
+  if entry.operator then
+    lines[#lines + 1] = ("  Also a method: x:%s(...). Dimensions count from 1."):format(entry.name)
+  end
   return table.concat(lines, "\n")
 end
 
@@ -284,9 +294,12 @@ local function overview(width)
     local names = {}
     for i, entry in ipairs(section) do names[i] = entry.name end
     lines[#lines + 1] = paint("strong", section.title)
-    for _, line in ipairs(wrap(table.concat(names, "  "), math.min(width, 110), "  ", "  ")) do lines[#lines + 1] = line end
+    for _, line in ipairs(wrap(table.concat(names, "  "), math.min(width, 110), "  ", "  ")) do
+      lines[#lines + 1] = line
+    end
   end
-  lines[#lines + 1] = 'help(tlua.nn.Linear) or help "matmul" tells more; a recipe lists its fields with `tlua RECIPE.lua --help`.'
+  lines[#lines + 1] =
+    'help(tlua.nn.Linear) or help "matmul" tells more; a recipe lists its fields with `tlua RECIPE.lua --help`.'
   return table.concat(lines, "\n")
 end
 
@@ -301,7 +314,8 @@ function help.help(...)
     if not entry then util.failf("help: nothing is known about this %s; help() lists the topics", type(v)) end
     return print(help.page(entry, width))
   end
-  local name = v:gsub("^tlua%.nn%.", "nn."):gsub("^tlua%.optim%.", "optim."):gsub("^tlua%.models%.", "models."):gsub("^tlua%.data%.", "data.")
+  local name = v:gsub("^tlua%.nn%.", "nn."):gsub("^tlua%.optim%.", "optim.")
+    :gsub("^tlua%.models%.", "models."):gsub("^tlua%.data%.", "data.")
   local entry = by_name[name]
   if not entry then util.unknown("topic of help:", v, util.keys(by_name)) end
   print(help.page(entry, width))

@@ -1,5 +1,6 @@
--- history.lua - what was typed, kept between sessions in the cache folder: one entry a line, written at once and as a whole, at most
--- MOST of them. Sessions side by side add to the same file. TLUA_HISTORY=0 keeps nothing; neither is kept what begins with a space.
+-- history.lua - what was typed, kept between sessions in the cache folder: one entry a line, written at once and as a
+-- whole, at most MOST of them. Sessions side by side add to the same file. TLUA_HISTORY=0 keeps nothing; neither is
+-- kept what begins with a space.
 local core = require "tlua.core"
 local history = { MOST = 1000 }
 local History = {}
@@ -19,11 +20,14 @@ end
 
 local function write(path, list)
   local lines = {}
-  for i = math.max(1, #list - history.MOST + 1), #list do lines[#lines + 1] = list[i]:gsub("[\\\n\r]", ESCAPES) .. "\n" end
+  for i = math.max(1, #list - history.MOST + 1), #list do
+    lines[#lines + 1] = list[i]:gsub("[\\\n\r]", ESCAPES) .. "\n"
+  end
   core.write_file(path, table.concat(lines))
 end
 
--- An open history; its entries are given to the line editor. It never fails: without a folder there is just nothing kept.
+-- An open history; its entries are given to the line editor. It never fails: without a folder there is just nothing
+-- kept.
 function history.open()
   local self = setmetatable({}, History)
   if os.getenv "TLUA_HISTORY" == "0" then return self end
@@ -34,7 +38,8 @@ function history.open()
   return self
 end
 
--- Keeps one input, before it runs. The file is read anew, since another session may have written it; a lock keeps the two apart.
+-- Keeps one input, before it runs. The file is read anew, since another session may have written it; a lock keeps the
+-- two apart.
 function History:add(text)
   if text:find "^%s" then return end
   core.remember(text)

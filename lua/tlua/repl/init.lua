@@ -1,5 +1,5 @@
--- repl.lua - the prompt: an expression prints its value, a statement runs, what is open goes on in the next line. An error or Ctrl-C
--- ends what runs and keeps the session; tensors that nobody can name any more are freed at once.
+-- repl.lua - the prompt: an expression prints its value, a statement runs, what is open goes on in the next line. An
+-- error or Ctrl-C ends what runs and keeps the session; tensors that nobody can name any more are freed at once.
 local core = require "tlua.core"
 local inspect = require "tlua.repl.inspect"
 local complete = require "tlua.repl.complete"
@@ -34,7 +34,8 @@ end
 local wants_traceback = os.getenv "TLUA_TRACEBACK" == "1"
 local function handler(e)
   local meta = getmetatable(e)
-  local message = (type(e) == "string" or meta and meta.__tostring) and tostring(e) or ("error object: %s"):format(inspect.line(e))
+  local message = (type(e) == "string" or meta and meta.__tostring) and tostring(e) or
+    ("error object: %s"):format(inspect.line(e))
   return wants_traceback and debug.traceback(message, 2) or message
 end
 
@@ -103,10 +104,12 @@ function repl.run(names, banner)
     repl.loop(function() return io.read "l" end)
     return 0
   end
-  print(("tlua %s, transfer learning on OpenCL. %s"):format(core.version, inspect.paint("note", "help() tells what there is, Tab completes, Ctrl-D leaves.")))
+  print(("tlua %s, transfer learning on OpenCL. %s"):format(core.version,
+    inspect.paint("note", "help() tells what there is, Tab completes, Ctrl-D leaves.")))
   for _, line in ipairs(banner or {}) do print(line) end
   local kept = history.open()
-  repl.loop(function(prompt) return core.read_line(inspect.prompt(prompt), complete.tab) end, function(text) kept:add(text) end)
+  repl.loop(function(prompt) return core.read_line(inspect.prompt(prompt), complete.tab) end,
+    function(text) kept:add(text) end)
   print()
   return 0
 end

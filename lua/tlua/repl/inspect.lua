@@ -1,5 +1,5 @@
--- inspect.lua - a value as a text to read: tensors as an aligned excerpt, of which alone the device is asked, modules as a short tree
--- with shapes and counts, tables in order.
+-- inspect.lua - a value as a text to read: tensors as an aligned excerpt, of which alone the device is asked, modules
+-- as a short tree with shapes and counts, tables in order.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.nn.module"
@@ -15,8 +15,11 @@ inspect.colour = colour
 function inspect.paint(kind, text) return colour and ("\27[%sm%s\27[0m"):format(CODES[kind], text) or text end
 local paint = inspect.paint
 
--- The same for the line editor, which wants \1 around what takes no room, and loses it where nothing follows: the last space does.
-function inspect.prompt(text) return colour and ("\1\27[%sm\1%s\1\27[0m\1 "):format(CODES.name, text:sub(1, -2)) or text end
+-- The same for the line editor, which wants \1 around what takes no room, and loses it where nothing follows: the last
+-- space does.
+function inspect.prompt(text)
+  return colour and ("\1\27[%sm\1%s\1\27[0m\1 "):format(CODES.name, text:sub(1, -2)) or text
+end
 
 -- Columns that a text takes on a terminal, without its colours.
 local function columns(text)
@@ -179,7 +182,8 @@ local function tree_rows(m, depth, indent, name, rows)
   if shut then label = ("%s, %d module%s"):format(label, #m._order, #m._order == 1 and "" or "s") end
   local all, trained = count(m)
   local state = not all and "" or all > 0 and trained == 0 and "frozen" or all > trained and "partly frozen" or ""
-  rows[#rows + 1] = { indent .. name, label, all and (all > 0 and util.thousands(all) or "") or "?", state, own_shapes(m) }
+  rows[#rows + 1] = { indent .. name, label, all and (all > 0 and util.thousands(all) or "") or "?", state,
+    own_shapes(m) }
   if depth == 0 then return end
   for _, key in ipairs(m._order) do tree_rows(m._modules[key], depth - 1, indent .. "  ", key, rows) end
 end
@@ -257,7 +261,9 @@ end
 function inspect.line(v, depth)
   depth = depth or 0
   if type(v) == "string" then return ("%q"):format(v):gsub("\\\n", "\\n") .. "" end
-  if core.is_tensor(v) then return v:freed() and "tensor (freed)" or ("tensor %s %s"):format(util.shape_text(v:shape()), v:dtype()) end
+  if core.is_tensor(v) then
+    return v:freed() and "tensor (freed)" or ("tensor %s %s"):format(util.shape_text(v:shape()), v:dtype())
+  end
   if module.is_module(v) then return v:label() end
   if type(v) ~= "table" then return tostring(v) end
   local meta = debug.getmetatable(v)
@@ -272,7 +278,9 @@ function inspect.table(t, width)
   if columns(text) < width then return text end
   local lines = entries(t, 40, function(each) return inspect.line(each, 1) end)
   for i, line in ipairs(lines) do
-    if columns(line) > width - 4 then lines[i] = line:sub(1, (utf8.offset(line, math.max(8, width - 8)) or #line + 1) - 1) .. " ..." end
+    if columns(line) > width - 4 then
+      lines[i] = line:sub(1, (utf8.offset(line, math.max(8, width - 8)) or #line + 1) - 1) .. " ..."
+    end
   end
   return "{\n  " .. table.concat(lines, ",\n  ") .. "\n}"
 end
@@ -282,12 +290,16 @@ function inspect.text(v, width)
   if type(v) == "string" then return v end
   if core.is_tensor(v) then return inspect.tensor(v, width) end
   if module.is_module(v) then return inspect.module(v) end
-  if type(v) == "userdata" and debug.getmetatable(v) == core.optimizer_methods then return ("optimiser, rate %g"):format(v:lr()) end
+  if type(v) == "userdata" and debug.getmetatable(v) == core.optimizer_methods then
+    return ("optimiser, rate %g"):format(v:lr())
+  end
   if type(v) == "function" or type(v) == "table" then
     local known = documented(v)
     if known then return known end
   end
-  if type(v) == "table" and not (debug.getmetatable(v) and rawget(debug.getmetatable(v), "__tostring")) then return inspect.table(v, width) end
+  if type(v) == "table" and not (debug.getmetatable(v) and rawget(debug.getmetatable(v), "__tostring")) then
+    return inspect.table(v, width)
+  end
   return tostring(v)
 end
 

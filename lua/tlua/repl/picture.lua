@@ -1,5 +1,6 @@
--- picture.lua - show(x): a picture in the terminal. By the graphics of kitty or sixel where the terminal has them, else two pixels a
--- character in 24-bit colours or 256, and shades where colours are not wanted. TLUA_GRAPHICS=kitty|sixel|blocks decides it by hand.
+-- picture.lua - show(x): a picture in the terminal. By the graphics of kitty or sixel where the terminal has them, else
+-- two pixels a character in 24-bit colours or 256, and shades where colours are not wanted.
+-- TLUA_GRAPHICS=kitty|sixel|blocks decides it by hand.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local picture = {}
@@ -14,8 +15,10 @@ function picture.way()
   if way then return way end
   local term, program = os.getenv "TERM" or "", os.getenv "TERM_PROGRAM" or ""
   way = "blocks"
-  if os.getenv "TMUX" or term:find "^screen" or term:find "^tmux" then return way end -- what stands behind it does not see our pixels
-  if os.getenv "KITTY_WINDOW_ID" or term == "xterm-kitty" or term == "xterm-ghostty" or program == "WezTerm" then way = "kitty"
+  -- what stands behind it does not see our pixels
+  if os.getenv "TMUX" or term:find "^screen" or term:find "^tmux" then return way end
+  if os.getenv "KITTY_WINDOW_ID" or term == "xterm-kitty" or term == "xterm-ghostty" or program == "WezTerm" then
+    way = "kitty"
   elseif term:find "sixel" or term:find "^mlterm" or term:find "^foot" then way = "sixel"
   elseif term:find "^xterm" and core.isatty(0) then
     local answer = core.ask_terminal("\27[c", "c", 200) -- primary attributes: 4 is sixel
@@ -159,7 +162,10 @@ local function one_picture(x)
     if shape[1] == 0 then util.fail "show: there is no picture in this batch" end
     return x[1], ("the first of %d"):format(shape[1])
   end
-  if #shape == 3 and shape[3] > 4 and shape[1] <= 4 then util.failf("show: a picture is (height, width, channels) here, not %s; x:permute { 2, 3, 1 } turns it", util.shape_text(shape)) end
+  if #shape == 3 and shape[3] > 4 and shape[1] <= 4 then
+    util.failf("show: a picture is (height, width, channels) here, not %s; x:permute { 2, 3, 1 } turns it",
+      util.shape_text(shape))
+  end
   return x
 end
 
@@ -177,17 +183,20 @@ local function draw(x, shape)
   return picture.blocks(pixels, w, h, depth == "truecolor" or depth == "24bit")
 end
 
--- show(x): x is a picture (H, W[, C]), a batch of them (its first is shown) or the name of a picture file. Bytes, and numbers from
--- 0 to 1, are shown as they are; others from their lowest to their highest.
+-- show(x): x is a picture (H, W[, C]), a batch of them (its first is shown) or the name of a picture file. Bytes, and
+-- numbers from 0 to 1, are shown as they are; others from their lowest to their highest.
 function picture.show(x)
   local name = type(x) == "string" and x
   if name then x = core.image_read(name) end
-  if not core.is_tensor(x) then util.failf("show: a picture is needed, a tensor (height, width, channels) or the name of a file, not %s", type(x)) end
+  if not core.is_tensor(x) then
+    util.failf("show: a picture is needed, a tensor (height, width, channels) or the name of a file, not %s", type(x))
+  end
   local note
   x, note = one_picture(x)
   local shape = x:shape()
   local _, low, high = core.picture(x, 1, 1)
-  local text = ("%s%s %s, %s"):format(name and name .. "  " or "", util.shape_text(shape), x:dtype(), low <= high and ("from %.4g to %.4g"):format(low, high) or "nothing finite")
+  local text = ("%s%s %s, %s"):format(name and name .. "  " or "", util.shape_text(shape), x:dtype(),
+    low <= high and ("from %.4g to %.4g"):format(low, high) or "nothing finite")
   if note then text = ("%s; %s"):format(text, note) end
   if core.isatty(1) then print(draw(x, shape)) end
   print(core.isatty(1) and text or "picture " .. text .. " (not drawn: this is no terminal)")

@@ -1,5 +1,5 @@
--- session.lua - `tlua -i RECIPE.lua [--FIELD VALUE]...`: everything of a run is built, nothing trained, and the prompt has its parts.
--- Another Lua file is run before the prompt comes.
+-- session.lua - `tlua -i RECIPE.lua [--FIELD VALUE]...`: everything of a run is built, nothing trained, and the prompt
+-- has its parts. Another Lua file is run before the prompt comes.
 local util = require "tlua.util"
 local data = require "tlua.data"
 local session = {}
@@ -23,7 +23,8 @@ end
 -- The names that a recipe's session begins with, and the lines that tell them.
 function session.names(recipe)
   local s = recipe:build()
-  local names = { recipe = recipe, model = s.model, data = s.data, optimiser = s.optim, loss = s.loss, batch = batches(s) }
+  local names = { recipe = recipe, model = s.model, data = s.data, optimiser = s.optim, loss = s.loss,
+    batch = batches(s) }
   -- A run builds all anew, on the same network: the optimiser lets go of its parameters before, and the names follow.
   rawset(recipe, "run", function(self, options)
     s.optim:close()
@@ -35,8 +36,10 @@ function session.names(recipe)
   local all, trained = s.model:count()
   local lines = {
     ("  recipe      %s; recipe:run() trains it"):format(recipe.path or "a recipe"),
-    ("  model       %s, %s parameters, %s trained"):format(s.model:label(), util.thousands(all), util.thousands(trained)),
-    ("  data        %s, %s training and %s test pictures, %d classes"):format(s.data.title, util.thousands(s.data.train:count()), util.thousands(s.data.test:count()), #s.classes),
+    ("  model       %s, %s parameters, %s trained"):format(s.model:label(), util.thousands(all),
+      util.thousands(trained)),
+    ("  data        %s, %s training and %s test pictures, %d classes"):format(s.data.title,
+      util.thousands(s.data.train:count()), util.thousands(s.data.test:count()), #s.classes),
     ("  optimiser   %s, rate %g"):format(recipe.optim.kind, s.optim:lr()),
     ("  loss, batch loss(model(x), labels) of x, labels = batch(), the next training pictures"),
   }

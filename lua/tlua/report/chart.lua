@@ -1,10 +1,13 @@
--- chart.lua - line charts as SVG text, for pages that stand alone. Colours and fonts come from the page (classes c1, c2, ..., axis, grid).
+-- chart.lua - line charts as SVG text, for pages that stand alone. Colours and fonts come from the page (classes c1,
+-- c2, ..., axis, grid).
 local util = require "tlua.util"
 local chart = {}
 
 local WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 260, 56, 12, 12, 36
 
-function chart.escape(text) return (util.readable(tostring(text)):gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&quot;")) end
+function chart.escape(text)
+  return (util.readable(tostring(text)):gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&quot;"))
+end
 
 -- Round steps over low..high: about `count` of them.
 function chart.ticks(low, high, count)
@@ -79,14 +82,18 @@ end
 
 local function add_axes(add, x, y, x_ticks, y_ticks, options)
   for _, t in ipairs(y_ticks) do
-    add('<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>', LEFT, WIDTH - RIGHT, y(t[1]), y(t[1]), LEFT - 6, y(t[1]) + 4, t[2])
+    add('<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>' ..
+      '<text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>',
+      LEFT, WIDTH - RIGHT, y(t[1]), y(t[1]), LEFT - 6, y(t[1]) + 4, t[2])
   end
   for _, t in ipairs(x_ticks) do
     if not options.x_whole or t[1] == math.floor(t[1]) then
-      add('<text class="axis" x="%.1f" y="%d" text-anchor="%s">%s</text>', x(t[1]), HEIGHT - BOTTOM + 16, x(t[1]) > WIDTH - 2 * RIGHT and #t[2] > 6 and "end" or "middle", chart.escape(t[2]))
+      add('<text class="axis" x="%.1f" y="%d" text-anchor="%s">%s</text>', x(t[1]), HEIGHT - BOTTOM + 16,
+        x(t[1]) > WIDTH - 2 * RIGHT and #t[2] > 6 and "end" or "middle", chart.escape(t[2]))
     end
   end
-  add('<text class="axis" x="%.1f" y="%d" text-anchor="middle">%s</text>', (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, chart.escape(options.x or ""))
+  add('<text class="axis" x="%.1f" y="%d" text-anchor="middle">%s</text>', (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4,
+    chart.escape(options.x or ""))
 end
 
 local function add_line(add, x, y, line, class)
@@ -94,27 +101,35 @@ local function add_line(add, x, y, line, class)
   for k, p in ipairs(line.points) do points[k] = ("%.1f,%.1f"):format(x(p[1]), y(p[2])) end
   add('<polyline class="%s" points="%s"/>', class, table.concat(points, " "))
   for _, p in ipairs(line.points) do
-    if p[3] then add('<line class="%s" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>', class, x(p[1]), x(p[1]), y(p[3]), y(p[4])) end
+    if p[3] then
+      add('<line class="%s" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>', class, x(p[1]), x(p[1]), y(p[3]), y(p[4]))
+    end
   end
   if #line.points > 40 then return end
   for k, p in ipairs(line.points) do
-    add('<circle class="dot %s" cx="%s" cy="%s" r="2.5"><title>%s: %s</title></circle>', class, points[k]:match "^(.-),", points[k]:match ",(.*)$", chart.escape(line.name), number(p[2]))
+    add('<circle class="dot %s" cx="%s" cy="%s" r="2.5"><title>%s: %s</title></circle>', class,
+      points[k]:match "^(.-),", points[k]:match ",(.*)$", chart.escape(line.name), number(p[2]))
   end
 end
 
--- series: { {name =, points = { {x, y [, low, high]}, ... }, dashed = true}, ... }: low and high are drawn as a bar. options: x, y (titles),
--- x_range, y_range {low, high}, y_same {low, high} where all values are the same, x_whole, x_log, y_log, x_ticks { {x, text}, ... }.
+-- series: { {name =, points = { {x, y [, low, high]}, ... }, dashed = true}, ... }: low and high are drawn as a bar.
+-- options: x, y (titles), x_range, y_range {low, high}, y_same {low, high} where all values are the same, x_whole,
+-- x_log, y_log, x_ticks { {x, text}, ... }.
 function chart.lines(series, options)
   local x_low, x_high = range(series, 1, options.x_range, options.x_log)
   local y_low, y_high = range(series, 2, options.y_range, options.y_log, options.y_same)
   local across, up = scale(x_low, x_high, options.x_log), scale(y_low, y_high, options.y_log)
   local function x(v) return LEFT + across(v) * (WIDTH - LEFT - RIGHT) end
   local function y(v) return TOP + (1 - up(v)) * (HEIGHT - TOP - BOTTOM) end
-  local out = { ('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s by %s">'):format(WIDTH, HEIGHT, chart.escape(options.y or ""), chart.escape(options.x or "")) }
+  local out = { ('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s by %s">'):format(WIDTH, HEIGHT,
+    chart.escape(options.y or ""), chart.escape(options.x or "")) }
   local function add(format, ...) out[#out + 1] = format:format(...) end
-  add_axes(add, x, y, options.x_ticks or with_labels(options.x_log and chart.log_ticks(x_low, x_high) or chart.ticks(x_low, x_high, 8)),
+  add_axes(add, x, y,
+    options.x_ticks or with_labels(options.x_log and chart.log_ticks(x_low, x_high) or chart.ticks(x_low, x_high, 8)),
     with_labels(options.y_log and chart.log_ticks(y_low, y_high) or chart.ticks(y_low, y_high, 5)), options)
-  for i, line in ipairs(series) do add_line(add, x, y, line, ("c%d%s"):format((i - 1) % 6 + 1, line.dashed and " dashed" or "")) end
+  for i, line in ipairs(series) do
+    add_line(add, x, y, line, ("c%d%s"):format((i - 1) % 6 + 1, line.dashed and " dashed" or ""))
+  end
   out[#out + 1] = "</svg>"
   return table.concat(out)
 end
@@ -122,7 +137,10 @@ end
 -- The names of the lines, with their colours.
 function chart.legend(series)
   local out = {}
-  for i, line in ipairs(series) do out[i] = ('<span class="key"><i class="b%d%s"></i>%s</span>'):format((i - 1) % 6 + 1, line.dashed and " dashed" or "", chart.escape(line.name)) end
+  for i, line in ipairs(series) do
+    out[i] = ('<span class="key"><i class="b%d%s"></i>%s</span>'):format((i - 1) % 6 + 1,
+      line.dashed and " dashed" or "", chart.escape(line.name))
+  end
   return '<p class="legend">' .. table.concat(out) .. "</p>"
 end
 

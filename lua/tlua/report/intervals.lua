@@ -1,6 +1,7 @@
--- intervals.lua - between what bounds a figure lies, as far as so many pictures tell. Shares (accuracy, recall) have Wilson's interval wherever
--- one is shown: it holds with few pictures too, and with all of them right its width is not 0. Clopper and Pearson's is there for who must
--- never promise too much. tests/golden/intervals.json holds scipy's values of both.
+-- intervals.lua - between what bounds a figure lies, as far as so many pictures tell. Shares (accuracy, recall) have
+-- Wilson's interval wherever one is shown: it holds with few pictures too, and with all of them right its width is not
+-- 0. Clopper and Pearson's is there for who must never promise too much. tests/golden/intervals.json holds scipy's
+-- values of both.
 local util = require "tlua.util"
 local intervals = {}
 
@@ -8,7 +9,9 @@ local OPTIONS = { share = 0.95 }
 
 local function check(what, right, n, options)
   local o = util.options(what, options, OPTIONS)
-  if not (n >= 0 and right >= 0 and right <= n) then util.failf("%s: %s of %s is no share", what, tostring(right), tostring(n)) end
+  if not (n >= 0 and right >= 0 and right <= n) then
+    util.failf("%s: %s of %s is no share", what, tostring(right), tostring(n))
+  end
   if not (o.share > 0 and o.share < 1) then util.failf("%s: share must be between 0 and 1, not %g", what, o.share) end
   return o.share
 end
@@ -44,10 +47,12 @@ local function log_gamma(x)
     x = x + 1
   end
   local r = 1 / (x * x)
-  return shift + (x - 0.5) * math.log(x) - x + 0.5 * math.log(2 * math.pi) + (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r * (1 / 1680 - r / 1188)))) / x
+  return shift + (x - 0.5) * math.log(x) - x + 0.5 * math.log(2 * math.pi) +
+    (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r * (1 / 1680 - r / 1188)))) / x
 end
 
--- Regularised incomplete beta function I_x(a, b): its continued fraction, evaluated as Lentz did, on the side where it converges fast.
+-- Regularised incomplete beta function I_x(a, b): its continued fraction, evaluated as Lentz did, on the side where it
+-- converges fast.
 local function beta(x, a, b)
   if x <= 0 then return 0 end
   if x >= 1 then return 1 end
@@ -69,8 +74,8 @@ end
 
 -- ---- shares ----
 
--- Bounds of the share of which `right` of `n` were seen (Wilson 1927: where the share is p, right / n lies within so many deviations of it). nil of
--- nothing. options: share, how sure.
+-- Bounds of the share of which `right` of `n` were seen (Wilson 1927: where the share is p, right / n lies within so
+-- many deviations of it). nil of nothing. options: share, how sure.
 function intervals.wilson(right, n, options)
   local share = check("wilson", right, n, options)
   if n == 0 then return nil end
@@ -80,8 +85,8 @@ function intervals.wilson(right, n, options)
   return right == 0 and 0.0 or middle - half, right == n and 1.0 or middle + half
 end
 
--- The same by Clopper and Pearson (1934): a share below the lower bound gives `right` or more with less than half of 1 - share, and the upper bound
--- likewise. Never too narrow, so mostly wider than asked for.
+-- The same by Clopper and Pearson (1934): a share below the lower bound gives `right` or more with less than half of 1
+-- - share, and the upper bound likewise. Never too narrow, so mostly wider than asked for.
 function intervals.clopper_pearson(right, n, options)
   local share = check("clopper_pearson", right, n, options)
   if n == 0 then return nil end
@@ -104,8 +109,9 @@ local function generator(seed)
   end
 end
 
--- The interval in which `share` of the values of f lie when the n rows are drawn anew with replacement: f(list of indices) -> number. nil where that
--- tells nothing: all draws give one value (30 of 30 right are 30 of 30 in each draw), or too many of them give none.
+-- The interval in which `share` of the values of f lie when the n rows are drawn anew with replacement: f(list of
+-- indices) -> number. nil where that tells nothing: all draws give one value (30 of 30 right are 30 of 30 in each
+-- draw), or too many of them give none.
 function intervals.bootstrap(n, f, options)
   options = util.options("bootstrap", options, { draws = 1000, share = 0.95, seed = 0 })
   local draw, values = generator(options.seed), {}
@@ -118,7 +124,9 @@ function intervals.bootstrap(n, f, options)
   local tail = (1 - options.share) / 2
   if #values == 0 or #values < (1 - tail) * options.draws then return nil end
   table.sort(values)
-  local function at(share) return values[math.max(1, math.min(#values, math.floor(share * (#values - 1) + 0.5) + 1))] end
+  local function at(share)
+    return values[math.max(1, math.min(#values, math.floor(share * (#values - 1) + 0.5) + 1))]
+  end
   local low, high = at(tail), at(1 - tail)
   if low == high then return nil end
   return low, high

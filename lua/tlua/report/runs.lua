@@ -1,5 +1,5 @@
--- report_runs.lua - `tlua report RUN...`: the report of one run made again from its report.json, or several runs side by side in one page:
--- curves over each other, figures in a table, and in what their recipes differ.
+-- report_runs.lua - `tlua report RUN...`: the report of one run made again from its report.json, or several runs side
+-- by side in one page: curves over each other, figures in a table, and in what their recipes differ.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local commands = require "tlua.command.commands"
@@ -12,7 +12,8 @@ local escape = chart.escape
 
 -- ---- reading runs ----
 
-local COLUMNS = { loss = "loss", train_accuracy = "train_accuracy", test_loss = "test_loss", test_accuracy = "test_accuracy", learning_rate = "lr", seconds = "seconds", epoch = "epoch" }
+local COLUMNS = { loss = "loss", train_accuracy = "train_accuracy", test_loss = "test_loss",
+  test_accuracy = "test_accuracy", learning_rate = "lr", seconds = "seconds", epoch = "epoch" }
 
 local NUMBERS = { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge }
 
@@ -38,7 +39,9 @@ end
 -- A run that has no report yet: what metrics.csv and its checkpoint tell.
 local function unfinished(folder)
   local csv = folder .. "/metrics.csv"
-  if not core.exists(csv) then util.failf("report: %s is not the folder of a run: there is neither report.json nor metrics.csv", folder) end
+  if not core.exists(csv) then
+    util.failf("report: %s is not the folder of a run: there is neither report.json nor metrics.csv", folder)
+  end
   local run, state = { rows = rows_of(csv), unfinished = true }, checkpoint.peek(folder .. "/last.safetensors")
   if #run.rows == 0 then util.failf("report: the run in %s has not finished an epoch", folder) end
   if state then
@@ -55,8 +58,12 @@ local function read_run(folder)
   local path, run = folder .. "/report.json", nil
   if core.exists(path) then
     local ok, value = pcall(function() return core.json_decode(core.read_file(path)) end)
-    if not ok or type(value) ~= "table" or type(value.metrics) ~= "table" then util.failf("report: %s is damaged", path) end
-    if math.type(value.format) ~= "integer" or value.format > 1 then util.failf("report: %s was written by a newer tlua; this is %s", path, core.version) end
+    if not ok or type(value) ~= "table" or type(value.metrics) ~= "table" then
+      util.failf("report: %s is damaged", path)
+    end
+    if math.type(value.format) ~= "integer" or value.format > 1 then
+      util.failf("report: %s was written by a newer tlua; this is %s", path, core.version)
+    end
     run = value
     run.rows = util.from_json(run.rows)
   else
@@ -73,8 +80,8 @@ local function test_text(run)
   return t and ("%s pictures, %s"):format(util.thousands(t.count), t.hash:sub(1, 8)) or "not known"
 end
 
--- A warning where runs were tested on other pictures than others: their accuracies cannot be held against each other. nil where all that is known is
--- the same.
+-- A warning where runs were tested on other pictures than others: their accuracies cannot be held against each other.
+-- nil where all that is known is the same.
 local function test_warning(runs)
   local hashes, parts, n = {}, {}, 0
   for i, run in ipairs(runs) do
@@ -83,7 +90,8 @@ local function test_warning(runs)
     parts[i] = ("%s: %s"):format(run.label, test_text(run))
   end
   if n < 2 then return nil end
-  return "the runs were not tested on the same pictures, so that their figures cannot be compared: " .. table.concat(parts, "; ")
+  return "the runs were not tested on the same pictures, so that their figures cannot be compared: " ..
+    table.concat(parts, "; ")
 end
 
 -- Folders' last names, or whole ones where those are the same.
@@ -104,14 +112,18 @@ local function curve(runs, title, key, y)
     series[i] = { name = run.label, points = points, dashed = i > 6 }
     any = any or #points > 0
   end
-  return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y, y_same = key:find "accuracy$" and report.PERCENT or nil }) or ""
+  return any and report.figure(title, series,
+    { x = "epoch", x_whole = true, y = y, y_same = key:find "accuracy$" and report.PERCENT or nil }) or ""
 end
 
 -- The tested epoch with the highest accuracy; one whose test loss is no number is never the best.
 local function best_of(run)
   local best
   for _, row in ipairs(run.rows) do
-    if row.test_accuracy and (not row.test_loss or util.is_finite(row.test_loss)) and (not best or row.test_accuracy > best.test_accuracy) then best = row end
+    if row.test_accuracy and (not row.test_loss or util.is_finite(row.test_loss)) and
+      (not best or row.test_accuracy > best.test_accuracy) then
+      best = row
+    end
   end
   return best
 end
@@ -135,10 +147,14 @@ end
 local FIGURES = {
   { "test pictures", test_text },
   { "accuracy, last", function(r) return number(last_of(r, "test_accuracy"), "%.1f %%") end },
-  { "accuracy, best", function(r) local b = best_of(r) return b and ("%.1f %% (epoch %d)"):format(b.test_accuracy, b.epoch) or "–" end },
+  { "accuracy, best", function(r)
+    local b = best_of(r)
+    return b and ("%.1f %% (epoch %d)"):format(b.test_accuracy, b.epoch) or "–"
+  end },
   { "95 % interval", interval_of },
   { "balanced accuracy", function(r) return report.percent(r.metrics and r.metrics.balanced_accuracy) end },
-  { "F1, mean over classes", function(r) return report.plain(r.metrics and r.metrics.averages and r.metrics.averages.macro.f1) end },
+  { "F1, mean over classes",
+    function(r) return report.plain(r.metrics and r.metrics.averages and r.metrics.averages.macro.f1) end },
   { "area under the ROC curve", function(r) return report.plain(r.metrics and r.metrics.auroc) end },
   { "calibration error", function(r) return report.plain(r.metrics and r.metrics.calibration_error) end },
   { "test loss", function(r) return number(last_of(r, "test_loss"), "%.4f") end },
@@ -185,7 +201,8 @@ local function recipe_changes(runs)
   for i = 2, #runs do
     local run = runs[i]
     if first.recipe and run.recipe and first.recipe ~= run.recipe then
-      out[#out + 1] = ("<h3>%s, against %s</h3><pre>%s</pre>"):format(escape(run.label), escape(first.label), escape(table.concat(checkpoint.difference(first.recipe, run.recipe), "\n")))
+      out[#out + 1] = ("<h3>%s, against %s</h3><pre>%s</pre>"):format(escape(run.label), escape(first.label),
+        escape(table.concat(checkpoint.difference(first.recipe, run.recipe), "\n")))
     end
   end
   return table.concat(out)
@@ -195,7 +212,9 @@ end
 local function commands_of(runs)
   local out = {}
   for i, run in ipairs(runs) do
-    for _, command in ipairs(run.commands or {}) do out[#out + 1] = ("<dt>%s%s</dt><dd><code>%s</code></dd>"):format(key_of(i), escape(run.label), escape(command)) end
+    for _, command in ipairs(run.commands or {}) do
+      out[#out + 1] = ("<dt>%s%s</dt><dd><code>%s</code></dd>"):format(key_of(i), escape(run.label), escape(command))
+    end
   end
   return #out > 0 and ('<dl class="ran">%s</dl>'):format(table.concat(out)) or ""
 end
@@ -204,10 +223,15 @@ end
 function report_runs.page(runs)
   local title = ("%d runs side by side"):format(#runs)
   local differences, changes, warning = differing(runs), recipe_changes(runs), test_warning(runs)
-  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs, FIGURES),
-    "<h2>Training</h2><div class=\"charts\">", curve(runs, "Test accuracy, percent", "test_accuracy", "accuracy"), curve(runs, "Test loss", "test_loss", "loss"),
-    curve(runs, "Training loss", "loss", "loss"), curve(runs, "Training accuracy, percent", "train_accuracy", "accuracy"), curve(runs, "Learning rate", "lr", "rate"), "</div>",
-    "<h2>In what the recipes differ</h2>", #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>', changes, "</body></html>\n" }
+  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs),
+    warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>",
+    run_table(runs, FIGURES), "<h2>Training</h2><div class=\"charts\">",
+    curve(runs, "Test accuracy, percent", "test_accuracy", "accuracy"), curve(runs, "Test loss", "test_loss", "loss"),
+    curve(runs, "Training loss", "loss", "loss"),
+    curve(runs, "Training accuracy, percent", "train_accuracy", "accuracy"), curve(runs, "Learning rate", "lr", "rate"),
+    "</div>", "<h2>In what the recipes differ</h2>",
+    #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>', changes,
+     "</body></html>\n" }
 end
 
 -- ---- the command ----
@@ -219,7 +243,9 @@ function report_runs.main(argv)
   if #folders == 0 then commands.usage("report", "folders of runs are needed") end
   local runs = {}
   for k, folder in ipairs(folders) do runs[k] = read_run(folder) end
-  if #runs == 1 and runs[1].unfinished then util.failf("report: %s has no report.json: the run is not at its end, or an earlier tlua made it", runs[1].folder) end
+  if #runs == 1 and runs[1].unfinished then
+    util.failf("report: %s has no report.json: the run is not at its end, or an earlier tlua made it", runs[1].folder)
+  end
   name_runs(runs)
   local warning = #runs > 1 and test_warning(runs)
   if warning then util.note("warning: " .. warning) end

@@ -1,7 +1,7 @@
--- checkpoint.lua - a run that can go on: everything that the next step depends on in one safetensors file. The network's
--- tensors stand under their own names, so that a checkpoint is a model file too; the optimiser's are called
--- optimizer.NAME.m and .v; the rest is the JSON under the metadata key `checkpoint`, and `check` is a hash over both JSONs and over
--- every tensor's name, type, shape and CRC-32. Nothing in a checkpoint is run.
+-- checkpoint.lua - a run that can go on: everything that the next step depends on in one safetensors file. The
+-- network's tensors stand under their own names, so that a checkpoint is a model file too; the optimiser's are called
+-- optimizer.NAME.m and .v; the rest is the JSON under the metadata key `checkpoint`, and `check` is a hash over both
+-- JSONs and over every tensor's name, type, shape and CRC-32. Nothing in a checkpoint is run.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local stage = require "tlua.train.stage"
@@ -16,7 +16,8 @@ local AVERAGE = OPTIMIZER .. "ema." -- of running statistics; the weights' avera
 -- ---- what a checkpoint says ----
 
 -- Every field of a recipe as text: path -> value. What may differ between the runs is left out.
-local FREE = { out = true, log = true, device = true, ["data.threads"] = true, ["cache.folder"] = true, ["cache.limit"] = true, checkpoint = true }
+local FREE = { out = true, log = true, device = true, ["data.threads"] = true, ["cache.folder"] = true,
+  ["cache.limit"] = true, checkpoint = true }
 function checkpoint.fields(r)
   local schema, list = require "tlua.schema", {}
   r:each_field(function(path, _, value)
@@ -38,19 +39,23 @@ local function counters_of(net)
   return list
 end
 
--- What decides about kernels, and so about the last bits of results: the hash of the device's tuned table, and the environment.
+-- What decides about kernels, and so about the last bits of results: the hash of the device's tuned table, and the
+-- environment.
 local function choices()
   local list = { tuning = core.tuning().hash }
   for _, name in ipairs { "TLUA_VECTOR", "TLUA_GEMM", "TLUA_CONV" } do list[name] = os.getenv(name) end
   return list
 end
 
--- "tuning was shipped, is 0f3a..." for what a checkpoint was written with and what holds now; nil where both are the same.
+-- "tuning was shipped, is 0f3a..." for what a checkpoint was written with and what holds now; nil where both are the
+-- same.
 function checkpoint.other_choices(state)
   local before, now, out = state.choices or {}, choices(), {}
   before.tuning = before.tuning or "shipped" -- older checkpoints
   for _, name in ipairs { "tuning", "TLUA_VECTOR", "TLUA_GEMM", "TLUA_CONV" } do
-    if before[name] ~= now[name] then out[#out + 1] = ("%s was %s, is %s"):format(name, before[name] or "not set", now[name] or "not set") end
+    if before[name] ~= now[name] then
+      out[#out + 1] = ("%s was %s, is %s"):format(name, before[name] or "not set", now[name] or "not set")
+    end
   end
   return #out > 0 and table.concat(out, "; ") or nil
 end
@@ -95,13 +100,15 @@ function checkpoint.write(path, s, state, results)
   for name, t in pairs(moments) do tensors[name] = t end
   for name, t in pairs(s.ema and s.ema:state() or {}) do tensors[AVERAGE .. name] = t end
   local r = s.recipe
-  local all = { format = FORMAT, tlua = core.version, device = checkpoint.device_text(s.device), choices = choices(), seed = r.seed, stage = s.stage, recipe = r.text or "",
-    recipe_path = r.path, overrides = r.overrides or {}, fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(), pictures = s.data.list,
-    batch = s.data.batch, features = cache.text(s.cut) }
+  local all = { format = FORMAT, tlua = core.version, device = checkpoint.device_text(s.device), choices = choices(),
+    seed = r.seed, stage = s.stage, recipe = r.text or "", recipe_path = r.path, overrides = r.overrides or {},
+    fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(),
+    pictures = s.data.list, batch = s.data.batch, features = cache.text(s.cut) }
   for key, value in pairs(state) do all[key] = FIGURES[key] and util.for_json(value) or value end
   local text = core.json_encode(all)
   local description = core.json_encode(model_file.describe(s, results))
-  core.save(path, tensors, { tlua = description, checkpoint = text, check = check_of(description, text, tensors), format = "pt" })
+  core.save(path, tensors, { tlua = description, checkpoint = text, check = check_of(description, text, tensors),
+    format = "pt" })
 end
 
 -- last.safetensors becomes previous.safetensors, and the new one last; at each moment one of them is whole.
@@ -117,18 +124,23 @@ function checkpoint.keep_best(s) core.link(s.out .. "/last.safetensors", s.out .
 -- ---- reading ----
 
 -- What every checkpoint says about where the run stands, and of what type it is.
-local NEEDED = { epoch = "integer", step = "integer", batches = "integer", stage_steps = "integer", stage = "integer", totals = "table", rows = "table", counters = "table",
-  steps = "table", schedule = "table", fields = "table", device = "string", seconds = "number" }
+local NEEDED = { epoch = "integer", step = "integer", batches = "integer", stage_steps = "integer", stage = "integer",
+  totals = "table", rows = "table", counters = "table", steps = "table", schedule = "table", fields = "table",
+  device = "string", seconds = "number" }
 
 -- The first of these that is not there, or nil.
 local function lacking(state)
   for _, name in ipairs(util.keys(NEEDED)) do
     local value, kind = state[name], NEEDED[name]
-    if kind == "integer" and not (math.type(value) == "integer" and value >= 0) or kind ~= "integer" and type(value) ~= kind then return name end
+    if kind == "integer" and not (math.type(value) == "integer" and value >= 0)
+      or kind ~= "integer" and type(value) ~= kind then
+      return name
+    end
   end
 end
 
--- {path =, state =, tensors =, info =} or nil and what is wrong with the file. The tensors belong to the caller's scope.
+-- {path =, state =, tensors =, info =} or nil and what is wrong with the file. The tensors belong to the caller's
+-- scope.
 function checkpoint.read(path)
   local missing = util.missing(path)
   if missing then return nil, missing end
@@ -136,11 +148,13 @@ function checkpoint.read(path)
   if not ok then return nil, ("%s is damaged: %s"):format(path, util.reason(tensors, path)) end
   if not metadata.checkpoint or not metadata.check then return nil, path .. " is not a checkpoint of a run" end
   local good, state = pcall(core.json_decode, metadata.checkpoint)
-  if not good or type(state) ~= "table" or check_of(metadata.tlua or "", metadata.checkpoint, tensors) ~= metadata.check then
+  if not good or type(state) ~= "table"
+    or check_of(metadata.tlua or "", metadata.checkpoint, tensors) ~= metadata.check then
     return nil, path .. " is damaged: its checksum is wrong"
   end
   if math.type(state.format) ~= "integer" or state.format > FORMAT then
-    return nil, ("%s was written by tlua %s in a newer form; this is tlua %s"):format(path, tostring(state.tlua), core.version)
+    return nil, ("%s was written by tlua %s in a newer form; this is tlua %s"):format(path, tostring(state.tlua),
+      core.version)
   end
   local name = lacking(state)
   if name then return nil, ("%s is damaged: it does not say its %s"):format(path, name) end
@@ -169,7 +183,10 @@ function checkpoint.find(path)
   local before = folder .. "/previous.safetensors"
   if before ~= file and core.exists(before) then
     local older = checkpoint.read(before)
-    if older then util.failf("--resume: %s; the checkpoint before it is whole (%s): %s", why, where_text(older.state), util.command_text { "--resume", before }) end
+    if older then
+      util.failf("--resume: %s; the checkpoint before it is whole (%s): %s", why, where_text(older.state),
+        util.command_text { "--resume", before })
+    end
   end
   util.failf("--resume: %s", why)
 end
@@ -182,13 +199,14 @@ function checkpoint.overrides(path)
   return list
 end
 
--- The recipe of a run: the file that it was made with where that is still the same, else what the run's folder keeps of it; and what is to be
--- said about it. Nothing in a checkpoint is run: both are files.
+-- The recipe of a run: the file that it was made with where that is still the same, else what the run's folder keeps of
+-- it; and what is to be said about it. Nothing in a checkpoint is run: both are files.
 function checkpoint.recipe_of(path)
   local folder = core.is_folder(path) and path or path:match "^(.*)/[^/]+$" or "."
   local missing = util.missing(path, "run")
   if missing then util.failf("--resume: %s", missing) end
-  local state, own = checkpoint.peek(core.is_folder(path) and path .. "/last.safetensors" or path) or {}, folder .. "/recipe.lua"
+  local state, own = checkpoint.peek(core.is_folder(path) and path .. "/last.safetensors" or path) or {},
+    folder .. "/recipe.lua"
   local function text_of(file)
     local ok, text = pcall(core.read_file, file)
     return ok and text
@@ -197,9 +215,11 @@ function checkpoint.recipe_of(path)
   if named and text_of(named) == state.recipe then return named end
   local kept = text_of(own)
   if kept and (not state.recipe or kept == state.recipe) then
-    return own, named and core.exists(named) and ("%s has changed since; the run goes on with its recipe as it was, %s"):format(named, own) or nil
+    return own, named and core.exists(named) and
+      ("%s has changed since; the run goes on with its recipe as it was, %s"):format(named, own) or nil
   end
-  util.failf("--resume: %s holds no recipe.lua that the run was made with%s; name it: %s", folder, named and (" (it was %s)"):format(named) or "",
+  util.failf("--resume: %s holds no recipe.lua that the run was made with%s; name it: %s", folder,
+    named and (" (it was %s)"):format(named) or "",
     util.command_text { "tlua", "RECIPE.lua", "--resume", path })
 end
 
@@ -212,8 +232,8 @@ local function lines_of(text)
   return list
 end
 
--- The lines that only one of two texts has, in order, marked "- " and "+ ". Longest common subsequence; texts too long for
--- its table are compared as sets of lines.
+-- The lines that only one of two texts has, in order, marked "- " and "+ ". Longest common subsequence; texts too long
+-- for its table are compared as sets of lines.
 function checkpoint.difference(old, new)
   local a, b = lines_of(old), lines_of(new)
   local out, length = {}, {}
@@ -249,13 +269,15 @@ function checkpoint.changes(state, r)
   return out
 end
 
--- What differs between the pictures of a checkpoint and those of a session, part by part: {train = "...", test = "..."}.
+-- What differs between the pictures of a checkpoint and those of a session, part by part: {train = "...", test =
+-- "..."}.
 function checkpoint.changed_pictures(state, s)
   local out = {}
   for part, name in pairs { train = "training", test = "test" } do
     local before, now = state.pictures and state.pictures[part], s.data.list[part]
     if before and before.hash ~= now.hash then
-      out[part] = before.count == now.count and ("%s %s pictures, of which some have other names or sizes"):format(util.thousands(now.count), name)
+      out[part] = before.count == now.count
+        and ("%s %s pictures, of which some have other names or sizes"):format(util.thousands(now.count), name)
         or ("%s %s pictures then, %s now"):format(util.thousands(before.count), name, util.thousands(now.count))
     end
   end
@@ -286,7 +308,9 @@ end
 -- Puts a session where the checkpoint was written.
 function checkpoint.restore(s, c)
   local k = c.state.stage
-  if math.type(k) ~= "integer" or not s.recipe.stages[k] then util.failf("--resume: %s stands in stage %s, which the recipe does not have", c.path, tostring(k)) end
+  if math.type(k) ~= "integer" or not s.recipe.stages[k] then
+    util.failf("--resume: %s stands in stage %s, which the recipe does not have", c.path, tostring(k))
+  end
   if k ~= s.stage then stage.enter(s, k) end
   s.cut = cache.as_before(s, s.cut, c.state)
   local own = {}
@@ -304,7 +328,8 @@ function checkpoint.restore(s, c)
   s.schedule:load_state(c.state.schedule)
 end
 
--- Was the model of a finished run written after its last checkpoint, whose path this is? Killed in between, it is missing or old.
+-- Was the model of a finished run written after its last checkpoint, whose path this is? Killed in between, it is
+-- missing or old.
 function checkpoint.model_is_written(path)
   local _, model = core.file_size((path:match "^(.*)/[^/]+$" or ".") .. "/model.safetensors")
   local _, last = core.file_size(path)

@@ -1,5 +1,5 @@
--- energy.lua - what the processor has used, where the machine tells it: Linux' powercap (Intel's and AMD's RAPL) counts microjoules of
--- each package. Most machines let only root read it; then nothing is known, and nothing is guessed.
+-- energy.lua - what the processor has used, where the machine tells it: Linux' powercap (Intel's and AMD's RAPL) counts
+-- microjoules of each package. Most machines let only root read it; then nothing is known, and nothing is guessed.
 local core = require "tlua.core"
 local energy = {}
 
@@ -17,7 +17,8 @@ local function packages(root)
   local list = {}
   for _, name in ipairs(core.is_folder(root) and core.list_folder(root) or {}) do
     if name:find "^[%w-]+:%d+$" and not name:find "mmio" and number_in(("%s/%s/energy_uj"):format(root, name)) then
-      list[#list + 1] = { path = ("%s/%s/energy_uj"):format(root, name), range = number_in(("%s/%s/max_energy_range_uj"):format(root, name)) or 0 }
+      list[#list + 1] = { path = ("%s/%s/energy_uj"):format(root, name),
+        range = number_in(("%s/%s/max_energy_range_uj"):format(root, name)) or 0 }
     end
   end
   return list

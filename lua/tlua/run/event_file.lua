@@ -1,6 +1,6 @@
--- event_file.lua - scalars of a run in the form that TensorBoard reads: TFRecords (length, masked CRC-32C, data, masked CRC-32C), each an
--- Event in protobuf's wire format (tensorflow/core/util/event.proto, summary.proto). One file a run: a checkpoint keeps its length, and a
--- run that goes on cuts off what came after.
+-- event_file.lua - scalars of a run in the form that TensorBoard reads: TFRecords (length, masked CRC-32C, data, masked
+-- CRC-32C), each an Event in protobuf's wire format (tensorflow/core/util/event.proto, summary.proto). One file a run:
+-- a checkpoint keeps its length, and a run that goes on cuts off what came after.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local event_file = {}
@@ -47,7 +47,9 @@ local function key(field, wire) return varint(field << 3 | wire) end
 local function bytes(field, text) return key(field, BYTES) .. varint(#text) .. text end
 
 -- Event { wall_time = 1, step = 2, file_version = 3 | summary = 5 }
-local function event(time, step, rest) return key(1, FIXED64) .. string.pack("<d", time) .. key(2, VARINT) .. varint(step) .. rest end
+local function event(time, step, rest)
+  return key(1, FIXED64) .. string.pack("<d", time) .. key(2, VARINT) .. varint(step) .. rest
+end
 
 -- Summary { value = 1 { tag = 1, simple_value = 2 } }
 local function scalar(tag, value) return bytes(1, bytes(1, tag) .. key(2, FIXED32) .. string.pack("<f", value)) end
@@ -63,7 +65,8 @@ local FEW = 64 -- records held before they are written
 function event_file.open(folder, kept)
   local self = setmetatable({ held = {}, clock = os.time() - core.time() }, EventFile)
   -- The name comes out of a checkpoint, and what it names is cut: it must be one that was given here.
-  if kept and not (type(kept.name) == "string" and kept.name:find "^events%.out%.tfevents%.%d+%.tlua%.%d+$" and math.type(kept.bytes) == "integer" and kept.bytes >= 0) then
+  if kept and not (type(kept.name) == "string" and kept.name:find "^events%.out%.tfevents%.%d+%.tlua%.%d+$" and
+    math.type(kept.bytes) == "integer" and kept.bytes >= 0) then
     util.fail "the checkpoint's file of events is none of tlua's"
   end
   local path = kept and ("%s/%s"):format(folder, kept.name)
@@ -73,7 +76,8 @@ function event_file.open(folder, kept)
     return self
   end
   for _, name in ipairs(core.list_folder(folder)) do
-    if not kept and name:find "^events%.out%.tfevents%." then core.remove(folder .. "/" .. name) end -- of a run that stood here before
+    -- of a run that stood here before
+    if not kept and name:find "^events%.out%.tfevents%." then core.remove(folder .. "/" .. name) end
   end
   self.name = ("events.out.tfevents.%010d.tlua.%d"):format(os.time(), core.getpid())
   self.path, self.bytes = ("%s/%s"):format(folder, self.name), 0

@@ -20,12 +20,12 @@ end
 function progress.new(style, fd)
   local out = fd == 2 and io.stderr or io.stdout
   local terminal = not style and core.isatty(fd or 1) and os.getenv "TERM" ~= "dumb"
-  return setmetatable({ style = style, out = out, terminal = terminal, colour = terminal and wants_colour(), blocks = speaks_utf8() and { "━", "─" } or { "#", "-" },
-    last = -math.huge, shown = false, held = {} }, Progress)
+  return setmetatable({ style = style, out = out, terminal = terminal, colour = terminal and wants_colour(),
+    blocks = speaks_utf8() and { "━", "─" } or { "#", "-" }, last = -math.huge, shown = false, held = {} }, Progress)
 end
 
--- What cannot be shown does not end a run, which keeps a log. A reader that went away (| head, a closed terminal) is no news; a disk
--- that is full is said once, and is the exit status in the end.
+-- What cannot be shown does not end a run, which keeps a log. A reader that went away (| head, a closed terminal) is no
+-- news; a disk that is full is said once, and is the exit status in the end.
 function Progress:write(...)
   if self.lost then return end
   local ok, reason, code = self.out:write(...)
@@ -33,7 +33,10 @@ function Progress:write(...)
   if ok or not reason or self.out ~= io.stdout then return end
   self.lost = true
   core.leave_output(not core.is_gone(code))
-  if not core.is_gone(code) then util.note(("cannot write to stdout: %s; the run goes on%s"):format(reason, self.path and ", and " .. self.path .. " has it all" or "")) end
+  if not core.is_gone(code) then
+    util.note(("cannot write to stdout: %s; the run goes on%s"):format(reason,
+      self.path and ", and " .. self.path .. " has it all" or ""))
+  end
 end
 
 -- For machines only: one line of JSON.
@@ -92,7 +95,8 @@ function Progress:update(label, done, total, text)
   local room = core.terminal_width() - 1
   local line = ("%s  %3d %%  %s"):format(label, math.floor(100 * done / total), text)
   local width = math.min(24, room - #line - 2)
-  if width >= 6 then line = ("%s  %s  %3d %%  %s"):format(label, self:bar(done / total, width), math.floor(100 * done / total), text)
+  if width >= 6 then
+    line = ("%s  %s  %3d %%  %s"):format(label, self:bar(done / total, width), math.floor(100 * done / total), text)
   else line = line:sub(1, room) end
   self:write("\r" .. line .. "\27[K")
   self.shown = true

@@ -1,5 +1,5 @@
--- ran.lua - what ran, for the head of a report: the recipe's file says what was meant, and overrides, weights, the split and versions decide
--- too. Texts alone, so that a report says them as long as there is one.
+-- ran.lua - what ran, for the head of a report: the recipe's file says what was meant, and overrides, weights, the
+-- split and versions decide too. Texts alone, so that a report says them as long as there is one.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -15,7 +15,9 @@ function ran.freeze_text(freeze, only)
   if only == "*" or type(only) == "table" and #only == 1 and only[1] == "*" then only = nil end
   if freeze == nil and only then return "all but " .. schema.show(only) end
   if freeze == nil or type(freeze) == "table" and #freeze == 0 then return "nothing" end
-  return schema.show(freeze) .. (type(freeze) == "table" and freeze.batchnorm == "train" and ', batchnorm = "train"' or "") .. (only and ", but " .. schema.show(only) or "")
+  return schema.show(freeze) ..
+    (type(freeze) == "table" and freeze.batchnorm == "train" and ', batchnorm = "train"' or "") ..
+    (only and ", but " .. schema.show(only) or "")
 end
 
 function ran.weights_text(net)
@@ -23,14 +25,17 @@ function ran.weights_text(net)
   local name = rawget(net, "weights_name")
   local text = (name and name .. ", " or "") .. net.weights_path
   if net.weights_report.key then text = ("%s, its part '%s'"):format(text, net.weights_report.key) end
-  if net.weights_report.head_dropped then text = text .. "; its head " .. net.weights_report.head_why .. " and was dropped" end
+  if net.weights_report.head_dropped then
+    text = text .. "; its head " .. net.weights_report.head_why .. " and was dropped"
+  end
   return text
 end
 
 function ran.groups_text(g)
   local text = ("%s, "):format(util.thousands(g.count))
   if g.shared == 0 then return text .. "none on both sides" end
-  return text .. ("%s test %s of one that is trained on too"):format(util.thousands(g.shared), g.shared == 1 and "picture is" or "pictures are")
+  return text .. ("%s test %s of one that is trained on too"):format(util.thousands(g.shared),
+    g.shared == 1 and "picture is" or "pictures are")
 end
 
 -- ---- the command ----
@@ -66,7 +71,8 @@ end
 local function split_text(s)
   local d, o, out = s.data, s.recipe.data.options, {}
   if d.parts and not d.parts.test then
-    out[1] = ("%g %% of each class held out%s, drawn by seed %d"):format(100 * d.split, d.groups and ", groups as a whole" or "", o.split_seed or s.seed)
+    out[1] = ("%g %% of each class held out%s, drawn by seed %d"):format(100 * d.split,
+      d.groups and ", groups as a whole" or "", o.split_seed or s.seed)
   else
     out[1] = d.parts and "a test part of its own, " .. d.parts.test or "the data's own test part"
   end
@@ -81,7 +87,8 @@ local function group_text(s)
   return g and ("%s: %s"):format(s.recipe.data.options.group, ran.groups_text(g)) or nil
 end
 
--- "resize interpolation bilinear, size 36; center_crop size 32; ...": the steps that a picture passes through. `change`: the random ones.
+-- "resize interpolation bilinear, size 36; center_crop size 32; ...": the steps that a picture passes through.
+-- `change`: the random ones.
 local function steps_text(s, change)
   local info, out = data.kinds[s.recipe.data.kind], {}
   for i, step in ipairs(data.steps(s.data.preprocessing, change, info.grey, info.small)) do
@@ -95,7 +102,8 @@ local function steps_text(s, change)
 end
 
 local function versions_text(s)
-  local out = { "tlua " .. core.version, _VERSION, core.decoders, ("%s, %s, driver %s"):format(s.device.platform, s.device.version or "OpenCL", s.device.driver) }
+  local out = { "tlua " .. core.version, _VERSION, core.decoders,
+    ("%s, %s, driver %s"):format(s.device.platform, s.device.version or "OpenCL", s.device.driver) }
   for _, name in ipairs { "TLUA_VECTOR", "TLUA_GEMM", "TLUA_CONV", "TLUA_TUNING" } do
     if os.getenv(name) then out[#out + 1] = ("%s=%s"):format(name, os.getenv(name)) end
   end
@@ -109,19 +117,28 @@ function ran.head(s)
   local r = s.recipe
   local train, test = steps_text(s, s.data.augment), steps_text(s, nil)
   return { { "way", r.cell_text }, { "overrides", overrides_text(r) }, { "weights", weights_of(s) },
-    { "data", ("%s, %s; %s training and %s test pictures"):format(s.data.title, data.root(r.data), util.thousands(s.data.train:count()), util.thousands(s.data.test:count())) },
-    { "split", split_text(s) }, { "groups", group_text(s) }, { "training pictures", train }, { "test pictures", test == train and "the same" or test },
-    { "loss", data_text.loss(s.loss, s.classes) }, { "seed", ("%d"):format(s.seed) }, { "device", ("%s (%s)"):format(s.device.name, s.device.type) }, { "versions", versions_text(s) } }
+    { "data", ("%s, %s; %s training and %s test pictures"):format(s.data.title, data.root(r.data),
+      util.thousands(s.data.train:count()), util.thousands(s.data.test:count())) },
+    { "split", split_text(s) }, { "groups", group_text(s) }, { "training pictures", train },
+    { "test pictures", test == train and "the same" or test },
+    { "loss", data_text.loss(s.loss, s.classes) }, { "seed", ("%d"):format(s.seed) },
+    { "device", ("%s (%s)"):format(s.device.name, s.device.type) }, { "versions", versions_text(s) } }
 end
 
 -- The rest of what a reader may want to know.
 function ran.facts(s)
   local r, _, _, peak = s.recipe, core.memory()
-  local saved = s.cut and ("after %s, %s in %s; each picture passed through the frozen part once instead of %d times"):format(s.cut.name, s.cut.dtype, util.bytes(s.cut.bytes), #s.results.epochs)
-  return { { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained), util.thousands(s.parameters)) },
+  local saved = s.cut
+    and ("after %s, %s in %s; each picture passed through the frozen part once instead of %d times"):format(s.cut.name,
+      s.cut.dtype, util.bytes(s.cut.bytes), #s.results.epochs)
+  return {
+    { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained),
+      util.thousands(s.parameters)) },
     { "frozen", ran.freeze_text(stage.frozen_of(r, s.stage_options)) },
-    { "optimiser", ("%s, %s, batch %d%s"):format(r.optim.kind, groups.text(s.groups), s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
-    { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") }, { "feature cache", saved or s.no_cache },
+    { "optimiser", ("%s, %s, batch %d%s"):format(r.optim.kind, groups.text(s.groups), s.data.batch,
+      r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
+    { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") },
+    { "feature cache", saved or s.no_cache },
     { "kernel choices", core.tuning().hash }, { "peak device memory", util.bytes(peak) } }
 end
 

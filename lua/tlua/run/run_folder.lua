@@ -1,5 +1,5 @@
--- run_folder.lua - the folder of a run: whose it is, what stands in it already, whether there is room on its disk, and what becomes of a
--- finished run that another one takes the place of.
+-- run_folder.lua - the folder of a run: whose it is, what stands in it already, whether there is room on its disk, and
+-- what becomes of a finished run that another one takes the place of.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local checkpoint = require "tlua.run.checkpoint"
@@ -20,22 +20,25 @@ end
 local function bytes_of(tensors)
   local n = 0
   for _, t in pairs(tensors) do
-    if core.is_tensor(t) then n = n + t:numel() * ((t:dtype() == "float32" or t:dtype() == "int32") and 4 or t:dtype() == "uint8" and 1 or 2) end
+    if core.is_tensor(t) then
+      n = n + t:numel() * ((t:dtype() == "float32" or t:dtype() == "int32") and 4 or t:dtype() == "uint8" and 1 or 2)
+    end
   end
   return n
 end
 
 local TEXTS = 1 << 20 -- report, log, the description in each file
 
--- What the files of the run take when they take most: a model; the checkpoint of now, the one before and the best one, of which one is
--- being written. {model =, checkpoint =, checkpoints =, all =}
+-- What the files of the run take when they take most: a model; the checkpoint of now, the one before and the best one,
+-- of which one is being written. {model =, checkpoint =, checkpoints =, all =}
 local function sizes(s)
   local own = {}
   for name, t in s.model:named_tensors() do own[name] = t end
   local model, moments = bytes_of(own), bytes_of(s.optim:state()) + (s.ema and 4 * s.trained or 0)
   moments = moments * math.max(s.most_trained, s.trained) // s.trained -- a later stage may train more
   local checkpoints = s.epochs > 1 and 3 or 2
-  return { model = model + TEXTS, checkpoint = model + moments + TEXTS, checkpoints = checkpoints, all = model + TEXTS + checkpoints * (model + moments + TEXTS) }
+  return { model = model + TEXTS, checkpoint = model + moments + TEXTS, checkpoints = checkpoints,
+    all = model + TEXTS + checkpoints * (model + moments + TEXTS) }
 end
 
 -- Bytes of what stands in the folder and will be written anew; another name of the same file counts once.
@@ -57,14 +60,17 @@ function run_folder.lacks_room(s, free)
   local need = sizes(s)
   local more = need.all - there_already(s.out)
   if more <= free then return nil end
-  return ("the run would write %s to %s (%d checkpoints of %s and a model of %s), and %s are free there"):format(util.bytes(need.all), s.out, need.checkpoints,
-    util.bytes(need.checkpoint), util.bytes(need.model), util.bytes(free))
+  return ("the run would write %s to %s (%d checkpoints of %s and a model of %s), and %s are free there"):format(
+    util.bytes(need.all), s.out, need.checkpoints, util.bytes(need.checkpoint), util.bytes(need.model),
+    util.bytes(free))
 end
 
 local function check_room(s, force)
   local why = run_folder.lacks_room(s, core.data.disk_free(util.existing(s.out)))
   if not why then return end
-  if not force then util.failf("%s: make room, or name a folder on another disk with --out; --force begins all the same", why) end
+  if not force then
+    util.failf("%s: make room, or name a folder on another disk with --out; --force begins all the same", why)
+  end
   s.progress:say("disk      " .. why)
 end
 
@@ -95,17 +101,19 @@ end
 local function refuse(s)
   local before = checkpoint.peek(path_of(s, "last.safetensors"))
   if before and not before.finished then
-    util.failf("%s holds a run that is not at its end (%s): %s goes on with it, --out names another folder, --force begins anew",
+    util.failf("%s holds a run that is not at its end (%s): %s goes on with it, --out names another folder, " ..
+      "--force begins anew",
       s.out, checkpoint.where_text(before), util.command_text { "--resume", s.out })
   end
   local found = holds(s, { "model.safetensors", table.unpack(CHECKPOINTS) })
   if not found then return end
-  util.failf("%s holds %s: --out names another folder; --force begins anew there, and keeps the old model in %s until the new one is whole", s.out,
+  util.failf("%s holds %s: --out names another folder; --force begins anew there, and keeps the old model in %s " ..
+    "until the new one is whole", s.out,
     before and "a finished run" or found .. " of another run", path_of(s, OLD))
 end
 
--- What a finished run left goes to old/, where it stays until a new model is whole; its checkpoints go. What a stopped run left takes no
--- finished one's place there.
+-- What a finished run left goes to old/, where it stays until a new model is whole; its checkpoints go. What a stopped
+-- run left takes no finished one's place there.
 local function set_aside(s)
   local before = checkpoint.peek(path_of(s, "last.safetensors"))
   if core.exists(path_of(s, "model.safetensors")) then
@@ -113,7 +121,11 @@ local function set_aside(s)
     if keep then core.mkdirs(path_of(s, OLD)) end
     for _, name in ipairs(RESULTS) do
       if keep then core.remove(path_of(s, OLD, name)) end
-      if keep and core.exists(path_of(s, name)) then core.rename(path_of(s, name), path_of(s, OLD, name)) else core.remove(path_of(s, name)) end
+      if keep and core.exists(path_of(s, name)) then
+        core.rename(path_of(s, name), path_of(s, OLD, name))
+      else
+        core.remove(path_of(s, name))
+      end
     end
   end
   for _, name in ipairs(CHECKPOINTS) do core.remove(path_of(s, name)) end
@@ -125,7 +137,8 @@ function run_folder.drop_old(s)
   core.remove(path_of(s, OLD))
 end
 
--- A run whose recipe names no folder has a number of its own: where another one was begun at the same time and has the folder, the next one.
+-- A run whose recipe names no folder has a number of its own: where another one was begun at the same time and has the
+-- folder, the next one.
 local function take_number(s)
   for _ = 1, 1000 do
     core.mkdirs(s.out)
@@ -158,8 +171,9 @@ function run_folder.metrics(rows)
   local lines = { "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n" }
   local function field(format, v) return v and util.figure(format, v) or "" end -- "-": a figure that is none
   for _, row in ipairs(rows) do
-    lines[#lines + 1] = table.concat({ ("%d"):format(row.epoch), field("%.6f", row.loss), field("%.4f", row.train_accuracy), field("%.6f", row.test_loss),
-      field("%.4f", row.test_accuracy), ("%g"):format(row.lr), ("%.2f"):format(row.seconds) }, ",") .. "\n"
+    lines[#lines + 1] = table.concat({ ("%d"):format(row.epoch), field("%.6f", row.loss),
+      field("%.4f", row.train_accuracy), field("%.6f", row.test_loss), field("%.4f", row.test_accuracy),
+      ("%g"):format(row.lr), ("%.2f"):format(row.seconds) }, ",") .. "\n"
   end
   return table.concat(lines)
 end
@@ -173,7 +187,8 @@ function run_folder.kept(s, reported)
     end
     return table.concat(list, ", ")
   end
-  local results, checkpoints = there { "model.safetensors", "report.html", "metrics.csv", "log.txt" }, there { "last.safetensors", "best.safetensors" }
+  local results, checkpoints = there { "model.safetensors", "report.html", "metrics.csv", "log.txt" },
+    there { "last.safetensors", "best.safetensors" }
   return ("kept in %s: %s%s"):format(s.out, results, checkpoints ~= "" and ", and to go on from: " .. checkpoints or "")
 end
 

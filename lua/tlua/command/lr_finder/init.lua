@@ -1,9 +1,11 @@
--- lr_finder.lua - `tlua lr RECIPE`: the loss while the learning rate grows from step to step, a picture of it, and two rates that it suggests
--- (tlua/command/lr_finder/rule.lua). After Smith, "Cyclical learning rates for training neural networks", 2017, as fastai's lr_find does it.
+-- lr_finder.lua - `tlua lr RECIPE`: the loss while the learning rate grows from step to step, a picture of it, and two
+-- rates that it suggests (tlua/command/lr_finder/rule.lua). After Smith, "Cyclical learning rates for training neural
+-- networks", 2017, as fastai's lr_find does it.
 --
--- The same batches go through the network twice: before, with the weights as they are, and while the rate grows. What counts is how far the
--- second loss of a batch lies from its first. One batch is easier than another, by more than a good rate gains in a few steps; both losses of
--- a batch share that, so the difference is 0, and not noise, as long as the rate is too small to matter.
+-- The same batches go through the network twice: before, with the weights as they are, and while the rate grows. What
+-- counts is how far the second loss of a batch lies from its first. One batch is easier than another, by more than a
+-- good rate gains in a few steps; both losses of a batch share that, so the difference is 0, and not noise, as long as
+-- the rate is too small to matter.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -43,7 +45,8 @@ end
 
 -- ---- measuring ----
 
--- The weights that are trained and what else training moves in the network: { {tensor, copy}, ... }, { {module, counter, value}, ... }.
+-- The weights that are trained and what else training moves in the network: { {tensor, copy}, ... }, { {module,
+-- counter, value}, ... }.
 local function kept_of(net)
   local guard <close> = core.no_grad()
   local tensors, counters = {}, {}
@@ -55,7 +58,8 @@ local function kept_of(net)
   return tensors, counters
 end
 
--- Calls f(...) and puts all that training moves back as it was: weights, running statistics and their counters, the optimiser, draws.
+-- Calls f(...) and puts all that training moves back as it was: weights, running statistics and their counters, the
+-- optimiser, draws.
 local function undone(s, f, ...)
   local ok, e
   do
@@ -72,10 +76,11 @@ end
 
 local DIVERGED = {} -- raised where a loss is no number
 
--- A session whose steps are those of training (tlua/train/step.lua), but for the rate, which is `me.wanted`. Groups with a rate of their own keep it, as
--- they do when the recipe's rate is another.
+-- A session whose steps are those of training (tlua/train/step.lua), but for the rate, which is `me.wanted`. Groups
+-- with a rate of their own keep it, as they do when the recipe's rate is another.
 local function trial(s)
-  local t = setmetatable({ groups = {}, ema = false, epoch = 1, stage_epoch = 1, stage_steps = 0, done = 0, batches_done = 0 }, { __index = s })
+  local t = setmetatable({ groups = {}, ema = false, epoch = 1, stage_epoch = 1, stage_steps = 0, done = 0,
+    batches_done = 0 }, { __index = s })
   for k, g in ipairs(s.groups) do t.groups[k] = { lr = g.lr, clip = g.clip } end
   t.schedule = { factor = function()
     local share = t.wanted / s.lr
@@ -88,7 +93,8 @@ local function trial(s)
   return t
 end
 
--- The loss of the next step of f, step.train or step.look; nil at the end of an epoch, NaN where it is no number, false where nothing counts.
+-- The loss of the next step of f, step.train or step.look; nil at the end of an epoch, NaN where it is no number, false
+-- where nothing counts.
 local function loss_of(f, t, batches)
   local sum = totals.new()
   local ok, more = pcall(f, t, batches, sum)
@@ -97,7 +103,8 @@ local function loss_of(f, t, batches)
   return sum:mean() or false
 end
 
--- Calls each(i, loss) for `n` steps of f, in the order of training, epoch after epoch, until it gives false, or Ctrl-C comes. rate(i): of step i.
+-- Calls each(i, loss) for `n` steps of f, in the order of training, epoch after epoch, until it gives false, or Ctrl-C
+-- comes. rate(i): of step i.
 local function walk(s, batches, f, n, rate, each)
   local t = trial(s)
   local i, epoch, steps = 1, 1, 0 -- steps: of this epoch
@@ -119,7 +126,8 @@ local function walk(s, batches, f, n, rate, each)
   end
 end
 
--- Has a curve run away? `latest`: a short running mean of it. A fourfold loss, or as far above the least as that is below the first.
+-- Has a curve run away? `latest`: a short running mean of it. A fourfold loss, or as far above the least as that is
+-- below the first.
 local function ran_away(first, least, latest) return latest - least > 3 * math.max(math.abs(least), first - least) end
 
 -- The losses of both ways: { rates =, losses =, before =, of the same batches with the weights as they were }.
@@ -165,7 +173,9 @@ end
 
 local function enter(s, o)
   local k = o.stage
-  if k > #s.stages then util.failf("lr: --stage %d: the schedule has %d stage%s", k, #s.stages, #s.stages == 1 and "" or "s") end
+  if k > #s.stages then
+    util.failf("lr: --stage %d: the schedule has %d stage%s", k, #s.stages, #s.stages == 1 and "" or "s")
+  end
   for i, each in ipairs(s.stages) do
     if k == 0 and each.epochs > 0 then k = i end
   end
@@ -173,11 +183,13 @@ local function enter(s, o)
   for _, g in ipairs(s.groups) do
     if not g.own_rate and g.lr > 0 then return end
   end
-  util.at(s.recipe.where, util.fail, "lr: all that is trained has a rate of its own in `groups`, so there is none to look for")
+  util.at(s.recipe.where, util.fail,
+    "lr: all that is trained has a rate of its own in `groups`, so there is none to look for")
 end
 
--- Finds rates for a session of tlua/train/build.lua, which is afterwards as it was. options: as in SCHEMA; show(label, done, total, text) is told how far it is.
--- Returns what rule.suggest gives, with rates, losses, before, curve, stage, field (what the rate is called on the command line).
+-- Finds rates for a session of tlua/train/build.lua, which is afterwards as it was. options: as in SCHEMA; show(label,
+-- done, total, text) is told how far it is. Returns what rule.suggest gives, with rates, losses, before, curve, stage,
+-- field (what the rate is called on the command line).
 function finder.find(s, options, show)
   local o = schema.options("lr", finder.SCHEMA, options or {})
   enter(s, o)
@@ -187,8 +199,11 @@ function finder.find(s, options, show)
   local curve = finder.curve(m.before, m.losses)
   local found = rule.suggest(m.rates, curve)
   local nothing = m.before[#m.before]
-  if nothing and nothing ~= nothing then found.reason = "the loss is no number before the first step, whatever the rate" end
-  found.rates, found.losses, found.before, found.curve, found.stage, found.field = m.rates, m.losses, m.before, curve, s.stage, field_of(s)
+  if nothing and nothing ~= nothing then
+    found.reason = "the loss is no number before the first step, whatever the rate"
+  end
+  found.rates, found.losses, found.before, found.curve, found.stage, found.field = m.rates, m.losses, m.before, curve,
+    s.stage, field_of(s)
   return found
 end
 
@@ -196,7 +211,10 @@ end
 
 local function as_json(found, s, o)
   local out = { stages = #s.stages, picture = #found.smooth > 0 and o.to or nil }
-  for _, name in ipairs { "valley", "steepest", "lowest", "from", "to", "reason", "stage", "field", "rates", "losses", "curve", "smooth" } do out[name] = found[name] end
+  for _, name in ipairs { "valley", "steepest", "lowest", "from", "to", "reason", "stage", "field", "rates", "losses",
+    "curve", "smooth" } do
+    out[name] = found[name]
+  end
   return core.json_encode(util.for_json(out))
 end
 
@@ -205,17 +223,25 @@ local function lines(found, s, o)
   local out = {}
   -- Below 0 where a batch's loss has fallen by more than the mean of all was.
   out[1] = ("%-9s %s"):format("rate", picture.AXIS)
-  for i = 1, #found.smooth, math.max(1, #found.smooth // 12) do out[#out + 1] = ("%-9.2g %.4f"):format(found.rates[i], found.smooth[i]) end
+  for i = 1, #found.smooth, math.max(1, #found.smooth // 12) do
+    out[#out + 1] = ("%-9.2g %.4f"):format(found.rates[i], found.smooth[i])
+  end
   local of = #s.stages > 1 and (" of stage %d"):format(found.stage) or ""
   if found.reason then
     local lower = found.reason == rule.GROWS and ("; begin lower: --from %g"):format(o.from / 100) or ""
-    out[#out + 1] = ("no rate%s to suggest: %s between %g and %g%s; the curve is in %s"):format(of, found.reason, found.rates[1], found.rates[#found.rates], lower, o.to)
+    out[#out + 1] = ("no rate%s to suggest: %s between %g and %g%s; the curve is in %s"):format(of, found.reason,
+      found.rates[1], found.rates[#found.rates], lower, o.to)
     return out
   end
-  out[#out + 1] = ("it falls from %.4f to %.4f between the rates %.1e and %.1e"):format(found.level, found.level - found.fall, found.from, found.to)
-  out[#out + 1] = ("valley    %-8.1e two thirds into that fall: --%s %.1e"):format(found.valley, found.field, found.valley)
-  out[#out + 1] = ("steepest  %-8.1e where it is steepest:      --%s %.1e"):format(found.steepest, found.field, found.steepest)
-  if found.open then out[#out + 1] = ("it still falls at the last rate, %g: a larger --up_to tells more"):format(o.up_to) end
+  out[#out + 1] = ("it falls from %.4f to %.4f between the rates %.1e and %.1e"):format(found.level,
+    found.level - found.fall, found.from, found.to)
+  out[#out + 1] = ("valley    %-8.1e two thirds into that fall: --%s %.1e"):format(found.valley, found.field,
+    found.valley)
+  out[#out + 1] = ("steepest  %-8.1e where it is steepest:      --%s %.1e"):format(found.steepest, found.field,
+    found.steepest)
+  if found.open then
+    out[#out + 1] = ("it still falls at the last rate, %g: a larger --up_to tells more"):format(o.up_to)
+  end
   for _, g in ipairs(s.groups) do
     if g.own_rate then
       out[#out + 1] = "groups with a rate of their own kept it"
@@ -238,7 +264,10 @@ function finder.main(recipe, o)
   core.catch_interrupt(false)
   s.progress:clear()
   if not ok then error(found, 0) end
-  if #found.smooth > 0 then core.write_file(o.to, picture.svg(found.rates, found.curve, found, ("%s, %s: loss by learning rate"):format(recipe.name, s.model:label()))) end
+  if #found.smooth > 0 then
+    core.write_file(o.to, picture.svg(found.rates, found.curve, found,
+      ("%s, %s: loss by learning rate"):format(recipe.name, s.model:label())))
+  end
   if json then
     print(as_json(found, s, o))
   elseif #found.smooth > 0 then

@@ -1,10 +1,12 @@
--- picture.lua - the curve of the learning rate finder as an SVG file that stands alone. Colours follow the reader's light or dark.
+-- picture.lua - the curve of the learning rate finder as an SVG file that stands alone. Colours follow the reader's
+-- light or dark.
 local chart = require "tlua.report.chart"
 local picture = {}
 
 local WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 640, 400, 76, 20, 50, 56
 
--- The loss before the first step, the mean of all batches, and how far each step's loss lies from what its own batch had then.
+-- The loss before the first step, the mean of all batches, and how far each step's loss lies from what its own batch
+-- had then.
 picture.AXIS = "first loss + change on the batch"
 
 local HEAD = [[<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">
@@ -34,9 +36,15 @@ function picture.svg(rates, losses, found, title)
   local parts = { HEAD:format(WIDTH, HEIGHT, LEFT, escape(title)) }
   local function add(format, ...) parts[#parts + 1] = format:format(...) end
   local function x(rate) return LEFT + (math.log(rate, 10) - first) / (last - first) * (WIDTH - LEFT - RIGHT) end
-  local function y(v) return TOP + (high - math.max(low, math.min(v, high))) / (high - low) * (HEIGHT - TOP - BOTTOM) end
-  local function line(class, x1, y1, x2, y2) add('<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>', class, x1, y1, x2, y2) end
-  local function text(at_x, at_y, anchor, what) add('<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>', at_x, at_y, anchor, escape(what)) end
+  local function y(v)
+    return TOP + (high - math.max(low, math.min(v, high))) / (high - low) * (HEIGHT - TOP - BOTTOM)
+  end
+  local function line(class, x1, y1, x2, y2)
+    add('<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>', class, x1, y1, x2, y2)
+  end
+  local function text(at_x, at_y, anchor, what)
+    add('<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>', at_x, at_y, anchor, escape(what))
+  end
   for power = math.ceil(first - 1e-9), math.floor(last + 1e-9) do
     line("g", x(10.0 ^ power), TOP, x(10.0 ^ power), HEIGHT - BOTTOM)
     text(x(10.0 ^ power), HEIGHT - BOTTOM + 18, "middle", ("1e%d"):format(power))
@@ -47,7 +55,8 @@ function picture.svg(rates, losses, found, title)
     text(LEFT - 6, y(v) + 4, "end", ("%.3g"):format(v))
   end
   text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "middle", "learning rate")
-  add('<text transform="translate(14 %.1f) rotate(-90)" text-anchor="middle">%s</text>', (TOP + HEIGHT - BOTTOM) / 2, picture.AXIS)
+  add('<text transform="translate(14 %.1f) rotate(-90)" text-anchor="middle">%s</text>', (TOP + HEIGHT - BOTTOM) / 2,
+    picture.AXIS)
   local points = {}
   for i in ipairs(smooth) do
     add('<circle class="d" cx="%.1f" cy="%.1f" r="1.5"/>', x(rates[i]), y(losses[i]))

@@ -1,8 +1,10 @@
--- rule.lua - which learning rates a curve of losses suggests. The curve: one loss for each of a row of growing rates (tlua/command/lr_finder/init.lua).
+-- rule.lua - which learning rates a curve of losses suggests. The curve: one loss for each of a row of growing rates
+-- (tlua/command/lr_finder/init.lua).
 --
--- Two rules of thumb stand beside each other. Steepest: where the loss falls fastest over the logarithm of the rate (Smith 2017). Valley:
--- a part of the way down the stretch over which the loss falls from its level to its lowest, as fastai's `valley` has it. Both are read from
--- a smoothed curve, and only where its fall is more than noise: a curve of nothing but noise has a steepest place too.
+-- Two rules of thumb stand beside each other. Steepest: where the loss falls fastest over the logarithm of the rate
+-- (Smith 2017). Valley: a part of the way down the stretch over which the loss falls from its level to its lowest, as
+-- fastai's `valley` has it. Both are read from a smoothed curve, and only where its fall is more than noise: a curve of
+-- nothing but noise has a steepest place too.
 local rule = {}
 
 rule.LEAST = 10      -- rates that a curve must have
@@ -15,8 +17,9 @@ rule.INTO = 2 / 3    -- the valley's rate lies so far into it, on the logarithm 
 
 rule.GROWS = "the curve does not fall before it grows" -- a reason for no suggestion
 
--- Weighted means around each point, weights of a normal distribution. The usual running mean with a decay of 0.98 looks back only: it shows
--- a fall up to 50 steps late, four decades of the rate. A mean over both sides shows it where it is.
+-- Weighted means around each point, weights of a normal distribution. The usual running mean with a decay of 0.98 looks
+-- back only: it shows a fall up to 50 steps late, four decades of the rate. A mean over both sides shows it where it
+-- is.
 function rule.smooth(losses, width)
   width = width or rule.WIDTH
   local out, reach = {}, math.ceil(3 * width)
@@ -63,15 +66,19 @@ local function median(list, last)
   return sorted[(last + 1) // 2]
 end
 
--- Deviation of the losses from a smooth line between two places: from their second differences, which a slope does not change, and by the median,
--- which the few wild steps at too large a rate do not change. Of normal numbers the median of |a - 2 b + c| is 0.6745 sqrt(6) deviations.
+-- Deviation of the losses from a smooth line between two places: from their second differences, which a slope does not
+-- change, and by the median, which the few wild steps at too large a rate do not change. Of normal numbers the median
+-- of |a - 2 b + c| is 0.6745 sqrt(6) deviations.
 local function noise(losses, first, last)
   local sizes = {}
-  for i = math.max(first, 2), math.min(last, #losses - 1) do sizes[#sizes + 1] = math.abs(losses[i - 1] - 2 * losses[i] + losses[i + 1]) end
+  for i = math.max(first, 2), math.min(last, #losses - 1) do
+    sizes[#sizes + 1] = math.abs(losses[i - 1] - 2 * losses[i] + losses[i + 1])
+  end
   return median(sizes, #sizes) / (0.6745 * math.sqrt(6))
 end
 
--- The places of a stretch of the smoothed curve: where FOOT of the fall is done for the last time, and where but FOOT of it is left for the first.
+-- The places of a stretch of the smoothed curve: where FOOT of the fall is done for the last time, and where but FOOT
+-- of it is left for the first.
 local function stretch(smooth, first, lowest, level)
   local fall = level - smooth[lowest]
   local from = first
@@ -95,8 +102,9 @@ local function steepest(rates, smooth, first, last)
   return at
 end
 
--- What a curve suggests: {valley =, steepest =, rates; lowest =, the rate of the smallest loss; from =, to =, the rates between which it falls;
--- level =, fall =, noise =, losses; smooth =, the curve}. Without a suggestion there is `reason`, a sentence, in place of both rates.
+-- What a curve suggests: {valley =, steepest =, rates; lowest =, the rate of the smallest loss; from =, to =, the rates
+-- between which it falls; level =, fall =, noise =, losses; smooth =, the curve}. Without a suggestion there is
+-- `reason`, a sentence, in place of both rates.
 function rule.suggest(rates, losses)
   local n = finite(losses)
   if n < rule.LEAST then return { smooth = {}, reason = ("the loss is no number after %d steps"):format(n) } end
@@ -104,7 +112,8 @@ function rule.suggest(rates, losses)
   local first = 1 + math.floor(rule.SKIP * n)
   local smooth = rule.smooth(cut)
   local level, lowest = smooth[first], lowest_of(smooth, first)
-  local found = { smooth = smooth, level = level, fall = level - smooth[lowest], noise = noise(cut, lowest // 2, math.max(lowest, n // 2)), lowest = rates[lowest] }
+  local found = { smooth = smooth, level = level, fall = level - smooth[lowest],
+    noise = noise(cut, lowest // 2, math.max(lowest, n // 2)), lowest = rates[lowest] }
   local error_of_mean = found.noise / math.sqrt(2 * math.sqrt(math.pi) * rule.WIDTH)
   if not (found.fall > rule.CERTAIN * error_of_mean and found.fall > rule.NOTABLE * math.abs(level)) then
     local grows = smooth[n] - level > math.max(rule.CERTAIN * error_of_mean, rule.NOTABLE * math.abs(level))
