@@ -63,7 +63,7 @@ $(BUILD)/%.o: %.c
 deps:
 	@sh tools/install_deps.sh
 # Links of the documents, which lie in one folder then, to where everything is installed.
-DOC_LINKS := -e 's,](docs/,](,g' -e 's,](\(\.\./\)*recipes\([/)]\),](../../tlua/recipes\2,g' -e 's,](\(\.\./\)*examples/,](../../tlua/examples/,g' \
+DOC_LINKS := -e 's,](docs/,](,g' -e 's,](\.\./CONTRIBUTING,](CONTRIBUTING,g' -e 's,](\(\.\./\)*recipes\([/)]\),](../../tlua/recipes\2,g' -e 's,](\(\.\./\)*examples/,](../../tlua/examples/,g' \
     -e 's,](tests/embedding,](../../tlua/examples/embedding,g' -e 's,](\(\.\./\)*src/,](../../../include/,g' -e 's,](tlua\.d\.lua),](../../tlua/tlua.d.lua),g'
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/tlua/recipes $(DESTDIR)$(PREFIX)/share/tlua/examples
@@ -80,7 +80,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
 	install -m 644 docs/pictures/* $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/tlua
-	for f in README.md README.ko.md docs/*.md; do sed $(DOC_LINKS) $$f > $(DESTDIR)$(PREFIX)/share/doc/tlua/$${f##*/} || exit 1; done
+	for f in README.md README.ko.md CONTRIBUTING.md CHANGELOG.md docs/*.md; do sed $(DOC_LINKS) $$f > $(DESTDIR)$(PREFIX)/share/doc/tlua/$${f##*/} || exit 1; done
 	cd $(DESTDIR)$(PREFIX)/share/doc/tlua && chmod 644 *.md
 	install -m 644 docs/tlua.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/completion/tlua.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tlua

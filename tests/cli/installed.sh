@@ -31,7 +31,7 @@ links() { # FOLDER FILE...
     done | grep -v ': F.linear$' >"$W/dead"
     [ -s "$W/dead" ] && fail "dead links below $from: $(cat "$W/dead")"
 }
-links . README.md README.ko.md docs/*.md
+links . README.md README.ko.md CONTRIBUTING.md CHANGELOG.md docs/*.md
 links "$S/doc/tlua" $(cd "$S/doc/tlua" && ls ./*.md)
 
 # The page names every command, and formats without a complaint.
