@@ -272,6 +272,8 @@ static int read_any(tl_error *err, tl_archive *a, const uint8_t *d, size_t n)
 {
     if (n == 0) return tl__fail(err, TL_EFORMAT, "the file is empty; fetch it again");
     if (looks_like_safetensors(d, n)) return tl__read_safetensors(err, a, d, n);
+    if (tl__looks_like_npy(d, n)) return tl__read_npy(err, a, d, n);
+    if (tl__looks_like_npz(d, n)) return tl__read_npz(err, a, d, n);
     if (starts_with(d, n, "PK\3\4")) return tl__read_torch_zip(err, a, d, n);
     if (looks_pickled(d, n)) return tl__read_torch_legacy(err, a, d, n);
     if (starts_with(d, n, "version https://git-lfs"))
@@ -279,10 +281,10 @@ static int read_any(tl_error *err, tl_archive *a, const uint8_t *d, size_t n)
     if (n > 8 && d[8] == '{') return tl__read_safetensors(err, a, d, n);
     if (d[0] == '<') return tl__fail(err, TL_EFORMAT, "this is a web page, not weights; the download went wrong, fetch it again");
     if (n <= 8) return tl__fail(err, TL_EFORMAT, "the file has only %zu bytes; it is cut short, fetch it again", n);
-    return tl__fail(err, TL_EFORMAT, "neither a safetensors file nor one of torch.save; give a .safetensors, .pth, .pt or .bin file");
+    return tl__fail(err, TL_EFORMAT, "neither a safetensors file nor one of torch.save; give a .safetensors, .pth, .pt, .bin, .npy or .npz file");
 }
 
-static tl_archive *new_archive(tl_error *err, const char *path, size_t bytes)
+static tl_archive *new_archive(tl_error *err, const char *path, const uint8_t *data, size_t bytes)
 {
     tl_archive *a = tl__calloc(err, 1, sizeof *a);
     struct tl_archive_private *own = a ? tl__calloc(err, 1, sizeof *own) : NULL;
@@ -292,8 +294,9 @@ static tl_archive *new_archive(tl_error *err, const char *path, size_t bytes)
         return NULL;
     }
     /* A tensor that is a transposed or broadcast view is copied out. A honest file needs about its own
-     * size for that; a dishonest one asks for a terabyte made of one element with stride 0. */
-    own->budget = bytes > SIZE_MAX / 8 ? SIZE_MAX : 4 * bytes + ((size_t)64 << 20);
+     * size for that; a dishonest one asks for a terabyte made of one element with stride 0. NumPy's compressed
+     * arrays are masks often, which pack well. */
+    own->budget = bytes > SIZE_MAX / 128 ? SIZE_MAX : (data && tl__looks_like_npz(data, bytes) ? 64 : 4) * bytes + ((size_t)64 << 20);
     a->own = own;
     return a;
 }
@@ -301,7 +304,7 @@ static tl_archive *new_archive(tl_error *err, const char *path, size_t bytes)
 tl_archive *tl__archive_read_memory(tl_error *err, const char *path, const char *key, const void *data, size_t bytes)
 {
     tl_error inner = {0};
-    tl_archive *a = new_archive(&inner, path, bytes);
+    tl_archive *a = new_archive(&inner, path, data, bytes);
     if (a) a->own->wanted = key;
     if (a && (read_any(&inner, a, data, bytes) != 0 || check_content(&inner, a, key) != 0 || index_names(&inner, a) != 0)) {
         tl__archive_free(a);

@@ -11,6 +11,11 @@
 /* Each reads `bytes` bytes at `data`, which outlive the archive, and adds the entries. 0 or -1. */
 int tl__read_safetensors(tl_error *err, tl_archive *a, const uint8_t *data, size_t bytes);
 int tl__read_torch_zip(tl_error *err, tl_archive *a, const uint8_t *data, size_t bytes);
+int tl__read_npy(tl_error *err, tl_archive *a, const uint8_t *data, size_t bytes);
+int tl__read_npz(tl_error *err, tl_archive *a, const uint8_t *data, size_t bytes);
+/* Do the first bytes say so? */
+int tl__looks_like_npy(const uint8_t *d, size_t n);
+int tl__looks_like_npz(const uint8_t *d, size_t n);
 int tl__read_torch_legacy(tl_error *err, tl_archive *a, const uint8_t *data, size_t bytes);
 
 /* Adds an entry; `data` must live as long as the archive. The name is checked and copied. */

@@ -1,4 +1,4 @@
-/* io.h - files of weights: reading safetensors and both of PyTorch's forms, writing safetensors.
+/* io.h - files of tensors: reading safetensors, both of PyTorch's forms and NumPy's, writing safetensors.
  * A file is data from a stranger: every size in it is checked before it is used, nothing in it is
  * ever executed, and each failure is one line of text that begins with the path. */
 #ifndef TLUA_IO_H
@@ -35,8 +35,8 @@ typedef struct tl_archive {
     struct tl_archive_private *own;
 } tl_archive;
 
-/* Opens a safetensors file or a PyTorch file in the zip or the legacy form; the content decides, not
- * the name. The file stays mapped while the archive lives. NULL on failure. */
+/* Opens a safetensors file, a PyTorch file in the zip or the legacy form, or NumPy's .npy (its array is "arr_0")
+ * or .npz; the content decides, not the name. The file stays mapped while the archive lives. NULL on failure. */
 tl_archive *tl__archive_read(tl_error *err, const char *path);
 /* The same of one part of a checkpoint: "ema" is the dict under that key ("ema.shadow": a dict in it), else the tensors whose
  * names begin with "ema.", without that. NULL: the usual one of the parts, which is then `key`. */

@@ -1,6 +1,7 @@
-/* io.c - files of tensors in Lua: load, entries, save. */
+/* io.c - files of tensors in Lua: load, entries, save; and tables of texts. */
 #include "lua/binding.h"
 
+#include "io/csv.h"
 #include "io/io.h"
 
 #include <stdlib.h>
@@ -302,9 +303,57 @@ static int save(lua_State *L)
     return 0;
 }
 
+/* ---- tables of texts ---- */
+
+#define CSV "tlua.csv"
+
+static int csv_gc(lua_State *L)
+{
+    tl_csv **t = luaL_checkudata(L, 1, CSV);
+    tl__csv_free(*t);
+    *t = NULL;
+    return 0;
+}
+
+static void push_row(lua_State *L, const tl_csv *t, int64_t row)
+{
+    lua_createtable(L, (int)t->columns, 0);
+    for (int64_t k = 0; k < t->columns; k++) {
+        lua_pushstring(L, t->cell[row * t->columns + k]);
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+/* core.csv(path) -> list of the header's texts, list of rows (lists of texts), list of the lines that these stand in */
+static int csv(lua_State *L)
+{
+    const char *path = tl__lua_path(L, 1);
+    tl_csv **t = lua_newuserdatauv(L, sizeof *t, 0);
+    *t = NULL;
+    luaL_setmetatable(L, CSV);
+    tl_error err = {0};
+    *t = tl__csv_read(&err, path);
+    if (!*t) return tl__lua_raise(L, err.text);
+    push_row(L, *t, 0);
+    lua_createtable(L, (int)(*t)->rows, 0);
+    lua_createtable(L, (int)(*t)->rows, 0);
+    for (int64_t i = 1; i <= (*t)->rows; i++) {
+        push_row(L, *t, i);
+        lua_rawseti(L, -3, i);
+        lua_pushinteger(L, (*t)->line[i]);
+        lua_rawseti(L, -2, i);
+    }
+    return 3;
+}
+
 void tl__lua_open_io(lua_State *L)
 {
-    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"}, {"entries", entries, 2, "key"}, {"save", save, 3, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"}, {"entries", entries, 2, "key"}, {"save", save, 3, NULL}, {"csv", csv, 1, NULL},
+                                              {NULL, NULL, 0, NULL}};
+    luaL_newmetatable(L, CSV);
+    lua_pushcfunction(L, csv_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
     luaL_newmetatable(L, ARCHIVE);
     lua_pushcfunction(L, archive_gc);
     lua_setfield(L, -2, "__gc");

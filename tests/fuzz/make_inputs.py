@@ -44,6 +44,42 @@ def pictures():
     save("wide.png", Image.frombytes("I;16", (4, 3), bytes(range(24))))
 
 
+def tables():
+    put("csv", "plain", "file,label\na.png,1\nb.png,0\n")
+    put("csv", "quotes", b'\xef\xbb\xbf"a;b";c\r\n"x ""y"";\r\nz";\r\n\r\n1;"2"')
+    put("csv", "tabs", "a\tb\r1\t2\r")
+    put("csv", "open", 'a,b\n1,"2\n')
+    put("csv", "bytes", b"a\n\xff\n")
+
+
+def arrays():
+    def npy(descr, shape, data, fortran=False, version=1):
+        text = ("{'descr': %s, 'fortran_order': %s, 'shape': %s, }" % (descr, fortran, shape)).encode()
+        head = struct.pack("<H" if version == 1 else "<I", -(-(len(text) + 1) // 16) * 16)
+        return b"\x93NUMPY" + bytes([version, 0]) + head + text.ljust(-(-(len(text) + 1) // 16) * 16 - 1) + b"\n" + data
+
+    def npz(name, files, method):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", method) as z:
+            for inner, data in files.items():
+                z.writestr(zipfile.ZipInfo(inner), data, method)
+        put("archive", name, file.getvalue())
+    floats = struct.pack("<6f", *range(6))
+    put("archive", "floats.npy", npy("'<f4'", "(2, 3)", floats))
+    put("archive", "columns.npy", npy("'<f4'", "(2, 3)", floats, True))
+    put("archive", "big.npy", npy("'>u2'", "(3L,)", bytes(range(6)), version=2))
+    put("archive", "unsigned.npy", npy("'<u8'", "(2,)", b"\xff" * 8 + bytes(8), version=3))
+    put("archive", "scalar.npy", npy("'|b1'", "()", b"\1"))
+    put("archive", "objects.npy", npy("'|O'", "(2,)", b"\x80\4K\1."))
+    put("archive", "fields.npy", npy("[('a', '<f4'), ('b', '<i2', (3,))]", "(1,)", bytes(10)))
+    put("archive", "huge.npy", npy("'<f8'", "(4611686018427387904, 4)", bytes(8)))
+    put("archive", "many.npy", npy("'|u1'", "(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)", b"\7"))
+    put("archive", "short.npy", npy("'<i4'", "(100,)", bytes(8)))
+    pair = {"x.npy": npy("'<f4'", "(2, 3)", floats), "words.npy": npy("'<U3'", "(1,)", bytes(12)), "y.npy": npy("'|u1'", "(4, 4)", bytes(16))}
+    npz("stored.npz", pair, zipfile.ZIP_STORED)
+    npz("packed.npz", pair, zipfile.ZIP_DEFLATED)
+
+
 def sources():
     def mnist(first, images, labels):
         return bytes([first, -(-255 * len(images) // (len(images) + len(labels)))]) + images + labels
@@ -172,5 +208,5 @@ def archives():
     put("unpack", "list.mtree", b"#mtree\n./x type=file contents=/etc/hostname\n")
 
 
-for make in (archives, pictures, sources, features, tuning, pipelines, jsons, plans, pickles):
+for make in (archives, arrays, tables, pictures, sources, features, tuning, pipelines, jsons, plans, pickles):
     make()
