@@ -21,6 +21,8 @@ enum { TL_AFFINE_NEAREST, TL_AFFINE_BILINEAR };
 tl_affine tl__affine_inverse(const tl_affine_change *c);
 /* Pillow's matrix of Image.rotate about the middle: counter-clockwise by `degrees`. */
 tl_affine tl__affine_rotation(int width, int height, double degrees);
+/* All samples become `value` of 255. */
+void tl__image_fill(tl_image *image, uint8_t value);
 /* Writes the picture seen through `m` at its own size into `out` (another picture); outside it is `fill`. */
 int tl__affine(tl_error *err, const tl_image *in, const tl_affine *m, int filter, uint8_t fill, tl_image *out);
 

@@ -361,7 +361,7 @@ tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *
     tl__pipeline_request(pipeline, &l->request);
     /* Masks, boxes and points are of the picture at full size. */
     if (source->fields & TL_FIELDS_PLACED) l->request.smallest_side = 0;
-    int wanted = tl__thread_count(config->threads), status = find_shape(err, l);
+    int wanted = source->alone ? 0 : tl__thread_count(config->threads), status = find_shape(err, l);
     l->picture_floats = (size_t)l->hwc[0] * (size_t)l->hwc[1] * (size_t)l->hwc[2];
     l->values = source->fields & TL_FIELD_VALUES ? (size_t)source->value_count : 0;
     l->mask_pixels = source->fields & TL_FIELD_MASK ? (size_t)l->hwc[0] * (size_t)l->hwc[1] : 0;

@@ -174,7 +174,7 @@ tl_source *tl__loader_check(tl_error *err, tl_source *source, int threads, int o
 {
     report->checked = report->bad_count = 0;
     report->bad = NULL;
-    if (!source->ops->from_files) return tl__source_retain(source);
+    if (source->alone || (!source->ops->from_files && !(source->fields & TL_FIELD_MASK))) return tl__source_retain(source);
     check c = {.source = source};
     pthread_mutex_init(&c.lock, NULL);
     pthread_cond_init(&c.moved, NULL);

@@ -56,7 +56,9 @@ void tl__pipeline_shape(const tl_pipeline *p, int hwc[3])
 
 void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request)
 {
-    *request = (tl_image_request){0};
+    *request = (tl_image_request){.deep = TL_DEEP_ALL};
+    for (int i = 0; i < p->count; i++)
+        if (p->step[i].row->bytes_only) request->deep = TL_DEEP_FLOATS; /* 16 bits become what such a step can work on */
     if (p->count < 2 || p->step[0].row->stage != TL_STAGE_DECODE) return;
     /* Which channels it has changes nothing about the size. */
     const tl_transform *next = &p->step[p->count > 2 && strcmp(p->step[1].row->name, "to_channels") == 0 ? 2 : 1];
@@ -108,6 +110,13 @@ static tl_record start(tl_scratch *scratch, const tl_draw_key *who, tl_image *im
     return (tl_record){.image = image, .scratch = scratch, .key = tl__rng_key(who->seed, TL_RNG_AUGMENT, who->epoch << 40 ^ who->index)};
 }
 
+static int only_bytes(tl_error *err, const char *name, const tl_image *image)
+{
+    static const char *const what[] = {"8 bits", "16 bits", "floats"};
+    return tl__fail(err, TL_EARG, "%s is for pictures of 8 bits with 1 or 3 channels, and this has %d of %s; leave that step out", name, image->channels,
+                    what[image->depth]);
+}
+
 /* Runs the steps of stages `first` to `last`. A step's draws are counted from a number of its own, so that
  * a step added behind others leaves their draws as they were. */
 static int run_stages(tl_error *err, const tl_pipeline *p, tl_record *s, int first, int last)
@@ -115,6 +124,8 @@ static int run_stages(tl_error *err, const tl_pipeline *p, tl_record *s, int fir
     for (int i = 0; i < p->count; i++) {
         const tl_transform_row *row = p->step[i].row;
         s->draw = (uint64_t)i << 32;
+        if (row->bytes_only && (s->image->depth != TL_DEPTH_8 || (s->image->channels != 1 && s->image->channels != 3)))
+            return only_bytes(err, row->name, s->image);
         if (row->apply && row->stage >= first && row->stage <= last && row->apply(err, &p->step[i], s) != 0) return -1;
     }
     return 0;
@@ -135,6 +146,17 @@ static int wrong_size(tl_error *err, const tl_image *image, const int hwc[3])
                     image->height, image->width, hwc[0], hwc[1], hwc[0], hwc[1]);
 }
 
+void tl__image_floats(const tl_image *image, float *out)
+{
+    size_t n = (size_t)image->width * (size_t)image->height * (size_t)image->channels;
+    union { const uint8_t *bytes; const uint16_t *words; } p = {image->data};
+    if (image->depth == TL_DEPTH_FLOAT) memcpy(out, image->data, n * sizeof *out);
+    if (image->depth == TL_DEPTH_16)
+        for (size_t i = 0; i < n; i++) out[i] = (float)p.words[i] / 65535.0f;
+    if (image->depth == TL_DEPTH_8)
+        for (size_t i = 0; i < n; i++) out[i] = (float)p.bytes[i] / 255.0f;
+}
+
 static int has_stage(const tl_pipeline *p, int stage)
 {
     for (int i = 0; i < p->count; i++)
@@ -151,10 +173,7 @@ int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, c
     s.height = hwc[0];
     s.width = hwc[1];
     s.channels = hwc[2];
-    if (!has_stage(p, TL_STAGE_TO_FLOAT)) {
-        size_t n = (size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2];
-        for (size_t i = 0; i < n; i++) out[i] = (float)image->data[i] / 255.0f;
-    }
+    if (!has_stage(p, TL_STAGE_TO_FLOAT)) tl__image_floats(image, out);
     return run_stages(err, p, &s, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS);
 }
 
@@ -163,11 +182,12 @@ int tl__pipeline_picture(tl_error *err, const tl_pipeline *p, const float *value
     const tl_transform *normal = NULL;
     for (int i = 0; i < p->count; i++)
         if (p->step[i].row->stage == TL_STAGE_TO_FLOAT) normal = &p->step[i];
-    if (tl__image_reserve(err, out, hwc[1], hwc[0], hwc[2]) != 0) return -1;
-    size_t n = (size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2];
+    /* Of two channels the first is seen, of four and more the first three. */
+    size_t shown = hwc[2] < 3 ? 1 : 3, n = (size_t)hwc[0] * (size_t)hwc[1] * shown;
+    if (tl__image_reserve(err, out, hwc[1], hwc[0], (int)shown) != 0) return -1;
     for (size_t i = 0; i < n; i++) {
-        size_t k = i % (size_t)hwc[2];
-        double v = values[i];
+        size_t k = i % shown;
+        double v = values[i / shown * (size_t)hwc[2] + k];
         if (normal) {
             size_t j = normal->value[0].count == 1 ? 0 : k;
             v = v * normal->value[1].at[j] + normal->value[0].at[j];

@@ -3,7 +3,8 @@
  * Each inner loop is written twice: plainly, and for AVX2, chosen at run time (neither gcc nor clang makes
  * anything good of the plain one at -O2). Both give the same bits, since everything is integer. The
  * vectors read and write up to 15 bytes past a row: that is the following row, written later, or the
- * slack behind the picture. */
+ * slack behind the picture.
+ * Deeper pictures are summed in double precision, as Pillow does with its modes I;16 and F. */
 #include "data/resize.h"
 
 #include <math.h>
@@ -60,6 +61,7 @@ static void table_free(tl_resize_table *t)
     free(t->first);
     free(t->count);
     free(t->weight);
+    free(t->exact);
     *t = (tl_resize_table){0};
 }
 
@@ -87,7 +89,12 @@ static void table_row(tl_resize_table *t, int i, double scale, double support, d
         row[k] = filters[t->filter].at((k + first - center + 0.5) * inverse);
         sum += row[k];
     }
-    for (int k = 0; k < n; k++) t->weight[(size_t)i * (size_t)t->stride + (size_t)k] = fixed(sum != 0.0 ? row[k] / sum : row[k]);
+    for (int k = 0; k < n; k++) {
+        size_t at = (size_t)i * (size_t)t->stride + (size_t)k;
+        double w = sum != 0.0 ? row[k] / sum : row[k];
+        if (t->deep) t->exact[at] = w;
+        else t->weight[at] = fixed(w);
+    }
     t->first[i] = first;
     t->count[i] = n;
 }
@@ -99,8 +106,10 @@ static int table_fill(tl_error *err, tl_resize_table *t)
     t->stride = (t->taps + 7) / 8 * 8; /* a multiple of a vector, the rest zero */
     t->first = tl__malloc(err, (size_t)t->out * sizeof *t->first);
     t->count = t->first ? tl__malloc(err, (size_t)t->out * sizeof *t->count) : NULL;
-    t->weight = t->count ? tl__calloc(err, (size_t)t->out * (size_t)t->stride, sizeof *t->weight) : NULL;
-    double *row = t->weight ? tl__malloc(err, (size_t)t->taps * sizeof *row) : NULL;
+    size_t weights = (size_t)t->out * (size_t)t->stride;
+    if (t->count && t->deep) t->exact = tl__calloc(err, weights, sizeof *t->exact);
+    if (t->count && !t->deep) t->weight = tl__calloc(err, weights, sizeof *t->weight);
+    double *row = t->weight || t->exact ? tl__malloc(err, (size_t)t->taps * sizeof *row) : NULL;
     if (!row) {
         table_free(t);
         return -1;
@@ -112,19 +121,19 @@ static int table_fill(tl_error *err, tl_resize_table *t)
 
 /* The table for this axis, from the cache or made in place of the one unused for longest. It stays valid
  * during the next TL_RESIZE_TABLES - 1 calls. */
-static const tl_resize_table *table_get(tl_error *err, tl_resizer *r, int in, int out, int filter, float from, float to)
+static const tl_resize_table *table_get(tl_error *err, tl_resizer *r, int deep, int in, int out, int filter, float from, float to)
 {
     tl_resize_table *oldest = &r->table[0];
     for (int i = 0; i < TL_RESIZE_TABLES; i++) {
         tl_resize_table *t = &r->table[i];
-        if (t->weight && t->in == in && t->out == out && t->filter == filter && t->from == from && t->to == to) {
+        if ((deep ? t->exact != NULL : t->weight != NULL) && t->in == in && t->out == out && t->filter == filter && t->from == from && t->to == to) {
             t->used = ++r->clock;
             return t;
         }
         if (t->used < oldest->used) oldest = t;
     }
     table_free(oldest);
-    *oldest = (tl_resize_table){.in = in, .out = out, .filter = filter, .from = from, .to = to, .used = ++r->clock};
+    *oldest = (tl_resize_table){.deep = deep, .in = in, .out = out, .filter = filter, .from = from, .to = to, .used = ++r->clock};
     return table_fill(err, oldest) == 0 ? oldest : NULL;
 }
 
@@ -244,10 +253,67 @@ AVX2 void vertical_avx2(const uint8_t *in, size_t stride, const int32_t *w, int 
 
 _Atomic int tl__resize_plain;
 
+/* ---- passes over deeper pictures ---- */
+
+static double sample_at(tl_depth depth, const uint8_t *p, size_t i)
+{
+    union { const uint8_t *bytes; const uint16_t *words; const float *floats; } u = {p};
+    return depth == TL_DEPTH_16 ? (double)u.words[i] : (double)u.floats[i];
+}
+
+static void put_sample(tl_depth depth, uint8_t *p, size_t i, double v)
+{
+    union { uint8_t *bytes; uint16_t *words; float *floats; } u = {p};
+    double whole = floor(v + 0.5);
+    if (depth == TL_DEPTH_FLOAT) u.floats[i] = (float)v;
+    else u.words[i] = (uint16_t)(whole < 0 ? 0 : whole > 65535 ? 65535 : whole);
+}
+
+static void horizontal_deep(const tl_resize_table *t, const tl_view *in, const uint8_t *row, uint8_t *out)
+{
+    size_t channels = (size_t)in->channels;
+    for (int i = 0; i < t->out; i++) {
+        const double *w = t->exact + (size_t)i * (size_t)t->stride;
+        size_t from = channels * (size_t)t->first[i];
+        for (size_t c = 0; c < channels; c++) {
+            double sum = 0;
+            for (int k = 0; k < t->count[i]; k++) sum += sample_at(in->depth, row, from + (size_t)k * channels + c) * w[k];
+            put_sample(in->depth, out, (size_t)i * channels + c, sum);
+        }
+    }
+}
+
+static void vertical_deep(const tl_view *in, const uint8_t *rows, const double *w, int n, size_t samples, uint8_t *out)
+{
+    for (size_t j = 0; j < samples; j++) {
+        double sum = 0;
+        for (int k = 0; k < n; k++) sum += sample_at(in->depth, rows + (size_t)k * in->stride, j) * w[k];
+        put_sample(in->depth, out, j, sum);
+    }
+}
+
+static void horizontal_pass_deep(const tl_resize_table *t, const tl_view *in, int first_row, tl_image *out)
+{
+    size_t row = (size_t)out->width * tl__image_pixel(out);
+    for (int y = 0; y < out->height; y++) horizontal_deep(t, in, in->data + (size_t)(y + first_row) * in->stride, out->data + (size_t)y * row);
+}
+
+static void vertical_pass_deep(const tl_resize_table *t, const tl_view *in, int first_row, tl_image *out)
+{
+    size_t row = (size_t)out->width * tl__image_pixel(out), samples = (size_t)out->width * (size_t)out->channels;
+    for (int y = 0; y < out->height; y++)
+        vertical_deep(in, in->data + (size_t)(t->first[y] - first_row) * in->stride, t->exact + (size_t)y * (size_t)t->stride, t->count[y], samples,
+                      out->data + (size_t)y * row);
+}
+
 static void horizontal_pass(const tl_resize_table *t, const tl_view *in, int first_row, tl_image *out)
 {
     size_t row = (size_t)out->width * (size_t)out->channels;
-    int wide = HAS_AVX2;
+    int wide = HAS_AVX2 && (in->channels == 1 || in->channels == 3);
+    if (t->deep) {
+        horizontal_pass_deep(t, in, first_row, out);
+        return;
+    }
     for (int y = 0; y < out->height; y++)
         (wide ? horizontal_avx2 : horizontal_plain)(t, in->data + (size_t)(y + first_row) * in->stride, in->channels, out->data + (size_t)y * row);
 }
@@ -256,6 +322,10 @@ static void vertical_pass(const tl_resize_table *t, const tl_view *in, int first
 {
     size_t row = (size_t)out->width * (size_t)out->channels;
     int wide = HAS_AVX2;
+    if (t->deep) {
+        vertical_pass_deep(t, in, first_row, out);
+        return;
+    }
     for (int y = 0; y < out->height; y++)
         (wide ? vertical_avx2 : vertical_plain)(in->data + (size_t)(t->first[y] - first_row) * in->stride, in->stride,
                                                 t->weight + (size_t)y * (size_t)t->stride, t->count[y], row, out->data + (size_t)y * row);
@@ -267,13 +337,13 @@ tl_view tl__image_view(const tl_image *image) { return tl__image_crop(image, 0, 
 
 tl_view tl__image_crop(const tl_image *image, int x, int y, int width, int height)
 {
-    size_t stride = (size_t)image->width * (size_t)image->channels;
-    return (tl_view){width, height, image->channels, stride, image->data + (size_t)y * stride + (size_t)x * (size_t)image->channels};
+    size_t pixel = tl__image_pixel(image), stride = (size_t)image->width * pixel;
+    return (tl_view){width, height, image->channels, stride, image->data + (size_t)y * stride + (size_t)x * pixel, image->depth};
 }
 
 static void copy_rows(const tl_view *in, tl_image *out)
 {
-    size_t row = (size_t)in->width * (size_t)in->channels;
+    size_t row = (size_t)in->width * tl__image_pixel(out);
     for (int y = 0; y < in->height; y++) memcpy(out->data + (size_t)y * row, in->data + (size_t)y * in->stride, row);
 }
 
@@ -282,7 +352,7 @@ static void nearest(const tl_view *in, const float box[4], tl_image *out)
 {
     double step_x = (double)(box[2] - box[0]) / out->width, step_y = (double)(box[3] - box[1]) / out->height;
     double at_y = box[1] + step_y * 0.5;
-    size_t c = (size_t)in->channels;
+    size_t c = tl__image_pixel(out);
     uint8_t *to = out->data;
     for (int y = 0; y < out->height; y++, at_y += step_y) {
         double at_x = box[0] + step_x * 0.5;
@@ -303,7 +373,7 @@ static int vertical_first(const tl_resize_table *columns, const tl_resize_table 
 static int both_passes(tl_error *err, tl_resizer *r, const tl_view *in, const tl_resize_table *columns, const tl_resize_table *rows, tl_image *out)
 {
     if (vertical_first(columns, rows)) {
-        if (tl__image_reserve(err, &r->between, in->width, out->height, in->channels) != 0) return -1;
+        if (tl__image_reserve_deep(err, &r->between, in->width, out->height, in->channels, in->depth) != 0) return -1;
         vertical_pass(rows, in, 0, &r->between);
         tl_view middle = tl__image_view(&r->between);
         horizontal_pass(columns, &middle, 0, out);
@@ -311,7 +381,7 @@ static int both_passes(tl_error *err, tl_resizer *r, const tl_view *in, const tl
     }
     /* Only the rows that the second pass reads. */
     int first = rows->first[0], end = rows->first[out->height - 1] + rows->count[out->height - 1];
-    if (tl__image_reserve(err, &r->between, out->width, end - first, in->channels) != 0) return -1;
+    if (tl__image_reserve_deep(err, &r->between, out->width, end - first, in->channels, in->depth) != 0) return -1;
     horizontal_pass(columns, in, first, &r->between);
     tl_view middle = tl__image_view(&r->between);
     vertical_pass(rows, &middle, first, out);
@@ -323,8 +393,9 @@ static int filtered(tl_error *err, tl_resizer *r, const tl_view *in, const float
     int horizontal = out->width != in->width || box[0] != 0 || box[2] != (float)out->width;
     int vertical = out->height != in->height || box[1] != 0 || box[3] != (float)out->height;
     const tl_resize_table *columns = NULL, *rows = NULL;
-    if (horizontal && (columns = table_get(err, r, in->width, out->width, filter, box[0], box[2])) == NULL) return -1;
-    if (vertical && (rows = table_get(err, r, in->height, out->height, filter, box[1], box[3])) == NULL) return -1;
+    int deep = in->depth != TL_DEPTH_8;
+    if (horizontal && (columns = table_get(err, r, deep, in->width, out->width, filter, box[0], box[2])) == NULL) return -1;
+    if (vertical && (rows = table_get(err, r, deep, in->height, out->height, filter, box[1], box[3])) == NULL) return -1;
     if (horizontal && vertical) return both_passes(err, r, in, columns, rows, out);
     if (horizontal)
         horizontal_pass(columns, in, 0, out);
@@ -342,7 +413,7 @@ int tl__resize(tl_error *err, tl_resizer *r, const tl_view *in, const float box[
     if (!(box[0] >= 0 && box[1] >= 0 && box[2] > box[0] && box[3] > box[1] && box[2] <= (float)in->width && box[3] <= (float)in->height))
         return tl__fail(err, TL_EARG, "resize: the box (%g, %g, %g, %g) does not lie in a picture of %d x %d", (double)box[0], (double)box[1],
                         (double)box[2], (double)box[3], in->width, in->height);
-    if (tl__image_reserve(err, out, width, height, in->channels) != 0) return -1;
+    if (tl__image_reserve_deep(err, out, width, height, in->channels, in->depth) != 0) return -1;
     if (filter == TL_FILTER_NEAREST) {
         nearest(in, box, out);
         return 0;

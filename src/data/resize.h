@@ -15,6 +15,7 @@ typedef struct tl_view {
     int width, height, channels;
     size_t stride; /* bytes from a row to the next */
     const uint8_t *data;
+    tl_depth depth;
 } tl_view;
 
 tl_view tl__image_view(const tl_image *image);
@@ -22,13 +23,14 @@ tl_view tl__image_view(const tl_image *image);
 tl_view tl__image_crop(const tl_image *image, int x, int y, int width, int height);
 
 /* The weights of one axis: output i sums count[i] inputs from first[i] on, weight[i * stride + k], fixed
- * point with 22 fractional bits. */
+ * point with 22 fractional bits for 8-bit pictures, exact[i * stride + k] for deeper ones. */
 typedef struct tl_resize_table {
-    int in, out, filter;
+    int in, out, filter, deep;
     float from, to;
     int taps, stride;
     int *first, *count;
     int32_t *weight;
+    double *exact;
     uint64_t used;
 } tl_resize_table;
 

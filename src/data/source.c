@@ -134,6 +134,7 @@ char *tl__source_name(tl_error *err, const tl_source *s, int64_t i)
 char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i)
 {
     int64_t number = -1;
+    if (s->ops->identity) return s->ops->identity(err, s, i);
     const char *path = s->ops->locate(s, i, &number);
     struct stat st;
     if (stat(path, &st) != 0) {
@@ -202,7 +203,9 @@ static void subset_close(tl_source *s)
 static int subset_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
     const subset *v = (const subset *)s;
-    return v->parent->ops->read(err, v->parent, v->index[i], request, out);
+    int bad = v->parent->ops->read(err, v->parent, v->index[i], request, out);
+    if (s->alone) s->label[i] = v->parent->label[v->index[i]];
+    return bad;
 }
 
 static const char *subset_locate(const tl_source *s, int64_t i, int64_t *number)
@@ -223,8 +226,14 @@ static int subset_target_hash(tl_error *err, const tl_source *s, int64_t i, cons
     return v->parent->ops->target_hash ? v->parent->ops->target_hash(err, v->parent, v->index[i], root, h) : 0;
 }
 
-static const tl_source_ops subset_ops = {"subset", 0, subset_close, subset_read, subset_locate, subset_target, subset_target_hash};
-static const tl_source_ops file_subset_ops = {"subset", 1, subset_close, subset_read, subset_locate, subset_target, subset_target_hash};
+static char *subset_identity(tl_error *err, const tl_source *s, int64_t i)
+{
+    const subset *v = (const subset *)s;
+    return tl__source_identity(err, v->parent, v->index[i]);
+}
+
+static const tl_source_ops subset_ops = {"subset", 0, subset_close, subset_read, subset_locate, subset_target, subset_target_hash, subset_identity};
+static const tl_source_ops file_subset_ops = {"subset", 1, subset_close, subset_read, subset_locate, subset_target, subset_target_hash, subset_identity};
 
 tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count)
 {
@@ -241,6 +250,8 @@ tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *in
         memcpy(v->index, index, (size_t)count * sizeof *index);
         for (int64_t i = 0; i < count; i++) v->base.label[i] = parent->label[index[i]];
         v->base.fields = parent->fields;
+        v->base.alone = parent->alone;
+        v->base.unknown = parent->unknown;
         v->base.value_count = parent->value_count;
         if (!parent->value_name) return &v->base;
         if ((v->base.value_name = tl__names_copy(err, (const char *const *)parent->value_name, parent->value_count)) != NULL) return &v->base;

@@ -22,6 +22,8 @@ typedef struct tl_source_ops {
     /* Puts into `h` what differs when the target may differ. With `root`, what stays when the data are moved or written
      * anew. NULL: nothing. */
     int (*target_hash)(tl_error *err, const tl_source *s, int64_t i, const char *root, tl_sha256 *h);
+    /* A text that differs when picture i may differ, freed by the caller. NULL: it follows from the file that `locate` names. */
+    char *(*identity)(tl_error *err, const tl_source *s, int64_t i);
 } tl_source_ops;
 
 struct tl_source {
@@ -35,6 +37,8 @@ struct tl_source {
     unsigned fields;               /* TL_FIELD_... of every sample; a view has its parent's, and its values' names too */
     int value_count;
     char **value_name;
+    int alone;                     /* read by the thread that made it alone: loaders take no threads, and labels may come with pictures */
+    int unknown;                   /* nothing tells whether a picture has changed: there is no identity and no hash */
     const tl_passed *passed;       /* class folders: files that are not read; a view has its parent's */
 };
 
@@ -67,6 +71,7 @@ tl_source *tl__source_memory(tl_error *err, const tl_picture *pictures, int64_t 
 typedef struct tl_records {
     int64_t count;
     const char *const *path;        /* of pictures; they are opened when read */
+    tl_image *image;                /* instead of paths: pictures in memory, which are taken over (and zeroed) where that succeeds */
     const int32_t *label;           /* -1: none */
     const char *const *class_name;  /* of labels, of a mask's values or of boxes */
     int class_count;

@@ -1,4 +1,4 @@
-/* source_records.c - samples by list: pictures in files with any of labels, values, masks, boxes and points. What tables,
+/* source_records.c - samples by list: pictures in files or in memory with any of labels, values, masks, boxes and points. What tables,
  * folders of masks and annotations of boxes are read into. */
 #include "data/source.h"
 
@@ -10,6 +10,8 @@
 typedef struct records {
     tl_source base;
     char **path, **mask;
+    tl_image *image;         /* instead of paths */
+    char (*hash)[65];        /* of each of these */
     float *values;
     int16_t mask_value[256]; /* -1: unknown */
     int64_t *box_offset, *point_offset;
@@ -22,6 +24,9 @@ static void records_close(tl_source *s)
     records *r = (records *)s;
     tl__names_free(r->path, s->count);
     tl__names_free(r->mask, s->count);
+    for (int64_t i = 0; r->image && i < s->count; i++) tl__image_free(&r->image[i]);
+    free(r->image);
+    free(r->hash);
     free(r->values);
     free(r->box_offset);
     free(r->point_offset);
@@ -33,14 +38,21 @@ static void records_close(tl_source *s)
 
 static int records_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
-    return tl__image_read_as(err, ((const records *)s)->path[i], request, out);
+    const records *r = (const records *)s;
+    if (r->path) return tl__image_read_as(err, r->path[i], request, out);
+    if (tl__image_copy(err, &r->image[i], request, out) == 0) return 0;
+    tl__error_prefix(err, "images#%lld: ", (long long)i + 1);
+    return -1;
 }
 
 static const char *records_locate(const tl_source *s, int64_t i, int64_t *number)
 {
-    *number = -1;
-    return ((const records *)s)->path[i];
+    const records *r = (const records *)s;
+    *number = r->path ? -1 : i + 1;
+    return r->path ? r->path[i] : "images";
 }
+
+static char *memory_identity(tl_error *err, const tl_source *s, int64_t i) { return tl__asprintf(err, "images#%lld %s", (long long)i + 1, ((const records *)s)->hash[i]); }
 
 /* ---- targets ---- */
 
@@ -104,6 +116,7 @@ static int hash_mask(tl_error *err, const records *r, int64_t i, const char *roo
 static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, const char *root, tl_sha256 *h)
 {
     const records *r = (const records *)s;
+    if (r->hash) tl__sha256_update(h, r->hash[i], sizeof r->hash[i]);
     if (s->fields & TL_FIELD_VALUES)
         tl__sha256_update(h, r->values + (size_t)i * (size_t)s->value_count, (size_t)s->value_count * sizeof *r->values);
     if (s->fields & TL_FIELD_BOXES) {
@@ -118,29 +131,40 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
     return s->fields & TL_FIELD_MASK ? hash_mask(err, r, i, root, h) : 0;
 }
 
-static const tl_source_ops records_ops = {"records", 1, records_close, records_read, records_locate, records_target, records_target_hash};
+static const tl_source_ops records_ops = {.kind = "records", .from_files = 1, .close = records_close, .read = records_read, .locate = records_locate,
+                                          .target = records_target, .target_hash = records_target_hash};
+static const tl_source_ops memory_ops = {.kind = "records", .close = records_close, .read = records_read, .locate = records_locate,
+                                         .target = records_target, .target_hash = records_target_hash, .identity = memory_identity};
 
 /* ---- opening ---- */
 
+static const char *name_of(const tl_records *g, int64_t i, char text[40])
+{
+    snprintf(text, 40, "images#%lld", (long long)i + 1);
+    return g->path ? g->path[i] : text;
+}
+
 static int check_labels(tl_error *err, const tl_records *g)
 {
+    char name[40];
     for (int64_t i = 0; g->label && i < g->count; i++)
         if (g->label[i] < -1 || g->label[i] >= g->class_count)
-            return tl__fail(err, TL_EARG, "%s: label %d of %d classes", g->path[i], g->label[i], g->class_count);
+            return tl__fail(err, TL_EARG, "%s: label %d of %d classes", name_of(g, i, name), g->label[i], g->class_count);
     return 0;
 }
 
 static int check_boxes(tl_error *err, const tl_records *g)
 {
+    char name[40];
     for (int64_t i = 0; g->box && i < g->count; i++)
         for (int64_t k = g->box_offset[i]; k < g->box_offset[i + 1]; k++) {
             const float *b = g->box + 4 * k;
             long long number = (long long)(k - g->box_offset[i]) + 1;
             if (!(b[0] < b[2] && b[1] < b[3]))
-                return tl__fail(err, TL_EARG, "%s: box %lld is (%g, %g, %g, %g), and must be left, top, right, bottom with room between", g->path[i],
+                return tl__fail(err, TL_EARG, "%s: box %lld is (%g, %g, %g, %g), and must be left, top, right, bottom with room between", name_of(g, i, name),
                                 number, (double)b[0], (double)b[1], (double)b[2], (double)b[3]);
             if (g->box_label[k] < 0 || g->box_label[k] >= g->class_count)
-                return tl__fail(err, TL_EARG, "%s: box %lld has label %d of %d classes", g->path[i], number, g->box_label[k], g->class_count);
+                return tl__fail(err, TL_EARG, "%s: box %lld has label %d of %d classes", name_of(g, i, name), number, g->box_label[k], g->class_count);
         }
     return 0;
 }
@@ -195,25 +219,50 @@ static int take_values(tl_error *err, records *r, const tl_records *g)
     return 0;
 }
 
+/* The pictures themselves, at the very end: until then they are the caller's. */
+static int take_images(tl_error *err, records *r, const tl_records *g)
+{
+    r->hash = tl__malloc(err, (size_t)g->count * sizeof *r->hash + 1);
+    r->image = r->hash ? tl__calloc(err, (size_t)g->count, sizeof *r->image) : NULL;
+    if (!r->image) return -1;
+    tl_source *s = &r->base;
+    for (int64_t i = 0; i < g->count; i++) {
+        tl_image *m = &g->image[i];
+        tl_sha256 h;
+        const int about[] = {m->height, m->width, m->channels, m->depth};
+        tl__sha256_init(&h);
+        tl__sha256_update(&h, about, sizeof about);
+        tl__sha256_update(&h, m->data, (size_t)m->width * (size_t)m->height * tl__image_pixel(m));
+        tl__sha256_final(&h, r->hash[i]);
+        if (i == 0) s->height = m->height, s->width = m->width, s->channels = m->channels;
+        if (m->height != s->height || m->width != s->width) s->height = s->width = 0;
+        if (m->channels != s->channels) s->channels = 0;
+        r->image[i] = *m;
+        *m = (tl_image){0};
+    }
+    return 0;
+}
+
 static int take(tl_error *err, records *r, const tl_records *g)
 {
     tl_source *s = &r->base;
     if (check_labels(err, g) != 0 || tl__source_prepare(err, s, g->count, g->class_name, g->class_count) != 0) return -1;
-    if ((r->path = tl__names_copy(err, g->path, g->count)) == NULL) return -1;
+    if (g->path && (r->path = tl__names_copy(err, g->path, g->count)) == NULL) return -1;
     for (int64_t i = 0; i < g->count; i++) s->label[i] = g->label ? g->label[i] : -1;
     s->fields = TL_FIELD_IMAGE | (g->label ? TL_FIELD_LABEL : 0) | (g->values ? TL_FIELD_VALUES : 0) | (g->mask ? TL_FIELD_MASK : 0) |
                 (g->box ? TL_FIELD_BOXES : 0) | (g->point ? TL_FIELD_POINTS : 0);
     if (g->values && take_values(err, r, g) != 0) return -1;
     if (g->mask && (take_mask_values(err, r, g) != 0 || !(r->mask = tl__names_copy(err, g->mask, g->count)))) return -1;
     if (g->box && take_boxes(err, r, g) != 0) return -1;
-    return g->point ? take_points(err, r, g) : 0;
+    if (g->point && take_points(err, r, g) != 0) return -1;
+    return g->path ? 0 : take_images(err, r, g);
 }
 
 tl_source *tl__source_records(tl_error *err, const tl_records *given)
 {
     records *r = tl__calloc(err, 1, sizeof *r);
     if (!r) return NULL;
-    r->base.ops = &records_ops;
+    r->base.ops = given->path ? &records_ops : &memory_ops;
     r->base.references = 1;
     if (take(err, r, given) == 0) return &r->base;
     tl__source_free(&r->base);

@@ -244,8 +244,8 @@ static void print_step(FILE *out, const tl_transform *t)
 
 char *tl__pipeline_text(tl_error *err, const tl_pipeline *p)
 {
-    /* A step has at most 6 parameters of 4 numbers of 25 characters and a few names. */
-    size_t size = 64 + (size_t)p->count * 1024;
+    /* A step has at most 6 parameters, a few names, and two lists of 64 numbers of 25 characters. */
+    size_t size = 64 + (size_t)p->count * 4608;
     char *text = tl__calloc(err, 1, size);
     FILE *out = text ? fmemopen(text, size, "w") : NULL;
     if (text && !out) tl__fail(err, TL_EMEMORY, "no memory for a text");

@@ -11,7 +11,7 @@
 
 /* ---- one step ---- */
 
-#define TL_PARAM_VALUES 4
+#define TL_PARAM_VALUES 64 /* one for each channel of the most */
 #define TL_TRANSFORM_PARAMS 6
 
 /* One parameter: `least` to `most` numbers between `low` and `high`, or one text out of `choices`. */
@@ -40,6 +40,7 @@ typedef struct tl_transform_row {
     const char *name, *brief;
     int stage;
     unsigned touches; /* fields, TL_FIELD_... */
+    int bytes_only;   /* pictures of 8 bits with 1 or 3 channels alone */
     int moves;        /* pixels go elsewhere; then what `touches` lacks of masks, boxes and points cannot be kept */
     int is_random;
     tl_param param[TL_TRANSFORM_PARAMS + 1]; /* ends with a NULL name */
@@ -136,6 +137,8 @@ typedef struct tl_draw_key {
 int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image, const int hwc[3], float *out);
 /* The same up to the step to floats: the picture as bytes, in `image`. */
 int tl__pipeline_run_bytes(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image);
+/* All samples as float32: bytes / 255, 16 bits / 65535, floats as they are. */
+void tl__image_floats(const tl_image *image, float *out);
 /* The picture that the network is fed, for people to look at: `values` with the normalisation undone. */
 int tl__pipeline_picture(tl_error *err, const tl_pipeline *p, const float *values, const int hwc[3], tl_image *out);
 

@@ -74,15 +74,10 @@ static int mirrored(int i, int n)
     return k < n ? k : period - k;
 }
 
-/* Columns x to end of an output row that lie outside of the input row `in` of `width` pixels. */
-static void border(uint8_t *out, const uint8_t *in, int x, int end, int left, int width, size_t c, int mode, uint8_t fill)
+/* Columns x to end of an output row that lie outside of the input row `in` of `width` pixels of c bytes. */
+static void border(uint8_t *out, const uint8_t *in, int x, int end, int left, int width, size_t c)
 {
-    for (; x < end; x++) {
-        if (mode == PAD_REFLECT)
-            memcpy(out + (size_t)x * c, in + (size_t)mirrored(left + x, width) * c, c);
-        else
-            memset(out + (size_t)x * c, fill, c);
-    }
+    for (; x < end; x++) memcpy(out + (size_t)x * c, in + (size_t)mirrored(left + x, width) * c, c);
 }
 
 /* Takes the rectangle at (left, top), which may reach out of the picture. */
@@ -90,22 +85,20 @@ static int cut(tl_error *err, tl_record *s, int left, int top, int width, int he
 {
     const tl_image *in = s->image;
     tl_image *out = &s->scratch->spare;
-    if (tl__image_reserve(err, out, width, height, in->channels) != 0) return -1;
-    size_t c = (size_t)in->channels, row = (size_t)width * c;
+    if (tl__image_reserve_deep(err, out, width, height, in->channels, in->depth) != 0) return -1;
+    size_t c = tl__image_pixel(in), row = (size_t)width * c;
+    if (mode == PAD_CONSTANT && (left < 0 || top < 0 || left + width > in->width || top + height > in->height)) tl__image_fill(out, fill);
     int from = left < 0 ? -left : 0, to = left + width > in->width ? in->width - left : width; /* columns inside */
     if (from > width) from = width;
     if (to < from) to = from;
     for (int y = 0; y < height; y++) {
         uint8_t *o = out->data + (size_t)y * row;
         int source = mode == PAD_REFLECT ? mirrored(top + y, in->height) : top + y;
-        if (source < 0 || source >= in->height) {
-            memset(o, fill, row);
-            continue;
-        }
+        if (source < 0 || source >= in->height) continue;
         const uint8_t *i = in->data + (size_t)source * (size_t)in->width * c;
-        border(o, i, 0, from, left, in->width, c, mode, fill);
+        if (mode == PAD_REFLECT) border(o, i, 0, from, left, in->width, c);
         if (to > from) memcpy(o + (size_t)from * c, i + (size_t)(left + from) * c, (size_t)(to - from) * c);
-        border(o, i, to, width, left, in->width, c, mode, fill);
+        if (mode == PAD_REFLECT) border(o, i, to, width, left, in->width, c);
     }
     tl__sample_swap(s);
     moved(s, 1, 1, left, top);
@@ -205,7 +198,7 @@ static int horizontal_flip_apply(tl_error *err, const tl_transform *t, tl_record
 {
     (void)err;
     if (!(tl__sample_uniform(s, 0, 1) < at(t, 0, 0))) return 0;
-    size_t c = (size_t)s->image->channels, w = (size_t)s->image->width;
+    size_t c = tl__image_pixel(s->image), w = (size_t)s->image->width;
     for (int y = 0; y < s->image->height; y++) {
         uint8_t *row = s->image->data + (size_t)y * w * c;
         for (size_t i = 0, j = w - 1; i < j; i++, j--) {
@@ -224,8 +217,8 @@ static int vertical_flip_apply(tl_error *err, const tl_transform *t, tl_record *
 {
     if (!(tl__sample_uniform(s, 0, 1) < at(t, 0, 0))) return 0;
     tl_image *in = s->image, *out = &s->scratch->spare;
-    if (tl__image_reserve(err, out, in->width, in->height, in->channels) != 0) return -1;
-    size_t row = (size_t)in->width * (size_t)in->channels;
+    if (tl__image_reserve_deep(err, out, in->width, in->height, in->channels, in->depth) != 0) return -1;
+    size_t row = (size_t)in->width * tl__image_pixel(in);
     for (int y = 0; y < in->height; y++) memcpy(out->data + (size_t)y * row, in->data + (size_t)(in->height - 1 - y) * row, row);
     tl__sample_swap(s);
     moved(s, 1, -1, 0, s->image->height);
@@ -246,7 +239,7 @@ static int to_channels_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     tl_image *in = s->image, *out = &s->scratch->spare;
     int n = (int)at(t, 0, 0);
-    if (in->channels == n || n == 1) return tl__image_to_channels(err, in, n);
+    if (in->channels != 1 || n != 3 || in->depth != TL_DEPTH_8) return tl__image_to_channels(err, in, n);
     if (tl__image_reserve(err, out, in->width, in->height, n) != 0) return -1;
     size_t pixels = (size_t)in->width * (size_t)in->height;
     for (size_t i = 0; i < pixels; i++) out->data[3 * i] = out->data[3 * i + 1] = out->data[3 * i + 2] = in->data[i];
@@ -257,9 +250,20 @@ static int to_channels_apply(tl_error *err, const tl_transform *t, tl_record *s)
 static int normalize_check(tl_error *err, const tl_transform *t)
 {
     int m = t->value[0].count, n = t->value[1].count;
-    if (m != n) return tl__fail(err, TL_EARG, "normalize: %d numbers in mean and %d in std", m, n);
-    if (m == 2) return tl__fail(err, TL_EARG, "normalize: mean and std have 1 number or 3");
-    return 0;
+    return m == n ? 0 : tl__fail(err, TL_EARG, "normalize: %d numbers in mean and %d in std", m, n);
+}
+
+/* Any depth and number of channels, sample by sample. */
+static void normalize_deep(const tl_transform *t, tl_record *s)
+{
+    size_t n = (size_t)s->image->width * (size_t)s->image->height, c = (size_t)s->image->channels;
+    float *o = s->values;
+    tl__image_floats(s->image, o);
+    for (size_t k = 0; k < c; k++) {
+        size_t own = t->value[0].count == 1 ? 0 : k;
+        float mean = (float)t->value[0].at[own], deviation = (float)t->value[1].at[own];
+        for (size_t i = k; i < n * c; i += c) o[i] = (o[i] - mean) / deviation;
+    }
 }
 
 /* Every byte's value is worked out once, with the roundings of PyTorch's float32: (x / 255 - mean) / std. */
@@ -269,8 +273,12 @@ static int normalize_apply(tl_error *err, const tl_transform *t, tl_record *s)
     int c = in->channels, n = t->value[0].count;
     float table[3][256];
     if (n != 1 && n != c)
-        return tl__fail(err, TL_ESHAPE, "normalize: %d means for a picture of %d channel%s; put to_channels { channels = %d } before it", n, c,
-                        c > 1 ? "s" : "", n);
+        return tl__fail(err, TL_ESHAPE, "normalize: %d means for a picture of %d channel%s; %s", n, c, c > 1 ? "s" : "",
+                        n == 3 ? "put to_channels { channels = 3 } before it" : "one for each, or one for all");
+    if (in->depth != TL_DEPTH_8 || (c != 1 && c != 3)) {
+        normalize_deep(t, s);
+        return 0;
+    }
     for (int k = 0; k < c; k++) {
         float mean = (float)at(t, 0, n == 1 ? 0 : k), deviation = (float)at(t, 1, n == 1 ? 0 : k);
         for (int v = 0; v < 256; v++) table[k][v] = ((float)v / 255.0f - mean) / deviation;
@@ -307,7 +315,8 @@ static const char *const operations[] = {TL_OPERATION_NAMES};
 #define MAGNITUDE {.name = "magnitude", .brief = "one of the bins, from 0", .least = 1, .most = 1, .low = 0, .high = 999, .integer = 1, .initial = "9"}
 #define BINS {.name = "bins", .brief = "steps from none to the strongest", .least = 1, .most = 1, .low = 2, .high = 1000, .integer = 1, .initial = "31"}
 
-/* For what moves pixels. */
+/* For what changes colours, and for what moves pixels. */
+#define COLOURS .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .bytes_only = 1
 #define MOVES .stage = TL_STAGE_BYTES, .moves = 1, .touches = TL_FIELD_IMAGE | TL_FIELDS_PLACED
 
 const tl_transform_row tl__transform_rows[] = {
@@ -346,30 +355,30 @@ const tl_transform_row tl__transform_rows[] = {
                {.name = "shear", .brief = "degrees along x, from and to; the same along y", .least = 2, .most = 4, .low = -89, .high = 89, .initial = "[0, 0]"},
                AFFINE_FILTER, FILL},
      .check = tl__random_affine_check, .apply = tl__random_affine_apply},
-    {.name = "color_jitter", .brief = "Brightness, contrast, saturation and hue changed in random order.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "color_jitter", .brief = "Brightness, contrast, saturation and hue changed in random order.", COLOURS, .is_random = 1,
      .param = {FACTOR("brightness"), FACTOR("contrast"), FACTOR("saturation"),
                {.name = "hue", .brief = "turns, from and to", .least = 2, .most = 2, .low = -0.5, .high = 0.5, .initial = "[0, 0]"}},
      .check = tl__ranges_check, .apply = tl__color_jitter_apply},
-    {.name = "random_grayscale", .brief = "All channels become the grey picture.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .is_random = 1,
+    {.name = "random_grayscale", .brief = "All channels become the grey picture.", COLOURS, .is_random = 1,
      .param = {{.name = "p", .brief = "probability", .least = 1, .most = 1, .low = 0, .high = 1, .initial = "0.1"}}, .apply = tl__random_grayscale_apply},
-    {.name = "rand_augment", .brief = "Some of 14 operations, drawn for each picture, all of one magnitude.", MOVES, .is_random = 1,
+    {.name = "rand_augment", .brief = "Some of 14 operations, drawn for each picture, all of one magnitude.", MOVES, .bytes_only = 1, .is_random = 1,
      .param = {{.name = "operations", .brief = "how many", .least = 1, .most = 1, .low = 0, .high = 100, .integer = 1, .initial = "2"}, MAGNITUDE, BINS, AFFINE_FILTER, FILL},
      .check = tl__bins_check, .apply = tl__rand_augment_apply},
-    {.name = "augment_operation", .brief = "One of the operations of rand_augment.", MOVES,
+    {.name = "augment_operation", .brief = "One of the operations of rand_augment.", MOVES, .bytes_only = 1,
      .param = {{.name = "name", .brief = "which", .choices = operations}, MAGNITUDE, BINS,
                {.name = "negative", .brief = "1: the other way", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}, AFFINE_FILTER, FILL},
      .check = tl__bins_check, .apply = tl__operation_apply},
     {.name = "to_channels", .brief = "Grey to three equal channels, or colour to grey.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
      .param = {{.name = "channels", .brief = "1 or 3", .least = 1, .most = 1, .low = 1, .high = 3, .integer = 1}}, .check = to_channels_check,
      .shape = to_channels_shape, .apply = to_channels_apply},
-    {.name = "normalize", .brief = "Bytes to float32: (x / 255 - mean) / std.", .stage = TL_STAGE_TO_FLOAT, .touches = TL_FIELD_IMAGE,
-     .param = {{.name = "mean", .brief = "one number, or one per channel", .least = 1, .most = 3, .low = -1e6, .high = 1e6},
-               {.name = "std", .brief = "one number, or one per channel", .least = 1, .most = 3, .low = 1e-6, .high = 1e6}},
+    {.name = "normalize", .brief = "To float32: (x - mean) / std, where white is 1.", .stage = TL_STAGE_TO_FLOAT, .touches = TL_FIELD_IMAGE,
+     .param = {{.name = "mean", .brief = "one number, or one per channel", .least = 1, .most = TL_IMAGE_MOST_CHANNELS, .low = -1e6, .high = 1e6},
+               {.name = "std", .brief = "one number, or one per channel", .least = 1, .most = TL_IMAGE_MOST_CHANNELS, .low = 1e-6, .high = 1e6}},
      .check = normalize_check, .apply = normalize_apply},
     {.name = "random_erasing", .brief = "A rectangle is painted over, after the normalisation.", .stage = TL_STAGE_FLOATS, .touches = TL_FIELD_IMAGE, .is_random = 1,
      .param = {CHANCE, {.name = "scale", .brief = "share of the area, from and to", .least = 2, .most = 2, .low = 0, .high = 1, .initial = "[0.02, 0.33]"},
                {.name = "ratio", .brief = "height by width, from and to", .least = 2, .most = 2, .low = 1e-2, .high = 1e2, .initial = "[0.3, 3.3]"},
-               {.name = "value", .brief = "one number, or one per channel, in normalised units", .least = 1, .most = 3, .low = -1e6, .high = 1e6, .initial = "0"},
+               {.name = "value", .brief = "one number, or one per channel, in normalised units", .least = 1, .most = TL_IMAGE_MOST_CHANNELS, .low = -1e6, .high = 1e6, .initial = "0"},
                {.name = "noise", .brief = "1: normal numbers instead", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}},
      .check = tl__ranges_check, .apply = tl__random_erasing_apply},
     {.name = NULL},

@@ -38,8 +38,13 @@ int tl__image_check_size(tl_error *err, int64_t width, int64_t height)
 
 int tl__image_reserve(tl_error *err, tl_image *image, int width, int height, int channels)
 {
+    return tl__image_reserve_deep(err, image, width, height, channels, TL_DEPTH_8);
+}
+
+int tl__image_reserve_deep(tl_error *err, tl_image *image, int width, int height, int channels, tl_depth depth)
+{
     if (tl__image_check_size(err, width, height) != 0) return -1;
-    size_t need = (size_t)width * (size_t)height * (size_t)channels + TL_IMAGE_SLACK;
+    size_t need = (size_t)width * (size_t)height * (size_t)channels * tl__depth_bytes(depth) + TL_IMAGE_SLACK;
     if (need > image->capacity) {
         uint8_t *data = tl__malloc(err, need);
         if (!data) return -1;
@@ -50,6 +55,7 @@ int tl__image_reserve(tl_error *err, tl_image *image, int width, int height, int
     image->width = width;
     image->height = height;
     image->channels = channels;
+    image->depth = depth;
     /* The slack is read by vectors whose surplus lanes are thrown away; it is set so that tools which
      * track undefined bytes stay silent. */
     memset(image->data + need - TL_IMAGE_SLACK, 0, TL_IMAGE_SLACK);
@@ -70,23 +76,64 @@ static void grey_from_colour(uint8_t *data, size_t pixels)
     }
 }
 
+static void grey_from_deep_colour(tl_image *image, size_t pixels)
+{
+    union { uint8_t *bytes; uint16_t *words; float *floats; } p = {image->data};
+    for (size_t i = 0; image->depth == TL_DEPTH_16 && i < pixels; i++) {
+        uint64_t r = p.words[3 * i], g = p.words[3 * i + 1], b = p.words[3 * i + 2];
+        p.words[i] = (uint16_t)((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16);
+    }
+    for (size_t i = 0; image->depth == TL_DEPTH_FLOAT && i < pixels; i++)
+        p.floats[i] = 0.299f * p.floats[3 * i] + 0.587f * p.floats[3 * i + 1] + 0.114f * p.floats[3 * i + 2];
+}
+
+void tl__image_to_bytes(tl_image *image)
+{
+    union { uint8_t *bytes; uint16_t *words; float *floats; } p = {image->data};
+    size_t n = (size_t)image->width * (size_t)image->height * (size_t)image->channels;
+    for (size_t i = 0; image->depth == TL_DEPTH_16 && i < n; i++) p.bytes[i] = (uint8_t)(p.words[i] >> 8);
+    for (size_t i = 0; image->depth == TL_DEPTH_FLOAT && i < n; i++) {
+        float v = p.floats[i] * 255.0f + 0.5f;
+        p.bytes[i] = (uint8_t)(v >= 255 ? 255 : v > 0 ? v : 0); /* no number is black */
+    }
+    image->depth = TL_DEPTH_8;
+}
+
 int tl__image_to_channels(tl_error *err, tl_image *image, int channels)
 {
     size_t pixels = (size_t)image->width * (size_t)image->height;
     if (channels == image->channels) return 0;
     if (image->channels == 3 && channels == 1) {
-        grey_from_colour(image->data, pixels);
+        if (image->depth == TL_DEPTH_8) grey_from_colour(image->data, pixels);
+        else grey_from_deep_colour(image, pixels);
         image->channels = 1;
         return 0;
     }
     if (image->channels != 1 || channels != 3)
         return tl__fail(err, TL_EARG, "a picture of %d channels cannot become one of %d", image->channels, channels);
     tl_image colour = {0};
-    if (tl__image_reserve(err, &colour, image->width, image->height, 3) != 0) return -1;
-    for (size_t i = 0; i < pixels; i++) memset(colour.data + 3 * i, image->data[i], 3);
+    size_t bytes = tl__depth_bytes(image->depth);
+    if (tl__image_reserve_deep(err, &colour, image->width, image->height, 3, image->depth) != 0) return -1;
+    if (bytes == 1)
+        for (size_t i = 0; i < pixels; i++) memset(colour.data + 3 * i, image->data[i], 3);
+    else
+        for (size_t i = 0; i < 3 * pixels; i++) memcpy(colour.data + i * bytes, image->data + i / 3 * bytes, bytes);
     tl__image_free(image);
     *image = colour;
     return 0;
+}
+
+void tl__image_settle(tl_image *image, const tl_image_request *request)
+{
+    if (image->depth == TL_DEPTH_16 ? request->deep < TL_DEEP_ALL : image->depth == TL_DEPTH_FLOAT && request->deep < TL_DEEP_FLOATS) tl__image_to_bytes(image);
+}
+
+int tl__image_copy(tl_error *err, const tl_image *image, const tl_image_request *request, tl_image *out)
+{
+    if (tl__image_reserve_deep(err, out, image->width, image->height, image->channels, image->depth) != 0) return -1;
+    memcpy(out->data, image->data, (size_t)image->width * (size_t)image->height * tl__image_pixel(image));
+    tl__image_settle(out, request);
+    return request->channels ? tl__image_to_channels(err, out, request->channels) : 0;
 }
 
 int tl__image_is_name(const char *path)

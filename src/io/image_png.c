@@ -18,6 +18,12 @@ const char *tl__image_decoders(char *text, size_t size)
 /* Text and profile chunks are read past; none of them needs more than this. */
 #define MAX_CHUNK_BYTES ((size_t)64 << 20)
 
+/* The first `kept` of `samples` of each pixel, of 16 bits: without alpha. */
+static void first_words(const uint8_t *raw, uint8_t *to, size_t pixels, size_t samples, size_t kept)
+{
+    for (size_t i = 0; i < pixels; i++) memcpy(to + 2 * kept * i, raw + 2 * samples * i, 2 * kept);
+}
+
 /* The first sample of each pixel, as 8 bits. Of 16 bits the upper 8 are kept, which is what Pillow does
  * with colour; its conversion of 16-bit grey instead cuts every value above 255 to white, which leaves
  * nothing of a radiograph, and is not followed. */
@@ -35,23 +41,28 @@ static void first_samples(const uint8_t *raw, uint8_t *grey, size_t pixels, int 
     }
 }
 
-static int decode_pixels(tl_error *err, const char *name, spng_ctx *png, const struct spng_ihdr *h, tl_image *out)
+static int decode_pixels(tl_error *err, const char *name, spng_ctx *png, const struct spng_ihdr *h, int deep, tl_image *out)
 {
     int alpha = h->color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA;
     int grey = alpha || h->color_type == SPNG_COLOR_TYPE_GRAYSCALE;
-    int direct = !grey || (!alpha && h->bit_depth <= 8); /* the library gives what is wanted at once */
-    int format = !grey ? SPNG_FMT_RGB8 : direct ? SPNG_FMT_G8 : SPNG_FMT_PNG;
+    deep = deep && h->bit_depth == 16;
+    int direct = !deep && (!grey || (!alpha && h->bit_depth <= 8)); /* the library gives what is wanted at once */
+    int format = deep ? SPNG_FMT_PNG : !grey ? SPNG_FMT_RGB8 : direct ? SPNG_FMT_G8 : SPNG_FMT_PNG;
     size_t bytes = 0, pixels = (size_t)h->width * h->height;
     uint8_t *raw = NULL;
-    int status = tl__image_reserve(err, out, (int)h->width, (int)h->height, grey ? 1 : 3), code = 0;
+    size_t samples = grey ? 1 + (size_t)alpha : h->color_type == SPNG_COLOR_TYPE_TRUECOLOR ? 3 : 4;
+    int status = tl__image_reserve_deep(err, out, (int)h->width, (int)h->height, grey ? 1 : 3, deep ? TL_DEPTH_16 : TL_DEPTH_8), code = 0;
     if (status == 0 && (code = spng_decoded_image_size(png, format, &bytes)) == 0) {
-        if (direct && bytes != pixels * (grey ? 1 : 3))
+        if (deep && bytes != 2 * samples * pixels)
+            status = tl__fail(err, TL_EFORMAT, "damaged PNG: inconsistent header");
+        else if (direct && bytes != pixels * (grey ? 1 : 3))
             status = tl__fail(err, TL_EFORMAT, "damaged PNG: inconsistent header");
         else if (!direct)
             status = (raw = tl__malloc(err, bytes)) ? 0 : -1;
         if (status == 0) code = spng_decode_image(png, direct ? out->data : raw, bytes, format, 0);
         if (status == 0 && code == 0) code = spng_decode_chunks(png); /* up to the end mark, so that a cut behind the pixels shows */
-        if (status == 0 && code == 0 && !direct) first_samples(raw, out->data, pixels, alpha ? 2 : 1, h->bit_depth);
+        if (status == 0 && code == 0 && deep) first_words(raw, out->data, pixels, samples, grey ? 1 : 3);
+        else if (status == 0 && code == 0 && !direct) first_samples(raw, out->data, pixels, alpha ? 2 : 1, h->bit_depth);
     }
     if (code) status = tl__fail(err, code == SPNG_EMEM ? TL_EMEMORY : TL_EFORMAT, "damaged PNG: %s", spng_strerror(code));
     if (status != 0) tl__error_prefix(err, "%s: ", name);
@@ -108,7 +119,7 @@ int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t 
     else if (tl__image_check_size(err, h.width, h.height) != 0)
         tl__error_prefix(err, "%s: ", name);
     else
-        status = (request->indices ? decode_indices : decode_pixels)(err, name, png, &h, out);
+        status = request->indices ? decode_indices(err, name, png, &h, out) : decode_pixels(err, name, png, &h, request->deep == TL_DEEP_ALL, out);
     spng_ctx_free(png);
     return status;
 }

@@ -88,6 +88,13 @@ struct tl_pipeline *tl__lua_pipeline(lua_State *L, int index);
 struct tl_source *tl__lua_source(lua_State *L, int index);
 /* The source of kind "records" that the table at `index` describes; NULL with an error. Raises what is wrong with the table. */
 struct tl_source *tl__lua_records(lua_State *L, int index, tl_error *err);
+/* The source of kind "custom" likewise, whose samples a function of the user's gives (src/lua/custom.c). */
+struct tl_source *tl__lua_custom(lua_State *L, int index, tl_error *err);
+/* `width` numbers of the list on top, which is taken off; with `unknown`, `false` stands for a value that is not known. Raises for picture i. */
+void tl__lua_numbers(lua_State *L, const char *kind, const char *key, int64_t i, int width, int unknown, float *to);
+/* The tensor at `index` as picture i: uint8 or float32, (height, width, channels) or (height, width). Raises. */
+struct tl_image;
+void tl__lua_image(lua_State *L, int index, const char *kind, int64_t i, struct tl_image *out);
 /* Adds to the methods of sources on top what tells of their fields. */
 void tl__lua_add_fields(lua_State *L);
 

@@ -66,7 +66,7 @@ static const int64_t *number_list(lua_State *L, int index, int64_t *n)
     return list;
 }
 
-/* data.source("files", {paths=}), data.source("records", {paths=, labels=, ...}: src/lua/records.c), or
+/* data.source("files", {paths=}), data.source("records", {paths=, labels=, ...}: src/lua/records.c), data.source("custom", {count=, get=, ...}: src/lua/custom.c), or
  * data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, lenient=}) */
 static int source(lua_State *L)
 {
@@ -82,6 +82,8 @@ static int source(lua_State *L)
         *s = tl__source_files(&err, paths, n);
     } else if (strcmp(kind, "records") == 0) {
         *s = tl__lua_records(L, 2, &err);
+    } else if (strcmp(kind, "custom") == 0) {
+        *s = tl__lua_custom(L, 2, &err);
     } else {
         const char *root = tl__lua_field_text(L, 2, "root", NULL);
         if (!root) return tl__lua_raise(L, "data: root is missing, the folder where the data lie");
@@ -172,16 +174,19 @@ static int source_identity(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
     tl_error err = {0};
+    if (s->unknown) return 0;
     return push_text(L, &err, tl__source_identity(&err, s, picture_number(L, s)));
 }
 
-/* One hash over the identities of all pictures and their labels: what a cache of features is keyed by. */
+/* One hash over the identities of all pictures and their labels: what a cache of features is keyed by. Nothing where nobody can tell whether
+ * a picture has changed. */
 static int source_hash(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
     tl_error err = {0};
     tl_sha256 h;
     char hex[65];
+    if (s->unknown) return 0;
     tl__sha256_init(&h);
     for (int64_t i = 0; i < s->count; i++) {
         char *text = tl__source_identity(&err, s, i);
@@ -239,7 +244,7 @@ static int source_read(lua_State *L)
     tl_source *s = tl__lua_source(L, 1);
     int64_t i = picture_number(L, s);
     tl_image *image = new_image(L);
-    tl_image_request request = {.channels = 3};
+    tl_image_request request = {.channels = s->channels == 2 || s->channels > 3 ? 0 : 3};
     tl_error err = {0};
     tl__lua_device(L);
     if (tl__source_read(&err, s, i, &request, image) != 0) return tl__lua_raise(L, err.text);

@@ -68,14 +68,13 @@ static const int32_t *labels(lua_State *L, int t, int64_t count)
     return to;
 }
 
-/* `width` numbers of the list on top, which is taken off; `false` stands for a value that is not known. */
-static void numbers_on_top(lua_State *L, const char *key, int64_t i, int width, int unknown, float *to)
+void tl__lua_numbers(lua_State *L, const char *kind, const char *key, int64_t i, int width, int unknown, float *to)
 {
     if (!lua_istable(L, -1) || (int64_t)lua_rawlen(L, -1) != width)
-        tl__lua_raisef(L, "records: %s of picture %lld is no list of %d number%s", key, (long long)i, width, width == 1 ? "" : "s");
+        tl__lua_raisef(L, "%s: %s of picture %lld is no list of %d number%s", kind, key, (long long)i, width, width == 1 ? "" : "s");
     for (int k = 0; k < width; k++) {
         int type = lua_rawgeti(L, -1, k + 1);
-        if (type != LUA_TNUMBER && !(unknown && type == LUA_TBOOLEAN)) tl__lua_raisef(L, "records: %s of picture %lld: number %d is none", key, (long long)i, k + 1);
+        if (type != LUA_TNUMBER && !(unknown && type == LUA_TBOOLEAN)) tl__lua_raisef(L, "%s: %s of picture %lld: number %d is none", kind, key, (long long)i, k + 1);
         to[k] = type == LUA_TNUMBER ? (float)lua_tonumber(L, -1) : NAN;
         lua_pop(L, 1);
     }
@@ -92,7 +91,7 @@ static void take_values(lua_State *L, int t, tl_records *r)
     float *to = lua_newuserdatauv(L, ((size_t)n * (size_t)r->value_count + 1) * sizeof *to, 0);
     for (int64_t i = 0; i < n; i++) {
         lua_rawgeti(L, list, i + 1);
-        numbers_on_top(L, "values", i + 1, r->value_count, 1, to + (size_t)i * (size_t)r->value_count);
+        tl__lua_numbers(L, "records", "values", i + 1, r->value_count, 1, to + (size_t)i * (size_t)r->value_count);
     }
     r->values = to;
     r->value_name = texts(L, t, "value_names", &names);
@@ -118,7 +117,7 @@ static const float *places(lua_State *L, int t, const char *key, int width, int6
         inner_list(L, list, i + 1, key);
         for (int64_t k = offset[i]; k < offset[i + 1]; k++) {
             lua_rawgeti(L, -1, k - offset[i] + 1);
-            numbers_on_top(L, key, i + 1, width, 0, to + (size_t)k * (size_t)width);
+            tl__lua_numbers(L, "records", key, i + 1, width, 0, to + (size_t)k * (size_t)width);
         }
         lua_pop(L, 1);
     }
@@ -167,7 +166,86 @@ static const int16_t *mask_values(lua_State *L, int t)
     return to;
 }
 
-#define RECORD_OPTIONS "paths labels classes values value_names masks mask_values boxes box_labels points"
+/* ---- pictures in memory ---- */
+
+#define IMAGES "tlua.images"
+
+/* Pictures whose memory the collector frees, but for those that a source took over. */
+typedef struct images {
+    int64_t count;
+    tl_image image[];
+} images;
+
+static int images_gc(lua_State *L)
+{
+    images *m = luaL_checkudata(L, 1, IMAGES);
+    for (int64_t i = 0; i < m->count; i++) tl__image_free(&m->image[i]);
+    return 0;
+}
+
+static images *new_images(lua_State *L, int64_t n)
+{
+    images *m = lua_newuserdatauv(L, sizeof *m + (size_t)n * sizeof *m->image, 0);
+    memset(m, 0, sizeof *m + (size_t)n * sizeof *m->image);
+    m->count = n;
+    luaL_setmetatable(L, IMAGES);
+    return m;
+}
+
+/* One picture out of host memory. */
+static void fill_image(lua_State *L, const void *host, int64_t height, int64_t width, int64_t channels, tl_dtype dtype, tl_image *out)
+{
+    tl_error err = {0};
+    if (channels < 1 || channels > TL_IMAGE_MOST_CHANNELS) tl__lua_raisef(L, "pictures of %lld channels; they have 1 to %d", (long long)channels, TL_IMAGE_MOST_CHANNELS);
+    if (height > INT32_MAX || width > INT32_MAX) tl__lua_raise(L, "pictures are too large");
+    if (tl__image_reserve_deep(&err, out, (int)width, (int)height, (int)channels, dtype == TL_U8 ? TL_DEPTH_8 : TL_DEPTH_FLOAT) != 0) tl__lua_raise(L, err.text);
+    memcpy(out->data, host, (size_t)(height * width) * tl__image_pixel(out));
+}
+
+void tl__lua_image(lua_State *L, int index, const char *kind, int64_t i, tl_image *out)
+{
+    tl_tensor *t = tl__lua_tensor(L, index);
+    int rank = t->shape.rank;
+    if ((t->dtype != TL_U8 && t->dtype != TL_F32) || (rank != 2 && rank != 3))
+        tl__lua_raisef(L, "%s: picture %lld is no uint8 or float32 tensor (height, width, channels)", kind, (long long)i);
+    const void *host = tl__lua_values(L, t);
+    fill_image(L, host, t->shape.dim[0], t->shape.dim[1], rank == 3 ? t->shape.dim[2] : 1, t->dtype, out);
+    lua_pop(L, 1);
+}
+
+/* A tensor (N, H, W, C) or (N, H, W), or a list of tensors (H, W, C) or (H, W). */
+static tl_image *images_of(lua_State *L, int t, int64_t *count)
+{
+    int type = lua_getfield(L, t, "images"), at = lua_gettop(L);
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    if (type == LUA_TTABLE) {
+        images *m = new_images(L, *count = (int64_t)lua_rawlen(L, at));
+        for (int64_t i = 0; i < *count; i++) {
+            if (lua_rawgeti(L, at, i + 1) != LUA_TUSERDATA) tl__lua_raisef(L, "records: images[%lld] is no tensor", (long long)i + 1);
+            tl__lua_image(L, -1, "records", i + 1, &m->image[i]);
+            lua_pop(L, 1);
+        }
+        return m->image;
+    }
+    if (type != LUA_TUSERDATA) tl__lua_raise(L, "records: images are a tensor (N, height, width, channels) or a list of tensors");
+    tl_tensor *x = tl__lua_tensor(L, at);
+    const int64_t *dim = x->shape.dim;
+    if ((x->dtype != TL_U8 && x->dtype != TL_F32) || (x->shape.rank != 3 && x->shape.rank != 4))
+        tl__lua_raise(L, "records: images are a uint8 or float32 tensor (N, height, width, channels), or a list of tensors (height, width, channels)");
+    int64_t channels = x->shape.rank == 4 ? dim[3] : 1;
+    images *m = new_images(L, *count = dim[0]);
+    const uint8_t *host = tl__lua_values(L, x);
+    for (int64_t i = 0; i < *count; i++) {
+        fill_image(L, host, dim[1], dim[2], channels, x->dtype, &m->image[i]);
+        host += (size_t)(dim[1] * dim[2]) * tl__image_pixel(&m->image[i]);
+    }
+    return m->image;
+}
+
+#define RECORD_OPTIONS "paths images labels classes values value_names masks mask_values boxes box_labels points"
 
 tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
 {
@@ -176,7 +254,12 @@ tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
     luaL_checkstack(L, 60, NULL); /* every list stays until the source is made */
     tl__lua_options(L, t, "records", RECORD_OPTIONS);
     r.path = texts(L, t, "paths", &r.count);
-    if (!r.path) tl__lua_raise(L, "records: paths is missing, the list of pictures");
+    if (r.path) {
+        lua_getfield(L, t, "images");
+        if (!lua_isnil(L, -1)) tl__lua_raise(L, "records: paths and images are given; it is one of them");
+    } else if ((r.image = images_of(L, t, &r.count)) == NULL) {
+        tl__lua_raise(L, "records: paths is missing, the list of pictures (or images, in memory)");
+    }
     r.class_name = texts(L, t, "classes", &n);
     r.class_count = r.class_name ? (int)n : 0;
     r.label = labels(L, t, r.count);
@@ -313,6 +396,10 @@ void tl__lua_add_fields(lua_State *L)
     static const tl__lua_entry target_methods[] = {{"__gc", target_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
     static const tl__lua_entry methods[] = {{"fields", source_fields, 1, NULL}, {"values", source_values, 2, NULL}, {"mask", source_mask, 2, NULL},
                                             {"boxes", source_boxes, 2, NULL},   {"points", source_points, 2, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry images_methods[] = {{"__gc", images_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    luaL_newmetatable(L, IMAGES);
+    tl__lua_functions(L, images_methods, 1);
+    lua_pop(L, 1);
     luaL_newmetatable(L, TARGET);
     tl__lua_functions(L, target_methods, 1);
     lua_pop(L, 1);

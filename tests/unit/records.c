@@ -127,7 +127,7 @@ Test(records, too_long_a_way_is_told)
     tl_marks in = {0}, out = {0};
     int32_t to[4];
     uint8_t pixels[4] = {0};
-    tl_image mask = {2, 2, 1, pixels, 0};
+    tl_image mask = {.width = 2, .height = 2, .channels = 1, .data = pixels};
     tl__geometry_start(&g, 2, 2);
     for (int i = 0; i < 40; i++) move(&g, (double[]){1, 0, 1, 0, 1, 0}, 2, 2);
     cr_assert_neq(tl__geometry_marks(&err, &g, &in, &out), 0);
@@ -170,7 +170,7 @@ Test(records, batches)
         memset(v, i == 4 ? 255 : 64 * (i % 3), sizeof v);
         tl_error err = {0};
         mask[i] = joined(folder, name);
-        cr_assert_eq(tl__image_write_png(&err, mask[i], &(tl_image){12, 10, 1, v, 0}), 0);
+        cr_assert_eq(tl__image_write_png(&err, mask[i], &(tl_image){.width = 12, .height = 10, .channels = 1, .data = v}), 0);
     }
     int16_t values_of_mask[256];
     memset(values_of_mask, -1, sizeof values_of_mask);
