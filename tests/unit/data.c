@@ -151,7 +151,7 @@ Test(transform, errors_name_the_cause)
         {"resize(size=2", "')' expected"},
         {"resize size=2)", "'(' expected"},
         {"resize(size=[1,)", "a number expected"},
-        {"resize(size=[1,2,3,4,5])", "a number expected"},
+        {"resize(size=[1,2,3,4,5])", "size takes 1 to 2 numbers, not 5"},
         {"resize(size=2) center_crop(size=2)", "';' expected"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tl_error err = {0};
