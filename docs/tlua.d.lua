@@ -575,6 +575,27 @@ function nn.BCEWithLogits(options) end
 ---@return tlua.nn.SigmoidFocalLoss
 function nn.SigmoidFocalLoss(options) end
 
+---@class tlua.nn.Dice: tlua.nn.Module
+
+---One minus the Dice coefficient of each class, of maps (N, H, W, K) and labels (N, H, W).
+---- `over` = "all": mean over all classes, of which those that do not occur have no loss, or over those that are present
+---- `background` = true: does class 0 count
+---- `log` = false: minus the logarithm of the coefficient instead of one minus it
+---- `smooth` = 0: added to numerator and denominator
+---- `eps` = 1e-07: the least denominator
+---- `weight`: a number for each class, or auto: the rarer a class, the more its pictures count
+---- `ignore_index` = -100: a label that does not count
+---@param options? { over?: "all"|"present", background?: boolean, log?: boolean, smooth?: number, eps?: number, weight?: number[]|"auto", ignore_index?: integer }
+---@return tlua.nn.Dice
+function nn.Dice(options) end
+
+---@class tlua.nn.Sum: tlua.nn.Module
+
+---A sum of losses: nn.Sum { nn.CrossEntropy {}, { nn.Dice {}, 0.5 } }, or nn.CrossEntropy {} + 0.5 * nn.Dice {}. It counts pictures.
+---@param ... any
+---@return tlua.nn.Sum
+function nn.Sum(...) end
+
 -- modules
 
 ---What the module computes; net(x) calls it.
@@ -2373,5 +2394,10 @@ function models.vit_base_patch16_224(options) end
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
 ---@return tlua.nn.Module
 function models.deit_tiny_patch16_224(options) end
+
+---The network unet. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.unet(options) end
 
 return tlua

@@ -3,8 +3,9 @@
     python tests/golden/make_models.py [NAME...]      writes tests/golden/models.safetensors, or what is in it of some networks
 
 For each network and mode: logits, the loss of each of ten Adam steps, and of every trained parameter's first
-gradient the norm and sixteen samples, in float64. Modes: which parameters are trained (all, or the head alone) and
-how batch norm runs (train: with the batch's statistics; eval: with the running ones).
+gradient the norm and sixteen samples, in float64. Modes: which parameters are trained (all, or the head alone: of a U-Net all but
+its encoder) and how batch norm runs (train: with the batch's statistics; eval: with the running ones; frozen: a U-Net's encoder
+with the running ones, its decoder with the batch's). U-Nets are segmentation_models_pytorch's decoder over an encoder.
 
 A value within rounding of a ReLU's kink falls on one side or the other, and each such value moves the gradients of all
 layers below it by up to some percent, in PyTorch's own float32 too. So the distance from the exact gradient that rounding
@@ -74,6 +75,57 @@ def from_timm(name):
     return timm.create_model(name, pretrained=False, num_classes=CLASSES, img_size=SIZE)
 
 
+class Maps(torch.nn.Module):
+    """An encoder whose maps are the last of each stride. `steps`: its modules in order; `at`: behind which the sizes are halved."""
+
+    def __init__(self, net, steps, at, dropped):
+        super().__init__()
+        for name, m in net.named_children():
+            if name not in dropped:
+                self.add_module(name, m)
+        self.steps, self.at = steps, at  # in a list of functions, so that no name is theirs
+
+    def forward(self, x):
+        out = [x]
+        for i, step in enumerate(self.steps(self)):
+            x = step(x)
+            if i in self.at:
+                out.append(x)
+        return out
+
+
+class UNet(torch.nn.Module):
+    """smp's decoder and head, as its Unet puts them together."""
+
+    def __init__(self, encoder, channels):
+        super().__init__()
+        from segmentation_models_pytorch.base import SegmentationHead
+        from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+        self.encoder = encoder
+        self.decoder = UnetDecoder(channels, (256, 128, 64, 32, 16))
+        self.segmentation_head = SegmentationHead(16, CLASSES)
+
+    def forward(self, x):
+        return self.segmentation_head(self.decoder(self.encoder(x)))
+
+
+def lite0_steps(net):
+    relu6 = torch.nn.functional.relu6
+    return [lambda x: relu6(net._bn0(net._conv_stem(x)))] + list(net._blocks)
+
+
+def unet(name):
+    import segmentation_models_pytorch as smp
+    name = name[len("unet_"):]
+    if name == "efficientnet_lite0":
+        return UNet(Maps(from_lukemelas(name), lite0_steps, (1, 3, 5, 11, 16), ("_conv_head", "_bn1", "_fc", "_avg_pooling", "_dropout")),
+                    (3, 16, 24, 40, 112, 320))
+    if name == "mobilenet_v3_small":
+        return UNet(Maps(no_dropout(name), lambda net: net.features, (0, 1, 3, 8, 12), ("avgpool", "classifier")), (3, 16, 16, 24, 48, 576))
+    return smp.Unet(name, encoder_weights=None, classes=CLASSES)
+
+
+NOT_ENCODER = ("decoder.", "segmentation_head.")
 EVERY = [("all", "train"), ("all", "eval"), ("head", "train"), ("head", "eval")]
 # name: (how it is made, its head, (batch, side of the pictures), modes)
 NETS = {
@@ -95,6 +147,10 @@ NETS = {
     "vit_small_patch16_224": (from_timm, "head.", (2, 64), EVERY[:1]),
     "vit_base_patch16_224": (from_timm, "head.", (2, 64), EVERY[2:3]),
     "deit_tiny_patch16_224": (from_timm, "head.", (4, 64), EVERY[:1]),
+    "unet_resnet18": (unet, NOT_ENCODER, (4, 64), [("all", "train"), ("head", "frozen"), ("head", "eval")]),
+    "unet_efficientnet_lite0": (unet, NOT_ENCODER, (4, 64), [("all", "eval")]),
+    "unet_mobilenet_v3_small": (unet, NOT_ENCODER, (4, 64), [("head", "eval")]),
+    "unet_vgg16_bn": (unet, NOT_ENCODER, (2, 64), [("head", "eval")]),
 }
 
 
@@ -116,7 +172,7 @@ def build(name):
 def first_gradient(name, batch, size, trained, norm, dtype, layout, disturbed=0):
     """Samples of the gradients of the first step by name with this arithmetic; `disturbed`: the number of a draw, or 0."""
     net = prepared(name, trained, norm).to(dtype).to(memory_format=layout)
-    x, y = inputs(batch, size)
+    x, y = inputs(name, batch, size)
     if disturbed:
         disturb(net, disturbed)
     logits = net(x.to(dtype).contiguous(memory_format=layout))
@@ -124,9 +180,11 @@ def first_gradient(name, batch, size, trained, norm, dtype, layout, disturbed=0)
     return {k: (sampled(p.grad.reshape(-1).double()), p.numel()) for k, p in net.named_parameters() if p.requires_grad}
 
 
-def inputs(batch, size):
+def inputs(name, batch, size):
+    """Pictures, and classes of them; for a U-Net of squares of 8 x 8 pixels."""
     x = torch.from_numpy(philox.normal((batch, size, size, 3), 0, 1, "input", SEED)).permute(0, 3, 1, 2)
-    return x, torch.arange(batch) % CLASSES
+    n, at = torch.arange(batch), torch.arange(size) // 8
+    return x, (n[:, None, None] + at[:, None] + at if name.startswith("unet_") else n) % CLASSES
 
 
 def prepared(name, trained, norm):
@@ -134,7 +192,10 @@ def prepared(name, trained, norm):
     head = NETS[name][1]
     for key, p in net.named_parameters():
         p.requires_grad = trained == "all" or key.startswith(head)
-    return net.train(norm == "train")
+    net.train(norm in ("train", "frozen"))
+    if norm == "frozen":
+        net.encoder.eval()
+    return net
 
 
 def sampled(g):
@@ -154,7 +215,7 @@ def noise_of(name, batch, size, trained, norm):
     how = (name, batch, size, trained, norm)
     exact = first_gradient(*how, torch.float64, torch.contiguous_format)
     others = [first_gradient(*how, torch.float32, f) for f in (torch.contiguous_format, torch.channels_last)]
-    others += [first_gradient(*how, torch.float64, torch.contiguous_format, n) for n in range(1, 7)]
+    others += [first_gradient(*how, torch.float64, torch.contiguous_format, n) for n in range(1, 13 if norm == "frozen" else 7)]
     # Some gradients are zero but for rounding (a bias before a batch norm): they are measured against the others' size.
     total = sum(g[0].item() ** 2 for g, _ in exact.values()) / sum(n for _, n in exact.values())
     floor = 1e-3 * total ** 0.5
@@ -188,7 +249,7 @@ def losses_of(name, batch, size, trained, norm):
     how = (name, batch, size, trained, norm)
     logits, losses = train(*how, torch.contiguous_format)
     others = [train(*how, torch.channels_last)[1]]
-    if (trained, norm) == ("all", "train"):
+    if (trained, norm) == ("all", "train") or norm == "frozen":
         others += [train(*how, torch.contiguous_format, n)[1] for n in range(1, 5)]
     spread = max(abs(a - b) / max(a, 0.1) for o in others for a, b in zip(losses, o))
     return logits, losses, spread
@@ -204,7 +265,7 @@ def disturb(net, number):
 def train(name, batch, size, trained, norm, layout, disturbed=0):
     """Logits of the first and losses of ten Adam steps, in float32."""
     net = prepared(name, trained, norm).to(memory_format=layout)
-    x, y = inputs(batch, size)
+    x, y = inputs(name, batch, size)
     if disturbed:
         disturb(net, disturbed)
     x = x.contiguous(memory_format=layout)
@@ -218,6 +279,9 @@ def train(name, batch, size, trained, norm, layout, disturbed=0):
         first = logits.detach().clone() if first is None else first
         opt.step()
         losses.append(loss.item())
+    if first.dim() == 4:  # 2000 of a map's logits tell enough
+        first = first.permute(0, 2, 3, 1).reshape(-1)
+        first = first[torch.linspace(0, first.numel() - 1, 2000, dtype=torch.float64).long()]
     return first, losses
 
 

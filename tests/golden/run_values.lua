@@ -24,14 +24,22 @@ local function value(name, shape)
   return core.normal(shape, 0, (2 / fan_in) ^ 0.5, name)
 end
 
+-- The network of a name in these goldens, where unet_NAME is a U-Net over NAME.
+function values.describe(name, options)
+  local encoder = name:match "^unet_(.*)$"
+  if not encoder then return tlua.models[name](options) end
+  options.encoder = encoder
+  return tlua.models.unet(options)
+end
+
 -- The network with these values; nothing in it is random.
 function values.network(name, classes, size)
   local options = { classes = classes, dropout = 0 }
-  for key in pairs(tlua.models.registry.entry(name).options or {}) do
+  for key in pairs(tlua.models.registry.entry(name:gsub("^unet_", "")).options or {}) do
     if key == "drop_connect" then options[key] = 0 end
     if key == "image_size" then options[key] = size end
   end
-  local net = tlua.models[name](options)
+  local net = values.describe(name, options)
   for key, t in net:named_tensors() do t:copy_(value(key, t:shape())) end
   return net
 end

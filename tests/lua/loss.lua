@@ -22,7 +22,48 @@ t.test("values and gradients are PyTorch's", function()
     for i, g in ipairs(x.grad:reshape(-1):tolist()) do near(g, case.gradient[i], what .. ", gradient " .. i) end
     seen[case.kind] = true
   end
+  for _, case in ipairs(golden.maps.cases) do seen[case.kind] = true end
   for _, name in ipairs(require("tlua.nn.loss").list) do assert(seen[name], name .. " has no case") end
+end)
+
+t.test("losses of maps are PyTorch's, segmentation_models_pytorch's and MONAI's", function()
+  local made = {}
+  for name in pairs { labels = true, whole = true } do made[name] = core.tensor(golden.maps[name], { dtype = "int32" }) end
+  for number, case in ipairs(golden.maps.cases) do
+    local loss
+    if case.kind == "Sum" then
+      for _, part in ipairs(case.options) do
+        local each = nn[part[1]](part[2]) * part[3]
+        loss = loss and loss + each or each
+      end
+      loss = nn.from_spec(core.json_decode(core.json_encode(loss:spec()))) -- as a model file has it
+    else loss = nn[case.kind](case.options) end
+    if loss:wants_counts() then loss:set_counts(require("tlua.nn.loss").class_counts(made[case.target], 4)) end
+    local x = core.tensor(golden.maps.logits):requires_grad(true)
+    local y = loss(x, made[case.target])
+    local what = ("map %d, %s"):format(number, case.kind)
+    near(y:item(), case.value, what)
+    y:backward()
+    for i, g in ipairs(x.grad:reshape(-1):tolist()) do near(g, case.gradient[i], what .. ", gradient " .. i) end
+  end
+end)
+
+t.test("what maps count, and sums of losses", function()
+  local labels = core.tensor(golden.maps.labels, { dtype = "int32" })
+  local none = core.full({ 2, 5, 6 }, 255, { dtype = "int32" })
+  t.equal(nn.CrossEntropy { ignore_index = 255 }:weight_of(labels, 4), 52)
+  t.equal(nn.CrossEntropy { ignore_index = 255, weight = { 1, 0, 0, 5 } }:weight_of(labels, 4), require("tlua.nn.loss").class_counts(labels, 4)[1])
+  t.equal(nn.FocalLoss { ignore_index = 255 }:weight_of(none, 4), 0)
+  t.equal(nn.Dice { ignore_index = 255 }:weight_of(labels), 2)
+  local sum = nn.CrossEntropy {} + 0.5 * nn.Dice {}
+  t.equal(sum.kind, "CrossEntropy + 0.5 Dice")
+  t.equal(#(sum + nn.FocalLoss {}).weights, 3)
+  sum:set_ignored(255)
+  t.equal(sum:weight_of(labels, 4), 2)
+  t.equal(sum:weight_of(none, 4), 0)
+  t.equal(nn.CrossEntropy { ignore_index = 3 }:weight_of { 3, 0, 3 }, 1)
+  t.equal((nn.CrossEntropy {} + nn.MSELoss {}):weight_of({ 3, 0, 3 }, 4), 3) -- of a classification
+  t.equal(nn.Sum { nn.CrossEntropy {}, { nn.Dice {}, 2 } }.kind, "CrossEntropy + 2 Dice")
 end)
 
 t.test("without reduction there is a loss for each row or element", function()
@@ -70,6 +111,11 @@ t.test("what is wrong is said", function()
     return y
   end)
   assert(e:find("^tests/lua/loss.lua:%d+: smooth_l1_loss: .*\n  in nn.SmoothL1Loss"), e)
+  t.fails("a loss can be added to a loss alone", function() return nn.Dice {} + 1 end)
+  t.fails("a loss can be multiplied by a number alone", function() return nn.Dice {} * nn.Dice {} end)
+  t.fails("part 2 must be a loss, or like { nn.Dice {}, 0.5 }", function() return nn.Sum { nn.Dice {}, { 0.5, nn.Dice {} } } end)
+  t.fails("part 1, CrossEntropy, is no mean: reduction is sum", function() return nn.CrossEntropy { reduction = "sum" } + nn.Dice {} end)
+  t.fails("nn.Dice: there are 4 classes, but 3 weights", function() return nn.Dice { weight = { 1, 2, 3 } }(core.tensor(golden.maps.logits), core.tensor(golden.maps.whole, { dtype = "int32" })) end)
   t.fails("beta must be from 0 on, not -1", function() return nn.SmoothL1Loss { beta = -1 }(logits(), targets.shares) end)
 end)
 

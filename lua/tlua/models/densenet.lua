@@ -97,6 +97,13 @@ function DenseNet:stages()
   return list
 end
 
+function DenseNet:map_stages()
+  local list, f = self:stages(), self:find("features")
+  list[1].run = function(_, x) return f.conv0:with_norm(f.norm0, x, { activation = "relu" }) end
+  table.insert(list, 2, parts.pool_stage { kernel = { 3, 3 }, stride = { 2, 2 }, padding = { 1, 1 } })
+  return list
+end
+
 -- torchvision's file still has the names of an older PyTorch: denselayer1.norm.1.weight.
 function DenseNet:current_name(name) return (name:gsub("(denselayer%d+%.%a+)%.([12]%.)", "%1%2")) end
 

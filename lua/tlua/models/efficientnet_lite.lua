@@ -98,7 +98,7 @@ function EfficientNetLite:stages()
     local name = "_blocks." .. i - 1
     list[#list + 1] = { name = name, modules = { name }, run = function(self, x) return self._blocks:at(i)(x) end }
   end
-  list[#list + 1] = { name = "_conv_head", modules = { "_conv_head", "_bn1" }, run = function(self, x)
+  list[#list + 1] = { name = "_conv_head", modules = { "_conv_head", "_bn1" }, for_classes = true, run = function(self, x)
     return self._conv_head:with_norm(self._bn1, x, { activation = "relu6" })
   end }
   list[#list + 1] = parts.mean_stage()

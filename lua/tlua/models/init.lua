@@ -3,12 +3,13 @@
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
-  "efficientnet", "convnext", "vision_transformer" }
+  "efficientnet", "convnext", "vision_transformer", "unet" }
 local entries, order = {}, {}
 local registry = { entries = entries }
 
 -- entry: name, class (of Network), arguments (passed to it), size (pictures it was made for), weights (sets by
--- name: url, file, sha256, preprocessing, labels), preprocessing (without weights), options (name -> default).
+-- name: url, file, sha256, preprocessing, labels), preprocessing (without weights), options (name -> default), fields (more options, as in
+-- tlua/schema.lua), read (function: the options as they were given -> as the fields have them), classes (without a word about them).
 function registry.add(entry)
   entries[entry.name] = entry
   order[#order + 1] = entry.name
@@ -52,9 +53,10 @@ end
 function registry.schema(entry)
   local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
     { "weights_key", "text", nil, "the part of that file, where it has several" },
-    { "classes", "integer", 1000, "outputs of the network's own head", least = 1 },
+    { "classes", "integer", entry.classes or 1000, "outputs of the network's own head", least = 1 },
     { "dropout", "number", entry.dropout or 0, "before the network's own head", least = 0, below = 1 },
     { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones", least = 1 } }
+  for _, field in ipairs(entry.fields or {}) do list[#list + 1] = field end
   for _, name in ipairs(util.keys(entry.options or {})) do
     local range = name == "drop_connect" and { least = 0, below = 1 } or { least = 1 }
     list[#list + 1] = { name,
@@ -72,6 +74,7 @@ function registry.build(name, options)
   local given = {}
   for key, value in pairs(options or {}) do given[key] = value end
   if given.weights == false then given.weights = nil end
+  if entry.read then given = entry.read(given) end
   options = schema.options(what, registry.schema(entry), with_key(what, given))
   local net = entry.class(entry, options)
   net:set_up(entry, options)

@@ -11,7 +11,10 @@ local description = require "tlua.weights.description"
 -- way from pictures to features as a list of {name =, modules = {names, of tensors of the network itself too}, run =
 -- function(self, x)}, features_width, features_cost(shape), and describes itself in the registry. A stage is where a
 -- network may be cut: what is frozen below runs as a plan, and its outputs can be kept.
+-- `for_classes`: a stage that maps of the picture have no use for, and all behind it (a U-Net leaves them out);
+-- `shape`: a function of the input's shape, where the modules' own `cost` does not tell what comes out.
 local Network = module.class("models.Network")
+Network.gives = "vector" -- the kind of its outputs: a row for each picture, or a map
 
 -- Called by the registry after construction.
 function Network:set_up(entry, options)
@@ -34,6 +37,9 @@ local function stages_of(self)
   end
   return list
 end
+
+-- The same, cut finer where a map would else be missed: in front of a pooling.
+function Network:map_stages() return stages_of(self) end
 
 function Network:stage_count() return #stages_of(self) end
 function Network:stage_modules(k) return stages_of(self)[k].modules end
@@ -121,6 +127,9 @@ function Network:features(x)
   if k < all then y = self:above(y, k) end
   return y
 end
+
+-- What a task that names no head gives this network.
+function Network:default_head(classes) return require("tlua.nn").Linear(classes) end
 
 function Network:head() return self:find(self.head_name) end
 

@@ -16,14 +16,14 @@ end
 
 -- ---- convolution, batch norm, activation: "0" and "1" in files ----
 
--- parts.ConvNorm(in, out, kernel, {stride = 1, groups = 1, activation = operator's name or nil, eps =, momentum =}):
--- the size divided by the stride. A residual is added before the activation.
+-- parts.ConvNorm(in, out, kernel, {stride = 1, groups = 1, activation = operator's name or nil, eps =, momentum =,
+-- initial =}): the size divided by the stride. A residual is added before the activation.
 local ConvNorm = module.class("models.ConvNorm")
 parts.ConvNorm, ConvNorm.scoped = ConvNorm, true
 function ConvNorm:init(width, out, kernel, o)
   o = o or {}
   self["0"] = nn.Conv2d(width, out, kernel, { stride = o.stride or 1, padding = kernel // 2, groups = o.groups or 1,
-    bias = false, initial = "kaiming_normal_fan_out" })
+    bias = false, initial = o.initial or "kaiming_normal_fan_out" })
   self["1"] = nn.BatchNorm2d(out, { eps = o.eps, momentum = o.momentum })
   rawset(self, "activation", o.activation)
 end
@@ -153,7 +153,13 @@ function parts.feature_stages(self)
 end
 
 function parts.mean_stage()
-  return { name = "pool", modules = {}, run = function(_, x) return x:mean { axes = { 2, 3 } } end }
+  return { name = "pool", modules = {}, for_classes = true, run = function(_, x) return x:mean { axes = { 2, 3 } } end }
+end
+
+-- The pooling of a stem as a stage of its own.
+function parts.pool_stage(pool)
+  return { name = "maxpool", modules = {}, run = function(_, x) return core.ops.max_pool(x, pool) end,
+    shape = function(s) return { s[1], (s[2] + 1) // 2, (s[3] + 1) // 2, s[4] } end }
 end
 
 -- ---- published weights ----

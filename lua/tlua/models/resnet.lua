@@ -112,6 +112,13 @@ function ResNet:stages()
   return list
 end
 
+function ResNet:map_stages()
+  local list = self:stages()
+  list[1].run = function(me, x) return me.conv1:with_norm(me.bn1, x, { activation = "relu" }) end
+  table.insert(list, 2, parts.pool_stage(self.pool))
+  return list
+end
+
 function ResNet:features_cost(shape)
   local out, all = self.conv1:cost(shape)
   out = nn.MaxPool2d(3, 2, 1):cost(out)

@@ -4,7 +4,7 @@ local util = require "tlua.util"
 local module = require "tlua.nn.module"
 local nn = { Module = module.Module, class = module.class, is_module = module.is_module, functional = require "tlua.nn.functional" }
 local layers = {}
-for _, file in ipairs { "linear", "conv", "norm", "pool", "activation", "transformer", "container", "loss" } do
+for _, file in ipairs { "linear", "conv", "norm", "pool", "activation", "transformer", "container", "loss", "map_loss" } do
   for name, class in pairs(require("tlua.nn." .. file)) do
     if type(class) == "table" and class._class then
       nn[name] = class
@@ -20,6 +20,7 @@ function nn.from_spec(spec)
   if spec.list then
     local list = {}
     for i, each in ipairs(spec.list) do list[i] = nn.from_spec(each) end
+    if spec.options and next(spec.options) then list[#list + 1] = spec.options end
     return class(table.unpack(list))
   end
   local args = { table.unpack(spec.args or {}) }

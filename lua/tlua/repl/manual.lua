@@ -180,6 +180,10 @@ The mean of (x - target)^2.
 Binary cross entropy of logits, each with a target from 0 to 1.
 # nn.SigmoidFocalLoss({schema}): nn.SigmoidFocalLoss
 Binary cross entropy that counts less what is right already.
+# nn.Dice({schema}): nn.Dice
+One minus the Dice coefficient of each class, of maps (N, H, W, K) and labels (N, H, W).
+# nn.Sum(...: any): nn.Sum
+A sum of losses: nn.Sum { nn.CrossEntropy {}, { nn.Dice {}, 0.5 } }, or nn.CrossEntropy {} + 0.5 * nn.Dice {}. It counts pictures.
 
 == modules
 # net:forward(x: tlua.Tensor, ...: any): tlua.Tensor

@@ -153,6 +153,7 @@ function cache.choose(s)
   local net = s.model
   if s.recipe.cache == false then return nil, "cache = false" end
   if not rawget(net, "entry") then return nil, "the network is not one of the registry" end
+  if net.lists then return nil, "skips (what a U-Net's encoder gives are several maps)" end
   if augment.mixes(s.data.augment) then return nil, "mixup and cutmix mix the pictures of each batch anew" end
   local k = net:fixed_stages()
   if k < math.min(2, net:stage_count()) then return nil, "nothing below the trained part is frozen and fixed" end

@@ -1,0 +1,116 @@
+-- segment.lua - a class for each pixel: cross-entropy (or Dice, or their sum) of maps (N, H, W, K) and masks (N, H, W), Dice and IoU of each class.
+-- The main figure is the mean Dice over the classes without the background, which is class 0. Figures are counted at the size that the network
+-- sees, over all pixels of a part together, on the device: one matrix of K x K numbers is all that is kept.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local nn = require "tlua.nn"
+local maps = require "tlua.report.maps"
+local pages = require "tlua.report.segment"
+
+-- ---- preparation ----
+
+-- For class weights that are worked out: how many pixels of the training masks have each class.
+local function count_pixels(t, s)
+  local source, counts = s.data.train, {}
+  for k = 1, t.width do counts[k] = 0 end
+  for i = 1, source:count() do
+    local scope <close> = core.scope()
+    local mask = source:mask(i)
+    local list = require("tlua.nn.loss").class_counts(mask:to "int32":reshape(1, mask:shape(1), mask:shape(2)), t.width)
+    for k = 1, t.width do counts[k] = counts[k] + (k - 1 ~= t.options.ignore and list[k] or 0) end
+  end
+  t.criterion:set_counts(counts)
+end
+
+local function prepare(t, s)
+  t.names, t.width = s.classes, #s.classes
+  local loss = t.criterion
+  if not nn.is_module(loss) then return end
+  if loss.weight_of and not loss:takes_maps() then
+    util.at(loss.where, util.failf, "task.segment: %s takes no masks; nn.CrossEntropy, nn.Dice, nn.FocalLoss and sums of them do", loss:label())
+  end
+  if loss.set_ignored then loss:set_ignored(t.options.ignore) end
+  if loss.wants_counts and loss:wants_counts() then count_pixels(t, s) end
+end
+
+-- Classes from this one on are in means: all but the background.
+local function first_of(t) return t.options.background and t.width > 1 and 2 or 1 end
+
+local function check(t, shape)
+  if #shape ~= 4 then
+    util.failf("the network gives outputs of shape %s, and task.segment wants a map (N, H, W, %d), as tlua.models.unet gives", util.shape_text(shape), t.width)
+  end
+  if shape[4] ~= t.width then util.failf("the network gives %d classes for each pixel, and the masks have %d (%s)", shape[4], t.width, util.first_few(t.names, 6)) end
+end
+
+-- ---- the loss ----
+
+local function loss_of(t, out, batch)
+  local loss = t.criterion
+  if not nn.is_module(loss) or not loss.weight_of then return loss(out, batch.mask), batch.n end
+  local count = loss:weight_of(batch.mask, t.width)
+  if count == 0 then return nil, 0 end
+  return loss(out, batch.mask), count
+end
+
+-- ---- figures ----
+
+local function counts_of(t, out, batch)
+  local scope <close> = core.scope()
+  local guard <close> = core.no_grad()
+  return maps.counts(batch.mask, out:argmax(-1), t.width, t.options.ignore)
+end
+
+local Meter = {}
+Meter.__index = Meter
+
+function Meter:add(out, batch)
+  for _, row in ipairs(counts_of(self.task, out, batch)) do
+    for i, v in ipairs(row) do self.matrix[i] = self.matrix[i] + v end
+  end
+end
+
+local function percent(v) return v and 100 * v end
+function Meter:value()
+  local f = maps.figures(maps.sums(self.matrix, self.task.width), first_of(self.task))
+  return { dice = percent(f.dice), iou = percent(f.iou), accuracy = percent(f.accuracy) }
+end
+function Meter:state() return { matrix = self.matrix } end
+
+local function meter(t, state)
+  local matrix = {}
+  for i = 1, t.width * t.width do matrix[i] = state and state.matrix and state.matrix[i] or 0 end
+  return setmetatable({ task = t, matrix = matrix }, Meter)
+end
+
+-- Of each picture, packed: right pixels, those that have and those that were given each class, which intervals and galleries are made of.
+local Collector = {}
+Collector.__index = Collector
+
+function Collector:add(out, batch)
+  local width = self.task.width
+  for i, row in ipairs(counts_of(self.task, out, batch)) do
+    self.pictures[#self.pictures + 1] = string.pack(("I4"):rep(3 * width), table.unpack(maps.sums(row, width)))
+    self.indices[#self.indices + 1] = batch.indices[i]
+    for k, v in ipairs(row) do self.matrix[k] = self.matrix[k] + v end
+  end
+end
+function Collector:count() return #self.pictures end
+
+local function collector(t)
+  local matrix = {}
+  for i = 1, t.width * t.width do matrix[i] = 0 end
+  return setmetatable({ task = t, pictures = {}, indices = {}, matrix = matrix }, Collector)
+end
+
+return {
+  name = "segment", brief = "a class for each pixel", wants = { "mask" }, takes = "map",
+  schema = { { "ignore", "integer", 255, "value in masks of pixels that do not count", least = 0 },
+    { "background", "boolean", true, "class 0 is the background, which mean figures leave out" } },
+  figures = { { "dice", "mean Dice", "%.1f %%", "max" }, { "iou", "mean IoU", "%.1f %%", "max" }, { "accuracy", "pixel accuracy", "%.1f %%", "max" } },
+  default_loss = function() return nn.CrossEntropy {} end,
+  prepare = prepare, check = check, loss = loss_of, meter = meter, collector = collector,
+  head = function(t, net) return net:default_head(t.width) end,
+  gather = function(run) return pages.gather(run, first_of(run.task)) end,
+  tiles = pages.tiles, page = pages.page, summary = function(_, m) return pages.summary(m) end,
+}
