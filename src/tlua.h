@@ -188,7 +188,7 @@ TL_API void tl_optim_free(tl_optim *o);
 
 /* ---- trained networks ---- */
 
-/* A trained network that classifies pictures: plan, weights, preprocessing and class names out of one file. */
+/* A trained network: plan, weights, preprocessing, task and names out of one file (docs/format.md). */
 typedef struct tl_model tl_model;
 
 /* The network of a model.safetensors that a run or `tlua export` has written, on the scope's device. No Lua is needed: the file
@@ -198,10 +198,31 @@ TL_API tl_model *tl_model_load(tl_scope *s, const char *path);
 /* The same from the contents of such a file, which are no longer needed afterwards; `name` stands for the path in messages. */
 TL_API tl_model *tl_model_load_memory(tl_scope *s, const char *name, const void *data, size_t bytes);
 TL_API void tl_model_free(tl_model *m);  /* NULL is allowed */
+/* What the network was trained for: "classify" (one label a picture), "multilabel", "regress", "segment", ...; "classify" where the file says
+ * nothing. Owned by the model, as all names here. */
+TL_API const char *tl_model_task(const tl_model *m);
+/* The names of what it tells apart, classes or values, counted from 0: how many, and the name of one; NULL where there is no such one. */
 TL_API int tl_model_classes(const tl_model *m);
-/* The name of class i, counted from 0, owned by the model; NULL where there is no such class. */
 TL_API const char *tl_model_class(const tl_model *m, int i);
-/* Height, width and channels of the pictures that the network sees. */
+/* A tensor that goes in or comes out. A dimension of -1 is open: the number of pictures, say, which stands first. */
+typedef struct tl_model_tensor {
+    const char *name;
+    tl_dtype dtype;
+    int rank;
+    int64_t dim[TL_MAX_RANK];
+} tl_model_tensor;
+/* How many go in or come out. `list`, where it is not NULL, is set to the model's own list of them. */
+TL_API int tl_model_inputs(const tl_model *m, const tl_model_tensor **list);
+TL_API int tl_model_outputs(const tl_model *m, const tl_model_tensor **list);
+/* A tensor and its name; where there is but one, the name may be NULL. */
+typedef struct tl_named {
+    const char *name;
+    tl_tensor *tensor;
+} tl_named;
+/* Runs the network: all inputs by their names, and those outputs that `out` names, whose tensors are filled in, owned by the scope. They are as the
+ * network says them: scores before a sigmoid or softmax. No gradient flows. 0 or -1. */
+TL_API int tl_model_run(tl_scope *s, tl_model *m, const tl_named *in, int n_in, tl_named *out, int n_out);
+/* Height, width and channels of the pictures that the network sees; a 0 is any. */
 TL_API void tl_model_input(const tl_model *m, int64_t hwc[3]);
 /* JPEG and PNG files as the network was trained to see them: float32 (n, H, W, C), owned by the scope. Threads read them side by
  * side. A file that cannot be read fails the scope, with an error that names it. */
@@ -221,9 +242,9 @@ typedef struct tl_picture {
 } tl_picture;
 /* tl_model_pictures of pictures in memory. Pixels give what a PNG file of them gives. */
 TL_API tl_tensor *tl_model_pictures_memory(tl_scope *s, const tl_model *m, const tl_picture *pictures, int n);
-/* Logits (N, classes) of pictures x (N, H, W, C) with any N, owned by the scope. No gradient flows. */
+/* Logits of pictures x (N, H, W, C) with any N, owned by the scope: (N, classes), or what else the first output is. No gradient flows. */
 TL_API tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x);
-/* Probabilities (n, classes) of n picture files, owned by the scope: the softmax of the two above. */
+/* Probabilities (n, classes) of n picture files, owned by the scope: the softmax of the two above. For one label a picture alone. */
 TL_API tl_tensor *tl_model_predict(tl_scope *s, tl_model *m, const char *const *paths, int n);
 TL_API tl_tensor *tl_model_predict_memory(tl_scope *s, tl_model *m, const tl_picture *pictures, int n);
 

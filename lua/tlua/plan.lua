@@ -74,13 +74,19 @@ end
 
 local function trace(self, f, x) return traced(core.plan, self, f, not core.is_tensor(x), inputs_of(x)) end
 
--- The whole forward of a network in inference mode as text, for pictures of these height, width and channels: what a model file
--- holds for programs without Lua (src/plan/listing.c). nil and why not, where something in it cannot be repeated.
-function plan.text(self, height, width, channels)
+-- The whole forward of a network in inference mode as text (docs/format.md): what a model file holds for programs without Lua, and for nn.Graph. inputs:
+-- { {"N", height, width, channels, name = "image", dtype = "float32"}, ... }, one for each argument of the forward; a size that is a text is left open.
+-- names: of what comes out; symbols: sizes of others than "N" while it is traced. nil and why not, where something in it cannot be repeated.
+function plan.text(self, inputs, names, symbols)
   self:ready()
-  local tensors = {}
+  local tensors, buffers = {}, {}
   for name, t in self:named_tensors() do tensors[name] = t end
-  return traced(core.plan_text, self, self.forward, false, { { "N", height, width, channels, name = "image" } }, nil, tensors)
+  for name in self:buffers() do buffers[name] = true end
+  local function forward(me, x)
+    local y = me:forward(unpacked(x))
+    return y
+  end
+  return traced(core.plan_text, self, forward, #inputs > 1, inputs, symbols, tensors, names, buffers)
 end
 
 -- The highest number of device bytes while f() runs, beginning with what is alive now; nothing is computed. What f

@@ -1,12 +1,14 @@
 /* plan.c - plans and dry runs in Lua. */
 #include "lua/binding.h"
 
+#include "base/text.h"
 #include "plan/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define PLAN "tlua.plan"
+#define LISTING "tlua.listing"
 
 static tl_plan *to_plan(lua_State *L)
 {
@@ -162,12 +164,15 @@ static int new_plan(lua_State *L)
     return 1;
 }
 
-/* Who a tensor is in a table name -> tensor at index 4. */
+/* Tables of the state that names are looked up in: name -> tensor, and name -> true for buffers (0: none). */
+typedef struct tables { lua_State *L; int tensors, buffers; } tables;
+
 static const char *name_in_table(void *user, const tl_tensor *t)
 {
-    lua_State *L = user;
+    const tables *in = user;
+    lua_State *L = in->L;
     const char *name = NULL;
-    for (lua_pushnil(L); !name && lua_next(L, 4); lua_pop(L, 1)) {
+    for (lua_pushnil(L); !name && lua_next(L, in->tensors); lua_pop(L, 1)) {
         box *b = luaL_testudata(L, -1, TENSOR);
         const tl_tensor *each = b ? b->tensor : NULL;
         if (each == t || (each && each->buffer == t->buffer && each->offset == t->offset && tl__shape_equal(&each->shape, &t->shape)))
@@ -175,6 +180,36 @@ static const char *name_in_table(void *user, const tl_tensor *t)
     }
     if (name) lua_pop(L, 1); /* the key, which lua_next has not used up */
     return name;
+}
+
+static int buffer_in_table(void *user, const char *name)
+{
+    const tables *in = user;
+    int is = in->buffers && lua_getfield(in->L, in->buffers, name) != LUA_TNIL;
+    if (in->buffers) lua_pop(in->L, 1);
+    return is;
+}
+
+static tl_tensor *tensor_in_table(void *user, const char *name)
+{
+    const tables *in = user;
+    lua_getfield(in->L, in->tensors, name);
+    box *b = luaL_testudata(in->L, -1, TENSOR);
+    lua_pop(in->L, 1);
+    return b ? b->tensor : NULL; /* the table keeps it alive */
+}
+
+/* Pushes a text that the caller made, and frees it; nil and the reason where there is none. */
+static int push_text(lua_State *L, char *text, const tl_error *err)
+{
+    if (!text) {
+        lua_pushnil(L);
+        lua_pushstring(L, err->text);
+        return 2;
+    }
+    lua_pushstring(L, text);
+    free(text);
+    return 1;
 }
 
 /* Names for what comes out, from the list at `index`, where there is one. */
@@ -186,30 +221,186 @@ static void name_outputs(lua_State *L, int index, tl_plan *p)
     }
 }
 
-/* core.plan_text(f, inputs, symbols, tensors [, names]) -> the calls as text for a model file, constants by their names in `tensors`, what comes out by
- * `names`; or nil and why there can be none. */
+/* core.plan_text(f, inputs, symbols, tensors [, names, buffers]) -> the calls as text for a model file, constants by their names in `tensors`, what comes
+ * out by `names`; or nil and why there can be none. `buffers` has the names of those that are never trained as its keys. */
 static int plan_text_of(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     luaL_checktype(L, 2, LUA_TTABLE);
     luaL_checktype(L, 4, LUA_TTABLE);
-    lua_settop(L, 5);
+    lua_settop(L, 6);
     tl_signature *g = to_signature(L);
     tl_plan **p = push_plan(L);
     tl_error err = {0};
     int results = traced(L, p, g);
     if (results != 1) return results;
     name_outputs(L, 5, *p);
-    char *text = tl__plan_write(&err, *p, name_in_table, L);
-    if (!text) {
-        lua_pushnil(L);
-        lua_pushstring(L, err.text);
-        return 2;
+    tables in = {L, 4, lua_istable(L, 6) ? 6 : 0};
+    return push_text(L, tl__plan_write(&err, *p, &(tl_names){name_in_table, buffer_in_table, &in}), &err);
+}
+
+/* core.plan_upgrade(text, tensors) -> the calls of an older format as text of today's; or nil and why not. `tensors` are those of its file. */
+static int plan_upgrade(lua_State *L)
+{
+    const char *text = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    tables in = {L, 2, 0};
+    tl_error err = {0};
+    tl_plan **p = push_plan(L);
+    *p = tl__plan_retrace(&err, tl__lua_device(L), text, tensor_in_table, &in);
+    return push_text(L, *p ? tl__plan_write(&err, *p, &(tl_names){name_in_table, NULL, &in}) : NULL, &err);
+}
+
+/* ---- the calls, for who makes them one by one (tlua/nn/graph.lua) ---- */
+
+/* A number of an attribute as Lua counts. */
+static void push_whole(lua_State *L, const tl_attr *a, int64_t v)
+{
+    if (a->kind == TL_A_BOOL) lua_pushboolean(L, v != 0);
+    else if ((a->kind == TL_A_AXIS || a->kind == TL_A_AXES) && v >= 0) lua_pushinteger(L, v + 1);
+    else lua_pushinteger(L, v);
+}
+
+/* Pushes all attributes as the operator's table of options. */
+static void push_options(lua_State *L, const tl_listed *c)
+{
+    lua_newtable(L);
+    for (int k = 0; c->op->attrs[k].kind != TL_A_END; k++) {
+        const tl_attr *a = &c->op->attrs[k];
+        const tl_value *v = &c->attr[k];
+        if (a->kind == TL_A_INTS || a->kind == TL_A_AXES) {
+            if (v->n == 0) continue;
+            lua_createtable(L, v->n, 0);
+            for (int i = 0; i < v->n; i++) {
+                push_whole(L, a, v->list[i]);
+                lua_rawseti(L, -2, i + 1);
+            }
+        } else if (a->kind == TL_A_FLOAT) lua_pushnumber(L, v->f);
+        else if (a->kind == TL_A_CHOICE) lua_pushstring(L, a->choices[v->i]);
+        else push_whole(L, a, v->i);
+        lua_setfield(L, -2, a->name);
     }
-    lua_pushstring(L, text);
-    free(text);
+}
+
+static void push_dims(lua_State *L, const tl_listing *l, const tl_port *port)
+{
+    lua_createtable(L, port->rank, 0);
+    for (int k = 0; k < port->rank; k++) {
+        tl_size d = port->dim[k];
+        if (d.symbol == TL_SIZE_FIXED) lua_pushinteger(L, d.times);
+        else if (d.symbol >= 0 && d.times == 1) lua_pushstring(L, l->g.symbol[d.symbol].name);
+        else lua_pushboolean(L, 0);
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+/* {name=, dtype=, dims= {numbers, names of symbols or false}, value= from 1} */
+static void push_port(lua_State *L, const tl_listing *l, const tl_port *port, int value)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, port->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, tl__dtype_name(port->dtype));
+    lua_setfield(L, -2, "dtype");
+    push_dims(L, l, port);
+    lua_setfield(L, -2, "dims");
+    lua_pushinteger(L, value + 1);
+    lua_setfield(L, -2, "value");
+}
+
+/* {op=, inputs= {number of a value from 1, name of a tensor, or false}, attrs= {...}, sized= {{attr=, at= from 1, symbol=, times=}...}, constants= bits} */
+static void push_call(lua_State *L, const tl_listing *l, const tl_listed *c)
+{
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, c->op->name);
+    lua_setfield(L, -2, "op");
+    lua_createtable(L, c->n_in, 0);
+    for (int k = 0; k < c->n_in; k++) {
+        if (c->in[k].name) lua_pushstring(L, c->in[k].name);
+        else if (c->in[k].value >= 0) lua_pushinteger(L, c->in[k].value + 1);
+        else lua_pushboolean(L, 0);
+        lua_rawseti(L, -2, k + 1);
+    }
+    lua_setfield(L, -2, "inputs");
+    push_options(L, c);
+    lua_setfield(L, -2, "attrs");
+    lua_createtable(L, c->sizes, 0);
+    for (int i = 0; i < c->sizes; i++) {
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, c->op->attrs[c->sized[i].attr].name);
+        lua_setfield(L, -2, "attr");
+        lua_pushinteger(L, c->sized[i].at + 1);
+        lua_setfield(L, -2, "at");
+        lua_pushstring(L, l->g.symbol[c->sized[i].size.symbol].name);
+        lua_setfield(L, -2, "symbol");
+        lua_pushinteger(L, c->sized[i].size.times);
+        lua_setfield(L, -2, "times");
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "sized");
+    lua_pushinteger(L, c->op->constants | c->op->int_inputs);
+    lua_setfield(L, -2, "constants");
+}
+
+static int listing_gc(lua_State *L)
+{
+    tl__listing_close(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* core.plan_calls(text) -> {format=, symbols= {N= size in the trace}, inputs= {...}, outputs= {...}, calls= {...}, buffers= {name = true}}, each checked
+ * as far as that can be without the tensors; raises. */
+static int plan_calls(lua_State *L)
+{
+    const char *text = luaL_checkstring(L, 1);
+    tl_error err = {0};
+    tl_listing *l = lua_newuserdatauv(L, sizeof *l, 0);
+    memset(l, 0, sizeof *l);
+    luaL_setmetatable(L, LISTING);
+    tl_listed *c = lua_newuserdatauv(L, sizeof *c, 0);
+    if (tl__listing_open(&err, l, text) != 0) return tl__lua_raise(L, err.text);
+    lua_createtable(L, 0, 6);
+    lua_pushinteger(L, l->format);
+    lua_setfield(L, -2, "format");
+    lua_newtable(L);
+    for (int i = 0; i < l->g.symbols; i++) {
+        lua_pushinteger(L, l->g.symbol[i].size);
+        lua_setfield(L, -2, l->g.symbol[i].name);
+    }
+    lua_setfield(L, -2, "symbols");
+    lua_newtable(L);
+    for (int i = 0; i < l->g.inputs; i++) {
+        push_port(L, l, &l->g.in[i], i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "inputs");
+    lua_newtable(L);
+    for (int i = 0; i < l->outputs; i++) {
+        push_port(L, l, &l->out[i], l->out[i].slot);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "outputs");
+    lua_newtable(L);
+    int more;
+    for (int n = 1; (more = tl__listing_next(&err, l, c)) > 0; n++) {
+        push_call(L, l, c);
+        lua_rawseti(L, -2, n);
+    }
+    if (more < 0) return tl__lua_raise(L, err.text);
+    lua_setfield(L, -2, "calls");
+    lua_newtable(L);
+    const cJSON *buffers = cJSON_GetObjectItemCaseSensitive(l->json, "buffers");
+    for (const cJSON *each = cJSON_IsArray(buffers) ? buffers->child : NULL; each; each = each->next) {
+        if (!cJSON_IsString(each)) return tl__lua_raise(L, "its plan: buffers are no names");
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, each->valuestring);
+    }
+    lua_setfield(L, -2, "buffers");
     return 1;
 }
+
+/* ---- running ---- */
 
 /* plan:run(x, ...) -> y, ... */
 static int plan_run(lua_State *L)
@@ -279,11 +470,15 @@ static int dry(lua_State *L)
 void tl__lua_open_plan(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", plan_gc}, {"close", plan_gc}, {"run", plan_run}, {"bytes", plan_bytes}, {"text", plan_text}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"plan", new_plan}, {"plan_text", plan_text_of}, {"dry", dry}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"plan", new_plan}, {"plan_text", plan_text_of}, {"plan_upgrade", plan_upgrade}, {"plan_calls", plan_calls}, {"dry", dry}, {NULL, NULL}};
     luaL_newmetatable(L, PLAN);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    luaL_newmetatable(L, LISTING);
+    lua_pushcfunction(L, listing_gc);
+    lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
     luaL_setfuncs(L, functions, 0);
 }

@@ -270,6 +270,14 @@ static int persist(lua_State *L)
     return n;
 }
 
+/* core.discard(x, ...)   the handles are empty from now on, as with the end of their scope: for who runs a long list of calls. */
+static int discard(lua_State *L)
+{
+    for (int i = 1; i <= lua_gettop(L); i++)
+        if (luaL_testudata(L, i, TENSOR)) free_box(tl__lua_context(L), lua_touserdata(L, i));
+    return 0;
+}
+
 /* ---- recording ---- */
 
 #define GUARD "tlua.guard"
@@ -322,7 +330,7 @@ void tl__lua_open_scope(lua_State *L)
     static const tl__lua_entry guard_meta[] = {{"__close", guard_close, TL__ANY, NULL}, {"close", guard_close, 1, NULL}, {NULL, NULL, 0, NULL}};
     static const tl__lua_entry functions[] = {
         {"scope", scope_open, 0, NULL}, {"no_grad", no_grad, 0, NULL}, {"enable_grad", with_grad, 0, NULL}, {"recording", recording, 0, NULL},
-        {"persist", persist, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+        {"persist", persist, TL__ANY, NULL}, {"discard", discard, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
     metatable(L, "tlua.context", context_meta);
     metatable(L, "tlua.thread", thread_meta);
     metatable(L, SCOPE, scope_meta);

@@ -46,7 +46,16 @@ static int is_default(const tl_plan_call *c, int k)
     return !a->required && (a->kind == TL_A_FLOAT ? v->f == a->fallback : v->i == (int64_t)a->fallback);
 }
 
-static int write_call(tl_error *err, const tl_plan *p, const tl_plan_call *c, const int *number, tl_name_of name, void *user, cJSON *calls)
+/* A tensor that the operator could train and the network does not. Statistics and the like say so by themselves. */
+static void note_buffer(const tl_plan_call *c, int k, const char *name, const tl_names *names, cJSON *buffers)
+{
+    if ((k < TL_MAX_INPUTS && c->op->constants >> k & 1) || !names->is_buffer || !names->is_buffer(names->user, name)) return;
+    for (const cJSON *each = buffers->child; each; each = each->next)
+        if (strcmp(each->valuestring, name) == 0) return;
+    cJSON_AddItemToArray(buffers, cJSON_CreateString(name));
+}
+
+static int write_call(tl_error *err, const tl_plan *p, const tl_plan_call *c, const int *number, const tl_names *names, cJSON *calls, cJSON *buffers)
 {
     cJSON *call = cJSON_CreateArray(), *in = cJSON_CreateArray(), *attrs = cJSON_CreateObject();
     cJSON_AddItemToArray(calls, call);
@@ -58,8 +67,9 @@ static int write_call(tl_error *err, const tl_plan *p, const tl_plan_call *c, co
     else cJSON_Delete(attrs);
     for (int k = 0; k < c->n_in; k++) {
         const tl_slot *slot = c->in[k] < 0 ? NULL : &p->slots[c->in[k]];
-        const char *known = slot && slot->constant ? name(user, slot->constant) : NULL;
+        const char *known = slot && slot->constant ? names->name(names->user, slot->constant) : NULL;
         if (slot && slot->constant && !known) return tl__fail(err, TL_ESTATE, "%s takes a tensor that is not part of the model's state", c->op->name);
+        if (known) note_buffer(c, k, known, names, buffers);
         cJSON_AddItemToArray(in, known ? cJSON_CreateString(known) : slot ? cJSON_CreateNumber(number[c->in[k]]) : cJSON_CreateNull());
     }
     return 0;
@@ -80,14 +90,14 @@ static cJSON *port_json(const tl_plan *p, const tl_port *port, const int *number
     return j;
 }
 
-char *tl__plan_write(tl_error *err, const tl_plan *p, tl_name_of name, void *user)
+char *tl__plan_write(tl_error *err, const tl_plan *p, const tl_names *names)
 {
     int *number = tl__calloc(err, (size_t)p->slot_count, sizeof *number), values = 0, bad = 0;
     if (!number) return NULL;
     cJSON *j = cJSON_CreateObject();
     cJSON_AddNumberToObject(j, "format", FORMAT);
     cJSON *symbols = cJSON_AddObjectToObject(j, "symbols"), *inputs = cJSON_AddArrayToObject(j, "inputs"), *outputs = cJSON_AddArrayToObject(j, "outputs");
-    cJSON *calls = cJSON_AddArrayToObject(j, "calls");
+    cJSON *calls = cJSON_AddArrayToObject(j, "calls"), *buffers = cJSON_CreateArray();
     for (int i = 0; i < p->g->symbols; i++) cJSON_AddNumberToObject(symbols, p->g->symbol[i].name, (double)p->g->symbol[i].size);
     for (int i = 0; i < p->g->inputs; i++) {
         cJSON_AddItemToArray(inputs, port_json(p, &p->g->in[i], NULL));
@@ -95,10 +105,12 @@ char *tl__plan_write(tl_error *err, const tl_plan *p, tl_name_of name, void *use
     }
     for (int i = 0; i < p->call_count && !bad; i++) {
         const tl_plan_call *c = &p->calls[i];
-        bad = write_call(err, p, c, number, name, user, calls);
+        bad = write_call(err, p, c, number, names, calls, buffers);
         for (int k = 0; k < c->n_out - c->op->hidden; k++) number[c->out[k]] = values++;
     }
     for (int i = 0; i < p->outputs; i++) cJSON_AddItemToArray(outputs, port_json(p, &p->out[i], number));
+    if (buffers->child) cJSON_AddItemToObject(j, "buffers", buffers);
+    else cJSON_Delete(buffers);
     char *text = bad ? NULL : tl__json_text(err, j, 0);
     cJSON_Delete(j);
     free(number);

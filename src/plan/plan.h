@@ -78,14 +78,20 @@ char *tl__plan_text(tl_error *err, const tl_plan *p);
 
 /* ---- as text: docs/format.md ---- */
 
-/* The calls as text (listing.c), of a plan that was stopped and compared. `name` gives the name that a constant has in the file; NULL for one
- * that is not there, which is an error. The caller frees the text. */
-typedef const char *(*tl_name_of)(void *user, const tl_tensor *t);
-char *tl__plan_write(tl_error *err, const tl_plan *p, tl_name_of name, void *user);
+/* How a file calls the tensors of a network: the name of one, NULL where it is not there; and whether that is a buffer, which is never trained. */
+typedef struct tl_names {
+    const char *(*name)(void *user, const tl_tensor *t);
+    int (*is_buffer)(void *user, const char *name);
+    void *user;
+} tl_names;
+/* The calls as text (listing.c), of a plan that was stopped and compared. A constant without a name is an error. The caller frees the text. */
+char *tl__plan_write(tl_error *err, const tl_plan *p, const tl_names *names);
 /* A plan from such a text, which may come from a stranger. `find` gives the tensor of a name, borrowed, or NULL; the plan holds
  * what it needs. NULL and an error on failure. */
 typedef tl_tensor *(*tl_tensor_named)(void *user, const char *name);
 tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_named find, void *user);
+/* The same, not yet improved: it can be written, and cannot run. So a text of an older format becomes one of today. */
+tl_plan *tl__plan_retrace(tl_error *err, tl_device *d, const char *text, tl_tensor_named find, void *user);
 
 /* ---- inside ---- */
 

@@ -383,7 +383,7 @@ static int replay(reader *r, tl_listing *l, tl_tensor *const *x)
     return take_ports(r->err, r->p, l);
 }
 
-tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_named find, void *user)
+tl_plan *tl__plan_retrace(tl_error *err, tl_device *d, const char *text, tl_tensor_named find, void *user)
 {
     tl_tensor *x[TL_PLAN_PORTS] = {0};
     tl_plan *p = NULL;
@@ -398,7 +398,7 @@ tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_
             tl__scope_drop(&s);
             for (int i = 0; i < l->g.inputs; i++) tl_tensor_release(x[i]);
             free(r.values);
-            if (bad || tl__plan_improve(err, p) != 0) {
+            if (bad) {
                 tl__plan_free(p);
                 p = NULL;
             }
@@ -407,4 +407,12 @@ tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_
     }
     free(l);
     return p;
+}
+
+tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_named find, void *user)
+{
+    tl_plan *p = tl__plan_retrace(err, d, text, find, user);
+    if (!p || tl__plan_improve(err, p) == 0) return p;
+    tl__plan_free(p);
+    return NULL;
 }

@@ -14,10 +14,13 @@ local function has_tensors(net, k)
   return any
 end
 
-local function stage_names(net)
-  local names = {}
-  for k = 1, net:stage_count() do names[k] = net:stage_name(k) end
-  return names
+-- Calls f(k, name, y, tensors) for the output y of each stage of a network, or of each call of a graph, until f says true. tensors: it has weights.
+local function each_output(net, x, f)
+  if net.each_output then return net:each_output(x, f) end
+  for k = 1, net:stage_count() do
+    x = net:stage(x, k)
+    if f(k, net:stage_name(k), x, has_tensors(net, k)) then return end
+  end
 end
 
 local FEW = 5 -- places on a side, below which a map hardly says where
@@ -38,19 +41,18 @@ end
 function explain.places(net, x, layer)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()
-  local found, here, known, outputs = nil, nil, false, {}
-  for k = 1, net:stage_count() do
-    x = net:stage(x, k)
-    local name, wanted = net:stage_name(k), layer and net:stage_name(k) == layer
-    known = known or wanted
-    if x:rank() == 4 and x:shape(2) * x:shape(3) > 1 then
-      local each = { name = name, height = x:shape(2), width = x:shape(3), tensors = has_tensors(net, k) }
-      if wanted or (not layer and each.tensors) then found, here = k, each end
+  local found, here, known, outputs, names = nil, nil, false, {}, {}
+  each_output(net, x, function(k, name, y, tensors)
+    local wanted = layer == name
+    known, names[#names + 1] = known or wanted, name
+    if core.is_tensor(y) and y:rank() == 4 and y:shape(2) * y:shape(3) > 1 then
+      local each = { name = name, height = y:shape(2), width = y:shape(3), tensors = tensors }
+      if wanted or (not layer and tensors) then found, here = k, each end
       if not (found == k) or not layer then outputs[#outputs + 1] = each end
     end
-    if wanted then break end
-  end
-  if layer and not known then util.fail("explain: " .. util.unknown_text("layer", layer, stage_names(net))) end
+    return wanted
+  end)
+  if layer and not known then util.fail("explain: " .. util.unknown_text("layer", layer, names)) end
   if found then
     here.finer = math.min(here.height, here.width) < FEW and finer_than(here, outputs) or nil
     return found, here
@@ -70,9 +72,9 @@ end
 -- Parameters may be frozen: the gradient goes to the activations alone.
 function explain.maps(net, x, k, classes)
   local scope <close> = core.scope()
-  local a = net:below(x, k)
+  local a, rest = net:split(x, k)
   a:requires_grad(true)
-  local logits = net:classify(net:above(a, k))
+  local logits = rest(a)
   local scores, n, chosen = logits:tolist(), x:shape(1), {}
   for i = 1, n do
     local row, best = {}, 1

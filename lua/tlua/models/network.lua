@@ -118,6 +118,14 @@ function Network:above(x, k)
   return y
 end
 
+-- What comes out of stage k for x, without gradients, and a function that goes on from there to the logits.
+function Network:split(x, k)
+  return self:below(x, k), function(a)
+    local y = self:classify(self:above(a, k))
+    return y
+  end
+end
+
 -- x (N, H, W, C) -> features (N, width), the input of the head.
 function Network:features(x)
   if not rawget(self, "_built") then self:ready() end

@@ -45,12 +45,19 @@ function model_file.describe(session, results)
   }
 end
 
--- Beside the description stands what tl_model_load needs, since C has no Lua to build the network with: its calls, and what happens
--- to a picture before. A network that cannot be traced goes without; returns why.
-local function write(path, net, info)
+-- What goes into a network, as plan.text wants it: what the network says itself, or pictures as the preprocessing makes them.
+local function inputs_of(net, info)
+  if net.plan_inputs then return net:plan_inputs() end
   local p = info.preprocessing
+  local size = type(p.size) == "table" and p.size or { p.size, p.size }
+  return { { "N", size[1], size[2], p.channels or 3, name = "image" } }
+end
+
+-- Beside the description stands what tl_model_load and nn.Graph need, since C has no Lua to build the network with and a file holds no code: its
+-- calls, and what happens to a picture before. A network that cannot be traced goes without; returns why.
+local function write(path, net, info)
   local meta = { tlua = core.json_encode(info), format = "pt" }
-  local text, why = plan.text(net, p.size, p.size, p.channels or 3)
+  local text, why = plan.text(net, inputs_of(net, info), net.output_names)
   if text then meta["tlua.plan"], meta["tlua.pipeline"] = text, model_file.pipeline(info):text() end
   core.save(path, net:state_dict(), meta)
   return why
@@ -85,20 +92,30 @@ end
 -- Does it speak of parts that only the recipe can make?
 function model_file.is_custom(info) return info.model == "custom" or (info.head ~= nil and info.head.class == "custom") end
 
+-- The network of the calls in the file, where the description cannot say how it was made. A checkpoint has none.
+local function graph(path, info)
+  local ok, net = pcall(nn.Graph, { path = path })
+  if ok then return net end
+  local why = util.reason(net)
+  if why:find("holds no plan", 1, true) then
+    why = ("%s holds a network or a head that its recipe makes in Lua, and no calls of it, which checkpoints go without: take the model.safetensors of the run, or in that recipe or at its prompt (tlua -i): model:load %q"):format(path, path)
+  end
+  util.fail(why)
+end
+
 -- path -> the network that the file describes, without its values; description.
 function model_file.network(path)
   local info = model_file.read(path)
   if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
-  if info.model == "custom" then
-    util.failf("%s holds a network that its recipe defines in Lua; use it from C (examples/predict.c), or in that recipe or at its prompt (tlua -i): model:load %q", path, path)
-  end
-  if model_file.is_custom(info) then
-    util.failf("%s holds a network or a head that its recipe makes in Lua, which no file can: in a recipe or at the prompt, model:load \"%s\" gives it these values, and from C the file runs as it is (examples/predict.c)", path, path)
-  end
   if not info.preprocessing then util.failf("%s: its description is damaged: preprocessing", path) end
-  local ok, net = pcall(build, info)
-  if not ok then util.failf("%s: its description is damaged: %s", path, util.reason(net)) end
-  if info.labels and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
+  local net
+  if model_file.is_custom(info) then net = graph(path, info)
+  else
+    local ok, built = pcall(build, info)
+    if not ok then util.failf("%s: its description is damaged: %s", path, util.reason(built)) end
+    net = built
+  end
+  if info.labels and net.classes and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
   return net, info
 end
 
