@@ -1,7 +1,6 @@
 -- A network of your own, from the parts in nn, trained from scratch: no weights are downloaded. All that recipes can do works
--- with it: freezing by name, groups, schedules, checkpoints, --resume. `tlua predict`, eval, explain and export want a network of
--- `tlua models`; what this one has learnt is used from C (examples/predict.c), or at the prompt of this recipe after
--- model:load "runs/NAME/model.safetensors".
+-- with it: freezing by name, groups, schedules, checkpoints, --resume. Its model file holds the network as a list of calls, so that
+-- `tlua predict`, eval, explain, export and C need no recipe, and tlua.nn.Graph { "runs/NAME" } trains on.
 --
 --   tlua recipes/own_net.lua --data.limit 5000
 local tlua = require "tlua"

@@ -190,7 +190,7 @@ t.test("a run's folder is a model", function()
   assert(status == 0 and err:find("half has no model yet; its last checkpoint is taken", 1, true), err)
 end)
 
-t.test("the folder of a network of its recipe's own says what it serves for", function()
+t.test("the folder of a network of its recipe's own serves as any other, and its checkpoint says what it serves for", function()
   local own = folder .. "/own"
   core.write_file(own .. ".lua", ([[
 local tlua = require "tlua"
@@ -199,9 +199,13 @@ return tlua.recipe { model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
   data = tlua.data.folder { root = "%s/classes", size = 32, batch = 4, split = 0.25, mean = 0.5, std = 0.25 }, schedule = { epochs = 1 } }
 ]]):format(folder))
   assert(t.run(("./tlua %s.lua --out %s --quiet"):format(own, own)) == 0)
-  for _, words in ipairs { "predict RUN x.png", "eval RUN", "explain RUN x.png", "export RUN --to x" } do
-    local status, _, err = t.run("./tlua " .. words:gsub("RUN", own))
-    assert(status == 1 and err:find(('a network that its recipe defines in Lua; use it from C (examples/predict.c), or in that recipe or at its prompt (tlua -i): model:load "%s/model.safetensors"'):format(own), 1, true), err)
+  for _, words in ipairs { "predict RUN PICTURE", "eval RUN", "explain RUN PICTURE --to DIR", "export RUN --to DIR/x.safetensors", "params RUN" } do
+    local status, out, err = t.run("./tlua " .. words:gsub("%u+", { RUN = own, PICTURE = folder .. "/classes/left/1.png", DIR = folder }))
+    assert(status == 0 and #out > 0, words .. "\n" .. err)
+  end
+  for _, words in ipairs { "predict %s/last.safetensors x.png", "eval %s/last.safetensors", "export %s/last.safetensors --to x" } do
+    local status, _, err = t.run("./tlua " .. words:format(own))
+    assert(status == 1 and err:find(('no calls of it, which checkpoints go without: take the model.safetensors of the run, or in that recipe or at its prompt (tlua -i): model:load "%s/last.safetensors"'):format(own), 1, true), err)
   end
   core.write_file(folder .. "/typed", ('model:load "%s/model.safetensors"\nmodel:eval()\nx, labels = batch()\nprint("sum", model(x):softmax(2):sum():item())\n'):format(own))
   local status, out, err = t.run(("./tlua -i %s.lua <%s/typed"):format(own, folder))

@@ -19,10 +19,12 @@ local function network_of(name)
   if not core.exists(name) and not name:find "[/.]" then schema.usage("params: " .. util.unknown_text("model", name, models.registry.names())) end
   local path = util.model_path(name)
   local info, own = model_file.read(path), (path:match "^(.*)/[^/]+$" or ".") .. "/recipe.lua"
-  if info and model_file.is_custom(info) and core.exists(own) then
+  local ok, net = pcall(model_file.network, path)
+  if ok then return net end
+  if info and model_file.is_custom(info) and core.exists(own) then -- a checkpoint
     util.failf("%s holds parts that its recipe defines in Lua; tlua params %s lists its parameters", path, own)
   end
-  return (model_file.network(path))
+  error(net, 0)
 end
 
 -- That of a recipe, with its head in place. Without one it is made for the classes of the data, which nobody has looked at yet.

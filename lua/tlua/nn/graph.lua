@@ -49,7 +49,7 @@ end
 
 -- ---- the module ----
 
---   nn.Graph(path) or nn.Graph { path = FILE }: a model file or a run's folder
+--   nn.Graph(path), nn.Graph { path } or nn.Graph { path = FILE }: a model file or a run's folder
 local Graph = module.class "nn.Graph"
 Graph.scoped, Graph.counters, Graph.set_counter = true, counters, set_counter
 local GRAPH = { { "path", "path", nil, "a model file, or the folder of a run" } }
@@ -137,8 +137,9 @@ local function name_calls(calls)
   end
 end
 
-function Graph:init(...)
-  local _, o = schema.arguments("nn.Graph", GRAPH, { "path" }, ...)
+function Graph:init(first, ...)
+  if type(first) == "table" and #first == 1 and next(first, 1) == nil then first = first[1] end
+  local _, o = schema.arguments("nn.Graph", GRAPH, { "path" }, first, ...)
   if not o.path then util.fail "nn.Graph: the path of a model file is missing" end
   local path = util.model_path(core.path(o.path))
   local missing = util.missing(path)
@@ -163,6 +164,9 @@ function Graph:init(...)
       if type(each) == "number" and each >= #self.inputs + i then util.failf("%s: its plan: there is no value %d yet", path, each - 1) end
     end
   end
+  for _, port in ipairs(self.outputs) do
+    if port.value > #self.inputs + #self.calls then util.failf("%s: its plan: there is no value %d", path, port.value - 1) end
+  end
   local out = self.outputs[1].dims
   rawset(self, "classes", #self.outputs == 1 and math.type(out[#out]) == "integer" and out[#out] or nil)
   local info = metadata.tlua and description.read(metadata.tlua)
@@ -171,7 +175,7 @@ function Graph:init(...)
   rawset(self, "_pending", function(me) me:load(path, { what = path, whole = true }) end)
 end
 
-function Graph:label() return ("nn.Graph(%s)"):format(self.path_of_file) end
+function Graph:label() return ("nn.Graph(%s)"):format(rawget(self, "path_of_file") or "?") end
 function Graph:labels() return self.file_labels end
 function Graph:preprocessing() return self.file_preprocessing or {} end
 function Graph:infer() return self.classes end
@@ -348,13 +352,14 @@ local function boundary(self, k)
 end
 
 -- The values after the first k calls, without gradients, as a plan.
-local function below(self, list, sizes, k)
+local function below(self, list, k)
   local wanted, values = boundary(self, k), values_of(list)
   if k == 0 or #wanted == 0 then return values, 0 end
   local guard <close> = core.no_grad()
   local function first(me, x)
-    local made = values_of(core.is_tensor(x) and { x } or x)
-    run(me, made, sizes, 1, k)
+    local given, of_given = check_inputs(me, x) -- while it is traced there are stand-ins of other sizes
+    local made = values_of(given)
+    run(me, made, of_given, 1, k)
     local out = {}
     for i, v in ipairs(wanted) do out[i] = made[v] end
     return out
@@ -372,7 +377,7 @@ function Graph:forward(...)
   if not core.recording() and s.fixed < k and self.training then k = s.fixed end -- what is left may move statistics
   if plan.tracing or plan.off then k = 0 end
   local values
-  values, k = below(self, list, sizes, k)
+  values, k = below(self, list, k)
   run(self, values, sizes, k + 1, #self.calls)
   return results(self, values)
 end
