@@ -52,7 +52,8 @@ local function lines_of(d)
     { "extensions", d.extensions and d.extensions:gsub("%s+", " ") or nil },
     { "tlua", join(
       d.kernels == "gpu" and "kernels for GPUs" or ("kernels for processors, vectors of %d floats"):format(d.vector),
-      groups or nil, ("compiled kernels are kept by %s"):format(d.kernels_kept_by == "driver" and "the driver" or "tlua"),
+      groups or nil,
+      ("compiled kernels are kept by %s"):format(d.kernels_kept_by == "driver" and "the driver" or "tlua"),
       quirks(d)) },
     { "tested", d.tested and ("tlua's tests have run on this kind: %s"):format(d.tested) or
       "tlua's tests have not run on this kind: `tlua check` runs some" },

@@ -36,7 +36,8 @@ local flatten = nn.Flatten()
 function VGG:stages()
   local list = {}
   parts.add_layer_stages(self, list, "features")
-  list[#list + 1] = { name = "avgpool", modules = {}, for_classes = true, run = function(self, x) return flatten(self.avgpool(x)) end }
+  list[#list + 1] = { name = "avgpool", modules = {}, for_classes = true,
+    run = function(self, x) return flatten(self.avgpool(x)) end }
   list[#list + 1] = { name = "classifier.0", modules = { "classifier.0" }, run = function(self, x)
     local layer, p = self.classifier:at(1), self.network_options.dropout
     local y = layer(x, "relu")

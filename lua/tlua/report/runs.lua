@@ -230,8 +230,8 @@ function report_runs.page(runs)
     curve(runs, "Training loss", "loss", "loss"),
     curve(runs, "Training accuracy, percent", "train_accuracy", "accuracy"), curve(runs, "Learning rate", "lr", "rate"),
     "</div>", "<h2>In what the recipes differ</h2>",
-    #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>', changes,
-     "</body></html>\n" }
+    #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>',
+    changes, "</body></html>\n" }
 end
 
 -- ---- the command ----
