@@ -504,6 +504,13 @@ function nn.Sequential(...) end
 ---@return tlua.nn.ModuleList
 function nn.ModuleList(...) end
 
+---@class tlua.nn.Graph: tlua.nn.Module
+
+---The network of a model file or a run's folder, made from the calls in it, whoever wrote it: its parameters have the names of the file, and train.
+---@param path string
+---@return tlua.nn.Graph
+function nn.Graph(path) end
+
 ---A class of modules of your own: local Block = nn.class "Block", with Block:init(...) and Block:forward(x).
 ---@param name string
 ---@param base? table
@@ -806,7 +813,7 @@ function Optimizer:load_state(state) end
 
 -- networks and data
 
----The network that a run has trained, with head and weights: path is the folder of the run, its model.safetensors or a checkpoint.
+---The network that a run has trained, with head and weights: path is the folder of the run, its model.safetensors or a checkpoint. One that its recipe wrote in Lua is an nn.Graph.
 ---@param path string
 ---@return tlua.nn.Module
 function models.load(path) end

@@ -160,17 +160,34 @@ def plans():
     }
     for name, calls in nets.items():
         put("plan", name, json.dumps({"format": 1, "batch": 37, "input": [8, 8, 3], "calls": calls, "output": len(calls)}, separators=(",", ":")))
+    # Format 2: sizes by name, several inputs and outputs.
+    picture = {"name": "image", "dtype": "float32", "shape": ["N", "H", "W", 3]}
+    listing = {"format": 2, "symbols": {"N": 3, "H": 8, "W": 8, "T": 4},
+               "inputs": [picture, {"name": "ids", "dtype": "int32", "shape": ["N", "T"]}],
+               "outputs": [{"name": "map", "value": 3, "dtype": "float32", "shape": ["N", None, None, 16]},
+                           {"name": "rows", "value": 6, "dtype": "float32", "shape": ["N", {"T": 2}, 4]}],
+               "buffers": ["9x8"],
+               "calls": [conv(0, stride=[2, 2]), ["concat", [2, 2], {"axis": -1}], ["embedding", ["9x8", 1]],
+                         ["expand", [4], {"shape": [{"N": 1}, {"T": 1}, 8]}], ["reshape", [5], {"shape": [{"N": 1}, {"T": 2}, -1]}]]}
+    graph = json.dumps(listing, separators=(",", ":"))
+    put("plan", "named", graph)
     # A whole model file: the weights of "conv" under the names that its calls give them.
-    names = {"8x3x3x3": 216, "8": 8, "8x1x3x3": 72, "5x8": 40, "5": 5}
+    old = json.dumps({"format": 1, "batch": 37, "input": [8, 8, 3], "calls": nets["conv"], "output": 7}, separators=(",", ":"))
+    model("model", old, {"8x3x3x3": 216, "8": 8, "8x1x3x3": 72, "5x8": 40, "5": 5}, {"labels": list("abcde")},
+          "to_channels(channels=3); resize(size=8); center_crop(size=8); normalize(mean=0.5, std=0.25)")
+    model("named", graph, {"8x3x3x3": 216, "8": 8, "9x8": 72}, {"task": {"name": "detect", "names": list("abcde")}}, None)
+
+
+def model(file, plan, names, description, pipeline):
     header, at = {}, 0
-    plan = json.dumps({"format": 1, "batch": 37, "input": [8, 8, 3], "calls": nets["conv"], "output": 7}, separators=(",", ":"))
-    header["__metadata__"] = {"tlua.plan": plan, "tlua.pipeline": "to_channels(channels=3); resize(size=8); center_crop(size=8); normalize(mean=0.5, std=0.25)",
-                              "tlua": json.dumps({"labels": list("abcde")})}
+    header["__metadata__"] = {"tlua.plan": plan, "tlua": json.dumps(description)}
+    if pipeline:
+        header["__metadata__"]["tlua.pipeline"] = pipeline
     for name, count in names.items():
         header[name] = {"dtype": "F16", "shape": [int(n) for n in name.split("x")], "data_offsets": [at, at + 2 * count]}
         at += 2 * count
     text = json.dumps(header, separators=(",", ":")).encode()
-    put("model", "model", struct.pack("<Q", len(text)) + text + bytes(at))
+    put("model", file, struct.pack("<Q", len(text)) + text + bytes(at))
 
 
 def pickles():

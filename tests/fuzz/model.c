@@ -26,7 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (m) {
         int64_t hwc[3];
         tl_model_input(m, hwc);
-        never(tl_model_classes(m) < 1 || tl_model_class(m, -1) || tl_model_class(m, tl_model_classes(m)));
+        const tl_model_tensor *in, *out;
+        never(tl_model_inputs(m, &in) < 1 || tl_model_outputs(m, &out) < 1 || !tl_model_task(m) || !in->name[0] || !out->name[0]);
+        never(tl_model_classes(m) < 0 || tl_model_class(m, -1) || tl_model_class(m, tl_model_classes(m)));
         for (int i = 0; i < tl_model_classes(m) && i < 100; i++) never(!tl_model_class(m, i));
     } else {
         check_error(tl_scope_error(s), "f: ");
