@@ -224,11 +224,11 @@ typedef struct tl_named {
 TL_API int tl_model_run(tl_scope *s, tl_model *m, const tl_named *in, int n_in, tl_named *out, int n_out);
 /* Height, width and channels of the pictures that the network sees; a 0 is any. */
 TL_API void tl_model_input(const tl_model *m, int64_t hwc[3]);
-/* JPEG and PNG files as the network was trained to see them: float32 (n, H, W, C), owned by the scope. Threads read them side by
+/* Picture files as the network was trained to see them: float32 (n, H, W, C), owned by the scope. Threads read them side by
  * side. A file that cannot be read fails the scope, with an error that names it. */
 TL_API tl_tensor *tl_model_pictures(tl_scope *s, const tl_model *m, const char *const *paths, int n);
 /* A picture in memory, read only during the calls that are given it. Zero the whole before filling it in. It is one of two:
- * the contents of a JPEG or PNG file: `data` and `bytes`, with channels 0;
+ * the contents of a picture file: `data` and `bytes`, with channels 0;
  * pixels of 8 bits: `data` points at the first channel of the upper left one, `channels` is 1 (grey), 3 (red, green, blue), 2 or 4 (the same
  * with alpha, which is not looked at), and `bytes` is 0. The strides say how many bytes lie between rows, pixels and channels, and may
  * be negative; 0 stands for packed. Blue, green, red: data + 2 and a channel_stride of -1, with the pixel_stride of 3. Planes: a pixel_stride

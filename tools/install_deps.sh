@@ -15,6 +15,9 @@ build="
  zlib1g-dev
  libturbojpeg0-dev
  libspng-dev
+ libwebp-dev
+ libtiff-dev
+ libgif-dev
  libcurl4-openssl-dev
  libcjson-dev
  libutf8proc-dev

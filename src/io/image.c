@@ -4,6 +4,7 @@
 #include "io/image.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -45,6 +46,7 @@ int tl__image_reserve_deep(tl_error *err, tl_image *image, int width, int height
 {
     if (tl__image_check_size(err, width, height) != 0) return -1;
     size_t need = (size_t)width * (size_t)height * (size_t)channels * tl__depth_bytes(depth) + TL_IMAGE_SLACK;
+    if (need > INT_MAX) return tl__fail(err, TL_EFORMAT, "%d x %d pixels of %d channels take more than 2 GiB", width, height, channels);
     if (need > image->capacity) {
         uint8_t *data = tl__malloc(err, need);
         if (!data) return -1;
@@ -138,7 +140,7 @@ int tl__image_copy(tl_error *err, const tl_image *image, const tl_image_request 
 
 int tl__image_is_name(const char *path)
 {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"};
     size_t n = strlen(path);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t m = strlen(endings[i]);
@@ -160,7 +162,12 @@ static int decode(tl_error *err, const char *name, const uint8_t *data, size_t b
         return request->indices ? tl__fail(err, TL_EFORMAT, "%s: a JPEG, which does not keep a mask's values; save masks as PNG", name)
                                 : tl__jpeg_decode(err, name, data, bytes, request, out);
     if (bytes >= 8 && memcmp(data, png, 8) == 0) return tl__png_decode(err, name, data, bytes, request, out);
-    return tl__fail(err, TL_EFORMAT, "%s: neither a JPEG nor a PNG picture", name);
+    if (bytes >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) return tl__webp_decode(err, name, data, bytes, request, out);
+    if (bytes >= 6 && (memcmp(data, "GIF87a", 6) == 0 || memcmp(data, "GIF89a", 6) == 0)) return tl__gif_decode(err, name, data, bytes, request, out);
+    if (bytes >= 4 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0 || memcmp(data, "II+\0", 4) == 0 || memcmp(data, "MM\0+", 4) == 0))
+        return tl__tiff_decode(err, name, data, bytes, request, out);
+    if (bytes >= 2 && data[0] == 'B' && data[1] == 'M') return tl__bmp_decode(err, name, data, bytes, request, out);
+    return tl__fail(err, TL_EFORMAT, "%s: no picture of a known format (" TL_IMAGE_FORMATS ")", name);
 }
 
 int tl__image_decode(tl_error *err, const char *name, const void *data, size_t bytes, const tl_image_request *request, tl_image *out)

@@ -1,6 +1,6 @@
 /* image.h - pictures in and out: files to pixels and back. What a picture of 8 bits looks like
- * after reading is what Pillow's Image.open(path).convert("RGB") (or "L") gives, because the published
- * weights were trained on that. Orientation tags are not applied, as there. */
+ * after reading is what Pillow's ImageOps.exif_transpose(Image.open(path)).convert("RGB") (or "L") gives, because
+ * the published weights were trained on that, and people look at that. Of several pictures in a file the first is read. */
 #ifndef TLUA_IMAGE_H
 #define TLUA_IMAGE_H
 
@@ -65,17 +65,28 @@ int tl__image_copy(tl_error *err, const tl_image *image, const tl_image_request 
 int tl__image_write_png(tl_error *err, const char *path, const tl_image *image);
 /* In place: grey to three equal channels, or three to grey by Pillow's weights (ITU-R 601, 16-bit fixed point). Any depth. */
 int tl__image_to_channels(tl_error *err, tl_image *image, int channels);
-/* True for names that end in .jpg, .jpeg or .png in any letter case. */
+/* True for names that end as one of the formats does, in any letter case. */
 int tl__image_is_name(const char *path);
+/* What is read, for messages. */
+#define TL_IMAGE_FORMATS "JPEG, PNG, WebP, TIFF, BMP and GIF"
 
-/* "libjpeg-turbo 2.1.5, libspng 0.7.3": what decodes here. Another version may round otherwise. */
+/* "libjpeg-turbo 2.1.5, libspng 0.7.3, libwebp ...": what decodes here. Another version may round otherwise. */
 const char *tl__image_decoders(char *text, size_t size);
 
 /* For the formats: records that a picture of so many channels is no mask. Returns -1. */
 int tl__image_no_mask(tl_error *err, const char *name, int channels, int bits);
 
-/* The two formats, for image.c. */
+/* The orientation, 1 to 8, that Exif (with or without "Exif\0\0" before it) or else XMP tells; either may be NULL. 1: as it is. */
+int tl__orientation(const uint8_t *exif, size_t exif_bytes, const uint8_t *xmp, size_t xmp_bytes);
+/* Turns the picture so that it stands upright. 0 or -1. */
+int tl__image_orient(tl_error *err, tl_image *image, int orientation);
+
+/* The formats, for image.c. */
 int tl__jpeg_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
+int tl__webp_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
+int tl__gif_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
+int tl__bmp_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
+int tl__tiff_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
 int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
 
 #endif

@@ -9,11 +9,24 @@
 typedef struct jpeg_header {
     int width, height, components;
     size_t scan; /* offset of the first scan's marker */
+    const uint8_t *exif, *xmp;
+    size_t exif_bytes, xmp_bytes;
 } jpeg_header;
 
 static int is_frame(int marker) /* SOF0..SOF15 without DHT, JPG and DAC, which lie between them */
 {
     return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+
+/* An APP1 segment may be Exif or XMP. */
+static void note_application(const uint8_t *d, size_t bytes, size_t at, size_t length, jpeg_header *h)
+{
+    static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
+    if (length < 2 || length - 2 > bytes - at - 4) return;
+    const uint8_t *p = d + at + 4;
+    size_t n = length - 2;
+    if (n > 6 && memcmp(p, "Exif\0\0", 6) == 0 && !h->exif) h->exif = p, h->exif_bytes = n;
+    if (n > sizeof xmp && memcmp(p, xmp, sizeof xmp) == 0 && !h->xmp) h->xmp = p, h->xmp_bytes = n;
 }
 
 /* Fills `h` from the markers up to the first scan. Returns 0, or -1 with an error recorded. */
@@ -48,6 +61,7 @@ static int walk_markers(tl_error *err, const char *name, const uint8_t *d, size_
             h->width = d[at + 7] << 8 | d[at + 8];
             h->components = d[at + 9];
         }
+        if (marker == 0xe1) note_application(d, bytes, at, length, h);
         at += 2 + length;
     }
     return tl__fail(err, TL_EFORMAT, "%s: damaged JPEG: it ends before the picture", name);
@@ -131,5 +145,8 @@ int tl__jpeg_decode(tl_error *err, const char *name, const uint8_t *data, size_t
         if (status == 0 && channels == 4) colour_from_cmyk(raw.data, out->data, (size_t)width * (size_t)height);
     }
     tl__image_free(&raw);
-    return status == 0 ? 0 : -1;
+    if (status != 0) return -1;
+    if (tl__image_orient(err, out, tl__orientation(h.exif, h.exif_bytes, h.xmp, h.xmp_bytes)) == 0) return 0;
+    tl__error_prefix(err, "%s: ", name);
+    return -1;
 }

@@ -1,9 +1,12 @@
 /* image_png.c - PNG through libspng, in and out. */
 #include "io/image.h"
 
+#include <gif_lib.h>
 #include <spng.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tiffio.h>
+#include <webp/decode.h>
 
 #ifndef TLUA_JPEG_VERSION /* its library does not tell its own */
 #define TLUA_JPEG_VERSION "of unknown version"
@@ -11,7 +14,11 @@
 
 const char *tl__image_decoders(char *text, size_t size)
 {
-    snprintf(text, size, "libjpeg-turbo %s, libspng %s", TLUA_JPEG_VERSION, spng_version_string());
+    int webp = WebPGetDecoderVersion();
+    char tiff[32] = "";
+    sscanf(TIFFGetVersion(), "LIBTIFF, Version %31[0-9.]", tiff);
+    snprintf(text, size, "libjpeg-turbo %s, libspng %s, libwebp %d.%d.%d, libtiff %s, giflib %d.%d.%d", TLUA_JPEG_VERSION, spng_version_string(), webp >> 16,
+             webp >> 8 & 255, webp & 255, tiff, GIFLIB_MAJOR, GIFLIB_MINOR, GIFLIB_RELEASE);
     return text;
 }
 
@@ -105,6 +112,16 @@ static int decode_indices(tl_error *err, const char *name, spng_ctx *png, const 
     return status;
 }
 
+/* The orientation, which may stand behind the pixels. */
+static int finish(tl_error *err, const char *name, spng_ctx *png, tl_image *out, int status)
+{
+    struct spng_exif exif;
+    if (status != 0 || spng_get_exif(png, &exif) != 0) return status;
+    if (tl__image_orient(err, out, tl__orientation((const uint8_t *)exif.data, exif.length, NULL, 0)) == 0) return 0;
+    tl__error_prefix(err, "%s: ", name);
+    return -1;
+}
+
 int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out)
 {
     spng_ctx *png = spng_ctx_new(0);
@@ -119,7 +136,7 @@ int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t 
     else if (tl__image_check_size(err, h.width, h.height) != 0)
         tl__error_prefix(err, "%s: ", name);
     else
-        status = request->indices ? decode_indices(err, name, png, &h, out) : decode_pixels(err, name, png, &h, request->deep == TL_DEEP_ALL, out);
+        status = finish(err, name, png, out, request->indices ? decode_indices(err, name, png, &h, out) : decode_pixels(err, name, png, &h, request->deep == TL_DEEP_ALL, out));
     spng_ctx_free(png);
     return status;
 }

@@ -46,12 +46,12 @@ cp -r "$W/good" "$W/set/Training"
 cp -r "$W/good" "$W/set/TEST"
 mv "$W/set/Training/c" "$W/set/Training/$composed"
 mv "$W/set/TEST/c" "$W/set/TEST/$apart"
-cp "$W/good/a/0.png" "$W/set/TEST/a/0.webp"
+cp "$W/good/a/0.png" "$W/set/TEST/a/0.heic"
 rm "$W/set/TEST/b/0.png"
 tiny "$W/set" >"$W/s.lua"
 "$T" "$W/s.lua" --out "$W/set-run" --loss.weight auto >"$W/out" 2>"$W/err" || fail "Training, TEST and Hangul: $(cat "$W/err")"
 for line in "^data      Class folders: 18 training and 17 test pictures, 3 classes" "^parts     training $W/set/Training, test $W/set/TEST$" "^classes   a 6 + 6, b 6 + 5, $composed 6 + 6 training + test pictures" \
-    "^skipped   test folders: 1 .webp is passed over: JPEG and PNG are read" "^the same  17 test pictures are a training picture too, byte for byte: $W/set/TEST/a/0.png = $W/set/Training/a/0.png, " \
+    "^skipped   test folders: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read" "^the same  17 test pictures are a training picture too, byte for byte: $W/set/TEST/a/0.png = $W/set/Training/a/0.png, " \
     "^loss      CrossEntropy, weights a 1, b 1, $composed 1 (auto)"; do
     grep -q "$line" "$W/out" || fail "the plan lacks: $line"
 done

@@ -42,6 +42,37 @@ def pictures():
     save("bits.png", colour.convert("1"))
     save("palette.png", colour.quantize(5), 2, bits=4)
     save("wide.png", Image.frombytes("I;16", (4, 3), bytes(range(24))))
+    others(save, colour)
+
+
+def others(save, colour):
+    few, grey = colour.quantize(5), colour.convert("L")
+    numbers = 63 << 2  # a mask's
+    save("lossy.webp", colour, 0, quality=50)
+    save("lossless.webp", colour.convert("RGBA"), 2, lossless=True)
+    save("animated.webp", colour, 0, save_all=True, append_images=[colour.rotate(180)], lossless=True)
+    save("palette.gif", few)
+    save("numbers.gif", few, numbers, interlace=1)
+    save("animated.gif", few, 1, save_all=True, append_images=[few.rotate(180)])
+    save("colour.bmp", colour)
+    save("numbers.bmp", few, numbers)
+    save("bits.bmp", grey.convert("1"), 2)
+    put("picture", "runs.bmp", b"\0BM" + struct.pack("<IHHIIiiHHIIiiII", 70, 0, 0, 62, 40, 5, 2, 1, 8, 1, 8, 0, 0, 2, 0) + bytes([1, 2, 3, 0, 9, 8, 7, 0])
+        + bytes([3, 1, 0, 0, 0, 3, 0, 1, 0, 0, 0, 2, 1, 0, 1, 1, 0, 1]))
+    put("picture", "words.bmp", b"\2BM" + struct.pack("<IHHIIiiHHIIiiII", 70, 0, 0, 66, 40, 2, -1, 1, 16, 3, 4, 0, 0, 0, 0) + struct.pack("<3I", 0xf800, 0x7e0, 0x1f) + b"abcd")
+    for compression in ("raw", "tiff_lzw", "jpeg", "packbits"):
+        save("%s.tiff" % compression, colour, 3, compression=compression)
+    save("fax.tiff", grey.convert("1"), 1, compression="group4")
+    save("numbers.tiff", few, numbers)
+    save("inks.tiff", colour.convert("CMYK"), 2)
+    save("wide.tiff", Image.frombytes("I;16", (4, 3), bytes(range(24))), 3)
+    save("floats.tiff", Image.frombytes("F", (2, 3), bytes(range(24))), 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save("turned.jpeg", colour, 2, exif=exif)
+    save("turned.png", colour, 0, exif=exif)
+    save("turned.webp", colour, 0, exif=exif)
+    save("turned.tiff", colour, 0, exif=exif)
 
 
 def tables():

@@ -40,11 +40,11 @@ t.test("many classes are not all named", function()
   assert(text:find("c10 3 + 1, c11 4 + 1", 1, true) and text:find("c21 4 + 1, ... (14 in all, from 3 to 4 training pictures) training + test pictures", 1, true), text)
 end)
 
-t.test("files that are no JPEG or PNG, pictures without a class", function()
-  sh "cp -r plain formats && cd formats && mv left/1.png left/1.webp && mv left/2.png left/2.webp && mv right/1.png right/1.bmp && cp left/3.png . && touch left/.hidden right/README"
+t.test("files that are no pictures, pictures without a class", function()
+  sh "cp -r plain formats && cd formats && mv left/1.png left/1.heic && mv left/2.png left/2.heic && mv right/1.png right/1.dcm && cp left/3.png . && touch left/.hidden right/README"
   local text = said "formats"
-  assert(text:find "\nskipped   training folders: [^\n]+, [^\n]+ and [^\n]+ are passed over: JPEG and PNG are read\n", text)
-  for _, part in ipairs { "2 .webp", "1 .bmp", "1 without an ending" } do assert(text:find(part, 1, true), text) end
+  assert(text:find "\nskipped   training folders: [^\n]+, [^\n]+ and [^\n]+ are passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read\n", text)
+  for _, part in ipairs { "2 .heic", "1 .dcm", "1 without an ending" } do assert(text:find(part, 1, true), text) end
   assert(text:find("skipped   training folder: 1 picture lies beside the class folders and has no class", 1, true), text)
   assert(not said("plain"):find "skipped")
 end)
@@ -71,7 +71,7 @@ t.test("the loss with its options and weights", function()
 end)
 
 t.test("prediction finds the pictures of a folder that training finds", function()
-  sh "cp -r plain seen && cd seen && mkdir left/deep .git && cp left/1.png left/deep/a.png && cp left/1.png left/.hidden.png && cp left/1.png .git/x.png && ln -s no/such left/gone.png && ln -s ../../plain left/linked && touch left/x.webp && rm -r right wide"
+  sh "cp -r plain seen && cd seen && mkdir left/deep .git && cp left/1.png left/deep/a.png && cp left/1.png left/.hidden.png && cp left/1.png .git/x.png && ln -s no/such left/gone.png && ln -s ../../plain left/linked && touch left/x.heic && rm -r right wide"
   local source, names = core.data.source("folder", { root = folder .. "/seen", classes = { "left" } }), {}
   for i = 1, source:count() do names[i] = source:name(i) end
   table.sort(names)
@@ -83,12 +83,12 @@ t.test("prediction finds the pictures of a folder that training finds", function
   t.equal(#list, 22) -- 5, 1 deep, 1 that leads nowhere, 15 behind the link
   t.equal(list[1], folder .. "/seen/left/1.png")
   t.equal(list[6], folder .. "/seen/left/deep/a.png")
-  t.equal(notes[1]:gsub(folder, "DIR"), "DIR/seen: 1 .webp is passed over: JPEG and PNG are read")
+  t.equal(notes[1]:gsub(folder, "DIR"), "DIR/seen: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read")
   sh "ln -s .. seen/left/up"
   t.fails("a link back to", predict.collect, { folder .. "/seen" })
   t.fails("a link back to", core.data.source, "folder", { root = folder .. "/seen", classes = { "left" } })
-  sh "mkdir other && touch other/x.tif"
-  t.fails("other holds no JPEG or PNG pictures; 1 .tif is passed over: JPEG and PNG are read", predict.collect, { folder .. "/other" })
+  sh "mkdir other && touch other/x.svg"
+  t.fails("other holds no pictures; 1 .svg is passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read", predict.collect, { folder .. "/other" })
 end)
 
 t.test("groups are found in either form of Unicode", function()

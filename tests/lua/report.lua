@@ -63,7 +63,7 @@ t.test("what ran stands at the head: command, overrides, weights with their hash
     "the data&#39;s own test part", "test_limit 12", "random_horizontal_flip p 0.5", "normalize mean", "tlua " .. core.version, core.decoders, "OpenCL", "CrossEntropy" } do
     assert(head:find(part, 1, true) or head:find((part:gsub("&#39;", "'")), 1, true), part .. " in:\n" .. head)
   end
-  assert(core.decoders:find "^libjpeg%-turbo [%d.]+, libspng [%d.]+$", core.decoders)
+  assert(core.decoders:find "^libjpeg%-turbo [%d.]+, libspng [%d.]+, libwebp [%d.]+, libtiff [%d.]+, giflib [%d.]+$", core.decoders)
   assert(not head:match("<dt>test pictures</dt><dd>(.-)</dd>"):find("flip", 1, true), "test pictures are not flipped")
   -- the file of weights is another one at the end
   local json = core.json_decode(core.read_file(folder .. "/ran/report.json"))

@@ -149,7 +149,7 @@ Test(folders, what_is_no_jpeg_or_png_is_counted)
     char *root = temporary_folder();
     tl_error err = {0};
     put_all(root, "train/a/1.png train/a/2.JPG train/b/1.png train/b/deep/2.jpeg train/stray.png test/a/1.png test/b/1.png");
-    static const char *const others[] = {"train/a/3.webp", "train/a/4.WEBP", "train/b/deep/5.webp", "train/b/1.bmp", "train/b/README", "train/b/a.longer-than-any-ending", "train/a/.DS_Store",
+    static const char *const others[] = {"train/a/3.heic", "train/a/4.HEIC", "train/b/deep/5.heic", "train/b/1.dcm", "train/b/README", "train/b/a.longer-than-any-ending", "train/a/.DS_Store",
                                          "train/notes.txt"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) put(root, others[i], "x", 1);
     char *fifo = tl__asprintf(NULL, "%s/train/a/pipe.png", root);
@@ -157,8 +157,8 @@ Test(folders, what_is_no_jpeg_or_png_is_counted)
     tl_source *s = open_source(&err, "folder", root, (tl_source_options){.limit = 3}), *test = open_source(&err, "folder", root, (tl_source_options){.part = "test"});
     cr_assert(s && test, "%s", err.text);
     cr_expect_eq(s->count, 3);
-    cr_expect_eq(passed_of(s->passed, ".webp"), 3);
-    cr_expect_eq(passed_of(s->passed, ".bmp"), 1);
+    cr_expect_eq(passed_of(s->passed, ".heic"), 3);
+    cr_expect_eq(passed_of(s->passed, ".dcm"), 1);
     cr_expect_eq(passed_of(s->passed, ""), 2);
     cr_expect_eq(passed_of(s->passed, ".png"), 1); /* the pipe */
     cr_expect(s->passed->count == 4 && s->passed->stray == 1);
@@ -169,9 +169,9 @@ Test(folders, what_is_no_jpeg_or_png_is_counted)
     remove_folder(root);
     root = temporary_folder();
     put_all(root, "a/1.png");
-    put(root, "b/1.webp", "x", 1);
+    put(root, "b/1.heic", "x", 1);
     cr_assert_null(open_source(&err, "folder", root, (tl_source_options){0}));
-    expect_error(err, "/b: the class folder has no picture (.jpg, .jpeg or .png); passed over: 1 .webp");
+    expect_error(err, "/b: the class folder has no picture (JPEG, PNG, WebP, TIFF, BMP or GIF); passed over: 1 .heic");
     remove_folder(root);
 }
 
@@ -276,7 +276,7 @@ Test(folders, allocation_failures)
 {
     char *root = temporary_folder();
     put_all(root, "train/a/1.png train/" CAT_APART "/x/1.png test/a/1.png val/a/1.png");
-    put(root, "train/a/2.webp", "x", 1);
+    put(root, "train/a/2.heic", "x", 1);
     for (long nth = 1, done = 0; !done; nth++) {
         tl_error err = {0};
         tl_parts p;

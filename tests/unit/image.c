@@ -151,7 +151,7 @@ Test(image, sizes_are_checked_first)
     free(jpeg);
     uint8_t png[57] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0, 1, 0, 0, 0, 1, 0, 0, 8, 2, 0, 0, 0, 0x50, 0x7e, 0xde, 0x9b};
     refuse("big.png", png, sizeof png, "big.png: ");
-    refuse("text", "hello, this is no picture", 25, "neither a JPEG nor a PNG");
+    refuse("text", "hello, this is no picture", 25, "no picture of a known format (JPEG, PNG, WebP, TIFF, BMP and GIF)");
     tl_error err = {0};
     tl_image image = {0};
     cr_assert_neq(tl__image_reserve(&err, &image, 20000, 20000, 3), 0);
@@ -207,7 +207,7 @@ Test(image, files_that_cannot_be_read)
     expect_error(err, "the file is empty");
     free(path);
     remove_folder(folder);
-    cr_assert(tl__image_is_name("a/b.JPeG") && tl__image_is_name("x.png") && tl__image_is_name("x.jpg") && !tl__image_is_name("x.gif") && !tl__image_is_name(".png"));
+    cr_assert(tl__image_is_name("a/b.JPeG") && tl__image_is_name("x.png") && tl__image_is_name("x.jpg") && tl__image_is_name("x.TIFF") && tl__image_is_name("x.gif") && !tl__image_is_name("x.svg") && !tl__image_is_name(".png"));
 }
 
 Test(image, writes_png)

@@ -42,7 +42,7 @@ commands.list = {
     text = "Trains the network in several ways, with several numbers of pictures and seeds. After Ctrl-C the same command goes on. --help lists the fields.",
     examples = { "tlua compare mine.lua --compare.per_class 10,100,all --compare.seeds 0,1,2" } },
   { name = "predict", group = "Use", args = "MODEL FILE|FOLDER...", brief = "classify pictures",
-    text = MODEL .. " Of a folder all JPEG and PNG pictures below it are taken. A picture that cannot be read is named, and the status is 1.",
+    text = MODEL .. " Of a folder all pictures below it are taken. A picture that cannot be read is named, and the status is 1.",
     options = { { "top", "K", "so many classes a picture (3; with --json 5)" }, JSON, { "csv", nil, "a table: file, label, score, ..., error" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
     examples = { "tlua predict runs/mine picture.jpg", "tlua predict runs/mine pictures/ --csv > answers.csv", "tlua predict resnet50 picture.jpg --top 5" } },
   { name = "eval", group = "Use", args = "MODEL [--data.root DIR]", brief = "test a model on pictures whose classes are known",

@@ -21,7 +21,7 @@ function predict.collect(paths, say)
     if core.is_folder(path) then
       local list, passed = core.data.pictures(path)
       local text = data_text.passed(passed)
-      if #list == 0 then util.failf("%s holds no JPEG or PNG pictures%s", path, text and "; " .. text or "") end
+      if #list == 0 then util.failf("%s holds no pictures%s", path, text and "; " .. text or "") end
       if text and say then say(("%s: %s"):format(path, text)) end
       local key = {}
       for _, each in ipairs(list) do key[each] = each:gsub("/", "\1") end -- a folder stands where its name does

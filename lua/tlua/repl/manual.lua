@@ -99,7 +99,7 @@ The tensors of a file (.safetensors, .pth, .pt) by name, its metadata, and { key
 # tlua.save(path: string, tensors: table<string, tlua.Tensor|table>, metadata?: table<string, string>): nil
 Writes tensors by name into a .safetensors file. Tables within the table are flattened: { a = { b = x } } is written as a.b, its name when it is read.
 # tlua.image_read(path: string, channels?: integer): tlua.Tensor
-A PNG or JPEG picture as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
+A picture (JPEG, PNG, WebP, TIFF, BMP, GIF) as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
 # tlua.image_write(path: string, x: tlua.Tensor): nil
 Writes uint8 (height, width, 1 or 3) as a PNG file.
 
@@ -306,5 +306,5 @@ A schedule of two stages, the head alone and then everything, for a recipe's `sc
 # help(what?: any): nil
 What there is to know about a function, a layer, an operator or a name: help(tlua.nn.Linear), help "matmul". Without an argument, all topics.
 # show(x: tlua.Tensor|string): nil
-Draws a picture in the terminal: a tensor (height, width, channels), the first of a batch, or a PNG or JPEG file.
+Draws a picture in the terminal: a tensor (height, width, channels), the first of a batch, or a file.
 ]==]
