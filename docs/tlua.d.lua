@@ -278,7 +278,7 @@ function tlua.load(path, options) end
 ---@param metadata? table<string, string>
 function tlua.save(path, tensors, metadata) end
 
----A PNG or JPEG picture as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
+---A picture (JPEG, PNG, WebP, TIFF, BMP, GIF) as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
 ---@param path string
 ---@param channels? integer
 ---@return tlua.Tensor
