@@ -3,8 +3,8 @@
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 -- `tracing`: a plan is being made, modules do what they do step by step. `imaginary`: so, or in a dry run; nothing that
--- happens counts (batches that a batch norm has seen).
-local plan = { tracing = false, imaginary = false }
+-- happens counts (batches that a batch norm has seen). `writing`: what is traced goes into a file.
+local plan = { tracing = false, imaginary = false, writing = false }
 
 -- What goes in and comes out of a forward is a tensor, or a list of tensors.
 local function unpacked(x)
@@ -86,7 +86,11 @@ function plan.text(self, inputs, names, symbols)
     local y = me:forward(unpacked(x))
     return y
   end
-  return traced(core.plan_text, self, forward, #inputs > 1, inputs, symbols, tensors, names, buffers)
+  plan.writing = true
+  local ok, text, why = pcall(traced, core.plan_text, self, forward, #inputs > 1, inputs, symbols, tensors, names, buffers)
+  plan.writing = false
+  if not ok then error(text, 0) end
+  return text, why
 end
 
 -- The highest number of device bytes while f() runs, beginning with what is alive now; nothing is computed. What f

@@ -125,6 +125,28 @@ t.test("a network of the registry with a head of the recipe's own", function()
   assert(far < 1e-5, far)
 end)
 
+t.test("another head in the place of the last layer", function()
+  local graph = nn.Graph(first)
+  t.equal(graph.head_name .. " " .. graph.features_width, "7 16")
+  graph:set_head(nn.Sequential(nn.Linear(8), nn.ReLU(), nn.Linear(5)))
+  t.equal(graph.classes, 5)
+  graph:freeze "*"
+  graph:unfreeze(graph.head_name .. ".*")
+  local x = core.randn(2, 32, 32, 3)
+  local y = graph(x)
+  t.equal(table.concat(y:shape(), " "), "2 5")
+  y:sum():backward()
+  local names = {}
+  for name in pairs(graph:gradients()) do names[#names + 1] = name end
+  table.sort(names)
+  t.equal(table.concat(names, " "), "7.0.bias 7.0.weight 7.2.bias 7.2.weight")
+  local path = folder .. "/headed.safetensors"
+  core.save(path, graph:state_dict(), { ["tlua.plan"] = assert(plan.text(graph, graph:plan_inputs(), graph.output_names)) })
+  graph:eval()
+  local guard <close> = core.no_grad()
+  t.equal(nn.Graph(path):eval()(x):hash(), graph(x):hash())
+end)
+
 t.test("several outputs, buffers that are no statistics, and values that a dropout shares", function()
   local Two = nn.class "Two"
   function Two:init()
@@ -157,6 +179,7 @@ t.test("several outputs, buffers that are no statistics, and values that a dropo
   end
   t.equal(table.concat(graph.output_names, " "), "scores rows")
   t.equal(graph.classes, nil)
+  t.fails("does not end with a linear layer of its own", function() graph:set_head(nn.Linear(2)) end)
 end)
 
 t.test("Grad-CAM on a graph is that of the network", function()

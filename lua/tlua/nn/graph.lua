@@ -172,7 +172,54 @@ function Graph:init(first, ...)
   local info = metadata.tlua and description.read(metadata.tlua)
   rawset(self, "file_labels", info and info.labels)
   rawset(self, "file_preprocessing", info and info.preprocessing)
-  rawset(self, "_pending", function(me) me:load(path, { what = path, whole = true }) end)
+  rawset(self, "_pending", function(me)
+    me:load(path, rawget(me, "own_head") and { what = path, head = me.head_name } or { what = path, whole = true })
+  end)
+  self:find_head()
+end
+
+-- ---- the head ----
+
+-- A linear layer whose result is the output is the head: another may take its place, as with the networks of the registry.
+function Graph:find_head()
+  local h = self.outputs[1].value - #self.inputs
+  local c = #self.outputs == 1 and self.calls[h]
+  local name = c and c.op == "linear" and type(c.inputs[2]) == "string" and type(c.inputs[1]) == "number" and not c.inputs[4] and split(c.inputs[2])
+  if not name or name == "" then return end
+  for i, each in ipairs(self.calls) do
+    for _, input in ipairs(each.inputs) do
+      if i ~= h and type(input) == "string" and input:sub(1, #name + 1) == name .. "." then return end -- others need it too
+    end
+  end
+  local weight = self.places_of[c.inputs[2]]
+  for _, spec in ipairs(weight[1]._specs) do
+    if spec.name == weight[2] then rawset(self, "features_width", spec.shape[2]) end
+  end
+  rawset(self, "head_name", name)
+  rawset(self, "head_call", c)
+end
+
+function Graph:head() return self.head_name and self:find(self.head_name) end
+
+-- Puts a module in the place of the last linear layer; a Linear without an input width takes the width that comes.
+function Graph:set_head(head)
+  local c = self.head_call
+  if not c then util.failf("%s does not end with a linear layer of its own, so no head can take its place", self:label()) end
+  local above, key = self.head_name:match "^(.*)%.([^.]+)$"
+  local owner = above and self:find(above) or self
+  owner[key or self.head_name] = head
+  for name in pairs(self.places_of) do
+    if name:sub(1, #self.head_name + 1) == self.head_name .. "." then self.places_of[name] = nil end
+  end
+  c.head, c.inputs, c.sized = head, { c.inputs[1] }, {}
+  rawset(self, "own_head", true)
+  rawset(self, "file_labels", nil)
+  rawset(self, "classes", head:infer(self.features_width))
+  head:walk(function(m)
+    for name in pairs(m._frozen) do m._frozen[name] = nil end
+  end)
+  self:_touch()
+  return self
 end
 
 function Graph:label() return ("nn.Graph(%s)"):format(rawget(self, "path_of_file") or "?") end
@@ -194,6 +241,7 @@ end
 
 -- Is one of the call's tensors trained?
 local function trains(self, c)
+  if c.head then return select(2, c.head:_survey()) end
   for _, each in ipairs(c.inputs) do
     local place = type(each) == "string" and self.places_of[each]
     if place and not place[1]._frozen[place[2]] then
@@ -213,7 +261,7 @@ local function survey(self)
   local s = { changes = module.changes, drops = {}, fixed = #self.calls }
   local before, waiting = false, {}
   for i, c in ipairs(self.calls) do
-    local has = false
+    local has = c.head ~= nil
     for _, each in ipairs(c.inputs) do has = has or type(each) == "string" end
     local moves = has and trains(self, c)
     if has then
@@ -264,14 +312,13 @@ local function call(self, c, i, values, sizes)
       args[k] = place[1]._tensors[place[2]]
     end
   end
+  if c.head then return (c.head(args[1])) end
   local attrs = attributes(c, sizes)
   if c.op == "batch_norm" then return batch_norm(c, args, attrs) end
   if c.op == "dropout" then
-    if self.training and survey(self).drops[i] then
-      local y = ops.dropout(args[1], { p = attrs.p, training = true })
-      return y
-    end
-    if not plan.tracing then return args[1] end
+    local draws = not plan.writing and self.training and survey(self).drops[i]
+    if not draws and not plan.writing then return args[1] end
+    attrs = { p = attrs.p, training = draws }
   end
   args[n + 1] = attrs
   local y = ops[c.op](table.unpack(args, 1, n + 1))

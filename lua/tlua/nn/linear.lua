@@ -118,7 +118,7 @@ function Dropout:init(...)
   self.p = options.p
 end
 function Dropout:forward(x)
-  if plan.tracing and self.p > 0 then -- so that who reads the calls of a model file can train with it; a plan that runs leaves it out
+  if plan.writing and self.p > 0 then -- who reads the calls of a model file can train with it; a plan that runs leaves it out
     local y = ops.dropout(x, { p = self.p, training = false })
     return y
   end

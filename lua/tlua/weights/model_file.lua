@@ -115,7 +115,8 @@ function model_file.network(path)
     if not ok then util.failf("%s: its description is damaged: %s", path, util.reason(built)) end
     net = built
   end
-  if info.labels and net.classes and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
+  local rows = not info.task or info.task.name == "classify"
+  if rows and info.labels and net.classes and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
   return net, info
 end
 
