@@ -23,6 +23,12 @@ local function each_output(net, x, f)
   end
 end
 
+-- Of a list of tensors, which the stages of a network of maps hand on, what the next stage takes.
+local function last_of(y)
+  if core.is_tensor(y) then return y end
+  return y[#y]
+end
+
 local FEW = 5 -- places on a side, below which a map hardly says where
 
 -- The layer to take instead of one with few places: the last before it with weights and at least FEW on a side, else the one with the most.
@@ -45,7 +51,8 @@ function explain.places(net, x, layer)
   each_output(net, x, function(k, name, y, tensors)
     local wanted = layer == name
     known, names[#names + 1] = known or wanted, name
-    if core.is_tensor(y) and y:rank() == 4 and y:shape(2) * y:shape(3) > 1 then
+    y = last_of(y)
+    if y:rank() == 4 and y:shape(2) * y:shape(3) > 1 then
       local each = { name = name, height = y:shape(2), width = y:shape(3), tensors = tensors }
       if wanted or (not layer and tensors) then found, here = k, each end
       if not (found == k) or not layer then outputs[#outputs + 1] = each end
@@ -69,13 +76,20 @@ end
 
 -- x (N, H, W, C), after preprocessing -> maps (N, h, w) of what stage k puts out, not negative, and logits (N, classes) as a list. Equations 1 and 2:
 -- weight of channel c = mean over places of d logit / d a_c, map = relu(sum of weight_c a_c). classes: a class a picture, from 0; nil: the likeliest.
--- Parameters may be frozen: the gradient goes to the activations alone.
+-- Parameters may be frozen: the gradient goes to the activations alone. A network that gives a map of classes is asked for the mean over its places
+-- (Vinogradova et al. 2020); its scores are the logarithms of the mean probabilities.
 function explain.maps(net, x, k, classes)
   local scope <close> = core.scope()
-  local a, rest = net:split(x, k)
+  local below, rest = net:split(x, k)
+  local a = last_of(below)
   a:requires_grad(true)
-  local logits = rest(a)
-  local scores, n, chosen = logits:tolist(), x:shape(1), {}
+  local logits = rest(below)
+  local said = logits
+  if logits:rank() == 4 then
+    said = logits:detach():softmax(-1):mean { axes = { 2, 3 } }:log()
+    logits = logits:mean { axes = { 2, 3 } }
+  end
+  local scores, n, chosen = said:tolist(), x:shape(1), {}
   for i = 1, n do
     local row, best = {}, 1
     for c = 1, #scores[i] do
