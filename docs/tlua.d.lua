@@ -839,6 +839,7 @@ function models.build(name, options) end
 ---- `limit`: at most so many training pictures (all)
 ---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
 ---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
 ---- `fit`: stretch to a square, or scale the shorter side and crop
@@ -848,7 +849,7 @@ function models.build(name, options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.cifar10(options) end
 
@@ -859,6 +860,7 @@ function data.cifar10(options) end
 ---- `limit`: at most so many training pictures (all)
 ---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
 ---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
 ---- `fit`: stretch to a square, or scale the shorter side and crop
@@ -868,7 +870,7 @@ function data.cifar10(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.cifar100(options) end
 
@@ -879,6 +881,7 @@ function data.cifar100(options) end
 ---- `limit`: at most so many training pictures (all)
 ---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
 ---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
 ---- `fit`: stretch to a square, or scale the shorter side and crop
@@ -888,7 +891,7 @@ function data.cifar100(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.mnist(options) end
 
@@ -899,6 +902,7 @@ function data.mnist(options) end
 ---- `limit`: at most so many training pictures (all)
 ---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
 ---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
 ---- `fit`: stretch to a square, or scale the shorter side and crop
@@ -908,7 +912,7 @@ function data.mnist(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.fashion_mnist(options) end
 
@@ -923,6 +927,7 @@ function data.fashion_mnist(options) end
 ---- `limit`: at most so many training pictures (all)
 ---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
 ---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
 ---- `fit`: stretch to a square, or scale the shorter side and crop
@@ -932,9 +937,158 @@ function data.fashion_mnist(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.folder(options) end
+
+---A CSV of pictures and targets: one class, several findings, or numbers.
+---- `path`: the CSV file: a line for each picture, the first with the names of the columns
+---- `image`: column with the pictures' files, relative to the CSV's folder
+---- `target`: column, or columns, with what is to be learnt
+---- `group`: column that says whose a picture is: pictures of one patient, field or camera stay in one part
+---- `part`: column that says which part a picture belongs to: train, validation or test
+---- `root`: folder that the files are relative to (the CSV's own)
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, root?: string, split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.csv(options) end
+
+---Pictures with masks, for task.segment.
+---- `root`: folder with images and masks, or with such folders in train, validation and test
+---- `classes`: names of what the masks' values 0, 1, ... mean (the lines of classes.txt)
+---- `values`: the value of each class in the masks (0, 1, 2, ...)
+---- `group`: Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.masks(options) end
+
+---Pictures and targets that are tensors, or lie in a .safetensors, .npz or .npy file.
+---- `path`: a .safetensors, .npz or .npy file with the tensors; without it they are given themselves
+---- `images`: tensor (N, H, W, C), or its name in the file
+---- `labels`: class numbers (N) from 0, or their name in the file
+---- `values`: numbers (N) or (N, K), or their name in the file
+---- `test_images`: the same for testing; without them a part is held out
+---- `test_labels`: their class numbers
+---- `test_values`: their numbers
+---- `classes`: names of the classes (their numbers)
+---- `value_names`: names of the numbers
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { path?: string, images?: tlua.Tensor|table|string, labels?: tlua.Tensor|table|string, values?: tlua.Tensor|table|string, test_images?: tlua.Tensor|table|string, test_labels?: tlua.Tensor|table|string, test_values?: tlua.Tensor|table|string, classes?: string|string[], value_names?: string|string[], split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.tensors(options) end
+
+---Samples that a Lua function gives, one by one on the main thread: for small things.
+---- `count`: how many samples there are
+---- `get`: function: number from 1 -> { image = path or tensor, label = class number or values = numbers, mask = ... }
+---- `classes`: names of the classes
+---- `value_names`: names of the numbers
+---- `key`: names what get gives: features are kept on disk under it; without a key they are not
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { count?: integer, get?: function, classes?: string|string[], value_names?: string|string[], key?: string, split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.custom(options) end
+
+---Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, random, geometric, apply(options, batch) }, on batches of tensors.
+---@param definition table
+---@return function
+function data.transform(definition) end
+
+-- tasks
+
+---One class a picture; what a recipe learns where its data have classes.
+---@param options? table
+---@return table
+function task.classify(options) end
+
+---Several findings a picture, each there, not there or not known.
+---- `threshold` = 0.5: probability from which on a finding is said to be there
+---@param options? { threshold?: number }
+---@return table
+function task.multilabel(options) end
+
+---Numbers of a picture.
+---@param options? table
+---@return table
+function task.regress(options) end
+
+---A class for each place of a picture.
+---- `ignore` = 255: value in masks of pixels that do not count
+---- `background` = true: class 0 is the background, which mean figures leave out
+---@param options? { ignore?: integer, background?: boolean }
+---@return table
+function task.segment(options) end
+
+---Makes a task in Lua known; tlua/task/init.lua says what its table has. Gives its constructor.
+---@param definition table
+---@return function
+function task.define(definition) end
+
+-- pictures
 
 ---Opens what data.folder { ... } and its like describe, prepared as net:preprocessing() says: classes, train and test with count() and label(i). classes: their names in the order of a model. recipes/open_loop.lua shows it.
 ---@param description table
@@ -967,13 +1121,13 @@ function data.loader(pictures, part, seed, options) end
 ---- `batchnorm` = "train": eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum
 ---- `recompute` = false: less memory: backward computes blocks of the network again
 ---- `stop_after` = 0: stop after so many epochs without a better test result; 0: never
----- `best` = "accuracy": what the best epoch is chosen by
+---- `best`: what the best epoch is chosen by: loss, or the main figure of the task (accuracy)
 ---- `keep` = "last": the model that is kept is that of the last epoch or of the best
 ---- `test_every` = 1: epochs from one test to the next; 0: only after the last
 ---- `log` = "none": beside metrics.csv: scalars of steps and epochs as TensorBoard reads them
 ---- `checkpoint` = 10: minutes between checkpoints in the middle of an epoch; 0: none
 ---- `cache` = "auto": keep the frozen part's outputs on disk: auto where they fit and nothing is random
----@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: "accuracy"|"loss", keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
+---@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, task?: table, transforms?: table[], loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: string, keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
 ---@return tlua.Recipe
 function tlua.recipe(options) end
 

@@ -19,7 +19,7 @@ local function all_fields()
       found[path] = { value, field[4] }
     end)
   end
-  for _, kind in ipairs(data.names) do add(tlua.recipe { model = tlua.models.resnet18 {}, data = data[kind] { root = "x" } }) end
+  for _, kind in ipairs(data.names) do add(tlua.recipe { model = tlua.models.resnet18 {}, data = data[kind] {} }) end
   for _, kind in ipairs(optim.names) do add(tlua.recipe { model = tlua.models.efficientnet_b0 {}, data = data.folder { root = "x" }, optim = optim[kind] {}, compare = {} }) end
   for _, kind in ipairs(require("tlua.nn.loss").list) do
     add(tlua.recipe { model = tlua.models.vit_base_patch16_224 {}, data = data.folder { root = "x" }, loss = nn[kind] {} })

@@ -16,7 +16,7 @@ local tlua = {
 }
 
 -- Parts are loaded when they are first used, so that a script pays only for what it names.
-local parts = { nn = "tlua.nn", models = "tlua.models", optim = "tlua.optim", data = "tlua.data" }
+local parts = { nn = "tlua.nn", models = "tlua.models", optim = "tlua.optim", data = "tlua.data", task = "tlua.task" }
 local functions = {
   recipe = function(fields) return require("tlua.train.recipe").new(fields) end,
   -- The stages of fastai's fine_tune for a recipe's schedule: tlua/train/stage.lua.

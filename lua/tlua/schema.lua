@@ -45,6 +45,9 @@ types.chance = { "true, false or a chance from 0 to 1", function(t)
   return types.boolean[2](t)
 end, function(v) return type(v) == "boolean" or (type(v) == "number" and v >= 0 and v <= 1) end }
 types.any = { "a value", function() return nil end, function() return true end } -- of Lua alone, checked by whoever takes it
+-- Of Lua alone too.
+types.tensor = { "a tensor, or its name in a file", is_text, function(v) return is_text(v) or core.is_tensor(v) or type(v) == "table" end }
+types.func = { "a function", function() return nil end, function(v) return type(v) == "function" end }
 types.choice = { "one of its choices", is_text, is_text }
 
 local function split(text)
@@ -263,6 +266,7 @@ end
 function schema.show(value)
   if value == nil then return "-" end
   if type(value) == "function" then return "(function)" end
+  if core.is_tensor(value) then return ("(tensor %s)"):format(util.shape_text(value:shape())) end
   if type(value) == "table" then
     local parts = {}
     for i, each in ipairs(value) do parts[i] = schema.show(each) end

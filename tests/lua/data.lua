@@ -29,7 +29,7 @@ t.test("parts, classes and their numbers", function()
   t.equal(said "plain", "parts     DIR/plain has none; 20 % of each class are held out for testing\nclasses   left, right, wide: 4 + 1 each training + test pictures")
   t.equal(said("plain", { split = 0.4 }), "parts     DIR/plain has none; 40 % of each class are held out for testing\nclasses   left, right, wide: 3 + 2 each training + test pictures")
   sh "mkdir parted && cp -r plain parted/Train && cp -r plain parted/TEST && cp -r plain parted/val && rm parted/Train/wide/[12].png && for c in left right wide; do printf $c >> parted/TEST/$c/1.png; rm parted/TEST/$c/[2-5].png; done"
-  t.equal(said "parted", "parts     training DIR/parted/Train, test DIR/parted/TEST\nunused    DIR/parted/val: beside the parts\nclasses   left 5 + 1, right 5 + 1, wide 3 + 1 training + test pictures")
+  t.equal(said "parted", "parts     training DIR/parted/Train, test DIR/parted/TEST\nvalidation the data's own, DIR/parted/val\nclasses   left 5 + 1, right 5 + 1, wide 3 + 1 training + test pictures")
   sh "rm -r parted/TEST parted/val"
   t.equal(said "parted", "parts     training DIR/parted/Train; 20 % of each class of it are held out for testing\nclasses   left 4 + 1, right 4 + 1, wide 2 + 1 training + test pictures")
 end)

@@ -34,16 +34,6 @@ function predict.collect(paths, say)
   return out
 end
 
--- The `top` classes of each row of scores (a list), best first.
-local function best(scores, labels, top)
-  local order, out = util.descending(scores), {}
-  for k = 1, math.min(top, #order) do
-    local i = order[k]
-    out[k] = { class = i - 1, label = labels and labels[i] or tostring(i - 1), score = scores[i] }
-  end
-  return out
-end
-
 -- ---- test-time flips ----
 
 -- x (N, H, W, C) with left and right exchanged.
@@ -120,29 +110,27 @@ end
 
 -- ---- forms ----
 
--- A form of the answers writes {begin(), row(path, predictions, reason), finish()}.
+-- A form of the answers writes {begin(), row(path, answer, reason), finish()}; an answer is the task's.
 local forms = {}
 
-function forms.table(paths)
+function forms.table(paths, t, o)
   local width = 0
   for _, path in ipairs(paths) do width = math.max(width, #path) end
   local format = "%-" .. math.min(width, 60) .. "s  %s\n"
   return {
-    row = function(path, list, reason)
-      local parts = {}
-      for i, each in ipairs(list or {}) do parts[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
-      util.put(format:format(path, list and table.concat(parts, "   ") or reason == NO_NUMBERS and "-" or "not read"))
+    row = function(path, answer, reason)
+      util.put(format:format(path, answer and t:text(answer, o) or reason == NO_NUMBERS and "-" or "not read"))
     end,
   }
 end
 
--- One array; {file, predictions: {class, label, score}} a picture, or {file, error}.
-function forms.json()
+-- One array; {file, predictions: [...]} a picture, or {file, error}.
+function forms.json(_, t, o)
   local first = true
   return {
     begin = function() util.put "[" end,
-    row = function(path, list, reason)
-      util.put(first and "\n" or ",\n", core.json_encode { file = path, predictions = list, error = reason })
+    row = function(path, answer, reason)
+      util.put(first and "\n" or ",\n", core.json_encode { file = path, predictions = answer and t:answer(answer, o), error = reason })
       first = false
     end,
     finish = function() util.put "\n]\n" end,
@@ -155,25 +143,18 @@ local function quoted(text)
   return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text
 end
 
--- file, label, score, label_2, score_2, ..., error.
-function forms.csv(_, top)
-  local function line(fields) util.put(table.concat(fields, ","), "\n") end
+-- file, what the task says of a picture (label, score, ...), error.
+function forms.csv(_, t, o)
+  local names = t:columns(o)
+  local function line(first, list, last)
+    local out = { quoted(first) }
+    for i = 1, #names do out[i + 1] = quoted(list[i] or "") end
+    out[#out + 1] = quoted(last)
+    util.put(table.concat(out, ","), "\n")
+  end
   return {
-    begin = function()
-      local names = { "file", "label", "score" }
-      for k = 2, top do names[#names + 1], names[#names + 2] = "label_" .. k, "score_" .. k end
-      names[#names + 1] = "error"
-      line(names)
-    end,
-    row = function(path, list, reason)
-      local fields = { quoted(path) }
-      for k = 1, top do
-        local each = list and list[k]
-        fields[2 * k], fields[2 * k + 1] = each and quoted(each.label) or "", each and ("%.9g"):format(each.score) or ""
-      end
-      fields[#fields + 1] = quoted(reason or "")
-      line(fields)
-    end,
+    begin = function() line("file", names, "error") end,
+    row = function(path, answer, reason) line(path, answer and t:fields(answer, o) or {}, reason or "") end,
   }
 end
 
@@ -187,17 +168,26 @@ function predict.main(args)
   if options.device then core.device(options.device) end
   local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
-  o.top = math.min(o.top, net.classes)
-  if options.flip then net = predict.flipping(net) end
-  local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, o.top)
+  local task = model_file.task(info, net)
+  if not task.decode then util.failf("predict: the task '%s' says no answers for a picture (decode)", task.kind) end
+  o.top = math.min(o.top, task.width or o.top)
+  o.to = task.emit and (options.to or "predicted") or nil
+  if options.to and not task.emit then commands.wrong("predict", "--to: " .. task.kind .. " writes no pictures") end
+  if options.top and task.kind ~= "classify" then commands.wrong("predict", ("--top is for one class a picture, and the model's task is %s"):format(task.kind)) end
+  if options.flip then
+    if task.kind ~= "classify" then commands.wrong("predict", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
+    net = predict.flipping(net)
+  end
+  local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, task, o)
   local guard <close> = core.no_grad()
   if form.begin then form.begin() end
   local strange = 0 -- pictures without a number for an answer
-  local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x) return net(x):softmax(-1):tolist() end, function(i, scores, reason)
-    local none = scores and scores[1] ~= scores[1]
-    if none then strange, scores, reason = strange + 1, nil, NO_NUMBERS end
-    form.row(paths[i], scores and best(scores, info.labels, o.top), reason)
-  end)
+  local function said(i, answer, reason)
+    if answer == false then strange, answer, reason = strange + 1, nil, NO_NUMBERS end
+    if answer and task.emit then answer.file = task:emit(answer, paths[i], o) end
+    form.row(paths[i], answer, reason)
+  end
+  local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x) return task:decode(net(x), o) end, said)
   if strange > 0 then
     status = 1
     util.note(("%s for %d of %d pictures; its weights may hold NaN"):format(NO_NUMBERS, strange, #paths))
@@ -225,17 +215,37 @@ local function loss_of(info, flip)
 end
 
 -- Shares in percent; the interval is Wilson's.
-local function print_result(sum, loss_name, built, as_json)
-  local low, high = intervals.wilson(sum.right, sum.n)
+local function print_classes(sum, loss_name, built, as_json)
+  local right = sum.meter.right
+  local low, high = intervals.wilson(right, sum.n)
+  local accuracy = sum:value().accuracy
   if as_json then
-    print(core.json_encode { accuracy = sum:accuracy(), interval = { 100 * low, 100 * high }, right = sum.right, pictures = sum.n, loss = sum:mean(), loss_kind = loss_name,
+    print(core.json_encode { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right, pictures = sum.n, loss = sum:mean(), loss_kind = loss_name,
       tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
     return
   end
   print("tested   " .. tested.text(built))
   local loss = util.figure("%.4f", sum:mean())
-  print(("accuracy %.1f %% (%s of %s, 95 %%: %s)  loss %s%s"):format(sum:accuracy(), util.thousands(sum.right), util.thousands(sum.n), intervals.text(low, high), loss,
+  print(("accuracy %.1f %% (%s of %s, 95 %%: %s)  loss %s%s"):format(accuracy, util.thousands(right), util.thousands(sum.n), intervals.text(low, high), loss,
     (loss == "-" or loss_name ~= "CrossEntropy") and (" (%s)"):format(loss_name) or ""))
+end
+
+-- Of another task: its figures, and what its report would say of them.
+local function print_figures(s, sum, loss_name, as_json)
+  local t, values, built = s.task, sum:value(), s.data
+  local found = t.gather and t.gather { task = t, seen = s.seen, names = t.names, source = built.test, part = "test", session = s } or { metrics = {} }
+  if as_json then
+    local out = { pictures = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part, root = built.tested.root, task = t.kind,
+      warning = built.tested.warning, targets = found.metrics.targets }
+    for key, v in pairs(values) do out[key] = v end
+    print(core.json_encode(out))
+    return
+  end
+  print("tested   " .. tested.text(built))
+  print((t.text_of_test and t:text_of_test(t.summary and t:summary(found.metrics) or values, s.seen)) or "")
+  local parts = {}
+  for i, f in ipairs(t.figures) do parts[i] = t:figure_text(f, values[f[1]]) end
+  print(("%s  loss %s (%s)"):format(table.concat(parts, "  "), util.figure("%.4f", sum:mean()), loss_name))
 end
 
 -- The classes of the data must be the network's own, in its order: a number of the one is not the same thing in the other.
@@ -248,6 +258,16 @@ local function same_classes(info, net, built)
   util.failf("eval: the classes in %s are others than the network's: %d (%s), and it knows %d (%s)", built.tested.root, #there, text(there), net.classes, text(own))
 end
 
+-- The targets of the data must be those that the network was trained on.
+local function same_targets(t, built)
+  local own, there = t.names or {}, built.value_names or built.classes or {}
+  local same = #own == #there
+  for i, name in ipairs(own) do same = same and name == there[i] end
+  if not same then
+    util.failf("eval: the data have the targets %s, and the network knows %s", util.first_few(there, 6), util.first_few(own, 6))
+  end
+end
+
 function predict.eval_main(args)
   local options, rest = commands.parse("eval", args)
   if #rest ~= 1 then commands.usage("eval", "one model is needed") end
@@ -258,20 +278,23 @@ function predict.eval_main(args)
   end
   local built = tested.open(info, options)
   if built.test:count() == 0 then util.failf("eval: there is no test picture in %s", built.tested.root) end
-  same_classes(info, net, built)
+  local task = model_file.task(info, net)
+  if task.kind == "classify" then same_classes(info, net, built) else same_targets(task, built) end
+  if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
   local loss, loss_name = loss_of(info, options.flip)
-  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, progress = progress.new() }
+  task.criterion = loss
+  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task, progress = progress.new() }
   local source = require("tlua.train.feed").open(s, "test")
   local guard <close> = core.no_grad()
   local sum = require("tlua.train").evaluate(s, source, "Testing")
   source:close()
   s.progress:clear()
   local strange = 0
-  for _, row in ipairs(s.seen and s.seen.probabilities or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
+  for _, row in ipairs(s.seen and (s.seen.probabilities or s.seen.scores or s.seen.given) or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
   if strange > 0 then
     util.failf("eval: %s for %d of %d pictures: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange, sum.n)
   end
-  print_result(sum, loss_name, built, options.json)
+  if task.kind == "classify" then print_classes(sum, loss_name, built, options.json) else print_figures(s, sum, loss_name, options.json) end
   return 0
 end
 

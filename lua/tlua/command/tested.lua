@@ -15,7 +15,7 @@ local function said(kind, options)
   local list, given, whole = data.kinds[kind].schema, {}, false
   for _, each in ipairs(options) do
     local name = each[1]:match "^data%.(.+)$"
-    if name == "split" and tonumber(each[2]) == 1 and kind == "folder" then whole = true
+    if name == "split" and tonumber(each[2]) == 1 and (kind == "folder" or data.kinds[kind].open) then whole = true
     elseif name then
       local field = schema.find(list, name)
       if not field then schema.usage(util.unknown_text("option", "--" .. each[1], schema.names(list))) end
@@ -59,12 +59,39 @@ local function choose(info, kind, options)
   return { d = data[kind](took), root = root, own = own, whole = whole, parts = parts }
 end
 
+-- Data that are lists of samples: the same file or folder with the same options has the same parts.
+local function open_records(info, kind, options)
+  local known = info.data
+  local given, whole = said(kind, options)
+  local same = known and known.kind == kind
+  local took, place = {}, kind == "masks" and "root" or "path"
+  for _, field in ipairs(data.kinds[kind].schema) do
+    local name = field[1]
+    if given[name] ~= nil then took[name] = given[name]
+    elseif same and name ~= "augment" and name ~= "limit" then took[name] = known.options[name] end
+  end
+  local own = same and (given[place] == nil or core.same_file(given[place], known.options[place] or ""))
+  if not same and info.task and kind == "csv" then took.target = took.target or info.task.names end
+  local task = require "tlua.task"
+  local name = info.task and info.task.name or "classify"
+  local d = data[kind](took)
+  local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task[name] {},
+    classes = (name == "classify" or name == "segment") and info.labels or nil, })
+  local list = own and known.list and known.list.test
+  built.tested = { part = whole and "all" or built.own_test and "test" or "held out", root = took[place] or data.root(d) }
+  if list and built.test:list_hash(data.root(d)) ~= list.hash and not whole then
+    built.tested.warning = "these are not the pictures that were held out in the training, which may be among them"
+  end
+  return built
+end
+
 -- options: `data` (a kind) and pairs {"data.NAME", text}. Returns what data.open gives, with `tested`: {part = "test", "held out" or "all", root =,
 -- warning =}.
 function tested.open(info, options)
   local kind = options.data or (info.data and info.data.kind)
   if not kind then schema.usage("eval: say what the data are: --data " .. table.concat(data.names, "|")) end
   if not rawget(data.kinds, kind) then schema.usage("--data: " .. util.unknown_text("data", kind, data.names)) end
+  if data.kinds[kind].open then return open_records(info, kind, options) end
   local c = choose(info, kind, options)
   local built = data.open(c.d, info.preprocessing, info.seed or 0, { only_test = true, whole = c.whole, classes = kind == "folder" and info.labels or nil })
   local apart = not c.parts or c.parts.test
@@ -89,7 +116,7 @@ function tested.text(built)
   local pictures = ("%s picture%s"):format(util.thousands(n), n == 1 and "" or "s")
   local text = t.part == "all" and ("all %s of %s"):format(pictures, t.root) or t.part == "test" and ("%s of the test part, %s"):format(pictures, t.root)
     or ("the %s held out of %s"):format(pictures, t.root)
-  return ("%s, in %d classes%s"):format(text, #built.classes, t.warning and "; " .. t.warning or "")
+  return ("%s, %s%s"):format(text, built.records and built.fields_text or ("in %d classes"):format(#built.classes), t.warning and "; " .. t.warning or "")
 end
 
 return tested

@@ -12,6 +12,8 @@ local COMMON = {
   { "limit", "integer", nil, "at most so many training pictures (all)", least = 1 },
   { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)", least = 1 },
   { "per_class", "integer", nil, "at most so many training pictures of each class, drawn by the seed (all)", least = 1 },
+  { "validation", "number", nil, "share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where " ..
+    "something selects so and the data have no validation part)", least = 0, below = 1 },
   { "split_seed", "seed", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
   { "threads", "integer", 0, "threads that read pictures; 0: one a processor", least = 0, most = 64 },
   { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
@@ -30,6 +32,19 @@ local function fields(...)
   return list
 end
 
+-- The fields of a kind whose samples are a list (tlua/data/records.lua).
+local function listed(...)
+  local list = { ... }
+  list[#list + 1] = { "split", "number", nil, "share held out for testing where the data do not say which; 0.2 where nothing is said", least = 0, below = 1 }
+  list[#list + 1] = { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }
+  for _, field in ipairs(COMMON) do list[#list + 1] = field end
+  return list
+end
+
+-- One target is a class, several are findings, unless the recipe's task says otherwise.
+local function task_of_targets(o) return type(o.target) == "table" and #o.target > 1 and "multilabel" or "classify" end
+local function task_of_fields(o) return (o.labels ~= nil or o.classes ~= nil) and "classify" or "regress" end
+
 -- small: all pictures have one small size and are stretched to the network's. grey: all or some of them may be grey. A download that no folder had
 -- stands in the cache folder afterwards.
 local CIFAR = "https://www.cs.toronto.edu/~kriz/"
@@ -44,12 +59,46 @@ local kinds = {
     { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together" },
     { "decode", "choice", "whole", "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least", { "whole", "reduced" } },
     { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
+  csv = { title = "CSV", grey = true, open = true, task = task_of_targets, needed = { "path", "image", "target" }, schema = listed(
+    { "path", "path", nil, "the CSV file: a line for each picture, the first with the names of the columns" },
+    { "image", "text", nil, "column with the pictures' files, relative to the CSV's folder" },
+    { "target", "texts", nil, "column, or columns, with what is to be learnt" },
+    { "group", "text", nil, "column that says whose a picture is: pictures of one patient, field or camera stay in one part" },
+    { "part", "text", nil, "column that says which part a picture belongs to: train, validation or test" },
+    { "root", "path", nil, "folder that the files are relative to (the CSV's own)" }) },
+  masks = { title = "Masks", grey = true, open = true, task = function() return "segment" end, schema = listed(
+    { "root", "path", nil, "folder with images and masks, or with such folders in train, validation and test" },
+    { "classes", "texts", nil, "names of what the masks' values 0, 1, ... mean (the lines of classes.txt)" },
+    { "values", "numbers", nil, "the value of each class in the masks (0, 1, 2, ...)", least = 0, most = 255 },
+    { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" }) },
+  tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
+    { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },
+    { "images", "tensor", nil, "tensor (N, H, W, C), or its name in the file" }, { "labels", "tensor", nil, "class numbers (N) from 0, or their name in the file" },
+    { "values", "tensor", nil, "numbers (N) or (N, K), or their name in the file" },
+    { "test_images", "tensor", nil, "the same for testing; without them a part is held out" }, { "test_labels", "tensor", nil, "their class numbers" },
+    { "test_values", "tensor", nil, "their numbers" }, { "classes", "texts", nil, "names of the classes (their numbers)" },
+    { "value_names", "texts", nil, "names of the numbers" }) },
+  custom = { title = "Custom", grey = true, open = true, task = task_of_fields, needed = { "count", "get" }, schema = listed(
+    { "count", "integer", nil, "how many samples there are", least = 1 },
+    { "get", "func", nil, "function: number from 1 -> { image = path or tensor, label = class number or values = numbers, mask = ... }" },
+    { "classes", "texts", nil, "names of the classes" }, { "value_names", "texts", nil, "names of the numbers" },
+    { "key", "text", nil, "names what get gives: features are kept on disk under it; without a key they are not" }) },
 }
+
+-- Fields of a sample beside its picture.
+local FIELDS = { input = true, label = true, values = true, mask = true, boxes = true, points = true }
 
 -- How many times the pixels that the resize needs a reduced picture has at least, on a side; Pillow's thumbnails take 2 as well.
 local GAP = 2
 
-local data = { kinds = kinds, names = util.keys(kinds) }
+local data = { kinds = kinds, names = util.keys(kinds), COMMON = COMMON }
+
+-- The task that the fields of a description's data imply, where a recipe names none.
+function data.task_of(d)
+  local info = kinds[d.kind]
+  return require("tlua.task")[info.task and info.task(d.options) or "classify"] {}
+end
+
 for _, kind in ipairs(data.names) do
   data[kind] = function(options) return schema.describe("data", kind, kinds[kind].schema, options) end
 end
@@ -76,6 +125,10 @@ end
 -- The folder of a description's data; downloads what can be.
 function data.root(d)
   local info, root = kinds[d.kind], d.options.root
+  if info.open then
+    local path = d.options.path
+    return root or path and (path:match "^(.*)/[^/]*$" or ".") or "memory"
+  end
   if root and core.exists(root) then return root end
   if not root then
     for _, each in ipairs(info.roots or {}) do
@@ -98,14 +151,26 @@ end
 
 local function each_channel(v, n) return type(v) ~= "number" and v or n == 1 and { v } or { v, v, v } end
 
+-- Where nobody says mean and deviation: those of ImageNet's pictures, or for other channels a half of the range.
+local function default_normalisation(out, o, base)
+  local n = base.channels or 3
+  local known = n == 3 and { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } } or
+    { mean = n == 1 and { 0.449 } or { 0.5 }, std = n == 1 and { 0.226 } or { 0.5 } }
+  for _, key in ipairs { "mean", "std" } do
+    if not (o[key] or base[key]) then out[key], out.normalised_by_default = known[key], true end
+  end
+end
+
 -- The weights' preprocessing with the description's own values on top. Small pictures are stretched to the
 -- network's size with the bilinear filter: there is nothing to crop.
 function data.preprocessing(d, base)
   local info, o = kinds[d.kind], d.options
   local size = o.size or base.size
+  local default = not (o.mean or base.mean) or not (o.std or base.std)
   local fit = o.fit or (info.small and "stretch") or base.fit or "shorter"
   local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, base.channels), std = each_channel(o.std or base.std, base.channels), channels = base.channels }
   out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
+  if default then default_normalisation(out, o, base) end
   out.gap = o.decode == "reduced" and GAP or base.gap
   if fit == "shorter" and size then
     out.resize = o.resize or math.floor((base.resize or base.size or size) * size / (base.size or size) + 0.5)
@@ -229,8 +294,9 @@ end
 
 -- The lists of a built description.
 local function lists_of(out, kind, root)
-  if kind ~= "folder" then return { train = list_of(out.train, root), test = list_of(out.test, root) } end
-  return { all = data.list_of_folder(root), train = list_of(out.train, out.parts.train), test = list_of(out.test, out.parts.test or out.parts.train),
+  local validation = out.validation and list_of(out.validation, out.parts and (out.parts.validation or out.parts.train) or root) or nil
+  if kind ~= "folder" then return { train = list_of(out.train, root), test = list_of(out.test, root), validation = validation } end
+  return { validation = validation, all = data.list_of_folder(root), train = list_of(out.train, out.parts.train), test = list_of(out.test, out.parts.test or out.parts.train),
     held_out = not out.parts.test }
 end
 
@@ -239,13 +305,65 @@ local function all_of(d, root, limit, seed, classes)
   return util.at(d.where, core.data.source, d.kind, { root = root, split = "train", limit = limit, seed = d.options.split_seed or seed, holdout = 0, classes = classes })
 end
 
+-- ---- validation ----
+
+local HELD_OUT_FOR_VALIDATION = 0.1 -- where something selects and nobody said what it is to look at
+
+-- A folder beside training and test that is called so, with the classes of the others.
+local function validation_folder(out, d)
+  local found
+  for _, name in ipairs(out.parts and out.parts.test and out.parts.unused or {}) do
+    local word = (name:match "([^/]+)/*$" or name):lower()
+    if word:match "^val" then found = found and util.failf("data.folder: %s and %s could both be the validation part", found, name) or name end
+  end
+  if not found then return nil end
+  local root = found:find "/" and found or (out.parts.train:match "^(.*)/[^/]+/*$" or ".") .. "/" .. found
+  local names = out.train:classes()
+  local source = core.data.source("folder", { root = root, split = "train", holdout = 0, classes = names, limit = d.options.test_limit })
+  local list = {}
+  for _, each in ipairs(out.parts.unused) do
+    if each ~= found then list[#list + 1] = each end
+  end
+  out.parts.unused, out.parts.validation = list, root
+  return source
+end
+
+-- Takes the validation out of the training part, where it is asked for, or where something selects: a tenth, groups as a whole.
+local function hold_out(out, d, seed, selects, keys)
+  local o = d.options
+  local share = o.validation or (selects and not out.validation and HELD_OUT_FOR_VALIDATION) or 0
+  if out.validation then
+    if o.validation then util.failf("data.%s: validation = %g, but the data have a validation part of their own", d.kind, o.validation) end
+    out.validation_text = ("the data's own, %s"):format(out.parts and out.parts.validation or "a part of them")
+    return
+  end
+  if share == 0 then return end
+  local train, n = out.train, out.train:count()
+  local kept, held = require("tlua.data.split").share { share = share, n = n, seed = o.split_seed or seed, group = keys and function(i) return keys[i] end,
+    label = out.fields.label and function(i) return train:label(i) end or nil }
+  if #held == 0 then
+    if o.validation then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, n) end
+    return
+  end
+  out.train, out.validation = core.data.subset(train, kept), core.data.subset(train, held)
+  out.validation_text = ("%g %% of the training pictures held out%s%s"):format(100 * share, keys and ", groups as a whole" or "",
+    o.validation and "" or (", since %s goes by them; --data.validation says how many"):format(selects))
+end
+
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
 -- title, skipped, batch, threads, drop_last, on_bad, augment, groups; of class folders parts, split, passed, shared (tlua/data/text.lua)}, and list: how many pictures and
 -- which. Options: classes fixes the class names (those of a model); augment, a
 -- recipe's random changes; only_test; whole, where the test part is all of data without parts.
 function data.open(d, base, seed, options)
-  options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false })
+  options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false,
+    task = util.none, selects = util.none, changes = util.none })
   local info, o = kinds[d.kind], d.options
+  for _, name in ipairs(info.needed or {}) do
+    if o[name] == nil then
+      util.failf("data.%s: %s is missing: %s (--data.%s)", d.kind, name, schema.find(info.schema, name)[4], name)
+    end
+  end
+  if info.open then return data.prepare(require("tlua.data.records").open(d, seed, options), d, base) end
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
   local groups = o.group and groups_to_split(root, o.group, options.classes)
@@ -273,7 +391,13 @@ function data.open(d, base, seed, options)
     if not out.parts.test then passed.test = nil end -- held out of the same folders
     out.shared = out.train and core.data.shared(out.train, out.test)
   end
-  if out.train then out.list = lists_of(out, d.kind, root) end
+  out.fields = { label = true }
+  if out.train then
+    out.validation = d.kind == "folder" and validation_folder(out, d) or nil
+    hold_out(out, d, seed, options.selects, o.group and keys_of(out.train, root, o.group) or nil)
+    out.list = lists_of(out, d.kind, root)
+  end
+  out.changes = data.changes(options.changes, out.fields)
   out.groups = out.train and o.group and count_groups(out, root, o.group) or nil
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}
@@ -287,10 +411,11 @@ function data.prepare(out, d, base)
   out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
   out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, out.augment, info.grey, info.small))
   out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, nil, info.grey, info.small))
+  out.validation_pipeline = out.test_pipeline
   return out
 end
 
--- A loader of part "train" or "test". built.epochs, where known, says when mixup and cutmix end (augment.off_last).
+-- A loader of part "train", "validation" or "test". built.epochs, where known, says when mixup and cutmix end (augment.off_last).
 function data.loader(built, part, seed, options)
   options = util.options("data.loader", options, { batch = util.none, shuffle = util.none })
   local mix = part == "train" and built.augment or { mixup = 0, cutmix = 0, off_last = 0 }
@@ -300,6 +425,54 @@ function data.loader(built, part, seed, options)
     drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
     mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed,
   })
+end
+
+-- ---- transforms in Lua ----
+
+local transforms = {}
+-- Makes a transform for the recipe's `transforms = { data.NAME {...} }`. definition: name; schema (options); touches, a list of the fields that it
+-- changes; random, whether it is for training alone; apply(o, batch, key): changes the fields of a batch of tensors on the device.
+function data.transform(definition)
+  for _, key in ipairs { "name", "touches", "apply" } do
+    if definition[key] == nil then util.failf("data.transform: %s is missing", key) end
+  end
+  for _, field in ipairs(definition.touches) do
+    if not FIELDS[field] then util.unknown("field that a transform touches:", field, util.keys(FIELDS)) end
+  end
+  local name, list = definition.name, definition.schema or {}
+  transforms[name] = definition
+  return function(options)
+    local d = schema.describe("transform", name, list, options)
+    return d
+  end
+end
+
+function data.are_transforms(list)
+  if type(list) ~= "table" then return false end
+  for _, each in ipairs(list) do
+    if not schema.is_description(each, "transform") then return false end
+  end
+  return true
+end
+
+-- What applies the transforms of a recipe to batches: a list of {name, random, apply(self, batch, feed)}. A field that moves with the picture must
+-- be touched by a transform that says it moves pictures (geometric = true), or the answers would no longer fit.
+function data.changes(list, fields)
+  local out = {}
+  for i, d in ipairs(list or {}) do
+    local definition = transforms[d.kind]
+    if definition.geometric then
+      local touched = {}
+      for _, name in ipairs(definition.touches) do touched[name] = true end
+      for _, name in ipairs { "mask", "boxes", "points" } do
+        if fields[name] and not touched[name] then
+          util.at(d.where, util.failf, "transforms: %s moves pictures and cannot keep their %s", d.kind, name)
+        end
+      end
+    end
+    out[i] = { name = d.kind, random = definition.random, apply = function(_, batch, feed) definition.apply(d.options, batch, feed) end }
+  end
+  return #out > 0 and out or nil
 end
 
 util.seal(data, "data.")

@@ -58,6 +58,14 @@ local function passed_of(d, say)
   end
 end
 
+-- "Shapes: 120 training and 30 test pictures, 3 classes"
+function data_text.data(s)
+  local d = s.data
+  local validation = d.validation and (", %s validation"):format(util.thousands(d.validation:count())) or ""
+  local what = s.task.kind == "classify" and ("%d classes"):format(#s.classes) or d.fields_text or table.concat(util.keys(d.fields), ", ")
+  return ("data      %s: %s training%s and %s test pictures, %s"):format(d.title, util.thousands(d.train:count()), validation, util.thousands(d.test:count()), what)
+end
+
 local function shared_of(d, say)
   local list, names = d.shared, {}
   if not list or #list == 0 then return end
@@ -68,8 +76,10 @@ end
 
 -- Lines of the plan for what data.open gave.
 function data_text.lines(d, say)
+  for _, line in ipairs(d.said or {}) do say(line) end
   parts_of(d, say)
-  classes_of(d, say)
+  if d.validation then say(("validation %s"):format(d.validation_text)) end
+  if d.fields.label then classes_of(d, say) end
   passed_of(d, say)
   shared_of(d, say)
 end

@@ -290,14 +290,37 @@ MNIST from a folder.
 Fashion-MNIST from a folder, or of the Debian package dataset-fashion-mnist.
 # data.folder({schema}): table
 Pictures in a folder for each class.
+# data.csv({schema}): table
+A CSV of pictures and targets: one class, several findings, or numbers.
+# data.masks({schema}): table
+Pictures with masks, for task.segment.
+# data.tensors({schema}): table
+Pictures and targets that are tensors, or lie in a .safetensors, .npz or .npy file.
+# data.custom({schema}): table
+Samples that a Lua function gives, one by one on the main thread: for small things.
+# data.transform(definition: table): function
+Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, random, geometric, apply(options, batch) }, on batches of tensors.
 
+== tasks
+# task.classify({schema}): table
+One class a picture; what a recipe learns where its data have classes.
+# task.multilabel({schema}): table
+Several findings a picture, each there, not there or not known.
+# task.regress({schema}): table
+Numbers of a picture.
+# task.segment({schema}): table
+A class for each place of a picture.
+# task.define(definition: table): function
+Makes a task in Lua known; tlua/task/init.lua says what its table has. Gives its constructor.
+
+== pictures
 # data.open(description: table, preprocessing: table, seed?: integer, {classes: string[], augment: table, only_test: boolean = false, whole: boolean = false}): table
 Opens what data.folder { ... } and its like describe, prepared as net:preprocessing() says: classes, train and test with count() and label(i). classes: their names in the order of a model. recipes/open_loop.lua shows it.
 # data.loader(pictures: table, part: "train"|"test", seed?: integer, {batch: integer, shuffle: boolean}): table
 Batches of what data.open gave, made on threads: loader:start(epoch), then loader:next() gives pictures (N, H, W, C), labels (N) and N until the epoch is over.
 
 == recipes
-# tlua.recipe({model: nn.Module, head: nn.Module, data: table, augment: table, loss: nn.Module|function, optim: table, schedule: table, groups: table, schema}): tlua.Recipe
+# tlua.recipe({model: nn.Module, head: nn.Module, data: table, augment: table, task: table, transforms: table[], loss: nn.Module|function, optim: table, schedule: table, groups: table, schema}): tlua.Recipe
 A recipe: what is trained, on what and how. recipe:run() trains it, recipe:build() stops before the training; `tlua -i RECIPE.lua` does so at a prompt.
 # tlua.fine_tune({schema}): table
 A schedule of two stages, the head alone and then everything, for a recipe's `schedule`.

@@ -12,8 +12,7 @@ local escape = chart.escape
 
 -- ---- reading runs ----
 
-local COLUMNS = { loss = "loss", train_accuracy = "train_accuracy", test_loss = "test_loss",
-  test_accuracy = "test_accuracy", learning_rate = "lr", seconds = "seconds", epoch = "epoch" }
+local COLUMNS = { learning_rate = "lr" } -- the others have the names of the rows' fields
 
 local NUMBERS = { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge }
 
@@ -28,7 +27,7 @@ local function rows_of(path)
       local row = {}
       for k, name in ipairs(names) do
         local v = NUMBERS[values[k]] or tonumber(values[k])
-        if COLUMNS[name] then row[COLUMNS[name]] = math.tointeger(v) or v end
+        row[COLUMNS[name] or name] = math.tointeger(v) or v
       end
       rows[#rows + 1] = row
     end
@@ -105,25 +104,29 @@ end
 
 -- ---- the page ----
 
-local function curve(runs, title, key, y)
+local function curve(runs, title, key, y, same)
   local series, any = {}, false
   for i, run in ipairs(runs) do
     local points = report.column(run.rows, key)
     series[i] = { name = run.label, points = points, dashed = i > 6 }
     any = any or #points > 0
   end
-  return any and report.figure(title, series,
-    { x = "epoch", x_whole = true, y = y, y_same = key:find "accuracy$" and report.PERCENT or nil }) or ""
+  return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y, y_same = same }) or ""
 end
 
--- The tested epoch with the highest accuracy; one whose test loss is no number is never the best.
+-- The column of a run's main figure, and the figure: what was looked at after each epoch.
+local function main_of(run)
+  local f = report.figures(run)[1]
+  return report.prefix(run) .. "_" .. f[1], f
+end
+
+-- The tested epoch whose main figure is the best; one whose loss is no number is never the best.
 local function best_of(run)
+  local key, f = main_of(run)
   local best
   for _, row in ipairs(run.rows) do
-    if row.test_accuracy and (not row.test_loss or util.is_finite(row.test_loss)) and
-      (not best or row.test_accuracy > best.test_accuracy) then
-      best = row
-    end
+    local v, loss = row[key], row[report.prefix(run) .. "_loss"]
+    if v and (not loss or util.is_finite(loss)) and (not best or (f[4] == "max" and v > best[key] or f[4] == "min" and v < best[key])) then best = row end
   end
   return best
 end
@@ -139,18 +142,39 @@ local function number(v, format) return v and util.figure(format, v) or "–" en
 -- Wilson's bounds of the accuracy.
 local function interval_of(run)
   local m = run.metrics
-  if not m or m.count == 0 then return "–" end
+  if not m or not m.accuracy or m.count == 0 then return "–" end
   return intervals.text(intervals.wilson(m.right or math.floor(m.accuracy * m.count + 0.5), m.count))
 end
 
--- Title and text of each row.
+-- The main figures of the runs, each named once.
+local function mains(runs)
+  local list, known = {}, {}
+  for _, run in ipairs(runs) do
+    local key, f = main_of(run)
+    if not known[key] then
+      known[key] = true
+      list[#list + 1] = { key = key, figure = f, prefix = report.prefix(run) }
+    end
+  end
+  return list
+end
+
+-- Rows with title and text for the main figures of these runs.
+local function main_rows(runs)
+  local rows = { { "test pictures", test_text } }
+  for _, each in ipairs(mains(runs)) do
+    local key, f = each.key, each.figure
+    rows[#rows + 1] = { f[2] .. ", last", function(r) return number(last_of(r, key), f[3]) end }
+    rows[#rows + 1] = { f[2] .. ", best", function(r)
+      local b = main_of(r) == key and best_of(r)
+      return b and (f[3] .. " (epoch %d)"):format(b[key], b.epoch) or "–"
+    end }
+  end
+  return rows
+end
+
+-- Title and text of each further row.
 local FIGURES = {
-  { "test pictures", test_text },
-  { "accuracy, last", function(r) return number(last_of(r, "test_accuracy"), "%.1f %%") end },
-  { "accuracy, best", function(r)
-    local b = best_of(r)
-    return b and ("%.1f %% (epoch %d)"):format(b.test_accuracy, b.epoch) or "–"
-  end },
   { "95 % interval", interval_of },
   { "balanced accuracy", function(r) return report.percent(r.metrics and r.metrics.balanced_accuracy) end },
   { "F1, mean over classes",
@@ -223,15 +247,19 @@ end
 function report_runs.page(runs)
   local title = ("%d runs side by side"):format(#runs)
   local differences, changes, warning = differing(runs), recipe_changes(runs), test_warning(runs)
-  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs),
-    warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>",
-    run_table(runs, FIGURES), "<h2>Training</h2><div class=\"charts\">",
-    curve(runs, "Test accuracy, percent", "test_accuracy", "accuracy"), curve(runs, "Test loss", "test_loss", "loss"),
-    curve(runs, "Training loss", "loss", "loss"),
-    curve(runs, "Training accuracy, percent", "train_accuracy", "accuracy"), curve(runs, "Learning rate", "lr", "rate"),
-    "</div>", "<h2>In what the recipes differ</h2>",
-    #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>',
-    changes, "</body></html>\n" }
+  local all, charts, training = main_rows(runs), {}, {}
+  table.move(FIGURES, 1, #FIGURES, #all + 1, all)
+  for _, each in ipairs(mains(runs)) do
+    local f, word = each.figure, each.prefix == "val" and "Validation" or "Test"
+    local tail = f[3]:find "%%%%" and ", percent" or ""
+    charts[#charts + 1] = curve(runs, ("%s %s%s"):format(word, f[2], tail), each.key, f[2], report.axis(f))
+    training[#training + 1] = curve(runs, ("Training %s%s"):format(f[2], tail), "train_" .. f[1], f[2], report.axis(f))
+  end
+  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs, all),
+    "<h2>Training</h2><div class=\"charts\">", table.concat(charts), curve(runs, "Test loss", "test_loss", "loss"),
+    curve(runs, "Validation loss", "val_loss", "loss"), curve(runs, "Training loss", "loss", "loss"), table.concat(training),
+    curve(runs, "Learning rate", "lr", "rate"), "</div>",
+    "<h2>In what the recipes differ</h2>", #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>', changes, "</body></html>\n" }
 end
 
 -- ---- the command ----

@@ -23,7 +23,8 @@ function checkpoint.fields(r)
   r:each_field(function(path, _, value)
     -- A head without a width has one once the network is there.
     if path == "head" and value then value = value:gsub("%(%d+ %->", "(? ->") end
-    if not FREE[path] and not path:find "^compare%." then list[path] = schema.show(value) end
+    local implied = path == "task" and not r.task_given -- older checkpoints do not name it
+    if not FREE[path] and not implied and not path:find "^compare%." then list[path] = schema.show(value) end
   end)
   return list
 end
@@ -273,11 +274,10 @@ end
 -- "..."}.
 function checkpoint.changed_pictures(state, s)
   local out = {}
-  for part, name in pairs { train = "training", test = "test" } do
+  for part, name in pairs { train = "training", validation = "validation", test = "test" } do
     local before, now = state.pictures and state.pictures[part], s.data.list[part]
-    if before and before.hash ~= now.hash then
-      out[part] = before.count == now.count
-        and ("%s %s pictures, of which some have other names or sizes"):format(util.thousands(now.count), name)
+    if before and now and before.hash ~= now.hash then
+      out[part] = before.count == now.count and ("%s %s pictures, of which some have other names or sizes"):format(util.thousands(now.count), name)
         or ("%s %s pictures then, %s now"):format(util.thousands(before.count), name, util.thousands(now.count))
     end
   end

@@ -70,7 +70,8 @@ end
 
 local function split_text(s)
   local d, o, out = s.data, s.recipe.data.options, {}
-  if d.parts and not d.parts.test then
+  if d.records then out[1] = (d.said[1]:gsub("^parts%s+", ""))
+  elseif d.parts and not d.parts.test then
     out[1] = ("%g %% of each class held out%s, drawn by seed %d"):format(100 * d.split,
       d.groups and ", groups as a whole" or "", o.split_seed or s.seed)
   else

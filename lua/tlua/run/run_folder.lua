@@ -167,13 +167,21 @@ end
 
 -- ---- its files ----
 
-function run_folder.metrics(rows)
-  local lines = { "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n" }
-  local function field(format, v) return v and util.figure(format, v) or "" end -- "-": a figure that is none
+-- metrics.csv: the task's figures on the training pictures and on the part that is looked at after each epoch.
+function run_folder.metrics(s, rows)
+  local columns, names = { { "epoch", "%d" }, { "loss", "%.6f" } }, {}
+  local function add(key, format, name) columns[#columns + 1] = { key, format, name } end
+  for _, f in ipairs(s.task.figures) do add("train_" .. f[1], "%.4f") end
+  add(s.prefix .. "_loss", "%.6f")
+  for _, f in ipairs(s.task.figures) do add(s.prefix .. "_" .. f[1], "%.4f") end
+  add("lr", "%g", "learning_rate")
+  add("seconds", "%.2f")
+  for i, c in ipairs(columns) do names[i] = c[3] or c[1] end
+  local lines = { table.concat(names, ",") .. "\n" }
   for _, row in ipairs(rows) do
-    lines[#lines + 1] = table.concat({ ("%d"):format(row.epoch), field("%.6f", row.loss),
-      field("%.4f", row.train_accuracy), field("%.6f", row.test_loss), field("%.4f", row.test_accuracy),
-      ("%g"):format(row.lr), ("%.2f"):format(row.seconds) }, ",") .. "\n"
+    local fields = {}
+    for i, c in ipairs(columns) do fields[i] = row[c[1]] and util.figure(c[2], row[c[1]]) or "" end -- "-": a figure that is none
+    lines[#lines + 1] = table.concat(fields, ",") .. "\n"
   end
   return table.concat(lines)
 end

@@ -8,16 +8,19 @@ local stage = require "tlua.train.stage"
 local memory = require "tlua.train.memory"
 local build = {}
 
--- Puts the recipe's head in place, with its width from the network; without one, a Linear for so many classes.
-function build.place_head(r, net, count)
+local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "a mask", boxes = "boxes", points = "points" }
+
+-- Puts the recipe's head in place, with its width from the network; without one, a Linear for so many outputs, or what the task `t` gives.
+function build.place_head(r, net, count, t)
   local head = r.head
   rawset(net, "head_trains", true)
   if not head and net.classes == count then return end
-  head = head or nn.Linear(count)
+  head = head or t and t.head and t:head(net) or nn.Linear(count)
   util.at(rawget(head, "where") or r.where, function()
     net:set_head(head)
     if net.classes and net.classes ~= count then
-      util.failf("the head %s gives %d outputs, but the data has %d classes", head:label(), net.classes, count)
+      util.failf(t and t.kind ~= "classify" and "the head %s gives %d outputs, but the data have %d targets" or
+        "the head %s gives %d outputs, but the data has %d classes", head:label(), net.classes, count)
     end
   end)
 end
@@ -38,7 +41,9 @@ function build.pictures(r)
   core.manual_seed(r.seed)
   local net = r.model
   local base = rawget(net, "entry") and net:preprocessing() or {}
-  s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment })
+  s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment, task = r.task, selects = r:selects(), changes = r.transforms })
+  s.part = s.data.validation and "validation" or "test" -- what is looked at after each epoch
+  s.prefix = s.part == "test" and "test" or "val"
   s.data.epochs = stage.total(r.stages)
   s.classes = s.data.classes
   rawset(net, "quiet", true)
@@ -51,18 +56,6 @@ function build.pictures(r)
   return s
 end
 
--- For class weights that are worked out: how often each class is met in training.
-local function count_classes(s)
-  if not (nn.is_module(s.loss) and s.loss.set_counts and s.loss.options.weight == "auto") then return end
-  local counts = {}
-  for k = 1, #s.classes do counts[k] = 0 end
-  for i = 1, s.data.train:count() do
-    local k = s.data.train:label(i) + 1
-    counts[k] = counts[k] + 1
-  end
-  s.loss:set_counts(counts)
-end
-
 -- Model files and checkpoints name every tensor, in UTF-8: what they could not name is refused before it is trained.
 local function check_names(r, net)
   for name in net:named_tensors() do
@@ -72,16 +65,32 @@ local function check_names(r, net)
   end
 end
 
+-- The fields that the task wants must be among those that the data have.
+local function check_fields(s)
+  local names = util.keys(s.data.fields)
+  for _, name in ipairs(s.task.wants) do
+    if not s.data.fields[name] then
+      util.failf("task.%s wants %s for each sample, and %s has %s", s.task.kind, WORDS[name] or "a field " .. name, s.data.title,
+        #names > 1 and table.concat(names, ", ") or names[1] or "none")
+    end
+  end
+end
+
 -- `batch`: that of the run which goes on, where the recipe leaves it open.
 function build.session(r, batch)
   local s = build.pictures(r)
   local net = s.model
-  if rawget(net, "entry") then build.place_head(r, net, #s.classes) end
+  s.loss = r.loss
+  s.task = require("tlua.task").open(r.task, s.loss)
+  util.at(r.task_given and r.task.where or r.data.where, function()
+    check_fields(s)
+    s.task:prepare(s)
+  end)
+  if rawget(net, "entry") then build.place_head(r, net, s.task.width, s.task) end
   net:ready()
+  if s.task.start then s.task:start(s) end
   check_names(r, net)
   util.at(r.where, stage.check_names, r, net)
-  s.loss = r.loss
-  count_classes(s)
   if r.batchnorm == "eval" then net:keep_statistics()
   elseif type(r.batchnorm) == "number" then
     net:walk(function(m) if m.uses_batch then rawset(m, "momentum", r.batchnorm) end end)

@@ -95,7 +95,7 @@ local function keys_of(s, cut)
   local d, list = core.device_info(), {}
   local base = table.concat({ core.version, core.decoders, d.name, d.platform, d.driver, os.getenv "TLUA_VECTOR" or "", os.getenv "TLUA_GEMM" or "",
     os.getenv "TLUA_CONV" or "", core.tuning().hash, s.model.entry.name, cut.name, weights_hash(s.model, cut.stage), cut.dtype, cache.batch(s) }, "\n")
-  for part, views in pairs { train = cut.views, test = 1 } do
+  for part, views in pairs { train = cut.views, test = 1, validation = s.data.validation and 1 or nil } do
     local pipeline = s.data[part .. "_pipeline"]
     local source = table.concat({ base, s.data[part]:hash(), pipeline:text(), pipeline:is_random() and s.seed or "" }, "\n")
     list[part] = {}
@@ -154,6 +154,7 @@ function cache.choose(s)
   if s.recipe.cache == false then return nil, "cache = false" end
   if not rawget(net, "entry") then return nil, "the network is not one of the registry" end
   if net.lists then return nil, "skips (what a U-Net's encoder gives are several maps)" end
+  if s.data.changes then return nil, "transforms of the recipe change batches" end
   if augment.mixes(s.data.augment) then return nil, "mixup and cutmix mix the pictures of each batch anew" end
   local k = net:fixed_stages()
   if k < math.min(2, net:stage_count()) then return nil, "nothing below the trained part is frozen and fixed" end

@@ -10,11 +10,12 @@ local Feed = {}
 Feed.__index = Feed
 local feed = {}
 
--- Part "train" or "test" of a session. With session.cut, next() gives what comes out of that stage, whatever becomes of the cache's folder: kept
+-- Part "train", "validation" or "test" of a session. With session.cut, next() gives what comes out of that stage, whatever becomes of the cache's folder: kept
 -- as float16 the numbers are others than without, and the same recipe is to give the same bits.
 function feed.open(session, part)
   return setmetatable({ session = session, part = part, count = session.data[part]:count(), batch = session.data.batch, source = session.data[part],
-    cut = session.cut, stores = {}, past_waiting = 0 }, Feed)
+    cut = session.cut, stores = {}, past_waiting = 0,
+    fields = session.data.fields }, Feed)
 end
 
 function Feed:waited() return self.past_waiting + (self.loader and self.loader:waited() or 0) end
@@ -28,7 +29,7 @@ end
 -- picture) is an error as it is in training.
 local function fill(self, store)
   local s, begin = self.session, core.time()
-  local label = self.part == "train" and "Features" or "Test features"
+  local label = self.part == "train" and "Features" or self.part == "test" and "Test features" or "Validation features"
   local ok, done, why = pcall(store.fill, store, function(n, all)
     s.progress:update(label, n, all, progress.speed(n, core.time() - begin, all - n))
     return core.interrupted()
@@ -38,7 +39,7 @@ local function fill(self, store)
   return done, why
 end
 
-local function kind(self) return self.part == "train" and "training" or "test" end
+local function kind(self) return self.part == "train" and "training" or self.part end
 
 -- The file of a view. While another run makes it this one waits: both would compute the same, and without the file the numbers would be others. It
 -- goes on when the file is whole, or when whoever was making it has ended, as far as it has come. nil and why; nothing when stopped.
@@ -149,18 +150,29 @@ local function read(self, list)
   return y
 end
 
+-- The targets of samples by their numbers, from the source: what is kept on disk are the inputs alone.
+local function targets_of(self, batch, list)
+  local fields, labels, values = self.fields, {}, {}
+  if fields.label then
+    for i, index in ipairs(list) do labels[i] = self.source:label(index) end
+    batch.labels, batch.label = labels, core.tensor(labels, { dtype = "int32" })
+  end
+  if fields.values then
+    for i, index in ipairs(list) do values[i] = self.source:values(index) end
+    batch.values = core.tensor(values)
+  end
+  return batch
+end
+
 local function from_store(self)
   while self.at < self.count do
-    local list, labels = {}, {}
+    local list = {}
     local last = math.min(self.at + self.batch, self.count)
     if self.part == "train" and self.session.data.drop_last and last - self.at < self.batch then return nil end
     for i = self.at + 1, last do list[#list + 1] = self.order and self.order[i] or i end
     self.at = last
     list = self.store:present(list)
-    if #list > 0 then
-      for i, index in ipairs(list) do labels[i] = self.source:label(index) end
-      return read(self, list), core.tensor(labels, { dtype = "int32" }), #list, labels
-    end
+    if #list > 0 then return targets_of(self, { input = read(self, list), n = #list, indices = list }, list) end
   end
 end
 
@@ -172,15 +184,36 @@ local function mixed_with(share, list, n)
   return { share = share, labels = core.tensor(others, { dtype = "int32" }), list = others }
 end
 
--- input, labels (tensor), n, labels (list), mix (see above); nothing at the end.
+-- The next batch; nil at the end. {input = (N, ...), n =, indices = numbers in the source, and by the fields of the source: label = (N) int32 and
+-- labels = the same as a list, values = (N, K), mask = (N, H, W) int32, boxes and points (src/lua/data.c); mix (see above)}
 function Feed:next()
   if self.store then return from_store(self) end
   if not self.loader then return nil end -- stopped
-  local x, labels, n, indices, share = self.loader:next()
+  local x, label, n, indices, share, more = self.loader:next()
   if not x then return nil end
-  local list = {}
-  for i = 1, n do list[i] = self.source:label(indices[i]) end
-  return x, labels, n, list, mixed_with(share, list, n)
+  local batch = more or {}
+  batch.input, batch.n, batch.indices = x, n, indices
+  if self.fields.label then
+    local list = {}
+    for i = 1, n do list[i] = self.source:label(indices[i]) end
+    batch.label, batch.labels, batch.mix = label, list, mixed_with(share, list, n)
+  end
+  for _, change in ipairs(self.session.data.changes or {}) do
+    if self.part == "train" or not change.random then change:apply(batch, self) end
+  end
+  return batch
+end
+
+-- A batch of n samples as the network and the loss see them, of zeros: for dry runs. `input`: what stands for the pictures.
+function feed.blank(s, n, input)
+  local batch, fields, p = { input = input, n = n, indices = {} }, s.data.fields, s.data.preprocessing
+  if fields.label then
+    batch.labels, batch.label = {}, core.zeros({ n }, { dtype = "int32" })
+    for i = 1, n do batch.labels[i] = 0 end
+  end
+  if fields.values then batch.values = core.zeros(n, s.task.width) end
+  if fields.mask then batch.mask = core.zeros({ n, p.height or p.size, p.width or p.size }, { dtype = "int32" }) end
+  return batch
 end
 
 function Feed:close()

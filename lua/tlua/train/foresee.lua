@@ -12,7 +12,7 @@ local foresee = {}
 -- Does any label of a source count in the loss?
 local function any_counts(s, source)
   local loss = s.loss
-  if not nn.is_module(loss) or not loss.moves then return true end
+  if not nn.is_module(loss) or not loss.moves or not s.data.fields.label then return true end
   local known = {}
   for i = 1, source:count() do
     local label = source:label(i)
@@ -40,12 +40,13 @@ local function check_steps(s)
   end
 end
 
--- What goes by the test: without a test picture, or a label that counts there, it would go by nothing.
+-- What goes by a test on the way: without a picture for that, or a label that counts there, it would go by nothing.
 local function check_test(s)
-  local r, n = s.recipe, s.data.test:count()
-  local function refuse(what, why) util.at(r.where, util.failf, "recipe: %s goes by the test, and %s", what, why) end
-  local no_loss = n > 0 and not any_counts(s, s.data.test) and "no test picture counts in the loss"
-  local nothing = n == 0 and "there is no test picture"
+  local r, part = s.recipe, s.data[s.part]
+  local n = part:count()
+  local function refuse(what, why) util.at(r.where, util.failf, "recipe: %s goes by the %s, and %s", what, s.part, why) end
+  local no_loss = n > 0 and not any_counts(s, part) and ("no %s picture counts in the loss"):format(s.part)
+  local nothing = n == 0 and ("there is no %s picture"):format(s.part)
   if nothing and r.stop_after > 0 then refuse(("stop_after = %d"):format(r.stop_after), nothing) end
   if nothing and r.keep == "best" then refuse('keep = "best"', nothing) end
   if no_loss and r.best == "loss" then refuse('best = "loss"', no_loss) end

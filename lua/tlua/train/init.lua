@@ -5,6 +5,7 @@ local data_text = require "tlua.data.text"
 local feed = require "tlua.train.feed"
 local groups = require "tlua.train.groups"
 local progress = require "tlua.run.progress"
+local schema = require "tlua.schema"
 local augment = require "tlua.data.augment"
 local model_file = require "tlua.weights.model_file"
 local stage = require "tlua.train.stage"
@@ -16,7 +17,6 @@ local report = require "tlua.report"
 local event_file = require "tlua.run.event_file"
 local totals = require "tlua.train.totals"
 local ran = require "tlua.run.ran"
-local intervals = require "tlua.report.intervals"
 local train = {}
 
 -- ---- the plan ----
@@ -52,9 +52,11 @@ function train.plan(s, say)
   if tuning.hash ~= "shipped" then say(("kernels   chosen by the tuned table %s (%d %s of products); TLUA_TUNING=0 goes without"):format(tuning.hash, #tuning, #tuning == 1 and "class" or "classes")) end
   say(("model     %s, weights: %s"):format(net:label(), ran.weights_text(net)))
   if rawget(net, "entry") then say(("head      %s"):format(net:head():label())) end
-  say(("data      %s: %s training and %s test pictures, %d classes"):format(d.title, util.thousands(d.train:count()), util.thousands(d.test:count()), #s.classes))
+  say(data_text.data(s))
   data_text.lines(d, say)
-  if d.test:count() == 0 then say "test      there is no test picture: no accuracy is measured, and no epoch is the best" end
+  if d.test:count() == 0 and not d.validation then
+    say(("test      there is no test picture: no %s is measured, and no epoch is the best"):format(s.task:main()[2]))
+  end
   if d.groups then say(("groups    %s"):format(ran.groups_text(d.groups))) end
   for i, each in ipairs(d.skipped) do
     if i <= 5 then say(("skipped   %s"):format(each.reason)) end
@@ -62,6 +64,10 @@ function train.plan(s, say)
   if #d.skipped > 5 then say(("skipped   ... %d damaged pictures in all"):format(#d.skipped)) end
   local changes = augment.text(d.augment)
   say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
+  if p.normalised_by_default then
+    say(("pictures  neither the weights nor --data.mean and --data.std say how pixels are normalised: mean %s, deviation %s"):format(
+      schema.show(p.mean), schema.show(p.std)))
+  end
   if changes then say(("augment   %s"):format(changes)) end
   say(("loss      %s"):format(data_text.loss(s.loss, s.classes)))
   if s.auto_batch then say(("batch     %s"):format(s.auto_batch)) end
@@ -128,18 +134,18 @@ local function train_epoch(s)
   return false
 end
 
--- Loss and accuracy on the test pictures; and true when Ctrl-C stopped it. Of a test that came to its end s.seen holds what was predicted, and
--- the epoch.
+-- Loss and figures on a part of the data; and true when Ctrl-C stopped it. Of a test that came to its end s.seen holds what was collected of it
+-- for the report, with the epoch and the part.
 function train.evaluate(s, source, label)
-  local sum, begin, pictures = totals.new(), core.time(), s.data.test:count()
-  local seen = { labels = {}, probabilities = {}, epoch = s.epoch }
+  local sum, begin, pictures = totals.new(s.task, nil, true), core.time(), source.count
+  local seen = s.task.collector and s.task:collector() or {}
+  rawset(seen, "epoch", s.epoch)
+  rawset(seen, "part", source.part)
   s.model:eval()
   if source:start(1) then return sum, true end
   begin = core.time()
   while true do
-    local loss, counted, right, n = step.test(s, source, seen)
-    if not loss then break end
-    sum:add(loss, counted, right, n)
+    if not step.test(s, source, sum, s.task.collector and seen or nil) then break end
     s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n))
     if core.interrupted() then return sum, true end
   end
@@ -151,7 +157,7 @@ end
 local function evaluate_average(s)
   local average = s.ema and s.ema:begun()
   if average then s.ema:swap() end
-  local sum, stopped = train.evaluate(s, s.test_feed, "Testing")
+  local sum, stopped = train.evaluate(s, s.test_feed, s.test_feed.part == "test" and "Testing" or "Validating")
   if average then s.ema:swap() end
   return sum, stopped
 end
@@ -160,7 +166,7 @@ local function open_folder(s, resumed, force)
   run_folder.take(s, resumed, force)
   if s.recipe.log == "tensorboard" then s.events = event_file.open(s.out, resumed and s.events_kept or nil) end
   s.progress:log_to(s.out .. "/log.txt", resumed)
-  core.write_file(s.out .. "/metrics.csv", run_folder.metrics(s.results.epochs))
+  core.write_file(s.out .. "/metrics.csv", run_folder.metrics(s, s.results.epochs))
   if s.recipe.returned and s.recipe.text then core.write_file(s.out .. "/recipe.lua", s.recipe.text) end -- `tlua --resume RUN` wants no more
 end
 
@@ -187,55 +193,99 @@ local function begin_stage(s, k)
   s.frozen_hash = stage.frozen_hash(s)
   plan_of_stage(s, function(text) s.progress:say(text) end)
   close_feeds(s)
-  s.train_feed, s.test_feed = feed.open(s, "train"), feed.open(s, "test")
+  s.train_feed, s.test_feed = feed.open(s, "train"), feed.open(s, s.part)
   s.entered = k
 end
 
 -- ---- the run ----
 
--- A test loss that is NaN or infinite belongs to no best epoch; one that is not there (no test label counts in it) cannot be compared, and
--- the accuracy alone decides.
+-- Of a row, the loss and the main figure of the part that selects: the validation, or where there is none the test.
+local function judged(s, row) return row[s.prefix .. "_loss"], row[s.prefix .. "_" .. s.task:main()[1]] end
+
+-- A loss that is NaN or infinite belongs to no best epoch; one that is not there (no label of the part counts in it) cannot be compared, and
+-- the figure alone decides.
 local function is_better(s, row)
-  local best, loss = s.best, row.test_loss
+  local loss, figure = judged(s, row)
+  local best_loss, best_figure
+  if s.best then best_loss, best_figure = judged(s, s.best) end
   if loss and not util.is_finite(loss) then return false end
-  if s.recipe.best == "loss" then return loss ~= nil and (not best or loss < best.test_loss) end
-  if not best or row.test_accuracy ~= best.test_accuracy then return not best or row.test_accuracy > best.test_accuracy end
-  return loss ~= nil and loss < (best.test_loss or math.huge)
+  if s.recipe.best == "loss" then return loss ~= nil and (not s.best or loss < best_loss) end
+  if figure ~= nil and not util.is_finite(figure) then return false end
+  if not s.best or figure ~= best_figure then
+    return not s.best or (figure ~= nil and (best_figure == nil or s.task:is_better(figure, best_figure)))
+  end
+  return loss ~= nil and loss < (best_loss or math.huge)
 end
 
 -- Is this epoch one of those after which the recipe wants a test? The last one always is, where there are test pictures.
 local function tests_now(s)
   local every = s.recipe.test_every
-  if s.data.test:count() == 0 then return false end
+  if s.data[s.part]:count() == 0 then return false end
   return s.epoch == s.epochs or (every > 0 and s.epoch % every == 0)
+end
+
+-- The row of an epoch: its losses, and every figure of the task on each part that was looked at.
+local function row_of(s, test, begin)
+  local sum = s.sum
+  local row = { epoch = s.epoch, loss = sum:mean(), lr = s.rate or s.lr, seconds = core.time() - begin }
+  for key, v in pairs(sum:value()) do row["train_" .. key] = v end
+  if test then
+    row[s.prefix .. "_loss"] = test:mean()
+    for key, v in pairs(test:value()) do row[s.prefix .. "_" .. key] = v end
+  end
+  return row
+end
+
+-- "[Epoch 3] loss: 0.4321  train accuracy 85.2 %  test accuracy 83.0 %  (1.2 s)"
+local function epoch_text(s, row, test)
+  local main = s.task:main()
+  -- The main figure, or the first that is known of that part.
+  local function of(prefix, word)
+    local shown = main
+    for i = #s.task.figures, 1, -1 do
+      if row[("%s_%s"):format(prefix, s.task.figures[i][1])] then shown = s.task.figures[i] end
+    end
+    return ("  %s %s"):format(word, s.task:figure_text(shown, row[prefix .. "_" .. shown[1]]))
+  end
+  local tested = test and of(s.prefix, s.part) or s.data[s.part]:count() == 0 and ("  %s %s -"):format(s.part, main[2]) or ""
+  return ("[Epoch %d] loss: %s%s%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), of("train", "train"), tested, row.seconds)
+end
+
+local function log_epoch(s, row)
+  local list = { ["epoch/loss"] = row.loss, ["epoch/seconds"] = row.seconds }
+  local main = s.task:main()[1]
+  list["epoch/" .. main] = row["train_" .. main]
+  for _, f in ipairs(s.task.figures) do list[("epoch/%s_%s"):format(s.prefix, f[1])] = row[s.prefix .. "_" .. f[1]] end
+  list[("epoch/%s_loss"):format(s.prefix)] = row[s.prefix .. "_loss"]
+  log(s, "scalars", row.epoch, list)
+  log(s, "flush")
 end
 
 -- `test`: the sums of the test, nil in an epoch without one.
 local function finish_epoch(s, test, begin)
-  local sum, results = s.sum, s.results
-  local row = { epoch = s.epoch, loss = sum:mean(), train_accuracy = sum:accuracy(), test_loss = test and test:mean(), test_accuracy = test and test:accuracy(),
-    lr = s.rate or s.lr, seconds = core.time() - begin }
-  local tested = test and ("  test accuracy %.1f %%"):format(row.test_accuracy) or s.data.test:count() == 0 and "  test accuracy -" or ""
-  s.progress:say(("[Epoch %d] loss: %s  train accuracy %s %%%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), util.figure("%.1f", row.train_accuracy), tested,
-    row.seconds), true, { "epoch", row })
+  local results, main = s.results, s.task:main()[1]
+  local row = row_of(s, test, begin)
+  s.progress:say(epoch_text(s, row, test), true, { "epoch", row })
   results.epochs[s.epoch] = row
-  results.loss, results.accuracy = row.loss, row.test_accuracy or results.accuracy
-  pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(results.epochs)) -- written anew after every epoch
-  log(s, "scalars", row.epoch, { ["epoch/loss"] = row.loss, ["epoch/accuracy"] = row.train_accuracy, ["epoch/test_loss"] = row.test_loss,
-    ["epoch/test_accuracy"] = row.test_accuracy, ["epoch/seconds"] = row.seconds })
-  log(s, "flush")
+  local loss, figure = judged(s, row)
+  results.loss = row.loss
+  if figure ~= nil then results[main], results.value = figure, figure end
+  pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(s, results.epochs)) -- written anew after every epoch
+  log_epoch(s, row)
   if not test then return false end
-  if row.test_loss and not util.is_finite(row.test_loss) then s.progress:say(("test      the loss is %s: this epoch counts as no better one"):format(util.figure("%g", row.test_loss))) end
-  if row.test_loss and s.schedule:told(row.test_loss) then s.progress:say(("rate      lowered to %g"):format(s.lr * s.schedule.reduced)) end
+  if loss and not util.is_finite(loss) then
+    s.progress:say(("%-9s the loss is %s: this epoch counts as no better one"):format(s.part, util.figure("%g", loss)))
+  end
+  if loss and s.schedule:told(loss) then s.progress:say(("rate      lowered to %g"):format(s.lr * s.schedule.reduced)) end
   local better = is_better(s, row)
-  if better then s.best = { epoch = row.epoch, test_accuracy = row.test_accuracy, test_loss = row.test_loss } end
+  if better then s.best = { epoch = row.epoch, [s.prefix .. "_" .. main] = figure, [s.prefix .. "_loss"] = loss } end
   s.without_better = better and 0 or s.without_better + 1
   return better
 end
 
 -- The run stands before the next epoch.
 local function next_epoch(s)
-  s.epoch, s.done, s.sum = s.epoch + 1, 0, totals.new()
+  s.epoch, s.done, s.sum = s.epoch + 1, 0, totals.new(s.task)
 end
 
 local function is_over(s)
@@ -292,8 +342,8 @@ local function all_epochs(s)
   end
   if s.entered then say_frozen(s) end
   if s.epoch <= s.epochs then
-    s.progress:say(("stopped   no better test %s for %d epochs; %s"):format(s.recipe.best, s.without_better,
-      s.best and ("the best was epoch %d"):format(s.best.epoch) or "no epoch had a test loss that is a number"))
+    s.progress:say(("stopped   no better %s %s for %d epochs; %s"):format(s.part, s.recipe.best == "loss" and "loss" or s.task:main()[2],
+      s.without_better, s.best and ("the best was epoch %d"):format(s.best.epoch) or ("no epoch had a %s loss that is a number"):format(s.part)))
   end
 end
 
@@ -304,27 +354,47 @@ local function lag_of(s)
     s.done > 0 and s.epoch == s.seen.epoch + 1 and ("%d batch%s"):format(s.done, s.done == 1 and "" or "es") or ("up to epoch %d, step %d"):format(s.epoch, s.done))
 end
 
+-- What is known of the run for its report; `seen` is what the task collected.
+local function report_of(s, seen)
+  local r = s.recipe
+  local _, _, peak = core.memory()
+  local facts, lag = ran.facts(s), lag_of(s)
+  if lag then table.insert(facts, 1, { "stopped", lag }) end
+  return { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"),
+    name = r.name, task = s.task, seen = seen, session = s, names = s.classes, rows = s.results.epochs, prefix = s.prefix,
+    part = seen.part or "test", source = s.data[seen.part or "test"], seconds = s.seconds_before + core.time() - s.begin,
+    trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, commands = s.commands, ran = ran.head(s), facts = facts,
+    test = s.data.list and s.data.list.test, fields = checkpoint.fields(r), recipe = r.text }
+end
+
 -- report.html. It must not cost the run: what goes wrong here is said and left.
 local function write_report(s)
-  local r = s.recipe
-  local seen = s.seen or { labels = {}, probabilities = {} }
-  if #s.results.epochs == 0 or (#seen.labels == 0 and s.data.test:count() > 0) then return end
+  local seen = s.seen
+  if #s.results.epochs == 0 or (not seen and s.data.test:count() > 0) then return end
   local ok, e = pcall(function()
-    local _, _, peak = core.memory()
-    local facts, lag = ran.facts(s), lag_of(s)
-    if lag then table.insert(facts, 1, { "stopped", lag }) end
-    local found = report.gather { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"), name = r.name, labels = seen.labels,
-      probabilities = seen.probabilities, names = s.classes, rows = s.results.epochs, source = s.data.test, seconds = s.seconds_before + core.time() - s.begin,
-      trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, commands = s.commands, ran = ran.head(s), facts = facts,
-      test = s.data.list and s.data.list.test, fields = checkpoint.fields(r), recipe = r.text }
+    local found = report.gather(report_of(s, seen or { part = "test" }))
     core.write_file(s.out .. "/report.json", core.json_encode(found))
     core.write_file(s.out .. "/report.html", report.page(found))
-    found = found.metrics
-    s.results.metrics = { accuracy = found.accuracy, interval = found.accuracy_interval, balanced_accuracy = found.balanced_accuracy, kappa = found.kappa,
-      f1 = found.averages and found.averages.macro.f1, calibration_error = found.calibration_error }
+    s.results.metrics = s.task.summary and s.task:summary(found.metrics) or {}
   end)
   if not ok then s.progress:say(("report not written: %s"):format(util.reason(e))) end
   return ok
+end
+
+-- Figures of the test become those of the results.
+local function take_test(s, sum)
+  local main = s.task:main()[1]
+  for key, v in pairs(sum:value()) do s.results[key] = v end
+  s.results.value, s.results.test_loss = s.results[main], sum:mean()
+end
+
+-- Looks at a part once more, with the averages of the weights where there are any. True where it came to its end.
+local function look_at(s, part)
+  if s.test_feed then s.test_feed:close() end
+  s.test_feed = feed.open(s, part)
+  local sum, halted = evaluate_average(s)
+  if not halted and part == "test" then take_test(s, sum) end
+  return not halted
 end
 
 -- A run that was killed between its last checkpoint and model.safetensors has nothing left to train, and everything to write.
@@ -336,23 +406,27 @@ end
 -- Puts the weights of the best epoch back and tests them. They may be of another stage, whose frozen part gives other features.
 local function restore_best(s)
   local scope <close> = core.scope()
-  local path = s.out .. "/best.safetensors"
+  local path, main = s.out .. "/best.safetensors", s.task:main()
+  local _, figure = judged(s, s.best)
+  local function say(more)
+    s.progress:say(("best      epoch %d, %s %s%s"):format(s.best.epoch, s.part, s.task:figure_text(main, figure), more))
+  end
   local ok, c = pcall(checkpoint.find, path)
   if not ok or not c.state.best or c.state.best.epoch ~= s.best.epoch then
-    s.progress:say(("best      epoch %d, test accuracy %.1f %%; its weights are not there (%s), so the last ones are kept"):format(s.best.epoch, s.best.test_accuracy,
-      not ok and util.reason(c) or ("%s holds another epoch"):format(path)))
+    say(("; its weights are not there (%s), so the last ones are kept"):format(not ok and util.reason(c) or ("%s holds another epoch"):format(path)))
     return
   end
   checkpoint.restore(s, c)
-  s.results.loss, s.results.accuracy, s.done = s.results.epochs[s.best.epoch].loss, s.best.test_accuracy, 0
+  s.results.loss, s.done = s.results.epochs[s.best.epoch].loss, 0
+  s.results[main[1]], s.results.value = figure, figure
   close_feeds(s)
   s.seen = nil
-  if s.data.test:count() > 0 then
-    s.test_feed = feed.open(s, "test")
-    evaluate_average(s)
+  if s.part == "test" and s.data.test:count() > 0 then
+    look_at(s, "test")
+    s.results[main[1]], s.results.value = figure, figure
     if s.seen then s.seen.epoch = nil end
   end
-  s.progress:say(("best      epoch %d, test accuracy %.1f %%"):format(s.best.epoch, s.best.test_accuracy))
+  say ""
 end
 
 -- The model of the run, which a disk that is full must not cost without a word on how to get it.
@@ -363,16 +437,17 @@ local function write_model(s)
 end
 
 local function keep_model(s)
-  if not s.seen and #s.results.epochs > 0 and s.data.test:count() > 0 and not s.results.interrupted then evaluate_again(s) end
+  if not s.seen and #s.results.epochs > 0 and s.data[s.part]:count() > 0 and not s.results.interrupted then evaluate_again(s) end
   s.model:eval()
   if s.recipe.keep == "best" and s.best and (s.best.epoch ~= #s.results.epochs or s.done > 0) then restore_best(s) end
+  -- Where a validation selects, the test is looked at once, by what is kept.
+  if s.part ~= "test" and not s.results.interrupted and s.data.test:count() > 0 and #s.results.epochs > 0 then look_at(s, "test") end
   if s.ema and s.ema:begun() then s.ema:swap() end
   local reported = write_report(s)
-  local m = s.results.metrics
-  if reported and m.accuracy then
+  local text = reported and s.seen and s.task.text_of_test and s.task:text_of_test(s.results.metrics, s.seen)
+  if text then
     local lag = lag_of(s)
-    s.progress:say(("test      %.1f %% of %s pictures right, 95 %%: %s%s"):format(100 * m.accuracy, util.thousands(#s.seen.labels), intervals.text(table.unpack(m.interval)),
-      lag and "; " .. lag or ""))
+    s.progress:say(("%-9s %s%s"):format(s.seen.part, text, lag and "; " .. lag or ""))
   end
   s.results.spent = s.spent
   log(s, "keep")
@@ -384,7 +459,7 @@ end
 local function other_pictures(s, state, force)
   local changed = checkpoint.changed_pictures(state, s)
   local list = {}
-  for _, part in ipairs { "train", "test" } do list[#list + 1] = changed[part] end
+  for _, part in ipairs { "train", "validation", "test" } do list[#list + 1] = changed[part] end
   changed.text = table.concat(list, "; ")
   if #list > 0 and not force then
     util.failf("--resume: the pictures in %s have changed since the run was stopped: %s; --force goes on with those that are there", s.recipe.data.options.root or s.data.title,
@@ -397,9 +472,9 @@ end
 local function take_up_pictures(s, changed)
   if changed.train then
     local k, within = stage.of_epoch(s.stages, s.epoch)
-    s.done, s.sum, s.stage_steps = 0, totals.new(), k and (within - 1) * s.steps or s.stage_steps
+    s.done, s.sum, s.stage_steps = 0, totals.new(s.task), k and (within - 1) * s.steps or s.stage_steps
   end
-  if changed.test then s.best, s.without_better = nil, 0 end
+  if changed[s.part] then s.best, s.without_better = nil, 0 end
   if changed.text ~= "" then s.progress:say(("resumed   with other pictures: %s%s"):format(changed.text, changed.train and ("; epoch %d begins anew"):format(s.epoch) or "")) end
 end
 
@@ -411,11 +486,15 @@ local function take_up(s, path, force)
   local changed = other_pictures(s, state, force)
   checkpoint.restore(s, c)
   s.epoch, s.done, s.batches_done, s.stage_steps = state.epoch, state.step, state.batches, state.stage_steps
-  s.sum, s.best, s.without_better, s.seconds_before = totals.new(state.totals), state.best, state.without_better, state.seconds
+  s.sum, s.best, s.without_better, s.seconds_before = totals.new(s.task, state.totals), state.best, state.without_better, state.seconds
   s.results.epochs, s.spent, s.events_kept = state.rows, state.spent or s.spent, state.events
   local row = state.rows[#state.rows]
-  if row then s.results.loss, s.results.accuracy = row.loss, row.test_accuracy end
-  for i = #state.rows, 1, -1 do s.results.accuracy = s.results.accuracy or state.rows[i].test_accuracy end
+  local main = s.task:main()[1]
+  if row then s.results.loss = row.loss end
+  for i = #state.rows, 1, -1 do
+    if s.results.value == nil then s.results.value = state.rows[i][s.prefix .. "_" .. main] end
+  end
+  s.results[main] = s.results.value
   if state.frozen and state.frozen ~= stage.frozen_hash(s) then util.failf("--resume: the frozen tensors of %s are not those that the run began with", c.path) end
   s.commands = state.commands or {}
   s.kept_text = checkpoint.where_text(state)
@@ -433,13 +512,14 @@ end
 
 local function start_event(s)
   return { out = s.out, model = s.model:label(), device = s.device.name, parameters = s.parameters, trained = s.trained, train_pictures = s.data.train:count(),
-    test_pictures = s.data.test:count(), classes = #s.classes, epochs = s.epochs, seed = s.seed }
+    test_pictures = s.data.test:count(), validation_pictures = s.data.validation and s.data.validation:count(), task = s.task.kind,
+    classes = #s.classes, epochs = s.epochs, seed = s.seed }
 end
 
 local function done_event(s)
   local r = s.results
   local m = r.metrics or {}
-  return { out = s.out, accuracy = r.accuracy, interval = m.interval and #m.interval == 2 and { 100 * m.interval[1], 100 * m.interval[2] } or nil, loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin, interrupted = r.interrupted or false }
+  return { out = s.out, accuracy = r.accuracy, figure = s.task:main()[1], value = r.value, interval = m.interval and #m.interval == 2 and { 100 * m.interval[1], 100 * m.interval[2] } or nil, loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin, interrupted = r.interrupted or false }
 end
 
 -- Runs a session of tlua/train/build.lua. options: checkpoint, the file to go on from; force; style of what is shown; progress, where to
@@ -453,7 +533,7 @@ function train.run(s, options)
   s.spent = { training = 0, features = 0 } -- seconds; those of features are among those of training
   s.results = { epochs = {} }
   s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = s.data.epochs, 1, 0, 0, 0
-  s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals.new(), 0, 0, core.time(), 0
+  s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals.new(s.task), 0, 0, core.time(), 0
   train.plan(s, function(text) s.progress:say(text) end)
   s.out = c and (c:match "^(.*)/[^/]+$" or ".") or run_folder.name(s.recipe)
   s.commands, s.weights_stamp = {}, ran.weights_stamp(s.model)

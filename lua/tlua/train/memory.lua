@@ -2,10 +2,10 @@
 -- batch that fits.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local nn = require "tlua.nn"
 local plan = require "tlua.plan"
 local step = require "tlua.train.step"
 local cache = require "tlua.train.cache"
+local feed = require "tlua.train.feed"
 local memory = {}
 
 -- Bytes that the device can still give: of a processor what the system says is available, beside what tlua holds already.
@@ -25,13 +25,11 @@ local function of_step(s, batch)
   local cut = s.cut
   local bytes = plan.memory(function()
     local input = cut and core.zeros(batch, table.unpack(cut.shape)) or picture(s, batch)
-    local logits = step.logits(s, { cut = cut }, input)
-    local shape = logits:shape()
-    if nn.is_module(s.loss) and #shape == 2 and shape[2] < #s.classes then
-      util.failf("the network gives %d outputs, but the data has %d classes (%s)", shape[2], #s.classes, util.first_few(s.classes, 6))
-    end
-    local labels = core.zeros({ batch }, { dtype = "int32" })
-    s.loss(logits, labels):backward()
+    local out = step.logits(s, { cut = cut }, input)
+    if s.task.check then s.task:check(out:shape(), s) end
+    local blank = feed.blank(s, batch, input)
+    local loss = s.task:loss(out, blank) or s.task.criterion(out, blank.label or blank.values or blank.mask) -- class 0 may be ignored
+    loss:backward()
   end)
   s.optim:zero_grad()
   if cut then

@@ -13,6 +13,7 @@ local groups = require "tlua.train.groups"
 local ways = require "tlua.command.compare.ways"
 local words = require "tlua.command.words"
 local registry = require("tlua.models").registry
+local task = require "tlua.task"
 
 local Recipe = {}
 Recipe.__index = Recipe
@@ -32,14 +33,14 @@ local PLAIN = {
   { "batchnorm", "statistics", "train", "eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum" },
   { "recompute", "parts", false, "less memory: backward computes blocks of the network again" },
   { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never", least = 0 },
-  { "best", "choice", "accuracy", "what the best epoch is chosen by", { "accuracy", "loss" } },
+  { "best", "text", nil, "what the best epoch is chosen by: loss, or the main figure of the task (accuracy)" },
   { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },
   { "test_every", "integer", 1, "epochs from one test to the next; 0: only after the last", least = 0 },
   { "log", "choice", "none", "beside metrics.csv: scalars of steps and epochs as TensorBoard reads them", { "none", "tensorboard" } },
   { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none", least = 0 },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
-local BUILT = { "model", "head", "data", "augment", "loss", "optim", "schedule", "groups", "compare" }
+local BUILT = { "model", "head", "data", "task", "augment", "transforms", "loss", "optim", "schedule", "groups", "compare" }
 recipe.PLAIN = PLAIN
 
 local function all_names()
@@ -111,7 +112,12 @@ function recipe.checked(fields, place)
   if not fields.data then util.fail('recipe: data is missing, like data = data.cifar10 { root = "data/cifar10" }') end
   self.model, self.head, self.data = fields.model, fields.head, fields.data
   self.augment = augment.read(fields.augment)
-  self.loss = fields.loss or nn.CrossEntropy {}
+  check_kind("task", fields.task, task.is_description(fields.task), "task.multilabel {}")
+  check_kind("transforms", fields.transforms, data.are_transforms(fields.transforms), "{ my_transform {} }, of data.transform")
+  self.task, self.task_given = fields.task or data.task_of(self.data), fields.task ~= nil
+  self.transforms = fields.transforms or {}
+  self.loss, self.loss_given = fields.loss, fields.loss ~= nil
+  self:take_default_loss()
   self.optim = fields.optim or optim.Adam {}
   self.stages, self.groups = stage.read(fields.schedule), groups.read(fields.groups)
   self.schedule = self.stages[#self.stages] -- what `schedule.NAME` without a number means
@@ -122,9 +128,36 @@ function recipe.checked(fields, place)
     if value == nil then value = field[3] end
     self[field[1]] = schema.check("recipe", field, value)
   end
+  self:check_best("recipe")
   self.compare = fields.compare and ways.read(fields.compare)
   self:set_source(source_of_user())
   return self
+end
+
+-- What the best epoch is chosen by: the main figure of the task, or the loss.
+function Recipe:check_best(what)
+  local main = task.main(self.task.kind)[1]
+  self.best = self.best or main
+  if self.best ~= main and self.best ~= "loss" then
+    util.failf("%s: best must be %s or loss for task.%s, not '%s'", what, main, self.task.kind, self.best)
+  end
+end
+
+-- Where the recipe names no loss it is that of its task.
+function Recipe:take_default_loss()
+  if self.loss_given then return end
+  local default = task.definition(self.task.kind).default_loss
+  if not default then util.failf("recipe: loss is missing, and task.%s brings none", self.task.kind) end
+  self.loss = default(self.task.options)
+end
+
+-- What goes by what is seen after an epoch: the model that is kept, an early end, the rate. nil: nothing.
+function Recipe:selects()
+  if self.keep == "best" then return 'keep = "best"' end
+  if self.stop_after > 0 then return ("stop_after = %d"):format(self.stop_after) end
+  for _, o in ipairs(self.stages) do
+    if o.rate == "plateau" and o.epochs > 0 then return 'rate = "plateau"' end
+  end
 end
 
 -- Puts the fields of a way (tlua/command/compare/ways.lua) in place of the recipe's. What a way says nothing of stays, but for what is
@@ -164,6 +197,8 @@ function Recipe:each_field(f)
   f("head", { "head", "integer", nil, "replaces the head by nn.Linear of so many outputs" }, self.head and self.head:label() or nil)
   f("data", { "data", "choice", nil, "the kind of data", data.names }, self.data.kind)
   group("data", self.data.schema, self.data.options)
+  f("task", { "task", "choice", nil, "what is learnt", task.names() }, self.task.kind)
+  group("task", self.task.schema, self.task.options)
   group("augment", augment.SCHEMA, self.augment)
   local losses = require("tlua.nn.loss").list
   f("loss", { "loss", "choice", nil, "what is made small", losses }, nn.is_module(self.loss) and self.loss.kind or "(function)")
@@ -179,6 +214,14 @@ end
 
 -- ---- overrides ----
 
+-- Another task brings its own loss and main figure, where the recipe named none.
+local function take_task(self, other)
+  if not other or other.kind == self.task.kind then return end
+  if self.best == task.main(self.task.kind)[1] then self.best = task.main(other.kind)[1] end
+  self.task = other
+  self:take_default_loss()
+end
+
 -- Replaces whole constructors; returns true when `name` was one.
 local function replace(self, name, text)
   if name == "model" then
@@ -193,11 +236,15 @@ local function replace(self, name, text)
     rawset(self.model, "where", where)
   elseif name == "data" then
     if text ~= self.data.kind then self.data = schema.change_kind(self.data, text, data.kinds[text].schema, { root = true }) end
+    take_task(self, not self.task_given and data.task_of(self.data) or nil)
+  elseif name == "task" then
+    if text ~= self.task.kind then take_task(self, schema.change_kind(self.task, text, task.definition(text).schema)) end
+    self.task_given = true
   elseif name == "optim" then
     self.optim = schema.change_kind(self.optim, text, optim.kinds[text])
   elseif name == "loss" then
     local where = nn.is_module(self.loss) and self.loss.where
-    self.loss = nn[text] {}
+    self.loss, self.loss_given = nn[text] {}, true
     rawset(self.loss, "where", where)
   elseif name == "head" then
     local where = self.head and self.head.where or self.where
@@ -206,7 +253,7 @@ local function replace(self, name, text)
   end
 end
 
-local CONSTRUCTORS = { model = true, data = true, optim = true, loss = true, head = true }
+local CONSTRUCTORS = { model = true, data = true, task = true, optim = true, loss = true, head = true }
 local WEIGHTS = { weights = true, ["model.weights"] = true }
 
 -- What was said on the command line, to be said again by --resume: the last word about each field.
@@ -270,6 +317,10 @@ end
 
 -- Options that are right one by one may not go together once the command line has changed them.
 function Recipe:recheck()
+  if not self.task_given then take_task(self, data.task_of(self.data)) end
+  local main = task.main(self.task.kind)[1]
+  if self.best ~= main and self.best ~= "loss" then schema.usage(("--best: %s or loss, not '%s'"):format(main, self.best)) end
+  schema.recheck("task." .. self.task.kind, self.task.schema, self.task.options)
   for i, each in ipairs(self.stages) do schema.recheck(#self.stages > 1 and ("schedule, stage %d"):format(i) or "schedule", stage.SCHEMA, each) end
   schema.recheck("optim." .. self.optim.kind, self.optim.schema, self.optim.options)
   schema.recheck("data." .. self.data.kind, self.data.schema, self.data.options)
@@ -285,7 +336,7 @@ end
 -- Fields that most runs change, for the head of the help.
 local USUAL = { ["data.root"] = true, ["data.batch"] = true, model = true, weights = true, freeze = true, ["optim.lr"] = true, ["schedule.epochs"] = true, seed = true, out = true,
   device = true }
-local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train" }, { "The data", "data" }, { "Changes of training pictures", "augment" }, { "Loss and optimiser", "loss", "optim" },
+local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train" }, { "The data", "data" }, { "The task", "task" }, { "Changes of training pictures", "augment" }, { "Loss and optimiser", "loss", "optim" },
   { "The schedule", "schedule" }, { "The run" }, { "Features on disk", "cache" }, { "Comparison", "compare" } }
 
 -- What to type, the fields that most runs change, and all fields by headings.
@@ -325,6 +376,7 @@ function Recipe:__tostring()
   if self.head then add("head", self.head:label()) end
   if self.freeze then add("freeze", schema.show(self.freeze)) end
   add("data", tostring(self.data))
+  if self.task_given then add("task", tostring(self.task)) end
   add("loss", nn.is_module(self.loss) and self.loss:label() or "(function)")
   add("optim", tostring(self.optim))
   add("schedule", ("%d epochs%s"):format(stage.total(self.stages), #self.stages > 1 and (" in %d stages"):format(#self.stages) or ""))

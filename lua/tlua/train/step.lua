@@ -12,14 +12,6 @@ function step.logits(s, source, input)
   return y
 end
 
-local function count_right(logits, labels)
-  local right, predicted = 0, logits:argmax(-1):tolist()
-  for i, label in ipairs(labels) do
-    if predicted[i] == label then right = right + 1 end
-  end
-  return right
-end
-
 local is_finite = util.is_finite
 
 -- ---- where numbers went wrong ----
@@ -59,75 +51,26 @@ end
 
 -- ---- training ----
 
--- A loss that is a sum already, and not a mean of what it counts.
-local function is_sum(s) return type(s.loss) == "table" and s.loss.options ~= nil and s.loss.options.reduction == "sum" end
-
--- What the losses of these labels count together (class weights, ignored labels); a loss that does not say counts pictures.
-local function counted(s, list, width)
-  if type(s.loss) == "table" and s.loss.weight_of then return s.loss:weight_of(list, width) end
-  return #list
-end
-
--- Rows (N, C) with a 1 at the class.
-local function one_hot(labels, classes)
-  local y = core.ops.eq(labels:to("float32"):reshape(labels:shape()[1], 1), core.arange(classes))
-  return y
-end
-
--- Can the loss have shares of the classes for a target? Not where a class is ignored: of a row of shares no part can be.
-local function takes_shares(s, classes)
-  if type(s.loss) ~= "table" or not s.loss.takes_shares then return false end
-  local ignored = s.loss.options.ignore_index
-  return not (ignored and ignored >= 0 and ignored < classes)
-end
-
--- The loss of a mixed batch as that of both its labels, shared out: each by its share of what both count together.
-local function shared_out(s, logits, labels, list, mix, width)
-  local share, n, m = mix.share, counted(s, list, width), counted(s, mix.list, width)
-  local both = n == m and n or share * n + (1 - share) * m
-  if both == 0 then return nil, 0 end
-  local a, b = share, 1 - share
-  if n ~= m and not is_sum(s) then a, b = share * n / both, (1 - share) * m / both end
-  if n == 0 then return s.loss(logits, mix.labels) * b, both end
-  if m == 0 then return s.loss(logits, labels) * a, both end
-  return s.loss(logits, labels) * a + s.loss(logits, mix.labels) * b, both
-end
-
--- The loss of a batch, what it counts among others, and the labels that right answers are counted by: in a mixed batch those of the larger share.
--- No loss (nil) where nothing counts, since a mean over nothing is NaN. The target of a mixed batch are shares of two classes, and the mean of a
--- classification is one over the pictures then, as in PyTorch; a loss that takes none is shared out.
-function step.loss(s, logits, labels, list, mix)
-  local shape = logits:shape()
-  local width = shape[#shape]
-  if not mix then
-    local count = counted(s, list, width)
-    if count == 0 then return nil, 0, list end
-    return s.loss(logits, labels), count, list
-  end
-  local answers = mix.share >= 0.5 and list or mix.list
-  if takes_shares(s, width) then
-    local target = one_hot(labels, width) * mix.share + one_hot(mix.labels, width) * (1 - mix.share)
-    return s.loss(logits, target), s.loss.set_counts and #list or counted(s, list, width), answers
-  end
-  local loss, count = shared_out(s, logits, labels, list, mix, width)
-  return loss, count, answers
-end
-
--- Forward and backward of one batch: the sum of its losses, what they count, right answers, size; nil at the end of the epoch. `many`: the
--- step has more than one batch, and each gradient is weighted by what it counts. A session may have a `not_finite` of its own. `look`: no backward.
-local function one_batch(s, source, many, look)
+-- Forward and backward of one batch, which is added to `sum`: what it counts; nil at the end of the epoch. `many`: the step has more than one
+-- batch, and each gradient is weighted by what it counts. A session may have a `not_finite` of its own. `look`: no backward.
+local function one_batch(s, source, sum, many, look)
   local scope <close> = core.scope()
-  local input, labels, n, list, mix = source:next()
-  if not input then return nil end
+  local batch = source:next()
+  if not batch then return nil end
   core.random_step(s.batches_done)
-  local logits = step.logits(s, source, input)
-  local loss, count, answers = step.loss(s, logits, labels, list, mix)
-  if not loss then return 0, 0, count_right(logits, answers), n end
-  local value, sum = loss:item(), is_sum(s)
-  if not is_finite(value) then (s.not_finite or not_finite)(s, source, input, value) end
-  if look then return sum and value or value * count, count, count_right(logits, answers), n end
-  if many and not sum then (loss * count):backward() else loss:backward() end
-  return sum and value or value * count, count, count_right(logits, answers), n
+  local out = step.logits(s, source, batch.input)
+  local loss, count = s.task:loss(out, batch)
+  if not loss then
+    sum:add(0, 0, out, batch)
+    return 0
+  end
+  local value, is_sum = loss:item(), s.task:is_sum()
+  if not is_finite(value) then (s.not_finite or not_finite)(s, source, batch.input, value) end
+  if not look then
+    if many and not is_sum then (loss * count):backward() else loss:backward() end
+  end
+  sum:add(is_sum and value or value * count, count, out, batch)
+  return count
 end
 
 local function clip(s)
@@ -149,9 +92,8 @@ end
 local function batches_of(s, source, sum, look)
   local many, counted_in_all, batches = s.recipe.accumulate > 1, 0, 0
   for _ = 1, s.recipe.accumulate do
-    local loss, count, right, n = one_batch(s, source, many, look)
-    if not loss then break end
-    sum:add(loss, count, right, n)
+    local count = one_batch(s, source, sum, many, look)
+    if not count then break end
     counted_in_all, batches = counted_in_all + count, batches + 1
     s.done, s.batches_done = s.done + 1, s.batches_done + 1
   end
@@ -172,7 +114,7 @@ function step.train(s, source, sum)
   local batches, counted_in_all = batches_of(s, source, sum)
   if batches == 0 then return false end
   if counted_in_all ~= 0 then
-    if s.recipe.accumulate > 1 and not is_sum(s) then s.optim:scale_grad(1 / counted_in_all) end
+    if s.recipe.accumulate > 1 and not s.task:is_sum() then s.optim:scale_grad(1 / counted_in_all) end
     clip(s)
     s.optim:step()
     if s.ema then s.ema:update() end
@@ -181,25 +123,20 @@ function step.train(s, source, sum)
   return true
 end
 
--- The sum of the losses of the next batch, what they count, right answers and size, without training; nil at the end. A session without a loss counts nothing. `seen`, where it is given, gets the labels and the
--- probabilities (rows of one number a class).
-function step.test(s, source, seen)
+-- The next batch without training, added to `sum`; false at the end. A session without a loss counts nothing. `seen`, where it is given,
+-- collects what the task's report wants.
+function step.test(s, source, sum, seen)
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
-  local input, labels, n, list = source:next()
-  if not input then return nil end
-  local logits = step.logits(s, source, input)
-  if seen then
-    local shape, flat = logits:shape(), logits:softmax(-1):reshape(-1):tolist()
-    for i, label in ipairs(list) do
-      seen.labels[#seen.labels + 1] = label
-      seen.probabilities[#seen.probabilities + 1] = { table.unpack(flat, (i - 1) * shape[2] + 1, i * shape[2]) }
-    end
-  end
-  if not s.loss then return 0, 0, count_right(logits, list), n end
-  local loss, count = step.loss(s, logits, labels, list)
+  local batch = source:next()
+  if not batch then return false end
+  local out = step.logits(s, source, batch.input)
+  if seen then seen:add(out, batch) end
+  local loss, count
+  if s.task.criterion then loss, count = s.task:loss(out, batch) end
   local value = loss and loss:item() or 0
-  return is_sum(s) and value or value * count, count, count_right(logits, list), n
+  sum:add(loss and (s.task:is_sum() and value or value * count) or 0, loss and count or 0, out, batch)
+  return true
 end
 
 return step

@@ -17,7 +17,7 @@ local function is_optional(v, kind) return v == nil or type(v) == kind end
 -- The lists of the pictures of the training: of each part how many there are, and their hash.
 local function are_lists(v)
   if type(v) ~= "table" or not is_optional(v.held_out, "boolean") then return false end
-  for _, part in ipairs { "all", "train", "test" } do
+  for _, part in ipairs { "all", "train", "validation", "test" } do
     local list = v[part]
     if list ~= nil and not (type(list) == "table" and math.type(list.count) == "integer" and type(list.hash) == "string") then return false end
   end
@@ -26,7 +26,7 @@ end
 
 -- The part of the description that is not what it must be; nil where all are. What values mean is checked by those who take them.
 local function wrong_part(info)
-  local head, data, p = info.head, info.data, info.preprocessing
+  local head, data, p, task = info.head, info.data, info.preprocessing, info.task
   if type(info.model) ~= "string" then return "model" end
   if not is_optional(info.options, "table") then return "options" end
   for key, value in pairs(info.options or {}) do
@@ -36,6 +36,8 @@ local function wrong_part(info)
   if info.labels ~= nil and not is_list_of_texts(info.labels) then return "labels" end
   if data ~= nil and not (type(data) == "table" and type(data.kind) == "string" and is_optional(data.options, "table")) then return "data" end
   if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end
+  if task ~= nil and not (type(task) == "table" and type(task.name) == "string" and is_optional(task.options, "table") and
+    (task.names == nil or is_list_of_texts(task.names))) then return "task" end
   if p ~= nil and not (type(p) == "table" and math.type(p.size) == "integer") then return "preprocessing" end
 end
 

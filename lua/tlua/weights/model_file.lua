@@ -22,6 +22,22 @@ function model_file.loss(info)
   return nn.from_spec(info.loss), info.loss.class
 end
 
+-- The task that a description speaks of, with its loss (nil: it was the recipe's own), for those who ask the network or test it. Files of an
+-- older tlua, and published networks, classify.
+function model_file.task(info, net)
+  local tasks, known = require "tlua.task", info.task or { name = "classify" }
+  if not rawget(tasks, known.name) then
+    util.failf("the model was trained for the task '%s', which this tlua does not know; a task in Lua must be defined first, in a recipe or a script", known.name)
+  end
+  local definition = tasks.definition(known.name)
+  local options = {}
+  for _, field in ipairs(definition.schema) do options[field[1]] = (known.options or {})[field[1]] end
+  local t = tasks.open(tasks[known.name](options), (model_file.loss(info)))
+  t.names = known.names or info.labels
+  t.width = t.names and #t.names or net.classes
+  return t
+end
+
 -- What a session and its results say about the network.
 function model_file.describe(session, results)
   local net, r = session.model, session.recipe
@@ -35,11 +51,13 @@ function model_file.describe(session, results)
   end
   if rawget(net, "entry") then options.classes = net.classes end
   local data_options = {}
-  for key, value in pairs(r.data.options) do data_options[key] = value end
+  for key, value in pairs(r.data.options) do
+    if not core.is_tensor(value) and type(value) ~= "function" then data_options[key] = value end
+  end
   local globs = type(r.freeze) == "function" and "(function)" or r.freeze
   return {
     format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom", options = options, head = head or nil,
-    loss = describe_loss(session.loss), labels = session.classes, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options, list = session.data.list },
+    task = { name = session.task.kind, options = session.task.options, names = session.task.names }, loss = describe_loss(session.loss), labels = session.task.kind == "classify" and session.classes or session.task.names, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options, list = session.data.list },
     weights = rawget(net, "weights_name") or (rawget(net, "weights_path") and rawget(net, "weights_path"):match("[^/]+$")) or nil,
     freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text, metrics = results,
   }

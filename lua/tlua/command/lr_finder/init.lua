@@ -96,7 +96,7 @@ end
 -- The loss of the next step of f, step.train or step.look; nil at the end of an epoch, NaN where it is no number, false
 -- where nothing counts.
 local function loss_of(f, t, batches)
-  local sum = totals.new()
+  local sum = totals.new(t.task)
   local ok, more = pcall(f, t, batches, sum)
   if not ok then return more == DIVERGED and 0 / 0 or error(more, 0) end
   if not more then return nil end

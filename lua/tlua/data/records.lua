@@ -1,0 +1,404 @@
+-- records.lua - data that are lists of samples: a CSV of files and targets, pictures with masks, tensors, a function. Each kind makes one source for
+-- all of its samples, or one a part; parts that are not given are held out by tlua/data/split.lua.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local split = require "tlua.data.split"
+local records = {}
+
+local HELD_OUT = 0.2 -- for testing, where nothing is said
+local PARTS = { train = "train", training = "train", val = "validation", valid = "validation", validation = "validation", dev = "validation",
+  test = "test", testing = "test" }
+local ORDER = { "train", "validation", "test" }
+
+-- ---- what the task wants of a target ----
+
+-- "values" or "label": what the columns of targets are read as.
+local function reading(d, options)
+  local task = options.task or require("tlua.data").task_of(d)
+  for _, name in ipairs(require("tlua.task").definition(task.kind).wants) do
+    if name == "values" then return "values", task.kind end
+  end
+  return "label", task.kind
+end
+
+-- ---- data.csv ----
+
+local YES = { ["1"] = 1, ["0"] = 0, ["true"] = 1, ["false"] = 0, yes = 1, no = 0 }
+
+local function column_of(path, header, name, what)
+  for k, each in ipairs(header) do
+    if each == name then return k end
+  end
+  util.failf("%s has no column '%s' (%s); %s", path, name, what, util.unknown_text("column", name, header))
+end
+
+-- The number in a cell; `unknown`: an empty one is not known (false). `place` names file and line.
+local function number_in(cell, place, column, unknown)
+  local text = cell:match "^%s*(.-)%s*$"
+  if text == "" then
+    if unknown then return false end
+    util.failf("%s: column '%s' is empty, and a number is needed", place, column)
+  end
+  local v = tonumber(text) or YES[text:lower()]
+  if not v and text:find "^[+-]?%d+,%d+$" then
+    util.failf("%s: column '%s': '%s' has a decimal comma; write %s", place, column, text, (text:gsub(",", ".")))
+  end
+  if not v or v ~= v or math.abs(v) == math.huge then util.failf("%s: column '%s': '%s' is no number", place, column, text) end
+  return v
+end
+
+local function absolute(folder, path) return path:find "^/" and path or folder .. "/" .. path end
+
+local function part_of(cell, place, column)
+  local part = PARTS[cell:match "^%s*(.-)%s*$":lower()]
+  if not part then util.failf("%s: column '%s': '%s' is no part: train, validation or test", place, column, util.readable(cell)) end
+  return part
+end
+
+-- Sorted distinct texts.
+local function names_in(list)
+  local known, names = {}, {}
+  for _, text in ipairs(list) do
+    if not known[text] then known[text], names[#names + 1] = true, text end
+  end
+  table.sort(names)
+  return names
+end
+
+-- Class numbers of texts; places[i] is where text i stands.
+local function labels_of(texts, classes, places)
+  local number, out = {}, {}
+  for k, name in ipairs(classes) do number[name] = k - 1 end
+  for i, text in ipairs(texts) do
+    out[i] = number[text] or util.failf("%s: '%s' is none of the classes %s", places[i], util.readable(text), util.first_few(classes, 6))
+  end
+  return out
+end
+
+-- { record = the fields of core.data.source("records"), parts = {part...}?, keys = {group...}?, value_names = }
+local function read_csv(d, options)
+  local o, path = d.options, d.options.path
+  local header, rows, lines = core.csv(path)
+  local targets = type(o.target) == "table" and o.target or { o.target }
+  local image, columns = column_of(path, header, o.image, "image"), {}
+  for k, name in ipairs(targets) do columns[k] = column_of(path, header, name, "target") end
+  local group = o.group and column_of(path, header, o.group, "group")
+  local part = o.part and column_of(path, header, o.part, "part")
+  local kind, task = reading(d, options)
+  if kind == "label" and #targets > 1 then
+    util.failf("%d targets (%s) are for task.multilabel {} or task.regress {}, not for task.%s", #targets, table.concat(targets, ", "), task)
+  end
+  local folder = o.root or path:match "^(.*)/[^/]*$" or "."
+  local r, out, texts, places = { paths = {}, values = kind == "values" and {} or nil }, { parts = part and {}, keys = group and {} }, {}, {}
+  for i, row in ipairs(rows) do
+    local place = ("%s:%d"):format(path, lines and lines[i] or i + 1)
+    places[i], r.paths[i] = place, absolute(folder, row[image])
+    local missing = row[image] == "" and ("column '%s' is empty"):format(o.image) or util.missing(r.paths[i])
+    if missing then util.failf("%s: %s", place, missing) end
+    if group then out.keys[i] = row[group] end
+    if part then out.parts[i] = part_of(row[part], place, o.part) end
+    if kind == "label" then
+      texts[i] = core.composed(row[columns[1]]:match "^%s*(.-)%s*$")
+      if texts[i] == "" then util.failf("%s: column '%s' is empty, and a class is needed", place, targets[1]) end
+    else
+      r.values[i] = {}
+      for k, c in ipairs(columns) do r.values[i][k] = number_in(row[c], place, targets[k], task == "multilabel") end
+    end
+  end
+  if #rows == 0 then util.failf("%s has no rows below its header", path) end
+  if kind == "label" then
+    r.classes = options.classes or names_in(texts)
+    r.labels = labels_of(texts, r.classes, places)
+    if #r.classes < 2 then util.failf("%s: column '%s' has one class only, %s", path, targets[1], r.classes[1]) end
+    if #r.classes > 1000 and #r.classes > #rows / 2 then
+      util.failf("%s: column '%s' has %d different texts in %d rows; numbers are for task.regress {}", path, targets[1], #r.classes, #rows)
+    end
+  else r.value_names = targets end
+  out.record, out.value_names, out.title = r, r.value_names, path:match "[^/]+$"
+  out.root = folder
+  return out
+end
+
+-- ---- data.masks ----
+
+local function stems(folder)
+  local list, out, names = core.data.pictures(folder), {}, {}
+  for _, path in ipairs(list) do
+    local stem = path:sub(#folder + 2):gsub("%.[^./]*$", "")
+    if out[stem] then util.failf("%s and %s have the same name but for their endings", out[stem], path) end
+    out[stem], names[#names + 1] = path, stem
+  end
+  table.sort(names)
+  return names, out
+end
+
+-- Adds the pairs below DIR/images and DIR/masks.
+local function add_pairs(r, folder)
+  local images, masks = folder .. "/images", folder .. "/masks"
+  for _, each in ipairs { images, masks } do
+    local missing = util.missing(each, "folder")
+    if missing then util.failf("data.masks: %s", missing) end
+  end
+  local names, pictures = stems(images)
+  local _, drawn = stems(masks)
+  for _, name in ipairs(names) do
+    if not drawn[name] then util.failf("%s has no mask: there is no %s/%s.png", pictures[name], masks, name) end
+    r.paths[#r.paths + 1], r.masks[#r.masks + 1] = pictures[name], drawn[name]
+    drawn[name] = nil
+  end
+  local _, left = next(drawn)
+  if left then util.failf("%s is the mask of no picture in %s", left, images) end
+  if #names == 0 then util.failf("%s holds no pictures", images) end
+  return #names
+end
+
+local function class_names(d, options)
+  local o = d.options
+  if options.classes then return options.classes end
+  if o.classes then return type(o.classes) == "table" and o.classes or { o.classes } end
+  local path, list = o.root .. "/classes.txt", {}
+  if not core.exists(path) then
+    util.failf('data.masks: what the values in the masks mean is not said: classes = { "background", "cell" }, or a line for each in %s', path)
+  end
+  for line in core.read_file(path):gmatch "[^\r\n]+" do list[#list + 1] = line end
+  return list
+end
+
+local function read_masks(d, options)
+  local o, folders = d.options, {}
+  if not o.root then util.fail "data.masks: root is missing, the folder where images and masks lie: --data.root DIR" end
+  local missing = util.missing(o.root, "folder")
+  if missing then util.failf("data.masks: %s", missing) end
+  for _, name in ipairs(core.list_folder(o.root)) do
+    local part = PARTS[name:lower()]
+    if part and core.is_folder(o.root .. "/" .. name) then
+      if folders[part] then util.failf("data.masks: %s and %s in %s could both be the part '%s'", folders[part], name, o.root, part) end
+      folders[part] = name
+    end
+  end
+  local r = { paths = {}, masks = {}, classes = class_names(d, options), mask_values = {} }
+  if #r.classes < 2 then util.failf("data.masks: two classes at least are needed, not %d", #r.classes) end
+  for k = 1, #r.classes do r.mask_values[o.values and o.values[k] or k - 1] = k - 1 end
+  local out = { record = r, title = "Masks", root = o.root, said = {} }
+  if next(folders) then
+    if not folders.train then util.failf("data.masks: %s has no folder train beside %s", o.root, folders.test or folders.validation) end
+    out.parts = {}
+    for _, part in ipairs(ORDER) do
+      for _ = 1, folders[part] and add_pairs(r, o.root .. "/" .. folders[part]) or 0 do out.parts[#out.parts + 1] = part end
+    end
+  else
+    add_pairs(r, o.root)
+    if o.group then
+      out.keys = {}
+      for i, path in ipairs(r.paths) do out.keys[i] = path:sub(#o.root + 2):match(o.group) or "/" .. path end
+    end
+  end
+  return out
+end
+
+-- ---- data.tensors ----
+
+local function rows_of(v, what)
+  if not core.is_tensor(v) then
+    if type(v) ~= "table" then util.failf("data.tensors: %s is a tensor or a list, not %s", what, type(v)) end
+    return v
+  end
+  return v:tolist()
+end
+
+local function numbers_in(v, what)
+  local list = rows_of(v, what)
+  for i, each in ipairs(list) do list[i] = type(each) == "table" and each or { each } end
+  return list
+end
+
+-- Pictures and targets of one part: tensors that the recipe gives, or entries of a file.
+local function tensors_of(o, prefix, file)
+  local function of(field)
+    local v = o[prefix .. field]
+    if v == nil and file and o[field] ~= nil then v = file[prefix .. o[field]] and prefix .. o[field] end
+    if type(v) == "string" and file then
+      local t = file[v]
+      if not t and prefix == "" then util.failf("%s has no tensor '%s'; %s", o.path, v, util.unknown_text("tensor", v, util.keys(file))) end
+      return t
+    end
+    return v
+  end
+  return of "images", of "labels", of "values"
+end
+
+local function read_tensors(d, options)
+  local o, r, out = d.options, {}, { title = "Tensors", parts = nil }
+  local file = o.path and core.load(o.path) or nil
+  if o.path then out.title, out.root = o.path:match "[^/]+$", o.path:match "^(.*)/[^/]*$" or "." end
+  local images, labels, values = tensors_of(o, "", file)
+  if not core.is_tensor(images) then util.fail "data.tensors: images is missing, a tensor (N, H, W, C), or its name in the file" end
+  local more, more_labels, more_values = tensors_of(o, "test_", file)
+  local function joined(a, b, read, what)
+    if not a then return nil end
+    local list = read(a, what)
+    if more and not b then util.failf("data.tensors: there are test_images, and no test_%s", what) end
+    for _, each in ipairs(more and read(b, "test_" .. what) or {}) do list[#list + 1] = each end
+    return list
+  end
+  if more then
+    out.parts = {}
+    for i = 1, images:shape(1) + more:shape(1) do out.parts[i] = i <= images:shape(1) and "train" or "test" end
+    r.images = { images, more }
+  else r.images = images end
+  r.labels = joined(labels, more_labels, rows_of, "labels")
+  r.values = joined(values, more_values, numbers_in, "values")
+  if not r.labels and not r.values then util.fail "data.tensors: labels or values are missing: what is to be learnt" end
+  local n = images:shape(1) + (more and more:shape(1) or 0)
+  for name, list in pairs { labels = r.labels, values = r.values } do
+    if #list ~= n then util.failf("data.tensors: there are %d pictures and %d %s", n, #list, name) end
+  end
+  if r.labels then
+    local most = 0
+    for i, v in ipairs(r.labels) do
+      r.labels[i] = math.tointeger(v) or util.failf("data.tensors: label %d is %s; labels are whole numbers from 0", i, tostring(v))
+      most = math.max(most, r.labels[i])
+    end
+    r.classes = options.classes or o.classes
+    if not r.classes then
+      r.classes = {}
+      for k = 0, most do r.classes[k + 1] = tostring(k) end
+    end
+  end
+  if r.values then
+    r.value_names = o.value_names
+    if not r.value_names then
+      r.value_names = {}
+      for k = 1, #r.values[1] do r.value_names[k] = #r.values[1] == 1 and "value" or "value_" .. k end
+    end
+  end
+  out.record, out.value_names = r, r.value_names
+  return out
+end
+
+-- ---- data.custom ----
+
+local function read_custom(d, options)
+  local o = d.options
+  return { custom = { count = o.count, get = o.get, classes = options.classes or o.classes, value_names = o.value_names, key = o.key },
+    value_names = o.value_names, title = "Custom" }
+end
+
+local readers = { csv = read_csv, masks = read_masks, tensors = read_tensors, custom = read_custom }
+
+-- ---- parts ----
+
+-- `n` of the samples of a source, drawn by the seed, in their order.
+local function limited(source, n, seed)
+  if not n or source:count() <= n then return source end
+  local list = core.data.permutation(seed, 1 << 42, source:count())
+  local chosen = table.move(list, 1, n, 1, {})
+  table.sort(chosen)
+  return core.data.subset(source, chosen)
+end
+
+local function members(list, part)
+  local out = {}
+  for i, each in ipairs(list) do
+    if each == part then out[#out + 1] = i end
+  end
+  return out
+end
+
+local function draw(n, share, seed, found, all, index)
+  local keys = found.keys
+  local of = index or function(i) return i end
+  return split.share { n = n, share = share, seed = seed, group = keys and function(i) return keys[of(i)] end,
+    label = found.record and found.record.labels and function(i) return all:label(of(i)) end or nil }
+end
+
+local function chosen(list, of)
+  local out = {}
+  for i, at in ipairs(of) do out[i] = list[at] end
+  return out
+end
+
+-- Numbers of the samples of each part, and the words for how they came apart.
+local function parts_of(d, found, all, seed, selects)
+  local o, n, list, said = d.options, all:count(), {}, {}
+  seed = o.split_seed or seed
+  if found.parts then
+    for _, part in ipairs(ORDER) do list[part] = members(found.parts, part) end
+    if #list.train == 0 then util.failf("data.%s: no sample is for training", d.kind) end
+    said[1] = "the data's own"
+    if o.split then util.failf("data.%s: split = %g, but the data say themselves which samples are for testing", d.kind, o.split) end
+  else
+    local share = o.split or HELD_OUT
+    list.train, list.test = draw(n, share, seed, found, all)
+    said[1] = share > 0 and ("%g %% held out for testing%s"):format(100 * share, found.keys and ", groups as a whole" or "") or "nothing is held out for testing"
+  end
+  local share = o.validation or (selects and #(list.validation or {}) == 0 and 0.1) or 0
+  if o.validation and list.validation and #list.validation > 0 then
+    util.failf("data.%s: validation = %g, but the data have a validation part of their own", d.kind, o.validation)
+  end
+  if share > 0 then
+    local own = list.train
+    local kept, held = draw(#own, share, seed + 1, found, all, function(i) return own[i] end)
+    if #held > 0 then
+      list.train, list.validation = chosen(own, kept), chosen(own, held)
+      said[2] = ("%g %% of the training samples held out%s%s"):format(100 * share, found.keys and ", groups as a whole" or "",
+        o.validation and "" or (", since %s goes by them; --data.validation says how many"):format(selects))
+    elseif o.validation then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, #own) end
+  elseif list.validation and #list.validation > 0 then said[2] = "the data's own" end
+  return list, said
+end
+
+local function fields_of(source)
+  local out = {}
+  for _, f in ipairs(source:fields()) do
+    if f.name ~= "image" then out[f.name] = true end
+  end
+  return out
+end
+
+-- Samples whose group stands in training and in test too.
+local function groups_of(found, list)
+  if not found.keys then return nil end
+  local known, count = {}, 0
+  for _, key in ipairs(found.keys) do
+    if not known[key] then known[key], count = true, count + 1 end
+  end
+  return { count = count, shared = split.shared_groups(chosen(found.keys, list.train), chosen(found.keys, list.test)) }
+end
+
+local function list_of(source, root) return { count = source:count(), hash = root and source:list_hash(root) or source:hash() } end
+
+-- What data.open gives for these kinds.
+function records.open(d, seed, options)
+  local o = d.options
+  local found = readers[d.kind](d, options)
+  local ok, all = pcall(core.data.source, found.custom and "custom" or "records", found.custom or found.record)
+  if not ok then util.failf("data.%s: %s", d.kind, util.without_place(all)) end
+  local list, said = parts_of(d, found, all, seed, options.selects)
+  if options.whole then list = { train = {}, test = table.move(core.data.permutation(0, 0, all:count()), 1, all:count(), 1, {}) } table.sort(list.test) end
+  local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last, on_bad = o.on_bad or "error", skipped = {},
+    fields = fields_of(all), title = found.title, value_names = found.value_names, records = true }
+  local function part(name, limit)
+    if not list[name] or (#list[name] == 0 and name ~= "test") then return nil end
+    local use, bad = core.data.check(limited(core.data.subset(all, list[name]), limit, seed), out.on_bad, out.threads)
+    for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
+    return use
+  end
+  out.test = part("test", o.test_limit or (o.limit and math.max(1, o.limit // 5)))
+  if not options.only_test then
+    out.train, out.validation = part("train", o.limit), part("validation", o.test_limit)
+    local root = found.root
+    out.list = { train = list_of(out.train, root), test = list_of(out.test, root), validation = out.validation and list_of(out.validation, root) or nil }
+    out.groups = groups_of(found, list)
+    out.changes = require("tlua.data").changes(options.changes, out.fields)
+  end
+  out.classes = all:classes()
+  out.said, out.validation_text, out.own_test = { "parts     " .. said[1] }, said[2], found.parts ~= nil
+  out.fields_text = out.value_names and ("%d target%s (%s)"):format(#out.value_names, #out.value_names == 1 and "" or "s", util.first_few(out.value_names, 6))
+    or ("%d classes"):format(#out.classes)
+  out.augment_given = options.augment or {}
+  return out
+end
+
+util.seal(records, "data.")
+return records

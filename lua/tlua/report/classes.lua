@@ -1,0 +1,152 @@
+-- classes.lua - what the report of a classification has of its own: tiles, the table of classes, the confusion matrix, calibration, the surest
+-- pictures that are right and wrong.
+local util = require "tlua.util"
+local parts = require "tlua.report.parts"
+local metrics = require "tlua.report.metrics"
+local intervals = require "tlua.report.intervals"
+local classes = {}
+local escape, percent, plain, tile, figure = parts.escape, parts.percent, parts.plain, parts.tile, parts.figure
+
+local function class_table(m)
+  local out = { '<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>95 %</th><th>F1</th><th>pictures</th></tr>' }
+  local function line(class, name, row, interval, pictures)
+    out[#out + 1] = ("<tr><td%s>%s</td><td>%s</td><td>%s</td><td class=\"soft\">%s</td><td>%s</td><td>%d</td></tr>"):format(class, escape(name), plain(row.precision), plain(row.recall),
+      interval or "", plain(row.f1), pictures)
+  end
+  for i, row in ipairs(m.per_class) do
+    -- A class that neither occurs nor was predicted has no figures. Reports of older tluas do not say what was predicted.
+    local none = row.predicted and row.support + row.predicted == 0
+    local low, high = table.unpack(row.recall_interval or {})
+    line("", m.names[i], none and {} or row, low and ("%.3f to %.3f"):format(low, high), row.support)
+  end
+  for _, key in ipairs { "macro", "weighted" } do line(' class="soft"', key .. " mean", m.averages[key], nil, m.count) end
+  return table.concat(out) .. "</table></div>"
+end
+
+-- Why some figures are a dash.
+local function missing_classes(m)
+  local list = {}
+  for i, row in ipairs(m.per_class) do
+    if row.support == 0 then list[#list + 1] = m.names[i] end
+  end
+  if #list == 0 then return "" end
+  return ('<p class="soft">No test picture of %s: the area under the ROC curve and average precision are means over all classes and not defined; the macro mean leaves out classes that neither occur nor were predicted.</p>'):format(
+    escape(util.first_few(list, 8)))
+end
+
+local MOST_CLASSES = 40 -- a larger matrix cannot be read
+
+local function matrix(m)
+  if #m.names > MOST_CLASSES then return ('<p class="soft">%d classes are too many for a table; the pairs that are confused most follow.</p>'):format(#m.names) end
+  local out = { '<div class="wide"><table class="matrix"><tr><th>is \\ taken for</th>' }
+  for _, name in ipairs(m.names) do out[#out + 1] = ("<th>%s</th>"):format(escape(name)) end
+  out[#out + 1] = "</tr>"
+  for i, row in ipairs(m.confusion) do
+    out[#out + 1] = ("<tr><th>%s</th>"):format(escape(m.names[i]))
+    for _, n in ipairs(row) do
+      local share = m.per_class[i].support > 0 and n / m.per_class[i].support or 0
+      out[#out + 1] = ('<td style="background:rgba(var(--heat),%.2f)">%s</td>'):format(0.75 * share, n > 0 and ("%d"):format(n) or "")
+    end
+    out[#out + 1] = "</tr>"
+  end
+  return table.concat(out) .. "</table></div>"
+end
+
+local function confused(m)
+  if #m.confused == 0 then return "" end
+  local out = { "<h2>Most confused</h2><div class=\"wide\"><table><tr><th>class</th><th>taken for</th><th>pictures</th></tr>" }
+  for _, pair in ipairs(m.confused) do
+    out[#out + 1] = ("<tr><td>%s</td><td>%s</td><td>%d</td></tr>"):format(escape(m.names[pair.label + 1]), escape(m.names[pair.predicted + 1]), pair.count)
+  end
+  return table.concat(out) .. "</table></div>"
+end
+
+local function calibration(m)
+  local points = {}
+  for _, bin in ipairs(m.calibration) do
+    if bin.count > 0 then points[#points + 1] = { bin.confidence, bin.accuracy } end
+  end
+  return figure(("Calibration: error %s"):format(plain(m.calibration_error)), { { name = "accuracy of pictures of this confidence", points = points },
+    { name = "as sure as right", points = { { 0, 0 }, { 1, 1 } }, dashed = true } }, { x = "confidence", y = "accuracy", x_range = { 0, 1 }, y_range = { 0, 1 } })
+end
+
+-- The test pictures ordered by the probability of their own class: surest right ones, surest wrong ones.
+local function extremes(labels, probabilities, predicted, most)
+  local right, wrong = {}, {}
+  for i, label in ipairs(labels) do
+    local list = predicted[i] == label and right or wrong
+    list[#list + 1] = i
+  end
+  local function sure(i) return probabilities[i][predicted[i] + 1] end
+  local function by(list)
+    local values, out = {}, {}
+    for k, i in ipairs(list) do values[k] = sure(i) end
+    for k, place in ipairs(util.descending(values)) do
+      if k > most then break end
+      out[k] = list[place]
+    end
+    return out
+  end
+  return by(right), by(wrong)
+end
+
+local function gallery(title, list, m)
+  local out = {}
+  for i, each in ipairs(list) do
+    out[i] = parts.shown(each.image, "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
+      each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)))
+  end
+  return parts.gallery(title, out)
+end
+
+-- The pictures of a gallery: {image =, label =, guess =, sure =} of each.
+local function shown(list, run, predicted)
+  local out = {}
+  for k, i in ipairs(list) do
+    local ok, image = pcall(parts.embedded, run.source, i)
+    out[k] = { image = ok and image or nil, label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] }
+  end
+  return out
+end
+
+-- Tables and galleries as data. run: what tlua/train/init.lua says of it; run.seen has labels and probabilities.
+function classes.gather(run)
+  local seen = run.seen
+  local m = metrics.summary(seen.labels or {}, seen.probabilities or {}, run.names)
+  local right, wrong = extremes(seen.labels or {}, seen.probabilities or {}, m.predicted, 12)
+  local out = { metrics = m, wrong = shown(wrong, run, m.predicted), right = shown(right, run, m.predicted) }
+  m.predicted = nil
+  if #m.names > MOST_CLASSES then m.confusion = nil end
+  return out
+end
+
+-- The bounds are Wilson's for the pictures that were counted, also in reports of an older tlua, whose own could be of no width.
+function classes.tiles(run)
+  local m = run.metrics
+  local right = m.right or math.floor(m.accuracy * m.count + 0.5)
+  return table.concat { tile(percent(m.accuracy), ("accuracy on %s %s pictures (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", intervals.text(intervals.wilson(right, m.count)))),
+    tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"), tile(plain(m.auroc), "area under the ROC curve"),
+    tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "" }
+end
+
+function classes.charts(run) return calibration(run.metrics) end
+
+function classes.page(run)
+  local m = run.metrics
+  return table.concat { "<h2>Classes</h2>", class_table(m), missing_classes(m), "<h2>Confusion</h2>", matrix(m), confused(m),
+    gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
+end
+
+-- What the results of a run keep of it.
+function classes.summary(m)
+  return { accuracy = m.accuracy, interval = m.accuracy_interval, balanced_accuracy = m.balanced_accuracy, kappa = m.kappa,
+    f1 = m.averages and m.averages.macro.f1, calibration_error = m.calibration_error }
+end
+
+-- "88.2 % of 10,000 pictures right, 95 %: 87.6 to 88.8"
+function classes.text_of_test(m, seen)
+  if not m.accuracy then return nil end
+  return ("%.1f %% of %s pictures right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#seen.labels), intervals.text(table.unpack(m.interval)))
+end
+
+return classes

@@ -1,0 +1,141 @@
+-- parts.lua - what pages are made of: the style sheet, tiles, figures, tables, pictures. Charts are SVG, pictures are embedded, nothing is
+-- fetched and no script is run.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local chart = require "tlua.report.chart"
+local parts = {}
+local escape = chart.escape
+
+local STYLE = [[
+:root{color-scheme:light dark;--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;--c2:#d1602b;--c3:#2e8540;--c4:#7a4ba3;--c5:#b0861a;--c6:#c23f5e;--heat:11,98,164}
+@media (prefers-color-scheme:dark){:root{--bg:#14161a;--fg:#e6e8eb;--soft:#9aa3ad;--line:#2c3138;--card:#1c2026;--c1:#6db3f2;--c2:#f0935f;--c3:#6fc583;--c4:#bb92e0;--c5:#e0bb5a;--c6:#f08aa4;--heat:109,179,242}}
+*{box-sizing:border-box}body{margin:0 auto;padding:24px 20px 60px;max-width:1180px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:34px 0 10px;border-bottom:1px solid var(--line);padding-bottom:4px}.soft{color:var(--soft)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:18px 0}.tile{background:var(--card);border-radius:8px;padding:12px 14px}.tile b{display:block;font-size:24px;line-height:1.2}.tile span{color:var(--soft);font-size:13px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px}.charts figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
+svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fill:var(--soft);font-size:11px}polyline{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
+.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.c6{stroke:var(--c6)}
+circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circle.c4{fill:var(--c4)}circle.c5{fill:var(--c5)}circle.c6{fill:var(--c6)}
+.legend{margin:4px 0 0;font-size:13px;color:var(--soft)}.key{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:16px;height:3px;margin-right:6px;vertical-align:middle}
+.b1{background:var(--c1)}.b2{background:var(--c2)}.b3{background:var(--c3)}.b4{background:var(--c4)}.b5{background:var(--c5)}.b6{background:var(--c6)}
+.swatch{display:inline-block;width:16px;height:3px;margin-right:8px;vertical-align:middle}i.dashed{opacity:.55}h3{font-size:15px;margin:18px 0 6px}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft)}
+.matrix td{text-align:center;padding:4px 7px;border:1px solid var(--line);min-width:34px}.matrix th{font-size:12px}
+.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}.pictures figure{margin:0;font-size:12px;line-height:1.35}.pictures img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;background:var(--card);image-rendering:auto}.bad{color:var(--c6)}
+.words td,.words th{padding:4px 9px}td.left,th.left{text-align:left}.first td{border-top:2px solid var(--line)}.good{color:var(--c3)}
+.bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;margin-top:12px}.bars i{height:18px;min-width:2px;border-radius:3px}
+pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+.command{margin:14px 0 10px;white-space:pre-wrap;overflow-wrap:anywhere}.ran{font-size:13px;gap:2px 14px}
+@media print{body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:11px}th,td{padding:2px 5px}pre{white-space:pre-wrap}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
+@media (max-width:520px){.axis{font-size:14px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
+]]
+
+-- ---- pieces ----
+
+-- Numbers that are none (and come back from JSON as nil) are a dash.
+local function percent(v) return v and v == v and ("%.1f %%"):format(100 * v) or "–" end
+local function plain(v) return v and v == v and ("%.3f"):format(v) or "–" end
+
+local function tile(value, what) return ('<div class="tile"><b>%s</b><span>%s</span></div>'):format(escape(value), escape(what)) end
+
+-- The beginning of a page, up to its body.
+function parts.head(title)
+  return ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title><link rel="icon" href="data:,"><style>%s</style><body>'):format(escape(title), STYLE)
+end
+
+local function figure(title, series, options)
+  return ("<figure><figcaption>%s</figcaption>%s%s</figure>"):format(escape(title), chart.lines(series, options), #series > 1 and chart.legend(series) or "")
+end
+
+parts.figure, parts.tile, parts.escape = figure, tile, escape
+parts.PERCENT = { 0, 100 } -- the axis of percentages that are all the same
+
+-- The points of a curve. What is no number has no place in it.
+local function column(rows, key)
+  local points = {}
+  for _, row in ipairs(rows) do
+    if row[key] and util.is_finite(row[key]) then points[#points + 1] = { row.epoch, row[key] } end
+  end
+  return points
+end
+
+parts.column = column
+
+-- ---- pictures ----
+
+local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+function parts.base64(bytes)
+  local out = {}
+  for i = 1, #bytes, 3 do
+    local a, b, c = bytes:byte(i, i + 2)
+    local n = a << 16 | (b or 0) << 8 | (c or 0)
+    for k = 3, 0, -1 do
+      local digit = (n >> 6 * k & 63) + 1
+      out[#out + 1] = (k == 1 and not b or k == 0 and not c) and "=" or DIGITS:sub(digit, digit)
+    end
+  end
+  return table.concat(out)
+end
+
+local THUMB = 112 -- pixels
+
+-- Picture `index` of a source as a data address, at most about twice THUMB on its shorter side.
+local function embedded(source, index)
+  local scope <close> = core.scope()
+  local x = source:read(index)
+  local h, w, c = table.unpack(x:shape())
+  local k = math.min(h, w) // THUMB
+  if k >= 2 then
+    local small = core.ops.avg_pool(x:to "float32":reshape(1, h, w, c), { kernel = { k, k }, stride = { k, k } })
+    x = (small:reshape(h // k, w // k, c) + 0.5):to "uint8"
+  end
+  local path = os.tmpname()
+  core.image_write(path, x)
+  local bytes = core.read_file(path)
+  os.remove(path)
+  return "data:image/png;base64," .. parts.base64(bytes)
+end
+
+parts.embedded = embedded
+
+-- x (H, W, 1 or 3) uint8 as a data address.
+function parts.picture(x)
+  local path = os.tmpname()
+  core.image_write(path, x)
+  local bytes = core.read_file(path)
+  os.remove(path)
+  return "data:image/png;base64," .. parts.base64(bytes)
+end
+
+-- One picture of a gallery: its data address (nil: none) and lines of HTML.
+function parts.shown(image, ...)
+  return ('<figure>%s%s</figure>'):format(image and ('<img alt="" src="%s">'):format(image) or "", table.concat({ ... }))
+end
+
+function parts.gallery(title, figures)
+  if #figures == 0 then return "" end
+  return ('<h2>%s</h2><div class="pictures">%s</div>'):format(escape(title), table.concat(figures))
+end
+
+-- rows of texts as a table, the first being its head; a row may have a class.
+function parts.table(rows)
+  local out = { '<div class="wide"><table>' }
+  for i, row in ipairs(rows) do
+    local tag = i == 1 and "th" or "td"
+    out[#out + 1] = row.class and ('<tr class="%s">'):format(row.class) or "<tr>"
+    for _, cell in ipairs(row) do out[#out + 1] = ("<%s>%s</%s>"):format(tag, escape(cell), tag) end
+    out[#out + 1] = "</tr>"
+  end
+  return table.concat(out) .. "</table></div>"
+end
+
+function parts.facts(list, class)
+  local out = {}
+  for _, each in ipairs(list) do
+    if each[2] and each[2] ~= "" then out[#out + 1] = ("<dt>%s</dt><dd>%s</dd>"):format(escape(each[1]), escape(each[2])) end
+  end
+  return ("<dl%s>%s</dl>"):format(class and (' class="%s"'):format(class) or "", table.concat(out))
+end
+
+parts.percent, parts.plain = percent, plain
+return parts

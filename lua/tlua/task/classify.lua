@@ -1,0 +1,162 @@
+-- classify.lua - one class a picture: cross-entropy of logits (N, classes) and labels, accuracy in percent.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local nn = require "tlua.nn"
+local classes = require "tlua.report.classes"
+
+-- ---- the loss ----
+
+-- What the losses of these labels count together (class weights, ignored labels); a loss that does not say counts pictures.
+local function counted(t, list, width)
+  if type(t.criterion) == "table" and t.criterion.weight_of then return t.criterion:weight_of(list, width) end
+  return #list
+end
+
+-- Rows (N, C) with a 1 at the class.
+local function one_hot(labels, classes)
+  local y = core.ops.eq(labels:to("float32"):reshape(labels:shape()[1], 1), core.arange(classes))
+  return y
+end
+
+-- Can the loss have shares of the classes for a target? Not where a class is ignored: of a row of shares no part can be.
+local function takes_shares(t, classes)
+  local loss = t.criterion
+  if type(loss) ~= "table" or not loss.takes_shares then return false end
+  local ignored = loss.options.ignore_index
+  return not (ignored and ignored >= 0 and ignored < classes)
+end
+
+-- The loss of a mixed batch as that of both its labels, shared out: each by its share of what both count together.
+local function shared_out(t, logits, batch, width)
+  local mix, loss = batch.mix, t.criterion
+  local share, n, m = mix.share, counted(t, batch.labels, width), counted(t, mix.list, width)
+  local both = n == m and n or share * n + (1 - share) * m
+  if both == 0 then return nil, 0 end
+  local a, b = share, 1 - share
+  if n ~= m and not t:is_sum() then a, b = share * n / both, (1 - share) * m / both end
+  if n == 0 then return loss(logits, mix.labels) * b, both end
+  if m == 0 then return loss(logits, batch.label) * a, both end
+  return loss(logits, batch.label) * a + loss(logits, mix.labels) * b, both
+end
+
+-- The loss of a batch and what it counts among others. No loss (nil) where nothing counts, since a mean over nothing is NaN. The target of a
+-- mixed batch are shares of two classes, and the mean of a classification is one over the pictures then, as in PyTorch; a loss that takes
+-- none is shared out.
+local function loss_of(t, logits, batch)
+  local shape = logits:shape()
+  local width, mix = shape[#shape], batch.mix
+  if not mix then
+    local count = counted(t, batch.labels, width)
+    if count == 0 then return nil, 0 end
+    return t.criterion(logits, batch.label), count
+  end
+  if takes_shares(t, width) then
+    local target = one_hot(batch.label, width) * mix.share + one_hot(mix.labels, width) * (1 - mix.share)
+    return t.criterion(logits, target), t.criterion.set_counts and batch.n or counted(t, batch.labels, width)
+  end
+  local loss, count = shared_out(t, logits, batch, width)
+  return loss, count
+end
+
+-- ---- figures ----
+
+local Meter = {}
+Meter.__index = Meter
+
+-- In a mixed batch the right answers are those of the larger share.
+function Meter:add(logits, batch)
+  local labels = batch.mix and batch.mix.share < 0.5 and batch.mix.list or batch.labels
+  local predicted = logits:argmax(-1):tolist()
+  for i, label in ipairs(labels) do
+    if predicted[i] == label then self.right = self.right + 1 end
+  end
+  self.n = self.n + #labels
+end
+function Meter:value() return { accuracy = self.n > 0 and 100 * self.right / self.n or nil } end
+function Meter:state() return { right = self.right, n = self.n } end
+
+local Collector = {}
+Collector.__index = Collector
+
+function Collector:add(logits, batch)
+  local width, flat = logits:shape(2), logits:softmax(-1):reshape(-1):tolist()
+  for i, label in ipairs(batch.labels) do
+    self.labels[#self.labels + 1] = label
+    self.probabilities[#self.probabilities + 1] = { table.unpack(flat, (i - 1) * width + 1, i * width) }
+  end
+end
+function Collector:count() return #self.labels end
+
+-- ---- answers ----
+
+-- The o.top likeliest classes of each picture of a batch: lists of {class =, label =, score =}, best first. False for rows that are no numbers.
+local function decode(t, logits, o)
+  local out = {}
+  for i, scores in ipairs(logits:softmax(-1):tolist()) do
+    out[i] = scores[1] == scores[1] and {}
+    local order = out[i] and util.descending(scores) or {}
+    for k = 1, math.min(o.top or 3, #order) do
+      local c = order[k]
+      out[i][k] = { class = c - 1, label = t.names and t.names[c] or tostring(c - 1), score = scores[c] }
+    end
+  end
+  return out
+end
+
+local function text(_, list)
+  local out = {}
+  for i, each in ipairs(list) do out[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
+  return table.concat(out, "   ")
+end
+
+local function columns(_, o)
+  local names = { "label", "score" }
+  for k = 2, o.top do names[#names + 1], names[#names + 2] = "label_" .. k, "score_" .. k end
+  return names
+end
+
+local function fields(_, list, o)
+  local out = {}
+  for k = 1, o.top do
+    out[2 * k - 1], out[2 * k] = list[k] and list[k].label or "", list[k] and ("%.9g"):format(list[k].score) or ""
+  end
+  return out
+end
+
+-- ---- preparation ----
+
+-- For class weights that are worked out: how often each class is met in training.
+local function count_classes(t, s)
+  local loss = t.criterion
+  if not (nn.is_module(loss) and loss.set_counts and loss.options.weight == "auto") then return end
+  loss:set_counts(s.data.train:counts())
+end
+
+return {
+  name = "classify", brief = "one class a picture", wants = { "label" }, takes = "vector",
+  figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },
+  default_loss = function() return nn.CrossEntropy {} end,
+  prepare = function(t, s)
+    t.names, t.width = s.classes, #s.classes
+    count_classes(t, s)
+  end,
+  head = function(t) return nn.Linear(t.width) end,
+  check = function(t, shape)
+    if nn.is_module(t.criterion) and #shape == 2 and shape[2] < t.width then
+      util.failf("the network gives %d outputs, but the data has %d classes (%s)", shape[2], t.width, util.first_few(t.names, 6))
+    end
+    if #shape ~= 2 and nn.is_module(t.criterion) then
+      util.failf("the network gives outputs of shape %s, and a class a picture wants one row of %d for each", util.shape_text(shape), t.width)
+    end
+  end,
+  loss = loss_of,
+  meter = function(_, state)
+    state = state or {}
+    return setmetatable({ right = state.right or 0, n = state.n or 0 }, Meter)
+  end,
+  decode = decode, text = text, answer = function(_, list) return list end, columns = columns, fields = fields,
+  gather = classes.gather, tiles = classes.tiles, charts = classes.charts, page = classes.page,
+  summary = function(_, m) return classes.summary(m) end,
+  text_of_test = function(_, m, seen) return classes.text_of_test(m, seen) end,
+  collector = function() return setmetatable({ labels = {}, probabilities = {} }, Collector) end,
+}

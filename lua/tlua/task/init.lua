@@ -1,0 +1,123 @@
+-- task/init.lua - what a recipe wants to learn. A task is one table: which fields of a sample it wants, which head a network gets for it, its
+-- loss, its figures, and how an answer looks. Everything else (steps, checkpoints, reports, predict, eval) asks the task and knows none by name.
+--
+-- task.define {
+--   name = "classify", brief = "one class a picture", schema = {},  -- options of task.NAME {...} in recipes, as in tlua/schema.lua
+--   wants = { "label" },        -- fields of a sample beside its picture
+--   takes = "vector",           -- what the network gives: vector (N, K) or map (N, H, W, K)
+--   figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },     -- key, words, format, which is better; the first is the main one
+--   prepare = function(t, s),   -- the data are open: sets t.names, t.width (how many outputs); refuses targets that are none
+--   head = function(t, net),    -- the head where the recipe names none
+--   default_loss = function(options), -- the loss where the recipe names none
+--   check = function(t, shape), -- refuses outputs of this shape (N, ...); returns nothing
+--   loss = function(t, out, batch),   -- a scalar tensor, or nil where nothing counts; and what the batch counts in means
+--   meter = function(t, state), -- { add(self, out, batch), value(self) -> {key = number}, state(self) -> numbers, lists and texts }
+--   collector = function(t),    -- { add(self, out, batch) }: what the report wants of a test
+--   gather = function(t, collected, s), page = function(t, found) -- tables and galleries, as data; as HTML
+--   decode = function(t, out, o),     -- the answers of a batch as a list; false where the numbers are none (o: options of `tlua predict`)
+--   text = function(t, answer, o), answer = function(t, answer, o), columns = function(t, o), fields = function(t, answer, o) -- an answer as a
+--                               -- line, as a value for JSON, and in a table
+--   emit = function(t, answer, path, o) -- writes what is a picture itself, below o.to; returns its path
+-- }
+-- `t` is the task of one session: the table above behind t.options, t.criterion (the recipe's loss), t.names and t.width.
+local util = require "tlua.util"
+local schema = require "tlua.schema"
+local task = {}
+local kinds, order = {}, {}
+
+local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss", "meter" }
+local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
+  "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields", "emit", "start" }
+local TAKES = { vector = true, map = true }
+
+local function check_figures(name, list)
+  for i, f in ipairs(type(list) == "table" and list or {}) do
+    if type(f) ~= "table" or not f[1] or not f[2] or not f[3] or (f[4] ~= "max" and f[4] ~= "min") then
+      util.failf('task %s: figure %d must be like { "accuracy", "accuracy", "%%.1f %%%%", "max" }', name, i)
+    end
+  end
+  if type(list) ~= "table" or #list == 0 then util.failf("task %s: figures must have one at least", name) end
+end
+
+-- Makes a task known: task.NAME {...} is its constructor from then on. Returns the constructor.
+function task.define(definition)
+  if type(definition) ~= "table" then util.failf("task.define: a table is needed, not %s", type(definition)) end
+  for _, key in ipairs(NEEDED) do
+    if definition[key] == nil then util.failf("task.define: %s is missing", key) end
+  end
+  for key in pairs(definition) do
+    local known = false
+    for _, name in ipairs(KNOWN) do known = known or name == key end
+    if not known then util.unknown("field of a task:", key, KNOWN) end
+  end
+  local name = definition.name
+  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector or map, not %s", name, tostring(definition.takes)) end
+  check_figures(name, definition.figures)
+  if not kinds[name] then order[#order + 1] = name end
+  definition.schema = definition.schema or {}
+  kinds[name] = definition
+  local function construct(options)
+    return schema.describe("task", name, definition.schema, options)
+  end
+  rawset(task, name, construct)
+  return construct
+end
+
+function task.names() return { table.unpack(order) } end
+function task.is_description(v) return schema.is_description(v, "task") end
+
+-- The table of a task by its name.
+function task.definition(name)
+  local found = kinds[name]
+  if not found then util.unknown("task", name, order) end
+  return found
+end
+
+-- The main figure of a task: {key, words, format, "max" or "min"}.
+function task.main(name) return task.definition(name).figures[1] end
+
+local Task = {}
+
+-- Is the loss a sum already, and no mean of what it counts?
+function Task:is_sum()
+  local loss = self.criterion
+  return type(loss) == "table" and loss.options ~= nil and loss.options.reduction == "sum"
+end
+
+-- "accuracy 91.2 %"
+function Task:figure_text(f, v) return ("%s %s"):format(f[2], v and util.figure(f[3], v) or "-") end
+function Task:main() return self.figures[1] end
+-- Is v better than `before`?
+function Task:is_better(v, before)
+  if self.figures[1][4] == "max" then return v > before end
+  return v < before
+end
+
+-- The task of a session. `d`: a description; options of a session: criterion.
+function task.open(d, criterion)
+  local definition = task.definition(d.kind)
+  local t = { kind = d.kind, options = d.options, criterion = criterion, where = d.where }
+  return setmetatable(t, { __index = function(_, key)
+    local v = definition[key]
+    if v == nil then v = Task[key] end
+    return v
+  end })
+end
+
+-- ---- losses of targets that are numbers ----
+
+-- What the losses of n samples count: each one, and in a sum each of its elements.
+function task.count_rows(t, n, width)
+  local loss = t.criterion
+  if type(loss) == "table" and loss.weight_of then
+    local list = {}
+    for i = 1, n do list[i] = 0 end
+    return loss:weight_of(list, width)
+  end
+  return n
+end
+
+for _, name in ipairs { "classify", "multilabel", "regress", "segment" } do task.define(require("tlua.task." .. name)) end
+
+util.seal(task, "task.")
+return util.strict("task", task, function() return { "define", table.unpack(order) } end)
