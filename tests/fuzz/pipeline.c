@@ -3,9 +3,34 @@
 #include "fuzz.h"
 #include "data/transform.h"
 
-static void run(const tl_pipeline *p)
+enum { SIDE = 9, MOST = 64 };
+
+/* A mask and a box go where the pixels went, and stay inside. */
+static void follow(const tl_geometry *g)
 {
-    enum { SIDE = 9, MOST = 64 };
+    tl_error err = {0};
+    tl_image mask = {0};
+    float box[] = {1, 2, 8, 9}, point[] = {4, 4};
+    int32_t label = 0, *out = malloc((size_t)g->width * (size_t)g->height * sizeof *out);
+    tl_marks in = {.boxes = 1, .points = 1, .box = box, .box_label = &label, .point = point}, to = {0};
+    never(tl__image_reserve(&err, &mask, SIDE, SIDE, 1) != 0);
+    for (int i = 0; i < SIDE * SIDE; i++) mask.data[i] = (uint8_t)i;
+    if (tl__geometry_mask(&err, g, &mask, out) == 0)
+        for (int i = 0; i < g->width * g->height; i++) never(out[i] != TL_MASK_IGNORED && (out[i] < 0 || out[i] >= SIDE * SIDE));
+    else
+        check_error(&err, "");
+    err = (tl_error){0};
+    if (tl__geometry_marks(&err, g, &in, &to) == 0)
+        for (int k = 0; k < 4 && to.boxes; k++) never(!(to.box[k] >= 0 && to.box[k] <= (float)(k % 2 ? g->height : g->width)));
+    else
+        check_error(&err, "");
+    tl__marks_free(&to);
+    tl__image_free(&mask);
+    free(out);
+}
+
+static void run(const tl_pipeline *p, tl_depth depth)
+{
     tl_error err = {0};
     int hwc[3] = {SIDE, SIDE, 3};
     tl__pipeline_shape(p, hwc);
@@ -21,10 +46,13 @@ static void run(const tl_pipeline *p)
     tl_image image = {0};
     tl_scratch scratch = {0};
     tl_draw_key who = {1, 2, 3};
-    never(tl__image_reserve(&err, &image, SIDE, SIDE, 3) != 0);
-    for (int i = 0; i < SIDE * SIDE * 3; i++) image.data[i] = (uint8_t)(i * 7);
+    never(tl__image_reserve_deep(&err, &image, SIDE, SIDE, 3, depth) != 0);
+    for (int i = 0; i < SIDE * SIDE * 3 * (int)tl__depth_bytes(depth); i++) image.data[i] = (uint8_t)(i * 7);
+    if (depth == TL_DEPTH_FLOAT)
+        for (int i = 0; i < SIDE * SIDE * 3; i++) memcpy(image.data + 4 * i, &(float){(float)i / 100 - 1}, 4);
     float *out = malloc((size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2] * sizeof *out);
     if (tl__pipeline_run(&err, p, &scratch, &who, &image, hwc, out) != 0) check_error(&err, "");
+    else follow(&scratch.geometry);
     free(out);
     tl__image_free(&image);
     tl__scratch_free(&scratch);
@@ -43,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         never(!third || strcmp(third, again) != 0);
         tl_image_request request;
         tl__pipeline_request(p, &request);
-        run(p);
+        for (int depth = TL_DEPTH_8; depth <= TL_DEPTH_FLOAT; depth++) run(p, (tl_depth)depth);
         free(third);
         free(again);
         tl__pipeline_free(q);

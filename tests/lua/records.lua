@@ -171,5 +171,48 @@ t.test("errors of that function name its own line", function()
   refused(function() return { image = folder .. "/none.png" } end, "none.png: cannot be opened")
 end)
 
+t.test("every allocation may fail", function()
+  local table_path = folder .. "/t.csv"
+  local file <close> = io.open(table_path, "w")
+  file:write("file,age\n1.png,3\n")
+  file:flush()
+  local mask = tlua.full({ 6, 8 }, 1, { dtype = "uint8" })
+  local floats = tlua.full({ 3, 6, 8, 2 }, 0.5)
+  local function one(s)
+    local scope <close> = tlua.scope()
+    local loader <close> = core.data.loader(s, core.data.pipeline { { "resize", size = { 4, 4 } } }, { batch = 3 })
+    loader:start(0)
+    local more = select(6, loader:next())
+    s:mask(1)
+    return #s:values(2) + #s:boxes(1) + #s:points(1) + more.boxes_offsets[4]
+  end
+  local marks = { values = { { 1 }, { 2 }, { 3 } }, masks = masks, boxes = { { { 1, 1, 3, 4 } }, {}, {} }, box_labels = { { 1 }, {}, {} }, points = { {}, { { 1, 2 } }, {} }, classes = { "a", "b" } }
+  local ways = {
+    function() return one(open("records", { paths = paths, values = marks.values, value_names = { "age" }, masks = masks, boxes = marks.boxes, box_labels = marks.box_labels, points = marks.points, classes = marks.classes })) end,
+    function() return one(open("records", { images = floats, values = marks.values, masks = masks, boxes = marks.boxes, box_labels = marks.box_labels, points = marks.points, classes = marks.classes })) end,
+    function()
+      return one(open("custom", { count = 3, classes = marks.classes, key = "k", get = function(i)
+        return { image = paths[i], values = { i }, mask = mask, boxes = { { 1, 1, 3, 4 } }, box_labels = { 1 }, points = { { i, i } }, label = 0 }
+      end }))
+    end,
+    function() return #core.csv(table_path) end,
+  }
+  for k, way in ipairs(ways) do
+    local want, failed = way(), 0
+    for n = 1, 3000 do
+      core.inject_failure(n)
+      local ok, e = pcall(way)
+      local used = core.inject_failure(0)
+      if not ok then
+        failed = failed + 1
+        assert(tostring(e):find "memory", e)
+      end
+      if used < n then break end
+    end
+    assert(failed >= (k == 4 and 3 or 15), failed)
+    t.equal(way(), want)
+  end
+end)
+
 os.execute("rm -r " .. folder)
 t.finish()
