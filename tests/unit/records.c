@@ -297,7 +297,9 @@ Test(records, refuses)
     r.class_count = 0;
     r.mask = others;
     s = open_records(r);
-    cr_assert_null(tl__loader_check(&err, s, 1, TL_BAD_ERROR, &(tl_check_report){0}));
+    tl_check_report report = {0};
+    cr_assert_null(tl__loader_check(&err, s, 1, TL_BAD_ERROR, &report));
+    tl__check_report_free(&report);
     expect_error(err, "b.png: the mask has 12 x 10 pixels (height x width), and its picture 10 x 12");
     tl_pipeline *p = pipeline("");
     tl_loader *l = tl__loader_open(&err, s, p, &(tl_loader_config){.batch = 1, .threads = TL_THREADS_NONE});
