@@ -25,6 +25,8 @@ static void check_output(void)
     errno = 0;
     int bad = fflush(stdout) != 0, code = print_errno ? print_errno : errno;
     if (!left && !bad && !ferror(stdout)) return;
+    /* Another library may have flushed the buffer in vain, and nobody knows why any more: the next byte tells. */
+    if (!code && write(STDOUT_FILENO, "\n", 1) < 0) code = errno;
     if (!left && survives && is_gone_code(code)) return;
     if (!left) fprintf(stderr, "tlua: cannot write to stdout%s%s\n", code ? ": " : "", code ? strerror(code) : "");
     fflush(NULL);
