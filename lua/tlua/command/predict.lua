@@ -234,6 +234,7 @@ end
 local function print_figures(s, sum, loss_name, as_json)
   local t, values, built = s.task, sum:value(), s.data
   local found = t.gather and t.gather { task = t, seen = s.seen, names = t.names, source = built.test, part = "test", session = s } or { metrics = {} }
+  for _, each in ipairs(found.metrics.targets or {}) do each.dots = nil end -- a chart's
   if as_json then
     local out = { pictures = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part, root = built.tested.root, task = t.kind,
       warning = built.tested.warning, targets = found.metrics.targets }
