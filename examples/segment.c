@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The map (1, H, W, classes) of scores becomes classes (1, H, W); one score alone says whether it is the thing or not. */
+/* The map (1, H, W, classes) of scores becomes classes (1, H, W); one score alone says whether it is the thing or
+ * not. */
 static tl_tensor *classes_of(tl_scope *s, tl_tensor *map)
 {
     if (tl_rank(map) != 4) return NULL;
@@ -37,11 +38,17 @@ int main(int argc, char **argv)
     tl_model *model = s ? tl_model_load(s, argv[1]) : NULL;
     const tl_model_tensor *outputs = NULL;
     int bad = !model || tl_model_outputs(model, &outputs) < 1;
-    tl_tensor *map = bad ? NULL : tl_model_logits(s, model, tl_model_pictures(s, model, (const char *const *)&argv[2], 1));
+    tl_tensor *map =
+        bad ? NULL : tl_model_logits(s, model, tl_model_pictures(s, model, (const char *const *)&argv[2], 1));
     tl_tensor *mask = map ? classes_of(s, map) : NULL;
     bad = !mask || write_mask(s, mask, tl_dim(map, 3) > 1 ? (int)tl_dim(map, 3) : 2, argv[3]) != 0;
-    if (map && tl_rank(map) != 4) fprintf(stderr, "%s gives no map: its output '%s' has %d dimensions\n", argv[1], outputs->name, outputs->rank);
-    else if (bad) fprintf(stderr, "%s\n", s && tl_scope_failed(s) ? tl_scope_error(s)->text : model ? "the mask cannot be written" : err.text);
+    if (map && tl_rank(map) != 4)
+        fprintf(stderr, "%s gives no map: its output '%s' has %d dimensions\n", argv[1], outputs->name, outputs->rank);
+    else if (bad)
+        fprintf(stderr, "%s\n",
+                s && tl_scope_failed(s) ? tl_scope_error(s)->text
+                : model                 ? "the mask cannot be written"
+                                        : err.text);
     tl_model_free(model);
     tl_scope_close(s);
     if (device) tl_device_release(device);

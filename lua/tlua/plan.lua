@@ -60,7 +60,8 @@ local function traced_once(make, self, f, is_list, inputs, ...)
   return made, why, ok, gives_list
 end
 
--- A plan rounds otherwise than the steps one by one: for want of memory there is no other way but an error, after a second try.
+-- A plan rounds otherwise than the steps one by one: for want of memory there is no other way but an error, after a
+-- second try.
 local function traced(make, ...)
   for attempt = 1, 2 do
     local before = core.memory_failures()
@@ -74,9 +75,10 @@ end
 
 local function trace(self, f, x) return traced(core.plan, self, f, not core.is_tensor(x), inputs_of(x)) end
 
--- The whole forward of a network in inference mode as text (docs/format.md): what a model file holds for programs without Lua, and for nn.Graph. inputs:
--- { {"N", height, width, channels, name = "image", dtype = "float32"}, ... }, one for each argument of the forward; a size that is a text is left open.
--- names: of what comes out; symbols: sizes of others than "N" while it is traced. nil and why not, where something in it cannot be repeated.
+-- The whole forward of a network in inference mode as text (docs/format.md): what a model file holds for programs
+-- without Lua, and for nn.Graph. inputs: { {"N", height, width, channels, name = "image", dtype = "float32"}, ... },
+-- one for each argument of the forward; a size that is a text is left open. names: of what comes out; symbols: sizes of
+-- others than "N" while it is traced. nil and why not, where something in it cannot be repeated.
 function plan.text(self, inputs, names, symbols)
   self:ready()
   local tensors, buffers = {}, {}
@@ -87,7 +89,8 @@ function plan.text(self, inputs, names, symbols)
     return y
   end
   plan.writing = true
-  local ok, text, why = pcall(traced, core.plan_text, self, forward, #inputs > 1, inputs, symbols, tensors, names, buffers)
+  local ok, text, why = pcall(traced, core.plan_text, self, forward, #inputs > 1, inputs, symbols, tensors, names,
+    buffers)
   plan.writing = false
   if not ok then error(text, 0) end
   return text, why
@@ -106,8 +109,8 @@ function plan.memory(f)
   return result
 end
 
--- f(self, x) for a module and a tensor (N, ...), without gradients; x and what f gives may also be lists of tensors. `name` tells its plans apart.
--- Everything below must have its tensors already.
+-- f(self, x) for a module and a tensor (N, ...), without gradients; x and what f gives may also be lists of tensors.
+-- `name` tells its plans apart. Everything below must have its tensors already.
 function plan.run(self, name, f, x)
   if plan.tracing or plan.off then return f(self, x) end
   local plans = rawget(self, "_plans")
@@ -119,7 +122,8 @@ function plan.run(self, name, f, x)
   if not kept or not fits(kept, x) then
     if kept and kept.plan then kept.plan:close() end
     local made, why, gives_list = trace(self, f, x)
-    kept = { plan = made, why = why, changes = module.changes, inputs = inputs_of(x), is_list = not core.is_tensor(x), gives_list = gives_list }
+    kept = { plan = made, why = why, changes = module.changes, inputs = inputs_of(x), is_list = not core.is_tensor(x),
+      gives_list = gives_list }
     plans[name] = kept
   end
   if not kept.plan then return f(self, x) end

@@ -27,7 +27,8 @@ static int plan_gc(lua_State *L)
 
 /* ---- what goes in ---- */
 
-/* The dimensions in the list at `t`: numbers, or names of symbols, whose size in the trace the table at `symbols` says (or 3: of pictures). */
+/* The dimensions in the list at `t`: numbers, or names of symbols, whose size in the trace the table at `symbols`
+ * says (or 3: of pictures). */
 static void read_dims(lua_State *L, int t, int symbols, tl_signature *g, tl_port *in)
 {
     tl_error err = {0};
@@ -46,8 +47,9 @@ static void read_dims(lua_State *L, int t, int symbols, tl_signature *g, tl_port
     }
 }
 
-/* What goes in, from the list at index 2 (and the symbols at index 3, a table or nothing), as a userdata that is pushed: {dims...; name =, dtype =} an
- * input; or the dims of a single one, whose first is the number of pictures whatever it says. */
+/* What goes in, from the list at index 2 (and the symbols at index 3, a table or nothing), as a userdata that is
+ * pushed: {dims...; name =, dtype =} an input; or the dims of a single one, whose first is the number of pictures
+ * whatever it says. */
 static tl_signature *to_signature(lua_State *L)
 {
     tl_signature *g = lua_newuserdatauv(L, sizeof *g, 0);
@@ -75,7 +77,8 @@ static tl_signature *to_signature(lua_State *L)
         if (strlen(name) >= sizeof in->name) tl__lua_raisef(L, "plan: the name '%s' is too long", name);
         strcpy(in->name, name);
         in->dtype = tl__lua_dtype(L, tl__lua_field_text(L, t, "dtype", "float32"));
-        if (in->dtype != TL_F32 && in->dtype != TL_I32) tl__lua_raisef(L, "plan: the input '%s' is float32 or int32", in->name);
+        if (in->dtype != TL_F32 && in->dtype != TL_I32)
+            tl__lua_raisef(L, "plan: the input '%s' is float32 or int32", in->name);
         read_dims(L, t, symbols, g, in);
     }
     return g;
@@ -92,7 +95,8 @@ static tl_plan **push_plan(lua_State *L)
     return p;
 }
 
-/* Calls the function at index 1 with stand-ins for what goes in, under a dry run. 1; or 2 with nil and the reason pushed. */
+/* Calls the function at index 1 with stand-ins for what goes in, under a dry run. 1; or 2 with nil and the reason
+ * pushed. */
 static int trace_once(lua_State *L, tl_plan **p, const tl_signature *g)
 {
     tl_error err = {0};
@@ -142,9 +146,9 @@ static int traced(lua_State *L, tl_plan **p, tl_signature *g)
     return results;
 }
 
-/* core.plan(f, inputs [, symbols]) -> plan: what f makes of tensors with these dims and any batch; or nil and why there can be none. f runs a few
- * times, on stand-ins without contents. inputs: { {"N", 64, 64, 3, name = "image", dtype = "float32"}, ... }, or dims alone of one input. symbols: sizes
- * of symbols other than "N" in the trace. */
+/* core.plan(f, inputs [, symbols]) -> plan: what f makes of tensors with these dims and any batch; or nil and why
+ * there can be none. f runs a few times, on stand-ins without contents. inputs: { {"N", 64, 64, 3, name = "image",
+ * dtype = "float32"}, ... }, or dims alone of one input. symbols: sizes of symbols other than "N" in the trace. */
 static int new_plan(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -175,7 +179,8 @@ static const char *name_in_table(void *user, const tl_tensor *t)
     for (lua_pushnil(L); !name && lua_next(L, in->tensors); lua_pop(L, 1)) {
         box *b = luaL_testudata(L, -1, TENSOR);
         const tl_tensor *each = b ? b->tensor : NULL;
-        if (each == t || (each && each->buffer == t->buffer && each->offset == t->offset && tl__shape_equal(&each->shape, &t->shape)))
+        if (each == t || (each && each->buffer == t->buffer && each->offset == t->offset &&
+                          tl__shape_equal(&each->shape, &t->shape)))
             name = lua_tostring(L, -2); /* the table keeps it alive */
     }
     if (name) lua_pop(L, 1); /* the key, which lua_next has not used up */
@@ -221,8 +226,9 @@ static void name_outputs(lua_State *L, int index, tl_plan *p)
     }
 }
 
-/* core.plan_text(f, inputs, symbols, tensors [, names, buffers]) -> the calls as text for a model file, constants by their names in `tensors`, what comes
- * out by `names`; or nil and why there can be none. `buffers` has the names of those that are never trained as its keys. */
+/* core.plan_text(f, inputs, symbols, tensors [, names, buffers]) -> the calls as text for a model file, constants by
+ * their names in `tensors`, what comes out by `names`; or nil and why there can be none. `buffers` has the names of
+ * those that are never trained as its keys. */
 static int plan_text_of(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -239,7 +245,8 @@ static int plan_text_of(lua_State *L)
     return push_text(L, tl__plan_write(&err, *p, &(tl_names){name_in_table, buffer_in_table, &in}), &err);
 }
 
-/* core.plan_upgrade(text, tensors) -> the calls of an older format as text of today's; or nil and why not. `tensors` are those of its file. */
+/* core.plan_upgrade(text, tensors) -> the calls of an older format as text of today's; or nil and why not. `tensors`
+ * are those of its file. */
 static int plan_upgrade(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
@@ -309,7 +316,8 @@ static void push_port(lua_State *L, const tl_listing *l, const tl_port *port, in
     lua_setfield(L, -2, "value");
 }
 
-/* {op=, inputs= {number of a value from 1, name of a tensor, or false}, attrs= {...}, sized= {{attr=, at= from 1, symbol=, times=}...}, constants= bits} */
+/* {op=, inputs= {number of a value from 1, name of a tensor, or false}, attrs= {...}, sized= {{attr=, at= from 1,
+ * symbol=, times=}...}, constants= bits} */
 static void push_call(lua_State *L, const tl_listing *l, const tl_listed *c)
 {
     lua_createtable(L, 0, 5);
@@ -349,8 +357,8 @@ static int listing_gc(lua_State *L)
     return 0;
 }
 
-/* core.plan_calls(text) -> {format=, symbols= {N= size in the trace}, inputs= {...}, outputs= {...}, calls= {...}, buffers= {name = true}}, each checked
- * as far as that can be without the tensors; raises. */
+/* core.plan_calls(text) -> {format=, symbols= {N= size in the trace}, inputs= {...}, outputs= {...}, calls= {...},
+ * buffers= {name = true}}, each checked as far as that can be without the tensors; raises. */
 static int plan_calls(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
@@ -408,7 +416,8 @@ static int plan_run(lua_State *L)
     tl_plan *p = to_plan(L);
     tl_tensor *x[TL_PLAN_PORTS], *y[TL_PLAN_PORTS];
     box *boxes[TL_PLAN_PORTS];
-    if (lua_gettop(L) != p->g->inputs + 1) return tl__lua_raisef(L, "plan: it was made for %d inputs, not %d", p->g->inputs, lua_gettop(L) - 1);
+    if (lua_gettop(L) != p->g->inputs + 1)
+        return tl__lua_raisef(L, "plan: it was made for %d inputs, not %d", p->g->inputs, lua_gettop(L) - 1);
     for (int i = 0; i < p->g->inputs; i++) x[i] = tl__lua_tensor(L, i + 2);
     luaL_checkstack(L, p->outputs + 10, "plan: too many outputs");
     for (int i = 0; i < p->outputs; i++) boxes[i] = tl__lua_box(L);
@@ -469,8 +478,14 @@ static int dry(lua_State *L)
 
 void tl__lua_open_plan(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"__gc", plan_gc}, {"close", plan_gc}, {"run", plan_run}, {"bytes", plan_bytes}, {"text", plan_text}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"plan", new_plan}, {"plan_text", plan_text_of}, {"plan_upgrade", plan_upgrade}, {"plan_calls", plan_calls}, {"dry", dry}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"__gc", plan_gc},     {"close", plan_gc},  {"run", plan_run},
+                                       {"bytes", plan_bytes}, {"text", plan_text}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"plan", new_plan},
+                                         {"plan_text", plan_text_of},
+                                         {"plan_upgrade", plan_upgrade},
+                                         {"plan_calls", plan_calls},
+                                         {"dry", dry},
+                                         {NULL, NULL}};
     luaL_newmetatable(L, PLAN);
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);

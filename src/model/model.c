@@ -1,5 +1,6 @@
-/* model.c - a trained network from a file (docs/format.md), for those who only want its answers. The file brings what Lua knew when it was
- * written: the calls of the network (plan/reading.c), what happens to a picture before, what it was trained for, and names. */
+/* model.c - a trained network from a file (docs/format.md), for those who only want its answers. The file brings
+ * what Lua knew when it was written: the calls of the network (plan/reading.c), what happens to a picture before,
+ * what it was trained for, and names. */
 #include "base/text.h"
 #include "data/loader.h"
 #include "io/io.h"
@@ -47,7 +48,8 @@ static int upload(tl_scope *s, weights *w)
         const tl_entry *e = &w->archive->entries[i];
         if (!tl__is_float(e->dtype) && e->dtype != TL_F64) continue;
         float *host = tl__malloc(&s->err, (size_t)tl__numel(&e->shape) * sizeof *host + 1);
-        if (host && tl__entry_to_f32(&s->err, e, host) == 0) w->tensor[i] = tl_from(s, TL_F32, e->shape.rank, e->shape.dim, host);
+        if (host && tl__entry_to_f32(&s->err, e, host) == 0)
+            w->tensor[i] = tl_from(s, TL_F32, e->shape.rank, e->shape.dim, host);
         free(host);
     }
     return s->err.code ? -1 : 0;
@@ -79,7 +81,9 @@ static int check_shapes(tl_error *err, tl_model *m)
     tl__pipeline_shape(m->pipeline, m->hwc);
     int same = m->plan->g->inputs == 1 && x->rank == 4 && x->dtype == TL_F32;
     for (int i = 0; i < 3 && same; i++) same = x->dim[i + 1] == m->hwc[i] || (x->dim[i + 1] < 0 && i < 2);
-    return same ? 0 : tl__fail(err, TL_EFORMAT, "its pictures come as %d x %d x %d, and its plan wants others", m->hwc[0], m->hwc[1], m->hwc[2]);
+    return same ? 0
+                : tl__fail(err, TL_EFORMAT, "its pictures come as %d x %d x %d, and its plan wants others", m->hwc[0],
+                           m->hwc[1], m->hwc[2]);
 }
 
 /* ---- the description ---- */
@@ -91,7 +95,8 @@ static int are_texts(const cJSON *list)
     return texts;
 }
 
-/* How many things the first output tells apart: its last dimension, where it is a row or a map of them; 0 where it is something else. */
+/* How many things the first output tells apart: its last dimension, where it is a row or a map of them; 0 where it
+ * is something else. */
 static int width_of(const tl_model *m)
 {
     const tl_model_tensor *y = &m->out[0];
@@ -99,7 +104,8 @@ static int width_of(const tl_model *m)
     return n >= 1 && n <= 1 << 20 ? (int)n : 0;
 }
 
-/* Names of the classes or values: as many as there are in the list, or numbers. Of one label there are as many as the row has numbers. */
+/* Names of the classes or values: as many as there are in the list, or numbers. Of one label there are as many as
+ * the row has numbers. */
 static int take_names(tl_error *err, tl_model *m, const cJSON *names)
 {
     int none = !names || cJSON_IsNull(names), width = width_of(m), rows = strcmp(m->task, "classify") == 0;
@@ -116,7 +122,8 @@ static int take_names(tl_error *err, tl_model *m, const cJSON *names)
     return m->label ? 0 : -1;
 }
 
-/* The task and the names in the description of the file, where it has one: of one label a picture, called by numbers, where nothing is said. */
+/* The task and the names in the description of the file, where it has one: of one label a picture, called by
+ * numbers, where nothing is said. */
 static int read_description(tl_error *err, tl_model *m, const char *description)
 {
     long before = tl__memory_failures();
@@ -125,11 +132,14 @@ static int read_description(tl_error *err, tl_model *m, const char *description)
     if (description && !cJSON_IsObject(j))
         bad = tl__memory_failures() != before ? tl__fail(err, TL_EMEMORY, "no host memory for its description")
                                               : tl__fail(err, TL_EFORMAT, "its description is damaged: it is not JSON");
-    const cJSON *task = cJSON_GetObjectItemCaseSensitive(j, "task"), *name = cJSON_GetObjectItemCaseSensitive(task, "name");
+    const cJSON *task = cJSON_GetObjectItemCaseSensitive(j, "task"),
+                *name = cJSON_GetObjectItemCaseSensitive(task, "name");
     const cJSON *names = cJSON_GetObjectItemCaseSensitive(task, "names");
-    if (!bad && task && !cJSON_IsNull(task) && !cJSON_IsString(name)) bad = tl__fail(err, TL_EFORMAT, "its description is damaged: task");
+    if (!bad && task && !cJSON_IsNull(task) && !cJSON_IsString(name))
+        bad = tl__fail(err, TL_EFORMAT, "its description is damaged: task");
     if (!cJSON_IsArray(names)) names = cJSON_GetObjectItemCaseSensitive(j, "labels");
-    bad = bad || (m->task = tl__strdup(err, name ? name->valuestring : "classify")) == NULL || take_names(err, m, names) != 0;
+    bad = bad || (m->task = tl__strdup(err, name ? name->valuestring : "classify")) == NULL ||
+          take_names(err, m, names) != 0;
     cJSON_Delete(j);
     return bad ? -1 : 0;
 }
@@ -141,10 +151,12 @@ static int read_model(tl_scope *s, tl_model *m, const tl_archive *a)
     const char *plan = tl__archive_meta(a, "tlua.plan"), *pipeline = tl__archive_meta(a, "tlua.pipeline");
     weights w = {.err = &s->err, .archive = a};
     if (!plan)
-        return tl__fail(&s->err, TL_EFORMAT, "it holds no plan of its network; if it is a model or checkpoint of tlua, `tlua export` writes one that does");
+        return tl__fail(&s->err, TL_EFORMAT,
+                        "it holds no plan of its network; if it is a model or checkpoint of tlua, "
+                        "`tlua export` writes one that does");
     int bad = (pipeline && (m->pipeline = tl__pipeline_parse(&s->err, pipeline)) == NULL) || upload(s, &w) != 0 ||
-              (m->plan = tl__plan_read(&s->err, s->device, plan, weight_named, &w)) == NULL || check_shapes(&s->err, m) != 0 ||
-              read_description(&s->err, m, tl__archive_meta(a, "tlua")) != 0;
+              (m->plan = tl__plan_read(&s->err, s->device, plan, weight_named, &w)) == NULL ||
+              check_shapes(&s->err, m) != 0 || read_description(&s->err, m, tl__archive_meta(a, "tlua")) != 0;
     free(w.tensor);
     return bad ? -1 : 0;
 }
@@ -169,7 +181,10 @@ static tl_model *load(tl_scope *s, const char *name, tl_archive *a)
     return m;
 }
 
-tl_model *tl_model_load(tl_scope *s, const char *path) { return s && !s->err.code ? load(s, path, tl__archive_read(&s->err, path)) : NULL; }
+tl_model *tl_model_load(tl_scope *s, const char *path)
+{
+    return s && !s->err.code ? load(s, path, tl__archive_read(&s->err, path)) : NULL;
+}
 
 tl_model *tl_model_load_memory(tl_scope *s, const char *name, const void *data, size_t bytes)
 {
@@ -208,7 +223,9 @@ static int can_ask(tl_scope *s, const tl_model *m, const void *pictures, int n)
     if (!s || s->err.code) return 0;
     if (!m || !pictures) tl__fail(&s->err, TL_EARG, "%s is NULL", m ? "the list of pictures" : "the model");
     else if (n < 1) tl__fail(&s->err, TL_EARG, "tl_model_pictures: %d pictures", n);
-    else if (!m->pipeline) tl__fail(&s->err, TL_ESTATE, "tl_model_pictures: the file does not say how pictures are prepared; tl_model_run takes tensors");
+    else if (!m->pipeline)
+        tl__fail(&s->err, TL_ESTATE,
+                 "tl_model_pictures: the file does not say how pictures are prepared; tl_model_run takes tensors");
     return !s->err.code;
 }
 
@@ -243,8 +260,10 @@ static int port_of(tl_scope *s, const tl_model_tensor *list, int n, const char *
     if (!name && n == 1) return 0;
     for (int i = 0; name && i < n; i++)
         if (strcmp(list[i].name, name) == 0) return i;
-    return name ? tl__fail(&s->err, TL_EARG, "tl_model_run: the network has no %s '%.80s'; there is '%s'%s", what, name, list[0].name, n > 1 ? " and others" : "")
-                : tl__fail(&s->err, TL_EARG, "tl_model_run: the network has %d %ss, and one without a name was given", n, what);
+    return name ? tl__fail(&s->err, TL_EARG, "tl_model_run: the network has no %s '%.80s'; there is '%s'%s", what, name,
+                           list[0].name, n > 1 ? " and others" : "")
+                : tl__fail(&s->err, TL_EARG, "tl_model_run: the network has %d %ss, and one without a name was given",
+                           n, what);
 }
 
 int tl_model_run(tl_scope *s, tl_model *m, const tl_named *in, int n_in, tl_named *out, int n_out)
@@ -252,10 +271,15 @@ int tl_model_run(tl_scope *s, tl_model *m, const tl_named *in, int n_in, tl_name
     tl_tensor *x[TL_PLAN_PORTS] = {0}, *y[TL_PLAN_PORTS];
     for (int i = 0; out && i < n_out; i++) out[i].tensor = NULL;
     if (!s || s->err.code) return -1;
-    if (!m || !in || !out) return tl__fail(&s->err, TL_EARG, "tl_model_run: %s is NULL", !m ? "the model" : in ? "the list of outputs" : "the list of inputs");
+    if (!m || !in || !out)
+        return tl__fail(&s->err, TL_EARG, "tl_model_run: %s is NULL",
+                        !m   ? "the model"
+                        : in ? "the list of outputs"
+                             : "the list of inputs");
     for (int i = 0; i < n_in; i++) {
         int k = port_of(s, m->in, m->plan->g->inputs, in[i].name, "input");
-        if (k < 0 || !in[i].tensor) return k < 0 ? -1 : tl__fail(&s->err, TL_EARG, "tl_model_run: the input '%s' is NULL", m->in[k].name);
+        if (k < 0 || !in[i].tensor)
+            return k < 0 ? -1 : tl__fail(&s->err, TL_EARG, "tl_model_run: the input '%s' is NULL", m->in[k].name);
         x[k] = in[i].tensor;
     }
     if (tl__plan_run(s, m->plan, x, y) != 0) return -1;
@@ -272,7 +296,9 @@ tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x)
     tl_tensor *y[TL_PLAN_PORTS];
     if (!s || s->err.code || !x) return NULL;
     if (!m) tl__fail(&s->err, TL_EARG, "the model is NULL");
-    else if (m->plan->g->inputs > 1) tl__fail(&s->err, TL_ESTATE, "tl_model_logits: the network has %d inputs; tl_model_run takes them by name", m->plan->g->inputs);
+    else if (m->plan->g->inputs > 1)
+        tl__fail(&s->err, TL_ESTATE, "tl_model_logits: the network has %d inputs; tl_model_run takes them by name",
+                 m->plan->g->inputs);
     else if (tl__plan_run(s, m->plan, &x, y) == 0) return y[0];
     return NULL;
 }
@@ -281,7 +307,10 @@ tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x)
 static int gives_labels(tl_scope *s, const tl_model *m)
 {
     if (!s || s->err.code || !m || (strcmp(m->task, "classify") == 0 && m->out[0].rank == 2)) return 1;
-    tl__fail(&s->err, TL_ESTATE, "tl_model_predict is for one label a picture, and this network was made for another task: %s; tl_model_run gives what it says", m->task);
+    tl__fail(&s->err, TL_ESTATE,
+             "tl_model_predict is for one label a picture, and this network was made for another task: %s; "
+             "tl_model_run gives what it says",
+             m->task);
     return 0;
 }
 
@@ -292,5 +321,6 @@ tl_tensor *tl_model_predict(tl_scope *s, tl_model *m, const char *const *paths, 
 
 tl_tensor *tl_model_predict_memory(tl_scope *s, tl_model *m, const tl_picture *pictures, int n)
 {
-    return gives_labels(s, m) ? tl_softmax(s, tl_model_logits(s, m, tl_model_pictures_memory(s, m, pictures, n)), -1) : NULL;
+    return gives_labels(s, m) ? tl_softmax(s, tl_model_logits(s, m, tl_model_pictures_memory(s, m, pictures, n)), -1)
+                              : NULL;
 }

@@ -58,7 +58,8 @@ static int residual_slot(const tl_plan_call *c)
     return i >= 0 && i < c->n_in ? c->in[i] : -1;
 }
 
-/* `early` as it is now moves to where `late` stands and makes its result; its inputs have room for all that it may take. */
+/* `early` as it is now moves to where `late` stands and makes its result; its inputs have room for all that it may
+ * take. */
 static void join(tl_plan *p, tl_plan_call *early, tl_plan_call *late)
 {
     int out = late->out[0];
@@ -105,9 +106,19 @@ static int add_fold(tl_plan *p, const tl_plan_call *conv, const tl_plan_call *no
         tl_tensor_retain(f.from[k]);
     }
     p->folds[p->fold_count] = f;
-    tl_slot w = {.meta = p->slots[from[0]].meta, .fold = p->fold_count++, .which = 0, .base = p->slot_count, .maker = -1, .at = -1};
+    tl_slot w = {.meta = p->slots[from[0]].meta,
+                 .fold = p->fold_count++,
+                 .which = 0,
+                 .base = p->slot_count,
+                 .maker = -1,
+                 .at = -1};
     *weight = tl__plan_slot(p, &w, NULL);
-    tl_slot b = {.meta = {{1, {w.meta.shape.dim[0]}}, TL_F32}, .fold = w.fold, .which = 1, .base = p->slot_count, .maker = -1, .at = -1};
+    tl_slot b = {.meta = {{1, {w.meta.shape.dim[0]}}, TL_F32},
+                 .fold = w.fold,
+                 .which = 1,
+                 .base = p->slot_count,
+                 .maker = -1,
+                 .at = -1};
     *bias = tl__plan_slot(p, &b, NULL);
     return *weight < 0 || *bias < 0 ? -1 : 0;
 }
@@ -122,7 +133,8 @@ static int fold_norms(tl_error *err, tl_plan *p)
         int act, fixed = 1, weight, bias;
         if (!conv || !is(conv, "conv") || (act = open_epilogue(conv)) < 0 || residual_slot(conv) >= 0) continue;
         for (int k = 1; k <= 4; k++) fixed &= constant(p, norm->in[k]);
-        if (!fixed || with_all_inputs(err, conv) != 0 || !constant(p, conv->in[1]) || !constant(p, conv->in[2])) continue;
+        if (!fixed || with_all_inputs(err, conv) != 0 || !constant(p, conv->in[1]) || !constant(p, conv->in[2]))
+            continue;
         if (add_fold(p, conv, norm, &weight, &bias) != 0) return -1;
         conv->in[1] = weight;
         conv->in[2] = bias;
@@ -178,10 +190,14 @@ static int join_residuals(tl_error *err, tl_plan *p)
     for (int j = 0; j < p->call_count; j++) {
         tl_plan_call *project = &p->calls[j];
         tl_plan_call *middle = is(project, "conv") ? sole_maker(p, project->in[0]) : NULL;
-        tl_plan_call *expand = middle && is(middle, "conv") && residual_slot(middle) < 0 ? sole_maker(p, middle->in[0]) : NULL;
+        tl_plan_call *expand =
+            middle && is(middle, "conv") && residual_slot(middle) < 0 ? sole_maker(p, middle->in[0]) : NULL;
         if (!expand || !is(expand, "conv") || residual_slot(expand) >= 0) continue;
-        if (with_all_inputs(err, expand) != 0 || with_all_inputs(err, middle) != 0 || with_all_inputs(err, project) != 0) return -1;
-        const int in[TL_MAX_INPUTS] = {expand->in[0], expand->in[1], expand->in[2], middle->in[1], middle->in[2], project->in[1], project->in[2], residual_slot(project)};
+        if (with_all_inputs(err, expand) != 0 || with_all_inputs(err, middle) != 0 ||
+            with_all_inputs(err, project) != 0)
+            return -1;
+        const int in[TL_MAX_INPUTS] = {expand->in[0], expand->in[1],  expand->in[2],  middle->in[1],
+                                       middle->in[2], project->in[1], project->in[2], residual_slot(project)};
         tl_meta meta[TL_MAX_INPUTS] = {0};
         tl_value attr[TL_MAX_ATTRS];
         for (int k = 0; k < TL_MAX_INPUTS; k++)
@@ -238,7 +254,8 @@ static void compact(tl_plan *p)
     p->call_count = n;
 }
 
-/* Another number of pictures must be possible: numbers written out where nobody looked for them are noticed here and not in a run. */
+/* Another number of pictures must be possible: numbers written out where nobody looked for them are noticed here and
+ * not in a run. */
 static int try_sizes(tl_error *err, tl_plan *p)
 {
     int64_t sizes[TL_PLAN_SYMBOLS];
@@ -258,7 +275,9 @@ static int try_sizes(tl_error *err, tl_plan *p)
 int tl__plan_improve(tl_error *err, tl_plan *p)
 {
     drop_idle(p);
-    if (fold_norms(err, p) != 0 || take_residuals(err, p) != 0 || take_activations(err, p) != 0 || join_residuals(err, p) != 0) return -1;
+    if (fold_norms(err, p) != 0 || take_residuals(err, p) != 0 || take_activations(err, p) != 0 ||
+        join_residuals(err, p) != 0)
+        return -1;
     drop_idle(p);
     compact(p);
     if (p->failed.code) {

@@ -1,5 +1,5 @@
-/* listing.c - the calls of a plan as JSON, for model files (docs/format.md): written as they were traced, before anything is folded or joined,
- * so that the same text serves every device. reading.c is the way back. */
+/* listing.c - the calls of a plan as JSON, for model files (docs/format.md): written as they were traced, before
+ * anything is folded or joined, so that the same text serves every device. reading.c is the way back. */
 #include "plan/plan.h"
 
 #include <stdlib.h>
@@ -49,13 +49,15 @@ static int is_default(const tl_plan_call *c, int k)
 /* A tensor that the operator could train and the network does not. Statistics and the like say so by themselves. */
 static void note_buffer(const tl_plan_call *c, int k, const char *name, const tl_names *names, cJSON *buffers)
 {
-    if ((k < TL_MAX_INPUTS && c->op->constants >> k & 1) || !names->is_buffer || !names->is_buffer(names->user, name)) return;
+    if ((k < TL_MAX_INPUTS && c->op->constants >> k & 1) || !names->is_buffer || !names->is_buffer(names->user, name))
+        return;
     for (const cJSON *each = buffers->child; each; each = each->next)
         if (strcmp(each->valuestring, name) == 0) return;
     cJSON_AddItemToArray(buffers, cJSON_CreateString(name));
 }
 
-static int write_call(tl_error *err, const tl_plan *p, const tl_plan_call *c, const int *number, const tl_names *names, cJSON *calls, cJSON *buffers)
+static int write_call(tl_error *err, const tl_plan *p, const tl_plan_call *c, const int *number, const tl_names *names,
+                      cJSON *calls, cJSON *buffers)
 {
     cJSON *call = cJSON_CreateArray(), *in = cJSON_CreateArray(), *attrs = cJSON_CreateObject();
     cJSON_AddItemToArray(calls, call);
@@ -68,9 +70,12 @@ static int write_call(tl_error *err, const tl_plan *p, const tl_plan_call *c, co
     for (int k = 0; k < c->n_in; k++) {
         const tl_slot *slot = c->in[k] < 0 ? NULL : &p->slots[c->in[k]];
         const char *known = slot && slot->constant ? names->name(names->user, slot->constant) : NULL;
-        if (slot && slot->constant && !known) return tl__fail(err, TL_ESTATE, "%s takes a tensor that is not part of the model's state", c->op->name);
+        if (slot && slot->constant && !known)
+            return tl__fail(err, TL_ESTATE, "%s takes a tensor that is not part of the model's state", c->op->name);
         if (known) note_buffer(c, k, known, names, buffers);
-        cJSON_AddItemToArray(in, known ? cJSON_CreateString(known) : slot ? cJSON_CreateNumber(number[c->in[k]]) : cJSON_CreateNull());
+        cJSON_AddItemToArray(in, known  ? cJSON_CreateString(known)
+                                 : slot ? cJSON_CreateNumber(number[c->in[k]])
+                                        : cJSON_CreateNull());
     }
     return 0;
 }
@@ -84,7 +89,8 @@ static cJSON *port_json(const tl_plan *p, const tl_port *port, const int *number
     cJSON_AddStringToObject(j, "dtype", port->dtype == TL_I32 ? "int32" : "float32");
     for (int k = 0; k < port->rank; k++) {
         tl_size d = port->dim[k];
-        cJSON_AddItemToArray(shape, d.symbol >= 0 && d.times == 1 ? cJSON_CreateString(p->g->symbol[d.symbol].name) : size_json(p, d));
+        cJSON_AddItemToArray(shape, d.symbol >= 0 && d.times == 1 ? cJSON_CreateString(p->g->symbol[d.symbol].name)
+                                                                  : size_json(p, d));
     }
     cJSON_AddItemToObject(j, "shape", shape);
     return j;
@@ -96,9 +102,11 @@ char *tl__plan_write(tl_error *err, const tl_plan *p, const tl_names *names)
     if (!number) return NULL;
     cJSON *j = cJSON_CreateObject();
     cJSON_AddNumberToObject(j, "format", FORMAT);
-    cJSON *symbols = cJSON_AddObjectToObject(j, "symbols"), *inputs = cJSON_AddArrayToObject(j, "inputs"), *outputs = cJSON_AddArrayToObject(j, "outputs");
+    cJSON *symbols = cJSON_AddObjectToObject(j, "symbols"), *inputs = cJSON_AddArrayToObject(j, "inputs"),
+          *outputs = cJSON_AddArrayToObject(j, "outputs");
     cJSON *calls = cJSON_AddArrayToObject(j, "calls"), *buffers = cJSON_CreateArray();
-    for (int i = 0; i < p->g->symbols; i++) cJSON_AddNumberToObject(symbols, p->g->symbol[i].name, (double)p->g->symbol[i].size);
+    for (int i = 0; i < p->g->symbols; i++)
+        cJSON_AddNumberToObject(symbols, p->g->symbol[i].name, (double)p->g->symbol[i].size);
     for (int i = 0; i < p->g->inputs; i++) {
         cJSON_AddItemToArray(inputs, port_json(p, &p->g->in[i], NULL));
         number[p->g->in[i].slot] = values++;

@@ -22,7 +22,8 @@ typedef struct tl_symbol {
     int64_t size;
 } tl_symbol;
 
-/* How long a dimension is: `times` a symbol, by its number; or, where that is one of these, `times` itself, or what the calls make of it. */
+/* How long a dimension is: `times` a symbol, by its number; or, where that is one of these, `times` itself, or what
+ * the calls make of it. */
 enum { TL_SIZE_FIXED = -1, TL_SIZE_FOLLOWS = -2 };
 typedef struct tl_size {
     int symbol;
@@ -52,14 +53,15 @@ int64_t tl__size_of(const tl_symbol *symbol, tl_size size);
 
 /* ---- tracing ---- */
 
-/* Begins: a dry run is on until tl__plan_stop, and calls made in any scope of the device meanwhile are listed. `x` gets a stand-in for each
- * input, of which the caller has one reference. */
+/* Begins: a dry run is on until tl__plan_stop, and calls made in any scope of the device meanwhile are listed. `x`
+ * gets a stand-in for each input, of which the caller has one reference. */
 tl_plan *tl__plan_begin(tl_error *err, tl_device *d, const tl_signature *g, tl_tensor **x);
-/* Ends the dry run. y are the n results, made from the inputs by operators alone; n = 0 abandons the plan. Which attributes and sizes are
- * symbols' is not known yet. Returns 0, or -1 with the reason why there can be no plan (TL_ESTATE; tl__plan_free then). */
+/* Ends the dry run. y are the n results, made from the inputs by operators alone; n = 0 abandons the plan. Which
+ * attributes and sizes are symbols' is not known yet. Returns 0, or -1 with the reason why there can be no plan
+ * (TL_ESTATE; tl__plan_free then). */
 int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *const *y, int n);
-/* Another trace of the same calls, with another size of symbol number `symbol` alone, tells what in p depends on it: sizes.c. 0, or -1 and why
- * that cannot be written down. */
+/* Another trace of the same calls, with another size of symbol number `symbol` alone, tells what in p depends on it:
+ * sizes.c. 0, or -1 and why that cannot be written down. */
 int tl__plan_compare(tl_error *err, tl_plan *p, const tl_plan *other, int symbol);
 /* The size for such another trace. */
 int64_t tl__plan_other_size(const tl_symbol *symbol);
@@ -69,25 +71,29 @@ void tl__plan_free(tl_plan *p);
 
 /* ---- running ---- */
 
-/* y for x, each in the order of the plan's; the symbols take the sizes of x. No gradient flows. Owned by the scope. 0 or -1. */
+/* y for x, each in the order of the plan's; the symbols take the sizes of x. No gradient flows. Owned by the scope.
+ * 0 or -1. */
 int tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *const *x, tl_tensor **y);
-/* Bytes that a run of n pictures (of the symbol "N") needs beside weights, input and result: the shared buffer. 0 and an error on failure. */
+/* Bytes that a run of n pictures (of the symbol "N") needs beside weights, input and result: the shared buffer. 0
+ * and an error on failure. */
 size_t tl__plan_bytes(tl_scope *s, tl_plan *p, int64_t n);
 /* One line a call: operator, inputs, result, place. The caller frees it. */
 char *tl__plan_text(tl_error *err, const tl_plan *p);
 
 /* ---- as text: docs/format.md ---- */
 
-/* How a file calls the tensors of a network: the name of one, NULL where it is not there; and whether that is a buffer, which is never trained. */
+/* How a file calls the tensors of a network: the name of one, NULL where it is not there; and whether that is a
+ * buffer, which is never trained. */
 typedef struct tl_names {
     const char *(*name)(void *user, const tl_tensor *t);
     int (*is_buffer)(void *user, const char *name);
     void *user;
 } tl_names;
-/* The calls as text (listing.c), of a plan that was stopped and compared. A constant without a name is an error. The caller frees the text. */
+/* The calls as text (listing.c), of a plan that was stopped and compared. A constant without a name is an error. The
+ * caller frees the text. */
 char *tl__plan_write(tl_error *err, const tl_plan *p, const tl_names *names);
-/* A plan from such a text, which may come from a stranger. `find` gives the tensor of a name, borrowed, or NULL; the plan holds
- * what it needs. NULL and an error on failure. */
+/* A plan from such a text, which may come from a stranger. `find` gives the tensor of a name, borrowed, or NULL; the
+ * plan holds what it needs. NULL and an error on failure. */
 typedef tl_tensor *(*tl_tensor_named)(void *user, const char *name);
 tl_plan *tl__plan_read(tl_error *err, tl_device *d, const char *text, tl_tensor_named find, void *user);
 /* The same, not yet improved: it can be written, and cannot run. So a text of an older format becomes one of today. */
@@ -95,7 +101,8 @@ tl_plan *tl__plan_retrace(tl_error *err, tl_device *d, const char *text, tl_tens
 
 /* ---- inside ---- */
 
-enum { TL_PLAN_BATCH = 37 };  /* of format 1: a prime that no network has as a width, by which the number of pictures is recognised in attributes */
+/* Of format 1: a prime that no network has as a width, by which the number of pictures is recognised in attributes. */
+enum { TL_PLAN_BATCH = 37 };
 
 /* A number in a call's attributes that is `times` a symbol. */
 typedef struct tl_sized {
@@ -164,7 +171,10 @@ int tl__plan_batch(const tl_plan *p);
 typedef struct tl_listed {
     const tl_op *op;
     int n_in;
-    struct { int value; const char *name; } in[256]; /* number of a value; -1: absent, or the tensor of that name, which the listing keeps */
+    struct {
+        int value;
+        const char *name;
+    } in[256]; /* number of a value; -1: absent, or the tensor of that name, which the listing keeps */
     tl_value attr[TL_MAX_ATTRS];
     int sizes;
     tl_sized sized[TL_ATTR_LIST];

@@ -1,8 +1,9 @@
-/* reading.c - a list of calls from the text of a model file (docs/format.md), which may come from a stranger: whole numbers, names and counts are
- * checked here, shapes and attributes by the operators themselves when the calls are made again under a trace.
+/* reading.c - a list of calls from the text of a model file (docs/format.md), which may come from a stranger: whole
+ * numbers, names and counts are checked here, shapes and attributes by the operators themselves when the calls are
+ * made again under a trace.
  *
- * Format 1, of older files, had one input (N, ...) of floats and one output, and its number of pictures was recognised in attributes by being a
- * multiple of 37. */
+ * Format 1, of older files, had one input (N, ...) of floats and one output, and its number of pictures was
+ * recognised in attributes by being a multiple of 37. */
 #include "plan/plan.h"
 
 #include <limits.h>
@@ -37,13 +38,15 @@ static int read_times(tl_error *err, const tl_listing *l, const cJSON *j, const 
     size->symbol = j->child && !j->child->next && j->child->string ? symbol_of(l, j->child->string) : -1;
     if (size->symbol < 0) return tl__fail(err, TL_EFORMAT, "its plan: %s names no symbol", what);
     if (whole(err, j->child, what, &size->times) != 0) return -1;
-    if (size->times < 1 || tl__mul_size(size->times, l->g.symbol[size->symbol].size, &product) != 0 || product > INT_MAX)
+    if (size->times < 1 || tl__mul_size(size->times, l->g.symbol[size->symbol].size, &product) != 0 ||
+        product > INT_MAX)
         return tl__fail(err, TL_EFORMAT, "its plan: %s is impossible", what);
     return 0;
 }
 
 /* A number of an attribute, plain or a symbol's. */
-static int read_number(tl_error *err, const tl_listing *l, const cJSON *j, const char *what, tl_listed *c, int attr, int at, int64_t *to)
+static int read_number(tl_error *err, const tl_listing *l, const cJSON *j, const char *what, tl_listed *c, int attr,
+                       int at, int64_t *to)
 {
     tl_size size;
     if (!cJSON_IsObject(j)) return whole(err, j, what, to);
@@ -78,7 +81,8 @@ static int read_attribute(tl_error *err, const tl_listing *l, const cJSON *j, tl
     }
     if (a->kind != TL_A_INTS && a->kind != TL_A_AXES) return read_number(err, l, j, a->name, c, k, -1, &v->i);
     v->n = 0;
-    if (!cJSON_IsArray(j) || cJSON_GetArraySize(j) > TL_ATTR_LIST) return tl__fail(err, TL_EFORMAT, "its plan: %s is not a short list", a->name);
+    if (!cJSON_IsArray(j) || cJSON_GetArraySize(j) > TL_ATTR_LIST)
+        return tl__fail(err, TL_EFORMAT, "its plan: %s is not a short list", a->name);
     for (const cJSON *each = j->child; each; each = each->next, v->n++)
         if (read_number(err, l, each, a->name, c, k, v->n, &v->list[v->n]) != 0) return -1;
     return 0;
@@ -93,7 +97,8 @@ static int read_attributes(tl_error *err, const tl_listing *l, const cJSON *j, t
     for (const cJSON *each = j ? j->child : NULL; each; each = each->next) {
         int k = 0;
         while (c->op->attrs[k].kind != TL_A_END && each->string && strcmp(c->op->attrs[k].name, each->string) != 0) k++;
-        if (!each->string || c->op->attrs[k].kind == TL_A_END || given >> k & 1) return tl__fail(err, TL_EFORMAT, "its plan: %s has no such attribute here", c->op->name);
+        if (!each->string || c->op->attrs[k].kind == TL_A_END || given >> k & 1)
+            return tl__fail(err, TL_EFORMAT, "its plan: %s has no such attribute here", c->op->name);
         given |= 1u << k;
         if (read_attribute(err, l, each, c, k) != 0) return -1;
     }
@@ -127,7 +132,8 @@ int tl__listing_next(tl_error *err, tl_listing *l, tl_listed *c)
     l->next = j->next;
     const cJSON *name = cJSON_GetArrayItem(j, 0), *inputs = cJSON_GetArrayItem(j, 1);
     c->op = cJSON_IsString(name) ? tl__op_find(name->valuestring) : NULL;
-    if (!c->op || c->op->release || ++l->calls > MOST_CALLS) return tl__fail(err, TL_EFORMAT, "its plan has an operator that this version does not know");
+    if (!c->op || c->op->release || ++l->calls > MOST_CALLS)
+        return tl__fail(err, TL_EFORMAT, "its plan has an operator that this version does not know");
     int n = 0, named = named_inputs(c->op), most = named ? named : (int)(sizeof c->in / sizeof *c->in);
     for (const cJSON *each = cJSON_IsArray(inputs) ? inputs->child : NULL; each; each = each->next) {
         if (n == most) return tl__fail(err, TL_EFORMAT, "its plan: %s has too many inputs", c->op->name);
@@ -143,7 +149,10 @@ int tl__listing_next(tl_error *err, tl_listing *l, tl_listed *c)
 
 /* ---- what goes in and comes out ---- */
 
-static int is_name(const cJSON *j) { return cJSON_IsString(j) && j->valuestring[0] && strlen(j->valuestring) < TL_PLAN_NAME; }
+static int is_name(const cJSON *j)
+{
+    return cJSON_IsString(j) && j->valuestring[0] && strlen(j->valuestring) < TL_PLAN_NAME;
+}
 
 static int read_symbols(tl_error *err, tl_listing *l)
 {
@@ -176,7 +185,8 @@ static int read_dimension(tl_error *err, const tl_listing *l, const cJSON *j, in
 
 static int read_port(tl_error *err, const tl_listing *l, const cJSON *j, int output, tl_port *port)
 {
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(j, "name"), *dtype = cJSON_GetObjectItemCaseSensitive(j, "dtype");
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(j, "name"),
+                *dtype = cJSON_GetObjectItemCaseSensitive(j, "dtype");
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(j, "shape");
     int64_t n = 1, value = 0;
     memset(port, 0, sizeof *port);
@@ -184,12 +194,14 @@ static int read_port(tl_error *err, const tl_listing *l, const cJSON *j, int out
         return tl__fail(err, TL_EFORMAT, "its plan: %s without a name or a shape", output ? "an output" : "an input");
     strcpy(port->name, name->valuestring);
     int whole_numbers = cJSON_IsString(dtype) && strcmp(dtype->valuestring, "int32") == 0;
-    if (!whole_numbers && !(cJSON_IsString(dtype) && strcmp(dtype->valuestring, "float32") == 0)) return tl__fail(err, TL_EFORMAT, "its plan: '%s' has a dtype that this version does not know", port->name);
+    if (!whole_numbers && !(cJSON_IsString(dtype) && strcmp(dtype->valuestring, "float32") == 0))
+        return tl__fail(err, TL_EFORMAT, "its plan: '%s' has a dtype that this version does not know", port->name);
     port->dtype = whole_numbers ? TL_I32 : TL_F32;
     for (const cJSON *each = shape->child; each; each = each->next) {
         tl_size *d = &port->dim[port->rank++];
         if (read_dimension(err, l, each, output, d) != 0) return -1;
-        if (!output && (tl__mul_size(n, tl__size_of(l->g.symbol, *d), &n) != 0 || n > (int64_t)1 << 40)) return tl__fail(err, TL_EFORMAT, "its plan: a size of '%s' is impossible", port->name);
+        if (!output && (tl__mul_size(n, tl__size_of(l->g.symbol, *d), &n) != 0 || n > (int64_t)1 << 40))
+            return tl__fail(err, TL_EFORMAT, "its plan: a size of '%s' is impossible", port->name);
     }
     if (output && (whole(err, cJSON_GetObjectItemCaseSensitive(j, "value"), "an output", &value) != 0 || value < 0))
         return tl__fail(err, TL_EFORMAT, "its plan: '%s' is no value of it", port->name);
@@ -206,7 +218,8 @@ static int read_ports(tl_error *err, tl_listing *l, const char *key, int output,
         tl_port *port = &ports[(*count)++];
         if (read_port(err, l, each, output, port) != 0) return -1;
         for (int i = 0; i < *count - 1; i++)
-            if (strcmp(ports[i].name, port->name) == 0) return tl__fail(err, TL_EFORMAT, "its plan has two %s '%s'", key, port->name);
+            if (strcmp(ports[i].name, port->name) == 0)
+                return tl__fail(err, TL_EFORMAT, "its plan has two %s '%s'", key, port->name);
     }
     return *count ? 0 : tl__fail(err, TL_EFORMAT, "its plan has no %s", key);
 }
@@ -218,18 +231,22 @@ static int check_symbols(tl_error *err, const tl_listing *l)
     for (int i = 0; i < l->g.inputs; i++)
         for (int k = 0; k < l->g.in[i].rank; k++)
             if (l->g.in[i].dim[k].symbol >= 0) used |= 1u << l->g.in[i].dim[k].symbol;
-    return used == (1u << l->g.symbols) - 1 ? 0 : tl__fail(err, TL_EFORMAT, "its plan: a symbol is the size of no input");
+    return used == (1u << l->g.symbols) - 1 ? 0
+                                            : tl__fail(err, TL_EFORMAT, "its plan: a symbol is the size of no input");
 }
 
 /* "batch", "input" and "output" of format 1. The number of the output is looked at when the calls are there. */
 static int read_old(tl_error *err, tl_listing *l)
 {
-    const cJSON *input = cJSON_GetObjectItemCaseSensitive(l->json, "input"), *output = cJSON_GetObjectItemCaseSensitive(l->json, "output");
+    const cJSON *input = cJSON_GetObjectItemCaseSensitive(l->json, "input"),
+                *output = cJSON_GetObjectItemCaseSensitive(l->json, "output");
     int64_t batch, n = TL_PLAN_BATCH, value;
     if (whole(err, cJSON_GetObjectItemCaseSensitive(l->json, "batch"), "batch", &batch) != 0) return -1;
     if (batch != TL_PLAN_BATCH) return tl__fail(err, TL_EFORMAT, "its plan has a form that this version does not know");
-    if (!cJSON_IsArray(input) || cJSON_GetArraySize(input) >= TL_MAX_RANK) return tl__fail(err, TL_EFORMAT, "its plan: input is not a list of sizes");
-    if (whole(err, output, "output", &value) != 0 || value < 0) return tl__fail(err, TL_EFORMAT, "its plan has no output");
+    if (!cJSON_IsArray(input) || cJSON_GetArraySize(input) >= TL_MAX_RANK)
+        return tl__fail(err, TL_EFORMAT, "its plan: input is not a list of sizes");
+    if (whole(err, output, "output", &value) != 0 || value < 0)
+        return tl__fail(err, TL_EFORMAT, "its plan has no output");
     if (tl__signature_symbol(err, &l->g, "N", TL_PLAN_BATCH) < 0) return -1;
     l->g.in[0] = (tl_port){.name = "image", .dtype = TL_F32, .rank = 1, .dim = {{0, 1}}};
     l->out[0] = (tl_port){.name = "output", .dtype = TL_F32, .slot = (int)value};
@@ -238,7 +255,8 @@ static int read_old(tl_error *err, tl_listing *l)
         tl_size *d = &l->g.in[0].dim[l->g.in[0].rank++];
         *d = (tl_size){TL_SIZE_FIXED, 0};
         if (whole(err, each, "a size of input", &d->times) != 0) return -1;
-        if (d->times < 1 || tl__mul_size(n, d->times, &n) != 0 || n > (int64_t)1 << 40) return tl__fail(err, TL_EFORMAT, "its plan: a size of input is impossible");
+        if (d->times < 1 || tl__mul_size(n, d->times, &n) != 0 || n > (int64_t)1 << 40)
+            return tl__fail(err, TL_EFORMAT, "its plan: a size of input is impossible");
     }
     return 0;
 }
@@ -251,12 +269,13 @@ int tl__listing_open(tl_error *err, tl_listing *l, const char *text)
     int bad = 0;
     if (!cJSON_IsObject(l->json)) bad = tl__fail(err, TL_EFORMAT, "its plan is damaged");
     bad = bad || whole(err, cJSON_GetObjectItemCaseSensitive(l->json, "format"), "format", &format) != 0;
-    if (!bad && (format < 1 || format > FORMAT)) bad = tl__fail(err, TL_EFORMAT, "its plan has a form that this version does not know");
+    if (!bad && (format < 1 || format > FORMAT))
+        bad = tl__fail(err, TL_EFORMAT, "its plan has a form that this version does not know");
     l->format = bad ? 0 : (int)format;
     if (l->format == 1) bad = read_old(err, l);
     else if (!bad)
-        bad = read_symbols(err, l) != 0 || read_ports(err, l, "inputs", 0, l->g.in, &l->g.inputs) != 0 || read_ports(err, l, "outputs", 1, l->out, &l->outputs) != 0 ||
-              check_symbols(err, l) != 0;
+        bad = read_symbols(err, l) != 0 || read_ports(err, l, "inputs", 0, l->g.in, &l->g.inputs) != 0 ||
+              read_ports(err, l, "outputs", 1, l->out, &l->outputs) != 0 || check_symbols(err, l) != 0;
     const cJSON *calls = bad ? NULL : cJSON_GetObjectItemCaseSensitive(l->json, "calls");
     l->next = cJSON_IsArray(calls) ? calls->child : NULL;
     if (!bad) return 0;
@@ -299,12 +318,17 @@ static int make_call(reader *r, const tl_listed *c)
 {
     tl_tensor *in[sizeof c->in / sizeof *c->in] = {0}, *out[TL_MAX_OUTPUTS] = {0};
     for (int k = 0; k < c->n_in; k++) {
-        if (c->in[k].value >= r->count) return tl__fail(r->err, TL_EFORMAT, "its plan: there is no value %d yet", c->in[k].value);
-        in[k] = c->in[k].value >= 0 ? r->values[c->in[k].value] : c->in[k].name ? r->find(r->user, c->in[k].name) : NULL;
-        if (c->in[k].name && !in[k]) return tl__fail(r->err, TL_EFORMAT, "its plan: the tensor '%.80s' is not in the file", c->in[k].name);
+        if (c->in[k].value >= r->count)
+            return tl__fail(r->err, TL_EFORMAT, "its plan: there is no value %d yet", c->in[k].value);
+        in[k] = c->in[k].value >= 0 ? r->values[c->in[k].value]
+                : c->in[k].name     ? r->find(r->user, c->in[k].name)
+                                    : NULL;
+        if (c->in[k].name && !in[k])
+            return tl__fail(r->err, TL_EFORMAT, "its plan: the tensor '%.80s' is not in the file", c->in[k].name);
     }
     int before = r->p->call_count;
-    if (!tl__apply(r->s, c->op, in, c->n_in, c->attr, out)) return tl__fail(r->err, r->s->err.code ? r->s->err.code : TL_EFORMAT, "its plan: %s", r->s->err.text);
+    if (!tl__apply(r->s, c->op, in, c->n_in, c->attr, out))
+        return tl__fail(r->err, r->s->err.code ? r->s->err.code : TL_EFORMAT, "its plan: %s", r->s->err.text);
     for (int k = 0; k < TL_MAX_OUTPUTS && out[k]; k++)
         if (add_value(r, out[k]) != 0) return -1;
     if (r->p->call_count == before) return 0; /* why not is in p->failed */
@@ -323,7 +347,8 @@ static int make_calls(reader *r, tl_listing *l, tl_tensor **y)
         if (make_call(r, c) != 0) more = -1;
     free(c);
     for (int i = 0; i < l->outputs && more == 0; i++) {
-        if (l->out[i].slot >= r->count) return tl__fail(r->err, TL_EFORMAT, "its plan: there is no value %d", l->out[i].slot);
+        if (l->out[i].slot >= r->count)
+            return tl__fail(r->err, TL_EFORMAT, "its plan: there is no value %d", l->out[i].slot);
         y[i] = r->values[l->out[i].slot];
     }
     return more;
@@ -355,18 +380,25 @@ static int take_ports(tl_error *err, tl_plan *p, const tl_listing *l)
     for (int i = 0; i < p->outputs; i++) {
         tl_port *out = &p->out[i];
         if (l->format == 1) {
-            if (out->rank < 1 || out->dim[0].times != TL_PLAN_BATCH) return tl__fail(err, TL_EFORMAT, "its plan: the result does not have as many rows as the input");
+            if (out->rank < 1 || out->dim[0].times != TL_PLAN_BATCH)
+                return tl__fail(err, TL_EFORMAT, "its plan: the result does not have as many rows as the input");
             out->dim[0] = (tl_size){0, 1};
             continue;
         }
         const tl_port *said = &l->out[i];
         int same = said->rank == out->rank && said->dtype == out->dtype;
-        for (int k = 0; k < out->rank && same; k++) same = said->dim[k].symbol == TL_SIZE_FOLLOWS || tl__size_of(l->g.symbol, said->dim[k]) == out->dim[k].times;
-        if (!same) return tl__fail(err, TL_EFORMAT, "its plan: the output '%s' has another shape or type than it says", said->name);
+        for (int k = 0; k < out->rank && same; k++)
+            same =
+                said->dim[k].symbol == TL_SIZE_FOLLOWS || tl__size_of(l->g.symbol, said->dim[k]) == out->dim[k].times;
+        if (!same)
+            return tl__fail(err, TL_EFORMAT, "its plan: the output '%s' has another shape or type than it says",
+                            said->name);
         memcpy(out->name, said->name, sizeof out->name);
         memcpy(out->dim, said->dim, sizeof out->dim);
-        if (tl__plan_batch(p) >= 0 && (out->rank < 1 || out->dim[0].symbol != tl__plan_batch(p) || out->dim[0].times != 1))
-            return tl__fail(err, TL_EFORMAT, "its plan: the output '%s' does not have as many rows as the first input", said->name);
+        if (tl__plan_batch(p) >= 0 &&
+            (out->rank < 1 || out->dim[0].symbol != tl__plan_batch(p) || out->dim[0].times != 1))
+            return tl__fail(err, TL_EFORMAT, "its plan: the output '%s' does not have as many rows as the first input",
+                            said->name);
     }
     if (l->format == 1) find_batch(p);
     return 0;

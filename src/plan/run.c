@@ -11,7 +11,8 @@
 static int is_stale(const tl_fold *f)
 {
     for (int k = 0; k < 6; k++)
-        if (f->from[k] && (f->from[k]->buffer != f->buffer[k] || f->from[k]->buffer->version != f->version[k])) return 1;
+        if (f->from[k] && (f->from[k]->buffer != f->buffer[k] || f->from[k]->buffer->version != f->version[k]))
+            return 1;
     return 0;
 }
 
@@ -20,7 +21,8 @@ static tl_tensor *hollow_like(tl_error *err, tl_device *d, int rank, const int64
     tl_shape shape = tl__shape(rank, dims);
     int64_t strides[TL_MAX_RANK];
     tl__packed_strides(&shape, strides);
-    tl_tensor bare = {.buffer = tl__buffer_new_hollow(err, d, (size_t)tl__numel(&shape) * sizeof(float)), .dtype = TL_F32};
+    tl_tensor bare = {.buffer = tl__buffer_new_hollow(err, d, (size_t)tl__numel(&shape) * sizeof(float)),
+                      .dtype = TL_F32};
     if (!bare.buffer) return NULL;
     tl_tensor *t = tl__tensor_view(err, &bare, &shape, strides, 0);
     tl__buffer_release(bare.buffer);
@@ -31,7 +33,8 @@ static tl_tensor *hollow_like(tl_error *err, tl_device *d, int rank, const int64
 static int begin_fold(tl_scope *s, tl_fold *f)
 {
     const tl_tensor *w = f->from[0];
-    tl_tensor *weight = hollow_like(&s->err, s->device, w->shape.rank, w->shape.dim), *bias = weight ? hollow_like(&s->err, s->device, 1, w->shape.dim) : NULL;
+    tl_tensor *weight = hollow_like(&s->err, s->device, w->shape.rank, w->shape.dim),
+              *bias = weight ? hollow_like(&s->err, s->device, 1, w->shape.dim) : NULL;
     if (!bias) {
         tl_tensor_release(weight);
         return -1;
@@ -56,7 +59,9 @@ tl_tensor *tl__fold_get(tl_scope *s, tl_fold *f, int which)
 int tl__fold_fill(tl_scope *s, tl_fold *f)
 {
     tl_tensor *w, *b;
-    if (tl_fold_batch_norm(s, f->from[0], f->from[1], f->from[2], f->from[3], f->from[4], f->from[5], f->eps, &w, &b) != 0) return -1;
+    if (tl_fold_batch_norm(s, f->from[0], f->from[1], f->from[2], f->from[3], f->from[4], f->from[5], f->eps, &w, &b) !=
+        0)
+        return -1;
     if (!f->weight->buffer->mem) tl__buffer_fill_from(f->weight->buffer, w->buffer);
     if (!f->bias->buffer->mem) tl__buffer_fill_from(f->bias->buffer, b->buffer);
     return 0;
@@ -187,7 +192,8 @@ static int run_on(tl_scope *s, tl_plan *p, tl_tensor *const *x, tl_tensor **y, i
     inner.trace = NULL;
     run r = {.p = p, .s = &inner, .values = tl__calloc(&inner.err, (size_t)p->slot_count, sizeof *r.values)};
     if (p->elements > 0 && !shapes) r.shared = tl_empty(&inner, TL_F32, 1, &p->elements);
-    for (int i = 0; i < p->g->inputs && r.values && !inner.err.code; i++) r.values[p->g->in[i].slot] = tl__tensor_alias(&inner.err, x[i]);
+    for (int i = 0; i < p->g->inputs && r.values && !inner.err.code; i++)
+        r.values[p->g->in[i].slot] = tl__tensor_alias(&inner.err, x[i]);
     int bad = !r.values || inner.err.code || all_calls(&r, shapes) != 0;
     for (int i = 0; i < p->outputs && !bad; i++) {
         y[i] = r.values[p->out[i].slot];
@@ -257,7 +263,8 @@ static void place(tl_plan *p)
     for (;;) {
         int best = -1;
         for (int i = 0; i < p->slot_count; i++)
-            if (p->slots[i].at < 0 && has_place(p, i) && (best < 0 || size_of(&p->slots[i]) > size_of(&p->slots[best]))) best = i;
+            if (p->slots[i].at < 0 && has_place(p, i) && (best < 0 || size_of(&p->slots[i]) > size_of(&p->slots[best])))
+                best = i;
         if (best < 0) break;
         p->slots[best].at = lowest(p, best);
         int64_t end = p->slots[best].at + size_of(&p->slots[best]);
@@ -291,9 +298,12 @@ static int check_results(tl_error *err, const tl_plan *p, tl_tensor *const *y)
         const tl_port *out = &p->out[i];
         int right = y[i]->shape.rank == out->rank && y[i]->dtype == out->dtype;
         for (int k = 0; k < out->rank && right; k++)
-            right = out->dim[k].symbol == TL_SIZE_FOLLOWS || y[i]->shape.dim[k] == tl__size_of(p->g->symbol, out->dim[k]);
+            right =
+                out->dim[k].symbol == TL_SIZE_FOLLOWS || y[i]->shape.dim[k] == tl__size_of(p->g->symbol, out->dim[k]);
         char text[TL__SHAPE_TEXT];
-        if (!right) return tl__fail(err, TL_ESTATE, "plan: the result '%s' is %s, which is not what the plan says", out->name, tl__shape_text(&y[i]->shape, text, sizeof text));
+        if (!right)
+            return tl__fail(err, TL_ESTATE, "plan: the result '%s' is %s, which is not what the plan says", out->name,
+                            tl__shape_text(&y[i]->shape, text, sizeof text));
     }
     return 0;
 }
@@ -338,7 +348,8 @@ static int wrong_input(tl_scope *s, const tl_port *in, const tl_tensor *x, const
         if (d.symbol >= 0) n += (size_t)snprintf(a + n, sizeof a - n, "%s%s", k ? ", " : "", symbol[d.symbol].name);
         else n += (size_t)snprintf(a + n, sizeof a - n, "%s%lld", k ? ", " : "", (long long)d.times);
     }
-    return tl__fail(&s->err, TL_ESHAPE, "plan: it was made for an input '%s' (%s), not %s", in->name, a, tl__shape_text(&x->shape, b, sizeof b));
+    return tl__fail(&s->err, TL_ESHAPE, "plan: it was made for an input '%s' (%s), not %s", in->name, a,
+                    tl__shape_text(&x->shape, b, sizeof b));
 }
 
 /* The symbols' sizes from what goes in. */
@@ -354,7 +365,8 @@ static int sizes_of(tl_scope *s, const tl_plan *p, tl_tensor *const *x, int64_t 
             right = d > 0 && d == (size ? *size : in->dim[k].times);
         }
         if (!right) return wrong_input(s, in, x[i], p->g->symbol);
-        if ((in->dtype == TL_I32) != (x[i]->dtype == TL_I32)) return tl__fail(&s->err, TL_EDTYPE, "plan: the input '%s' is of another type", in->name);
+        if ((in->dtype == TL_I32) != (x[i]->dtype == TL_I32))
+            return tl__fail(&s->err, TL_EDTYPE, "plan: the input '%s' is of another type", in->name);
     }
     return 0;
 }
@@ -380,7 +392,10 @@ int tl__plan_run(tl_scope *s, tl_plan *p, tl_tensor *const *x, tl_tensor **y)
 }
 
 /* The symbol that counts pictures; -1: there is none. */
-int tl__plan_batch(const tl_plan *p) { return p->g->in[0].rank > 0 && p->g->in[0].dim[0].symbol >= 0 ? p->g->in[0].dim[0].symbol : -1; }
+int tl__plan_batch(const tl_plan *p)
+{
+    return p->g->in[0].rank > 0 && p->g->in[0].dim[0].symbol >= 0 ? p->g->in[0].dim[0].symbol : -1;
+}
 
 size_t tl__plan_bytes(tl_scope *s, tl_plan *p, int64_t n)
 {
@@ -410,7 +425,12 @@ char *tl__plan_text(tl_error *err, const tl_plan *p)
             if (strcmp(c->op->attrs[k].name, "activation") == 0) act = k;
         used += (size_t)snprintf(text + used, room - used, "%s", c->op->name);
         for (int k = 0; k < c->n_in && k < TL_MAX_INPUTS; k++)
-            if (c->in[k] >= 0) used += (size_t)snprintf(text + used, room - used, "%c%s%d", k ? ',' : ' ', p->slots[c->in[k]].constant ? "w" : p->slots[c->in[k]].fold >= 0 ? "folded" : "", c->in[k]);
+            if (c->in[k] >= 0)
+                used += (size_t)snprintf(text + used, room - used, "%c%s%d", k ? ',' : ' ',
+                                         p->slots[c->in[k]].constant    ? "w"
+                                         : p->slots[c->in[k]].fold >= 0 ? "folded"
+                                                                        : "",
+                                         c->in[k]);
         used += (size_t)snprintf(text + used, room - used, "%s%s -> %d %s", act >= 0 && c->attr[act].i ? " " : "",
                                  act >= 0 && c->attr[act].i ? c->op->attrs[act].choices[c->attr[act].i] : "", c->out[0],
                                  tl__shape_text(&y->meta.shape, shape, sizeof shape));

@@ -1,5 +1,5 @@
-/* trace.c - listing the calls of a forward. It runs in a dry run, so tracing costs neither time nor memory of the device;
- * all tensors of it are held meanwhile, so that a pointer means one tensor. */
+/* trace.c - listing the calls of a forward. It runs in a dry run, so tracing costs neither time nor memory of the
+ * device; all tensors of it are held meanwhile, so that a pointer means one tensor. */
 #include "plan/plan.h"
 
 #include <stdio.h>
@@ -44,10 +44,12 @@ static int input_slot(tl_plan *p, const tl_call *c, tl_tensor *t)
     int i = find(p, t);
     if (i >= 0) return i;
     if (t->buffer->dry) {
-        tl__fail(&p->failed, TL_ESTATE, "%s takes a tensor that was made on the way by something else than operators", c->op->name);
+        tl__fail(&p->failed, TL_ESTATE, "%s takes a tensor that was made on the way by something else than operators",
+                 c->op->name);
         return -1;
     }
-    tl_slot constant = {.meta = {t->shape, t->dtype}, .constant = t, .fold = -1, .base = p->slot_count, .maker = -1, .at = -1};
+    tl_slot constant = {
+        .meta = {t->shape, t->dtype}, .constant = t, .fold = -1, .base = p->slot_count, .maker = -1, .at = -1};
     i = tl__plan_slot(p, &constant, t);
     if (i >= 0) tl_tensor_retain(t);
     return i;
@@ -57,7 +59,11 @@ static int outputs(tl_plan *p, const tl_call *c, tl_plan_call *call, tl_tensor *
 {
     for (int i = 0; i < c->n_out; i++) {
         int hidden = i >= c->n_out - c->op->hidden;
-        tl_slot value = {.meta = hidden ? c->out_meta[i] : (tl_meta){out[i]->shape, out[i]->dtype}, .fold = -1, .base = p->slot_count, .maker = p->call_count, .at = -1};
+        tl_slot value = {.meta = hidden ? c->out_meta[i] : (tl_meta){out[i]->shape, out[i]->dtype},
+                         .fold = -1,
+                         .base = p->slot_count,
+                         .maker = p->call_count,
+                         .at = -1};
         if (c->op->view) value.base = p->slots[call->in[0]].base;
         call->out[i] = tl__plan_slot(p, &value, hidden ? NULL : out[i]);
         if (call->out[i] < 0) return -1;
@@ -69,8 +75,10 @@ static int outputs(tl_plan *p, const tl_call *c, tl_plan_call *call, tl_tensor *
 static int repeatable(tl_plan *p, const tl_call *c)
 {
     for (int i = 0; c->op->random && c->op->attrs[i].kind != TL_A_END; i++)
-        if (strcmp(c->op->attrs[i].name, "training") == 0 && c->attr[i].i) return tl__fail(&p->failed, TL_ESTATE, "%s draws numbers", c->op->name);
-    if (strcmp(c->op->name, "batch_norm") == 0 && c->attr[0].i) return tl__fail(&p->failed, TL_ESTATE, "batch_norm uses the batch's statistics");
+        if (strcmp(c->op->attrs[i].name, "training") == 0 && c->attr[i].i)
+            return tl__fail(&p->failed, TL_ESTATE, "%s draws numbers", c->op->name);
+    if (strcmp(c->op->name, "batch_norm") == 0 && c->attr[0].i)
+        return tl__fail(&p->failed, TL_ESTATE, "batch_norm uses the batch's statistics");
     if (tl__op_mutates(c->op, c->attr)) return tl__fail(&p->failed, TL_ESTATE, "%s changes its input", c->op->name);
     return 0;
 }
@@ -82,7 +90,10 @@ static void listen(tl_trace *t, const tl_call *c, tl_tensor *const *in, tl_tenso
     tl_plan_call *calls = grown(&p->failed, p->calls, p->call_count, &p->call_room, sizeof *calls);
     if (!calls) return;
     p->calls = calls;
-    tl_plan_call call = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .in = tl__calloc(&p->failed, (size_t)c->n_in + 1, sizeof(int))};
+    tl_plan_call call = {.op = c->op,
+                         .n_in = c->n_in,
+                         .n_out = c->n_out,
+                         .in = tl__calloc(&p->failed, (size_t)c->n_in + 1, sizeof(int))};
     if (!call.in) return;
     memcpy(call.attr, c->attr, sizeof call.attr);
     call.where = c->where;
@@ -102,7 +113,8 @@ int tl__signature_symbol(tl_error *err, tl_signature *g, const char *name, int64
     for (int i = 0; i < g->symbols; i++)
         if (strcmp(g->symbol[i].name, name) == 0) return i;
     if (g->symbols == TL_PLAN_SYMBOLS || !*name || strlen(name) >= TL_PLAN_NAME || size < 1)
-        return tl__fail(err, TL_EARG, g->symbols == TL_PLAN_SYMBOLS ? "plan: too many symbols" : "plan: '%.80s' is no symbol", name);
+        return tl__fail(err, TL_EARG,
+                        g->symbols == TL_PLAN_SYMBOLS ? "plan: too many symbols" : "plan: '%.80s' is no symbol", name);
     strcpy(g->symbol[g->symbols].name, name);
     g->symbol[g->symbols].size = size;
     return g->symbols++;
@@ -121,7 +133,8 @@ static int begin_inputs(tl_error *err, tl_plan *p, tl_tensor **x)
 {
     for (int i = 0; i < p->g->inputs; i++) {
         tl_port *in = &p->g->in[i];
-        tl_slot slot = {.meta = {{.rank = in->rank}, in->dtype}, .fold = -1, .base = p->slot_count, .maker = -1, .at = -1};
+        tl_slot slot = {
+            .meta = {{.rank = in->rank}, in->dtype}, .fold = -1, .base = p->slot_count, .maker = -1, .at = -1};
         for (int k = 0; k < in->rank; k++) slot.meta.shape.dim[k] = tl__size_of(p->g->symbol, in->dim[k]);
         x[i] = tl__tensor_new(err, p->device, in->dtype, &slot.meta.shape);
         in->slot = x[i] ? tl__plan_slot(p, &slot, x[i]) : -1;
@@ -192,7 +205,9 @@ static int take_outputs(tl_plan *p, tl_tensor *const *y, int n)
         p->outputs++;
     }
     if (p->failed.code) return -1;
-    return p->outputs == n && made ? 0 : tl__fail(&p->failed, TL_ESTATE, "the result does not come from the input by operators");
+    return p->outputs == n && made
+               ? 0
+               : tl__fail(&p->failed, TL_ESTATE, "the result does not come from the input by operators");
 }
 
 int tl__plan_stop(tl_error *err, tl_plan *p, tl_tensor *const *y, int n)

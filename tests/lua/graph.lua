@@ -1,5 +1,5 @@
--- graph.lua - a model file is enough: the network in it, written by hand, predicts, is tested, explained, exported and trained from the calls in the
--- file alone (lua/tlua/nn/graph.lua, docs/format.md). Run by `tlua tests/lua/graph.lua`.
+-- graph.lua - a model file is enough: the network in it, written by hand, predicts, is tested, explained, exported and
+-- trained from the calls in the file alone (lua/tlua/nn/graph.lua, docs/format.md). Run by `tlua tests/lua/graph.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
@@ -28,13 +28,15 @@ function Block:forward(x)
 end
 
 local function own()
-  return nn.Sequential(nn.Conv2d(3, 8, 3, { padding = 1 }), nn.ReLU(), Block(8, 16), Block(16, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1),
-    nn.Linear(16, 3))
+  return nn.Sequential(nn.Conv2d(3, 8, 3, { padding = 1 }), nn.ReLU(), Block(8, 16), Block(16, 16),
+    nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(16, 3))
 end
 
 local function train(net, name, freeze)
-  local r = tlua.recipe { model = net, freeze = freeze, out = folder .. "/" .. name, schedule = { epochs = 2 }, optim = tlua.optim.SGD { lr = 0.05, momentum = 0.9 },
-    data = tlua.data.folder { root = folder .. "/good", size = 32, batch = 4, mean = { 0.5, 0.5, 0.5 }, std = { 0.25, 0.25, 0.25 } } }
+  local r = tlua.recipe { model = net, freeze = freeze, out = folder .. "/" .. name, schedule = { epochs = 2 },
+    optim = tlua.optim.SGD { lr = 0.05, momentum = 0.9 },
+    data = tlua.data.folder { root = folder .. "/good", size = 32, batch = 4, mean = { 0.5, 0.5, 0.5 },
+      std = { 0.25, 0.25, 0.25 } } }
   local result = r:run { style = "quiet" }
   return result, result.out .. "/model.safetensors"
 end
@@ -59,8 +61,9 @@ t.test("a graph that is trained does what its network does, to the bit", functio
   t.equal(apart(a.out .. "/model.safetensors", b.out .. "/model.safetensors"), 0)
   t.equal(a.loss, b.loss)
   t.equal(a.accuracy, b.accuracy)
-  t.equal(tostring(core.load(b.out .. "/model.safetensors")["2.bn1.num_batches_tracked"]), tostring(core.load(a.out .. "/model.safetensors")["2.bn1.num_batches_tracked"]))
-  t.equal(select(2, core.entries(first))["tlua.plan"], select(2, core.entries(b.out .. "/model.safetensors"))["tlua.plan"]) -- a graph again
+  local _, before = core.entries(first)
+  local _, after = core.entries(b.out .. "/model.safetensors")
+  t.equal(before["tlua.plan"], after["tlua.plan"]) -- a graph again
 end)
 
 t.test("frozen by globs, whose part is a plan and rounds otherwise", function()
@@ -70,7 +73,9 @@ t.test("frozen by globs, whose part is a plan and rounds otherwise", function()
   local _, b = train(graph, "graph_frozen", { "0.*", "2.*" })
   assert(apart(a, b) < 1e-5, apart(a, b))
   local before, after = core.load(first), core.load(b)
-  for _, name in ipairs { "0.weight", "2.conv1.weight", "2.bn1.running_mean" } do t.equal(before[name]:hash(), after[name]:hash(), name) end
+  for _, name in ipairs { "0.weight", "2.conv1.weight", "2.bn1.running_mean" } do
+    t.equal(before[name]:hash(), after[name]:hash(), name)
+  end
   assert(before["3.bn1.running_mean"]:hash() ~= after["3.bn1.running_mean"]:hash())
   for name, kept in pairs(graph._plans) do assert(kept.plan, name .. ": " .. tostring(kept.why)) end
   t.fails("freeze: no parameter of nn.Graph", function() nn.Graph(first):freeze "9.*" end)
@@ -113,7 +118,8 @@ t.test("a network of the registry with a head of the recipe's own", function()
     return y
   end
   core.manual_seed(1)
-  local r = tlua.recipe { model = tlua.models.mobilenet_v2 {}, freeze = "*", head = Head(), cache = false, out = folder .. "/head", schedule = { epochs = 1 },
+  local r = tlua.recipe { model = tlua.models.mobilenet_v2 {}, freeze = "*", head = Head(), cache = false,
+    out = folder .. "/head", schedule = { epochs = 1 },
     data = tlua.data.folder { root = folder .. "/good", size = 32, batch = 6 } }
   local result = r:run { style = "quiet" }
   local graph = tlua.models.load(result.out)
@@ -141,7 +147,8 @@ t.test("another head in the place of the last layer", function()
   table.sort(names)
   t.equal(table.concat(names, " "), "7.0.bias 7.0.weight 7.2.bias 7.2.weight")
   local path = folder .. "/headed.safetensors"
-  core.save(path, graph:state_dict(), { ["tlua.plan"] = assert(plan.text(graph, graph:plan_inputs(), graph.output_names)) })
+  local text = assert(plan.text(graph, graph:plan_inputs(), graph.output_names))
+  core.save(path, graph:state_dict(), { ["tlua.plan"] = text })
   graph:eval()
   local guard <close> = core.no_grad()
   t.equal(nn.Graph(path):eval()(x):hash(), graph(x):hash())
@@ -200,7 +207,9 @@ t.test("Grad-CAM on a graph is that of the network", function()
   local j, there = explain.places(graph, core.ops.slice(x, 1, 0, 1), "layer2.1.conv2")
   t.equal(there.name .. " " .. there.height, "layer2.1.conv2 8")
   t.equal(j < k, true)
-  t.fails("unknown layer 'layer2.1.conv9'; did you mean 'layer2.1.conv", function() explain.places(graph, x, "layer2.1.conv9") end)
+  t.fails("unknown layer 'layer2.1.conv9'; did you mean 'layer2.1.conv", function()
+    explain.places(graph, x, "layer2.1.conv9")
+  end)
 end)
 
 t.test("a file of format 1 is read, gives the same numbers, and becomes one of today's", function()

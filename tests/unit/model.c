@@ -1,4 +1,5 @@
-/* model.c - models of several inputs and outputs, of other tasks than labels, and of format 1, through the public header. */
+/* model.c - models of several inputs and outputs, of other tasks than labels, and of format 1, through the public
+ * header. */
 #include "base/base.h"
 #include "tlua.h"
 
@@ -34,8 +35,10 @@ static char *file_of(const char *plan, const char *description, size_t *bytes)
             if (texts[k][i] == '"') quoted[k][n++] = '\\';
             quoted[k][n++] = texts[k][i];
         }
-    int n = snprintf(file + 8, 8000, "{\"__metadata__\":{\"tlua.plan\":\"%s\"%s%s%s},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", quoted[0],
-                     description ? ",\"tlua\":\"" : "", quoted[1], description ? "\"" : "");
+    int n = snprintf(
+        file + 8, 8000,
+        "{\"__metadata__\":{\"tlua.plan\":\"%s\"%s%s%s},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}",
+        quoted[0], description ? ",\"tlua\":\"" : "", quoted[1], description ? "\"" : "");
     uint64_t length = (uint64_t)n;
     memcpy(file, &length, 8);
     memcpy(file + 8 + n, w, sizeof w);
@@ -77,7 +80,8 @@ Test(model, several_inputs_and_outputs_by_name)
     for (int n = 1; n <= 2; n++) {
         const float x[6] = {1, 0, 0, 0, 1, 0};
         const int32_t which[2] = {1, 0};
-        tl_named given[] = {{"which", tl_from(s, TL_I32, 1, (int64_t[]){n}, which)}, {"x", tl_from(s, TL_F32, 2, (int64_t[]){n, 3}, x)}};
+        tl_named given[] = {{"which", tl_from(s, TL_I32, 1, (int64_t[]){n}, which)},
+                            {"x", tl_from(s, TL_F32, 2, (int64_t[]){n, 3}, x)}};
         tl_named wanted[] = {{"sum", NULL}, {"scores", NULL}};
         float sum[6], scores[4];
         cr_assert_eq(tl_model_run(s, m, given, 2, wanted, 2), 0, "%s", tl_scope_error(s)->text);
@@ -112,7 +116,8 @@ Test(model, wrong_names_and_shapes)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tl_scope *s = tl_scope_open(d, &err);
-        tl_named in[] = {{cases[i].a, tl_full(s, TL_F32, 2, (int64_t[]){2, cases[i].columns}, 1)}, {cases[i].b, tl_full(s, cases[i].ids ? TL_I32 : TL_F32, 1, (int64_t[]){2}, 0)}};
+        tl_named in[] = {{cases[i].a, tl_full(s, TL_F32, 2, (int64_t[]){2, cases[i].columns}, 1)},
+                         {cases[i].b, tl_full(s, cases[i].ids ? TL_I32 : TL_F32, 1, (int64_t[]){2}, 0)}};
         tl_named out = {cases[i].out, NULL};
         cr_expect_eq(tl_model_run(s, m, in, 2, &out, 1), -1);
         cr_expect(strstr(tl_scope_error(s)->text, cases[i].text) && !out.tensor, "%s", tl_scope_error(s)->text);
@@ -131,7 +136,8 @@ Test(model, wrong_names_and_shapes)
     close_device(d);
 }
 
-/* Sizes that are left open, of which only the calls know what becomes of them; and a size that some number in the calls was not told of. */
+/* Sizes that are left open, of which only the calls know what becomes of them; and a size that some number in the
+ * calls was not told of. */
 Test(model, heights_and_widths_may_be_open)
 {
     static const char *const plans[] = {
@@ -170,7 +176,8 @@ Test(model, a_file_of_format_1)
     float p[3];
     cr_assert(m, "%s", tl_scope_error(s)->text);
     cr_assert(tl_model_inputs(m, &in) == 1 && tl_model_outputs(m, &out) == 1);
-    cr_expect(strcmp(in->name, "image") == 0 && in->rank == 4 && in->dim[0] == -1 && in->dim[1] == 8 && out->rank == 2 && out->dim[1] == 3);
+    cr_expect(strcmp(in->name, "image") == 0 && in->rank == 4 && in->dim[0] == -1 && in->dim[1] == 8 &&
+              out->rank == 2 && out->dim[1] == 3);
     cr_assert_eq(tl_read(s, tl_model_predict(s, m, &path, 1), p, sizeof p), 0, "%s", tl_scope_error(s)->text);
     cr_expect(p[0] > 0.554698f && p[0] < 0.5547f && p[2] > 0.227309f && p[2] < 0.227312f, "%g %g %g", p[0], p[1], p[2]);
     tl_scope_close(s);
@@ -191,12 +198,15 @@ Test(model, every_allocation_may_fail)
         cr_assert(s);
         size_t bytes;
         char *file = file_of(two, "{\"task\":{\"name\":\"regress\",\"names\":[\"a\",\"b\"]}}", &bytes);
-        tl_named in[] = {{"x", tl_full(s, TL_F32, 2, (int64_t[]){2, 3}, 1)}, {"which", tl_full(s, TL_I32, 1, (int64_t[]){2}, 1)}}, out = {"sum", NULL};
+        tl_named in[] = {{"x", tl_full(s, TL_F32, 2, (int64_t[]){2, 3}, 1)},
+                         {"which", tl_full(s, TL_I32, 1, (int64_t[]){2}, 1)}},
+                 out = {"sum", NULL};
         tl__inject_failure(++n);
         tl_model *m = tl_model_load_memory(s, "made", file, bytes);
         int ran = m && tl_model_run(s, m, in, 2, &out, 1) == 0;
         done = tl__inject_failure(0) < n;
-        cr_assert(ran || (!done && tl_scope_error(s)->code == TL_EMEMORY), "allocation %ld: %s", n, tl_scope_error(s)->text);
+        cr_assert(ran || (!done && tl_scope_error(s)->code == TL_EMEMORY), "allocation %ld: %s", n,
+                  tl_scope_error(s)->text);
         free(file);
         tl_model_free(m);
         tl_scope_close(s);

@@ -14,7 +14,8 @@ local function has_tensors(net, k)
   return any
 end
 
--- Calls f(k, name, y, tensors) for the output y of each stage of a network, or of each call of a graph, until f says true. tensors: it has weights.
+-- Calls f(k, name, y, tensors) for the output y of each stage of a network, or of each call of a graph, until f says
+-- true. tensors: it has weights.
 local function each_output(net, x, f)
   if net.each_output then return net:each_output(x, f) end
   for k = 1, net:stage_count() do
@@ -31,8 +32,8 @@ end
 
 local FEW = 5 -- places on a side, below which a map hardly says where
 
--- The layer to take instead of one with few places: the last before it with weights and at least FEW on a side, else the one with the most.
--- outputs: what was seen below it, {name =, height =, width =, tensors =}.
+-- The layer to take instead of one with few places: the last before it with weights and at least FEW on a side, else
+-- the one with the most. outputs: what was seen below it, {name =, height =, width =, tensors =}.
 local function finer_than(here, outputs)
   local best
   for _, each in ipairs(outputs) do
@@ -42,8 +43,9 @@ local function finer_than(here, outputs)
   return best
 end
 
--- The number of the stage whose output is explained: the one called `layer`, else the last with weights whose output x (1, H, W, C)
--- still has places, more than one of them. And {name =, height =, width =} of its output, with a finer one where it has few places.
+-- The number of the stage whose output is explained: the one called `layer`, else the last with weights whose output x
+-- (1, H, W, C) still has places, more than one of them. And {name =, height =, width =} of its output, with a finer one
+-- where it has few places.
 function explain.places(net, x, layer)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()
@@ -74,10 +76,11 @@ function explain.stage(net, x, layer)
   return k
 end
 
--- x (N, H, W, C), after preprocessing -> maps (N, h, w) of what stage k puts out, not negative, and logits (N, classes) as a list. Equations 1 and 2:
--- weight of channel c = mean over places of d logit / d a_c, map = relu(sum of weight_c a_c). classes: a class a picture, from 0; nil: the likeliest.
--- Parameters may be frozen: the gradient goes to the activations alone. A network that gives a map of classes is asked for the mean over its places
--- (Vinogradova et al. 2020); its scores are the logarithms of the mean probabilities.
+-- x (N, H, W, C), after preprocessing -> maps (N, h, w) of what stage k puts out, not negative, and logits (N, classes)
+-- as a list. Equations 1 and 2: weight of channel c = mean over places of d logit / d a_c, map = relu(sum of weight_c
+-- a_c). classes: a class a picture, from 0; nil: the likeliest. Parameters may be frozen: the gradient goes to the
+-- activations alone. A network that gives a map of classes is asked for the mean over its places (Vinogradova et al.
+-- 2020); its scores are the logarithms of the mean probabilities.
 function explain.maps(net, x, k, classes)
   local scope <close> = core.scope()
   local below, rest = net:split(x, k)

@@ -1,5 +1,6 @@
--- graph.lua - the network of a model file as a module, made from the calls that stand in the file (docs/format.md): whoever wrote it, and in
--- whatever language. Its parameters have the names of the file, so they are frozen, grouped, trained and saved as any network's.
+-- graph.lua - the network of a model file as a module, made from the calls that stand in the file (docs/format.md):
+-- whoever wrote it, and in whatever language. Its parameters have the names of the file, so they are frozen, grouped,
+-- trained and saved as any network's.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -72,7 +73,8 @@ local function trained_names(list)
   local names = {}
   for _, c in ipairs(list.calls) do
     for k, each in ipairs(c.inputs) do
-      if type(each) == "string" and (k > 8 or c.constants >> (k - 1) & 1 == 0) and not list.buffers[each] then names[each] = true end
+      local trainable = k > 8 or c.constants >> (k - 1) & 1 == 0
+      if type(each) == "string" and trainable and not list.buffers[each] then names[each] = true end
     end
   end
   return names
@@ -98,7 +100,9 @@ local function add_tensors(self, entries, trained)
   for _, e in ipairs(entries) do
     local path, last = split(e.name)
     local part = path == "" and self or part_at(self, path, Part)
-    if not part then util.failf("a tensor of the file is called '%s', which has an empty word between its dots", e.name) end
+    if not part then
+      util.failf("a tensor of the file is called '%s', which has an empty word between its dots", e.name)
+    end
     if e.dtype == "int64" and #e.shape == 0 then -- num_batches_tracked, which the batch norms have as a number
       if not part.uses_batch then
         if not rawget(part, "numbers") then rawset(part, "numbers", {}) end
@@ -146,7 +150,9 @@ function Graph:init(first, ...)
   if missing then util.fail(missing) end
   local entries, metadata = core.entries(path)
   local text = metadata and metadata["tlua.plan"]
-  if not text then util.failf("%s holds no plan of its network, which checkpoints do not: the model.safetensors of its run has one", path) end
+  if not text then
+    util.failf("%s holds no plan of its network, as checkpoints do not: the model.safetensors of its run has one", path)
+  end
   local list = calls_of(path, text)
   for _, each in ipairs { "calls", "inputs", "outputs", "symbols" } do rawset(self, each, list[each]) end
   rawset(self, "last", last_uses(list))
@@ -160,12 +166,17 @@ function Graph:init(first, ...)
   add_tensors(self, entries, trained_names(list))
   for i, c in ipairs(self.calls) do
     for _, each in ipairs(c.inputs) do
-      if type(each) == "string" and not self.places_of[each] then util.failf("%s: its plan: the tensor '%s' is not in the file", path, each) end
-      if type(each) == "number" and each >= #self.inputs + i then util.failf("%s: its plan: there is no value %d yet", path, each - 1) end
+      if type(each) == "string" and not self.places_of[each] then
+        util.failf("%s: its plan: the tensor '%s' is not in the file", path, each)
+      elseif type(each) == "number" and each >= #self.inputs + i then
+        util.failf("%s: its plan: there is no value %d yet", path, each - 1)
+      end
     end
   end
   for _, port in ipairs(self.outputs) do
-    if port.value > #self.inputs + #self.calls then util.failf("%s: its plan: there is no value %d", path, port.value - 1) end
+    if port.value > #self.inputs + #self.calls then
+      util.failf("%s: its plan: there is no value %d", path, port.value - 1)
+    end
   end
   local out = self.outputs[1].dims
   rawset(self, "classes", #self.outputs == 1 and math.type(out[#out]) == "integer" and out[#out] or nil)
@@ -180,15 +191,18 @@ end
 
 -- ---- the head ----
 
--- A linear layer whose result is the output is the head: another may take its place, as with the networks of the registry.
+-- A linear layer whose result is the output is the head: another may take its place, as with the networks of the
+-- registry.
 function Graph:find_head()
   local h = self.outputs[1].value - #self.inputs
   local c = #self.outputs == 1 and self.calls[h]
-  local name = c and c.op == "linear" and type(c.inputs[2]) == "string" and type(c.inputs[1]) == "number" and not c.inputs[4] and split(c.inputs[2])
+  local plain = c and c.op == "linear" and type(c.inputs[1]) == "number" and not c.inputs[4]
+  local name = plain and type(c.inputs[2]) == "string" and split(c.inputs[2])
   if not name or name == "" then return end
   for i, each in ipairs(self.calls) do
     for _, input in ipairs(each.inputs) do
-      if i ~= h and type(input) == "string" and input:sub(1, #name + 1) == name .. "." then return end -- others need it too
+      local inside = type(input) == "string" and input:sub(1, #name + 1) == name .. "."
+      if i ~= h and inside then return end -- others need it too
     end
   end
   local weight = self.places_of[c.inputs[2]]
@@ -204,7 +218,9 @@ function Graph:head() return self.head_name and self:find(self.head_name) end
 -- Puts a module in the place of the last linear layer; a Linear without an input width takes the width that comes.
 function Graph:set_head(head)
   local c = self.head_call
-  if not c then util.failf("%s does not end with a linear layer of its own, so no head can take its place", self:label()) end
+  if not c then
+    util.failf("%s does not end with a linear layer of its own, so no head can take its place", self:label())
+  end
   local above, key = self.head_name:match "^(.*)%.([^.]+)$"
   local owner = above and self:find(above) or self
   owner[key or self.head_name] = head
@@ -253,8 +269,8 @@ local function trains(self, c)
   return false
 end
 
--- What follows from freezing: {fixed = how many first calls give the same for the same input, drops = {call = true}}. A dropout draws between
--- parts that are trained, or beside one.
+-- What follows from freezing: {fixed = how many first calls give the same for the same input, drops = {call = true}}. A
+-- dropout draws between parts that are trained, or beside one.
 local function survey(self)
   local known = rawget(self, "_survey_of")
   if known and known.changes == module.changes then return known end
@@ -297,8 +313,9 @@ end
 local function batch_norm(c, args, attrs)
   local own = c.norm
   local training = own ~= nil and own:uses_batch()
+  local momentum = own and (recompute.again and 0 or own.momentum) or attrs.momentum
   local y = ops.batch_norm(args[1], args[2], args[3], args[4], args[5], args[6],
-    { training = training, momentum = own and (recompute.again and 0 or own.momentum) or attrs.momentum, eps = attrs.eps, activation = attrs.activation })
+    { training = training, momentum = momentum, eps = attrs.eps, activation = attrs.activation })
   if training and not plan.imaginary and not recompute.again then own.batches = own.batches + 1 end
   return y
 end
@@ -325,7 +342,8 @@ local function call(self, c, i, values, sizes)
   return y
 end
 
--- What goes in, as values; `holders` counts the values that one handle stands for, since a dropout that does nothing gives what it was given.
+-- What goes in, as values; `holders` counts the values that one handle stands for, since a dropout that does nothing
+-- gives what it was given.
 local function values_of(list)
   local values = { table.unpack(list) }
   values.holders = {}
@@ -345,7 +363,8 @@ local function let_go(values, v)
   if values.holders[t] == 0 then core.discard(t) end
 end
 
--- Makes the calls first..last. What no later one takes is let go at once, but for what went in and values that are `kept` (number = true).
+-- Makes the calls first..last. What no later one takes is let go at once, but for what went in and values that are
+-- `kept` (number = true).
 local function run(self, values, sizes, first, last, kept)
   local inputs = #self.inputs
   kept = kept or {}
@@ -353,7 +372,8 @@ local function run(self, values, sizes, first, last, kept)
     local c, v = self.calls[i], inputs + i
     put(values, v, call(self, c, i, values, sizes))
     for _, each in ipairs(c.inputs) do
-      if type(each) == "number" and each > inputs and self.last[each] == i and not kept[each] and values[each] then let_go(values, each) end
+      local made = type(each) == "number" and each > inputs
+      if made and self.last[each] == i and not kept[each] and values[each] then let_go(values, each) end
     end
     if not self.last[v] and not kept[v] then let_go(values, v) end
   end
@@ -363,9 +383,12 @@ end
 local function check_inputs(self, ...)
   local list, sizes = table.pack(...), {}
   if list.n == 1 and type(list[1]) == "table" and not core.is_tensor(list[1]) then list = list[1] end
-  if #list ~= #self.inputs then util.failf("%s: it has %d inputs, and %d were given", self:label(), #self.inputs, #list) end
+  if #list ~= #self.inputs then
+    util.failf("%s: it has %d inputs, and %d were given", self:label(), #self.inputs, #list)
+  end
   for i, port in ipairs(self.inputs) do
-    local shape = core.is_tensor(list[i]) and list[i]:shape() or util.failf("%s: the input '%s' is no tensor", self:label(), port.name)
+    if not core.is_tensor(list[i]) then util.failf("%s: the input '%s' is no tensor", self:label(), port.name) end
+    local shape = list[i]:shape()
     local fits = #shape == #port.dims
     for k, d in ipairs(port.dims) do
       if type(d) == "string" then
@@ -377,7 +400,8 @@ local function check_inputs(self, ...)
     if not fits then
       local dims = {}
       for k, d in ipairs(port.dims) do dims[k] = tostring(d) end
-      util.failf("%s: the input '%s' is (%s), not %s", self:label(), port.name, table.concat(dims, ", "), util.shape_text(shape))
+      util.failf("%s: the input '%s' is (%s), not %s", self:label(), port.name, table.concat(dims, ", "),
+        util.shape_text(shape))
     end
   end
   return list, sizes
@@ -416,7 +440,8 @@ local function below(self, list, k)
   return values, k
 end
 
--- x: a tensor for each input, in their order, or a list of them. Gives the output, or a list of them where there are several.
+-- x: a tensor for each input, in their order, or a list of them. Gives the output, or a list of them where there are
+-- several.
 function Graph:forward(...)
   local list, sizes = check_inputs(self, ...)
   local s = survey(self)
@@ -431,10 +456,11 @@ end
 
 -- ---- looking inside: tlua/command/explain.lua ----
 
-local ELEMENTWISE = { add = true, mul = true, sub = true, relu = true, relu6 = true, silu = true, hardswish = true, gelu = true, sigmoid = true, tanh = true,
-  hardsigmoid = true, batch_norm = true, dropout = true, maximum = true }
+local ELEMENTWISE = { add = true, mul = true, sub = true, relu = true, relu6 = true, silu = true, hardswish = true,
+  gelu = true, sigmoid = true, tanh = true, hardsigmoid = true, batch_norm = true, dropout = true, maximum = true }
 
--- Calls f(k, name, y, own) for the output y of each call k, until f says true. own: weights made it, or what they made was only changed place by place.
+-- Calls f(k, name, y, own) for the output y of each call k, until f says true. own: weights made it, or what they made
+-- was only changed place by place.
 function Graph:each_output(x, f)
   self:ready()
   local list, sizes = check_inputs(self, x)

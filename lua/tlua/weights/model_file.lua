@@ -14,8 +14,8 @@ local FORMAT = description.FORMAT
 -- What a description says of a loss: class and options, or that the recipe defines it in Lua.
 local function describe_loss(loss) return nn.is_module(loss) and loss.spec and loss:spec() or { class = "custom" } end
 
--- The loss that a network was trained with, and its name; nil and a name where the recipe has it in Lua. Published networks and
--- files of an older tlua say nothing of it, and have cross-entropy.
+-- The loss that a network was trained with, and its name; nil and a name where the recipe has it in Lua. Published
+-- networks and files of an older tlua say nothing of it, and have cross-entropy.
 function model_file.loss(info)
   if not info.loss then return nn.CrossEntropy {}, "CrossEntropy" end
   if info.loss.class == "custom" then return nil, "the recipe's own" end
@@ -63,7 +63,8 @@ function model_file.describe(session, results)
   }
 end
 
--- What goes into a network, as plan.text wants it: what the network says itself, or pictures as the preprocessing makes them.
+-- What goes into a network, as plan.text wants it: what the network says itself, or pictures as the preprocessing makes
+-- them.
 local function inputs_of(net, info)
   if net.plan_inputs then return net:plan_inputs() end
   local p = info.preprocessing
@@ -71,8 +72,9 @@ local function inputs_of(net, info)
   return { { "N", size[1], size[2], p.channels or 3, name = "image" } }
 end
 
--- Beside the description stands what tl_model_load and nn.Graph need, since C has no Lua to build the network with and a file holds no code: its
--- calls, and what happens to a picture before. A network that cannot be traced goes without; returns why.
+-- Beside the description stands what tl_model_load and nn.Graph need, since C has no Lua to build the network with and
+-- a file holds no code: its calls, and what happens to a picture before. A network that cannot be traced goes without;
+-- returns why.
 local function write(path, net, info)
   local meta = { tlua = core.json_encode(info), format = "pt" }
   local text, why = plan.text(net, inputs_of(net, info), net.output_names)
@@ -116,7 +118,8 @@ local function graph(path, info)
   if ok then return net end
   local why = util.reason(net)
   if why:find("holds no plan", 1, true) then
-    why = ("%s holds a network or a head that its recipe makes in Lua, and no calls of it, which checkpoints go without: take the model.safetensors of the run, or in that recipe or at its prompt (tlua -i): model:load %q"):format(path, path)
+    why = ("%s holds a network or a head that its recipe makes in Lua, and no calls of it, which checkpoints go without: "
+      .. "take the model.safetensors of the run, or in that recipe or at its prompt (tlua -i): model:load %q"):format(path, path)
   end
   util.fail(why)
 end
@@ -134,7 +137,9 @@ function model_file.network(path)
     net = built
   end
   local rows = not info.task or info.task.name == "classify"
-  if rows and info.labels and net.classes and #info.labels ~= net.classes then util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes) end
+  if rows and info.labels and net.classes and #info.labels ~= net.classes then
+    util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes)
+  end
   return net, info
 end
 
@@ -153,7 +158,8 @@ end
 
 -- ---- tlua export ----
 
--- A model file of the network `name` with published weights or those of a file (of its part `key`), or of a model file: a checkpoint, or one of an older tlua.
+-- A model file of the network `name` with published weights or those of a file (of its part `key`), or of a model file:
+-- a checkpoint, or one of an older tlua.
 function model_file.open(name, weights, key)
   if name:find("[/.]") or not models.registry.entries[name] then return model_file.load(name) end
   local net = models.build(name, { weights = weights or "imagenet", weights_key = key })
