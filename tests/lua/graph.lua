@@ -147,6 +147,13 @@ t.test("another head in the place of the last layer", function()
   table.sort(names)
   t.equal(table.concat(names, " "), "7.0.bias 7.0.weight 7.2.bias 7.2.weight")
   local path = folder .. "/headed.safetensors"
+  local r = tlua.recipe { model = tlua.models.load(first), freeze = "*", out = folder .. "/recipe", schedule = { epochs = 1 },
+    head = nn.Sequential(nn.Linear(8), nn.ReLU(), nn.Linear(3)), data = tlua.data.folder { root = folder .. "/good", batch = 4 } }
+  local result = r:run { style = "quiet" }
+  local before, after = core.load(first), core.load(result.out .. "/model.safetensors")
+  t.equal(before["3.conv2.weight"]:hash(), after["3.conv2.weight"]:hash())
+  t.equal(table.concat(after["7.2.weight"]:shape(), " "), "3 8")
+  t.equal(tlua.models.load(result.out).head_name, "7.2")
   local text = assert(plan.text(graph, graph:plan_inputs(), graph.output_names))
   core.save(path, graph:state_dict(), { ["tlua.plan"] = text })
   graph:eval()

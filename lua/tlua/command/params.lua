@@ -30,7 +30,7 @@ end
 -- That of a recipe, with its head in place. Without one it is made for the classes of the data, which nobody has looked at yet.
 local function network_of_recipe(r)
   local net = r.model
-  if not rawget(net, "entry") then return net end
+  if not (net.set_head and net.head_name) then return net end
   rawset(net, "head_trains", true)
   if r.head then util.at(rawget(r.head, "where") or r.where, net.set_head, net, r.head)
   else util.note(("the recipe names no head: one is made for the classes of the data, and here stands that of %s for %d"):format(net:label(), net.classes)) end

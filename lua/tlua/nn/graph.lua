@@ -213,7 +213,7 @@ function Graph:find_head()
   rawset(self, "head_call", c)
 end
 
-function Graph:head() return self.head_name and self:find(self.head_name) end
+function Graph:head() return self.head_call and (self.head_call.head or self:find(self.head_name)) or nil end
 
 -- Puts a module in the place of the last linear layer; a Linear without an input width takes the width that comes.
 function Graph:set_head(head)

@@ -40,7 +40,7 @@ function build.pictures(r)
   s.device = core.device(r.device)
   core.manual_seed(r.seed)
   local net = r.model
-  local base = rawget(net, "entry") and net:preprocessing() or {}
+  local base = net.preprocessing and net:preprocessing() or {}
   s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment, task = r.task, selects = r:selects(), changes = r.transforms })
   s.part = s.data.validation and "validation" or "test" -- what is looked at after each epoch
   s.prefix = s.part == "test" and "test" or "val"
@@ -86,7 +86,7 @@ function build.session(r, batch)
     check_fields(s)
     s.task:prepare(s)
   end)
-  if rawget(net, "entry") then build.place_head(r, net, s.task.width, s.task) end
+  if net.set_head and (r.head or net.head_name) then build.place_head(r, net, s.task.width, s.task) end
   net:ready()
   if s.task.start then s.task:start(s) end
   check_names(r, net)

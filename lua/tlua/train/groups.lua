@@ -41,7 +41,7 @@ function groups.set_frozen(net, freeze, train)
     net:select("train", train)
     net:unfreeze(train)
   end
-  local head = rawget(net, "entry") and net.head_name
+  local head = net.set_head and net.head_name
   if head and rawget(net, "head_trains") then net:unfreeze(head .. ".*") end
 end
 

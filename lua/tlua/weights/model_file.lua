@@ -22,12 +22,13 @@ function model_file.loss(info)
   return nn.from_spec(info.loss), info.loss.class
 end
 
--- The task that a description speaks of, with its loss (nil: it was the recipe's own), for those who ask the network or test it. Files of an
--- older tlua, and published networks, classify.
+-- The task that a description speaks of, with its loss (nil: it was the recipe's own), for those who ask the network or
+-- test it. Files of an older tlua, and published networks, classify.
 function model_file.task(info, net)
   local tasks, known = require "tlua.task", info.task or { name = "classify" }
   if not rawget(tasks, known.name) then
-    util.failf("the model was trained for the task '%s', which this tlua does not know; a task in Lua must be defined first, in a recipe or a script", known.name)
+    util.failf("the model was trained for the task '%s', which this tlua does not know; a task in Lua must be defined "
+      .. "first, in a recipe or a script", known.name)
   end
   local definition = tasks.definition(known.name)
   local options = {}
@@ -55,11 +56,16 @@ function model_file.describe(session, results)
     if not core.is_tensor(value) and type(value) ~= "function" then data_options[key] = value end
   end
   local globs = type(r.freeze) == "function" and "(function)" or r.freeze
+  local t, path = session.task, rawget(net, "weights_path")
   return {
-    format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom", options = options, head = head or nil,
-    task = { name = session.task.kind, options = session.task.options, names = session.task.names }, loss = describe_loss(session.loss), labels = session.task.kind == "classify" and session.classes or session.task.names, preprocessing = session.data.preprocessing, data = { kind = r.data.kind, options = data_options, list = session.data.list },
-    weights = rawget(net, "weights_name") or (rawget(net, "weights_path") and rawget(net, "weights_path"):match("[^/]+$")) or nil,
-    freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text, metrics = results,
+    format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom",
+    options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names },
+    loss = describe_loss(session.loss),
+    labels = t.kind == "classify" and session.classes or t.names, preprocessing = session.data.preprocessing,
+    data = { kind = r.data.kind, options = data_options, list = session.data.list },
+    weights = rawget(net, "weights_name") or (path and path:match "[^/]+$") or nil,
+    freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text,
+    metrics = results,
   }
 end
 
@@ -83,7 +89,9 @@ local function write(path, net, info)
   return why
 end
 
-function model_file.save(path, session, results) return write(path, session.model, model_file.describe(session, results)) end
+function model_file.save(path, session, results)
+  return write(path, session.model, model_file.describe(session, results))
+end
 
 -- What happens to a picture before the network sees it, when there is nothing random about it.
 function model_file.pipeline(info) return core.data.pipeline(data.steps(info.preprocessing, nil, true)) end
@@ -110,7 +118,9 @@ local function build(info)
 end
 
 -- Does it speak of parts that only the recipe can make?
-function model_file.is_custom(info) return info.model == "custom" or (info.head ~= nil and info.head.class == "custom") end
+function model_file.is_custom(info)
+  return info.model == "custom" or (info.head ~= nil and info.head.class == "custom")
+end
 
 -- The network of the calls in the file, where the description cannot say how it was made. A checkpoint has none.
 local function graph(path, info)
@@ -118,8 +128,9 @@ local function graph(path, info)
   if ok then return net end
   local why = util.reason(net)
   if why:find("holds no plan", 1, true) then
-    why = ("%s holds a network or a head that its recipe makes in Lua, and no calls of it, which checkpoints go without: "
-      .. "take the model.safetensors of the run, or in that recipe or at its prompt (tlua -i): model:load %q"):format(path, path)
+    why = ("%s holds a network or a head that its recipe makes in Lua, and no calls of it, which checkpoints go "
+      .. "without: take the model.safetensors of the run, or in that recipe or at its prompt (tlua -i): model:load %q")
+      :format(path, path)
   end
   util.fail(why)
 end
@@ -138,7 +149,8 @@ function model_file.network(path)
   end
   local rows = not info.task or info.task.name == "classify"
   if rows and info.labels and net.classes and #info.labels ~= net.classes then
-    util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels, net.classes)
+    util.failf("%s: its description is damaged: it names %d classes and the network has %d", path, #info.labels,
+      net.classes)
   end
   return net, info
 end
@@ -165,8 +177,8 @@ function model_file.open(name, weights, key)
   local net = models.build(name, { weights = weights or "imagenet", weights_key = key })
   net:ready()
   net:eval()
-  return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes }, preprocessing = net:preprocessing(), labels = net:labels(),
-    weights = rawget(net, "weights_name") }
+  return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes },
+    preprocessing = net:preprocessing(), labels = net:labels(), weights = rawget(net, "weights_name") }
 end
 
 function model_file.export(name, to, weights, key)
