@@ -10,7 +10,7 @@ OPT     ?= -O2 -g
 TLUA    ?= tlua
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
 VERSION := $(shell sed -n 's/^.define TLUA_VERSION "\(.*\)"/\1/p' src/tlua.h)
-PKGS    := nettle spng libturbojpeg libwebp libwebpdemux libtiff-4 libcjson libutf8proc zlib
+PKGS    := nettle spng libturbojpeg libwebp libwebpdemux libcjson libutf8proc zlib
 CFLAGS  += -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(OPT) $(WARN) -fPIC -fvisibility=hidden -pthread -Isrc -I$(BUILD)/gen
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) lua5.4 2>/dev/null)
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lgif -lOpenCL -lm -ldl -pthread

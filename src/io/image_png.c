@@ -16,7 +16,7 @@ const char *tl__image_decoders(char *text, size_t size)
 {
     int webp = WebPGetDecoderVersion();
     char tiff[32] = "";
-    sscanf(TIFFGetVersion(), "LIBTIFF, Version %31[0-9.]", tiff);
+    sscanf(TIFFLIB_VERSION_STR, "LIBTIFF, Version %31[0-9.]", tiff);
     snprintf(text, size, "libjpeg-turbo %s, libspng %s, libwebp %d.%d.%d, libtiff %s, giflib %d.%d.%d", TLUA_JPEG_VERSION, spng_version_string(), webp >> 16,
              webp >> 8 & 255, webp & 255, tiff, GIFLIB_MAJOR, GIFLIB_MINOR, GIFLIB_RELEASE);
     return text;

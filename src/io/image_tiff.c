@@ -1,10 +1,37 @@
 /* image_tiff.c - the first picture of a TIFF through libtiff: grey, palette and colour of 1 to 16 bits and floats, in strips or tiles, planes
- * together or apart. Colour spaces that need more than copying (YCbCr that is no JPEG, Lab) are left to the library's own 8-bit reading. */
+ * together or apart. Colour spaces that need more than copying (YCbCr that is no JPEG, Lab) are left to the library's own 8-bit reading.
+ * The library is loaded with the first TIFF: it brings many others along, and most runs never see one. */
 #include "io/image.h"
 
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tiffio.h>
+
+#define FUNCTIONS(X) \
+    X(TIFFClientOpenExt) X(TIFFOpenOptionsAlloc) X(TIFFOpenOptionsFree) X(TIFFOpenOptionsSetErrorHandlerExtR) X(TIFFOpenOptionsSetWarningHandlerExtR) \
+    X(TIFFOpenOptionsSetMaxSingleMemAlloc) X(TIFFClose) X(TIFFGetField) X(TIFFGetFieldDefaulted) X(TIFFSetField) X(TIFFIsTiled) X(TIFFTileSize) \
+    X(TIFFStripSize) X(TIFFComputeTile) X(TIFFComputeStrip) X(TIFFReadEncodedTile) X(TIFFReadEncodedStrip) X(TIFFReadRGBAImageOriented)
+
+/* Filled once, and never unloaded. */
+#define MEMBER(f) __typeof__(&f) f;
+static struct {
+    FUNCTIONS(MEMBER)
+} lib;
+static pthread_once_t lib_once = PTHREAD_ONCE_INIT;
+static const char *lib_lacks = ""; /* NULL: nothing */
+
+static void load_library(void)
+{
+    void *handle = dlopen("libtiff.so.6", RTLD_NOW | RTLD_LOCAL), *f;
+    lib_lacks = handle ? NULL : "libtiff";
+#define LOOK_UP(name) \
+    f = handle ? dlsym(handle, #name) : NULL; \
+    memcpy(&lib.name, &f, sizeof f); /* ISO C has no cast between the two kinds of pointer */ \
+    if (!f && !lib_lacks) lib_lacks = #name " of libtiff 4.5";
+    FUNCTIONS(LOOK_UP)
+}
 
 /* No strip or tile of a picture that is read takes more. */
 #define MOST_BYTES ((tmsize_t)1 << 30)
@@ -79,7 +106,7 @@ static int channels_of(TIFF *tiff, const layout *l)
     int colours = l->photometric == PHOTOMETRIC_RGB || l->photometric == PHOTOMETRIC_YCBCR ? 3 : l->photometric == PHOTOMETRIC_SEPARATED ? 4 : 1;
     if (colours > 1 || l->photometric == PHOTOMETRIC_PALETTE) return colours;
     int kept = l->samples;
-    if (TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extras, &kinds))
+    if (lib.TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extras, &kinds))
         for (int i = 0; i < extras && kept > 1; i++) kept -= kinds[i] != EXTRASAMPLE_UNSPECIFIED;
     return kept;
 }
@@ -87,24 +114,24 @@ static int channels_of(TIFF *tiff, const layout *l)
 static int read_layout(tl_error *err, TIFF *tiff, const reader *r, layout *l)
 {
     *l = (layout){.orientation = 1};
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &l->bits);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &l->samples);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &l->format);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &l->planar);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &l->compression);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_ORIENTATION, &l->orientation);
-    if (!TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &l->width) || !TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &l->height)) return damaged(err, r);
-    if (!TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &l->photometric)) l->photometric = l->samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
+    lib.TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &l->bits);
+    lib.TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &l->samples);
+    lib.TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &l->format);
+    lib.TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &l->planar);
+    lib.TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &l->compression);
+    lib.TIFFGetFieldDefaulted(tiff, TIFFTAG_ORIENTATION, &l->orientation);
+    if (!lib.TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &l->width) || !lib.TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &l->height)) return damaged(err, r);
+    if (!lib.TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &l->photometric)) l->photometric = l->samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
     if (l->photometric == PHOTOMETRIC_YCBCR && l->compression == COMPRESSION_JPEG) {
-        TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+        lib.TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
         l->photometric = PHOTOMETRIC_RGB;
     }
-    l->tiled = TIFFIsTiled(tiff);
+    l->tiled = lib.TIFFIsTiled(tiff);
     l->block_width = l->width;
     if (l->tiled) {
-        if (!TIFFGetField(tiff, TIFFTAG_TILEWIDTH, &l->block_width) || !TIFFGetField(tiff, TIFFTAG_TILELENGTH, &l->block_height)) return damaged(err, r);
+        if (!lib.TIFFGetField(tiff, TIFFTAG_TILEWIDTH, &l->block_width) || !lib.TIFFGetField(tiff, TIFFTAG_TILELENGTH, &l->block_height)) return damaged(err, r);
     } else {
-        TIFFGetFieldDefaulted(tiff, TIFFTAG_ROWSPERSTRIP, &l->block_height);
+        lib.TIFFGetFieldDefaulted(tiff, TIFFTAG_ROWSPERSTRIP, &l->block_height);
         if (l->block_height > l->height) l->block_height = l->height;
     }
     if (!l->block_width || !l->block_height || !l->samples) return damaged(err, r);
@@ -143,7 +170,7 @@ static void place(const layout *l, const uint8_t *block, size_t block_row, uint3
 static int read_blocks(tl_error *err, TIFF *tiff, const reader *r, const layout *l, tl_image *out)
 {
     int apart = l->planar == PLANARCONFIG_SEPARATE && l->samples > 1;
-    tmsize_t size = l->tiled ? TIFFTileSize(tiff) : TIFFStripSize(tiff);
+    tmsize_t size = l->tiled ? lib.TIFFTileSize(tiff) : lib.TIFFStripSize(tiff);
     size_t per_row = ((size_t)l->block_width * (size_t)(apart ? 1 : l->samples) * l->bits + 7) / 8;
     if (size <= 0 || (size_t)size / per_row < l->block_height || size > MOST_BYTES) return damaged(err, r);
     uint8_t *block = tl__calloc(err, 1, (size_t)size);
@@ -151,10 +178,10 @@ static int read_blocks(tl_error *err, TIFF *tiff, const reader *r, const layout 
     for (int plane = 0; status == 0 && plane < (apart ? l->kept : 1); plane++)
         for (uint32_t y = 0; status == 0 && y < l->height; y += l->block_height)
             for (uint32_t x = 0; status == 0 && x < l->width; x += l->block_width) {
-                uint32_t number = l->tiled ? TIFFComputeTile(tiff, x, y, 0, (uint16_t)plane) : TIFFComputeStrip(tiff, y, (uint16_t)plane);
+                uint32_t number = l->tiled ? lib.TIFFComputeTile(tiff, x, y, 0, (uint16_t)plane) : lib.TIFFComputeStrip(tiff, y, (uint16_t)plane);
                 uint32_t rows = l->height - y < l->block_height ? l->height - y : l->block_height;
                 tmsize_t need = l->tiled ? size : (tmsize_t)(per_row * rows), got;
-                got = l->tiled ? TIFFReadEncodedTile(tiff, number, block, size) : TIFFReadEncodedStrip(tiff, number, block, need);
+                got = l->tiled ? lib.TIFFReadEncodedTile(tiff, number, block, size) : lib.TIFFReadEncodedStrip(tiff, number, block, need);
                 if (got < need) status = damaged(err, r);
                 else place(l, block, per_row, x, y, apart ? plane : -1, out);
             }
@@ -181,7 +208,7 @@ static int settle_palette(tl_error *err, TIFF *tiff, const reader *r, const layo
 {
     uint16_t *map[3];
     tl_image out = {0};
-    if (l->bits > 8 || !TIFFGetField(tiff, TIFFTAG_COLORMAP, &map[0], &map[1], &map[2])) return damaged(err, r);
+    if (l->bits > 8 || !lib.TIFFGetField(tiff, TIFFTAG_COLORMAP, &map[0], &map[1], &map[2])) return damaged(err, r);
     if (tl__image_reserve(err, &out, m->width, m->height, 3) != 0) return -1;
     size_t n = (size_t)m->width * (size_t)m->height;
     for (size_t i = 0; i < n; i++)
@@ -213,7 +240,7 @@ static int read_as_colour(tl_error *err, TIFF *tiff, const reader *r, const layo
         return tl__fail(err, TL_EFORMAT, "a TIFF of %d samples of %d bits, which is not read; save it with 8 or 16 bits, or as float32", l->samples, l->bits);
     uint32_t *raster = tl__malloc(err, n * sizeof *raster);
     int status = raster ? tl__image_reserve(err, out, (int)l->width, (int)l->height, 3) : -1;
-    if (status == 0 && !TIFFReadRGBAImageOriented(tiff, l->width, l->height, raster, ORIENTATION_TOPLEFT, 1)) status = damaged(err, r);
+    if (status == 0 && !lib.TIFFReadRGBAImageOriented(tiff, l->width, l->height, raster, ORIENTATION_TOPLEFT, 1)) status = damaged(err, r);
     for (size_t i = 0; status == 0 && i < n; i++) {
         out->data[3 * i] = (uint8_t)TIFFGetR(raster[i]);
         out->data[3 * i + 1] = (uint8_t)TIFFGetG(raster[i]);
@@ -243,18 +270,20 @@ int tl__tiff_decode(tl_error *err, const char *name, const uint8_t *data, size_t
 {
     reader r = {.data = data, .bytes = bytes};
     int status = -1;
-    TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
+    pthread_once(&lib_once, load_library);
+    if (lib_lacks) return tl__fail(err, TL_EARG, "%s: reading a TIFF needs %s: install it (Debian package libtiff6)", name, lib_lacks);
+    TIFFOpenOptions *options = lib.TIFFOpenOptionsAlloc();
     if (!options) return tl__fail(err, TL_EMEMORY, "%s: no memory for a TIFF decoder", name);
-    TIFFOpenOptionsSetMaxSingleMemAlloc(options, MOST_BYTES);
-    TIFFOpenOptionsSetErrorHandlerExtR(options, note, &r);
-    TIFFOpenOptionsSetWarningHandlerExtR(options, pass_over, NULL);
-    TIFF *tiff = TIFFClientOpenExt("picture", "rm", &r, read_some, write_none, seek_to, close_none, size_of, NULL, NULL, options);
-    TIFFOpenOptionsFree(options);
+    lib.TIFFOpenOptionsSetMaxSingleMemAlloc(options, MOST_BYTES);
+    lib.TIFFOpenOptionsSetErrorHandlerExtR(options, note, &r);
+    lib.TIFFOpenOptionsSetWarningHandlerExtR(options, pass_over, NULL);
+    TIFF *tiff = lib.TIFFClientOpenExt("picture", "rm", &r, read_some, write_none, seek_to, close_none, size_of, NULL, NULL, options);
+    lib.TIFFOpenOptionsFree(options);
     if (tiff)
         status = decode(err, name, tiff, &r, request, out);
     else
         damaged(err, &r);
-    if (tiff) TIFFClose(tiff);
+    if (tiff) lib.TIFFClose(tiff);
     if (status != 0 && strncmp(err->text, name, strlen(name)) != 0) tl__error_prefix(err, "%s: ", name);
     return status;
 }
