@@ -118,8 +118,11 @@ function ran.head(s)
   local r = s.recipe
   local train, test = steps_text(s, s.data.augment), steps_text(s, nil)
   return { { "way", r.cell_text }, { "overrides", overrides_text(r) }, { "weights", weights_of(s) },
-    { "data", ("%s, %s; %s training and %s test pictures"):format(s.data.title, data.root(r.data),
-      util.thousands(s.data.train:count()), util.thousands(s.data.test:count())) },
+    { "data", ("%s, %s; %s training%s and %s test pictures"):format(s.data.title, data.root(r.data),
+      util.thousands(s.data.train:count()),
+      s.data.validation and (", %s validation"):format(util.thousands(s.data.validation:count())) or "",
+      util.thousands(s.data.test:count())) },
+    { "validation", s.data.validation_text },
     { "split", split_text(s) }, { "groups", group_text(s) }, { "training pictures", train },
     { "test pictures", test == train and "the same" or test },
     { "loss", data_text.loss(s.loss, s.classes) }, { "seed", ("%d"):format(s.seed) },
