@@ -69,7 +69,9 @@ core.manual_seed(3)
 local pipeline = "to_channels(channels=3); resize(size=32); center_crop(size=32); normalize(mean=0.5, std=0.25)"
 local function save(name, net, task, outputs)
   net:ready()
-  core.save(arg[1] .. "/" .. name, net:state_dict(), { tlua = core.json_encode { format = 1, model = "custom", task = task }, ["tlua.pipeline"] = pipeline,
+  core.save(arg[1] .. "/" .. name, net:state_dict(), { ["tlua.pipeline"] = pipeline,
+    tlua = core.json_encode { format = 1, model = "custom", task = task, labels = task.names,
+      preprocessing = { size = 32, resize = 32, fit = "shorter", interpolation = "bilinear", mean = { 0.5, 0.5, 0.5 }, std = { 0.25, 0.25, 0.25 } } },
     ["tlua.plan"] = assert(plan.text(net, { { "N", 32, 32, 3, name = "image" } }, outputs)) })
 end
 save("map.safetensors", nn.Sequential(nn.Conv2d(3, 4, 3, { padding = 1 }), nn.ReLU(), nn.Conv2d(4, 3, 1)), { name = "segment", names = { "sky", "sea", "land" } })
@@ -98,6 +100,9 @@ cmp -s "$W/mask.pgm" "$W/want.pgm" || fail "the mask from C is another than Lua'
 [ "$(cut -f2 "$W/values" | tr '\n' ' ')" = "age weight " ] && [ "$(cut -f2 "$W/labels" | tr '\n' ' ')" = "edema mass " ] || fail "names: $(cat "$W/values" "$W/labels")"
 cut -f3 "$W/values" | while read -r v; do printf '%.5f\n' "$v"; done >"$W/v"
 cut -f3 "$W/labels" | while read -r v; do printf '%.5f\n' "$v"; done | paste -d' ' "$W/v" - | cmp -s - "$W/want" || fail "scores: $(cat "$W/values" "$W/labels" "$W/want")"
+"$T" predict "$W/values.safetensors" "$W/good/a/0.png" >"$W/said" || fail "predict of values"
+grep -q "age $(cut -f3 "$W/values" | head -n 1 | cut -c1-5)" "$W/said" || fail "values: $(cat "$W/said" "$W/values")"
+"$T" explain "$W/values.safetensors" "$W/good/a/0.png" --class age --to "$W/looked" | grep -q "age $(cut -f3 "$W/values" | head -n 1 | cut -c1-5)" || fail "explain of values"
 "$B/predict" "$W/values.safetensors" "$W/good/a/0.png" 2>&1 | grep -q "made for another task: regress; tl_model_run gives what it says" || fail "predict of values"
 echo "graphs from every side: $failed failed"
 [ "$failed" = 0 ]

@@ -38,7 +38,8 @@ local function finer_than(here, outputs)
   local best
   for _, each in ipairs(outputs) do
     local side = math.min(each.height, each.width)
-    if each.tensors and side > math.min(here.height, here.width) and (side >= FEW or not best or side > math.min(best.height, best.width)) then best = each end
+    local finer = each.tensors and side > math.min(here.height, here.width)
+    if finer and (side >= FEW or not best or side > math.min(best.height, best.width)) then best = each end
   end
   return best
 end
@@ -66,8 +67,8 @@ function explain.places(net, x, layer)
     here.finer = math.min(here.height, here.width) < FEW and finer_than(here, outputs) or nil
     return found, here
   end
-  util.failf("explain: %s of %s is no map of places (height, width, channels); Grad-CAM needs the output of a convolution", layer and ("the output of " .. layer) or "no output of a layer",
-    net:label())
+  util.failf("explain: %s of %s is no map of places (height, width, channels); Grad-CAM needs the output of a convolution",
+    layer and ("the output of " .. layer) or "no output of a layer", net:label())
 end
 
 -- The number alone.
@@ -129,7 +130,8 @@ local function targets(folder, paths)
   local function short(path) return (path:match "([^/]+)$":gsub("%.%w+$", "")) end
   for _, path in ipairs(paths) do count[short(path)] = (count[short(path)] or 0) + 1 end
   for i, path in ipairs(paths) do
-    local name = count[short(path)] == 1 and short(path) or path:gsub("%.%w+$", ""):gsub("^%.?/+", ""):gsub("[/\\]+", "_")
+    local name = count[short(path)] == 1 and short(path)
+      or path:gsub("%.%w+$", ""):gsub("^%.?/+", ""):gsub("[/\\]+", "_")
     out[i] = ("%s/%s.png"):format(folder, name)
     for k = 1, i - 1 do
       if out[k] == out[i] then out[i] = ("%s/%s-%d.png"):format(folder, name, i) break end
@@ -146,7 +148,14 @@ local function judged(row, class)
   end
   for _, v in ipairs(row) do sum = sum + math.exp(v - most) end
   class = class or best - 1
-  return { class = class, score = math.exp(row[class + 1] - most) / sum }
+  return { class = class, score = math.exp(row[class + 1] - most) / sum, output = row[class + 1] }
+end
+
+-- What is said of it: a probability among the classes, or one of its own where labels do not exclude each other, or a
+-- value.
+local function said(kind, label, row)
+  if kind == "regress" then return ("%s %.4g"):format(label, row.output) end
+  return ("%s %.1f %%"):format(label, 100 * (kind == "multilabel" and 1 / (1 + math.exp(-row.output)) or row.score))
 end
 
 -- Which pictures of a batch x (N, H, W, C) are of one colour.
@@ -173,7 +182,8 @@ local function places_text(m) return ("%d x %d places"):format(m.height, m.width
 local function warn_of_few(m, quiet)
   if quiet or math.min(m.height, m.width) >= FEW then return end
   util.note(("the map of %s has %s, too few to say where: %s"):format(m.name, places_text(m),
-    m.finer and ("--layer %s has %d x %d"):format(m.finer.name, m.finer.height, m.finer.width) or "larger pictures have more"))
+    m.finer and ("--layer %s has %d x %d"):format(m.finer.name, m.finer.height, m.finer.width)
+      or "larger pictures have more"))
 end
 
 -- Answers one batch: maps of its pictures and what was judged.
@@ -213,16 +223,18 @@ function explain.main(args)
   o.quiet = options.quiet
   o.class, o.layer = options.class and class_of(info, net, options.class), options.layer
   local to = targets(options.to or "explain", paths)
-  local p, made = info.preprocessing, false
+  local p, made, kind = info.preprocessing, false, info.task and info.task.name
   return predict.each(info, paths, o, options.quiet, "Explaining", batch_of(net, o), function(i, row)
     if not row then return end
     local label = info.labels and info.labels[row.class + 1] or tostring(row.class)
-    local text = ("%s %.1f %%"):format(label, 100 * row.score)
+    local text = said(kind, label, row)
     if not made then core.mkdirs(options.to or "explain") end
     made = true
-    core.data.saliency { from = paths[i], to = to[i], map = row.map, resize = p.fit ~= "stretch" and p.resize or 0, size = p.size, caption = text,
-      origin = row.note and "Grad-CAM: " .. row.note or ("Grad-CAM, %s, %s: 0 to most"):format(o.map.name, places_text(o.map)) }
-    if not options.quiet then print(("%s  %s  %s, %s%s"):format(to[i], text, o.map.name, places_text(o.map), row.note and "; " .. row.note or "")) end
+    core.data.saliency { from = paths[i], to = to[i], map = row.map, resize = p.fit ~= "stretch" and p.resize or 0,
+      size = p.size, caption = text, origin = row.note and "Grad-CAM: " .. row.note
+        or ("Grad-CAM, %s, %s: 0 to most"):format(o.map.name, places_text(o.map)) }
+    if options.quiet then return end
+    print(("%s  %s  %s, %s%s"):format(to[i], text, o.map.name, places_text(o.map), row.note and "; " .. row.note or ""))
   end)
 end
 
