@@ -192,7 +192,7 @@ t.test("tasks and networks, heads and data that do not fit", function()
     core.link(("%s/%d.png"):format(folder, 4 + i), ("%s/classes/b/%d.png"):format(folder, i))
   end
   fails("task.multilabel wants numbers (values) for each sample", { target = "bright" }, { task = task.multilabel {}, data = data.folder { root = folder .. "/classes", size = 16 } })
-  fails("the network gives outputs of shape 6 x 3, and the data have 2 targets (bright, red)", { target = { "bright", "red" } }, { model = network(3) })
+  fails("the network gives outputs of shape (6, 3), and the data have 2 targets (bright, red)", { target = { "bright", "red" } }, { model = network(3) })
   fails("the head nn.Linear", { target = { "bright", "red" } }, { model = tlua.models.squeezenet1_1 {}, head = nn.Linear(4) })
   fails("task.segment wants a mask for each sample", { target = "bright" }, { task = task.segment {} })
   t.fails("recipe: best must be auroc or loss for task.multilabel, not 'accuracy'", function() recipe({ target = { "bright", "red" } }, { best = "accuracy" }) end)
