@@ -39,12 +39,20 @@ static void blend_with(tl_image *image, uint8_t from, double factor)
     look_up_all(image, table);
 }
 
-void tl__adjust_brightness(tl_image *image, double factor) { blend_with(image, 0, factor); }
+void tl__adjust_brightness(tl_image *image, double factor)
+{
+    if (image->depth == TL_DEPTH_8) blend_with(image, 0, factor);
+    else tl__deep_blend(image, 0, factor);
+}
 
 void tl__adjust_contrast(tl_image *image, double factor)
 {
-    size_t n = pixels_of(image);
+    size_t n = image->channels == 3 ? pixels_of(image) : values_of(image);
     uint64_t sum = 0;
+    if (image->depth != TL_DEPTH_8) {
+        tl__deep_blend(image, tl__deep_mean(image), factor);
+        return;
+    }
     for (size_t i = 0; i < n; i++) sum += image->channels == 3 ? luma(image->data + 3 * i) : image->data[i];
     blend_with(image, (uint8_t)((double)sum / (double)n + 0.5), factor);
 }
@@ -53,6 +61,10 @@ void tl__adjust_saturation(tl_image *image, double factor)
 {
     size_t n = pixels_of(image);
     if (image->channels != 3) return;
+    if (image->depth != TL_DEPTH_8) {
+        tl__deep_saturation(image, factor);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         uint8_t *p = image->data + 3 * i, grey = luma(p);
         for (int k = 0; k < 3; k++) p[k] = blend(grey, p[k], (float)factor);
@@ -141,6 +153,10 @@ void tl__adjust_hue(tl_image *image, double shift)
     uint8_t step = (uint8_t)(int)(shift * 255), h, s, v;
     wheel w;
     if (image->channels != 3) return;
+    if (image->depth != TL_DEPTH_8) {
+        tl__deep_hue(image, shift);
+        return;
+    }
     make_wheel(&w);
     for (size_t i = 0; i < n; i++) {
         to_hsv(image->data + 3 * i, &h, &s, &v);
@@ -157,6 +173,10 @@ void tl__greyscale(tl_image *image)
 {
     size_t n = pixels_of(image);
     if (image->channels != 3) return;
+    if (image->depth != TL_DEPTH_8) {
+        tl__deep_greyscale(image);
+        return;
+    }
     for (size_t i = 0; i < n; i++) memset(image->data + 3 * i, luma(image->data + 3 * i), 3);
 }
 

@@ -316,7 +316,7 @@ static const char *const operations[] = {TL_OPERATION_NAMES};
 #define BINS {.name = "bins", .brief = "steps from none to the strongest", .least = 1, .most = 1, .low = 2, .high = 1000, .integer = 1, .initial = "31"}
 
 /* For what changes colours, and for what moves pixels. */
-#define COLOURS .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE, .bytes_only = 1
+#define COLOURS .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE
 #define MOVES .stage = TL_STAGE_BYTES, .moves = 1, .touches = TL_FIELD_IMAGE | TL_FIELDS_PLACED
 
 const tl_transform_row tl__transform_rows[] = {

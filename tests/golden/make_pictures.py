@@ -1,5 +1,5 @@
 """Makes tests/golden/pictures: small WebP, TIFF, BMP and GIF files, pictures with an orientation, pictures of 16 bits and floats, and what
-Pillow makes of them. decode.txt: file, width, height, channels, depth (0: 8 bits, 1: 16, 2: float). resize.txt: file, filter, width, height.
+Pillow makes of them. decode.txt: file, width, height, channels, depth (0: 8 bits, 1: 16, 2: float). resize.txt: file, filter, width, height. colour.txt: steps, and what torchvision gives for them on the floats of unit_colour.tif.
 masks.txt: file, width, height. Values stand in the file *.bin beside each list.
 
     python tests/golden/make_pictures.py
@@ -9,7 +9,9 @@ import struct
 import zlib
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
+from torchvision.transforms import functional as F
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pictures")
 FILTERS = {"nearest": Image.NEAREST, "box": Image.BOX, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC, "lanczos": Image.LANCZOS}
@@ -29,7 +31,7 @@ class Cases:
         self.data.write(np.ascontiguousarray(values).tobytes())
 
 
-decode, resize, masks = Cases("decode"), Cases("resize"), Cases("masks")
+decode, resize, masks, changes = Cases("decode"), Cases("resize"), Cases("masks"), Cases("colour")
 names = []
 
 
@@ -140,6 +142,8 @@ for name, a, photometric, options in [
     kept = a[..., :1] if name == "grey_alpha.tif" else a
     decode.add("%s 27 19 %d 1" % (name, kept.shape[-1]), kept)
 tiff("float_grey.tif", floats[..., :1], 32, 1, form=3)
+unit = (wide / 65535).astype(np.float32)
+tiff("unit_colour.tif", unit, 32, 2, form=3)
 tiff("float_colour.tif", floats, 32, 2, form=3, order=">")
 decode.add("float_grey.tif 27 19 1 2", floats[..., :1])
 decode.add("float_colour.tif 27 19 3 2", floats)
@@ -238,4 +242,11 @@ for filter_name in ("bilinear", "bicubic", "box", "lanczos", "nearest"):
 for name, values in (("palette.tif", np.asarray(few)), ("palette.bmp", np.asarray(few)), ("palette.gif", np.asarray(Image.open(path("palette.gif")))), ("grey.tif", np.asarray(grey)),
                      ("two_bits.tif", pixels[..., 0] >> 6), ("four_bits.bmp", index[::-1])):
     masks.add("%s 27 19" % name, values.astype(np.uint8))
+# Colours of floats
+x = torch.from_numpy(unit).permute(2, 0, 1)
+for text, y in (("color_jitter(brightness=[0.6, 0.6])", F.adjust_brightness(x, 0.6)), ("color_jitter(brightness=[1.5, 1.5])", F.adjust_brightness(x, 1.5)),
+                ("color_jitter(contrast=[0.5, 0.5])", F.adjust_contrast(x, 0.5)), ("color_jitter(saturation=[0.3, 0.3])", F.adjust_saturation(x, 0.3)),
+                ("color_jitter(hue=[0.2, 0.2])", F.adjust_hue(x, 0.2)), ("color_jitter(hue=[-0.4, -0.4])", F.adjust_hue(x, -0.4)),
+                ("random_grayscale(p=1)", F.rgb_to_grayscale(x, 3))):
+    changes.add(text, y.permute(1, 2, 0).numpy().astype(np.float32))
 print("%d files" % len(os.listdir(HERE)))
