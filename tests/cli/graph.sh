@@ -67,15 +67,16 @@ cat >"$W/make.lua" <<'LUA'
 local core, plan, nn = require "tlua.core", require "tlua.plan", require("tlua").nn
 core.manual_seed(3)
 local pipeline = "to_channels(channels=3); resize(size=32); center_crop(size=32); normalize(mean=0.5, std=0.25)"
-local function save(name, net, task, outputs)
+local function save(name, net, task, size)
   net:ready()
-  core.save(arg[1] .. "/" .. name, net:state_dict(), { ["tlua.pipeline"] = pipeline,
+  core.save(arg[1] .. "/" .. name, net:state_dict(), { ["tlua.pipeline"] = size and "to_channels(channels=3); normalize(mean=0.5, std=0.25)" or pipeline,
     tlua = core.json_encode { format = 1, model = "custom", task = task, labels = task.names,
       preprocessing = { size = 32, resize = 32, fit = "shorter", interpolation = "bilinear", mean = { 0.5, 0.5, 0.5 }, std = { 0.25, 0.25, 0.25 } } },
-    ["tlua.plan"] = assert(plan.text(net, { { "N", 32, 32, 3, name = "image" } }, outputs)) })
+    ["tlua.plan"] = assert(plan.text(net, { { "N", size and "H" or 32, size and "W" or 32, 3, name = "image" } }, nil, { H = 32, W = 16 })) })
 end
 save("map.safetensors", nn.Sequential(nn.Conv2d(3, 4, 3, { padding = 1 }), nn.ReLU(), nn.Conv2d(4, 3, 1)), { name = "segment", names = { "sky", "sea", "land" } })
 save("one.safetensors", nn.Sequential(nn.Conv2d(3, 1, 3, { padding = 1 })), { name = "segment", names = { "thing" } })
+save("any.safetensors", nn.Sequential(nn.Conv2d(3, 2, 3, { padding = 1 })), { name = "segment", names = { "sky", "sea" } }, true)
 local row = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 save("labels.safetensors", row, { name = "multilabel", names = { "edema", "mass" } })
 save("values.safetensors", row, { name = "regress", names = { "age", "weight" } })
@@ -94,6 +95,7 @@ LUA
 "$B/segment" "$W/map.safetensors" "$W/good/a/0.png" "$W/mask.pgm" || fail "segment from C"
 cmp -s "$W/mask.pgm" "$W/want.pgm" || fail "the mask from C is another than Lua's"
 "$B/segment" "$W/one.safetensors" "$W/good/a/0.png" "$W/one.pgm" && [ "$(head -c 13 "$W/one.pgm" | head -n 2 | tail -n 1)" = "32 32" ] || fail "a mask of one thing"
+"$B/segment" "$W/any.safetensors" tests/golden/data/colour.png "$W/any.pgm" && [ "$(head -n 2 "$W/any.pgm" | tail -n 1)" = "61 47" ] || fail "a mask of a picture as it is"
 "$B/segment" "$M" "$W/good/a/0.png" "$W/none.pgm" 2>&1 | grep -q "gives no map: its output 'output' has 2 dimensions" || fail "a mask of a row"
 "$B/scores" "$W/values.safetensors" "$W/good/a/0.png" >"$W/values" || fail "values from C"
 "$B/scores" "$W/labels.safetensors" "$W/good/a/0.png" >"$W/labels" || fail "several labels from C"
