@@ -196,6 +196,33 @@ t.test("several outputs, buffers that are no statistics, and values that a dropo
   t.fails("does not end with a linear layer of its own", function() graph:set_head(nn.Linear(2)) end)
 end)
 
+t.test("token ids of any number and length", function()
+  local Net = nn.class "Net"
+  Net.output_names = { "tags", "whole" }
+  function Net:init()
+    self.embed, self.norm, self.attention = nn.Embedding(20, 8), nn.LayerNorm(8), nn.MultiHeadAttention(8, 2)
+    self.fc = nn.Linear(8, 5)
+  end
+  function Net:forward(ids)
+    local x = self.embed(ids)
+    x = x + self.attention(self.norm(x))
+    return { self.fc(x), self.fc(x:mean { axes = { 2 } }) }
+  end
+  core.manual_seed(6)
+  local net, path = Net(), folder .. "/tokens.safetensors"
+  net:eval()
+  local text = assert(plan.text(net, { { "N", "T", name = "tokens", dtype = "int32" } }, net.output_names, { T = 6 }))
+  core.save(path, net:state_dict(), { ["tlua.plan"] = text })
+  local graph = nn.Graph(path):eval()
+  local guard <close> = core.no_grad()
+  for _, row in ipairs { { 3, 1, 19 }, { 7, 0, 0, 2, 4, 18, 5, 5 } } do
+    local ids = core.tensor({ row, row }, { dtype = "int32" })
+    local a, b = net(ids), graph(ids)
+    for i = 1, 2 do t.equal(a[i]:hash(), b[i]:hash(), i) end
+    t.equal(b[1]:shape(2), #row)
+  end
+end)
+
 t.test("Grad-CAM on a graph is that of the network", function()
   local path = folder .. "/resnet18.safetensors"
   core.manual_seed(3)
