@@ -99,7 +99,9 @@ function segment.gather(run, first)
   for _, key in ipairs { "dice", "iou", "accuracy" } do
     m[key .. "_interval"] = bounds(list, width, function(sums) return maps.figures(sums, first)[key] end)
   end
-  for k, row in ipairs(m.per_class) do
+  m.targets, m.per_class = m.per_class, nil
+  for k, row in ipairs(m.targets) do
+    row.name = run.names[k] or tostring(k - 1)
     row.dice_interval = row.dice and bounds(list, width, function(sums)
       local both = sums[3 * k - 1] + sums[3 * k]
       return both > 0 and 2 * sums[3 * k - 2] / both or nil
@@ -122,8 +124,8 @@ end
 
 local function class_table(m)
   local rows = { { "class", "Dice", "95 %", "IoU", "pixels", "seen" } }
-  for k, row in ipairs(m.per_class) do
-    rows[#rows + 1] = { m.names[k] or tostring(k - 1), parts.percent(row.dice), interval_text(row.dice_interval), parts.percent(row.iou),
+  for k, row in ipairs(m.targets) do
+    rows[#rows + 1] = { row.name, parts.percent(row.dice), interval_text(row.dice_interval), parts.percent(row.iou),
       util.thousands(row.pixels), util.thousands(row.seen), class = k < m.first and "soft" or nil }
   end
   return parts.table(rows)
@@ -158,8 +160,16 @@ end
 -- What the results of a run keep.
 function segment.summary(m)
   local list = {}
-  for k, row in ipairs(m.per_class or {}) do list[k] = { name = m.names[k], dice = row.dice, iou = row.iou } end
+  for k, row in ipairs(m.targets or {}) do list[k] = { name = row.name, dice = row.dice, iou = row.iou } end
   return { dice = m.dice, interval = m.dice_interval, iou = m.iou, accuracy = m.accuracy, classes = list }
+end
+
+-- "mean Dice 83.1 % (95 %: 80.2 to 85.0) of 12 pictures; grey matter 82.0, white matter 84.2"
+function segment.text_of_test(m, count)
+  local list = {}
+  for _, each in ipairs(m.classes or {}) do list[#list + 1] = ("%s %s"):format(each.name, each.dice and ("%.1f"):format(100 * each.dice) or "-") end
+  return ("mean Dice %s, 95 %%: %s, of %s pictures; %s"):format(m.dice and ("%.1f %%"):format(100 * m.dice) or "-", interval_text(m.interval),
+    util.thousands(count), table.concat(list, ", "))
 end
 
 return segment

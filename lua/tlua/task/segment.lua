@@ -103,6 +103,59 @@ local function collector(t)
   return setmetatable({ task = t, pictures = {}, indices = {}, matrix = matrix }, Collector)
 end
 
+-- ---- answers ----
+
+-- Of each picture its class map (H, W) and the share of pixels of each class; false where the numbers are none.
+local function decode(t, out)
+  local list, predicted = {}, out:argmax(-1)
+  local n, h, w = table.unpack(predicted:shape())
+  local finite = (out * 0):sum { axes = { 2, 3, 4 } }:tolist()
+  local counts = core.ops.eq(predicted:to "float32":reshape(n, h * w, 1), core.arange(t.width)):sum { axes = { 2 } }:tolist()
+  for i = 1, n do
+    local shares = {}
+    for k, v in ipairs(counts[i]) do shares[k] = v / (h * w) end
+    list[i] = finite[i] == 0 and { map = core.ops.slice(predicted, 1, i - 1, 1):reshape(h, w), shares = shares } or false
+  end
+  return list
+end
+
+local function shares_of(t, answer)
+  local out = {}
+  for k, v in ipairs(answer.shares) do out[k] = { label = t.names and t.names[k] or tostring(k - 1), share = v } end
+  return out
+end
+
+-- The map at the size of the picture that was read: pixels that the network did not see (a centre was cut out) count as ignored.
+local function at_full_size(t, map, height, width, p)
+  local h, w = map:shape(1), map:shape(2)
+  local full = map:to "float32":reshape(1, h, w, 1)
+  if not p or p.fit ~= "shorter" then
+    return core.ops.interpolate(full, { size = { height, width }, mode = "nearest" }):reshape(height, width)
+  end
+  local scale = math.min(height, width) / p.resize
+  local y, x = math.min(height, math.floor(h * scale + 0.5)), math.min(width, math.floor(w * scale + 0.5))
+  full = core.ops.interpolate(full, { size = { y, x }, mode = "nearest" }):reshape(y, x)
+  local top, left = (height - y) // 2, (width - x) // 2
+  return core.ops.pad(full, { before = { top, left }, after = { height - y - top, width - x - left }, value = t.options.ignore })
+end
+
+-- Writes NAME.png, whose pixels are numbers of classes, and NAME.overlay.png below o.to. o.info: what the model file says.
+local function emit(t, answer, path, o)
+  local scope <close> = core.scope()
+  local name = path:match "([^/]*)$":gsub("%.[^.]*$", "")
+  o.written = o.written or {}
+  if o.written[name] then name = path:gsub("%.[^./]*$", ""):gsub("^[./]+", ""):gsub("/", "_") end
+  o.written[name] = true
+  core.mkdirs(o.to)
+  local picture = core.image_read(path, 3)
+  local h, w = picture:shape(1), picture:shape(2)
+  local map = at_full_size(t, answer.map, h, w, o.info and o.info.preprocessing)
+  local to = ("%s/%s.png"):format(o.to, name)
+  core.image_write(to, map:to "uint8":reshape(h, w, 1))
+  core.image_write(("%s/%s.overlay.png"):format(o.to, name), maps.overlay(picture:to "float32", map:to "int32", t.width, t.options.background))
+  return to
+end
+
 return {
   name = "segment", brief = "a class for each pixel", wants = { "mask" }, takes = "map",
   schema = { { "ignore", "integer", 255, "value in masks of pixels that do not count", least = 0 },
@@ -113,4 +166,22 @@ return {
   head = function(t, net) return net:default_head(t.width) end,
   gather = function(run) return pages.gather(run, first_of(run.task)) end,
   tiles = pages.tiles, page = pages.page, summary = function(_, m) return pages.summary(m) end,
+  text_of_test = function(_, m, seen) return pages.text_of_test(m, seen:count()) end,
+  decode = decode, emit = emit,
+  text = function(t, answer)
+    local out = {}
+    for k, each in ipairs(shares_of(t, answer)) do out[k] = ("%s %.1f %%"):format(each.label, 100 * each.share) end
+    return table.concat(out, "   ") .. (answer.file and "   " .. answer.file or "")
+  end,
+  answer = function(t, answer) return { mask = answer.file, classes = shares_of(t, answer) } end,
+  columns = function(t)
+    local out = { "mask" }
+    for k, name in ipairs(t.names or {}) do out[k + 1] = name end
+    return out
+  end,
+  fields = function(_, answer)
+    local out = { answer.file or "" }
+    for k, v in ipairs(answer.shares) do out[k + 1] = ("%.9g"):format(v) end
+    return out
+  end,
 }

@@ -30,7 +30,8 @@ local function wrong_part(info)
   if type(info.model) ~= "string" then return "model" end
   if not is_optional(info.options, "table") then return "options" end
   for key, value in pairs(info.options or {}) do
-    if type(key) ~= "string" or (type(value) ~= "number" and type(value) ~= "boolean") then return "options" end
+    local kind = type(value)
+    if type(key) ~= "string" or (kind ~= "number" and kind ~= "boolean" and kind ~= "string") then return "options" end
   end
   if head ~= nil and not (type(head) == "table" and type(head.class) == "string") then return "head" end
   if info.labels ~= nil and not is_list_of_texts(info.labels) then return "labels" end
