@@ -170,7 +170,7 @@ function predict.main(args)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local task = model_file.task(info, net)
   if not task.decode then util.failf("predict: the task '%s' says no answers for a picture (decode)", task.kind) end
-  o.top = math.min(o.top, task.width or o.top)
+  o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or "predicted") or nil
   if options.to and not task.emit then commands.wrong("predict", "--to: " .. task.kind .. " writes no pictures") end
   if options.top and task.kind ~= "classify" then commands.wrong("predict", ("--top is for one class a picture, and the model's task is %s"):format(task.kind)) end

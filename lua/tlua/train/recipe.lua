@@ -226,12 +226,14 @@ end
 local function replace(self, name, text)
   if name == "model" then
     local options, given = rawget(self.model, "network_options") or {}, {}
-    local known = registry.entry(text).options or {}
+    local entry, known = rawget(self.model, "entry"), { weights = true, weights_key = true, classes = true, in_channels = true }
+    for key in pairs(registry.entry(text).options or {}) do known[key] = true end
+    for _, field in ipairs(registry.entry(text).fields or {}) do known[field[1]] = true end
     for key, value in pairs(options) do
-      if key == "weights" or key == "weights_key" or key == "classes" or key == "in_channels" or known[key] ~= nil then given[key] = value end
+      if known[key] then given[key] = value end
     end
-    local where = self.model.where
-    if text ~= self.model:label() then self.written_for = self.written_for or self.model:label() end
+    local where, before = self.model.where, entry and entry.name or self.model:label()
+    if text ~= before then self.written_for = self.written_for or before end
     self.model = registry.build(text, given)
     rawset(self.model, "where", where)
   elseif name == "data" then

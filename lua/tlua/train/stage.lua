@@ -109,7 +109,7 @@ local function advice_for(r, field, listed)
     out[1] = field == "groups" and ("the recipe's groups were written for %s"):format(r.written_for) or
       ("the recipe says it for %s: --%s GLOBS says it anew"):format(r.written_for, field)
   end
-  if of and r.written_for then of = ("%s --model %s"):format(of, r.model:label()) end
+  if of and r.written_for then of = ("%s --model %s"):format(of, r.model.entry.name) end
   if of and not listed then out[#out + 1] = ("tlua params %s lists all"):format(of) end
   return #out > 0 and ("; %s"):format(table.concat(out, "; ")) or ""
 end
