@@ -127,7 +127,7 @@ static int pictures_in_memory(tl_device *d, char **argv)
     refused(d, m, "0 x 3 pixels", (tl_picture){.data = rgb, .channels = 3, .height = 3});
     refused(d, m, "2147483647 x 2147483647 pixels", (tl_picture){.data = rgb, .channels = 3, .width = 2147483647, .height = 2147483647});
     refused(d, m, "is impossible", (tl_picture){.data = rgb, .channels = 3, .width = w, .height = h, .row_stride = PTRDIFF_MAX});
-    refused(d, m, "neither a JPEG nor a PNG", (tl_picture){.name = "frame 7", .data = rgb, .bytes = pixel_bytes});
+    refused(d, m, "no picture of a known format", (tl_picture){.name = "frame 7", .data = rgb, .bytes = pixel_bytes});
     refused(d, m, "frame 8: damaged PNG", (tl_picture){.name = "frame 8", .data = file, .bytes = file_bytes / 2});
     tl_scope *bad = tl_scope_open(d, &err);
     check(!tl_model_load_memory(bad, "half a model", file, file_bytes) && strncmp(tl_scope_error(bad)->text, "half a model: ", 14) == 0, "half a model", tl_scope_error(bad)->text);

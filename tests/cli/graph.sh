@@ -105,6 +105,7 @@ cut -f3 "$W/labels" | while read -r v; do printf '%.5f\n' "$v"; done | paste -d'
 "$T" predict "$W/values.safetensors" "$W/good/a/0.png" >"$W/said" || fail "predict of values"
 grep -q "age $(cut -f3 "$W/values" | head -n 1 | cut -c1-5)" "$W/said" || fail "values: $(cat "$W/said" "$W/values")"
 "$T" explain "$W/values.safetensors" "$W/good/a/0.png" --class age --to "$W/looked" | grep -q "age $(cut -f3 "$W/values" | head -n 1 | cut -c1-5)" || fail "explain of values"
+"$T" predict "$W/map.safetensors" "$W/good/a/0.png" --to "$W/masks" >"$W/said" && [ "$(ls "$W/masks" | wc -l)" -ge 1 ] || fail "predict of a map: $(cat "$W/said")"
 "$B/predict" "$W/values.safetensors" "$W/good/a/0.png" 2>&1 | grep -q "made for another task: regress; tl_model_run gives what it says" || fail "predict of values"
 echo "graphs from every side: $failed failed"
 [ "$failed" = 0 ]

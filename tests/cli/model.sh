@@ -126,7 +126,7 @@ local lies = {
   function() meta["tlua.pipeline"] = "resize(size=-3)" end,
   function() meta["tlua.pipeline"] = "normalize(mean=[0, 0, 0], std=[1, 1, 1])" end,
   function() meta["tlua.pipeline"] = meta["tlua.pipeline"]:gsub("center_crop%(size=64%)", "center_crop(size=32)") end,
-  function() meta.tlua = meta.tlua:gsub('"labels":%["a",', '"labels":[') end,
+  function() meta.tlua = meta.tlua:gsub('"names":%["a",', '"names":[') end,
   function() tensors["features.0.0.weight"] = core.zeros { 32, 3, 5 } end,
   function() tensors["features.0.1.running_var"] = core.zeros { 31 } end,
   function() tensors["classifier.1.2.weight"] = nil end,
