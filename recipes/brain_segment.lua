@@ -1,5 +1,5 @@
--- Grey and white matter of a brain, pixel by pixel: a U-Net whose encoder, EfficientNet-Lite0, stays as ImageNet taught it.
--- tools/brain_slices.py cuts slices and masks out of the MNI152 template, a picture that a wheel of PyPI holds:
+-- Grey and white matter of a brain, pixel by pixel: a U-Net whose encoder, EfficientNet-Lite0, stays as ImageNet taught
+-- it. tools/brain_slices.py cuts slices and masks out of the MNI152 template, a volume that a wheel of PyPI holds:
 --
 --   pip download --no-deps nilearn==0.14.1
 --   python tools/brain_slices.py nilearn-0.14.1-py3-none-any.whl data/brain
@@ -8,8 +8,8 @@
 --   tlua recipes/brain_segment.lua --model.encoder resnet18 --weights none --freeze none
 --   tlua predict runs/brain_segment-20260101-1 data/brain/test/images --to masks      masks and overlays
 --
--- It is one brain, and neighbouring slices are alike, so the parts are slabs with gaps between them. Figures tell how well
--- slices are told from others of the same head, and nothing of other people.
+-- It is one brain, and neighbouring slices are alike, so the parts are slabs with gaps between them. Figures say how
+-- well slices are learnt from others of the same head, and nothing of other people.
 local tlua = require "tlua"
 local nn, data, optim, task = tlua.nn, tlua.data, tlua.optim, tlua.task
 

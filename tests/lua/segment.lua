@@ -1,5 +1,5 @@
--- segment.lua - class maps: figures against scikit-learn's (tests/golden/segment.json), the task in training, its report, predict and eval.
--- Run by `tlua tests/lua/segment.lua`.
+-- segment.lua - class maps: figures against scikit-learn's (tests/golden/segment.json), the task in training, its
+-- report, predict and eval. Run by `tlua tests/lua/segment.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
@@ -19,13 +19,15 @@ end
 local function logits_of(map, classes)
   local shape = map:shape()
   shape[#shape + 1] = 1
-  return core.ops.eq(map:to "float32":reshape(shape), core.arange(classes)) * 4 + core.ops.mul(core.arange(classes), core.full({ 1 }, -0.01))
+  return core.ops.eq(map:to "float32":reshape(shape), core.arange(classes)) * 4 + core.ops.mul(core.arange(classes),
+    core.full({ 1 }, -0.01))
 end
 
 local function task_of(classes, options)
   local names = {}
   for k = 1, classes do names[k] = "class " .. k - 1 end
-  return setmetatable({ kind = "segment", options = options or { ignore = 255, background = true }, names = names, width = classes },
+  return setmetatable({ kind = "segment", options = options or { ignore = 255, background = true }, names = names,
+    width = classes },
     { __index = segment })
 end
 
@@ -33,7 +35,8 @@ end
 
 t.test("Dice, IoU and accuracy are scikit-learn's", function()
   for number, case in ipairs(golden) do
-    local labels, predicted = core.tensor(case.labels, { dtype = "int32" }), core.tensor(case.predicted, { dtype = "int32" })
+    local labels, predicted = core.tensor(case.labels, { dtype = "int32" }),
+      core.tensor(case.predicted, { dtype = "int32" })
     local k, what = case.classes, "case " .. number
     local each = maps.counts(labels, predicted, k, 255)
     local matrix = {}
@@ -61,7 +64,8 @@ end)
 t.test("a meter adds batches up, and goes on from its state", function()
   local case = golden[1]
   local me = task_of(case.classes)
-  local labels, predicted = core.tensor(case.labels, { dtype = "int32" }), core.tensor(case.predicted, { dtype = "int32" })
+  local labels, predicted = core.tensor(case.labels, { dtype = "int32" }),
+    core.tensor(case.predicted, { dtype = "int32" })
   local out = logits_of(predicted, case.classes)
   local first = me:meter()
   first:add(core.ops.slice(out, 1, 0, 1), { mask = core.ops.slice(labels, 1, 0, 1) })
@@ -116,8 +120,10 @@ local function write_pictures(root, count)
 end
 
 local function recipe(changes)
-  local fields = { model = tlua.models.unet { encoder = "mobilenet_v3_small" }, task = task.segment {}, optim = optim.Adam { lr = 3e-3 },
-    data = data.masks { root = folder .. "/shapes", size = 32, batch = 4 }, loss = nn.CrossEntropy {} + nn.Dice {}, seed = 1,
+  local fields = { model = tlua.models.unet { encoder = "mobilenet_v3_small" }, task = task.segment {},
+    optim = optim.Adam { lr = 3e-3 },
+    data = data.masks { root = folder .. "/shapes", size = 32, batch = 4 }, loss = nn.CrossEntropy {} + nn.Dice {},
+      seed = 1,
     schedule = { epochs = 6 }, out = folder .. "/run", batchnorm = "eval" }
   for key, value in pairs(changes or {}) do fields[key] = value end
   return tlua.recipe(fields)
@@ -135,7 +141,9 @@ t.test("a recipe learns masks, with a report", function()
   assert(#found.worst == 4 and #found.best == 4 and found.worst[1].image, "no galleries")
   assert(found.worst[1].dice <= found.best[4].dice)
   local page = core.read_file(folder .. "/run/report.html")
-  for _, text in ipairs { "mean over classes without the background", "Worst pictures", "square" } do assert(page:find(text, 1, true), text) end
+  for _, text in ipairs { "mean over classes without the background", "Worst pictures", "square" } do
+    assert(page:find(text, 1, true), text)
+  end
   local csv = core.read_file(folder .. "/run/metrics.csv")
   assert(csv:find("test_dice,test_iou,test_accuracy", 1, true), csv)
 end)
@@ -160,7 +168,8 @@ end)
 
 t.test("a frozen encoder, class weights that are counted, steps of several batches", function()
   local function described()
-    return recipe { freeze = "encoder.*", loss = nn.CrossEntropy { weight = "auto" }, accumulate = 2, schedule = { epochs = 1 },
+    return recipe { freeze = "encoder.*", loss = nn.CrossEntropy { weight = "auto" }, accumulate = 2, schedule =
+      { epochs = 1 },
       out = folder .. "/frozen" }
   end
   local s = described():build()
@@ -173,7 +182,8 @@ t.test("a frozen encoder, class weights that are counted, steps of several batch
 end)
 
 t.test("what does not fit is said before training", function()
-  t.fails("takes no masks; nn.CrossEntropy, nn.Dice, nn.FocalLoss and sums of them do", function() recipe { loss = nn.MSELoss {} }:build() end)
+  t.fails("takes no masks; nn.CrossEntropy, nn.Dice, nn.FocalLoss and sums of them do",
+    function() recipe { loss = nn.MSELoss {} }:build() end)
   t.fails("multiples of 32, not 40 x 40: --data.size 32", function()
     recipe { data = data.masks { root = folder .. "/shapes", size = 40, batch = 4 } }:build()
   end)

@@ -1,4 +1,5 @@
--- unet.lua - U-Nets over the networks of the registry: names, sizes, frozen encoders, weights, what is refused. Run by `tlua tests/lua/unet.lua`.
+-- unet.lua - U-Nets over the networks of the registry: names, sizes, frozen encoders, weights, what is refused. Run by
+-- `tlua tests/lua/unet.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
@@ -97,7 +98,8 @@ t.test("weights are the encoder's, or those of a whole U-Net", function()
   local again = unet { encoder = "resnet18", weights = folder .. "/unet.safetensors", classes = 2 }
   for name, tensor in again:named_tensors() do t.equal(tensor:hash(), net:state_dict()[name]:hash(), name) end
   local other = unet { encoder = "resnet18", weights = folder .. "/unet.safetensors", classes = 5 }
-  t.equal(other.decoder.blocks:at(5).conv2:find "0".weight:hash(), net.decoder.blocks:at(5).conv2:find "0".weight:hash())
+  t.equal(other.decoder.blocks:at(5).conv2:find "0".weight:hash(),
+    net.decoder.blocks:at(5).conv2:find "0".weight:hash())
   t.fails("efficientnet_lite0: " .. folder .. "/resnet.safetensors does not fit", function()
     unet { encoder = "efficientnet_lite0", weights = folder .. "/resnet.safetensors" }:ready()
   end)
@@ -116,7 +118,8 @@ t.test("an encoder may be a network that is described", function()
 end)
 
 t.test("what cannot be is refused", function()
-  t.fails("vit_small_patch16_224 cannot be an encoder: it has no map of 1/4 of the picture's side", unet, { encoder = "vit_small_patch16_224" })
+  t.fails("vit_small_patch16_224 cannot be an encoder: it has no map of 1/4 of the picture's side", unet,
+    { encoder = "vit_small_patch16_224" })
   t.fails("squeezenet1_1 cannot be an encoder: its maps are no halves", unet, { encoder = "squeezenet1_1" })
   t.fails("unknown model 'resnet19'; did you mean 'resnet18'?", unet, { encoder = "resnet19" })
   t.fails("a U-Net is no encoder", unet, { encoder = "unet" })

@@ -1,6 +1,7 @@
--- unet.lua - U-Net (Ronneberger et al. 2015) over a network of the registry: a class for each pixel. The decoder is that of
--- segmentation_models_pytorch's Unet: at each level twice the size by the nearest pixel, the encoder's map of that size beside it, two
--- 3 x 3 convolutions with batch norms and rectifiers; names are its names (encoder.*, decoder.blocks.0.conv1.0.weight, segmentation_head.0.*).
+-- unet.lua - U-Net (Ronneberger et al. 2015) over a network of the registry: a class for each pixel. The decoder is
+-- that of segmentation_models_pytorch's Unet: at each level twice the size by the nearest pixel, the encoder's map of
+-- that size beside it, two 3 x 3 convolutions with batch norms and rectifiers; names are its names (encoder.*,
+-- decoder.blocks.0.conv1.0.weight, segmentation_head.0.*).
 local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.nn.module"
@@ -31,18 +32,21 @@ local function shape_after(net, stage, shape)
 end
 
 local function no_maps(net, why)
-  util.failf("models.unet: %s cannot be an encoder: %s; resnet, efficientnet, efficientnet_lite, mobilenet, densenet, vgg and convnext can",
-    net.entry.name, why)
+  util.failf("models.unet: %s cannot be an encoder: %s; %s can", net.entry.name, why,
+    "resnet, efficientnet, efficientnet_lite, mobilenet, densenet, vgg and convnext")
 end
 
--- The stages of an encoder that make maps: {stage =, stride =, width =, skip = is it the last of its stride, and so kept for the decoder}.
+-- The stages of an encoder that make maps: {stage =, stride =, width =, skip = is it the last of its stride, and so
+-- kept for the decoder}.
 local function maps_of(net)
   local list, shape = {}, { 1, SIDE, SIDE, net.network_options.in_channels }
   for _, stage in ipairs(net:map_stages()) do
     if stage.for_classes then break end
     shape = shape_after(net, stage, shape)
     local stride = shape[2] and shape[2] > 0 and SIDE % shape[2] == 0 and SIDE // shape[2]
-    if #shape ~= 4 or not stride or stride > STRIDE then no_maps(net, "its maps are no halves, quarters and so on of the picture") end
+    if #shape ~= 4 or not stride or stride > STRIDE then
+      no_maps(net, "its maps are no halves, quarters and so on of the picture")
+    end
     list[#list + 1] = { stage = stage, stride = stride, width = shape[4] }
   end
   local last = {}
@@ -67,7 +71,9 @@ end
 
 -- ---- the decoder ----
 
-local function conv_norm(width, out) return parts.ConvNorm(width, out, 3, { activation = "relu", initial = "kaiming_uniform_fan_in" }) end
+local function conv_norm(width, out)
+  return parts.ConvNorm(width, out, 3, { activation = "relu", initial = "kaiming_uniform_fan_in" })
+end
 
 -- Twice the size, beside it the encoder's map of that size, where there is one; two convolutions.
 local Block = module.class("unet.Block")
@@ -90,7 +96,8 @@ end
 
 local Decoder = module.class("unet.Decoder")
 
--- Widths of the encoder's maps by stride. Those whose name begins with vgg have two convolutions more at the bottom, as there.
+-- Widths of the encoder's maps by stride. Those whose name begins with vgg have two convolutions more at the bottom, as
+-- there.
 function Decoder:init(name, maps)
   local skips, width = {}, maps[#maps].width
   for _, each in ipairs(maps) do
@@ -119,7 +126,8 @@ end
 -- The encoder without its head, and without values, which load_weights brings.
 local function encoder_of(options)
   local registry = require("tlua.models").registry
-  local entry, given = registry.entry(options.encoder), { in_channels = options.in_channels, weights = options.weights, weights_key = options.weights_key }
+  local entry, given = registry.entry(options.encoder), { in_channels = options.in_channels, weights = options.weights,
+    weights_key = options.weights_key }
   if entry.class == UNet then util.fail "models.unet: a U-Net is no encoder; resnet34 and its like are" end
   if (entry.options or {}).drop_connect then given.drop_connect = options.drop_connect end
   local net = registry.build(options.encoder, given)
@@ -144,8 +152,8 @@ function UNet:label() return ("%s of %s"):format(self.entry and self.entry.name 
 -- What a task that names no head gives this network.
 function UNet:default_head(classes) return head_of(self.features_width, classes) end
 
--- Between the stages go lists: the maps that the decoder still wants, from the largest on, and last what the next stage takes. A list of one
--- is that tensor.
+-- Between the stages go lists: the maps that the decoder still wants, from the largest on, and last what the next stage
+-- takes. A list of one is that tensor.
 local function with_last(list, kept, y)
   local out = { table.unpack(core.is_tensor(list) and { list } or list, 1, kept) }
   out[#out + 1] = y
@@ -193,7 +201,8 @@ function UNet:features(x)
   local h, w = x:shape(2), x:shape(3)
   if h % STRIDE ~= 0 or w % STRIDE ~= 0 then
     local function near(n) return math.max(STRIDE, (n + STRIDE // 2) // STRIDE * STRIDE) end
-    util.failf("%s: height and width of pictures must be multiples of %d, not %d x %d: --data.size %d", self:label(), STRIDE, h, w, near(math.max(h, w)))
+    util.failf("%s: height and width of pictures must be multiples of %d, not %d x %d: --data.size %d", self:label(),
+      STRIDE, h, w, near(math.max(h, w)))
   end
   local y = Network.features(self, x)
   return y
@@ -210,7 +219,8 @@ function UNet:features_cost(shape)
     all = all + n
   end
   for i in ipairs(WIDTHS) do
-    out, n = self.decoder.blocks:at(i):cost { out[1], 2 * out[2], 2 * out[3], out[4] + (self.decoder.skips[STRIDE >> i] or 0) }
+    out, n = self.decoder.blocks:at(i):cost { out[1], 2 * out[2], 2 * out[3],
+      out[4] + (self.decoder.skips[STRIDE >> i] or 0) }
     all = all + n
   end
   return out, all
@@ -229,11 +239,13 @@ end
 -- Those of the encoder, from its published set or a file of it; a file of a whole U-Net gives all.
 function UNet:load_weights(spec, key)
   local known = self.encoder.entry.weights and self.encoder.entry.weights[spec]
-  if not known and type(spec) == "string" and key == nil and core.exists(core.path(spec)) and holds_decoder(util.model_path(core.path(spec))) then
+  if not known and type(spec) == "string" and key == nil and core.exists(core.path(spec))
+    and holds_decoder(util.model_path(core.path(spec))) then
     return Network.load_weights(self, spec)
   end
   local o = self.encoder.network_options
-  local whole = require("tlua.models").registry.build(self.encoder.entry.name, { weights = spec, weights_key = key, in_channels = o.in_channels })
+  local whole = require("tlua.models").registry.build(self.encoder.entry.name,
+    { weights = spec, weights_key = key, in_channels = o.in_channels })
   rawset(whole, "quiet", true) -- of its head nothing is said, since none is wanted
   whole:ready()
   for _, each in ipairs(self.encoder:specs()) do
@@ -267,9 +279,12 @@ function UNet:labels() return rawget(self, "file_labels") end
 local function read(given)
   local net = given.encoder
   if net == nil or type(net) == "string" then return given end
-  if not module.is_module(net) or not rawget(net, "entry") then util.fail 'models.unet: encoder must be a name or a network of the registry, like "resnet34"' end
+  if not module.is_module(net) or not rawget(net, "entry") then
+    util.fail 'models.unet: encoder must be a name or a network of the registry, like "resnet34"'
+  end
   if rawget(net, "_built") then
-    util.failf("models.unet: the encoder %s has its values already, and only a network that is described can be taken: name the file of its weights", net:label())
+    util.failf("models.unet: the encoder %s has its values already, and only a network that is described can be taken: "
+      .. "name the file of its weights", net:label())
   end
   local o = net.network_options
   given.encoder = net.entry.name

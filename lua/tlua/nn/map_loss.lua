@@ -9,16 +9,19 @@ local M = {}
 
 -- ---- Dice ----
 
-local function some_class(o)
-  if not o.background and type(o.weight) == "table" and #o.weight == 1 then return "of one class there is nothing but background" end
-end
+local DICE = {
+  { "over", "choice", "all",
+    "mean over all classes, of which those that do not occur have no loss, or over those that are present",
+    { "all", "present" } },
+  { "background", "boolean", true, "does class 0 count" },
+  { "log", "boolean", false, "minus the logarithm of the coefficient instead of one minus it" },
+  { "smooth", "number", 0, "added to numerator and denominator", least = 0 },
+  { "eps", "number", 1e-7, "the least denominator", above = 0 },
+  losses.WEIGHT, losses.IGNORE,
+}
 
-local DICE = { { "over", "choice", "all", "mean over all classes, of which those that do not occur have no loss, or over those that are present", { "all", "present" } },
-  { "background", "boolean", true, "does class 0 count" }, { "log", "boolean", false, "minus the logarithm of the coefficient instead of one minus it" },
-  { "smooth", "number", 0, "added to numerator and denominator", least = 0 }, { "eps", "number", 1e-7, "the least denominator", above = 0 },
-  losses.WEIGHT, losses.IGNORE, check = some_class }
-
--- Probabilities and targets of one class a row, (N, ..., K), both 0 where a pixel does not count; and how many pixels have each class (K).
+-- Probabilities and targets of one class a row, (N, ..., K), both 0 where a pixel does not count; and how many pixels
+-- have each class (K).
 local function rows_of(self, logits, target)
   local shape, axes = logits:shape(), {}
   local k = shape[#shape]
@@ -33,9 +36,10 @@ local function rows_of(self, logits, target)
   return p, hot, axes
 end
 
--- logits (N, H, W, K), labels (N, H, W) int32 from 0: one minus 2 sum(p t) / (sum p + sum t) of each class, the sums being over all pixels of
--- the batch (Milletari et al. 2016). It is segmentation_models_pytorch's DiceLoss(mode="multiclass"), in its mean over all classes too;
--- `over = "present"` is a mean over the classes that occur in the batch, `background = false` MONAI's include_background=False.
+-- logits (N, H, W, K), labels (N, H, W) int32 from 0: one minus 2 sum(p t) / (sum p + sum t) of each class, the sums
+-- being over all pixels of the batch (Milletari et al. 2016). It is segmentation_models_pytorch's
+-- DiceLoss(mode="multiclass"), in its mean over all classes too; `over = "present"` is a mean over the classes that
+-- occur in the batch, `background = false` MONAI's include_background=False.
 local Dice = losses.define("Dice", DICE, function(self, o, logits, target)
   local p, t, axes = rows_of(self, logits, target)
   local k = logits:shape(-1)
@@ -62,8 +66,8 @@ end
 
 -- ---- sums ----
 
--- nn.Sum { {nn.CrossEntropy {}, 1}, {nn.Dice {}, 0.5} }, nn.Sum { a, b }, or a + 0.5 * b. Parts may count different things (pixels, pictures);
--- the sum counts pictures, so that an epoch's figure is a mean over those.
+-- nn.Sum { {nn.CrossEntropy {}, 1}, {nn.Dice {}, 0.5} }, nn.Sum { a, b }, or a + 0.5 * b. Parts may count different
+-- things (pixels, pictures); the sum counts pictures, so that an epoch's figure is a mean over those.
 local Sum = module.class("nn.Sum")
 M.Sum, Sum.takes_shares, Sum.options, Sum.kind = Sum, false, {}, "Sum"
 
@@ -82,7 +86,9 @@ function Sum:init(...)
   if list.n > 1 and util.is_options(list[list.n]) then
     o, list.n = list[list.n], list.n - 1
     list[list.n + 1] = nil
-    for key in pairs(o) do if key ~= "weights" then util.unknown("option of nn.Sum:", tostring(key), { "weights" }) end end
+    for key in pairs(o) do
+      if key ~= "weights" then util.unknown("option of nn.Sum:", tostring(key), { "weights" }) end
+    end
   elseif list.n == 1 and type(list[1]) == "table" and not module.is_module(list[1]) then list = list[1] end
   local weights, texts = {}, {}
   if #list == 0 then util.fail "nn.Sum: losses are needed, like nn.Sum { nn.CrossEntropy {}, { nn.Dice {}, 0.5 } }" end
@@ -92,7 +98,9 @@ function Sum:init(...)
     if not (module.is_module(loss) and loss.weight_of) or type(weight) ~= "number" then
       util.failf("nn.Sum: part %d must be a loss, or like { nn.Dice {}, 0.5 }", i)
     end
-    if loss.options.reduction and loss.options.reduction ~= "mean" then util.failf("nn.Sum: part %d, %s, is no mean: reduction is %s", i, loss.kind, loss.options.reduction) end
+    if loss.options.reduction and loss.options.reduction ~= "mean" then
+      util.failf("nn.Sum: part %d, %s, is no mean: reduction is %s", i, loss.kind, loss.options.reduction)
+    end
     self[tostring(i - 1)], weights[i], texts[i] = loss, weight, text_of(loss, weight)
   end
   rawset(self, "weights", weights)

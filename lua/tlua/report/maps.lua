@@ -1,5 +1,5 @@
--- maps.lua - figures of class maps from a confusion matrix of pixels, and overlays. Dice and IoU are scikit-learn's f1_score and jaccard_score of
--- all pixels; tests/golden/segment.json holds its values.
+-- maps.lua - figures of class maps from a confusion matrix of pixels, and overlays. Dice and IoU are scikit-learn's
+-- f1_score and jaccard_score of all pixels; tests/golden/segment.json holds its values.
 local core = require "tlua.core"
 local ops = core.ops
 local maps = {}
@@ -12,8 +12,8 @@ local function one_hot(labels, classes)
   return ops.eq(labels:to "float32":reshape(n * h, w, 1), core.arange(classes))
 end
 
--- labels and predicted (N, H, W) int32 -> (N, K, K) on the device: pixels of the class of the row that were taken for the class of the column.
--- Sums of a row of pixels at a time are short, and whole numbers up to 2^24 a picture.
+-- labels and predicted (N, H, W) int32 -> (N, K, K) on the device: pixels of the class of the row that were taken for
+-- the class of the column. Sums of a row of pixels at a time are short, and whole numbers up to 2^24 a picture.
 function maps.confusion(labels, predicted, classes, ignored)
   local n, h = labels:shape(1), labels:shape(2)
   local is, taken = one_hot(labels, classes), one_hot(predicted, classes)
@@ -33,7 +33,8 @@ end
 
 -- ---- figures ----
 
--- What a matrix (a list of K K numbers) says of each class: right, the pixels that have it, and those that were taken for it: 3 K numbers.
+-- What a matrix (a list of K K numbers) says of each class: right, the pixels that have it, and those that were taken
+-- for it: 3 K numbers.
 function maps.sums(matrix, classes)
   local out = {}
   for k = 1, classes do
@@ -44,8 +45,8 @@ function maps.sums(matrix, classes)
   return out
 end
 
--- Of sums: the classes' Dice and IoU (nil where a class neither occurs nor was seen), their means over the classes from `first` on, and the share of
--- pixels that are right.
+-- Of sums: the classes' Dice and IoU (nil where a class neither occurs nor was seen), their means over the classes from
+-- `first` on, and the share of pixels that are right.
 function maps.figures(sums, first)
   local list, right, all = {}, 0, 0
   local mean = { dice = 0, iou = 0, n = 0 }
@@ -58,16 +59,21 @@ function maps.figures(sums, first)
       if k >= first then mean.dice, mean.iou, mean.n = mean.dice + list[k].dice, mean.iou + list[k].iou, mean.n + 1 end
     end
   end
-  return { per_class = list, dice = mean.n > 0 and mean.dice / mean.n or nil, iou = mean.n > 0 and mean.iou / mean.n or nil,
+  local some = mean.n > 0
+  return { per_class = list, dice = some and mean.dice / mean.n or nil, iou = some and mean.iou / mean.n or nil,
     accuracy = all > 0 and right / all or nil, pixels = all }
 end
 
 -- ---- pictures ----
 
--- Colours of classes from the second on, as far apart as can be (after Kelly 1965); they come again where there are more.
-local COLOURS = { { 230, 75, 53 }, { 77, 187, 213 }, { 0, 160, 135 }, { 243, 195, 0 }, { 135, 86, 146 }, { 243, 132, 0 }, { 60, 84, 136 }, { 161, 202, 241 },
-  { 194, 178, 128 }, { 230, 143, 172 }, { 0, 136, 86 }, { 249, 147, 121 }, { 96, 78, 151 }, { 246, 166, 0 }, { 179, 68, 108 }, { 220, 211, 0 },
-  { 136, 45, 23 }, { 141, 182, 0 }, { 101, 69, 34 }, { 43, 61, 38 } }
+-- Colours of classes from the second on, as far apart as can be (after Kelly 1965); they come again where there are
+-- more.
+local COLOURS = {
+  { 230, 75, 53 }, { 77, 187, 213 }, { 0, 160, 135 }, { 243, 195, 0 }, { 135, 86, 146 },
+  { 243, 132, 0 }, { 60, 84, 136 }, { 161, 202, 241 }, { 194, 178, 128 }, { 230, 143, 172 },
+  { 0, 136, 86 }, { 249, 147, 121 }, { 96, 78, 151 }, { 246, 166, 0 }, { 179, 68, 108 },
+  { 220, 211, 0 }, { 136, 45, 23 }, { 141, 182, 0 }, { 101, 69, 34 }, { 43, 61, 38 },
+}
 
 -- The colour of class k (from 0) as "#rrggbb", of none for the background.
 function maps.colour(k, background)
@@ -75,14 +81,15 @@ function maps.colour(k, background)
   return ("#%02x%02x%02x"):format(table.unpack(COLOURS[(k + (background and -1 or 0)) % #COLOURS + 1]))
 end
 
--- A picture (H, W, 3) float32 in 0..255 with a class map (H, W) int32 over it: half of each pixel is its class's colour. Background and what is
--- of no class stay as they are. -> uint8
+-- A picture (H, W, 3) float32 in 0..255 with a class map (H, W) int32 over it: half of each pixel is its class's
+-- colour. Background and what is of no class stay as they are. -> uint8
 function maps.overlay(picture, map, classes, background)
   local h, w = map:shape(1), map:shape(2)
   local table_of, shown = {}, {}
   for k = 0, classes - 1 do
     local bare = k == 0 and background
-    table_of[k + 1], shown[k + 1] = bare and { 0, 0, 0 } or COLOURS[(k + (background and -1 or 0)) % #COLOURS + 1], bare and 0 or 0.5
+    table_of[k + 1], shown[k + 1] = bare and { 0, 0, 0 } or COLOURS[(k + (background and -1 or 0)) % #COLOURS + 1],
+      bare and 0 or 0.5
   end
   local plain = map:to "float32"
   local known = ops.lt(plain, core.full({ 1 }, classes))

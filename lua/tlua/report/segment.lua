@@ -1,4 +1,5 @@
--- segment.lua - what a report says of class maps: figures with intervals, a table of the classes, the best and the worst pictures of the test.
+-- segment.lua - what a report says of class maps: figures with intervals, a table of the classes, the best and the
+-- worst pictures of the test.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local parts = require "tlua.report.parts"
@@ -40,13 +41,15 @@ end
 
 -- ---- pictures ----
 
--- Pictures of a source with the truth over them on the left and what was seen on the right, in the order of `list` (numbers of the source).
+-- Pictures of a source with the truth over them on the left and what was seen on the right, in the order of `list`
+-- (numbers of the source).
 local function overlays(run, list)
   local s, out = run.session, {}
   if not s or #list == 0 then return out end
   local guard <close> = core.no_grad()
   local part, t = run.part or "test", run.task
-  local loader <close> = core.data.loader(core.data.subset(run.source, list), s.data[part .. "_pipeline"] or s.data.test_pipeline,
+  local pipeline = s.data[part .. "_pipeline"] or s.data.test_pipeline
+  local loader <close> = core.data.loader(core.data.subset(run.source, list), pipeline,
     { batch = 1, threads = 1, seed = 0 })
   loader:start(1)
   for i = 1, #list do
@@ -56,13 +59,16 @@ local function overlays(run, list)
     local seen = s.model(x):argmax(-1)
     local h, w = x:shape(2), x:shape(3)
     local picture = maps.picture(x:reshape(h, w, x:shape(4)), s.data.preprocessing)
-    local function over(map) return maps.overlay(picture, map:reshape(h, w), t.width, t.options.background):to "float32" end
+    local function over(map)
+      return maps.overlay(picture, map:reshape(h, w), t.width, t.options.background):to "float32"
+    end
     out[i] = parts.picture(core.ops.concat(over(more.mask), over(seen), { axis = 2 }):to "uint8")
   end
   return out
 end
 
--- The pictures in the order of their own Dice: the worst, the best. Those without any class but the background have none.
+-- The pictures in the order of their own Dice: the worst, the best. Those without any class but the background have
+-- none.
 local function extremes(seen, list, first)
   local values, order = {}, {}
   for i, sums in ipairs(list) do
@@ -82,7 +88,8 @@ local function with_pictures(run, list)
   for i, each in ipairs(list) do indices[i] = each.index end
   local ok, images = pcall(overlays, run, indices)
   for i, each in ipairs(list) do
-    out[i] = { image = ok and images[i] or nil, dice = each.dice, name = run.source and (run.source:name(each.index) or ""):match "[^/]*$" or nil }
+    out[i] = { image = ok and images[i] or nil, dice = each.dice, name = run.source
+      and (run.source:name(each.index) or ""):match "[^/]*$" or nil }
   end
   return out
 end
@@ -119,7 +126,8 @@ function segment.tiles(run)
     return parts.tile(parts.percent(m[key]), ("%s (95\u{A0}%%: %s)"):format(what, interval_text(m[key .. "_interval"])))
   end
   local over = m.first > 1 and "Dice, mean over classes without the background" or "Dice, mean over classes"
-  return table.concat { tile("dice", over), tile("iou", "intersection over union, the same mean"), tile("accuracy", "of all pixels are right") }
+  return table.concat { tile("dice", over), tile("iou", "intersection over union, the same mean"),
+    tile("accuracy", "of all pixels are right") }
 end
 
 local function class_table(m)
@@ -136,7 +144,10 @@ local function legend(m)
   local out = {}
   for k, name in ipairs(m.names) do
     local colour = maps.colour(k - 1, m.background)
-    if colour then out[#out + 1] = ('<span class="key"><i style="background:%s;height:10px"></i>%s</span>'):format(colour, escape(name)) end
+    if colour then
+      out[#out + 1] = ('<span class="key"><i style="background:%s;height:10px"></i>%s</span>'):format(colour,
+        escape(name))
+    end
   end
   return ('<p class="legend">%s</p>'):format(table.concat(out))
 end
@@ -144,17 +155,22 @@ end
 local function gallery(title, list)
   local figures = {}
   for i, each in ipairs(list) do
-    figures[i] = parts.shown(each.image, ("<div>%s</div>"):format(escape(each.name or "")), ('<div class="soft">Dice %s</div>'):format(parts.percent(each.dice)))
+    figures[i] = parts.shown(each.image, ("<div>%s</div>"):format(escape(each.name or "")),
+      ('<div class="soft">Dice %s</div>'):format(parts.percent(each.dice)))
   end
   local html = parts.gallery(title, figures)
-  return (html:gsub('class="pictures"', 'class="pictures" style="grid-template-columns:repeat(auto-fill,minmax(260px,1fr))"'):gsub("<img ", '<img style="aspect-ratio:2" '))
+  local wide = "grid-template-columns:repeat(auto-fill,minmax(260px,1fr))"
+  html = html:gsub('class="pictures"', ('class="pictures" style="%s"'):format(wide))
+  return (html:gsub("<img ", '<img style="aspect-ratio:2" '))
 end
 
 function segment.page(run)
   local m = run.metrics
   return table.concat { "<h2>Classes</h2>", class_table(m),
-    ('<p class="soft">Over all pixels of %s pictures at the size that the network sees. Intervals: the pictures drawn anew, %d times at most.</p>'):format(
-      util.thousands(m.count), DRAWS), gallery("Worst pictures: truth, and what was seen", run.worst), legend(m), gallery("Best pictures", run.best) }
+    ('<p class="soft">Over all pixels of %s pictures at the size that the network sees. '):format(
+      util.thousands(m.count)),
+    ("Intervals: the pictures drawn anew, %d times at most.</p>"):format(DRAWS),
+    gallery("Worst pictures: truth, and what was seen", run.worst), legend(m), gallery("Best pictures", run.best) }
 end
 
 -- What the results of a run keep.
@@ -167,8 +183,11 @@ end
 -- "mean Dice 83.1 % (95 %: 80.2 to 85.0) of 12 pictures; grey matter 82.0, white matter 84.2"
 function segment.text_of_test(m, count)
   local list = {}
-  for _, each in ipairs(m.classes or {}) do list[#list + 1] = ("%s %s"):format(each.name, each.dice and ("%.1f"):format(100 * each.dice) or "-") end
-  return ("mean Dice %s, 95 %%: %s, of %s pictures; %s"):format(m.dice and ("%.1f %%"):format(100 * m.dice) or "-", interval_text(m.interval),
+  for _, each in ipairs(m.classes or {}) do
+    list[#list + 1] = ("%s %s"):format(each.name, each.dice and ("%.1f"):format(100 * each.dice) or "-")
+  end
+  return ("mean Dice %s, 95 %%: %s, of %s pictures; %s"):format(m.dice and ("%.1f %%"):format(100 * m.dice) or "-",
+    interval_text(m.interval),
     util.thousands(count), table.concat(list, ", "))
 end
 

@@ -1,6 +1,7 @@
--- segment.lua - a class for each pixel: cross-entropy (or Dice, or their sum) of maps (N, H, W, K) and masks (N, H, W), Dice and IoU of each class.
--- The main figure is the mean Dice over the classes without the background, which is class 0. Figures are counted at the size that the network
--- sees, over all pixels of a part together, on the device: one matrix of K x K numbers is all that is kept.
+-- segment.lua - a class for each pixel: cross-entropy (or Dice, or their sum) of maps (N, H, W, K) and masks (N, H, W),
+-- Dice and IoU of each class. The main figure is the mean Dice over the classes without the background, which is class
+-- 0. Figures are counted at the size that the network sees, over all pixels of a part together, on the device: one
+-- matrix of K x K numbers is all that is kept.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
@@ -27,7 +28,8 @@ local function prepare(t, s)
   local loss = t.criterion
   if not nn.is_module(loss) then return end
   if loss.weight_of and not loss:takes_maps() then
-    util.at(loss.where, util.failf, "task.segment: %s takes no masks; nn.CrossEntropy, nn.Dice, nn.FocalLoss and sums of them do", loss:label())
+    util.at(loss.where, util.failf,
+      "task.segment: %s takes no masks; nn.CrossEntropy, nn.Dice, nn.FocalLoss and sums of them do", loss:label())
   end
   if loss.set_ignored then loss:set_ignored(t.options.ignore) end
   if loss.wants_counts and loss:wants_counts() then count_pixels(t, s) end
@@ -38,9 +40,13 @@ local function first_of(t) return t.options.background and t.width > 1 and 2 or 
 
 local function check(t, shape)
   if #shape ~= 4 then
-    util.failf("the network gives outputs of shape %s, and task.segment wants a map (N, H, W, %d), as tlua.models.unet gives", util.shape_text(shape), t.width)
+    util.failf("the network gives outputs of shape %s, and task.segment wants a map (N, H, W, %d), as %s gives",
+      util.shape_text(shape), t.width, "tlua.models.unet")
   end
-  if shape[4] ~= t.width then util.failf("the network gives %d classes for each pixel, and the masks have %d (%s)", shape[4], t.width, util.first_few(t.names, 6)) end
+  if shape[4] ~= t.width then
+    util.failf("the network gives %d classes for each pixel, and the masks have %d (%s)", shape[4], t.width,
+      util.first_few(t.names, 6))
+  end
 end
 
 -- ---- the loss ----
@@ -83,7 +89,8 @@ local function meter(t, state)
   return setmetatable({ task = t, matrix = matrix }, Meter)
 end
 
--- Of each picture, packed: right pixels, those that have and those that were given each class, which intervals and galleries are made of.
+-- Of each picture, packed: right pixels, those that have and those that were given each class, which intervals and
+-- galleries are made of.
 local Collector = {}
 Collector.__index = Collector
 
@@ -110,11 +117,13 @@ local function decode(t, out)
   local list, predicted = {}, out:argmax(-1)
   local n, h, w = table.unpack(predicted:shape())
   local finite = (out * 0):sum { axes = { 2, 3, 4 } }:tolist()
-  local counts = core.ops.eq(predicted:to "float32":reshape(n, h * w, 1), core.arange(t.width)):sum { axes = { 2 } }:tolist()
+  local hot = core.ops.eq(predicted:to "float32":reshape(n, h * w, 1), core.arange(t.width))
+  local counts = hot:sum { axes = { 2 } }:tolist()
   for i = 1, n do
     local shares = {}
     for k, v in ipairs(counts[i]) do shares[k] = v / (h * w) end
-    list[i] = finite[i] == 0 and { map = core.ops.slice(predicted, 1, i - 1, 1):reshape(h, w), shares = shares } or false
+    list[i] = finite[i] == 0 and { map = core.ops.slice(predicted, 1, i - 1, 1):reshape(h, w), shares = shares }
+      or false
   end
   return list
 end
@@ -125,7 +134,8 @@ local function shares_of(t, answer)
   return out
 end
 
--- The map at the size of the picture that was read: pixels that the network did not see (a centre was cut out) count as ignored.
+-- The map at the size of the picture that was read: pixels that the network did not see (a centre was cut out) count as
+-- ignored.
 local function at_full_size(t, map, height, width, p)
   local h, w = map:shape(1), map:shape(2)
   local full = map:to "float32":reshape(1, h, w, 1)
@@ -136,10 +146,12 @@ local function at_full_size(t, map, height, width, p)
   local y, x = math.min(height, math.floor(h * scale + 0.5)), math.min(width, math.floor(w * scale + 0.5))
   full = core.ops.interpolate(full, { size = { y, x }, mode = "nearest" }):reshape(y, x)
   local top, left = (height - y) // 2, (width - x) // 2
-  return core.ops.pad(full, { before = { top, left }, after = { height - y - top, width - x - left }, value = t.options.ignore })
+  return core.ops.pad(full, { before = { top, left }, after = { height - y - top, width - x - left },
+    value = t.options.ignore })
 end
 
--- Writes NAME.png, whose pixels are numbers of classes, and NAME.overlay.png below o.to. o.info: what the model file says.
+-- Writes NAME.png, whose pixels are numbers of classes, and NAME.overlay.png below o.to. o.info: what the model file
+-- says.
 local function emit(t, answer, path, o)
   local scope <close> = core.scope()
   local name = path:match "([^/]*)$":gsub("%.[^.]*$", "")
@@ -152,7 +164,8 @@ local function emit(t, answer, path, o)
   local map = at_full_size(t, answer.map, h, w, o.info and o.info.preprocessing)
   local to = ("%s/%s.png"):format(o.to, name)
   core.image_write(to, map:to "uint8":reshape(h, w, 1))
-  core.image_write(("%s/%s.overlay.png"):format(o.to, name), maps.overlay(picture:to "float32", map:to "int32", t.width, t.options.background))
+  core.image_write(("%s/%s.overlay.png"):format(o.to, name),
+    maps.overlay(picture:to "float32", map:to "int32", t.width, t.options.background))
   return to
 end
 
@@ -160,7 +173,8 @@ return {
   name = "segment", brief = "a class for each pixel", wants = { "mask" }, takes = "map",
   schema = { { "ignore", "integer", 255, "value in masks of pixels that do not count", least = 0 },
     { "background", "boolean", true, "class 0 is the background, which mean figures leave out" } },
-  figures = { { "dice", "mean Dice", "%.1f %%", "max" }, { "iou", "mean IoU", "%.1f %%", "max" }, { "accuracy", "pixel accuracy", "%.1f %%", "max" } },
+  figures = { { "dice", "mean Dice", "%.1f %%", "max" }, { "iou", "mean IoU", "%.1f %%", "max" },
+    { "accuracy", "pixel accuracy", "%.1f %%", "max" } },
   default_loss = function() return nn.CrossEntropy {} end,
   prepare = prepare, check = check, loss = loss_of, meter = meter, collector = collector,
   head = function(t, net) return net:default_head(t.width) end,
