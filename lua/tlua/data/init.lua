@@ -229,6 +229,7 @@ local function first_of_classes(source, n, seed)
   table.sort(chosen)
   return core.data.subset(source, chosen)
 end
+data.first_of_classes = first_of_classes
 
 local function below(root, path) return (path:sub(#root + 1):gsub("^/+", "")) end
 

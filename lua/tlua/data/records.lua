@@ -387,6 +387,10 @@ function records.open(d, seed, options)
   out.test = part("test", o.test_limit or (o.limit and math.max(1, o.limit // 5)))
   if not options.only_test then
     out.train, out.validation = part("train", o.limit), part("validation", o.test_limit)
+    if o.per_class then
+      if not out.fields.label then util.failf("data.%s: per_class counts pictures of each class, and there are none: --data.limit", d.kind) end
+      out.train = require("tlua.data").first_of_classes(out.train, o.per_class, seed)
+    end
     local root = found.root
     out.list = { train = list_of(out.train, root), test = list_of(out.test, root), validation = out.validation and list_of(out.validation, root) or nil }
     out.groups = groups_of(found, list)

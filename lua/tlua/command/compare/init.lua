@@ -11,6 +11,7 @@ local train = require "tlua.train"
 local progress = require "tlua.run.progress"
 local checkpoint = require "tlua.run.checkpoint"
 local energy = require "tlua.run.energy"
+local task = require "tlua.task"
 local foresee = require "tlua.train.foresee"
 local ways = require "tlua.command.compare.ways"
 local tables = require "tlua.command.compare.tables"
@@ -173,7 +174,7 @@ end
 
 local function result_of(cell, s, results, figures)
   local m = results.metrics or {}
-  local row = { way = cell.way, per_class = cell.per_class, seed = cell.seed, key = cell.key, accuracy = results.accuracy, loss = results.epochs[#results.epochs].test_loss,
+  local row = { way = cell.way, per_class = cell.per_class, seed = cell.seed, key = cell.key, accuracy = results.value, loss = results.epochs[#results.epochs].test_loss,
     balanced_accuracy = m.balanced_accuracy and 100 * m.balanced_accuracy, f1 = m.f1, seconds = results.spent.training - results.spent.features,
     feature_seconds = results.spent.features, parameters = s.parameters, train_pictures = s.data.train:count(),
     test_pictures = s.data.test:count(), classes = #s.classes, epochs = #results.epochs, train_hash = s.data.train:hash(), test_hash = s.data.test:hash() }
@@ -207,14 +208,10 @@ local function count_pictures(r)
   for key, value in pairs(r.data.options) do options[key] = value end
   options.split_seed = options.split_seed or r.compare.seeds[1]
   local d = setmetatable({ options = options }, { __index = r.data })
-  local opened = util.at(r.data.where, data.open, d, rawget(r.model, "entry") and r.model:preprocessing() or {}, r.seed)
+  local opened = util.at(r.data.where, data.open, d, rawget(r.model, "entry") and r.model:preprocessing() or {}, r.seed, { task = r.task })
   local counts = { classes = {}, all = opened.train:count(), test = opened.test:count(), title = opened.title, list = opened.list }
-  counts.class_count = #opened.classes
-  for k = 1, #opened.classes do counts.classes[k] = 0 end
-  for i = 1, counts.all do
-    local k = opened.train:label(i) + 1
-    counts.classes[k] = counts.classes[k] + 1
-  end
+  counts.class_count, counts.outputs = opened.fields.label and #opened.classes or 1, #(opened.value_names or opened.classes)
+  if opened.fields.label then counts.classes = opened.train:counts() end
   return counts
 end
 
@@ -244,7 +241,7 @@ local function foresee_cells(c)
     local r, what = recipe_of(c, cell), cell.way .. size_text(cell.per_class)
     local d = r.data.options
     if not seen[cell.way] then
-      build.place_head(r, r.model, c.counts.class_count)
+      build.place_head(r, r.model, c.counts.outputs)
       local ok, e = pcall(util.at, r.where, stage.check_names, r, r.model)
       if not ok then error(("%s\n  in the way %s"):format(tostring(e), cell.way), 0) end
       seen[cell.way], r = true, recipe_of(c, cell)
@@ -262,8 +259,13 @@ local function prepare(read, words)
   check_words(r, general)
   if not rawget(r.model, "entry") then util.failf("compare: %s is not a network of the registry (tlua models), so there are no weights to transfer", r.model:label()) end
   local c = { read = read, words = words, out = r.out or ("runs/%s-compare"):format(r.name), options = r.compare, own = own, recipe = r }
-  c.counts = count_pictures(r)
-  if c.counts.test == 0 then util.at(r.data.where, util.fail, "compare: there is no test picture, and ways are compared by their accuracy on them") end
+  c.counts, c.figure = count_pictures(r), task.main(r.task.kind)
+  for _, n in ipairs(r.compare.per_class) do
+    if n ~= "all" and #c.counts.classes == 0 then
+      util.at(r.where, util.failf, "compare: per_class = %s counts pictures of each class, and %s has no classes: --compare.per_class all", n, c.counts.title)
+    end
+  end
+  if c.counts.test == 0 then util.at(r.data.where, util.fail, "compare: there is no test picture, and ways are compared by their figures on them") end
   c.cells = cells_of(r.compare, c.out)
   for i, cell in ipairs(c.cells) do
     local own_recipe = recipe_of(c, cell)
@@ -288,7 +290,7 @@ local function run_all(c)
       core.write_file(cell.out .. "/cell.json", core.json_encode(result, true))
       clear(cell)
       cell.result = result
-      print(("%d/%d  %-10s %4s a class  seed %d  %5.1f %%  %s  %s"):format(cell.number, #c.cells, cell.way, size_text(cell.per_class), cell.seed, result.accuracy,
+      print(("%d/%d  %-10s %4s a class  seed %d  %s  %s  %s"):format(cell.number, #c.cells, cell.way, size_text(cell.per_class), cell.seed, util.figure(c.figure[3], result.accuracy),
         util.clock(result.total_seconds), eta_text(c)))
       io.stdout:flush()
       write_results(c)

@@ -35,10 +35,14 @@ end
 local function plots(c, summary)
   local x = { x = "training pictures a class", x_log = true, x_ticks = ticks_of(c, summary) }
   local function options(more) return setmetatable(more, { __index = x }) end
+  local f = summary.figure
+  local percent = f[3]:find "%%%%" ~= nil
   local out = {
-    report.figure("Accuracy, percent; bars: deviation over the seeds", lines_of(c, summary, function(r)
-      return r.accuracy, r.spread and math.max(r.accuracy - r.spread, 0), r.spread and math.min(r.accuracy + r.spread, 100)
-    end), options { y = "accuracy", y_same = report.PERCENT }),
+    report.figure(f[2]:sub(1, 1):upper() .. f[2]:sub(2) .. (percent and ", percent" or "") .. "; bars: deviation over the seeds",
+      lines_of(c, summary, function(r)
+        local low, high = r.spread and r.accuracy - r.spread, r.spread and r.accuracy + r.spread
+        return r.accuracy, low and percent and math.max(low, 0) or low, high and percent and math.min(high, 100) or high
+      end), options { y = f[2], y_same = report.axis(f) }),
     report.figure("Training time, seconds (features included)", lines_of(c, summary, function(r) return math.max(r.seconds + r.features, 0.01) end), options { y = "seconds", y_log = true }),
   }
   local any = false

@@ -55,13 +55,25 @@ local function pick(list, name)
   return out
 end
 
-local function against(list, base)
+-- The task's main figure (tlua/task): {key, words, format, "max" or "min"}.
+local ACCURACY = { "accuracy", "accuracy", "%.1f %%", "max" }
+local function figure_of(c) return c.figure or ACCURACY end
+-- Its number without the sign of percent, and with a sign for differences.
+local function number_format(f) return (f[3]:gsub("%s*%%%%", "")) end
+local function shown(row, v) return number_format(row.figure or ACCURACY):format(v) end
+local function signed(row, v) return ((number_format(row.figure or ACCURACY):gsub("^%%", "%%+"))):format(v) end
+local function title_of(f) return f[2] .. (f[3]:find "%%%%" and ", %" or "") end
+tables.title_of = title_of
+
+local function against(c, list, base)
   local of_seed, out = {}, {}
   for _, each in ipairs(base) do of_seed[each.seed] = each.accuracy end
   for _, each in ipairs(list) do
     if of_seed[each.seed] then out[#out + 1] = each.accuracy - of_seed[each.seed] end
   end
-  return tables.paired(out)
+  local found = tables.paired(out)
+  if figure_of(c)[4] == "min" then found.verdict = ({ better = "worse", worse = "better" })[found.verdict] or found.verdict end
+  return found
 end
 
 -- Features are computed in one cell and found by the others of the same pictures: each is charged what they cost once.
@@ -71,18 +83,16 @@ local function features_of(list)
   return most
 end
 
-local function row_of(list, way, per_class, base)
+local function row_of(c, list, way, per_class, base)
   local accuracy = pick(list, "accuracy")
   local row = { way = way.name, per_class = per_class, seeds = #list, accuracy = mean(accuracy), spread = deviation(accuracy), balanced = mean(pick(list, "balanced_accuracy")),
     seconds = mean(pick(list, "seconds")), features = features_of(list), joules = mean(pick(list, "joules")), peak = 0, trained = list[1].trained, parameters = list[1].parameters,
-    epochs = list[1].epochs, pictures = list[1].train_pictures, each = accuracy }
+    epochs = list[1].epochs, pictures = list[1].train_pictures, each = accuracy, figure = figure_of(c) }
   for _, each in ipairs(list) do row.peak = math.max(row.peak, each.peak_bytes) end
-  for name, value in pairs(base and against(list, base) or {}) do row[name] = value end
+  for name, value in pairs(base and against(c, list, base) or {}) do row[name] = value end
   return row
 end
 
-local function percent(v) return ("%.1f"):format(v) end
-local function signed(v) return ("%+.1f"):format(v) end
 local function size_text(n) return n == "all" and "all" or ("%d"):format(n) end
 tables.size_text = size_text
 
@@ -90,10 +100,10 @@ tables.size_text = size_text
 local VERDICT = { better = "better", worse = "worse", same = "within the spread", unknown = "too few seeds to tell", even = "the same for every seed: no spread to tell it from chance" }
 function tables.difference_text(row)
   if not row.difference then return "" end
-  return ("%s%s, %s"):format(signed(row.difference), row.half and (" ± %.1f"):format(row.half) or "", VERDICT[row.verdict])
+  return ("%s%s, %s"):format(signed(row, row.difference), row.half and " ± " .. shown(row, row.half) or "", VERDICT[row.verdict])
 end
 
-function tables.accuracy_text(row) return percent(row.accuracy) .. (row.spread and (" ± %.1f"):format(row.spread) or "") end
+function tables.accuracy_text(row) return shown(row, row.accuracy) .. (row.spread and " ± " .. shown(row, row.spread) or "") end
 
 -- Training and features together.
 function tables.seconds_text(row)
@@ -107,13 +117,14 @@ local function not_winning(summary)
   local out, count, wins = {}, 0, 0
   for _, row in ipairs(summary.rows) do
     if row.verdict == "even" then
-      out[#out + 1] = ("%s with %s pictures a class: the difference of %s is the same for every seed, so no interval can be given."):format(row.way, size_text(row.per_class), signed(row.difference))
+      out[#out + 1] = ("%s with %s pictures a class: the difference of %s is the same for every seed, so no interval can be given."):format(row.way, size_text(row.per_class), signed(row, row.difference))
     elseif row.verdict and row.verdict ~= "unknown" then
       count = count + 1
       if row.verdict == "better" then wins = wins + 1
       else
-        out[#out + 1] = ("%s does not win with %s pictures a class: %s against %s %%, %s (%s)."):format(row.way, size_text(row.per_class), percent(row.accuracy),
-          percent(row.accuracy - row.difference), signed(row.difference) .. (row.half and (" ± %.1f"):format(row.half) or ""),
+        out[#out + 1] = ("%s does not win with %s pictures a class: %s against %s%s, %s (%s)."):format(row.way, size_text(row.per_class), shown(row, row.accuracy),
+          shown(row, row.accuracy - row.difference), row.figure[3]:find "%%%%" and " %" or "",
+          signed(row, row.difference) .. (row.half and " ± " .. shown(row, row.half) or ""),
           row.verdict == "worse" and ("%s is better beyond the spread"):format(summary.baseline) or row.half and "the difference lies within the spread" or "no seed makes a difference")
       end
     end
@@ -133,7 +144,8 @@ local function notes(c, summary)
     end
   end
   if #c.options.seeds < 3 then out[#out + 1] = "Fewer than three seeds tell nothing of the spread: what wins here may lose with the next." end
-  out[#out + 1] = "Accuracy: mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same pictures in all ways, ± 95 % (Student's t); beyond that it counts."
+  local words = figure_of(c)[2]
+  out[#out + 1] = words:sub(1, 1):upper() .. words:sub(2) .. ": mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same pictures in all ways, ± 95 % (Student's t); beyond that it counts."
   out[#out + 1] = "Time: training, and computing the features once; tests are left out."
   if known == 0 then out[#out + 1] = "Energy is not known: the machine does not tell (no readable counter in /sys/class/powercap), or a GPU does the work." end
   if resumed > 0 then out[#out + 1] = ("%d cells were stopped and taken up again; their energy is not known."):format(resumed) end
@@ -143,13 +155,13 @@ end
 
 -- c: cells with their results (tlua/command/compare/init.lua). {rows =, notes =, baseline =, cells =, all =}.
 function tables.summary(c)
-  local summary = { rows = {}, baseline = ways.baseline(c.options.ways), cells = 0, all = #c.cells }
+  local summary = { rows = {}, figure = figure_of(c), baseline = ways.baseline(c.options.ways), cells = 0, all = #c.cells }
   for _, cell in ipairs(c.cells) do summary.cells = summary.cells + (cell.result and 1 or 0) end
   for _, n in ipairs(c.options.per_class) do
     local base = finished(c, summary.baseline, n)
     for _, way in ipairs(c.options.ways) do
       local list = finished(c, way.name, n)
-      if #list > 0 then summary.rows[#summary.rows + 1] = row_of(list, way, n, way.name ~= summary.baseline and base or nil) end
+      if #list > 0 then summary.rows[#summary.rows + 1] = row_of(c, list, way, n, way.name ~= summary.baseline and base or nil) end
     end
   end
   summary.notes = notes(c, summary)
@@ -160,7 +172,7 @@ end
 
 local function columns(summary)
   return { { "a class", function(r) return size_text(r.per_class) end }, { "pictures", function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
-    { "accuracy, %", tables.accuracy_text }, { "against " .. summary.baseline, tables.difference_text }, { "epochs", function(r) return ("%d"):format(r.epochs) end },
+    { title_of(summary.figure), tables.accuracy_text }, { "against " .. summary.baseline, tables.difference_text }, { "epochs", function(r) return ("%d"):format(r.epochs) end },
     { "time", tables.seconds_text }, { "energy", tables.joules_text }, { "peak memory", function(r) return util.bytes(r.peak) end },
     { "trained", function(r) return util.thousands(r.trained) end } }
 end
@@ -213,7 +225,8 @@ end
 local function number(v, format) return v and (format or "%.4f"):format(v) or "" end
 
 function tables.csv(summary)
-  local out = { "per_class,pictures,way,seeds,accuracy,accuracy_spread,balanced_accuracy,difference,difference_95,verdict,epochs,seconds,feature_seconds,joules,peak_bytes,trained,parameters\n" }
+  local key = summary.figure[1]
+  local out = { "per_class,pictures,way,seeds," .. key .. "," .. key .. "_spread,balanced_accuracy,difference,difference_95,verdict,epochs,seconds,feature_seconds,joules,peak_bytes,trained,parameters\n" }
   for _, r in ipairs(summary.rows) do
     out[#out + 1] = table.concat({ size_text(r.per_class), r.pictures, r.way, r.seeds, number(r.accuracy), number(r.spread), number(r.balanced), number(r.difference), number(r.half),
       r.verdict or "", r.epochs, number(r.seconds, "%.2f"), number(r.features, "%.2f"), number(r.joules, "%.1f"), r.peak, r.trained, r.parameters }, ",") .. "\n"
@@ -222,7 +235,7 @@ function tables.csv(summary)
 end
 
 function tables.cells_csv(c)
-  local out = { "per_class,way,seed,accuracy,balanced_accuracy,f1,test_loss,epochs,train_pictures,test_pictures,seconds,feature_seconds,total_seconds,joules,peak_bytes,trained\n" }
+  local out = { "per_class,way,seed," .. figure_of(c)[1] .. ",balanced_accuracy,f1,test_loss,epochs,train_pictures,test_pictures,seconds,feature_seconds,total_seconds,joules,peak_bytes,trained\n" }
   for _, cell in ipairs(c.cells) do
     local r = cell.result
     if r then
