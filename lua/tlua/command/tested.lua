@@ -79,7 +79,7 @@ local function open_records(info, kind, options)
     classes = (name == "classify" or name == "segment") and info.labels or nil, })
   local list = own and known.list and known.list.test
   built.tested = { part = whole and "all" or built.own_test and "test" or "held out", root = took[place] or data.root(d) }
-  if list and built.test:list_hash(data.root(d)) ~= list.hash and not whole then
+  if list and kind ~= "custom" and not whole and built.test:list_hash(data.root(d)) ~= list.hash then
     built.tested.warning = "these are not the pictures that were held out in the training, which may be among them"
   end
   return built

@@ -366,7 +366,10 @@ local function groups_of(found, list)
   return { count = count, shared = split.shared_groups(chosen(found.keys, list.train), chosen(found.keys, list.test)) }
 end
 
-local function list_of(source, root) return { count = source:count(), hash = root and source:list_hash(root) or source:hash() } end
+-- Of a function without a key there is no hash: that it gives the same is its writer's word.
+local function list_of(source, root)
+  return { count = source:count(), hash = root and source:list_hash(root) or source:hash() or ("%d samples"):format(source:count()) }
+end
 
 -- What data.open gives for these kinds.
 function records.open(d, seed, options)
@@ -397,6 +400,7 @@ function records.open(d, seed, options)
     out.changes = require("tlua.data").changes(options.changes, out.fields)
   end
   out.classes = all:classes()
+  out.counted = not found.custom -- labels of a function are known once it was called
   out.said, out.validation_text, out.own_test = { "parts     " .. said[1] }, said[2], found.parts ~= nil
   out.fields_text = out.value_names and ("%d target%s (%s)"):format(#out.value_names, #out.value_names == 1 and "" or "s", util.first_few(out.value_names, 6))
     or ("%d classes"):format(#out.classes)

@@ -79,7 +79,7 @@ function data_text.lines(d, say)
   for _, line in ipairs(d.said or {}) do say(line) end
   parts_of(d, say)
   if d.validation then say(("validation %s"):format(d.validation_text)) end
-  if d.fields.label then classes_of(d, say) end
+  if d.fields.label and d.counted ~= false then classes_of(d, say) end
   passed_of(d, say)
   shared_of(d, say)
 end

@@ -154,6 +154,7 @@ function cache.choose(s)
   if s.recipe.cache == false then return nil, "cache = false" end
   if not rawget(net, "entry") then return nil, "the network is not one of the registry" end
   if net.lists then return nil, "skips (what a U-Net's encoder gives are several maps)" end
+  if not s.data.train:hash() then return nil, "data.custom without a key: nobody knows what get gives the next time" end
   if s.data.changes then return nil, "transforms of the recipe change batches" end
   if augment.mixes(s.data.augment) then return nil, "mixup and cutmix mix the pictures of each batch anew" end
   local k = net:fixed_stages()
