@@ -31,6 +31,7 @@ local function wrong_part(info)
   if not is_optional(info.options, "table") then return "options" end
   for key, value in pairs(info.options or {}) do
     local kind = type(value)
+    if key == "weights" or key == "weights_key" then return "options" end -- no file says what other file is to be read
     if type(key) ~= "string" or (kind ~= "number" and kind ~= "boolean" and kind ~= "string") then return "options" end
   end
   if head ~= nil and not (type(head) == "table" and type(head.class) == "string") then return "head" end
