@@ -194,7 +194,8 @@ end
 function schema.check(what, field, value)
   if value == nil then return nil end
   if not types[field[2]][3](value) or not in_choices(field, value) then
-    util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value) or tostring(value)))
+    util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value)
+      or schema.show(value)))
   end
   local text = schema.wrong(field, value)
   if text then util.failf("%s: %s %s", what, field[1], text) end

@@ -28,6 +28,27 @@ function util.readable(text)
   return table.concat(out) .. text:sub(at)
 end
 
+-- What stands in a file of the user's, for a message: in UTF-8, without control characters, and not longer than
+-- `most` bytes.
+function util.shown(text, most)
+  most = most or 60
+  local out = util.readable(text:sub(1, most + 4)):gsub("%c", function(c) return ("\\x%02X"):format(c:byte()) end)
+  if #text <= most then return out end
+  local cut = utf8.len(out:sub(1, most)) and most or select(2, utf8.len(out:sub(1, most))) - 1
+  return out:sub(1, cut) .. "..."
+end
+
+-- Names that are one for each: no two of them the same, none empty. `what`: "data.csv: target".
+function util.distinct(list, what)
+  local known = {}
+  for _, name in ipairs(list or {}) do
+    if name == "" then util.failf("%s: a name is empty", what) end
+    if known[name] then util.failf("%s: '%s' stands there twice", what, util.shown(name)) end
+    known[name] = true
+  end
+  return list
+end
+
 -- Takes "FILE:LINE: " off a message.
 function util.without_place(message) return (tostring(message):gsub("^[^%s:]+:%d+: ", "", 1)) end
 

@@ -167,7 +167,7 @@ end
 t.test("tables: a column, a file, a number, a class that is missing; each one line at the recipe's place", function()
   local path = folder .. "/table.csv"
   fails("data.csv: target is missing", {})
-  fails(path .. " has no column 'brigth' (target); unknown column 'brigth'; did you mean 'bright'?", { target = "brigth" })
+  fails(path .. " has no column 'brigth' (target); did you mean 'bright'?", { target = "brigth" })
   fails(path .. " has no column 'picture' (image)", { target = "red", image = "picture" })
   fails(path .. ":6: column 'red' is empty, and a number is needed", { target = "red" }, { task = task.regress {} })
   fails(path .. ":6: column 'red' is empty, and a class is needed", { target = "red" })

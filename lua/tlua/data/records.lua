@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local split = require "tlua.data.split"
+local tensors = require "tlua.data.tensors"
 local records = {}
 
 local HELD_OUT = 0.2 -- for testing, where nothing is said
@@ -23,13 +24,27 @@ end
 
 -- ---- data.csv ----
 
+local MOST = 3.4028234e38 -- of float32
 local YES = { ["1"] = 1, ["0"] = 0, ["true"] = 1, ["false"] = 0, yes = 1, no = 0 }
 
+local shown = util.shown
+
 local function column_of(path, header, name, what)
+  local found
   for k, each in ipairs(header) do
-    if each == name then return k end
+    if each == name then
+      if found then
+        util.failf("%s has two columns '%s' (%s), %d and %d; rename one", path, shown(name), what, found,
+          k)
+      end
+      found = k
+    end
   end
-  util.failf("%s has no column '%s' (%s); %s", path, name, what, util.unknown_text("column", name, header))
+  if found then return found end
+  local names = {}
+  for k, each in ipairs(header) do names[k] = shown(each) end
+  util.failf("%s has no column '%s' (%s); %s", path, shown(name), what, util.unknown_text("column", name,
+    names):gsub("^unknown [^;]*; ", "", 1))
 end
 
 -- The number in a cell; `unknown`: an empty one is not known (false). `place` names file and line.
@@ -43,7 +58,14 @@ local function number_in(cell, place, column, unknown)
   if not v and text:find "^[+-]?%d+,%d+$" then
     util.failf("%s: column '%s': '%s' has a decimal comma; write %s", place, column, text, (text:gsub(",", ".")))
   end
-  if not v or v ~= v or math.abs(v) == math.huge then util.failf("%s: column '%s': '%s' is no number", place, column, text) end
+  if not v or v ~= v or math.abs(v) == math.huge then
+    util.failf("%s: column '%s': '%s' is no number", place, column,
+      shown(text))
+  end
+  if math.abs(v) > MOST then
+    util.failf("%s: column '%s': %s is beyond what float32 holds; write it in other units",
+      place, column, shown(text))
+  end
   return v
 end
 
@@ -51,7 +73,10 @@ local function absolute(folder, path) return path:find "^/" and path or folder .
 
 local function part_of(cell, place, column)
   local part = PARTS[cell:match "^%s*(.-)%s*$":lower()]
-  if not part then util.failf("%s: column '%s': '%s' is no part: train, validation or test", place, column, util.readable(cell)) end
+  if not part then
+    util.failf("%s: column '%s': '%s' is no part: train, validation or test", place, column,
+      shown(cell))
+  end
   return part
 end
 
@@ -70,16 +95,21 @@ local function labels_of(texts, classes, places)
   local number, out = {}, {}
   for k, name in ipairs(classes) do number[name] = k - 1 end
   for i, text in ipairs(texts) do
-    out[i] = number[text] or util.failf("%s: '%s' is none of the classes %s", places[i], util.readable(text), util.first_few(classes, 6))
+    out[i] = number[text] or util.failf("%s: '%s' is none of the classes %s", places[i], shown(text),
+      util.first_few(classes, 6))
   end
   return out
 end
+
+local LONGEST = 200 -- bytes of a class's name
 
 -- { record = the fields of core.data.source("records"), parts = {part...}?, keys = {group...}?, value_names = }
 local function read_csv(d, options)
   local o, path = d.options, d.options.path
   local header, rows, lines = core.csv(path)
   local targets = type(o.target) == "table" and o.target or { o.target }
+  if #targets == 0 then util.fail 'data.csv: target names no column, like target = "finding"' end
+  util.distinct(targets, "data.csv: target")
   local image, columns = column_of(path, header, o.image, "image"), {}
   for k, name in ipairs(targets) do columns[k] = column_of(path, header, name, "target") end
   local group = o.group and column_of(path, header, o.group, "group")
@@ -93,13 +123,17 @@ local function read_csv(d, options)
   for i, row in ipairs(rows) do
     local place = ("%s:%d"):format(path, lines and lines[i] or i + 1)
     places[i], r.paths[i] = place, absolute(folder, row[image])
-    local missing = row[image] == "" and ("column '%s' is empty"):format(o.image) or util.missing(r.paths[i])
-    if missing then util.failf("%s: %s", place, missing) end
+    if row[image] == "" then util.failf("%s: column '%s' is empty, and a file is needed", place, o.image) end
+    if util.missing(r.paths[i]) then util.failf("%s: there is no file %s", place, shown(r.paths[i], 240)) end
     if group then out.keys[i] = row[group] end
     if part then out.parts[i] = part_of(row[part], place, o.part) end
     if kind == "label" then
       texts[i] = core.composed(row[columns[1]]:match "^%s*(.-)%s*$")
       if texts[i] == "" then util.failf("%s: column '%s' is empty, and a class is needed", place, targets[1]) end
+      if texts[i] ~= shown(texts[i], LONGEST) then
+        util.failf("%s: column '%s': '%s' is no name of a class: at most %d bytes, and no control characters", place,
+          targets[1], shown(texts[i]), LONGEST)
+      end
     else
       r.values[i] = {}
       for k, c in ipairs(columns) do r.values[i][k] = number_in(row[c], place, targets[k], task == "multilabel") end
@@ -155,13 +189,55 @@ end
 local function class_names(d, options)
   local o = d.options
   if options.classes then return options.classes end
-  if o.classes then return type(o.classes) == "table" and o.classes or { o.classes } end
+  if o.classes then return util.distinct(type(o.classes) == "table" and o.classes or { o.classes },
+    "data.masks: classes") end
   local path, list = o.root .. "/classes.txt", {}
   if not core.exists(path) then
     util.failf('data.masks: what the values in the masks mean is not said: classes = { "background", "cell" }, or a line for each in %s', path)
   end
-  for line in core.read_file(path):gmatch "[^\r\n]+" do list[#list + 1] = line end
+  for line in core.read_file(path):gsub("^\xEF\xBB\xBF", ""):gmatch "[^\r\n]+" do
+    local name = line:match "^%s*(.-)%s*$"
+    if not utf8.len(name) or name ~= shown(name, LONGEST) then
+      util.failf("%s: '%s' is no name of a class in UTF-8",
+        path, shown(name))
+    end
+    if name ~= "" then list[#list + 1] = name end
+  end
+  return util.distinct(list, path)
+end
+
+-- The value in the masks of each of n classes.
+local function mask_values(given, n)
+  local list, known = {}, {}
+  if type(given) == "number" then given = { given } end
+  if given and #given ~= n then
+    util.failf("data.masks: values are one for each class, and there are %d for %d classes", #given, n)
+  end
+  for k = 1, n do
+    local v = given and given[k] or k - 1
+    list[k] = math.tointeger(v) or util.failf("data.masks: values are whole numbers from 0 to 255, not %s", tostring(v))
+    if known[list[k]] then util.failf("data.masks: values: %d stands there twice", list[k]) end
+    known[list[k]] = true
+  end
+  if n > 256 then util.failf("data.masks: %d classes; a mask of 8 bits has at most 256 values", n) end
   return list
+end
+
+-- Whose each picture is, by a pattern; those in whose path nothing is found stand for themselves.
+local function keys_of(paths, root, pattern)
+  local keys, any = {}, false
+  for i, path in ipairs(paths) do
+    local name = path:sub(#root + 2)
+    local ok, found = pcall(function() return { name:match(pattern) } end)
+    if not ok then util.failf("data.masks: group = %q is not a Lua pattern: %s", pattern, util.without_place(found)) end
+    any = any or #found > 0
+    keys[i] = #found > 0 and table.concat(found, "/") or "/" .. name
+  end
+  if not any then
+    util.failf("data.masks: group = %q finds nothing in any path; the first is %s", pattern,
+      paths[1]:sub(#root + 2))
+  end
+  return keys
 end
 
 local function read_masks(d, options)
@@ -178,7 +254,8 @@ local function read_masks(d, options)
   end
   local r = { paths = {}, masks = {}, classes = class_names(d, options), mask_values = {} }
   if #r.classes < 2 then util.failf("data.masks: two classes at least are needed, not %d", #r.classes) end
-  for k = 1, #r.classes do r.mask_values[o.values and o.values[k] or k - 1] = k - 1 end
+  local values = mask_values(o.values, #r.classes)
+  for k = 1, #r.classes do r.mask_values[values[k]] = k - 1 end
   local out = { record = r, title = "Masks", root = o.root, said = {} }
   if next(folders) then
     if not folders.train then util.failf("data.masks: %s has no folder train beside %s", o.root, folders.test or folders.validation) end
@@ -188,103 +265,58 @@ local function read_masks(d, options)
     end
   else
     add_pairs(r, o.root)
-    if o.group then
-      out.keys = {}
-      for i, path in ipairs(r.paths) do out.keys[i] = path:sub(#o.root + 2):match(o.group) or "/" .. path end
-    end
   end
-  return out
-end
-
--- ---- data.tensors ----
-
-local function rows_of(v, what)
-  if not core.is_tensor(v) then
-    if type(v) ~= "table" then util.failf("data.tensors: %s is a tensor or a list, not %s", what, type(v)) end
-    return v
-  end
-  return v:tolist()
-end
-
-local function numbers_in(v, what)
-  local list = rows_of(v, what)
-  for i, each in ipairs(list) do list[i] = type(each) == "table" and each or { each } end
-  return list
-end
-
--- Pictures and targets of one part: tensors that the recipe gives, or entries of a file.
-local function tensors_of(o, prefix, file)
-  local function of(field)
-    local v = o[prefix .. field]
-    if v == nil and file and o[field] ~= nil then v = file[prefix .. o[field]] and prefix .. o[field] end
-    if type(v) == "string" and file then
-      local t = file[v]
-      if not t and prefix == "" then util.failf("%s has no tensor '%s'; %s", o.path, v, util.unknown_text("tensor", v, util.keys(file))) end
-      return t
-    end
-    return v
-  end
-  return of "images", of "labels", of "values"
-end
-
-local function read_tensors(d, options)
-  local o, r, out = d.options, {}, { title = "Tensors", parts = nil }
-  local file = o.path and core.load(o.path) or nil
-  if o.path then out.title, out.root = o.path:match "[^/]+$", o.path:match "^(.*)/[^/]*$" or "." end
-  local images, labels, values = tensors_of(o, "", file)
-  if not core.is_tensor(images) then util.fail "data.tensors: images is missing, a tensor (N, H, W, C), or its name in the file" end
-  local more, more_labels, more_values = tensors_of(o, "test_", file)
-  local function joined(a, b, read, what)
-    if not a then return nil end
-    local list = read(a, what)
-    if more and not b then util.failf("data.tensors: there are test_images, and no test_%s", what) end
-    for _, each in ipairs(more and read(b, "test_" .. what) or {}) do list[#list + 1] = each end
-    return list
-  end
-  if more then
-    out.parts = {}
-    for i = 1, images:shape(1) + more:shape(1) do out.parts[i] = i <= images:shape(1) and "train" or "test" end
-    r.images = { images, more }
-  else r.images = images end
-  r.labels = joined(labels, more_labels, rows_of, "labels")
-  r.values = joined(values, more_values, numbers_in, "values")
-  if not r.labels and not r.values then util.fail "data.tensors: labels or values are missing: what is to be learnt" end
-  local n = images:shape(1) + (more and more:shape(1) or 0)
-  for name, list in pairs { labels = r.labels, values = r.values } do
-    if #list ~= n then util.failf("data.tensors: there are %d pictures and %d %s", n, #list, name) end
-  end
-  if r.labels then
-    local most = 0
-    for i, v in ipairs(r.labels) do
-      r.labels[i] = math.tointeger(v) or util.failf("data.tensors: label %d is %s; labels are whole numbers from 0", i, tostring(v))
-      most = math.max(most, r.labels[i])
-    end
-    r.classes = options.classes or o.classes
-    if not r.classes then
-      r.classes = {}
-      for k = 0, most do r.classes[k + 1] = tostring(k) end
-    end
-  end
-  if r.values then
-    r.value_names = o.value_names
-    if not r.value_names then
-      r.value_names = {}
-      for k = 1, #r.values[1] do r.value_names[k] = #r.values[1] == 1 and "value" or "value_" .. k end
-    end
-  end
-  out.record, out.value_names = r, r.value_names
+  if o.group then out.keys = keys_of(r.paths, o.root, o.group) end
   return out
 end
 
 -- ---- data.custom ----
 
-local function read_custom(d, options)
-  local o = d.options
-  return { custom = { count = o.count, get = o.get, classes = options.classes or o.classes, value_names = o.value_names, key = o.key },
-    value_names = o.value_names, title = "Custom" }
+-- Names for the numbers that a function gives where nobody says any; nil where it gives none, or an error, which is
+-- told when it is opened.
+local function value_names_of(get)
+  local ok, first = pcall(get, 1)
+  local values = ok and type(first) == "table" and first.values
+  if type(values) ~= "table" then return nil end
+  return tensors.numbered(#values)
 end
 
-local readers = { csv = read_csv, masks = read_masks, tensors = read_tensors, custom = read_custom }
+local function wants_label(d, options)
+  local task = options.task or require("tlua.data").task_of(d)
+  for _, name in ipairs(require("tlua.task").definition(task.kind).wants) do
+    if name == "label" then return true end
+  end
+  return false
+end
+
+-- The same function, each of whose samples must have a class.
+local function labelled(get)
+  return function(i)
+    local v = get(i)
+    if type(v) == "table" and v.image ~= nil and v.values == nil and v.mask == nil and (v.label == nil
+      or v.label == -1) then
+      error(("get(%d): label is %s, and a class number from 0 is needed"):format(i, v.label == nil and "missing"
+        or "-1"), 0)
+    end
+    return v
+  end
+end
+
+local function read_custom(d, options)
+  local o = d.options
+  local function names(field) return util.distinct(type(o[field]) == "string" and { o[field] } or o[field],
+    "data.custom: " .. field) end
+  local value_names = names "value_names" or value_names_of(o.get)
+  local classes = options.classes or names "classes"
+  if classes and #classes < 2 and not value_names then
+    util.failf("data.custom: one class only, %s, so there is nothing to learn", classes[1] or "none")
+  end
+  return { custom = { count = o.count, get = wants_label(d, options) and labelled(o.get) or o.get, classes = classes,
+    value_names = value_names, key = o.key },
+    value_names = value_names, title = "Custom" }
+end
+
+local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom }
 
 -- ---- parts ----
 

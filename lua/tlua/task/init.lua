@@ -93,6 +93,19 @@ function Task:is_better(v, before)
   return v < before
 end
 
+-- Refuses a loss of nn that is not for the targets of this task: `kinds`, names of those that are. `why` ends the
+-- sentence.
+function Task:check_loss(kinds, why)
+  local loss = self.criterion
+  if type(loss) ~= "table" or not loss.kind then return end
+  for _, kind in ipairs(kinds) do
+    if loss.kind == kind then return end
+  end
+  if not rawget(require "tlua.nn.loss", loss.kind) and loss.kind ~= "Dice" then return end
+  util.at(loss.where, util.failf, "task.%s: nn.%s %s; nn.%s does", self.kind, loss.kind, why, table.concat(kinds,
+    " or nn."))
+end
+
 -- The task of a session. `d`: a description; options of a session: criterion.
 function task.open(d, criterion)
   local definition = task.definition(d.kind)

@@ -219,6 +219,8 @@ return {
   figures = { { "auroc", "AUROC", "%.4f", "max" }, { "average_precision", "average precision", "%.4f", "max" }, { "right_labels", "right labels", "%.1f %%", "max" } },
   default_loss = function() return nn.BCEWithLogits {} end,
   prepare = function(t, s)
+    t:check_loss({ "BCEWithLogits", "SigmoidFocalLoss", "MSELoss", "SmoothL1Loss" },
+      "takes one class a picture, and findings are apart from each other")
     t.names, t.width = s.data.value_names, #s.data.value_names
     check_targets(t, s)
   end,

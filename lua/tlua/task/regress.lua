@@ -163,6 +163,7 @@ end
 -- ---- preparation ----
 
 local function prepare(t, s)
+  t:check_loss({ "MSELoss", "SmoothL1Loss" }, "takes no numbers in units of their own")
   t.names, t.width, t.mean = s.data.value_names, #s.data.value_names, {}
   for k = 1, t.width do t.mean[k] = 0 end
   for _, part in ipairs { "train", "validation", "test" } do

@@ -76,6 +76,15 @@ local function check_fields(s)
   end
 end
 
+-- Pictures are mixed with their labels; no other target can be.
+local function check_mixing(s)
+  local a = s.data.augment
+  local name = (a.mixup or 0) > 0 and "mixup" or (a.cutmix or 0) > 0 and "cutmix"
+  if name and s.task.kind ~= "classify" and not s.data.fields.label then
+    util.failf("augment: %s mixes classes, and task.%s has none; leave it out: --augment.%s 0", name, s.task.kind, name)
+  end
+end
+
 -- `batch`: that of the run which goes on, where the recipe leaves it open.
 function build.session(r, batch)
   local s = build.pictures(r)
@@ -86,6 +95,7 @@ function build.session(r, batch)
     check_fields(s)
     s.task:prepare(s)
   end)
+  util.at(r.where, check_mixing, s)
   if net.set_head and (r.head or net.head_name) then build.place_head(r, net, s.task.width, s.task) end
   net:ready()
   if s.task.start then s.task:start(s) end
