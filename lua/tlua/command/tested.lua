@@ -68,17 +68,21 @@ local function open_records(info, kind, options)
   for _, field in ipairs(data.kinds[kind].schema) do
     local name = field[1]
     if given[name] ~= nil then took[name] = given[name]
-    elseif same and name ~= "augment" and name ~= "limit" then took[name] = known.options[name] end
+    elseif same and name ~= "augment" then took[name] = known.options[name] end
   end
   local own = same and (given[place] == nil or core.same_file(given[place], known.options[place] or ""))
   if not same and info.task and kind == "csv" then took.target = took.target or info.task.names end
   local task = require "tlua.task"
   local name = info.task and info.task.name or "classify"
   local d = data[kind](took)
+  -- Other data without parts of their own are tested whole.
+  local parts = kind == "csv" and took.part or kind == "tensors" and took.test_images or kind == "masks" and require("tlua.data.records").has_parts(took.root)
+  if not own and not parts and given.split == nil then whole = true end
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task[name] {},
     classes = (name == "classify" or name == "segment") and info.labels or nil, })
   local list = own and known.list and known.list.test
   built.tested = { part = whole and "all" or built.own_test and "test" or "held out", root = took[place] or data.root(d) }
+  if own and whole then built.tested.warning = "the network was trained on a part of them" end
   if list and kind ~= "custom" and not whole and built.test:list_hash(data.root(d)) ~= list.hash then
     built.tested.warning = "these are not the pictures that were held out in the training, which may be among them"
   end

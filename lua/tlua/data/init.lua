@@ -431,14 +431,19 @@ end
 -- ---- transforms in Lua ----
 
 local transforms = {}
+local TRANSFORM = { name = true, schema = true, touches = true, geometric = true, apply = true }
 -- Makes a transform for the recipe's `transforms = { data.NAME {...} }`. definition: name; schema (options); touches, a list of the fields that it
--- changes; random, whether it is for training alone; apply(o, batch, key): changes the fields of a batch of tensors on the device.
+-- changes; geometric, whether it moves pixels; apply(o, batch): changes the fields of a batch of training tensors on the device. Tests and
+-- predictions know nothing of it, as a model file does not.
 function data.transform(definition)
   for _, key in ipairs { "name", "touches", "apply" } do
     if definition[key] == nil then util.failf("data.transform: %s is missing", key) end
   end
   for _, field in ipairs(definition.touches) do
     if not FIELDS[field] then util.unknown("field that a transform touches:", field, util.keys(FIELDS)) end
+  end
+  for key in pairs(definition) do
+    if not TRANSFORM[key] then util.unknown("field of a transform:", key, util.keys(TRANSFORM)) end
   end
   local name, list = definition.name, definition.schema or {}
   transforms[name] = definition
@@ -456,7 +461,23 @@ function data.are_transforms(list)
   return true
 end
 
--- What applies the transforms of a recipe to batches: a list of {name, random, apply(self, batch, feed)}. A field that moves with the picture must
+-- Calls a transform on a batch; a field that changed without its being said is an error at the recipe's place.
+local function apply_one(d, definition, batch)
+  local before, touched = {}, {}
+  for name in pairs(FIELDS) do before[name] = batch[name] end
+  for _, name in ipairs(definition.touches) do touched[name] = true end
+  util.at(d.where, definition.apply, d.options, batch)
+  for name in pairs(FIELDS) do
+    if batch[name] ~= before[name] and not touched[name] then
+      util.at(d.where, util.failf, 'transforms: %s has changed %s and does not say so: touches = { "%s" }', d.kind, name, name)
+    end
+    if before[name] ~= nil and batch[name] == nil then
+      util.at(d.where, util.failf, "transforms: %s has taken %s away from the batch", d.kind, name)
+    end
+  end
+end
+
+-- What applies the transforms of a recipe to batches: a list of {name, apply(self, batch)}. A field that moves with the picture must
 -- be touched by a transform that says it moves pictures (geometric = true), or the answers would no longer fit.
 function data.changes(list, fields)
   local out = {}
@@ -471,7 +492,7 @@ function data.changes(list, fields)
         end
       end
     end
-    out[i] = { name = d.kind, random = definition.random, apply = function(_, batch, feed) definition.apply(d.options, batch, feed) end }
+    out[i] = { name = d.kind, apply = function(_, batch) apply_one(d, definition, batch) end }
   end
   return #out > 0 and out or nil
 end

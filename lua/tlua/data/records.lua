@@ -186,6 +186,14 @@ local function add_pairs(r, folder)
   return #names
 end
 
+-- Has a folder of pictures and masks parts of its own?
+function records.has_parts(root)
+  for _, name in ipairs(core.exists(root) and core.list_folder(root) or {}) do
+    if PARTS[name:lower()] and core.is_folder(root .. "/" .. name) then return true end
+  end
+  return false
+end
+
 local function class_names(d, options)
   local o = d.options
   if options.classes then return options.classes end

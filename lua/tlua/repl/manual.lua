@@ -299,7 +299,7 @@ Pictures and targets that are tensors, or lie in a .safetensors, .npz or .npy fi
 # data.custom({schema}): table
 Samples that a Lua function gives, one by one on the main thread: for small things.
 # data.transform(definition: table): function
-Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, random, geometric, apply(options, batch) }, on batches of tensors.
+Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, geometric, apply(options, batch) }, on batches of training tensors.
 
 == tasks
 # task.classify({schema}): table

@@ -117,19 +117,6 @@ function task.open(d, criterion)
   end })
 end
 
--- ---- losses of targets that are numbers ----
-
--- What the losses of n samples count: each one, and in a sum each of its elements.
-function task.count_rows(t, n, width)
-  local loss = t.criterion
-  if type(loss) == "table" and loss.weight_of then
-    local list = {}
-    for i = 1, n do list[i] = 0 end
-    return loss:weight_of(list, width)
-  end
-  return n
-end
-
 for _, name in ipairs { "classify", "multilabel", "regress", "segment" } do task.define(require("tlua.task." .. name)) end
 
 util.seal(task, "task.")

@@ -35,8 +35,8 @@ local function loss_of_known(t, logits, values)
 end
 
 local function loss_of(t, logits, batch)
-  if t.unknown then return loss_of_known(t, logits, batch.values) end
-  return t.criterion(logits, batch.values), batch.n
+  if t.unknown ~= false then return loss_of_known(t, logits, batch.values) end -- of a test alone nobody has looked
+  return t.criterion(logits, batch.values), batch.n * (t:is_sum() and t.width or 1)
 end
 
 -- ---- figures ----
@@ -194,6 +194,7 @@ end
 -- Targets are 1, 0 or not known, and each is met both ways in training.
 local function check_targets(t, s)
   local seen = {}
+  t.unknown = false
   for k = 1, t.width do seen[k] = {} end
   for _, part in ipairs { "train", "validation", "test" } do
     local source = s.data[part]

@@ -8,6 +8,8 @@ local nn = require "tlua.nn"
 local maps = require "tlua.report.maps"
 local pages = require "tlua.report.segment"
 
+local IGNORED = 255 -- what the source makes of ignored pixels (src/data/target.h), and places outside of the picture have
+
 -- ---- preparation ----
 
 -- For class weights that are worked out: how many pixels of the training masks have each class.
@@ -18,7 +20,7 @@ local function count_pixels(t, s)
     local scope <close> = core.scope()
     local mask = source:mask(i)
     local list = require("tlua.nn.loss").class_counts(mask:to "int32":reshape(1, mask:shape(1), mask:shape(2)), t.width)
-    for k = 1, t.width do counts[k] = counts[k] + (k - 1 ~= t.options.ignore and list[k] or 0) end
+    for k = 1, t.width do counts[k] = counts[k] + (list[k] or 0) end
   end
   t.criterion:set_counts(counts)
 end
@@ -31,7 +33,7 @@ local function prepare(t, s)
     util.at(loss.where, util.failf,
       "task.segment: %s takes no masks; nn.CrossEntropy, nn.Dice, nn.FocalLoss and sums of them do", loss:label())
   end
-  if loss.set_ignored then loss:set_ignored(t.options.ignore) end
+  if loss.set_ignored then loss:set_ignored(IGNORED) end
   if loss.wants_counts and loss:wants_counts() then count_pixels(t, s) end
 end
 
@@ -64,7 +66,7 @@ end
 local function counts_of(t, out, batch)
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
-  return maps.counts(batch.mask, out:argmax(-1), t.width, t.options.ignore)
+  return maps.counts(batch.mask, out:argmax(-1), t.width, IGNORED)
 end
 
 local Meter = {}
@@ -147,7 +149,7 @@ local function at_full_size(t, map, height, width, p)
   full = core.ops.interpolate(full, { size = { y, x }, mode = "nearest" }):reshape(y, x)
   local top, left = (height - y) // 2, (width - x) // 2
   return core.ops.pad(full, { before = { top, left }, after = { height - y - top, width - x - left },
-    value = t.options.ignore })
+    value = IGNORED })
 end
 
 -- Writes NAME.png, whose pixels are numbers of classes, and NAME.overlay.png below o.to. o.info: what the model file
@@ -157,8 +159,16 @@ local function emit(t, answer, path, o)
   local name = path:match "([^/]*)$":gsub("%.[^.]*$", "")
   o.written = o.written or {}
   if o.written[name] then name = path:gsub("%.[^./]*$", ""):gsub("^[./]+", ""):gsub("/", "_") end
+  local plain, number = name, 1
+  while o.written[name] do -- a.jpg and a.png of one folder
+    number = number + 1
+    name = ("%s-%d"):format(plain, number)
+  end
   o.written[name] = true
   core.mkdirs(o.to)
+  if core.same_file(o.to, path:match "^(.*)/[^/]*$" or ".") then
+    util.failf("predict: %s holds the pictures themselves, and a mask would take the place of one: --to another folder", o.to)
+  end
   local picture = core.image_read(path, 3)
   local h, w = picture:shape(1), picture:shape(2)
   local map = at_full_size(t, answer.map, h, w, o.info and o.info.preprocessing)
@@ -171,13 +181,18 @@ end
 
 return {
   name = "segment", brief = "a class for each pixel", wants = { "mask" }, takes = "map",
-  schema = { { "ignore", "integer", 255, "value in masks of pixels that do not count", least = 0 },
+  schema = { { "ignore", "integer", 255, "value in masks of pixels that do not count, beside 255", least = 0, most = 255 },
     { "background", "boolean", true, "class 0 is the background, which mean figures leave out" } },
   figures = { { "dice", "mean Dice", "%.1f %%", "max" }, { "iou", "mean IoU", "%.1f %%", "max" },
     { "accuracy", "pixel accuracy", "%.1f %%", "max" } },
   default_loss = function() return nn.CrossEntropy {} end,
   prepare = prepare, check = check, loss = loss_of, meter = meter, collector = collector,
-  head = function(t, net) return net:default_head(t.width) end,
+  head = function(t, net)
+    if not net.default_head then
+      util.failf("%s gives no map, so task.segment has no head for it: tlua.models.unet gives one", net:label())
+    end
+    return net:default_head(t.width)
+  end,
   gather = function(run) return pages.gather(run, first_of(run.task)) end,
   tiles = pages.tiles, page = pages.page, summary = function(_, m) return pages.summary(m) end,
   text_of_test = function(_, m, seen) return pages.text_of_test(m, seen:count()) end,

@@ -198,8 +198,8 @@ function Feed:next()
     for i = 1, n do list[i] = self.source:label(indices[i]) end
     batch.label, batch.labels, batch.mix = label, list, mixed_with(share, list, n)
   end
-  for _, change in ipairs(self.session.data.changes or {}) do
-    if self.part == "train" or not change.random then change:apply(batch, self) end
+  if self.part == "train" then
+    for _, change in ipairs(self.session.data.changes or {}) do change:apply(batch) end
   end
   return batch
 end
