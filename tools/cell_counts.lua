@@ -15,5 +15,6 @@ for _, part in ipairs { "train", "val", "test" } do
     lines[#lines + 1] = ("JPEGImages/%s.jpg,%s,%d,%d,%d"):format(name, part, count.RBC, count.WBC, count.Platelets)
   end
 end
-core.write_file(arg[2] or root .. "/counts.csv", table.concat(lines, "\n") .. "\n")
-print(("%d pictures"):format(#lines - 1))
+local to = arg[2] or root .. "/counts.csv"
+core.write_file(to, table.concat(lines, "\n") .. "\n")
+print(("%s: %d pictures"):format(to, #lines - 1))

@@ -17,5 +17,6 @@ for _, folder in ipairs { "normal", "pneumonia", "covid19" } do
     end
   end
 end
-core.write_file(arg[2] or root .. "/findings.csv", table.concat(lines, "\n") .. "\n")
-print(("%d pictures"):format(#lines - 1))
+local to = arg[2] or root .. "/findings.csv"
+core.write_file(to, table.concat(lines, "\n") .. "\n")
+print(("%s: %d pictures"):format(to, #lines - 1))

@@ -176,7 +176,7 @@ t.test("without a test picture there is no accuracy, and what goes by it is refu
   local _, metadata = core.entries(folder .. "/run/model.safetensors")
   t.equal(core.json_decode(metadata.tlua).metrics.accuracy, nil)
   local function refused(what, fields)
-    t.fails(("recipe: %s goes by the test, and there is no test picture"):format(what), function() recipe(fields, { root = folder .. "/single" }):build() end)
+    t.fails(("data.folder: %s goes by a validation part, and there are too few samples (or groups) to hold one out"):format(what), function() recipe(fields, { root = folder .. "/single" }):build() end)
   end
   -- one picture a class leaves none for a validation part
   refused("stop_after = 3", { stop_after = 3 })

@@ -243,7 +243,6 @@ local function print_figures(s, sum, loss_name, as_json)
     return
   end
   print("tested   " .. tested.text(built))
-  print((t.text_of_test and t:text_of_test(t.summary and t:summary(found.metrics) or values, s.seen)) or "")
   local parts = {}
   for i, f in ipairs(t.figures) do parts[i] = t:figure_text(f, values[f[1]]) end
   print(("%s  loss %s (%s)"):format(table.concat(parts, "  "), util.figure("%.4f", sum:mean()), loss_name))

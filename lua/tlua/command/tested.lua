@@ -95,6 +95,9 @@ function tested.open(info, options)
   local kind = options.data or (info.data and info.data.kind)
   if not kind then schema.usage("eval: say what the data are: --data " .. table.concat(data.names, "|")) end
   if not rawget(data.kinds, kind) then schema.usage("--data: " .. util.unknown_text("data", kind, data.names)) end
+  if kind == "custom" then
+    util.fail("eval: the data of the training were a function of its recipe; name others, like --data folder --data.root DIR")
+  end
   if data.kinds[kind].open then return open_records(info, kind, options) end
   local c = choose(info, kind, options)
   local built = data.open(c.d, info.preprocessing, info.seed or 0, { only_test = true, whole = c.whole, classes = kind == "folder" and info.labels or nil })

@@ -338,12 +338,14 @@ local function hold_out(out, d, seed, selects, keys)
     out.validation_text = ("the data's own, %s"):format(out.parts and out.parts.validation or "a part of them")
     return
   end
+  if share == 0 and selects then require("tlua.data.split").none_held(d.kind, selects) end
   if share == 0 then return end
   local train, n = out.train, out.train:count()
   local kept, held = require("tlua.data.split").share { share = share, n = n, seed = o.split_seed or seed, group = keys and function(i) return keys[i] end,
     label = out.fields.label and function(i) return train:label(i) end or nil }
   if #held == 0 then
     if o.validation then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, n) end
+    if selects then require("tlua.data.split").none_held(d.kind, selects) end
     return
   end
   out.train, out.validation = core.data.subset(train, kept), core.data.subset(train, held)

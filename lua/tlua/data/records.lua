@@ -264,6 +264,8 @@ local function read_masks(d, options)
   if #r.classes < 2 then util.failf("data.masks: two classes at least are needed, not %d", #r.classes) end
   local values = mask_values(o.values, #r.classes)
   for k = 1, #r.classes do r.mask_values[values[k]] = k - 1 end
+  local ignored = options.task and options.task.options.ignore
+  if ignored then r.mask_values[ignored] = 255 end
   local out = { record = r, title = "Masks", root = o.root, said = {} }
   if next(folders) then
     if not folders.train then util.failf("data.masks: %s has no folder train beside %s", o.root, folders.test or folders.validation) end
@@ -385,6 +387,7 @@ local function parts_of(d, found, all, seed, selects)
         o.validation and "" or (", since %s goes by them; --data.validation says how many"):format(selects))
     elseif o.validation then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, #own) end
   elseif list.validation and #list.validation > 0 then said[2] = "the data's own" end
+  if selects and #(list.validation or {}) == 0 then split.none_held(d.kind, selects) end
   return list, said
 end
 
@@ -415,6 +418,7 @@ end
 function records.open(d, seed, options)
   local o = d.options
   local found = readers[d.kind](d, options)
+  seed = o.split_seed or seed
   local ok, all = pcall(core.data.source, found.custom and "custom" or "records", found.custom or found.record)
   if not ok then util.failf("data.%s: %s", d.kind, util.without_place(all)) end
   local list, said = parts_of(d, found, all, seed, options.selects)

@@ -58,6 +58,11 @@ function split.apart(n, held)
   return kept, out
 end
 
+-- Something selects, and no sample could be held out for it: the test must not serve instead.
+function split.none_held(kind, selects)
+  util.failf("data.%s: %s goes by a validation part, and there are too few samples (or groups) to hold one out", kind, selects)
+end
+
 -- How many samples of `other` have a group that one of `own` has too. Both are lists of keys.
 function split.shared_groups(own, other)
   local known, n = {}, 0
