@@ -1053,7 +1053,7 @@ function data.tensors(options) end
 ---@return table
 function data.custom(options) end
 
----Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, random, geometric, apply(options, batch) }, on batches of tensors.
+---Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, geometric, apply(options, batch) }, on batches of training tensors.
 ---@param definition table
 ---@return function
 function data.transform(definition) end
@@ -1077,7 +1077,7 @@ function task.multilabel(options) end
 function task.regress(options) end
 
 ---A class for each place of a picture.
----- `ignore` = 255: value in masks of pixels that do not count
+---- `ignore` = 255: value in masks of pixels that do not count, beside 255
 ---- `background` = true: class 0 is the background, which mean figures leave out
 ---@param options? { ignore?: integer, background?: boolean }
 ---@return table

@@ -256,7 +256,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l seed -x -d 'of 
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l stop_after -x -d 'stop after so many epochs without a better test result; 0: never'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task -x -a 'classify multilabel regress segment' -d 'what is learnt'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.background -x -a 'true false' -d 'class 0 is the background, which mean figures leave out'
-complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.ignore -x -d 'value in masks of pixels that do not count'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.ignore -x -d 'value in masks of pixels that do not count, beside 255'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l test_every -x -d 'epochs from one test to the next; 0: only after the last'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l train -x -d 'parameters that are trained, all others frozen: globs of names'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l weights -r -F -d 'the same as model.weights'
