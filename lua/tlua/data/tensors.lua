@@ -1,4 +1,4 @@
--- tensors.lua - data.tensors: pictures and targets that a recipe gives as tensors, or that a file has under their names.
+-- tensors.lua - data.tensors: pictures and targets that a recipe gives as tensors, or that a file has by name.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local tensors = {}
@@ -93,7 +93,9 @@ function tensors.read(d, options)
   local file = o.path and core.load(o.path) or nil
   if o.path then out.title, out.root = o.path:match "[^/]+$", o.path:match "^(.*)/[^/]*$" or "." end
   local images, labels, values = tensors_of(o, "", file)
-  if not core.is_tensor(images) then util.fail "data.tensors: images is missing, a tensor (N, H, W, C), or its name in the file" end
+  if not core.is_tensor(images) then
+    util.fail "data.tensors: images is missing, a tensor (N, H, W, C), or its name in the file"
+  end
   local more, more_labels, more_values = tensors_of(o, "test_", file)
   check_images(images, "images")
   if more ~= nil and not core.is_tensor(more) then util.fail "data.tensors: test_images is no tensor (N, H, W, C)" end
