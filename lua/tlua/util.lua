@@ -84,6 +84,19 @@ function util.at(where, f, ...)
   error(e, 0)
 end
 
+-- Calls f, in which functions of the user's may run (a forward, a loss): an error that was raised at a line of theirs keeps it, whatever
+-- util.at stands around.
+local placed = { __tostring = function(e) return e.message end, __name = "error with its place" }
+function util.keep_place(f, ...)
+  local here = util.where()
+  local results = table.pack(pcall(f, ...))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local e = results[2]
+  local place = type(e) == "string" and e:match "^([^%s:]+:%d+): "
+  if place and place ~= here then e = setmetatable({ message = e }, placed) end
+  error(e, 0)
+end
+
 function util.keys(t)
   local names = {}
   for key in pairs(t) do

@@ -268,4 +268,17 @@ t.test("every allocation may fail while a plan is made and run", function()
   t.equal(apart(plain, net:features(x)), 0.0)
 end)
 
+t.test("what is joined is chosen for many pictures, whatever number a plan was traced with", function()
+  local net = frozen "efficientnet_lite0"
+  net:features(core.zeros(1, 224, 224, 3))
+  local text = plan.of(net, "below " .. net:stage_count()):text()
+  local joined, depthwise = 0, 0
+  for line in (text .. "\n"):gmatch "[^\n]+" do
+    if line:find "^inverted_residual" then joined = joined + 1 end
+    if line:find "^conv" then depthwise = depthwise + 1 end
+  end
+  -- Devices that join none are not asked; the others join all blocks, which leaves the first and the last convolution and the first block's two.
+  if joined > 0 then assert(joined >= 15 and depthwise <= 4, text) end
+end)
+
 t.finish()

@@ -200,5 +200,16 @@ t.test("tasks and networks, heads and data that do not fit", function()
   t.fails("validation = 0.5, but the data have a validation part of their own", function() recipe({ target = "bright", part = "part", validation = 0.5 }):build() end)
 end)
 
+t.test("an error in a forward or in a loss names its own line", function()
+  local line = debug.getinfo(1, "l").currentline + 1
+  local function loss(x) return x:nothing() end
+  t.fails(("tests/lua/tasks.lua:%d: a tensor has no method 'nothing'"):format(line), function() recipe({ target = "bright" }, { loss = loss }):build() end)
+  local Net = nn.class "Net"
+  function Net:init() self.fc = nn.Linear(3, 2) end
+  function Net:forward(x) return self.fc(x:reshape(7, 7)) end
+  local e = t.fails("reshape: ", function() recipe({ target = "bright" }, { model = Net() }):build() end)
+  assert(e:find(("^tests/lua/tasks.lua:%d: "):format(line + 4)), e)
+end)
+
 os.execute("rm -rf " .. folder)
 t.finish()

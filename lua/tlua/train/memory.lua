@@ -25,10 +25,10 @@ local function of_step(s, batch)
   local cut = s.cut
   local bytes = plan.memory(function()
     local input = cut and core.zeros(batch, table.unpack(cut.shape)) or picture(s, batch)
-    local out = step.logits(s, { cut = cut }, input)
+    local out = util.keep_place(step.logits, s, { cut = cut }, input)
     if s.task.check then s.task:check(out:shape(), s) end
     local blank = feed.blank(s, batch, input)
-    local loss = s.task:loss(out, blank) or s.task.criterion(out, blank.label or blank.values or blank.mask) -- class 0 may be ignored
+    local loss = util.keep_place(s.task.loss, s.task, out, blank) or s.task.criterion(out, blank.label or blank.values or blank.mask) -- class 0 may be ignored
     loss:backward()
   end)
   s.optim:zero_grad()
