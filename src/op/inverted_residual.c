@@ -169,8 +169,6 @@ static int forward(tl_scope *s, const tl_call *c)
 
 /* ---- descriptor ---- */
 
-enum { MANY = 37 };
-
 static int is_plain(tl_act act) { return act == TL_ACT_NONE || act == TL_ACT_RELU || act == TL_ACT_RELU6; }
 
 int tl__inverted_residual_joins(const tl_device *d, const tl_value *expand, const tl_value *middle, const tl_value *project, const tl_meta *in, tl_value *attr)
@@ -193,8 +191,6 @@ int tl__inverted_residual_joins(const tl_device *d, const tl_value *expand, cons
     attr[EXPAND_ACT] = expand[TL_CONV_ACTIVATION];
     attr[MIDDLE_ACT] = middle[TL_CONV_ACTIVATION];
     attr[ACT] = project[TL_CONV_ACTIVATION];
-    /* Plans are traced with few pictures and run with any number: it is asked for many, and runs that have too few take the three apart. */
-    for (int i = 0; i < 3; i++) g[i].n = g[i].n > MANY ? g[i].n : MANY;
     return divide(d, g, &a);
 }
 

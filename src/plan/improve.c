@@ -184,6 +184,8 @@ static int take_activations(tl_error *err, tl_plan *p)
 
 /* ---- inverted residuals ---- */
 
+enum { MANY = 37 }; /* pictures */
+
 /* Three convolutions of which the second is depthwise become one call, where that is faster. */
 static int join_residuals(tl_error *err, tl_plan *p)
 {
@@ -202,6 +204,8 @@ static int join_residuals(tl_error *err, tl_plan *p)
         tl_value attr[TL_MAX_ATTRS];
         for (int k = 0; k < TL_MAX_INPUTS; k++)
             if (in[k] >= 0) meta[k] = p->slots[in[k]].meta;
+        /* Traced with few pictures, run with any number: asked for many; a run with too few takes the three apart. */
+        if (tl__plan_batch(p) >= 0 && meta[0].shape.dim[0] < MANY) meta[0].shape.dim[0] = MANY;
         if (!tl__inverted_residual_joins(p->device, expand->attr, middle->attr, project->attr, meta, attr)) continue;
         project->op = &tl__op_inverted_residual;
         if (with_all_inputs(err, project) != 0) return -1;
