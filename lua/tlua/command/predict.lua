@@ -243,9 +243,9 @@ local function print_figures(s, sum, loss_name, as_json)
     return
   end
   print("tested   " .. tested.text(built))
-  local parts = {}
+  local text, parts = t.text_of_test and t:text_of_test(t.summary and t:summary(found.metrics) or values, s.seen), {}
   for i, f in ipairs(t.figures) do parts[i] = t:figure_text(f, values[f[1]]) end
-  print(("%s  loss %s (%s)"):format(table.concat(parts, "  "), util.figure("%.4f", sum:mean()), loss_name))
+  print(("%s  loss %s (%s)"):format(text or table.concat(parts, "  "), util.figure("%.4f", sum:mean()), loss_name))
 end
 
 -- The classes of the data must be the network's own, in its order: a number of the one is not the same thing in the other.
