@@ -78,7 +78,7 @@ local function open_records(info, kind, options)
   -- Other data without parts of their own are tested whole.
   local parts = kind == "csv" and took.part or kind == "tensors" and took.test_images or kind == "masks" and require("tlua.data.records").has_parts(took.root)
   if not own and not parts and given.split == nil then whole = true end
-  local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task[name] {},
+  local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task.of_file(info),
     classes = (name == "classify" or name == "segment") and info.labels or nil, })
   local list = own and known.list and known.list.test
   built.tested = { part = whole and "all" or built.own_test and "test" or "held out", root = took[place] or data.root(d) }

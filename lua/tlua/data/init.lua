@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local augment = require "tlua.data.augment"
+local split = require "tlua.data.split"
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
 local COMMON = {
@@ -231,25 +232,9 @@ local function first_of_classes(source, n, seed)
 end
 data.first_of_classes = first_of_classes
 
-local function below(root, path) return (path:sub(#root + 1):gsub("^/+", "")) end
-
--- Whose each picture of a source is: what `pattern` finds (its captures, or the whole match) in the path below the root; where it finds nothing, the
--- picture is a group of its own. Returns a list of keys, and whether anything was found.
-local function keys_of(source, root, pattern)
-  local keys, found_any = {}, false
-  pattern = core.composed(pattern)
-  for i = 1, source:count() do
-    local name = core.composed(below(root, source:name(i)))
-    local ok, found = pcall(function() return { name:match(pattern) } end)
-    if not ok then util.failf("data.folder: group = %q is not a Lua pattern: %s", pattern, util.without_place(found)) end
-    found_any = found_any or #found > 0
-    keys[i] = #found > 0 and table.concat(found, "/") or "/" .. name -- no match can start so
-  end
-  return keys, found_any
-end
-
-local function found_nothing(pattern, root, source)
-  util.failf("data.folder: group = %q finds nothing in any path; the first is %s", pattern, below(root, source:name(1)))
+-- Whose each picture of a source is: see split.keys.
+local function groups_of(source, root, pattern)
+  return { kind = "folder", pattern = pattern, root = root, n = source:count(), name = function(i) return source:name(i) end }
 end
 
 -- The groups of the training part as numbers from 0, where test pictures are held out of it; nil where the data have a test part of their own.
@@ -257,8 +242,7 @@ local function groups_to_split(root, pattern, classes)
   if pcall(core.data.source, "folder", { root = root, split = "test", limit = 1, classes = classes }) then return nil end
   local number, count, out = {}, 0, {}
   local source = core.data.source("folder", { root = root, classes = classes })
-  local keys, found = keys_of(source, root, pattern)
-  if not found then found_nothing(pattern, root, source) end
+  local keys = split.keys(groups_of(source, root, pattern))
   for i, key in ipairs(keys) do
     if not number[key] then number[key], count = count, count + 1 end
     out[i] = number[key]
@@ -271,7 +255,7 @@ end
 local function count_groups(out, root, pattern)
   local seen, groups, shared = {}, 0, 0
   local function count(part, each)
-    local keys, found = keys_of(out[part], root, pattern)
+    local keys, found = split.keys(groups_of(out[part], root, pattern), true)
     for _, key in ipairs(keys) do
       if not seen[key] then seen[key], groups = part, groups + 1 end
       each(seen[key])
@@ -280,7 +264,7 @@ local function count_groups(out, root, pattern)
   end
   local found = count("train", function() end)
   found = count("test", function(first) shared = shared + (first == "train" and 1 or 0) end) or found
-  if not found then found_nothing(pattern, root, out.train) end
+  if not found then split.found_nothing(groups_of(out.train, root, pattern)) end
   return { count = groups, shared = shared }
 end
 
@@ -338,14 +322,14 @@ local function hold_out(out, d, seed, selects, keys)
     out.validation_text = ("the data's own, %s"):format(out.parts and out.parts.validation or "a part of them")
     return
   end
-  if share == 0 and selects then require("tlua.data.split").none_held(d.kind, selects) end
+  if share == 0 and selects then split.none_held(d.kind, selects) end
   if share == 0 then return end
   local train, n = out.train, out.train:count()
-  local kept, held = require("tlua.data.split").share { share = share, n = n, seed = o.split_seed or seed, group = keys and function(i) return keys[i] end,
+  local kept, held = split.share { share = share, n = n, seed = o.split_seed or seed, group = keys and function(i) return keys[i] end,
     label = out.fields.label and function(i) return train:label(i) end or nil }
   if #held == 0 then
     if o.validation then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, n) end
-    if selects then require("tlua.data.split").none_held(d.kind, selects) end
+    if selects then split.none_held(d.kind, selects) end
     return
   end
   out.train, out.validation = core.data.subset(train, kept), core.data.subset(train, held)
@@ -397,7 +381,7 @@ function data.open(d, base, seed, options)
   out.fields = { label = true }
   if out.train then
     out.validation = d.kind == "folder" and validation_folder(out, d) or nil
-    hold_out(out, d, seed, options.selects, o.group and keys_of(out.train, root, o.group) or nil)
+    hold_out(out, d, seed, options.selects, o.group and (split.keys(groups_of(out.train, root, o.group), true)) or nil)
     out.list = lists_of(out, d.kind, root)
   end
   out.changes = data.changes(options.changes, out.fields)

@@ -13,13 +13,13 @@ local ORDER = { "train", "validation", "test" }
 
 -- ---- what the task wants of a target ----
 
--- "values" or "label": what the columns of targets are read as.
-local function reading(d, options)
+-- Does the task of a description want this field? And what the task is called.
+local function wants(field, d, options)
   local task = options.task or require("tlua.data").task_of(d)
   for _, name in ipairs(require("tlua.task").definition(task.kind).wants) do
-    if name == "values" then return "values", task.kind end
+    if name == field then return true, task.kind end
   end
-  return "label", task.kind
+  return false, task.kind
 end
 
 -- ---- data.csv ----
@@ -114,7 +114,8 @@ local function read_csv(d, options)
   for k, name in ipairs(targets) do columns[k] = column_of(path, header, name, "target") end
   local group = o.group and column_of(path, header, o.group, "group")
   local part = o.part and column_of(path, header, o.part, "part")
-  local kind, task = reading(d, options)
+  local numbers, task = wants("values", d, options)
+  local kind = numbers and "values" or "label"
   if kind == "label" and #targets > 1 then
     util.failf("%d targets (%s) are for task.multilabel {} or task.regress {}, not for task.%s", #targets, table.concat(targets, ", "), task)
   end
@@ -231,23 +232,6 @@ local function mask_values(given, n)
   return list
 end
 
--- Whose each picture is, by a pattern; those in whose path nothing is found stand for themselves.
-local function keys_of(paths, root, pattern)
-  local keys, any = {}, false
-  for i, path in ipairs(paths) do
-    local name = path:sub(#root + 2)
-    local ok, found = pcall(function() return { name:match(pattern) } end)
-    if not ok then util.failf("data.masks: group = %q is not a Lua pattern: %s", pattern, util.without_place(found)) end
-    any = any or #found > 0
-    keys[i] = #found > 0 and table.concat(found, "/") or "/" .. name
-  end
-  if not any then
-    util.failf("data.masks: group = %q finds nothing in any path; the first is %s", pattern,
-      paths[1]:sub(#root + 2))
-  end
-  return keys
-end
-
 local function read_masks(d, options)
   local o, folders = d.options, {}
   if not o.root then util.fail "data.masks: root is missing, the folder where images and masks lie: --data.root DIR" end
@@ -276,7 +260,9 @@ local function read_masks(d, options)
   else
     add_pairs(r, o.root)
   end
-  if o.group then out.keys = keys_of(r.paths, o.root, o.group) end
+  if o.group then
+    out.keys = split.keys { kind = "masks", pattern = o.group, root = o.root, n = #r.paths, name = function(i) return r.paths[i] end }
+  end
   return out
 end
 
@@ -291,13 +277,6 @@ local function value_names_of(get)
   return tensors.numbered(#values)
 end
 
-local function wants_label(d, options)
-  local task = options.task or require("tlua.data").task_of(d)
-  for _, name in ipairs(require("tlua.task").definition(task.kind).wants) do
-    if name == "label" then return true end
-  end
-  return false
-end
 
 -- The same function, each of whose samples must have a class.
 local function labelled(get)
@@ -321,7 +300,7 @@ local function read_custom(d, options)
   if classes and #classes < 2 and not value_names then
     util.failf("data.custom: one class only, %s, so there is nothing to learn", classes[1] or "none")
   end
-  return { custom = { count = o.count, get = wants_label(d, options) and labelled(o.get) or o.get, classes = classes,
+  return { custom = { count = o.count, get = wants("label", d, options) and labelled(o.get) or o.get, classes = classes,
     value_names = value_names, key = o.key },
     value_names = value_names, title = "Custom" }
 end

@@ -63,6 +63,28 @@ function split.none_held(kind, selects)
   util.failf("data.%s: %s goes by a validation part, and there are too few samples (or groups) to hold one out", kind, selects)
 end
 
+local function below(root, path) return core.composed((path:sub(#root + 1):gsub("^/+", ""))) end
+
+-- Whose each of n samples is: what a Lua pattern finds (its captures, or the whole match) in the path name(i) below the root; where it finds
+-- nothing the sample is a group of its own. o: kind (of the data, for messages), pattern, root, n, name. Gives a list of keys; one pattern that
+-- finds nothing anywhere is an error, unless `lenient`, and the second result says whether anything was found.
+function split.keys(o, lenient)
+  local keys, any, pattern = {}, false, core.composed(o.pattern)
+  for i = 1, o.n do
+    local name = below(o.root, o.name(i))
+    local ok, found = pcall(function() return { name:match(pattern) } end)
+    if not ok then util.failf("data.%s: group = %q is not a Lua pattern: %s", o.kind, o.pattern, util.without_place(found)) end
+    any = any or #found > 0
+    keys[i] = #found > 0 and table.concat(found, "/") or "/" .. name -- no match can start so
+  end
+  if not any and not lenient then split.found_nothing(o) end
+  return keys, any
+end
+
+function split.found_nothing(o)
+  util.failf("data.%s: group = %q finds nothing in any path; the first is %s", o.kind, o.pattern, below(o.root, o.name(1)))
+end
+
 -- How many samples of `other` have a group that one of `own` has too. Both are lists of keys.
 function split.shared_groups(own, other)
   local known, n = {}, 0

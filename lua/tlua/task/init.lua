@@ -73,6 +73,18 @@ function task.definition(name)
   return found
 end
 
+-- The description of the task that a model file speaks of (`info`: its own description), with the options that this version knows.
+function task.of_file(info)
+  local known = info.task or { name = "classify" }
+  if not kinds[known.name] then
+    util.failf("the model was trained for the task '%s', which this tlua does not know; a task in Lua must be defined first, in a recipe or a script",
+      known.name)
+  end
+  local options = {}
+  for _, field in ipairs(kinds[known.name].schema) do options[field[1]] = (known.options or {})[field[1]] end
+  return task[known.name](options)
+end
+
 -- The main figure of a task: {key, words, format, "max" or "min"}.
 function task.main(name) return task.definition(name).figures[1] end
 

@@ -6,6 +6,7 @@ local nn = require "tlua.nn"
 local metrics = require "tlua.report.metrics"
 local intervals = require "tlua.report.intervals"
 local parts = require "tlua.report.parts"
+local values = require "tlua.task.values"
 
 -- ---- the loss ----
 
@@ -25,11 +26,11 @@ local function by_element(t)
 end
 
 -- Of a batch with unknown targets: the mean over those that are known, and how many they are.
-local function loss_of_known(t, logits, values)
-  local known = core.ops.eq(values, values)
+local function loss_of_known(t, logits, given)
+  local known = core.ops.eq(given, given)
   local count = known:sum():item()
   if count == 0 then return nil, 0 end
-  local target = core.ops.where(known, values, core.zeros(table.unpack(values:shape())))
+  local target = core.ops.where(known, given, core.zeros(table.unpack(given:shape())))
   local sum = (by_element(t)(logits, target) * known):sum()
   return t:is_sum() and sum or sum * (1 / count), t:is_sum() and count or count / t.width
 end
@@ -117,8 +118,6 @@ local function row_of(name, targets, scores, threshold)
     auroc_interval = p > 0 and n > 0 and { intervals.auroc(metrics.auroc(targets, scores), p, n) } or {} }
 end
 
-local MOST = 12
-
 -- The pictures whose answer lies farthest from what is so.
 local function farthest(run)
   local seen, worst = run.seen, {}
@@ -129,15 +128,12 @@ local function farthest(run)
     end
     worst[i] = { most, at }
   end
-  local values, out = {}, {}
-  for i, each in ipairs(worst) do values[i] = each[1] end
-  for rank, i in ipairs(util.descending(values)) do
-    if rank > MOST or values[i] <= 0.5 then break end
+  local distances = {}
+  for i, each in ipairs(worst) do distances[i] = each[1] end
+  return values.farthest(run, distances, 0.5, function(i, image)
     local k = worst[i][2]
-    local ok, image = pcall(parts.embedded, run.source, seen.indices[i])
-    out[rank] = { image = ok and image or nil, name = run.task.names[k], is = seen.targets[i][k] > 0.5, score = seen.scores[i][k] }
-  end
-  return out
+    return { image = image, name = run.task.names[k], is = seen.targets[i][k] > 0.5, score = seen.scores[i][k] }
+  end)
 end
 
 local function gather(run)
@@ -196,17 +192,13 @@ local function check_targets(t, s)
   local seen = {}
   t.unknown = false
   for k = 1, t.width do seen[k] = {} end
-  for _, part in ipairs { "train", "validation", "test" } do
-    local source = s.data[part]
-    for i = 1, source and source:count() or 0 do
-      for k, v in ipairs(source:values(i)) do
-        if v ~= v then t.unknown = true
-        elseif v ~= 0 and v ~= 1 then
-          util.failf("task.multilabel: %s of %s is %g, and a finding is 1, 0 or empty; numbers are for task.regress {}", t.names[k], source:name(i), v)
-        elseif part == "train" then seen[k][v] = true end
-      end
-    end
-  end
+  values.each(s, function(part, source, i, k, v)
+    if v ~= v then t.unknown = true
+    elseif v ~= 0 and v ~= 1 then
+      util.failf("task.multilabel: %s of %s is %g, and a finding is 1, 0 or empty; numbers are for task.regress {}", t.names[k],
+        source:name(i), v)
+    elseif part == "train" then seen[k][v] = true end
+  end)
   for k, name in ipairs(t.names) do
     if not (seen[k][0] and seen[k][1]) then
       util.failf("task.multilabel: %s is %s in every training picture, so there is nothing to learn", name, seen[k][1] and "1" or seen[k][0] and "0" or "not known")
@@ -225,12 +217,7 @@ return {
     t.names, t.width = s.data.value_names, #s.data.value_names
     check_targets(t, s)
   end,
-  head = function(t) return nn.Linear(t.width) end,
-  check = function(t, shape)
-    if #shape ~= 2 or shape[2] ~= t.width then
-      util.failf("the network gives outputs of shape %s, and the data have %d targets (%s)", util.shape_text(shape), t.width, util.first_few(t.names, 6))
-    end
-  end,
+  head = values.head, check = values.check "targets",
   loss = loss_of, meter = meter_of,
   collector = function() return setmetatable({ scores = {}, targets = {}, indices = {} }, Collector) end,
   gather = gather, page = page, tiles = tiles,
@@ -256,10 +243,5 @@ return {
     for k, v in ipairs(row) do out[k] = { label = t.names[k], score = v, there = v >= t.options.threshold } end
     return out
   end,
-  columns = function(t) return t.names end,
-  fields = function(_, row)
-    local out = {}
-    for k, v in ipairs(row) do out[k] = ("%.9g"):format(v) end
-    return out
-  end,
+  columns = values.columns, fields = values.fields,
 }

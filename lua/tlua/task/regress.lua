@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local parts = require "tlua.report.parts"
+local values = require "tlua.task.values"
 
 -- ---- figures: sums per target, of which all follow ----
 
@@ -78,20 +79,13 @@ local function mean_of(list)
   return mean, #list > 1 and 1.959964 * math.sqrt(squares / (#list - 1) / #list) or nil
 end
 
-local MOST = 12
-
 local function worst_of(run)
-  local seen, values, out = run.seen, {}, {}
+  local seen, distances = run.seen, {}
   for i, row in ipairs(seen.given) do
-    values[i] = 0
-    for k, v in ipairs(row) do values[i] = math.max(values[i], math.abs(v - seen.targets[i][k])) end
+    distances[i] = 0
+    for k, v in ipairs(row) do distances[i] = math.max(distances[i], math.abs(v - seen.targets[i][k])) end
   end
-  for rank, i in ipairs(util.descending(values)) do
-    if rank > MOST then break end
-    local ok, image = pcall(parts.embedded, run.source, seen.indices[i])
-    out[rank] = { image = ok and image or nil, given = seen.given[i], target = seen.targets[i] }
-  end
-  return out
+  return values.farthest(run, distances, -1, function(i, image) return { image = image, given = seen.given[i], target = seen.targets[i] } end)
 end
 
 local DOTS = 400 -- of a chart
@@ -166,18 +160,13 @@ local function prepare(t, s)
   t:check_loss({ "MSELoss", "SmoothL1Loss" }, "takes no numbers in units of their own")
   t.names, t.width, t.mean = s.data.value_names, #s.data.value_names, {}
   for k = 1, t.width do t.mean[k] = 0 end
-  for _, part in ipairs { "train", "validation", "test" } do
-    local source = s.data[part]
-    local n = source and source:count() or 0
-    for i = 1, n do
-      for k, v in ipairs(source:values(i)) do
-        if not util.is_finite(v) then
-          util.failf("task.regress: %s of %s is %s, and a number is needed", t.names[k], source:name(i), v ~= v and "not known (NaN)" or "infinite")
-        end
-        if part == "train" then t.mean[k] = t.mean[k] + v / n end
-      end
+  local n = s.data.train:count()
+  values.each(s, function(part, source, i, k, v)
+    if not util.is_finite(v) then
+      util.failf("task.regress: %s of %s is %s, and a number is needed", t.names[k], source:name(i), v ~= v and "not known (NaN)" or "infinite")
     end
-  end
+    if part == "train" then t.mean[k] = t.mean[k] + v / n end
+  end)
 end
 
 -- A new last layer begins with the mean of the targets.
@@ -194,12 +183,7 @@ return {
   figures = { { "mae", "mean absolute error", "%.4g", "min" }, { "rmse", "root mean square error", "%.4g", "min" }, { "r2", "R²", "%.4f", "max" } },
   default_loss = function() return nn.MSELoss {} end,
   prepare = prepare, start = start,
-  head = function(t) return nn.Linear(t.width) end,
-  check = function(t, shape)
-    if #shape ~= 2 or shape[2] ~= t.width then
-      util.failf("the network gives outputs of shape %s, and the data have %d numbers (%s)", util.shape_text(shape), t.width, util.first_few(t.names, 6))
-    end
-  end,
+  head = values.head, check = values.check "numbers",
   loss = function(t, out, batch) return t.criterion(out, batch.values), batch.n * (t:is_sum() and t.width or 1) end,
   meter = meter_of,
   collector = function() return setmetatable({ given = {}, targets = {}, indices = {} }, Collector) end,
@@ -220,10 +204,5 @@ return {
     for k, v in ipairs(row) do out[k] = { label = t.names[k], value = v } end
     return out
   end,
-  columns = function(t) return t.names end,
-  fields = function(_, row)
-    local out = {}
-    for k, v in ipairs(row) do out[k] = ("%.9g"):format(v) end
-    return out
-  end,
+  columns = values.columns, fields = values.fields,
 }

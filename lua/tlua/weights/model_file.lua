@@ -25,16 +25,9 @@ end
 -- The task that a description speaks of, with its loss (nil: it was the recipe's own), for those who ask the network or
 -- test it. Files of an older tlua, and published networks, classify.
 function model_file.task(info, net)
-  local tasks, known = require "tlua.task", info.task or { name = "classify" }
-  if not rawget(tasks, known.name) then
-    util.failf("the model was trained for the task '%s', which this tlua does not know; a task in Lua must be defined "
-      .. "first, in a recipe or a script", known.name)
-  end
-  local definition = tasks.definition(known.name)
-  local options = {}
-  for _, field in ipairs(definition.schema) do options[field[1]] = (known.options or {})[field[1]] end
-  local t = tasks.open(tasks[known.name](options), (model_file.loss(info)))
-  t.names = known.names or info.labels
+  local tasks = require "tlua.task"
+  local t = tasks.open(tasks.of_file(info), (model_file.loss(info)))
+  t.names = info.task and info.task.names or info.labels
   t.width = t.names and #t.names or net.classes
   return t
 end

@@ -1,0 +1,50 @@
+-- values.lua - what the tasks of several numbers a picture share (multilabel.lua, regress.lua): the shape of the network's outputs, answers in a
+-- table, the pictures whose answer lies farthest from what is so.
+local util = require "tlua.util"
+local nn = require "tlua.nn"
+local parts = require "tlua.report.parts"
+local values = {}
+
+-- Refuses outputs that are not one row of t.width for each picture; `what`: "targets" or "numbers".
+function values.check(what)
+  return function(t, shape)
+    if #shape ~= 2 or shape[2] ~= t.width then
+      util.failf("the network gives outputs of shape %s, and the data have %d %s (%s)", util.shape_text(shape), t.width, what,
+        util.first_few(t.names, 6))
+    end
+  end
+end
+
+function values.head(t) return nn.Linear(t.width) end
+function values.columns(t) return t.names end
+function values.fields(_, row)
+  local out = {}
+  for k, v in ipairs(row) do out[k] = ("%.9g"):format(v) end
+  return out
+end
+
+-- Calls f(part, source, i, k, v) for every target of every part.
+function values.each(s, f)
+  for _, part in ipairs { "train", "validation", "test" } do
+    local source = s.data[part]
+    for i = 1, source and source:count() or 0 do
+      for k, v in ipairs(source:values(i)) do f(part, source, i, k, v) end
+    end
+  end
+end
+
+local MOST = 12
+
+-- The pictures with the largest distances (a list, one of each picture), largest first: a list of what make(i, data address or nil) gives. Those
+-- of at most `least` are left out.
+function values.farthest(run, distances, least, make)
+  local out = {}
+  for rank, i in ipairs(util.descending(distances)) do
+    if rank > MOST or distances[i] <= least then break end
+    local ok, image = pcall(parts.embedded, run.source, run.seen.indices[i])
+    out[rank] = make(i, ok and image or nil)
+  end
+  return out
+end
+
+return values
