@@ -106,6 +106,8 @@ local LONGEST = 200 -- bytes of a class's name
 -- { record = the fields of core.data.source("records"), parts = {part...}?, keys = {group...}?, value_names = }
 local function read_csv(d, options)
   local o, path = d.options, d.options.path
+  local missing = util.missing(path)
+  if missing then util.failf("%s; --data.path FILE names another", missing) end
   local header, rows, lines = core.csv(path)
   local targets = type(o.target) == "table" and o.target or { o.target }
   if #targets == 0 then util.fail 'data.csv: target names no column, like target = "finding"' end
@@ -236,7 +238,7 @@ local function read_masks(d, options)
   local o, folders = d.options, {}
   if not o.root then util.fail "data.masks: root is missing, the folder where images and masks lie: --data.root DIR" end
   local missing = util.missing(o.root, "folder")
-  if missing then util.failf("data.masks: %s", missing) end
+  if missing then util.failf("data.masks: %s; --data.root DIR names another", missing) end
   for _, name in ipairs(core.list_folder(o.root)) do
     local part = PARTS[name:lower()]
     if part and core.is_folder(o.root .. "/" .. name) then
