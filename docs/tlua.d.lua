@@ -834,6 +834,7 @@ function models.build(name, options) end
 
 ---CIFAR-10, downloaded where no root is named.
 ---- `root`: folder where the data lie
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -849,12 +850,13 @@ function models.build(name, options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.cifar10(options) end
 
 ---CIFAR-100, downloaded where no root is named.
 ---- `root`: folder where the data lie
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -870,12 +872,13 @@ function data.cifar10(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.cifar100(options) end
 
 ---MNIST from a folder.
 ---- `root`: folder where the data lie
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -891,12 +894,13 @@ function data.cifar100(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.mnist(options) end
 
 ---Fashion-MNIST from a folder, or of the Debian package dataset-fashion-mnist.
 ---- `root`: folder where the data lie
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -912,7 +916,7 @@ function data.mnist(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.fashion_mnist(options) end
 
@@ -922,6 +926,7 @@ function data.fashion_mnist(options) end
 ---- `group`: Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together
 ---- `decode` = "whole": reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least
 ---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -937,7 +942,7 @@ function data.fashion_mnist(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.folder(options) end
 
@@ -950,6 +955,7 @@ function data.folder(options) end
 ---- `root`: folder that the files are relative to (the CSV's own)
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -965,7 +971,7 @@ function data.folder(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, root?: string, split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, root?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.csv(options) end
 
@@ -976,6 +982,7 @@ function data.csv(options) end
 ---- `group`: Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -991,7 +998,7 @@ function data.csv(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.masks(options) end
 
@@ -1007,6 +1014,7 @@ function data.masks(options) end
 ---- `value_names`: names of the numbers
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -1022,7 +1030,7 @@ function data.masks(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, images?: tlua.Tensor|table|string, labels?: tlua.Tensor|table|string, values?: tlua.Tensor|table|string, test_images?: tlua.Tensor|table|string, test_labels?: tlua.Tensor|table|string, test_values?: tlua.Tensor|table|string, classes?: string|string[], value_names?: string|string[], split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, images?: tlua.Tensor|table|string, labels?: tlua.Tensor|table|string, values?: tlua.Tensor|table|string, test_images?: tlua.Tensor|table|string, test_labels?: tlua.Tensor|table|string, test_values?: tlua.Tensor|table|string, classes?: string|string[], value_names?: string|string[], split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.tensors(options) end
 
@@ -1034,6 +1042,7 @@ function data.tensors(options) end
 ---- `key`: names what get gives: features are kept on disk under it; without a key they are not
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
@@ -1049,7 +1058,7 @@ function data.tensors(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { count?: integer, get?: function, classes?: string|string[], value_names?: string|string[], key?: string, split?: number, on_bad?: "error"|"skip", size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { count?: integer, get?: function, classes?: string|string[], value_names?: string|string[], key?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.custom(options) end
 

@@ -200,6 +200,23 @@ t.test("tasks and networks, heads and data that do not fit", function()
   t.fails("validation = 0.5, but the data have a validation part of their own", function() recipe({ target = "bright", part = "part", validation = 0.5 }):build() end)
 end)
 
+t.test("pictures of five channels, as tensors; files have 1 or 3", function()
+  local net = nn.Sequential(nn.Conv2d(5, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+  local labels = {}
+  for i = 1, 20 do labels[i] = i % 2 end
+  local function five(options)
+    local o = { images = tlua.rand(20, 16, 16, 5), labels = labels, size = 16, batch = 8 }
+    for key, value in pairs(options) do o[key] = value end
+    return tlua.recipe { model = net, data = data.tensors(o), schedule = { epochs = 1 }, out = folder .. "/five" }
+  end
+  t.equal(#ran(five { channels = 5 }).epochs, 1)
+  t.fails("and channels = 4", function() five { channels = 4 }:build() end)
+  t.fails("others want data.channels", function() five {}:build() end)
+  t.fails("data: pictures have 1 or 3 channels, the network wants 5", function()
+    recipe({ target = "bright" }, { model = tlua.models.squeezenet1_1 { in_channels = 5 } }):build()
+  end)
+end)
+
 t.test("an error in a forward or in a loss names its own line", function()
   local line = debug.getinfo(1, "l").currentline + 1
   local function loss(x) return x:nothing() end

@@ -8,6 +8,7 @@ local split = require "tlua.data.split"
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
 local COMMON = {
+  { "channels", "integer", nil, "of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many", least = 1, most = 64 },
   { "size", "integer", nil, "side of the pictures in pixels (the network's own)", least = 1 },
   { "batch", "batch", 64, "pictures a step; auto: what the memory allows, up to 256", least = 1 },
   { "limit", "integer", nil, "at most so many training pictures (all)", least = 1 },
@@ -150,13 +151,13 @@ end
 
 -- ---- preprocessing ----
 
-local function each_channel(v, n) return type(v) ~= "number" and v or n == 1 and { v } or { v, v, v } end
+local function each_channel(v, n) return type(v) ~= "number" and v or (n or 3) == 3 and { v, v, v } or { v } end
 
 -- Where nobody says mean and deviation: those of ImageNet's pictures, or for other channels a half of the range.
 local function default_normalisation(out, o, base)
-  local n = base.channels or 3
+  local n = out.channels or 3
   local known = n == 3 and { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } } or
-    { mean = n == 1 and { 0.449 } or { 0.5 }, std = n == 1 and { 0.226 } or { 0.5 } }
+    { mean = { n == 1 and 0.449 or 0.5 }, std = { n == 1 and 0.226 or 0.5 } }
   for _, key in ipairs { "mean", "std" } do
     if not (o[key] or base[key]) then out[key], out.normalised_by_default = known[key], true end
   end
@@ -169,7 +170,14 @@ function data.preprocessing(d, base)
   local size = o.size or base.size
   local default = not (o.mean or base.mean) or not (o.std or base.std)
   local fit = o.fit or (info.small and "stretch") or base.fit or "shorter"
-  local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, base.channels), std = each_channel(o.std or base.std, base.channels), channels = base.channels }
+  local channels = o.channels or base.channels
+  if o.channels and base.channels and o.channels ~= base.channels then
+    util.failf("data.%s: channels = %d, and the network takes pictures of %d (in_channels)", d.kind, o.channels, base.channels)
+  end
+  if channels and channels ~= 1 and channels ~= 3 and d.kind ~= "tensors" and d.kind ~= "custom" then
+    util.failf("data: pictures have 1 or 3 channels, the network wants %d", channels)
+  end
+  local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, channels), std = each_channel(o.std or base.std, channels), channels = channels }
   out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
   if default then default_normalisation(out, o, base) end
   out.gap = o.decode == "reduced" and GAP or base.gap
@@ -193,9 +201,8 @@ function data.steps(p, change, grey, small)
   local steps, size = {}, p.size
   local function step(s) steps[#steps + 1] = s end
   local channels = p.channels or 3
-  if channels ~= 1 and channels ~= 3 then util.failf("data: pictures have 1 or 3 channels, the network wants %d", channels) end
   if p.gap then step { "decode", gap = p.gap } end
-  if grey or channels == 1 then step { "to_channels", channels = channels } end
+  if (grey and channels == 3) or channels == 1 then step { "to_channels", channels = channels } end
   local own_size = p.fit == "stretch" and small
   if own_size then augment.shift(step, change, small) end
   if not augment.crop(step, change, size, p.interpolation) then

@@ -54,7 +54,7 @@ local function tensors_of(o, prefix, file)
 end
 
 -- Pictures are (N, H, W) or (N, H, W, C) of bytes or floats, of 1 or 3 channels.
-local function check_images(x, what)
+local function check_images(x, what, wanted)
   local shape = x:shape()
   if #shape ~= 3 and #shape ~= 4 then
     util.failf("data.tensors: %s has the shape %s; pictures are (N, H, W, C)", what,
@@ -70,8 +70,9 @@ local function check_images(x, what)
     end
   end
   local channels = shape[4] or 1
-  if channels == 1 or channels == 3 then return end
-  util.failf("data.tensors: %s has the shape %s, and pictures are (N, H, W, C) with 1 or 3 channels%s", what,
+  if channels == wanted or not wanted and (channels == 1 or channels == 3) then return end
+  if wanted then util.failf("data.tensors: %s has the shape %s, and channels = %d", what, util.shape_text(shape), wanted) end
+  util.failf("data.tensors: %s has the shape %s, and pictures are (N, H, W, C) with 1 or 3 channels%s; others want data.channels", what,
     util.shape_text(shape),
     (shape[2] == 1 or shape[2] == 3) and "; channels come last here: x:permute(1, 3, 4, 2)" or "")
 end
@@ -97,9 +98,9 @@ function tensors.read(d, options)
     util.fail "data.tensors: images is missing, a tensor (N, H, W, C), or its name in the file"
   end
   local more, more_labels, more_values = tensors_of(o, "test_", file)
-  check_images(images, "images")
+  check_images(images, "images", o.channels)
   if more ~= nil and not core.is_tensor(more) then util.fail "data.tensors: test_images is no tensor (N, H, W, C)" end
-  if more then check_images(more, "test_images") end
+  if more then check_images(more, "test_images", o.channels) end
   if not more and (o.test_labels ~= nil or o.test_values ~= nil) then
     util.fail "data.tensors: test_labels or test_values without test_images"
   end
