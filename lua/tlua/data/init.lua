@@ -192,6 +192,13 @@ local function check_preprocessing(p)
   for _, key in ipairs { "size", "mean", "std" } do
     if p[key] == nil or type(p[key]) == "table" and #p[key] == 0 then util.failf("data: no %s is known: the network's weights bring none, so give --data.%s", key, key) end
   end
+  local channels = p.channels or 3
+  for _, key in ipairs { "mean", "std" } do
+    local n = type(p[key]) == "table" and #p[key] or 1
+    if n ~= 1 and n ~= channels then
+      util.failf("data: %s has %d numbers, and pictures have %d channels: one for each, or one for all", key, n, channels)
+    end
+  end
 end
 
 -- The steps of a pipeline. `change`: random changes (tlua/data/augment.lua), nil: none. `small` is the side of pictures that all have
