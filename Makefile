@@ -10,7 +10,7 @@ OPT     ?= -O2 -g
 TLUA    ?= tlua
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
 VERSION := $(shell sed -n 's/^.define TLUA_VERSION "\(.*\)"/\1/p' src/tlua.h)
-PKGS    := nettle spng libturbojpeg libwebp libwebpdemux libcjson libutf8proc zlib
+PKGS    := libprotobuf-c nettle spng libturbojpeg libwebp libwebpdemux libcjson libutf8proc zlib
 CFLAGS  += -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(OPT) $(WARN) -fPIC -fvisibility=hidden -pthread -Isrc -I$(BUILD)/gen
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) lua5.4 2>/dev/null)
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lgif -lOpenCL -lm -ldl -pthread
@@ -20,7 +20,7 @@ CORE_C  := $(filter-out src/lua/%,$(wildcard src/*/*.c src/*/*/*.c))
 LUA_C   := $(wildcard src/lua/*.c)
 CL      := $(wildcard cl/*.cl cl/*.clh)
 LUA     := $(shell find lua -name '*.lua' 2>/dev/null | sort)
-CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/kernels.o
+CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/kernels.o $(BUILD)/gen/onnx.pb-c.o
 LUA_O   := $(LUA_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/chunks.o
 
 .PHONY: all deps
@@ -49,6 +49,13 @@ $(BUILD)/gen/kernels.c: $(CL) $(BUILD)/embed Makefile
 $(BUILD)/gen/chunks.c: $(LUA) $(BUILD)/embed Makefile
 	@mkdir -p $(@D)
 	$(BUILD)/embed tl__lua_files lua $(LUA) > $@
+# The structures of .onnx files, from Debian's onnx.proto.
+ONNX_PROTO ?= /usr/include/onnx/onnx.proto
+$(BUILD)/gen/onnx.pb-c.c: $(ONNX_PROTO) Makefile
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(@D) -I$(<D) $(<F)
+$(BUILD)/gen/onnx.pb-c.h: $(BUILD)/gen/onnx.pb-c.c ;
+$(CORE_O) $(LUA_O): | $(BUILD)/gen/onnx.pb-c.h
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	$(CC) $(CFLAGS) -c -o $@ $<
 # libjpeg-turbo does not tell its own version.
@@ -201,11 +208,11 @@ lint: all $(BUILD)/ops_doc
 # Readers of files under libFuzzer and sanitizers, FUZZ_SECONDS each (tests/fuzz/fuzz.h); FUZZ="plan json" runs those alone.
 FUZZ_CC ?= clang
 FUZZ_FLAGS := -g -O1 -w -fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_O  := $(CORE_C:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/gen/kernels.o
+FUZZ_O  := $(CORE_C:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/gen/kernels.o $(BUILD)/fuzz/gen/onnx.pb-c.o
 $(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
-$(BUILD)/fuzz/gen/kernels.o: $(BUILD)/gen/kernels.c
+$(BUILD)/fuzz/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(CFLAGS) -w -c -o $@ $<
 -include $(FUZZ_O:.o=.d)
@@ -217,7 +224,7 @@ $(BUILD)/fuzz/run_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(BUILD)/fuzz/libtlua.a
 fuzz-tools:
 	@echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return 0 * d[n - n]; }' | $(FUZZ_CC) -x c -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null || \
 	    { echo "fuzz: clang with libFuzzer and sanitizers is needed: apt-get install clang libclang-rt-dev"; exit 1; }
-$(FUZZ_O): | fuzz-tools
+$(FUZZ_O): | fuzz-tools $(BUILD)/gen/onnx.pb-c.h
 fuzz: fuzz-tools $(FUZZ:%=$(BUILD)/fuzz/run_%)
 	sh tools/fuzz.sh $(BUILD)/fuzz $(FUZZ)
 # The same targets over the inputs that are kept, without a fuzzer: a part of `make test`.

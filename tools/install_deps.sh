@@ -20,6 +20,9 @@ build="
  libgif-dev
  libcurl4-openssl-dev
  libcjson-dev
+ libprotobuf-c-dev
+ protobuf-c-compiler
+ libonnx-dev
  libutf8proc-dev
  libarchive-dev
  libedit-dev

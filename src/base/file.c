@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,28 @@ char *tl__read_file(tl_error *err, const char *path, size_t *bytes)
     }
     if (f) fclose(f);
     return data;
+}
+
+int tl__map_file(tl_error *err, const char *path, const char *what, void **map, size_t *bytes)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), bad = 0;
+    if (fd < 0 || fstat(fd, &st) != 0) bad = tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+    else if (S_ISDIR(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: this is a folder; give %s", path, what);
+    else if (!S_ISREG(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: not a regular file; give %s", path, what);
+    *map = NULL;
+    *bytes = bad ? 0 : (size_t)st.st_size;
+    if (*bytes && (*map = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
+        *map = NULL;
+        bad = tl__fail(err, TL_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
+    }
+    if (fd >= 0) close(fd);
+    return bad;
+}
+
+void tl__unmap_file(void *map, size_t bytes)
+{
+    if (map) munmap(map, bytes);
 }
 
 int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path)

@@ -1,13 +1,8 @@
 /* archive.c - opening a file of weights, whatever its form, and what can be asked of it afterwards. */
 #include "io/format.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the readers of weights take the host to be little-endian, as every OpenCL host of today is"
@@ -315,37 +310,19 @@ tl_archive *tl__archive_read_memory(tl_error *err, const char *path, const char 
     return a;
 }
 
-/* Maps a regular file; an empty one gives NULL and no bytes. */
-static int map_file(tl_error *err, const char *path, void **map, size_t *bytes)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC), bad = 0;
-    if (fd < 0 || fstat(fd, &st) != 0) bad = tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
-    else if (S_ISDIR(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: this is a folder; give a file of weights", path);
-    else if (!S_ISREG(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: not a regular file; give a file of weights", path);
-    *map = NULL;
-    *bytes = bad ? 0 : (size_t)st.st_size;
-    if (*bytes && (*map = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
-        *map = NULL;
-        bad = tl__fail(err, TL_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
-    }
-    if (fd >= 0) close(fd);
-    return bad;
-}
-
 tl_archive *tl__archive_read(tl_error *err, const char *path) { return tl__archive_read_part(err, path, NULL); }
 
 tl_archive *tl__archive_read_part(tl_error *err, const char *path, const char *key)
 {
     void *map;
     size_t bytes;
-    if (map_file(err, path, &map, &bytes) != 0) return NULL;
+    if (tl__map_file(err, path, "a file of weights", &map, &bytes) != 0) return NULL;
     tl_archive *a = tl__archive_read_memory(err, path, key, map, bytes);
     if (a) {
         a->own->map = map;
         a->own->map_bytes = bytes;
     } else if (map) {
-        munmap(map, bytes);
+        tl__unmap_file(map, bytes);
     }
     return a;
 }
@@ -364,7 +341,7 @@ void tl__archive_free(tl_archive *a)
     }
     for (int i = 0; i < a->other_count; i++) free(a->other_keys[i]);
     for (int i = 0; i < a->own->buffer_count; i++) free(a->own->buffers[i]);
-    if (a->own->map) munmap(a->own->map, a->own->map_bytes);
+    tl__unmap_file(a->own->map, a->own->map_bytes);
     free(a->own->buffers);
     free(a->own->by_name);
     free(a->own->path);

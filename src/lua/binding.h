@@ -147,6 +147,7 @@ void tl__lua_open_make(lua_State *L);
 void tl__lua_open_scope(lua_State *L);
 void tl__lua_open_ops(lua_State *L);
 void tl__lua_open_io(lua_State *L);
+void tl__lua_open_onnx(lua_State *L);
 void tl__lua_open_system(lua_State *L);
 void tl__lua_open_json(lua_State *L);
 void tl__lua_open_process(lua_State *L);

@@ -54,6 +54,7 @@ static int open_core(lua_State *L)
     tl__lua_open_look(L);
     tl__lua_open_ops(L);
     tl__lua_open_io(L);
+    tl__lua_open_onnx(L);
     tl__lua_open_data(L);
     tl__lua_open_path(L);
     tl__lua_open_sheet(L);
