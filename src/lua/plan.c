@@ -259,7 +259,7 @@ static int plan_upgrade(lua_State *L)
     return push_text(L, *p ? tl__plan_write(&err, *p, &(tl_names){name_in_table, NULL, &in}) : NULL, &err);
 }
 
-/* ---- the calls, for who makes them one by one (tlua/nn/graph.lua) ---- */
+/* ---- the calls, for who makes them one by one (tlua/nn/graph) ---- */
 
 /* A number of an attribute as Lua counts. */
 static void push_whole(lua_State *L, const tl_attr *a, int64_t v)

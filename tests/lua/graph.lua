@@ -1,5 +1,5 @@
 -- graph.lua - a model file is enough: the network in it, written by hand, predicts, is tested, explained, exported and
--- trained from the calls in the file alone (lua/tlua/nn/graph.lua, docs/format.md). Run by `tlua tests/lua/graph.lua`.
+-- trained from the calls in the file alone (lua/tlua/nn/graph, docs/format.md). Run by `tlua tests/lua/graph.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"

@@ -1,0 +1,257 @@
+-- run.lua - the calls of a graph, made one by one with the operators of Lua, so that the tape sees what it sees of any
+-- module; and those that are fixed, or all where nothing is recorded, as a plan.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local module = require "tlua.nn.module"
+local plan = require "tlua.plan"
+local recompute = require "tlua.train.recompute"
+local ops = core.ops
+local run = {}
+
+-- ---- which calls are trained ----
+
+-- Is one of the call's tensors trained?
+local function trains(self, c)
+  if c.head then return select(2, c.head:_survey()) end
+  for _, each in ipairs(c.inputs) do
+    local place = type(each) == "string" and self.places_of[each]
+    if place and not place[1]._frozen[place[2]] then
+      for _, spec in ipairs(place[1]._specs) do
+        if spec.name == place[2] and spec.kind == "parameter" then return true end
+      end
+    end
+  end
+  return false
+end
+
+-- What follows from freezing: {fixed = how many first calls give the same for the same input, drops = {call = true}}. A
+-- dropout draws between parts that are trained, or beside one.
+function run.survey(self)
+  local known = rawget(self, "_survey_of")
+  if known and known.changes == module.changes then return known end
+  local s = { changes = module.changes, drops = {}, fixed = #self.calls }
+  local before, waiting = false, {}
+  for i, c in ipairs(self.calls) do
+    local has = c.head ~= nil
+    for _, each in ipairs(c.inputs) do has = has or type(each) == "string" end
+    local moves = has and trains(self, c)
+    if has then
+      for _, k in ipairs(waiting) do s.drops[k] = s.drops[k] or moves end
+      before, waiting = moves, {}
+    elseif c.op == "dropout" then
+      s.drops[i] = before
+      waiting[#waiting + 1] = i
+    end
+    if s.fixed == #self.calls and (moves or (c.norm and c.norm:uses_batch())) then s.fixed = i - 1 end
+  end
+  for i = s.fixed, 1, -1 do
+    if self.training and s.drops[i] then s.fixed = i - 1 end
+  end
+  rawset(self, "_survey_of", s)
+  return s
+end
+
+-- ---- one call ----
+
+-- The attributes of a call, with what depends on the sizes of this input.
+local function attributes(c, sizes)
+  if #c.sized == 0 then return c.attrs end
+  local out = {}
+  for key, value in pairs(c.attrs) do out[key] = type(value) == "table" and { table.unpack(value) } or value end
+  for _, each in ipairs(c.sized) do
+    local v = each.times * sizes[each.symbol]
+    if each.at == 0 then out[each.attr] = v else out[each.attr][each.at] = v end
+  end
+  return out
+end
+
+local function batch_norm(c, args, attrs)
+  local own = c.norm
+  local training = own ~= nil and own:uses_batch()
+  local momentum = own and (recompute.again and 0 or own.momentum) or attrs.momentum
+  local y = ops.batch_norm(args[1], args[2], args[3], args[4], args[5], args[6],
+    { training = training, momentum = momentum, eps = attrs.eps, activation = attrs.activation })
+  if training and not plan.imaginary and not recompute.again then own.batches = own.batches + 1 end
+  return y
+end
+
+local function call(self, c, i, values, sizes)
+  local args, n = {}, #c.inputs
+  for k, each in ipairs(c.inputs) do
+    if type(each) == "number" then args[k] = values[each]
+    elseif each then
+      local place = self.places_of[each]
+      args[k] = place[1]._tensors[place[2]]
+    end
+  end
+  if c.head then return (c.head(args[1])) end
+  local attrs = attributes(c, sizes)
+  if c.op == "batch_norm" then return batch_norm(c, args, attrs) end
+  if c.op == "dropout" then
+    local draws = not plan.writing and self.training and run.survey(self).drops[i]
+    if not draws and not plan.writing then return args[1] end
+    attrs = { p = attrs.p, training = draws }
+  end
+  args[n + 1] = attrs
+  return ops[c.op](table.unpack(args, 1, n + 1))
+end
+
+-- ---- many calls ----
+
+-- What goes in, as values; `holders` counts the values that one handle stands for, since a dropout that does nothing
+-- gives what it was given.
+function run.values_of(list)
+  local values = { table.unpack(list) }
+  values.holders = {}
+  for _, x in ipairs(list) do values.holders[x] = 1 end
+  return values
+end
+
+function run.put(values, v, t)
+  values[v] = t
+  values.holders[t] = (values.holders[t] or 0) + 1
+end
+
+local function let_go(values, v)
+  local t = values[v]
+  values[v] = nil
+  values.holders[t] = values.holders[t] - 1
+  if values.holders[t] == 0 then core.discard(t) end
+end
+
+-- Makes the calls first..last. What no later one takes is let go at once, but for what went in and values that are
+-- `kept` (number = true).
+function run.range(self, values, sizes, first, last, kept)
+  local inputs = #self.inputs
+  kept = kept or {}
+  for i = first, last do
+    local c = self.calls[i]
+    if c.results == 1 then run.put(values, c.first, (call(self, c, i, values, sizes))) else
+      for k, y in ipairs { call(self, c, i, values, sizes) } do run.put(values, c.first + k - 1, y) end
+    end
+    for _, each in ipairs(c.inputs) do
+      local made = type(each) == "number" and each > inputs
+      if made and self.last[each] == i and not kept[each] and values[each] then let_go(values, each) end
+    end
+    for v = c.first, c.first + c.results - 1 do
+      if not self.last[v] and not kept[v] then let_go(values, v) end
+    end
+  end
+end
+
+-- What goes in, as a list, and the sizes of the symbols in it.
+function run.check_inputs(self, ...)
+  local list, sizes = table.pack(...), {}
+  if list.n == 1 and type(list[1]) == "table" and not core.is_tensor(list[1]) then list = list[1] end
+  if #list ~= #self.inputs then
+    util.failf("%s: it has %d inputs, and %d were given", self:label(), #self.inputs, #list)
+  end
+  for i, port in ipairs(self.inputs) do
+    if not core.is_tensor(list[i]) then util.failf("%s: the input '%s' is no tensor", self:label(), port.name) end
+    local shape = list[i]:shape()
+    local fits = #shape == #port.dims
+    for k, d in ipairs(port.dims) do
+      if type(d) == "string" then
+        sizes[d] = sizes[d] or shape[k]
+        d = sizes[d]
+      end
+      fits = fits and d == shape[k]
+    end
+    if not fits then
+      local dims = {}
+      for k, d in ipairs(port.dims) do dims[k] = tostring(d) end
+      util.failf("%s: the input '%s' is (%s), not %s", self:label(), port.name, table.concat(dims, ", "),
+        util.shape_text(shape))
+    end
+  end
+  return list, sizes
+end
+
+function run.results(self, values)
+  local out = {}
+  for i, port in ipairs(self.outputs) do out[i] = values[port.value] end
+  return #out == 1 and out[1] or out
+end
+
+-- ---- as a plan ----
+
+-- Values that the first k calls make and later ones want.
+local function boundary(self, k)
+  local list, last = {}, k > 0 and self.calls[k] or { first = #self.inputs, results = 1 }
+  for v = #self.inputs + 1, last.first + last.results - 1 do
+    if self.last[v] and self.last[v] > k then list[#list + 1] = v end
+  end
+  return list
+end
+
+-- The values after the first k calls, without gradients, as a plan.
+function run.below(self, list, k)
+  local wanted, values = boundary(self, k), run.values_of(list)
+  if k == 0 or #wanted == 0 then return values, 0 end
+  local guard <close> = core.no_grad()
+  local function first(me, x)
+    local given, of_given = run.check_inputs(me, x) -- while it is traced there are stand-ins of other sizes
+    local made = run.values_of(given)
+    run.range(me, made, of_given, 1, k)
+    local out = {}
+    for i, v in ipairs(wanted) do out[i] = made[v] end
+    return out
+  end
+  local made = plan.run(self, "below " .. k, first, #list == 1 and list[1] or list)
+  for i, v in ipairs(wanted) do run.put(values, v, made[i]) end
+  return values, k
+end
+
+-- ---- the whole ----
+
+function run.forward(self, ...)
+  local list, sizes = run.check_inputs(self, ...)
+  local s = run.survey(self)
+  local k = not core.recording() and #self.calls or module.wants_gradient(table.unpack(list)) and 0 or s.fixed
+  if not core.recording() and s.fixed < k and self.training then k = s.fixed end -- what is left may move statistics
+  if plan.tracing or plan.off then k = 0 end
+  local values
+  values, k = run.below(self, list, k)
+  run.range(self, values, sizes, k + 1, #self.calls)
+  return run.results(self, values)
+end
+
+-- ---- looking inside: tlua/command/explain.lua ----
+
+local ELEMENTWISE = { add = true, mul = true, sub = true, relu = true, relu6 = true, silu = true, hardswish = true,
+  gelu = true, sigmoid = true, tanh = true, hardsigmoid = true, batch_norm = true, dropout = true, maximum = true }
+
+-- Calls f(k, name, y, own) for the output y of each call k, until f says true. own: weights made it, or what they made
+-- was only changed place by place.
+function run.each_output(self, x, f)
+  local list, sizes = run.check_inputs(self, x)
+  local values, own, kept = run.values_of(list), {}, {}
+  for i, c in ipairs(self.calls) do
+    local v = c.first
+    kept[v] = true
+    run.range(self, values, sizes, i, i, kept)
+    own[v] = false
+    for _, each in ipairs(c.inputs) do
+      if type(each) == "string" or (ELEMENTWISE[c.op] and own[each]) then own[v] = true end
+    end
+    if f(i, c.name, values[v], own[v]) then return end
+  end
+end
+
+-- What comes out of call k for x, as a leaf, and a function that goes on from there.
+function run.split(self, x, k)
+  local list, sizes = run.check_inputs(self, x)
+  local values = run.values_of(list)
+  local at = self.calls[k].first
+  do
+    local guard <close> = core.no_grad()
+    run.range(self, values, sizes, 1, k, { [at] = true })
+  end
+  return values[at], function(a)
+    run.put(values, at, a)
+    run.range(self, values, sizes, k + 1, #self.calls, { [at] = true })
+    return run.results(self, values)
+  end
+end
+
+return run
