@@ -111,7 +111,8 @@ uint64_t tl__hash64(const void *data, size_t bytes, uint64_t seed);  /* FNV-1a; 
 
 /* The whole file in memory (NUL added behind it, not counted); NULL and an error that names the path. */
 char *tl__read_file(tl_error *err, const char *path, size_t *bytes);
-/* Maps a regular file for reading; an empty one gives NULL and no bytes. Anything else is an error that says to give `what`. 0 or -1. */
+/* Maps a regular file for reading; an empty one gives NULL and no bytes. Anything else is an error that says to give
+ * `what`. 0 or -1. */
 int tl__map_file(tl_error *err, const char *path, const char *what, void **map, size_t *bytes);
 void tl__unmap_file(void *map, size_t bytes); /* NULL is allowed */
 /* Writes to a temporary name beside `path`, syncs, renames and syncs the folder; on failure nothing

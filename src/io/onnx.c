@@ -1,4 +1,5 @@
-/* onnx.c - opening an .onnx file: everything in it that has a size is checked here, once; files that hold numbers beside it are mapped. */
+/* onnx.c - opening an .onnx file: everything in it that has a size is checked here, once; files that hold numbers
+ * beside it are mapped. */
 #include "io/format.h"
 #include "io/onnx.h"
 
@@ -6,7 +7,11 @@
 #include <string.h>
 
 /* A file beside the model, by the name that the model has for it. */
-typedef struct beside { char *location; void *map; size_t bytes; } beside;
+typedef struct beside {
+    char *location;
+    void *map;
+    size_t bytes;
+} beside;
 
 struct tl_onnx_private {
     char *path, *folder; /* the folder as realpath has it; NULL until something beside the file is wanted */
@@ -68,14 +73,21 @@ static int open_beside(tl_error *err, struct tl_onnx_private *own, const char *l
     char quoted[TL__PRINTABLE_SIZE];
     tl__printable(quoted, location, strlen(location));
     if (!*location || leaves(location))
-        return tl__fail(err, TL_EFORMAT, "its numbers are said to be in \"%s\", which is not in the folder of the model; files elsewhere are not opened", quoted);
+        return tl__fail(err, TL_EFORMAT,
+                        "its numbers are said to be in \"%s\", which is not in the folder of the model; files "
+                        "elsewhere are not opened",
+                        quoted);
     if (find_folder(err, own) != 0) return -1;
     size_t n = strlen(own->folder);
     char *name = tl__asprintf(err, "%s/%s", own->folder, location), *real = name ? realpath(name, NULL) : NULL;
     int bad = !name ? -1 : 0;
-    if (name && !real) bad = tl__fail(err, TL_EIO, "its numbers are in the file \"%s\" beside the model, which is missing; fetch it too", quoted);
+    if (name && !real)
+        bad = tl__fail(err, TL_EIO,
+                       "its numbers are in the file \"%s\" beside the model, which is missing; fetch it too", quoted);
     if (real && (strncmp(real, own->folder, n) != 0 || (real[n] != '/' && n > 1)))
-        bad = tl__fail(err, TL_EFORMAT, "its numbers are in \"%s\", a link that leaves the folder of the model; put the file itself there", quoted);
+        bad = tl__fail(
+            err, TL_EFORMAT,
+            "its numbers are in \"%s\", a link that leaves the folder of the model; put the file itself there", quoted);
     if (!bad) bad = tl__map_file(err, real, "the file that the model wants", &b->map, &b->bytes);
     free(name);
     free(real);
@@ -109,17 +121,22 @@ static const beside *find_beside(tl_error *err, struct tl_onnx_private *own, con
 
 static int external_values(tl_error *err, const tl_onnx *o, tl_onnx_values *v)
 {
-    const char *location = external(v->t, "location"), *offset = external(v->t, "offset"), *length = external(v->t, "length");
+    const char *location = external(v->t, "location"), *offset = external(v->t, "offset"),
+               *length = external(v->t, "length");
     if (!location) return tl__fail(err, TL_EFORMAT, "its numbers are in another file, but not said in which");
     const beside *b = find_beside(err, o->own, location);
     if (!b) return -1;
     int64_t from = offset && *offset ? whole(offset) : 0, bytes = length && *length ? whole(length) : (int64_t)v->bytes;
     if (from < 0 || bytes < 0) return tl__fail(err, TL_EFORMAT, "where its numbers lie in the other file is no number");
-    if ((uint64_t)bytes != v->bytes) return tl__fail(err, TL_EFORMAT, "its numbers take %zu bytes, %lld are said to be in the other file", v->bytes, (long long)bytes);
+    if ((uint64_t)bytes != v->bytes)
+        return tl__fail(err, TL_EFORMAT, "its numbers take %zu bytes, %lld are said to be in the other file", v->bytes,
+                        (long long)bytes);
     if ((uint64_t)from > b->bytes || (uint64_t)bytes > b->bytes - (uint64_t)from) {
         char quoted[TL__PRINTABLE_SIZE];
-        return tl__fail(err, TL_EFORMAT, "its numbers are bytes %lld to %lld of \"%s\", which has %zu; that is cut short or another file",
-                        (long long)from, (long long)(from + bytes), tl__printable(quoted, location, strlen(location)), b->bytes);
+        return tl__fail(
+            err, TL_EFORMAT,
+            "its numbers are bytes %lld to %lld of \"%s\", which has %zu; that is cut short or another file",
+            (long long)from, (long long)(from + bytes), tl__printable(quoted, location, strlen(location)), b->bytes);
     }
     v->raw = (const uint8_t *)b->map + from;
     return 0;
@@ -139,7 +156,8 @@ static int listed_values(tl_error *err, tl_onnx_values *v)
     size_t n = 0, width = 4, each = v->type->kind == 'c' ? 2 : 1;
     const void *list = t->int32_data;
     int32_t type = t->data_type;
-    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__COMPLEX64) list = t->float_data, n = t->n_float_data;
+    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__COMPLEX64)
+        list = t->float_data, n = t->n_float_data;
     else if (v->type->kind == 'f' && v->type->bits == 64) list = t->double_data, n = t->n_double_data, width = 8;
     else if (v->type->kind == 'c') list = t->double_data, n = t->n_double_data, width = 8;
     else if (type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64) list = t->int64_data, n = t->n_int64_data, width = 8;
@@ -171,12 +189,14 @@ static int measure(tl_error *err, tl_onnx_values *v)
 int tl__onnx_values(tl_error *err, const tl_onnx *o, const Onnx__TensorProto *t, tl_onnx_values *v)
 {
     *v = (tl_onnx_values){.t = t, .type = tl__onnx_type(t->data_type)};
-    if (!v->type) return tl__fail(err, TL_EFORMAT, "its elements are of type %d, which ONNX has not", (int)t->data_type);
+    if (!v->type)
+        return tl__fail(err, TL_EFORMAT, "its elements are of type %d, which ONNX has not", (int)t->data_type);
     if (t->segment) return tl__fail(err, TL_EFORMAT, "is one of several segments, which is not read");
     if (measure(err, v) != 0) return -1;
     v->stride = v->type->bits < 8 ? 1 : (size_t)v->type->bits / 8;
     if (v->type->kind == 's') return (size_t)v->count == t->n_string_data ? 0 : wrong_count(err, v, t->n_string_data);
-    if (t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) return external_values(err, o, v);
+    if (t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
+        return external_values(err, o, v);
     if (!t->has_raw_data || (t->raw_data.len == 0 && v->bytes)) return listed_values(err, v);
     if (t->raw_data.len != v->bytes)
         return tl__fail(err, TL_EFORMAT, "its numbers take %zu bytes, %zu are there", v->bytes, t->raw_data.len);
@@ -190,7 +210,8 @@ static int check_tensor(tl_error *err, const tl_onnx *o, const Onnx__TensorProto
 {
     tl_onnx_values v;
     char quoted[TL__PRINTABLE_SIZE];
-    if (!t || !tl__onnx_type(t->data_type) || tl__onnx_values(err, o, t, &v) == 0) return 0; /* a type of the future fails when it is asked for */
+    if (!t || !tl__onnx_type(t->data_type) || tl__onnx_values(err, o, t, &v) == 0)
+        return 0; /* a type of the future fails when it is asked for */
     const char *said = t->name && *t->name ? t->name : name ? name : "";
     tl__error_prefix(err, "%s '%s': ", role, tl__printable(quoted, said, strlen(said)));
     return -1;
@@ -200,7 +221,8 @@ static int check_nodes(tl_error *err, const tl_onnx *o, Onnx__NodeProto *const *
 
 static int check_graph(tl_error *err, const tl_onnx *o, const Onnx__GraphProto *g, int depth)
 {
-    if (depth > TL__ONNX_GRAPHS) return tl__fail(err, TL_EFORMAT, "graphs lie within graphs more than %d deep", TL__ONNX_GRAPHS);
+    if (depth > TL__ONNX_GRAPHS)
+        return tl__fail(err, TL_EFORMAT, "graphs lie within graphs more than %d deep", TL__ONNX_GRAPHS);
     for (size_t i = 0; i < g->n_initializer; i++)
         if (check_tensor(err, o, g->initializer[i], "tensor", NULL) != 0) return -1;
     return check_nodes(err, o, g->node, g->n_node, depth);
@@ -212,7 +234,8 @@ static int check_nodes(tl_error *err, const tl_onnx *o, Onnx__NodeProto *const *
         for (size_t k = 0; k < nodes[i]->n_attribute; k++) {
             const Onnx__AttributeProto *a = nodes[i]->attribute[k];
             int bad = check_tensor(err, o, a->t, "a tensor of node", nodes[i]->name);
-            for (size_t j = 0; j < a->n_tensors && !bad; j++) bad = check_tensor(err, o, a->tensors[j], "a tensor of node", nodes[i]->name);
+            for (size_t j = 0; j < a->n_tensors && !bad; j++)
+                bad = check_tensor(err, o, a->tensors[j], "a tensor of node", nodes[i]->name);
             if (a->g && !bad) bad = check_graph(err, o, a->g, depth + 1);
             for (size_t j = 0; j < a->n_graphs && !bad; j++) bad = check_graph(err, o, a->graphs[j], depth + 1);
             if (bad) return -1;
@@ -232,24 +255,32 @@ static int check(tl_error *err, const tl_onnx *o)
 
 /* ---- opening ---- */
 
-static int starts_with(const uint8_t *d, size_t n, const char *text) { return n >= strlen(text) && memcmp(d, text, strlen(text)) == 0; }
+static int starts_with(const uint8_t *d, size_t n, const char *text)
+{
+    return n >= strlen(text) && memcmp(d, text, strlen(text)) == 0;
+}
 
 /* What is something else says so in the words of that. */
 static int looks_wrong(tl_error *err, const uint8_t *d, size_t n)
 {
     if (n == 0) return tl__fail(err, TL_EFORMAT, "the file is empty; fetch it again");
     if (starts_with(d, n, "version https://git-lfs"))
-        return tl__fail(err, TL_EFORMAT, "this is a Git LFS pointer, not the model; run `git lfs pull` or fetch the file itself");
-    if (starts_with(d, n, "PK\3\4")) return tl__fail(err, TL_EFORMAT, "this is a zip file, not an .onnx file; unpack it first");
-    if (d[0] == '<') return tl__fail(err, TL_EFORMAT, "this is a web page, not a model; the download went wrong, fetch it again");
+        return tl__fail(err, TL_EFORMAT,
+                        "this is a Git LFS pointer, not the model; run `git lfs pull` or fetch the file itself");
+    if (starts_with(d, n, "PK\3\4"))
+        return tl__fail(err, TL_EFORMAT, "this is a zip file, not an .onnx file; unpack it first");
+    if (d[0] == '<')
+        return tl__fail(err, TL_EFORMAT, "this is a web page, not a model; the download went wrong, fetch it again");
     return 0;
 }
 
 static int read_model(tl_error *err, tl_onnx *o, const uint8_t *data, size_t bytes)
 {
     if (looks_wrong(err, data, bytes) != 0) return -1;
-    o->own->memory = (tl_unpacking){.bytes = bytes > SIZE_MAX / 4 ? SIZE_MAX : 2 * bytes + ROOM, .messages = MOST_MESSAGES, .deepest = DEEPEST};
-    o->model = (const Onnx__ModelProto *)tl__unpack_message(err, &o->own->memory, &onnx__model_proto__descriptor, data, bytes);
+    o->own->memory = (tl_unpacking){
+        .bytes = bytes > SIZE_MAX / 4 ? SIZE_MAX : 2 * bytes + ROOM, .messages = MOST_MESSAGES, .deepest = DEEPEST};
+    o->model =
+        (const Onnx__ModelProto *)tl__unpack_message(err, &o->own->memory, &onnx__model_proto__descriptor, data, bytes);
     return o->model ? check(err, o) : -1;
 }
 
@@ -300,7 +331,8 @@ void tl__onnx_free(tl_onnx *o)
     free(o);
 }
 
-const ProtobufCMessage *tl__onnx_newer(tl_error *err, tl_onnx *o, const ProtobufCMessage *m, uint32_t tag, int i, const ProtobufCMessageDescriptor *kind)
+const ProtobufCMessage *tl__onnx_newer(tl_error *err, tl_onnx *o, const ProtobufCMessage *m, uint32_t tag, int i,
+                                       const ProtobufCMessageDescriptor *kind)
 {
     for (unsigned k = 0; k < m->n_unknown_fields; k++) {
         const ProtobufCMessageUnknownField *f = &m->unknown_fields[k];

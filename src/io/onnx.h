@@ -1,6 +1,7 @@
-/* onnx.h - .onnx files as they stand: nodes, attributes, tensors; what they mean is the reader's in Lua. The file is mapped, and numbers stay
- * where they lie in it. Everything in it comes from a stranger: it is checked as a whole when it is opened, each failure is one line that begins
- * with the path. The structures are protobuf-c's of onnx.proto (Debian's libonnx-dev), unpacked by io/protobuf.c. */
+/* onnx.h - .onnx files as they stand: nodes, attributes, tensors; what they mean is the reader's in Lua. The file is
+ * mapped, and numbers stay where they lie in it. Everything in it comes from a stranger: it is checked as a whole when
+ * it is opened, each failure is one line that begins with the path. The structures are protobuf-c's of onnx.proto
+ * (Debian's libonnx-dev), unpacked by io/protobuf.c. */
 #ifndef TLUA_ONNX_H
 #define TLUA_ONNX_H
 
@@ -16,7 +17,8 @@ typedef struct tl_onnx {
     struct tl_onnx_private *own;
 } tl_onnx;
 
-/* The type of a tensor's elements. Kinds: 'f' floats, 'i' integers, 'u' without a sign, 'b' bool, 's' strings, 'c' complex, 0 unknown. */
+/* The type of a tensor's elements. Kinds: 'f' floats, 'i' integers, 'u' without a sign, 'b' bool, 's' strings, 'c'
+ * complex, 0 unknown. */
 typedef struct tl_onnx_type {
     const char *name;
     int bits; /* of an element where it is packed */
@@ -31,8 +33,8 @@ typedef struct tl_onnx_values {
     const tl_onnx_type *type;
     int64_t count;
     const uint8_t *raw; /* the first, little-endian, at any address; NULL for strings, which are `t->string_data` */
-    size_t stride;      /* bytes from one to the next; of those smaller than a byte, from one byte to the next */
-    size_t bytes;       /* all of them when packed */
+    size_t stride; /* bytes from one to the next; of those smaller than a byte, from one byte to the next */
+    size_t bytes; /* all of them when packed */
 } tl_onnx_values;
 
 /* NULL on failure. Files beside it that hold its numbers are mapped too: they must lie in its folder. */
@@ -49,8 +51,9 @@ int64_t tl__onnx_integer(const tl_onnx_values *v, int64_t i);
 /* All of them as float32 (from any number), or int32 (integers and bools; fails where one does not fit). 0 or -1. */
 int tl__onnx_to_f32(tl_error *err, const tl_onnx_values *v, float *out);
 int tl__onnx_to_i32(tl_error *err, const tl_onnx_values *v, int32_t *out);
-/* What newer files say that onnx.proto does not know: the fields of number `tag` that are messages of `kind`, unpacked. NULL behind the
- * last, as for i = 0, 1, ..., or with an error. */
-const ProtobufCMessage *tl__onnx_newer(tl_error *err, tl_onnx *o, const ProtobufCMessage *m, uint32_t tag, int i, const ProtobufCMessageDescriptor *kind);
+/* What newer files say that onnx.proto does not know: the fields of number `tag` that are messages of `kind`, unpacked.
+ * NULL behind the last, as for i = 0, 1, ..., or with an error. */
+const ProtobufCMessage *tl__onnx_newer(tl_error *err, tl_onnx *o, const ProtobufCMessage *m, uint32_t tag, int i,
+                                       const ProtobufCMessageDescriptor *kind);
 
 #endif

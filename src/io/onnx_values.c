@@ -6,15 +6,21 @@
 
 /* By the number that onnx.proto has for it; those behind BFLOAT16 came after Debian's. */
 static const tl_onnx_type types[] = {
-    [1] = {"float32", 32, 'f'}, [2] = {"uint8", 8, 'u'}, [3] = {"int8", 8, 'i'}, [4] = {"uint16", 16, 'u'}, [5] = {"int16", 16, 'i'},
-    [6] = {"int32", 32, 'i'}, [7] = {"int64", 64, 'i'}, [8] = {"string", 0, 's'}, [9] = {"bool", 8, 'b'}, [10] = {"float16", 16, 'f'},
-    [11] = {"float64", 64, 'f'}, [12] = {"uint32", 32, 'u'}, [13] = {"uint64", 64, 'u'}, [14] = {"complex64", 64, 'c'},
-    [15] = {"complex128", 128, 'c'}, [16] = {"bfloat16", 16, 'f'}, [17] = {"float8e4m3fn", 8, 'f'}, [18] = {"float8e4m3fnuz", 8, 'f'},
-    [19] = {"float8e5m2", 8, 'f'}, [20] = {"float8e5m2fnuz", 8, 'f'}, [21] = {"uint4", 4, 'u'}, [22] = {"int4", 4, 'i'},
-    [23] = {"float4e2m1", 4, 'f'}, [24] = {"float8e8m0", 8, 'f'}, [25] = {"uint2", 2, 'u'}, [26] = {"int2", 2, 'i'},
+    [1] = {"float32", 32, 'f'},    [2] = {"uint8", 8, 'u'},           [3] = {"int8", 8, 'i'},
+    [4] = {"uint16", 16, 'u'},     [5] = {"int16", 16, 'i'},          [6] = {"int32", 32, 'i'},
+    [7] = {"int64", 64, 'i'},      [8] = {"string", 0, 's'},          [9] = {"bool", 8, 'b'},
+    [10] = {"float16", 16, 'f'},   [11] = {"float64", 64, 'f'},       [12] = {"uint32", 32, 'u'},
+    [13] = {"uint64", 64, 'u'},    [14] = {"complex64", 64, 'c'},     [15] = {"complex128", 128, 'c'},
+    [16] = {"bfloat16", 16, 'f'},  [17] = {"float8e4m3fn", 8, 'f'},   [18] = {"float8e4m3fnuz", 8, 'f'},
+    [19] = {"float8e5m2", 8, 'f'}, [20] = {"float8e5m2fnuz", 8, 'f'}, [21] = {"uint4", 4, 'u'},
+    [22] = {"int4", 4, 'i'},       [23] = {"float4e2m1", 4, 'f'},     [24] = {"float8e8m0", 8, 'f'},
+    [25] = {"uint2", 2, 'u'},      [26] = {"int2", 2, 'i'},
 };
 
-const tl_onnx_type *tl__onnx_type(int32_t n) { return n < 1 || n >= (int32_t)(sizeof types / sizeof *types) ? NULL : &types[n]; }
+const tl_onnx_type *tl__onnx_type(int32_t n)
+{
+    return n < 1 || n >= (int32_t)(sizeof types / sizeof *types) ? NULL : &types[n];
+}
 
 static uint64_t bits_at(const tl_onnx_values *v, int64_t i)
 {
@@ -93,7 +99,9 @@ int tl__onnx_to_i32(tl_error *err, const tl_onnx_values *v, int32_t *out)
     for (int64_t i = 0; i < v->count; i++) {
         int64_t x = tl__onnx_integer(v, i);
         if (x != (int32_t)x || (x < 0 && v->type->kind == 'u'))
-            return tl__fail(err, TL_EINDEX, "element %lld is %lld, which does not fit into 32 bits, all that devices have here", (long long)i, (long long)x);
+            return tl__fail(err, TL_EINDEX,
+                            "element %lld is %lld, which does not fit into 32 bits, all that devices have here",
+                            (long long)i, (long long)x);
         out[i] = (int32_t)x;
     }
     return 0;

@@ -1,4 +1,5 @@
-/* protobuf.c - unpacking by descriptors. Each message is walked twice: once to count the elements of its lists, once to store them. */
+/* protobuf.c - unpacking by descriptors. Each message is walked twice: once to count the elements of its lists, once to
+ * store them. */
 #include "io/protobuf.h"
 #include "base/text.h"
 
@@ -81,7 +82,8 @@ static const uint8_t *fixed(const uint8_t *p, const uint8_t *end, int bytes, uin
 }
 
 /* The next field, and where the one behind it begins; NULL with an error. */
-static const uint8_t *next_field(tl_error *err, const ProtobufCMessageDescriptor *kind, const uint8_t *p, const uint8_t *end, wire_field *f)
+static const uint8_t *next_field(tl_error *err, const ProtobufCMessageDescriptor *kind, const uint8_t *p,
+                                 const uint8_t *end, wire_field *f)
 {
     uint64_t tag;
     *f = (wire_field){0};
@@ -90,7 +92,8 @@ static const uint8_t *next_field(tl_error *err, const ProtobufCMessageDescriptor
         f->id = (uint32_t)(tag >> 3);
         f->type = (int)(tag & 7);
         if (tag >> 32 || !f->id || f->type == 3 || f->type == 4 || f->type > 5) {
-            tl__fail(err, TL_EFORMAT, "its bytes make no sense in a %s; it is broken, or no file of this kind", kind->short_name);
+            tl__fail(err, TL_EFORMAT, "its bytes make no sense in a %s; it is broken, or no file of this kind",
+                     kind->short_name);
             return NULL;
         }
         if (f->type == PROTOBUF_C_WIRE_TYPE_VARINT) p = varint(p, end, &f->value);
@@ -98,8 +101,10 @@ static const uint8_t *next_field(tl_error *err, const ProtobufCMessageDescriptor
         else if (f->type == PROTOBUF_C_WIRE_TYPE_32BIT) p = fixed(p, end, 4, &f->value);
         else if ((p = varint(p, end, &f->value)) != NULL) {
             if (f->value > (uint64_t)(end - p)) {
-                tl__fail(err, TL_EFORMAT, "a part of a %s has %llu bytes, %zu are there; the file is cut short or broken, fetch it again",
-                         kind->short_name, (unsigned long long)f->value, (size_t)(end - p));
+                tl__fail(
+                    err, TL_EFORMAT,
+                    "a part of a %s has %llu bytes, %zu are there; the file is cut short or broken, fetch it again",
+                    kind->short_name, (unsigned long long)f->value, (size_t)(end - p));
                 return NULL;
             }
             f->data = p;
@@ -107,7 +112,9 @@ static const uint8_t *next_field(tl_error *err, const ProtobufCMessageDescriptor
             p += f->bytes;
         }
     }
-    if (!p) tl__fail(err, TL_EFORMAT, "it ends within a number of a %s; the file is cut short or broken, fetch it again", kind->short_name);
+    if (!p)
+        tl__fail(err, TL_EFORMAT, "it ends within a number of a %s; the file is cut short or broken, fetch it again",
+                 kind->short_name);
     return p;
 }
 
@@ -116,9 +123,15 @@ static const uint8_t *next_field(tl_error *err, const ProtobufCMessageDescriptor
 static int wire_type(ProtobufCType type)
 {
     switch (type) {
-    case PROTOBUF_C_TYPE_STRING: case PROTOBUF_C_TYPE_BYTES: case PROTOBUF_C_TYPE_MESSAGE: return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-    case PROTOBUF_C_TYPE_FLOAT: case PROTOBUF_C_TYPE_FIXED32: case PROTOBUF_C_TYPE_SFIXED32: return PROTOBUF_C_WIRE_TYPE_32BIT;
-    case PROTOBUF_C_TYPE_DOUBLE: case PROTOBUF_C_TYPE_FIXED64: case PROTOBUF_C_TYPE_SFIXED64: return PROTOBUF_C_WIRE_TYPE_64BIT;
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_BYTES:
+    case PROTOBUF_C_TYPE_MESSAGE: return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+    case PROTOBUF_C_TYPE_FLOAT:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_SFIXED32: return PROTOBUF_C_WIRE_TYPE_32BIT;
+    case PROTOBUF_C_TYPE_DOUBLE:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64: return PROTOBUF_C_WIRE_TYPE_64BIT;
     default: return PROTOBUF_C_WIRE_TYPE_VARINT;
     }
 }
@@ -127,9 +140,14 @@ static int wire_type(ProtobufCType type)
 static size_t element_size(ProtobufCType type)
 {
     switch (type) {
-    case PROTOBUF_C_TYPE_INT64: case PROTOBUF_C_TYPE_SINT64: case PROTOBUF_C_TYPE_SFIXED64: case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64: case PROTOBUF_C_TYPE_DOUBLE: return 8;
-    case PROTOBUF_C_TYPE_STRING: case PROTOBUF_C_TYPE_MESSAGE: return sizeof(void *);
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE: return 8;
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE: return sizeof(void *);
     case PROTOBUF_C_TYPE_BYTES: return sizeof(ProtobufCBinaryData);
     default: return 4;
     }
@@ -142,7 +160,8 @@ static const ProtobufCFieldDescriptor *known_field(const ProtobufCMessageDescrip
         const ProtobufCFieldDescriptor *d = &kind->fields[i];
         if (d->id != f->id) continue;
         int wire = wire_type(d->type);
-        int packed = d->label == PROTOBUF_C_LABEL_REPEATED && wire != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED && f->type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+        int packed = d->label == PROTOBUF_C_LABEL_REPEATED && wire != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED &&
+                     f->type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
         return f->type == wire || packed ? d : NULL;
     }
     return NULL;
@@ -150,7 +169,8 @@ static const ProtobufCFieldDescriptor *known_field(const ProtobufCMessageDescrip
 
 static int is_packed(const ProtobufCFieldDescriptor *d, const wire_field *f)
 {
-    return f->type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED && wire_type(d->type) != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+    return f->type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED &&
+           wire_type(d->type) != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
 }
 
 /* How many numbers a packed list has, more than there are rather than fewer where it is broken. */
@@ -174,10 +194,12 @@ static void store_number(ProtobufCType type, uint64_t v, void *to)
     else memcpy(to, &low, 4);
 }
 
-static int unpack_into(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const uint8_t *data, size_t bytes, int depth);
+static int unpack_into(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const uint8_t *data, size_t bytes,
+                       int depth);
 
 /* A message, made where there is none yet: a second one of the same field adds to the first. */
-static int store_message(tl_error *err, tl_unpacking *u, const ProtobufCFieldDescriptor *d, const wire_field *f, ProtobufCMessage **to, int depth)
+static int store_message(tl_error *err, tl_unpacking *u, const ProtobufCFieldDescriptor *d, const wire_field *f,
+                         ProtobufCMessage **to, int depth)
 {
     const ProtobufCMessageDescriptor *kind = d->descriptor;
     if (u->messages-- <= 0) return tl__fail(err, TL_EFORMAT, "it has too many parts; no network has as many");
@@ -189,7 +211,8 @@ static int store_message(tl_error *err, tl_unpacking *u, const ProtobufCFieldDes
     return unpack_into(err, u, *to, f->data, f->bytes, depth + 1);
 }
 
-static int store_text(tl_error *err, tl_unpacking *u, const ProtobufCMessageDescriptor *kind, const wire_field *f, char **to)
+static int store_text(tl_error *err, tl_unpacking *u, const ProtobufCMessageDescriptor *kind, const wire_field *f,
+                      char **to)
 {
     if (memchr(f->data, 0, f->bytes) || !tl__utf8_valid((const char *)f->data, f->bytes))
         return tl__fail(err, TL_EFORMAT, "a name in a %s is not UTF-8 text", kind->short_name);
@@ -200,49 +223,64 @@ static int store_text(tl_error *err, tl_unpacking *u, const ProtobufCMessageDesc
 }
 
 /* One value of a field into its place. */
-static int store(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const ProtobufCFieldDescriptor *d, const wire_field *f, void *to, int depth)
+static int store(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const ProtobufCFieldDescriptor *d,
+                 const wire_field *f, void *to, int depth)
 {
     if (d->type == PROTOBUF_C_TYPE_MESSAGE) return store_message(err, u, d, f, to, depth);
     if (d->type == PROTOBUF_C_TYPE_STRING) return store_text(err, u, m->descriptor, f, to);
     /* protobuf-c's structure has no const; nothing writes there. */
-    union { const uint8_t *from; uint8_t *to; } place = {.from = f->data};
+    union {
+        const uint8_t *from;
+        uint8_t *to;
+    } place = {.from = f->data};
     if (d->type == PROTOBUF_C_TYPE_BYTES) *(ProtobufCBinaryData *)to = (ProtobufCBinaryData){f->bytes, place.to};
     else store_number(d->type, f->value, to);
     return 0;
 }
 
 /* The numbers of a packed list into `to`, in which there is room for packed_count. */
-static int store_packed(tl_error *err, ProtobufCMessage *m, const ProtobufCFieldDescriptor *d, const wire_field *f, char *to)
+static int store_packed(tl_error *err, ProtobufCMessage *m, const ProtobufCFieldDescriptor *d, const wire_field *f,
+                        char *to)
 {
     int wire = wire_type(d->type), width = wire == PROTOBUF_C_WIRE_TYPE_32BIT ? 4 : 8;
     const uint8_t *p = f->data, *end = p + f->bytes;
     uint64_t v;
     while (p < end) {
         p = wire == PROTOBUF_C_WIRE_TYPE_VARINT ? varint(p, end, &v) : fixed(p, end, width, &v);
-        if (!p) return tl__fail(err, TL_EFORMAT, "a list of a %s ends within a number; the file is broken, fetch it again", m->descriptor->short_name);
+        if (!p)
+            return tl__fail(err, TL_EFORMAT, "a list of a %s ends within a number; the file is broken, fetch it again",
+                            m->descriptor->short_name);
         store_number(d->type, v, to);
         to += element_size(d->type);
     }
     return 0;
 }
 
-static size_t *count_of(ProtobufCMessage *m, const ProtobufCFieldDescriptor *d) { return (size_t *)((char *)m + d->quantifier_offset); }
+static size_t *count_of(ProtobufCMessage *m, const ProtobufCFieldDescriptor *d)
+{
+    return (size_t *)((char *)m + d->quantifier_offset);
+}
 
 /* A field that may stand once: its value, and that it is there. */
-static int store_single(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const ProtobufCFieldDescriptor *d, const wire_field *f, int depth)
+static int store_single(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const ProtobufCFieldDescriptor *d,
+                        const wire_field *f, int depth)
 {
     void *to = (char *)m + d->offset;
     if (d->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
         uint32_t *which = (uint32_t *)((char *)m + d->quantifier_offset);
         if (*which != d->id) memset(to, 0, element_size(d->type));
         *which = d->id;
-    } else if (d->label == PROTOBUF_C_LABEL_OPTIONAL && d->type != PROTOBUF_C_TYPE_STRING && d->type != PROTOBUF_C_TYPE_MESSAGE) {
+    } else if (d->label == PROTOBUF_C_LABEL_OPTIONAL && d->type != PROTOBUF_C_TYPE_STRING &&
+               d->type != PROTOBUF_C_TYPE_MESSAGE) {
         *(protobuf_c_boolean *)((char *)m + d->quantifier_offset) = 1;
     }
     return store(err, u, m, d, f, to, depth);
 }
 
-static int is_passed_over(const ProtobufCFieldDescriptor *d) { return d->type == PROTOBUF_C_TYPE_STRING && strcmp(d->name, "doc_string") == 0; }
+static int is_passed_over(const ProtobufCFieldDescriptor *d)
+{
+    return d->type == PROTOBUF_C_TYPE_STRING && strcmp(d->name, "doc_string") == 0;
+}
 
 /* Room behind what the lists hold already, for what this stretch of the wire adds. */
 static int make_room(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const size_t *more, size_t unknown)
@@ -252,7 +290,8 @@ static int make_room(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const 
         const ProtobufCFieldDescriptor *d = &kind->fields[i];
         if (!more[i]) continue;
         size_t size = element_size(d->type), old = *count_of(m, d);
-        void *list = more[i] + old > SIZE_MAX / 32 ? NULL : take(err, u, (more[i] + old) * size), **to = (void **)((char *)m + d->offset);
+        void *list = more[i] + old > SIZE_MAX / 32 ? NULL : take(err, u, (more[i] + old) * size),
+             **to = (void **)((char *)m + d->offset);
         if (!list) return -1;
         if (old) memcpy(list, *to, old * size);
         *to = list;
@@ -266,7 +305,8 @@ static int make_room(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const 
     return 0;
 }
 
-static int count_fields(tl_error *err, ProtobufCMessage *m, const uint8_t *p, const uint8_t *end, size_t *more, size_t *unknown)
+static int count_fields(tl_error *err, ProtobufCMessage *m, const uint8_t *p, const uint8_t *end, size_t *more,
+                        size_t *unknown)
 {
     const ProtobufCMessageDescriptor *kind = m->descriptor;
     wire_field f;
@@ -274,18 +314,21 @@ static int count_fields(tl_error *err, ProtobufCMessage *m, const uint8_t *p, co
         if (!(p = next_field(err, kind, p, end, &f))) return -1;
         const ProtobufCFieldDescriptor *d = known_field(kind, &f);
         if (!d) *unknown += f.type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-        else if (d->label == PROTOBUF_C_LABEL_REPEATED) more[d - kind->fields] += is_packed(d, &f) ? packed_count(d, &f) : 1;
+        else if (d->label == PROTOBUF_C_LABEL_REPEATED)
+            more[d - kind->fields] += is_packed(d, &f) ? packed_count(d, &f) : 1;
     }
     return 0;
 }
 
-static int unpack_into(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const uint8_t *data, size_t bytes, int depth)
+static int unpack_into(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const uint8_t *data, size_t bytes,
+                       int depth)
 {
     const ProtobufCMessageDescriptor *kind = m->descriptor;
     const uint8_t *p = data, *end = data + bytes;
     size_t more[MOST_FIELDS] = {0}, unknown = 0;
     wire_field f;
-    if (depth > u->deepest) return tl__fail(err, TL_EFORMAT, "its parts lie within each other more than %d deep", u->deepest);
+    if (depth > u->deepest)
+        return tl__fail(err, TL_EFORMAT, "its parts lie within each other more than %d deep", u->deepest);
     if (kind->n_fields > MOST_FIELDS) return tl__fail(err, TL_EFORMAT, "a %s has too many fields", kind->short_name);
     if (count_fields(err, m, p, end, more, &unknown) != 0 || make_room(err, u, m, more, unknown) != 0) return -1;
     while (p < end) {
@@ -293,14 +336,19 @@ static int unpack_into(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, cons
         const ProtobufCFieldDescriptor *d = known_field(kind, &f);
         int bad = 0;
         if (!d) {
-            union { const uint8_t *from; uint8_t *to; } place = {.from = f.data};
+            union {
+                const uint8_t *from;
+                uint8_t *to;
+            } place = {.from = f.data};
             if (f.type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
-                m->unknown_fields[m->n_unknown_fields++] = (ProtobufCMessageUnknownField){f.id, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, f.bytes, place.to};
+                m->unknown_fields[m->n_unknown_fields++] =
+                    (ProtobufCMessageUnknownField){f.id, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, f.bytes, place.to};
         } else if (d->label != PROTOBUF_C_LABEL_REPEATED) {
             bad = !is_passed_over(d) && store_single(err, u, m, d, &f, depth) != 0;
         } else {
             size_t *n = count_of(m, d), size = element_size(d->type);
-            char *to = *(char **)((char *)m + d->offset) + *n * size;
+            char *list = *(char **)((char *)m + d->offset),
+                 *to = list ? list + *n * size : NULL; /* none for an empty packed list */
             bad = (is_packed(d, &f) ? store_packed(err, m, d, &f, to) : store(err, u, m, d, &f, to, depth)) != 0;
             *n += is_packed(d, &f) ? packed_count(d, &f) : 1;
         }
@@ -309,7 +357,8 @@ static int unpack_into(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, cons
     return 0;
 }
 
-ProtobufCMessage *tl__unpack_message(tl_error *err, tl_unpacking *u, const ProtobufCMessageDescriptor *kind, const uint8_t *data, size_t bytes)
+ProtobufCMessage *tl__unpack_message(tl_error *err, tl_unpacking *u, const ProtobufCMessageDescriptor *kind,
+                                     const uint8_t *data, size_t bytes)
 {
     ProtobufCMessage *m = take(err, u, kind->sizeof_message);
     if (!m) return NULL;

@@ -1,4 +1,5 @@
-/* onnx.c - .onnx files in Lua: what they hold as tables, their tensors as userdata that ask the file when they are asked. */
+/* onnx.c - .onnx files in Lua: what they hold as tables, their tensors as userdata that ask the file when they are
+ * asked. */
 #include "lua/binding.h"
 
 #include "io/onnx.h"
@@ -9,7 +10,8 @@
 #define FILE_OF "tlua.onnx"
 #define CONSTANT "tlua.onnx.tensor"
 
-/* What the functions below hand on: the file's userdata lies at stack place `keep`, and is the user value of each constant. */
+/* What the functions below hand on: the file's userdata lies at stack place `keep`, and is the user value of each
+ * constant. */
 typedef struct reading {
     tl_onnx *o;
     int keep;
@@ -77,7 +79,8 @@ static void push_number(lua_State *L, const constant *c, const tl_onnx_values *v
         return;
     }
     int64_t x = tl__onnx_integer(v, i);
-    if (x < 0 && v->type->kind == 'u') raise_about(L, c, "holds a number of 2^63 or more, which Lua's integers have not");
+    if (x < 0 && v->type->kind == 'u')
+        raise_about(L, c, "holds a number of 2^63 or more, which Lua's integers have not");
     lua_pushinteger(L, x);
 }
 
@@ -141,9 +144,11 @@ static int constant_tensor(lua_State *L)
     if (v.count > INT64_MAX / 8) return raise_about(L, c, "is too large");
     int is_float = v.type->kind == 'f';
     tl_error err = {0};
-    if (v.t->data_type == 1 && v.stride == 4) return tl__lua_make(L, upload, &shape, TL_F32, v.count ? (const void *)v.raw : "");
+    if (v.t->data_type == 1 && v.stride == 4)
+        return tl__lua_make(L, upload, &shape, TL_F32, v.count ? (const void *)v.raw : "");
     void *host = lua_newuserdatauv(L, (size_t)v.count * 4 + 4, 0);
-    if ((is_float ? tl__onnx_to_f32(&err, &v, host) : tl__onnx_to_i32(&err, &v, host)) != 0) return raise_about(L, c, err.text);
+    if ((is_float ? tl__onnx_to_f32(&err, &v, host) : tl__onnx_to_i32(&err, &v, host)) != 0)
+        return raise_about(L, c, err.text);
     return tl__lua_make(L, upload, &shape, is_float ? TL_F32 : TL_I32, host);
 }
 
@@ -182,8 +187,10 @@ static void push_shape(lua_State *L, const Onnx__TensorShapeProto *s)
     lua_createtable(L, (int)s->n_dim, 0);
     for (size_t i = 0; i < s->n_dim; i++) {
         const Onnx__TensorShapeProto__Dimension *d = s->dim[i];
-        if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && d->dim_value >= 0) lua_pushinteger(L, d->dim_value);
-        else if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && d->dim_param && *d->dim_param) lua_pushstring(L, d->dim_param);
+        if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && d->dim_value >= 0)
+            lua_pushinteger(L, d->dim_value);
+        else if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && d->dim_param && *d->dim_param)
+            lua_pushstring(L, d->dim_param);
         else lua_pushboolean(L, 0);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
@@ -191,9 +198,13 @@ static void push_shape(lua_State *L, const Onnx__TensorShapeProto *s)
 
 static void push_value(lua_State *L, const Onnx__ValueInfoProto *v)
 {
-    static const struct { int which; const char *kind; } kinds[] = {
-        {ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE, "sequence"}, {ONNX__TYPE_PROTO__VALUE_MAP_TYPE, "map"},
-        {ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE, "optional"}, {ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE, "sparse"}};
+    static const struct {
+        int which;
+        const char *kind;
+    } kinds[] = {{ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE, "sequence"},
+                 {ONNX__TYPE_PROTO__VALUE_MAP_TYPE, "map"},
+                 {ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE, "optional"},
+                 {ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE, "sparse"}};
     lua_createtable(L, 0, 3);
     set_text(L, "name", v->name ? v->name : "");
     if (!v->type) return;
@@ -231,8 +242,18 @@ static void push_marked(lua_State *L, const char *key, const char *text)
 static int kind_of(const Onnx__AttributeProto *a)
 {
     if (a->has_type && a->type != ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED) return (int)a->type;
-    const int there[] = {0, a->has_f, a->has_i, a->has_s, a->t != NULL, a->g != NULL, a->n_floats > 0, a->n_ints > 0, a->n_strings > 0, a->n_tensors > 0,
-                         a->n_graphs > 0, a->sparse_tensor != NULL};
+    const int there[] = {0,
+                         a->has_f,
+                         a->has_i,
+                         a->has_s,
+                         a->t != NULL,
+                         a->g != NULL,
+                         a->n_floats > 0,
+                         a->n_ints > 0,
+                         a->n_strings > 0,
+                         a->n_tensors > 0,
+                         a->n_graphs > 0,
+                         a->sparse_tensor != NULL};
     for (int k = 1; k < (int)(sizeof there / sizeof *there); k++)
         if (there[k]) return k;
     return 0;
@@ -259,7 +280,9 @@ static void push_attribute(lua_State *L, const reading *r, const Onnx__Attribute
     switch (kind) {
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT: lua_pushnumber(L, (double)a->f); break;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT: lua_pushinteger(L, a->i); break;
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING: lua_pushlstring(L, a->s.len ? (const char *)a->s.data : "", a->s.len); break;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING:
+        lua_pushlstring(L, a->s.len ? (const char *)a->s.data : "", a->s.len);
+        break;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
         if (a->t) push_constant(L, r, a->t);
         else push_marked(L, "unsupported", "tensor that is missing");
@@ -268,7 +291,9 @@ static void push_attribute(lua_State *L, const reading *r, const Onnx__Attribute
         if (a->g) push_graph(L, r, a->g);
         else push_marked(L, "unsupported", "graph that is missing");
         break;
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS: LIST(a->n_floats, lua_pushnumber(L, (double)a->floats[i])); break;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS:
+        LIST(a->n_floats, lua_pushnumber(L, (double)a->floats[i]));
+        break;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS: LIST(a->n_ints, lua_pushinteger(L, a->ints[i])); break;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS:
         LIST(a->n_strings, lua_pushlstring(L, (const char *)a->strings[i].data, a->strings[i].len));
@@ -292,7 +317,8 @@ static void push_attributes(lua_State *L, const reading *r, Onnx__AttributeProto
 /* "ai.onnx" is the plain one. */
 static const char *domain_of(const char *domain) { return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain; }
 
-/* Pairs of texts that newer files have in a field which Debian's onnx.proto does not know; nothing is set where there are none. */
+/* Pairs of texts that newer files have in a field which Debian's onnx.proto does not know; nothing is set where there
+ * are none. */
 static void set_newer_metadata(lua_State *L, const reading *r, const ProtobufCMessage *m, uint32_t tag)
 {
     const ProtobufCMessage *found;
@@ -384,7 +410,8 @@ static void push_function(lua_State *L, const reading *r, const Onnx__FunctionPr
     push_texts(L, f->attribute, f->n_attribute);
     lua_setfield(L, -2, "attributes");
     lua_newtable(L);
-    for (int n = 0; (found = tl__onnx_newer(&err, r->o, &f->base, 11, n, &onnx__attribute_proto__descriptor)) != NULL; n++) {
+    for (int n = 0; (found = tl__onnx_newer(&err, r->o, &f->base, 11, n, &onnx__attribute_proto__descriptor)) != NULL;
+         n++) {
         const Onnx__AttributeProto *a = (const Onnx__AttributeProto *)found;
         lua_pushstring(L, a->name ? a->name : "");
         push_attribute(L, r, a);
@@ -411,7 +438,8 @@ static void push_model(lua_State *L, const reading *r)
     lua_setfield(L, -2, "opsets");
     lua_createtable(L, 0, (int)m->n_metadata_props);
     for (size_t i = 0; i < m->n_metadata_props; i++)
-        set_text(L, m->metadata_props[i]->key ? m->metadata_props[i]->key : "", m->metadata_props[i]->value ? m->metadata_props[i]->value : "");
+        set_text(L, m->metadata_props[i]->key ? m->metadata_props[i]->key : "",
+                 m->metadata_props[i]->value ? m->metadata_props[i]->value : "");
     lua_setfield(L, -2, "metadata");
     LIST(m->n_functions, push_function(L, r, m->functions[i]));
     lua_setfield(L, -2, "functions");
@@ -439,8 +467,11 @@ static int onnx_read(lua_State *L)
 void tl__lua_open_onnx(lua_State *L)
 {
     static const tl__lua_entry functions[] = {{"onnx_read", onnx_read, 1, NULL}, {NULL, NULL, 0, NULL}};
-    static const tl__lua_entry methods[] = {{"numbers", constant_numbers, 2, NULL}, {"strings", constant_strings, 1, NULL}, {"tensor", constant_tensor, 1, NULL},
-                                            {"bytes", constant_bytes, 1, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry methods[] = {{"numbers", constant_numbers, 2, NULL},
+                                            {"strings", constant_strings, 1, NULL},
+                                            {"tensor", constant_tensor, 1, NULL},
+                                            {"bytes", constant_bytes, 1, NULL},
+                                            {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, FILE_OF);
     lua_pushcfunction(L, file_gc);
     lua_setfield(L, -2, "__gc");

@@ -256,5 +256,57 @@ def archives():
     put("unpack", "list.mtree", b"#mtree\n./x type=file contents=/etc/hostname\n")
 
 
-for make in (archives, arrays, tables, pictures, sources, features, tuning, pipelines, jsons, plans, pickles):
+def varint(v):
+    v &= (1 << 64) - 1
+    out = b""
+    while v > 127:
+        out, v = out + bytes([v & 127 | 128]), v >> 7
+    return out + bytes([v])
+
+
+def field(number, value):
+    """A number, or what has a length: a message is the join of its fields."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def onnx_files():
+    def tensor(name, kind, dims, *data):
+        return b"".join(field(1, d) for d in dims) + field(2, kind) + field(8, name) + b"".join(data)
+
+    def model(graph, *more):
+        return field(1, 8) + field(7, graph) + field(8, field(2, 17)) + b"".join(more)
+
+    def attribute(name, kind, *data):
+        return field(5, field(1, name) + field(20, kind) + b"".join(data))
+
+    def node(op, *more):
+        return field(1, field(1, "x") + field(1, "w") + field(2, "y") + field(4, op) + b"".join(more))
+    floats = struct.pack("<4f", 1, -2, 0.5, 4)
+    shape = field(2, field(1, field(2, "N")) + field(1, field(1, 3)))
+    value = field(11, field(1, "x") + field(2, field(1, field(1, 1) + shape)))
+    body = node("Add") + field(2, "body")
+    put("onnx", "conv", model(field(5, tensor("w", 1, [2, 2], field(9, floats))) + value + node(
+        "Conv", attribute("pads", 7, field(8, b"\1\1\1\1")), attribute("alpha", 1, varint(2 << 3 | 5) + floats[:4]), attribute("mode", 3, field(4, "same")),
+        attribute("t", 4, field(5, tensor("", 7, [1], field(7, b"\3")))), attribute("body", 5, field(6, body)), field(9, field(1, "k") + field(2, "v")))))
+    put("onnx", "types", model(b"".join(field(5, tensor(f"w{kind}", kind, [2], field(9, bytes(range(2 * width)))))
+                                       for kind, width in enumerate([0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8, 8, 16, 2, 1, 1, 1, 1]) if width)))
+    put("onnx", "lists", model(field(5, tensor("f", 1, [2], field(4, floats[:8]))) + field(5, tensor("h", 10, [2], field(5, b"\1\2"))) +
+                               field(5, tensor("s", 8, [2], field(6, "a"), field(6, b"\0"))) + field(5, tensor("i", 22, [3], field(5, b"\1\2")))))
+    beside = [field(13, field(1, "location") + field(2, "w.bin")), field(13, field(1, "offset") + field(2, "8")), field(13, field(1, "length") + field(2, "16")), field(14, 1)]
+    put("onnx", "external", model(field(5, tensor("w", 1, [4], *beside))))
+    put("onnx", "outside", model(field(5, tensor("w", 1, [4], field(13, field(1, "location") + field(2, "../../etc/passwd")), field(14, 1)))))
+    put("onnx", "lies", model(field(5, tensor("w", 1, [1 << 40, 1 << 40], field(9, floats)))))
+    put("onnx", "function", model(node("F"), field(25, field(1, "F") + field(4, "x") + field(5, "y") + field(6, "a") + field(7, node("Relu")[2:]) +
+                                                   field(11, field(1, "b") + field(2, b"")))))
+    deep = b""
+    for _ in range(40):
+        deep = node("If", attribute("then_branch", 5, field(6, deep)))
+    put("onnx", "deep", model(deep))
+    put("onnx", "sparse", model(field(15, field(1, tensor("s", 1, [1], field(9, floats[:4]))) + field(2, tensor("", 7, [1], field(7, b"\1"))) + field(3, 9))))
+
+
+for make in (onnx_files, archives, arrays, tables, pictures, sources, features, tuning, pipelines, jsons, plans, pickles):
     make()

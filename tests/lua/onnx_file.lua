@@ -1,5 +1,5 @@
--- onnx_file.lua - .onnx files as core.onnx_read shows them: nodes, attributes, tensors of all types, files that lie. Each is written here,
--- byte by byte (run_protobuf.lua).
+-- onnx_file.lua - .onnx files as core.onnx_read shows them: nodes, attributes, tensors of all types, files that lie.
+-- Each is written here, byte by byte (run_protobuf.lua).
 local t = dofile "tests/lua/run_tests.lua"
 local pb = dofile "tests/lua/run_protobuf.lua"
 local core = require "tlua.core"
@@ -76,13 +76,112 @@ t.test("tensors, raw and in lists", function()
   same(constant(1, { 1 }, pb.float(4, 0.25)):numbers(), { 0.25 })
 end)
 
+t.test("every type of number", function()
+  local function numbers(type, dims, ...)
+    local c = constant(type, dims, ...)
+    return c:numbers(), c
+  end
+  same(numbers(2, { 2 }, pb.raw("B", 200, 1)), { 200, 1 })
+  same(numbers(3, { 2 }, pb.raw("b", -3, 1)), { -3, 1 })
+  same(numbers(4, { 1 }, pb.raw("I2", 65535)), { 65535 })
+  same(numbers(5, { 1 }, pb.raw("i2", -2)), { -2 })
+  same(numbers(6, { 1 }, pb.raw("i4", -7)), { -7 })
+  same(numbers(7, { 1 }, pb.raw("i8", math.mininteger)), { math.mininteger })
+  same(numbers(9, { 2 }, pb.raw("B", 0, 1)), { 0, 1 })
+  same(numbers(10, { 2 }, pb.raw("I2", 0x3c00, 0xc100)), { 1.0, -2.5 })
+  same(numbers(11, { 1 }, pb.raw("d", 0.1)), { 0.1 })
+  same(numbers(12, { 1 }, pb.raw("I4", 4294967295)), { 4294967295 })
+  same(numbers(13, { 1 }, pb.raw("i8", 5)), { 5 })
+  same(numbers(16, { 1 }, pb.raw("I2", 0x3fc0)), { 1.5 })
+  same(numbers(17, { 3 }, pb.raw("B", 0x38, 0x7e, 0x81)), { 1.0, 448.0, -2.0 ^ -9 })
+  same(numbers(18, { 2 }, pb.raw("B", 0x40, 0x7f)), { 1.0, 240.0 })
+  same(numbers(19, { 2 }, pb.raw("B", 0x3c, 0x7c)), { 1.0, math.huge })
+  same(numbers(20, { 1 }, pb.raw("B", 0x40)), { 1.0 })
+  same(numbers(21, { 3 }, pb.raw("B", 0xf1, 0x02)), { 1, 15, 2 })
+  same(numbers(22, { 3 }, pb.raw("B", 0xf1, 0x02)), { 1, -1, 2 })
+  same(numbers(23, { 4 }, pb.raw("B", 0xf1, 0x12)), { 0.5, -6.0, 1.0, 0.5 })
+  -- In the lists of the narrow types each number has a place of its own, whatever its width.
+  same(numbers(10, { 2 }, pb.int(5, 0x3c00), pb.int(5, 0xc100)), { 1.0, -2.5 })
+  same(numbers(3, { 2 }, pb.int(5, -3), pb.int(5, 1)), { -3, 1 })
+  same(numbers(9, { 2 }, pb.bytes(5, "\0\1")), { 0, 1 })
+  same(numbers(7, { 2 }, pb.int(7, -1), pb.bytes(7, "\5")), { -1, 5 })
+  same(numbers(11, { 1 }, pb.bytes(10, string.pack("<d", 0.1))), { 0.1 })
+  same(numbers(12, { 1 }, pb.bytes(11, "\9")), { 9 })
+  same(numbers(22, { 3 }, pb.bytes(5, pb.varint(0xf1), "\2")), { 1, -1, 2 })
+  same(constant(8, { 2 }, pb.bytes(6, "a"), pb.bytes(6, "b\0")):strings(), { "a", "b\0" })
+  same(constant(1, { 0, 3 }):numbers(), {})
+  same(constant(1, { 2, 0 }):tensor():shape(), { 2, 0 })
+  local _, c = numbers(10, { 2 }, pb.raw("I2", 0x3c00, 0xc100))
+  same(c:tensor():tolist(), { 1.0, -2.5 })
+  _, c = numbers(7, { 1, 2 }, pb.raw("i8", -1, 5))
+  same(c:tensor():tolist(), { { -1, 5 } })
+  t.equal(c:tensor():dtype(), "int32")
+  t.fails("tensor 'w': element 0 is 2147483648, which does not fit into 32 bits", function()
+    constant(7, { 1 }, pb.raw("i8", 1 << 31)):tensor()
+  end)
+  t.fails("element 0 is -1, which", function() constant(13, { 1 }, pb.raw("i8", -1)):tensor() end)
+  t.fails("holds a number of 2^63 or more", function() constant(13, { 1 }, pb.raw("i8", -1)):numbers() end)
+  t.fails("its elements are complex64, no numbers", function() constant(14, { 1 }, pb.raw("f", 1, 2)):numbers() end)
+  t.equal(constant(99, { 1 }).dtype, "type 99")
+  t.fails("its elements are of type 99", function() constant(99, { 1 }):numbers() end)
+  t.fails("its shape wants 2 numbers, 1 are there", function() constant(6, { 2 }, pb.int(5, 1)) end)
+  t.fails("has more dimensions", function() constant(1, { 1, 1, 1, 1, 1, 1, 1, 1, 1 }, pb.raw("f", 1)):tensor() end)
+end)
+
+t.test("numbers in a file beside it, and in none that is elsewhere", function()
+  local function pair(key, value) return pb.bytes(13, pb.bytes(1, key), pb.bytes(2, value)) end
+  local function outside(location, more, dims)
+    return constant(1, dims or { 2 }, pair("location", location), pb.int(14, 1), more or "")
+  end
+  core.mkdirs(folder .. "/sub")
+  write("sub/w.data", string.pack("<fff", 1, 2, 3))
+  same(outside("sub/w.data", pair("offset", "4") .. pair("length", "8")):numbers(), { 2.0, 3.0 })
+  same(outside("sub/w.data"):tensor():tolist(), { 1.0, 2.0 })
+  t.fails("bytes 8 to 16 of \"sub/w.data\", which has 12", outside, "sub/w.data", pair("offset", "8"))
+  t.fails("take 8 bytes, 4 are said", outside, "sub/w.data", pair("length", "4"))
+  t.fails("is no number", outside, "sub/w.data", pair("offset", "-4"))
+  t.fails("is no number", outside, "sub/w.data", pair("offset", "99999999999999999999"))
+  t.fails("which is missing", outside, "none.data")
+  for _, far in ipairs { "../../etc/passwd", "/etc/passwd", "sub/../../x", "..", "" } do
+    t.fails("not in the folder of the model", outside, far)
+  end
+  os.execute(("ln -s /etc/passwd '%s/link' && ln -s sub/w.data '%s/near'"):format(folder, folder))
+  t.fails("a link that leaves the folder", outside, "link")
+  same(outside("near"):numbers(), { 1.0, 2.0 })
+  t.fails("this is a folder", outside, "sub")
+  local kept = outside("sub/w.data")
+  collectgarbage()
+  same(kept:numbers(), { 1.0, 2.0 })
+  -- A model named without its folder.
+  local count = [[print(#require("tlua.core").onnx_read("m.onnx").graph.tensors)]]
+  local command = "here=$PWD; cd '%s' && \"$here/tlua\" -e '" .. count .. "'"
+  local status, out, why = t.run(command:format(folder))
+  t.equal(status, 0, why)
+  t.equal(out, "1\n")
+end)
+
+t.test("files that lie take no more than they have", function()
+  local deep = ""
+  for _ = 1, 40 do deep = pb.bytes(1, pb.node("If", {}, {}, pb.attribute("then_branch", 5, pb.bytes(6, deep)))) end
+  t.fails("graphs lie within graphs more than 32 deep", read, deep)
+  for _ = 1, 2000 do deep = pb.bytes(1, pb.node("If", {}, {}, pb.attribute("then_branch", 5, pb.bytes(6, deep)))) end
+  t.fails("its parts lie within each other more than", read, deep)
+  t.fails("takes far more memory", read, pb.bytes(5, ""):rep(2000000))
+  t.fails("a name in a NodeProto is not UTF-8", read, pb.bytes(1, pb.node("a\0b", {}, {})))
+  t.fails("a name in a NodeProto is not UTF-8", read, pb.bytes(1, pb.node("\xff", {}, {})))
+  write("m.onnx", pb.int(1, 8))
+  t.fails("holds no graph", core.onnx_read, path)
+  t.fails("is one of several segments", constant, 1, { 1 }, pb.bytes(3, pb.int(1, 0)), pb.raw("f", 1))
+end)
+
 t.test("what is no such file, or cut short", function()
   write("m.onnx", "")
   t.fails("m.onnx: the file is empty", core.onnx_read, path)
   write("m.onnx", "<html>")
   t.fails("m.onnx: this is a web page", core.onnx_read, path)
   t.fails("cannot be opened", core.onnx_read, folder .. "/none")
-  local whole = pb.model(pb.bytes(5, pb.tensor("w", 1, { 2 }, pb.raw("f", 1, 2))) .. pb.bytes(1, pb.node("Relu", { "w" }, { "y" })))
+  local tensor = pb.bytes(5, pb.tensor("w", 1, { 2 }, pb.raw("f", 1, 2)))
+  local whole = pb.model(tensor .. pb.bytes(1, pb.node("Relu", { "w" }, { "y" })))
   for n = 1, #whole - 1 do
     write("m.onnx", whole:sub(1, n))
     local ok, why = pcall(core.onnx_read, path)

@@ -1,4 +1,5 @@
--- run_protobuf.lua - what the tests of .onnx files write them with: the fields of a message, by number, as they stand on the wire.
+-- run_protobuf.lua - what the tests of .onnx files write them with: the fields of a message, by number, as they stand
+-- on the wire.
 local pb = {}
 
 function pb.varint(v)
@@ -43,6 +44,8 @@ function pb.value(name, elem_type, dims)
   end
   return pb.bytes(1, name) .. pb.bytes(2, pb.bytes(1, pb.int(1, elem_type) .. pb.bytes(2, table.concat(list))))
 end
-function pb.model(graph, ...) return pb.int(1, 8) .. pb.bytes(7, graph) .. pb.bytes(8, pb.int(2, 17)) .. table.concat { ... } end
+function pb.model(graph, ...)
+  return pb.int(1, 8) .. pb.bytes(7, graph) .. pb.bytes(8, pb.int(2, 17)) .. table.concat { ... }
+end
 
 return pb
