@@ -1,14 +1,18 @@
 #include "common.clh"
 #include "index.clh"
-/* embedding.cl - rows of a table by number. */
+/* embedding.cl - rows of a table by number; T is their type. */
+#ifndef T
+#define T float
+#endif
 
 /* y[i, :] = table[ids[i], :]; work-item i */
-__kernel void embedding(G const float *restrict T, long t0, G const int *restrict ids, long i0, G float *restrict Y, long y0, long rows, long width, G int *error BOUND)
+__kernel void embedding(G const T *restrict table, long t0, G const int *restrict ids, long i0, G T *restrict Y,
+                        long y0, long rows, long width, G int *error BOUND)
 {
     INSIDE;
     long i = get_global_id(0);
     int id = ids[i0 + i], ok = index_ok(id, rows, error);
-    for (long c = 0; c < width; c++) Y[y0 + i * width + c] = ok ? T[t0 + id * width + c] : 0.0f;
+    for (long c = 0; c < width; c++) Y[y0 + i * width + c] = ok ? table[t0 + id * width + c] : 0;
 }
 
 /* dtable[id, :] += gy over the places `order[first..last)` that hold `id`, which the host has sorted: one work-item an

@@ -2,6 +2,7 @@
 /* reduce.cl - (outer, n, inner) -> (outer, inner). `_rows`: (outer, n) -> (outer, parts), work-item (x, y): part y of row x,
  * `length` elements, whole vectors (what would lie behind the row's end adds nothing); `_middle`: one work-item a vector of
  * inner columns. The order of additions depends on the shape alone. */
+#ifndef WHOLE
 #define REDUCE(NAME, START, JOIN)                                                                              \
     __kernel void NAME##_rows(G const float *restrict X, long x0, G float *restrict Y, long y0, long n,        \
                               long length, float scale BOUND)                                                  \
@@ -41,3 +42,31 @@
 #define MOST(a, b) ((((a) > (b)) | ((a) != (a))) ? (a) : (b)) /* fmax would drop a NaN */
 REDUCE(sum, 0.0f, PLUS)
 REDUCE(max, -INFINITY, MOST)
+#else
+/* The same index map for int32. */
+#define REDUCE(NAME, START, JOIN)                                                                              \
+    __kernel void NAME##_rows(G const int *restrict X, long x0, G int *restrict Y, long y0, long n,            \
+                              long length, float scale BOUND)                                                  \
+    {                                                                                                          \
+        INSIDE;                                                                                                \
+        long o = get_global_id(0), i = get_global_id(1) * length, end = min(i + length, n);                    \
+        int total = START;                                                                                     \
+        for (; i < end; i++) total = JOIN(total, X[x0 + o * n + i]);                                           \
+        Y[y0 + o * bound.y + get_global_id(1)] = total;                                                        \
+    }                                                                                                          \
+    __kernel void NAME##_middle(G const int *restrict X, long x0, G int *restrict Y, long y0, long n,          \
+                                long inner, float scale BOUND)                                                 \
+    {                                                                                                          \
+        INSIDE;                                                                                                \
+        long c = get_global_id(0) * TL_VECTOR, o = get_global_id(1), end = min(c + TL_VECTOR, inner);          \
+        for (; c < end; c++) {                                                                                 \
+            int total = START;                                                                                 \
+            for (long i = 0; i < n; i++) total = JOIN(total, X[x0 + (o * n + i) * inner + c]);                 \
+            Y[y0 + o * inner + c] = total;                                                                     \
+        }                                                                                                      \
+    }
+#define PLUS(a, b) (int)((uint)(a) + (uint)(b))
+#define MOST(a, b) max(a, b)
+REDUCE(sum, 0, PLUS)
+REDUCE(max, INT_MIN, MOST)
+#endif

@@ -1,23 +1,31 @@
 #include "common.clh"
 #include "index.clh"
-/* select.cl - elements chosen by others: where, gather; and edges added to a dimension: pad. */
+/* select.cl - elements chosen by others: where, gather; and edges added to a dimension: pad. T is their type, C that of
+ * a condition. */
+#ifndef T
+#define T float
+#endif
+#ifndef CONDITION
+#define CONDITION float
+#endif
 
 /* y[i] = c[i] is not 0 ? a[i] : b[i]; packed. Work-item: `chunk` elements. A NaN in c is not 0. */
-__kernel void where(long n, long chunk, G const float *restrict C, long c0, G const float *restrict A, long a0, G const float *restrict B, long b0,
-                    G float *restrict Y, long y0 BOUND)
+__kernel void where(long n, long chunk, G const CONDITION *restrict C, long c0, G const T *restrict A, long a0,
+                    G const T *restrict B, long b0, G T *restrict Y, long y0 BOUND)
 {
     INSIDE;
-    for (long i = get_global_id(0) * chunk, end = min(i + chunk, n); i < end; i++) Y[y0 + i] = C[c0 + i] != 0.0f ? A[a0 + i] : B[b0 + i];
+    for (long i = get_global_id(0) * chunk, end = min(i + chunk, n); i < end; i++)
+        Y[y0 + i] = C[c0 + i] != 0 ? A[a0 + i] : B[b0 + i];
 }
 
 /* x (outer, n, inner), ids and y (outer, m, inner): y[o, k, i] = x[o, ids[o, k, i], i]. Work-item: `chunk` elements of y. */
-__kernel void gather(long count, long chunk, G const float *restrict X, long x0, G const int *restrict ids, long i0, G float *restrict Y, long y0, long n, long m,
-                     long inner, G int *error BOUND)
+__kernel void gather(long count, long chunk, G const T *restrict X, long x0, G const int *restrict ids, long i0,
+                     G T *restrict Y, long y0, long n, long m, long inner, G int *error BOUND)
 {
     INSIDE;
     for (long e = get_global_id(0) * chunk, end = min(e + chunk, count); e < end; e++) {
         int id = ids[i0 + e];
-        Y[y0 + e] = index_ok(id, n, error) ? X[x0 + (e / (m * inner) * n + id) * inner + e % inner] : 0.0f;
+        Y[y0 + e] = index_ok(id, n, error) ? X[x0 + (e / (m * inner) * n + id) * inner + e % inner] : 0;
     }
 }
 
@@ -35,14 +43,15 @@ __kernel void gather_grad(G const float *restrict GY, long g0, G const int *rest
 
 /* Along one dimension: x (outer, n, inner), y (outer, before + n + after, inner). `reflect`: as in a mirror that stands on the last
  * element; else the last element again. Work-item (part of inner, row of what is written). */
-__kernel void pad_edges(G const float *restrict X, long x0, G float *restrict Y, long y0, long n, long inner, long before, long after, long part, int reflect BOUND)
+__kernel void pad_edges(G const T *restrict X, long x0, G T *restrict Y, long y0, long n, long inner, long before,
+                        long after, long part, int reflect BOUND)
 {
     INSIDE;
     long row = get_global_id(1), length = before + n + after, at = row % length - before, from = get_global_id(0) * part, to = min(from + part, inner);
     if (reflect) at = at < 0 ? -at : at >= n ? 2 * (n - 1) - at : at;
     else at = clamp(at, 0L, n - 1);
-    G const float *x = X + x0 + (row / length * n + at) * inner;
-    G float *y = Y + y0 + row * inner;
+    G const T *x = X + x0 + (row / length * n + at) * inner;
+    G T *y = Y + y0 + row * inner;
     for (long i = from; i < to; i++) y[i] = x[i];
 }
 

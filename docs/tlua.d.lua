@@ -1578,7 +1578,7 @@ tlua.mul = ops.mul
 ---@return tlua.Tensor
 function Tensor:mul(b) end
 
----`a` divided by `b`, broadcast.
+---`a` divided by `b`, broadcast; whole numbers (int32) without the rest, towards 0, and 0 where `b` is 0.
 ---PyTorch: a / b. Gradient towards a, b.
 ---@param a tlua.Tensor
 ---@param b tlua.Tensor
@@ -1587,7 +1587,7 @@ function ops.div(a, b) end
 
 tlua.div = ops.div
 
----`a` divided by `b`, broadcast.
+---`a` divided by `b`, broadcast; whole numbers (int32) without the rest, towards 0, and 0 where `b` is 0.
 ---PyTorch: a / b. Gradient towards a, b.
 ---@param b tlua.Tensor
 ---@return tlua.Tensor
@@ -1667,6 +1667,112 @@ tlua.lt = ops.lt
 ---@param b tlua.Tensor
 ---@return tlua.Tensor
 function Tensor:lt(b) end
+
+---1 where `a` is greater than `b` or equal, else 0.
+---PyTorch: (a >= b).float(). No gradient.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.ge(a, b) end
+
+tlua.ge = ops.ge
+
+---1 where `a` is greater than `b` or equal, else 0.
+---PyTorch: (a >= b).float(). No gradient.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:ge(b) end
+
+---1 where `a` is less than `b` or equal, else 0.
+---PyTorch: (a <= b).float(). No gradient.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.le(a, b) end
+
+tlua.le = ops.le
+
+---1 where `a` is less than `b` or equal, else 0.
+---PyTorch: (a <= b).float(). No gradient.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:le(b) end
+
+---1 where `a` differs from `b`, else 0.
+---PyTorch: (a != b).float(). No gradient.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.ne(a, b) end
+
+tlua.ne = ops.ne
+
+---1 where `a` differs from `b`, else 0.
+---PyTorch: (a != b).float(). No gradient.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:ne(b) end
+
+---What is left of `a` divided by `b`, with the sign of `b`, broadcast; of whole numbers 0 where `b` is 0.
+---PyTorch: torch.remainder(a, b). Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.mod(a, b) end
+
+tlua.mod = ops.mod
+
+---What is left of `a` divided by `b`, with the sign of `b`, broadcast; of whole numbers 0 where `b` is 0.
+---PyTorch: torch.remainder(a, b). Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:mod(b) end
+
+---What is left of `a` divided by `b`, with the sign of `a`, broadcast; of whole numbers 0 where `b` is 0.
+---PyTorch: torch.fmod(a, b). Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.fmod(a, b) end
+
+tlua.fmod = ops.fmod
+
+---What is left of `a` divided by `b`, with the sign of `a`, broadcast; of whole numbers 0 where `b` is 0.
+---PyTorch: torch.fmod(a, b). Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:fmod(b) end
+
+---`x` in another type; floats become whole numbers towards 0.
+---PyTorch: x.to(getattr(torch, dtype)). Gradient towards x.
+---- `dtype` = "float32": the type
+---@param x tlua.Tensor
+---@param options? { dtype?: "float32"|"int32" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.cast(x, options, ...) end
+
+tlua.cast = ops.cast
+
+---`x` in another type; floats become whole numbers towards 0.
+---PyTorch: x.to(getattr(torch, dtype)). Gradient towards x.
+---- `dtype` = "float32": the type
+---@param options? { dtype?: "float32"|"int32" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:cast(options, ...) end
+
+---`count` whole numbers (int32) from `start` on, `step` apart.
+---PyTorch: start + step * torch.arange(count). No gradient.
+---- `start` = 0: the first
+---- `count`: how many
+---- `step` = 1: from each to the next
+---@param options? { start?: integer, count: integer, step?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.range(options, ...) end
+
+tlua.range = ops.range
 
 ---`x` with another shape of as many elements; one -1 is worked out.
 ---PyTorch: x.reshape(shape). Gradient towards x.

@@ -39,6 +39,16 @@ TL_API tl_tensor *tl_minimum(tl_scope *s, tl_tensor *a, tl_tensor *b);
 TL_API tl_tensor *tl_eq(tl_scope *s, tl_tensor *a, tl_tensor *b);
 TL_API tl_tensor *tl_gt(tl_scope *s, tl_tensor *a, tl_tensor *b);
 TL_API tl_tensor *tl_lt(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_ge(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_le(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_ne(tl_scope *s, tl_tensor *a, tl_tensor *b);
+TL_API tl_tensor *tl_mod(tl_scope *s, tl_tensor *a, tl_tensor *b);  /* the sign of b, as Python's % */
+TL_API tl_tensor *tl_fmod(tl_scope *s, tl_tensor *a, tl_tensor *b); /* the sign of a, as C's */
+
+/* In another type, TL_F32 or TL_I32; floats become whole numbers towards 0. */
+TL_API tl_tensor *tl_cast(tl_scope *s, tl_tensor *x, tl_dtype dtype);
+/* start, start + step, ...: `count` of them, int32. */
+TL_API tl_tensor *tl_range(tl_scope *s, int64_t start, int64_t count, int64_t step);
 
 /* Views: the same memory, seen otherwise (reshape copies where strides do not allow a view). */
 TL_API tl_tensor *tl_reshape(tl_scope *s, tl_tensor *x, int rank, const int64_t *dims); /* one -1 is worked out */

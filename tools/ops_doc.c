@@ -33,7 +33,7 @@ static void signature(const tl_op *op)
     printf("### %s\n\n```lua\ntlua.ops.%s(", op->name, op->name);
     for (int i = 0; i < TL_MAX_INPUTS && op->inputs[i]; i++) printf(i ? ", %s" : "%s", op->inputs[i]);
     if (op->attrs[0].kind != TL_A_END) {
-        printf(", {");
+        printf(op->inputs[0] ? ", {" : "{");
         for (int i = 0; op->attrs[i].kind != TL_A_END; i++) printf(i ? ", %s =" : " %s =", op->attrs[i].name);
         printf(" }");
     }
@@ -63,6 +63,7 @@ static void describe(const tl_op *op)
         }
         printf(".");
     }
+    if (op->ints && !op->any_dtype) printf(" Takes whole numbers (int32) too.");
     printf("\n\n");
 }
 

@@ -98,7 +98,8 @@ for _, section in ipairs(help.sections()) do
       if entry.operator then
         declare(entry, "ops." .. entry.name)
         say("tlua.%s = ops.%s\n", entry.name, entry.name)
-        if entry.forms[1].params[1].name ~= "..." then declare(entry, "Tensor:" .. entry.name, true) end
+        local first = entry.forms[1].params[1]
+        if first and not is_rest(first) then declare(entry, "Tensor:" .. entry.name, true) end
       elseif owner then declare(entry, ("%s:%s"):format(OWNERS[owner], method), false, CLASSES[owner])
       else
         if layer then say("---@class tlua.nn.%s: tlua.nn.Module\n", layer) end

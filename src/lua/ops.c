@@ -139,8 +139,9 @@ static void read_attrs(lua_State *L, const tl_op *op, int at, int top, tl_value 
         if (op->attrs[i].required && !(given >> i & 1)) tl__lua_raisef(L, "%s: %s is missing", op->name, op->attrs[i].name);
 }
 
-/* A number where a tensor is expected becomes a tensor of rank 0. */
-static tl_tensor *number_as_tensor(tl_scope *s, double v) { return tl_full(s, TL_F32, 0, NULL, v); }
+/* A number where a tensor is expected becomes a tensor of rank 0: of whole numbers beside such a tensor, where it is
+ * one itself. */
+static tl_tensor *number_as_tensor(tl_scope *s, double v, tl_dtype dtype) { return tl_full(s, dtype, 0, NULL, v); }
 
 int tl__lua_call_op(lua_State *L, const tl_op *op, int first)
 {
@@ -156,7 +157,7 @@ int tl__lua_call_op(lua_State *L, const tl_op *op, int first)
     for (; at <= top && (many ? n < MOST : n < fixed); at++, n++) {
         if (luaL_testudata(L, at, TENSOR)) in[n] = tl__lua_tensor(L, at);
         else if (lua_type(L, at) == LUA_TNUMBER && fixed == 2 && !many) {
-            is_number[n] = 1;
+            is_number[n] = 1 + (lua_isinteger(L, at) && op->alike == 3);
             numbers[n] = lua_tonumber(L, at);
         } else if (!many && lua_isnil(L, at)) continue;
         else if (many || (n > 0 && strchr(op->inputs[n], '?'))) break;
@@ -169,7 +170,11 @@ int tl__lua_call_op(lua_State *L, const tl_op *op, int first)
     do {
         tl__scope_root(&s, d, tl__lua_thread(L)->recording);
         for (int i = 0; i < n; i++)
-            if (is_number[i]) in[i] = number_as_tensor(&s, numbers[i]);
+            if (is_number[i]) {
+                const tl_tensor *other = is_number[1 - i] ? NULL : in[1 - i];
+                int whole = is_number[i] == 2 && other && other->dtype == TL_I32;
+                in[i] = number_as_tensor(&s, numbers[i], whole ? TL_I32 : TL_F32);
+            }
         tl__apply(&s, op, in, n, attr, out);
     } while (s.err.code && tl__lua_relieve(L, &s, &tried));
     if (s.err.code) return tl__lua_scope_error(L, &s);

@@ -286,7 +286,8 @@ static int arithmetic_call(lua_State *L, const arithmetic *a)
 {
     int left = lua_type(L, 1) == LUA_TNUMBER, right = lua_type(L, 2) == LUA_TNUMBER;
     lua_settop(L, 2);
-    if (!left && !right && a->both) return tl__lua_call_op(L, tl__op_find(a->both), 1);
+    int of_whole = left != right && tl__lua_tensor(L, left ? 2 : 1)->dtype == TL_I32;
+    if (((!left && !right) || of_whole) && a->both) return tl__lua_call_op(L, tl__op_find(a->both), 1);
     const char *name = right ? a->right : a->left;
     if (!name || (!left && !right)) return tl__lua_raise(L, "a tensor is raised to the power of a number only");
     double v = lua_tonumber(L, right ? 2 : 1);

@@ -148,6 +148,9 @@ static const char *input_name(const tl_op *op, int i)
     return i < TL_MAX_INPUTS ? op->inputs[i] : many;
 }
 
+/* The bit of input i; the last stands for all that follow. */
+static int has_bit(unsigned bits, int i) { return (int)(bits >> (i < 31 ? i : 31) & 1); }
+
 static int check_input(tl_error *err, const tl_call *c, int i, const tl_tensor *t)
 {
     const char *name = input_name(c->op, i);
@@ -156,15 +159,23 @@ static int check_input(tl_error *err, const tl_call *c, int i, const tl_tensor *
         /* Absent because an earlier operator failed elsewhere, or a mistake of the caller. */
         return tl__op_fail(err, c, TL_EARG, "the input %s is missing", name);
     }
-    int want_int = i < 16 && (c->op->int_inputs >> i & 1);
+    int want_int = i < 16 && (c->op->int_inputs >> i & 1), may_int = has_bit(c->op->ints, i) && t->dtype == TL_I32;
     if (want_int && t->dtype != TL_I32) return tl__op_fail(err, c, TL_EDTYPE, "%s must be int32, not %s", name, tl__dtype_name(t->dtype));
-    if (!want_int && !c->op->any_dtype && !tl__is_float(t->dtype))
+    if (!want_int && !may_int && !c->op->any_dtype && !tl__is_float(t->dtype))
         return tl__op_fail(err, c, TL_EDTYPE, "%s must be a float tensor, not %s", name, tl__dtype_name(t->dtype));
     return 0;
 }
 
+/* Whether some of the inputs that must have one type are float. */
+static int any_float(const tl_call *c, tl_tensor *const *in)
+{
+    for (int i = 0; i < c->n_in && c->op->alike; i++)
+        if (in[i] && has_bit(c->op->alike, i) && in[i]->dtype != TL_I32) return 1;
+    return 0;
+}
+
 /* The input as the operator wants it: float32 unless it takes any type, packed unless it takes strides. */
-static tl_tensor *prepared(tl_scope *s, const tl_call *c, int i, tl_tensor *t)
+static tl_tensor *prepared(tl_scope *s, const tl_call *c, int i, tl_tensor *t, int to_float)
 {
     int64_t row;
     tl_layout layout = i < TL_MAX_INPUTS ? c->op->layout[i] : TL_PACKED;
@@ -172,6 +183,7 @@ static tl_tensor *prepared(tl_scope *s, const tl_call *c, int i, tl_tensor *t)
         s->device->casts++;
         return tl__cast(s, t, TL_F32);
     }
+    if (to_float && t->dtype == TL_I32 && has_bit(c->op->alike, i)) return tl__cast(s, t, TL_F32);
     if (layout == TL_ANY || (layout == TL_ROWS && tl__is_rows(t, &row))) return t;
     return tl__packed(s, t);
 }
@@ -179,11 +191,12 @@ static tl_tensor *prepared(tl_scope *s, const tl_call *c, int i, tl_tensor *t)
 static int take_inputs(tl_scope *s, tl_call *c, tl_tensor *const *in)
 {
     unsigned mutates = tl__op_mutates(c->op, c->attr);
+    int to_float = any_float(c, in);
     for (int i = 0; i < c->n_in; i++) {
         if (check_input(&s->err, c, i, in[i]) != 0) return -1;
         if (!in[i]) continue;
         c->present[i] = 1;
-        tl_tensor *t = prepared(s, c, i, in[i]);
+        tl_tensor *t = prepared(s, c, i, in[i], to_float);
         if (!t) return -1;
         if (i < 16 && (mutates >> i & 1)) {
             if (t != in[i]) return tl__op_fail(&s->err, c, TL_EARG, "%s is written in place and must be packed float32", input_name(c->op, i));

@@ -57,13 +57,27 @@ static void concat_samples(tl_sampler *to)
         v.attr[0].i = axis;
         to->take(to, &v);
     }
+    for (int whole = 1; whole < 3; whole++) { /* all, and one of two */
+        tl_sample v = tl__sample(&tl__op_concat);
+        tl__sample_whole(&v, 2, (int64_t[]){2, 3}, -9, 9);
+        if (whole == 1) tl__sample_whole(&v, 2, (int64_t[]){2, 17}, -9, 9);
+        else tl__sample_input(&v, 2, (int64_t[]){2, 17}, -1, 1);
+        to->take(to, &v);
+    }
 }
 
 const tl_op tl__op_concat = {
-    .name = "concat", .brief = "Tensors put together along `axis`; their other dimensions agree.", .inputs = {"x..."},
+    .name = "concat",
+    .brief = "Tensors put together along `axis`; their other dimensions agree.",
+    .inputs = {"x..."},
     .attrs = {TL_AXIS("axis", -1, "dimension along which they follow each other")},
     .layout = {TL_ANY, TL_ANY, TL_ANY, TL_ANY, TL_ANY, TL_ANY, TL_ANY, TL_ANY},
-    .infer = concat_infer, .forward = concat_forward, .vjp = concat_vjp, .torch = "torch.cat(xs, dim=axis)",
+    .ints = ~0u,
+    .alike = ~0u,
+    .infer = concat_infer,
+    .forward = concat_forward,
+    .vjp = concat_vjp,
+    .torch = "torch.cat(xs, dim=axis)",
     .samples = concat_samples,
 };
 

@@ -14,7 +14,7 @@ static int embedding_infer(tl_error *err, tl_call *c)
                            tl__shape_text(t, text, sizeof text));
     if (ids->rank == TL_MAX_RANK) return tl__op_fail(err, c, TL_ESHAPE, "the ids have too many dimensions");
     c->n_out = 1;
-    c->out_meta[0] = (tl_meta){*ids, TL_F32};
+    c->out_meta[0] = (tl_meta){*ids, c->in_meta[0].dtype};
     c->out_meta[0].shape.dim[c->out_meta[0].shape.rank++] = t->dim[1];
     return 0;
 }
@@ -22,7 +22,9 @@ static int embedding_infer(tl_error *err, tl_call *c)
 static int embedding_forward(tl_scope *s, const tl_call *c)
 {
     tl_tensor *t = c->in[0], *ids = c->in[1];
-    tl_launch l = {.program = &program, .kernel = "embedding", .dims = 1, .global = {(size_t)tl_numel(ids)}};
+    const char *options = t->dtype == TL_I32 ? "-DT=int" : NULL;
+    tl_launch l = {
+        .program = &program, .options = options, .kernel = "embedding", .dims = 1, .global = {(size_t)tl_numel(ids)}};
     tl__arm_error_word(s->device);
     return TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(t), TL_KT(ids), TL_KT(c->out[0]),
                       TL_KL(t->shape.dim[0]), TL_KL(t->shape.dim[1]), TL_KBUF(s->device->error_word));
@@ -83,11 +85,15 @@ static void embedding_samples(tl_sampler *to)
         tl__sample_input(&v, 2, ids[i], 0, 6);
         to->take(to, &v);
     }
+    tl_sample v = tl__sample(&tl__op_embedding);
+    tl__sample_whole(&v, 2, (int64_t[]){7, 3}, -9, 9);
+    tl__sample_input(&v, 2, ids[0], 0, 6);
+    to->take(to, &v);
 }
 
 const tl_op tl__op_embedding = {
     .name = "embedding", .brief = "Rows of `table` (rows, width) by `ids` (...), counted from 0: (..., width).",
-    .inputs = {"table", "ids"}, .int_inputs = 1u << 1,
+    .inputs = {"table", "ids"}, .int_inputs = 1u << 1, .ints = 1,
     .infer = embedding_infer, .forward = embedding_forward, .vjp = embedding_vjp, .saves = TL_SAVE_IN(1),
     .torch = "F.embedding(ids.long(), table)", .samples = embedding_samples,
 };

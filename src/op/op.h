@@ -92,7 +92,12 @@ typedef enum tl_layout { TL_PACKED = 0, TL_ROWS, TL_ANY } tl_layout;
 typedef struct tl_sample {
     const struct tl_op *op;
     int n_in;
-    struct { tl_shape shape; int absent, whole; double low, high; } in[TL_MAX_INPUTS]; /* values uniform in low..high; whole numbers for int inputs and `whole` */
+    struct {
+        tl_shape shape;
+        int absent, whole, integer;
+        double low, high;
+    } in[TL_MAX_INPUTS]; /* values uniform in low..high; whole numbers for int inputs and `whole`;
+            `integer`: int32 where the operator takes either type */
     tl_value attr[TL_MAX_ATTRS];
     double tolerance;   /* relative, of the gradient check; 0: the default */
     int no_gradient;    /* not differentiable at these values */
@@ -112,6 +117,10 @@ tl_sample tl__sample(const struct tl_op *op);
 /* Appends an input of the given shape with values in low..high (tl__sample_absent: an optional one left out). */
 void tl__sample_input(tl_sample *s, int rank, const int64_t *dims, double low, double high);
 void tl__sample_absent(tl_sample *s);
+/* The same as tl__sample_input, of whole numbers in int32. */
+void tl__sample_whole(tl_sample *s, int rank, const int64_t *dims, double low, double high);
+/* Whether input i is int32: because the operator wants it so, or the sample. */
+int tl__sample_is_int(const tl_sample *s, int i);
 /* Gives `to` all samples of an operator: its own, or made-up ones. Sets the tile to the device's (NULL: a fixed one). */
 void tl__samples(const struct tl_op *op, const tl_device *d, tl_sampler *to);
 /* The values of input i of sample number `at`: float, or int32 for labels and ids; the caller frees them. NULL: no memory. */
@@ -144,6 +153,8 @@ typedef struct tl_op {
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
     unsigned constants;          /* inputs that never get a gradient (running statistics, class weights) */
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
+    unsigned ints; /* inputs that may be int32 as well as floats; bit 31 stands for all from the 32nd on */
+    unsigned alike;              /* of these: int32 where all of them are, else converted to float32 like the others */
     double (*flops)(const tl_call *c);  /* additions and multiplications of the forward, for profiles; NULL: one an output */
     int random;                  /* wants a key */
     void (*release)(tl_call *c); /* frees what the attributes stand for, when the call goes; NULL: nothing */

@@ -28,7 +28,11 @@ static int append(tl_error *err, char **text, size_t *used, size_t *room, const 
 
 static const char *const rows[][4] = {
 #define UNARY(name, brief, torch, attrs, y, saves, dx) {#name, "UNARY", #name, y}, {#name, "GRADIENT", #name "_grad", dx},
+#define UNARY_WHOLE(name, brief, torch, y, saves, dx, whole) \
+    UNARY(name, brief, torch, NO_ATTRS, y, saves, dx) {#name "_whole", "UNARY_WHOLE", #name "_whole", whole},
 #define BINARY(name, brief, torch, y) {#name, "BINARY", #name, y},
+#define BINARY_WHOLE(name, brief, torch, y, whole) \
+    BINARY(name, brief, torch, y) {#name "_whole", "BINARY_WHOLE", #name "_whole", whole},
 #include "op/pointwise.def"
 };
 
@@ -50,10 +54,13 @@ static char *pointwise_source(tl_error *err)
 static const tl_program program = {"pointwise", pointwise_source};
 enum { NAME = 64 };
 
+/* What stands behind the names of kernels for whole numbers. */
+static const char *type_of(const tl_call *c) { return c->out_meta[0].dtype == TL_I32 ? "_whole" : ""; }
+
 static tl_launch launch_of(const tl_call *c, const char *suffix, char *kernel, char *options)
 {
-    snprintf(kernel, NAME, "k_%s%s", c->op->name, suffix);
-    snprintf(options, NAME, "-DOP_%s", c->op->name);
+    snprintf(kernel, NAME, "k_%s%s%s", c->op->name, type_of(c), suffix);
+    snprintf(options, NAME, "-DOP_%s%s", c->op->name, type_of(c));
     return (tl_launch){.program = &program, .options = options, .kernel = kernel};
 }
 
@@ -179,11 +186,37 @@ static void choice_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_t
 static void maximum_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { choice_vjp(s, c, gy, gx, 1); }
 static void minimum_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { choice_vjp(s, c, gy, gx, 0); }
 
+/* a = q b + y with a whole q, which does not move: da = gy, db = -gy q */
+static void mod_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    if (c->needs[0]) gx[0] = gy[0];
+    if (c->needs[1]) gx[1] = tl_mul(s, gy[0], tl_div(s, tl_sub(s, c->out[0], c->in[0]), c->in[1]));
+}
+#define fmod_vjp mod_vjp
+
 /* Comparisons are flat: they have no gradient. */
 #define eq_vjp NULL
 #define gt_vjp NULL
 #define lt_vjp NULL
-enum { add_saves = 0, sub_saves = 0, mul_saves = 3, div_saves = 3, maximum_saves = 3, minimum_saves = 3, eq_saves = 0, gt_saves = 0, lt_saves = 0 };
+#define ge_vjp NULL
+#define le_vjp NULL
+#define ne_vjp NULL
+enum {
+    add_saves = 0,
+    sub_saves = 0,
+    mul_saves = 3,
+    div_saves = 3,
+    maximum_saves = 3,
+    minimum_saves = 3,
+    eq_saves = 0,
+    gt_saves = 0,
+    lt_saves = 0,
+    ge_saves = 0,
+    le_saves = 0,
+    ne_saves = 0,
+    mod_saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_OUT(0),
+    fmod_saves = mod_saves
+};
 
 /* ---- the C interface ---- */
 
@@ -201,17 +234,32 @@ ONE(neg) ONE(exp) ONE(log) ONE(sqrt) ONE(rsqrt) ONE(square) ONE(abs) ONE(sin) ON
 ONE(relu) ONE(relu6) ONE(silu) ONE(gelu) ONE(gelu_tanh) ONE(hardsigmoid) ONE(hardswish)
 NUMBER(leaky_relu) NUMBER(add_scalar) NUMBER(mul_scalar) NUMBER(rsub_scalar) NUMBER(rdiv_scalar) NUMBER(pow_scalar)
 TWO(add) TWO(sub) TWO(mul) TWO(div) TWO(maximum) TWO(minimum) TWO(eq) TWO(gt) TWO(lt)
+TWO(ge) TWO(le) TWO(ne) TWO(mod) TWO(fmod)
 
 tl_tensor *tl_clamp(tl_scope *s, tl_tensor *x, double min, double max) { return with_numbers(s, &tl__op_clamp, x, min, max); }
 
 /* ---- descriptors ---- */
 
 enum { SAVES_NONE = 0, SAVES_X = TL_SAVE_IN(0), SAVES_Y = TL_SAVE_OUT(0) };
-#define UNARY(n, b, t, a, y, s, dx)                                                                          \
-    const tl_op tl__op_##n = {.name = #n, .brief = b, .inputs = {"x"}, .attrs = a, .infer = tl__infer_like_first, \
-                              .forward = unary_forward, .vjp = unary_vjp, .saves = SAVES_##s, .again = unary_again, \
-                              .can_again = keeps_x, .torch = t};
-#define BINARY(n, b, t, y)                                                                                   \
+#define FLOATS_OR_WHOLE(n, b, t, s, i, ...)                                                                            \
+    const tl_op tl__op_##n = {.name = #n,                                                                              \
+                              .brief = b,                                                                              \
+                              .inputs = {"x"},                                                                         \
+                              .attrs = __VA_ARGS__,                                                                    \
+                              .infer = tl__infer_like_first,                                                           \
+                              .forward = unary_forward,                                                                \
+                              .vjp = unary_vjp,                                                                        \
+                              .saves = SAVES_##s,                                                                      \
+                              .again = unary_again,                                                                    \
+                              .can_again = keeps_x,                                                                    \
+                              .ints = i,                                                                               \
+                              .torch = t};
+#define UNARY(n, b, t, a, y, s, dx) FLOATS_OR_WHOLE(n, b, t, s, 0, a)
+#define UNARY_WHOLE(n, b, t, y, s, dx, w) FLOATS_OR_WHOLE(n, b, t, s, 1, NO_ATTRS)
+#define FLOATS_OR_PAIRS(n, b, t, i)                                                                          \
     const tl_op tl__op_##n = {.name = #n, .brief = b, .inputs = {"a", "b"}, .layout = {TL_ANY, TL_ANY},      \
-                              .infer = tl__infer_broadcast, .forward = binary_forward, .vjp = n##_vjp, .saves = n##_saves, .torch = t};
+                              .infer = tl__infer_broadcast, .forward = binary_forward, .vjp = n##_vjp,       \
+                              .saves = n##_saves, .ints = i, .alike = i, .torch = t};
+#define BINARY(n, b, t, y) FLOATS_OR_PAIRS(n, b, t, 0)
+#define BINARY_WHOLE(n, b, t, y, w) FLOATS_OR_PAIRS(n, b, t, 3)
 #include "op/pointwise.def"

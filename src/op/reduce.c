@@ -32,10 +32,12 @@ static int reduce_infer(tl_error *err, tl_call *c)
     int mask = axes_mask(err, c);
     if (mask < 0) return -1;
     c->n_out = 1;
-    c->out_meta[0].dtype = TL_F32;
+    c->out_meta[0].dtype = c->in_meta[0].dtype;
     c->out_meta[0].shape = reduced(&c->in_meta[0].shape, mask, (int)c->attr[1].i);
     return 0;
 }
+
+static const char *typed(const tl_tensor *x) { return x->dtype == TL_I32 ? "-DWHOLE" : NULL; }
 
 /* (outer, n) -> (outer, parts). */
 static int reduce_rows(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor *y, int64_t outer, int64_t n, int64_t parts, float scale)
@@ -43,7 +45,8 @@ static int reduce_rows(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor 
     char name[64];
     int64_t v = s->device->traits.vector_width, length = (n + parts * v - 1) / (parts * v) * v;
     snprintf(name, sizeof name, "%s_rows", kernel);
-    tl_launch l = {.program = &program, .kernel = name, .dims = 2, .global = {(size_t)outer, (size_t)parts}};
+    tl_launch l = {
+        .program = &program, .options = typed(x), .kernel = name, .dims = 2, .global = {(size_t)outer, (size_t)parts}};
     return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(length), TL_KF(scale));
 }
 
@@ -53,7 +56,11 @@ static int reduce_middle(tl_scope *s, const char *kernel, tl_tensor *x, tl_tenso
     char name[64];
     int64_t v = s->device->traits.vector_width;
     snprintf(name, sizeof name, "%s_middle", kernel);
-    tl_launch l = {.program = &program, .kernel = name, .dims = 2, .global = {(size_t)((inner + v - 1) / v), (size_t)outer}};
+    tl_launch l = {.program = &program,
+                   .options = typed(x),
+                   .kernel = name,
+                   .dims = 2,
+                   .global = {(size_t)((inner + v - 1) / v), (size_t)outer}};
     return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(inner), TL_KF(scale));
 }
 
@@ -93,7 +100,7 @@ static int reduce_forward(tl_scope *s, const tl_call *c)
     const int64_t parts = 256;
     int few = outer < 2 * s->device->traits.compute_units || !s->device->traits.is_cpu;
     if (inner == 1 && few && n >= 64 * parts) {
-        tl_tensor *partial = tl_empty(s, TL_F32, 2, (int64_t[]){outer, parts});
+        tl_tensor *partial = tl_empty(s, y->dtype, 2, (int64_t[]){outer, parts});
         if (!partial || reduce_rows(s, kernel, x, partial, outer, n, parts, 1.0f) != 0) return -1;
         return reduce_rows(s, kernel, partial, y, outer, parts, 1, scale);
     }
@@ -132,7 +139,7 @@ static void amax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
 #define ATTRS {TL_AXES("axes", "dimensions that disappear; none named: all"), TL_BOOL_("keep", 0, "keep them with length 1")}
 extern const tl_op tl__op_sum, tl__op_mean, tl__op_amax;
 const tl_op tl__op_sum = {
-    .name = "sum", .brief = "Sum of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY},
+    .name = "sum", .brief = "Sum of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY}, .ints = 1,
     .infer = reduce_infer, .forward = reduce_forward, .vjp = sum_vjp, .torch = "x.sum(axes, keepdim=keep)",
 };
 const tl_op tl__op_mean = {
@@ -140,8 +147,16 @@ const tl_op tl__op_mean = {
     .infer = reduce_infer, .forward = reduce_forward, .vjp = mean_vjp, .torch = "x.mean(axes, keepdim=keep)",
 };
 const tl_op tl__op_amax = {
-    .name = "amax", .brief = "Largest element of `x` over `axes`, NaN where one is; among equals the gradient is shared.", .inputs = {"x"}, .attrs = ATTRS,
-    .layout = {TL_ANY}, .infer = reduce_infer, .forward = reduce_forward, .vjp = amax_vjp, .saves = TL_SAVE_IN(0) | TL_SAVE_OUT(0),
+    .name = "amax",
+    .brief = "Largest element of `x` over `axes`, NaN where one is; among equals the gradient is shared.",
+    .inputs = {"x"},
+    .attrs = ATTRS,
+    .layout = {TL_ANY},
+    .ints = 1,
+    .infer = reduce_infer,
+    .forward = reduce_forward,
+    .vjp = amax_vjp,
+    .saves = TL_SAVE_IN(0) | TL_SAVE_OUT(0),
     .torch = "x.amax(axes, keepdim=keep)",
 };
 

@@ -29,6 +29,14 @@ void tl__sample_absent(tl_sample *s)
     if (s->n_in < TL_MAX_INPUTS) s->in[s->n_in++].absent = 1;
 }
 
+void tl__sample_whole(tl_sample *s, int rank, const int64_t *dims, double low, double high)
+{
+    if (s->n_in < TL_MAX_INPUTS) s->in[s->n_in].integer = 1;
+    tl__sample_input(s, rank, dims, low, high);
+}
+
+int tl__sample_is_int(const tl_sample *s, int i) { return (int)(s->op->int_inputs >> i & 1) || s->in[i].integer; }
+
 /* ---- all samples of an operator ---- */
 
 static int is_one_of(const char *name, const char *const *list)
@@ -42,10 +50,28 @@ static void made_up_pairs(tl_sampler *to, const tl_op *op, double low)
 {
     static const struct { int ra, rb; int64_t a[3], b[3]; } pairs[] = {
         {2, 2, {3, 4}, {3, 4}}, {2, 2, {3, 1}, {1, 4}}, {3, 1, {2, 3, 4}, {4}}, {0, 1, {0}, {5}}, {3, 3, {2, 1, 17}, {1, 3, 17}}, {1, 3, {33}, {2, 2, 33}}};
+    static const char *const divisors[] = {"mod", "fmod", NULL};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         tl_sample s = tl__sample(op);
         tl__sample_input(&s, pairs[i].ra, pairs[i].a, low, 2);
-        tl__sample_input(&s, pairs[i].rb, pairs[i].b, low, 2);
+        tl__sample_input(&s, pairs[i].rb, pairs[i].b, is_one_of(op->name, divisors) ? 0.5 : low, 2);
+        to->take(to, &s);
+    }
+}
+
+/* Whole numbers, and a pair of both types. A divisor is not 0. */
+static void made_up_whole(tl_sampler *to, const tl_op *op)
+{
+    static const int64_t a[] = {2, 3, 17}, b[] = {17};
+    for (int i = 0; i < (op->inputs[1] ? 3 : 1); i++) {
+        tl_sample s = tl__sample(op);
+        tl__sample_whole(&s, 3, a, -9, 9);
+        if (op->inputs[1] && i < 2) tl__sample_whole(&s, 1, b, i ? -4 : 1, i ? -1 : 4);
+        else if (op->inputs[1]) tl__sample_input(&s, 1, b, 0.5, 2);
+        if (op->attrs[0].kind == TL_A_AXES) s.attr[0] = (tl_value){.n = 1, .list = {-1}};
+        to->take(to, &s);
+        if (op->attrs[0].kind != TL_A_AXES) continue;
+        s.attr[0].list[0] = 1;
         to->take(to, &s);
     }
 }
@@ -101,7 +127,10 @@ void tl__samples(const tl_op *op, const tl_device *d, tl_sampler *to)
     if (d) tl__gemm_tile(d, &to->tile_m, &to->tile_n);
     if (op->samples) op->samples(to);
     else if (is_one_of(op->name, view_ops)) views(to, op);
-    else made_up(to, op);
+    else {
+        made_up(to, op);
+        if (op->ints) made_up_whole(to, op);
+    }
 }
 
 /* ---- their values ---- */
@@ -131,7 +160,7 @@ void *tl__sample_values(tl_error *err, const tl_sample *s, int at, int i)
     tl__rng_permutation(key, n, order);
     for (int64_t k = 0; k < n; k++) {
         double u = tl__rng_uniform(key, (uint64_t)k);
-        if (s->op->int_inputs >> i & 1) ids[k] = (int32_t)(low + floor(u * (high - low + 1)));
+        if (tl__sample_is_int(s, i)) ids[k] = (int32_t)(low + floor(u * (high - low + 1)));
         else if (s->in[i].whole) f[k] = (float)(low + floor(u * (high - low + 1)));
         else if (tl__sample_has_kinks(s->op)) f[k] = (float)(low + (high - low) * ((double)order[k] + 0.3 + 0.4 * i) / (double)n);
         else if (!s->op->samples) f[k] = (float)(low + floor(u * 4 * (high - low)) / 4 + 0.12 + 0.1 * i);

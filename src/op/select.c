@@ -14,9 +14,19 @@ static tl_launch flat(const tl_device *d, const char *kernel, int64_t n, int64_t
     return (tl_launch){.program = &program, .kernel = kernel, .dims = 1, .global = {(size_t)((n + *chunk - 1) / *chunk)}, .local = {d->traits.is_cpu ? 1u : 0u}};
 }
 
+/* The option for kernels over whole numbers; NULL: floats. */
+static const char *typed(const tl_tensor *t) { return t && t->dtype == TL_I32 ? "-DT=int" : NULL; }
+
 /* ---- where ---- */
 
 enum { CONDITION, A, B };
+
+static int where_infer(tl_error *err, tl_call *c)
+{
+    if (tl__infer_broadcast(err, c) != 0) return -1;
+    c->out_meta[0].dtype = c->in_meta[A].dtype;
+    return 0;
+}
 
 static int where_forward(tl_scope *s, const tl_call *c)
 {
@@ -25,6 +35,10 @@ static int where_forward(tl_scope *s, const tl_call *c)
     for (int i = CONDITION; i <= B; i++)
         if (!(in[i] = tl__packed(s, tl_expand(s, c->in[i], y->shape.rank, y->shape.dim)))) return -1;
     tl_launch l = flat(s->device, "where", n, &chunk);
+    char options[64];
+    int whole = in[CONDITION]->dtype == TL_I32;
+    snprintf(options, sizeof options, "%s%s", whole ? "-DCONDITION=int " : "", typed(y) ? typed(y) : "");
+    if (options[0]) l.options = options;
     return TL__LAUNCH(&s->err, s->device, &l, "where", TL_KL(n), TL_KL(chunk), TL_KT(in[CONDITION]), TL_KT(in[A]), TL_KT(in[B]), TL_KT(y));
 }
 
@@ -46,12 +60,33 @@ static void where_samples(tl_sampler *to)
         v.in[CONDITION].whole = 1; /* 0 must be among them */
         to->take(to, &v);
     }
+    for (int whole = 0; whole < 4;
+         whole++) { /* a bit each for the condition and for a, b of int32 beside it; at last a alone */
+        tl_sample v = tl__sample(&tl__op_where);
+        for (int k = 0; k < 3; k++)
+            tl__sample_input(&v, 2, shapes[0].dims[0], k == CONDITION ? 0 : -4, k == CONDITION ? 1 : 4);
+        v.in[CONDITION].whole = 1;
+        v.in[CONDITION].integer = whole != 1;
+        v.in[A].integer = whole != 0;
+        v.in[B].integer = whole == 1 || whole == 2;
+        to->take(to, &v);
+    }
 }
 
 const tl_op tl__op_where = {
-    .name = "where", .brief = "`a` where `condition` is not 0, elsewhere `b`; all three broadcast.", .inputs = {"condition", "a", "b"},
-    .layout = {TL_ANY, TL_ANY, TL_ANY}, .constants = 1u << CONDITION, .infer = tl__infer_broadcast, .forward = where_forward, .vjp = where_vjp,
-    .saves = TL_SAVE_IN(CONDITION), .torch = "torch.where(condition != 0, a, b)", .samples = where_samples,
+    .name = "where",
+    .brief = "`a` where `condition` is not 0, elsewhere `b`; all three broadcast.",
+    .inputs = {"condition", "a", "b"},
+    .layout = {TL_ANY, TL_ANY, TL_ANY},
+    .constants = 1u << CONDITION,
+    .ints = 7,
+    .alike = 6,
+    .infer = where_infer,
+    .forward = where_forward,
+    .vjp = where_vjp,
+    .saves = TL_SAVE_IN(CONDITION),
+    .torch = "torch.where(condition != 0, a, b)",
+    .samples = where_samples,
 };
 
 tl_tensor *tl_where(tl_scope *s, tl_tensor *condition, tl_tensor *a, tl_tensor *b)
@@ -89,7 +124,7 @@ static int gather_infer(tl_error *err, tl_call *c)
     lines g;
     if (lines_of(err, c, &g) != 0) return -1;
     c->n_out = 1;
-    c->out_meta[0] = (tl_meta){c->in_meta[INDEX].shape, TL_F32};
+    c->out_meta[0] = (tl_meta){c->in_meta[INDEX].shape, c->in_meta[X].dtype};
     return 0;
 }
 
@@ -99,6 +134,7 @@ static int gather_forward(tl_scope *s, const tl_call *c)
     int64_t n = tl_numel(c->out[0]), chunk;
     if (lines_of(&s->err, c, &g) != 0) return -1;
     tl_launch l = flat(s->device, "gather", n, &chunk);
+    l.options = typed(c->out[0]);
     tl__arm_error_word(s->device);
     return TL__LAUNCH(&s->err, s->device, &l, "gather", TL_KL(n), TL_KL(chunk), TL_KT(c->in[X]), TL_KT(c->in[INDEX]), TL_KT(c->out[0]), TL_KL(g.n), TL_KL(g.m),
                       TL_KL(g.inner), TL_KBUF(s->device->error_word));
@@ -128,12 +164,25 @@ static void gather_samples(tl_sampler *to)
         v.attr[0].i = shapes[i].axis;
         to->take(to, &v);
     }
+    tl_sample v = tl__sample(&tl__op_gather);
+    tl__sample_whole(&v, 2, (const int64_t[]){3, 5}, -9, 9);
+    tl__sample_input(&v, 2, (const int64_t[]){3, 7}, 0, 4);
+    to->take(to, &v);
 }
 
 const tl_op tl__op_gather = {
-    .name = "gather", .brief = "Elements of `x` along `axis` by `index` (int32, counted from 0), of x's shape but for that dimension.", .inputs = {"x", "index"},
-    .attrs = {TL_AXIS("axis", -1, "dimension that the numbers count along")}, .int_inputs = 1u << INDEX, .infer = gather_infer, .forward = gather_forward,
-    .vjp = gather_vjp, .saves = TL_SAVE_IN(INDEX), .torch = "x.gather(axis, index.long())", .samples = gather_samples,
+    .name = "gather",
+    .brief = "Elements of `x` along `axis` by `index` (int32, counted from 0), of x's shape but for that dimension.",
+    .inputs = {"x", "index"},
+    .attrs = {TL_AXIS("axis", -1, "dimension that the numbers count along")},
+    .int_inputs = 1u << INDEX,
+    .ints = 1u << X,
+    .infer = gather_infer,
+    .forward = gather_forward,
+    .vjp = gather_vjp,
+    .saves = TL_SAVE_IN(INDEX),
+    .torch = "x.gather(axis, index.long())",
+    .samples = gather_samples,
 };
 
 tl_tensor *tl_gather(tl_scope *s, tl_tensor *x, tl_tensor *index, int axis)
@@ -164,7 +213,7 @@ static int pad_infer(tl_error *err, tl_call *c)
         y.dim[i] = n + b + a;
     }
     c->n_out = 1;
-    c->out_meta[0] = (tl_meta){y, TL_F32};
+    c->out_meta[0] = (tl_meta){y, c->in_meta[0].dtype};
     return 0;
 }
 
@@ -179,11 +228,15 @@ static tl_tensor *middle(tl_scope *s, const tl_call *c, tl_tensor *y)
 static tl_tensor *pad_one(tl_scope *s, const tl_call *c, const char *kernel, int i, tl_tensor *from, const tl_shape *shape, int64_t n)
 {
     int64_t inner = 1, v = 16, rows = 1, part;
-    tl_tensor *to = tl_empty(s, TL_F32, shape->rank, shape->dim);
+    tl_tensor *to = from ? tl_empty(s, from->dtype, shape->rank, shape->dim) : NULL;
     for (int k = 0; k < shape->rank; k++) *(k <= i ? &rows : &inner) *= shape->dim[k];
     part = s->device->traits.is_cpu ? (inner + v - 1) / v * v : 1;
     if (!from || !to) return NULL;
-    tl_launch l = {.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)(inner ? (inner + part - 1) / part : 0), (size_t)rows}};
+    tl_launch l = {.program = &program,
+                   .options = typed(to),
+                   .kernel = kernel,
+                   .dims = 2,
+                   .global = {(size_t)(inner ? (inner + part - 1) / part : 0), (size_t)rows}};
     return TL__LAUNCH(&s->err, s->device, &l, "pad", TL_KT(from), TL_KT(to), TL_KL(n), TL_KL(inner), TL_KL(edge(c, BEFORE, i)), TL_KL(edge(c, AFTER, i)),
                       TL_KL(part), TL_KI(c->attr[MODE].i == REFLECT)) == 0 ? to : NULL;
 }
@@ -193,7 +246,7 @@ static int pad_forward(tl_scope *s, const tl_call *c)
     tl_tensor *x = c->in[0], *y = c->out[0];
     if (c->attr[MODE].i == CONSTANT) {
         float value = (float)c->attr[VALUE].f;
-        tl_tensor *all = tl_full(s, TL_F32, 0, NULL, (double)value), *part = middle(s, c, y);
+        tl_tensor *all = tl_full(s, y->dtype, 0, NULL, (double)value), *part = middle(s, c, y);
         return all && part && tl__copy_into(s, tl_expand(s, all, y->shape.rank, y->shape.dim), y) == 0 ? tl__copy_into(s, x, part) : -1;
     }
     for (int i = 0; i < y->shape.rank && x; i++) {
@@ -240,13 +293,31 @@ static void pad_samples(tl_sampler *to)
             v.attr[VALUE].f = mode == CONSTANT ? 0.25 : 0;
             to->take(to, &v);
         }
+    for (int mode = CONSTANT; mode <= REPLICATE; mode++) {
+        tl_sample v = tl__sample(&tl__op_pad);
+        tl__sample_whole(&v, 2, (const int64_t[]){3, 17}, -9, 9);
+        v.attr[BEFORE] = (tl_value){.n = 2, .list = {0, 1}};
+        v.attr[AFTER] = (tl_value){.n = 2, .list = {2, 0}};
+        v.attr[MODE].i = mode;
+        v.attr[VALUE].f = mode == CONSTANT ? 3 : 0;
+        to->take(to, &v);
+    }
 }
 
 const tl_op tl__op_pad = {
-    .name = "pad", .brief = "`x` with elements added before and after its dimensions.", .inputs = {"x"},
-    .attrs = {TL_INTS("before", "how many before each dimension's elements; none where not given"), TL_INTS("after", "how many after them"),
-              TL_CHOICE("mode", modes, "a constant, or x itself: reflected at its last element, or that one again"), TL_FLOAT("value", 0, "the constant")},
-    .infer = pad_infer, .forward = pad_forward, .vjp = pad_vjp, .torch = "pad(x, before, after, mode, value)", .samples = pad_samples,
+    .name = "pad",
+    .brief = "`x` with elements added before and after its dimensions.",
+    .inputs = {"x"},
+    .attrs = {TL_INTS("before", "how many before each dimension's elements; none where not given"),
+              TL_INTS("after", "how many after them"),
+              TL_CHOICE("mode", modes, "a constant, or x itself: reflected at its last element, or that one again"),
+              TL_FLOAT("value", 0, "the constant")},
+    .ints = 1,
+    .infer = pad_infer,
+    .forward = pad_forward,
+    .vjp = pad_vjp,
+    .torch = "pad(x, before, after, mode, value)",
+    .samples = pad_samples,
 };
 
 tl_tensor *tl_pad(tl_scope *s, tl_tensor *x, const int64_t *before, const int64_t *after, const char *mode, double value)

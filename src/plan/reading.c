@@ -107,12 +107,12 @@ static int read_attributes(tl_error *err, const tl_listing *l, const cJSON *j, t
 
 /* ---- calls ---- */
 
-/* How many inputs the operator names; 0 where it takes any number. */
+/* How many inputs the operator names; -1 where it takes any number. */
 static int named_inputs(const tl_op *op)
 {
     int n = 0;
     while (n < TL_MAX_INPUTS && op->inputs[n]) n++;
-    return n > 0 && strstr(op->inputs[n - 1], "...") ? 0 : n;
+    return n > 0 && strstr(op->inputs[n - 1], "...") ? -1 : n;
 }
 
 static int read_input(tl_error *err, const cJSON *j, tl_listed *c, int k)
@@ -134,12 +134,12 @@ int tl__listing_next(tl_error *err, tl_listing *l, tl_listed *c)
     c->op = cJSON_IsString(name) ? tl__op_find(name->valuestring) : NULL;
     if (!c->op || c->op->release || ++l->calls > MOST_CALLS)
         return tl__fail(err, TL_EFORMAT, "its plan has an operator that this version does not know");
-    int n = 0, named = named_inputs(c->op), most = named ? named : (int)(sizeof c->in / sizeof *c->in);
+    int n = 0, named = named_inputs(c->op), most = named < 0 ? (int)(sizeof c->in / sizeof *c->in) : named;
     for (const cJSON *each = cJSON_IsArray(inputs) ? inputs->child : NULL; each; each = each->next) {
         if (n == most) return tl__fail(err, TL_EFORMAT, "its plan: %s has too many inputs", c->op->name);
         if (read_input(err, each, c, n++) != 0) return -1;
     }
-    if (n == 0) return tl__fail(err, TL_EFORMAT, "its plan: %s has no inputs", c->op->name);
+    if (n == 0 && named != 0) return tl__fail(err, TL_EFORMAT, "its plan: %s has no inputs", c->op->name);
     for (; n < named; n++) c->in[n].value = -1, c->in[n].name = NULL;
     c->n_in = n;
     if (read_attributes(err, l, cJSON_GetArrayItem(j, 2), c) != 0) return -1;

@@ -114,6 +114,10 @@ def focal_loss(logits, labels, weights, gamma, reduction, ignore_index):
     return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / (labels != ignore_index).sum()}[reduction]
 
 
+# What stands for an expression where both are whole numbers.
+WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
+
+
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "conv_transpose": conv_transpose,
@@ -134,7 +138,8 @@ def evaluate(sample, inputs):
         names["axes"] = list(range(tensors[0].dim()))
     if "axes" in names and tensors[0].dim() == 0:
         names["axes"] = ()
-    return eval(sample["torch"], names), tensors
+    whole = all(t is None or not t.is_floating_point() for t in tensors)
+    return eval(WHOLE.get(sample["torch"], sample["torch"]) if whole else sample["torch"], names), tensors
 
 
 def main():

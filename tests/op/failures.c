@@ -35,7 +35,7 @@ typedef struct inputs {
     tl_tensor *in[TL_MAX_INPUTS];
 } inputs;
 
-static int is_int(const tl_sample *s, int i) { return (int)(s->op->int_inputs >> i & 1); }
+static int is_int(const tl_sample *s, int i) { return tl__sample_is_int(s, i); }
 static int wants(const tl_sample *s, int i, int mode)
 {
     if (s->in[i].absent || is_int(s, i) || s->op->constants >> i & 1) return 0;

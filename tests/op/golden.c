@@ -61,7 +61,7 @@ static void dump_sample(dump *d, const tl_sample *s, int at)
         snprintf(plain, sizeof plain, "%.*s", (int)strcspn(label, "?."), label);
         cJSON_AddStringToObject(in, "as", plain);
         cJSON_AddBoolToObject(in, "absent", s->in[i].absent);
-        int integer = s->op->int_inputs >> i & 1;
+        int integer = tl__sample_is_int(s, i);
         cJSON_AddBoolToObject(in, "grad", s->op->vjp && !integer && !s->no_gradient && !(s->op->constants >> i & 1));
         cJSON_AddItemToArray(inputs, in);
         if (s->in[i].absent) continue;
@@ -127,7 +127,7 @@ static int compare(tl_device *d, const tl_archive *golden, const tl_sample *s, i
     int bad = 0, compared_values = 0;
     for (int i = 0; i < s->n_in; i++) {
         if (s->in[i].absent) continue;
-        int integer = s->op->int_inputs >> i & 1;
+        int integer = tl__sample_is_int(s, i);
         void *values = sample_values(s, at, i);
         in[i] = tl_from(scope, integer ? TL_I32 : TL_F32, s->in[i].shape.rank, s->in[i].shape.dim, values);
         free(values);

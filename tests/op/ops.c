@@ -21,7 +21,7 @@ static void check(int ok, const tl_sample *s, int at, const char *format, ...)
     if (++failures <= 20) fprintf(stderr, "%s, sample %d: %s\n", s->op->name, at, text);
 }
 
-static int is_int(const tl_sample *s, int i) { return (int)(s->op->int_inputs >> i & 1); }
+static int is_int(const tl_sample *s, int i) { return tl__sample_is_int(s, i); }
 static int wants(const tl_sample *s, int i) { return !s->in[i].absent && !is_int(s, i) && !(s->op->constants >> i & 1); }
 
 /* One run: leaves in a layout, the tensors that the operator sees, its output. */
@@ -123,6 +123,8 @@ static float *read_all(tl_scope *s, tl_tensor *t)
     int64_t n = t ? tl_numel(t) : 0;
     float *host = malloc((size_t)(n + 1) * 4);
     if (t && tl_read(s, t, host, (size_t)n * 4) != 0) fprintf(stderr, "%s\n", tl_scope_error(s)->text);
+    for (int64_t i = 0; t && t->dtype == TL_I32 && i < n; i++)
+        host[i] = (float)((const int32_t *)(const void *)host)[i];
     return host;
 }
 
