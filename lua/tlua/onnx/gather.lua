@@ -1,0 +1,294 @@
+-- gather.lua - ONNX operators that choose elements by number, pad, and resize.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local host = require "tlua.onnx.host"
+local value = require "tlua.onnx.value"
+local shape = require "tlua.onnx.shape"
+local nn = require "tlua.onnx.nn"
+local ops = core.ops
+local H = {}
+
+local floats, axis_of, place_of = value.floats, shape.axis_of, shape.place_of
+
+local function int32(w, v)
+  local t = value.tensor(w, v)
+  return t:dtype() == "int32" and t or ops.cast(t, { dtype = "int32" })
+end
+
+-- Numbers that may count from the end, which is only looked for where they are constants: others of the device are
+-- checked there, and one below 0 is an error.
+local function counted(v, n)
+  if not v.host then return v end
+  local list = {}
+  for i, k in ipairs(v.host) do
+    list[i] = k < 0 and k + n or k
+    if list[i] < 0 or list[i] >= n then util.failf("the index %d is out of range of %d", k, n) end
+  end
+  return host.new(list, v.dims, v.dtype, v.sized)
+end
+
+local function even(list)
+  for i = 2, #list do
+    if list[i] ~= list[1] + i - 1 then return false end
+  end
+  return true
+end
+
+function H.Gather(w, node, x)
+  local v, rank = x[1], #x[1].dims
+  local axis = axis_of(node.attrs.axis or 0, rank)
+  local ids = counted(x[2], v.dims[axis])
+  local dims = { table.unpack(v.dims, 1, axis - 1) }
+  table.move(ids.dims, 1, #ids.dims, #dims + 1, dims)
+  table.move(v.dims, axis + 1, rank, #dims + 1, dims)
+  if ids.host and v.host then
+    local y = host.reshape(host.take(v, axis, ids.host), dims)
+    y.sized = v.sized or ids.sized
+    return y
+  end
+  if ids.host and #ids.host > 0 and even(ids.host) then
+    return shape.reshape(w, shape.slice_one(w, v, axis, ids.host[1], #ids.host, 1), dims)
+  end
+  if v.const and rank == 2 and axis == 1 and host.is_float(v.dtype) then -- a table of embeddings
+    w:role(v, "weight")
+    local order = ids.perm and { table.unpack(ids.perm) } or nil
+    if order then order[#order + 1] = #order + 1 end
+    local t = value.raw(w, ids)
+    t = t:dtype() == "int32" and t or ops.cast(t, { dtype = "int32" })
+    return value.of(ops.embedding(floats(w, value.tensor(w, v)), t), v.dtype, order)
+  end
+  local flat = int32(w, ids)
+  local n = host.count(ids.dims)
+  if #ids.dims ~= 1 then flat = flat:reshape { n } end
+  local t = shape.select(value.raw(w, v), place_of(v, axis), flat, n)
+  local y = value.of(t, v.dtype, v.perm)
+  return shape.reshape(w, y, dims)
+end
+
+function H.GatherElements(w, node, x)
+  local v = x[1]
+  local axis = axis_of(node.attrs.axis or 0, #v.dims)
+  local ids = counted(x[2], v.dims[axis])
+  return value.of(ops.gather(value.tensor(w, v), int32(w, ids), { axis = axis }), v.dtype)
+end
+
+-- Rows of the first k dimensions, counted through: ids (..., k) -> (...).
+local function flat_rows(w, ids, dims, k)
+  local n = ids.dims[#ids.dims]
+  local whole = int32(w, ids)
+  local rows, stride
+  stride = 1
+  for i = k, 1, -1 do
+    local column = ops.slice(whole, { axis = #ids.dims, start = i - 1, length = 1 })
+    local s = stride
+    if s ~= 1 then
+      column = ops.mul(column, w:prepare(s .. "|int32", function() return core.tensor({ s }, { dtype = "int32" }) end))
+    end
+    rows = rows and ops.add(rows, column) or column
+    stride = stride * dims[i]
+  end
+  return rows:reshape { host.count(ids.dims) // n }, stride
+end
+
+local function counted_by_column(v, dims)
+  if not v.host then return v end
+  local list, k = {}, v.dims[#v.dims]
+  for i, n in ipairs(v.host) do
+    local d = dims[(i - 1) % k + 1]
+    list[i] = n < 0 and n + d or n
+    if list[i] < 0 or list[i] >= d then util.failf("the index %d is out of range of %d", n, d) end
+  end
+  return host.new(list, v.dims, v.dtype, v.sized)
+end
+
+function H.GatherND(w, node, x)
+  local v, ids, b = x[1], x[2], node.attrs.batch_dims or 0
+  local k = ids.dims[#ids.dims]
+  if b > 0 then -- the batch's own number in front of each row
+    local batch = host.count { table.unpack(v.dims, 1, b) }
+    local each = host.count(ids.dims) // batch // k
+    if not ids.host then util.fail "batch_dims with numbers that are worked out is not supported" end
+    local list = {}
+    for i = 0, batch * each - 1 do
+      list[#list + 1] = i // each
+      for j = 1, k do list[#list + 1] = ids.host[i * k + j] end
+    end
+    local inner = shape.reshape(w, v, { batch, table.unpack(v.dims, b + 1) })
+    local y = H.GatherND(w, { attrs = {} }, { inner, host.new(list, { batch * each, k + 1 }, "int64"), n = 2 })
+    local dims = { table.unpack(ids.dims, 1, #ids.dims - 1) }
+    table.move(v.dims, b + k + 1, #v.dims, #dims + 1, dims)
+    return shape.reshape(w, y, dims)
+  end
+  ids = counted_by_column(ids, v.dims)
+  local rows, n = flat_rows(w, ids, v.dims, k)
+  local dims = { table.unpack(ids.dims, 1, #ids.dims - 1) }
+  table.move(v.dims, k + 1, #v.dims, #dims + 1, dims)
+  local t = value.tensor(w, v):reshape { n, host.count(v.dims) // n }
+  local y = shape.select(t, 1, rows, rows:shape()[1])
+  return value.of(#dims == 0 and y:reshape {} or y:reshape(dims), v.dtype)
+end
+
+local REDUCTION = { none = "none", add = "add", mul = "mul", max = "max", min = "min" }
+
+function H.ScatterElements(w, node, x)
+  local v = x[1]
+  local axis, how = axis_of(node.attrs.axis or 0, #v.dims), REDUCTION[node.attrs.reduction or "none"]
+  local ids = counted(x[2], v.dims[axis])
+  local o = { axis = axis }
+  if how ~= "none" then o.reduce = how end
+  return value.of(ops.scatter(value.tensor(w, v), int32(w, ids), value.tensor(w, x[3]), o), v.dtype)
+end
+H.Scatter = H.ScatterElements
+
+-- Rows that are written: as ScatterElements along one axis of all rows.
+function H.ScatterND(w, node, x)
+  local v, ids = x[1], counted_by_column(x[2], x[1].dims)
+  local k = ids.dims[#ids.dims]
+  local rows, n = flat_rows(w, ids, v.dims, k)
+  local width = host.count(v.dims) // n
+  local count = rows:shape()[1]
+  local index = ops.expand(rows:reshape { count, 1 }, { shape = { count, width } })
+  local o = { axis = 1 }
+  local how = REDUCTION[node.attrs.reduction or "none"]
+  if how ~= "none" then o.reduce = how end
+  local y = ops.scatter(value.tensor(w, v):reshape { n, width }, index, value.tensor(w, x[3]):reshape { count, width }, o)
+  return value.of(y:reshape(v.dims), v.dtype)
+end
+
+-- ---- padding ----
+
+function H.Pad(w, node, x)
+  local v, a = x[1], node.attrs
+  local rank = #v.dims
+  local pads, number, axes = a.pads or a.paddings, a.value or 0, nil
+  if node.version >= 11 then
+    pads = value.numbers(x[2], "the list of pads")
+    number = x[3] and value.numbers(x[3], "the constant")[1] or 0
+    axes = x[4] and value.numbers(x[4], "the list of axes")
+  end
+  local mode = a.mode or "constant"
+  if mode == "edge" then mode = "replicate" end
+  if mode == "wrap" then util.fail "mode 'wrap' is not supported" end
+  local before, after, any = {}, {}, false
+  for i = 1, rank do before[i], after[i] = 0, 0 end
+  local n = axes and #axes or rank
+  for i = 1, n do
+    local axis = axes and axis_of(axes[i], rank) or i
+    before[axis], after[axis] = pads[i], pads[i + n]
+  end
+  for i = 1, rank do
+    if before[i] < 0 or after[i] < 0 then
+      local from, to = math.max(0, -before[i]), math.max(0, -after[i])
+      v = shape.slice_one(w, v, i, from, v.dims[i] - from - to, 1)
+      before[i], after[i] = math.max(0, before[i]), math.max(0, after[i])
+    end
+    any = any or before[i] > 0 or after[i] > 0
+  end
+  if not any then return v end
+  local b, e = {}, {}
+  for place, axis in ipairs(value.places(v.perm, rank)) do b[place], e[place] = before[axis], after[axis] end
+  local t = value.raw(w, v)
+  local whole = t:dtype() == "int32"
+  if whole then t = floats(w, t) end
+  t = ops.pad(t, { before = b, after = e, mode = mode, value = number })
+  return value.of(whole and ops.cast(t, { dtype = "int32" }) or t, v.dtype, v.perm)
+end
+
+-- ---- resizing ----
+
+local function sizes_of(node, x)
+  local v, a = x[1], node.attrs
+  local rank, out = #v.dims, { table.unpack(x[1].dims) }
+  local scales, sizes
+  if node.op == "Upsample" then scales = node.version < 9 and a.scales or value.numbers(x[2], "the scales")
+  elseif node.version < 11 then scales = value.numbers(x[2], "the scales")
+  else
+    sizes = x[4] and value.numbers(x[4], "the sizes")
+    scales = not sizes and x[3] and value.numbers(x[3], "the scales") or nil
+  end
+  local axes = {}
+  for i = 1, rank do axes[i] = i end
+  if a.axes then
+    for i, axis in ipairs(a.axes) do axes[i] = axis_of(axis, rank) end
+    for i = #a.axes + 1, rank do axes[i] = nil end
+  end
+  local factors = {}
+  local keep = a.keep_aspect_ratio_policy or "stretch"
+  if sizes and keep ~= "stretch" then
+    local s
+    for i, axis in ipairs(axes) do
+      local each = sizes[i] / v.dims[axis]
+      s = not s and each or (keep == "not_larger" and math.min(s, each) or math.max(s, each))
+    end
+    scales, sizes = {}, nil
+    for i in ipairs(axes) do scales[i] = s end
+    for i, axis in ipairs(axes) do
+      out[axis], factors[axis] = math.floor(scales[i] * v.dims[axis] + 0.5), scales[i]
+    end
+    return out, factors
+  end
+  for i, axis in ipairs(axes) do
+    if sizes then out[axis], factors[axis] = sizes[i], sizes[i] / v.dims[axis]
+    else out[axis], factors[axis] = math.floor(v.dims[axis] * scales[i]), scales[i] end
+  end
+  return out, factors
+end
+
+function H.Resize(w, node, x)
+  local v, a = x[1], node.attrs
+  local rank, out, factors = #v.dims, sizes_of(node, x)
+  local mode = a.mode or "nearest"
+  local coordinates = a.coordinate_transformation_mode or (node.version < 11 and "asymmetric" or "half_pixel")
+  local changed, size, times = false, {}, nil
+  for i = 1, rank do
+    if out[i] ~= v.dims[i] then
+      changed = true
+      if i < 3 then util.failf("the axis %d, which is no height or width, is resized", i - 1) end
+    end
+  end
+  if not changed and (mode == "nearest" or coordinates ~= "tf_crop_and_resize") then return v end
+  local uniform = true
+  for i = 3, rank do
+    size[i - 2] = out[i]
+    local k = out[i] / v.dims[i]
+    times = times or k
+    uniform = uniform and k == times and math.type(out[i] // v.dims[i]) == "integer" and out[i] % v.dims[i] == 0
+      and factors[i] == k
+  end
+  local t = nn.pictures(w, v)
+  local plain = mode == "nearest" and (coordinates == "asymmetric" and (a.nearest_mode or "round_prefer_floor") == "floor"
+    or node.version < 11)
+  local o
+  if uniform and (plain or mode == "nearest" and coordinates == "half_pixel" or mode == "linear" and coordinates:find "half_pixel") then
+    o = { scale = math.tointeger(times) or out[3] // v.dims[3], mode = mode }
+  elseif mode == "linear" and (coordinates == "half_pixel" or coordinates == "pytorch_half_pixel" and
+    math.min(table.unpack(size)) > 1) and not a.antialias then o = { size = size, mode = mode }
+  elseif mode == "linear" and coordinates == "align_corners" then o = { size = size, mode = mode, align_corners = true }
+  else
+    o = { size = size, mode = mode == "nearest" and (a.nearest_mode or "round_prefer_floor") or mode,
+      coordinates = coordinates, factors = { table.unpack(factors, 3, rank) } }
+    util.failf("mode '%s' with '%s' is not supported", o.mode, coordinates)
+  end
+  return nn.back(ops.interpolate(t, o), v)
+end
+H.Upsample = H.Resize
+
+-- ---- space and depth ----
+
+function H.DepthToSpace(w, node, x)
+  local v, b = x[1], node.attrs.blocksize
+  local n, c, h, width = table.unpack(v.dims)
+  local crd = node.attrs.mode == "CRD"
+  local wide = shape.reshape(w, v, crd and { n, c // (b * b), b, b, h, width } or { n, b, b, c // (b * b), h, width })
+  local y = shape.transpose(wide, crd and { 1, 2, 5, 3, 6, 4 } or { 1, 4, 5, 2, 6, 3 })
+  return shape.reshape(w, y, { n, c // (b * b), h * b, width * b })
+end
+
+function H.SpaceToDepth(w, node, x)
+  local v, b = x[1], node.attrs.blocksize
+  local n, c, h, width = table.unpack(v.dims)
+  local wide = shape.reshape(w, v, { n, c, h // b, b, width // b, b })
+  return shape.reshape(w, shape.transpose(wide, { 1, 4, 6, 2, 3, 5 }), { n, c * b * b, h // b, width // b })
+end
+
+return { handlers = H }

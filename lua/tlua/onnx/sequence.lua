@@ -1,0 +1,3 @@
+-- sequence.lua - recurrent layers.
+local H = {}
+return { handlers = H }

@@ -1,0 +1,180 @@
+-- walk.lua - going through the nodes of an ONNX graph, each of which makes calls of our operators (tlua.onnx.ops). What
+-- hangs on constants alone is worked out once; the rest is gone through under a trace, once for each size that is left
+-- open (docs/internals.md). A handler is f(w, node, x) -> value, or a list of values; x[i] is nil where an input is absent.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local host = require "tlua.onnx.host"
+local value = require "tlua.onnx.value"
+
+local Walk = {}
+Walk.__index = Walk
+
+-- handlers: op -> function. Tensors that calls want are in `made`, by key; `first_use` has the node that first wanted
+-- each, `roles` what a constant is to it: "weight", "bias"... (names.lua makes names of both).
+local function new(handlers)
+  return setmetatable({ handlers = handlers, made = {}, wanted = {}, folded = {}, first_use = {}, roles = {},
+    direct = {}, order = {}, inside = 0, notes = {} }, Walk)
+end
+
+-- A tensor that must be there before a trace, made by f. In a rehearsal (a dry run) it is asked for only.
+function Walk:prepare(key, f)
+  self.first_use[key] = self.first_use[key] or self.current
+  if self.rehearsing and self.inside == 0 and not self.direct[key] then -- what a call wants, and not what that is made of
+    self.direct[key] = true
+    self.order[#self.order + 1] = key
+  end
+  local t = self.made[key]
+  if t then return t end
+  if self.tracing and not self.rehearsing then util.fail "a constant follows from a size that is left open" end
+  if self.rehearsing and self.inside == 0 then self.wanted[#self.wanted + 1] = { key = key, f = f } end
+  self.inside = self.inside + 1
+  local ok, made = pcall(f)
+  self.inside = self.inside - 1
+  if not ok then error(made, 0) end
+  if not self.rehearsing then self.made[key] = made end
+  return made
+end
+
+-- Makes what a rehearsal asked for. Some are made of others, so they come in the order of asking.
+function Walk:make_wanted()
+  local list = self.wanted
+  self.wanted, self.rehearsing = {}, false
+  for _, each in ipairs(list) do self:prepare(each.key, each.f) end
+end
+
+-- ---- values by name ----
+
+-- A scope of names: the graph's, or that of a graph inside a node, whose names hide the outer ones.
+local function scope_of(outer) return setmetatable({}, { __index = outer }) end
+
+local function node_text(node)
+  local name = node.name ~= "" and node.name or node.outputs[1] or "?"
+  return ("%s (%s, opset %d)"):format(node.op, util.shown(name, 60), node.version)
+end
+Walk.node_text = node_text
+
+local function inputs_of(env, node)
+  local x = { n = #node.inputs }
+  for i, name in ipairs(node.inputs) do
+    if name ~= "" then
+      x[i] = env[name]
+      if not x[i] then util.failf("%s: its input '%s' is not made by any node before it", node_text(node), name) end
+    end
+  end
+  return x
+end
+
+-- May the numbers be worked out in Lua?
+local function all_host(x)
+  if x.n == 0 then return false end
+  for i = 1, x.n do
+    if x[i] and not x[i].host then return false end
+  end
+  return true
+end
+
+local function all_const(x)
+  for i = 1, x.n do
+    if x[i] and not x[i].const then return false end
+  end
+  return true
+end
+
+-- Numbers that follow from open sizes are made by calls as long as they are a series (value.lua); a grid of two series
+-- is not one, and is the device's.
+local function is_grid(x)
+  local shapes, sized = {}, false
+  for i = 1, x.n do
+    if x[i] then
+      shapes[#shapes + 1], sized = x[i].dims, sized or x[i].sized
+    end
+  end
+  if not sized then return false end
+  local long = 0
+  for _, d in ipairs(host.broadcast_dims(shapes)) do long = long + (d > 1 and 1 or 0) end
+  return long > 1
+end
+
+-- One node: its values go into env.
+function Walk:node(env, node)
+  local x = inputs_of(env, node)
+  local f, y = nil, nil
+  self.current = node
+  if node.domain == "" and host.OPS[node.op] and all_host(x) and not (self.tracing and is_grid(x)) then y = host.OPS[node.op](x, node.attrs, node) end
+  if y == nil then
+    f = self.handlers[node.domain == "" and node.op or node.domain .. ":" .. node.op]
+    y = f(self, node, x, env)
+  end
+  if y.dims or y.kind then y = { y } end
+  local const = all_const(x) and not node.random
+  for i, name in ipairs(node.outputs) do
+    local v = y[i]
+    if name ~= "" then
+      if not v then util.failf("%s: its output %d is not supported", node_text(node), i) end
+      if const and not v.const and v.t and not self.tracing and not self.rehearsing then
+        local key = "value|" .. name
+        v.const, v.key, v.source = true, key, v.source or (x[1] and x[1].source)
+        self.made[key] = v.t
+        v.load, v.t = function() util.failf("the constant '%s' is gone", name) end, nil
+      end
+      env[name] = v
+    end
+  end
+end
+
+-- With the node's place in front of what goes wrong.
+function Walk:guarded(env, node)
+  local ok, e = pcall(self.node, self, env, node)
+  if ok then return end
+  local why = util.without_place(e)
+  if why:sub(1, #node.op + 2) == node.op .. " (" then error(why, 0) end
+  error(("%s: %s"):format(node_text(node), why), 0)
+end
+
+-- The nodes of a graph inside a node, with values for its inputs; gives those of its outputs.
+function Walk:graph(env, graph, given)
+  local inner = scope_of(env)
+  for i, port in ipairs(graph.inputs) do inner[port.name] = given and given[i] or inner[port.name] end
+  for _, c in ipairs(graph.tensors) do inner[c.name] = value.constant(c, c.name) end
+  for _, node in ipairs(graph.nodes) do self:guarded(inner, node) end
+  local out = {}
+  for i, port in ipairs(graph.outputs) do
+    out[i] = inner[port.name]
+    if not out[i] then util.failf("the output '%s' of a graph inside is not made by any node", port.name) end
+  end
+  return out
+end
+
+-- What hangs on constants alone, once. A node that fails here may never be asked for: its own walk will say so.
+function Walk:fold(env, nodes)
+  for _, node in ipairs(nodes) do
+    local ready = not node.random
+    for _, name in ipairs(node.inputs) do
+      local v = name == "" or env[name]
+      if not v or v ~= true and not v.const then ready = false end
+    end
+    if ready and pcall(self.node, self, env, node) then self.folded[node] = true end
+  end
+end
+
+-- The nodes that are left, with values for the inputs in env.
+function Walk:run(env, nodes)
+  for _, node in ipairs(nodes) do
+    if not self.folded[node] then self:guarded(env, node) end
+  end
+end
+
+-- What a constant is to the node that takes it.
+function Walk:role(v, role)
+  if v and v.key and not self.roles[v.key] then self.roles[v.key] = { role = role, node = self.current, source = v.source } end
+end
+
+-- Says once what somebody ought to know of the file.
+function Walk:note(text)
+  if not self.notes[text] then
+    self.notes[text] = true
+    self.notes[#self.notes + 1] = text
+  end
+end
+
+return { new = new, scope_of = scope_of, node_text = node_text, dry = core.dry }
