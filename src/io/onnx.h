@@ -51,6 +51,10 @@ int64_t tl__onnx_integer(const tl_onnx_values *v, int64_t i);
 /* All of them as float32 (from any number), or int32 (integers and bools; fails where one does not fit). 0 or -1. */
 int tl__onnx_to_f32(tl_error *err, const tl_onnx_values *v, float *out);
 int tl__onnx_to_i32(tl_error *err, const tl_onnx_values *v, int32_t *out);
+/* The number of the type of that name; 0 where there is none. */
+int32_t tl__onnx_type_number(const char *name);
+/* Writes a model, whole or not at all: what protobuf-c packs goes to the file as it comes. 0 or -1. */
+int tl__onnx_write(tl_error *err, const char *path, const Onnx__ModelProto *m);
 /* What newer files say that onnx.proto does not know: the fields of number `tag` that are messages of `kind`, unpacked.
  * NULL behind the last, as for i = 0, 1, ..., or with an error. */
 const ProtobufCMessage *tl__onnx_newer(tl_error *err, tl_onnx *o, const ProtobufCMessage *m, uint32_t tag, int i,

@@ -22,6 +22,13 @@ const tl_onnx_type *tl__onnx_type(int32_t n)
     return n < 1 || n >= (int32_t)(sizeof types / sizeof *types) ? NULL : &types[n];
 }
 
+int32_t tl__onnx_type_number(const char *name)
+{
+    for (int32_t i = 1; tl__onnx_type(i); i++)
+        if (strcmp(types[i].name, name) == 0) return i;
+    return 0;
+}
+
 static uint64_t bits_at(const tl_onnx_values *v, int64_t i)
 {
     int bits = v->type->bits;

@@ -16,7 +16,7 @@ typedef struct tl_block {
 
 enum { BLOCK = 64 << 10, MOST_FIELDS = 32 };
 
-static void *take(tl_error *err, tl_unpacking *u, size_t bytes)
+void *tl__unpacking_take(tl_error *err, tl_unpacking *u, size_t bytes)
 {
     size_t align = _Alignof(max_align_t);
     if (bytes > u->bytes || bytes > SIZE_MAX / 2) {
@@ -204,7 +204,7 @@ static int store_message(tl_error *err, tl_unpacking *u, const ProtobufCFieldDes
     const ProtobufCMessageDescriptor *kind = d->descriptor;
     if (u->messages-- <= 0) return tl__fail(err, TL_EFORMAT, "it has too many parts; no network has as many");
     if (!*to) {
-        *to = take(err, u, kind->sizeof_message);
+        *to = tl__unpacking_take(err, u, kind->sizeof_message);
         if (!*to) return -1;
         kind->message_init(*to);
     }
@@ -216,7 +216,7 @@ static int store_text(tl_error *err, tl_unpacking *u, const ProtobufCMessageDesc
 {
     if (memchr(f->data, 0, f->bytes) || !tl__utf8_valid((const char *)f->data, f->bytes))
         return tl__fail(err, TL_EFORMAT, "a name in a %s is not UTF-8 text", kind->short_name);
-    *to = take(err, u, f->bytes + 1);
+    *to = tl__unpacking_take(err, u, f->bytes + 1);
     if (!*to) return -1;
     memcpy(*to, f->data, f->bytes);
     return 0;
@@ -290,7 +290,7 @@ static int make_room(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const 
         const ProtobufCFieldDescriptor *d = &kind->fields[i];
         if (!more[i]) continue;
         size_t size = element_size(d->type), old = *count_of(m, d);
-        void *list = more[i] + old > SIZE_MAX / 32 ? NULL : take(err, u, (more[i] + old) * size),
+        void *list = more[i] + old > SIZE_MAX / 32 ? NULL : tl__unpacking_take(err, u, (more[i] + old) * size),
              **to = (void **)((char *)m + d->offset);
         if (!list) return -1;
         if (old) memcpy(list, *to, old * size);
@@ -298,7 +298,7 @@ static int make_room(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, const 
     }
     if (!unknown) return 0;
     size_t old = m->n_unknown_fields, size = sizeof *m->unknown_fields;
-    void *list = unknown + old > UINT32_MAX ? NULL : take(err, u, (unknown + old) * size);
+    void *list = unknown + old > UINT32_MAX ? NULL : tl__unpacking_take(err, u, (unknown + old) * size);
     if (!list) return tl__fail(err, TL_EFORMAT, "it has too many parts that this program does not know");
     if (old) memcpy(list, m->unknown_fields, old * size);
     m->unknown_fields = list;
@@ -360,7 +360,7 @@ static int unpack_into(tl_error *err, tl_unpacking *u, ProtobufCMessage *m, cons
 ProtobufCMessage *tl__unpack_message(tl_error *err, tl_unpacking *u, const ProtobufCMessageDescriptor *kind,
                                      const uint8_t *data, size_t bytes)
 {
-    ProtobufCMessage *m = take(err, u, kind->sizeof_message);
+    ProtobufCMessage *m = tl__unpacking_take(err, u, kind->sizeof_message);
     if (!m) return NULL;
     kind->message_init(m);
     return unpack_into(err, u, m, data, bytes, 0) == 0 ? m : NULL;

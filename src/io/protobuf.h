@@ -23,6 +23,8 @@ typedef struct tl_unpacking {
  * a length, and passed over else. NULL with an error that says what is wrong, without a name of the file. */
 ProtobufCMessage *tl__unpack_message(tl_error *err, tl_unpacking *u, const ProtobufCMessageDescriptor *kind,
                                      const uint8_t *data, size_t bytes);
+/* Memory of zeros beside the messages, for who makes some; NULL with an error. */
+void *tl__unpacking_take(tl_error *err, tl_unpacking *u, size_t bytes);
 /* Frees all messages unpacked into it. */
 void tl__unpacking_free(tl_unpacking *u);
 

@@ -1,14 +1,11 @@
 /* onnx.c - .onnx files in Lua: what they hold as tables, their tensors as userdata that ask the file when they are
  * asked. */
-#include "lua/binding.h"
-
-#include "io/onnx.h"
+#include "lua/onnx.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FILE_OF "tlua.onnx"
-#define CONSTANT "tlua.onnx.tensor"
 
 /* What the functions below hand on: the file's userdata lies at stack place `keep`, and is the user value of each
  * constant. */
@@ -43,12 +40,6 @@ static void push_texts(lua_State *L, char *const *list, size_t count)
 }
 
 /* ---- constants ---- */
-
-typedef struct constant {
-    const tl_onnx *o;
-    const Onnx__TensorProto *t;
-    const char *path; /* a text that the file's userdata keeps as its user value */
-} constant;
 
 static void push_constant(lua_State *L, const reading *r, const Onnx__TensorProto *t)
 {
@@ -482,4 +473,5 @@ void tl__lua_open_onnx(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pop(L, 2);
     tl__lua_functions(L, functions, 0);
+    tl__lua_open_onnx_write(L);
 }

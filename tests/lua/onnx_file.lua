@@ -174,6 +174,61 @@ t.test("files that lie take no more than they have", function()
   t.fails("is one of several segments", constant, 1, { 1 }, pb.bytes(3, pb.int(1, 0)), pb.raw("f", 1))
 end)
 
+t.test("what is written is what is read", function()
+  local x = core.tensor { { 1.5, -2 }, { 3, 4 } }
+  local plain = { op = "Add", domain = "", name = "", inputs = {}, outputs = {}, attrs = {} }
+  local graph = {
+    name = "g", inputs = { { name = "x", dtype = "float32", shape = { "N", 3, false } } },
+    outputs = { { name = "y", dtype = "int64", shape = {} } }, values = { { name = "z" } },
+    tensors = { { name = "w", tensor = x }, { name = "s", dtype = "int64", dims = { 2 }, numbers = { -1, 4 } },
+      { name = "i", tensor = core.tensor({ 7 }, { dtype = "int32" }), dtype = "int64" },
+      { name = "one", dtype = "float32", dims = {}, numbers = { 0.5 } }, { name = "h", tensor = x:to "float16" },
+      { name = "b", dtype = "bool", numbers = { true, false } }, { name = "none", dtype = "int64", numbers = {} } },
+    nodes = { { op = "Op", domain = "", name = "n", inputs = { "x", "", "w" }, outputs = { "y" }, attrs = {
+      int = 3, float = 0.5, text = "a\0b", ints = { 1, -2 }, floats = { 1.0, 2.5 }, texts = { "p", "q" },
+      empty = { ints = {} }, whole = { floats = { 1, 2 } }, value = { dtype = "int32", dims = { 1 }, numbers = { 9 } },
+      body = { name = "b", nodes = { plain } } } } },
+  }
+  local model = { opsets = { [""] = 17 }, metadata = { a = "1", b = "" }, graph = graph }
+  core.onnx_write(path, model)
+  local m = core.onnx_read(path)
+  same(m.opsets, model.opsets)
+  same(m.metadata, model.metadata)
+  same(m.graph.inputs, graph.inputs)
+  same(m.graph.outputs, graph.outputs)
+  same(m.graph.values, graph.values)
+  local a = m.graph.nodes[1].attrs
+  same(a.value:numbers(), { 9 })
+  same(a.body.nodes, graph.nodes[1].attrs.body.nodes)
+  a.value, a.body = nil, nil
+  same(a, { int = 3, float = 0.5, text = "a\0b", ints = { 1, -2 }, floats = { 1.0, 2.5 }, texts = { "p", "q" },
+    empty = {}, whole = { 1.0, 2.0 } })
+  local list = m.graph.tensors
+  same(list[1]:tensor():tolist(), x:tolist())
+  same(list[2]:numbers(), { -1, 4 })
+  t.equal(list[3].dtype .. list[4].dtype .. list[5].dtype .. list[6].dtype, "int64float32float16bool")
+  same(list[4].dims, {})
+  same(list[5]:numbers(), { 1.5, -2.0, 3.0, 4.0 })
+  same(list[6]:numbers(), { 1, 0 })
+  same(list[7].dims, { 0 })
+  -- What was read is written, though the file goes away under it.
+  m.graph.nodes[1].attrs.empty = nil
+  core.onnx_write(path, m)
+  same(core.onnx_read(path).graph.tensors[1]:numbers(), { 1.5, -2.0, 3.0, 4.0 })
+  local function fails(text, graph)
+    t.fails(text, core.onnx_write, path, { opsets = {}, metadata = {}, graph = graph })
+  end
+  fails("a node without an operator", { nodes = { {} } })
+  fails("there is no dtype 'int5'", { tensors = { { name = "x", dtype = "int5", numbers = {} } } })
+  fails("tensor 'x' has other dimensions than numbers", { tensors = { { name = "x", tensor = x, dims = { 3 } } } })
+  fails("an element must be a whole number", { tensors = { { name = "x", dtype = "int64", numbers = { 0.5 } } } })
+  fails("the attribute 'k' is empty; say {ints = {}}", { nodes = { { op = "Op", attrs = { k = {} } } } })
+  local loop = {}
+  loop.nodes = { { op = "If", attrs = { body = loop } } }
+  fails("graphs within graphs, too deep", loop)
+  t.fails("cannot write", core.onnx_write, folder .. "/none/m.onnx", { graph = {} })
+end)
+
 t.test("what is no such file, or cut short", function()
   write("m.onnx", "")
   t.fails("m.onnx: the file is empty", core.onnx_read, path)
