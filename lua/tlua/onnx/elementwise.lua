@@ -117,6 +117,8 @@ function H.Clip(w, node, x)
       return y
     end
   end
+  if low and low <= -3.4e38 then low = nil end
+  if high and high >= 3.4e38 then high = nil end
   if not low and not high then return x[1] end
   local t = raw(w, x[1])
   if not host.is_float(x[1].dtype) then
@@ -128,9 +130,13 @@ function H.Clip(w, node, x)
   end
   t = floats(w, t)
   local y
-  if low == 0 and (not high or high >= 3.4e38) then y = ops.relu(t)
+  if low == 0 and not high then y = ops.relu(t)
   elseif low == 0 and high == 6 then y = ops.relu6(t)
-  else y = ops.clamp(t, low or -math.huge, high or math.huge) end
+  elseif low and high then y = ops.clamp(t, low, high)
+  else -- a plan is JSON, which has no infinity
+    local limit = w:prepare(("%s|float32"):format(low or high), function() return core.full({ 1 }, low or high) end)
+    y = low and ops.maximum(t, limit) or ops.minimum(t, limit)
+  end
   return value.of(y, x[1].dtype, x[1].perm)
 end
 
@@ -139,11 +145,9 @@ end
 local SCALAR = {
   Add = function(t, c) return ops.add_scalar(t, c) end, Mul = function(t, c) return ops.mul_scalar(t, c) end,
   Sub = function(t, c) return ops.add_scalar(t, -c) end, Div = function(t, c) return ops.mul_scalar(t, 1 / c) end,
-  Max = function(t, c) return c == 0 and ops.relu(t) or ops.clamp(t, c, math.huge) end,
-  Min = function(t, c) return ops.clamp(t, -math.huge, c) end,
 }
 local SCALAR_FIRST = {
-  Add = SCALAR.Add, Mul = SCALAR.Mul, Max = SCALAR.Max, Min = SCALAR.Min,
+  Add = SCALAR.Add, Mul = SCALAR.Mul,
   Sub = function(t, c) return ops.rsub_scalar(t, c) end, Div = function(t, c) return ops.rdiv_scalar(t, c) end,
 }
 

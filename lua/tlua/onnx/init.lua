@@ -120,7 +120,7 @@ function Import:forward(...)
     if not v then util.failf("the output '%s' is not made by any node", util.shown(name, 60)) end
     local rank = #v.dims
     local mapped = rank > 2 and v.perm and util.same_shape(v.perm, value.channels_last(rank))
-    self.layouts[i] = { channels_last = mapped or nil, dtype = v.dtype, dims = v.dims }
+    if w.tracing then self.layouts[i] = { channels_last = mapped or nil, dtype = v.dtype, dims = v.dims } end
     local t = mapped and not self.plain and value.raw(w, v) or value.tensor(w, v)
     if v.const then util.failf("the output '%s' is a constant", util.shown(name, 60)) end
     if not host.is_float(v.dtype) and t:dtype() == "float32" and v.dtype ~= "bool" then

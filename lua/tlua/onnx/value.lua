@@ -83,13 +83,19 @@ local function made_of_sizes(w, v)
   for i = 2, n do
     if math.abs(v.host[i] - v.host[i - 1] - step) > 1e-6 * math.abs(step) then return nil end
   end
-  local function single(number)
-    return w:prepare(("%s|%s"):format(number, dtype), function() return core.tensor({ number }, { dtype = dtype }) end)
+  local series
+  if step == 0 then
+    series = ops.expand(w:prepare(("%s|%s"):format(first, dtype), function()
+      return core.tensor({ first }, { dtype = dtype })
+    end), { shape = { n } })
+  elseif math.type(first) == "integer" and math.type(step) == "integer" and dtype == "int32" then
+    series = ops.range { start = first, count = n, step = step }
+  else
+    series = ops.cast(ops.range { count = n }, { dtype = "float32" })
+    if step ~= 1 then series = ops.mul_scalar(series, step) end
+    if first ~= 0 then series = ops.add_scalar(series, first) end
+    if dtype == "int32" then series = ops.cast(series, { dtype = "int32" }) end
   end
-  if step == 0 then return ops.expand(single(first), { shape = { n } }):reshape(v.dims) end
-  local series = ops.cumsum(ops.expand(single(1), { shape = { n } }), 1)
-  if step ~= 1 then series = ops.mul(series, single(step)) end
-  if first ~= step then series = ops.add(series, single(first - step)) end
   return series:reshape(v.dims)
 end
 

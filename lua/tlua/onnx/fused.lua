@@ -1,0 +1,69 @@
+-- fused.lua - what patterns.lua makes of several nodes.
+local core = require "tlua.core"
+local value = require "tlua.onnx.value"
+local shape = require "tlua.onnx.shape"
+local host = require "tlua.onnx.host"
+local ops = core.ops
+local H = {}
+
+local floats = value.floats
+
+-- A weight or bias of a norm as a row of n numbers; nil where it is not one along `axis` of `rank` dimensions alone.
+local function row(w, p, role, axis, rank, n)
+  if not p then return nil, true end
+  local own = axis - (rank - #p.dims)
+  if host.count(p.dims) ~= n or own < 1 or p.dims[own] ~= n then return nil, false end
+  w:role(p, role)
+  return floats(w, #p.dims == 1 and value.tensor(w, p) or value.tensor(w, shape.reshape(w, p, { n }))), true
+end
+
+-- Along any axis: where it lies last, nothing moves.
+H["tlua:LayerNorm"] = function(w, node, x)
+  local v, rank = x[1], #x[1].dims
+  local axis = shape.axis_of(node.attrs.axis, rank)
+  local n = v.dims[axis]
+  local weight, one = row(w, x[2], "weight", axis, rank, n)
+  local bias, two = row(w, x[3], "bias", axis, rank, n)
+  local order = {}
+  for _, each in ipairs(value.places(v.perm, rank)) do
+    if each ~= axis then order[#order + 1] = each end
+  end
+  order[rank] = axis
+  local plain = one and two
+  local y = ops.layer_norm(floats(w, value.arranged(w, v, order)), plain and weight or nil, plain and bias or nil,
+    { eps = node.attrs.epsilon })
+  local out = value.of(y, v.dtype, order)
+  if plain then return out end
+  for i, op in ipairs { "mul", "add" } do -- not of the normalised axis alone
+    if x[i + 1] then
+      w:role(x[i + 1], i == 1 and "weight" or "bias")
+      local t, perm = value.together(w, { out, x[i + 1] })
+      out = value.of(ops[op](t[1], floats(w, t[2])), v.dtype, perm)
+    end
+  end
+  return out
+end
+
+-- q (..., T, D), k (..., D, S), v (..., S, D): by heads where the leading axes are pictures and heads.
+H["tlua:Attention"] = function(w, node, x)
+  local q, k, v = x[1], x[2], x[3]
+  local rank = #q.dims
+  local fits = rank == 4 and #k.dims == 4 and #v.dims == 4 and q.dims[4] == v.dims[4]
+  for i = 1, 2 do fits = fits and q.dims[i] == k.dims[i] and q.dims[i] == v.dims[i] end
+  if not fits then
+    local nn = require("tlua.onnx.nn").handlers
+    local s = nn.MatMul(w, node, { q, k, n = 2 })
+    local t = node.attrs.scale == 1 and s.t or ops.mul_scalar(s.t, node.attrs.scale)
+    local p = value.of(ops.softmax(t, { axis = -1 }), q.dtype)
+    return nn.MatMul(w, node, { p, v, n = 2 })
+  end
+  local n, heads, d = q.dims[1], q.dims[2], q.dims[4]
+  local function rows(u) -- (N, heads, T, D) -> (N, T, heads D)
+    local t = floats(w, value.arranged(w, u, { 1, 3, 2, 4 }))
+    return t:reshape { n, u.dims[3], heads * d }
+  end
+  local y = ops.attention(rows(q), rows(shape.transpose(k, { 1, 2, 4, 3 })), rows(v), nil, { heads = heads, scale = node.attrs.scale })
+  return value.of(y:reshape { n, q.dims[3], heads, d }, q.dtype, { 1, 3, 2, 4 })
+end
+
+return { handlers = H }
