@@ -107,9 +107,10 @@ function Import.ready() end
 
 -- Tensors for the inputs -> those of the outputs, in the order in which they lie here.
 function Import:forward(...)
-  local env, w = walk.scope_of(self.base), self.walk
+  local env, w, taken = walk.scope_of(self.base), self.walk, {}
   for i, t in ipairs { ... } do
     local port = self.ports[i]
+    taken[t] = true
     env[port.name] = value.of(t, port.dtype, order_of(port))
   end
   w.freed_batch = self.freed and select("#", ...) > 0 and (...):shape()[1] or nil
@@ -126,9 +127,11 @@ function Import:forward(...)
     if not host.is_float(v.dtype) and t:dtype() == "float32" and v.dtype ~= "bool" then
       util.failf("the output '%s' is of whole numbers that are rounded, which is not supported", util.shown(name, 60))
     end
+    if taken[t] then t = t:reshape(t:shape()) end -- an input, or another output, as it is: a call of its own
+    taken[t] = true
     out[i] = t
   end
-  return table.unpack(out)
+  return #out == 1 and out[1] or out
 end
 
 function Import:named_tensors() return pairs(self.tensors or {}) end
@@ -205,7 +208,8 @@ local function rows_agree(self, sizes)
     one[i] = port.dims[1] == "N" and core.ops.slice(x, { axis = 1, start = 1, length = 1 }) or x
   end
   w.tracing, self.plain = false, true -- in ONNX's order: of one picture axes may lie otherwise
-  local both, single = { self:forward(table.unpack(two)) }, { self:forward(table.unpack(one)) }
+  local both, single = self:forward(table.unpack(two)), self:forward(table.unpack(one))
+  if core.is_tensor(both) then both, single = { both }, { single } end
   self.plain = false
   for i, y in ipairs(both) do
     if y:shape()[1] ~= 2 then return false end
@@ -239,7 +243,12 @@ local function plan_of(path, model, o)
       self.walk:note "it takes one picture at a time: its calls hang on that"
       if times == 1024 then util.fail(first) end
     elseif size and size ~= "N" then
-      util.failf("%s; a size for it makes a network of that size: sizes = { %s = ... }", why, size)
+      local list = {}
+      for name in pairs(sizes) do
+        if name ~= "N" then list[#list + 1] = name .. " = ..." end
+      end
+      table.sort(list)
+      util.failf("%s; with sizes it is a network for them: sizes = { %s }", why, table.concat(list, ", "))
     else util.fail(first) end
   end
 end

@@ -327,6 +327,12 @@ function H.MatMul(w, _, x)
   return value.of(ops.matmul(floats(w, s), floats(w, t), { transpose_a = flip_a, transpose_b = flip_b }), a.dtype)
 end
 
+-- A product with a constant and its bias, of any number of dimensions.
+H["tlua:Gemm"] = function(w, _, x)
+  w:role(x[3], "bias")
+  return by_weight(w, x[1], weight_of(w, x[2]), floats(w, value.tensor(w, x[3])))
+end
+
 function H.Gemm(w, node, x)
   local a, v, b, c = node.attrs, x[1], x[2], x[3]
   local alpha, beta = a.alpha or 1.0, a.beta or 1.0

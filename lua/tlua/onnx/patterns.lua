@@ -176,6 +176,8 @@ local function kept(name)
 end
 local LAYER_NORM = { any = { { "Add", { "Mul", normal, kept "weight" }, kept "bias" }, { "Mul", normal, kept "weight" }, normal } }
 
+local LINEAR = { "Add", { "MatMul", X, kept "weight" }, kept "bias" }
+
 local function last_axis(_, node)
   local axis = node.attrs.axis or (node.version < 13 and 1 or -1)
   return axis == -1 or axis == 3
@@ -208,6 +210,11 @@ local RULES = {
     local slope = self.numbers.slope
     if slope >= 1 or slope < 0 then return nil end
     return { op = "LeakyRelu", domain = "", version = 16, attrs = { alpha = slope }, inputs = { self.found.x } }
+  end },
+  { { Add = true }, LINEAR, function(self)
+    local weight, bias = constant(self, self.found.weight), constant(self, self.found.bias)
+    if #weight.dims ~= 2 or #bias.dims ~= 1 or bias.dims[1] ~= weight.dims[2] or constant(self, self.found.x) then return nil end
+    return { op = "Gemm", domain = "tlua", version = 1, attrs = {}, inputs = { self.found.x, self.found.weight, self.found.bias } }
   end },
   { { MatMul = true }, ATTENTION, function(self)
     local n = self.numbers

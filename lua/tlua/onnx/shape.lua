@@ -209,17 +209,19 @@ end
 -- ---- cutting and joining ----
 
 function H.Concat(w, node, x)
-  local list, all_host = {}, true
+  local list, all_host, count = {}, true, 0
   for i = 1, x.n do
     if not x[i] then util.fail "an input is missing" end
     if host.count(x[i].dims) > 0 then
       list[#list + 1] = x[i]
-      all_host = all_host and x[i].host
+      all_host, count = all_host and x[i].host, count + host.count(x[i].dims)
     end
   end
   if #list == 0 then return x[1] end
   local axis = axis_of(node.attrs.axis or 1, #list[1].dims)
-  if all_host then return host.concat(list, axis) end
+  -- Long rows that follow from open sizes (places of a grid) are calls; short ones are shapes.
+  local calls = w.tracing and count > 16 and host.any_sized(list)
+  if all_host and not calls then return host.concat(list, axis) end
   local best = list[1]
   for _, v in ipairs(list) do
     if best.const and not v.const or (v.const == best.const and host.count(v.dims) > host.count(best.dims)) then best = v end
@@ -256,7 +258,7 @@ local function strided(t, place, start, count, step)
   local length = dims[place]
   if step == 1 then
     if start == 0 and count == length then return t end
-    return ops.slice(t, { axis = place, start = start, length = start + count == length and -1 or count })
+    return ops.slice(t, { axis = place, start = start, length = start > 0 and start + count == length and -1 or count })
   end
   -- A dimension (n) as (n / step, step), of which one column is taken.
   local first = start // step * step
@@ -316,14 +318,18 @@ local function range_of(start, stop, step, length)
   return from, math.max(0, (to - from + step + 1) // step)
 end
 
-local function slice_one(w, v, axis, start, count, step)
+-- open: start or end follow from sizes that are left open; a long row is then cut by a call.
+local function slice_one(w, v, axis, start, count, step, open)
   local dims = { table.unpack(v.dims) }
   dims[axis] = count
-  if v.host or count == 0 then
+  local call = open and w.tracing and v.host and #v.host > 16 and count > 0 and step == 1
+  if (v.host and not call) or count == 0 then
     if not v.host then util.fail "a slice without elements has no place on a device" end
     local positions = {}
     for i = 1, count do positions[i] = start + (i - 1) * step end
-    return host.take(v, axis, positions)
+    local y = host.take(v, axis, positions)
+    y.sized = y.sized or open
+    return y
   end
   if start == 0 and step == 1 and count == v.dims[axis] then return v end
   local place, t = place_of(v, axis), value.raw(w, v)
@@ -343,10 +349,11 @@ function H.Slice(w, node, x)
     axes = x[4] and value.numbers(x[4], "the list of axes")
     steps = x[5] and value.numbers(x[5], "the list of steps")
   end
+  local open = host.any_sized { x[2] or {}, x[3] or {}, x[4] or {}, x[5] or {} }
   for i, start in ipairs(starts) do
     local axis, step = axis_of(axes and axes[i] or i - 1, #v.dims), steps and steps[i] or 1
     local from, count = range_of(start, ends[i], step, v.dims[axis])
-    v = slice_one(w, v, axis, from, count, step)
+    v = slice_one(w, v, axis, from, count, step, open)
   end
   return v
 end
