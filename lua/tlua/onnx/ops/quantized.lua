@@ -4,9 +4,9 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
-local shape = require "tlua.onnx.shape"
-local elementwise = require "tlua.onnx.elementwise"
-local nn = require "tlua.onnx.nn"
+local shape = require "tlua.onnx.ops.shape"
+local elementwise = require "tlua.onnx.ops.elementwise"
+local nn = require "tlua.onnx.ops.nn"
 local ops = core.ops
 local H = {}
 

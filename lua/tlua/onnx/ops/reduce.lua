@@ -3,8 +3,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
-local shape = require "tlua.onnx.shape"
-local elementwise = require "tlua.onnx.elementwise"
+local shape = require "tlua.onnx.ops.shape"
+local elementwise = require "tlua.onnx.ops.elementwise"
 local ops = core.ops
 local H = {}
 

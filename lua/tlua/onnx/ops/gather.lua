@@ -3,8 +3,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
-local shape = require "tlua.onnx.shape"
-local nn = require "tlua.onnx.nn"
+local shape = require "tlua.onnx.ops.shape"
+local nn = require "tlua.onnx.ops.nn"
 local ops = core.ops
 local H = {}
 

@@ -40,7 +40,7 @@ function H.Loop(w, node, x, env)
     if #list == 0 then util.fail "rows of no turn have no place on a device" end
     for i, v in ipairs(list) do
       local dims = { 1, table.unpack(v.dims) }
-      list[i] = require("tlua.onnx.shape").reshape(w, v, dims)
+      list[i] = require("tlua.onnx.ops.shape").reshape(w, v, dims)
     end
     list.n = #list
     out[n + k] = H_all.Concat(w, { attrs = { axis = 0 }, op = "Concat", version = 13 }, list)
@@ -59,7 +59,7 @@ function H.Scan(w, node, x, env)
       if each ~= 0 then util.failf("%s is not supported", key) end
     end
   end
-  local shape, H_all = require "tlua.onnx.shape", require "tlua.onnx.ops"
+  local shape, H_all = require "tlua.onnx.ops.shape", require "tlua.onnx.ops"
   local carried, rows = { table.unpack(x, 1, states) }, {}
   for k = 1, #body.outputs - states do rows[k] = { n = 0 } end
   local turns = x[states + 1].dims[1]

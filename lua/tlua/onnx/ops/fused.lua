@@ -1,7 +1,7 @@
 -- fused.lua - what patterns.lua makes of several nodes.
 local core = require "tlua.core"
 local value = require "tlua.onnx.value"
-local shape = require "tlua.onnx.shape"
+local shape = require "tlua.onnx.ops.shape"
 local host = require "tlua.onnx.host"
 local ops = core.ops
 local H = {}
@@ -51,7 +51,7 @@ H["tlua:Attention"] = function(w, node, x)
   local fits = rank == 4 and #k.dims == 4 and #v.dims == 4 and q.dims[4] == v.dims[4]
   for i = 1, 2 do fits = fits and q.dims[i] == k.dims[i] and q.dims[i] == v.dims[i] end
   if not fits then
-    local nn = require("tlua.onnx.nn").handlers
+    local nn = require("tlua.onnx.ops.nn").handlers
     local s = nn.MatMul(w, node, { q, k, n = 2 })
     local t = node.attrs.scale == 1 and s.t or ops.mul_scalar(s.t, node.attrs.scale)
     local p = value.of(ops.softmax(t, { axis = -1 }), q.dtype)

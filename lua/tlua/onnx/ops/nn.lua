@@ -3,8 +3,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
-local shape = require "tlua.onnx.shape"
-local reduce = require "tlua.onnx.reduce"
+local shape = require "tlua.onnx.ops.shape"
+local reduce = require "tlua.onnx.ops.reduce"
 local ops = core.ops
 local H = {}
 

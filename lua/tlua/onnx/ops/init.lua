@@ -1,11 +1,11 @@
--- ops.lua - the table of all ONNX operators that are read: op -> f(w, node, x) -> value or list of values (walk.lua).
+-- ops - the table of all ONNX operators that are read: op -> f(w, node, x) -> value or list of values (walk.lua).
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
 
 local H = {}
 for _, room in ipairs { "elementwise", "shape", "reduce", "nn", "gather", "control", "quantized", "sequence", "fused" } do
-  for op, f in pairs(require("tlua.onnx." .. room).handlers) do
+  for op, f in pairs(require("tlua.onnx.ops." .. room).handlers) do
     if H[op] then util.failf("the operator %s has two handlers", op) end
     H[op] = f
   end
