@@ -115,7 +115,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
 -include $(TEST_B:=.d)
 
-.PHONY: bench-kernels test test-crash tests-built test-devices test-compilers test-compilers-docs test-interop bench bench-peers golden docs lint fuzz asan
+.PHONY: bench-kernels test test-crash tests-built test-devices test-compilers test-compilers-docs test-interop test-onnx bench bench-peers golden docs lint fuzz asan
 test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
@@ -168,7 +168,7 @@ test-crash: all
 PEERS ?= $(BUILD)/peers
 $(PEERS)/bin/python:
 	python3 -m venv $(PEERS)
-	$(PEERS)/bin/pip install -q -r tests/golden/requirements.txt onnx onnxruntime
+	$(PEERS)/bin/pip install -q -r tests/golden/requirements.txt onnx onnxruntime onnxscript onnx2torch
 bench-peers: $(PEERS)/bin/python
 bench: all
 	@test -x $(PEERS)/bin/python || { echo "bench: the peers are missing: make bench-peers (3 GB)"; exit 1; }
@@ -190,6 +190,18 @@ golden: all tests-built $(PEERS)/bin/python
 	for f in tests/golden/make_*.py; do $(PEERS)/bin/python $$f || exit 1; done
 test-interop: all $(PEERS)/bin/python
 	$(PEERS)/bin/python tests/interop.py
+	@$(MAKE) -s test-onnx
+# ONNX: models of operators, Debian's and those of newer versions; networks from both exporters of PyTorch, which stay in ONNX_FILES, and what
+# other files ONNX_REAL names (docs/onnx.md).
+ONNX_FILES ?= $(BUILD)/onnx
+ONNX_REAL ?=
+test-onnx: all $(PEERS)/bin/python
+	./tlua tests/interop/onnx_conformance.lua
+	$(PEERS)/bin/python tests/interop/onnx_cases.py $(ONNX_FILES)/cases
+	./tlua tests/interop/onnx_conformance.lua --data $(ONNX_FILES)/cases --least 18 --most 23 --table $(BUILD)/onnx_conformance_18.txt
+	$(PEERS)/bin/python tests/interop/onnx_export.py $(ONNX_FILES)/exports
+	$(if $(ONNX_REAL),$(PEERS)/bin/python tests/interop/onnx_real.py $(ONNX_FILES)/real $(ONNX_REAL))
+	./tlua tests/interop/onnx_files.lua $(ONNX_FILES)/exports $(if $(ONNX_REAL),$(ONNX_FILES)/real)
 docs: tlua $(BUILD)/ops_doc
 	$(BUILD)/ops_doc > docs/ops.md
 	./tlua tools/stubs.lua > docs/tlua.d.lua

@@ -1,7 +1,8 @@
 -- onnx_compare.lua - what a reader of ONNX gave beside what it had to give: type, dimensions, and each number within
 -- atol + rtol * |want|, as onnx's own backend tests have it; whole numbers, booleans and texts to the last.
 --   local compare = dofile "tests/interop/onnx_compare.lua"
---   local distance, why = compare(got, want)  the largest difference in units of the wanted numbers' mean size; why: it is wrong
+--   local distance, why = compare(got, want)  the largest difference in units of the wanted numbers' mean size; why: it
+--                                             is wrong
 -- The numbers beside bfloat16 are cut there and rounded here, so they may be one step of that type apart.
 local RTOL, ATOL, STEP = 1e-3, 1e-7, { bfloat16 = 2.0 ^ -7 }
 
@@ -46,7 +47,8 @@ function compare(got, want)
   if want.sequence then return lists(got, want) end
   if want.optional or not want.dtype then
     if want.optional then return compare(got and got.optional or got, want.optional) end
-    if got and (got.numbers or got.tensor or got.optional) then return math.huge, "is something where nothing is wanted" end
+    local something = got and (got.numbers or got.tensor or got.optional)
+    if something then return math.huge, "is something where nothing is wanted" end
     return 0
   end
   if type(got) ~= "table" then return math.huge, "is no tensor" end

@@ -1,9 +1,9 @@
--- onnx_files.lua - whole networks as ONNX files beside what onnxruntime and PyTorch said (onnx_export.py, onnx_real.py):
+-- onnx_files.lua - networks as ONNX files beside what onnxruntime and PyTorch said (onnx_export.py, onnx_real.py):
 --   ./tlua tests/interop/onnx_files.lua [--eager] [--only PATTERN] FOLDER...
 -- Each FILE.safetensors of the folders has inputs, answers and gradients, and FILE.onnx stands beside it or in its
--- metadata. The file is read into a network (nn.Graph), which answers as a plan for two numbers of pictures; at its cut the
--- gradients of a loss are compared, weights found again by their numbers, since exporters rename. A difference is the
--- largest one in units of the largest answer, and, in brackets, of the answers' mean size; of gradients see below.
+-- metadata. The file is read into a network (nn.Graph), which answers as a plan for two numbers of pictures; at its cut
+-- the gradients of a loss are compared, weights found again by their numbers, since exporters rename. A difference is
+-- the largest one in units of the largest answer, and, in brackets, of the answers' mean size; of gradients see below.
 local core = require "tlua.core"
 local onnx = require "tlua.onnx"
 local nn_graph = require "tlua.nn.graph"
@@ -116,10 +116,10 @@ end
 
 local function norm(t) return math.sqrt(core.ops.sum(core.ops.mul(t, t)):item()) end
 
--- The difference of two gradients as vectors: where the input of a ReLU is zero but for rounding, single numbers of PyTorch's
--- own gradients differ by a hundredth between single and double precision, and vectors of many by a thousandth: three
--- times that is allowed where it is more than GRADIENTS. `largest` is the longest of all gradients: what
--- ought to be zero, a key's bias say, is measured by that.
+-- The difference of two gradients as vectors: where the input of a ReLU is zero but for rounding, single numbers of
+-- PyTorch's own gradients differ by a hundredth between single and double precision, and vectors of many by a
+-- thousandth: three times that is allowed where it is more than GRADIENTS. `largest` is the longest of all gradients:
+-- what ought to be zero, a key's bias say, is measured by that.
 local function distance(got, want, largest)
   local scope <close> = core.scope()
   local a, b = got:to "float32":reshape(-1), want:reshape(-1)
@@ -184,7 +184,8 @@ local function gradients(path, kept, cut)
       local true_one = kept["truegrad." .. number]
       d, same = distance(as, gradient, largest), same + 1
       if true_one then
-        d, theirs = math.min(d, distance(as, true_one, largest)), math.max(theirs, distance(gradient, true_one, largest))
+        theirs = math.max(theirs, distance(gradient, true_one, largest))
+        d = math.min(d, distance(as, true_one, largest))
       end
     elseif key then -- turned: the numbers as a set
       local _, s, q = print_of(all[key])
@@ -219,7 +220,8 @@ for _, file in ipairs(files()) do
   end
   if not ok then fails(worst)
   else
-    local line = ("%s: answers %.1e (%.1e)%s"):format(short, worst, typical, beyond and (", from double precision %.1e"):format(beyond) or "")
+    local line = ("%s: answers %.1e (%.1e)%s"):format(short, worst, typical,
+      beyond and (", from double precision %.1e"):format(beyond) or "")
     if not (worst <= ANSWERS) then fails(line)
     else
       local more = ""
@@ -227,8 +229,8 @@ for _, file in ipairs(files()) do
         local well, g = pcall(gradients, path, kept, cut)
         if not well then more = "FAILED gradients: " .. g
         else
-          more = ("; gradients %.1e at most, median %.1e, of %d weights; PyTorch's own %.1e%s%s"):format(g.worst, g.median,
-            g.same, g.theirs, g.sets > 0 and ("; %d as sets"):format(g.sets) or "",
+          more = ("; gradients %.1e at most, median %.1e, of %d weights; PyTorch's own %.1e%s%s"):format(g.worst,
+            g.median, g.same, g.theirs, g.sets > 0 and ("; %d as sets"):format(g.sets) or "",
             g.missing > 0 and ("; %d not found: %s"):format(g.missing, table.concat(g.lost, " "):sub(1, 60)) or "")
           if not (g.worst <= math.max(GRADIENTS, 3 * g.theirs)) or g.same == 0 then
             more = ("FAILED%s, at %s"):format(more, g.at)
@@ -236,7 +238,10 @@ for _, file in ipairs(files()) do
         end
       end
       if more:find "^FAILED" then fails(line .. "; " .. more)
-      else print(("ok %s%s; %d notes, %.1f s"):format(line, more, about and #(about.notes or {}) or 0, os.clock() - started)) end
+      else
+        local notes = about and #(about.notes or {}) or 0
+        print(("ok %s%s; %d notes, %.1f s"):format(line, more, notes, os.clock() - started))
+      end
     end
   end
   io.stdout:flush()

@@ -1,13 +1,14 @@
 -- onnx_pb.lua - protobuf by hand, as much as tests need: the inputs and outputs that lie beside ONNX's models as .pb,
 -- and what a model says of itself (operators, versions, names). It shares no line with the reader that is tested.
 --   local pb = dofile "tests/interop/onnx_pb.lua"
---   pb.value(path, kind [, dtype])  kind "tensor", "sequence" or "optional" -> { dtype =, dims =, numbers = or strings = },
---                         { sequence = {...} } or { optional = value or nil }
---   pb.model(path)        -> { opsets = { [domain] = version }, nodes = { {op=, domain=} }, inputs = { {name=, kind=, dtype=} }, outputs =, }
+--   pb.value(path, kind [, dtype])  kind "tensor", "sequence" or "optional" -> { dtype =, dims =, numbers = or
+--                                   strings = }, { sequence = {...} } or { optional = value or nil }
+--   pb.model(path) -> { opsets = { [domain] = version }, nodes = { { op =, domain = } },
+--                       inputs = { { name =, kind =, dtype = } }, outputs = the same }
 local pb = {}
 
-local DTYPES = { "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64",
-  "uint32", "uint64", "complex64", "complex128", "bfloat16" }
+local DTYPES = { "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16",
+  "float64", "uint32", "uint64", "complex64", "complex128", "bfloat16" }
 
 local function dtype_of(number) return DTYPES[number or 1] or ("type %d"):format(number) end
 
