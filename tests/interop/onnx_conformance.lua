@@ -3,8 +3,8 @@
 --   ./tlua tests/interop/onnx_conformance.lua [--data DIR] [--table FILE] [--only PATTERN] [--least N] [--most N]
 --       [--write]
 -- Models of opsets from N to N. DIR is what Debian's libonnx-testdata brings. A model runs in a protected call of
--- another process (TLUA, or ./tlua), so that one that ends it is counted too. It fails where a model is wrong, breaks, or
--- is refused and does not stand in onnx_refused.txt; --write makes that list anew.
+-- another process (TLUA, or ./tlua), so that one that ends it is counted too. It fails where a model is wrong, breaks,
+-- or is refused and does not stand in onnx_refused.txt; --write makes that list anew.
 local core = require "tlua.core"
 local pb = dofile "tests/interop/onnx_pb.lua"
 local compare = dofile "tests/interop/onnx_compare.lua"
