@@ -256,14 +256,17 @@ function H.Resize(w, node, x)
       and factors[i] == k
   end
   local t = nn.pictures(w, v)
+  local exact = true -- the result's size says the factor
+  for i = 3, rank do exact = exact and math.abs(factors[i] * v.dims[i] - out[i]) < 1e-4 end
+  local near = (a.nearest_mode or "round_prefer_floor"):find "^round" ~= nil
   local plain = mode == "nearest" and (coordinates == "asymmetric" and (a.nearest_mode or "round_prefer_floor") == "floor"
     or node.version < 11)
   local o
-  if uniform and (plain or mode == "nearest" and coordinates == "half_pixel" or mode == "linear" and coordinates:find "half_pixel") then
+  if uniform and (plain or mode == "nearest" and near and coordinates == "half_pixel" or mode == "linear" and coordinates:find "half_pixel") then
     o = { scale = math.tointeger(times) or out[3] // v.dims[3], mode = mode }
-  elseif mode == "linear" and (coordinates == "half_pixel" or coordinates == "pytorch_half_pixel" and
+  elseif exact and mode == "linear" and (coordinates == "half_pixel" or coordinates == "pytorch_half_pixel" and
     math.min(table.unpack(size)) > 1) and not a.antialias then o = { size = size, mode = mode }
-  elseif mode == "linear" and coordinates == "align_corners" then o = { size = size, mode = mode, align_corners = true }
+  elseif exact and mode == "linear" and coordinates == "align_corners" then o = { size = size, mode = mode, align_corners = true }
   else
     o = { size = size, mode = mode == "nearest" and (a.nearest_mode or "round_prefer_floor") or mode,
       coordinates = coordinates, factors = { table.unpack(factors, 3, rank) } }
