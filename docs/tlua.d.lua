@@ -1417,6 +1417,372 @@ tlua.leaky_relu = ops.leaky_relu
 ---@return tlua.Tensor
 function Tensor:leaky_relu(options, ...) end
 
+---The error function of `x`.
+---PyTorch: torch.erf(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.erf(x) end
+
+tlua.erf = ops.erf
+
+---The error function of `x`.
+---PyTorch: torch.erf(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:erf() end
+
+---e to the power `x`, minus 1, exact near 0.
+---PyTorch: torch.expm1(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.expm1(x) end
+
+tlua.expm1 = ops.expm1
+
+---e to the power `x`, minus 1, exact near 0.
+---PyTorch: torch.expm1(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:expm1() end
+
+---Natural logarithm of 1 + `x`, exact near 0.
+---PyTorch: torch.log1p(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.log1p(x) end
+
+tlua.log1p = ops.log1p
+
+---Natural logarithm of 1 + `x`, exact near 0.
+---PyTorch: torch.log1p(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:log1p() end
+
+---1 divided by `x`.
+---PyTorch: torch.reciprocal(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.reciprocal(x) end
+
+tlua.reciprocal = ops.reciprocal
+
+---1 divided by `x`.
+---PyTorch: torch.reciprocal(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:reciprocal() end
+
+---The largest whole number that is not above `x`.
+---PyTorch: torch.floor(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.floor(x) end
+
+tlua.floor = ops.floor
+
+---The largest whole number that is not above `x`.
+---PyTorch: torch.floor(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:floor() end
+
+---The least whole number that is not below `x`.
+---PyTorch: torch.ceil(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.ceil(x) end
+
+tlua.ceil = ops.ceil
+
+---The least whole number that is not below `x`.
+---PyTorch: torch.ceil(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:ceil() end
+
+---The whole number next to `x`; between two the even one.
+---PyTorch: torch.round(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.round(x) end
+
+tlua.round = ops.round
+
+---The whole number next to `x`; between two the even one.
+---PyTorch: torch.round(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:round() end
+
+---1, 0 or -1, as `x` is above, at or below 0; 0 for NaN.
+---PyTorch: torch.sign(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.sign(x) end
+
+tlua.sign = ops.sign
+
+---1, 0 or -1, as `x` is above, at or below 0; 0 for NaN.
+---PyTorch: torch.sign(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:sign() end
+
+---Tangent of `x` (radians).
+---PyTorch: torch.tan(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.tan(x) end
+
+tlua.tan = ops.tan
+
+---Tangent of `x` (radians).
+---PyTorch: torch.tan(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:tan() end
+
+---The angle (radians) whose sine is `x`.
+---PyTorch: torch.asin(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.asin(x) end
+
+tlua.asin = ops.asin
+
+---The angle (radians) whose sine is `x`.
+---PyTorch: torch.asin(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:asin() end
+
+---The angle (radians) whose cosine is `x`.
+---PyTorch: torch.acos(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.acos(x) end
+
+tlua.acos = ops.acos
+
+---The angle (radians) whose cosine is `x`.
+---PyTorch: torch.acos(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:acos() end
+
+---The angle (radians) whose tangent is `x`.
+---PyTorch: torch.atan(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.atan(x) end
+
+tlua.atan = ops.atan
+
+---The angle (radians) whose tangent is `x`.
+---PyTorch: torch.atan(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:atan() end
+
+---Hyperbolic sine of `x`.
+---PyTorch: torch.sinh(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.sinh(x) end
+
+tlua.sinh = ops.sinh
+
+---Hyperbolic sine of `x`.
+---PyTorch: torch.sinh(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:sinh() end
+
+---Hyperbolic cosine of `x`.
+---PyTorch: torch.cosh(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.cosh(x) end
+
+tlua.cosh = ops.cosh
+
+---Hyperbolic cosine of `x`.
+---PyTorch: torch.cosh(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:cosh() end
+
+---What `x` is the hyperbolic sine of.
+---PyTorch: torch.asinh(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.asinh(x) end
+
+tlua.asinh = ops.asinh
+
+---What `x` is the hyperbolic sine of.
+---PyTorch: torch.asinh(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:asinh() end
+
+---What `x` is the hyperbolic cosine of.
+---PyTorch: torch.acosh(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.acosh(x) end
+
+tlua.acosh = ops.acosh
+
+---What `x` is the hyperbolic cosine of.
+---PyTorch: torch.acosh(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:acosh() end
+
+---What `x` is the hyperbolic tangent of.
+---PyTorch: torch.atanh(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.atanh(x) end
+
+tlua.atanh = ops.atanh
+
+---What `x` is the hyperbolic tangent of.
+---PyTorch: torch.atanh(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:atanh() end
+
+---`x` where positive, else `alpha` times (exp(x) - 1).
+---PyTorch: F.elu(x, alpha). Gradient towards x.
+---- `alpha` = 1: factor below zero
+---@param x tlua.Tensor
+---@param options? { alpha?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.elu(x, options, ...) end
+
+tlua.elu = ops.elu
+
+---`x` where positive, else `alpha` times (exp(x) - 1).
+---PyTorch: F.elu(x, alpha). Gradient towards x.
+---- `alpha` = 1: factor below zero
+---@param options? { alpha?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:elu(options, ...) end
+
+---ELU with the factors that keep mean and variance (Klambauer et al. 2017).
+---PyTorch: F.selu(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.selu(x) end
+
+tlua.selu = ops.selu
+
+---ELU with the factors that keep mean and variance (Klambauer et al. 2017).
+---PyTorch: F.selu(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:selu() end
+
+---`x` where positive, else `alpha` times (exp(x / alpha) - 1).
+---PyTorch: F.celu(x, alpha). Gradient towards x.
+---- `alpha` = 1: where it ends below zero
+---@param x tlua.Tensor
+---@param options? { alpha?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.celu(x, options, ...) end
+
+tlua.celu = ops.celu
+
+---`x` where positive, else `alpha` times (exp(x / alpha) - 1).
+---PyTorch: F.celu(x, alpha). Gradient towards x.
+---- `alpha` = 1: where it ends below zero
+---@param options? { alpha?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:celu(options, ...) end
+
+---x / (1 + |x|).
+---PyTorch: F.softsign(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.softsign(x) end
+
+tlua.softsign = ops.softsign
+
+---x / (1 + |x|).
+---PyTorch: F.softsign(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:softsign() end
+
+---`x` times tanh(log(1 + exp(x))).
+---PyTorch: F.mish(x). Gradient towards x.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.mish(x) end
+
+tlua.mish = ops.mish
+
+---`x` times tanh(log(1 + exp(x))).
+---PyTorch: F.mish(x). Gradient towards x.
+---@return tlua.Tensor
+function Tensor:mish() end
+
+---`x` where greater than `threshold`, else `value`.
+---PyTorch: F.threshold(x, threshold, value). Gradient towards x.
+---- `threshold` = 1: the limit
+---- `value` = 0: what stands for all up to it
+---@param x tlua.Tensor
+---@param options? { threshold?: number, value?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.threshold(x, options, ...) end
+
+tlua.threshold = ops.threshold
+
+---`x` where greater than `threshold`, else `value`.
+---PyTorch: F.threshold(x, threshold, value). Gradient towards x.
+---- `threshold` = 1: the limit
+---- `value` = 0: what stands for all up to it
+---@param options? { threshold?: number, value?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:threshold(options, ...) end
+
+---`x` moved by `bias` towards 0, and 0 where it is within -`lambd`..`lambd`.
+---PyTorch: torch.where(x < -lambd, x + bias, torch.where(x > lambd, x - bias, torch.zeros(()))). Gradient towards x.
+---- `lambd` = 0.5: what becomes 0
+---- `bias` = 0: how far the others move
+---@param x tlua.Tensor
+---@param options? { lambd?: number, bias?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.shrink(x, options, ...) end
+
+tlua.shrink = ops.shrink
+
+---`x` moved by `bias` towards 0, and 0 where it is within -`lambd`..`lambd`.
+---PyTorch: torch.where(x < -lambd, x + bias, torch.where(x > lambd, x - bias, torch.zeros(()))). Gradient towards x.
+---- `lambd` = 0.5: what becomes 0
+---- `bias` = 0: how far the others move
+---@param options? { lambd?: number, bias?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:shrink(options, ...) end
+
+---1 where `x` is not a number (NaN), else 0.
+---PyTorch: torch.isnan(x).float(). No gradient.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.isnan(x) end
+
+tlua.isnan = ops.isnan
+
+---1 where `x` is not a number (NaN), else 0.
+---PyTorch: torch.isnan(x).float(). No gradient.
+---@return tlua.Tensor
+function Tensor:isnan() end
+
+---1 where `x` is infinite, else 0.
+---PyTorch: torch.isinf(x).float(). No gradient.
+---@param x tlua.Tensor
+---@return tlua.Tensor
+function ops.isinf(x) end
+
+tlua.isinf = ops.isinf
+
+---1 where `x` is infinite, else 0.
+---PyTorch: torch.isinf(x).float(). No gradient.
+---@return tlua.Tensor
+function Tensor:isinf() end
+
 ---`x` limited to `min`..`max`.
 ---PyTorch: torch.clamp(x, min, max). Gradient towards x.
 ---- `min`: lower limit
@@ -1712,6 +2078,21 @@ tlua.ne = ops.ne
 ---@param b tlua.Tensor
 ---@return tlua.Tensor
 function Tensor:ne(b) end
+
+---`a` to the power `b`, broadcast; whole numbers too.
+---PyTorch: torch.pow(a, b). Gradient towards a, b.
+---@param a tlua.Tensor
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function ops.pow(a, b) end
+
+tlua.pow = ops.pow
+
+---`a` to the power `b`, broadcast; whole numbers too.
+---PyTorch: torch.pow(a, b). Gradient towards a, b.
+---@param b tlua.Tensor
+---@return tlua.Tensor
+function Tensor:pow(b) end
 
 ---What is left of `a` divided by `b`, with the sign of `b`, broadcast; of whole numbers 0 where `b` is 0.
 ---PyTorch: torch.remainder(a, b). Gradient towards a, b.

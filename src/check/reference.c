@@ -26,7 +26,14 @@ static double gelu(double x) { return 0.5 * x * (1 + erf(x * sqrt(0.5))); }
                         F(leaky_relu, x > 0 ? x : x * p) F(clamp, limited(x, p, q)) F(add_scalar, x + p)               \
                             F(mul_scalar, x *p) F(rsub_scalar, p - x) F(rdiv_scalar, p / x) F(pow_scalar, pow(x, p))   \
                                 F(add, x + b) F(sub, x - b) F(mul, x *b) F(div, x / b) F(maximum, fmax(x, b))          \
-                                    F(minimum, fmin(x, b)) F(eq, x == b) F(gt, x > b) F(lt, x < b)
+                                    F(minimum, fmin(x, b)) F(eq, x == b) F(gt, x > b) F(lt, x < b)         \
+    F(ge, x >= b) F(le, x <= b) F(ne, x != b) F(mod, x - floor(x / b) * b) F(fmod, fmod(x, b)) F(pow, pow(x, b))       \
+    F(erf, erf(x)) F(expm1, expm1(x)) F(log1p, log1p(x)) F(reciprocal, 1 / x) F(floor, floor(x)) F(ceil, ceil(x))      \
+    F(round, nearbyint(x)) F(sign, (x > 0) - (x < 0)) F(tan, tan(x)) F(asin, asin(x)) F(acos, acos(x))                 \
+    F(atan, atan(x)) F(sinh, sinh(x)) F(cosh, cosh(x)) F(asinh, asinh(x)) F(acosh, acosh(x)) F(atanh, atanh(x))        \
+    F(elu, x > 0 ? x : p * expm1(x)) F(selu, 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * expm1(x)))         \
+    F(celu, x > 0 ? x : p * expm1(x / p)) F(softsign, x / (1 + fabs(x))) F(mish, x * tanh(softplus(x)))                \
+    F(threshold, x > p ? x : q) F(shrink, x < -p ? x + q : x > p ? x - q : 0) F(isnan, x != x) F(isinf, isinf(x) != 0)
 
 #define ONE(name, formula)                                             \
     static double at_##name(double x, double b, double p, double q)    \

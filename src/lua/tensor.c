@@ -279,7 +279,7 @@ static const arithmetic sums[] = {
     {"sub", "add_scalar", "rsub_scalar", 1, 0},
     {"mul", "mul_scalar", "mul_scalar", 0, 0},
     {"div", "mul_scalar", "rdiv_scalar", 0, 1},
-    {NULL, "pow_scalar", NULL, 0, 0},
+    {"pow", "pow_scalar", NULL, 0, 0},
 };
 
 static int arithmetic_call(lua_State *L, const arithmetic *a)

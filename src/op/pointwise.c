@@ -186,6 +186,20 @@ static void choice_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_t
 static void maximum_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { choice_vjp(s, c, gy, gx, 1); }
 static void minimum_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { choice_vjp(s, c, gy, gx, 0); }
 
+/* da = gy b a^(b-1), 0 where b is; db = gy y log a, 0 where a is 0 and y is finite (as torch.pow) */
+static void pow_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    tl_tensor *a = c->in[0], *b = c->in[1], *zero = tl_full(s, TL_F32, 0, NULL, 0);
+    if (c->needs[0]) {
+        tl_tensor *slope = tl_mul(s, b, tl_pow(s, a, tl_add_scalar(s, b, -1)));
+        gx[0] = tl_where(s, tl_eq(s, b, zero), zero, tl_mul(s, gy[0], slope));
+    }
+    if (c->needs[1]) {
+        tl_tensor *flat = tl_mul(s, tl_eq(s, a, zero), tl_ge(s, b, zero));
+        gx[1] = tl_where(s, flat, zero, tl_mul(s, gy[0], tl_mul(s, c->out[0], tl_log(s, a))));
+    }
+}
+
 /* a = q b + y with a whole q, which does not move: da = gy, db = -gy q */
 static void mod_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
@@ -212,6 +226,7 @@ enum {
     gt_saves = 0,
     lt_saves = 0,
     ge_saves = 0,
+    pow_saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_OUT(0),
     le_saves = 0,
     ne_saves = 0,
     mod_saves = TL_SAVE_IN(0) | TL_SAVE_IN(1) | TL_SAVE_OUT(0),
@@ -232,11 +247,28 @@ static tl_tensor *with_numbers(tl_scope *s, const tl_op *op, tl_tensor *x, doubl
 
 ONE(neg) ONE(exp) ONE(log) ONE(sqrt) ONE(rsqrt) ONE(square) ONE(abs) ONE(sin) ONE(cos) ONE(tanh) ONE(sigmoid) ONE(softplus)
 ONE(relu) ONE(relu6) ONE(silu) ONE(gelu) ONE(gelu_tanh) ONE(hardsigmoid) ONE(hardswish)
-NUMBER(leaky_relu) NUMBER(add_scalar) NUMBER(mul_scalar) NUMBER(rsub_scalar) NUMBER(rdiv_scalar) NUMBER(pow_scalar)
+ONE(erf) ONE(expm1) ONE(log1p) ONE(reciprocal) ONE(floor) ONE(ceil) ONE(round) ONE(sign)
+ONE(tan) ONE(asin) ONE(acos) ONE(atan) ONE(sinh) ONE(cosh) ONE(asinh) ONE(acosh) ONE(atanh)
+ONE(selu) ONE(softsign) ONE(mish) ONE(isnan) ONE(isinf)
+NUMBER(elu) NUMBER(celu) NUMBER(leaky_relu)
+NUMBER(add_scalar) NUMBER(mul_scalar) NUMBER(rsub_scalar) NUMBER(rdiv_scalar) NUMBER(pow_scalar)
 TWO(add) TWO(sub) TWO(mul) TWO(div) TWO(maximum) TWO(minimum) TWO(eq) TWO(gt) TWO(lt)
-TWO(ge) TWO(le) TWO(ne) TWO(mod) TWO(fmod)
+TWO(ge) TWO(le) TWO(ne) TWO(pow) TWO(mod) TWO(fmod)
 
-tl_tensor *tl_clamp(tl_scope *s, tl_tensor *x, double min, double max) { return with_numbers(s, &tl__op_clamp, x, min, max); }
+tl_tensor *tl_clamp(tl_scope *s, tl_tensor *x, double min, double max)
+{
+    return with_numbers(s, &tl__op_clamp, x, min, max);
+}
+
+tl_tensor *tl_threshold(tl_scope *s, tl_tensor *x, double threshold, double value)
+{
+    return with_numbers(s, &tl__op_threshold, x, threshold, value);
+}
+
+tl_tensor *tl_shrink(tl_scope *s, tl_tensor *x, double lambd, double bias)
+{
+    return with_numbers(s, &tl__op_shrink, x, lambd, bias);
+}
 
 /* ---- descriptors ---- */
 
@@ -256,6 +288,9 @@ enum { SAVES_NONE = 0, SAVES_X = TL_SAVE_IN(0), SAVES_Y = TL_SAVE_OUT(0) };
                               .torch = t};
 #define UNARY(n, b, t, a, y, s, dx) FLOATS_OR_WHOLE(n, b, t, s, 0, a)
 #define UNARY_WHOLE(n, b, t, y, s, dx, w) FLOATS_OR_WHOLE(n, b, t, s, 1, NO_ATTRS)
+#define UNARY_FLAT(n, b, t, y)                                                                                         \
+    const tl_op tl__op_##n = {                                                                                         \
+        .name = #n, .brief = b, .inputs = {"x"}, .infer = tl__infer_like_first, .forward = unary_forward, .torch = t};
 #define FLOATS_OR_PAIRS(n, b, t, i)                                                                          \
     const tl_op tl__op_##n = {.name = #n, .brief = b, .inputs = {"a", "b"}, .layout = {TL_ANY, TL_ANY},      \
                               .infer = tl__infer_broadcast, .forward = binary_forward, .vjp = n##_vjp,       \

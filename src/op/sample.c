@@ -50,11 +50,12 @@ static void made_up_pairs(tl_sampler *to, const tl_op *op, double low)
 {
     static const struct { int ra, rb; int64_t a[3], b[3]; } pairs[] = {
         {2, 2, {3, 4}, {3, 4}}, {2, 2, {3, 1}, {1, 4}}, {3, 1, {2, 3, 4}, {4}}, {0, 1, {0}, {5}}, {3, 3, {2, 1, 17}, {1, 3, 17}}, {1, 3, {33}, {2, 2, 33}}};
+    int is_pow = strcmp(op->name, "pow") == 0;
     static const char *const divisors[] = {"mod", "fmod", NULL};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         tl_sample s = tl__sample(op);
         tl__sample_input(&s, pairs[i].ra, pairs[i].a, low, 2);
-        tl__sample_input(&s, pairs[i].rb, pairs[i].b, is_one_of(op->name, divisors) ? 0.5 : low, 2);
+        tl__sample_input(&s, pairs[i].rb, pairs[i].b, is_one_of(op->name, divisors) ? 0.5 : is_pow ? -2 : low, 2);
         to->take(to, &s);
     }
 }
@@ -65,7 +66,7 @@ static void made_up_whole(tl_sampler *to, const tl_op *op)
     static const int64_t a[] = {2, 3, 17}, b[] = {17};
     for (int i = 0; i < (op->inputs[1] ? 3 : 1); i++) {
         tl_sample s = tl__sample(op);
-        tl__sample_whole(&s, 3, a, -9, 9);
+        tl__sample_whole(&s, 3, a, i == 2 ? 1 : -9, 9);
         if (op->inputs[1] && i < 2) tl__sample_whole(&s, 1, b, i ? -4 : 1, i ? -1 : 4);
         else if (op->inputs[1]) tl__sample_input(&s, 1, b, 0.5, 2);
         if (op->attrs[0].kind == TL_A_AXES) s.attr[0] = (tl_value){.n = 1, .list = {-1}};
@@ -81,15 +82,19 @@ static void made_up(tl_sampler *to, const tl_op *op)
 {
     static const int64_t shapes[][3] = {{3}, {2, 3, 5}, {15}, {16}, {17}, {33}, {1}, {2, 1, 70}};
     static const int ranks[] = {1, 3, 1, 1, 1, 1, 0, 3};
-    static const char *const positive[] = {"log", "sqrt", "rsqrt", "rdiv_scalar", "pow_scalar", "div", NULL};
-    double low = is_one_of(op->name, positive) ? 0.5 : -2;
+    static const char *const positive[] = {"log", "sqrt",       "rsqrt", "rdiv_scalar", "pow_scalar",
+                                           "div", "reciprocal", "pow",   NULL};
+    static const char *const below_one[] = {"asin", "acos", "atanh", "log1p", "tan", NULL};
+    double low = is_one_of(op->name, positive) ? 0.5 : -2, high = 2;
+    if (is_one_of(op->name, below_one)) low = -0.9, high = 0.8;
+    if (strcmp(op->name, "acosh") == 0) low = 1.1;
     if (op->inputs[1]) {
         made_up_pairs(to, op, low);
         return;
     }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         tl_sample s = tl__sample(op);
-        tl__sample_input(&s, ranks[i], shapes[i], low, 2);
+        tl__sample_input(&s, ranks[i], shapes[i], low, high);
         int r = ranks[i];
         if (op->attrs[0].required) s.attr[0].f = i % 2 ? 1.7 : -0.6;
         if (op->attrs[0].required && op->attrs[1].required) s.attr[0].f = -1, s.attr[1].f = 1;

@@ -46,8 +46,9 @@ static inline int special_sample(const tl_op *op, tl_sample *s)
 {
     static const char *const rows[] = {"amax", "sum", "mean", "argmax", "softmax", "log_softmax", NULL};
     /* PyTorch itself gives these another gradient at a NaN in vectors than behind them, or hangs on the last bit of tanh at infinity,
-     * or takes a quotient at infinity for the whole number beyond it. */
-    static const char *const of_two_minds[] = {"relu6", "hardswish", "gelu_tanh", "mod", "fmod", NULL};
+     * or on a quotient of infinities. */
+    static const char *const of_two_minds[] = {"relu6", "hardswish", "gelu_tanh", "mod",  "fmod", "elu",
+                                               "selu",  "celu",      "softsign",  "mish", NULL};
     int by_rows = is_named(op->name, rows);
     if (is_named(op->name, of_two_minds)) return 0;
     if (!by_rows && (op->samples || op->infer != (op->inputs[1] ? tl__infer_broadcast : tl__infer_like_first))) return 0;
