@@ -3,7 +3,7 @@
 local util = require "tlua.util"
 local graph = {}
 
-graph.VERSIONS = { least = 6, most = 23 }
+graph.VERSIONS = { least = 1, most = 23 }
 
 -- ---- functions ----
 

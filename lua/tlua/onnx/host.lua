@@ -286,6 +286,10 @@ function HOST.Where(x)
   end)
 end
 
+function HOST.BitShift(x, a)
+  return host.map({ x[1], x[2] }, x[1].dtype, function(u, v) return a.direction == "LEFT" and u << v or u >> v end)
+end
+
 local function chain(pick)
   return function(x)
     local y = x[1]

@@ -291,6 +291,7 @@ end
 -- ---- trying a file as it is ----
 
 local function given(v)
+  if type(v) == "table" and not v.dims or v.dtype == "string" then util.fail "an input is no tensor of numbers" end
   if core.is_tensor(v) then return value.of(v, v:dtype() == "int32" and "int64" or "float32") end
   if v.host or v.numbers then return host.new(v.host or v.numbers, v.dims, v.dtype) end
   if v.tensor then return value.of(v.tensor, v.dtype) end
@@ -310,6 +311,7 @@ function onnx.run(path, inputs)
     for name, c in pairs(prepared.constants) do env[name] = value.constant(c, name) end
     for _, port in ipairs(prepared.inputs) do
       local v = inputs[port.name]
+      if port.kind and port.kind ~= "optional" then util.failf("the input '%s' is a %s", port.name, port.kind) end
       if not v and port.kind ~= "optional" then util.failf("the input '%s' is missing", port.name) end
       env[port.name] = v and given(v)
     end

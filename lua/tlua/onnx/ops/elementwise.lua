@@ -262,6 +262,11 @@ end
 
 function H.PRelu(w, _, x)
   local slope = x[2]
+  if #slope.dims == 1 and #x[1].dims > 2 and slope.dims[1] == x[1].dims[2] and slope.const then -- one a channel
+    local dims = {}
+    for i = 2, #x[1].dims do dims[i - 1] = i == 2 and slope.dims[1] or 1 end
+    slope = require("tlua.onnx.ops.shape").reshape(w, slope, dims)
+  end
   local s, t, perm = pair(w, x[1], slope)
   w:role(slope, "weight")
   s, t = floats(w, s), floats(w, t)
