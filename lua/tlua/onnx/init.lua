@@ -187,6 +187,10 @@ local function import(path, model, o)
   local base, w = {}, walk.new(handlers)
   for name, c in pairs(prepared.constants) do base[name] = value.constant(c, name) end
   w:fold(base, prepared.nodes)
+  w.fresh = o.batchnorm == "fresh"
+  for _, node in ipairs(prepared.nodes) do
+    if node.op == "BatchNormalization" then w.normed[node.inputs[1]] = true end
+  end
   local self = setmetatable({ walk = w, prepared = prepared, base = base, layouts = {}, path = path }, Import)
   self.nodes = patterns.apply(w, prepared, base)
   self.ports, self.freed = ports_of(prepared, o)
@@ -203,7 +207,12 @@ local function rows_agree(self, sizes)
     local shape = physical(port, sizes)
     -- No draw, which would move the numbers of whoever asks for this.
     local x = core.ops.sin(core.arange(host.count(shape)) * 7.13 + i):reshape(shape)
-    if value.device_type(port.dtype) == "int32" then x = core.ops.cast(core.ops.abs(x) * 9, { dtype = "int32" }) end
+    if port.dims[1] == "N" then -- rows that are nothing like each other
+      local each = { 2 }
+      for k = 2, #shape do each[k] = 1 end
+      x = core.ops.add(core.ops.mul(x, core.tensor({ 1, 3 }):reshape(each)), core.tensor({ 0, 1 }):reshape(each))
+    end
+    if value.device_type(port.dtype) == "int32" then x = core.ops.cast(core.ops.abs(x) * 2, { dtype = "int32" }) end
     two[i] = x
     one[i] = port.dims[1] == "N" and core.ops.slice(x, { axis = 1, start = 1, length = 1 }) or x
   end
@@ -255,11 +264,18 @@ end
 
 -- ---- the door ----
 
-onnx.OPTIONS = {
-  { "path", "path", nil, "an .onnx file" },
-  { "outputs", "texts", nil, "values of the file that are wanted (its outputs)" },
-  { "sizes", "table", nil, "sizes of symbols that the file leaves open" },
-}
+-- The value that `cut` names: by its own name, or by that of the node which makes it (its first output).
+local function value_named(model, cut)
+  local found, known = nil, {}
+  for _, node in ipairs(model.graph.nodes) do
+    for i, name in ipairs(node.outputs) do
+      if name == cut or (i == 1 and node.name == cut) then found = found or name end
+      known[#known + 1] = name
+    end
+    if node.name ~= "" then known[#known + 1] = node.name end
+  end
+  return found, known
+end
 
 local function preprocessing_of(self)
   for _, port in ipairs(self.ports) do
@@ -272,13 +288,30 @@ local function preprocessing_of(self)
 end
 
 -- path of an .onnx file -> {text = plan, tensors = {name = tensor}, notes, inputs, outputs, producer, metadata,
--- preprocessing, labels}. options: outputs = {names}, sizes = {symbol = number}.
+-- preprocessing, labels}. options: cut = name of a value or node that becomes the output; sizes = {symbol = number};
+-- batchnorm = "fresh": where a folded one was, a new one.
 function onnx.open(path, options)
   local missing = util.missing(path)
   if missing then util.fail(missing) end
-  local model = core.onnx_read(path)
-  local ok, self, text = pcall(plan_of, path, model, options or {})
+  local model, o = core.onnx_read(path), {}
+  for key, v in pairs(options or {}) do o[key] = v end
+  if o.cut then
+    local found, known = value_named(model, o.cut)
+    if not found then
+      local near = core.near_miss(o.cut, known)
+      util.failf("%s: there is no value or node '%s' to cut at; %s", path, util.shown(o.cut, 60),
+        near and ("did you mean '%s'?"):format(near) or "tlua inspect lists them")
+    end
+    o.outputs = { found }
+  end
+  local ok, self, text = pcall(plan_of, path, model, o)
   if not ok then util.failf("%s: %s", path, util.without_place(self)) end
+  local carrying = 0
+  for _ in pairs(self.walk.carrying) do carrying = carrying + 1 end
+  if carrying > 0 then
+    self.walk:note(("%d convolutions carry a folded batch norm%s"):format(carrying,
+      self.walk.fresh and ", and have a fresh one behind them" or ' (batchnorm = "fresh" puts new ones in)'))
+  elseif self.walk.fresh then util.failf("%s: batchnorm = \"fresh\": no convolution carries a folded batch norm", path) end
   local ports, outs = {}, {}
   for i, port in ipairs(self.ports) do ports[i] = { name = port.name, dtype = port.dtype, dims = physical(port), picture = port.picture } end
   for i, name in ipairs(self.prepared.outputs) do

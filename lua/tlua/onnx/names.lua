@@ -112,6 +112,11 @@ function names.make(walk, prepared, keys)
   end
   for _, key in ipairs(keys) do
     local name, trained = suggestion(key)
+    local of, role = key:match "^fresh|(.*)|([^|]+)$"
+    if of then -- a norm that was put in, as a part of its convolution
+      local conv = out[of] and out[of]:match "^(.*)%.[^.]+$" or out[of] or "norm"
+      name, trained = conv .. ".norm." .. role, true
+    end
     name = name or "constants.unnamed"
     local unique, n = name, 1
     while taken[unique] do

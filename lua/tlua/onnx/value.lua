@@ -172,6 +172,20 @@ function value.arranged(w, v, target, rank, loose)
   end))
 end
 
+-- Do the axes of v that are longer than one come in the order of target already?
+function value.lies_so(v, target)
+  local a, b, rank = {}, {}, #v.dims
+  local have, want = places(v.perm, rank), places(target, rank)
+  for i = 1, rank do
+    if v.dims[have[i]] ~= 1 then a[#a + 1] = have[i] end
+    if v.dims[want[i]] ~= 1 then b[#b + 1] = want[i] end
+  end
+  for i = 1, #a do
+    if a[i] ~= b[i] then return false end
+  end
+  return true
+end
+
 -- The tensor in ONNX's order.
 function value.tensor(w, v) return value.arranged(w, v, nil) end
 

@@ -13,7 +13,7 @@ Walk.__index = Walk
 -- each, `roles` what a constant is to it: "weight", "bias"... (names.lua makes names of both).
 local function new(handlers)
   return setmetatable({ handlers = handlers, made = {}, wanted = {}, folded = {}, first_use = {}, roles = {},
-    direct = {}, order = {}, inside = 0, notes = {} }, Walk)
+    direct = {}, order = {}, inside = 0, notes = {}, normed = {}, carrying = {} }, Walk)
 end
 
 -- A tensor that must be there before a trace, made by f. In a rehearsal (a dry run) it is asked for only.

@@ -41,13 +41,14 @@ function H.Gather(w, node, x)
   local dims = { table.unpack(v.dims, 1, axis - 1) }
   table.move(ids.dims, 1, #ids.dims, #dims + 1, dims)
   table.move(v.dims, axis + 1, rank, #dims + 1, dims)
-  if ids.host and v.host then
+  local open = ids.sized and w.tracing and host.count(dims) > 16
+  if ids.host and v.host and not open then
     local y = host.reshape(host.take(v, axis, ids.host), dims)
     y.sized = v.sized or ids.sized
     return y
   end
   if ids.host and #ids.host > 0 and even(ids.host) then
-    return shape.reshape(w, shape.slice_one(w, v, axis, ids.host[1], #ids.host, 1), dims)
+    return shape.reshape(w, shape.slice_one(w, v, axis, ids.host[1], #ids.host, 1, ids.sized), dims)
   end
   if v.const and rank == 2 and axis == 1 and host.is_float(v.dtype) then -- a table of embeddings
     w:role(v, "weight")

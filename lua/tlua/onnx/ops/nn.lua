@@ -78,12 +78,34 @@ local function equal_lists(a, b)
   return true
 end
 
+-- Has the exporter folded a batch norm into this convolution? Weights that were worked out have lost their names, or got
+-- one that says so; a bias that a network has itself keeps its own.
+local function carries_norm(w, node, x)
+  if not x[3] or not x[3].const or w.normed[node.outputs[1]] then return false end
+  local names = (x[2].source or "") .. " " .. (x[3].source or "")
+  return names:find "fused_bn" or names:find "weight_bias" or names:find "^onnx::Conv" or names:find "BatchNorm" or names:find "_bn_" or false
+end
+
+-- A batch norm that does nothing yet: with a variance of 0 and the weight that undoes its division. The first batch in
+-- training makes its statistics and weights (nn/graph), so that it begins as what it replaces.
+local function fresh_norm(w, t, weight)
+  local n, key = t:shape()[t:rank()], "fresh|" .. (weight.key or "?") .. "|"
+  local function own(role, number)
+    return w:prepare(key .. role, function() return core.full({ n }, number) end)
+  end
+  return ops.batch_norm(t, own("weight", math.sqrt(1e-5)), own("bias", 0), own("running_mean", 0), own("running_var", 0))
+end
+
 function H.Conv(w, node, x)
   local kernel = { table.unpack(x[2].dims, 3) }
   local v, stride, dilation, before, after = window(w, node, x[1], kernel)
   local o = { stride = stride, padding = before, dilation = dilation, groups = node.attrs.group or 1 }
   if not equal_lists(before, after) then o.padding_end = after end
   local t = ops.conv(pictures(w, v), parameter(w, x[2], "weight"), parameter(w, x[3], "bias"), o)
+  if carries_norm(w, node, x) then
+    w.carrying[node] = true
+    if w.fresh then t = fresh_norm(w, t, x[2]) end
+  end
   return back(t, v)
 end
 
@@ -183,7 +205,6 @@ function H.BatchNormalization(w, node, x)
   local t = floats(w, value.arranged(w, v, order))
   local y = ops.batch_norm(t, parameter(w, x[2], "weight"), parameter(w, x[3], "bias"), parameter(w, x[4], "running_mean"),
     parameter(w, x[5], "running_var"), { eps = a.epsilon or 1e-5, momentum = 1 - (a.momentum or 0.9) })
-  w.norms = (w.norms or 0) + 1
   return value.of(y, v.dtype, order)
 end
 

@@ -90,6 +90,9 @@ function shape.reshape(w, v, dims)
     for _, axis in ipairs(g.from) do target[#target + 1] = axis end
     for _, axis in ipairs(g.to) do physical[#physical + 1], perm[#perm + 1] = dims[axis], axis end
   end
+  if value.lies_so(v, target) then
+    return value.of((value.form(w, v, "as " .. table.concat(physical, ","), function(t) return t:reshape(physical) end)), v.dtype, perm)
+  end
   local t = value.arranged(w, v, target)
   if not util.same_shape(t:shape(), physical) then t = t:reshape(physical) end
   return value.of(t, v.dtype, perm)
