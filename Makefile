@@ -191,8 +191,8 @@ golden: all tests-built $(PEERS)/bin/python
 test-interop: all $(PEERS)/bin/python
 	$(PEERS)/bin/python tests/interop.py
 	@$(MAKE) -s test-onnx
-# ONNX: models of operators, Debian's and those of newer versions; networks from both exporters of PyTorch, which stay in ONNX_FILES, and what
-# other files ONNX_REAL names (docs/onnx.md).
+# ONNX: models of operators, Debian's and those of newer versions; graphs drawn at random; networks from both exporters of PyTorch, which stay
+# in ONNX_FILES, and what other files ONNX_REAL names (docs/onnx.md).
 ONNX_FILES ?= $(BUILD)/onnx
 ONNX_REAL ?=
 test-onnx: all $(PEERS)/bin/python
@@ -201,7 +201,8 @@ test-onnx: all $(PEERS)/bin/python
 	./tlua tests/interop/onnx_conformance.lua --data $(ONNX_FILES)/cases --least 18 --most 23 --table $(BUILD)/onnx_conformance_18.txt
 	$(PEERS)/bin/python tests/interop/onnx_export.py $(ONNX_FILES)/exports
 	$(if $(ONNX_REAL),$(PEERS)/bin/python tests/interop/onnx_real.py $(ONNX_FILES)/real $(ONNX_REAL))
-	./tlua tests/interop/onnx_files.lua $(ONNX_FILES)/exports $(if $(ONNX_REAL),$(ONNX_FILES)/real)
+	$(PEERS)/bin/python tests/interop/onnx_random.py $(ONNX_FILES)/random 600
+	./tlua tests/interop/onnx_files.lua $(ONNX_FILES)/random $(ONNX_FILES)/exports $(if $(ONNX_REAL),$(ONNX_FILES)/real)
 docs: tlua $(BUILD)/ops_doc
 	$(BUILD)/ops_doc > docs/ops.md
 	./tlua tools/stubs.lua > docs/tlua.d.lua

@@ -57,7 +57,8 @@ local function to_ours(t)
   return core.ops.permute(t, { axes = order })
 end
 
-local function network(path, o)
+local function network(path, kept, o)
+  o.sizes = kept.sizes
   local file = onnx.open(path, o)
   return nn_graph.from { text = file.text, tensors = file.tensors, label = path }, file
 end
@@ -69,6 +70,7 @@ local function call(net, file, kept, number)
     list[i] = port.picture and to_ours(t) or t
   end
   local answers, out = table.pack(net(table.unpack(list))), {}
+  if not core.is_tensor(answers[1]) then answers = answers[1] end -- several outputs come as a list
   for i, o in ipairs(file.outputs) do out[o.name] = o.channels_last and to_file(answers[i]) or answers[i] end
   return out
 end
@@ -92,7 +94,7 @@ local function answers(path, kept, eager)
   table.sort(names)
   local net, file
   if not eager then
-    net, file = network(path, { outputs = names })
+    net, file = network(path, kept, { outputs = names })
     net:eval()
   end
   for number = 1, 2 do
@@ -160,7 +162,7 @@ local function turned(weight, gradient, wanted)
 end
 
 local function gradients(path, kept, cut)
-  local net, file = network(path, { outputs = cut and { cut } or nil })
+  local net, file = network(path, kept, { outputs = cut and { cut } or nil })
   net:eval()
   local out = call(net, file, kept, 1)
   local name = cut or file.outputs[1].name
@@ -210,6 +212,10 @@ for _, file in ipairs(files()) do
   local scope <close> = core.scope()
   local kept, metadata = core.load(file)
   local path = metadata and metadata.onnx or file:gsub("%.safetensors$", ".onnx")
+  for name, size in (metadata and metadata.sizes or ""):gmatch "(%w+)=(%d+)" do
+    kept.sizes = kept.sizes or {}
+    kept.sizes[name] = math.tointeger(size)
+  end
   local cut = metadata and metadata.cut ~= "" and metadata.cut or nil
   local short, started = file:gsub("^.*/([^/]+/[^/]+)%.safetensors$", "%1"), os.clock()
   local ok, worst, typical, beyond, about = pcall(answers, path, kept, options.eager)

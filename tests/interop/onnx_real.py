@@ -35,10 +35,12 @@ FILES = {
     "yolox_nano.onnx": ({"images": ("pixels", [(1, 3, 416, 416)])}, "input.807"),
     "axial_model.onnx": ({"input_5": ("uniform", [(1, 256, 256, 1)]), "input_6": ("uniform", [(1, 256, 256, 3)])}, "model_2/conv2d_77/BiasAdd:0"),
     "consensus_layer.onnx": ({None: ("normal", [(1, 8, 8, 8, 22)])}, None),
-    "320n.onnx": ({"images": ("uniform", [(1, 3, 320, 320), (2, 3, 256, 320)])}, None),
+    "320n.onnx": ({"images": ("uniform", [(1, 3, 320, 320), (2, 3, 320, 320)])}, None),
     "yolov8n_coco_float_from_int8.onnx": ({"images": ("uniform", [(1, 3, 640, 640)])}, None),
     "yolov8n_coco_int8.onnx": ({"images": ("uniform", [(1, 3, 640, 640)])}, None),
 }
+# Sizes that the network hangs on in a way that a plan cannot say.
+SIZES = {"320n.onnx": "height=320 width=320"}
 
 
 def drawn(kind, shape):
@@ -110,7 +112,7 @@ def main(out, paths):
         print("%s: %s" % (name, {k: tuple(v.shape) for k, v in kept.items()}), flush=True)
         if cut:
             gradients(path, first, cut, kept)
-        save_file(kept, os.path.join(out, name[:-5] + ".safetensors"), {"onnx": os.path.abspath(path), "cut": cut or ""})
+        save_file(kept, os.path.join(out, name[:-5] + ".safetensors"), {"onnx": os.path.abspath(path), "cut": cut or "", "sizes": SIZES.get(name, "")})
 
 
 main(sys.argv[1], sys.argv[2:])
