@@ -42,6 +42,10 @@
 #define MOST(a, b) ((((a) > (b)) | ((a) != (a))) ? (a) : (b)) /* fmax would drop a NaN */
 REDUCE(sum, 0.0f, PLUS)
 REDUCE(max, -INFINITY, MOST)
+#define LEAST(a, b) ((((a) < (b)) | ((a) != (a))) ? (a) : (b))
+#define TIMES(a, b) ((a) * (b))
+REDUCE(min, INFINITY, LEAST)
+REDUCE(prod, 1.0f, TIMES)
 #else
 /* The same index map for int32. */
 #define REDUCE(NAME, START, JOIN)                                                                              \
@@ -69,4 +73,8 @@ REDUCE(max, -INFINITY, MOST)
 #define MOST(a, b) max(a, b)
 REDUCE(sum, 0, PLUS)
 REDUCE(max, INT_MIN, MOST)
+#define LEAST(a, b) min(a, b)
+#define TIMES(a, b) (int)((uint)(a) * (uint)(b))
+REDUCE(min, INT_MAX, LEAST)
+REDUCE(prod, 1, TIMES)
 #endif

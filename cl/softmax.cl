@@ -44,15 +44,3 @@ __kernel void log_softmax_grad(G const float *restrict Y, long y0, G const float
     for (long i = 0; i < n; i++) sum += g[i];
     for (long i = 0; i < n; i++) d[i] = g[i] - exp(y[i]) * sum;
 }
-
-/* The position of the largest of each row; of equals the first; a NaN counts as largest, as in PyTorch. */
-__kernel void argmax(G const float *restrict X, long x0, G int *restrict Y, long y0, long n BOUND)
-{
-    INSIDE;
-    long r = get_global_id(0);
-    G const float *x = X + x0 + r * n;
-    int best = 0;
-    for (long i = 1; i < n; i++)
-        if (x[i] > x[best] || (isnan(x[i]) && !isnan(x[best]))) best = (int)i;
-    Y[y0 + r] = best;
-}

@@ -2361,6 +2361,71 @@ tlua.amax = ops.amax
 ---@return tlua.Tensor
 function Tensor:amax(options, ...) end
 
+---Least element of `x` over `axes`, NaN where one is; among equals the gradient is shared.
+---PyTorch: x.amin(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param x tlua.Tensor
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.amin(x, options, ...) end
+
+tlua.amin = ops.amin
+
+---Least element of `x` over `axes`, NaN where one is; among equals the gradient is shared.
+---PyTorch: x.amin(axes, keepdim=keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:amin(options, ...) end
+
+---Product of `x` over `axes`.
+---PyTorch: prod(x, axes, keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param x tlua.Tensor
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.prod(x, options, ...) end
+
+tlua.prod = ops.prod
+
+---Product of `x` over `axes`.
+---PyTorch: prod(x, axes, keep). Gradient towards x.
+---- `axes` = {}: dimensions that disappear; none named: all
+---- `keep` = false: keep them with length 1
+---@param options? { axes?: integer[], keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:prod(options, ...) end
+
+---Sums of `x` along `axis`, each of all elements up to its place.
+---PyTorch: cumsum(x, axis, exclusive, reverse). Gradient towards x.
+---- `axis` = -1: dimension along which is summed
+---- `exclusive` = false: without the element at the place itself
+---- `reverse` = false: from the last element on
+---@param x tlua.Tensor
+---@param options? { axis?: integer, exclusive?: boolean, reverse?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.cumsum(x, options, ...) end
+
+tlua.cumsum = ops.cumsum
+
+---Sums of `x` along `axis`, each of all elements up to its place.
+---PyTorch: cumsum(x, axis, exclusive, reverse). Gradient towards x.
+---- `axis` = -1: dimension along which is summed
+---- `exclusive` = false: without the element at the place itself
+---- `reverse` = false: from the last element on
+---@param options? { axis?: integer, exclusive?: boolean, reverse?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:cumsum(options, ...) end
+
 ---Matrix product of `a` (..., m, k) and `b` (..., k, n); batches broadcast, vectors are a row of `a` or a column of `b`.
 ---PyTorch: torch.matmul(a.mT if transpose_a else a, b.mT if transpose_b else b). Gradient towards a, b.
 ---- `transpose_a` = false: `a` is given as (..., k, m)
@@ -2467,6 +2532,50 @@ tlua.argmax = ops.argmax
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:argmax(options, ...) end
+
+---Position of the least element along `axis`, counted from 0, as int32; of equals the first.
+---PyTorch: torch.argmin(x, dim=axis, keepdim=keep). No gradient.
+---- `axis` = -1: dimension that disappears
+---- `keep` = false: keep it with length 1
+---@param x tlua.Tensor
+---@param options? { axis?: integer, keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.argmin(x, options, ...) end
+
+tlua.argmin = ops.argmin
+
+---Position of the least element along `axis`, counted from 0, as int32; of equals the first.
+---PyTorch: torch.argmin(x, dim=axis, keepdim=keep). No gradient.
+---- `axis` = -1: dimension that disappears
+---- `keep` = false: keep it with length 1
+---@param options? { axis?: integer, keep?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:argmin(options, ...) end
+
+---The `k` largest (or least) elements along `axis`, in order, and second their positions from 0 as int32. A NaN counts as the largest; among equals the first comes first.
+---PyTorch: torch.topk(x, k, dim=axis, largest=largest). Gradient towards x.
+---- `k`: how many
+---- `axis` = -1: dimension in which they are looked for
+---- `largest` = true: the largest first; false: the least
+---@param x tlua.Tensor
+---@param options? { k: integer, axis?: integer, largest?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.topk(x, options, ...) end
+
+tlua.topk = ops.topk
+
+---The `k` largest (or least) elements along `axis`, in order, and second their positions from 0 as int32. A NaN counts as the largest; among equals the first comes first.
+---PyTorch: torch.topk(x, k, dim=axis, largest=largest). Gradient towards x.
+---- `k`: how many
+---- `axis` = -1: dimension in which they are looked for
+---- `largest` = true: the largest first; false: the least
+---@param options? { k: integer, axis?: integer, largest?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:topk(options, ...) end
 
 ---Cross entropy of `logits` (..., C) with `labels` (...), classes counted from 0.
 ---PyTorch: F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.long().reshape(-1), weight=weights, reduction=reduction, label_smoothing=label_smoothing, ignore_index=ignore_index). Gradient towards logits.

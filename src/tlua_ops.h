@@ -95,6 +95,10 @@ TL_API tl_tensor *tl_pad(tl_scope *s, tl_tensor *x, const int64_t *before, const
 TL_API tl_tensor *tl_sum(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
 TL_API tl_tensor *tl_mean(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
 TL_API tl_tensor *tl_amax(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
+TL_API tl_tensor *tl_amin(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
+TL_API tl_tensor *tl_prod(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep);
+/* Sums of all elements up to each place; `exclusive`: without that itself; `reverse`: from the last on. */
+TL_API tl_tensor *tl_cumsum(tl_scope *s, tl_tensor *x, int axis, int exclusive, int reverse);
 
 /* Products. `matmul`: (..., m, k) x (..., k, n), batches broadcast, vectors as in PyTorch. `linear`: activation(x weight^T + bias +
  * residual) with x (..., in), weight (out, in); bias, residual and activation ("relu", "relu6", "silu", "hardswish", "gelu") may
@@ -106,6 +110,9 @@ TL_API tl_tensor *tl_linear(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_ten
 TL_API tl_tensor *tl_softmax(tl_scope *s, tl_tensor *x, int axis);
 TL_API tl_tensor *tl_log_softmax(tl_scope *s, tl_tensor *x, int axis);
 TL_API tl_tensor *tl_argmax(tl_scope *s, tl_tensor *x, int axis); /* int32 */
+TL_API tl_tensor *tl_argmin(tl_scope *s, tl_tensor *x, int axis); /* int32 */
+/* The k largest (or least) elements in order; `places`, which may be NULL, becomes their positions from 0, int32. */
+TL_API tl_tensor *tl_topk(tl_scope *s, tl_tensor *x, int64_t k, int axis, int largest, tl_tensor **places);
 /* The mean over the rows. logits (..., C), labels (...) int32 from 0; weights (C) may be NULL. */
 TL_API tl_tensor *tl_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double label_smoothing);
 /* The others have a reduction: "mean" (NULL too), "sum" or "none". target (..., C): the share of each class. The focal loss is

@@ -74,6 +74,19 @@ int tl__infer_broadcast(tl_error *err, tl_call *c)
     return 0;
 }
 
+int tl__lines(tl_error *err, const tl_call *c, int attr, tl_lines *lines)
+{
+    const tl_shape *x = &c->in_meta[0].shape;
+    *lines = (tl_lines){.axis = tl__axis((int)c->attr[attr].i, x->rank), .outer = 1, .inner = 1};
+    if (lines->axis < 0)
+        return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d",
+                           tl__axis_name(c->attr[attr].i), x->rank);
+    lines->n = x->dim[lines->axis];
+    for (int i = 0; i < x->rank; i++)
+        if (i != lines->axis) *(i < lines->axis ? &lines->outer : &lines->inner) *= x->dim[i];
+    return 0;
+}
+
 /* ---- calls ---- */
 
 static tl_call *call_new(tl_error *err, const tl_op *op, int n_in)

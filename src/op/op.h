@@ -196,5 +196,11 @@ int tl__infer_like_first(tl_error *err, tl_call *c);
 /* Launches `kernel` with a work-item for each of `rows`; its name stands for the operator in errors. */
 int tl__launch_rows(tl_scope *s, const tl_program *program, const char *kernel, int64_t rows, const tl_karg *args, int count);
 int tl__infer_broadcast(tl_error *err, tl_call *c);
+/* A tensor as (outer, n, inner) around one of its dimensions. */
+typedef struct tl_lines { int axis; int64_t outer, n, inner; } tl_lines;
+/* 0, or -1 where attribute `attr` of the call names no dimension of input 0. */
+int tl__lines(tl_error *err, const tl_call *c, int attr, tl_lines *lines);
+/* The gradient of a choice of `index` along an axis of x: gy added to where each came from. */
+tl_tensor *tl__gather_gradient(tl_scope *s, tl_tensor *gy, tl_tensor *index, const tl_shape *x, int axis);
 
 #endif

@@ -1,6 +1,8 @@
-/* reduce.c - sums, means and maxima over some dimensions. The reduced dimensions are permuted to the
+/* reduce.c - sums, means, products and extremes over some dimensions. The reduced dimensions are permuted to the
  * end or, where they already come first, summed row by row: both walk memory in order. */
 #include "op/op.h"
+
+#include <string.h>
 
 static const tl_program program = {"reduce", NULL};
 
@@ -64,12 +66,19 @@ static int reduce_middle(tl_scope *s, const char *kernel, tl_tensor *x, tl_tenso
     return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(inner), TL_KF(scale));
 }
 
+static const char *kernel_of(const tl_op *op)
+{
+    if (strcmp(op->name, "amax") == 0) return "max";
+    if (strcmp(op->name, "amin") == 0) return "min";
+    return strcmp(op->name, "prod") == 0 ? "prod" : "sum";
+}
+
 static int reduce_forward(tl_scope *s, const tl_call *c)
 {
     tl_tensor *x = c->in[0], *y = c->out[0];
     int mask = axes_mask(&s->err, c), r = x->shape.rank, first = r, last = -1, together = 1;
     int64_t n = 1, inner = 1, outer = 1;
-    int is_max = c->op->name[0] == 'a';
+    const char *kernel = kernel_of(c->op);
     for (int i = 0; i < r; i++)
         if (mask >> i & 1) {
             if (first == r) first = i;
@@ -79,7 +88,9 @@ static int reduce_forward(tl_scope *s, const tl_call *c)
     for (int i = first; i <= last; i++)
         if (!(mask >> i & 1) && x->shape.dim[i] != 1) together = 0;
     float scale = c->op->name[0] == 'm' ? 1.0f / (float)n : 1.0f;
-    if (n == 0 && is_max) return tl__op_fail(&s->err, c, TL_ESHAPE, "there is nothing to take the largest of");
+    if (n == 0 && kernel[0] == 'm')
+        return tl__op_fail(&s->err, c, TL_ESHAPE, "there is nothing to take the %s of",
+                           kernel[1] == 'a' ? "largest" : "least");
     if (!together) {
         int order[TL_MAX_RANK], k = 0;
         for (int pass = 0; pass < 2; pass++)
@@ -94,7 +105,6 @@ static int reduce_forward(tl_scope *s, const tl_call *c)
         for (int i = last + 1; i < r; i++) inner *= x->shape.dim[i];
     outer = tl_numel(y) / (inner ? inner : 1);
     if (tl_numel(y) == 0) return 0;
-    const char *kernel = is_max ? "max" : "sum";
     /* Few long rows would keep few units busy: each is cut into parts first, by the shape alone, so that the bits are.
      * On devices with a work-item a row this is always better (and llvmpipe ends any loop after 65,536 turns). */
     const int64_t parts = 256;
@@ -128,7 +138,7 @@ static void mean_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
     gx[0] = tl_expand(s, tl_mul_scalar(s, kept(s, c, gy[0]), 1.0 / n), c->in_meta[0].shape.rank, c->in_meta[0].shape.dim);
 }
 
-/* dx = gy shared evenly among the elements equal to the maximum (as torch.amax) */
+/* dx = gy shared evenly among the elements equal to the extreme (as torch.amax) */
 static void amax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
     tl_tensor *hit = tl_eq(s, c->in[0], kept(s, c, c->out[0]));
@@ -136,8 +146,19 @@ static void amax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
     gx[0] = tl_mul(s, hit, tl_div(s, kept(s, c, gy[0]), count));
 }
 
+/* dx = gy times the product of the others: y / x where nothing is 0, and at a 0 that is the only one */
+static void prod_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+{
+    tl_tensor *x = c->in[0], *zero = tl_full(s, TL_F32, 0, NULL, 0), *one = tl_full(s, TL_F32, 0, NULL, 1);
+    tl_tensor *is_zero = tl_eq(s, x, zero), *others = tl_where(s, is_zero, one, x);
+    tl_tensor *zeros = kept(s, c, tl__apply(s, tl__op_find("sum"), &is_zero, 1, c->attr, NULL));
+    tl_tensor *product = kept(s, c, tl__apply(s, tl__op_find("prod"), &others, 1, c->attr, NULL));
+    tl_tensor *all = tl_mul(s, kept(s, c, gy[0]), tl_div(s, product, others));
+    gx[0] = tl_where(s, tl_eq(s, zeros, is_zero), all, zero);
+}
+
 #define ATTRS {TL_AXES("axes", "dimensions that disappear; none named: all"), TL_BOOL_("keep", 0, "keep them with length 1")}
-extern const tl_op tl__op_sum, tl__op_mean, tl__op_amax;
+extern const tl_op tl__op_sum, tl__op_mean, tl__op_amax, tl__op_amin, tl__op_prod;
 const tl_op tl__op_sum = {
     .name = "sum", .brief = "Sum of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY}, .ints = 1,
     .infer = reduce_infer, .forward = reduce_forward, .vjp = sum_vjp, .torch = "x.sum(axes, keepdim=keep)",
@@ -160,6 +181,33 @@ const tl_op tl__op_amax = {
     .torch = "x.amax(axes, keepdim=keep)",
 };
 
+const tl_op tl__op_amin = {
+    .name = "amin",
+    .brief = "Least element of `x` over `axes`, NaN where one is; among equals the gradient is shared.",
+    .inputs = {"x"},
+    .attrs = ATTRS,
+    .layout = {TL_ANY},
+    .ints = 1,
+    .infer = reduce_infer,
+    .forward = reduce_forward,
+    .vjp = amax_vjp,
+    .saves = TL_SAVE_IN(0) | TL_SAVE_OUT(0),
+    .torch = "x.amin(axes, keepdim=keep)",
+};
+const tl_op tl__op_prod = {
+    .name = "prod",
+    .brief = "Product of `x` over `axes`.",
+    .inputs = {"x"},
+    .attrs = ATTRS,
+    .layout = {TL_ANY},
+    .ints = 1,
+    .infer = reduce_infer,
+    .forward = reduce_forward,
+    .vjp = prod_vjp,
+    .saves = TL_SAVE_IN(0),
+    .torch = "prod(x, axes, keep)",
+};
+
 static tl_tensor *reduce(tl_scope *s, const tl_op *op, tl_tensor *x, const int *axes, int n, int keep)
 {
     tl_value a[TL_MAX_ATTRS] = {{.n = n}, {.i = keep}};
@@ -170,3 +218,11 @@ static tl_tensor *reduce(tl_scope *s, const tl_op *op, tl_tensor *x, const int *
 tl_tensor *tl_sum(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep) { return reduce(s, &tl__op_sum, x, axes, n, keep); }
 tl_tensor *tl_mean(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep) { return reduce(s, &tl__op_mean, x, axes, n, keep); }
 tl_tensor *tl_amax(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep) { return reduce(s, &tl__op_amax, x, axes, n, keep); }
+tl_tensor *tl_amin(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep)
+{
+    return reduce(s, &tl__op_amin, x, axes, n, keep);
+}
+tl_tensor *tl_prod(tl_scope *s, tl_tensor *x, const int *axes, int n, int keep)
+{
+    return reduce(s, &tl__op_prod, x, axes, n, keep);
+}

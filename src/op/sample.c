@@ -64,9 +64,10 @@ static void made_up_pairs(tl_sampler *to, const tl_op *op, double low)
 static void made_up_whole(tl_sampler *to, const tl_op *op)
 {
     static const int64_t a[] = {2, 3, 17}, b[] = {17};
+    int product = strcmp(op->name, "prod") == 0;
     for (int i = 0; i < (op->inputs[1] ? 3 : 1); i++) {
         tl_sample s = tl__sample(op);
-        tl__sample_whole(&s, 3, a, i == 2 ? 1 : -9, 9);
+        tl__sample_whole(&s, 3, a, i == 2 || product ? 1 : -9, product ? 2 : 9);
         if (op->inputs[1] && i < 2) tl__sample_whole(&s, 1, b, i ? -4 : 1, i ? -1 : 4);
         else if (op->inputs[1]) tl__sample_input(&s, 1, b, 0.5, 2);
         if (op->attrs[0].kind == TL_A_AXES) s.attr[0] = (tl_value){.n = 1, .list = {-1}};
@@ -143,7 +144,8 @@ void tl__samples(const tl_op *op, const tl_device *d, tl_sampler *to)
 /* Operators with kinks get values that keep their distance from them and from each other. */
 int tl__sample_has_kinks(const tl_op *op)
 {
-    static const char *const kinked[] = {"max_pool", "amax", "maximum", "minimum", "argmax", "smooth_l1_loss", NULL};
+    static const char *const kinked[] = {"max_pool", "amax",   "maximum", "minimum",        "argmax",
+                                         "amin",     "argmin", "topk",    "smooth_l1_loss", NULL};
     return is_one_of(op->name, kinked);
 }
 

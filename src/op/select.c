@@ -141,14 +141,23 @@ static int gather_forward(tl_scope *s, const tl_call *c)
 }
 
 /* dx[index[k]] += gy[k]; each line of the gathered dimension belongs to one work-item, so that sums keep their order */
+tl_tensor *tl__gather_gradient(tl_scope *s, tl_tensor *gy, tl_tensor *index, const tl_shape *x, int axis)
+{
+    tl_tensor *gradient = tl__packed(s, gy), *dx = tl_full(s, TL_F32, x->rank, x->dim, 0);
+    int64_t outer = 1, inner = 1;
+    for (int i = 0; i < x->rank; i++)
+        if (i != axis) *(i < axis ? &outer : &inner) *= x->dim[i];
+    if (!gradient || !dx) return NULL;
+    tl_launch l = {.program = &program, .kernel = "gather_grad", .dims = 2, .global = {(size_t)inner, (size_t)outer}};
+    int bad = TL__LAUNCH(&s->err, s->device, &l, "gather", TL_KT(gradient), TL_KT(index), TL_KT(dx),
+                         TL_KL(x->dim[axis]), TL_KL(index->shape.dim[axis]), TL_KL(inner));
+    return bad ? NULL : dx;
+}
+
 static void gather_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
-    lines g;
     const tl_shape *x = &c->in_meta[X].shape;
-    tl_tensor *gradient = tl__packed(s, gy[0]), *dx = tl_full(s, TL_F32, x->rank, x->dim, 0);
-    if (!gradient || !dx || lines_of(&s->err, c, &g) != 0) return;
-    tl_launch l = {.program = &program, .kernel = "gather_grad", .dims = 2, .global = {(size_t)g.inner, (size_t)g.outer}};
-    if (TL__LAUNCH(&s->err, s->device, &l, "gather", TL_KT(gradient), TL_KT(c->in[INDEX]), TL_KT(dx), TL_KL(g.n), TL_KL(g.m), TL_KL(g.inner)) == 0) gx[X] = dx;
+    gx[X] = tl__gather_gradient(s, gy[0], c->in[INDEX], x, tl__axis((int)c->attr[0].i, x->rank));
 }
 
 static void gather_samples(tl_sampler *to)

@@ -1,4 +1,4 @@
-/* softmax.c - softmax, log-softmax and argmax. Rows along the last dimension; another axis is brought there. */
+/* softmax.c - softmax and log-softmax. Rows along the last dimension; another axis is brought there. */
 #include "op/op.h"
 
 static const tl_program program = {"softmax", NULL};
@@ -47,7 +47,7 @@ static void rows_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
 static void softmax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { rows_vjp(s, c, gy, gx, "softmax_grad"); }
 static void log_softmax_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx) { rows_vjp(s, c, gy, gx, "log_softmax_grad"); }
 
-extern const tl_op tl__op_softmax, tl__op_log_softmax, tl__op_argmax;
+extern const tl_op tl__op_softmax, tl__op_log_softmax;
 
 static void softmax_samples_of(tl_sampler *to, const tl_op *op)
 {
@@ -60,7 +60,6 @@ static void softmax_samples_of(tl_sampler *to, const tl_op *op)
             to->take(to, &s);
         }
 }
-static void argmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_argmax); }
 static void softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_softmax); }
 static void log_softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_log_softmax); }
 
@@ -76,43 +75,6 @@ const tl_op tl__op_log_softmax = {
     .samples = log_softmax_samples,
 };
 
-/* ---- argmax ---- */
-
-static int argmax_infer(tl_error *err, tl_call *c)
-{
-    const tl_shape *x = &c->in_meta[0].shape;
-    int a = tl__axis((int)c->attr[0].i, x->rank), keep = (int)c->attr[1].i;
-    if (a < 0) return tl__op_fail(err, c, TL_EARG, "there is no dimension %lld in a tensor of %d", tl__axis_name(c->attr[0].i), x->rank);
-    if (x->dim[a] == 0) return tl__op_fail(err, c, TL_ESHAPE, "there is nothing to take the largest of");
-    tl_shape y = {0, {0}};
-    for (int i = 0; i < x->rank; i++)
-        if (i != a || keep) y.dim[y.rank++] = i == a ? 1 : x->dim[i];
-    c->n_out = 1;
-    c->out_meta[0] = (tl_meta){y, TL_I32};
-    return 0;
-}
-
-static int argmax_forward(tl_scope *s, const tl_call *c)
-{
-    tl_tensor *x = c->in[0];
-    int r = x->shape.rank, a = tl__axis((int)c->attr[0].i, r), order[TL_MAX_RANK], k = 0;
-    for (int i = 0; i < r; i++)
-        if (i != a) order[k++] = i;
-    order[k] = a;
-    x = tl__packed(s, tl_permute(s, x, r, order));
-    if (!x) return -1;
-    int64_t n = last(&x->shape);
-    if (tl_numel(x) == 0) return 0;
-    return tl__launch_rows(s, &program, "argmax", tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(c->out[0]), TL_KL(n)}, 5);
-}
-
-const tl_op tl__op_argmax = {
-    .name = "argmax", .brief = "Position of the largest element along `axis`, counted from 0 (it is data: a class), as int32.",
-    .inputs = {"x"}, .attrs = {TL_AXIS("axis", -1, "dimension that disappears"), TL_BOOL_("keep", 0, "keep it with length 1")},
-    .layout = {TL_ANY}, .infer = argmax_infer, .forward = argmax_forward, .torch = "torch.argmax(x, dim=axis, keepdim=keep)",
-    .samples = argmax_samples,
-};
-
 /* ---- the C interface ---- */
 
 static tl_tensor *with_axis(tl_scope *s, const tl_op *op, tl_tensor *x, int axis)
@@ -123,4 +85,3 @@ static tl_tensor *with_axis(tl_scope *s, const tl_op *op, tl_tensor *x, int axis
 
 tl_tensor *tl_softmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_softmax, x, axis); }
 tl_tensor *tl_log_softmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_log_softmax, x, axis); }
-tl_tensor *tl_argmax(tl_scope *s, tl_tensor *x, int axis) { return with_axis(s, &tl__op_argmax, x, axis); }

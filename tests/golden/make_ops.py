@@ -71,6 +71,18 @@ def pad(x, before, after, mode, value):
     return x
 
 
+def prod(x, axes, keep):
+    for axis in sorted((a % x.dim() for a in axes), reverse=True) if x.dim() else ():
+        x = x.prod(axis, keepdim=keep)
+    return x
+
+
+def cumsum(x, axis, exclusive, reverse):
+    x = x.flip(axis) if reverse else x
+    y = torch.cumsum(x, axis) - (x if exclusive else 0)
+    return y.flip(axis) if reverse else y
+
+
 def max_pool(x, kernel, stride, padding, padding_end, ceil_mode):
     n = x.dim() - 2
     f = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[n]
@@ -121,7 +133,7 @@ WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "conv_transpose": conv_transpose,
-             "interpolate": interpolate, "pad": pad}
+             "interpolate": interpolate, "pad": pad, "prod": prod, "cumsum": cumsum}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None
@@ -152,6 +164,7 @@ def main():
     out, weights = {}, inputs["loss_weights"]
     for sample in samples:
         y, tensors = evaluate(sample, inputs)
+        y = y[0] if isinstance(y, tuple) else y
         out[sample["name"] + ".y"] = y.detach().float().contiguous().clone()
         if not any(t is not None and t.requires_grad for t in tensors) or not y.requires_grad:
             continue

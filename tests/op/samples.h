@@ -44,7 +44,7 @@ static inline int is_named(const char *name, const char *const *list)
  * the largest. Reductions have rows with a NaN in front, amid whole vectors and behind them, without one, and of nothing else. */
 static inline int special_sample(const tl_op *op, tl_sample *s)
 {
-    static const char *const rows[] = {"amax", "sum", "mean", "argmax", "softmax", "log_softmax", NULL};
+    static const char *const rows[] = {"amax", "sum", "mean", "argmax", "softmax", "log_softmax", "amin", "argmin", NULL};
     /* PyTorch itself gives these another gradient at a NaN in vectors than behind them, or hangs on the last bit of tanh at infinity,
      * or on a quotient of infinities. */
     static const char *const of_two_minds[] = {"relu6", "hardswish", "gelu_tanh", "mod",  "fmod", "elu",
