@@ -100,8 +100,207 @@ t.test("cut at a call or at a name that came with the list", function()
   local function bad(cut)
     return function() nn.Graph { path = path, cut = cut } end
   end
-  t.fails("small.safetensors: cut: there is no value '2.shrt'; did you mean '2.short'?", bad "2.shrt")
+  assert(far(nn.Graph { path = path, cut = "2" }) < 1e-5) -- a part
+  local norm = nn.Graph { path = path, cut = "3.bn1" }
+  t.equal(norm.calls[#norm.calls].op, "batch_norm") -- a call, before its activation
+  t.fails("small.safetensors): cut: there is no value '2.shrt'; did you mean '2.short'?", bad "2.shrt")
   t.fails("cut: there is no value 'somewhere else'; there are 0, relu_2, 2.conv1", bad "somewhere else")
+end)
+
+-- ---- heads ----
+
+local function far(a, b) return (a - b):abs():amax():item() end
+
+t.test("a head behind a cut: maps and sequences are averaged for a Linear, other heads get them as they are", function()
+  local text, state, net = plan_of(small(), PICTURE)
+  local list = core.plan_calls(text).calls
+  local cut
+  for i, c in ipairs(list) do cut = c.op == "relu" and "relu_" .. i or cut end
+  local function made() return graph.from { text = text, tensors = state, cut = cut } end
+  local x = core.randn(2, 32, 32, 3)
+  local g = made():set_head(nn.Linear(4))
+  t.equal(g.head_name .. " " .. g.classes .. " " .. g:head():label(), "head 4 nn.Linear(16 -> 4)")
+  t.equal(g.notes[1], "the head nn.Linear(? -> 4) gets the mean over the places of (N, 8, 8, 16)")
+  g:eval()
+  net:eval()
+  local guard <close> = core.no_grad()
+  local middle = net:at(4)(net:at(3)(net:at(2)(net:at(1)(x))))
+  assert(far(g(x), g:head()(middle:mean { axes = { 2, 3 } })) < 1e-5)
+  local own = made():set_head(nn.Sequential(nn.Dropout(0.1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5)))
+  own:eval()
+  t.equal(own.classes .. " " .. #own.notes, "5 0")
+  assert(far(own(x), own:head()(middle)) < 1e-5)
+  local again = own:set_head(nn.Linear(7)):eval() -- another one in its place
+  t.equal(again.classes .. " " .. #again.notes .. " " .. again.calls[#again.calls - 1].op, "7 1 mean")
+  t.equal(own:set_head(own:default_head(2)):eval()(x):shape(4), 2) -- a map, for a task of maps
+  t.equal(select(2, pcall(made().set_head, nn.Graph.from, nn.Linear(2))) ~= nil, true)
+  local Words = nn.class "Words"
+  function Words:init() self.embed, self.fc = nn.Embedding(20, 8), nn.Linear(8, 5) end
+  function Words:forward(ids) return (self.fc(self.embed(ids):relu())) end
+  core.manual_seed(1)
+  local words_text, words_state, words = plan_of(Words(), { { "N", "T", name = "ids", dtype = "int32" } }, { T = 6 })
+  local cut_words = graph.from { text = words_text, tensors = words_state, cut = "relu_2" }
+  cut_words:set_head(nn.Linear(3)):eval()
+  local ids = core.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }, { dtype = "int32" })
+  assert(far(cut_words(ids), cut_words:head()(words.embed(ids):relu():mean { axes = { 2 } })) < 1e-6)
+end)
+
+t.test("what a head cannot stand behind is said", function()
+  local Odd = nn.class "Odd"
+  function Odd:init() self.fc = nn.Linear(6, 4) end
+  function Odd:forward(x)
+    local y = self.fc(x)
+    return { y, y:relu(), (y:sum { axes = { 2 } }) }
+  end
+  Odd.output_names = { "a", "b", "c" }
+  local text, state = plan_of(Odd(), { { "N", 6, name = "row" } })
+  t.fails("odd does not end with a linear layer of its own: it has 3 outputs (a, b, c), and cut = NAME makes a value",
+    function() graph.from { text = text, tensors = state, label = "odd" }:set_head(nn.Linear(2)) end)
+  t.fails("odd: the value behind which the head would stand is (N), and a head wants rows (N, C), sequences",
+    function() graph.from { text = text, tensors = state, label = "odd", cut = "sum_3" }:set_head(nn.Linear(2)) end)
+end)
+
+t.test("a softmax behind the last layer goes when it is asked for, or with the layer", function()
+  local Soft = nn.class("Soft")
+  function Soft:init() self.body, self.fc = nn.Linear(6, 5), nn.Linear(5, 4) end
+  function Soft:forward(x) return self.fc(self.body(x):relu()):softmax(-1) end
+  core.manual_seed(2)
+  local text, state, net = plan_of(Soft(), { { "N", 6, name = "row" } })
+  local x = core.randn(3, 6)
+  local g, logits = graph.from { text = text, tensors = state }, nil
+  local guard <close> = core.no_grad()
+  g:eval()
+  assert(far(g(x), net(x)) < 1e-6)
+  logits = graph.from { text = text, tensors = state, logits = true, file_labels = { "a", "b", "c", "d" } }:eval()
+  assert(far(logits(x), net.fc(net.body(x):relu())) < 1e-6)
+  t.equal(logits.notes[1], "the softmax at its end was dropped: losses want what goes into it")
+  t.equal(logits.classes .. " " .. logits.head_name .. " " .. #logits:labels(), "4 fc 4")
+  g:set_head(nn.Linear(2)):eval()
+  t.equal(g.notes[1], "the head takes the place of fc and of all behind it")
+  t.equal(g.head_name .. " " .. #g.calls .. " " .. g:head():label(), "head 3 nn.Linear(5 -> 2)")
+  t.equal(g:state_dict()["fc.weight"], nil)
+  assert(far(g(x), g:head()(net.body(x):relu())) < 1e-6)
+end)
+
+-- ---- stages ----
+
+local function names_of(net)
+  local list = {}
+  for k = 1, net:stage_count() do list[k] = net:stage_name(k) end
+  return table.concat(list, " ")
+end
+
+t.test("stages are the blocks that the names tell of, and give what the whole gives", function()
+  for name, want in pairs {
+    resnet18 = "conv1 layer1.0 layer1.1 layer2.0 layer2.1 layer3.0 layer3.1 layer4.0 layer4.1 pool",
+    mobilenet_v3_small = "features.0 features.1 features.2 features.3 features.4 features.5 features.6 features.7 "
+      .. "features.8 features.9 features.10 features.11 features.12 classifier",
+    deit_tiny_patch16_224 = "patch_embed blocks.0 blocks.1 blocks.2 blocks.3 blocks.4 blocks.5 blocks.6 blocks.7 "
+      .. "blocks.8 blocks.9 blocks.10 blocks.11 norm" } do
+    core.manual_seed(3)
+    local size = name:find "deit" and 224 or 64
+    local text, state = plan_of(tlua.models[name] { classes = 5 }, { { "N", size, size, 3, name = "image" } })
+    local g, x = graph.from { text = text, tensors = state, label = name }:eval(), core.randn(2, size, size, 3)
+    t.equal(names_of(g), want)
+    local guard <close> = core.no_grad()
+    local y = g(x)
+    for _, k in ipairs { 1, g:stage_count() // 2, g:stage_count() } do
+      assert(far(g:classify(g:above(g:below(x, k), k)), y) < 1e-4, name .. " " .. k)
+    end
+    local one = x
+    for k = 1, g:stage_count() do one = g:stage(one, k) end
+    assert(far(g:classify(one), y) < 1e-4, name)
+    assert(far(g:features(x), one) < 1e-4, name)
+    t.equal(g:fixed_stages(), 0)
+    g:freeze { g:stage_name(1) .. ".*", name == "resnet18" and "bn1.*" or nil }
+    t.equal(g:fixed_stages(), name:find "deit" and 0 or 1)
+    g:freeze "*"
+    t.equal(g:fixed_stages(), g:stage_count())
+  end
+end)
+
+t.test("a chain of many plain layers has few stages, and names without modules are no hindrance", function()
+  local layers = {}
+  for i = 1, 50 do
+    layers[2 * i - 1], layers[2 * i] = nn.Linear(4, 4), nn.ReLU()
+  end
+  local text, state = plan_of(nn.Sequential(layers), { { "N", 4, name = "row" } })
+  local g = graph.from { text = text, tensors = state }
+  assert(g:stage_count() <= 17 and g:stage_count() > 8, g:stage_count())
+  local flat, renamed = {}, text
+  for name, each in pairs(state) do flat["Conv_" .. name:gsub("%.", "_")] = each end
+  renamed = text:gsub('"(%d+)%.(%w+)"', '"Conv_%1_%2"')
+  g = graph.from { text = renamed, tensors = flat }
+  assert(g:stage_count() <= 17 and g:stage_count() > 8, g:stage_count())
+end)
+
+local function copies(state)
+  local out = {}
+  for name, each in pairs(state) do out[name] = each:clone() end
+  return out
+end
+
+local function session(net, fields)
+  local r = { model = net, out = folder .. "/" .. fields.name, schedule = { epochs = 2 },
+    optim = tlua.optim.SGD { lr = 0.05, momentum = 0.9 },
+    data = tlua.data.folder { root = folder .. "/good", size = 64, batch = 4, mean = 0.5, std = 0.25 } }
+  for key, value in pairs(fields) do
+    if key ~= "name" then r[key] = value end
+  end
+  local result = tlua.recipe(r):run { style = "quiet", force = true }
+  return result, core.load(result.out .. "/model.safetensors")
+end
+
+local function apart(a, b)
+  local most = 0
+  for name, x in pairs(a) do most = math.max(most, far(x:to "float32", b[name]:to "float32")) end
+  return most
+end
+
+t.test("the feature cache gives a graph what it gives without, and what the network of the registry gets", function()
+  core.manual_seed(4)
+  local small_one = tlua.models.mobilenet_v3_small { classes = 5, dropout = 0 }
+  local text, state = plan_of(small_one, { { "N", 64, 64, 3, name = "image" } })
+  local function made() return graph.from { text = text, tensors = copies(state), label = "small" } end
+  local cache = { dtype = "float32", folder = folder .. "/features" }
+  local kept, a = session(made(), { name = "kept", freeze = "*", cache = cache })
+  local again, b = session(made(), { name = "again", freeze = "*", cache = cache })
+  local without, c = session(made(), { name = "without", freeze = "*", cache = false })
+  assert(#core.list_folder(folder .. "/features") == 2)
+  t.equal(apart(a, b), 0)
+  t.equal(kept.loss, again.loss)
+  assert(apart(a, c) < 1e-5, apart(a, c))
+  assert(math.abs(kept.loss - without.loss) < 1e-5)
+  local log = core.read_file(kept.out .. "/log.txt")
+  assert(log:find("cache     after classifier (1024, float32)", 1, true), log)
+  local net = tlua.models.mobilenet_v3_small { classes = 5, dropout = 0 }
+  net:load(state)
+  local registry = session(net, { name = "registry", freeze = "*", cache = cache })
+  assert(math.abs(registry.loss - kept.loss) < 1e-4)
+  -- another head and other classes behind a cut: the maps of an earlier stage
+  local cut = session(graph.from { text = text, tensors = copies(state), cut = "features.10" },
+    { name = "cut", cache = cache, freeze = { "*" } })
+  assert(core.read_file(cut.out .. "/log.txt"):find("head      nn.Linear(96 -> 3)", 1, true))
+end)
+
+t.test("by stages: rates fall from the head down, and blocks that are computed again give the same bits", function()
+  local text, state = plan_of(tlua.models.resnet18 { classes = 2 }, { { "N", 64, 64, 3, name = "image" } })
+  local function made() return graph.from { text = text, tensors = copies(state) } end
+  local groups = require "tlua.train.groups"
+  local by_name, g = {}, made()
+  for _, each in ipairs(groups.plan(g, { lr = 1, lowest = 0.1, wanted = {} })) do
+    for _, name in ipairs(each.names) do by_name[name] = each.lr end
+  end
+  t.equal(by_name["fc.weight"], 1)
+  assert(math.abs(by_name["conv1.weight"] - 0.1) < 1e-9)
+  assert(by_name["layer2.0.conv1.weight"] < by_name["layer2.1.conv1.weight"])
+  t.equal(by_name["layer2.1.conv1.weight"], by_name["layer2.1.bn2.bias"])
+  local _, a = session(made(), { name = "plain", freeze = "conv1.*" })
+  local _, b = session(made(), { name = "again2", freeze = "conv1.*", recompute = "layer*" })
+  t.equal(apart(a, b), 0)
+  t.fails("recompute: no block of nn.Graph matches 'layer9.*'; did you mean 'layer", function()
+    session(made(), { name = "wrong", recompute = "layer9.*" })
+  end)
 end)
 
 t.finish()

@@ -33,6 +33,8 @@ local function network_of_recipe(r)
   if not (net.set_head and net.head_name) then return net end
   rawset(net, "head_trains", true)
   if r.head then util.at(rawget(r.head, "where") or r.where, net.set_head, net, r.head)
+  elseif not net.classes then
+    util.note "the recipe names no head: one is made for the classes of the data, and here is none"
   else util.note(("the recipe names no head: one is made for the classes of the data, and here stands that of %s for %d"):format(net:label(), net.classes)) end
   return net
 end

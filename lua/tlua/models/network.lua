@@ -96,6 +96,12 @@ local function through(self, x, first, last)
   return x
 end
 
+-- What the feature cache calls the network; what its stages depend on beside tensors, where their names do not say it;
+-- and the shape of a picture.
+function Network:short_name() return self.entry.name end
+function Network:structure(_) return nil end
+function Network:picture_shape(size) return { 1, size, size, self.network_options.in_channels } end
+
 -- What stage k alone makes of x.
 function Network:stage(x, k)
   self:ready()

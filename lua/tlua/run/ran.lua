@@ -21,7 +21,7 @@ function ran.freeze_text(freeze, only)
 end
 
 function ran.weights_text(net)
-  if not rawget(net, "weights_path") then return "drawn at random (no weights)" end
+  if not rawget(net, "weights_path") then return rawget(net, "weights_origin") or "drawn at random (no weights)" end
   local name = rawget(net, "weights_name")
   local text = (name and name .. ", " or "") .. net.weights_path
   if net.weights_report.key then text = ("%s, its part '%s'"):format(text, net.weights_report.key) end

@@ -63,7 +63,7 @@ end
 -- The shape of one picture's outputs of stage k, worked out without computing.
 local function shape_of(net, k, size)
   local shape
-  plan.memory(function() shape = net:below(core.zeros(1, size, size, net.network_options.in_channels), k):shape() end)
+  plan.memory(function() shape = net:below(core.zeros(table.unpack(net:picture_shape(size))), k):shape() end)
   table.remove(shape, 1)
   return shape
 end
@@ -94,7 +94,8 @@ end
 local function keys_of(s, cut)
   local d, list = core.device_info(), {}
   local base = table.concat({ core.version, core.decoders, d.name, d.platform, d.driver, os.getenv "TLUA_VECTOR" or "", os.getenv "TLUA_GEMM" or "",
-    os.getenv "TLUA_CONV" or "", core.tuning().hash, s.model.entry.name, cut.name, weights_hash(s.model, cut.stage), cut.dtype, cache.batch(s) }, "\n")
+    os.getenv "TLUA_CONV" or "", core.tuning().hash, s.model:structure(cut.stage) or s.model:short_name(), cut.name,
+    weights_hash(s.model, cut.stage), cut.dtype, cache.batch(s) }, "\n")
   for part, views in pairs { train = cut.views, test = 1, validation = s.data.validation and 1 or nil } do
     local pipeline = s.data[part .. "_pipeline"]
     local source = table.concat({ base, s.data[part]:hash(), pipeline:text(), pipeline:is_random() and s.seed or "" }, "\n")
@@ -152,7 +153,7 @@ end
 function cache.choose(s)
   local net = s.model
   if s.recipe.cache == false then return nil, "cache = false" end
-  if not rawget(net, "entry") then return nil, "the network is not one of the registry" end
+  if not net.stage_count then return nil, "the network is not one of the registry" end
   if net.lists then return nil, "skips (what a U-Net's encoder gives are several maps)" end
   if not s.data.train:hash() then return nil, "data.custom without a key: nobody knows what get gives the next time" end
   if s.data.changes then return nil, "transforms of the recipe change batches" end
@@ -199,7 +200,8 @@ local Store = {}
 Store.__index = Store
 
 local function text_of(s, cut, part, view)
-  return core.json_encode { network = s.model.entry.name, cut = cut.name, shape = cut.shape, data = s.data.title, part = part, view = view, views = cut.views }
+  return core.json_encode { network = s.model:short_name(),
+    cut = cut.name, shape = cut.shape, data = s.data.title, part = part, view = view, views = cut.views }
 end
 
 local function store_of(s, cut, part, view, path, features)

@@ -52,7 +52,7 @@ local function depths(net)
   local function module_at(path, depth)
     of[#of + 1] = { path, depth }
   end
-  if net.stage_count and rawget(net, "entry") then
+  if net.stage_count then
     count = net:stage_count()
     for k = 1, count do
       for _, name in ipairs(net:stage_modules(k)) do module_at(name, count - k + 1) end

@@ -52,6 +52,7 @@ function train.plan(s, say)
   if tuning.hash ~= "shipped" then say(("kernels   chosen by the tuned table %s (%d %s of products); TLUA_TUNING=0 goes without"):format(tuning.hash, #tuning, #tuning == 1 and "class" or "classes")) end
   say(("model     %s, weights: %s"):format(net:label(), ran.weights_text(net)))
   if net.set_head and net:head() then say(("head      %s"):format(net:head():label())) end
+  for _, text in ipairs(rawget(net, "notes") or {}) do say("note      " .. text) end
   say(data_text.data(s))
   data_text.lines(d, say)
   if d.test:count() == 0 and not d.validation then

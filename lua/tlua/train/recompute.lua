@@ -32,23 +32,33 @@ function recompute.run(f, x, ...)
   end, x, y)
 end
 
--- Marks the blocks of a network: the children of its lists that have parts themselves (layer3.0, blocks.7). globs: only those whose
--- path they match; true or nil: all. Returns how many.
+-- The blocks of a network: stages of a graph; of others the children of lists that have parts themselves (layer3.0,
+-- blocks.7).
+local function blocks_of(net)
+  if net.recomputed_parts then return net:recomputed_parts() end
+  local list = {}
+  net:walk(function(m, path)
+    local parent = rawget(m, "_parent")
+    if parent and parent.at and parent.append and #m._order > 0 and not (m.at and m.append) then
+      list[#list + 1] = { path = path, mark = function() rawset(m, "recomputed", true) end }
+    end
+  end)
+  return list
+end
+
+-- Marks the blocks of a network. globs: only those whose path they match; true or nil: all. Returns how many.
 function recompute.mark(net, globs)
   local all, list = globs == nil or globs == true, {}
   local wanted = function() return true end
   if not all then wanted, list = util.matcher("recompute", globs) end
   local count, blocks = 0, {}
-  net:walk(function(m, path)
-    local parent = rawget(m, "_parent")
-    if parent and parent.at and parent.append and #m._order > 0 and not (m.at and m.append) then
-      blocks[#blocks + 1] = path
-      if wanted(path) then
-        rawset(m, "recomputed", true)
-        count = count + 1
-      end
+  for i, each in ipairs(blocks_of(net)) do
+    blocks[i] = each.path
+    if wanted(each.path) then
+      each.mark()
+      count = count + 1
     end
-  end)
+  end
   if #blocks == 0 then util.fail "recompute: the network has no blocks (modules with parts in a list)" end
   local glob = util.unmatched(list, blocks)
   if glob then

@@ -5,6 +5,11 @@ local util = require "tlua.util"
 local split = require("tlua.nn.graph.parts").split
 local calls = {}
 
+-- What changes values place by place, and has nothing of its own.
+calls.ACTIVATIONS = { relu = true, relu6 = true, silu = true, hardswish = true, gelu = true, gelu_tanh = true,
+  sigmoid = true, tanh = true, hardsigmoid = true, leaky_relu = true, elu = true, selu = true, celu = true, mish = true,
+  softplus = true, softsign = true, clamp = true }
+
 -- The calls of a plan's text, in today's form. `load`: gives its tensors, which an older form wants. `what`: begins
 -- messages.
 function calls.read(what, text, load)
@@ -59,6 +64,17 @@ function calls.tensors(list)
   return names
 end
 
+-- The names of the tensors that calls take, {name = true}.
+function calls.taken(list)
+  local names = {}
+  for _, c in ipairs(list.calls) do
+    for _, each in ipairs(c.inputs) do
+      if type(each) == "string" then names[each] = true end
+    end
+  end
+  return names
+end
+
 -- For each value the last call that takes it; of what comes out, one that never comes.
 function calls.last_uses(list)
   local last = {}
@@ -101,16 +117,6 @@ function calls.values(list, others)
   end
   for _, c in ipairs(list.calls) do add(c.name, c.first) end
   return of, names
-end
-
--- The number of the value called `name`.
-function calls.find(what, list, name, others)
-  local of, names = calls.values(list, others)
-  if of[name] then return of[name] end
-  if #names == 0 then util.failf("%s: cut: there is no value '%s': it has no calls", what, util.shown(name)) end
-  local near = core.near_miss(name, names)
-  util.failf("%s: cut: there is no value '%s'%s", what, util.shown(name), near and ("; did you mean '%s'?"):format(near)
-    or "; there are " .. util.first_few(names, 12))
 end
 
 -- Which calls and inputs a value is made of: {number of a call = true}, {number of an input = true}.

@@ -9,13 +9,16 @@ local description = require "tlua.weights.description"
 local parts = require "tlua.nn.graph.parts"
 local calls = require "tlua.nn.graph.calls"
 local run = require "tlua.nn.graph.run"
-local split = parts.split
+local heads = require "tlua.nn.graph.head"
+local network = require "tlua.nn.graph.network"
 
 --   nn.Graph(path), nn.Graph { path } or nn.Graph { path = FILE, cut = NAME }: a model file or a run's folder
 local Graph = module.class "nn.Graph"
-Graph.scoped, Graph.counters, Graph.set_counter = true, parts.counters, parts.set_counter
+Graph.scoped, Graph.counters, Graph.set_counter, Graph.gives = true, parts.counters, parts.set_counter, "vector"
+for name, f in pairs(network) do Graph[name] = f end
 local CUT = { "cut", "text", nil, "the value that becomes the output; what is behind it is dropped" }
-local GRAPH = { { "path", "path", nil, "a model file, or the folder of a run" }, CUT }
+local LOGITS = { "logits", "boolean", false, "a softmax at its end is dropped: losses want what goes into it" }
+local GRAPH = { { "path", "path", nil, "a model file, or the folder of a run" }, CUT, LOGITS }
 
 -- ---- where the calls come from ----
 
@@ -34,7 +37,7 @@ local function of_file(o)
       path)
   end
   local info = metadata.tlua and description.read(metadata.tlua)
-  return setmetatable({ what = path, path = path, text = text, entries = entries, cut = o.cut,
+  return setmetatable({ what = path, path = path, text = text, entries = entries, cut = o.cut, logits = o.logits,
     label = ("nn.Graph(%s)"):format(path), load = function() return (core.load(path)) end,
     labels = info and info.labels, preprocessing = info and info.preprocessing }, Source)
 end
@@ -44,7 +47,7 @@ local FROM = { { "text", "text", nil, "the plan, as a model file has it (docs/fo
   { "label", "text", "nn.Graph", "what it is called in messages" },
   { "preprocessing", "any", nil, "of pictures" }, { "file_labels", "any", nil, "names of the classes" },
   { "notes", "any", nil, "what is to be said of it: a list of texts" },
-  { "value_names", "any", nil, "what else values are called: for each call a name, several, or false" }, CUT }
+  { "value_names", "any", nil, "what else values are called: for each call a name, several, or false" }, CUT, LOGITS }
 
 local function of_tensors(o)
   o = schema.options("graph.from", FROM, o)
@@ -57,8 +60,8 @@ local function of_tensors(o)
     entries[#entries + 1] = { name = name, dtype = t:dtype(), shape = t:shape() }
   end
   return setmetatable({ what = o.label, text = o.text, entries = entries, tensors = tensors, cut = o.cut,
-    label = o.label, load = function() return tensors end, labels = o.file_labels, preprocessing = o.preprocessing,
-    notes = o.notes, value_names = o.value_names }, Source)
+    logits = o.logits, label = o.label, load = function() return tensors end, labels = o.file_labels,
+    preprocessing = o.preprocessing, notes = o.notes, value_names = o.value_names }, Source)
 end
 
 -- The module of a plan and its tensors, which it takes as they are: nobody else may write into them. Parameters come in
@@ -93,16 +96,19 @@ local function take_calls(self, s)
   calls.number(list)
   calls.check(s.what, list, has)
   calls.name(list)
-  local names = s.value_names
-  if s.cut then
-    local value = calls.find(s.what, list, s.cut, names)
-    names = calls.cut(list, value, names)
+  for _, each in ipairs { "calls", "inputs", "outputs", "symbols", "values" } do
+    rawset(self, each, list[each])
   end
-  for _, each in ipairs { "calls", "inputs", "outputs", "symbols" } do rawset(self, each, list[each]) end
   rawset(self, "last", calls.last_uses(list))
-  rawset(self, "value_names", names)
+  rawset(self, "value_names", s.value_names)
   rawset(self, "places_of", {})
-  parts.add(self, s.path and s.entries or in_order(list, s.entries), calls.tensors(list), not (s.cut or s.tensors))
+  local wanted = calls.tensors(list)
+  for _, c in ipairs(list.calls) do
+    for _, each in ipairs(c.inputs) do
+      if not c.layer and type(each) == "string" and wanted[each] then c.layer = each end
+    end
+  end
+  parts.add(self, s.path and s.entries or in_order(list, s.entries), wanted, not (s.cut or s.tensors))
 end
 
 function Graph:init(first, ...)
@@ -115,16 +121,22 @@ function Graph:init(first, ...)
   rawset(self, "source_label", s.label)
   rawset(self, "notes", s.notes or {})
   take_calls(self, s)
-  local names = {}
-  for i, port in ipairs(self.outputs) do names[i] = port.name end
-  rawset(self, "output_names", names)
-  local out = self.outputs[1].dims
-  rawset(self, "classes", #self.outputs == 1 and out and math.type(out[#out]) == "integer" and out[#out] or nil)
+  if s.cut then heads.cut(self, heads.value_called(self, s.cut)) else
+    local names, out = {}, self.outputs[1].dims
+    for i, port in ipairs(self.outputs) do names[i] = port.name end
+    rawset(self, "output_names", names)
+    rawset(self, "classes", #names == 1 and math.type(out[#out]) == "integer" and out[#out] or nil)
+  end
   rawset(self, "file_labels", not s.cut and s.labels or nil)
   rawset(self, "file_preprocessing", s.preprocessing)
+  rawset(self, "weights_origin", "its own")
   rawset(self, "_pending", function(me)
+    if s.path then
+      rawset(me, "weights_path", s.path)
+      rawset(me, "weights_report", {})
+    end
     if s.tensors then parts.adopt(me, s.tensors) return end
-    if not s.cut then
+    if not s.cut and not rawget(me, "partial") then
       local own = rawget(me, "own_head")
       me:load(s.path, own and { what = s.path, head = me.head_name } or { what = s.path, whole = true })
       return
@@ -132,64 +144,26 @@ function Graph:init(first, ...)
     local scope <close> = core.scope()
     parts.adopt(me, s.load())
   end)
-  self:find_head()
+  heads.find(self)
+  if s.logits then heads.drop_softmax(self) end
 end
 
 -- ---- the head ----
 
--- A linear layer whose result is the output is the head: another may take its place, as with the networks of the
--- registry.
-function Graph:find_head()
-  local h = #self.outputs == 1 and self:maker_of(self.outputs[1].value)
-  local c = h and self.calls[h]
-  local plain = c and c.op == "linear" and type(c.inputs[1]) == "number" and not c.inputs[4]
-  local name = plain and type(c.inputs[2]) == "string" and split(c.inputs[2])
-  if not name or name == "" then return end
-  for i, each in ipairs(self.calls) do
-    for _, input in ipairs(each.inputs) do
-      local inside = type(input) == "string" and input:sub(1, #name + 1) == name .. "."
-      if i ~= h and inside then return end -- others need it too
-    end
-  end
-  local weight = self.places_of[c.inputs[2]]
-  for _, spec in ipairs(weight[1]._specs) do
-    if spec.name == weight[2] then rawset(self, "features_width", spec.shape[2]) end
-  end
-  rawset(self, "head_name", name)
-  rawset(self, "head_call", c)
-end
-
--- The number of the call that makes a value, nil of what goes in.
-function Graph:maker_of(value)
-  for i = #self.calls, 1, -1 do
-    local c = self.calls[i]
-    if value >= c.first then return value < c.first + c.results and i or nil end
-  end
-end
-
 function Graph:head() return self.head_call and (self.head_call.head or self:find(self.head_name)) or nil end
 
--- Puts a module in the place of the last linear layer; a Linear without an input width takes the width that comes.
+-- Puts a module in the place of the last layer, or behind the output of a graph that was cut (tlua/nn/graph/head.lua);
+-- a Linear without an input width takes the width that comes.
 function Graph:set_head(head)
-  local c = self.head_call
-  if not c then
-    util.failf("%s does not end with a linear layer of its own, so no head can take its place", self:label())
-  end
-  local above, key = self.head_name:match "^(.*)%.([^.]+)$"
-  local owner = above and self:find(above) or self
-  owner[key or self.head_name] = head
-  for name in pairs(self.places_of) do
-    if name:sub(1, #self.head_name + 1) == self.head_name .. "." then self.places_of[name] = nil end
-  end
-  c.head, c.inputs, c.sized = head, { c.inputs[1] }, {}
-  rawset(self, "own_head", true)
-  rawset(self, "file_labels", nil)
-  rawset(self, "classes", head:infer(self.features_width))
-  head:walk(function(m)
-    for name in pairs(m._frozen) do m._frozen[name] = nil end
-  end)
-  self:_touch()
+  heads.set(self, head)
   return self
+end
+
+-- What a task of maps gives this network where it names no head.
+function Graph:default_head(classes)
+  local nn = require "tlua.nn"
+  local width = heads.map_width(self)
+  return width and nn.Conv2d(width, classes, 1) or nn.Linear(classes)
 end
 
 function Graph:label() return rawget(self, "source_label") or "nn.Graph" end

@@ -85,7 +85,7 @@ function parts.add(self, entries, wanted, all)
       end
     elseif all or wanted[e.name] ~= nil then
       part[wanted[e.name] and "parameter" or "buffer"](part, last, e.shape, { "constant", 0 })
-      self.places_of[e.name] = { part, last }
+      self.places_of[e.name] = { part, last, dtype = e.dtype:find "^int" and "int32" or "float32" }
     end
   end
   join_norms(self, self.calls)

@@ -75,10 +75,12 @@ local function batch_norm(c, args, attrs)
   return y
 end
 
-local function call(self, c, i, values, sizes)
+-- tensors: stand-ins by name, where the graph's own are not wanted.
+local function call(self, c, i, values, sizes, tensors)
   local args, n = {}, #c.inputs
   for k, each in ipairs(c.inputs) do
     if type(each) == "number" then args[k] = values[each]
+    elseif each and tensors then args[k] = tensors[each]
     elseif each then
       local place = self.places_of[each]
       args[k] = place[1]._tensors[place[2]]
@@ -119,22 +121,51 @@ local function let_go(values, v)
   if values.holders[t] == 0 then core.discard(t) end
 end
 
+-- Lets go what call i was the last to take or made for nobody.
+function run.let_go_unused(self, values, i, kept)
+  local c, inputs = self.calls[i], #self.inputs
+  for _, v in ipairs(c.inputs) do
+    local made = type(v) == "number" and v > inputs
+    if made and self.last[v] == i and not (kept and kept[v]) and values[v] then let_go(values, v) end
+  end
+  for v = c.first, c.first + c.results - 1 do
+    if not self.last[v] and not (kept and kept[v]) and values[v] then let_go(values, v) end
+  end
+end
+
 -- Makes the calls first..last. What no later one takes is let go at once, but for what went in and values that are
 -- `kept` (number = true).
-function run.range(self, values, sizes, first, last, kept)
-  local inputs = #self.inputs
-  kept = kept or {}
+function run.range(self, values, sizes, first, last, kept, tensors)
   for i = first, last do
     local c = self.calls[i]
-    if c.results == 1 then run.put(values, c.first, (call(self, c, i, values, sizes))) else
-      for k, y in ipairs { call(self, c, i, values, sizes) } do run.put(values, c.first + k - 1, y) end
+    if c.results == 1 then run.put(values, c.first, (call(self, c, i, values, sizes, tensors))) else
+      for k, y in ipairs { call(self, c, i, values, sizes, tensors) } do run.put(values, c.first + k - 1, y) end
     end
-    for _, each in ipairs(c.inputs) do
-      local made = type(each) == "number" and each > inputs
-      if made and self.last[each] == i and not kept[each] and values[each] then let_go(values, each) end
-    end
-    for v = c.first, c.first + c.results - 1 do
-      if not self.last[v] and not kept[v] then let_go(values, v) end
+    run.let_go_unused(self, values, i, kept)
+  end
+end
+
+-- The same, with gradient checkpointing: stages that are marked are computed again by backward.
+function run.stretch(self, values, sizes, first, last, kept)
+  local marked = core.recording() and self:marked_stretches()
+  local i = first
+  while i <= last do
+    local s, begin = marked and marked[i], i
+    if s and s.last <= last then
+      local y = recompute.run(function(x)
+        local inner = run.values_of {}
+        run.put(inner, s.from, x)
+        run.range(self, inner, sizes, begin, s.last, { [s.from] = true, [s.value] = true })
+        return inner[s.value]
+      end, values[s.from])
+      run.put(values, s.value, y)
+      for k = i, s.last do run.let_go_unused(self, values, k, kept) end
+      i = s.last + 1
+    else
+      local stop = i
+      while stop < last and not (marked and marked[stop + 1]) do stop = stop + 1 end
+      run.range(self, values, sizes, i, stop, kept)
+      i = stop + 1
     end
   end
 end
@@ -212,7 +243,7 @@ function run.forward(self, ...)
   if plan.tracing or plan.off then k = 0 end
   local values
   values, k = run.below(self, list, k)
-  run.range(self, values, sizes, k + 1, #self.calls)
+  run.stretch(self, values, sizes, k + 1, #self.calls)
   return run.results(self, values)
 end
 
