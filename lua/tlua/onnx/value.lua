@@ -75,6 +75,11 @@ local function upload(v)
   return core.tensor(list, { dtype = dtype }):reshape(v.dims)
 end
 
+-- One number as a tensor without dimensions, of a device's type.
+function value.single(w, number, dtype)
+  return w:prepare(("%s|%s"):format(number, dtype), function() return core.full({}, number, { dtype = dtype }) end)
+end
+
 -- Numbers that follow from a size left open: calls that make them, of equal numbers or of an even series; nil for others.
 local function made_of_sizes(w, v)
   local n, dtype = #v.host, value.device_type(v.dtype)
@@ -85,9 +90,7 @@ local function made_of_sizes(w, v)
   end
   local series
   if step == 0 then
-    series = ops.expand(w:prepare(("%s|%s"):format(first, dtype), function()
-      return core.tensor({ first }, { dtype = dtype })
-    end), { shape = { n } })
+    series = ops.expand(value.single(w, first, dtype), { shape = { n } })
   elseif math.type(first) == "integer" and math.type(step) == "integer" and dtype == "int32" then
     series = ops.range { start = first, count = n, step = step }
   else

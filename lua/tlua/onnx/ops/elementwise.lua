@@ -46,7 +46,7 @@ H.Elu = unary("elu", function(a) return { alpha = a.alpha or 1.0 } end)
 H.Celu = unary("celu", function(a) return { alpha = a.alpha or 1.0 } end)
 H.LeakyRelu = unary("leaky_relu", function(a) return { slope = a.alpha or 0.01 } end)
 H.Shrink = unary("shrink", function(a) return { lambd = a.lambd or 0.5, bias = a.bias or 0.0 } end)
-H.ThresholdedRelu = unary("thresholded_relu", function(a) return { alpha = a.alpha or 1.0 } end)
+H.ThresholdedRelu = unary("threshold", function(a) return { threshold = a.alpha or 1.0, value = 0 } end)
 
 function H.Selu(w, node, x)
   local a = node.attrs
@@ -95,7 +95,7 @@ end
 function H.IsInf(w, node, x)
   local t, a = floats(w, raw(w, x[1])), node.attrs
   local far = 3.4028234663852886e38
-  local function beyond(y) return ops.gt(y, w:prepare("largest float", function() return core.full({ 1 }, far) end)) end
+  local function beyond(y) return ops.gt(y, value.single(w, far, "float32")) end
   local up, down = a.detect_positive ~= 0, a.detect_negative ~= 0
   if not up and not down then return truth(ops.mul_scalar(ops.eq(t, t), 0), x[1]) end
   return truth(up and down and beyond(ops.abs(t)) or up and beyond(t) or beyond(ops.neg(t)), x[1])
@@ -134,7 +134,7 @@ function H.Clip(w, node, x)
   elseif low == 0 and high == 6 then y = ops.relu6(t)
   elseif low and high then y = ops.clamp(t, low, high)
   else -- a plan is JSON, which has no infinity
-    local limit = w:prepare(("%s|float32"):format(low or high), function() return core.full({ 1 }, low or high) end)
+    local limit = value.single(w, low or high, "float32")
     y = low and ops.maximum(t, limit) or ops.minimum(t, limit)
   end
   return value.of(y, x[1].dtype, x[1].perm)
@@ -297,12 +297,15 @@ local function cast(w, v, dtype)
   local t = raw(w, v)
   if wanted then return value.of(floats(w, t), dtype, v.perm) end
   if dtype == "bool" then
-    local zero = w:prepare("zero", function() return core.zeros(1) end)
-    return value.of(ops.rsub_scalar(ops.eq(floats(w, t), zero), 1), dtype, v.perm)
+    return value.of(ops.ne(floats(w, t), value.single(w, 0.0, "float32")), dtype, v.perm)
   end
   t = t:dtype() == "int32" and t or ops.cast(t, { dtype = "int32" })
   local limits = BITS[dtype]
-  if limits and (v.dtype ~= "bool") then util.failf("a cast to %s of what is worked out is not supported", dtype) end
+  if limits and v.dtype ~= "bool" then -- as many bits as there are, the rest is lost
+    local function number(n) return value.single(w, n, "int32") end
+    local span = number(limits[2] - limits[1] + 1)
+    t = limits[1] == 0 and ops.mod(t, span) or ops.add(ops.mod(ops.sub(t, number(limits[1])), span), number(limits[1]))
+  end
   return value.of(t, dtype, v.perm)
 end
 

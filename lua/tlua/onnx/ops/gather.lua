@@ -83,7 +83,7 @@ local function flat_rows(w, ids, dims, k)
     local column = ops.slice(whole, { axis = #ids.dims, start = i - 1, length = 1 })
     local s = stride
     if s ~= 1 then
-      column = ops.mul(column, w:prepare(s .. "|int32", function() return core.tensor({ s }, { dtype = "int32" }) end))
+      column = ops.mul(column, value.single(w, s, "int32"))
     end
     rows = rows and ops.add(rows, column) or column
     stride = stride * dims[i]
@@ -154,6 +154,21 @@ function H.ScatterND(w, node, x)
   if how ~= "none" then o.reduce = how end
   local y = ops.scatter(value.tensor(w, v):reshape { n, width }, index, value.tensor(w, x[3]):reshape { count, width }, o)
   return value.of(y:reshape(v.dims), v.dtype)
+end
+
+-- The first lengths[n] steps of each sequence n the other way round; lengths are constants.
+function H.ReverseSequence(w, node, x)
+  local v, a = x[1], node.attrs
+  local lengths = value.numbers(x[2], "the list of lengths")
+  local batch, time = axis_of(a.batch_axis or 1, #v.dims), axis_of(a.time_axis or 0, #v.dims)
+  local parts = { n = #lengths }
+  for i, n in ipairs(lengths) do
+    local one = shape.slice_one(w, v, batch, i - 1, 1, 1)
+    local list = {}
+    for k = 1, v.dims[time] do list[k] = k <= n and n - k or k - 1 end
+    parts[i] = H.Gather(w, { attrs = { axis = time - 1 } }, { one, host.vector(list), n = 2 })
+  end
+  return shape.handlers.Concat(w, { attrs = { axis = batch - 1 } }, parts)
 end
 
 -- ---- padding ----

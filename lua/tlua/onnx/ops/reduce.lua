@@ -84,9 +84,7 @@ local function arg(onnx, ours)
       local y = along(w, back, { [axis] = true }, node.attrs.keepdims ~= 0, function(t, o)
         return ops[ours](floats(w, t), { axis = o.axes[1], keep = o.keep })
       end)
-      local last = w:prepare(("%d|int32"):format(v.dims[axis] - 1), function()
-        return core.tensor({ v.dims[axis] - 1 }, { dtype = "int32" })
-      end)
+      local last = value.single(w, v.dims[axis] - 1, "int32")
       return value.of(ops.sub(last, value.raw(w, y)), "int64", y.perm)
     end
     local y = along(w, v, { [axis] = true }, node.attrs.keepdims ~= 0, function(t, o)
@@ -137,15 +135,10 @@ end
 H.Softmax, H.LogSoftmax = softmax "softmax", softmax "log_softmax"
 
 local function one_hot_tensor(w, ids, n)
-  local eye = w:prepare("eye|" .. n, function() return ops.one_hot and ops.one_hot(core.arange(n, { dtype = "int32" }), n) or
-    (function()
-      local rows = {}
-      for i = 1, n do
-        rows[i] = {}
-        for k = 1, n do rows[i][k] = i == k and 1.0 or 0.0 end
-      end
-      return core.tensor(rows)
-    end)() end)
+  local eye = w:prepare("eye|" .. n, function()
+    local series = core.arange(n, { dtype = "int32" })
+    return value.floats(w, ops.eq(series:reshape { n, 1 }, series))
+  end)
   return ops.embedding(eye, ids)
 end
 
@@ -178,8 +171,7 @@ function H.OneHot(w, node, x)
   local t = value.tensor(w, x[1])
   t = t:dtype() == "int32" and t or ops.cast(t, { dtype = "int32" })
   -- Negative numbers count from the end; what is out of range has no place and gives zeros.
-  local last = w:prepare(("%d|int32"):format(depth), function() return core.tensor({ depth }, { dtype = "int32" }) end)
-  local zero = w:prepare("0|int32", function() return core.tensor({ 0 }, { dtype = "int32" }) end)
+  local last, zero = value.single(w, depth, "int32"), value.single(w, 0, "int32")
   local wrapped = ops.where(ops.lt(t, zero), ops.add(t, last), t)
   local shape_of = wrapped:shape()
   shape_of[#shape_of + 1] = 1
@@ -214,9 +206,7 @@ local function equal(w, number, dims, dtype, sized)
     return host.new(list, dims, dtype, sized)
   end
   if n > 1 << 31 then util.failf("%s is too large", util.shape_text(dims)) end
-  local type_ = value.device_type(dtype)
-  local one = w:prepare(("%s|%s"):format(number, type_), function() return core.tensor({ number }, { dtype = type_ }) end)
-  return value.of(ops.expand(one, { shape = dims }), dtype)
+  return value.of(ops.expand(value.single(w, number, value.device_type(dtype)), { shape = dims }), dtype)
 end
 
 function H.ConstantOfShape(w, node, x)
@@ -318,10 +308,7 @@ function H.Trilu(w, node, x)
   local b = value.raw(w, host.new(columns, { 1, #columns }, "int64", true))
   local inside = upper and ops.le(a, b) or ops.ge(a, b)
   local t = value.tensor(w, v)
-  local whole = t:dtype() == "int32"
-  local zero = w:prepare(whole and "0|int32" or "0.0|float32", function()
-    return core.tensor({ 0 }, { dtype = whole and "int32" or "float32" })
-  end)
+  local zero = t:dtype() == "int32" and value.single(w, 0, "int32") or value.single(w, 0.0, "float32")
   return value.of(ops.where(inside, t, zero), v.dtype)
 end
 
