@@ -192,6 +192,34 @@ t.test("weights are called as the exporter called them, or after the way through
   t.equal(table.concat(m.tensors["head.weight"]:shape(), " "), "3 32") -- (out, in)
 end)
 
+t.test("fresh batch norms change nothing at the beginning, neither in inference nor with the first batch in training", function()
+  local nodes = { node("Conv", "x onnx::Conv_1 onnx::Conv_2", "a", {}, { name = "/features/features.0/Conv" }), node("Relu", "a", "b"), node("GlobalAveragePool", "b", "c"), node("Flatten", "c", "y") }
+  local path = write(nodes, { port("x", { "N", 3, 6, 6 }) }, { port("y", { "N", 4 }) }, { floats("onnx::Conv_1", { 4, 3, 3, 3 }), floats("onnx::Conv_2", { 4 }) })
+  local function network(options)
+    local m = onnx.open(path, options)
+    local net = graph.from { text = m.text, tensors = m.tensors, label = path }
+    net:ready()
+    return net, m
+  end
+  local x = core.randn(5, 6, 6, 3)
+  local plain = network()
+  local fresh, m = network { batchnorm = "fresh" }
+  assert(m.tensors["features.0.norm.running_var"] and table.concat(m.notes):find "fresh one")
+  plain:eval()
+  fresh:eval()
+  local want
+  do
+    local guard <close> = core.no_grad()
+    want = plain(x)
+    assert(t.distance(fresh(x), want) < 1e-6)
+  end
+  fresh:train()
+  assert(t.distance(fresh(x), want) < 1e-5)
+  local variance = fresh:find "features.0.norm"._tensors.running_var
+  assert(core.ops.amin(variance):item() > 0)
+  t.fails("no convolution carries", onnx.open, write({ node("Relu", "x", "y") }, { port("x", { "N", 4 }) }, { port("y", { "N", 4 }) }), { batchnorm = "fresh" })
+end)
+
 -- ---- control flow, functions, whole numbers ----
 
 t.test("control flow that a constant decides is gone; other is refused by name", function()
@@ -215,6 +243,19 @@ t.test("weights of whole numbers are what they stand for", function()
   local _, w = next(m.tensors)
   t.equal(table.concat(w:reshape(-1):tolist(), " "), "0.5 1.5 -2.5 3.5 -0.75 0.75 1.25 -2.25")
   t.equal(#m.notes, 2)
+end)
+
+t.test("docs/onnx.md lists the operators that are read, and no others", function()
+  local text, listed = assert(io.open "docs/onnx.md"):read "a", {}
+  text = text:match "\n### Operators\n(.-)\n### "
+  for group, names in (text:match "\n(%- .-)\n\n" .. "\n- "):gsub("\n%- ", "\0"):gmatch "%*%*(.-)%*%*: ([^\0]+)" do
+    for name in names:gmatch "%u%w+" do listed[(group:find "microsoft" and "com.microsoft:" or "") .. name] = true end
+  end
+  for _, op in ipairs(onnx.operators()) do
+    assert(listed[op] or op:find "^tlua:", op .. " is not in docs/onnx.md")
+    listed[op] = nil
+  end
+  assert(not next(listed), "docs/onnx.md lists what is not read: " .. tostring(next(listed)))
 end)
 
 -- ---- what is wrong ----

@@ -3,7 +3,7 @@
 local util = require "tlua.util"
 local graph = {}
 
-graph.VERSIONS = { least = 1, most = 23 }
+graph.VERSIONS = { least = 1, most = 24 }
 
 -- ---- functions ----
 
@@ -176,8 +176,9 @@ function graph.prepare(model, handlers, outputs)
     if not constants[port.name] then inputs[#inputs + 1] = port end
   end
   local known = model.opsets[""]
-  if known and (known < graph.VERSIONS.least and known > 0) then
-    util.failf("it is of opset %d; those from %d on are read", known, graph.VERSIONS.least)
+  if known and known > graph.VERSIONS.most then
+    util.failf("it is of opset %d, and what its operators mean is known up to %d: export it with an older one",
+      known, graph.VERSIONS.most)
   end
   local nodes = expand_functions(model, g.nodes)
   if not outputs then

@@ -65,9 +65,29 @@ local function attributes(c, sizes)
   return out
 end
 
+-- A norm that was put into an imported network (batchnorm = "fresh" of models.onnx) has a variance of 0, and a weight that
+-- undoes its division: it does nothing. With the first batch in training it gets that batch's statistics, and weight and
+-- bias that undo them: so it goes on as it was, and is trained from there.
+local function begin(own, x, args, eps)
+  rawset(own, "begun", true)
+  if ops.amax(args[5]):item() ~= 0 then return end
+  local guard <close> = core.no_grad()
+  local axes = {}
+  for i = 1, x:rank() - 1 do axes[i] = i end
+  local mean = ops.mean(x, { axes = axes })
+  local variance = ops.mean(ops.square(ops.sub(x, mean)), { axes = axes })
+  args[2]:copy_(ops.sqrt(ops.add_scalar(variance, eps)))
+  args[3]:copy_(mean)
+  args[4]:copy_(mean)
+  args[5]:copy_(variance)
+end
+
 local function batch_norm(c, args, attrs)
   local own = c.norm
   local training = own ~= nil and own:uses_batch()
+  if training and not rawget(own, "begun") and args[2] and args[3] and not plan.imaginary and not recompute.again then
+    begin(own, args[1], args, attrs.eps)
+  end
   local momentum = own and (recompute.again and 0 or own.momentum) or attrs.momentum
   local y = ops.batch_norm(args[1], args[2], args[3], args[4], args[5], args[6],
     { training = training, momentum = momentum, eps = attrs.eps, activation = attrs.activation })

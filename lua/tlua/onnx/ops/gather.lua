@@ -280,6 +280,7 @@ function H.Resize(w, node, x)
   local o
   if uniform and (plain or mode == "nearest" and near and coordinates == "half_pixel" or mode == "linear" and coordinates:find "half_pixel") then
     o = { scale = math.tointeger(times) or out[3] // v.dims[3], mode = mode }
+  elseif exact and plain then o = { size = size, mode = mode }
   elseif exact and mode == "linear" and (coordinates == "half_pixel" or coordinates == "pytorch_half_pixel" and
     math.min(table.unpack(size)) > 1) and not a.antialias then o = { size = size, mode = mode }
   elseif exact and mode == "linear" and coordinates == "align_corners" then o = { size = size, mode = mode, align_corners = true }
