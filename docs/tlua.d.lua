@@ -506,10 +506,11 @@ function nn.ModuleList(...) end
 
 ---@class tlua.nn.Graph: tlua.nn.Module
 
----The network of a model file or a run's folder, made from the calls in it, whoever wrote it: its parameters have the names of the file, and train.
+---The network of a model file or a run's folder, made from the calls in it, whoever wrote it. Its parameters have the names of the file, and train. cut = "layer3": up to that value, call or stage (tlua inspect FILE --cut-points lists them). logits: without a softmax at its end. random: its parameters are drawn.
 ---@param path string
+---@param options? { cut?: string, logits?: boolean, random?: boolean }
 ---@return tlua.nn.Graph
-function nn.Graph(path) end
+function nn.Graph(path, options) end
 
 ---A class of modules of your own: local Block = nn.class "Block", with Block:init(...) and Block:forward(x).
 ---@param name string
@@ -817,6 +818,31 @@ function Optimizer:load_state(state) end
 ---@param path string
 ---@return tlua.nn.Module
 function models.load(path) end
+
+---The network of an ONNX file, of any framework: models.onnx { path = "net.onnx", cut = "layer3" }. It is opened when it is first looked into.
+---- `path`: the file, or of models.graph the folder of a run
+---- `cut`: the value that becomes the output: a name of tlua inspect FILE --cut-points
+---- `head`: a module that becomes the head
+---- `classes`: outputs of a new head, where the recipe gives none
+---- `logits` = true: a softmax at its end is dropped: losses want what goes into it
+---- `weights` = "file": those of the file, or none: all drawn at random
+---- `input`: height and width of pictures, or one number for both, where the file leaves them open
+---- `sizes`: sizes of other symbols of the file, like { length = 128 }
+---- `batchnorm` = "folded": fresh: new batch norms behind convolutions that an exporter has folded some into
+---@param options? { path?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none", input?: number|number[], sizes?: table<string, integer>, batchnorm?: "folded"|"fresh" }
+---@return tlua.nn.Graph
+function models.onnx(options) end
+
+---The same of a model file of ours, or of a run's folder.
+---- `path`: the file, or of models.graph the folder of a run
+---- `cut`: the value that becomes the output: a name of tlua inspect FILE --cut-points
+---- `head`: a module that becomes the head
+---- `classes`: outputs of a new head, where the recipe gives none
+---- `logits` = true: a softmax at its end is dropped: losses want what goes into it
+---- `weights` = "file": those of the file, or none: all drawn at random
+---@param options? { path?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none" }
+---@return tlua.nn.Graph
+function models.graph(options) end
 
 ---The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
 ---@return string[]

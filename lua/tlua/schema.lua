@@ -48,6 +48,15 @@ types.any = { "a value", function() return nil end, function() return true end }
 -- Of Lua alone too.
 types.tensor = { "a tensor, or its name in a file", is_text, function(v) return is_text(v) or core.is_tensor(v) or type(v) == "table" end }
 types.func = { "a function", function() return nil end, function(v) return type(v) == "function" end }
+types.module = { "a module, like nn.Linear(10)", function() return nil end, function(v)
+  return type(v) == "table" and rawget(v, "_modules") ~= nil
+end }
+types.sizes_by_name = { "a table, like { length = 128 }", function() return nil end, function(v)
+  for name, n in pairs(type(v) == "table" and v or { 0 }) do
+    if type(name) ~= "string" or math.tointeger(n) == nil or n < 1 then return false end
+  end
+  return true
+end }
 types.choice = { "one of its choices", is_text, is_text }
 
 local function split(text)

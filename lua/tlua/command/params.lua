@@ -15,7 +15,7 @@ local params = {}
 -- That of a name of the registry, of a model file or of a run's folder.
 local function network_of(name)
   local known = models.registry.entries[name]
-  if known and not name:find "[/.]" then return models.build(name) end
+  if known and not known.file and not name:find "[/.]" then return models.build(name) end
   if not core.exists(name) and not name:find "[/.]" then schema.usage("params: " .. util.unknown_text("model", name, models.registry.names())) end
   local path = util.model_path(name)
   local info, own = model_file.read(path), (path:match "^(.*)/[^/]+$" or ".") .. "/recipe.lua"

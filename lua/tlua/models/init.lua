@@ -3,23 +3,32 @@
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
-  "efficientnet", "convnext", "vision_transformer", "unet" }
-local entries, order = {}, {}
+  "efficientnet", "convnext", "vision_transformer", "unet", "onnx" }
+local entries, order, of_files = {}, {}, {}
 local registry = { entries = entries }
 
 -- entry: name, class (of Network), arguments (passed to it), size (pictures it was made for), weights (sets by
 -- name: url, file, sha256, preprocessing, labels), preprocessing (without weights), options (name -> default), fields (more options, as in
 -- tlua/schema.lua), read (function: the options as they were given -> as the fields have them), classes (without a word about them).
+-- Of a network that stands in a file: name, file = true, fields (all of its options), build (function: entry, options
+-- -> the network).
 function registry.add(entry)
   entries[entry.name] = entry
-  order[#order + 1] = entry.name
+  local list = entry.file and of_files or order
+  list[#list + 1] = entry.name
 end
 
 function registry.names() return { table.unpack(order) } end
 
+-- With those that stand in files.
+function registry.choices()
+  local list = { table.unpack(order) }
+  return table.move(of_files, 1, #of_files, #list + 1, list)
+end
+
 function registry.entry(name)
   local entry = entries[name]
-  if not entry then util.unknown("model", name, order) end
+  if not entry then util.unknown("model", name, registry.choices()) end
   return entry
 end
 
@@ -51,6 +60,7 @@ end
 
 -- The typed options of a network; `drop_connect` and the like are its family's.
 function registry.schema(entry)
+  if entry.file then return entry.fields end
   local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
     { "weights_key", "text", nil, "the part of that file, where it has several" },
     { "classes", "integer", entry.classes or 1000, "outputs of the network's own head", least = 1 },
@@ -74,6 +84,7 @@ function registry.build(name, options)
   local given = {}
   for key, value in pairs(options or {}) do given[key] = value end
   if given.weights == false then given.weights = nil end
+  if entry.file then return entry.build(entry, schema.options(what, entry.fields, given)) end
   if entry.read then given = entry.read(given) end
   options = schema.options(what, registry.schema(entry), with_key(what, given))
   local net = entry.class(entry, options)
@@ -97,10 +108,15 @@ end
 for _, file in ipairs(files) do require("tlua.models." .. file)(registry) end
 
 local models = { list = registry.list, names = registry.names, registry = registry, build = registry.build }
-for _, name in ipairs(order) do
-  models[name] = function(options) return registry.build(name, options) end
+for _, name in ipairs(registry.choices()) do
+  models[name] = function(options)
+    if entries[name].file and type(options) == "string" then options = { path = options } end
+    local net = registry.build(name, options)
+    if entries[name].file and not net.network_options.path then util.failf("models.%s: path is missing", name) end
+    return net
+  end
 end
 -- The network of a model file that a run has written: architecture, head and weights.
 function models.load(path) return require("tlua.weights.model_file").load(path) end
 util.seal(models, "models.")
-return util.strict("models", models, function() return { "list", "load", table.unpack(order) } end)
+return util.strict("models", models, function() return { "list", "load", table.unpack(registry.choices()) } end)

@@ -128,6 +128,7 @@ local function encoder_of(options)
   local registry = require("tlua.models").registry
   local entry, given = registry.entry(options.encoder), { in_channels = options.in_channels, weights = options.weights,
     weights_key = options.weights_key }
+  if entry.file then util.failf("models.unet: %s is no encoder; resnet34 and its like are", entry.name) end
   if entry.class == UNet then util.fail "models.unet: a U-Net is no encoder; resnet34 and its like are" end
   if (entry.options or {}).drop_connect then given.drop_connect = options.drop_connect end
   local net = registry.build(options.encoder, given)

@@ -85,7 +85,8 @@ local TYPES = { text = "string", path = "string", number = "number", integer = "
   batch = 'integer|"auto"', boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
   range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
   globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]",
-  statistics = '"train"|"eval"|number', size = "string|number", tensor = "tlua.Tensor|table|string", func = "function", cache = 'boolean|"auto"|table' }
+  statistics = '"train"|"eval"|number', size = "string|number", tensor = "tlua.Tensor|table|string", func = "function",
+  cache = 'boolean|"auto"|table', module = "tlua.nn.Module", sizes_by_name = "table<string, integer>" }
 
 local function type_of(field)
   if field[2] ~= "choice" then return TYPES[field[2]] or "any" end
@@ -106,6 +107,7 @@ local function schema_of(name)
   if family == "nn" then return require("tlua.nn").layers[kind].schema end
   if family == "optim" then return require("tlua.optim").kinds[kind] end
   if family == "data" then return require("tlua.data").kinds[kind].schema end
+  if family == "models" then return require("tlua.models").registry.entry(kind).fields end
   if family == "task" then return require("tlua.task").definition(kind).schema end
   if kind == "recipe" then return require("tlua.train.recipe").PLAIN end
   return require("tlua.train.stage").FINE_TUNE

@@ -162,8 +162,10 @@ Exponentials that sum to one along a dimension.
 One after the other. seq:at(1) is the first, seq:append(m) adds one; names in files count from 0.
 # nn.ModuleList(...: nn.Module): nn.ModuleList
 A list of modules that its owner calls one by one.
-# nn.Graph(path: string): nn.Graph
-The network of a model file or a run's folder, made from the calls in it, whoever wrote it: its parameters have the names of the file, and train.
+# nn.Graph(path: string, {cut: string, logits: boolean = false, random: boolean = false}): nn.Graph
+The network of a model file or a run's folder, made from the calls in it, whoever wrote it.
+Its parameters have the names of the file, and train. cut = "layer3": up to that value, call or stage (tlua inspect FILE
+--cut-points lists them). logits: without a softmax at its end. random: its parameters are drawn.
 # nn.class(name: string, base?: table): table
 A class of modules of your own: local Block = nn.class "Block", with Block:init(...) and Block:forward(x).
 # nn.is_module(v: any): boolean
@@ -274,6 +276,11 @@ Takes them up again.
 == networks and data
 # models.load(path: string): nn.Module
 The network that a run has trained, with head and weights: path is the folder of the run, its model.safetensors or a checkpoint. One that its recipe wrote in Lua is an nn.Graph.
+# models.onnx({schema}): nn.Graph
+The network of an ONNX file, of any framework: models.onnx { path = "net.onnx", cut = "layer3" }.
+It is opened when it is first looked into.
+# models.graph({schema}): nn.Graph
+The same of a model file of ours, or of a run's folder.
 # models.names(): string[]
 The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
 # models.list(): table[]

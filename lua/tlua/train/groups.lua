@@ -42,7 +42,7 @@ function groups.set_frozen(net, freeze, train)
     net:unfreeze(train)
   end
   local head = net.set_head and net.head_name
-  if head and rawget(net, "head_trains") then net:unfreeze(head .. ".*") end
+  if head and rawget(net, "head_trains") and net:head() then net:unfreeze(head .. ".*") end
 end
 
 -- How far a parameter lies below the head, from 0, and how far the lowest does: the network's stages, or, of other modules,

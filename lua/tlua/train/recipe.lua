@@ -188,7 +188,7 @@ function Recipe:each_field(f)
     for _, field in ipairs(list) do f(name .. "." .. field[1], field, options[field[1]], options, field[1]) end
   end
   local entry = rawget(self.model, "entry")
-  f("model", { "model", "choice", nil, "the network", registry.names() }, entry and entry.name or self.model:label())
+  f("model", { "model", "choice", nil, "the network", registry.choices() }, entry and entry.name or self.model:label())
   if entry then
     f("weights", { "weights", "path", nil, "the same as model.weights" }, self.model.network_options.weights, self.model.network_options, "weights")
     f("weights.key", { "weights.key", "text", nil, "the same as model.weights_key" }, self.model.network_options.weights_key, self.model.network_options, "weights_key")
@@ -226,11 +226,13 @@ end
 local function replace(self, name, text)
   if name == "model" then
     local options, given = rawget(self.model, "network_options") or {}, {}
-    local entry, known = rawget(self.model, "entry"), { weights = true, weights_key = true, classes = true, in_channels = true }
-    for key in pairs(registry.entry(text).options or {}) do known[key] = true end
-    for _, field in ipairs(registry.entry(text).fields or {}) do known[field[1]] = true end
+    local entry, other, known = rawget(self.model, "entry"), registry.entry(text), {}
+    local same_kind = (entry and entry.file) == other.file -- the weights of the one are none of the other
+    if not other.file then known = { weights = true, weights_key = true, classes = true, in_channels = true } end
+    for key in pairs(other.options or {}) do known[key] = true end
+    for _, field in ipairs(other.fields or {}) do known[field[1]] = true end
     for key, value in pairs(options) do
-      if known[key] then given[key] = value end
+      if known[key] and (same_kind or key ~= "weights" and key ~= "classes") then given[key] = value end
     end
     local where, before = self.model.where, entry and entry.name or self.model:label()
     if text ~= before then self.written_for = self.written_for or before end

@@ -43,7 +43,9 @@ function model_file.describe(session, results)
   for key, value in pairs(rawget(net, "network_options") or {}) do
     if key ~= "weights" and key ~= "weights_key" then options[key] = value end
   end
-  if rawget(net, "entry") then options.classes = net.classes end
+  local entry = rawget(net, "entry")
+  if entry and entry.file then options = {} -- the plan is the network
+  elseif entry then options.classes = net.classes end
   local data_options = {}
   for key, value in pairs(r.data.options) do
     if not core.is_tensor(value) and type(value) ~= "function" then data_options[key] = value end
@@ -51,7 +53,7 @@ function model_file.describe(session, results)
   local globs = type(r.freeze) == "function" and "(function)" or r.freeze
   local t, path = session.task, rawget(net, "weights_path")
   return {
-    format = FORMAT, tlua = core.version, model = rawget(net, "entry") and net.entry.name or "custom",
+    format = FORMAT, tlua = core.version, model = entry and not entry.file and entry.name or "custom",
     options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names },
     loss = describe_loss(session.loss),
     labels = t.kind == "classify" and session.classes or t.names, preprocessing = session.data.preprocessing,
@@ -166,7 +168,8 @@ end
 -- A model file of the network `name` with published weights or those of a file (of its part `key`), or of a model file:
 -- a checkpoint, or one of an older tlua.
 function model_file.open(name, weights, key)
-  if name:find("[/.]") or not models.registry.entries[name] then return model_file.load(name) end
+  local entry = models.registry.entries[name]
+  if name:find("[/.]") or not entry or entry.file then return model_file.load(name) end
   local net = models.build(name, { weights = weights or "imagenet", weights_key = key })
   net:ready()
   net:eval()

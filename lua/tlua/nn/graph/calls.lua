@@ -24,11 +24,14 @@ function calls.read(what, text, load)
   return list
 end
 
+-- How many results an operator has, where that is not one.
+local RESULTS = { topk = 2 }
+
 -- Numbers the values: those that go in, and then what each call gives, from its `first` on.
 function calls.number(list)
   local v = #list.inputs
   for _, c in ipairs(list.calls) do
-    c.first, c.results = v + 1, c.results or 1
+    c.first, c.results = v + 1, c.results or RESULTS[c.op] or 1
     v = v + c.results
   end
   list.values = v

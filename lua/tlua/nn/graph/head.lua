@@ -167,6 +167,20 @@ function head.cut(self, value)
   prune(self)
 end
 
+-- The same, as somebody wants it: whatever made the value, a head stands behind it. Without a value: the output is one
+-- that the file was cut at before.
+function head.cut_here(self, value)
+  if value then head.cut(self, value) end
+  for _, key in ipairs { "head_call", "head_at", "head_tail", "features_width", "squashed_at", "classes",
+    "file_labels" } do
+    rawset(self, key, nil)
+  end
+  rawset(self, "partial", true)
+  rawset(self, "gives", nil)
+  rawset(self, "head_name", "head")
+  self.outputs[1].dims = nil
+end
+
 local function note(self, text, ...) self.notes[#self.notes + 1] = text:format(...) end
 
 -- What is behind a classifier's last layer goes: losses want its sums, not what a softmax makes of them. True where

@@ -18,7 +18,8 @@ Graph.scoped, Graph.counters, Graph.set_counter, Graph.gives = true, parts.count
 for name, f in pairs(network) do Graph[name] = f end
 local CUT = { "cut", "text", nil, "the value that becomes the output; what is behind it is dropped" }
 local LOGITS = { "logits", "boolean", false, "a softmax at its end is dropped: losses want what goes into it" }
-local GRAPH = { { "path", "path", nil, "a model file, or the folder of a run" }, CUT, LOGITS }
+local RANDOM = { "random", "boolean", false, "parameters are drawn at random, and not those of the file" }
+local GRAPH = { { "path", "path", nil, "a model file, or the folder of a run" }, CUT, LOGITS, RANDOM }
 
 -- ---- where the calls come from ----
 
@@ -38,7 +39,7 @@ local function of_file(o)
   end
   local info = metadata.tlua and description.read(metadata.tlua)
   return setmetatable({ what = path, path = path, text = text, entries = entries, cut = o.cut, logits = o.logits,
-    label = ("nn.Graph(%s)"):format(path), load = function() return (core.load(path)) end,
+    random = o.random,     label = ("nn.Graph(%s)"):format(path), load = function() return (core.load(path)) end,
     labels = info and info.labels, preprocessing = info and info.preprocessing }, Source)
 end
 
@@ -47,7 +48,9 @@ local FROM = { { "text", "text", nil, "the plan, as a model file has it (docs/fo
   { "label", "text", "nn.Graph", "what it is called in messages" },
   { "preprocessing", "any", nil, "of pictures" }, { "file_labels", "any", nil, "names of the classes" },
   { "notes", "any", nil, "what is to be said of it: a list of texts" },
-  { "value_names", "any", nil, "what else values are called: for each call a name, several, or false" }, CUT, LOGITS }
+  { "value_names", "any", nil, "what else values are called: for each call a name, several, or false" },
+  CUT, LOGITS, RANDOM,
+  { "path", "path", nil, "the file that all this comes from" } }
 
 local function of_tensors(o)
   o = schema.options("graph.from", FROM, o)
@@ -60,8 +63,9 @@ local function of_tensors(o)
     entries[#entries + 1] = { name = name, dtype = t:dtype(), shape = t:shape() }
   end
   return setmetatable({ what = o.label, text = o.text, entries = entries, tensors = tensors, cut = o.cut,
-    logits = o.logits, label = o.label, load = function() return tensors end, labels = o.file_labels,
-    preprocessing = o.preprocessing, notes = o.notes, value_names = o.value_names }, Source)
+    logits = o.logits, random = o.random, path = o.path, label = o.label,
+    load = function() return tensors end, labels = o.file_labels, preprocessing = o.preprocessing, notes = o.notes,
+    value_names = o.value_names }, Source)
 end
 
 -- The module of a plan and its tensors, which it takes as they are: nobody else may write into them. Parameters come in
@@ -108,7 +112,7 @@ local function take_calls(self, s)
       if not c.layer and type(each) == "string" and wanted[each] then c.layer = each end
     end
   end
-  parts.add(self, s.path and s.entries or in_order(list, s.entries), wanted, not (s.cut or s.tensors))
+  parts.add(self, not s.tensors and s.entries or in_order(list, s.entries), wanted, not (s.cut or s.tensors))
 end
 
 function Graph:init(first, ...)
@@ -121,22 +125,21 @@ function Graph:init(first, ...)
   rawset(self, "source_label", s.label)
   rawset(self, "notes", s.notes or {})
   take_calls(self, s)
-  if s.cut then heads.cut(self, heads.value_called(self, s.cut)) else
-    local names, out = {}, self.outputs[1].dims
-    for i, port in ipairs(self.outputs) do names[i] = port.name end
-    rawset(self, "output_names", names)
-    rawset(self, "classes", #names == 1 and math.type(out[#out]) == "integer" and out[#out] or nil)
-  end
-  rawset(self, "file_labels", not s.cut and s.labels or nil)
+  local names, out = {}, self.outputs[1].dims
+  for i, port in ipairs(self.outputs) do names[i] = port.name end
+  rawset(self, "output_names", names)
+  rawset(self, "classes", #names == 1 and math.type(out[#out]) == "integer" and out[#out] or nil)
+  rawset(self, "file_labels", s.labels)
   rawset(self, "file_preprocessing", s.preprocessing)
-  rawset(self, "weights_origin", "its own")
+  rawset(self, "weights_origin", not s.random and "its own" or nil)
   rawset(self, "_pending", function(me)
-    if s.path then
+    if s.path and not s.random then
       rawset(me, "weights_path", s.path)
       rawset(me, "weights_report", {})
     end
+    if s.random then parts.forget(me) end
     if s.tensors then parts.adopt(me, s.tensors) return end
-    if not s.cut and not rawget(me, "partial") then
+    if not s.cut and not s.random and not rawget(me, "partial") then
       local own = rawget(me, "own_head")
       me:load(s.path, own and { what = s.path, head = me.head_name } or { what = s.path, whole = true })
       return
@@ -145,7 +148,8 @@ function Graph:init(first, ...)
     parts.adopt(me, s.load())
   end)
   heads.find(self)
-  if s.logits then heads.drop_softmax(self) end
+  if s.cut then heads.cut_here(self, heads.value_called(self, s.cut))
+  elseif s.logits then heads.drop_softmax(self) end
 end
 
 -- ---- the head ----

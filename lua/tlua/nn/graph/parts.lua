@@ -91,12 +91,56 @@ function parts.add(self, entries, wanted, all)
   join_norms(self, self.calls)
 end
 
+-- ---- parameters drawn at random ----
+
+local function uniform(fan_in)
+  local bound = 1 / math.sqrt(math.max(1, fan_in)) -- what PyTorch's kaiming_uniform(a = sqrt 5) comes to
+  return { "uniform", -bound, bound }
+end
+
+local function inner(shape)
+  local n = 1
+  for k = 2, #shape do n = n * shape[k] end
+  return n
+end
+
+-- How the tensor `at` of a call begins; w: shape of its weight.
+local function initial_of(c, at, shape, w)
+  if c.op == "conv" or c.op == "linear" then return uniform(inner(w)) end
+  if c.op == "conv_transpose" then return uniform(w[1] * inner(w) // w[2]) end
+  if c.op == "batch_norm" then return { "constant", (at == 2 or at == 5) and 1 or 0 } end
+  if c.op == "layer_norm" then return { "constant", at == 2 and 1 or 0 } end
+  if c.op == "embedding" then return { "normal", 0, 1 } end
+  if c.op == "matmul" then return uniform(shape[#shape - 1] or 1) end
+  if #shape >= 2 then return { "normal", 0, 0.02 } end
+  return { "constant", c.op == "mul" and 1 or 0 }
+end
+
+-- Parameters and statistics of norms begin as those of new layers do, and what the file has for them is not taken.
+function parts.forget(self)
+  local specs = {}
+  for name, place in pairs(self.places_of) do
+    for _, spec in ipairs(place[1]._specs) do
+      if spec.name == place[2] then specs[name] = spec end
+    end
+  end
+  for _, c in ipairs(self.calls) do
+    local weight = specs[c.inputs[2]]
+    for at, each in ipairs(c.inputs) do
+      local spec = specs[each]
+      if spec and not spec.fresh and (spec.kind == "parameter" or c.op == "batch_norm") then
+        spec.initial, spec.fresh = initial_of(c, at, spec.shape, weight and weight.shape or spec.shape), true
+      end
+    end
+  end
+end
+
 -- Puts tensors in the places that have none yet, as they are, without copies.
 function parts.adopt(self, tensors)
   for name, place in pairs(self.places_of) do
     local part, last = place[1], place[2]
     for _, spec in ipairs(part._specs) do
-      if spec.name == last and not part._tensors[last] then part:_adopt(spec, tensors[name]) end
+      if spec.name == last and not spec.fresh and not part._tensors[last] then part:_adopt(spec, tensors[name]) end
     end
   end
   self:walk(function(m, path)
