@@ -5,6 +5,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
+local checks = require "tlua.onnx.checks"
 
 local Walk = {}
 Walk.__index = Walk
@@ -100,6 +101,7 @@ function Walk:node(env, node)
   local x = inputs_of(env, node)
   local f, y = nil, nil
   self.current = node
+  checks.node(node, x)
   if node.domain == "" and host.OPS[node.op] and all_host(x) and not (self.tracing and is_grid(x)) then y = host.OPS[node.op](x, node.attrs, node) end
   if y == nil then
     f = self.handlers[node.domain == "" and node.op or node.domain .. ":" .. node.op]
@@ -127,6 +129,9 @@ function Walk:guarded(env, node)
   local ok, e = pcall(self.node, self, env, node)
   if ok then return end
   local why = util.without_place(e)
+  if not self.exact and (why:find "attempt to" or why:find "bad argument") then
+    why = "its inputs or attributes are not those of the operator"
+  end
   if why:sub(1, #node.op + 2) == node.op .. " (" then error(why, 0) end
   error(("%s: %s"):format(node_text(node), why), 0)
 end
