@@ -2810,16 +2810,17 @@ tlua.conv = ops.conv
 function Tensor:conv(weight, bias, residual, options, ...) end
 
 ---Transposed convolution of `x` (N, ..., C) with `weight` (C, O / groups, ...) + `bias` (O), in one to three dimensions.
----PyTorch: conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups). Gradient towards x, weight, bias.
+---PyTorch: conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups, padding_end). Gradient towards x, weight, bias.
 ---- `stride` = {}: step of the output, one number or one a dimension; 1 where not given
 ---- `padding` = {}: rows taken away on each side
 ---- `output_padding` = {}: rows added at the end
 ---- `dilation` = {}: distance of kernel elements; 1 where not given
 ---- `groups` = 1: channels are split into so many
+---- `padding_end` = {}: rows taken away at the end, where they differ
 ---@param x tlua.Tensor
 ---@param weight tlua.Tensor
 ---@param bias? tlua.Tensor
----@param options? { stride?: integer[], padding?: integer[], output_padding?: integer[], dilation?: integer[], groups?: integer }|number|number[]|string|boolean
+---@param options? { stride?: integer[], padding?: integer[], output_padding?: integer[], dilation?: integer[], groups?: integer, padding_end?: integer[] }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function ops.conv_transpose(x, weight, bias, options, ...) end
@@ -2827,15 +2828,16 @@ function ops.conv_transpose(x, weight, bias, options, ...) end
 tlua.conv_transpose = ops.conv_transpose
 
 ---Transposed convolution of `x` (N, ..., C) with `weight` (C, O / groups, ...) + `bias` (O), in one to three dimensions.
----PyTorch: conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups). Gradient towards x, weight, bias.
+---PyTorch: conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups, padding_end). Gradient towards x, weight, bias.
 ---- `stride` = {}: step of the output, one number or one a dimension; 1 where not given
 ---- `padding` = {}: rows taken away on each side
 ---- `output_padding` = {}: rows added at the end
 ---- `dilation` = {}: distance of kernel elements; 1 where not given
 ---- `groups` = 1: channels are split into so many
+---- `padding_end` = {}: rows taken away at the end, where they differ
 ---@param weight tlua.Tensor
 ---@param bias? tlua.Tensor
----@param options? { stride?: integer[], padding?: integer[], output_padding?: integer[], dilation?: integer[], groups?: integer }|number|number[]|string|boolean
+---@param options? { stride?: integer[], padding?: integer[], output_padding?: integer[], dilation?: integer[], groups?: integer, padding_end?: integer[] }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:conv_transpose(weight, bias, options, ...) end
@@ -2866,14 +2868,15 @@ tlua.interpolate = ops.interpolate
 function Tensor:interpolate(options, ...) end
 
 ---Largest element of each window of `x` (N, ..., C), by channel.
----PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode). Gradient towards x.
+---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation). Gradient towards x.
 ---- `kernel` = {}: size of the window, one number or one a dimension
 ---- `stride` = {}: step; the window's size where not given
 ---- `padding` = {}: cells before (and after)
 ---- `padding_end` = {}: cells after, where they differ
 ---- `ceil_mode` = false: windows may hang over the end
+---- `dilation` = {}: distance of a window's elements; 1 where not given
 ---@param x tlua.Tensor
----@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean }|number|number[]|string|boolean
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, dilation?: integer[] }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function ops.max_pool(x, options, ...) end
@@ -2881,27 +2884,29 @@ function ops.max_pool(x, options, ...) end
 tlua.max_pool = ops.max_pool
 
 ---Largest element of each window of `x` (N, ..., C), by channel.
----PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode). Gradient towards x.
+---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation). Gradient towards x.
 ---- `kernel` = {}: size of the window, one number or one a dimension
 ---- `stride` = {}: step; the window's size where not given
 ---- `padding` = {}: cells before (and after)
 ---- `padding_end` = {}: cells after, where they differ
 ---- `ceil_mode` = false: windows may hang over the end
----@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean }|number|number[]|string|boolean
+---- `dilation` = {}: distance of a window's elements; 1 where not given
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, dilation?: integer[] }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:max_pool(options, ...) end
 
 ---Mean of each window of `x` (N, ..., C), by channel.
----PyTorch: avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad). Gradient towards x.
+---PyTorch: avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad, dilation). Gradient towards x.
 ---- `kernel` = {}: size of the window, one number or one a dimension
 ---- `stride` = {}: step; the window's size where not given
 ---- `padding` = {}: cells before (and after)
 ---- `padding_end` = {}: cells after, where they differ
 ---- `ceil_mode` = false: windows may hang over the end
 ---- `count_include_pad` = true: padding counts as zeros
+---- `dilation` = {}: distance of a window's elements; 1 where not given
 ---@param x tlua.Tensor
----@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, count_include_pad?: boolean }|number|number[]|string|boolean
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, count_include_pad?: boolean, dilation?: integer[] }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function ops.avg_pool(x, options, ...) end
@@ -2909,14 +2914,15 @@ function ops.avg_pool(x, options, ...) end
 tlua.avg_pool = ops.avg_pool
 
 ---Mean of each window of `x` (N, ..., C), by channel.
----PyTorch: avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad). Gradient towards x.
+---PyTorch: avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad, dilation). Gradient towards x.
 ---- `kernel` = {}: size of the window, one number or one a dimension
 ---- `stride` = {}: step; the window's size where not given
 ---- `padding` = {}: cells before (and after)
 ---- `padding_end` = {}: cells after, where they differ
 ---- `ceil_mode` = false: windows may hang over the end
 ---- `count_include_pad` = true: padding counts as zeros
----@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, count_include_pad?: boolean }|number|number[]|string|boolean
+---- `dilation` = {}: distance of a window's elements; 1 where not given
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, count_include_pad?: boolean, dilation?: integer[] }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:avg_pool(options, ...) end

@@ -120,7 +120,7 @@ static void conv(const tl__reference *r)
 
 static void pool(const tl__reference *r)
 {
-    enum { KERNEL, STRIDE, PADDING, PADDING_END, CEIL, COUNT_PADDING };
+    enum { KERNEL, STRIDE, PADDING, PADDING_END, CEIL, COUNT_PADDING, OF_MAX = 5, OF_MEAN };
     const tl_shape *x = &r->s->in[0].shape;
     const tl_value *a = r->s->attr;
     int spatial = x->rank - 2, most = r->s->op->name[0] == 'm';
@@ -132,7 +132,7 @@ static void pool(const tl__reference *r)
         w.stride[i] = k < 0 ? 1 : tl__reference_number(&a[STRIDE], k, w.kernel[i]);
         w.before[i] = k < 0 ? 0 : tl__reference_number(&a[PADDING], k, 0);
         w.after[i] = k < 0 ? 0 : tl__reference_number(&a[PADDING_END], k, w.before[i]);
-        w.dilation[i] = 1;
+        w.dilation[i] = k < 0 ? 1 : tl__reference_number(&a[most ? OF_MAX : OF_MEAN], k, 1);
         taps *= w.kernel[i];
     }
     spread(&w, spatial, x, &r->out, &w);
@@ -150,9 +150,9 @@ static void pool(const tl__reference *r)
         }
         /* In ceil mode a window that hangs over the end of the padding is cut there. */
         for (int i = 0; i < 3; i++) {
-            int64_t first = o[i] * w.stride[i] - w.before[i], end = first + w.kernel[i],
-                    most_end = w.in[i] + w.after[i];
-            whole *= (end < most_end ? end : most_end) - first;
+            int64_t first = o[i] * w.stride[i] - w.before[i], most_end = w.in[i] + w.after[i], some = 0;
+            for (int64_t tap = 0; tap < w.kernel[i]; tap++) some += first + tap * w.dilation[i] < most_end;
+            whole *= some;
         }
         r->y[at] = most ? best : sum / (double)(a[COUNT_PADDING].i ? whole : inside);
     }

@@ -172,6 +172,11 @@ static void conv_samples(tl_sampler *to)
         take(to, 2, DIMS(1, 1, to->tile_m + i, 16), to->tile_n + i, DIMS(1, 3), 1, 1, -1, 1, 1, 1, TL_ACT_NONE);
         take(to, 2, DIMS(1, 3, 6, 16 + i), 16 + i, DIMS(3, 3), 1, 1, -1, 1, 16 + i, 1, TL_ACT_NONE);
     }
+    take(to, 3, DIMS(1, 5, 4, 5, 4), 6, DIMS(3, 3, 3), 2, 1, -1, 1, 2, 1, TL_ACT_NONE);
+    take(to, 3, DIMS(2, 4, 5, 4, 3), 3, DIMS(2, 2, 2), 1, 1, 0, 2, 1, 1, TL_ACT_RELU);
+    take(to, 3, DIMS(1, 4, 3, 4, 4), 4, DIMS(3, 3, 3), 1, 1, -1, 1, 4, 0, TL_ACT_NONE);
+    take(to, 1, DIMS(2, 9, 4), 4, DIMS(3), 1, 2, 0, 2, 4, 1, TL_ACT_NONE);
+    take(to, 1, DIMS(1, 12, 6), 4, DIMS(5), 3, 1, 3, 1, 2, 0, TL_ACT_NONE);
 }
 
 const tl_op tl__op_conv = {

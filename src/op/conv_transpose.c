@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { X, WEIGHT, BIAS };
-enum { STRIDE, PADDING, OUTPUT_PADDING, DILATION, GROUPS };
+enum { STRIDE, PADDING, OUTPUT_PADDING, DILATION, GROUPS, PADDING_END };
 extern const tl_op tl__op_conv_transpose;
 
 /* The convolution that this one is the transpose of: it makes our input of our output. */
@@ -35,14 +35,16 @@ static int shape_of(tl_error *err, const tl_call *c, tl_conv_shape *g)
         tl__conv_spread(err, c, OUTPUT_PADDING, sp, 0, 0, extra) || tl__conv_spread(err, c, DILATION, sp, 1, 1, g->dilation))
         return -1;
     memcpy(g->padding_end, g->padding, sizeof g->padding_end);
+    if (c->attr[PADDING_END].n && tl__conv_spread(err, c, PADDING_END, sp, 0, 0, g->padding_end)) return -1;
     for (int i = 0; i < 3; i++) {
         if (extra[i] >= g->stride[i] && extra[i] >= g->dilation[i])
             return tl__op_fail(err, c, TL_EARG, "an output_padding of %lld must be smaller than the stride or the dilation", (long long)extra[i]);
-        g->in[i] = (g->out[i] - 1) * g->stride[i] - 2 * g->padding[i] + g->dilation[i] * (g->kernel[i] - 1) + 1 + extra[i];
+        int64_t taken = g->padding[i] + g->padding_end[i], window = g->dilation[i] * (g->kernel[i] - 1) + 1;
+        g->in[i] = (g->out[i] - 1) * g->stride[i] - taken + window + extra[i];
         if (g->in[i] < 1 || g->out[i] < 1 || g->kernel[i] < 1)
             return tl__op_fail(err, c, TL_ESHAPE, "nothing is left of %s with this kernel and padding", tl__shape_text(x, a, sizeof a));
         /* Rows of zeros that the convolution would not have looked at. */
-        g->padding_end[i] -= g->in[i] + 2 * g->padding[i] - g->dilation[i] * (g->kernel[i] - 1) - 1 - (g->out[i] - 1) * g->stride[i];
+        g->padding_end[i] -= g->in[i] + taken - window - (g->out[i] - 1) * g->stride[i];
     }
     return 0;
 }
@@ -115,6 +117,22 @@ static void take(tl_sampler *to, int spatial, const int64_t *x, int64_t co, cons
     to->take(to, &v);
 }
 
+/* More taken away at the end than at the beginning, and another number for each dimension. */
+static void take_uneven(tl_sampler *to)
+{
+    for (int i = 0; i < 2; i++) {
+        tl_sample v = tl__sample(&tl__op_conv_transpose);
+        tl__sample_input(&v, 4, (const int64_t[]){1, 4, 3, 4}, -1, 1);
+        tl__sample_input(&v, 4, (const int64_t[]){4, 3, 3, 4}, -1, 1);
+        tl__sample_absent(&v);
+        v.attr[STRIDE] = (tl_value){.n = 2, .list = {2, 3}};
+        v.attr[PADDING] = (tl_value){.n = 2, .list = {i, 0}};
+        v.attr[PADDING_END] = (tl_value){.n = 2, .list = {1 - i, 2}};
+        v.attr[OUTPUT_PADDING] = (tl_value){.n = 2, .list = {0, i}};
+        to->take(to, &v);
+    }
+}
+
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
 static void transpose_samples(tl_sampler *to)
 {
@@ -126,16 +144,27 @@ static void transpose_samples(tl_sampler *to)
     take(to, 2, DIMS(1, 3, 4, 17), 16, DIMS(3, 3), 3, 2, 1, 2, 1, 1);
     take(to, 1, DIMS(2, 6, 3), 4, DIMS(4), 2, 1, 0, 1, 1, 1);
     take(to, 3, DIMS(1, 2, 3, 2, 2), 3, DIMS(2, 2, 2), 2, 0, 0, 1, 1, 1);
+    take(to, 3, DIMS(1, 3, 2, 3, 4), 6, DIMS(3, 2, 3), 2, 1, 1, 2, 2, 1);
+    take_uneven(to);
 }
 
 const tl_op tl__op_conv_transpose = {
-    .name = "conv_transpose", .brief = "Transposed convolution of `x` (N, ..., C) with `weight` (C, O / groups, ...) + `bias` (O), in one to three dimensions.",
+    .name = "conv_transpose",
+    .brief = "Transposed convolution of `x` (N, ..., C) with `weight` (C, O / groups, ...) + `bias` (O), in one to "
+             "three dimensions.",
     .inputs = {"x", "weight", "bias?"},
-    .attrs = {TL_INTS("stride", "step of the output, one number or one a dimension; 1 where not given"), TL_INTS("padding", "rows taken away on each side"),
-              TL_INTS("output_padding", "rows added at the end"), TL_INTS("dilation", "distance of kernel elements; 1 where not given"),
-              TL_INT("groups", 1, "channels are split into so many")},
-    .infer = transpose_infer, .forward = transpose_forward, .vjp = transpose_vjp, .saves_for = transpose_saves, .flops = transpose_flops,
-    .torch = "conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups)", .samples = transpose_samples,
+    .attrs = {TL_INTS("stride", "step of the output, one number or one a dimension; 1 where not given"),
+              TL_INTS("padding", "rows taken away on each side"), TL_INTS("output_padding", "rows added at the end"),
+              TL_INTS("dilation", "distance of kernel elements; 1 where not given"),
+              TL_INT("groups", 1, "channels are split into so many"),
+              TL_INTS("padding_end", "rows taken away at the end, where they differ")},
+    .infer = transpose_infer,
+    .forward = transpose_forward,
+    .vjp = transpose_vjp,
+    .saves_for = transpose_saves,
+    .flops = transpose_flops,
+    .torch = "conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups, padding_end)",
+    .samples = transpose_samples,
 };
 
 tl_tensor *tl_conv_transpose(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, const tl_conv_transpose_options *o)

@@ -47,10 +47,15 @@ def conv(x, weight, bias, residual, stride, padding, padding_end, dilation, grou
     return ACTIVATIONS[activation](y if residual is None else y + residual)
 
 
-def conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups):
+def conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups, padding_end):
     n = x.dim() - 2
     f = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[n]
-    return last(f(first(x), weight, bias, spread(stride, n, 1), spread(padding, n, 0), spread(output_padding, n, 0), groups, spread(dilation, n, 1)))
+    if not padding_end:
+        return last(f(first(x), weight, bias, spread(stride, n, 1), spread(padding, n, 0), spread(output_padding, n, 0), groups, spread(dilation, n, 1)))
+    y = last(f(first(x), weight, bias, spread(stride, n, 1), 0, spread(output_padding, n, 0), groups, spread(dilation, n, 1)))
+    for i, (b, e) in enumerate(zip(spread(padding, n, 0), spread(padding_end, n, 0))):
+        y = y.narrow(1 + i, b, y.shape[1 + i] - b - e)
+    return y
 
 
 def interpolate(x, size, scale, mode, align_corners):
@@ -83,14 +88,32 @@ def cumsum(x, axis, exclusive, reverse):
     return y.flip(axis) if reverse else y
 
 
-def max_pool(x, kernel, stride, padding, padding_end, ceil_mode):
+def max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation):
     n = x.dim() - 2
     f = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[n]
-    return last(f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), ceil_mode=ceil_mode))
+    return last(f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), spread(dilation, n, 1), ceil_mode=ceil_mode))
 
 
-def avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad):
+def avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad, dilation):
     n = x.dim() - 2
+    if any(d > 1 for d in dilation):  # PyTorch has none: a mean is a convolution with ones, by how many there are
+        f = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[n]
+        kernel, stride, pads = spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0)
+        dilation, more, ends = spread(dilation, n, 1), [], []
+        for size, k, s, p, d in zip(x.shape[1:], kernel, stride, pads, dilation):
+            reach = size + 2 * p - (k - 1) * d - 1
+            over = (-reach) % s if ceil_mode and (reach // s + 1) * s < size + p else 0
+            ends = [p, p] + ends
+            more = [0, over] + more
+        w = torch.ones(1, 1, *kernel)
+        def windows(v):
+            v = first(v)
+            return f(v.reshape(-1, 1, *v.shape[2:]), w, None, stride, 0, dilation).reshape(*v.shape[:2], *y)
+        def added(v, value):
+            return last(F.pad(F.pad(first(v), ends, value=value), more))
+        wide = added(x, 0.0)
+        y = [(size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(wide.shape[1:], kernel, stride, dilation)]
+        return last(windows(wide) / windows(added(torch.ones_like(x), 1.0 if count_include_pad else 0.0)))
     f = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[n]
     return last(f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), ceil_mode=ceil_mode, count_include_pad=count_include_pad))
 
