@@ -826,7 +826,7 @@ function models.load(path) end
 ---- `classes`: outputs of a new head, where the recipe gives none
 ---- `logits` = true: a softmax at its end is dropped: losses want what goes into it
 ---- `weights` = "file": those of the file, or none: all drawn at random
----- `input`: height and width of pictures, or one number for both, where the file leaves them open
+---- `input`: height and width of pictures, or one number for both, instead of the file's
 ---- `sizes`: sizes of other symbols of the file, like { length = 128 }
 ---- `batchnorm` = "folded": fresh: new batch norms behind convolutions that an exporter has folded some into
 ---@param options? { path?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none", input?: number|number[], sizes?: table<string, integer>, batchnorm?: "folded"|"fresh" }

@@ -14,7 +14,7 @@ local SHARED = {
   { "weights", "choice", "file", "those of the file, or none: all drawn at random", { "file", "none" } },
 }
 local ONNX = {
-  { "input", "numbers", nil, "height and width of pictures, or one number for both, where the file leaves them open",
+  { "input", "numbers", nil, "height and width of pictures, or one number for both, instead of the file's",
     count = { 1, 2 }, least = 1 },
   { "sizes", "sizes_by_name", nil, "sizes of other symbols of the file, like { length = 128 }" },
   { "batchnorm", "choice", "folded", "fresh: new batch norms behind convolutions that an exporter has folded some into",
@@ -58,9 +58,8 @@ local function sizes_of(path, o)
   if #shape ~= 4 then util.failf("%s: input: its first input is no picture (N, C, H, W)", path) end
   for i = 1, 2 do
     local d, n = shape[2 + i], math.tointeger(list[i] or list[1])
-    if math.type(d) == "integer" then
-      if d ~= n then util.failf("%s: input: its pictures are %s x %s, and no others", path, shape[3], shape[4]) end
-    else out[d or ("%s_%d"):format(port.name, 2 + i)] = n end
+    -- What the file fixes becomes another size: its calls say whether they bear it.
+    out[type(d) == "string" and d or ("%s_%d"):format(port.name, 2 + i)] = n
   end
   return out
 end

@@ -68,10 +68,7 @@ end
 -- A norm that was put into an imported network (batchnorm = "fresh" of models.onnx) has a variance of 0, and a weight that
 -- undoes its division: it does nothing. With the first batch in training it gets that batch's statistics, and weight and
 -- bias that undo them: so it goes on as it was, and is trained from there.
-local function begin(own, x, args, eps)
-  rawset(own, "begun", true)
-  if ops.amax(args[5]):item() ~= 0 then return end
-  local guard <close> = core.no_grad()
+local function begin(x, args, eps)
   local axes = {}
   for i = 1, x:rank() - 1 do axes[i] = i end
   local mean = ops.mean(x, { axes = axes })
@@ -82,12 +79,12 @@ local function begin(own, x, args, eps)
   args[5]:copy_(variance)
 end
 
+local function is_unbegun(args) return args[2] and args[3] and ops.amax(args[5]):item() == 0 end
+
 local function batch_norm(c, args, attrs)
   local own = c.norm
   local training = own ~= nil and own:uses_batch()
-  if training and not rawget(own, "begun") and args[2] and args[3] and not plan.imaginary and not recompute.again then
-    begin(own, args[1], args, attrs.eps)
-  end
+  if own and rawget(own, "beginning") and is_unbegun(args) then begin(args[1], args, attrs.eps) end
   local momentum = own and (recompute.again and 0 or own.momentum) or attrs.momentum
   local y = ops.batch_norm(args[1], args[2], args[3], args[4], args[5], args[6],
     { training = training, momentum = momentum, eps = attrs.eps, activation = attrs.activation })
@@ -165,8 +162,36 @@ function run.range(self, values, sizes, first, last, kept, tensors)
   end
 end
 
+-- Lets fresh norms begin, in a pass of its own before the first that counts: what is recorded must not be changed behind
+-- its back.
+local function begin_norms(self, values, sizes, first, last)
+  if not self.training or plan.imaginary or recompute.again then return end
+  local fresh, kept = {}, {}
+  for i = first, last do
+    local own = self.calls[i].norm
+    if own and not rawget(own, "looked_at") and own:uses_batch() then
+      rawset(own, "looked_at", true)
+      if ops.amax(own._tensors.running_var):item() == 0 then fresh[#fresh + 1] = own end
+    end
+  end
+  if #fresh == 0 then return end
+  local scope <close> = core.scope()
+  local guard <close> = core.no_grad()
+  local copy = { holders = {} }
+  for v, t in pairs(values) do
+    if v ~= "holders" then
+      run.put(copy, v, t)
+      kept[v] = true
+    end
+  end
+  for _, own in ipairs(fresh) do rawset(own, "beginning", true) end
+  run.range(self, copy, sizes, first, last, kept)
+  for _, own in ipairs(fresh) do rawset(own, "beginning", nil) end
+end
+
 -- The same, with gradient checkpointing: stages that are marked are computed again by backward.
 function run.stretch(self, values, sizes, first, last, kept)
+  begin_norms(self, values, sizes, first, last)
   local marked = core.recording() and self:marked_stretches()
   local i = first
   while i <= last do

@@ -89,20 +89,24 @@ function H.DynamicQuantizeLinear(w, node, x)
   return { rounded(w, node, v, s, z, "uint8"), s, z }
 end
 
--- The numbers behind whole ones: x - zero, or what was never rounded.
+-- The numbers behind whole ones: x - zero, or what was never rounded. Of a constant another constant.
 local function plain(w, v, zero, axis)
   if unrounded(v) then return as_floats(v) end
-  local t = value.of(floats(w, value.raw(w, v)), "float32", v.perm)
-  if v.const then
-    t = { const = true, key = v.key, source = v.source, dims = v.dims, dtype = "float32", perm = v.perm, t = v.t,
-      load = v.load and function() return floats(w, v.load()) end }
-    if not t.load and not t.t then t = value.of(floats(w, value.raw(w, v)), "float32", v.perm) end
-  end
   local n = zero and value.number(zero)
-  if not zero or n == 0 then return t end
-  local s, z = elementwise.pair(w, t, along_axis(w, zero, axis, #v.dims))
-  local y = value.of(ops.sub(floats(w, s), floats(w, z)), "float32", v.perm)
-  return y
+  local shifted = zero and n ~= 0
+  if not v.const or (shifted and not zero.const) then
+    local t = value.of(floats(w, value.raw(w, v)), "float32", v.perm)
+    if not shifted then return t end
+    local s, z, perm = elementwise.pair(w, t, along_axis(w, zero, axis, #v.dims))
+    return value.of(ops.sub(floats(w, s), floats(w, z)), "float32", perm)
+  end
+  w:note "it holds weights of whole numbers, which are turned into float32"
+  local key = (v.key or ("numbers|" .. table.concat(v.dims, ",") .. "|" .. table.concat(v.host or {}, ","))) .. "|plain"
+  return { const = true, key = key, source = v.source, dims = v.dims, dtype = "float32", load = function()
+    local t = floats(w, value.tensor(w, v))
+    if not shifted then return t end
+    return ops.sub(t, floats(w, value.arranged(w, along_axis(w, zero, axis, #v.dims), nil, #v.dims, true)))
+  end }
 end
 
 -- Sums of products of whole numbers are whole.
