@@ -3,7 +3,8 @@
 --   local compare = dofile "tests/interop/onnx_compare.lua"
 --   local distance, why = compare(got, want)  the largest difference in units of the wanted numbers' mean size; why: it
 --                                             is wrong
--- Halves are rounded there after each operator, and here not before the last: they may be two steps of their type apart.
+-- Halves are rounded there after each operator, and here not before the last: they may be two steps of their type
+-- apart.
 local RTOL, ATOL, STEP = 1e-3, 1e-7, { bfloat16 = 2.0 ^ -6, float16 = 2.0 ^ -9 }
 
 local compare

@@ -112,12 +112,13 @@ function value.raw(w, v)
   return w:prepare(key, function() return upload(v) end)
 end
 
--- A tensor derived from a value's: made once where the value is a constant. `form` tells it from others.
+-- A tensor derived from a value's: made once where the value is a constant, and packed, or a plan would copy a turned
+-- weight in each run. `form` tells it from others.
 function value.form(w, v, form, f)
   if v.const and not (v.sized and w.tracing and #v.host > 1) then
     local key = (v.key or ("numbers|%s|%s|%s"):format(v.dtype, table.concat(v.dims, ","), table.concat(v.host or {}, ",")))
       .. "|" .. form
-    local t = w:prepare(key, function() return f(value.raw(w, v)) end)
+    local t = w:prepare(key, function() return f(value.raw(w, v)):clone() end)
     return t, key
   end
   return f(value.raw(w, v))
