@@ -168,7 +168,7 @@ test-crash: all
 PEERS ?= $(BUILD)/peers
 $(PEERS)/bin/python:
 	python3 -m venv $(PEERS)
-	$(PEERS)/bin/pip install -q -r tests/golden/requirements.txt onnx onnxruntime onnxscript onnx2torch
+	$(PEERS)/bin/pip install -q -r tests/golden/requirements.txt onnx onnxruntime onnxscript onnx2torch onnxsim
 bench-peers: $(PEERS)/bin/python
 bench: all
 	@test -x $(PEERS)/bin/python || { echo "bench: the peers are missing: make bench-peers (3 GB)"; exit 1; }
@@ -203,6 +203,7 @@ test-onnx: all $(PEERS)/bin/python
 	$(if $(ONNX_REAL),$(PEERS)/bin/python tests/interop/onnx_real.py $(ONNX_FILES)/real $(ONNX_REAL))
 	$(PEERS)/bin/python tests/interop/onnx_random.py $(ONNX_FILES)/random 600
 	./tlua tests/interop/onnx_files.lua $(ONNX_FILES)/random $(ONNX_FILES)/exports $(if $(ONNX_REAL),$(ONNX_FILES)/real)
+	$(PEERS)/bin/python tests/interop/onnx_write.py $(ONNX_FILES)/written
 docs: tlua $(BUILD)/ops_doc
 	$(BUILD)/ops_doc > docs/ops.md
 	./tlua tools/stubs.lua > docs/tlua.d.lua

@@ -73,9 +73,12 @@ complete -c tlua -n '__tlua_is explain' -l device -x -a 'cpu gpu' -d 'cpu, gpu, 
 complete -c tlua -n '__tlua_is explain' -l quiet -d 'nothing but results and errors'
 complete -c tlua -n '__tlua_is explain' -a 'convnext_tiny deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet34 resnet50 squeezenet1_1 unet vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224'
 complete -c tlua -n '__tlua_is explain' -F
-complete -c tlua -n __tlua_first -a export -d 'a model file for C programs, of a checkpoint or a network'
+complete -c tlua -n __tlua_first -a export -d 'a model file for C programs, or an .onnx file, of a checkpoint or a network'
 complete -c tlua -n '__tlua_is export' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is export' -l to -r -F -d 'the model file'
+complete -c tlua -n '__tlua_is export' -l opset -x -d 'of .onnx: the version of its operators, 13 to 21 (17)'
+complete -c tlua -n '__tlua_is export' -l fold -d 'of .onnx: batch norms go into the convolutions before them, for who will not train it'
+complete -c tlua -n '__tlua_is export' -l normalize -d 'of .onnx: the graph normalises, and pixels from 0 to 255 go in'
 complete -c tlua -n '__tlua_is export' -l weights -r -F -d 'weights of a network that is named: a published set (imagenet), or a file'
 complete -c tlua -n '__tlua_is export' -l weights.key -x -d 'the part of that file, like ema'
 complete -c tlua -n '__tlua_is export' -a 'convnext_tiny deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet34 resnet50 squeezenet1_1 unet vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224'

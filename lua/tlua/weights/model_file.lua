@@ -177,8 +177,18 @@ function model_file.open(name, weights, key)
     preprocessing = net:preprocessing(), labels = net:labels(), weights = rawget(net, "weights_name") }
 end
 
-function model_file.export(name, to, weights, key)
+-- options: of .onnx files alone (tlua/weights/onnx_export.lua).
+function model_file.export(name, to, weights, key, options)
+  local onnx = to:lower():find "%.onnx$"
+  if not onnx and options and next(options) then
+    util.failf("--%s: is for .onnx files, and %s is another", next(options), to)
+  end
   local net, info = model_file.open(name, weights, key)
+  if onnx then
+    local function pipeline(about) return model_file.pipeline(about):text() end
+    require("tlua.weights.onnx_export").write(to, net, info, inputs_of(net, info), pipeline, options)
+    return
+  end
   local why = write(to, net, info)
   if why then util.failf("%s was written, but C programs cannot load it: %s", to, util.without_place(why)) end
 end

@@ -1,0 +1,134 @@
+-- maps.lua - operators of maps, whose channels lie first in ONNX: convolutions, pools, batch norms, other sizes.
+local values = require "tlua.onnx.write.values"
+local kit = require "tlua.onnx.write.kit"
+local set, finish = kit.set, kit.finish
+local handlers = {}
+
+-- One number for each dimension of space, from one for all or none.
+local function spread(list, nd, fallback)
+  local out = {}
+  for i = 1, nd do out[i] = list and (list[i] or list[1]) or fallback end
+  return out
+end
+
+-- What is added before, and then what is added after.
+local function pads_of(c, nd)
+  local before = spread(c.attrs.padding, nd, 0)
+  local after = c.attrs.padding_end and #c.attrs.padding_end > 0 and spread(c.attrs.padding_end, nd, 0) or before
+  local pads = {}
+  for i = 1, nd do pads[i], pads[i + nd] = before[i], after[i] end
+  return pads
+end
+
+local function first(w, v) return w:use(v, values.channels_first(#v.shape)) end
+
+function handlers.conv(w, c, y)
+  local x, weight, bias = w:input(c, 1), w:input(c, 2), w:input(c, 3)
+  local nd = #x.shape - 2
+  local name = w:node("Conv", { first(w, x), w:use(weight), bias and w:use(bias) }, {
+    kernel_shape = { table.unpack(weight.shape, 3) }, strides = spread(c.attrs.stride, nd, 1), pads = pads_of(c, nd),
+    dilations = spread(c.attrs.dilation, nd, 1), group = c.attrs.groups })
+  finish(w, c, y, name, values.channels_first(#x.shape), 4)
+end
+
+function handlers.conv_transpose(w, c, y)
+  local x, weight, bias = w:input(c, 1), w:input(c, 2), w:input(c, 3)
+  local nd = #x.shape - 2
+  local name = w:node("ConvTranspose", { first(w, x), w:use(weight), bias and w:use(bias) }, {
+    kernel_shape = { table.unpack(weight.shape, 3) }, strides = spread(c.attrs.stride, nd, 1), pads = pads_of(c, nd),
+    dilations = spread(c.attrs.dilation, nd, 1), output_padding = spread(c.attrs.output_padding, nd, 0),
+    group = c.attrs.groups })
+  set(y, name, values.channels_first(#x.shape))
+end
+
+-- A pool's attributes: kernel, stride, padding.
+local function window(c, nd)
+  local kernel = spread(c.attrs.kernel, nd, 1)
+  local stride = c.attrs.stride and #c.attrs.stride > 0 and spread(c.attrs.stride, nd, 1) or kernel
+  return { kernel_shape = kernel, strides = stride, pads = pads_of(c, nd), ceil_mode = c.attrs.ceil_mode and 1 or 0 }
+end
+local function dilated(c)
+  for _, d in ipairs(c.attrs.dilation or {}) do
+    if d ~= 1 then return true end
+  end
+  return false
+end
+
+function handlers.max_pool(w, c, y)
+  local x = w:input(c, 1)
+  local nd = #x.shape - 2
+  local a = window(c, nd)
+  if dilated(c) then a.dilations = spread(c.attrs.dilation, nd, 1) end
+  set(y, w:node("MaxPool", { first(w, x) }, a), values.channels_first(#x.shape))
+end
+
+-- Of windows that hang over the end programs of before version 19 divide by what they please.
+local function hangs_over(c, x, y)
+  if not c.attrs.ceil_mode then return false end
+  local nd = #x.shape - 2
+  local a = window(c, nd)
+  for i = 1, nd do
+    local there = x.shape[1 + i] + a.pads[i] + a.pads[i + nd]
+    if (y.shape[1 + i] - 1) * a.strides[i] + a.kernel_shape[i] > there then return true end
+  end
+  return false
+end
+
+handlers.avg_pool = { write = function(w, c, y)
+  local x = w:input(c, 1)
+  local a = window(c, #x.shape - 2)
+  a.count_include_pad = c.attrs.count_include_pad and 1 or 0
+  if dilated(c) then a.dilations = spread(c.attrs.dilation, #x.shape - 2, 1) end
+  if not hangs_over(c, x, y) then a.ceil_mode = 0 end
+  set(y, w:node("AveragePool", { first(w, x) }, a), values.channels_first(#x.shape))
+end }
+
+handlers.batch_norm = {
+  refuses = function(c) return c.attrs.training and "in training" or nil end,
+  write = function(w, c, y)
+    local x = w:input(c, 1)
+    local n = x.shape[#x.shape]
+    local function tensor(k, v)
+      local t = w:input(c, k)
+      return t and w:use(t) or kit.filled(w, n, v)
+    end
+    local name = w:node("BatchNormalization", { first(w, x), tensor(2, 1.0), tensor(3, 0.0), tensor(4), tensor(5) },
+      { epsilon = c.attrs.eps, momentum = 1 - c.attrs.momentum })
+    finish(w, c, y, name, values.channels_first(#x.shape), 6)
+  end,
+}
+
+-- The sizes of a result of Resize: (N, C, ...), of which the number of pictures may be open.
+local function resized(w, x, y, name)
+  local fixed, sizes = true, values.laid(y.shape, values.channels_first(#y.shape))
+  for a = 1, #y.shape do fixed = fixed and y.shape[a] == y.other[a] end
+  if fixed then return w:ints(sizes) end
+  local shape = w:node("Shape", { name })
+  local same = w:node("Slice", { shape, w:ints { 0 }, w:ints { 2 } })
+  return w:node("Concat", { same, w:ints { table.unpack(sizes, 3) } }, { axis = 0 })
+end
+
+function handlers.interpolate(w, c, y)
+  local x, nd = w:input(c, 1), nil
+  local name, a = first(w, x), {}
+  nd = #x.shape - 2
+  if c.attrs.mode == "nearest" then
+    a = { mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor" }
+  else
+    a = { mode = c.attrs.mode, coordinate_transformation_mode = c.attrs.align_corners
+      and "align_corners" or "half_pixel" }
+  end
+  local open = false
+  for i = 1, nd do open = open or y.shape[1 + i] ~= y.other[1 + i] end
+  local inputs = { name, false, false, n = 4 }
+  if open then
+    local scales = { 1.0, 1.0 }
+    for i = 1, nd do scales[2 + i] = y.shape[1 + i] / x.shape[1 + i] end
+    inputs[3], inputs.n = w:constant("float32", { #scales }, scales), 3
+  else
+    inputs[4] = resized(w, x, y, name)
+  end
+  set(y, w:node("Resize", inputs, a), values.channels_first(#x.shape))
+end
+
+return handlers
