@@ -2299,6 +2299,31 @@ tlua.gather = ops.gather
 ---@return tlua.Tensor
 function Tensor:gather(index, options, ...) end
 
+---`x` with `updates` written along `axis` where `index` (int32, counted from 0) says, or joined to what is there. The index has the updates' shape, which may be smaller than x's in other dimensions; of several for one element all are joined, in order, or the last stays.
+---PyTorch: scatter(x, axis, index.long(), updates, reduce). Gradient towards x, updates.
+---- `axis` = -1: dimension that the numbers count along
+---- `reduce` = "none": written over, or how they are joined
+---@param x tlua.Tensor
+---@param index tlua.Tensor
+---@param updates tlua.Tensor
+---@param options? { axis?: integer, reduce?: "none"|"add"|"mul"|"max"|"min" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.scatter(x, index, updates, options, ...) end
+
+tlua.scatter = ops.scatter
+
+---`x` with `updates` written along `axis` where `index` (int32, counted from 0) says, or joined to what is there. The index has the updates' shape, which may be smaller than x's in other dimensions; of several for one element all are joined, in order, or the last stays.
+---PyTorch: scatter(x, axis, index.long(), updates, reduce). Gradient towards x, updates.
+---- `axis` = -1: dimension that the numbers count along
+---- `reduce` = "none": written over, or how they are joined
+---@param index tlua.Tensor
+---@param updates tlua.Tensor
+---@param options? { axis?: integer, reduce?: "none"|"add"|"mul"|"max"|"min" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:scatter(index, updates, options, ...) end
+
 ---`x` with elements added before and after its dimensions.
 ---PyTorch: pad(x, before, after, mode, value). Gradient towards x.
 ---- `before` = {}: how many before each dimension's elements; none where not given
@@ -3062,6 +3087,103 @@ tlua.attention = ops.attention
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:attention(k, v, lengths, options, ...) end
+
+---Recurrent layer over `x` (N, T, C): h = activation(x weight_x^T + bias_x + h weight_h^T + bias_h), `weight_x` (width, C), `weight_h` (width, width). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them.
+---PyTorch: rnn(x, weight_x, weight_h, bias_x, bias_h, h, lengths, reverse, activation). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h.
+---- `reverse` = false: from the end of each sequence to its beginning
+---- `activation` = "tanh": of the state
+---@param x tlua.Tensor
+---@param weight_x tlua.Tensor
+---@param weight_h tlua.Tensor
+---@param bias_x? tlua.Tensor
+---@param bias_h? tlua.Tensor
+---@param h? tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { reverse?: boolean, activation?: "tanh"|"relu" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.rnn(x, weight_x, weight_h, bias_x, bias_h, h, lengths, options, ...) end
+
+tlua.rnn = ops.rnn
+
+---Recurrent layer over `x` (N, T, C): h = activation(x weight_x^T + bias_x + h weight_h^T + bias_h), `weight_x` (width, C), `weight_h` (width, width). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them.
+---PyTorch: rnn(x, weight_x, weight_h, bias_x, bias_h, h, lengths, reverse, activation). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h.
+---- `reverse` = false: from the end of each sequence to its beginning
+---- `activation` = "tanh": of the state
+---@param weight_x tlua.Tensor
+---@param weight_h tlua.Tensor
+---@param bias_x? tlua.Tensor
+---@param bias_h? tlua.Tensor
+---@param h? tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { reverse?: boolean, activation?: "tanh"|"relu" }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:rnn(weight_x, weight_h, bias_x, bias_h, h, lengths, options, ...) end
+
+---Gated recurrent units over `x` (N, T, C), `weight_x` (3 width, C), `weight_h` (3 width, width), gates in PyTorch's order (reset, update, new). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them.
+---PyTorch: gru(x, weight_x, weight_h, bias_x, bias_h, h, lengths, reverse). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h.
+---- `reverse` = false: from the end of each sequence to its beginning
+---@param x tlua.Tensor
+---@param weight_x tlua.Tensor
+---@param weight_h tlua.Tensor
+---@param bias_x? tlua.Tensor
+---@param bias_h? tlua.Tensor
+---@param h? tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { reverse?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.gru(x, weight_x, weight_h, bias_x, bias_h, h, lengths, options, ...) end
+
+tlua.gru = ops.gru
+
+---Gated recurrent units over `x` (N, T, C), `weight_x` (3 width, C), `weight_h` (3 width, width), gates in PyTorch's order (reset, update, new). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them.
+---PyTorch: gru(x, weight_x, weight_h, bias_x, bias_h, h, lengths, reverse). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h.
+---- `reverse` = false: from the end of each sequence to its beginning
+---@param weight_x tlua.Tensor
+---@param weight_h tlua.Tensor
+---@param bias_x? tlua.Tensor
+---@param bias_h? tlua.Tensor
+---@param h? tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { reverse?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:gru(weight_x, weight_h, bias_x, bias_h, h, lengths, options, ...) end
+
+---Long short-term memory over `x` (N, T, C), `weight_x` (4 width, C), `weight_h` (4 width, width), gates in PyTorch's order (input, forget, cell, output). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them. Third comes the last cell, of which `c` is the first.
+---PyTorch: lstm(x, weight_x, weight_h, bias_x, bias_h, h, c, lengths, reverse). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h, c.
+---- `reverse` = false: from the end of each sequence to its beginning
+---@param x tlua.Tensor
+---@param weight_x tlua.Tensor
+---@param weight_h tlua.Tensor
+---@param bias_x? tlua.Tensor
+---@param bias_h? tlua.Tensor
+---@param h? tlua.Tensor
+---@param c? tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { reverse?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.lstm(x, weight_x, weight_h, bias_x, bias_h, h, c, lengths, options, ...) end
+
+tlua.lstm = ops.lstm
+
+---Long short-term memory over `x` (N, T, C), `weight_x` (4 width, C), `weight_h` (4 width, width), gates in PyTorch's order (input, forget, cell, output). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them. Third comes the last cell, of which `c` is the first.
+---PyTorch: lstm(x, weight_x, weight_h, bias_x, bias_h, h, c, lengths, reverse). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h, c.
+---- `reverse` = false: from the end of each sequence to its beginning
+---@param weight_x tlua.Tensor
+---@param weight_h tlua.Tensor
+---@param bias_x? tlua.Tensor
+---@param bias_h? tlua.Tensor
+---@param h? tlua.Tensor
+---@param c? tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { reverse?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:lstm(weight_x, weight_h, bias_x, bias_h, h, c, lengths, options, ...) end
 
 ---The network resnet18. weights: a file or the name of a published set (imagenet).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }

@@ -88,6 +88,10 @@ TL_API tl_tensor *tl_where(tl_scope *s, tl_tensor *condition, tl_tensor *a, tl_t
 /* Elements of x along `axis` by index (int32 from 0), of x's shape but for that dimension. One out of range is reported at the
  * next read or sync. */
 TL_API tl_tensor *tl_gather(tl_scope *s, tl_tensor *x, tl_tensor *index, int axis);
+/* x with the updates written along `axis` where index (int32 from 0, of the updates' shape) says. reduce "none" (NULL
+ * too): the last stays; "add", "mul", "max" or "min". */
+TL_API tl_tensor *tl_scatter(tl_scope *s, tl_tensor *x, tl_tensor *index, tl_tensor *updates, int axis,
+                             const char *reduce);
 /* Elements added before and after: one number a dimension, NULL: none. mode "constant" (NULL too), "reflect" or "replicate". */
 TL_API tl_tensor *tl_pad(tl_scope *s, tl_tensor *x, const int64_t *before, const int64_t *after, const char *mode, double value);
 
@@ -170,5 +174,17 @@ TL_API tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tenso
 /* The mask depends on the device's seed and the number of the call. */
 TL_API tl_tensor *tl_dropout(tl_scope *s, tl_tensor *x, double p, int training);
 TL_API tl_tensor *tl_concat(tl_scope *s, tl_tensor *const *xs, int n, int axis);
+
+/* Recurrent layers over x (N, T, C), one direction a call: weights as PyTorch's, weight_x (gates width, C), weight_h
+ * (gates width, width); biases, first states h and c (N, width) and lengths (N) int32 may be NULL. The result is (N, T,
+ * width); `end`, which may be NULL, becomes the last state (N, width), of an LSTM ends[0] that and ends[1] the last
+ * cell. */
+typedef struct tl_recurrent {
+    tl_tensor *weight_x, *weight_h, *bias_x, *bias_h, *h, *c, *lengths;
+    int relu;        /* of an RNN: instead of tanh */
+} tl_recurrent;
+TL_API tl_tensor *tl_rnn(tl_scope *s, tl_tensor *x, const tl_recurrent *o, int reverse, tl_tensor **end);
+TL_API tl_tensor *tl_gru(tl_scope *s, tl_tensor *x, const tl_recurrent *o, int reverse, tl_tensor **end);
+TL_API tl_tensor *tl_lstm(tl_scope *s, tl_tensor *x, const tl_recurrent *o, int reverse, tl_tensor **ends);
 
 #endif

@@ -351,6 +351,17 @@ static int keep_saved(tl_error *err, tl_call *c, tl_tensor *const *in)
     return err && err->code ? -1 : 0;
 }
 
+/* The first n results have no place in the graph after all: a node holds the call, which still holds its results. */
+static int forget_nodes(tl_tensor *const *out, int n)
+{
+    for (int i = 0; i < n; i++) {
+        tl_node *node = out[i]->node;
+        out[i]->node = NULL;
+        tl__node_release(node);
+    }
+    return -1;
+}
+
 static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *const *out)
 {
     c->serial = ++s->device->calls;
@@ -363,7 +374,7 @@ static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *cons
     for (int i = 0; i < c->n_out - c->op->hidden; i++) {
         if (!tl__is_float(out[i]->dtype)) continue;
         tl_node *n = tl__node_new(&s->err, out[i]);
-        if (!n) return -1;
+        if (!n) return forget_nodes(out, i);
         n->index = i;
         n->call = c;
         n->leave = leave;

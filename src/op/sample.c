@@ -145,7 +145,7 @@ void tl__samples(const tl_op *op, const tl_device *d, tl_sampler *to)
 int tl__sample_has_kinks(const tl_op *op)
 {
     static const char *const kinked[] = {"max_pool", "amax",   "maximum", "minimum",        "argmax",
-                                         "amin",     "argmin", "topk",    "smooth_l1_loss", NULL};
+                                         "amin",     "argmin", "topk", "scatter",    "smooth_l1_loss", NULL};
     return is_one_of(op->name, kinked);
 }
 

@@ -76,6 +76,43 @@ def pad(x, before, after, mode, value):
     return x
 
 
+def recurrent(cell, x, states, lengths, reverse):
+    """The outputs of a cell over whole sequences, 0 behind their ends; PyTorch wants them packed for that."""
+    n, t = x.shape[:2]
+    ends = lengths.tolist() if lengths is not None else [t] * n
+    rows = []
+    for i in range(n):
+        state, y = tuple(v[i : i + 1] for v in states), [None] * ends[i]
+        for k in reversed(range(ends[i])) if reverse else range(ends[i]):
+            state = cell(x[i : i + 1, k], state)
+            y[k] = state[0]
+        rows.append(torch.cat(y + [torch.zeros_like(states[0][:1])] * (t - ends[i])))
+    return torch.stack(rows)
+
+
+def rnn(x, wx, wh, bx, bh, h, lengths, reverse, activation):
+    f = {"tanh": torch.rnn_tanh_cell, "relu": torch.rnn_relu_cell}[activation]
+    h = x.new_zeros(x.shape[0], wh.shape[1]) if h is None else h
+    return recurrent(lambda v, state: (f(v, state[0], wx, wh, bx, bh),), x, (h,), lengths, reverse)
+
+
+def gru(x, wx, wh, bx, bh, h, lengths, reverse):
+    h = x.new_zeros(x.shape[0], wh.shape[1]) if h is None else h
+    return recurrent(lambda v, state: (torch.gru_cell(v, state[0], wx, wh, bx, bh),), x, (h,), lengths, reverse)
+
+
+def lstm(x, wx, wh, bx, bh, h, c, lengths, reverse):
+    h = x.new_zeros(x.shape[0], wh.shape[1]) if h is None else h
+    c = torch.zeros_like(h) if c is None else c
+    return recurrent(lambda v, state: torch.lstm_cell(v, state, wx, wh, bx, bh), x, (h, c), lengths, reverse)
+
+
+def scatter(x, axis, index, updates, reduce):
+    if reduce == "none":
+        return x.scatter(axis, index, updates)
+    return x.scatter_reduce(axis, index, updates, {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}[reduce])
+
+
 def prod(x, axes, keep):
     for axis in sorted((a % x.dim() for a in axes), reverse=True) if x.dim() else ():
         x = x.prod(axis, keepdim=keep)
@@ -156,7 +193,7 @@ WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "conv_transpose": conv_transpose,
-             "interpolate": interpolate, "pad": pad, "prod": prod, "cumsum": cumsum}
+             "interpolate": interpolate, "pad": pad, "prod": prod, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None

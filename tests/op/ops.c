@@ -365,6 +365,52 @@ Test(ops, long_rows)
     tl_device_release(d);
 }
 
+/* What flows into the last states: the gradient of the weights through a sequence is that through its two halves, and h
+ * is the last of y. `halves` 0: as a whole, h out of y; 1: as a whole, 2: the second half begins with the states of the
+ * first. */
+static float *weight_gradient(tl_device *d, int is_lstm, int halves)
+{
+    tl_scope *s = tl_scope_open(d, NULL);
+    int64_t gates = is_lstm ? 16 : 12;
+    float host[200];
+    for (int i = 0; i < 200; i++) host[i] = weight(i);
+    tl_tensor *x = tl_from(s, TL_F32, 3, (int64_t[]){2, 5, 3}, host),
+              *w = tl_from(s, TL_F32, 2, (int64_t[]){gates, 4}, host + 60);
+    tl_recurrent o = {.weight_x = tl_from(s, TL_F32, 2, (int64_t[]){gates, 3}, host + 40), .weight_h = w};
+    tl_tensor *(*f)(tl_scope *, tl_tensor *, const tl_recurrent *, int, tl_tensor **) = is_lstm ? tl_lstm : tl_gru;
+    tl_tensor *end[2] = {0}, *y;
+    tl_require_grad(s, w, 1);
+    y = f(s, halves == 2 ? tl_slice(s, x, 1, 0, 2) : x, &o, 0, end);
+    if (halves == 2) {
+        o.h = end[0];
+        o.c = end[1];
+        f(s, tl_slice(s, x, 1, 2, 3), &o, 0, end);
+    }
+    if (halves == 0) end[0] = tl_slice(s, y, 1, 4, 1);
+    tl_tensor *loss = tl_sum(s, tl_square(s, end[0]), NULL, 0, 0);
+    if (is_lstm) loss = tl_add(s, loss, tl_sum(s, end[1], NULL, 0, 0));
+    cr_assert_eq(tl_backward(s, loss, NULL, 0), 0, "%s", tl_scope_error(s)->text);
+    float *g = read_all(s, tl_grad(w));
+    tl_scope_close(s);
+    return g;
+}
+
+Test(ops, last_states_of_recurrent_layers_have_gradients)
+{
+    tl_device *d = open_device();
+    for (int is_lstm = 0; is_lstm < 2; is_lstm++) {
+        float *want = weight_gradient(d, is_lstm, 0);
+        cr_assert_gt(largest(want, 48), 0.01);
+        for (int halves = 1; halves <= 2; halves++) {
+            float *g = weight_gradient(d, is_lstm, halves);
+            cr_assert(close_to(g, want, is_lstm ? 64 : 48, 1e-5), "LSTM %d, halves %d", is_lstm, halves);
+            free(g);
+        }
+        free(want);
+    }
+    tl_device_release(d);
+}
+
 /* ---- the checks themselves can fail ---- */
 
 static int square_forward(tl_scope *s, const tl_call *c) { return tl__copy_into(s, tl_square(s, c->in[0]), c->out[0]); }
