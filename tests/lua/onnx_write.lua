@@ -81,6 +81,14 @@ t.test("batch norms folded", function()
   t.equal(left(function(x) return norm(conv(x):relu()) end), 1)
 end)
 
+t.test("means of windows with gaps", function()
+  local each = { name = "gaps", inputs = { { "N", 6, 7, 4 } }, f = function(x)
+    return core.ops.avg_pool(x, { kernel = { 2 }, stride = { 1 }, dilation = { 2 } })
+  end }
+  t.fails("avg_pool (with gaps, before opset 19)", check, each)
+  check(each, { opset = 19 })
+end)
+
 t.test("no turning within a convolutional network, weights under their names", function()
   local net = tlua.models.resnet18 { weights = "none", classes = 3 }
   net:ready()
@@ -103,8 +111,12 @@ t.test("what ONNX has no word for is said at once", function()
   local list = { inputs = { { name = "x", dtype = "float32", dims = { "N", 3 } } }, outputs = {}, symbols = { N = 2 } }
   list.calls = { { op = "mse_loss", inputs = { 1, 1 }, attrs = {}, sized = {} }, { op = "new_one", inputs = { 1 },
     attrs = {}, sized = {} },
-    { op = "mse_loss", inputs = { 1, 1 }, attrs = {}, sized = {} } }
-  t.fails("there is nothing there for mse_loss (a loss), new_one", write.graph, list, {})
+    { op = "mse_loss", inputs = { 1, 1 }, attrs = {}, sized = {} },
+    { op = "relu", inputs = { 1 }, attrs = { later = 2 }, sized = {} }, { op = "relu", inputs = { 1, 1 }, attrs = {},
+      sized = {} },
+    { op = "pad", inputs = { 1 }, attrs = { mode = "wrap" }, sized = {} } }
+  t.fails("there is nothing there for mse_loss (a loss), new_one, relu (later), relu (its input 2), pad (mode wrap)",
+    write.graph, list, {})
 end)
 
 -- ---- tlua export ----

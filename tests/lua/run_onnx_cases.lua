@@ -84,6 +84,12 @@ end)
 case("conv_transpose", { MAP }, function(x)
   return ops.conv_transpose(x, c["deep.weight"], { stride = { 2 }, padding = { 1 }, output_padding = { 1 } })
 end)
+case("conv_transpose_end", { MAP }, function(x)
+  return ops.conv_transpose(x, c["deep.weight"], { stride = { 2 }, padding = { 1, 0 }, padding_end = { 0, 1 } })
+end)
+case("pool_gaps", { MAP }, function(x)
+  return ops.max_pool(x, { kernel = { 2 }, stride = { 1 }, dilation = { 2, 3 } })
+end)
 case("pools", { MAP }, function(x)
   return ops.max_pool(x, { kernel = { 3 }, stride = { 2 }, padding = { 1 } }), ops.avg_pool(x, { kernel = { 2, 3 },
     padding = { 1 } }),

@@ -5,6 +5,7 @@ local util = require "tlua.util"
 local values = require "tlua.onnx.write.values"
 local handlers = require "tlua.onnx.write.ops"
 local fold = require "tlua.onnx.write.fold"
+local unknown_in = require "tlua.onnx.write.known"
 local write = {}
 
 write.OPSETS = { least = 13, most = 21, default = 17 }
@@ -132,11 +133,11 @@ end
 -- ---- the graph ----
 
 -- All that ONNX has no word for, at once.
-local function check(list)
+local function check(list, opset)
   local unknown, seen = {}, {}
   for _, c in ipairs(list.calls) do
     local handler = handlers[c.op]
-    local why = not handler and "" or handler.refuses and handler.refuses(c)
+    local why = not handler and "" or handler.refuses and handler.refuses(c, opset) or unknown_in(c)
     if why and not seen[c.op .. why] then
       seen[c.op .. why] = true
       unknown[#unknown + 1] = why == "" and c.op or ("%s (%s)"):format(c.op, why)
@@ -160,7 +161,7 @@ end
 -- before (a function that is given the writer and the values that go in, and may put other ones in their place).
 function write.graph(list, tensors, options)
   local o = options or {}
-  check(list)
+  check(list, o.opset or write.OPSETS.default)
   local about = measure(list, tensors)
   if o.fold then tensors = fold(list, tensors) end
   local w = values.writer(tensors, o.opset or write.OPSETS.default)

@@ -74,7 +74,9 @@ local function hangs_over(c, x, y)
   return false
 end
 
-handlers.avg_pool = { write = function(w, c, y)
+handlers.avg_pool = { refuses = function(c, opset)
+  return opset < 19 and dilated(c) and "with gaps, before opset 19" or nil
+end, write = function(w, c, y)
   local x = w:input(c, 1)
   local a = window(c, #x.shape - 2)
   a.count_include_pad = c.attrs.count_include_pad and 1 or 0
