@@ -8,7 +8,7 @@ _tlua()
     compopt -o filenames 2>/dev/null
     if [[ $COMP_CWORD -eq 1 ]]; then
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "-e -i --resume --profile --help --version" -- "$current"))
-        else COMPREPLY=($(compgen -W "cache check compare devices eval explain export lr models params predict report show tune help" -- "$current") $(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi
+        else COMPREPLY=($(compgen -W "cache check compare devices eval explain export inspect lr models params predict report show tune help" -- "$current") $(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi
         return
     fi
     case "$before" in
@@ -34,7 +34,7 @@ _tlua()
     --part) COMPREPLY=($(compgen -W "train test" -- "$current")); return ;;
     --augment.erase_noise|--data.drop_last|--decay_all|--loss.background|--loss.log|--optim.centered|--optim.nesterov|--task.background) COMPREPLY=($(compgen -W "true false" -- "$current")); return ;;
     --data.decode) COMPREPLY=($(compgen -W "whole reduced" -- "$current")); return ;;
-    --cache.folder|--data.path|--data.root|--folder|--model.weights|--out|--resume|--to|--weights) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --cache.folder|--data.path|--data.root|--folder|--model.weights|--out|--resume|--svg|--to|--weights) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --accumulate|--augment.brightness|--augment.contrast|--augment.crop|--augment.crop_ratio|--augment.cutmix|--augment.erase|--augment.erase_ratio|--augment.erase_scale|--augment.erase_value|--augment.fill|--augment.flip|--augment.flip_vertical|--augment.grey|--augment.hue|--augment.mixup|--augment.off_last|--augment.randaugment|--augment.rotate|--augment.saturation|--augment.scale|--augment.shear|--augment.shift|--augment.translate|--batch|--batchnorm|--best|--cache|--cache.limit|--cache.views|--checkpoint|--class|--clip|--columns|--compare.limit|--compare.per_class|--compare.seeds|--data.batch|--data.channels|--data.classes|--data.count|--data.get|--data.group|--data.image|--data.images|--data.key|--data.labels|--data.limit|--data.mean|--data.part|--data.per_class|--data.resize|--data.size|--data.split|--data.split_seed|--data.std|--data.target|--data.test_images|--data.test_labels|--data.test_limit|--data.test_values|--data.threads|--data.validation|--data.value_names|--data.values|--ema|--epoch|--from|--head|--layer|--loss.alpha|--loss.beta|--loss.eps|--loss.gamma|--loss.ignore_index|--loss.label_smoothing|--loss.pos_weight|--loss.smooth|--loss.weight|--model.classes|--model.drop_connect|--model.dropout|--model.image_size|--model.in_channels|--model.weights_key|--opset|--optim.alpha|--optim.betas|--optim.eps|--optim.lr|--optim.momentum|--optim.weight_decay|--pictures|--recompute|--schedule.div|--schedule.epochs|--schedule.every|--schedule.final|--schedule.freeze|--schedule.gamma|--schedule.layer_decay|--schedule.least_steps|--schedule.lowest|--schedule.lr|--schedule.patience|--schedule.peak|--schedule.threshold|--schedule.train|--schedule.warmup|--schedule.warmup_start|--seconds|--seed|--stage|--steps|--stop_after|--task.ignore|--test_every|--threads|--top|--train|--up_to|--weights.key) return ;;
     esac
     case "$command" in
@@ -58,6 +58,8 @@ _tlua()
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help" -- "$current")); else :; fi ;;
     params)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --freeze --train --json $fields" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
+    inspect)
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --svg --cut-points --json --device" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi ;;
     devices)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --all --json" -- "$current")); else :; fi ;;
     cache)

@@ -96,6 +96,13 @@ complete -c tlua -n '__tlua_is params' -l train -x -d 'what this would train, al
 complete -c tlua -n '__tlua_is params' -l json -d 'JSON, for programs'
 complete -c tlua -n '__tlua_is params' -a 'convnext_tiny deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet34 resnet50 squeezenet1_1 unet vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224'
 complete -c tlua -n '__tlua_is params' -F
+complete -c tlua -n __tlua_first -a inspect -d 'what a file holds: a network or weights, as text and as a picture'
+complete -c tlua -n '__tlua_is inspect' -l help -d 'what it does, and its options'
+complete -c tlua -n '__tlua_is inspect' -l svg -r -F -d 'a picture of the network'
+complete -c tlua -n '__tlua_is inspect' -l cut-points -d 'every place where the network can be cut, by the name that cut = takes'
+complete -c tlua -n '__tlua_is inspect' -l json -d 'JSON, for programs'
+complete -c tlua -n '__tlua_is inspect' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
+complete -c tlua -n '__tlua_is inspect' -F
 complete -c tlua -n __tlua_first -a devices -d 'OpenCL devices; choose one with --device or TLUA_DEVICE'
 complete -c tlua -n '__tlua_is devices' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is devices' -l all -d 'what the drivers say of each'

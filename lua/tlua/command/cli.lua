@@ -192,6 +192,7 @@ local run = {
   models = list_models,
   devices = main_of "tlua.command.devices",
   params = params,
+  inspect = main_of "tlua.command.inspect",
   predict = main_of "tlua.command.predict",
   eval = main_of("tlua.command.predict", "eval_main"),
   explain = main_of "tlua.command.explain",

@@ -73,6 +73,14 @@ commands.list = {
       "With globs, as recipes write them, only the names that they match.",
     options = { { "freeze", "GLOBS", "what this would freeze, like '*,!layer4.*'" }, { "train", "GLOBS", "what this would train, all else being frozen" }, JSON },
     examples = { "tlua params resnet50 'layer4.*'", "tlua params resnet50 --freeze '*,!layer4.*'", "tlua params mine.lua --model mobilenet_v2" } },
+  { name = "inspect", group = "What there is", args = "FILE",
+    brief = "what a file holds: a network or weights, as text and as a picture",
+    text = "FILE is an .onnx file, a model file, the folder of a run, a file of weights (.safetensors, .pth, ...) or "
+      .. "the name of a network. Of a network it says what goes in and comes out, its operators, and for each stage "
+      .. "shapes, parameters and multiply-adds.",
+    options = { { "svg", "FILE", "a picture of the network" },
+      { "cut-points", nil, "every place where the network can be cut, by the name that cut = takes" }, JSON, DEVICE },
+    examples = { "tlua inspect net.onnx --svg net.svg", "tlua inspect runs/mine --cut-points" } },
   { name = "devices", group = "What there is", args = "", brief = "OpenCL devices; choose one with --device or TLUA_DEVICE",
     options = { { "all", nil, "what the drivers say of each" }, JSON } },
   { name = "cache", group = "What there is", args = "list|clear [NAME]...", brief = "features that runs have kept on disk", text = "NAME is one of the list, or a network. clear without a name removes all that are not in use.",

@@ -6,6 +6,7 @@ local plan = require "tlua.plan"
 local run = require "tlua.nn.graph.run"
 local stages = require "tlua.nn.graph.stages"
 local shapes = require "tlua.nn.graph.shapes"
+local costs = require "tlua.nn.graph.cost"
 local network = {}
 
 -- ---- stages ----
@@ -161,6 +162,20 @@ function network:picture_shape(size)
     if type(port.dims[k]) == "number" then dims[k] = port.dims[k] end
   end
   return dims
+end
+
+-- Shape and multiply-adds of the output for an input shape (of the first input, where there are several).
+function network:cost(shape)
+  local sizes = setmetatable({}, { __index = self.symbols })
+  for k, d in ipairs(self.inputs[1].dims) do
+    if type(d) == "string" then sizes[d] = shape[k] end
+  end
+  local found = shapes.at(self, sizes)
+  local _, n = costs.of(self, found)
+  local value = self.head_call and self.head_call.head and self.head_call.inputs[1]
+  if not value then return found[self.outputs[1].value], n end
+  local out, m = self.head_call.head:cost(found[value])
+  return out, n + m
 end
 
 -- ---- gradient checkpointing: tlua/train/recompute.lua ----

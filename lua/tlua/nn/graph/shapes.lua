@@ -37,7 +37,7 @@ end
 
 -- {[value] = dims} with these sizes of the symbols; and the types that are no float32, {[value] = dtype}. A head that
 -- is a module of its own, and what comes behind it, is left out.
-local function measured(self, sizes)
+function shapes.at(self, sizes)
   local found, types = {}, {}
   plan.memory(function()
     local guard <close> = core.no_grad()
@@ -66,7 +66,7 @@ end
 function shapes.of(self)
   local known = rawget(self, "_shapes")
   if known and known.calls == self.calls and known.count == #self.calls then return known end
-  local base, types = measured(self, self.symbols)
+  local base, types = shapes.at(self, self.symbols)
   local out = { calls = self.calls, count = #self.calls, types = types }
   for v, dims in pairs(base) do
     out[v] = {}
@@ -74,7 +74,7 @@ function shapes.of(self)
   end
   for name, size in pairs(self.symbols) do
     local sizes = setmetatable({ [name] = 2 * size }, { __index = self.symbols })
-    for v, dims in pairs(measured(self, sizes)) do
+    for v, dims in pairs((shapes.at(self, sizes))) do
       for k, d in ipairs(dims) do
         local at = out[v][k]
         if d ~= at.n then
