@@ -50,6 +50,7 @@ end
 function explain.places(net, x, layer)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()
+  if layer and net.call_of then layer = net:call_of(layer) or layer end -- a graph's outputs are those of its calls
   local found, here, known, outputs, names = nil, nil, false, {}, {}
   each_output(net, x, function(k, name, y, tensors)
     local wanted = layer == name

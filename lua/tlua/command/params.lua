@@ -18,6 +18,7 @@ local function network_of(name)
   if known and not known.file and not name:find "[/.]" then return models.build(name) end
   if not core.exists(name) and not name:find "[/.]" then schema.usage("params: " .. util.unknown_text("model", name, models.registry.names())) end
   local path = util.model_path(name)
+  if path:lower():find "%.onnx$" and core.exists(path) then return models.onnx { path = path } end
   local info, own = model_file.read(path), (path:match "^(.*)/[^/]+$" or ".") .. "/recipe.lua"
   local ok, net = pcall(model_file.network, path)
   if ok then return net end

@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local graph = require "tlua.nn.graph"
 local later = require "tlua.nn.later"
+local description = require "tlua.weights.description"
 
 local SHARED = {
   { "path", "path", nil, "the file, or of models.graph the folder of a run" },
@@ -75,19 +76,32 @@ local function read(path, o)
   return onnx.open(path, options), o.cut, util.reason(found)
 end
 
+-- What a file that tlua has written says of itself (tlua/weights/onnx_export.lua), nil of others; and names of classes
+-- that stand in the metadata alone.
+local function said_in(metadata)
+  local info = metadata and metadata.tlua and description.read(metadata.tlua)
+  if info then return info, info.labels or info.task and info.task.names end
+  local ok, list = pcall(core.json_decode, metadata and metadata.labels or "")
+  local info_of_labels = ok and type(list) == "table" and description.read(core.json_encode { format = 1, model = "",
+    labels = list })
+  return nil, info_of_labels and info_of_labels.labels or nil
+end
+
 local function open_onnx(o)
   local missing = util.missing(o.path)
   if missing then util.fail(missing) end
   local found, cut, why = read(o.path, o)
-  local p = found.preprocessing or {}
+  local info, labels = said_in(found.metadata)
+  local p = info and info.preprocessing or found.preprocessing or {}
   local ok, net = pcall(graph.from, { text = found.text, tensors = found.tensors,
     label = ("models.onnx(%s)"):format(o.path), path = o.path, preprocessing = p,
-    file_labels = not o.cut and found.labels or nil, notes = found.notes,
+    file_labels = not o.cut and labels or nil, notes = found.notes,
     value_names = found.value_names, cut = cut, logits = o.logits, random = o.weights == "none" })
   if not ok then
     local text = util.reason(net)
     error(why and not text:find("did you mean", 1, true) and why:find("did you mean", 1, true) and why or text, 0)
   end
+  rawset(net, "file_info", info)
   if o.cut and not cut then require("tlua.nn.graph.head").cut_here(net) end
   return net
 end

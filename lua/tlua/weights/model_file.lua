@@ -130,8 +130,36 @@ local function graph(path, info)
   util.fail(why)
 end
 
+local function is_onnx(path) return path:lower():find "%.onnx$" ~= nil end
+
+-- The same of an ONNX file. What others have written says little of their pictures.
+local function of_onnx(path)
+  local missing = util.missing(path)
+  if missing then util.fail(missing) end
+  local net = models.onnx { path = path }
+  local info, p = net.file_info, net:preprocessing()
+  if info then -- the file is the network, whatever it was made from
+    local own = {}
+    for key, value in pairs(info) do own[key] = value end
+    own.model, own.options, own.head = "custom", {}, nil
+    return net, own
+  end
+  if math.type(p.size) ~= "integer" then
+    util.failf("%s does not say how large its pictures are, or they are no squares: a recipe says it (models.onnx "
+      .. "{ path, input = 224 }), and its run has a model file", path)
+  end
+  p = data.preprocessing({ kind = "folder", options = {} }, p)
+  if p.normalised_by_default then
+    util.note(("%s does not say how pixels are normalised: mean %s, deviation %s"):format(path,
+      table.concat(p.mean, ", "), table.concat(p.std, ", ")))
+  end
+  p.normalised_by_default = nil
+  return net, { format = FORMAT, tlua = core.version, model = "custom", preprocessing = p, labels = net:labels() }
+end
+
 -- path -> the network that the file describes, without its values; description.
 function model_file.network(path)
+  if is_onnx(path) then return of_onnx(path) end
   local info = model_file.read(path)
   if not info then util.failf("%s is not a model file of a run; tlua.load(path) reads tensors of other files", path) end
   if not info.preprocessing then util.failf("%s: its description is damaged: preprocessing", path) end
@@ -156,7 +184,7 @@ function model_file.load(path)
   local net, info = model_file.network(path)
   local fits, e = pcall(model_file.pipeline, info)
   if not fits then util.failf("%s: its description is damaged: preprocessing: %s", path, util.reason(e)) end
-  net:load(path, { what = path, whole = true })
+  if is_onnx(path) then net:ready() else net:load(path, { what = path, whole = true }) end
   rawset(net, "file_labels", info.labels)
   rawset(net, "file_preprocessing", info.preprocessing)
   net:eval()

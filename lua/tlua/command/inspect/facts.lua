@@ -148,11 +148,15 @@ local function onnx(path)
   for _, domain in ipairs(util.keys(m.opsets)) do
     opsets[#opsets + 1] = domain == "" and tostring(m.opsets[domain]) or ("%s %d"):format(domain, m.opsets[domain])
   end
-  for key, value in pairs(m.metadata) do own[key] = util.shown(tostring(value), 200) end
+  local info = m.metadata.tlua and description.read(m.metadata.tlua)
+  local told = info and { tlua = true, ["tlua.pipeline"] = true, labels = true } or {}
+  for key, value in pairs(m.metadata) do
+    if not told[key] then own[key] = util.shown(tostring(value), 200) end
+  end
   local f = { kind = "ONNX", producer = m.producer ~= "" and m.producer or nil, opset = table.concat(opsets, ", "),
     ir_version = m.ir_version, metadata = next(own) and own or nil, graph_name = m.graph.name,
     operators = counted(m.graph.nodes, "op"), operators_of = "ONNX", nodes = #m.graph.nodes,
-    tensors = #m.graph.tensors }
+    tensors = #m.graph.tensors, task = info and info.task and info.task.name }
   local ok, net = pcall(function()
     local made = models.onnx { path = path, logits = false }
     made:count() -- opens it

@@ -24,8 +24,8 @@ function calls.read(what, text, load)
   return list
 end
 
--- How many results an operator has, where that is not one.
-local RESULTS = { topk = 2 }
+-- How many results an operator has, where that is not one (docs/ops.md).
+local RESULTS = { topk = 2, rnn = 2, gru = 2, lstm = 3 }
 
 -- Numbers the values: those that go in, and then what each call gives, from its `first` on.
 function calls.number(list)

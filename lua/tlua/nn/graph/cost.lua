@@ -19,8 +19,8 @@ local RULES = {
   matmul = function(x, y, _, c) return product(y) * x[c.attrs.transpose_a and #x - 1 or #x] end,
   attention = function(x, _, k) return 2 * x[1] * x[2] * k[2] * x[3] end,
 }
--- Gates and the state that goes around: input (N, T, I) or (T, N, I), weights of the input and of the state.
-local function recurrent(x, _, w) return w and product(x) * w[#w - 1] + product(x) // x[#x] * w[#w - 1] * w[#w - 1] end
+-- Gates of the input x (N, T, C), w (gates, C), and of the state (N, T, width) that goes around.
+local function recurrent(x, y, w) return product(x) // x[#x] * w[1] * (x[#x] + y[#y]) end
 RULES.lstm, RULES.gru, RULES.rnn = recurrent, recurrent, recurrent
 
 -- {[number of a call] = multiply-adds} for the shapes `found` of values (shapes.at), and their sum.

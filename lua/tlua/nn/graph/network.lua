@@ -22,6 +22,20 @@ end
 
 function network:stage_count() return #stages.of(self) end
 function network:stage_name(k) return stages.of(self)[k].name end
+-- The name of the call of that name, or of the one that makes what comes out of the stage; nil where there is neither.
+function network:call_of(name)
+  local value
+  for _, s in ipairs(stages.of(self)) do
+    if s.name == name then value = s.value end
+  end
+  local found
+  for _, c in ipairs(self.calls) do
+    if c.name == name then return name end
+    if value and c.first == value then found = c.name end
+  end
+  return found
+end
+
 function network:stage_modules(k)
   local s = stages.of(self)[k]
   return stages.modules(self, s.first, s.last)

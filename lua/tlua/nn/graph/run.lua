@@ -155,9 +155,11 @@ end
 function run.range(self, values, sizes, first, last, kept, tensors)
   for i = first, last do
     local c = self.calls[i]
-    if c.results == 1 then run.put(values, c.first, (call(self, c, i, values, sizes, tensors))) else
-      for k, y in ipairs { call(self, c, i, values, sizes, tensors) } do run.put(values, c.first + k - 1, y) end
+    local list = table.pack(call(self, c, i, values, sizes, tensors))
+    if list.n ~= c.results then -- values would be taken for others
+      util.failf("%s: %s gives %d values, not %d", self:label(), c.op, list.n, c.results)
     end
+    for k = 1, list.n do run.put(values, c.first + k - 1, list[k]) end
     run.let_go_unused(self, values, i, kept)
   end
 end
