@@ -134,6 +134,19 @@ t.test("what exporters write out is one operator again", function()
     { floats("wq", { 4, 8 }, 1), floats("wk", { 4, 8 }, 2), floats("wv", { 4, 8 }, 3), numbers("hs", { 0, 0, 2, 4 }), numbers("os", { 0, 0, 8 }) })
 end)
 
+t.test("four quarters as channels in front of a convolution are one convolution", function()
+  local nodes, tensors = {}, { floats("w", { 5, 12, 3, 3 }), floats("b", { 5 }), numbers("zero", { 0 }), numbers("one", { 1 }), numbers("end", { 1 << 40 }), numbers("rows", { 2 }), numbers("columns", { 3 }), numbers("two", { 2 }) }
+  for i, at in ipairs { { "zero", "zero" }, { "one", "zero" }, { "zero", "one" }, { "one", "one" } } do
+    nodes[#nodes + 1] = node("Slice", ("x %s end rows two"):format(at[1]), "r" .. i)
+    nodes[#nodes + 1] = node("Slice", ("r%d %s end columns two"):format(i, at[2]), "q" .. i)
+  end
+  nodes[#nodes + 1] = node("Concat", "q1 q2 q3 q4", "c", { axis = 1 })
+  nodes[#nodes + 1] = node("Conv", "c w b", "y", { pads = { 1, 1, 1, 1 }, kernel_shape = { 3, 3 } })
+  local y, want, m = both(write(nodes, { port("x", { "N", 3, 10, 12 }) }, { port("y", { "N", 5, 5, 6 }) }, tensors), core.randn(3, 3, 10, 12))
+  t.equal(calls(m), "conv")
+  assert(t.distance(y, want) < 1e-5)
+end)
+
 t.test("a value in the middle of a pattern that is an output keeps its nodes", function()
   local m = open({ node("Sigmoid", "x", "s"), node("Mul", "x s", "y") }, { port("x", { "N", 4 }) }, { port("y", { "N", 4 }), port("s", { "N", 4 }) })
   t.equal(calls(m), "sigmoid mul")

@@ -224,6 +224,59 @@ local RULES = {
   end },
 }
 
+-- ---- every second row and column as channels, and then a convolution ----
+
+-- The value whose every second row (axis 2) or column (3) the node makes, and that axis and where it starts; nil.
+local function halved(self, name)
+  local node = self.maker[name]
+  if not node or node.op ~= "Slice" or node.version < 10 or self.wanted[name] then return nil end
+  local list = {}
+  for i = 2, 5 do
+    local v = node.inputs[i] and node.inputs[i] ~= "" and constant(self, node.inputs[i])
+    if not v or not v.host or #v.host ~= 1 then return nil end
+    list[i] = v.host[1]
+  end
+  local start, stop, axis, step = list[2], list[3], list[4], list[5]
+  if step ~= 2 or (start ~= 0 and start ~= 1) or stop < 1 << 20 or (axis ~= 2 and axis ~= 3) then return nil end
+  return node.inputs[1], axis, start, node
+end
+
+-- YOLOX begins so ("Focus"): four quarters of the picture as channels, and a convolution of 3 x 3. It is one of 6 x 6 with a stride of 2,
+-- whose weights are those in another order.
+local function focus(self, node)
+  local conv, a = node, node.attrs
+  local joined = self.maker[node.inputs[1]]
+  local weight = node.inputs[2] and constant(self, node.inputs[2])
+  if node.op ~= "Conv" or not joined or joined.op ~= "Concat" or joined.attrs.axis ~= 1 or #joined.inputs ~= 4 or not weight then return nil end
+  if #self.takers[node.inputs[1]] ~= 1 or self.wanted[node.inputs[1]] or (a.group or 1) ~= 1 then return nil end
+  local function all(list, number)
+    for _, each in ipairs(list or { number }) do
+      if each ~= number then return false end
+    end
+    return true
+  end
+  if #weight.dims ~= 4 or weight.dims[3] ~= 3 or weight.dims[4] ~= 3 or weight.dims[2] % 4 ~= 0 or not a.pads or not all(a.pads, 1)
+    or not all(a.strides, 1) or not all(a.dilations, 1) or (a.auto_pad or "NOTSET") ~= "NOTSET" then return nil end
+  local inside, quarters, from = { [conv] = true, [joined] = true }, {}, nil
+  for i, name in ipairs(joined.inputs) do
+    local between, axis, start, one = halved(self, name)
+    if not between then return nil end
+    local x, other, first, two = halved(self, between)
+    if not x or axis == other or (from and from ~= x) then return nil end
+    from, inside[one], inside[two] = x, true, true
+    quarters[i] = axis == 2 and { start, first } or { first, start } -- row, column
+  end
+  for each in pairs(inside) do -- nobody else asks for what goes
+    if each ~= conv then
+      for _, taker in ipairs(self.takers[each.outputs[1]] or {}) do
+        if not inside[taker] then return nil end
+      end
+    end
+  end
+  return { op = "Focus", domain = "tlua", version = 1, name = node.name, outputs = { node.outputs[1] }, attrs = { quarters = quarters },
+    inputs = { from, node.inputs[2], node.inputs[3] } }, inside
+end
+
 -- ---- replacing ----
 
 local function try_rule(self, node, rule)
@@ -252,6 +305,7 @@ function patterns.apply(w, prepared, base)
     if node.domain == "" and not gone[node] and not w.folded[node] then
       for _, rule in ipairs(RULES) do
         local new, inside = try_rule(self, node, rule)
+        if not new and node.op == "Conv" then new, inside = focus(self, node) end
         if new then
           for each in pairs(inside) do gone[each] = true end
           instead[node] = new

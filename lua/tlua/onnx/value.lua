@@ -27,8 +27,11 @@ local function is_identity(perm)
   return true
 end
 
+value.LARGEST = 1 << 30 -- elements of a tensor
+
 -- A value of a tensor whose place i holds axis perm[i].
 function value.of(t, dtype, perm)
+  if t:numel() > value.LARGEST then util.failf("%s is too large", util.shape_text(t:shape())) end
   if perm and is_identity(perm) then perm = nil end
   return { t = t, perm = perm, dims = logical(t:shape(), perm), dtype = dtype }
 end

@@ -1,5 +1,6 @@
 -- fused.lua - what patterns.lua makes of several nodes.
 local core = require "tlua.core"
+local util = require "tlua.util"
 local value = require "tlua.onnx.value"
 local shape = require "tlua.onnx.ops.shape"
 local host = require "tlua.onnx.host"
@@ -64,6 +65,38 @@ H["tlua:Attention"] = function(w, node, x)
   end
   local y = ops.attention(rows(q), rows(shape.transpose(k, { 1, 2, 4, 3 })), rows(v), nil, { heads = heads, scale = node.attrs.scale })
   return value.of(y:reshape { n, q.dims[3], heads, d }, q.dtype, { 1, 3, 2, 4 })
+end
+
+-- w'[o, c, 2 y + row, 2 x + column] = w[o, q C + c, y, x] for the quarter q of that row and column.
+H["tlua:Focus"] = function(w, node, x)
+  local v, weight, q = x[1], x[2], node.attrs.quarters
+  local out, c = weight.dims[1], weight.dims[2] // 4
+  if v.dims[2] ~= c or v.dims[3] % 2 ~= 0 or v.dims[4] % 2 ~= 0 then
+    util.failf("pictures of %s have no quarters for %s", util.shape_text(v.dims), util.shape_text(weight.dims))
+  end
+  w:role(weight, "weight")
+  local whole = value.form(w, weight, "six by six", function(t)
+    local parts = {}
+    for row = 0, 1 do
+      for column = 0, 1 do
+        for i, at in ipairs(q) do
+          if at[1] == row and at[2] == column then
+            parts[#parts + 1] = ops.slice(t, { axis = 2, start = (i - 1) * c, length = c }):reshape { out, c, 1, 3, 3 }
+          end
+        end
+      end
+    end
+    local all = ops.concat(parts[1], parts[2], parts[3], parts[4], { axis = 3 }):reshape { out, c, 2, 2, 3, 3 }
+    return ops.permute(all, { axes = { 1, 2, 5, 3, 6, 4 } }):reshape { out, c, 6, 6 }
+  end)
+  local bias
+  if x[3] then
+    w:role(x[3], "bias")
+    bias = floats(w, value.tensor(w, x[3]))
+  end
+  local order = value.channels_last(4)
+  local t = floats(w, value.arranged(w, v, order))
+  return value.of(ops.conv(t, floats(w, whole), bias, { stride = { 2, 2 }, padding = { 2, 2 } }), v.dtype, order)
 end
 
 return { handlers = H }
