@@ -57,6 +57,12 @@ types.sizes_by_name = { "a table, like { length = 128 }", function() return nil 
   end
   return true
 end }
+types.numbers_by_name = { "a table, like { rate = 16000 }", function() return nil end, function(v)
+  for name, n in pairs(type(v) == "table" and v or { 0 }) do
+    if type(name) ~= "string" or type(n) ~= "number" then return false end
+  end
+  return true
+end }
 types.choice = { "one of its choices", is_text, is_text }
 
 local function split(text)

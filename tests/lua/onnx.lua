@@ -243,6 +243,12 @@ t.test("control flow that a constant decides is gone; other is refused by name",
   local e = t.fails("control flow", open, { node("ReduceMax", "x", "m", { keepdims = 0 }), node("Greater", "m zero", "c"), node("If", "c", "y", attrs) },
     { port("x", { "N", 4 }) }, { port("y", { "N", 4 }) }, { { name = "zero", dtype = "float32", dims = {}, numbers = { 0 } } })
   assert(not e:find "\n", e)
+  local rate = { node("Equal", "rate r16", "c"), node("If", "c", "y", attrs) }
+  local inputs, tensors = { port("x", { "N", 4 }), port("rate", {}, "int64") }, { numbers("r16", { 16000 }, {}) }
+  t.fails("values = {", open, rate, inputs, { port("y", { "N", 4 }) }, tensors)
+  t.equal(calls(open(rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rate = 16000 } })), "relu")
+  t.equal(calls(open(rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rate = 8000 } })), "sigmoid")
+  t.fails("did you mean 'rate'", open, rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rat = 1 } })
 end)
 
 t.test("weights of whole numbers are what they stand for", function()

@@ -18,6 +18,7 @@ local ONNX = {
   { "input", "numbers", nil, "height and width of pictures, or one number for both, instead of the file's",
     count = { 1, 2 }, least = 1 },
   { "sizes", "sizes_by_name", nil, "sizes of other symbols of the file, like { length = 128 }" },
+  { "values", "numbers_by_name", nil, "inputs of the file that are one number, the same for ever, like { rate = 16000 }" },
   { "batchnorm", "choice", "folded", "fresh: new batch norms behind convolutions that an exporter has folded some into",
     { "folded", "fresh" } },
 }
@@ -68,7 +69,8 @@ end
 -- The file up to a value of its own, or the whole of it, to be cut by the names of modules and stages.
 local function read(path, o)
   local onnx = require "tlua.onnx"
-  local options = { sizes = sizes_of(path, o), batchnorm = o.batchnorm == "fresh" and "fresh" or nil, cut = o.cut }
+  local options = { sizes = sizes_of(path, o), batchnorm = o.batchnorm == "fresh" and "fresh" or nil, cut = o.cut,
+    values = o.values }
   local ok, found = pcall(onnx.open, path, options)
   if ok then return found, nil end
   if not (o.cut and tostring(found):find("there is no value or node", 1, true)) then error(found, 0) end

@@ -182,9 +182,32 @@ end
 -- Sizes that calls hang on in a way that a plan cannot say are named by the core: "N", "T"...
 local function blamed(why) return why:match "follows from (%S+)" or why:match "depends? on (%S+)$" end
 
+-- Inputs that are to have one number for ever become constants.
+local function fix_inputs(prepared, values, base)
+  local known = {}
+  for i = #prepared.inputs, 1, -1 do
+    local port = prepared.inputs[i]
+    known[#known + 1] = port.name
+    if values[port.name] then
+      local dtype = port.dtype or "float32"
+      for _, d in ipairs(port.shape or {}) do
+        if d ~= 1 and type(d) == "number" then util.failf("values: the input '%s' is more than one number", port.name) end
+      end
+      local dims = {}
+      for k in ipairs(port.shape or {}) do dims[k] = 1 end
+      base[port.name] = host.new({ host.number(values[port.name], dtype) }, dims, dtype)
+      table.remove(prepared.inputs, i)
+    end
+  end
+  for name in pairs(values) do
+    if not base[name] then util.failf("values: %s", util.unknown_text("input", name, known)) end
+  end
+end
+
 local function import(path, model, o)
   local prepared = graph.prepare(model, handlers, o.outputs)
   local base, w = {}, walk.new(handlers)
+  if o.values then fix_inputs(prepared, o.values, base) end
   for name, c in pairs(prepared.constants) do base[name] = value.constant(c, name) end
   w:fold(base, prepared.nodes)
   w.fresh = o.batchnorm == "fresh"
@@ -288,7 +311,8 @@ local function preprocessing_of(self)
 end
 
 -- path of an .onnx file -> {text = plan, tensors = {name = tensor}, notes, inputs, outputs, producer, metadata,
--- preprocessing, labels}. options: cut = name of a value or node that becomes the output; sizes = {symbol = number};
+-- preprocessing, labels}. options: cut = name of a value or node that becomes the output; sizes = {symbol = number}; values =
+-- {input = number}, of inputs that are constants;
 -- batchnorm = "fresh": where a folded one was, a new one.
 function onnx.open(path, options)
   local missing = util.missing(path)
