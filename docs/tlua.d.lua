@@ -2868,30 +2868,65 @@ tlua.conv_transpose = ops.conv_transpose
 ---@return tlua.Tensor
 function Tensor:conv_transpose(weight, bias, options, ...) end
 
----`x` (N, ..., C) at another size, by the nearest pixel or linearly between neighbours.
----PyTorch: interpolate(x, size, scale, mode, align_corners). Gradient towards x.
+---`x` (N, ..., C) at another size, by the nearest pixel, or linearly or by cubic curves between neighbours.
+---PyTorch: interpolate(x, size, scale, mode, align_corners, coordinates, rounding, factors, cubic_a, exclude_outside). Gradient towards x.
 ---- `size` = {}: of the result, one number or one a dimension
 ---- `scale` = 0: instead of a size: how many times as large
----- `mode` = "nearest": nearest, or linear in each dimension
+---- `mode` = "nearest": nearest, or linear or cubic in each dimension
 ---- `align_corners` = false: linear: the corner pixels' centres stay where they are, instead of their edges
+---- `coordinates` = "usual": where a pixel of the result lies among those of `x`, as ONNX's Resize calls it; usual: half_pixel, and asymmetric where the mode is nearest
+---- `rounding` = "floor": nearest: which pixel that is
+---- `factors` = {}: how many times as large, one number or one a dimension: by these coordinates are worked out, and without a size that, rounded down
+---- `cubic_a` = -0.75: cubic: the curve's slope one pixel away
+---- `exclude_outside` = false: pixels beyond the edge have no share, instead of being the last ones again
 ---@param x tlua.Tensor
----@param options? { size?: integer[], scale?: integer, mode?: "nearest"|"linear", align_corners?: boolean }|number|number[]|string|boolean
+---@param options? { size?: integer[], scale?: integer, mode?: "nearest"|"linear"|"cubic", align_corners?: boolean, coordinates?: "usual"|"half_pixel"|"half_pixel_symmetric"|"pytorch_half_pixel"|"align_corners"|"asymmetric"|"tf_half_pixel_for_nn", rounding?: "floor"|"ceil"|"round_prefer_floor"|"round_prefer_ceil", factors?: number[], cubic_a?: number, exclude_outside?: boolean }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function ops.interpolate(x, options, ...) end
 
 tlua.interpolate = ops.interpolate
 
----`x` (N, ..., C) at another size, by the nearest pixel or linearly between neighbours.
----PyTorch: interpolate(x, size, scale, mode, align_corners). Gradient towards x.
+---`x` (N, ..., C) at another size, by the nearest pixel, or linearly or by cubic curves between neighbours.
+---PyTorch: interpolate(x, size, scale, mode, align_corners, coordinates, rounding, factors, cubic_a, exclude_outside). Gradient towards x.
 ---- `size` = {}: of the result, one number or one a dimension
 ---- `scale` = 0: instead of a size: how many times as large
----- `mode` = "nearest": nearest, or linear in each dimension
+---- `mode` = "nearest": nearest, or linear or cubic in each dimension
 ---- `align_corners` = false: linear: the corner pixels' centres stay where they are, instead of their edges
----@param options? { size?: integer[], scale?: integer, mode?: "nearest"|"linear", align_corners?: boolean }|number|number[]|string|boolean
+---- `coordinates` = "usual": where a pixel of the result lies among those of `x`, as ONNX's Resize calls it; usual: half_pixel, and asymmetric where the mode is nearest
+---- `rounding` = "floor": nearest: which pixel that is
+---- `factors` = {}: how many times as large, one number or one a dimension: by these coordinates are worked out, and without a size that, rounded down
+---- `cubic_a` = -0.75: cubic: the curve's slope one pixel away
+---- `exclude_outside` = false: pixels beyond the edge have no share, instead of being the last ones again
+---@param options? { size?: integer[], scale?: integer, mode?: "nearest"|"linear"|"cubic", align_corners?: boolean, coordinates?: "usual"|"half_pixel"|"half_pixel_symmetric"|"pytorch_half_pixel"|"align_corners"|"asymmetric"|"tf_half_pixel_for_nn", rounding?: "floor"|"ceil"|"round_prefer_floor"|"round_prefer_ceil", factors?: number[], cubic_a?: number, exclude_outside?: boolean }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:interpolate(options, ...) end
+
+---`x` (N, ..., C), pictures or volumes, at the places of `grid` (N, ..., 2 or 3): numbers from -1 to 1 over each dimension, the last one (the width) first.
+---PyTorch: grid_sample(x, grid, mode, padding, align_corners). Gradient towards x, grid.
+---- `mode` = "linear": between pixels
+---- `padding` = "zeros": what lies outside
+---- `align_corners` = false: -1 and 1 are the centres of the corner pixels, instead of their edges
+---@param x tlua.Tensor
+---@param grid tlua.Tensor
+---@param options? { mode?: "linear"|"nearest"|"cubic", padding?: "zeros"|"border"|"reflection", align_corners?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.grid_sample(x, grid, options, ...) end
+
+tlua.grid_sample = ops.grid_sample
+
+---`x` (N, ..., C), pictures or volumes, at the places of `grid` (N, ..., 2 or 3): numbers from -1 to 1 over each dimension, the last one (the width) first.
+---PyTorch: grid_sample(x, grid, mode, padding, align_corners). Gradient towards x, grid.
+---- `mode` = "linear": between pixels
+---- `padding` = "zeros": what lies outside
+---- `align_corners` = false: -1 and 1 are the centres of the corner pixels, instead of their edges
+---@param grid tlua.Tensor
+---@param options? { mode?: "linear"|"nearest"|"cubic", padding?: "zeros"|"border"|"reflection", align_corners?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:grid_sample(grid, options, ...) end
 
 ---Largest element of each window of `x` (N, ..., C), by channel.
 ---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation). Gradient towards x.

@@ -148,6 +148,9 @@ TL_API tl_tensor *tl_conv_transpose(tl_scope *s, tl_tensor *x, tl_tensor *weight
 /* x (N, ..., C) at another size, one number a spatial dimension, or (size NULL) `scale` times as large; by the nearest pixel or
  * linearly. */
 TL_API tl_tensor *tl_interpolate(tl_scope *s, tl_tensor *x, const int64_t *size, int scale, int linear, int align_corners);
+/* x (N, ..., C) at the places of grid (N, ..., 2 or 3), from -1 to 1 over each dimension, the width first; zeros
+ * outside. */
+TL_API tl_tensor *tl_grid_sample(tl_scope *s, tl_tensor *x, tl_tensor *grid, int nearest, int align_corners);
 TL_API tl_tensor *tl_max_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
 TL_API tl_tensor *tl_avg_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
 /* x (N, ..., C); all others (C). In training the batch's statistics are used and move mean and var in place. */

@@ -13,6 +13,7 @@ static const char *kind(const tl_attr *a)
     case TL_A_AXIS: return "dimension";
     case TL_A_AXES: return "list of dimensions";
     case TL_A_INTS: return "list of whole numbers";
+    case TL_A_FLOATS: return "list of numbers";
     default: return "name";
     }
 }
@@ -21,7 +22,7 @@ static const char *kind(const tl_attr *a)
 static void fallback(const tl_attr *a, char *out, size_t size)
 {
     if (a->required) snprintf(out, size, "required");
-    else if (a->kind == TL_A_AXES || a->kind == TL_A_INTS) snprintf(out, size, "empty");
+    else if (a->kind == TL_A_AXES || a->kind == TL_A_INTS || a->kind == TL_A_FLOATS) snprintf(out, size, "empty");
     else if (a->kind == TL_A_BOOL) snprintf(out, size, "%s", a->fallback != 0 ? "true" : "false");
     else if (a->kind == TL_A_CHOICE) snprintf(out, size, "\"%s\"", a->choices[(int)a->fallback]);
     else if (a->kind == TL_A_AXIS) snprintf(out, size, "%g", a->fallback < 0 ? a->fallback : a->fallback + 1);

@@ -84,11 +84,73 @@ static void between(const tl__reference *r, int dimension, int64_t o, int64_t at
     *share = from - (double)at[0];
 }
 
+/* Where ONNX's Resize puts output o of dimension i among the inputs. */
+static double coordinate(const tl__reference *r, int i, int64_t o, double f)
+{
+    enum { ALIGN = 3, COORDINATES, SYMMETRIC = 2, OF_PYTORCH, CORNERS, ASYMMETRIC, OF_TF };
+    double in = (double)r->s->in[0].shape.dim[i], out = (double)r->out.dim[i], middle = ((double)o + 0.5) / f;
+    int where = r->s->attr[ALIGN].i ? CORNERS : (int)r->s->attr[COORDINATES].i;
+    if (where == SYMMETRIC) return in / 2 * (1 - out / (f * in)) + middle - 0.5;
+    if (where == CORNERS) return out > 1 ? (double)o * (in - 1) / (out - 1) : 0;
+    if (where == ASYMMETRIC) return (double)o / f;
+    if (where == OF_PYTORCH && out <= 1) return 0;
+    return where == OF_TF ? middle : middle - 0.5;
+}
+
+static double cubic(double x, double a)
+{
+    x = fabs(x);
+    return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? a * (((x - 5) * x + 8) * x - 4) : 0;
+}
+
+/* Cubic, or anything else that is said: four neighbours in each dimension. */
+static void resampled(const tl__reference *r)
+{
+    enum { MODE = 2, ROUNDING = 5, FACTORS, CUBIC_A, EXCLUDE };
+    const tl_value *a = r->s->attr;
+    const tl_shape *x = &r->s->in[0].shape;
+    int spatial = r->out.rank - 2;
+    int64_t index[TL_MAX_RANK], low[3];
+    double share[3][4];
+    for (int64_t k = 0, all = tl__numel(&r->out); k < all; k++) {
+        indices(&r->out, k, index);
+        for (int i = 0; i < spatial; i++) {
+            double f = (double)r->out.dim[1 + i] / (double)x->dim[1 + i], sum = 0;
+            if (a[FACTORS].n) f = a[FACTORS].numbers[a[FACTORS].n == 1 ? 0 : i];
+            double at = coordinate(r, 1 + i, index[1 + i], f), part = at - floor(at);
+            const double rounded[] = {floor(at), ceil(at), ceil(at - 0.5), floor(at + 0.5)};
+            low[i] = (int64_t)(a[MODE].i == 0 ? rounded[a[ROUNDING].i] : floor(at)) - 1;
+            for (int t = 0; t < 4; t++) {
+                int inside = low[i] + t >= 0 && low[i] + t < x->dim[1 + i];
+                double linear = t == 1 ? 1 - part : t == 2 ? part : 0;
+                share[i][t] = a[MODE].i == 0 ? t == 1 : a[MODE].i == 1 ? linear : cubic(part + 1 - t, a[CUBIC_A].f);
+                if (a[EXCLUDE].i && !inside) share[i][t] = 0;
+                sum += share[i][t];
+            }
+            for (int t = 0; t < 4; t++) share[i][t] /= sum;
+        }
+        for (int tap = 0; tap < 1 << 2 * spatial; tap++) {
+            double weight = 1;
+            for (int i = 0; i < spatial; i++) {
+                int t = tap >> 2 * i & 3;
+                int64_t last = x->dim[1 + i] - 1, at = low[i] + t;
+                index[1 + i] = at < 0 ? 0 : at > last ? last : at;
+                weight *= share[i][t];
+            }
+            r->y[k] += weight * r->in[0][place(x, index)];
+        }
+    }
+}
+
 static void interpolate(const tl__reference *r)
 {
     int spatial = r->out.rank - 2;
     int64_t index[TL_MAX_RANK], at[3][2];
     double share[3];
+    if (r->s->attr[2].i == 2 || r->s->attr[4].i || r->s->attr[6].n) { /* cubic, coordinates, factors */
+        resampled(r);
+        return;
+    }
     for (int64_t k = 0, all = tl__numel(&r->out); k < all; k++) {
         indices(&r->out, k, index);
         for (int i = 0; i < spatial; i++) between(r, 1 + i, index[1 + i], at[i], &share[i]);

@@ -20,6 +20,8 @@ static int64_t axis_of(lua_State *L, const tl_op *op, int64_t a)
     return a > 0 ? a - 1 : a;
 }
 
+static int is_list(const tl_attr *a) { return a->kind == TL_A_AXES || a->kind == TL_A_INTS || a->kind == TL_A_FLOATS; }
+
 static void read_list(lua_State *L, const tl_op *op, const tl_attr *a, int index, tl_value *v)
 {
     int t = lua_istable(L, index);
@@ -30,9 +32,11 @@ static void read_list(lua_State *L, const tl_op *op, const tl_attr *a, int index
         if (t) lua_rawgeti(L, index, i + 1);
         else lua_pushvalue(L, index);
         int ok;
-        v->list[i] = lua_tointegerx(L, -1, &ok);
+        if (a->kind == TL_A_FLOATS) v->numbers[i] = lua_tonumberx(L, -1, &ok);
+        else v->list[i] = lua_tointegerx(L, -1, &ok);
         lua_pop(L, 1);
-        if (!ok) tl__lua_raisef(L, "%s: %s must be whole numbers", op->name, a->name);
+        if (!ok)
+            tl__lua_raisef(L, "%s: %s must be %snumbers", op->name, a->name, a->kind == TL_A_FLOATS ? "" : "whole ");
         if (a->kind == TL_A_AXES) v->list[i] = axis_of(L, op, v->list[i]);
     }
 }
@@ -56,6 +60,7 @@ static void read_attr(lua_State *L, const tl_op *op, const tl_attr *a, int index
     int ok = 1;
     switch (a->kind) {
     case TL_A_AXES:
+    case TL_A_FLOATS:
     case TL_A_INTS: read_list(L, op, a, index, v); return;
     case TL_A_CHOICE: read_choice(L, op, a, index, v); return;
     case TL_A_BOOL:
@@ -121,7 +126,7 @@ static void read_attrs(lua_State *L, const tl_op *op, int at, int top, tl_value 
         if (i >= TL_MAX_ATTRS || a->kind == TL_A_END) tl__lua_raisef(L, "%s: too many arguments", op->name);
         if (lua_isnil(L, at)) continue;
         given |= 1u << i;
-        int list = a->kind == TL_A_AXES || a->kind == TL_A_INTS;
+        int list = is_list(a);
         if (list && !lua_istable(L, at)) { /* reshape(2, 3): the rest are its numbers */
             lua_createtable(L, top - at + 1, 0);
             int n = 0;
@@ -211,7 +216,7 @@ void tl__lua_add_ops(lua_State *L)
 static void push_default(lua_State *L, const tl_attr *a)
 {
     if (a->required) lua_pushnil(L);
-    else if (a->kind == TL_A_AXES || a->kind == TL_A_INTS) lua_pushliteral(L, "{}");
+    else if (is_list(a)) lua_pushliteral(L, "{}");
     else if (a->kind == TL_A_BOOL) lua_pushstring(L, a->fallback != 0 ? "true" : "false");
     else if (a->kind == TL_A_CHOICE) lua_pushfstring(L, "\"%s\"", a->choices[(int)a->fallback]);
     else {
@@ -223,7 +228,8 @@ static void push_default(lua_State *L, const tl_attr *a)
 
 static void push_attr(lua_State *L, const tl_attr *a)
 {
-    static const char *const kinds[] = {"", "integer", "number", "boolean", "axis", "axes", "integers", "choice"};
+    static const char *const kinds[] = {"",     "integer",  "number",  "boolean", "axis",
+                                        "axes", "integers", "numbers", "choice"};
     lua_createtable(L, 0, 6);
     lua_pushstring(L, a->name);
     lua_setfield(L, -2, "name");

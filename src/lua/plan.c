@@ -276,11 +276,12 @@ static void push_options(lua_State *L, const tl_listed *c)
     for (int k = 0; c->op->attrs[k].kind != TL_A_END; k++) {
         const tl_attr *a = &c->op->attrs[k];
         const tl_value *v = &c->attr[k];
-        if (a->kind == TL_A_INTS || a->kind == TL_A_AXES) {
+        if (a->kind == TL_A_INTS || a->kind == TL_A_AXES || a->kind == TL_A_FLOATS) {
             if (v->n == 0) continue;
             lua_createtable(L, v->n, 0);
             for (int i = 0; i < v->n; i++) {
-                push_whole(L, a, v->list[i]);
+                if (a->kind == TL_A_FLOATS) lua_pushnumber(L, v->numbers[i]);
+                else push_whole(L, a, v->list[i]);
                 lua_rawseti(L, -2, i + 1);
             }
         } else if (a->kind == TL_A_FLOAT) lua_pushnumber(L, v->f);

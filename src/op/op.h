@@ -24,7 +24,8 @@ typedef enum tl_attr_kind {
     TL_A_BOOL,
     TL_A_AXIS,    /* one dimension; -1 is the last; from Lua counted from 1 */
     TL_A_AXES,    /* a list of dimensions; empty: all */
-    TL_A_INTS,    /* a list of numbers */
+    TL_A_INTS,    /* a list of whole numbers */
+    TL_A_FLOATS,  /* a list of numbers */
     TL_A_CHOICE   /* one of `choices`, held as its index */
 } tl_attr_kind;
 
@@ -46,13 +47,17 @@ typedef struct tl_attr {
 #define TL_AXIS(n, d, b) {TL_A_AXIS, n, b, d, NULL, 0, 0, 0}
 #define TL_AXES(n, b) {TL_A_AXES, n, b, 0, NULL, 0, 0, 0}
 #define TL_INTS(n, b) {TL_A_INTS, n, b, 0, NULL, 0, 0, 0}
+#define TL_FLOATS(n, b) {TL_A_FLOATS, n, b, 0, NULL, 0, 0, 0}
 #define TL_CHOICE(n, list, b) {TL_A_CHOICE, n, b, 0, list, 0, 0, 0}
 
 typedef struct tl_value {
     int64_t i;       /* TL_A_INT, BOOL, AXIS, CHOICE */
     double f;        /* TL_A_FLOAT */
     int n;           /* lists: how many */
-    int64_t list[TL_ATTR_LIST];
+    union {
+        int64_t list[TL_ATTR_LIST];
+        double numbers[TL_ATTR_LIST];  /* TL_A_FLOATS */
+    };
 } tl_value;
 
 struct tl_op;

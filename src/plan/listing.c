@@ -30,6 +30,7 @@ static cJSON *attribute_json(const tl_plan *p, const tl_plan_call *c, int k)
     const tl_value *v = &c->attr[k];
     if (a->kind == TL_A_CHOICE) return cJSON_CreateString(a->choices[v->i]);
     if (a->kind == TL_A_FLOAT) return cJSON_CreateNumber(v->f);
+    if (a->kind == TL_A_FLOATS) return cJSON_CreateDoubleArray(v->numbers, v->n);
     if (a->kind != TL_A_INTS && a->kind != TL_A_AXES) return number_json(p, c, k, -1, v->i);
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < v->n; i++) cJSON_AddItemToArray(list, number_json(p, c, k, i, v->list[i]));
@@ -42,7 +43,7 @@ static int is_default(const tl_plan_call *c, int k)
     const tl_value *v = &c->attr[k];
     for (int i = 0; i < c->sizes; i++)
         if (c->sized[i].attr == k) return 0;
-    if (a->kind == TL_A_INTS || a->kind == TL_A_AXES) return v->n == 0;
+    if (a->kind == TL_A_INTS || a->kind == TL_A_AXES || a->kind == TL_A_FLOATS) return v->n == 0;
     return !a->required && (a->kind == TL_A_FLOAT ? v->f == a->fallback : v->i == (int64_t)a->fallback);
 }
 

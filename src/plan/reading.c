@@ -79,12 +79,16 @@ static int read_attribute(tl_error *err, const tl_listing *l, const cJSON *j, tl
         v->f = j->valuedouble;
         return 0;
     }
-    if (a->kind != TL_A_INTS && a->kind != TL_A_AXES) return read_number(err, l, j, a->name, c, k, -1, &v->i);
+    if (a->kind != TL_A_INTS && a->kind != TL_A_AXES && a->kind != TL_A_FLOATS)
+        return read_number(err, l, j, a->name, c, k, -1, &v->i);
     v->n = 0;
     if (!cJSON_IsArray(j) || cJSON_GetArraySize(j) > TL_ATTR_LIST)
         return tl__fail(err, TL_EFORMAT, "its plan: %s is not a short list", a->name);
     for (const cJSON *each = j->child; each; each = each->next, v->n++)
-        if (read_number(err, l, each, a->name, c, k, v->n, &v->list[v->n]) != 0) return -1;
+        if (a->kind == TL_A_FLOATS) {
+            if (!cJSON_IsNumber(each)) return tl__fail(err, TL_EFORMAT, "its plan: %s is no list of numbers", a->name);
+            v->numbers[v->n] = each->valuedouble;
+        } else if (read_number(err, l, each, a->name, c, k, v->n, &v->list[v->n]) != 0) return -1;
     return 0;
 }
 

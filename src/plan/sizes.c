@@ -63,6 +63,8 @@ static int compare_attributes(tl_error *err, const tl_plan *p, const tl_plan *ot
         tl_attr_kind kind = c->op->attrs[k].kind;
         int list = kind == TL_A_INTS || kind == TL_A_AXES, number = kind == TL_A_INT, bad = 0;
         int other_kind = !list && !number && (kind == TL_A_FLOAT ? a->f != b->f : a->i != b->i);
+        if (kind == TL_A_FLOATS)
+            other_kind = a->n != b->n || memcmp(a->numbers, b->numbers, (size_t)a->n * sizeof(double)) != 0;
         if (other_kind || (list && a->n != b->n)) return unclear(err, p, c, symbol, c->op->attrs[k].name);
         if (number) bad = compare_number(err, p, other, c, k, -1, &a->i, b->i, symbol) != 0;
         for (int i = 0; list && i < a->n && !bad; i++)

@@ -5,6 +5,7 @@
 
 The samples come from the test program itself, so a new operator needs nothing here unless its expression needs a new name."""
 import json
+import math
 import os
 import subprocess
 import tempfile
@@ -58,11 +59,48 @@ def conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, g
     return y
 
 
-def interpolate(x, size, scale, mode, align_corners):
+def interpolate(x, size, scale, mode, align_corners, coordinates, rounding, factors, cubic_a, exclude_outside):
     n = x.dim() - 2
-    mode = "nearest" if mode == "nearest" else {1: "linear", 2: "bilinear", 3: "trilinear"}[n]
     how = {"size": spread(size, n, 0)} if size else {"scale_factor": scale}
-    return last(F.interpolate(first(x), mode=mode, align_corners=align_corners if mode != "nearest" else None, **how))
+    if coordinates == "usual" and not factors and (mode != "cubic" or n == 2):
+        mode = mode if mode == "nearest" else "bicubic" if mode == "cubic" else {1: "linear", 2: "bilinear", 3: "trilinear"}[n]
+        return last(F.interpolate(first(x), mode=mode, align_corners=align_corners if mode != "nearest" else None, **how))
+    for i in range(n):
+        in_size = x.shape[1 + i]
+        f = spread(factors, n, 1)[i] if factors else None
+        out_size = spread(size, n, 0)[i] if size else int(in_size * (f or scale))
+        where = "align_corners" if align_corners else coordinates
+        m = weights(in_size, out_size, f or out_size / in_size, mode, where, rounding, cubic_a, exclude_outside)
+        x = torch.tensordot(x, m, ([1 + i], [1])).movedim(-1, 1 + i)
+    return x
+
+
+def weights(in_size, out_size, f, mode, where, rounding, a, exclude):
+    """What each output has of each input: ONNX's definition of Resize."""
+    def curve(d):
+        d = abs(d)
+        return (a + 2) * d ** 3 - (a + 3) * d ** 2 + 1 if d <= 1 else a * (d ** 3 - 5 * d ** 2 + 8 * d - 4) if d < 2 else 0
+    m = torch.zeros(out_size, in_size)
+    for o in range(out_size):
+        middle = (o + 0.5) / f
+        at = {"half_pixel_symmetric": in_size / 2 * (1 - out_size / (f * in_size)) + middle - 0.5,
+              "pytorch_half_pixel": middle - 0.5 if out_size > 1 else 0,
+              "align_corners": o * (in_size - 1) / (out_size - 1) if out_size > 1 else 0,
+              "asymmetric": o / f, "tf_half_pixel_for_nn": middle}.get(where, middle - 0.5)
+        low = math.floor(at)
+        if mode == "nearest":
+            k = {"floor": low, "ceil": math.ceil(at), "round_prefer_floor": math.ceil(at - 0.5), "round_prefer_ceil": math.floor(at + 0.5)}[rounding]
+            taps = {k: 1}
+        elif mode == "linear":
+            taps = {low: 1 - (at - low), low + 1: at - low}
+        else:
+            taps = {k: curve(at - k) for k in range(low - 1, low + 3)}
+        if exclude:
+            taps = {k: w for k, w in taps.items() if 0 <= k < in_size}
+            taps = {k: w / sum(taps.values()) for k, w in taps.items()}
+        for k, w in taps.items():
+            m[o, min(max(k, 0), in_size - 1)] += w
+    return m
 
 
 def pad(x, before, after, mode, value):
@@ -105,6 +143,11 @@ def lstm(x, wx, wh, bx, bh, h, c, lengths, reverse):
     h = x.new_zeros(x.shape[0], wh.shape[1]) if h is None else h
     c = torch.zeros_like(h) if c is None else c
     return recurrent(lambda v, state: torch.lstm_cell(v, state, wx, wh, bx, bh), x, (h, c), lengths, reverse)
+
+
+def grid_sample(x, grid, mode, padding, align_corners):
+    mode = {"linear": "bilinear", "nearest": "nearest", "cubic": "bicubic"}[mode]
+    return last(F.grid_sample(first(x), grid, mode=mode, padding_mode=padding, align_corners=align_corners))
 
 
 def scatter(x, axis, index, updates, reduce):
@@ -193,7 +236,7 @@ WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "conv_transpose": conv_transpose,
-             "interpolate": interpolate, "pad": pad, "prod": prod, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum}
+             "interpolate": interpolate, "pad": pad, "prod": prod, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None

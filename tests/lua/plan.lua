@@ -189,6 +189,30 @@ t.test("sizes are left open by name", function()
   match(text, '{"name":"rows","value":%d+,"dtype":"float32","shape":%["N",{"T":5}%]}')
 end)
 
+t.test("operators with several results, without inputs, of whole numbers, and with lists of numbers", function()
+  local w = { ih = core.randn(12, 3), hh = core.randn(12, 3) }
+  local function f(x)
+    local ops, n, time = core.ops, x:shape(1), x:shape(2)
+    local best, places = x:reshape(n, time * 3):topk { k = 4 }
+    local at = ops.range { count = time }:reshape(1, time, 1):expand { n, time, 3 }
+    local y, h, c = ops.lstm(ops.where(ops.gt(at, ops.range { start = 2, count = 1 }), x, at:cast()), w.ih, w.hh)
+    return best, places, ops.interpolate(y, { mode = "cubic", factors = { 1.5 } }), h + c
+  end
+  local made, why = core.plan(f, { { "N", "T", 3 } }, { T = 8 })
+  t.equal(why, nil)
+  for _, time in ipairs { 8, 5 } do
+    local x = core.randn(2, time, 3)
+    local want, got = { f(x) }, { made:run(x) }
+    for i = 1, 4 do t.equal(got[i]:hash(), want[i]:hash()) end
+    t.equal(got[2]:dtype(), "int32")
+  end
+  local text = core.plan_text(f, { { "N", "T", 3 } }, { T = 8 }, w)
+  match(text, '%["range",%[%],{"count":{"T":1}}%]')
+  match(text, '"factors":%[1.5%]')
+  local calls = core.plan_calls(text).calls
+  t.equal(#calls, 12)
+end)
+
 t.test("a dry run says what a step needs, and leaves nothing behind", function()
   core.manual_seed(1)
   local net = tlua.models.resnet18 { classes = 10 }

@@ -28,7 +28,8 @@ static cJSON *attributes(const tl_sample *s)
     for (int i = 0; s->op->attrs[i].kind != TL_A_END; i++) {
         const tl_attr *a = &s->op->attrs[i];
         const tl_value *v = &s->attr[i];
-        if (a->kind == TL_A_AXES || a->kind == TL_A_INTS) {
+        if (a->kind == TL_A_FLOATS) cJSON_AddItemToObject(j, a->name, cJSON_CreateDoubleArray(v->numbers, v->n));
+        else if (a->kind == TL_A_AXES || a->kind == TL_A_INTS) {
             cJSON *list = cJSON_AddArrayToObject(j, a->name);
             for (int k = 0; k < v->n; k++) cJSON_AddItemToArray(list, cJSON_CreateNumber((double)v->list[k]));
         } else if (a->kind == TL_A_CHOICE) cJSON_AddStringToObject(j, a->name, a->choices[v->i]);

@@ -123,7 +123,7 @@ local function fill_in(entry)
 end
 
 local OPERATOR_TYPES = { integer = "integer", number = "number", boolean = "boolean", axis = "integer",
-  axes = "integer[]", integers = "integer[]" }
+  axes = "integer[]", integers = "integer[]", numbers = "number[]" }
 
 -- The entry of an operator, from its descriptor.
 local function operator(op)

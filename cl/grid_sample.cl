@@ -1,0 +1,161 @@
+#include "conv_tile.clh"
+/* grid_sample.cl - pictures x (N, D, H, W, C) read where a grid (N, OD, OH, OW, axes) says, from -1 to 1 over each
+ * axis, the last axis of the pictures first: y (N, OD, OH, OW, C). The arithmetic is PyTorch's. */
+
+/* src/op/grid_sample.c has the same struct, and the order of names. */
+typedef struct grid_args {
+    long in[3], places;         /* places: outputs of one picture */
+    long channels, part;
+    int axes, mode, padding, corners;
+} grid_args;
+enum { LINEAR, NEAREST, CUBIC };
+enum { ZEROS, BORDER, REFLECTION };
+
+/* Four neighbours in a dimension, where each is (-1: outside), what share it has, and how that changes with the grid.
+ */
+typedef struct spot { long at[4]; float share[4], slope[4]; } spot;
+
+/* Folds x back between the edges; *sign: its direction there. */
+INLINE float reflected(float x, float low, float high, float *sign)
+{
+    float span = high - low, away = fabs(x - low), over = span > 0.0f ? fmod(away, span) : 0.0f;
+    int flips = span > 0.0f ? (int)(((long)floor(away / span)) & 1) : 0;
+    *sign = (x < low ? -1.0f : 1.0f) * (flips ? -1.0f : 1.0f);
+    return flips ? high - over : low + over;
+}
+
+/* A coordinate as the padding has it, and its slope. */
+INLINE float padded(const grid_args *a, int i, float x, float *slope)
+{
+    float most = (float)(a->in[i] - 1), sign = 1.0f;
+    *slope = 1.0f;
+    if (a->padding == ZEROS) return x;
+    if (a->padding == REFLECTION) {
+        x = a->corners ? reflected(x, 0.0f, most, &sign) : reflected(x, -0.5f, most + 0.5f, &sign);
+        *slope = sign;
+    }
+    if (!(x > 0.0f)) { /* NaN too */
+        *slope = 0.0f;
+        return 0.0f;
+    }
+    if (x >= most) {
+        *slope = 0.0f;
+        return most;
+    }
+    return x;
+}
+
+INLINE float curve(float x) /* Keys 1981 with a slope of -0.75 one pixel away */
+{
+    x = fabs(x);
+    if (x <= 1.0f) return (1.25f * x - 2.25f) * x * x + 1.0f;
+    return x < 2.0f ? ((x - 5.0f) * x + 8.0f) * x * -0.75f + 3.0f : 0.0f;
+}
+INLINE float curve_slope(float x)
+{
+    float d = fabs(x), s = d <= 1.0f ? (3.75f * d - 4.5f) * d : d < 2.0f ? (-2.25f * d + 7.5f) * d - 6.0f : 0.0f;
+    return x < 0.0f ? -s : s;
+}
+
+INLINE spot spot_of(const grid_args *a, int i, float g)
+{
+    spot p = {{-1, -1, -1, -1}, {0.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
+    float in = (float)a->in[i], half_size = a->corners ? (in - 1.0f) / 2.0f : in / 2.0f, slope;
+    float at = a->corners ? (g + 1.0f) / 2.0f * (in - 1.0f) : ((g + 1.0f) * in - 1.0f) / 2.0f;
+    if (a->mode == CUBIC) {
+        float low = floor(at), part = at - low;
+        for (int k = 0; k < 4; k++) {
+            float where = padded(a, i, low - 1.0f + (float)k, &slope);
+            p.at[k] = where >= 0.0f && where < in ? (long)where : -1;
+            p.share[k] = curve(part + 1.0f - (float)k);
+            p.slope[k] = curve_slope(part + 1.0f - (float)k) * half_size;
+        }
+        return p;
+    }
+    at = padded(a, i, at, &slope);
+    if (!(at > -2.0f && at < in + 1.0f)) return p; /* far outside, or no number */
+    float low = a->mode == NEAREST ? rint(at) : floor(at), part = at - low;
+    int two = a->mode == LINEAR;
+    for (int k = 0; k <= two; k++) {
+        long where = (long)low + k;
+        p.at[k] = where >= 0 && where < a->in[i] ? where : -1;
+        p.share[k] = !two ? 1.0f : k ? part : 1.0f - part;
+        p.slope[k] = !two ? 0.0f : k ? half_size * slope : -half_size * slope;
+    }
+    return p;
+}
+
+typedef struct spots { spot d, h, w; } spots;
+INLINE spots spots_of(const grid_args *a, G const float *g)
+{
+    spot alone = {{0, -1, -1, -1}, {1.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
+    spots s = {alone, spot_of(a, 1, g[1]), spot_of(a, 2, g[0])};
+    if (a->axes == 3) s.d = spot_of(a, 0, g[2]);
+    return s;
+}
+
+/* BODY for each neighbour inside, which lies at pixel `at`. */
+#define EACH_NEIGHBOUR(BODY)                                                                                    \
+    LOOP for (int kd = 0; kd < 4; kd++)                                                                         \
+        LOOP for (int kh = 0; kh < 4; kh++)                                                                     \
+            LOOP for (int kw = 0; kw < 4; kw++) {                                                               \
+                if (s.d.at[kd] < 0 || s.h.at[kh] < 0 || s.w.at[kw] < 0) continue;                               \
+                long at = (s.d.at[kd] * a.in[1] + s.h.at[kh]) * a.in[2] + s.w.at[kw];                           \
+                BODY                                                                                            \
+            }
+#define SHARE (s.d.share[kd] * s.h.share[kh] * s.w.share[kw])
+
+INLINE void add_pixel(G float *y, G const float *x, float share, long n)
+{
+    for (long c = 0; c < n; c++) y[c] = fma(share, x[c], y[c]);
+}
+
+/* Work-item (part of the channels, output). */
+__kernel void grid_sample(const grid_args a, G const float *restrict X, long x0, G const float *restrict GRID, long g0,
+                          G float *restrict Y, long y0 BOUND)
+{
+    INSIDE;
+    long c = get_global_id(0) * a.part, o = get_global_id(1), n = min(a.part, a.channels - c);
+    G const float *x = X + x0 + o / a.places * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
+    G float *y = Y + y0 + o * a.channels + c;
+    spots s = spots_of(&a, GRID + g0 + o * a.axes);
+    for (long k = 0; k < n; k++) y[k] = 0.0f;
+    EACH_NEIGHBOUR(add_pixel(y, x + at * a.channels, SHARE, n);)
+}
+
+/* dx (zero before): work-item (part of the channels, picture), through its outputs in order. */
+__kernel void grid_sample_dx(const grid_args a, G const float *restrict GRID, long g0, G const float *restrict GY,
+                             long gy0, G float *restrict DX, long d0 BOUND)
+{
+    INSIDE;
+    long c = get_global_id(0) * a.part, picture = get_global_id(1), n = min(a.part, a.channels - c);
+    G float *dx = DX + d0 + picture * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
+    LOOP for (long o = picture * a.places; o < (picture + 1) * a.places; o++) {
+        spots s = spots_of(&a, GRID + g0 + o * a.axes);
+        G const float *gy = GY + gy0 + o * a.channels + c;
+        EACH_NEIGHBOUR(add_pixel(dx + at * a.channels, gy, SHARE, n);)
+    }
+}
+
+/* dgrid = sum over channels and neighbours of gy x times the slope of the share. Work-item (1, output). */
+__kernel void grid_sample_dgrid(const grid_args a, G const float *restrict X, long x0, G const float *restrict GRID,
+                                long g0, G const float *restrict GY, long gy0, G float *restrict DG, long d0 BOUND)
+{
+    INSIDE;
+    long o = get_global_id(1);
+    G const float *x = X + x0 + o / a.places * a.in[0] * a.in[1] * a.in[2] * a.channels,
+                  *gy = GY + gy0 + o * a.channels;
+    spots s = spots_of(&a, GRID + g0 + o * a.axes);
+    float dw = 0.0f, dh = 0.0f, dd = 0.0f;
+    EACH_NEIGHBOUR({
+        float sum = 0.0f;
+        for (long c = 0; c < a.channels; c++) sum += gy[c] * x[at * a.channels + c];
+        dw += sum * s.d.share[kd] * s.h.share[kh] * s.w.slope[kw];
+        dh += sum * s.d.share[kd] * s.h.slope[kh] * s.w.share[kw];
+        dd += sum * s.d.slope[kd] * s.h.share[kh] * s.w.share[kw];
+    })
+    G float *to = DG + d0 + o * a.axes;
+    to[0] = dw;
+    to[1] = dh;
+    if (a.axes == 3) to[2] = dd;
+}
