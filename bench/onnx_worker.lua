@@ -1,4 +1,4 @@
--- onnx_worker.lua - tlua's side of bench/onnx.py: the network of an .onnx file, frozen, answers once for every line read and
+-- onnx_worker.lua - tlua's side of bench/onnx_speed.py: the network of an .onnx file, frozen, answers once for every line read and
 -- the seconds that it took are printed. INPUT=N,H,W,C:KIND says an input's size and what it is of, floats or ids.
 --   tlua bench/onnx_worker.lua FILE INPUT... [profile]
 local core = require "tlua.core"

@@ -461,13 +461,16 @@ def arg(g, x):
         return False
     axis = g.r.choice(axes)
     shape = list(x.shape)
+    x = g.node("Add", [x, g.floats(*([shape[axis]] + [1] * (x.rank - 1 - axis)))], [shape], [x.batch])[0]  # no two are equal but for rounding
     if g.r.random() < 0.5:
+        shape = list(shape)
         shape[axis] = 1
         i = g.node(g.r.choice(["ArgMax", "ArgMin"]), [x], [shape], [x.batch], axis=axis, keepdims=1)[0]
         if i in g.values:
             g.values.remove(i)
         g.node("Cast", [i], [shape], [x.batch], to=TensorProto.FLOAT)
     else:
+        shape = list(shape)
         shape[axis] = g.r.randrange(1, x.shape[axis] + 1)
         i = g.node("TopK", [x, g.ints(shape[axis])], [shape, shape], [x.batch] * 2, axis=axis)[1]
         if i in g.values:

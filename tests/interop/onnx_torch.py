@@ -173,17 +173,27 @@ def attributes(node):
     return out
 
 
-def run(model, inputs, wanted, double=False):
-    """The values named in `wanted`, and the file's floating-point tensors of more than 8 numbers, which want gradients, by name."""
+def needed(model, given, wanted):
+    """The nodes between the values that are given, which may stand in the middle of the graph, and those that are wanted."""
+    missing, out = set(wanted), []
+    for node in reversed(model.graph.node):
+        if missing.intersection(node.output):
+            out.append(node)
+            missing.update(i for i in node.input if i not in given)
+    return reversed(out)
+
+
+def run(model, inputs, wanted, double=False, weights=None):
+    """The values named in `wanted`, and the file's floating-point tensors of more than 8 numbers, which want gradients, by name; `weights`, as it
+    was returned once, instead of the file's."""
     def wide(x):
         return x.double() if double and isinstance(x, torch.Tensor) and x.is_floating_point() else x
-    values = {t.name: wide(tensor(t)) for t in model.graph.initializer}
-    weights = {k: v.requires_grad_() for k, v in values.items() if v.is_floating_point() and v.numel() > 8}
+    values = {t.name: wide(tensor(t)) for t in model.graph.initializer if not weights or t.name not in weights}
+    weights = weights or {k: v.requires_grad_() for k, v in values.items() if v.is_floating_point() and v.numel() > 8}
+    values.update(weights)
     values.update({k: wide(v) for k, v in inputs.items()})
     values[""] = None
-    for node in model.graph.node:
+    for node in needed(model, inputs, wanted):
         y = OPS[node.op_type](attributes(node), *(values[i] for i in node.input))
         values.update(zip(node.output, map(wide, y if isinstance(y, (tuple, list)) else [y])))
-        if all(w in values for w in wanted):
-            break
     return [values[w] for w in wanted], weights

@@ -84,8 +84,10 @@ function parts.add(self, entries, wanted, all)
         part.numbers[last] = 0
       end
     elseif all or wanted[e.name] ~= nil then
-      part[wanted[e.name] and "parameter" or "buffer"](part, last, e.shape, { "constant", 0 })
-      self.places_of[e.name] = { part, last, dtype = e.dtype:find "^int" and "int32" or "float32" }
+      local dtype = e.dtype:find "^int" and "int32" or "float32"
+      local trained = wanted[e.name] and dtype == "float32" -- a whole number that is added to others is never trained
+      part[trained and "parameter" or "buffer"](part, last, e.shape, { "constant", 0 })
+      self.places_of[e.name] = { part, last, dtype = dtype }
     end
   end
   join_norms(self, self.calls)

@@ -1,7 +1,7 @@
 """Frozen forward of imported ONNX files beside onnxruntime on the same cores: pictures (or texts) a second, the median ratio of interleaved
 pairs, and the peak memory of both processes.
 
-    build/peers/bin/python bench/onnx.py FOLDER [NAME...]
+    build/peers/bin/python bench/onnx_speed.py FOLDER [NAME...]
 
 FOLDER holds the files of FILES, at any depth (docs/onnx.md says where they are from). onnxruntime has its defaults and BENCH_THREADS (2)
 threads; tlua has the device's own. A file that takes one picture alone (yolox_nano) is given more by tlua alone, so it is measured with one."""
@@ -58,7 +58,7 @@ def main():
         for batch, inputs in cases:
             words = ["%s=%s:%s" % (k, ",".join(map(str, shape)), kind) for k, (shape, kind) in inputs.items()]
             ours = Worker(["./tlua", "bench/onnx_worker.lua", os.path.abspath(found[name])] + words)
-            theirs = Worker([sys.executable, "bench/onnx.py", "--peer", os.path.abspath(found[name])] + words)
+            theirs = Worker([sys.executable, "bench/onnx_speed.py", "--peer", os.path.abspath(found[name])] + words)
             pairs = [(ours.measure(), theirs.measure()) for _ in range(ROUNDS)]
             memory = ours.peak_memory(), theirs.peak_memory()
             ours.close(), theirs.close()
