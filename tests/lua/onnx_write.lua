@@ -47,13 +47,24 @@ local function check(each, options)
   end
 end
 
+-- Reading has no recurrent layers yet; onnxruntime looks at them (tests/interop/onnx_write.py). It takes them up here
+-- by itself.
+local reads = {}
+for _, op in ipairs(onnx.operators()) do reads[op] = true end
+local function is_read(each)
+  local op = ({ lstm = "LSTM", gru = "GRU", rnn = "RNN" })[each.name]
+  return not op or reads[op]
+end
+
 for _, each in ipairs(cases.list) do
-  t.test(each.name, function() check(each) end)
+  if is_read(each) then t.test(each.name, function() check(each) end)
+  else print("not read yet: " .. each.name) end
 end
 for _, opset in ipairs { 13, 18, 21 } do
   t.test("opset " .. opset, function()
     for _, each in ipairs(cases.list) do
-      local ok, why = pcall(check, each, { opset = opset })
+      local ok, why = true, nil
+      if opset >= each.opset and is_read(each) then ok, why = pcall(check, each, { opset = opset }) end
       if not ok then error(("%s: %s"):format(each.name, why), 0) end
     end
   end)
@@ -105,6 +116,29 @@ t.test("no turning within a convolutional network, weights under their names", f
   local shapes = {}
   for _, x in ipairs(g.tensors) do shapes[x.name] = table.concat(x.dims, " ") end
   for name, x in pairs(tensors) do t.equal(shapes[name], table.concat(x:shape(), " "), name) end
+end)
+
+-- How many turnings of values (not of weights) a case's graph has.
+local function turnings(name)
+  for _, each in ipairs(cases.list) do
+    if each.name == name then
+      local n, made = 0, {}
+      for _, node in ipairs(write.graph(cases.trace(each), cases.constants).nodes) do
+        if node.op == "Transpose" and (made[node.inputs[1]] or node.inputs[1]:find "^in") then n = n + 1 end
+        for _, output in ipairs(node.outputs) do made[output] = true end
+      end
+      return n
+    end
+  end
+end
+
+-- `broadcast` turns a product of constants.
+t.test("values are turned where an operator wants it alone", function()
+  for name, n in pairs { conv = 0, gate = 0, squeeze = 0, slices = 0, pads = 0, softmaxes = 0,
+    concat = 0, flatten = 0,
+    broadcast = 1, shuffle = 1, tokens = 1, flatten_ours = 1, layer_norm_map = 2, attention = 4 } do
+    t.equal(turnings(name), n, name)
+  end
 end)
 
 t.test("what ONNX has no word for is said at once", function()

@@ -1,7 +1,7 @@
 -- run_onnx_cases.lua - small forwards that use every operator which goes into an .onnx file, and in the orders of
 -- dimensions in which networks use them: {name, inputs, f}. An input is dims, or {ids = dims} of whole numbers below
--- 5; "N", "T" are open. Tensors of the forward are in `c`, by name. Read by tests/lua/onnx_write.lua and
--- tests/interop/onnx_write.lua.
+-- 5; "N", "T" are open. Tensors of the forward are in `c`, by name; `opset`: the first that has it. Read by
+-- tests/lua/onnx_write.lua and tests/interop/onnx_write.lua.
 local core = require "tlua.core"
 local ops = core.ops
 local cases = { list = {}, constants = {} }
@@ -19,8 +19,15 @@ c["eight.weight"], c["eight.bias"] = core.rand(8) + 0.5, core.randn(8)
 c["words.weight"], c["gain"], c["map"], c["token"] = core.randn(5, 8), core.randn(4), core.randn(6, 7, 4),
   core.randn(1, 1, 8)
 
+c["rnn.x4"], c["rnn.h4"], c["rnn.x4b"] = core.randn(20, 8) * 0.4, core.randn(20, 5) * 0.4, core.randn(20, 5) * 0.4
+c["rnn.bx4"], c["rnn.bh4"], c["rnn.x3"] = core.randn(20), core.randn(20), core.randn(15, 8) * 0.4
+c["rnn.h3"], c["rnn.bx3"] = core.randn(15, 5) * 0.4, core.randn(15)
+c["rnn.x1"], c["rnn.h1"] = core.randn(5, 8) * 0.4, core.randn(5, 5) * 0.4
+
 local MAP, ROWS, SEQUENCE, IDS = { "N", 6, 7, 4 }, { "N", 4 }, { "N", "T", 8 }, { ids = { "N", "T" } }
-local function case(name, inputs, f) cases.list[#cases.list + 1] = { name = name, inputs = inputs, f = f } end
+local function case(name, inputs, f, opset)
+  cases.list[#cases.list + 1] = { name = name, inputs = inputs, f = f, opset = opset or 13 }
+end
 
 -- ---- element by element, channels first within and without ----
 
@@ -166,6 +173,20 @@ case("tokens", { MAP }, function(x)
   return ops.concat(ops.expand(ops.slice(c.token, { axis = 3, start = 0, length = 4 }), { shape = { n, 1, 4 } }), y,
     { axis = 2 })
 end)
+case("shuffle", { MAP }, function(x)
+  local n = x:shape(1)
+  local y = conv(x):reshape(n, 6, 7, 2, 3):permute(1, 2, 3, 5, 4):reshape(n, 6, 7, 6)
+  return conv(ops.slice(y, { axis = 4, start = 1, length = 4 }))
+end)
+case("patches", { MAP }, function(x)
+  local n = x:shape(1)
+  return conv(x):reshape(n, 42, 6), conv(x):reshape(n * 6, 7, 6):reshape(n, 6, 7, 6), conv(x):reshape(n, 3, 2, 7, 6),
+    conv(x):reshape(n, 6, 42)
+end)
+case("open_patches", { { "N", "H", "W", 4 } }, function(x)
+  local n = x:shape(1)
+  return conv(x):reshape(n, -1, 6), conv(x):reshape(n, x:shape(2), -1, 2, 3)
+end)
 case("squeeze", { MAP }, function(x)
   local y = ops.mean(conv(x), { axes = { 2, 3 } })
   return x * ops.slice(y, { axis = -1, start = 1, length = 4 }):reshape(-1, 1, 1, 4), y:reshape(-1, 6, 1)
@@ -188,6 +209,27 @@ case("pads", { MAP }, function(x)
       0, 0 }, after = { 0, 0, 2, 0 }, mode = "replicate" })
 end)
 case("gather", { MAP }, function(x) return ops.gather(x, ops.argmax(x, { keep = true }), { axis = 4 }) end)
+case("scatter", { MAP, MAP }, function(x, u)
+  return ops.scatter(x, ops.argmax(u, { axis = 4, keep = true }), ops.slice(u, { axis = 4, start = 0, length = 1 }),
+    { axis = 4 })
+end)
+case("scatter_add", { ROWS, ROWS }, function(x, u)
+  return ops.scatter(x, ops.argmax(u, { keep = true }), ops.slice(u, { axis = 2, start = 1, length = 1 }), { axis = 2,
+    reduce = "add" })
+end, 16)
+case("lstm", { SEQUENCE, { ids = { "N" }, least = 1 } }, function(x, n)
+  local y, h, cell = ops.lstm(x, c["rnn.x4"], c["rnn.h4"], c["rnn.bx4"], c["rnn.bh4"], nil, nil, n)
+  local z, last = ops.lstm(y, c["rnn.x4b"], c["rnn.h4"], nil, c["rnn.bh4"], h, cell, { reverse = true })
+  return y, z, last, cell
+end)
+case("gru", { SEQUENCE }, function(x)
+  local y, h = ops.gru(x, c["rnn.x3"], c["rnn.h3"], c["rnn.bx3"])
+  return y, (ops.gru(x, c["rnn.x3"], c["rnn.h3"], c["rnn.bx3"], c["rnn.bx3"], h, { reverse = true }))
+end)
+case("rnn", { SEQUENCE }, function(x)
+  return (ops.rnn(x, c["rnn.x1"], c["rnn.h1"])), (ops.rnn(x, c["rnn.x1"], c["rnn.h1"], { activation = "relu",
+    reverse = true }))
+end)
 case("dropout", { ROWS }, function(x) return ops.dropout(x, { p = 0.3 }) * 2 end)
 case("twice", { ROWS }, function(x)
   local y = x * 2

@@ -50,27 +50,99 @@ local function order_kept(x, y, from)
   return nil
 end
 
+-- Dimensions that become others as they lie: {{first and last of x, first and last of y}, ...}, each group as many
+-- elements in both, for any size. nil where there is no such thing.
+local function groups_of(x, y)
+  local list, i, j = {}, 1, 1
+  while i <= #x.shape and j <= #y.shape do
+    local g = { i, i, j, j }
+    local p, q, r, s = x.shape[i], x.other[i], y.shape[j], y.other[j]
+    while p ~= r or q ~= s do
+      if (p < r or (p == r and q < s)) and i < #x.shape then
+        i = i + 1
+        p, q, g[2] = p * x.shape[i], q * x.other[i], i
+      elseif j < #y.shape then
+        j = j + 1
+        r, s, g[4] = r * y.shape[j], s * y.other[j], j
+      else
+        return nil
+      end
+    end
+    if p == 0 then return nil end
+    list[#list + 1], i, j = g, i + 1, j + 1
+  end
+  local last = list[#list]
+  if not last then return nil end
+  for a = last[2] + 1, #x.shape do -- ones at the end
+    if x.shape[a] ~= 1 or x.other[a] ~= 1 then return nil end
+  end
+  for b = last[4] + 1, #y.shape do
+    if y.shape[b] ~= 1 or y.other[b] ~= 1 then return nil end
+  end
+  last[2], last[4] = #x.shape, #y.shape
+  return list
+end
+
+-- The order of x in which each group lies together, groups in the order in which they begin there.
+local function gathered(x, list)
+  local group_of, seen, order = {}, {}, {}
+  for _, g in ipairs(list) do
+    for a = g[1], g[2] do group_of[a] = g end
+  end
+  for _, a in ipairs(x.perm) do
+    local g = group_of[a]
+    for k = g[1], seen[g] and 0 or g[2] do order[#order + 1] = k end
+    seen[g] = true
+  end
+  return order
+end
+
+-- Where groups lie together in x the result lies as x does, so that channels are split while they are first; where
+-- they do not, x is turned for it, as for a shuffle of channels, if that makes maps that are channels first. Orders
+-- of x and of the result.
+local function orders_of_groups(x, y)
+  local list, perm = groups_of(x, y), {}
+  if not list then return nil end
+  local order, begins = gathered(x, list), {}
+  for _, g in ipairs(list) do begins[g[1]] = g end
+  for _, a in ipairs(order) do
+    local g = begins[a]
+    for b = g and g[3] or 1, g and g[4] or 0 do perm[#perm + 1] = b end
+  end
+  local rank = #y.shape
+  if values.same(order, x.perm) or (rank > 3 and values.same(perm, values.channels_first(rank))) then return order,
+    perm end
+end
+
 -- The list that Reshape is given: whole numbers, 0 for a size that stays at its place, one -1, and open sizes.
 local function target(c, x, y, perm, before)
-  local said, list, free = values.sized(c, "shape"), {}, false
+  local said, list, open = values.sized(c, "shape"), {}, {}
   for i, b in ipairs(perm) do
     local a = before and before[i]
     if y.shape[b] == y.other[b] then list[i] = y.shape[b]
     elseif a and x.shape[a] == y.shape[b] and x.other[a] == y.other[b] then list[i] = 0
-    elseif not free then list[i], free = -1, true
-    elseif type(said[b]) == "table" then list[i] = said[b]
-    else util.failf("ONNX cannot hold a reshape with two sizes that follow from others") end
+    else open[#open + 1] = i end
+  end
+  local free = open[1] -- what is worked out from the others: best a size that has no word
+  for _, i in ipairs(open) do
+    if type(said[perm[i]]) ~= "table" then free = i end
+  end
+  for _, i in ipairs(open) do
+    local word = said[perm[i]]
+    if i ~= free and type(word) ~= "table" then
+      util.failf("ONNX cannot hold a reshape with two sizes that follow from others")
+    end
+    list[i] = i == free and -1 or word
   end
   return list
 end
 
 function handlers.reshape(w, c, y)
   local x = w:input(c, 1)
-  local from = only_ones(x, y)
-  local perm = from and order_kept(x, y, from)
-  if x.weight then perm = nil end
-  local given = perm and x.perm or values.identity(#x.shape)
-  perm = perm or values.identity(#y.shape)
+  local from = not x.weight and only_ones(x, y)
+  local given, perm = x.perm, from and order_kept(x, y, from)
+  if not perm and not x.weight then given, perm = orders_of_groups(x, y) end
+  if not perm then given, perm = values.identity(#x.shape), values.identity(#y.shape) end
   local list, open = target(c, x, y, perm, given), false
   for _, d in ipairs(list) do open = open or type(d) == "table" end
   set(y, w:node("Reshape", { w:use(x, given), open and w:whole_list(list) or w:ints(list) }), perm)
@@ -135,6 +207,21 @@ function handlers.gather(w, c, y)
   local axis = values.place(perm, kit.axis_of(x, c.attrs.axis)) - 1
   set(y, w:node("GatherElements", { w:use(x, perm), w:use(index, perm) }, { axis = axis }), perm)
 end
+
+handlers.scatter = {
+  refuses = function(c, opset)
+    local least = { add = 16, mul = 16, max = 18, min = 18 }
+    local from = least[c.attrs.reduce]
+    return from and opset < from and ("%s, before opset %d"):format(c.attrs.reduce, from) or nil
+  end,
+  write = function(w, c, y)
+    local x, index, updates = w:input(c, 1), w:input(c, 2), w:input(c, 3)
+    local perm = x.weight and index.perm or x.perm
+    local attrs = { axis = values.place(perm, kit.axis_of(x, c.attrs.axis)) - 1 }
+    if c.attrs.reduce ~= "none" then attrs.reduction = c.attrs.reduce end
+    set(y, w:node("ScatterElements", { w:use(x, perm), w:use(index, perm), w:use(updates, perm) }, attrs), perm)
+  end,
+}
 
 -- Whole numbers, `count` of them from `start` on.
 function handlers.range(w, c, y)

@@ -129,6 +129,19 @@ function Writer:weight(name, perm, dims)
   return self.made[key]
 end
 
+-- A tensor that was made of the one of that name, which it has in the file where nothing else does; `how` tells it
+-- from others.
+function Writer:made_of(name, how, tensor, dims)
+  local key = ("%s|%s"):format(name, how)
+  if not self.made[key] then
+    local own = self.named[name] and self:name(name) or name
+    self.named[name] = true
+    self.tensors[#self.tensors + 1] = { name = own, dims = dims, tensor = tensor }
+    self.made[key] = own
+  end
+  return self.made[key]
+end
+
 -- ---- values ----
 
 -- What input k of the call is: a value, or a tensor by name; nil where there is none.
@@ -174,18 +187,19 @@ local function is_single(v)
   return true
 end
 
--- Of values that are broadcast the order of the result: channels first where one of them is so, since a convolution
--- is near.
+-- Of values that are broadcast the order of the result. Of maps that of one that is channels first, since a
+-- convolution is near; of sequences ours where one of them has it, since what follows is mostly a product.
 function values.common(list)
-  local rank, found = 0, nil
+  local rank, ours, other = 0, nil, nil
   for _, v in ipairs(list) do rank = math.max(rank, #v.shape) end
+  local identity = values.identity(rank)
   for _, v in ipairs(list) do
     if #v.shape == rank and not v.weight and not is_single(v) then
-      if not same(v.perm, values.identity(rank)) then return v.perm end
-      found = v.perm
+      if same(v.perm, identity) then ours = identity else other = other or v.perm end
     end
   end
-  return found or values.identity(rank)
+  if rank < 4 then return ours or other or identity end
+  return other or ours or identity
 end
 
 -- A value of fewer dimensions than `perm` as one that broadcasts in that order: its own order, and ones where the
