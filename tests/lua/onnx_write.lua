@@ -47,24 +47,24 @@ local function check(each, options)
   end
 end
 
--- Reading has no recurrent layers yet; onnxruntime looks at them (tests/interop/onnx_write.py). It takes them up here
--- by itself.
-local reads = {}
-for _, op in ipairs(onnx.operators()) do reads[op] = true end
-local function is_read(each)
-  local op = ({ lstm = "LSTM", gru = "GRU", rnn = "RNN" })[each.name]
-  return not op or reads[op]
+-- What reading does not know yet is said, and taken up by itself once it does; onnxruntime looks at it meanwhile
+-- (tests/interop/onnx_write.py).
+local late = { resize_ways = true, grid_sample = true }
+local function check_if_read(each, options)
+  local ok, why = pcall(check, each, options)
+  if ok then return end
+  if not late[each.name] or not tostring(why):find "not supported" then error(why, 0) end
+  print("not read yet: " .. each.name)
 end
 
 for _, each in ipairs(cases.list) do
-  if is_read(each) then t.test(each.name, function() check(each) end)
-  else print("not read yet: " .. each.name) end
+  t.test(each.name, function() check_if_read(each, each.opset > 17 and { opset = each.opset } or nil) end)
 end
 for _, opset in ipairs { 13, 18, 21 } do
   t.test("opset " .. opset, function()
     for _, each in ipairs(cases.list) do
       local ok, why = true, nil
-      if opset >= each.opset and is_read(each) then ok, why = pcall(check, each, { opset = opset }) end
+      if opset >= each.opset then ok, why = pcall(check_if_read, each, { opset = opset }) end
       if not ok then error(("%s: %s"):format(each.name, why), 0) end
     end
   end)

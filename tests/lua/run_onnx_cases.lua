@@ -108,6 +108,19 @@ case("resize", { MAP }, function(x)
     ops.interpolate(x, { size = { 11, 8 }, mode = "linear", align_corners = true }), ops.interpolate(x, { size = { 3,
       14 } })
 end)
+case("resize_ways", { MAP }, function(x)
+  return ops.interpolate(x, { size = { 9, 5 }, mode = "cubic" }),
+    ops.interpolate(x, { factors = { 1.4, 2.3 }, mode = "linear", coordinates = "asymmetric" }),
+    ops.interpolate(x, { size = { 11, 4 }, mode = "nearest", coordinates = "half_pixel",
+      rounding = "round_prefer_ceil" }),
+    ops.interpolate(x, { size = { 4, 9 }, mode = "cubic", coordinates = "half_pixel", cubic_a = -0.5,
+      exclude_outside = true })
+end)
+case("grid_sample", { MAP, { "N", 5, 3, 2 } }, function(x, g)
+  return ops.grid_sample(x, g), ops.grid_sample(conv(x), g, { mode = "nearest", padding = "border",
+    align_corners = true }),
+    ops.grid_sample(x, g, { mode = "cubic", padding = "reflection" })
+end, 16)
 case("batch_norm", { MAP }, function(x)
   local y = ops.batch_norm(x, c["norm.weight"], c["norm.bias"], c["norm.running_mean"], c["norm.running_var"], x,
     { activation = "relu" })

@@ -44,11 +44,15 @@ local known = {
   ge = "2",
   gelu = "1",
   gelu_tanh = "1",
+  grid_sample = "2 mode=linear|nearest|cubic padding=zeros|border|reflection align_corners",
   gru = "7 reverse",
   gt = "2",
   hardsigmoid = "1",
   hardswish = "1",
-  interpolate = "1 size scale mode=nearest|linear align_corners",
+  interpolate = "1 size scale mode=nearest|linear|cubic align_corners"
+    .. " coordinates=usual|half_pixel|half_pixel_symmetric|pytorch_half_pixel|align_corners|asymmetric|"
+    .. "tf_half_pixel_for_nn rounding=floor|ceil|round_prefer_floor|round_prefer_ceil factors cubic_a"
+    .. " exclude_outside",
   isinf = "1",
   isnan = "1",
   layer_norm = "3 eps",

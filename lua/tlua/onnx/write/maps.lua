@@ -1,4 +1,5 @@
 -- maps.lua - operators of maps, whose channels lie first in ONNX: convolutions, pools, batch norms, other sizes.
+local util = require "tlua.util"
 local values = require "tlua.onnx.write.values"
 local kit = require "tlua.onnx.write.kit"
 local set, finish = kit.set, kit.finish
@@ -110,27 +111,52 @@ local function resized(w, x, y, name)
   return w:node("Concat", { same, w:ints { table.unpack(sizes, 3) } }, { axis = 0 })
 end
 
-function handlers.interpolate(w, c, y)
-  local x, nd = w:input(c, 1), nil
-  local name, a = first(w, x), {}
-  nd = #x.shape - 2
-  if c.attrs.mode == "nearest" then
-    a = { mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor" }
-  else
-    a = { mode = c.attrs.mode, coordinate_transformation_mode = c.attrs.align_corners
-      and "align_corners" or "half_pixel" }
+-- What ONNX calls the way of resizing.
+local function way(a)
+  local out = { mode = a.mode, coordinate_transformation_mode = a.coordinates }
+  if a.coordinates == "usual" then
+    out.coordinate_transformation_mode = a.align_corners and "align_corners" or a.mode == "nearest" and "asymmetric"
+      or "half_pixel"
   end
-  local open = false
-  for i = 1, nd do open = open or y.shape[1 + i] ~= y.other[1 + i] end
-  local inputs = { name, false, false, n = 4 }
-  if open then
-    local scales = { 1.0, 1.0 }
-    for i = 1, nd do scales[2 + i] = y.shape[1 + i] / x.shape[1 + i] end
-    inputs[3], inputs.n = w:constant("float32", { #scales }, scales), 3
-  else
-    inputs[4] = resized(w, x, y, name)
-  end
-  set(y, w:node("Resize", inputs, a), values.channels_first(#x.shape))
+  if a.mode == "nearest" then out.nearest_mode = a.rounding end
+  if a.mode == "cubic" then out.cubic_coeff_a = a.cubic_a end
+  if a.exclude_outside then out.exclude_outside = 1 end
+  return out
 end
+
+handlers.interpolate = {
+  refuses = function(c, opset)
+    local from = ({ tf_half_pixel_for_nn = 99, half_pixel_symmetric = 19 })[c.attrs.coordinates]
+    if from and opset < from then return c.attrs.coordinates end
+    if c.attrs.factors and c.attrs.size then return "a size and factors" end
+  end,
+  write = function(w, c, y)
+    local x = w:input(c, 1)
+    local name, nd, open = first(w, x), #x.shape - 2, false
+    for i = 1, nd do open = open or y.shape[1 + i] ~= y.other[1 + i] end
+    local inputs = { name, false, false, n = 4 }
+    if c.attrs.factors or open then
+      local scales, factors = { 1.0, 1.0 }, c.attrs.factors or {}
+      for i = 1, nd do scales[2 + i] = factors[i] or factors[1] or y.shape[1 + i] / x.shape[1 + i] end
+      inputs[3], inputs.n = w:constant("float32", { #scales }, scales), 3
+    else
+      inputs[4] = resized(w, x, y, name)
+    end
+    set(y, w:node("Resize", inputs, way(c.attrs)), values.channels_first(#x.shape))
+  end,
+}
+
+handlers.grid_sample = {
+  refuses = function(_, opset) return opset < 16 and "before opset 16" or nil end,
+  write = function(w, c, y)
+    local x, grid, mode = w:input(c, 1), w:input(c, 2), c.attrs.mode
+    if w.opset < 20 then
+      if #x.shape > 4 then util.failf("--opset: volumes are sampled by grids from version 20 on") end
+      mode = ({ linear = "bilinear", cubic = "bicubic", nearest = "nearest" })[mode]
+    end
+    local attrs = { mode = mode, padding_mode = c.attrs.padding, align_corners = c.attrs.align_corners and 1 or 0 }
+    set(y, w:node("GridSample", { first(w, x), w:plain(grid) }, attrs), values.channels_first(#x.shape))
+  end,
+}
 
 return handlers

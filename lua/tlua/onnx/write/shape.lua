@@ -44,7 +44,8 @@ local function order_kept(x, y, from)
     return true
   end
   local rank = #y.shape
-  for _, perm in ipairs { values.channels_first(rank), values.identity(rank) } do
+  local first, ours = values.channels_first(rank), values.identity(rank)
+  for _, perm in ipairs(rank > 3 and { first, ours } or { ours, first }) do
     if fits(perm) then return perm end
   end
   return nil
