@@ -250,48 +250,68 @@ local function sizes_of(node, x)
   return out, factors
 end
 
+local COORDINATES = { half_pixel = true, half_pixel_symmetric = true, pytorch_half_pixel = true, align_corners = true,
+  asymmetric = true, tf_half_pixel_for_nn = true }
+
+-- How many times as large in all dimensions of space, where that is a whole number: a plan says it without sizes.
+local function whole_factor(v, out, factors)
+  local times
+  for i = 3, #out do
+    local k = out[i] // v.dims[i]
+    if k * v.dims[i] ~= out[i] or factors[i] ~= k or (times and times ~= k) then return nil end
+    times = k
+  end
+  return times
+end
+
+-- The options of ours for one of ONNX.
+local function resizing(node, v, out, factors)
+  local a, mode = node.attrs, node.attrs.mode or "nearest"
+  local old = node.op == "Upsample" or node.version < 11
+  local coordinates = old and "asymmetric" or a.coordinate_transformation_mode or "half_pixel"
+  local rounding = mode == "nearest" and (old and "floor" or a.nearest_mode or "round_prefer_floor") or nil
+  if a.antialias == 1 then util.fail "antialias is not supported" end
+  if not COORDINATES[coordinates] then util.failf("the coordinates '%s' are not supported", coordinates) end
+  if mode ~= "nearest" and mode ~= "linear" and mode ~= "cubic" then util.failf("the mode '%s' is not supported", mode) end
+  local times = whole_factor(v, out, factors)
+  -- By a whole factor the nearest pixel is the same with all of these.
+  local plain = coordinates == "asymmetric" and rounding == "floor" or coordinates == "half_pixel" and rounding and rounding:find "^round"
+  if times and mode == "nearest" and plain then return { scale = times } end
+  if times and mode == "linear" and coordinates:find "half_pixel" and coordinates ~= "tf_half_pixel_for_nn" then return { scale = times, mode = mode } end
+  local o = { size = { table.unpack(out, 3) }, mode = mode, rounding = rounding, coordinates = coordinates }
+  local exact = true -- the sizes say the factor
+  for i = 3, #out do exact = exact and math.abs(factors[i] * v.dims[i] - out[i]) < 1e-4 end
+  if not exact and coordinates == "align_corners" then util.fail "align_corners by scales that the size rounds off is not supported" end
+  if not exact then o.factors = { table.unpack(factors, 3, #out) } end
+  if mode == "cubic" then o.cubic_a, o.exclude_outside = a.cubic_coeff_a or -0.75, a.exclude_outside == 1 end
+  return o
+end
+
 function H.Resize(w, node, x)
-  local v, a = x[1], node.attrs
-  local rank, out, factors = #v.dims, sizes_of(node, x)
-  local mode = a.mode or "nearest"
-  local coordinates = a.coordinate_transformation_mode or (node.version < 11 and "asymmetric" or "half_pixel")
-  local changed, size, times = false, {}, nil
-  for i = 1, rank do
-    if out[i] ~= v.dims[i] then
+  local v = x[1]
+  local out, factors = sizes_of(node, x)
+  local changed = false
+  for i = 1, #out do
+    if out[i] ~= v.dims[i] or factors[i] ~= 1 then
       changed = true
       if i < 3 then util.failf("the axis %d, which is no height or width, is resized", i - 1) end
+      if out[i] < 1 then util.failf("the size %d", out[i]) end
     end
   end
-  if not changed and (mode == "nearest" or coordinates ~= "tf_crop_and_resize") then return v end
-  local uniform = true
-  for i = 3, rank do
-    size[i - 2] = out[i]
-    local k = out[i] / v.dims[i]
-    times = times or k
-    uniform = uniform and k == times and math.type(out[i] // v.dims[i]) == "integer" and out[i] % v.dims[i] == 0
-      and factors[i] == k
-  end
-  local t = nn.pictures(w, v)
-  local exact = true -- the result's size says the factor
-  for i = 3, rank do exact = exact and math.abs(factors[i] * v.dims[i] - out[i]) < 1e-4 end
-  local near = (a.nearest_mode or "round_prefer_floor"):find "^round" ~= nil
-  local plain = mode == "nearest" and (coordinates == "asymmetric" and (a.nearest_mode or "round_prefer_floor") == "floor"
-    or node.version < 11)
-  local o
-  if uniform and (plain or mode == "nearest" and near and coordinates == "half_pixel" or mode == "linear" and coordinates:find "half_pixel") then
-    o = { scale = math.tointeger(times) or out[3] // v.dims[3], mode = mode }
-  elseif exact and plain then o = { size = size, mode = mode }
-  elseif exact and mode == "linear" and (coordinates == "half_pixel" or coordinates == "pytorch_half_pixel" and
-    math.min(table.unpack(size)) > 1) and not a.antialias then o = { size = size, mode = mode }
-  elseif exact and mode == "linear" and coordinates == "align_corners" then o = { size = size, mode = mode, align_corners = true }
-  else
-    o = { size = size, mode = mode == "nearest" and (a.nearest_mode or "round_prefer_floor") or mode,
-      coordinates = coordinates, factors = { table.unpack(factors, 3, rank) } }
-    util.failf("mode '%s' with '%s' is not supported", o.mode, coordinates)
-  end
-  return nn.back(ops.interpolate(t, o), v)
+  if not changed then return v end
+  return nn.back(ops.interpolate(nn.pictures(w, v), resizing(node, v, out, factors)), v)
 end
 H.Upsample = H.Resize
+
+-- Places of a picture by their numbers from -1 to 1.
+function H.GridSample(w, node, x)
+  local v, a = x[1], node.attrs
+  local mode = ({ bilinear = "linear", linear = "linear", nearest = "nearest", bicubic = "cubic", cubic = "cubic" })[a.mode or "linear"]
+  if not mode then util.failf("the mode '%s' is not supported", a.mode) end
+  local y = ops.grid_sample(nn.pictures(w, v), floats(w, value.tensor(w, x[2])), { mode = mode, padding = a.padding_mode or "zeros",
+    align_corners = a.align_corners == 1 })
+  return nn.back(y, v)
+end
 
 -- ---- space and depth ----
 

@@ -126,25 +126,14 @@ function H.ConvTranspose(w, node, x)
       after[i] = all - before[i]
     else before[i], after[i] = a.pads and a.pads[i] or 0, a.pads and a.pads[i + n] or 0 end
   end
-  -- Ours takes as much away at either end: the rest is cut off, or added by output_padding.
-  local padding, cut = {}, {}
-  for i = 1, n do
-    padding[i] = math.max(0, math.min(before[i], after[i]))
-    local front, behind = before[i] - padding[i], after[i] - padding[i]
-    if behind < 0 then more[i], behind = more[i] - behind, 0 end
-    cut[i] = { front, behind }
-    if front < 0 then util.fail "negative padding is not supported" end
+  for i = 1, n do -- less than nothing taken away is something added
+    if after[i] < 0 then more[i], after[i] = more[i] - after[i], 0 end
+    if before[i] < 0 then util.fail "negative padding is not supported" end
     if more[i] >= math.max(stride[i], dilation[i]) then util.fail "output_padding as large as the stride is not supported" end
   end
-  local t = ops.conv_transpose(pictures(w, v), parameter(w, x[2], "weight"), parameter(w, x[3], "bias"),
-    { stride = stride, padding = padding, output_padding = more, dilation = dilation, groups = a.group or 1 })
-  for i = 1, n do
-    local length = t:shape()[i + 1]
-    if cut[i][1] > 0 or cut[i][2] > 0 then
-      t = ops.slice(t, { axis = i + 1, start = cut[i][1], length = length - cut[i][1] - cut[i][2] })
-    end
-  end
-  return back(t, v)
+  local o = { stride = stride, padding = before, output_padding = more, dilation = dilation, groups = a.group or 1 }
+  if not equal_lists(before, after) then o.padding_end = after end
+  return back(ops.conv_transpose(pictures(w, v), parameter(w, x[2], "weight"), parameter(w, x[3], "bias"), o), v)
 end
 
 local function pool(onnx, ours)
