@@ -347,8 +347,10 @@ end
 
 -- ---- trying a file as it is ----
 
-local function given(v)
-  if type(v) == "table" and not v.dims or v.dtype == "string" then util.fail "an input is no tensor of numbers" end
+local function given(v, port)
+  if type(v) == "table" and not v.dims or not core.is_tensor(v) and v.dtype == "string" then
+    util.failf("the input '%s' is of the kind %s, which is not supported", util.shown(port.name, 60), port.kind or port.dtype or "?")
+  end
   if core.is_tensor(v) then return value.of(v, v:dtype() == "int32" and "int64" or "float32") end
   if v.host or v.numbers then return host.new(v.host or v.numbers, v.dims, v.dtype) end
   if v.tensor then return value.of(v.tensor, v.dtype) end
@@ -370,7 +372,7 @@ function onnx.run(path, inputs)
       local v = inputs[port.name]
       if port.kind and port.kind ~= "optional" then util.failf("the input '%s' is a %s", port.name, port.kind) end
       if not v and port.kind ~= "optional" then util.failf("the input '%s' is missing", port.name) end
-      env[port.name] = v and given(v)
+      env[port.name] = v and given(v, port)
     end
     w:run(env, prepared.nodes)
     local results = {}
