@@ -120,7 +120,7 @@ t.test("a head behind a cut: maps and sequences are averaged for a Linear, other
   local x = core.randn(2, 32, 32, 3)
   local g = made():set_head(nn.Linear(4))
   t.equal(g.head_name .. " " .. g.classes .. " " .. g:head():label(), "head 4 nn.Linear(16 -> 4)")
-  t.equal(g.notes[1], "the head nn.Linear(? -> 4) gets the mean over the places of (N, 8, 8, 16)")
+  t.equal(g.notes[1], "the head gets the mean over the places of (N, 8, 8, 16)")
   g:eval()
   net:eval()
   local guard <close> = core.no_grad()
@@ -182,6 +182,17 @@ t.test("a softmax behind the last layer goes when it is asked for, or with the l
   assert(far(g(x), g:head()(net.body(x):relu())) < 1e-6)
 end)
 
+t.test("a convolution that is called a classifier, and gives means of a map, is one", function()
+  core.manual_seed(2)
+  local text, state = plan_of(tlua.models.squeezenet1_1 { classes = 5 }, { { "N", 64, 64, 3, name = "image" } })
+  local g = graph.from { text = text, tensors = state }
+  t.equal(g.classes .. " " .. g.head_name, "5 classifier.1")
+  g:set_head(nn.Linear(3))
+  t.equal(g.notes[1] .. "; " .. g:head():label(), "the head takes the place of classifier.1 and of all behind it; "
+    .. "nn.Linear(512 -> 3)")
+  t.equal(table.concat(g:eval()(core.randn(2, 64, 64, 3)):shape(), " "), "2 3")
+end)
+
 -- ---- stages ----
 
 local function names_of(net)
@@ -217,6 +228,36 @@ t.test("stages are the blocks that the names tell of, and give what the whole gi
     g:freeze "*"
     t.equal(g:fixed_stages(), g:stage_count())
   end
+end)
+
+t.test("sequences that have the pictures behind the time are turned between stages, and before a head", function()
+  local Turned = nn.class "Turned"
+  function Turned:init()
+    self.embed = nn.Linear(3, 4)
+    self.layers = nn.ModuleList(nn.Linear(4, 4), nn.Linear(4, 4))
+    self.fc = nn.Linear(4, 2)
+  end
+  function Turned:forward(x)
+    local y = self.embed(x):permute { 2, 1, 3 }
+    for i = 1, 2 do y = y + self.layers:at(i)(y):relu() end
+    return self.fc(y:mean { axes = { 1 } })
+  end
+  core.manual_seed(8)
+  local text, state, net = plan_of(Turned(), { { "N", 5, 3, name = "row" } })
+  local g, x = graph.from { text = text, tensors = state }:eval(), core.randn(2, 5, 3)
+  t.equal(names_of(g), "embed layers.0 layers.1 pool")
+  local guard <close> = core.no_grad()
+  local y = net(x)
+  t.equal(table.concat(g:below(x, 2):shape(), " "), "2 5 4")
+  for k = 1, 4 do assert(far(g:classify(g:above(g:below(x, k), k)), y) < 1e-6, k) end
+  local one = x
+  for k = 1, 4 do one = g:stage(one, k) end
+  assert(far(g:classify(one), y) < 1e-6)
+  local sum
+  for i, c in ipairs(g.calls) do sum = c.op == "add" and "add_" .. i or sum end
+  local cut = graph.from { text = text, tensors = state, cut = sum }:set_head(nn.Linear(2)):eval()
+  cut:head():load { weight = state["fc.weight"], bias = state["fc.bias"] }
+  assert(far(cut(x), y) < 1e-6)
 end)
 
 t.test("a chain of many plain layers has few stages, and names without modules are no hindrance", function()

@@ -14,6 +14,18 @@ local SQUASHES = { softmax = true, log_softmax = true, sigmoid = true }
 local PASSES = { reshape = true, permute = true, dropout = true, relu = true, mean = true, avg_pool = true,
   slice = true }
 
+-- What modules are called whose outputs are classes.
+local CLASSIFIERS = { classifier = true, head = true, heads = true, fc = true, logits = true, predictions = true,
+  last_linear = true, output = true }
+
+-- Is one of the words of a module's path such a name?
+local function names_classes(path)
+  for word in path:gmatch "[^./]+" do
+    if CLASSIFIERS[word:lower()] then return true end
+  end
+  return false
+end
+
 -- The number of the call that makes a value, nil of what goes in.
 local function maker_of(self, value)
   for i = #self.calls, 1, -1 do
@@ -73,7 +85,8 @@ end
 
 -- A linear layer whose result is the output is the head: another may take its place, as with the networks of the
 -- registry. So may a convolution that gives the output, a map; and a layer behind which there is a softmax, or a
--- convolution that gives as many numbers as the file has names of classes: then all from that layer on is replaced.
+-- convolution that gives as many numbers as the file has names of classes or is called a classifier: then all from that
+-- layer on is replaced.
 function head.find(self)
   for _, key in ipairs { "head_name", "head_call", "head_tail", "features_width", "squashed_at" } do
     rawset(self, key, nil)
@@ -88,7 +101,8 @@ function head.find(self)
   if not dims or #dims <= 2 then rawset(self, "head_name", "head") end -- one that would be added
   if not name then return end
   local map = c.op == "conv" and plain and dims and #dims >= 4
-  local named = self.file_labels and #self.file_labels == shape[1]
+  local rows = not dims or #dims == 2
+  local named = rows and (self.file_labels and #self.file_labels == shape[1] or c.op == "conv" and names_classes(name))
   if not (tail.squashes or named or map or (c.op == "linear" and plain)) then return end
   rawset(self, "head_name", name)
   rawset(self, "head_call", c)
@@ -241,23 +255,33 @@ local KINDS = { [2] = "rows (N, C)", [3] = "sequences (N, T, C)", [4] = "maps (N
 local function append(self, module)
   local value = self.outputs[1].value
   local dims = shapes.of(self)[value]
-  local kind, counts = KINDS[#dims], dims[1] and (dims[1].symbol == "N" and dims[1].times == 1 or not self.symbols.N)
-  if not kind or not counts then
+  local kind, pictures = KINDS[#dims], self.symbols.N and stages.pictures(dims) or not self.symbols.N and 1
+  if not kind or not pictures or pictures == #dims then
     util.failf("%s: the value behind which the head would stand is %s, and a head wants %s, %s or %s: cut elsewhere",
       self:label(), shapes.text(dims), KINDS[2], KINDS[3], KINDS[4])
   end
-  local width, list = dims[#dims].n, self.calls
+  local list = self.calls
   local function add(c)
     c.inputs, c.first, c.results, c.sized, c.constants = { value }, self.values + 1, 1, {}, 0
     list[#list + 1], value = c, c.first
     rawset(self, "values", value)
   end
   rawset(self, "appended_at", #list)
+  if pictures > 1 then -- (T, N, C), as some exporters have sequences
+    local axes, turned = { pictures }, { dims[pictures] }
+    for k, d in ipairs(dims) do
+      if k ~= pictures then axes[#axes + 1], turned[#turned + 1] = k, d end
+    end
+    add { op = "permute", name = "turned", attrs = { axes = axes } }
+    dims = turned
+  end
+  local width, pooled = dims[#dims].n, false
   if #dims > 2 and wants_rows(module) then
     local axes = {}
     for k = 2, #dims - 1 do axes[#axes + 1] = k end
     add { op = "mean", name = "pool", attrs = { axes = axes } }
-    note(self, "the head %s gets the mean over the places of %s", module:label(), shapes.text(dims))
+    pooled = true
+    note(self, "the head gets the mean over the places of %s", shapes.text(dims))
   end
   local name, n = "head", 2
   while self._modules[name] and name ~= rawget(self, "added_name") do name, n = "head_" .. n, n + 1 end
@@ -271,7 +295,7 @@ local function append(self, module)
   rawset(self, "features_width", width)
   rawset(self, "features_shape", { 1 })
   for k = 2, #dims do self.features_shape[k] = dims[k].n end
-  if #list - self.appended_at > 1 then rawset(self, "features_shape", { 1, width }) end
+  if pooled then rawset(self, "features_shape", { 1, width }) end
 end
 
 -- Takes an added head away again.

@@ -66,6 +66,18 @@ end
 
 -- ---- through some of them ----
 
+-- Between stages pictures come first. Inside, sequences may have them behind the time, as some exporters do: what comes
+-- out of stage k, turned, or turned back.
+local function turned(self, y, k, back)
+  local s = stages.of(self)[k]
+  local at = s.value and stages.pictures(shapes.of(self)[s.value]) or 1
+  if at == 1 then return y end
+  local axes = {}
+  for i = 1, y:rank() do axes[i] = i end
+  table.insert(axes, back and at or 1, table.remove(axes, back and 1 or at))
+  return y:permute(axes)
+end
+
 -- What stands for the values that are known behind stage k, and the sizes of the symbols; x is what came out of it, or
 -- of k = 0 what goes in.
 local function behind(self, x, k)
@@ -76,6 +88,7 @@ local function behind(self, x, k)
   local s = stages.of(self)[k]
   if not s.value then util.failf("%s: behind stage %s there is no single value", self:label(), s.name) end
   local dims = shapes.of(self)[s.value]
+  x = turned(self, x, k, true)
   local sizes = x:rank() == #dims and stages.sizes(dims, x:shape(), s.need)
   if not sizes then
     util.failf("%s: what comes out of stage %s is %s, not %s", self:label(), s.name, shapes.text(dims),
@@ -99,7 +112,7 @@ function network:stage(x, k)
   self:ready()
   local s = stages.of(self)[k]
   local values = through(self, x, k - 1, s.last)
-  return s.value and values[s.value] or run.results(self, values)
+  return s.value and turned(self, values[s.value], k) or run.results(self, values)
 end
 
 -- x through the first k stages, without gradients, as a plan.
@@ -112,6 +125,7 @@ function network:below(x, k)
     local list = run.check_inputs(self, x)
     y = run.below(self, list, s.last)[s.value]
   end
+  y = turned(self, y, k)
   module.keep(scope, y)
   return y
 end
@@ -122,7 +136,7 @@ function network:above(x, k)
   if k == #list then return x end
   local values = through(self, x, k, list[#list].last)
   local value = list[#list].value
-  return value and values[value] or run.results(self, values)
+  return value and turned(self, values[value], #list) or run.results(self, values)
 end
 
 -- x -> features, the input of the head; the output where there is none.

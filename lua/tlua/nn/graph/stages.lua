@@ -42,14 +42,19 @@ function stages.sizes(dims, shape, need)
   return sizes
 end
 
--- May what comes after be computed from this value alone? Its first dimension must be the pictures, since batches are
--- cut there.
+-- The dimension that counts pictures, nil where there is none.
+function stages.pictures(dims)
+  for k, d in ipairs(dims) do
+    if d.symbol == "N" and d.times == 1 then return k end
+  end
+end
+
+-- May what comes after be computed from this value alone? It must have all pictures, each for itself.
 local function passes(self, s, value, need)
   local dims, shape = s[value], {}
   if not dims or s.types[value] then return false end
   for k, d in ipairs(dims) do shape[k] = d.n end
-  local counts = not self.symbols.N or (dims[1] and dims[1].symbol == "N" and dims[1].times == 1)
-  return counts and stages.sizes(dims, shape, need) ~= nil
+  return (not self.symbols.N or stages.pictures(dims) ~= nil) and stages.sizes(dims, shape, need) ~= nil
 end
 
 -- The body of a graph ends before its head. Calls where a single value passes: {{at = number of the call, value =, need
@@ -81,6 +86,8 @@ end
 -- what is before it.
 local LAYERS = { conv = true, conv_transpose = true, linear = true, matmul = true, embedding = true, lstm = true,
   gru = true, rnn = true }
+-- What only moves numbers.
+local MOVES = { reshape = true, permute = true, slice = true, concat = true, pad = true, expand = true }
 -- What makes of places a row.
 local ENDS = { mean = true, amax = true, slice = true, sum = true, avg_pool = true, gather = true }
 
@@ -101,21 +108,25 @@ end
 local function stretches(self)
   local list, first = {}, 1
   for _, b in ipairs(stages.boundaries(self)) do
-    local s = { first = first, last = b.at, value = b.value, need = b.need, layers = {}, sides = {} }
+    local s = { first = first, last = b.at, value = b.value, need = b.need, layers = {}, sides = {}, moves = true }
     for i = first, b.at do
       local c = self.calls[i]
       local path = c.layer and (split(c.layer))
       if path then table.insert(LAYERS[c.op] and s.layers or s.sides, words(path ~= "" and path or c.layer))
       elseif ENDS[c.op] then s.ends = true end
+      s.moves = s.moves and not path and MOVES[c.op] ~= nil
     end
     list[#list + 1], first = s, b.at + 1
   end
   return list
 end
 
--- Does a stretch of norms alone belong to the layer behind it rather than to the one before?
+-- Does a stretch of norms alone, or of moves in front of one, belong to the layer behind it rather than to the one
+-- before?
 local function looks_ahead(list, i, before)
+  while list[i].moves and list[i + 1] do i = i + 1 end
   local own = list[i].sides[1]
+  if #list[i].layers > 0 then return false end
   if not own then return false end
   for k = i, #list do
     local next_layer = list[k].layers[1]
