@@ -48,6 +48,15 @@ __kernel void max_pool(const gap_args a, G const float *restrict X, long x0, G f
     Y[y0 + get_global_id(1) * a.channels + o.c] = at < 0 ? -INFINITY : x[at * a.channels];
 }
 
+/* The number of that pixel within its picture; -1: the window has none. */
+__kernel void max_pool_places(const gap_args a, G const float *restrict X, long x0, G int *restrict Y, long y0 BOUND)
+{
+    INSIDE;
+    place o = place_of(a.out, a.channels);
+    G const float *x = X + x0 + o.n * a.in[0] * a.in[1] * a.in[2] * a.channels + o.c;
+    Y[y0 + get_global_id(1) * a.channels + o.c] = (int)largest(a, x, o.at[0], o.at[1], o.at[2]);
+}
+
 /* How many elements a mean is over: src/op/pooling.c. */
 INLINE float window(const gap_args a, long od, long oh, long ow)
 {

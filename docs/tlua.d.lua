@@ -2928,6 +2928,35 @@ tlua.grid_sample = ops.grid_sample
 ---@return tlua.Tensor
 function Tensor:grid_sample(grid, options, ...) end
 
+---Means over regions of `x` (N, H, W, C): each of `boxes` (R, 4), as x1, y1, x2, y2 in the picture `picture`[r] (int32, from 0), is cut into `size` bins, and in each points are read between pixels: (R, size, C).
+---PyTorch: roi_align(x, boxes, picture, size, scale, points, aligned). Gradient towards x.
+---- `size` = {}: bins over height and width, one number or two
+---- `scale` = 1: what boxes are multiplied with
+---- `points` = 0: in a bin, along each side; 0: one a pixel
+---- `aligned` = false: pixels' centres, instead of their edges, are at whole numbers and a half
+---@param x tlua.Tensor
+---@param boxes tlua.Tensor
+---@param picture tlua.Tensor
+---@param options? { size?: integer[], scale?: number, points?: integer, aligned?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.roi_align(x, boxes, picture, options, ...) end
+
+tlua.roi_align = ops.roi_align
+
+---Means over regions of `x` (N, H, W, C): each of `boxes` (R, 4), as x1, y1, x2, y2 in the picture `picture`[r] (int32, from 0), is cut into `size` bins, and in each points are read between pixels: (R, size, C).
+---PyTorch: roi_align(x, boxes, picture, size, scale, points, aligned). Gradient towards x.
+---- `size` = {}: bins over height and width, one number or two
+---- `scale` = 1: what boxes are multiplied with
+---- `points` = 0: in a bin, along each side; 0: one a pixel
+---- `aligned` = false: pixels' centres, instead of their edges, are at whole numbers and a half
+---@param boxes tlua.Tensor
+---@param picture tlua.Tensor
+---@param options? { size?: integer[], scale?: number, points?: integer, aligned?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:roi_align(boxes, picture, options, ...) end
+
 ---Largest element of each window of `x` (N, ..., C), by channel.
 ---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation). Gradient towards x.
 ---- `kernel` = {}: size of the window, one number or one a dimension
@@ -2956,6 +2985,35 @@ tlua.max_pool = ops.max_pool
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:max_pool(options, ...) end
+
+---Where `max_pool` has its elements from: numbers of pixels within a picture of `x`, row by row from 0, as int32.
+---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation, True). No gradient.
+---- `kernel` = {}: size of the window, one number or one a dimension
+---- `stride` = {}: step; the window's size where not given
+---- `padding` = {}: cells before (and after)
+---- `padding_end` = {}: cells after, where they differ
+---- `ceil_mode` = false: windows may hang over the end
+---- `dilation` = {}: distance of a window's elements; 1 where not given
+---@param x tlua.Tensor
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, dilation?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.max_pool_places(x, options, ...) end
+
+tlua.max_pool_places = ops.max_pool_places
+
+---Where `max_pool` has its elements from: numbers of pixels within a picture of `x`, row by row from 0, as int32.
+---PyTorch: max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation, True). No gradient.
+---- `kernel` = {}: size of the window, one number or one a dimension
+---- `stride` = {}: step; the window's size where not given
+---- `padding` = {}: cells before (and after)
+---- `padding_end` = {}: cells after, where they differ
+---- `ceil_mode` = false: windows may hang over the end
+---- `dilation` = {}: distance of a window's elements; 1 where not given
+---@param options? { kernel?: integer[], stride?: integer[], padding?: integer[], padding_end?: integer[], ceil_mode?: boolean, dilation?: integer[] }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:max_pool_places(options, ...) end
 
 ---Mean of each window of `x` (N, ..., C), by channel.
 ---PyTorch: avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad, dilation). Gradient towards x.

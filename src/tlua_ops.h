@@ -151,7 +151,13 @@ TL_API tl_tensor *tl_interpolate(tl_scope *s, tl_tensor *x, const int64_t *size,
 /* x (N, ..., C) at the places of grid (N, ..., 2 or 3), from -1 to 1 over each dimension, the width first; zeros
  * outside. */
 TL_API tl_tensor *tl_grid_sample(tl_scope *s, tl_tensor *x, tl_tensor *grid, int nearest, int align_corners);
+/* Means over the regions `boxes` (R, 4) of pictures x (N, H, W, C), `picture` (R) int32 says of which: (R, height,
+ * width, C). points 0: one a pixel. */
+TL_API tl_tensor *tl_roi_align(tl_scope *s, tl_tensor *x, tl_tensor *boxes, tl_tensor *picture, int64_t height,
+                               int64_t width, double scale, int points, int aligned);
 TL_API tl_tensor *tl_max_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
+/* Where the largest is: number of the pixel within its picture, int32. */
+TL_API tl_tensor *tl_max_pool_places(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
 TL_API tl_tensor *tl_avg_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding);
 /* x (N, ..., C); all others (C). In training the batch's statistics are used and move mean and var in place. */
 TL_API tl_tensor *tl_batch_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, tl_tensor *mean, tl_tensor *var, int training,

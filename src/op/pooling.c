@@ -5,7 +5,7 @@
 
 static const tl_program program = {"pooling", NULL}, any_program = {"pooling_any", NULL};
 enum { KERNEL, STRIDE, PADDING, PADDING_END, CEIL, COUNT_PADDING, OF_MAX = 5, OF_MEAN };
-extern const tl_op tl__op_max_pool, tl__op_avg_pool;
+extern const tl_op tl__op_max_pool, tl__op_max_pool_places, tl__op_avg_pool;
 
 /* cl/pooling.cl has the same struct. */
 typedef struct pool_args {
@@ -22,7 +22,7 @@ typedef struct gap_args {
 } gap_args;
 
 /* Which attribute of an operator is the dilation. */
-static int dilation_of(const tl_op *op) { return op == &tl__op_max_pool ? OF_MAX : OF_MEAN; }
+static int dilation_of(const tl_op *op) { return op == &tl__op_avg_pool ? OF_MEAN : OF_MAX; }
 
 static int64_t number(const tl_value *v, int i, int64_t fallback) { return v->n == 0 ? fallback : v->list[v->n == 1 ? 0 : i]; }
 
@@ -134,6 +134,23 @@ static int max_pool_forward(tl_scope *s, const tl_call *c)
     return pool_launch(s, &a, "max_pool", c->in_meta[0].shape.dim[0] * a.out[0] * a.out[1], args, COUNT(args));
 }
 
+static int places_infer(tl_error *err, tl_call *c)
+{
+    if (pool_infer(err, c) != 0) return -1;
+    c->out_meta[0].dtype = TL_I32;
+    return 0;
+}
+
+static int places_forward(tl_scope *s, const tl_call *c)
+{
+    pool_args a;
+    gap_args gaps;
+    if (geometry(&s->err, c, &a, &gaps) != 0) return -1;
+    tl_karg args[] = {TL_KDATA(&gaps), TL_KT(c->in[0]), TL_KT(c->out[0])};
+    int64_t pixels = c->in_meta[0].shape.dim[0] * a.out[0] * a.out[1] * a.out[2];
+    return gap_launch(s, &gaps, "max_pool_places", 0, pixels, args, COUNT(args));
+}
+
 static int avg_pool_forward(tl_scope *s, const tl_call *c)
 {
     pool_args a;
@@ -234,6 +251,7 @@ static void pool_samples(tl_sampler *to, const tl_op *op)
         to->take(to, &v);
     }
 }
+static void places_samples(tl_sampler *to) { pool_samples(to, &tl__op_max_pool_places); }
 static void max_pool_samples(tl_sampler *to) { pool_samples(to, &tl__op_max_pool); }
 static void avg_pool_samples(tl_sampler *to) { pool_samples(to, &tl__op_avg_pool); }
 
@@ -254,6 +272,17 @@ const tl_op tl__op_max_pool = {
     .saves = TL_SAVE_IN(0),
     .torch = "max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation)",
     .samples = max_pool_samples,
+};
+const tl_op tl__op_max_pool_places = {
+    .name = "max_pool_places",
+    .brief = "Where `max_pool` has its elements from: numbers of pixels within a picture of `x`, row by row from 0, as "
+             "int32.",
+    .inputs = {"x"},
+    .attrs = {WINDOW, DILATION},
+    .infer = places_infer,
+    .forward = places_forward,
+    .torch = "max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation, True)",
+    .samples = places_samples,
 };
 const tl_op tl__op_avg_pool = {
     .name = "avg_pool",
@@ -278,4 +307,8 @@ static tl_tensor *pool(tl_scope *s, const tl_op *op, tl_tensor *x, int kernel, i
 }
 
 tl_tensor *tl_max_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding) { return pool(s, &tl__op_max_pool, x, kernel, stride, padding); }
+tl_tensor *tl_max_pool_places(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding)
+{
+    return pool(s, &tl__op_max_pool_places, x, kernel, stride, padding);
+}
 tl_tensor *tl_avg_pool(tl_scope *s, tl_tensor *x, int kernel, int stride, int padding) { return pool(s, &tl__op_avg_pool, x, kernel, stride, padding); }

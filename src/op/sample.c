@@ -144,8 +144,8 @@ void tl__samples(const tl_op *op, const tl_device *d, tl_sampler *to)
 /* Operators with kinks get values that keep their distance from them and from each other. */
 int tl__sample_has_kinks(const tl_op *op)
 {
-    static const char *const kinked[] = {"max_pool", "amax",   "maximum", "minimum",        "argmax",
-                                         "amin",     "argmin", "topk", "scatter",    "smooth_l1_loss", NULL};
+    static const char *const kinked[] = {"max_pool", "amax", "maximum",         "minimum", "argmax",         "amin",
+                                         "argmin",   "topk", "max_pool_places", "scatter", "smooth_l1_loss", NULL};
     return is_one_of(op->name, kinked);
 }
 

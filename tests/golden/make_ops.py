@@ -150,6 +150,11 @@ def grid_sample(x, grid, mode, padding, align_corners):
     return last(F.grid_sample(first(x), grid, mode=mode, padding_mode=padding, align_corners=align_corners))
 
 
+def roi_align(x, boxes, picture, size, scale, points, aligned):
+    boxes = torch.cat([picture[:, None].float(), boxes], 1)
+    return last(torchvision.ops.roi_align(first(x), boxes, size, scale, points if points else -1, aligned))
+
+
 def scatter(x, axis, index, updates, reduce):
     if reduce == "none":
         return x.scatter(axis, index, updates)
@@ -168,10 +173,11 @@ def cumsum(x, axis, exclusive, reverse):
     return y.flip(axis) if reverse else y
 
 
-def max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation):
+def max_pool(x, kernel, stride, padding, padding_end, ceil_mode, dilation, places=False):
     n = x.dim() - 2
     f = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[n]
-    return last(f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), spread(dilation, n, 1), ceil_mode=ceil_mode))
+    y = f(first(x), spread(kernel, n, 1), spread(stride, n, 1), spread(padding, n, 0), spread(dilation, n, 1), ceil_mode, True)
+    return last(y[places])
 
 
 def avg_pool(x, kernel, stride, padding, padding_end, ceil_mode, count_include_pad, dilation):
@@ -236,7 +242,7 @@ WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "conv_transpose": conv_transpose,
-             "interpolate": interpolate, "pad": pad, "prod": prod, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum}
+             "interpolate": interpolate, "pad": pad, "prod": prod, "roi_align": roi_align, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None
