@@ -1,6 +1,6 @@
 -- picture.lua - a network as an SVG file that stands alone: a panel for each stage with its layers as rows, from top to
 -- bottom and then on in the next column. A row takes what the row above it gives; whatever it takes from elsewhere
--- comes along a line at the side, or, from another column, by a numbered mark. Colours follow the reader's light or
+-- comes along a line at the side, or, from another column, by a number. Colours follow the reader's light or
 -- dark.
 local util = require "tlua.util"
 local chart = require "tlua.report.chart"
@@ -18,13 +18,14 @@ local STYLE = [[<style>svg{background:#fff}text{fill:#222}.s{fill:#667}.p{fill:#
 .h{stroke:#f4f6f9;stroke-width:4;paint-order:stroke}
 .e{stroke:#778;fill:none;stroke-width:1.3}
 .r{stroke:#c2571a;fill:none;stroke-width:1.3}.a{fill:#778}.ar{fill:#c2571a}
-.b{stroke:#b9c2cc}.mark{fill:#c2571a}.mt{fill:#fff;font-weight:bold}
+.b{stroke:#b9c2cc}.mark{fill:#c2571a}.mt{fill:#fff;font-weight:bold}.m{fill:#a8450f}
 .conv{fill:#d6e6fa}.dense{fill:#d5efdc}.attention{fill:#e9dcf7}.pool{fill:#fbe6cc}.join{fill:#fbdcd6}.norm{fill:#e7ebef}
 .act{fill:#fdf6c9}.shape{fill:#fff}.other{fill:#eee}.port{fill:#dfe3e8}
 @media (prefers-color-scheme:dark){svg{background:#16181c}text{fill:#e4e6ea}
 .s{fill:#9aa3ad}.p{fill:#1e2228;stroke:#39414b}
 .h{stroke:#1e2228}
-.e{stroke:#8a94a0}.a{fill:#8a94a0}.r{stroke:#ff9a5c}.ar{fill:#ff9a5c}.b{stroke:#4a535e}.mark{fill:#c2571a}
+.e{stroke:#8a94a0}.a{fill:#8a94a0}.r{stroke:#ff9a5c}.ar{fill:#ff9a5c}.b{stroke:#4a535e}
+.mark{fill:#c2571a}.m{fill:#ffb184}
 .conv{fill:#1f3a5c}.dense{fill:#1e4430}.attention{fill:#3a2a55}.pool{fill:#54401f}.join{fill:#552b24}.norm{fill:#323942}
 .act{fill:#4a4519}.shape{fill:#16181c}.other{fill:#2c3036}.port{fill:#39414b}}</style>]]
 
@@ -82,7 +83,13 @@ local function arranged(list)
     local off = math.abs(math.log(ratio / SHAPE_OF_PAGE))
     if not best or off < best.off then best = { off = off, n = n } end
   end
-  return fill_columns(list, math.max(whole / best.n + ROW, 420))
+  local limit, columns = math.max(whole / best.n + ROW, 420), nil
+  for _ = 1, 20 do -- so much higher that no column stays almost empty
+    columns = fill_columns(list, limit)
+    if #columns <= best.n then break end
+    limit = limit * 1.03
+  end
+  return columns
 end
 
 -- ---- lines at the side ----
@@ -90,7 +97,7 @@ end
 -- For each row what it gives to others than the next one: {from =, to = {rows}} within a column; and marks between
 -- columns, numbered by the row that gives.
 local function edges_of(list)
-  local lines, marks, by_row, numbers = {}, {}, {}, 0
+  local lines, by_row, numbers = {}, {}, 0
   for k, row in ipairs(list) do
     for _, from in ipairs(row.from) do
       local source = list[from]
@@ -107,11 +114,26 @@ local function edges_of(list)
           numbers = numbers + 1
           source.mark = numbers
         end
-        marks[#marks + 1] = { at = row, number = source.mark }
+        row.marks = row.marks or {}
+        table.insert(row.marks, source.mark)
       end
     end
   end
-  return lines, marks
+  return lines
+end
+
+-- "1, 4-6" of 1, 4, 5, 6.
+local function ranges_text(numbers)
+  table.sort(numbers)
+  local out, first = {}, nil
+  for i, n in ipairs(numbers) do
+    first = first or n
+    if numbers[i + 1] ~= n + 1 then
+      out[#out + 1] = n == first and tostring(n) or n == first + 1 and first .. ", " .. n or first .. "-" .. n
+      first = nil
+    end
+  end
+  return table.concat(out, ", ")
 end
 
 -- Gives each line the innermost lane that is free all its way. Returns how many lanes each column has.
@@ -190,7 +212,14 @@ function Page:row(row, x)
     row.family == "port" and ROW // 2 or 3)
   local shape = fitted(row.shape, BOX * 0.5)
   self:text(x + BOX - 7, row.y + 14, shape, "s", "end")
-  self:text(x + 7, row.y + 14, fitted(table.concat(row.texts, " · "), BOX - 24 - (utf8.len(shape) or #shape) * LETTER))
+  local room = BOX - 24 - (utf8.len(shape) or #shape) * LETTER
+  local text = fitted(table.concat(row.texts, " · "), room)
+  self:text(x + 7, row.y + 14, text)
+  local left = room - ((utf8.len(text) or #text) + 2) * LETTER
+  if row.marks and left > 2 * LETTER then
+    self:text(x + 7 + room - left, row.y + 14, fitted("← " .. ranges_text(row.marks), left), "m", nil,
+      ' font-weight="bold"')
+  end
   self:add "</g>"
 end
 
@@ -223,13 +252,14 @@ function Page:mark(x, y, number)
   self:text(x, y + 3.5, number, "mt", "middle", ' font-size="9"')
 end
 
-function Page:legend(y)
+function Page:legend(y, has_marks)
   local x = MARGIN
   for _, each in ipairs(LEGENDS) do
     self:add('<rect class="%s b" x="%.1f" y="%.1f" width="14" height="12" rx="2"/>', each[1], x, y)
     self:text(x + 19, y + 10, each[2], "s")
     x = x + 34 + #each[2] * LETTER
   end
+  if has_marks then self:text(x, y + 10, "← 1: what the row with the mark 1 gives", "m") end
 end
 
 -- ---- the whole ----
@@ -261,15 +291,14 @@ end
 function picture.svg(f)
   local list = rows.of(f)
   local columns = arranged(list)
-  local lines, marks = edges_of(list)
-  for _, mark in ipairs(marks) do columns[mark.at.column].marked = true end
+  local lines, has_marks = edges_of(list), false
   for _, row in ipairs(list) do
-    if row.mark then columns[row.column].marked = true end
+    if row.mark then columns[row.column].marked, has_marks = true, true end
   end
   local page = setmetatable({ parts = {}, top = TITLE }, Page)
   local width, bottom = set_places(columns, list, set_lanes(lines)), 0
   for _, column in ipairs(columns) do bottom = math.max(bottom, column.bottom + TITLE) end
-  width = math.max(width, 900)
+  width = math.max(width, has_marks and 1160 or 900)
   local height = bottom + GAP + LEGEND
   page:add('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" ' ..
     'font-family="DejaVu Sans,Verdana,sans-serif" font-size="11">', width, height, width, height)
@@ -290,13 +319,7 @@ function picture.svg(f)
   for _, row in ipairs(list) do
     if row.mark then page:mark(columns[row.column].x + columns[row.column].width - 10, row.y + ROW / 2, row.mark) end
   end
-  local taken = {}
-  for _, mark in ipairs(marks) do
-    local n = taken[mark.at] or 0
-    taken[mark.at] = n + 1
-    page:mark(mark.at.x - 4 + n * 16, mark.at.y - 2, mark.number)
-  end
-  page:legend(bottom + GAP + 12)
+  page:legend(bottom + GAP + 12, has_marks)
   page:add "</svg>"
   return table.concat(page.parts, "\n")
 end

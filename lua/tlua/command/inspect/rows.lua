@@ -46,7 +46,8 @@ end
 local function pool_text(c)
   local kernel, stride = c.attrs.kernel or {}, c.attrs.stride or {}
   local text = (c.op == "max_pool" and "max pool " or "mean pool ") .. times(kernel)
-  return #stride > 0 and text .. " / " .. (all_are(stride, stride[1]) and stride[1] or times(stride)) or text
+  if #stride == 0 or all_are(stride, 1) then return text end
+  return ("%s / %s"):format(text, all_are(stride, stride[1]) and stride[1] or times(stride))
 end
 
 local function weight_of(net, c)
