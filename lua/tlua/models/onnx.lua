@@ -18,7 +18,8 @@ local ONNX = {
   { "input", "numbers", nil, "height and width of pictures, or one number for both, instead of the file's",
     count = { 1, 2 }, least = 1 },
   { "sizes", "sizes_by_name", nil, "sizes of other symbols of the file, like { length = 128 }" },
-  { "values", "numbers_by_name", nil, "inputs of the file that are one number, the same for ever, like { rate = 16000 }" },
+  { "values", "numbers_by_name", nil,
+    "inputs of the file that are one number, the same for ever, like { rate = 16000 }" },
   { "batchnorm", "choice", "folded", "fresh: new batch norms behind convolutions that an exporter has folded some into",
     { "folded", "fresh" } },
 }

@@ -4,32 +4,39 @@ local util = require "tlua.util"
 local checks = {}
 
 -- Inputs that must be there; one where nothing is said.
-local LEAST = { Constant = 0, Add = 2, Sub = 2, Mul = 2, Div = 2, Mod = 2, Pow = 2, And = 2, Or = 2, Xor = 2, Equal = 2, Greater = 2,
-  Less = 2, GreaterOrEqual = 2, LessOrEqual = 2, BitShift = 2, BitwiseAnd = 2, BitwiseOr = 2, BitwiseXor = 2, Where = 3,
-  PRelu = 2, CastLike = 2, Conv = 2, ConvTranspose = 2, ConvInteger = 2, MatMul = 2, MatMulInteger = 2, Gemm = 2,
-  BatchNormalization = 5, InstanceNormalization = 3, GroupNormalization = 3, LayerNormalization = 2,
-  RMSNormalization = 2, SimplifiedLayerNormalization = 2, Gather = 2, GatherElements = 2, GatherND = 2, Scatter = 3, ScatterElements = 3, ScatterND = 3,
-  ReverseSequence = 2, Expand = 2, CumSum = 2, Compress = 2, OneHot = 3, Range = 3, QuantizeLinear = 2, DequantizeLinear = 2, QLinearConv = 8,
-  QLinearMatMul = 8, NonMaxSuppression = 2, MelWeightMatrix = 5, STFT = 2, NegativeLogLikelihoodLoss = 2,
-  SoftmaxCrossEntropyLoss = 2, Loop = 2, LSTM = 3, GRU = 3, RNN = 3, GridSample = 2, RoiAlign = 3 }
+local LEAST = { Constant = 0, Add = 2, Sub = 2, Mul = 2, Div = 2, Mod = 2, Pow = 2, And = 2, Or = 2, Xor = 2, Equal = 2,
+  Greater = 2, Less = 2, GreaterOrEqual = 2, LessOrEqual = 2, BitShift = 2, BitwiseAnd = 2, BitwiseOr = 2,
+  BitwiseXor = 2, Where = 3, PRelu = 2, CastLike = 2, Conv = 2, ConvTranspose = 2, ConvInteger = 2, MatMul = 2,
+  MatMulInteger = 2, Gemm = 2, BatchNormalization = 5, InstanceNormalization = 3, GroupNormalization = 3,
+  LayerNormalization = 2, RMSNormalization = 2, SimplifiedLayerNormalization = 2, Gather = 2, GatherElements = 2,
+  GatherND = 2, Scatter = 3, ScatterElements = 3, ScatterND = 3, ReverseSequence = 2, Expand = 2, CumSum = 2,
+  Compress = 2, OneHot = 3, Range = 3, QuantizeLinear = 2, DequantizeLinear = 2, QLinearConv = 8, QLinearMatMul = 8,
+  NonMaxSuppression = 2, MelWeightMatrix = 5, STFT = 2, NegativeLogLikelihoodLoss = 2, SoftmaxCrossEntropyLoss = 2,
+  Loop = 2, LSTM = 3, GRU = 3, RNN = 3, GridSample = 2, RoiAlign = 3 }
 
 -- From the opset on that made attributes inputs.
-local SINCE = { Reshape = { 5, 2 }, Tile = { 6, 2 }, Slice = { 10, 3 }, TopK = { 10, 2 }, Pad = { 11, 2 }, Unsqueeze = { 13, 2 }, Resize = { 10, 2 } }
+local SINCE = { Reshape = { 5, 2 }, Tile = { 6, 2 }, Slice = { 10, 3 }, TopK = { 10, 2 }, Pad = { 11, 2 },
+  Unsqueeze = { 13, 2 }, Resize = { 10, 2 } }
 
-local WHOLE = { axis = true, group = true, keepdims = true, blocksize = true, batch_axis = true, time_axis = true, k = true, p = true, size = true,
-  exclusive = true, reverse = true, transA = true, transB = true, ceil_mode = true, count_include_pad = true, num_groups = true, num_outputs = true,
-  upper = true, hidden_size = true, batch_dims = true, allowzero = true, select_last_index = true, largest = true, sorted = true, onesided = true,
-  inverse = true, ignore_index = true, num_scan_inputs = true, center_point_box = true, fmod = true, noop_with_empty_axes = true, layout = true,
-  linear_before_reset = true, align_corners = true, start = true, ["end"] = true, output_datatype = true, periodic = true }
-local LISTS = { axes = true, perm = true, pads = true, paddings = true, kernel_shape = true, strides = true, dilations = true, output_padding = true,
-  output_shape = true, starts = true, ends = true, steps = true, split = true, shape = true, scan_input_axes = true, scan_output_axes = true }
-local TEXTS = { mode = true, auto_pad = true, equation = true, coordinate_transformation_mode = true, nearest_mode = true, reduction = true,
-  direction = true, approximate = true, padding_mode = true, keep_aspect_ratio_policy = true }
-local NUMBERS = { alpha = true, beta = true, gamma = true, epsilon = true, momentum = true, ratio = true, lambd = true, scale = true,
-  cubic_coeff_a = true, extrapolation_value = true, min = true, max = true }
+local WHOLE = { axis = true, group = true, keepdims = true, blocksize = true, batch_axis = true, time_axis = true,
+  k = true, p = true, size = true, exclusive = true, reverse = true, transA = true, transB = true, ceil_mode = true,
+  count_include_pad = true, num_groups = true, num_outputs = true, upper = true, hidden_size = true, batch_dims = true,
+  allowzero = true, select_last_index = true, largest = true, sorted = true, onesided = true, inverse = true,
+  ignore_index = true, num_scan_inputs = true, center_point_box = true, fmod = true, noop_with_empty_axes = true,
+  layout = true, linear_before_reset = true, align_corners = true, start = true, ["end"] = true, output_datatype = true,
+  periodic = true }
+local LISTS = { axes = true, perm = true, pads = true, paddings = true, kernel_shape = true, strides = true,
+  dilations = true, output_padding = true, output_shape = true, starts = true, ends = true, steps = true, split = true,
+  shape = true, scan_input_axes = true, scan_output_axes = true }
+local TEXTS = { mode = true, auto_pad = true, equation = true, coordinate_transformation_mode = true,
+  nearest_mode = true, reduction = true, direction = true, approximate = true, padding_mode = true,
+  keep_aspect_ratio_policy = true }
+local NUMBERS = { alpha = true, beta = true, gamma = true, epsilon = true, momentum = true, ratio = true, lambd = true,
+  scale = true, cubic_coeff_a = true, extrapolation_value = true, min = true, max = true }
 local GRAPHS = { body = true, then_branch = true, else_branch = true }
-local NEEDED = { MaxPool = { "kernel_shape" }, AveragePool = { "kernel_shape" }, LpPool = { "kernel_shape" }, Einsum = { "equation" }, Loop = { "body" },
-  Scan = { "body", "num_scan_inputs" }, If = { "then_branch", "else_branch" }, DepthToSpace = { "blocksize" }, SpaceToDepth = { "blocksize" },
+local NEEDED = { MaxPool = { "kernel_shape" }, AveragePool = { "kernel_shape" }, LpPool = { "kernel_shape" },
+  Einsum = { "equation" }, Loop = { "body" }, Scan = { "body", "num_scan_inputs" },
+  If = { "then_branch", "else_branch" }, DepthToSpace = { "blocksize" }, SpaceToDepth = { "blocksize" },
   LRN = { "size" }, GroupNormalization = { "num_groups" }, Cast = { "to" } }
 
 local function list_of_whole(v)
@@ -41,7 +48,8 @@ local function list_of_whole(v)
 end
 
 local function attribute(key, v)
-  local wrong = WHOLE[key] and math.type(v) ~= "integer" and "a whole number" or LISTS[key] and not list_of_whole(v) and "a list of whole numbers"
+  local wrong = WHOLE[key] and math.type(v) ~= "integer" and "a whole number"
+    or LISTS[key] and not list_of_whole(v) and "a list of whole numbers"
     or TEXTS[key] and type(v) ~= "string" and "a text" or NUMBERS[key] and type(v) ~= "number" and "a number"
     or GRAPHS[key] and not (type(v) == "table" and v.nodes) and "a graph"
   if wrong then util.failf("its attribute '%s' is not %s", key, wrong) end
@@ -52,7 +60,9 @@ local function attribute(key, v)
     if positive and (each < 1 or each > 1 << 24) then util.failf("its attribute '%s' has a %d in it", key, each) end
     if key == "pads" and math.abs(each) > 1 << 24 then util.failf("its attribute 'pads' has a %d in it", each) end
   end
-  if (key == "group" or key == "blocksize" or key == "num_groups") and v < 1 then util.failf("its attribute '%s' is %d", key, v) end
+  if (key == "group" or key == "blocksize" or key == "num_groups") and v < 1 then
+    util.failf("its attribute '%s' is %d", key, v)
+  end
 end
 
 -- Raises an error where the node lacks something.
@@ -70,7 +80,8 @@ function checks.node(node, x)
   end
   local kernel = node.attrs.kernel_shape
   if kernel and x[1] and #kernel ~= #x[1].dims - 2 then
-    util.failf("its attribute 'kernel_shape' has %d numbers, and %s has %d", #kernel, util.shape_text(x[1].dims), #x[1].dims - 2)
+    util.failf("its attribute 'kernel_shape' has %d numbers, and %s has %d", #kernel, util.shape_text(x[1].dims),
+      #x[1].dims - 2)
   end
 end
 

@@ -1,5 +1,5 @@
--- graph.lua - the graph of an ONNX file made ready for a walk: functions written out, nodes in an order that works, with
--- the version of their operator; what nobody asks for is left out, what nobody can read is named, all at once.
+-- graph.lua - the graph of an ONNX file made ready for a walk: functions written out, nodes in an order that works,
+-- with the version of their operator; what nobody asks for is left out, what nobody can read is named, all at once.
 local util = require "tlua.util"
 local graph = {}
 
@@ -29,12 +29,15 @@ end
 local function write_out(f, call, number)
   local names, prefix, out = {}, ("%s.%d/"):format(f.name, number), {}
   for i, name in ipairs(f.inputs) do names[name] = call.inputs[i] or "" end
-  for i, name in ipairs(f.outputs) do names[name] = call.outputs[i] and call.outputs[i] ~= "" and call.outputs[i] or prefix .. name end
+  for i, name in ipairs(f.outputs) do
+    names[name] = call.outputs[i] and call.outputs[i] ~= "" and call.outputs[i] or prefix .. name
+  end
   for i, node in ipairs(f.nodes) do
-    local n = { op = node.op, domain = node.domain, name = call.name ~= "" and call.name .. "/" .. (node.name or "") or node.name,
-      inputs = {}, outputs = {}, attrs = attributes(node, call, f.attribute_defaults), opsets = f.opsets }
-    for k, name in ipairs(node.inputs) do n.inputs[k] = name ~= "" and names[name] or renamed(names, prefix, name) end
-    for k, name in ipairs(node.outputs) do n.outputs[k] = renamed(names, prefix, name) end
+    local name = call.name ~= "" and call.name .. "/" .. (node.name or "") or node.name
+    local n = { op = node.op, domain = node.domain, name = name, inputs = {}, outputs = {},
+      attrs = attributes(node, call, f.attribute_defaults), opsets = f.opsets }
+    for k, each in ipairs(node.inputs) do n.inputs[k] = renamed(names, prefix, each) end
+    for k, each in ipairs(node.outputs) do n.outputs[k] = renamed(names, prefix, each) end
     out[i] = n
   end
   return out
@@ -137,7 +140,8 @@ local function look_over(nodes, model, handlers, bad, seen)
     if not handlers[key] then
       local known = seen[key]
       if not known then
-        known = { op = key, version = node.version, first = node.name ~= "" and node.name or node.outputs[1], count = 0 }
+        known = { op = key, version = node.version, first = node.name ~= "" and node.name or node.outputs[1],
+          count = 0 }
         seen[key], bad[#bad + 1] = known, known
       end
       known.count = known.count + 1
@@ -156,14 +160,14 @@ local function unsupported(bad)
   if #bad == 0 then return nil end
   local list = {}
   for i, b in ipairs(bad) do
-    list[i] = ("%s (opset %d, %d %s, the first '%s')"):format(b.op, b.version, b.count, b.count == 1 and "node" or "nodes",
-      util.shown(tostring(b.first or "?"), 60))
+    list[i] = ("%s (opset %d, %d %s, the first '%s')"):format(b.op, b.version, b.count,
+      b.count == 1 and "node" or "nodes", util.shown(tostring(b.first or "?"), 60))
   end
   return "operators that are not supported: " .. table.concat(list, "; ")
 end
 
--- model of core.onnx_read -> {nodes, inputs = ports, outputs = names, constants = {name = CONST}, maker = {name = node}}.
--- outputs: names of the values that are wanted (nil: the file's).
+-- model of core.onnx_read -> {nodes, inputs = ports, outputs = names, constants = {name = CONST}, maker = {name =
+-- node}}. outputs: names of the values that are wanted (nil: the file's).
 function graph.prepare(model, handlers, outputs)
   local g, constants, inputs = model.graph, {}, {}
   for _, c in ipairs(g.tensors) do

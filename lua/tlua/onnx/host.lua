@@ -230,10 +230,11 @@ local function erf(x) -- Abramowitz and Stegun are too rough: a series, and the 
   return x < 0 and -r or r
 end
 
-local UNARY = { Neg = function(x) return -x end, Abs = math.abs, Floor = math.floor, Ceil = math.ceil, Round = round_even,
-  Sqrt = function(x) return x < 0 and 0 / 0 or math.sqrt(x) end, Exp = math.exp, Sin = math.sin, Cos = math.cos,
-  Log = function(x) return x < 0 and 0 / 0 or math.log(x) end, Reciprocal = function(x) return 1 / x end,
-  Not = function(x) return x == 0 and 1 or 0 end, Sign = function(x) return x > 0 and 1 or x < 0 and -1 or x end,
+local UNARY = { Abs = math.abs, Floor = math.floor, Ceil = math.ceil, Round = round_even, Exp = math.exp,
+  Sin = math.sin, Cos = math.cos, Neg = function(x) return -x end, Reciprocal = function(x) return 1 / x end,
+  Sqrt = function(x) return x < 0 and 0 / 0 or math.sqrt(x) end,
+  Log = function(x) return x < 0 and 0 / 0 or math.log(x) end, Not = function(x) return x == 0 and 1 or 0 end,
+  Sign = function(x) return x > 0 and 1 or x < 0 and -1 or x end,
   Relu = function(x) return x > 0 and x or 0 end, Erf = erf,
   Tanh = function(x)
     local e = math.exp(-2 * math.abs(x))

@@ -14,12 +14,12 @@ local onnx = {}
 
 -- ---- what goes in ----
 
-local PICTURE = { Conv = true, MaxPool = true, AveragePool = true, BatchNormalization = true, InstanceNormalization = true,
-  GlobalAveragePool = true, Resize = true, ConvTranspose = true, SpaceToDepth = true, QLinearConv = true,
-  ConvInteger = true, LRN = true, DepthToSpace = true, Upsample = true, PRelu = true }
-local THROUGH = { Add = true, Sub = true, Mul = true, Div = true, Cast = true, Identity = true, Pad = true, Slice = true,
-  Concat = true, QuantizeLinear = true, DequantizeLinear = true, DynamicQuantizeLinear = true, Clip = true, Split = true,
-  Relu = true, Sqrt = true, Log = true, Abs = true }
+local PICTURE = { Conv = true, MaxPool = true, AveragePool = true, BatchNormalization = true,
+  InstanceNormalization = true, GlobalAveragePool = true, Resize = true, ConvTranspose = true, SpaceToDepth = true,
+  QLinearConv = true, ConvInteger = true, LRN = true, DepthToSpace = true, Upsample = true, PRelu = true }
+local THROUGH = { Add = true, Sub = true, Mul = true, Div = true, Cast = true, Identity = true, Pad = true,
+  Slice = true, Concat = true, QuantizeLinear = true, DequantizeLinear = true, DynamicQuantizeLinear = true,
+  Clip = true, Split = true, Relu = true, Sqrt = true, Log = true, Abs = true }
 
 -- Does the value go into something that looks at neighbours, at the end of a few operators that change nothing of its
 -- order? Then it lies channels last, as all pictures here.
@@ -52,7 +52,9 @@ local function ports_of(prepared, o)
   local list, freed = {}, false
   for i, port in ipairs(prepared.inputs) do
     local name = util.shown(port.name, 60)
-    if not port.dtype then util.failf("the input '%s' is no tensor but a %s", name, port.kind or "value of another kind") end
+    if not port.dtype then
+      util.failf("the input '%s' is no tensor but a %s", name, port.kind or "value of another kind")
+    end
     if port.dtype == "string" then util.failf("the input '%s' is of texts", name) end
     if not port.shape then util.failf("the input '%s' has no known number of dimensions", name) end
     local dims = {}
@@ -67,7 +69,8 @@ local function ports_of(prepared, o)
   local batch = list[1] and list[1].dims[1]
   for _, p in ipairs(list) do
     -- tf2onnx calls each open size otherwise: unk__12.
-    local nameless = type(p.dims[1]) == "string" and p.dims[1]:find "^unk__" and type(batch) == "string" and batch:find "^unk__"
+    local nameless = type(p.dims[1]) == "string" and p.dims[1]:find "^unk__"
+      and type(batch) == "string" and batch:find "^unk__"
     if type(batch) == "string" and (p.dims[1] == batch or nameless) then p.dims[1] = "N" end
     if batch == 1 and o.batch ~= 1 and p.dims[1] == 1 and #p.dims > 1 then p.dims[1], freed = "N", true end
   end
@@ -81,7 +84,9 @@ local function trace_sizes(ports, times)
   local sizes = { N = 3 }
   for _, p in ipairs(ports) do
     for k, d in ipairs(p.dims) do
-      if type(d) == "string" and not sizes[d] then sizes[d] = p.picture and k > 2 and SIZE.picture * math.min(times, 4) or SIZE.other * times end
+      if type(d) == "string" and not sizes[d] then
+        sizes[d] = p.picture and k > 2 and SIZE.picture * math.min(times, 4) or SIZE.other * times
+      end
     end
   end
   return sizes
@@ -191,7 +196,9 @@ local function fix_inputs(prepared, values, base)
     if values[port.name] then
       local dtype = port.dtype or "float32"
       for _, d in ipairs(port.shape or {}) do
-        if d ~= 1 and type(d) == "number" then util.failf("values: the input '%s' is more than one number", port.name) end
+        if d ~= 1 and type(d) == "number" then
+          util.failf("values: the input '%s' is more than one number", port.name)
+        end
       end
       local dims = {}
       for k in ipairs(port.shape or {}) do dims[k] = 1 end
@@ -305,15 +312,15 @@ local function preprocessing_of(self)
     if port.picture and #port.dims == 4 then
       local c, h, wide = port.dims[2], port.dims[3], port.dims[4]
       local size = math.type(h) == "integer" and (h == wide and h or { h, wide }) or nil
-      return { size = size, resize = size, channels = c ~= 3 and math.type(c) == "integer" and c or nil, fit = size and "stretch" or nil }
+      return { size = size, resize = size, channels = c ~= 3 and math.type(c) == "integer" and c or nil,
+        fit = size and "stretch" or nil }
     end
   end
 end
 
 -- path of an .onnx file -> {text = plan, tensors = {name = tensor}, notes, inputs, outputs, producer, metadata,
--- preprocessing, labels}. options: cut = name of a value or node that becomes the output; sizes = {symbol = number}; values =
--- {input = number}, of inputs that are constants;
--- batchnorm = "fresh": where a folded one was, a new one.
+-- preprocessing, labels}. options: cut = name of a value or node that becomes the output; sizes = {symbol = number};
+-- values = {input = number}, of inputs that are constants; batchnorm = "fresh": where a folded one was, a new one.
 function onnx.open(path, options)
   local missing = util.missing(path)
   if missing then util.fail(missing) end
@@ -335,21 +342,27 @@ function onnx.open(path, options)
   if carrying > 0 then
     self.walk:note(("%d convolutions carry a folded batch norm%s"):format(carrying,
       self.walk.fresh and ", and have a fresh one behind them" or ' (batchnorm = "fresh" puts new ones in)'))
-  elseif self.walk.fresh then util.failf("%s: batchnorm = \"fresh\": no convolution carries a folded batch norm", path) end
+  elseif self.walk.fresh then
+    util.failf("%s: batchnorm = \"fresh\": no convolution carries a folded batch norm", path)
+  end
   local ports, outs = {}, {}
-  for i, port in ipairs(self.ports) do ports[i] = { name = port.name, dtype = port.dtype, dims = physical(port), picture = port.picture } end
+  for i, port in ipairs(self.ports) do
+    ports[i] = { name = port.name, dtype = port.dtype, dims = physical(port), picture = port.picture }
+  end
   for i, name in ipairs(self.prepared.outputs) do
     outs[i] = { name = name, channels_last = self.layouts[i].channels_last, dtype = self.layouts[i].dtype }
   end
-  return { text = text, tensors = self.tensors, fixed = self.fixed, notes = self.walk.notes, inputs = ports, outputs = outs,
-    producer = model.producer, opset = model.opsets[""], metadata = model.metadata, preprocessing = preprocessing_of(self) }
+  return { text = text, tensors = self.tensors, fixed = self.fixed, notes = self.walk.notes, inputs = ports,
+    outputs = outs, producer = model.producer, opset = model.opsets[""], metadata = model.metadata,
+    preprocessing = preprocessing_of(self) }
 end
 
 -- ---- trying a file as it is ----
 
 local function given(v, port)
   if type(v) == "table" and not v.dims or not core.is_tensor(v) and v.dtype == "string" then
-    util.failf("the input '%s' is of the kind %s, which is not supported", util.shown(port.name, 60), port.kind or port.dtype or "?")
+    util.failf("the input '%s' is of the kind %s, which is not supported", util.shown(port.name, 60),
+      port.kind or port.dtype or "?")
   end
   if core.is_tensor(v) then return value.of(v, v:dtype() == "int32" and "int64" or "float32") end
   if v.host or v.numbers then return host.new(v.host or v.numbers, v.dims, v.dtype) end
@@ -379,7 +392,8 @@ function onnx.run(path, inputs)
     for _, name in ipairs(prepared.outputs) do
       local v = env[name]
       if not v then util.failf("the output '%s' is not made by any node", util.shown(name, 60)) end
-      results[name] = { dims = v.dims, dtype = v.dtype, numbers = v.host, tensor = not v.host and value.tensor(w, v) or nil }
+      results[name] = { dims = v.dims, dtype = v.dtype, numbers = v.host,
+        tensor = not v.host and value.tensor(w, v) or nil }
     end
     return results
   end)

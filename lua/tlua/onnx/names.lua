@@ -3,8 +3,8 @@
 -- it, or after the operator and a number.
 local names = {}
 
-local MEANINGLESS = { "^onnx::", "^_?%d+$", "^val_?%d+$", "^/", "_output_%d*$", "^Constant", "^const_", "^_", "^tensor_?%d*$",
-  "^initializer", "^node_", "^arg%d", "^lifted_tensor", "^slice_", "^const" }
+local MEANINGLESS = { "^onnx::", "^_?%d+$", "^val_?%d+$", "^/", "_output_%d*$", "^Constant", "^const_", "^_",
+  "^tensor_?%d*$", "^initializer", "^node_", "^arg%d", "^lifted_tensor", "^slice_", "^const" }
 
 local function has_meaning(name)
   for _, pattern in ipairs(MEANINGLESS) do
@@ -12,7 +12,6 @@ local function has_meaning(name)
   end
   return true
 end
-names.has_meaning = has_meaning
 
 -- "layer1.0.conv1" of "/layer1/layer1.0/conv1/Conv": names inside of lists repeat the list's.
 local function module_of(node)
@@ -40,7 +39,6 @@ local function root_of(key)
   if kind then return kind .. (rest:match "^([^|]*)") end
   return (key:match "^([^|]*)")
 end
-names.root_of = root_of
 
 -- Keras writes the layer and then the operator, "conv2d_1.Conv2D"; some optimisers write "0.weight_bias".
 local function by_role(name, role)
@@ -73,45 +71,86 @@ local function beside(node, takers, constants)
   end
 end
 
--- For keys in order, {key = name} and {name = true} of those that nobody should train: numbers that have no name of their
--- own and are no weight to a node.
-function names.make(walk, prepared, keys)
-  local out, taken, fixed, counts, number_of = {}, {}, {}, {}, {}
+-- ---- the names of one network ----
+
+local Naming = {}
+Naming.__index = Naming
+
+-- For each value, the nodes that take it.
+local function takers_of(nodes)
   local takers = {}
-  for _, node in ipairs(prepared.nodes) do
+  for _, node in ipairs(nodes) do
     for _, name in ipairs(node.inputs) do
       takers[name] = takers[name] or {}
       table.insert(takers[name], node)
     end
   end
-  local function numbered(node)
-    local op = node.op:lower()
-    if not number_of[node] then
-      counts[op] = (counts[op] or 0) + 1
-      number_of[node] = ("%s_%d"):format(op, counts[op])
-    end
-    return number_of[node]
+  return takers
+end
+
+-- "conv_3": the third convolution that has no name of its own.
+function Naming:numbered(node)
+  local op = node.op:lower()
+  if not self.number_of[node] then
+    self.counts[op] = (self.counts[op] or 0) + 1
+    self.number_of[node] = ("%s_%d"):format(op, self.counts[op])
   end
-  local function suggestion(key)
-    local root = root_of(key)
-    local own = root:gsub("^value|", "")
-    local about = walk.roles[root]
-    local source = about and about.source and root_of(about.source):gsub("^value|", "")
-    for _, name in ipairs { own, source } do
-      if name and (prepared.constants[name] or about) and has_meaning(name) and not name:find "^numbers" then
-        return by_role(clean(name), about and about.role), about ~= nil or prepared.constants[name] ~= nil
-      end
+  return self.number_of[node]
+end
+
+-- A name that others may have too, and whether a node trains it or the file gave it a name.
+function Naming:suggestion(key)
+  local walk, constants = self.walk, self.constants
+  local root = root_of(key)
+  local own = root:gsub("^value|", "")
+  local about = walk.roles[root]
+  local source = about and about.source and root_of(about.source):gsub("^value|", "")
+  for _, name in ipairs { own, source } do
+    if name and (constants[name] or about) and has_meaning(name) and not name:find "^numbers" then
+      return by_role(clean(name), about and about.role), about ~= nil or constants[name] ~= nil
     end
-    if about then
-      local place = module_of(about.node) or beside(about.node, takers, prepared.constants) or numbered(about.node)
-      return place .. "." .. about.role, true
-    end
-    local node = walk.first_use[key]
-    counts.constant = (counts.constant or 0) + 1
-    return (node and module_of(node) or "constants") .. ".constant_" .. counts.constant, false
   end
+  if about then
+    local place = module_of(about.node) or beside(about.node, self.takers, constants) or self:numbered(about.node)
+    return place .. "." .. about.role, true
+  end
+  local node = walk.first_use[key]
+  self.counts.constant = (self.counts.constant or 0) + 1
+  return (node and module_of(node) or "constants") .. ".constant_" .. self.counts.constant, false
+end
+
+local NEVER_TRAINED = { "mask", "anchor", "grid", "running_", "inv_freq" }
+
+local function is_fixed(name)
+  local last = name:match "([^.]+)$"
+  for _, word in ipairs(NEVER_TRAINED) do
+    if last:find(word, 1, true) then return true end
+  end
+  return false
+end
+
+-- A tensor cannot be called as the place of others is: "a" beside "a.b" is "a.tensor".
+local function clear_of_places(out, taken, fixed)
+  local places = {}
+  for name in pairs(taken) do
+    for at in name:gmatch "()%." do places[name:sub(1, at - 1)] = true end
+  end
+  for key, name in pairs(out) do
+    if places[name] then
+      out[key] = name .. ".tensor"
+      if fixed[name] then fixed[name], fixed[name .. ".tensor"] = nil, true end
+    end
+  end
+end
+
+-- For keys in order, {key = name} and {name = true} of those that nobody should train: numbers that have no name of
+-- their own and are no weight to a node.
+function names.make(walk, prepared, keys)
+  local naming = setmetatable({ walk = walk, constants = prepared.constants, takers = takers_of(prepared.nodes),
+    counts = {}, number_of = {} }, Naming)
+  local out, taken, fixed = {}, {}, {}
   for _, key in ipairs(keys) do
-    local name, trained = suggestion(key)
+    local name, trained = naming:suggestion(key)
     local of, role = key:match "^fresh|(.*)|([^|]+)$"
     if of then -- a norm that was put in, as a part of its convolution
       local conv = out[of] and out[of]:match "^(.*)%.[^.]+$" or out[of] or "norm"
@@ -124,22 +163,9 @@ function names.make(walk, prepared, keys)
       unique = ("%s_%d"):format(name, n)
     end
     taken[unique], out[key] = true, unique
-    local last = unique:match "([^.]+)$"
-    if not trained or last:find "mask" or last:find "anchor" or last:find "grid" or last:find "running_" or last:find "inv_freq" then
-      fixed[unique] = true
-    end
+    if not trained or is_fixed(unique) then fixed[unique] = true end
   end
-  -- A tensor cannot be called as the place of others is: "a" beside "a.b".
-  local places = {}
-  for name in pairs(taken) do
-    for at in name:gmatch "()%." do places[name:sub(1, at - 1)] = true end
-  end
-  for key, name in pairs(out) do
-    if places[name] then
-      out[key] = name .. ".tensor"
-      if fixed[name] then fixed[name], fixed[name .. ".tensor"] = nil, true end
-    end
-  end
+  clear_of_places(out, taken, fixed)
   return out, fixed
 end
 

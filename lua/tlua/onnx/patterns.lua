@@ -174,7 +174,8 @@ local function kept(name)
     return true
   end
 end
-local LAYER_NORM = { any = { { "Add", { "Mul", normal, kept "weight" }, kept "bias" }, { "Mul", normal, kept "weight" }, normal } }
+local LAYER_NORM = { any = {
+  { "Add", { "Mul", normal, kept "weight" }, kept "bias" }, { "Mul", normal, kept "weight" }, normal } }
 
 local LINEAR = { "Add", { "MatMul", X, kept "weight" }, kept "bias" }
 
@@ -183,7 +184,8 @@ local function last_axis(_, node)
   return axis == -1 or axis == 3
 end
 local product = { "MatMul", "q", "k", keep = "product" }
-local scores = { any = { { "Div", product, { constant = "divisor" } }, { "Mul", product, { constant = "factor" } }, product } }
+local scores = { any = { { "Div", product, { constant = "divisor" } }, { "Mul", product, { constant = "factor" } },
+  product } }
 local ATTENTION = { "MatMul", { "Softmax", scores, check = last_axis }, "v" }
 
 local function renamed(op)
@@ -202,7 +204,8 @@ local RULES = {
   end },
   { { Mul = true, Div = true }, HARD_SWISH, renamed "HardSwish" },
   { { Mul = true, Div = true }, HARD_SIGMOID, function(self)
-    return { op = "HardSigmoid", domain = "", version = 20, attrs = { alpha = 1 / 6, beta = 0.5 }, inputs = { self.found.x } }
+    return { op = "HardSigmoid", domain = "", version = 20, attrs = { alpha = 1 / 6, beta = 0.5 },
+      inputs = { self.found.x } }
   end },
   { { Mul = true, Div = true }, SILU, renamed "Silu" },
   { { Mul = true }, MISH, renamed "Mish" },
@@ -213,13 +216,17 @@ local RULES = {
   end },
   { { Add = true }, LINEAR, function(self)
     local weight, bias = constant(self, self.found.weight), constant(self, self.found.bias)
-    if #weight.dims ~= 2 or #bias.dims ~= 1 or bias.dims[1] ~= weight.dims[2] or constant(self, self.found.x) then return nil end
-    return { op = "Gemm", domain = "tlua", version = 1, attrs = {}, inputs = { self.found.x, self.found.weight, self.found.bias } }
+    if #weight.dims ~= 2 or #bias.dims ~= 1 or bias.dims[1] ~= weight.dims[2] or constant(self, self.found.x) then
+      return nil
+    end
+    return { op = "Gemm", domain = "tlua", version = 1, attrs = {},
+      inputs = { self.found.x, self.found.weight, self.found.bias } }
   end },
   { { MatMul = true }, ATTENTION, function(self)
     local n = self.numbers
     if n.divisor == 0 or constant(self, self.found.v) or constant(self, self.found.k) then return nil end
-    return { op = "Attention", domain = "tlua", version = 1, attrs = { scale = n.factor or (n.divisor and 1 / n.divisor) or 1.0 },
+    return { op = "Attention", domain = "tlua", version = 1,
+      attrs = { scale = n.factor or (n.divisor and 1 / n.divisor) or 1.0 },
       inputs = { self.found.q, self.found.k, self.found.v } }
   end },
 }
@@ -241,13 +248,16 @@ local function halved(self, name)
   return node.inputs[1], axis, start, node
 end
 
--- YOLOX begins so ("Focus"): four quarters of the picture as channels, and a convolution of 3 x 3. It is one of 6 x 6 with a stride of 2,
--- whose weights are those in another order.
+-- YOLOX begins so ("Focus"): four quarters of the picture as channels, and a convolution of 3 x 3. It is one of 6 x 6
+-- with a stride of 2, whose weights are those in another order.
 local function focus(self, node)
   local conv, a = node, node.attrs
   local joined = self.maker[node.inputs[1]]
   local weight = node.inputs[2] and constant(self, node.inputs[2])
-  if node.op ~= "Conv" or not joined or joined.op ~= "Concat" or joined.attrs.axis ~= 1 or #joined.inputs ~= 4 or not weight then return nil end
+  if node.op ~= "Conv" or not joined or joined.op ~= "Concat" or joined.attrs.axis ~= 1 or #joined.inputs ~= 4
+    or not weight then
+    return nil
+  end
   if #self.takers[node.inputs[1]] ~= 1 or self.wanted[node.inputs[1]] or (a.group or 1) ~= 1 then return nil end
   local function all(list, number)
     for _, each in ipairs(list or { number }) do
@@ -255,8 +265,11 @@ local function focus(self, node)
     end
     return true
   end
-  if #weight.dims ~= 4 or weight.dims[3] ~= 3 or weight.dims[4] ~= 3 or weight.dims[2] % 4 ~= 0 or not a.pads or not all(a.pads, 1)
-    or not all(a.strides, 1) or not all(a.dilations, 1) or (a.auto_pad or "NOTSET") ~= "NOTSET" then return nil end
+  local fits = #weight.dims == 4 and weight.dims[3] == 3 and weight.dims[4] == 3 and weight.dims[2] % 4 == 0
+  if not fits or not a.pads or not all(a.pads, 1) or not all(a.strides, 1) or not all(a.dilations, 1)
+    or (a.auto_pad or "NOTSET") ~= "NOTSET" then
+    return nil
+  end
   local inside, quarters, from = { [conv] = true, [joined] = true }, {}, nil
   for i, name in ipairs(joined.inputs) do
     local between, axis, start, one = halved(self, name)
@@ -273,8 +286,8 @@ local function focus(self, node)
       end
     end
   end
-  return { op = "Focus", domain = "tlua", version = 1, name = node.name, outputs = { node.outputs[1] }, attrs = { quarters = quarters },
-    inputs = { from, node.inputs[2], node.inputs[3] } }, inside
+  return { op = "Focus", domain = "tlua", version = 1, name = node.name, outputs = { node.outputs[1] },
+    attrs = { quarters = quarters }, inputs = { from, node.inputs[2], node.inputs[3] } }, inside
 end
 
 -- ---- replacing ----

@@ -71,7 +71,9 @@ local function upload(v)
   if dtype == "int32" then
     list = {}
     for i, x in ipairs(v.host) do
-      if x > LARGEST or x < -LARGEST - 1 then util.failf("%d is out of the range of int32, which devices count in", x) end
+      if x > LARGEST or x < -LARGEST - 1 then
+        util.failf("%d is out of the range of int32, which devices count in", x)
+      end
       list[i] = x
     end
   end
@@ -83,7 +85,8 @@ function value.single(w, number, dtype)
   return w:prepare(("%s|%s"):format(number, dtype), function() return core.full({}, number, { dtype = dtype }) end)
 end
 
--- Numbers that follow from a size left open: calls that make them, of equal numbers or of an even series; nil for others.
+-- Numbers that follow from a size left open: calls that make them, of equal numbers or of an even series; nil for
+-- others.
 local function made_of_sizes(w, v)
   local n, dtype = #v.host, value.device_type(v.dtype)
   if n < 2 then return nil end
@@ -105,22 +108,27 @@ local function made_of_sizes(w, v)
   return series:reshape(v.dims)
 end
 
+-- The key of a constant: the file's, or what its numbers are.
+local function key_of(v)
+  if v.key then return v.key end
+  return ("numbers|%s|%s|%s"):format(v.dtype, table.concat(v.dims, ","), table.concat(v.host or {}, ","))
+end
+value.key_of = key_of
+
 -- The tensor of a value as it lies, whatever its order.
 function value.raw(w, v)
   if v.t then return v.t end
   local made = v.sized and w.tracing and made_of_sizes(w, v)
   if made then return made end
   if v.key and v.load then return w:prepare(v.key, v.load) end
-  local key = v.key or ("numbers|%s|%s|%s"):format(v.dtype, table.concat(v.dims, ","), table.concat(v.host, ","))
-  return w:prepare(key, function() return upload(v) end)
+  return w:prepare(key_of(v), function() return upload(v) end)
 end
 
 -- A tensor derived from a value's: made once where the value is a constant, and packed, or a plan would copy a turned
 -- weight in each run. `form` tells it from others.
 function value.form(w, v, form, f)
   if v.const and not (v.sized and w.tracing and #v.host > 1) then
-    local key = (v.key or ("numbers|%s|%s|%s"):format(v.dtype, table.concat(v.dims, ","), table.concat(v.host or {}, ",")))
-      .. "|" .. form
+    local key = key_of(v) .. "|" .. form
     local t = w:prepare(key, function() return f(value.raw(w, v)):clone() end)
     return t, key
   end
@@ -144,8 +152,8 @@ local function with_leading(perm, rank, more)
   return out
 end
 
--- The tensor of v with new leading axes up to `rank`, whose place i holds axis target[i]. Axes of length one move without
--- copying. `loose`: leading ones may stay away, for what broadcasts.
+-- The tensor of v with new leading axes up to `rank`, whose place i holds axis target[i]. Axes of length one move
+-- without copying. `loose`: leading ones may stay away, for what broadcasts.
 function value.arranged(w, v, target, rank, loose)
   rank = rank or #v.dims
   local more = rank - #v.dims

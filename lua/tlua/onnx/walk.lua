@@ -1,6 +1,7 @@
 -- walk.lua - going through the nodes of an ONNX graph, each of which makes calls of our operators (tlua.onnx.ops). What
 -- hangs on constants alone is worked out once; the rest is gone through under a trace, once for each size that is left
--- open (docs/internals.md). A handler is f(w, node, x) -> value, or a list of values; x[i] is nil where an input is absent.
+-- open (docs/internals.md). A handler is f(w, node, x) -> value, or a list of values; x[i] is nil where an input is
+-- absent.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
@@ -20,7 +21,8 @@ end
 -- A tensor that must be there before a trace, made by f. In a rehearsal (a dry run) it is asked for only.
 function Walk:prepare(key, f)
   self.first_use[key] = self.first_use[key] or self.current
-  if self.rehearsing and self.inside == 0 and not self.direct[key] then -- what a call wants, and not what that is made of
+  -- What a call wants, and not what that is made of.
+  if self.rehearsing and self.inside == 0 and not self.direct[key] then
     self.direct[key] = true
     self.order[#self.order + 1] = key
   end
@@ -102,7 +104,9 @@ function Walk:node(env, node)
   local f, y = nil, nil
   self.current = node
   checks.node(node, x)
-  if node.domain == "" and host.OPS[node.op] and all_host(x) and not (self.tracing and is_grid(x)) then y = host.OPS[node.op](x, node.attrs, node) end
+  if node.domain == "" and host.OPS[node.op] and all_host(x) and not (self.tracing and is_grid(x)) then
+    y = host.OPS[node.op](x, node.attrs, node)
+  end
   if y == nil then
     f = self.handlers[node.domain == "" and node.op or node.domain .. ":" .. node.op]
     y = f(self, node, x, env)
@@ -171,7 +175,9 @@ end
 
 -- What a constant is to the node that takes it.
 function Walk:role(v, role)
-  if v and v.key and not self.roles[v.key] then self.roles[v.key] = { role = role, node = self.current, source = v.source } end
+  if v and v.key and not self.roles[v.key] then
+    self.roles[v.key] = { role = role, node = self.current, source = v.source }
+  end
 end
 
 -- Says once what somebody ought to know of the file.

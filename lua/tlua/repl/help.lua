@@ -86,7 +86,8 @@ local TYPES = { text = "string", path = "string", number = "number", integer = "
   range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
   globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]",
   statistics = '"train"|"eval"|number', size = "string|number", tensor = "tlua.Tensor|table|string", func = "function",
-  cache = 'boolean|"auto"|table', module = "tlua.nn.Module", sizes_by_name = "table<string, integer>", numbers_by_name = "table<string, number>" }
+  cache = 'boolean|"auto"|table', module = "tlua.nn.Module",
+  sizes_by_name = "table<string, integer>", numbers_by_name = "table<string, number>" }
 
 local function type_of(field)
   if field[2] ~= "choice" then return TYPES[field[2]] or "any" end

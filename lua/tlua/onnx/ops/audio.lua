@@ -23,7 +23,8 @@ H.HannWindow = window(function(t) return 0.5 - 0.5 * math.cos(t) end)
 H.HammingWindow = window(function(t) return 25 / 46 - 21 / 46 * math.cos(t) end)
 H.BlackmanWindow = window(function(t) return 0.42 - 0.5 * math.cos(t) + 0.08 * math.cos(2 * t) end)
 
--- bins, length of the transform, rate, lowest and highest frequency -> (length / 2 + 1, bins), as ONNX's reference does.
+-- bins, length of the transform, rate, lowest and highest frequency -> (length / 2 + 1, bins), as ONNX's reference
+-- does.
 function H.MelWeightMatrix(_, _, x)
   local v = {}
   for i = 1, 5 do v[i] = value.numbers(x[i], "a number of the filters")[1] end
@@ -81,7 +82,8 @@ end
 
 function H.DFT(w, node, x)
   local v, a, rank = x[1], node.attrs, #x[1].dims
-  local axis = shape.axis_of(node.version >= 20 and x[3] and value.numbers(x[3], "the axis")[1] or a.axis or (node.version >= 20 and -2 or 1), rank)
+  local axis = shape.axis_of(node.version >= 20 and x[3] and value.numbers(x[3], "the axis")[1] or a.axis
+    or (node.version >= 20 and -2 or 1), rank)
   local n = x[2] and value.numbers(x[2], "the length")[1] or v.dims[axis]
   if axis == rank then util.fail "the last axis is that of real and imaginary parts" end
   local order = {}
@@ -121,7 +123,8 @@ function H.STFT(w, node, x)
     for i = 0, n - 1 do ids[#ids + 1] = f * step + i end
   end
   if #ids > 1 << 22 then util.fail "too many frames" end
-  local index = w:prepare(("frames|%d|%d|%d"):format(frames, step, n), function() return core.tensor(ids, { dtype = "int32" }) end)
+  local index = w:prepare(("frames|%d|%d|%d"):format(frames, step, n),
+    function() return core.tensor(ids, { dtype = "int32" }) end)
   local rows = shape.select(t, 2, index, #ids):reshape { v.dims[1], frames, n }
   if x[3] then
     local win = value.floats(w, value.tensor(w, x[3]))

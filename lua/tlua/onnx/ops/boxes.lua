@@ -1,5 +1,5 @@
--- boxes.lua - what detectors end with. How many boxes are left follows from the picture, so these run on constants alone;
--- a network is cut before them.
+-- boxes.lua - what detectors end with. How many boxes are left follows from the picture, so these run on constants
+-- alone; a network is cut before them.
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
@@ -35,7 +35,9 @@ function H.NonMaxSuppression(_, node, x)
       for b = 0, count - 1 do
         local score = x[2].host[(p * classes + c) * count + b + 1]
         local at = (p * count + b) * 4
-        if not least or score > least then list[#list + 1] = { score, b, { table.unpack(x[1].host, at + 1, at + 4) } } end
+        if not least or score > least then
+          list[#list + 1] = { score, b, { table.unpack(x[1].host, at + 1, at + 4) } }
+        end
       end
       table.sort(list, function(a, b)
         if a[1] ~= b[1] then return a[1] > b[1] end
@@ -72,7 +74,9 @@ local function key_of(list) return table.concat(list, ",") end
 
 function H.Unique(_, node, x)
   local v = x[1]
-  if not v.host then util.fail "how many there are follows from the input: results of unknown size are not supported" end
+  if not v.host then
+    util.fail "how many there are follows from the input: results of unknown size are not supported"
+  end
   local axis = node.attrs.axis
   local rows, n = {}, axis and v.dims[axis < 0 and axis + #v.dims + 1 or axis + 1] or host.count(v.dims)
   local place = axis and (axis < 0 and axis + #v.dims + 1 or axis + 1)

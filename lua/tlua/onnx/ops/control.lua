@@ -2,6 +2,7 @@
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
+local shape = require "tlua.onnx.ops.shape"
 local H = {}
 
 local MOST_TURNS = 10000
@@ -9,8 +10,8 @@ local MOST_TURNS = 10000
 function H.If(w, node, x, env)
   local yes = value.number(x[1])
   if yes == nil then
-    util.fail("which way is taken follows from the input: control flow that a constant does not decide is not supported "
-      .. "(values = { NAME = number } makes an input a constant)")
+    util.fail("which way is taken follows from the input: control flow that a constant does not decide is not "
+      .. "supported (values = { NAME = number } makes an input a constant)")
   end
   return w:graph(env, yes ~= 0 and node.attrs.then_branch or node.attrs.else_branch)
 end
@@ -28,7 +29,8 @@ function H.Loop(w, node, x, env)
   local turn = 0
   while turn < most and go ~= 0 do
     if turn == MOST_TURNS then util.failf("more than %d turns", MOST_TURNS) end
-    local y = w:graph(env, body, { host.new({ turn }, {}, "int64", x[1] and x[1].sized), host.new({ 1 }, {}, "bool"), table.unpack(carried, 1, n) })
+    local y = w:graph(env, body, { host.new({ turn }, {}, "int64", x[1] and x[1].sized), host.new({ 1 }, {}, "bool"),
+      table.unpack(carried, 1, n) })
     go = value.number(y[1])
     if go == nil then util.fail "when it ends follows from the input, which is not supported" end
     for i = 1, n do carried[i] = y[i + 1] end
@@ -36,15 +38,11 @@ function H.Loop(w, node, x, env)
     turn = turn + 1
   end
   local out = { table.unpack(carried, 1, n) }
-  local H_all = require "tlua.onnx.ops"
   for k, list in ipairs(rows) do
     if #list == 0 then util.fail "rows of no turn have no place on a device" end
-    for i, v in ipairs(list) do
-      local dims = { 1, table.unpack(v.dims) }
-      list[i] = require("tlua.onnx.ops.shape").reshape(w, v, dims)
-    end
+    for i, v in ipairs(list) do list[i] = shape.reshape(w, v, { 1, table.unpack(v.dims) }) end
     list.n = #list
-    out[n + k] = H_all.Concat(w, { attrs = { axis = 0 }, op = "Concat", version = 13 }, list)
+    out[n + k] = shape.handlers.Concat(w, { attrs = { axis = 0 } }, list)
   end
   return out
 end
@@ -60,7 +58,6 @@ function H.Scan(w, node, x, env)
       if each ~= 0 then util.failf("%s is not supported", key) end
     end
   end
-  local shape, H_all = require "tlua.onnx.ops.shape", require "tlua.onnx.ops"
   local carried, rows = { table.unpack(x, 1, states) }, {}
   for k = 1, #body.outputs - states do rows[k] = { n = 0 } end
   local turns = x[states + 1].dims[1]
@@ -80,7 +77,7 @@ function H.Scan(w, node, x, env)
   end
   local out = { table.unpack(carried, 1, states) }
   for k, list in ipairs(rows) do
-    out[states + k] = H_all.Concat(w, { attrs = { axis = 0 }, op = "Concat", version = 13 }, list)
+    out[states + k] = shape.handlers.Concat(w, { attrs = { axis = 0 } }, list)
   end
   return out
 end

@@ -9,7 +9,8 @@ local host = require "tlua.onnx.host"
 local ops = core.ops
 local H = {}
 
--- The letters of one term; "..." stands for as many as there are dimensions left, as the words "1", "2"... from the end.
+-- The letters of one term; "..." stands for as many as there are dimensions left, as the words "1", "2"... from the
+-- end.
 local function letters_of(term, rank)
   local out, dots = {}, false
   term = term:gsub("%s", "")

@@ -275,8 +275,8 @@ end
 
 -- ---- types ----
 
-local NAMES = { [1] = "float32", [2] = "uint8", [3] = "int8", [4] = "uint16", [5] = "int16", [6] = "int32", [7] = "int64",
-  [9] = "bool", [10] = "float16", [11] = "float64", [12] = "uint32", [13] = "uint64", [16] = "bfloat16" }
+local NAMES = { [1] = "float32", [2] = "uint8", [3] = "int8", [4] = "uint16", [5] = "int16", [6] = "int32",
+  [7] = "int64", [9] = "bool", [10] = "float16", [11] = "float64", [12] = "uint32", [13] = "uint64", [16] = "bfloat16" }
 local BITS = { uint8 = { 0, 255 }, int8 = { -128, 127 }, uint16 = { 0, 65535 }, int16 = { -32768, 32767 } }
 
 local function cast(w, v, dtype)
@@ -311,7 +311,8 @@ end
 
 function H.Cast(w, node, x)
   local to = node.attrs.to
-  return cast(w, x[1], type(to) == "string" and to:lower():gsub("^float$", "float32"):gsub("^double$", "float64") or NAMES[to])
+  return cast(w, x[1], type(to) == "string" and to:lower():gsub("^float$", "float32"):gsub("^double$", "float64")
+    or NAMES[to])
 end
 function H.CastLike(w, _, x) return cast(w, x[1], x[2].dtype) end
 H.cast = cast
@@ -319,7 +320,8 @@ H.cast = cast
 function H.Identity(_, _, x) return x[1] end
 
 function H.Dropout(w, node, x)
-  local t = value.of(ops.dropout(floats(w, raw(w, x[1])), { p = node.attrs.ratio or value.number(x[2]) or 0.5, training = false }),
+  local t = value.of(ops.dropout(floats(w, raw(w, x[1])),
+    { p = node.attrs.ratio or value.number(x[2]) or 0.5, training = false }),
     x[1].dtype, x[1].perm)
   if value.number(x[3]) == 1 then util.fail "training_mode is not supported: recipes say what draws" end
   if #node.outputs < 2 or node.outputs[2] == "" then return t end

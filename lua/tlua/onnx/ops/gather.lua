@@ -152,7 +152,8 @@ function H.ScatterND(w, node, x)
   local o = { axis = 1 }
   local how = REDUCTION[node.attrs.reduction or "none"]
   if how ~= "none" then o.reduce = how end
-  local y = ops.scatter(value.tensor(w, v):reshape { n, width }, index, value.tensor(w, x[3]):reshape { count, width }, o)
+  local updates = value.tensor(w, x[3]):reshape { count, width }
+  local y = ops.scatter(value.tensor(w, v):reshape { n, width }, index, updates, o)
   return value.of(y:reshape(v.dims), v.dtype)
 end
 
@@ -272,16 +273,23 @@ local function resizing(node, v, out, factors)
   local rounding = mode == "nearest" and (old and "floor" or a.nearest_mode or "round_prefer_floor") or nil
   if a.antialias == 1 then util.fail "antialias is not supported" end
   if not COORDINATES[coordinates] then util.failf("the coordinates '%s' are not supported", coordinates) end
-  if mode ~= "nearest" and mode ~= "linear" and mode ~= "cubic" then util.failf("the mode '%s' is not supported", mode) end
+  if mode ~= "nearest" and mode ~= "linear" and mode ~= "cubic" then
+    util.failf("the mode '%s' is not supported", mode)
+  end
   local times = whole_factor(v, out, factors)
   -- By a whole factor the nearest pixel is the same with all of these.
-  local plain = coordinates == "asymmetric" and rounding == "floor" or coordinates == "half_pixel" and rounding and rounding:find "^round"
+  local plain = coordinates == "asymmetric" and rounding == "floor"
+    or coordinates == "half_pixel" and rounding and rounding:find "^round"
   if times and mode == "nearest" and plain then return { scale = times } end
-  if times and mode == "linear" and coordinates:find "half_pixel" and coordinates ~= "tf_half_pixel_for_nn" then return { scale = times, mode = mode } end
+  if times and mode == "linear" and coordinates:find "half_pixel" and coordinates ~= "tf_half_pixel_for_nn" then
+    return { scale = times, mode = mode }
+  end
   local o = { size = { table.unpack(out, 3) }, mode = mode, rounding = rounding, coordinates = coordinates }
   local exact = true -- the sizes say the factor
   for i = 3, #out do exact = exact and math.abs(factors[i] * v.dims[i] - out[i]) < 1e-4 end
-  if not exact and coordinates == "align_corners" then util.fail "align_corners by scales that the size rounds off is not supported" end
+  if not exact and coordinates == "align_corners" then
+    util.fail "align_corners by scales that the size rounds off is not supported"
+  end
   if not exact then o.factors = { table.unpack(factors, 3, #out) } end
   if mode == "cubic" then o.cubic_a, o.exclude_outside = a.cubic_coeff_a or -0.75, a.exclude_outside == 1 end
   return o
@@ -303,12 +311,16 @@ function H.Resize(w, node, x)
 end
 H.Upsample = H.Resize
 
+-- Until opset 20 two of the modes had other names.
+local SAMPLING = { bilinear = "linear", linear = "linear", nearest = "nearest", bicubic = "cubic", cubic = "cubic" }
+
 -- Places of a picture by their numbers from -1 to 1.
 function H.GridSample(w, node, x)
   local v, a = x[1], node.attrs
-  local mode = ({ bilinear = "linear", linear = "linear", nearest = "nearest", bicubic = "cubic", cubic = "cubic" })[a.mode or "linear"]
+  local mode = SAMPLING[a.mode or "linear"]
   if not mode then util.failf("the mode '%s' is not supported", a.mode) end
-  local y = ops.grid_sample(nn.pictures(w, v), floats(w, value.tensor(w, x[2])), { mode = mode, padding = a.padding_mode or "zeros",
+  local y = ops.grid_sample(nn.pictures(w, v), floats(w, value.tensor(w, x[2])),
+    { mode = mode, padding = a.padding_mode or "zeros",
     align_corners = a.align_corners == 1 })
   return nn.back(y, v)
 end

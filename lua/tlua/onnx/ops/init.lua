@@ -4,8 +4,8 @@ local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
 
 local H = {}
-for _, room in ipairs { "elementwise", "shape", "reduce", "nn", "gather", "control", "quantized", "sequence", "fused", "einsum", "audio", "boxes",
-  "losses" } do
+for _, room in ipairs { "elementwise", "shape", "reduce", "nn", "gather", "control", "quantized", "sequence", "fused",
+  "einsum", "audio", "boxes", "losses" } do
   for op, f in pairs(require("tlua.onnx.ops." .. room).handlers) do
     if H[op] then util.failf("the operator %s has two handlers", op) end
     H[op] = f

@@ -22,7 +22,9 @@ local function likelihood(w, node, logs, labels, weight)
   table.insert(wide, 2, 1)
   local each = ops.neg(ops.gather(logs, y:reshape(wide), { axis = 2 }):reshape(dims))
   local share
-  if weight then share = ops.embedding(value.floats(w, value.tensor(w, weight)):reshape { classes, 1 }, y):reshape(dims) end
+  if weight then
+    share = ops.embedding(value.floats(w, value.tensor(w, weight)):reshape { classes, 1 }, y):reshape(dims)
+  end
   if counted then share = share and ops.mul(share, counted) or counted end
   if share then each = ops.mul(each, share) end
   local how = a.reduction or "mean"

@@ -78,12 +78,13 @@ local function equal_lists(a, b)
   return true
 end
 
--- Has the exporter folded a batch norm into this convolution? Weights that were worked out have lost their names, or got
--- one that says so; a bias that a network has itself keeps its own.
+-- Has the exporter folded a batch norm into this convolution? Weights that were worked out have lost their names, or
+-- got one that says so; a bias that a network has itself keeps its own.
 local function carries_norm(w, node, x)
   if not x[3] or not x[3].const or w.normed[node.outputs[1]] then return false end
   local names = (x[2].source or "") .. " " .. (x[3].source or "")
-  return names:find "fused_bn" or names:find "weight_bias" or names:find "^onnx::Conv" or names:find "BatchNorm" or names:find "_bn_" or false
+  return names:find "fused_bn" or names:find "weight_bias" or names:find "^onnx::Conv" or names:find "BatchNorm"
+    or names:find "_bn_" or false
 end
 
 -- A batch norm that does nothing yet: with a variance of 0 and the weight that undoes its division. The first batch in
@@ -93,7 +94,8 @@ local function fresh_norm(w, t, weight)
   local function own(role, number)
     return w:prepare(key .. role, function() return core.full({ n }, number) end)
   end
-  return ops.batch_norm(t, own("weight", math.sqrt(1e-5)), own("bias", 0), own("running_mean", 0), own("running_var", 0))
+  return ops.batch_norm(t, own("weight", math.sqrt(1e-5)), own("bias", 0), own("running_mean", 0),
+    own("running_var", 0))
 end
 
 function H.Conv(w, node, x)
@@ -129,7 +131,9 @@ function H.ConvTranspose(w, node, x)
   for i = 1, n do -- less than nothing taken away is something added
     if after[i] < 0 then more[i], after[i] = more[i] - after[i], 0 end
     if before[i] < 0 then util.fail "negative padding is not supported" end
-    if more[i] >= math.max(stride[i], dilation[i]) then util.fail "output_padding as large as the stride is not supported" end
+    if more[i] >= math.max(stride[i], dilation[i]) then
+      util.fail "output_padding as large as the stride is not supported"
+    end
   end
   local o = { stride = stride, padding = before, output_padding = more, dilation = dilation, groups = a.group or 1 }
   if not equal_lists(before, after) then o.padding_end = after end
@@ -192,8 +196,9 @@ function H.BatchNormalization(w, node, x)
   local rank = #v.dims
   local order = rank > 2 and last(rank) or nil
   local t = floats(w, value.arranged(w, v, order))
-  local y = ops.batch_norm(t, parameter(w, x[2], "weight"), parameter(w, x[3], "bias"), parameter(w, x[4], "running_mean"),
-    parameter(w, x[5], "running_var"), { eps = a.epsilon or 1e-5, momentum = 1 - (a.momentum or 0.9) })
+  local y = ops.batch_norm(t, parameter(w, x[2], "weight"), parameter(w, x[3], "bias"),
+    parameter(w, x[4], "running_mean"), parameter(w, x[5], "running_var"),
+    { eps = a.epsilon or 1e-5, momentum = 1 - (a.momentum or 0.9) })
   return value.of(y, v.dtype, order)
 end
 
@@ -253,7 +258,8 @@ local function layer_norm(w, node, x, rms)
   if axis < rank then t = t:reshape { host.count(v.dims) // n, n } end
   local y
   if rms then
-    y = ops.mul(t, ops.rsqrt(ops.add_scalar(ops.mean(ops.square(t), { axes = { -1 }, keep = true }), a.epsilon or 1e-5)))
+    local power = ops.mean(ops.square(t), { axes = { -1 }, keep = true })
+    y = ops.mul(t, ops.rsqrt(ops.add_scalar(power, a.epsilon or 1e-5)))
     y = ops.mul(y, one(x[2], "weight"))
   else y = ops.layer_norm(t, one(x[2], "weight"), one(x[3], "bias"), { eps = a.epsilon or 1e-5 }) end
   if axis < rank then y = y:reshape(dims) end
@@ -297,7 +303,8 @@ function H.MeanVarianceNormalization(w, node, x)
   local t = floats(w, value.raw(w, v))
   local centred = ops.sub(t, value.arranged(w, mean, v.perm))
   local c = value.of(ops.square(centred), v.dtype, v.perm)
-  local deviation = ops.sqrt(value.arranged(w, reduce.along(w, c, set, true, function(s, o) return ops.mean(s, o) end), v.perm))
+  local variance = reduce.along(w, c, set, true, function(s, o) return ops.mean(s, o) end)
+  local deviation = ops.sqrt(value.arranged(w, variance, v.perm))
   return value.of(ops.div(centred, ops.add_scalar(deviation, 1e-9)), v.dtype, v.perm)
 end
 

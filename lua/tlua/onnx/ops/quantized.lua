@@ -1,5 +1,5 @@
--- quantized.lua - files with whole-number arithmetic are opened by turning it back into numbers: weights once, and what is
--- rounded between layers not at all. So an int8 file is its float twin, and not what ONNX Runtime makes of it.
+-- quantized.lua - files with whole-number arithmetic are opened by turning it back into numbers: weights once, and what
+-- is rounded between layers not at all. So an int8 file is its float twin, and not what ONNX Runtime makes of it.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
@@ -53,7 +53,8 @@ local RANGE = { uint8 = { 0, 255 }, int8 = { -128, 127 }, uint16 = { 0, 65535 },
 local function rounded(w, node, v, scale, zero, dtype)
   local rank = #v.dims
   local axis = rank > 0 and shape.axis_of(node.attrs.axis or math.min(1, rank - 1), rank) or 1
-  local t, perm = value.together(w, { v, along_axis(w, scale, axis, rank), zero and along_axis(w, zero, axis, rank) or nil })
+  local t, perm = value.together(w,
+    { v, along_axis(w, scale, axis, rank), zero and along_axis(w, zero, axis, rank) or nil })
   local y = ops.round(ops.div(floats(w, t[1]), floats(w, t[2])))
   if t[3] then y = ops.add(y, floats(w, t[3])) end
   local limits = RANGE[dtype] or util.failf("the type %s is not supported", dtype)
@@ -101,7 +102,7 @@ local function plain(w, v, zero, axis)
     return value.of(ops.sub(floats(w, s), floats(w, z)), "float32", perm)
   end
   w:note "it holds weights of whole numbers, which are turned into float32"
-  local key = (v.key or ("numbers|" .. table.concat(v.dims, ",") .. "|" .. table.concat(v.host or {}, ","))) .. "|plain"
+  local key = value.key_of(v) .. "|plain"
   return { const = true, key = key, source = v.source, dims = v.dims, dtype = "float32", load = function()
     local t = floats(w, value.tensor(w, v))
     if not shifted then return t end
@@ -134,9 +135,11 @@ local function product(w, node, x, f)
   if x[9] then -- whole numbers of both scales
     local s, t = elementwise.pair(w, x[2], x[5])
     local scale = value.of(ops.mul(floats(w, s), floats(w, t)), "float32")
-    bias = dequantize(w, { attrs = { axis = 0 } }, { x[9], #x[5].dims == 1 and shape.reshape(w, scale, { host.count(scale.dims) }) or scale, n = 2 })
+    if #x[5].dims == 1 then scale = shape.reshape(w, scale, { host.count(scale.dims) }) end
+    bias = dequantize(w, { attrs = { axis = 0 } }, { x[9], scale, n = 2 })
   end
-  local y = f(w, { op = node.op, version = node.version, attrs = node.attrs, outputs = node.outputs }, { v, weight, bias, n = bias and 3 or 2 })
+  local y = f(w, { op = node.op, version = node.version, attrs = node.attrs, outputs = node.outputs },
+    { v, weight, bias, n = bias and 3 or 2 })
   return quantize(w, { attrs = {} }, { y, x[7], x[8], n = 3 })
 end
 function H.QLinearConv(w, node, x) return product(w, node, x, nn.handlers.Conv) end

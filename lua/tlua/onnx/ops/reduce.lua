@@ -106,7 +106,8 @@ function H.TopK(w, node, x)
   local axis = axis_of(node.attrs.axis or -1, #x[1].dims)
   local k = node.version < 10 and node.attrs.k or value.numbers(x[2], "k")[1]
   local v = x[1]
-  local values, ids = ops.topk(floats(w, value.raw(w, v)), { k = k, axis = place_of(v, axis), largest = node.attrs.largest ~= 0 })
+  local values, ids = ops.topk(floats(w, value.raw(w, v)),
+    { k = k, axis = place_of(v, axis), largest = node.attrs.largest ~= 0 })
   return { value.of(values, v.dtype, v.perm), value.of(ids, "int64", v.perm) }
 end
 
@@ -273,7 +274,9 @@ end
 
 function H.NonZero(_, _, x)
   local v = x[1]
-  if not v.host then util.fail "how many there are follows from the input: results of unknown size are not supported" end
+  if not v.host then
+    util.fail "how many there are follows from the input: results of unknown size are not supported"
+  end
   local rows = {}
   for i = 1, #v.dims do rows[i] = {} end
   host.each(v.dims, function(k, at)

@@ -7,8 +7,8 @@ local H = {}
 
 local floats = value.floats
 
--- Of ours, the place of each gate in ONNX's order: LSTM's (input, output, forget, cell) as (input, forget, cell, output), GRU's
--- (update, reset, hidden) as (reset, update, new).
+-- Of ours, the place of each gate in ONNX's order: LSTM's (input, output, forget, cell) as (input, forget, cell,
+-- output), GRU's (update, reset, hidden) as (reset, update, new).
 local GATES = { LSTM = { 1, 3, 4, 2 }, GRU = { 2, 1, 3 }, RNN = { 1 } }
 local USUAL = { LSTM = { "sigmoid", "tanh", "tanh" }, GRU = { "sigmoid", "tanh" }, RNN = { "tanh" } }
 
@@ -26,15 +26,20 @@ local function check(node, x)
     local relu = op == "RNN" and name:lower() == "relu"
     if name:lower() ~= want and not relu then util.failf("the activation '%s' is not supported", name) end
   end
-  if #x[2].dims ~= 3 or #x[3].dims ~= 3 or #x[1].dims ~= 3 then util.fail "its weights and input have three dimensions" end
+  if #x[2].dims ~= 3 or #x[3].dims ~= 3 or #x[1].dims ~= 3 then
+    util.fail "its weights and input have three dimensions"
+  end
   local width, gates = x[3].dims[3], #GATES[op]
-  if x[2].dims[2] ~= gates * width or x[3].dims[2] ~= gates * width or x[2].dims[3] ~= x[1].dims[3] or x[3].dims[1] ~= x[2].dims[1] then
-    util.failf("its weights %s and %s do not fit each other and the input", util.shape_text(x[2].dims), util.shape_text(x[3].dims))
+  if x[2].dims[2] ~= gates * width or x[3].dims[2] ~= gates * width or x[2].dims[3] ~= x[1].dims[3]
+    or x[3].dims[1] ~= x[2].dims[1] then
+    util.failf("its weights %s and %s do not fit each other and the input", util.shape_text(x[2].dims),
+      util.shape_text(x[3].dims))
   end
   return width
 end
 
--- Direction d (from 1) of a constant (directions, gates * n, ...), its gates in our order; from and n: of the second dimension.
+-- Direction d (from 1) of a constant (directions, gates * n, ...), its gates in our order; from and n: of the second
+-- dimension.
 local function part(w, v, d, op, width, from, role)
   if not v then return nil end
   w:role(v, role)
@@ -42,7 +47,9 @@ local function part(w, v, d, op, width, from, role)
   local t = value.form(w, v, ("%s direction %d from %d"):format(op, d, from), function(t)
     t = ops.slice(t, { axis = 1, start = d - 1, length = 1 })
     local list = {}
-    for i, gate in ipairs(gates) do list[i] = ops.slice(t, { axis = 2, start = from + (gate - 1) * width, length = width }) end
+    for i, gate in ipairs(gates) do
+      list[i] = ops.slice(t, { axis = 2, start = from + (gate - 1) * width, length = width })
+    end
     local joined = #list == 1 and list[1] or ops.concat(list[1], list[2], list[3], list[4], { axis = 2 })
     local dims = joined:shape()
     table.remove(dims, 1)
@@ -82,7 +89,8 @@ local function gru_by_steps(w, x, p, reverse)
   local function by_state(h, i)
     return ops.linear(h, gate(p.weight_h, i, 1), p.bias_h and gate(p.bias_h, i, 1) or nil)
   end
-  local h = p.h or ops.mul_scalar(gate(ops.slice(inputs, { axis = 2, start = 0, length = 1 }), 0):reshape { dims[1], width }, 0)
+  local first = gate(ops.slice(inputs, { axis = 2, start = 0, length = 1 }), 0):reshape { dims[1], width }
+  local h = p.h or ops.mul_scalar(first, 0)
   local rows = {}
   for k = 1, dims[2] do
     local t = reverse and dims[2] - k or k - 1
@@ -98,17 +106,20 @@ end
 
 local function one_direction(w, node, x, t, d, reverse, width)
   local op, batch_first, gates = node.op, node.attrs.layout == 1, #GATES[node.op]
-  local p = { weight_x = part(w, x[2], d, op, width, 0, "weight_x"), weight_h = part(w, x[3], d, op, width, 0, "weight_h"),
-    bias_x = part(w, x[4], d, op, width, 0, "bias_x"), bias_h = part(w, x[4], d, op, width, gates * width, "bias_h"),
-    lengths = lengths_of(w, x[5], t:shape()[2]), h = state(w, x[6], d, batch_first) }
+  local p = { weight_x = part(w, x[2], d, op, width, 0, "weight_x"),
+    weight_h = part(w, x[3], d, op, width, 0, "weight_h"), bias_x = part(w, x[4], d, op, width, 0, "bias_x"),
+    bias_h = part(w, x[4], d, op, width, gates * width, "bias_h"), lengths = lengths_of(w, x[5], t:shape()[2]),
+    h = state(w, x[6], d, batch_first) }
   if op == "LSTM" then
-    return ops.lstm(t, p.weight_x, p.weight_h, p.bias_x, p.bias_h, p.h, state(w, x[7], d, batch_first), p.lengths, { reverse = reverse })
+    return ops.lstm(t, p.weight_x, p.weight_h, p.bias_x, p.bias_h, p.h, state(w, x[7], d, batch_first), p.lengths,
+      { reverse = reverse })
   elseif op == "GRU" then
     if node.attrs.linear_before_reset ~= 1 then return gru_by_steps(w, t, p, reverse) end
     return ops.gru(t, p.weight_x, p.weight_h, p.bias_x, p.bias_h, p.h, p.lengths, { reverse = reverse })
   end
   local named = node.attrs.activations and node.attrs.activations[d] or "tanh"
-  return ops.rnn(t, p.weight_x, p.weight_h, p.bias_x, p.bias_h, p.h, p.lengths, { reverse = reverse, activation = named:lower() })
+  return ops.rnn(t, p.weight_x, p.weight_h, p.bias_x, p.bias_h, p.h, p.lengths,
+    { reverse = reverse, activation = named:lower() })
 end
 
 -- Tensors of the directions along a new dimension in front of the last.
@@ -127,7 +138,9 @@ local function layer(w, node, x)
   local t = floats(w, value.arranged(w, x[1], batch_first and { 1, 2, 3 } or { 2, 1, 3 })) -- (N, T, C)
   local direction = node.attrs.direction or "forward"
   local ways = direction == "bidirectional" and { false, true } or { direction == "reverse" }
-  if #ways ~= x[2].dims[1] then util.failf("its weights are of %d directions, and it is %s", x[2].dims[1], direction) end
+  if #ways ~= x[2].dims[1] then
+    util.failf("its weights are of %d directions, and it is %s", x[2].dims[1], direction)
+  end
   local ys, hs, cs = {}, {}, {}
   for d, reverse in ipairs(ways) do ys[d], hs[d], cs[d] = one_direction(w, node, x, t, d, reverse, width) end
   local out = { value.of(stacked(ys), "float32", not batch_first and { 3, 1, 2, 4 } or nil),

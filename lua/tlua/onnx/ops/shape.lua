@@ -26,7 +26,8 @@ shape.place_of = place_of
 
 -- ---- reshape ----
 
--- Which old axes become which new ones: a list of {from = {axes}, to = {axes}}. Axes of length one are with a neighbour.
+-- Which old axes become which new ones: a list of {from = {axes}, to = {axes}}. Axes of length one are with a
+-- neighbour.
 local function groups_of(old, new)
   local list, i, j = {}, 1, 1
   while i <= #old or j <= #new do
@@ -91,7 +92,8 @@ function shape.reshape(w, v, dims)
     for _, axis in ipairs(g.to) do physical[#physical + 1], perm[#perm + 1] = dims[axis], axis end
   end
   if value.lies_so(v, target) then
-    return value.of((value.form(w, v, "as " .. table.concat(physical, ","), function(t) return t:reshape(physical) end)), v.dtype, perm)
+    local form = "as " .. table.concat(physical, ",")
+    return value.of((value.form(w, v, form, function(t) return t:reshape(physical) end)), v.dtype, perm)
   end
   local t = value.arranged(w, v, target)
   if not util.same_shape(t:shape(), physical) then t = t:reshape(physical) end
@@ -227,7 +229,9 @@ function H.Concat(w, node, x)
   if all_host and not calls then return host.concat(list, axis) end
   local best = list[1]
   for _, v in ipairs(list) do
-    if best.const and not v.const or (v.const == best.const and host.count(v.dims) > host.count(best.dims)) then best = v end
+    if best.const and not v.const or (v.const == best.const and host.count(v.dims) > host.count(best.dims)) then
+      best = v
+    end
   end
   local tensors, same = {}, true
   for i, v in ipairs(list) do
