@@ -325,6 +325,17 @@ function H.GridSample(w, node, x)
   return nn.back(y, v)
 end
 
+-- Regions (R, 4) of pictures whose numbers are (R): (R, C, height, width).
+function H.RoiAlign(w, node, x)
+  local v, a = x[1], node.attrs
+  if a.mode and a.mode ~= "avg" then util.failf("the mode '%s' is not supported", a.mode) end
+  local half = a.coordinate_transformation_mode or (node.version < 16 and "output_half_pixel" or "half_pixel")
+  local y = ops.roi_align(nn.pictures(w, v), floats(w, value.tensor(w, x[2])), int32(w, x[3]), {
+    size = { a.output_height or 1, a.output_width or 1 }, scale = a.spatial_scale or 1.0, points = a.sampling_ratio or 0,
+    aligned = half == "half_pixel" })
+  return nn.back(y, v)
+end
+
 -- ---- space and depth ----
 
 function H.DepthToSpace(w, node, x)

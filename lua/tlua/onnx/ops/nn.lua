@@ -140,6 +140,17 @@ function H.ConvTranspose(w, node, x)
   return back(ops.conv_transpose(pictures(w, v), parameter(w, x[2], "weight"), parameter(w, x[3], "bias"), o), v)
 end
 
+-- Second of MaxPool: numbers of the elements, counted through (N, C, ...).
+local function places_of_largest(node, v, t, o)
+  if node.attrs.storage_order == 1 then util.fail "storage_order is not supported" end
+  local n, c, pixels = v.dims[1], v.dims[2], host.count { table.unpack(v.dims, 3) }
+  local dims = { n }
+  for i = 3, #v.dims do dims[i - 1] = 1 end
+  dims[#v.dims] = c
+  local first = ops.range { start = 0, count = n * c, step = pixels }:reshape(dims)
+  return value.of(ops.add(ops.max_pool_places(t, o), first), "int64", last(#v.dims))
+end
+
 local function pool(onnx, ours)
   H[onnx] = function(w, node, x)
     local a = node.attrs
@@ -151,8 +162,10 @@ local function pool(onnx, ours)
       if d ~= 1 then o.dilation = dilation end
     end
     if onnx == "AveragePool" then o.count_include_pad = a.count_include_pad == 1 end
-    if #node.outputs > 1 and node.outputs[2] ~= "" then util.fail "the positions of the largest are not supported" end
-    return back(ops[ours](pictures(w, v), o), v)
+    local t = pictures(w, v)
+    local y = back(ops[ours](t, o), v)
+    if #node.outputs < 2 or node.outputs[2] == "" then return y end
+    return { y, places_of_largest(node, v, t, o) }
   end
 end
 pool("MaxPool", "max_pool")
