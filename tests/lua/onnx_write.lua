@@ -205,6 +205,26 @@ t.test("pixels that the graph normalises", function()
   t.equal((1 - p.mean) / p.std, 255.0)
 end)
 
+t.test("tlua predict says the same of what was exported, and of that exported again", function()
+  local picture = folder .. "/good/a/0.png"
+  local function said(model)
+    local status, out, why = t.run(("./tlua predict %s %s"):format(model, picture))
+    t.equal(status, 0, why)
+    return out
+  end
+  local function export(from, to, words)
+    local status, _, why = t.run(("./tlua export %s --to %s %s"):format(from, to, words or ""))
+    t.equal(status, 0, why)
+    return to
+  end
+  local wanted = said(run)
+  assert(wanted:find "a [%d.]+ %%", wanted)
+  local first = export(run, folder .. "/first.onnx")
+  t.equal(said(first), wanted)
+  t.equal(said(export(run, folder .. "/pixels.onnx", "--normalize")), wanted)
+  t.equal(said(export(first, folder .. "/second.onnx", "--opset 20")), wanted)
+end)
+
 t.test("words that do not go together", function()
   local function fails(status, text, words)
     local got, _, why = t.run(("./tlua export %s %s"):format(run, words))
