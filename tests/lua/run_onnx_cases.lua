@@ -121,6 +121,17 @@ case("grid_sample", { MAP, { "N", 5, 3, 2 } }, function(x, g)
     align_corners = true }),
     ops.grid_sample(x, g, { mode = "cubic", padding = "reflection" })
 end, 16)
+case("max_pool_places", { MAP }, function(x)
+  return ops.cast(ops.max_pool_places(conv(x), { kernel = { 3, 2 }, stride = { 2 }, padding = { 1, 0 } }),
+    { dtype = "float32" })
+end)
+case("roi_align", { MAP, ROWS, { ids = { "N" }, below = 2 } }, function(x, b, i)
+  local size = ops.abs(ops.slice(b, { axis = 2, start = 2, length = 2 })) + 1
+  local from = ops.abs(ops.slice(b, { axis = 2, start = 0, length = 2 }))
+  local boxes = ops.concat(from, from + size * 2)
+  return ops.roi_align(x, boxes, i, { size = { 2, 3 }, points = 2 }),
+    ops.roi_align(conv(x), boxes, i, { size = { 3 }, scale = 0.7, aligned = true })
+end, 16)
 case("batch_norm", { MAP }, function(x)
   local y = ops.batch_norm(x, c["norm.weight"], c["norm.bias"], c["norm.running_mean"], c["norm.running_var"], x,
     { activation = "relu" })
@@ -276,7 +287,7 @@ function cases.inputs(each, n, length)
     list[i] = of.ids and core.rand(table.unpack(dims)) or core.randn(table.unpack(dims))
     if of.ids then
       local least = of.least or 0
-      list[i] = ops.floor(list[i] * (4.99 - least) + least):to "int32"
+      list[i] = ops.floor(list[i] * ((of.below or 5) - 0.01 - least) + least):to "int32"
     end
   end
   return list

@@ -63,6 +63,35 @@ function handlers.max_pool(w, c, y)
   set(y, w:node("MaxPool", { first(w, x) }, a), values.channels_first(#x.shape))
 end
 
+-- ONNX numbers the elements of the whole tensor, channels first; ours are pixels of a picture.
+function handlers.max_pool_places(w, c, y)
+  local x = w:input(c, 1)
+  local nd, pixels = #x.shape - 2, 1
+  for i = 1, nd do
+    if x.shape[1 + i] ~= x.other[1 + i] then util.fail "ONNX cannot hold max_pool_places of maps of an open size" end
+    pixels = pixels * x.shape[1 + i]
+  end
+  local a = window(c, nd)
+  if dilated(c) then a.dilations = spread(c.attrs.dilation, nd, 1) end
+  local _, places = w:node("MaxPool", { first(w, x) }, a, 2)
+  places = w:node("Mod", { places, w:constant("int64", {}, { pixels }) })
+  set(y, w:cast(places, "int32"), values.channels_first(#x.shape))
+end
+
+handlers.roi_align = {
+  refuses = function(c, opset) return c.attrs.aligned and opset < 16 and "aligned, before opset 16" or nil end,
+  write = function(w, c, y)
+    local x, boxes, picture, size = w:input(c, 1), w:input(c, 2), w:input(c, 3), spread(c.attrs.size, 2, 1)
+    local attrs = { mode = "avg", output_height = size[1], output_width = size[2], sampling_ratio = c.attrs.points,
+      spatial_scale = c.attrs.scale + 0.0 }
+    if w.opset >= 16 then
+      attrs.coordinate_transformation_mode = c.attrs.aligned and "half_pixel" or "output_half_pixel"
+    end
+    local inputs = { first(w, x), w:plain(boxes), w:cast(w:plain(picture), "int64") }
+    set(y, w:node("RoiAlign", inputs, attrs), values.channels_first(4))
+  end,
+}
+
 -- Of windows that hang over the end programs of before version 19 divide by what they please.
 local function hangs_over(c, x, y)
   if not c.attrs.ceil_mode then return false end
