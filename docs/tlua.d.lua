@@ -827,7 +827,7 @@ function models.load(path) end
 ---- `logits` = true: a softmax at its end is dropped: losses want what goes into it
 ---- `weights` = "file": those of the file, or none: all drawn at random
 ---- `input`: height and width of pictures, or one number for both, instead of the file's
----- `sizes`: sizes of other symbols of the file, like { length = 128 }
+---- `sizes`: sizes that the file leaves open, by its names for them, like { length = 128 }
 ---- `values`: inputs of the file that are one number, the same for ever, like { rate = 16000 }
 ---- `batchnorm` = "folded": fresh: new batch norms behind convolutions that an exporter has folded some into
 ---@param options? { path?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none", input?: number|number[], sizes?: table<string, integer>, values?: table<string, number>, batchnorm?: "folded"|"fresh" }

@@ -100,6 +100,8 @@ complete -c tlua -n __tlua_first -a inspect -d 'what a file holds: a network or 
 complete -c tlua -n '__tlua_is inspect' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is inspect' -l svg -r -F -d 'a picture of the network'
 complete -c tlua -n '__tlua_is inspect' -l cut-points -d 'every place where the network can be cut, by the name that cut = takes'
+complete -c tlua -n '__tlua_is inspect' -l sizes -x -d 'of .onnx: sizes that it leaves open'
+complete -c tlua -n '__tlua_is inspect' -l values -x -d 'of .onnx: inputs that are one number, made constants'
 complete -c tlua -n '__tlua_is inspect' -l json -d 'JSON, for programs'
 complete -c tlua -n '__tlua_is inspect' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_is inspect' -F

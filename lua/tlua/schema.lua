@@ -51,13 +51,25 @@ types.func = { "a function", function() return nil end, function(v) return type(
 types.module = { "a module, like nn.Linear(10)", function() return nil end, function(v)
   return type(v) == "table" and rawget(v, "_modules") ~= nil
 end }
-types.sizes_by_name = { "a table, like { length = 128 }", function() return nil end, function(v)
+-- NAME=1,OTHER=2 on a command line.
+local function numbers_by_name(t)
+  local out = {}
+  for word in (t .. ","):gmatch "([^,]*)," do
+    local name, n = word:match "^%s*(.-)%s*=%s*(%S+)%s*$"
+    n = tonumber(n)
+    if not n or name == "" then return nil end
+    out[name] = math.tointeger(n) or n
+  end
+  return out
+end
+
+types.sizes_by_name = { "numbers by name, like length=128,width=64", numbers_by_name, function(v)
   for name, n in pairs(type(v) == "table" and v or { 0 }) do
     if type(name) ~= "string" or math.tointeger(n) == nil or n < 1 then return false end
   end
   return true
 end }
-types.numbers_by_name = { "a table, like { rate = 16000 }", function() return nil end, function(v)
+types.numbers_by_name = { "numbers by name, like rate=16000", numbers_by_name, function(v)
   for name, n in pairs(type(v) == "table" and v or { 0 }) do
     if type(name) ~= "string" or type(n) ~= "number" then return false end
   end

@@ -90,6 +90,8 @@ refused 1 "there is no file nothing.onnx" nothing.onnx
 refused 1 "did you mean 'resnet18'?" resnet81
 refused 1 "--svg wants a network, and the file holds weights alone" "$W/weights.safetensors" --svg "$W/no.svg"
 refused 1 "--cut-points wants a network, and it cannot be run" "$W/odd.onnx" --cut-points
+refused 1 "--sizes: is for .onnx files" "$W/own.safetensors" --sizes N=2
+refused 2 "numbers by name, like length=128" "$W/small.onnx" --sizes 2
 refused 2 "did you mean '--svg'?" "$W/own.safetensors" --svgg x
 head -c 400 "$W/small.onnx" >"$W/cut.onnx"
 refused 1 "cut.onnx" "$W/cut.onnx"

@@ -279,10 +279,28 @@ t.test("control flow that a constant decides is gone; other is refused by name",
   assert(not e:find "\n", e)
   local rate = { node("Equal", "rate r16", "c"), node("If", "c", "y", attrs) }
   local inputs, tensors = { port("x", { "N", 4 }), port("rate", {}, "int64") }, { numbers("r16", { 16000 }, {}) }
-  t.fails("values = {", open, rate, inputs, { port("y", { "N", 4 }) }, tensors)
+  t.fails("values = { rate = ... }", open, rate, inputs, { port("y", { "N", 4 }) }, tensors)
   t.equal(calls(open(rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rate = 16000 } })), "relu")
   t.equal(calls(open(rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rate = 8000 } })), "sigmoid")
   t.fails("did you mean 'rate'", open, rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rat = 1 } })
+  t.fails("unknown size 'M'", open, rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rate = 1 }, sizes = { M = 2 } })
+end)
+
+t.test("the size of pictures that lie channels last in the file, and what normalises them is not trained", function()
+  local nodes = { node("Sub", "x normalize.mean", "a", nil, { name = "/normalize/Sub" }), node("Transpose", "a", "b", { perm = { 0, 3, 1, 2 } }),
+    node("Conv", "b w", "c"), node("GlobalAveragePool", "c", "d"), node("Flatten", "d", "y") }
+  local tensors = { floats("w", { 4, 3, 3, 3 }), floats("normalize.mean", { 3 }) }
+  local found = open(nodes, { port("x", { "N", 16, 24, 3 }) }, { port("y", { "N", 4 }) }, tensors)
+  t.equal(table.concat(found.preprocessing.size, " "), "16 24")
+  t.equal(found.preprocessing.channels, nil) -- 3, as always
+  t.equal(found.fixed["normalize.mean"], true)
+  t.equal(found.fixed["w"], nil)
+  local grey = open({ node("Reshape", "x shape", "b"), node("Conv", "b w", "c"), node("GlobalAveragePool", "c", "d"), node("Flatten", "d", "y") },
+    { port("x", { "N", 16, 16, 1 }) }, { port("y", { "N", 4 }) }, { floats("w", { 4, 1, 3, 3 }), numbers("shape", { -1, 1, 16, 16 }) })
+  t.equal(grey.preprocessing.size .. " " .. grey.preprocessing.channels, "16 1")
+  local path = write(nodes, { port("x", { "N", 16, 16, 3 }) }, { port("y", { "N", 4 }) }, tensors)
+  local net = require("tlua.models").onnx { path = path, input = { 32, 48 } }
+  t.equal(table.concat(net:plan_inputs()[1], " "), "N 32 48 3")
 end)
 
 t.test("weights of whole numbers are what they stand for", function()

@@ -79,8 +79,11 @@ commands.list = {
       .. "the name of a network. Of a network it says what goes in and comes out, its operators, and for each stage "
       .. "shapes, parameters and multiply-adds.",
     options = { { "svg", "FILE", "a picture of the network" },
-      { "cut-points", nil, "every place where the network can be cut, by the name that cut = takes" }, JSON, DEVICE },
-    examples = { "tlua inspect net.onnx --svg net.svg", "tlua inspect runs/mine --cut-points" } },
+      { "cut-points", nil, "every place where the network can be cut, by the name that cut = takes" },
+      { "sizes", "NAME=N,...", "of .onnx: sizes that it leaves open" },
+      { "values", "NAME=X,...", "of .onnx: inputs that are one number, made constants" }, JSON, DEVICE },
+    examples = { "tlua inspect net.onnx --svg net.svg", "tlua inspect runs/mine --cut-points",
+      "tlua inspect detector.onnx --sizes height=320,width=320" } },
   { name = "devices", group = "What there is", args = "", brief = "OpenCL devices; choose one with --device or TLUA_DEVICE",
     options = { { "all", nil, "what the drivers say of each" }, JSON } },
   { name = "cache", group = "What there is", args = "list|clear [NAME]...", brief = "features that runs have kept on disk", text = "NAME is one of the list, or a network. clear without a name removes all that are not in use.",

@@ -17,7 +17,7 @@ local SHARED = {
 local ONNX = {
   { "input", "numbers", nil, "height and width of pictures, or one number for both, instead of the file's",
     count = { 1, 2 }, least = 1 },
-  { "sizes", "sizes_by_name", nil, "sizes of other symbols of the file, like { length = 128 }" },
+  { "sizes", "sizes_by_name", nil, "sizes that the file leaves open, by its names for them, like { length = 128 }" },
   { "values", "numbers_by_name", nil,
     "inputs of the file that are one number, the same for ever, like { rate = 16000 }" },
   { "batchnorm", "choice", "folded", "fresh: new batch norms behind convolutions that an exporter has folded some into",
@@ -56,13 +56,13 @@ local function sizes_of(path, o)
   for name, n in pairs(o.sizes or {}) do out[name] = n end
   if not o.input then return out end
   local list = type(o.input) == "table" and o.input or { o.input }
-  local port = core.onnx_read(path).graph.inputs[1]
-  local shape = port and port.shape or {}
-  if #shape ~= 4 then util.failf("%s: input: its first input is no picture (N, C, H, W)", path) end
-  for i = 1, 2 do
-    local d, n = shape[2 + i], math.tointeger(list[i] or list[1])
+  local model = core.onnx_read(path)
+  local port, at = model.graph.inputs[1], require("tlua.onnx").height_at(model)
+  if not at then util.failf("%s: input: its first input is no picture, (N, C, H, W) or (N, H, W, C)", path) end
+  for i = 0, 1 do
+    local d, n = port.shape[at + i], math.tointeger(list[1 + i] or list[1])
     -- What the file fixes becomes another size: its calls say whether they bear it.
-    out[type(d) == "string" and d or ("%s_%d"):format(port.name, 2 + i)] = n
+    out[type(d) == "string" and d or ("%s_%d"):format(port.name, at + i)] = n
   end
   return out
 end

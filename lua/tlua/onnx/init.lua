@@ -21,17 +21,22 @@ local THROUGH = { Add = true, Sub = true, Mul = true, Div = true, Cast = true, I
   Slice = true, Concat = true, QuantizeLinear = true, DequantizeLinear = true, DynamicQuantizeLinear = true,
   Clip = true, Split = true, Relu = true, Sqrt = true, Log = true, Abs = true }
 
--- Does the value go into something that looks at neighbours, at the end of a few operators that change nothing of its
--- order? Then it lies channels last, as all pictures here.
-local function is_picture(prepared, name, rank)
-  if rank < 3 then return false end
+-- Which nodes take each value: {name = list}.
+local function takers_of(nodes)
   local takers = {}
-  for _, node in ipairs(prepared.nodes) do
+  for _, node in ipairs(nodes) do
     for _, input in ipairs(node.inputs) do
       takers[input] = takers[input] or {}
       table.insert(takers[input], node)
     end
   end
+  return takers
+end
+
+-- Does the value go into something that looks at neighbours, at the end of a few operators that change nothing of its
+-- order? Then it lies channels last, as all pictures here.
+local function is_picture(takers, name, rank)
+  if rank < 3 then return false end
   local waiting, seen = { name }, {}
   while #waiting > 0 do
     local each = table.remove(waiting)
@@ -46,10 +51,35 @@ local function is_picture(prepared, name, rank)
   return false
 end
 
+-- Is it a picture that lies channels last in the file, as TensorFlow has them, which a Transpose puts in ONNX's order?
+local function lies_channels_last(takers, name, dims)
+  if #dims ~= 4 then return false end
+  local waiting, seen = { name }, {}
+  while #waiting > 0 do
+    for _, node in ipairs(takers[table.remove(waiting)] or {}) do
+      local turned = node.op == "Transpose" and table.concat(node.attrs.perm or {}, " ") == "0 3 1 2"
+        or node.op == "Reshape" and dims[4] == 1
+      if turned and is_picture(takers, node.outputs[1], 4) then return true end
+      if THROUGH[node.op] and not seen[node] then
+        seen[node] = true
+        for _, output in ipairs(node.outputs) do waiting[#waiting + 1] = output end
+      end
+    end
+  end
+  return false
+end
+
+-- The place of the height of the file's first input, 3 of (N, C, H, W), 2 of (N, H, W, C); nil: it is no picture.
+function onnx.height_at(model)
+  local port, takers = model.graph.inputs[1], takers_of(model.graph.nodes)
+  if not (port and port.shape and #port.shape == 4) then return nil end
+  return lies_channels_last(takers, port.name, port.shape) and 2 or 3
+end
+
 -- What the trace calls with: "N" for the first size of the first input, other open sizes by their names. `freed`: the
 -- file says one picture, and any number is tried.
 local function ports_of(prepared, o)
-  local list, freed = {}, false
+  local list, freed, takers, known = {}, false, takers_of(prepared.nodes), {}
   for i, port in ipairs(prepared.inputs) do
     local name = util.shown(port.name, 60)
     if not port.dtype then
@@ -59,12 +89,19 @@ local function ports_of(prepared, o)
     if not port.shape then util.failf("the input '%s' has no known number of dimensions", name) end
     local dims = {}
     for k, d in ipairs(port.shape) do
-      local fixed = o.sizes and (o.sizes[type(d) == "string" and d or ""] or o.sizes[("%s_%d"):format(port.name, k)])
+      local place = ("%s_%d"):format(port.name, k)
+      local fixed = o.sizes and (o.sizes[type(d) == "string" and d or ""] or o.sizes[place])
+      known[place] = true
+      if type(d) == "string" then known[d] = true end
       if fixed then d = fixed end
       if d == false then d = k == 1 and "N" or ("%s_%d"):format(port.name:gsub("[^%w_]", "_"), k) end
       dims[k] = d
     end
-    list[i] = { name = port.name, dtype = port.dtype, dims = dims, picture = is_picture(prepared, port.name, #dims) }
+    list[i] = { name = port.name, dtype = port.dtype, dims = dims, picture = is_picture(takers, port.name, #dims) }
+    list[i].last = not list[i].picture and lies_channels_last(takers, port.name, dims)
+  end
+  for size in pairs(o.sizes or {}) do
+    if not known[size] then util.failf("sizes: %s", util.unknown_text("size", size, util.keys(known))) end
   end
   local batch = list[1] and list[1].dims[1]
   for _, p in ipairs(list) do
@@ -185,7 +222,21 @@ local function traced(self, sizes)
 end
 
 -- Sizes that calls hang on in a way that a plan cannot say are named by the core: "N", "T"...
-local function blamed(why) return why:match "follows from (%S+)" or why:match "depends? on (%S+)$" end
+local function blamed(why)
+  if why:find("control flow", 1, true) then return nil end
+  return why:match "follows from (%S+)" or why:match "depends? on (%S+)$"
+end
+
+-- Whatever decides may be an input of the file that is one number: then that becomes a constant.
+local function with_values(why, ports)
+  local list = {}
+  for _, port in ipairs(ports) do
+    if #port.dims == 0 then list[#list + 1] = port.name .. " = ..." end
+  end
+  if #list == 0 or not why:find("control flow", 1, true) then return why end
+  return ("%s; an input that is one number can be made a constant: values = { %s }"):format(why,
+    table.concat(list, ", "))
+end
 
 -- Inputs that are to have one number for ever become constants.
 local function fix_inputs(prepared, values, base)
@@ -288,7 +339,7 @@ local function plan_of(path, model, o)
       end
       table.sort(list)
       util.failf("%s; with sizes it is a network for them: sizes = { %s }", why, table.concat(list, ", "))
-    else util.fail(first) end
+    else util.fail(with_values(first, self.ports)) end
   end
 end
 
@@ -309,8 +360,9 @@ end
 
 local function preprocessing_of(self)
   for _, port in ipairs(self.ports) do
-    if port.picture and #port.dims == 4 then
-      local c, h, wide = port.dims[2], port.dims[3], port.dims[4]
+    if (port.picture or port.last) and #port.dims == 4 then
+      local _, c, h, wide = table.unpack(port.dims)
+      if port.last then c, h, wide = wide, c, h end
       local size = math.type(h) == "integer" and (h == wide and h or { h, wide }) or nil
       return { size = size, resize = size, channels = c ~= 3 and math.type(c) == "integer" and c or nil,
         fit = size and "stretch" or nil }

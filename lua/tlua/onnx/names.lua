@@ -121,7 +121,13 @@ end
 
 local NEVER_TRAINED = { "mask", "anchor", "grid", "running_", "inv_freq" }
 
+-- What a file does to its pixels belongs to them, and the data do not teach it.
+local PIXELS = { "^normali[sz]e%.", "^normali[sz]ation%." }
+
 local function is_fixed(name)
+  for _, pattern in ipairs(PIXELS) do
+    if name:find(pattern) then return true end
+  end
   local last = name:match "([^.]+)$"
   for _, word in ipairs(NEVER_TRAINED) do
     if last:find(word, 1, true) then return true end

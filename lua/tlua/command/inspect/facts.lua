@@ -142,7 +142,7 @@ end
 
 -- ---- of files ----
 
-local function onnx(path)
+local function onnx(path, o)
   local m = core.onnx_read(path)
   local opsets, own = {}, {}
   for _, domain in ipairs(util.keys(m.opsets)) do
@@ -158,7 +158,7 @@ local function onnx(path)
     operators = counted(m.graph.nodes, "op"), operators_of = "ONNX", nodes = #m.graph.nodes,
     tensors = #m.graph.tensors, task = info and info.task and info.task.name }
   local ok, net = pcall(function()
-    local made = models.onnx { path = path, logits = false }
+    local made = models.onnx { path = path, logits = false, sizes = o.sizes, values = o.values }
     made:count() -- opens it
     return made
   end)
@@ -232,16 +232,21 @@ local function registered(name)
 end
 
 -- All that is to be said of FILE: a file, the folder of a run or the name of a network.
-function facts.of(name)
+-- o: sizes and values of an .onnx file.
+function facts.of(name, o)
+  o = o or {}
   local entry = models.registry.entries[name]
-  if entry and not entry.file and not core.exists(name) then return registered(name) end
+  local given = o.sizes and "sizes" or o.values and "values"
   local path = util.model_path(core.path(name))
+  local is_onnx = path:lower():find "%.onnx$"
+  if given and not is_onnx then util.failf("--%s: is for .onnx files", given) end
+  if entry and not entry.file and not core.exists(name) then return registered(name) end
   local missing = util.missing(path)
   if missing then
     local near = not name:find "[/.]" and core.near_miss(name, models.names())
     util.fail(near and util.unknown_text("file or network", name, models.names()) or missing)
   end
-  local f = path:lower():find "%.onnx$" and onnx(path) or weights(path)
+  local f = is_onnx and onnx(path, o) or weights(path)
   f.file, f.bytes = path, core.file_size(path)
   return f
 end

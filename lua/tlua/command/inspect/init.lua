@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local commands = require "tlua.command.commands"
 local facts = require "tlua.command.inspect.facts"
+local schema = require "tlua.schema"
 local inspect = {}
 
 -- ---- lines ----
@@ -130,11 +131,16 @@ end
 
 -- ---- the command ----
 
+local FIELDS = { sizes = { "sizes", "sizes_by_name" }, values = { "values", "numbers_by_name" } }
+
 function inspect.main(args)
   local o, rest = commands.parse("inspect", args)
+  for name, field in pairs(FIELDS) do
+    if o[name] then o[name] = schema.parse(field, name, o[name]) end
+  end
   if #rest ~= 1 then commands.usage("inspect", #rest == 0 and "a file is needed" or "one file at a time") end
   if o.device then core.device(o.device) end
-  local ok, f = pcall(facts.of, rest[1])
+  local ok, f = pcall(facts.of, rest[1], o)
   if not ok then error(type(f) == "string" and f:match "^[^\n]*" or f, 0) end
   if not f.net and (o.svg or o["cut-points"]) then
     local why = f.why_not and "it cannot be run: " .. f.why_not

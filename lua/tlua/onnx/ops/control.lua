@@ -11,7 +11,7 @@ function H.If(w, node, x, env)
   local yes = value.number(x[1])
   if yes == nil then
     util.fail("which way is taken follows from the input: control flow that a constant does not decide is not "
-      .. "supported (values = { NAME = number } makes an input a constant)")
+      .. "supported")
   end
   return w:graph(env, yes ~= 0 and node.attrs.then_branch or node.attrs.else_branch)
 end
