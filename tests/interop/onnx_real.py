@@ -36,11 +36,17 @@ FILES = {
     "axial_model.onnx": ({"input_5": ("uniform", [(1, 256, 256, 1)]), "input_6": ("uniform", [(1, 256, 256, 3)])}, "model_2/conv2d_77/BiasAdd:0"),
     "consensus_layer.onnx": ({None: ("normal", [(1, 8, 8, 8, 22)])}, None),
     "320n.onnx": ({"images": ("uniform", [(1, 3, 320, 320), (2, 3, 320, 320)])}, None),
-    "yolov8n_coco_float_from_int8.onnx": ({"images": ("uniform", [(1, 3, 640, 640)])}, None),
-    "yolov8n_coco_int8.onnx": ({"images": ("uniform", [(1, 3, 640, 640)])}, None),
+    "yolov8n_coco_float_from_int8.onnx": ({"images": ("photo", [(2, 3, 640, 640)])}, None),
+    "yolov8n_coco_int8.onnx": ({"images": ("photo", [(2, 3, 640, 640)])}, None),
 }
+# A quantised file is opened as its float twin: that one's answers are wanted, and boxes like those of onnxruntime's int8 arithmetic.
+TWINS = {"yolov8n_coco_int8.onnx": "yolov8n_coco_float_from_int8.onnx"}
 # Sizes that the network hangs on in a way that a plan cannot say.
-SIZES = {"320n.onnx": "height=320 width=320"}
+SIZES = {"320n.onnx": "height=320 width=320", "silero_vad.onnx": "sequence=512"}
+# Outputs in which pictures (or rows) do not come first, which a plan has not.
+STATES = ("hn", "cn")
+# Inputs that decide which way is taken.
+VALUES = {"silero_vad.onnx": "sr=16000"}
 
 
 def drawn(kind, shape):
@@ -51,6 +57,11 @@ def drawn(kind, shape):
         n, (h, w), c = shape[0], shape[2:] if first else shape[1:3], shape[1] if first else shape[3]
         x = torch.nn.functional.interpolate(torch.rand(n, c, h // 16, w // 16), size=(h, w), mode="bicubic").clamp(0, 1)
         return x if first else x.permute(0, 2, 3, 1)
+    if kind == "photo":  # two pictures that scikit-learn brings
+        from PIL import Image
+        from sklearn.datasets import load_sample_images
+        rows = [numpy.asarray(Image.fromarray(p).resize((shape[3], shape[2]), Image.BILINEAR), numpy.float32) / 255 for p in load_sample_images().images]
+        return torch.from_numpy(numpy.stack(rows)).permute(0, 3, 1, 2).contiguous()
     if kind in ("pixels", "centred"):
         return drawn("uniform", shape) * 255 - (110 if kind == "centred" else 0)
     if kind == "wave":
@@ -101,18 +112,25 @@ def main(out, paths):
         table = {(session.get_inputs()[0].name if k is None else k): v for k, v in table.items()}
         kept, first = {}, None
         for i in range(len(next(iter(table.values()))[1])):
-            inputs = {k: drawn(kind, shapes[i]) for k, (kind, shapes) in table.items()}
+            kind = next(iter(table.values()))[0]
+            inputs = {k: drawn(of, shapes[i]) for k, (of, shapes) in table.items()}
             first = first or inputs
-            answers = session.run(None, {k: v.numpy() for k, v in inputs.items()})
+            answers = [session.run(None, {k: v[j:j + 1].numpy() for k, v in inputs.items()}) for j in range(2)] if kind == "photo" else \
+                [session.run(None, {k: v.numpy() for k, v in inputs.items()})]
+            answers = [numpy.concatenate(ys) for ys in zip(*answers)]  # files of one picture get one at a time
+            if name in TWINS:
+                kept["boxes1"] = torch.from_numpy(answers[0])
+                twin = onnxruntime.InferenceSession(os.path.join(os.path.dirname(path), TWINS[name]), options, providers=["CPUExecutionProvider"])
+                answers = [numpy.concatenate([twin.run(None, {k: v[j:j + 1].numpy() for k, v in inputs.items()})[0] for j in range(2)])]
             kept.update({"in%d.%s" % (i + 1, k): v.contiguous() for k, v in inputs.items()})
             for o, y in zip(session.get_outputs(), answers):
                 y = torch.from_numpy(numpy.ascontiguousarray(y))
-                if o.name not in table and y.is_floating_point():
+                if o.name not in table and y.is_floating_point() and o.name not in STATES:
                     kept["out%d.%s" % (i + 1, o.name)] = y.float()
         print("%s: %s" % (name, {k: tuple(v.shape) for k, v in kept.items()}), flush=True)
         if cut:
             gradients(path, first, cut, kept)
-        save_file(kept, os.path.join(out, name[:-5] + ".safetensors"), {"onnx": os.path.abspath(path), "cut": cut or "", "sizes": SIZES.get(name, "")})
+        save_file(kept, os.path.join(out, name[:-5] + ".safetensors"), {"onnx": os.path.abspath(path), "cut": cut or "", "sizes": SIZES.get(name, ""), "values": VALUES.get(name, "")})
 
 
 main(sys.argv[1], sys.argv[2:])

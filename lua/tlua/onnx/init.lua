@@ -108,7 +108,10 @@ local function ports_of(prepared, o)
     -- tf2onnx calls each open size otherwise: unk__12.
     local nameless = type(p.dims[1]) == "string" and p.dims[1]:find "^unk__"
       and type(batch) == "string" and batch:find "^unk__"
-    if type(batch) == "string" and (p.dims[1] == batch or nameless) then p.dims[1] = "N" end
+    if nameless then p.dims[1] = "N" end
+    for k, d in ipairs(p.dims) do -- a state of several layers has it second
+      if type(batch) == "string" and d == batch then p.dims[k] = "N" end
+    end
     if batch == 1 and o.batch ~= 1 and p.dims[1] == 1 and #p.dims > 1 then p.dims[1], freed = "N", true end
   end
   return list, freed
