@@ -396,7 +396,7 @@ static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor
         if (keep != TL_F32 && made[i]->dtype == TL_F32) made[i] = tl__cast(inner, made[i], keep);
         if (!made[i]) bad = 1;
         /* A view may return its input unchanged; a tensor has one node, so each result is its own. */
-        else if (made[i] == c->in[0]) made[i] = tl__tensor_alias(&inner->err, made[i]);
+        else if (c->n_in > 0 && made[i] == c->in[0]) made[i] = tl__tensor_alias(&inner->err, made[i]);
         else tl_tensor_retain(made[i]);
         if (!made[i]) bad = 1;
     }
