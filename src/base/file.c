@@ -43,7 +43,7 @@ char *tl__read_file(tl_error *err, const char *path, size_t *bytes)
 int tl__map_file(tl_error *err, const char *path, const char *what, void **map, size_t *bytes)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC), bad = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), bad = 0; // a FIFO that nobody writes would wait for ever
     if (fd < 0 || fstat(fd, &st) != 0) bad = tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     else if (S_ISDIR(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: this is a folder; give %s", path, what);
     else if (!S_ISREG(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: not a regular file; give %s", path, what);

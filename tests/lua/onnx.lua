@@ -132,7 +132,7 @@ t.test("what exporters write out is one operator again", function()
   one("Pow x three > p; Mul p c > q; Add x q > r; Mul r d > s; Tanh s > u; Add u one > v; Mul x half > h; Mul h v > y",
     "gelu_tanh")
   one("Sigmoid x > a; Mul x a > y", "silu")
-  one("Add x three > a; Clip a zero six > b; Mul x b > m; Div m six > y", "hardswish")
+  one("Add x three > a; Clip a zero six > t; Mul x t > m; Div m six > y", "hardswish")
   one("Mul x slope > a; Max a x > y", "leaky_relu")
   one("Softplus x > a; Tanh a > h; Mul x h > y", "mish")
   one("ReduceMean x > m; Sub x m > d1; Pow d1 two > s; ReduceMean s > v; Add v eps > ve; Sqrt ve > r; Div d1 r > n; "
@@ -359,6 +359,53 @@ t.test("graphs that make no sense are refused in one line", function()
     local e = t.fails(want, open, case[1], x, y, case[2])
     assert(e:find("%.onnx: ") and not e:find "\n" and not e:find "attempt to", e)
   end
+end)
+
+t.test("what a file contradicts itself in, or asks too much of, is refused", function()
+  local x, y = { port("x", { "N", 3, 8, 8 }) }, { port("y", { "N", false }) }
+  local w = floats("w", { 4, 3, 3, 3 })
+  local one, wide = { name = "one", dtype = "float32", dims = { 8 }, numbers = { 1, 2, 3, 4, 5, 6, 7, 8 } }, {}
+  for i = 1, 40 do wide[i] = node("Concat", i == 1 and "one one" or ("c%d c%d"):format(i - 1, i - 1), "c" .. i, { axis = 0 }) end
+  wide[41], wide[42] = node("ReduceSum", "c40", "r", { keepdims = 0 }), node("Add", "x r", "y")
+  for want, case in pairs {
+    ["'kernel_shape' says 5 where the weight is (4, 3, 3, 3)"] = { { node("Conv", "x w", "y", { kernel_shape = { 5, 5 } }) }, { w } },
+    ["'pads' has 1 numbers, and (3, 3, 8, 8) wants 4"] = { { node("Conv", "x w", "y", { pads = { 1 } }) }, { w } },
+    ["the value 'y' is made by a node, and is a tensor too"] = { { node("Relu", "x", "y") }, { floats("y", { 1 }) } },
+    ["it is of opset 0"] = { { node("Relu", "x", "y") }, {}, 0 },
+    ["comes to more than 268435456 numbers"] = { wide, { one } },
+    ["(60000, 60000) is too large"] = { { node("Range", "a b d", "k"), node("Unsqueeze", "k d1", "u"), node("Add", "k u", "m"), node("Cast", "m", "f", { to = 1 }),
+      node("ReduceSum", "f", "s", { keepdims = 0 }), node("Add", "x s", "y") }, { numbers("a", { 0 }, {}), numbers("b", { 60000 }, {}), numbers("d", { 1 }, {}), numbers("d1", { 1 }) } },
+    ["1048576 filters"] = { { node("MelWeightMatrix", "n n r lo hi", "k"), node("ReduceSum", "k", "s", { keepdims = 0 }), node("Add", "x s", "y") },
+      { numbers("n", { 1 << 20 }, {}), numbers("r", { 16000 }, {}), numbers("lo", { 0 }, {}), numbers("hi", { 8000 }, {}) } },
+  } do t.fails(want, open, case[1], x, y, case[2], nil, case[3]) end
+  t.fails("it has no outputs", open, { node("Relu", "x", "y") }, x, {})
+  t.fails("two inputs are called 'x'", open, { node("Relu", "x", "y") }, { x[1], x[1] }, y)
+  os.execute(("mkfifo %s/fifo.onnx"):format(folder))
+  t.fails("not a regular file", onnx.open, folder .. "/fifo.onnx")
+end)
+
+t.test("answers that were once wrong", function()
+  local function run(nodes, inputs, tensors, given, opset)
+    local y = onnx.run(write(nodes, inputs, { port("y", { false, false }) }, tensors, opset), given).y
+    return table.concat(y.numbers or y.tensor:reshape(-1):tolist(), " ")
+  end
+  local x = core.tensor { -1, 0.5, 2 }:reshape { 1, 3 }
+  local rows = { port("x", { "N", 3 }) }
+  -- The upper limit rules; reductions over no axes still take sizes and squares.
+  t.equal(run({ node("Clip", "x lo hi", "y") }, rows, { { name = "lo", dtype = "float32", dims = {}, numbers = { 1 } }, { name = "hi", dtype = "float32", dims = {}, numbers = { -1 } } },
+    { x = x }), "-1.0 -1.0 -1.0")
+  local none = { name = "none", dtype = "int64", dims = { 0 }, numbers = {} }
+  t.equal(run({ node("ReduceL1", "x none", "y", { noop_with_empty_axes = 1 }) }, rows, { none }, { x = x }, 18), "1.0 0.5 2.0")
+  t.equal(run({ node("ReduceSumSquare", "x none", "y", { noop_with_empty_axes = 1 }) }, rows, { none }, { x = x }, 18), "1.0 0.25 4.0")
+  -- Means of whole numbers are whole numbers, towards zero.
+  t.equal(run({ node("ReduceMean", "x", "m", { axes = { 1 }, keepdims = 0 }), node("Cast", "m", "y", { to = 1 }) }, { port("x", { "N", 3 }, "int64") }, {},
+    { x = core.tensor({ 1, 2, 5, -1, -2, -2 }, { dtype = "int32" }):reshape { 2, 3 } }), "2.0 -1.0")
+  -- output_shape takes more from the start than from the end, and adds what is missing at the end.
+  local line = { port("x", { "N", 1, 2 }) }
+  local w = { name = "w", dtype = "float32", dims = { 1, 1, 2 }, numbers = { 1, 10 } }
+  local given = { x = core.tensor { 1, 2 }:reshape { 1, 1, 2 } }
+  t.equal(run({ node("ConvTranspose", "x w", "y", { strides = { 2 }, output_shape = { 3 } }) }, line, { w }, given), "10.0 2.0 20.0")
+  t.equal(run({ node("ConvTranspose", "x w", "y", { strides = { 2 }, output_shape = { 5 } }) }, line, { w }, given), "1.0 10.0 2.0 20.0 0.0")
 end)
 
 os.execute("rm -r " .. folder)

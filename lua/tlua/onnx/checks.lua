@@ -12,7 +12,7 @@ local LEAST = { Constant = 0, Add = 2, Sub = 2, Mul = 2, Div = 2, Mod = 2, Pow =
   GatherND = 2, Scatter = 3, ScatterElements = 3, ScatterND = 3, ReverseSequence = 2, Expand = 2, CumSum = 2,
   Compress = 2, OneHot = 3, Range = 3, QuantizeLinear = 2, DequantizeLinear = 2, QLinearConv = 8, QLinearMatMul = 8,
   NonMaxSuppression = 2, MelWeightMatrix = 5, STFT = 2, NegativeLogLikelihoodLoss = 2, SoftmaxCrossEntropyLoss = 2,
-  Loop = 2, LSTM = 3, GRU = 3, RNN = 3, GridSample = 2, RoiAlign = 3 }
+  Loop = 0, LSTM = 3, GRU = 3, RNN = 3, GridSample = 2, RoiAlign = 3 }
 
 -- From the opset on that made attributes inputs.
 local SINCE = { Reshape = { 5, 2 }, Tile = { 6, 2 }, Slice = { 10, 3 }, TopK = { 10, 2 }, Pad = { 11, 2 },
@@ -65,6 +65,26 @@ local function attribute(key, v)
   end
 end
 
+local WINDOWS = { Conv = true, ConvTranspose = true, ConvInteger = true, MaxPool = true, AveragePool = true, LpPool = true }
+
+-- What says something of each axis of space says it of all, and the kernel has the shape of the weight.
+local function window(node, x)
+  local n, a = #x[1].dims - 2, node.attrs
+  for key, many in pairs { strides = n, dilations = n, pads = 2 * n, output_padding = n } do
+    if a[key] and #a[key] > 0 and #a[key] ~= many then
+      util.failf("its attribute '%s' has %d numbers, and %s wants %d", key, #a[key], util.shape_text(x[1].dims), many)
+    end
+  end
+  local weight = node.op:find "^Conv" and x[2]
+  if not weight then return end
+  if #weight.dims ~= n + 2 then
+    util.failf("its weight is %s, and its input %s", util.shape_text(weight.dims), util.shape_text(x[1].dims))
+  end
+  for i, k in ipairs(a.kernel_shape or {}) do
+    if weight.dims[i + 2] ~= k then util.failf("its attribute 'kernel_shape' says %d where the weight is %s", k, util.shape_text(weight.dims)) end
+  end
+end
+
 -- Raises an error where the node lacks something.
 function checks.node(node, x)
   if node.domain == "tlua" then return end
@@ -83,6 +103,7 @@ function checks.node(node, x)
     util.failf("its attribute 'kernel_shape' has %d numbers, and %s has %d", #kernel, util.shape_text(x[1].dims),
       #x[1].dims - 2)
   end
+  if WINDOWS[node.op] and x[1] then window(node, x) end
 end
 
 return checks

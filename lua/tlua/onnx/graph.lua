@@ -4,6 +4,7 @@ local util = require "tlua.util"
 local graph = {}
 
 graph.VERSIONS = { least = 1, most = 24 }
+graph.MOST_WRITTEN = 100000 -- nodes that functions come to
 
 -- ---- functions ----
 
@@ -59,7 +60,7 @@ local function expand_functions(model, nodes)
         number, again = number + 1, true
         for _, n in ipairs(write_out(f, node, number)) do out[#out + 1] = n end
       else out[#out + 1] = node end
-      if #out > 1000000 then util.fail "functions call each other a million times" end
+      if #out > graph.MOST_WRITTEN then util.failf("its functions come to more than %d nodes", graph.MOST_WRITTEN) end
     end
     nodes = out
   end
@@ -95,12 +96,13 @@ end
 graph.wants_of = wants_of
 
 -- The nodes that `outputs` (names) hang on, each behind those that it needs. Without recursion: graphs are deep.
-local function in_order(nodes, outputs)
+local function in_order(nodes, outputs, given)
   local maker, state, out = {}, {}, {}
   for _, node in ipairs(nodes) do
     for _, name in ipairs(node.outputs) do
       if name ~= "" then
         if maker[name] then util.failf("two nodes make the value '%s'", util.shown(name, 60)) end
+        if given[name] then util.failf("the value '%s' is made by a node, and is %s too", util.shown(name, 60), given[name]) end
         maker[name] = node
       end
     end
@@ -136,6 +138,7 @@ local function look_over(nodes, model, handlers, bad, seen)
     local domain = node.domain
     local opsets = node.opsets or model.opsets
     node.version = opsets[domain] or model.opsets[domain] or (domain == "" and 0 or 1)
+    if node.version == 0 then util.fail "it does not say of which opset its operators are" end
     local key = domain == "" and node.op or domain .. ":" .. node.op
     if not handlers[key] then
       local known = seen[key]
@@ -184,12 +187,20 @@ function graph.prepare(model, handlers, outputs)
     util.failf("it is of opset %d, and what its operators mean is known up to %d: export it with an older one",
       known, graph.VERSIONS.most)
   end
+  if known and known < graph.VERSIONS.least then util.failf("it is of opset %d, which there is not", known) end
   local nodes = expand_functions(model, g.nodes)
   if not outputs then
     outputs = {}
     for i, port in ipairs(g.outputs) do outputs[i] = port.name end
   end
-  local ordered, maker = in_order(nodes, outputs)
+  if #outputs == 0 then util.fail "it has no outputs" end
+  local given = {}
+  for name in pairs(constants) do given[name] = "a tensor" end
+  for _, port in ipairs(inputs) do
+    if given[port.name] then util.failf("two inputs are called '%s'", util.shown(port.name, 60)) end
+    given[port.name] = "an input"
+  end
+  local ordered, maker = in_order(nodes, outputs, given)
   local bad = {}
   look_over(ordered, model, handlers, bad, {})
   local why = unsupported(bad)

@@ -341,6 +341,7 @@ local function plan_of(path, model, o)
         if name ~= "N" then list[#list + 1] = name .. " = ..." end
       end
       table.sort(list)
+      if #list == 0 then util.fail(why) end
       util.failf("%s; with sizes it is a network for them: sizes = { %s }", why, table.concat(list, ", "))
     else util.fail(with_values(first, self.ports)) end
   end
@@ -391,7 +392,11 @@ function onnx.open(path, options)
     o.outputs = { found }
   end
   local ok, self, text = pcall(plan_of, path, model, o)
-  if not ok then util.failf("%s: %s", path, util.without_place(self)) end
+  if not ok then
+    local why, at = util.without_place(self), path .. ": "
+    local from, to = why:find(at, 1, true) -- a tensor's own error says the file too
+    util.failf("%s%s", at, from and why:sub(1, from - 1) .. why:sub(to + 1) or why)
+  end
   local carrying = 0
   for _ in pairs(self.walk.carrying) do carrying = carrying + 1 end
   if carrying > 0 then

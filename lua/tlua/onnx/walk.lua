@@ -67,13 +67,16 @@ local function inputs_of(env, node)
   return x
 end
 
--- May the numbers be worked out in Lua?
+-- May the numbers be worked out in Lua? Few of them, also where they are broadcast or joined.
 local function all_host(x)
   if x.n == 0 then return false end
+  local shapes, total = {}, 0
   for i = 1, x.n do
     if x[i] and not x[i].host then return false end
+    if x[i] then shapes[#shapes + 1], total = x[i].dims, total + #x[i].host end
   end
-  return true
+  local fit, dims = pcall(host.broadcast_dims, shapes)
+  return math.max(total, fit and host.count(dims) or 0) <= host.MOST * 16
 end
 
 local function all_const(x)
@@ -98,6 +101,17 @@ local function is_grid(x)
   return long > 1
 end
 
+-- Elements of constants that a file has not but makes, all together: a small file can ask for any number.
+local MOST_HELD = 1 << 28
+
+function Walk:hold(t)
+  self.held = (self.held or 0) + t:numel()
+  if self.held > MOST_HELD then
+    self.beyond = ("what follows from constants comes to more than %d numbers"):format(MOST_HELD)
+    util.fail(self.beyond)
+  end
+end
+
 -- One node: its values go into env.
 function Walk:node(env, node)
   local x = inputs_of(env, node)
@@ -120,6 +134,7 @@ function Walk:node(env, node)
       if const and not v.const and v.t and not self.tracing and not self.rehearsing then
         local key = "value|" .. name
         v.const, v.key, v.source = true, key, v.source or (x[1] and x[1].source)
+        self:hold(v.t)
         self.made[key] = v.t
         v.load, v.t = function() util.failf("the constant '%s' is gone", name) end, nil
       end
@@ -163,6 +178,7 @@ function Walk:fold(env, nodes)
       if not v or v ~= true and not v.const then ready = false end
     end
     if ready and pcall(self.node, self, env, node) then self.folded[node] = true end
+    if self.beyond then util.failf("%s: %s", node_text(node), self.beyond) end
   end
 end
 

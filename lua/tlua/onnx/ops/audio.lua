@@ -29,6 +29,9 @@ function H.MelWeightMatrix(_, _, x)
   local v = {}
   for i = 1, 5 do v[i] = value.numbers(x[i], "a number of the filters")[1] end
   local bins, length, rate, low, high = table.unpack(v)
+  if bins < 1 or length < 1 or bins > 1 << 16 or length > 1 << 22 or bins * (length // 2 + 1) > 1 << 24 then
+    util.failf("%d filters for a transform of %d", bins, length)
+  end
   local rows, list = length // 2 + 1, {}
   local function mel(f) return 2595 * math.log(1 + f / 700, 10) end
   local points = {}

@@ -120,6 +120,7 @@ function H.Clip(w, node, x)
   if low and low <= -3.4e38 then low = nil end
   if high and high >= 3.4e38 then high = nil end
   if not low and not high then return x[1] end
+  if low and high and low > high then low = high end
   local t = raw(w, x[1])
   if not host.is_float(x[1].dtype) then
     local y = x[1]

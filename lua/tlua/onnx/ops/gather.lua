@@ -41,7 +41,7 @@ function H.Gather(w, node, x)
   local dims = { table.unpack(v.dims, 1, axis - 1) }
   table.move(ids.dims, 1, #ids.dims, #dims + 1, dims)
   table.move(v.dims, axis + 1, rank, #dims + 1, dims)
-  local open = ids.sized and w.tracing and host.count(dims) > 16
+  local open = ids.sized and w.tracing and host.count(dims) > 16 or host.count(dims) > host.MOST * 16
   if ids.host and v.host and not open then
     local y = host.reshape(host.take(v, axis, ids.host), dims)
     y.sized = v.sized or ids.sized

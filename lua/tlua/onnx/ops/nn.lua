@@ -122,10 +122,10 @@ function H.ConvTranspose(w, node, x)
     local out = a.output_shape and a.output_shape[#a.output_shape - n + i]
     if not out and (auto == "SAME_UPPER" or auto == "SAME_LOWER") then out = v.dims[i + 2] * stride[i] end
     if out then
-      local all = whole - out
+      if not a.output_shape and whole < out then util.fail "auto_pad where strides leave gaps between kernels is not supported" end
+      local all = math.max(0, whole - out) -- what is more than there is comes behind
       before[i] = auto == "SAME_UPPER" and all // 2 or all - all // 2
-      if auto ~= "SAME_UPPER" and auto ~= "SAME_LOWER" then before[i] = all // 2 end
-      after[i] = all - before[i]
+      after[i] = whole - out - before[i]
     else before[i], after[i] = a.pads and a.pads[i] or 0, a.pads and a.pads[i + n] or 0 end
   end
   for i = 1, n do -- less than nothing taken away is something added

@@ -47,13 +47,34 @@ local HOST_REDUCE = {
   ReduceMean = { 0, function(a, b) return a + b end, function(t, n) return t / n end },
 }
 
+-- What a reduction over no axes does to each number.
+local ALONE = { ReduceL1 = ops.abs, ReduceL2 = ops.abs, ReduceSumSquare = function(t) return ops.mul(t, t) end, ReduceLogSum = ops.log }
+
 local function reduction(onnx, f, since)
   H[onnx] = function(w, node, x)
     local v, keep = x[1], node.attrs.keepdims ~= 0
     local set = axes_of(node, x, since or 18)
-    if not set then return v end
+    local whole = not host.is_float(v.dtype)
+    if whole and (onnx == "ReduceL2" or onnx:find "Log") then util.failf("of %s, which is not supported", v.dtype) end
+    if not set or not next(set) then
+      local alone = ALONE[onnx]
+      return alone and value.of(alone(value.raw(w, v)), v.dtype, v.perm) or v
+    end
     local small = HOST_REDUCE[onnx]
-    if v.host and small then return host.reduce(v, set, keep, small[1], small[2], small[3]) end
+    if v.host and small then
+      local y = host.reduce(v, set, keep, small[1], small[2], small[3])
+      if whole and onnx == "ReduceMean" then
+        for i, n in ipairs(y.host) do y.host[i] = math.tointeger(n < 0 and math.ceil(n) or math.floor(n)) end
+      end
+      return y
+    end
+    if whole and onnx == "ReduceMean" then -- whole numbers divide to whole numbers
+      local n = 1
+      for axis in pairs(set) do n = n * v.dims[axis] end
+      local sum = along(w, v, set, keep, function(t, o) return ops.sum(t, o) end)
+      return require("tlua.onnx.ops").Div(w, { op = "Div", version = node.version, attrs = {}, outputs = node.outputs, name = node.name, domain = "" },
+        { sum, host.new({ n }, {}, v.dtype), n = 2 })
+    end
     return along(w, v, set, keep, f)
   end
 end
@@ -67,7 +88,7 @@ reduction("ReduceMin", function(t, o) return ops.amin(t, o) end)
 reduction("ReduceProd", function(t, o) return ops.prod(t, o) end)
 reduction("ReduceL1", function(t, o) return ops.sum(ops.abs(t), o) end)
 reduction("ReduceL2", of_floats(function(t, o) return ops.sqrt(ops.sum(ops.square(t), o)) end))
-reduction("ReduceSumSquare", of_floats(function(t, o) return ops.sum(ops.square(t), o) end))
+reduction("ReduceSumSquare", function(t, o) return ops.sum(ops.mul(t, t), o) end)
 reduction("ReduceLogSum", of_floats(function(t, o) return ops.log(ops.sum(t, o)) end))
 reduction("ReduceLogSumExp", of_floats(function(t, o)
   local top = ops.amax(t, { axes = o.axes, keep = true })
@@ -206,7 +227,7 @@ local function equal(w, number, dims, dtype, sized)
     for i = 1, n do list[i] = number end
     return host.new(list, dims, dtype, sized)
   end
-  if n > 1 << 31 then util.failf("%s is too large", util.shape_text(dims)) end
+  if n > 1 << 28 then util.failf("%s is too large", util.shape_text(dims)) end
   return value.of(ops.expand(value.single(w, number, value.device_type(dtype)), { shape = dims }), dtype)
 end
 

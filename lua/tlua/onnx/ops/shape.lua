@@ -226,7 +226,7 @@ function H.Concat(w, node, x)
   local axis = axis_of(node.attrs.axis or 1, #list[1].dims)
   -- Long rows that follow from open sizes (places of a grid) are calls; short ones are shapes.
   local calls = w.tracing and count > 16 and host.any_sized(list)
-  if all_host and not calls then return host.concat(list, axis) end
+  if all_host and not calls and count <= host.MOST * 16 then return host.concat(list, axis) end
   local best = list[1]
   for _, v in ipairs(list) do
     if best.const and not v.const or (v.const == best.const and host.count(v.dims) > host.count(best.dims)) then
