@@ -286,6 +286,11 @@ t.test("control flow that a constant decides is gone; other is refused by name",
   t.fails("unknown size 'M'", open, rate, inputs, { port("y", { "N", 4 }) }, tensors, { values = { rate = 1 }, sizes = { M = 2 } })
 end)
 
+t.test("where no size of those that are tried goes, the open ones are named", function()
+  t.fails("can be given: sizes = { batch = ..., length = ... }", open, { node("Pad", "x pads", "y", { mode = "reflect" }) },
+    { port("x", { "batch", "length" }) }, { port("y", nil) }, { numbers("pads", { 0, 90000, 0, 90000 }) })
+end)
+
 t.test("the size of pictures that lie channels last in the file, and what normalises them is not trained", function()
   local nodes = { node("Sub", "x normalize.mean", "a", nil, { name = "/normalize/Sub" }), node("Transpose", "a", "b", { perm = { 0, 3, 1, 2 } }),
     node("Conv", "b w", "c"), node("GlobalAveragePool", "c", "d"), node("Flatten", "d", "y") }

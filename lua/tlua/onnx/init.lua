@@ -315,6 +315,20 @@ local function rows_agree(self, sizes)
   return true
 end
 
+-- What cannot be tried at any size may work at the right one: which sizes the file leaves open.
+local function with_sizes(why, prepared)
+  local names = {}
+  for _, port in ipairs(prepared.inputs) do
+    for _, d in ipairs(port.shape) do
+      if type(d) == "string" then names[d] = true end
+    end
+  end
+  local list = util.keys(names)
+  if #list == 0 or why:find("control flow", 1, true) then return why end
+  return ("%s; sizes that the file leaves open can be given: sizes = { %s = ... }"):format(why,
+    table.concat(list, " = ..., "))
+end
+
 local function plan_of(path, model, o)
   local self = import(path, model, o)
   local times, first = 1, nil
@@ -343,7 +357,7 @@ local function plan_of(path, model, o)
       table.sort(list)
       if #list == 0 then util.fail(why) end
       util.failf("%s; with sizes it is a network for them: sizes = { %s }", why, table.concat(list, ", "))
-    else util.fail(with_values(first, self.ports)) end
+    else util.fail(with_sizes(with_values(first, self.ports), self.prepared)) end
   end
 end
 
