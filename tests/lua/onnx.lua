@@ -261,6 +261,12 @@ t.test("fresh batch norms change nothing in inference, nor with the first batch 
     write({ node("Relu", "x", "y") }, { port("x", { "N", 4 }) }, { port("y", { "N", 4 }) }), { batchnorm = "fresh" })
 end)
 
+t.test("a tensor of several layers is said to be one", function()
+  local m = open({ node("MatMul", "x w", "a"), node("Relu", "a", "b"), node("MatMul", "b w", "y") },
+    { port("x", { "N", 4 }) }, { port("y", { "N", 4 }) }, { floats("w", { 4, 4 }) })
+  assert(table.concat(m.notes, " "):find "1 tensors belong to several layers")
+end)
+
 -- ---- control flow, functions, whole numbers ----
 
 t.test("control flow that a constant decides is gone; other is refused by name", function()

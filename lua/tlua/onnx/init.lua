@@ -411,6 +411,11 @@ function onnx.open(path, options)
     local from, to = why:find(at, 1, true) -- a tensor's own error says the file too
     util.failf("%s%s", at, from and why:sub(1, from - 1) .. why:sub(to + 1) or why)
   end
+  local shared = 0 -- exporters make one of tensors that are equal, and weights may be tied
+  for _, about in pairs(self.walk.roles) do shared = shared + (about.shared and 1 or 0) end
+  if shared > 0 then
+    self.walk:note(("%d tensors belong to several layers each, and are trained together"):format(shared))
+  end
   local carrying = 0
   for _ in pairs(self.walk.carrying) do carrying = carrying + 1 end
   if carrying > 0 then

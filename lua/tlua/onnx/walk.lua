@@ -191,9 +191,10 @@ end
 
 -- What a constant is to the node that takes it.
 function Walk:role(v, role)
-  if v and v.key and not self.roles[v.key] then
-    self.roles[v.key] = { role = role, node = self.current, source = v.source }
-  end
+  if not v or not v.key then return end
+  local known = self.roles[v.key]
+  if not known then self.roles[v.key] = { role = role, node = self.current, source = v.source }
+  elseif known.node.outputs[1] ~= self.current.outputs[1] then known.shared = true end
 end
 
 -- Says once what somebody ought to know of the file.
