@@ -1,6 +1,7 @@
--- checks.lua - what a node must have before its handler sees it: as many inputs as the operator cannot do without, and
--- attributes of the kind that all operators mean by these names.
+-- checks.lua - what a node must have before its handler sees it: as many inputs as the operator cannot do without and
+-- no more than it has, attributes that it has, and of the kind that all operators mean by these names.
 local util = require "tlua.util"
+local signatures = require "tlua.onnx.signatures"
 local checks = {}
 
 -- Inputs that must be there; one where nothing is said.
@@ -24,7 +25,9 @@ local WHOLE = { axis = true, group = true, keepdims = true, blocksize = true, ba
   allowzero = true, select_last_index = true, largest = true, sorted = true, onesided = true, inverse = true,
   ignore_index = true, num_scan_inputs = true, center_point_box = true, fmod = true, noop_with_empty_axes = true,
   layout = true, linear_before_reset = true, align_corners = true, start = true, ["end"] = true, output_datatype = true,
-  periodic = true }
+  periodic = true, storage_order = true, exclude_outside = true, antialias = true, detect_negative = true,
+  detect_positive = true, output_dtype = true, dtype = true, training_mode = true, is_test = true, spatial = true,
+  input_forget = true, block_size = true }
 local LISTS = { axes = true, perm = true, pads = true, paddings = true, kernel_shape = true, strides = true,
   dilations = true, output_padding = true, output_shape = true, starts = true, ends = true, steps = true, split = true,
   shape = true, scan_input_axes = true, scan_output_axes = true }
@@ -32,7 +35,8 @@ local TEXTS = { mode = true, auto_pad = true, equation = true, coordinate_transf
   nearest_mode = true, reduction = true, direction = true, approximate = true, padding_mode = true,
   keep_aspect_ratio_policy = true }
 local NUMBERS = { alpha = true, beta = true, gamma = true, epsilon = true, momentum = true, ratio = true, lambd = true,
-  scale = true, cubic_coeff_a = true, extrapolation_value = true, min = true, max = true }
+  scale = true, cubic_coeff_a = true, extrapolation_value = true, min = true, max = true,
+  bias = true, clip = true }
 local GRAPHS = { body = true, then_branch = true, else_branch = true }
 local NEEDED = { MaxPool = { "kernel_shape" }, AveragePool = { "kernel_shape" }, LpPool = { "kernel_shape" },
   Einsum = { "equation" }, Loop = { "body" }, Scan = { "body", "num_scan_inputs" },
@@ -65,7 +69,8 @@ local function attribute(key, v)
   end
 end
 
-local WINDOWS = { Conv = true, ConvTranspose = true, ConvInteger = true, MaxPool = true, AveragePool = true, LpPool = true }
+local WINDOWS = { Conv = true, ConvTranspose = true, ConvInteger = true, MaxPool = true, AveragePool = true,
+  LpPool = true }
 
 -- What says something of each axis of space says it of all, and the kernel has the shape of the weight.
 local function window(node, x)
@@ -81,11 +86,34 @@ local function window(node, x)
     util.failf("its weight is %s, and its input %s", util.shape_text(weight.dims), util.shape_text(x[1].dims))
   end
   for i, k in ipairs(a.kernel_shape or {}) do
-    if weight.dims[i + 2] ~= k then util.failf("its attribute 'kernel_shape' says %d where the weight is %s", k, util.shape_text(weight.dims)) end
+    if weight.dims[i + 2] ~= k then
+      util.failf("its attribute 'kernel_shape' says %d where the weight is %s", k, util.shape_text(weight.dims))
+    end
   end
 end
 
--- Raises an error where the node lacks something.
+-- What no handler would look at is refused.
+local function surplus(node, x)
+  local op = node.domain == "" and node.op or node.domain .. ":" .. node.op
+  local most, known = signatures.INPUTS[op] or 1, signatures.ATTRIBUTES[op] or {}
+  if type(most) == "table" then
+    local now, since = most[1], 1
+    for version, n in pairs(most) do
+      if version >= since and version <= node.version then now, since = n, version end
+    end
+    most = now
+  end
+  for i = x.n, 1, -1 do
+    if x[i] and i > most then util.failf("it has %d inputs, and the operator has %d", i, most) end
+  end
+  for key in pairs(node.attrs) do
+    local before = known[key]
+    if not before then util.failf("its attribute '%s' is not known", util.shown(key, 60)) end
+    if node.version >= before then util.failf("its attribute '%s' ended with opset %d", key, before) end
+  end
+end
+
+-- Raises an error where the node lacks something, or has what it should not.
 function checks.node(node, x)
   if node.domain == "tlua" then return end
   local least, since = LEAST[node.op] or 1, SINCE[node.op]
@@ -94,6 +122,7 @@ function checks.node(node, x)
   for i = 1, least do
     if not x[i] then util.failf("its input %d is missing", i) end
   end
+  surplus(node, x)
   for key, v in pairs(node.attrs) do attribute(key, v) end
   for _, key in ipairs(NEEDED[node.op] or {}) do
     if node.attrs[key] == nil then util.failf("its attribute '%s' is missing", key) end

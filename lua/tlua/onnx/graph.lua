@@ -102,7 +102,9 @@ local function in_order(nodes, outputs, given)
     for _, name in ipairs(node.outputs) do
       if name ~= "" then
         if maker[name] then util.failf("two nodes make the value '%s'", util.shown(name, 60)) end
-        if given[name] then util.failf("the value '%s' is made by a node, and is %s too", util.shown(name, 60), given[name]) end
+        if given[name] then
+          util.failf("the value '%s' is made by a node, and is %s too", util.shown(name, 60), given[name])
+        end
         maker[name] = node
       end
     end

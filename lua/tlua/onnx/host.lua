@@ -188,7 +188,7 @@ function host.reduce(a, axes, keep, first, f, done)
   return host.new(totals, dims, a.dtype, a.sized)
 end
 
--- ---- operators: HOST[op](inputs, attrs, node) -> array or list of arrays, or nil where it is the device's ----
+-- ---- operators: HOST[op](inputs, attrs) -> array or list of arrays, or nil where it is the device's ----
 
 local function floor_div(x, y, dtype)
   if host.is_integer(dtype) then
@@ -288,7 +288,9 @@ function HOST.Where(x)
 end
 
 function HOST.BitShift(x, a)
-  return host.map({ x[1], x[2] }, x[1].dtype, function(u, v) return a.direction == "LEFT" and u << v or u >> v end)
+  local left = a.direction == "LEFT"
+  if not left and a.direction ~= "RIGHT" then util.failf("the direction '%s'", a.direction or "?") end
+  return host.map({ x[1], x[2] }, x[1].dtype, function(u, v) return left and u << v or u >> v end)
 end
 
 local function chain(pick)

@@ -163,7 +163,7 @@ function Import:forward(...)
   local out = {}
   for i, name in ipairs(self.prepared.outputs) do
     local v = env[name]
-    if not v then util.failf("the output '%s' is not made by any node", util.shown(name, 60)) end
+    if not v then util.failf("an output: %s", w:absence(name)) end
     local rank = #v.dims
     local mapped = rank > 2 and v.perm and util.same_shape(v.perm, value.channels_last(rank))
     if w.tracing then self.layouts[i] = { channels_last = mapped or nil, dtype = v.dtype, dims = v.dims } end
@@ -470,7 +470,7 @@ function onnx.run(path, inputs)
     local results = {}
     for _, name in ipairs(prepared.outputs) do
       local v = env[name]
-      if not v then util.failf("the output '%s' is not made by any node", util.shown(name, 60)) end
+      if not v then util.failf("an output: %s", w:absence(name)) end
       results[name] = { dims = v.dims, dtype = v.dtype, numbers = v.host,
         tensor = not v.host and value.tensor(w, v) or nil }
     end

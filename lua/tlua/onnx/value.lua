@@ -57,6 +57,16 @@ function value.numbers(v, what)
   util.failf("%s is worked out from the input, and has to be a constant", what)
 end
 
+-- ONNX's numbers of types.
+value.TYPES = { [1] = "float32", [2] = "uint8", [3] = "int8", [4] = "uint16", [5] = "int16", [6] = "int32",
+  [7] = "int64", [9] = "bool", [10] = "float16", [11] = "float64", [12] = "uint32", [13] = "uint64", [16] = "bfloat16" }
+
+-- The type that an attribute names; `usual` where there is none.
+function value.type_named(number, usual)
+  if number == nil or number == 0 then return usual end
+  return value.TYPES[number] or util.failf("the type of the number %d is not supported", number)
+end
+
 -- ---- on the device ----
 
 local DEVICE_TYPE = { float32 = "float32", float16 = "float32", bfloat16 = "float32", float64 = "float32" }

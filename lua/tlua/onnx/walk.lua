@@ -15,7 +15,7 @@ Walk.__index = Walk
 -- each, `roles` what a constant is to it: "weight", "bias"... (names.lua makes names of both).
 local function new(handlers)
   return setmetatable({ handlers = handlers, made = {}, wanted = {}, folded = {}, first_use = {}, roles = {},
-    direct = {}, order = {}, inside = 0, notes = {}, normed = {}, carrying = {} }, Walk)
+    direct = {}, order = {}, inside = 0, notes = {}, normed = {}, carrying = {}, absent = {} }, Walk)
 end
 
 -- A tensor that must be there before a trace, made by f. In a rehearsal (a dry run) it is asked for only.
@@ -56,12 +56,17 @@ local function node_text(node)
 end
 Walk.node_text = node_text
 
-local function inputs_of(env, node)
+-- Why there is no value of that name. Old files name outputs that nobody takes, like the mask of a dropout.
+function Walk:absence(name)
+  return self.absent[name] or ("'%s' is not made by any node before it"):format(util.shown(name, 60))
+end
+
+local function inputs_of(self, env, node)
   local x = { n = #node.inputs }
   for i, name in ipairs(node.inputs) do
     if name ~= "" then
       x[i] = env[name]
-      if not x[i] then util.failf("%s: its input '%s' is not made by any node before it", node_text(node), name) end
+      if not x[i] then util.failf("%s: its input: %s", node_text(node), self:absence(name)) end
     end
   end
   return x
@@ -112,14 +117,21 @@ function Walk:hold(t)
   end
 end
 
+-- Before opset 7 the second input could stand in the middle of the first one's dimensions; in Lua it is at their end.
+local function along_axis(node, x)
+  local axis = node.attrs.broadcast == 1 and node.attrs.axis
+  return axis and x[2] and (axis < 0 and axis + #x[1].dims or axis) + #x[2].dims ~= #x[1].dims
+end
+
 -- One node: its values go into env.
 function Walk:node(env, node)
-  local x = inputs_of(env, node)
+  local x = inputs_of(self, env, node)
   local f, y = nil, nil
   self.current = node
   checks.node(node, x)
-  if node.domain == "" and host.OPS[node.op] and all_host(x) and not (self.tracing and is_grid(x)) then
-    y = host.OPS[node.op](x, node.attrs, node)
+  local in_lua = node.domain == "" and host.OPS[node.op] and all_host(x) and not along_axis(node, x)
+  if in_lua and not (self.tracing and is_grid(x)) then
+    y = host.OPS[node.op](x, node.attrs)
   end
   if y == nil then
     f = self.handlers[node.domain == "" and node.op or node.domain .. ":" .. node.op]
@@ -130,8 +142,8 @@ function Walk:node(env, node)
   for i, name in ipairs(node.outputs) do
     local v = y[i]
     if name ~= "" then
-      if not v then util.failf("%s: its output %d is not supported", node_text(node), i) end
-      if const and not v.const and v.t and not self.tracing and not self.rehearsing then
+      if not v then self.absent[name] = ("the output %d of %s is not supported"):format(i, node_text(node)) end
+      if v and const and not v.const and v.t and not self.tracing and not self.rehearsing then
         local key = "value|" .. name
         v.const, v.key, v.source = true, key, v.source or (x[1] and x[1].source)
         self:hold(v.t)

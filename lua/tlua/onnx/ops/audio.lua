@@ -8,15 +8,13 @@ local shape = require "tlua.onnx.ops.shape"
 local ops = core.ops
 local H = {}
 
-local NAMES = { [1] = "float32", [10] = "float16", [11] = "float64" }
-
 local function window(f)
   return function(_, node, x)
     local n = value.numbers(x[1], "the length")[1]
     if n > 1 << 20 then util.failf("a window of %d", n) end
     local list, span = {}, node.attrs.periodic == 0 and n - 1 or n
     for i = 1, n do list[i] = host.number(f(2 * math.pi * (i - 1) / span), "float32") end
-    return host.new(list, { n }, NAMES[node.attrs.output_datatype or 1] or "float32")
+    return host.new(list, { n }, value.type_named(node.attrs.output_datatype, "float32"))
   end
 end
 H.HannWindow = window(function(t) return 0.5 - 0.5 * math.cos(t) end)
@@ -25,7 +23,7 @@ H.BlackmanWindow = window(function(t) return 0.42 - 0.5 * math.cos(t) + 0.08 * m
 
 -- bins, length of the transform, rate, lowest and highest frequency -> (length / 2 + 1, bins), as ONNX's reference
 -- does.
-function H.MelWeightMatrix(_, _, x)
+function H.MelWeightMatrix(_, node, x)
   local v = {}
   for i = 1, 5 do v[i] = value.numbers(x[i], "a number of the filters")[1] end
   local bins, length, rate, low, high = table.unpack(v)
@@ -51,7 +49,7 @@ function H.MelWeightMatrix(_, _, x)
       if c > b and k < rows then list[k * bins + i + 1] = host.number((c - k) / (c - b), "float32") end
     end
   end
-  return host.new(list, { rows, bins }, "float32")
+  return host.new(list, { rows, bins }, value.type_named(node.attrs.output_datatype, "float32"))
 end
 
 -- (n, bins) of cos or sin(2 pi k i / n).
@@ -89,6 +87,8 @@ function H.DFT(w, node, x)
     or (node.version >= 20 and -2 or 1), rank)
   local n = x[2] and value.numbers(x[2], "the length")[1] or v.dims[axis]
   if axis == rank then util.fail "the last axis is that of real and imaginary parts" end
+  if v.dims[rank] > 2 then util.failf("numbers of %d parts", v.dims[rank]) end
+  if a.onesided == 1 and a.inverse == 1 then util.fail "onesided and inverse together are not supported" end
   local order = {}
   for i = 1, rank do
     if i ~= axis then order[#order + 1] = i end

@@ -65,7 +65,8 @@ function H.HardSigmoid(w, node, x)
 end
 
 function H.Gelu(w, node, x)
-  local f = node.attrs.approximate == "tanh" and ops.gelu_tanh or ops.gelu
+  local f = ({ none = ops.gelu, tanh = ops.gelu_tanh })[node.attrs.approximate or "none"]
+  if not f then util.failf("the approximation '%s' is not supported", node.attrs.approximate) end
   return value.of(f(floats(w, raw(w, x[1]))), x[1].dtype, x[1].perm)
 end
 H["com.microsoft:Gelu"] = H.Gelu
@@ -203,6 +204,7 @@ function H.Mod(w, node, x)
 end
 
 function H.Pow(w, node, x)
+  x = { x[1], aligned(node, x) }
   local n = single_beside(x[1], x[2])
   local t = n and floats(w, raw(w, x[1]))
   if n == 2 then return value.of(ops.square(t), x[1].dtype, x[1].perm) end
@@ -276,8 +278,6 @@ end
 
 -- ---- types ----
 
-local NAMES = { [1] = "float32", [2] = "uint8", [3] = "int8", [4] = "uint16", [5] = "int16", [6] = "int32",
-  [7] = "int64", [9] = "bool", [10] = "float16", [11] = "float64", [12] = "uint32", [13] = "uint64", [16] = "bfloat16" }
 local BITS = { uint8 = { 0, 255 }, int8 = { -128, 127 }, uint16 = { 0, 65535 }, int16 = { -32768, 32767 } }
 
 local function cast(w, v, dtype)
@@ -313,7 +313,7 @@ end
 function H.Cast(w, node, x)
   local to = node.attrs.to
   return cast(w, x[1], type(to) == "string" and to:lower():gsub("^float$", "float32"):gsub("^double$", "float64")
-    or NAMES[to])
+    or value.TYPES[to])
 end
 function H.CastLike(w, _, x) return cast(w, x[1], x[2].dtype) end
 H.cast = cast
@@ -321,17 +321,16 @@ H.cast = cast
 function H.Identity(_, _, x) return x[1] end
 
 function H.Dropout(w, node, x)
+  if node.attrs.is_test == 0 then util.fail "is_test = 0 is not supported: recipes say what draws" end
   local t = value.of(ops.dropout(floats(w, raw(w, x[1])),
     { p = node.attrs.ratio or value.number(x[2]) or 0.5, training = false }),
     x[1].dtype, x[1].perm)
   if value.number(x[3]) == 1 then util.fail "training_mode is not supported: recipes say what draws" end
   if #node.outputs < 2 or node.outputs[2] == "" then return t end
-  return { t, host.count(x[1].dims) <= host.MOST and
-    host.new((function()
-      local ones = {}
-      for i = 1, host.count(x[1].dims) do ones[i] = 1 end
-      return ones
-    end)(), x[1].dims, "bool") or nil }
+  local n, ones = host.count(x[1].dims), {} -- the mask: nothing was dropped
+  if n > host.MOST then return t end
+  for i = 1, n do ones[i] = 1 end
+  return { t, host.new(ones, x[1].dims, "bool") }
 end
 
 local cast_handler = H.cast

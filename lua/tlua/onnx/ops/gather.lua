@@ -129,29 +129,31 @@ function H.GatherND(w, node, x)
   return value.of(#dims == 0 and y:reshape {} or y:reshape(dims), v.dtype)
 end
 
-local REDUCTION = { none = "none", add = "add", mul = "mul", max = "max", min = "min" }
+local REDUCTIONS = { none = true, add = true, mul = true, max = true, min = true }
+
+-- The options of ours for an axis and what becomes of elements that meet.
+local function scattering(node, axis)
+  local how = node.attrs.reduction or "none"
+  if not REDUCTIONS[how] then util.failf("the reduction '%s' is not supported", how) end
+  return { axis = axis, reduce = how ~= "none" and how or nil }
+end
 
 function H.ScatterElements(w, node, x)
   local v = x[1]
-  local axis, how = axis_of(node.attrs.axis or 0, #v.dims), REDUCTION[node.attrs.reduction or "none"]
-  local ids = counted(x[2], v.dims[axis])
-  local o = { axis = axis }
-  if how ~= "none" then o.reduce = how end
+  local axis = axis_of(node.attrs.axis or 0, #v.dims)
+  local ids, o = counted(x[2], v.dims[axis]), scattering(node, axis)
   return value.of(ops.scatter(value.tensor(w, v), int32(w, ids), value.tensor(w, x[3]), o), v.dtype)
 end
 H.Scatter = H.ScatterElements
 
 -- Rows that are written: as ScatterElements along one axis of all rows.
 function H.ScatterND(w, node, x)
-  local v, ids = x[1], counted_by_column(x[2], x[1].dims)
+  local v, ids, o = x[1], counted_by_column(x[2], x[1].dims), scattering(node, 1)
   local k = ids.dims[#ids.dims]
   local rows, n = flat_rows(w, ids, v.dims, k)
   local width = host.count(v.dims) // n
   local count = rows:shape()[1]
   local index = ops.expand(rows:reshape { count, 1 }, { shape = { count, width } })
-  local o = { axis = 1 }
-  local how = REDUCTION[node.attrs.reduction or "none"]
-  if how ~= "none" then o.reduce = how end
   local updates = value.tensor(w, x[3]):reshape { count, width }
   local y = ops.scatter(value.tensor(w, v):reshape { n, width }, index, updates, o)
   return value.of(y:reshape(v.dims), v.dtype)
@@ -231,6 +233,9 @@ local function sizes_of(node, x)
   end
   local factors = {}
   local keep = a.keep_aspect_ratio_policy or "stretch"
+  if keep ~= "stretch" and keep ~= "not_larger" and keep ~= "not_smaller" then
+    util.failf("keep_aspect_ratio_policy '%s' is not supported", keep)
+  end
   if sizes and keep ~= "stretch" then
     local s
     for i, axis in ipairs(axes) do
@@ -331,8 +336,8 @@ function H.RoiAlign(w, node, x)
   if a.mode and a.mode ~= "avg" then util.failf("the mode '%s' is not supported", a.mode) end
   local half = a.coordinate_transformation_mode or (node.version < 16 and "output_half_pixel" or "half_pixel")
   local y = ops.roi_align(nn.pictures(w, v), floats(w, value.tensor(w, x[2])), int32(w, x[3]), {
-    size = { a.output_height or 1, a.output_width or 1 }, scale = a.spatial_scale or 1.0, points = a.sampling_ratio or 0,
-    aligned = half == "half_pixel" })
+    size = { a.output_height or 1, a.output_width or 1 }, scale = a.spatial_scale or 1.0,
+    points = a.sampling_ratio or 0, aligned = half == "half_pixel" })
   return nn.back(y, v)
 end
 
@@ -341,7 +346,9 @@ end
 function H.DepthToSpace(w, node, x)
   local v, b = x[1], node.attrs.blocksize
   local n, c, h, width = table.unpack(v.dims)
-  local crd = node.attrs.mode == "CRD"
+  local mode = node.attrs.mode or "DCR"
+  local crd = mode == "CRD"
+  if not crd and mode ~= "DCR" then util.failf("the mode '%s' is not supported", mode) end
   local wide = shape.reshape(w, v, crd and { n, c // (b * b), b, b, h, width } or { n, b, b, c // (b * b), h, width })
   local y = shape.transpose(wide, crd and { 1, 2, 5, 3, 6, 4 } or { 1, 4, 5, 2, 6, 3 })
   return shape.reshape(w, y, { n, c // (b * b), h * b, width * b })

@@ -12,11 +12,11 @@ for _, room in ipairs { "elementwise", "shape", "reduce", "nn", "gather", "contr
   end
 end
 for op in pairs(host.OPS) do
-  H[op] = H[op] or function(_, _, x)
+  H[op] = H[op] or function(_, node, x)
     for i = 1, x.n do
       if x[i] and not x[i].host then util.fail "of what is worked out on the device is not supported" end
     end
-    return host.OPS[op](x)
+    return host.OPS[op](x, node.attrs)
   end
 end
 

@@ -111,21 +111,27 @@ function H.Conv(w, node, x)
   return back(t, v)
 end
 
+local AUTO_PAD = { NOTSET = true, VALID = true, SAME_UPPER = true, SAME_LOWER = true }
+
 function H.ConvTranspose(w, node, x)
   local v, a, n = x[1], node.attrs, #x[1].dims - 2
   local kernel = { table.unpack(x[2].dims, 3) }
   local stride, dilation = filled(a.strides, n, 1), filled(a.dilations, n, 1)
   local more, before, after = filled(a.output_padding, n, 0), {}, {}
   local auto = a.auto_pad or "NOTSET"
+  if not AUTO_PAD[auto] then util.failf("auto_pad '%s'", auto) end
   for i = 1, n do
     local whole = stride[i] * (v.dims[i + 2] - 1) + more[i] + (kernel[i] - 1) * dilation[i] + 1
     local out = a.output_shape and a.output_shape[#a.output_shape - n + i]
     if not out and (auto == "SAME_UPPER" or auto == "SAME_LOWER") then out = v.dims[i + 2] * stride[i] end
     if out then
-      if not a.output_shape and whole < out then util.fail "auto_pad where strides leave gaps between kernels is not supported" end
+      if not a.output_shape and whole < out then
+        util.fail "auto_pad where strides leave gaps between kernels is not supported"
+      end
       local all = math.max(0, whole - out) -- what is more than there is comes behind
       before[i] = auto == "SAME_UPPER" and all // 2 or all - all // 2
       after[i] = whole - out - before[i]
+    elseif auto == "VALID" then before[i], after[i] = 0, 0
     else before[i], after[i] = a.pads and a.pads[i] or 0, a.pads and a.pads[i + n] or 0 end
   end
   for i = 1, n do -- less than nothing taken away is something added
@@ -206,6 +212,7 @@ function H.BatchNormalization(w, node, x)
   if a.training_mode == 1 or (a.is_test == 0 and node.version < 7) then
     util.fail "training_mode is not supported: recipes say which batch norms use the batch"
   end
+  if a.spatial == 0 then util.fail "spatial = 0 is not supported" end
   local rank = #v.dims
   local order = rank > 2 and last(rank) or nil
   local t = floats(w, value.arranged(w, v, order))
@@ -278,6 +285,7 @@ local function layer_norm(w, node, x, rms)
   if axis < rank then y = y:reshape(dims) end
   local out = { value.of(y, v.dtype, order) }
   if #node.outputs < 2 then return out end
+  if rms then util.fail "what it divided by is not supported as an output" end
   local axes = {}
   for i = axis, rank do axes[#axes + 1] = i end
   local plain = floats(w, value.tensor(w, v))

@@ -34,6 +34,7 @@ end
 -- (x - zero) scale
 local function dequantize(w, node, x)
   local v, rank = x[1], #x[1].dims
+  if (node.attrs.block_size or 0) ~= 0 then util.fail "scales of blocks are not supported" end
   if unrounded(v) then return as_floats(v) end
   local axis = rank > 0 and shape.axis_of(node.attrs.axis or math.min(1, rank - 1), rank) or 1
   local list = { v, along_axis(w, x[2], axis, rank), x[3] and along_axis(w, x[3], axis, rank) or nil }
@@ -63,7 +64,8 @@ end
 
 -- What is rounded here is taken as it was: the whole numbers are never made. Constants are rounded, as they were meant.
 local function quantize(w, node, x)
-  local v, dtype = x[1], x[3] and x[3].dtype or "uint8"
+  local v, dtype = x[1], x[3] and x[3].dtype or value.type_named(node.attrs.output_dtype, "uint8")
+  if (node.attrs.block_size or 0) ~= 0 then util.fail "scales of blocks are not supported" end
   if w.exact or v.const then return rounded(w, node, v, x[2], x[3], dtype) end
   w:note "it rounds what goes from layer to layer, which is left out"
   local copy = as_floats(v)

@@ -12,9 +12,9 @@ local axis_of, place_of = shape.axis_of, shape.place_of
 
 -- ---- reductions ----
 
--- The axes that a reduction is over: a set of axes from 1; nil where it is over none and gives what it gets.
-local function axes_of(node, x, since)
-  local list = shape.axes_list(node, x, since, 2)
+-- The axes that a reduction is over: a set of axes from 1; nil where it is over none.
+local function axes_of(node, x)
+  local list = shape.axes_list(node, x)
   local set, rank = {}, #x[1].dims
   if not list or #list == 0 then
     if node.attrs.noop_with_empty_axes == 1 then return nil end
@@ -48,12 +48,13 @@ local HOST_REDUCE = {
 }
 
 -- What a reduction over no axes does to each number.
-local ALONE = { ReduceL1 = ops.abs, ReduceL2 = ops.abs, ReduceSumSquare = function(t) return ops.mul(t, t) end, ReduceLogSum = ops.log }
+local ALONE = { ReduceL1 = ops.abs, ReduceL2 = ops.abs, ReduceSumSquare = function(t) return ops.mul(t, t) end,
+  ReduceLogSum = ops.log }
 
-local function reduction(onnx, f, since)
+local function reduction(onnx, f)
   H[onnx] = function(w, node, x)
     local v, keep = x[1], node.attrs.keepdims ~= 0
-    local set = axes_of(node, x, since or 18)
+    local set = axes_of(node, x)
     local whole = not host.is_float(v.dtype)
     if whole and (onnx == "ReduceL2" or onnx:find "Log") then util.failf("of %s, which is not supported", v.dtype) end
     if not set or not next(set) then
@@ -72,7 +73,7 @@ local function reduction(onnx, f, since)
       local n = 1
       for axis in pairs(set) do n = n * v.dims[axis] end
       local sum = along(w, v, set, keep, function(t, o) return ops.sum(t, o) end)
-      return require("tlua.onnx.ops").Div(w, { op = "Div", version = node.version, attrs = {}, outputs = node.outputs, name = node.name, domain = "" },
+      return elementwise.handlers.Div(w, { op = "Div", version = node.version, attrs = {} },
         { sum, host.new({ n }, {}, v.dtype), n = 2 })
     end
     return along(w, v, set, keep, f)
@@ -80,8 +81,8 @@ local function reduction(onnx, f, since)
 end
 
 local floats = value.floats
-local function of_floats(f) return function(t, o) return f(floats(nil, t), o) end end
-reduction("ReduceSum", function(t, o) return ops.sum(t, o) end, 13)
+local function of_floats(f) return function(t, ...) return f(floats(nil, t), ...) end end
+reduction("ReduceSum", function(t, o) return ops.sum(t, o) end)
 reduction("ReduceMean", of_floats(function(t, o) return ops.mean(t, o) end))
 reduction("ReduceMax", function(t, o) return ops.amax(t, o) end)
 reduction("ReduceMin", function(t, o) return ops.amin(t, o) end)
@@ -316,8 +317,7 @@ function H.EyeLike(w, node, x)
   local list = {}
   host.each(d, function(i, at) list[i] = at[2] - at[1] == k and 1.0 or 0.0 end)
   local v = host.new(list, d, "float32", true)
-  local named = node.attrs.dtype and { [1] = "float32", [7] = "int64", [6] = "int32", [11] = "float64", [9] = "bool" }
-  return elementwise.cast(w, v, named and named[node.attrs.dtype] or x[1].dtype)
+  return elementwise.cast(w, v, value.type_named(node.attrs.dtype, x[1].dtype))
 end
 
 -- Is row + k <= column (upper), or the other way round: on the device by comparing series, so any size serves.

@@ -35,6 +35,9 @@ local function check(node, x)
     util.failf("its weights %s and %s do not fit each other and the input", util.shape_text(x[2].dims),
       util.shape_text(x[3].dims))
   end
+  if (a.hidden_size or width) ~= width then
+    util.failf("its hidden_size is %d, and its weights are of %d", a.hidden_size, width)
+  end
   return width
 end
 
@@ -133,11 +136,14 @@ local function stacked(list)
   return ops.concat(list[1], list[2], { axis = list[1]:rank() - 1 })
 end
 
+-- Is each of its directions from the end to the beginning?
+local DIRECTIONS = { forward = { false }, reverse = { true }, bidirectional = { false, true } }
+
 local function layer(w, node, x)
   local width, batch_first = check(node, x), node.attrs.layout == 1
   local t = floats(w, value.arranged(w, x[1], batch_first and { 1, 2, 3 } or { 2, 1, 3 })) -- (N, T, C)
   local direction = node.attrs.direction or "forward"
-  local ways = direction == "bidirectional" and { false, true } or { direction == "reverse" }
+  local ways = DIRECTIONS[direction] or util.failf("the direction '%s' is not supported", direction)
   if #ways ~= x[2].dims[1] then
     util.failf("its weights are of %d directions, and it is %s", x[2].dims[1], direction)
   end

@@ -147,15 +147,14 @@ function H.Flatten(w, node, x)
   return shape.reshape(w, v, { a, b })
 end
 
-local function axes_list(node, x, since, at)
-  local list = node.attrs.axes
-  if node.version >= since and x[at] then list = value.numbers(x[at], "the list of axes") end
-  return list
+-- Axes have been an input since opset 13 or 18.
+local function axes_list(node, x)
+  return x[2] and value.numbers(x[2], "the list of axes") or node.attrs.axes
 end
 shape.axes_list = axes_list
 
 function H.Squeeze(w, node, x)
-  local v, axes, dims = x[1], axes_list(node, x, 13, 2), {}
+  local v, axes, dims = x[1], axes_list(node, x), {}
   local gone = {}
   for _, axis in ipairs(axes or {}) do
     local i = axis_of(axis, #v.dims)
@@ -169,7 +168,7 @@ function H.Squeeze(w, node, x)
 end
 
 function H.Unsqueeze(w, node, x)
-  local v, axes, dims = x[1], axes_list(node, x, 13, 2), {}
+  local v, axes, dims = x[1], axes_list(node, x) or util.fail "its axes are missing", {}
   local rank, new, from = #v.dims + #axes, {}, 1
   for _, axis in ipairs(axes) do
     local i = axis_of(axis, rank)
@@ -368,7 +367,7 @@ end
 function H.Split(w, node, x)
   local v, a = x[1], node.attrs
   local axis = axis_of(a.axis or 0, #v.dims)
-  local sizes = node.version >= 13 and x[2] and value.numbers(x[2], "the sizes of the parts") or a.split
+  local sizes = x[2] and value.numbers(x[2], "the sizes of the parts") or a.split
   local n, out, at = a.num_outputs or #node.outputs, {}, 0
   if not sizes then
     local each = (v.dims[axis] + n - 1) // n
