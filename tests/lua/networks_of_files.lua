@@ -143,6 +143,13 @@ t.test("out as ONNX and in again, under all commands", function()
   assert(run(("eval %s/out.onnx --data.root %s/good"):format(folder, folder)):find "accuracy")
   assert(run(("params %s/out.onnx 'blocks.0.*'"):format(folder)):find "blocks.0.conv2.weight")
   assert(run(("inspect %s/out.onnx"):format(folder)):find "labels         3: a, b, c")
+  model.graph.outputs[2] = { name = "k", dtype = "float32", shape = { "N", 12 } }
+  local shape = model.graph.inputs[1].shape
+  model.graph.inputs[1].shape = { "N", 3, 32, 32 }
+  core.onnx_write(folder .. "/two.onnx", model)
+  model.graph.outputs[2], model.graph.inputs[1].shape = nil, shape
+  local _, two = run(("predict %s/two.onnx %s"):format(folder, picture), 1)
+  assert(two:find("the network has 2 outputs", 1, true), two)
   local _, err = run(("predict %s %s"):format(path, picture), 1)
   assert(err:find("does not say how large its pictures are", 1, true), err)
 end)

@@ -75,6 +75,7 @@ local WINDOWS = { Conv = true, ConvTranspose = true, ConvInteger = true, MaxPool
 -- What says something of each axis of space says it of all, and the kernel has the shape of the weight.
 local function window(node, x)
   local n, a = #x[1].dims - 2, node.attrs
+  if n < 1 then return end
   for key, many in pairs { strides = n, dilations = n, pads = 2 * n, output_padding = n } do
     if a[key] and #a[key] > 0 and #a[key] ~= many then
       util.failf("its attribute '%s' has %d numbers, and %s wants %d", key, #a[key], util.shape_text(x[1].dims), many)

@@ -368,7 +368,7 @@ local function value_named(model, cut)
   local found, known = nil, {}
   for _, node in ipairs(model.graph.nodes) do
     for i, name in ipairs(node.outputs) do
-      if name == cut or (i == 1 and node.name == cut) then found = found or name end
+      if name == cut or (i == 1 and node.name == cut and cut ~= "") then found = found or name end
       known[#known + 1] = name
     end
     if node.name ~= "" then known[#known + 1] = node.name end
@@ -386,6 +386,19 @@ local function preprocessing_of(self)
         fit = size and "stretch" or nil }
     end
   end
+end
+
+-- A note on weights that would make everything NaN, whose losses look like those of bad pictures.
+local function note_not_finite(self)
+  local scope <close> = core.scope()
+  local guard <close> = core.no_grad()
+  local list = {}
+  for name, t in pairs(self.tensors) do
+    if t:dtype() == "float32" and core.ops.sum(core.ops.mul_scalar(t:reshape(-1), 0)):item() ~= 0 then list[#list + 1] = name end
+  end
+  if #list == 0 then return end
+  table.sort(list)
+  self.walk:note(("%d weights hold numbers that are not finite, the first is %s"):format(#list, list[1]))
 end
 
 -- path of an .onnx file -> {text = plan, tensors = {name = tensor}, notes, inputs, outputs, producer, metadata,
@@ -424,6 +437,7 @@ function onnx.open(path, options)
   elseif self.walk.fresh then
     util.failf("%s: batchnorm = \"fresh\": no convolution carries a folded batch norm", path)
   end
+  note_not_finite(self)
   local ports, outs = {}, {}
   for i, port in ipairs(self.ports) do
     ports[i] = { name = port.name, dtype = port.dtype, dims = physical(port), picture = port.picture }

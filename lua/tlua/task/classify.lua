@@ -92,6 +92,9 @@ function Collector:count() return #self.labels end
 -- The o.top likeliest classes of each picture of a batch: lists of {class =, label =, score =}, best first. False for rows that are no numbers.
 local function decode(t, logits, o)
   local out = {}
+  if type(logits) == "table" then
+    util.failf("the network has %d outputs, and classes are read from one: cut it at that one, and a recipe trains it", #logits)
+  end
   for i, scores in ipairs(logits:softmax(-1):tolist()) do
     out[i] = scores[1] == scores[1] and {}
     local order = out[i] and util.descending(scores) or {}
