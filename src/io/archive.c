@@ -276,7 +276,8 @@ static int read_any(tl_error *err, tl_archive *a, const uint8_t *d, size_t n)
     if (n > 8 && d[8] == '{') return tl__read_safetensors(err, a, d, n);
     if (d[0] == '<') return tl__fail(err, TL_EFORMAT, "this is a web page, not weights; the download went wrong, fetch it again");
     if (n <= 8) return tl__fail(err, TL_EFORMAT, "the file has only %zu bytes; it is cut short, fetch it again", n);
-    return tl__fail(err, TL_EFORMAT, "neither a safetensors file nor one of torch.save; give a .safetensors, .pth, .pt, .bin, .npy or .npz file (a network in an ONNX file is called .onnx)");
+    return tl__fail(err, TL_EFORMAT, "neither a safetensors file nor one of torch.save; give a .safetensors, .pth, "
+                    ".pt, .bin, .npy or .npz file (a network in an ONNX file is called .onnx)");
 }
 
 static tl_archive *new_archive(tl_error *err, const char *path, const uint8_t *data, size_t bytes)

@@ -294,7 +294,8 @@ t.test("control flow that a constant decides is gone; other is refused by name",
 end)
 
 t.test("where no size of those that are tried goes, the open ones are named", function()
-  t.fails("can be given: sizes = { batch = ..., length = ... }", open, { node("Pad", "x pads", "y", { mode = "reflect" }) },
+  local nodes = { node("Pad", "x pads", "y", { mode = "reflect" }) }
+  t.fails("can be given: sizes = { batch = ..., length = ... }", open, nodes,
     { port("x", { "batch", "length" }) }, { port("y", nil) }, { numbers("pads", { 0, 90000, 0, 90000 }) })
 end)
 

@@ -196,7 +196,8 @@ local function check_preprocessing(p)
   for _, key in ipairs { "mean", "std" } do
     local n = type(p[key]) == "table" and #p[key] or 1
     if n ~= 1 and n ~= channels then
-      util.failf("data: %s has %d numbers, and pictures have %d channels: one for each, or one for all", key, n, channels)
+      util.failf("data: %s has %d numbers, and pictures have %d channels: one for each, or one for all", key, n,
+        channels)
     end
   end
 end

@@ -52,8 +52,8 @@ function train.plan(s, say)
   if tuning.hash ~= "shipped" then say(("kernels   chosen by the tuned table %s (%d %s of products); TLUA_TUNING=0 goes without"):format(tuning.hash, #tuning, #tuning == 1 and "class" or "classes")) end
   local weights, options = ran.weights_text(net), rawget(net, "network_options")
   local own = weights == rawget(net, "weights_path") and net:label():find(weights, 1, true)
-  say(("model     %s%s, weights: %s"):format(net:label(), options and options.cut and (", cut at '%s'"):format(options.cut) or "",
-    own and "the file's" or weights))
+  local cut = options and options.cut and (", cut at '%s'"):format(options.cut) or ""
+  say(("model     %s%s, weights: %s"):format(net:label(), cut, own and "the file's" or weights))
   if net.set_head and net:head() then say(("head      %s"):format(net:head():label())) end
   for _, text in ipairs(rawget(net, "notes") or {}) do say("note      " .. text) end
   say(data_text.data(s))
