@@ -442,7 +442,8 @@ t.test("what a file contradicts itself in, or asks too much of, is refused", fun
   } do t.fails(want, open, case[1], x, y, case[2], nil, case[3]) end
   t.fails("it has no outputs", open, { node("Relu", "x", "y") }, x, {})
   t.fails("two inputs are called 'x'", open, { node("Relu", "x", "y") }, { x[1], x[1] }, y)
-  t.fails("there is no value or node '' to cut at", open, { node("Relu", "x", "a"), node("Abs", "a", "y") }, x, y, {}, { cut = "" })
+  t.fails("there is no value or node '' to cut at", open, { node("Relu", "x", "a"), node("Abs", "a", "y") }, x, y, {},
+    { cut = "" })
   local odd = { name = "odd", dtype = "float32", dims = { 8 }, numbers = { 1, 2, 3, math.huge, 0 / 0, 6, 7, 8 } }
   t.equal(open({ node("Mul", "x odd", "y") }, x, { port("y", { "N", 3, 8, 8 }) }, { odd }).notes[1],
     "1 weights hold numbers that are not finite, the first is odd")

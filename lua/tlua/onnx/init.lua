@@ -394,7 +394,9 @@ local function note_not_finite(self)
   local guard <close> = core.no_grad()
   local list = {}
   for name, t in pairs(self.tensors) do
-    if t:dtype() == "float32" and core.ops.sum(core.ops.mul_scalar(t:reshape(-1), 0)):item() ~= 0 then list[#list + 1] = name end
+    if t:dtype() == "float32" and core.ops.sum(core.ops.mul_scalar(t:reshape(-1), 0)):item() ~= 0 then
+      list[#list + 1] = name
+    end
   end
   if #list == 0 then return end
   table.sort(list)

@@ -75,7 +75,6 @@ function match(self, name, tree)
       self.trail[#self.trail + 1] = { node = node }
     end
     if (not tree.check or tree.check(self, node)) and inputs_match(self, node, tree, first, second) then
-      if tree.keep then self.kept[tree.keep] = node end
       return true
     end
     undo(self, at)
@@ -183,7 +182,7 @@ local function last_axis(_, node)
   local axis = node.attrs.axis or (node.version < 13 and 1 or -1)
   return axis == -1 or axis == 3
 end
-local product = { "MatMul", "q", "k", keep = "product" }
+local product = { "MatMul", "q", "k" }
 local scores = { any = { { "Div", product, { constant = "divisor" } }, { "Mul", product, { constant = "factor" } },
   product } }
 local ATTENTION = { "MatMul", { "Softmax", scores, check = last_axis }, "v" }
@@ -293,7 +292,7 @@ end
 -- ---- replacing ----
 
 local function try_rule(self, node, rule)
-  self.inside, self.found, self.numbers, self.kept, self.trail, self.axis = {}, {}, {}, {}, {}, nil
+  self.inside, self.found, self.numbers, self.trail, self.axis = {}, {}, {}, {}, nil
   if not rule[1][node.op] or not match(self, node.outputs[1], rule[2]) or not closed(self, node) then return nil end
   local new = rule[3](self)
   if not new then return nil end

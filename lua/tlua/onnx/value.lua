@@ -229,7 +229,7 @@ function value.channels_last(rank)
 end
 
 -- Tensors of several values in one order, for what broadcasts: the order of the largest that is no constant. Returns
--- the list, the order, and the dims of the result.
+-- the list and the order.
 function value.together(w, list)
   local rank, best, size, shapes = 0, nil, -1, {}
   for i, v in ipairs(list) do
@@ -242,7 +242,7 @@ function value.together(w, list)
   host.broadcast_dims(shapes)
   local perm, out = best.perm, {}
   for i, v in ipairs(list) do out[i] = value.arranged(w, v, perm, rank, v ~= best) end
-  return out, perm, rank
+  return out, perm
 end
 
 return value

@@ -2,7 +2,6 @@
 -- hangs on constants alone is worked out once; the rest is gone through under a trace, once for each size that is left
 -- open (docs/internals.md). A handler is f(w, node, x) -> value, or a list of values; x[i] is nil where an input is
 -- absent.
-local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
@@ -54,7 +53,6 @@ local function node_text(node)
   local name = node.name ~= "" and node.name or node.outputs[1] or "?"
   return ("%s (%s, opset %d)"):format(node.op, util.shown(name, 60), node.version)
 end
-Walk.node_text = node_text
 
 -- Why there is no value of that name. Old files name outputs that nobody takes, like the mask of a dropout.
 function Walk:absence(name)
@@ -217,4 +215,4 @@ function Walk:note(text)
   end
 end
 
-return { new = new, scope_of = scope_of, node_text = node_text, dry = core.dry }
+return { new = new, scope_of = scope_of }

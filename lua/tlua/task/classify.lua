@@ -93,7 +93,8 @@ function Collector:count() return #self.labels end
 local function decode(t, logits, o)
   local out = {}
   if type(logits) == "table" then
-    util.failf("the network has %d outputs, and classes are read from one: cut it at that one, and a recipe trains it", #logits)
+    util.failf("the network has %d outputs, and classes are read from one: cut it at that one, and a recipe trains it",
+      #logits)
   end
   for i, scores in ipairs(logits:softmax(-1):tolist()) do
     out[i] = scores[1] == scores[1] and {}

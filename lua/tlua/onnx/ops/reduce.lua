@@ -336,4 +336,4 @@ function H.Trilu(w, node, x)
   return value.of(ops.where(inside, t, zero), v.dtype)
 end
 
-return { handlers = H, along = along, equal = equal }
+return { handlers = H, along = along }
