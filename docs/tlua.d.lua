@@ -821,6 +821,7 @@ function models.load(path) end
 
 ---The network of an ONNX file, of any framework: models.onnx { path = "net.onnx", cut = "layer3" }. It is opened when it is first looked into.
 ---- `path`: the file, or of models.graph the folder of a run
+---- `hint`: how to get the file, said where it is missing
 ---- `cut`: the value that becomes the output: a name of tlua inspect FILE --cut-points
 ---- `head`: a module that becomes the head
 ---- `classes`: outputs of a new head, where the recipe gives none
@@ -830,18 +831,19 @@ function models.load(path) end
 ---- `sizes`: sizes that the file leaves open, by its names for them, like { length = 128 }
 ---- `values`: inputs of the file that are one number, the same for ever, like { rate = 16000 }
 ---- `batchnorm` = "folded": fresh: new batch norms behind convolutions that an exporter has folded some into
----@param options? { path?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none", input?: number|number[], sizes?: table<string, integer>, values?: table<string, number>, batchnorm?: "folded"|"fresh" }
+---@param options? { path?: string, hint?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none", input?: number|number[], sizes?: table<string, integer>, values?: table<string, number>, batchnorm?: "folded"|"fresh" }
 ---@return tlua.nn.Graph
 function models.onnx(options) end
 
 ---The same of a model file of ours, or of a run's folder.
 ---- `path`: the file, or of models.graph the folder of a run
+---- `hint`: how to get the file, said where it is missing
 ---- `cut`: the value that becomes the output: a name of tlua inspect FILE --cut-points
 ---- `head`: a module that becomes the head
 ---- `classes`: outputs of a new head, where the recipe gives none
 ---- `logits` = true: a softmax at its end is dropped: losses want what goes into it
 ---- `weights` = "file": those of the file, or none: all drawn at random
----@param options? { path?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none" }
+---@param options? { path?: string, hint?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none" }
 ---@return tlua.nn.Graph
 function models.graph(options) end
 

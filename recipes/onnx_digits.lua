@@ -16,7 +16,8 @@ local Left = nn.class "Left"
 function Left:forward(x) return x:slice { axis = 3, start = 1, length = 32 } end
 
 return tlua.recipe {
-  model    = nn.Sequential(Left(), tlua.models.onnx { path = "data/onnx/embedding_model.onnx" }, nn.Flatten(),
+  model    = nn.Sequential(Left(), tlua.models.onnx { path = "data/onnx/embedding_model.onnx",
+      hint = "pip download --no-deps openwakeword==0.4.0, then python tools/wheel_files.py openwakeword-*.whl data/onnx" }, nn.Flatten(),
                            nn.Linear(96, 10)),
   freeze   = { "*", "!3.*" },
   data     = data.tensors { path = "data/digits.safetensors", images = "images", labels = "labels",

@@ -8,6 +8,7 @@ local description = require "tlua.weights.description"
 
 local SHARED = {
   { "path", "path", nil, "the file, or of models.graph the folder of a run" },
+  { "hint", "text", nil, "how to get the file, said where it is missing" },
   { "cut", "text", nil, "the value that becomes the output: a name of tlua inspect FILE --cut-points" },
   { "head", "module", nil, "a module that becomes the head" },
   { "classes", "integer", nil, "outputs of a new head, where the recipe gives none", least = 1 },
@@ -92,7 +93,7 @@ end
 
 local function open_onnx(o)
   local missing = util.missing(o.path)
-  if missing then util.fail(missing) end
+  if missing then util.fail(o.hint and missing .. ": " .. o.hint or missing) end
   local found, cut, why = read(o.path, o)
   local info, labels = said_in(found.metadata)
   local p = info and info.preprocessing or found.preprocessing or {}

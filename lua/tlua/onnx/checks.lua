@@ -13,7 +13,7 @@ local LEAST = { Constant = 0, Add = 2, Sub = 2, Mul = 2, Div = 2, Mod = 2, Pow =
   GatherND = 2, Scatter = 3, ScatterElements = 3, ScatterND = 3, ReverseSequence = 2, Expand = 2, CumSum = 2,
   Compress = 2, OneHot = 3, Range = 3, QuantizeLinear = 2, DequantizeLinear = 2, QLinearConv = 8, QLinearMatMul = 8,
   NonMaxSuppression = 2, MelWeightMatrix = 5, STFT = 2, NegativeLogLikelihoodLoss = 2, SoftmaxCrossEntropyLoss = 2,
-  Loop = 0, LSTM = 3, GRU = 3, RNN = 3, GridSample = 2, RoiAlign = 3 }
+  Loop = 0, LSTM = 3, GRU = 3, RNN = 3, GridSample = 2, RoiAlign = 3, Attention = 3 }
 
 -- From the opset on that made attributes inputs.
 local SINCE = { Reshape = { 5, 2 }, Tile = { 6, 2 }, Slice = { 10, 3 }, TopK = { 10, 2 }, Pad = { 11, 2 },
@@ -27,7 +27,7 @@ local WHOLE = { axis = true, group = true, keepdims = true, blocksize = true, ba
   layout = true, linear_before_reset = true, align_corners = true, start = true, ["end"] = true, output_datatype = true,
   periodic = true, storage_order = true, exclude_outside = true, antialias = true, detect_negative = true,
   detect_positive = true, output_dtype = true, dtype = true, training_mode = true, is_test = true, spatial = true,
-  input_forget = true, block_size = true }
+  input_forget = true, block_size = true, is_causal = true, q_num_heads = true, kv_num_heads = true }
 local LISTS = { axes = true, perm = true, pads = true, paddings = true, kernel_shape = true, strides = true,
   dilations = true, output_padding = true, output_shape = true, starts = true, ends = true, steps = true, split = true,
   shape = true, scan_input_axes = true, scan_output_axes = true }
@@ -36,7 +36,7 @@ local TEXTS = { mode = true, auto_pad = true, equation = true, coordinate_transf
   keep_aspect_ratio_policy = true }
 local NUMBERS = { alpha = true, beta = true, gamma = true, epsilon = true, momentum = true, ratio = true, lambd = true,
   scale = true, cubic_coeff_a = true, extrapolation_value = true, min = true, max = true,
-  bias = true, clip = true }
+  bias = true, clip = true, softcap = true }
 local GRAPHS = { body = true, then_branch = true, else_branch = true }
 local NEEDED = { MaxPool = { "kernel_shape" }, AveragePool = { "kernel_shape" }, LpPool = { "kernel_shape" },
   Einsum = { "equation" }, Loop = { "body" }, Scan = { "body", "num_scan_inputs" },

@@ -159,7 +159,7 @@ function Import:forward(...)
     env[port.name] = value.of(t, port.dtype, order_of(port))
   end
   w.freed_batch = self.freed and select("#", ...) > 0 and (...):shape()[1] or nil
-  w:run(env, self.nodes)
+  if self.plain then w:run_frugally(env, self.nodes, self.prepared.outputs) else w:run(env, self.nodes) end
   local out = {}
   for i, name in ipairs(self.prepared.outputs) do
     local v = env[name]

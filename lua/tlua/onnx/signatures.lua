@@ -3,6 +3,7 @@
 -- in silence. An attribute that stands here is honoured or refused by the handler, but for these, which change nothing:
 --   consumed_inputs                       where memory may be shared
 --   stash_type, precision                 the type of numbers in between: float32 here
+--   qk_matmul_output_mode, softmax_precision   of an output that is refused; float32 here
 --   saturate, round_mode                  of float8, which is refused
 --   seed                                  a dropout of a file never draws
 --   activation_alpha, activation_beta     of activations that are refused
@@ -11,7 +12,7 @@ local signatures = {}
 
 -- One, where nothing is said; { 1, [11] = 3 }: three from opset 11 on.
 signatures.INPUTS = {
-  Add = 2, And = 2, BatchNormalization = 5, BitShift = 2, BitwiseAnd = 2, BitwiseOr = 2, BitwiseXor = 2,
+  Add = 2, And = 2, Attention = 6, BatchNormalization = 5, BitShift = 2, BitwiseAnd = 2, BitwiseOr = 2, BitwiseXor = 2,
   CastLike = 2, Clip = { 1, [11] = 3 }, Compress = 2, Concat = math.huge, Constant = 0, Conv = 3, ConvInteger = 4,
   ConvTranspose = 3, CumSum = 2, DFT = { 2, [20] = 3 }, DequantizeLinear = 3, Div = 2, Dropout = { 1, [12] = 3 },
   Einsum = math.huge, Equal = 2, Expand = 2, GRU = 6, Gather = 2, GatherElements = 2, GatherND = 2, Gemm = 3,
@@ -39,6 +40,7 @@ local SAME = {
   ["And Equal Greater Less Or Pow Xor"] = "axis<7 broadcast<7",
   ["ArgMax ArgMin"] = "axis keepdims select_last_index",
   ["AveragePool"] = "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides",
+  ["Attention"] = "is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap softmax_precision",
   ["BatchNormalization"] = "consumed_inputs<6 epsilon is_test<7 momentum spatial<9 training_mode",
   ["BitShift"] = "direction",
   ["BlackmanWindow HammingWindow HannWindow"] = "output_datatype periodic",

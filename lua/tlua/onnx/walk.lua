@@ -5,6 +5,7 @@
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
+local graph = require "tlua.onnx.graph"
 local checks = require "tlua.onnx.checks"
 
 local Walk = {}
@@ -33,7 +34,7 @@ function Walk:prepare(key, f)
   local ok, made = pcall(f)
   self.inside = self.inside - 1
   if not ok then error(made, 0) end
-  if not self.rehearsing then self.made[key] = made end
+  if not self.rehearsing then self.made[key] = core.persist(made) end
   return made
 end
 
@@ -196,6 +197,42 @@ end
 function Walk:run(env, nodes)
   for _, node in ipairs(nodes) do
     if not self.folded[node] then self:guarded(env, node) end
+  end
+end
+
+-- The same with numbers, letting go of each value behind the last node that takes it, but for those in `wanted` (names).
+function Walk:run_frugally(env, nodes, wanted)
+  local last, holders = {}, {}
+  for i, node in ipairs(nodes) do
+    for _, name in ipairs(graph.wants_of(node)) do last[name] = i end
+    for _, name in ipairs(node.outputs) do last[name] = last[name] or i end
+  end
+  for _, name in ipairs(wanted) do last[name] = math.huge end
+  for i, node in ipairs(nodes) do
+    local names = {}
+    if not self.folded[node] then
+      local scope <close> = core.scope()
+      self:guarded(env, node)
+      for _, name in ipairs(node.outputs) do
+        local v = rawget(env, name)
+        if v and v.t then
+          scope:keep(v.t)
+          holders[v.t] = (holders[v.t] or 0) + 1
+        end
+        names[#names + 1] = name
+      end
+    end
+    for _, name in ipairs(graph.wants_of(node)) do names[#names + 1] = name end
+    for _, name in ipairs(names) do
+      local v = rawget(env, name)
+      if v and last[name] == i then
+        env[name] = nil
+        if v.t and holders[v.t] then
+          holders[v.t] = holders[v.t] - 1
+          if holders[v.t] == 0 then core.discard(v.t) end
+        end
+      end
+    end
   end
 end
 

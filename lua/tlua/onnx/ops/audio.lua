@@ -86,6 +86,7 @@ function H.DFT(w, node, x)
   local axis = shape.axis_of(node.version >= 20 and x[3] and value.numbers(x[3], "the axis")[1] or a.axis
     or (node.version >= 20 and -2 or 1), rank)
   local n = x[2] and value.numbers(x[2], "the length")[1] or v.dims[axis]
+  if a.inverse == 1 and a.onesided == 1 then util.fail "the inverse of one side is not supported" end
   if axis == rank then util.fail "the last axis is that of real and imaginary parts" end
   if v.dims[rank] > 2 then util.failf("numbers of %d parts", v.dims[rank]) end
   if a.onesided == 1 and a.inverse == 1 then util.fail "onesided and inverse together are not supported" end

@@ -5,7 +5,7 @@ local value = require "tlua.onnx.value"
 
 local H = {}
 for _, room in ipairs { "elementwise", "shape", "reduce", "nn", "gather", "control", "quantized", "sequence", "fused",
-  "einsum", "audio", "boxes", "losses" } do
+  "einsum", "audio", "boxes", "losses", "attention" } do
   for op, f in pairs(require("tlua.onnx.ops." .. room).handlers) do
     if H[op] then util.failf("the operator %s has two handlers", op) end
     H[op] = f

@@ -207,8 +207,32 @@ end
 
 -- ---- norms ----
 
+-- By the statistics of what is a constant: some networks normalise their weights so.
+local function norm_of_constant(w, node, x)
+  local v, a, rank = x[1], node.attrs, #x[1].dims
+  local axes, dims = {}, {}
+  for i = 1, rank do
+    if i ~= 2 then axes[#axes + 1] = i end
+    dims[i] = i == 2 and v.dims[2] or 1
+  end
+  local t = floats(w, value.tensor(w, v))
+  local mean = ops.mean(t, { axes = axes, keep = true })
+  local centred = ops.sub(t, mean)
+  local variance = ops.mean(ops.square(centred), { axes = axes, keep = true })
+  local function along(k) return floats(w, value.tensor(w, x[k])):reshape(dims) end
+  local y = ops.mul(centred, ops.rsqrt(ops.add_scalar(variance, a.epsilon or 1e-5)))
+  local out = { value.of(ops.add(ops.mul(y, along(2)), along(3)), v.dtype) }
+  for k, each in ipairs { mean, variance } do
+    local share = a.momentum or 0.9
+    local moved = ops.add(ops.mul_scalar(along(k + 3), share), ops.mul_scalar(each, 1 - share))
+    out[k + 1] = value.of(moved:reshape { v.dims[2] }, "float32")
+  end
+  return out
+end
+
 function H.BatchNormalization(w, node, x)
   local v, a = x[1], node.attrs
+  if a.training_mode == 1 and v.const and not w.tracing then return norm_of_constant(w, node, x) end
   if a.training_mode == 1 or (a.is_test == 0 and node.version < 7) then
     util.fail "training_mode is not supported: recipes say which batch norms use the batch"
   end
