@@ -66,6 +66,9 @@ int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path)
 {
     static atomic_uint opened; /* two threads may write the same file at once: whoever is later stays */
     *a = (tl_atomic_file){0};
+    struct stat st; /* a device, a pipe or a folder would be replaced by the file */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return tl__fail(err, TL_EIO, "%s is no regular file, and is not written over", path);
     a->path = tl__strdup(err, path);
     a->temporary = a->path ? tl__asprintf(err, "%s.tmp%ld%06u", path, (long)getpid(), atomic_fetch_add(&opened, 1) % 1000000) : NULL;
     if (a->temporary && (a->f = fopen(a->temporary, "wb")) == NULL) fail_path(err, "write", path);

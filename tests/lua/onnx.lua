@@ -212,6 +212,20 @@ t.test("a size that calls hang on in no simple way is asked for", function()
   assert(open(nodes, inputs, { port("y", { "N", false }) }, tensors, { sizes = { h = 8, w = 8 } }))
 end)
 
+t.test("padding that another size would want otherwise is not kept for all sizes", function()
+  local nodes = { node("Conv", "x w", "y", { auto_pad = "SAME_UPPER", strides = { 2, 2 } }) }
+  local inputs, outputs = { port("x", { "N", 3, "h", "w" }) }, { port("y", { "N", 2, false, false }) }
+  local tensors = { floats("w", { 2, 3, 3, 3 }) }
+  t.fails("sizes = {", open, nodes, inputs, outputs, tensors)
+  local path = write(nodes, inputs, outputs, tensors)
+  for _, n in ipairs { 7, 8 } do
+    local y, want = both(path, core.randn(2, 3, n, n), { sizes = { h = n, w = n } })
+    assert(t.distance(y, want) < 1e-5)
+  end
+  nodes[1].attrs.strides = nil
+  assert(open(nodes, inputs, outputs, tensors))
+end)
+
 -- ---- names ----
 
 t.test("weights are called as the exporter called them, or after their modules, or beside their bias", function()

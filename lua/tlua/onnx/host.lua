@@ -184,6 +184,7 @@ function host.reduce(a, axes, keep, first, f, done)
     for i = 1, #at do to = to + (axes[i] and 0 or at[i] * s[i]) end
     totals[to] = totals[to] == nil and a.host[k] or f(totals[to], a.host[k])
   end)
+  if n == 0 and first == nil then util.fail "of no elements is not supported" end
   for k = 1, host.count(kept) do totals[k] = host.number(done and done(totals[k], n) or totals[k], a.dtype) end
   return host.new(totals, dims, a.dtype, a.sized)
 end

@@ -278,6 +278,9 @@ local function import(path, model, o)
   local self = setmetatable({ walk = w, prepared = prepared, base = base, layouts = {}, path = path }, Import)
   self.nodes = patterns.apply(w, prepared, base)
   self.ports, self.freed = ports_of(prepared, o)
+  for _, port in ipairs(self.ports) do
+    for k = 3, port.picture and #port.dims or 0 do w.open_space = w.open_space or type(port.dims[k]) == "string" end
+  end
   return self
 end
 

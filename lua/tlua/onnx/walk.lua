@@ -208,6 +208,9 @@ function Walk:run_frugally(env, nodes, wanted)
     for _, name in ipairs(node.outputs) do last[name] = last[name] or i end
   end
   for _, name in ipairs(wanted) do last[name] = math.huge end
+  for _, v in next, env do -- what went in is the caller's, under whatever name
+    if v.t then holders[v.t] = math.huge end
+  end
   for i, node in ipairs(nodes) do
     local names = {}
     if not self.folded[node] then

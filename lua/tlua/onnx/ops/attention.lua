@@ -73,6 +73,10 @@ function H.Attention(w, node, x)
     scores = masked(w, value.of(ops.mul_scalar(scores.t, scale), "float32", scores.perm), x[4])
     if a.is_causal == 1 then scores = causal(w, scores) end
     local p = value.of(ops.softmax(value.tensor(w, scores), { axis = -1 }), q.dtype)
+    if x[4] and x[4].dtype == "bool" then -- a row that sees nothing gives nothing
+      local t = value.together(w, { p, x[4] })
+      p = value.of(ops.mul(t[1], floats(w, t[2])), q.dtype)
+    end
     y = nn.handlers.MatMul(w, node, { p, v, n = 2 })
   end
   if not packed then return y end

@@ -35,12 +35,15 @@ local function filled(list, n, number)
 end
 
 -- Zeros before and after for `auto_pad` and `pads`.
-local function paddings(node, sizes, kernel, stride, dilation)
+local function paddings(w, node, sizes, kernel, stride, dilation)
   local a, n = node.attrs, #sizes
   local before, after = {}, {}
   local auto = a.auto_pad or "NOTSET"
   for i = 1, n do
     if auto == "SAME_UPPER" or auto == "SAME_LOWER" then
+      if w.tracing and w.open_space and stride[i] > 1 then -- another size may want another padding
+        util.failf("auto_pad %s with a stride hangs on a size that is left open", auto)
+      end
       local out = (sizes[i] + stride[i] - 1) // stride[i]
       local all = math.max(0, (out - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1 - sizes[i])
       before[i] = auto == "SAME_UPPER" and all // 2 or all - all // 2
@@ -60,7 +63,7 @@ local function window(w, node, v, kernel)
   local n = #v.dims - 2
   local a = node.attrs
   local stride, dilation = filled(a.strides, n, 1), filled(a.dilations, n, 1)
-  local before, after = paddings(node, space(v), kernel, stride, dilation)
+  local before, after = paddings(w, node, space(v), kernel, stride, dilation)
   for i = 1, n do
     if before[i] < 0 or after[i] < 0 then
       local from, to = math.max(0, -before[i]), math.max(0, -after[i])
