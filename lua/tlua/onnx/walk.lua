@@ -2,6 +2,7 @@
 -- hangs on constants alone is worked out once; the rest is gone through under a trace, once for each size that is left
 -- open (docs/internals.md). A handler is f(w, node, x) -> value, or a list of values; x[i] is nil where an input is
 -- absent.
+local core = require "tlua.core"
 local util = require "tlua.util"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
