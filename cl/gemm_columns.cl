@@ -21,7 +21,7 @@ __kernel void activation_gradient(long n, long chunk, int activation, G const fl
         } else if (activation == ACT_HARDSWISH)
             g = s <= (vf)-3.0f ? zero : (s < (vf)3.0f ? g * (s / (vf)3.0f + (vf)0.5f) : g);
         else if (activation == ACT_GELU)
-            g = g * ((vf)0.5f * (one + erf(s * (vf)0.70710678f)) + s * (vf)0.39894228f * exp((vf)-0.5f * s * s));
+            g = g * ((vf)0.5f * (one + fast_erf(s * (vf)0.70710678f)) + s * (vf)0.39894228f * exp((vf)-0.5f * s * s));
         store_part(g, Y + y_at + i, part);
     }
 }
