@@ -132,6 +132,18 @@ function plan.run(self, name, f, x)
   return y
 end
 
+-- The attributes of a call of core.plan_calls, with what depends on the sizes: {symbol = number}.
+function plan.attributes(c, sizes)
+  if #c.sized == 0 then return c.attrs end
+  local out = {}
+  for key, value in pairs(c.attrs) do out[key] = type(value) == "table" and { table.unpack(value) } or value end
+  for _, each in ipairs(c.sized) do
+    local v = each.times * sizes[each.symbol]
+    if each.at == 0 then out[each.attr] = v else out[each.attr][each.at] = v end
+  end
+  return out
+end
+
 -- The plan itself and why there is none, for those who want to see it.
 function plan.of(self, name)
   local kept = rawget(self, "_plans") and self._plans[name]

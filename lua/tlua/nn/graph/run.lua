@@ -53,21 +53,9 @@ end
 
 -- ---- one call ----
 
--- The attributes of a call, with what depends on the sizes of this input.
-local function attributes(c, sizes)
-  if #c.sized == 0 then return c.attrs end
-  local out = {}
-  for key, value in pairs(c.attrs) do out[key] = type(value) == "table" and { table.unpack(value) } or value end
-  for _, each in ipairs(c.sized) do
-    local v = each.times * sizes[each.symbol]
-    if each.at == 0 then out[each.attr] = v else out[each.attr][each.at] = v end
-  end
-  return out
-end
-
--- A norm that was put into an imported network (batchnorm = "fresh" of models.onnx) has a variance of 0, and a weight that
--- undoes its division: it does nothing. With the first batch in training it gets that batch's statistics, and weight and
--- bias that undo them: so it goes on as it was, and is trained from there.
+-- A norm that was put into an imported network (batchnorm = "fresh" of models.onnx) has a variance of 0, and a weight
+-- that undoes its division: it does nothing. With the first batch in training it gets that batch's statistics, and
+-- weight and bias that undo them: so it goes on as it was, and is trained from there.
 local function begin(x, args, eps)
   local axes = {}
   for i = 1, x:rank() - 1 do axes[i] = i end
@@ -104,7 +92,7 @@ local function call(self, c, i, values, sizes, tensors)
     end
   end
   if c.head then return (c.head(args[1])) end
-  local attrs = attributes(c, sizes)
+  local attrs = plan.attributes(c, sizes)
   if c.op == "batch_norm" then return batch_norm(c, args, attrs) end
   if c.op == "dropout" then
     local draws = not plan.writing and self.training and run.survey(self).drops[i]
@@ -164,8 +152,8 @@ function run.range(self, values, sizes, first, last, kept, tensors)
   end
 end
 
--- Lets fresh norms begin, in a pass of its own before the first that counts: what is recorded must not be changed behind
--- its back.
+-- Lets fresh norms begin, in a pass of its own before the first that counts: what is recorded must not be changed
+-- behind its back.
 local function begin_norms(self, values, sizes, first, last)
   if not self.training or plan.imaginary or recompute.again then return end
   local fresh, kept = {}, {}

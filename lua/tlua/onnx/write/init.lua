@@ -2,6 +2,7 @@
 -- becomes of which operator.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local plan = require "tlua.plan"
 local values = require "tlua.onnx.write.values"
 local handlers = require "tlua.onnx.write.ops"
 local fold = require "tlua.onnx.write.fold"
@@ -11,17 +12,6 @@ local write = {}
 write.OPSETS = { least = 13, most = 21, default = 17 }
 
 -- ---- shapes ----
-
--- The attributes of a call for those sizes.
-local function attributes(c, sizes)
-  local out = {}
-  for key, v in pairs(c.attrs) do out[key] = type(v) == "table" and { table.unpack(v) } or v end
-  for _, each in ipairs(c.sized) do
-    local v = each.times * sizes[each.symbol]
-    if each.at == 0 then out[each.attr] = v else out[each.attr][each.at] = v end
-  end
-  return out
-end
 
 -- The shapes and types of all values for those sizes, by number; nothing is computed. Numbers the results of calls
 -- that have no number yet: only the operator knows how many there are.
@@ -44,7 +34,7 @@ local function shapes(list, tensors, sizes)
       local args, n = {}, #c.inputs
       for k, each in ipairs(c.inputs) do args[k] = type(each) == "number" and made[each] or each and tensors[each]
         or nil end
-      args[n + 1] = attributes(c, sizes)
+      args[n + 1] = plan.attributes(c, sizes)
       local results = { core.ops[c.op](table.unpack(args, 1, n + 1)) }
       c.first, c.results = c.first or last + 1, #results
       for k, t in ipairs(results) do put(c.first + k - 1, t) end
