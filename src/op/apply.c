@@ -56,6 +56,18 @@ int tl__infer_like_first(tl_error *err, tl_call *c)
     return 0;
 }
 
+tl_launch tl__launch_of_channels(const tl_scope *s, const tl_program *program, const char *kernel, int64_t channels,
+                                 int64_t rows, int64_t *part)
+{
+    const tl_traits *t = &s->device->traits;
+    *part = t->is_cpu && rows > 64 * t->compute_units ? channels : t->vector_width;
+    if (*part < 1) *part = 1;
+    return (tl_launch){.program = program,
+                       .kernel = kernel,
+                       .dims = 2,
+                       .global = {(size_t)((channels + *part - 1) / *part), (size_t)rows}};
+}
+
 int tl__launch_rows(tl_scope *s, const tl_program *program, const char *kernel, int64_t rows, const tl_karg *args, int count)
 {
     tl_launch l = {.program = program, .kernel = kernel, .dims = 1, .global = {(size_t)rows}};

@@ -52,23 +52,12 @@ static int grid_infer(tl_error *err, tl_call *c)
     return 0;
 }
 
-/* Work-items over parts of the channels, and over `rows`. */
-static tl_launch launch_of(const tl_scope *s, grid_args *a, const char *kernel, int64_t rows)
-{
-    int64_t v = s->device->traits.vector_width;
-    a->part = s->device->traits.is_cpu && rows > 64 * s->device->traits.compute_units ? a->channels : v;
-    if (a->part < 1) a->part = 1;
-    return (tl_launch){.program = &program,
-                       .kernel = kernel,
-                       .dims = 2,
-                       .global = {(size_t)((a->channels + a->part - 1) / a->part), (size_t)rows}};
-}
-
 static int grid_forward(tl_scope *s, const tl_call *c)
 {
     grid_args a;
     if (geometry(&s->err, c, &a) != 0) return -1;
-    tl_launch l = launch_of(s, &a, "grid_sample", c->in_meta[X].shape.dim[0] * a.places);
+    tl_launch l = tl__launch_of_channels(s, &program, "grid_sample", a.channels,
+                                         c->in_meta[X].shape.dim[0] * a.places, &a.part);
     return TL__LAUNCH(&s->err, s->device, &l, "grid_sample", TL_KDATA(&a), TL_KT(c->in[X]), TL_KT(c->in[GRID]),
                       TL_KT(c->out[0]));
 }
@@ -81,7 +70,7 @@ static void grid_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
     if (!g || geometry(&s->err, c, &a) != 0) return;
     if (c->needs[X]) {
         tl_tensor *dx = tl_full(s, TL_F32, x->rank, x->dim, 0);
-        tl_launch l = launch_of(s, &a, "grid_sample_dx", x->dim[0]);
+        tl_launch l = tl__launch_of_channels(s, &program, "grid_sample_dx", a.channels, x->dim[0], &a.part);
         if (!dx || TL__LAUNCH(&s->err, s->device, &l, "grid_sample", TL_KDATA(&a), TL_KT(c->in[GRID]), TL_KT(g),
                               TL_KT(dx)) != 0)
             return;
@@ -89,7 +78,7 @@ static void grid_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
     }
     if (!c->needs[GRID]) return;
     tl_tensor *dgrid = tl_empty(s, TL_F32, grid->rank, grid->dim);
-    tl_launch l = launch_of(s, &a, "grid_sample_dgrid", x->dim[0] * a.places);
+    tl_launch l = tl__launch_of_channels(s, &program, "grid_sample_dgrid", a.channels, x->dim[0] * a.places, &a.part);
     l.global[0] = 1;
     if (dgrid && TL__LAUNCH(&s->err, s->device, &l, "grid_sample", TL_KDATA(&a), TL_KT(c->in[X]), TL_KT(c->in[GRID]),
                             TL_KT(g), TL_KT(dgrid)) == 0)

@@ -201,6 +201,9 @@ int tl__infer_like_first(tl_error *err, tl_call *c);
 /* Launches `kernel` with a work-item for each of `rows`; its name stands for the operator in errors. */
 int tl__launch_rows(tl_scope *s, const tl_program *program, const char *kernel, int64_t rows, const tl_karg *args, int count);
 int tl__infer_broadcast(tl_error *err, tl_call *c);
+/* A launch with work-items over parts of `channels`, whose length goes into `part`, and over `rows`. */
+tl_launch tl__launch_of_channels(const tl_scope *s, const tl_program *program, const char *kernel, int64_t channels,
+                                 int64_t rows, int64_t *part);
 /* A tensor as (outer, n, inner) around one of its dimensions. */
 typedef struct tl_lines { int axis; int64_t outer, n, inner; } tl_lines;
 /* 0, or -1 where attribute `attr` of the call names no dimension of input 0. */

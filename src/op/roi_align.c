@@ -51,22 +51,12 @@ static int roi_infer(tl_error *err, tl_call *c)
     return 0;
 }
 
-static tl_launch launch_of(const tl_scope *s, roi_args *a, const char *kernel, int64_t rows)
-{
-    int64_t v = s->device->traits.vector_width;
-    a->part = s->device->traits.is_cpu && rows > 64 * s->device->traits.compute_units ? a->channels : v;
-    if (a->part < 1) a->part = 1;
-    return (tl_launch){.program = &program,
-                       .kernel = kernel,
-                       .dims = 2,
-                       .global = {(size_t)((a->channels + a->part - 1) / a->part), (size_t)rows}};
-}
-
 static int roi_forward(tl_scope *s, const tl_call *c)
 {
     roi_args a;
     if (geometry(&s->err, c, &a) != 0) return -1;
-    tl_launch l = launch_of(s, &a, "roi_align", a.regions * a.out[0] * a.out[1]);
+    tl_launch l = tl__launch_of_channels(s, &program, "roi_align", a.channels,
+                                         a.regions * a.out[0] * a.out[1], &a.part);
     return TL__LAUNCH(&s->err, s->device, &l, "roi_align", TL_KDATA(&a), TL_KT(c->in[X]), TL_KT(c->in[BOXES]),
                       TL_KT(c->in[PICTURE]), TL_KT(c->out[0]));
 }
@@ -78,7 +68,7 @@ static void roi_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tens
     const tl_shape *x = &c->in_meta[X].shape;
     tl_tensor *g = tl__packed(s, gy[0]), *dx = tl_full(s, TL_F32, x->rank, x->dim, 0);
     if (!g || !dx || geometry(&s->err, c, &a) != 0) return;
-    tl_launch l = launch_of(s, &a, "roi_align_dx", a.pictures);
+    tl_launch l = tl__launch_of_channels(s, &program, "roi_align_dx", a.channels, a.pictures, &a.part);
     if (TL__LAUNCH(&s->err, s->device, &l, "roi_align", TL_KDATA(&a), TL_KT(c->in[BOXES]), TL_KT(c->in[PICTURE]),
                    TL_KT(g), TL_KT(dx)) == 0)
         gx[X] = dx;
