@@ -17,6 +17,8 @@ build="
  libspng-dev
  libwebp-dev
  libtiff-dev
+ libsndfile1-dev
+ libsoxr-dev
  libgif-dev
  libcurl4-openssl-dev
  libcjson-dev

@@ -58,6 +58,7 @@ static int open_core(lua_State *L)
     tl__lua_open_data(L);
     tl__lua_open_path(L);
     tl__lua_open_sheet(L);
+    tl__lua_open_audio(L);
     tl__lua_open_features(L);
     tl__lua_open_plan(L);
     tl__lua_open_profile(L);

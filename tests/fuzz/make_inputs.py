@@ -1,11 +1,12 @@
 """Makes the inputs that the fuzz targets begin with: small files of each form, right and nearly right.
 
-    python tests/fuzz/make_inputs.py        (needs Pillow)
+    python tests/fuzz/make_inputs.py        (needs Pillow, soundfile)
 
 Inputs that found a fault are called found-*; they stay as they are."""
 import gzip
 import io
 import json
+import math
 import pathlib
 import struct
 import tarfile
@@ -43,6 +44,36 @@ def pictures():
     save("palette.png", colour.quantize(5), 2, bits=4)
     save("wide.png", Image.frombytes("I;16", (4, 3), bytes(range(24))))
     others(save, colour)
+
+
+def sounds():
+    """A byte that says how the sound is wanted (tests/fuzz/audio.c), then a file."""
+    import soundfile  # only here
+    tone = [[math.sin(i / 3) / 2, 0] for i in range(300)]
+
+    def save(name, coding, wanted=0, rate=8000, frames=300):
+        file = io.BytesIO()
+        soundfile.write(file, tone[:frames], rate, subtype=coding, format=name.split(".")[-1].upper())
+        put("audio", name, bytes([wanted]) + file.getvalue())
+    save("words.wav", "PCM_16", 1)
+    save("bytes.wav", "PCM_U8")
+    save("floats.wav", "FLOAT", 2 | 4)
+    save("alaw.wav", "ALAW", 8)
+    save("adpcm.wav", "IMA_ADPCM", 1)
+    save("sound.aiff", "PCM_24", 1 | 2)
+    save("sound.flac", "PCM_16", 1 | 2 | 4)
+    save("vorbis.ogg", "VORBIS", 1)
+    save("opus.ogg", "OPUS", 2 | 4)
+    save("sound.mp3", "MPEG_LAYER_III", 1)
+    words = (HERE / "audio" / "words.wav").read_bytes()[1:]
+    put("audio", "pipe.wav", b"\x80" + words)
+    put("audio", "pipe.raw", b"\x81" + words[44:])
+    put("audio", "open_end.wav", b"\x80" + words[:40] + b"\xff\xff\xff\xff" + words[44:])
+    put("audio", "short.wav", b"\0" + words[:500])
+    put("audio", "no_data.wav", b"\0" + words[:36])
+    put("audio", "nan.wav", b"\0" + (HERE / "audio" / "floats.wav").read_bytes()[1:-4] + b"\0\0\xc0\x7f")
+    put("audio", "rate.wav", b"\0" + words[:24] + struct.pack("<I", 5) + words[28:])
+    put("audio", "movie.mp4", b"\0\0\0\0\x18ftypisom")
 
 
 def others(save, colour):
@@ -308,5 +339,5 @@ def onnx_files():
     put("onnx", "sparse", model(field(15, field(1, tensor("s", 1, [1], field(9, floats[:4]))) + field(2, tensor("", 7, [1], field(7, b"\1"))) + field(3, 9))))
 
 
-for make in (onnx_files, archives, arrays, tables, pictures, sources, features, tuning, pipelines, jsons, plans, pickles):
+for make in (onnx_files, archives, arrays, tables, pictures, sounds, sources, features, tuning, pipelines, jsons, plans, pickles):
     make()
