@@ -573,6 +573,16 @@ function nn.SmoothL1Loss(options) end
 ---@return tlua.nn.BCEWithLogits
 function nn.BCEWithLogits(options) end
 
+---@class tlua.nn.CTCLoss: tlua.nn.Module
+
+---Connectionist temporal classification (Graves et al. 2006), as PyTorch's CTCLoss but with the clips first: loss(logits, targets, input_lengths?, target_lengths?) with logits (N, T, K), or their log_softmax, and targets (N, L) int32 from 0. Of clip n count input_lengths[n] frames and target_lengths[n] labels.
+---- `blank` = 0: the class that stands for no label
+---- `zero_infinity` = false: a target that its frames cannot say has a loss of 0 instead of infinity
+---- `reduction` = "mean": how the losses of a batch become one number
+---@param options? { blank?: integer, zero_infinity?: boolean, reduction?: "mean"|"sum"|"none" }
+---@return tlua.nn.CTCLoss
+function nn.CTCLoss(options) end
+
 ---@class tlua.nn.SigmoidFocalLoss: tlua.nn.Module
 
 ---Binary cross entropy that counts less what is right already.
@@ -2709,6 +2719,35 @@ tlua.focal_loss = ops.focal_loss
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:focal_loss(labels, weights, options, ...) end
+
+---Connectionist temporal classification (Graves et al. 2006): minus the logarithm of the chance of all paths through `logits` (N, T, K), or their log_softmax, that spell `targets` (N, L) int32, classes counted from 0. Of clip n count the first `input_lengths`[n] frames and `target_lengths`[n] labels.
+---PyTorch: ctc_loss(logits, targets, input_lengths, target_lengths, reduction, blank, zero_infinity). Gradient towards logits.
+---- `reduction` = "mean": mean (of the losses, each over its number of labels), sum or none
+---- `blank` = 0: the class that stands for no label
+---- `zero_infinity` = false: a target that its frames cannot say has a loss of 0 instead of infinity
+---@param logits tlua.Tensor
+---@param targets tlua.Tensor
+---@param input_lengths? tlua.Tensor
+---@param target_lengths? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", blank?: integer, zero_infinity?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.ctc_loss(logits, targets, input_lengths, target_lengths, options, ...) end
+
+tlua.ctc_loss = ops.ctc_loss
+
+---Connectionist temporal classification (Graves et al. 2006): minus the logarithm of the chance of all paths through `logits` (N, T, K), or their log_softmax, that spell `targets` (N, L) int32, classes counted from 0. Of clip n count the first `input_lengths`[n] frames and `target_lengths`[n] labels.
+---PyTorch: ctc_loss(logits, targets, input_lengths, target_lengths, reduction, blank, zero_infinity). Gradient towards logits.
+---- `reduction` = "mean": mean (of the losses, each over its number of labels), sum or none
+---- `blank` = 0: the class that stands for no label
+---- `zero_infinity` = false: a target that its frames cannot say has a loss of 0 instead of infinity
+---@param targets tlua.Tensor
+---@param input_lengths? tlua.Tensor
+---@param target_lengths? tlua.Tensor
+---@param options? { reduction?: "mean"|"sum"|"none", blank?: integer, zero_infinity?: boolean }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:ctc_loss(targets, input_lengths, target_lengths, options, ...) end
 
 ---The square of `x` minus `target`.
 ---PyTorch: F.mse_loss(x, target, reduction=reduction). Gradient towards x, target.

@@ -123,6 +123,10 @@ TL_API tl_tensor *tl_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *la
  * that of Lin et al. 2017, its mean that over the rows. */
 TL_API tl_tensor *tl_soft_cross_entropy(tl_scope *s, tl_tensor *logits, tl_tensor *target, tl_tensor *weights, double label_smoothing, const char *reduction);
 TL_API tl_tensor *tl_focal_loss(tl_scope *s, tl_tensor *logits, tl_tensor *labels, tl_tensor *weights, double gamma, const char *reduction);
+/* Connectionist temporal classification of logits (N, T, K) with targets (N, L) int32; how many frames and labels of
+ * each clip count, (N) int32, may be NULL: all. `blank` is a class from 0. */
+TL_API tl_tensor *tl_ctc_loss(tl_scope *s, tl_tensor *logits, tl_tensor *targets, tl_tensor *input_lengths,
+                              tl_tensor *target_lengths, int64_t blank, int zero_infinity, const char *reduction);
 /* Losses of each element: x and target of one shape. `pos_weight` broadcasts to x and may be NULL; a negative alpha: no weights. */
 TL_API tl_tensor *tl_mse_loss(tl_scope *s, tl_tensor *x, tl_tensor *target, const char *reduction);
 TL_API tl_tensor *tl_smooth_l1_loss(tl_scope *s, tl_tensor *x, tl_tensor *target, double beta, const char *reduction);

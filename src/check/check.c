@@ -327,7 +327,7 @@ static const struct family {
     {"norms", (const char *const[]){"batch_norm", "layer_norm", NULL}, NULL},
     {"softmax and losses",
      (const char *const[]){"softmax", "log_softmax", "argmax", "cross_entropy", "soft_cross_entropy", "focal_loss",
-                           "mse_loss", "smooth_l1_loss", "bce_with_logits", "sigmoid_focal_loss", NULL},
+                           "ctc_loss", "mse_loss", "smooth_l1_loss", "bce_with_logits", "sigmoid_focal_loss", NULL},
      NULL},
     {"optimisers", (const char *const[]){NULL}, tl__check_optimisers},
     {"reductions and long rows", (const char *const[]){"sum", "mean", "amax", NULL}, tl__check_rows},

@@ -380,9 +380,11 @@ void tl_manual_seed(tl_device *d, uint64_t seed)
 
 void tl__arm_error_word(tl_device *d) { d->error_word_armed |= !d->dry; }
 
-/* A kernel that met a bad index wrote {1 + kind, index, limit}. */
+/* A kernel that met a bad index wrote {kind, index, limit}; a length may be as much as its limit. */
 static int look_at_error_word(tl_error *err, tl_device *d)
 {
+    enum { BLANK_LABEL = 5 };
+    static const char *const kinds[] = {"", "label", "index", "input length", "target length"};
     int32_t w[4] = {0};
     if (tl__launch_fails(err, d)) return -1;
     cl_int e = clEnqueueReadBuffer(d->queue, d->error_word->mem, CL_TRUE, 0, sizeof w, w, 0, NULL, NULL);
@@ -391,7 +393,8 @@ static int look_at_error_word(tl_error *err, tl_device *d)
     tl_error ignored = {0};
     if (w[0] == 0 || tl__buffer_fill(&ignored, d->error_word, 0, 16, 0) == 0) d->error_word_armed = 0;
     if (w[0] == 0) return 0;
-    return tl__fail(err, TL_EINDEX, "%s %d is out of range: it must lie between 0 and %d", w[0] == 1 ? "label" : "index", w[1], w[2] - 1);
+    if (w[0] == BLANK_LABEL) return tl__fail(err, TL_EINDEX, "label %d is the blank, which no target may have", w[1]);
+    return tl__fail(err, TL_EINDEX, "%s %d is out of range: it must lie between 0 and %d", kinds[w[0]], w[1], w[2] - (w[0] < 3));
 }
 
 int tl__device_finish(tl_error *err, tl_device *d)

@@ -235,13 +235,20 @@ def focal_loss(logits, labels, weights, gamma, reduction, ignore_index):
     return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / (labels != ignore_index).sum()}[reduction]
 
 
+def ctc_loss(logits, targets, input_lengths, target_lengths, reduction, blank, zero_infinity):
+    n, t = logits.shape[:2]
+    frames = input_lengths if input_lengths is not None else torch.full((n,), t)
+    labels = target_lengths if target_lengths is not None else torch.full((n,), targets.shape[1])
+    return F.ctc_loss(F.log_softmax(logits, -1).transpose(0, 1), targets.long(), frames.long(), labels.long(), blank, reduction, zero_infinity)
+
+
 # What stands for an expression where both are whole numbers.
 WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 
 
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
-             "torchvision": torchvision, "focal_loss": focal_loss, "conv_transpose": conv_transpose,
+             "torchvision": torchvision, "focal_loss": focal_loss, "ctc_loss": ctc_loss, "conv_transpose": conv_transpose,
              "interpolate": interpolate, "pad": pad, "prod": prod, "roi_align": roi_align, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):

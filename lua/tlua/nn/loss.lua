@@ -125,7 +125,7 @@ end
 local REDUCTION = { "reduction", "choice", "mean", "how the losses of a batch become one number", { "mean", "sum", "none" } }
 local WEIGHT = { "weight", "class_weights", nil, "a number for each class, or auto: the rarer a class, the more its pictures count", least = 0, check = some_weight }
 local IGNORE = { "ignore_index", "integer", NOT_GIVEN, "a label that does not count" }
-M.WEIGHT, M.IGNORE = WEIGHT, IGNORE
+M.WEIGHT, M.IGNORE, M.REDUCTION = WEIGHT, IGNORE, REDUCTION
 
 -- A tensor of a list that must have a number for each class.
 local function per_class(self, list, logits)

@@ -182,6 +182,8 @@ The mean of (x - target)^2.
 (x - target)^2 / (2 beta) near the target, |x - target| - beta / 2 further away.
 # nn.BCEWithLogits({schema}): nn.BCEWithLogits
 Binary cross entropy of logits, each with a target from 0 to 1.
+# nn.CTCLoss({schema}): nn.CTCLoss
+Connectionist temporal classification (Graves et al. 2006), as PyTorch's CTCLoss but with the clips first: loss(logits, targets, input_lengths?, target_lengths?) with logits (N, T, K), or their log_softmax, and targets (N, L) int32 from 0. Of clip n count input_lengths[n] frames and target_lengths[n] labels.
 # nn.SigmoidFocalLoss({schema}): nn.SigmoidFocalLoss
 Binary cross entropy that counts less what is right already.
 # nn.Dice({schema}): nn.Dice

@@ -1,0 +1,183 @@
+-- ctc.lua - connectionist temporal classification: the loss beside all paths and beside sums in double precision.
+-- Run by `tlua tests/lua/ctc.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local nn = tlua.nn
+
+local function ints(list) return core.tensor(list, { dtype = "int32" }) end
+
+-- log softmax of rows, as nested lists of doubles.
+local function log_rows(rows)
+  local out = {}
+  for i, row in ipairs(rows) do
+    local most, sum = math.max(table.unpack(row)), 0
+    for _, v in ipairs(row) do sum = sum + math.exp(v - most) end
+    out[i] = {}
+    for k, v in ipairs(row) do out[i][k] = v - most - math.log(sum) end
+  end
+  return out
+end
+
+-- What a path of classes from 0 spells.
+local function spelled(path, blank)
+  local text, last = {}, nil
+  for _, k in ipairs(path) do
+    if k ~= last and k ~= blank then text[#text + 1] = k end
+    last = k
+  end
+  return table.concat(text, " ")
+end
+
+-- The chance of every text, by all paths: { ["1 2"] = 0.3, ... }.
+local function all_texts(rows, blank)
+  local chances, path = {}, {}
+  local function walk(frame, log_chance)
+    if frame > #rows then
+      local text = spelled(path, blank)
+      chances[text] = (chances[text] or 0) + math.exp(log_chance)
+      return
+    end
+    for k, v in ipairs(rows[frame]) do
+      path[frame] = k - 1
+      walk(frame + 1, log_chance + v)
+    end
+  end
+  walk(1, 0)
+  return chances
+end
+
+t.test("the loss is that of all paths", function()
+  local checked = 0
+  for blank = 0, 2 do
+    local x = core.randn(1, 5, 3) * 2
+    local rows = log_rows(x:tolist()[1])
+    for text, chance in pairs(all_texts(rows, blank)) do
+      local labels = {}
+      for k in text:gmatch "%d" do labels[#labels + 1] = math.tointeger(k) end
+      local targets = #labels > 0 and ints { labels } or core.zeros({ 1, 0 }, { dtype = "int32" })
+      local loss = nn.CTCLoss { blank = blank, reduction = "sum" }(x, targets):item()
+      local want = -math.log(chance)
+      assert(math.abs(loss - want) < 1e-5 * math.max(1, want), ("%s: %g, not %g"):format(text, loss, want))
+      checked = checked + 1
+    end
+  end
+  assert(checked > 60, checked)
+end)
+
+-- The loss in double precision: the textbook recursion over states.
+local function loss_by_states(rows, labels, blank, frames)
+  local states = { blank }
+  for _, k in ipairs(labels) do states[#states + 1], states[#states + 2] = k, blank end
+  local function add(a, b)
+    if a == -math.huge then return b elseif b == -math.huge then return a end
+    local m = math.max(a, b)
+    return m + math.log(math.exp(a - m) + math.exp(b - m))
+  end
+  local now = {}
+  for s = 1, #states do now[s] = s <= 2 and rows[1][states[s] + 1] or -math.huge end
+  for frame = 2, frames do
+    local before = now
+    now = {}
+    for s = 1, #states do
+      local v = add(before[s], before[s - 1] or -math.huge)
+      if s > 2 and states[s] ~= blank and states[s] ~= states[s - 2] then v = add(v, before[s - 2]) end
+      now[s] = v + rows[frame][states[s] + 1]
+    end
+  end
+  return -add(now[#states], now[#states - 1] or -math.huge)
+end
+
+t.test("long clips keep their digits", function()
+  core.manual_seed(3)
+  local n, frames, classes, long = 2, 600, 29, 130
+  local x = (core.randn(n, frames, classes) * 3):requires_grad(true)
+  local targets, lists = {}, x:tolist()
+  for i = 1, n do
+    targets[i] = {}
+    for l = 1, long do targets[i][l] = (l * l * i) % 28 + (((l * l * i) % 28) >= 14 and 1 or 0) end
+  end
+  local input_lengths, target_lengths = { frames, 411 }, { long, 97 }
+  local loss = nn.CTCLoss { blank = 14, reduction = "none" }
+  local y = loss(x, ints(targets), ints(input_lengths), ints(target_lengths))
+  for i, v in ipairs(y:tolist()) do
+    local said = { table.unpack(targets[i], 1, target_lengths[i]) }
+    local want = loss_by_states(log_rows(lists[i]), said, 14, input_lengths[i])
+    assert(math.abs(v - want) < 1e-6 * want, ("%.9g, not %.9g"):format(v, want))
+  end
+  -- softmax less the chances of labels: each frame's gradient is 0 in all
+  y:sum():backward()
+  local g = x.grad
+  assert(g:sum { axes = { 3 } }:abs():amax():item() < 1e-5)
+  local behind = g:slice { axis = 2, start = 411 }:slice { axis = 1, start = 1 }
+  t.equal(behind:abs():amax():item(), 0)
+end)
+
+t.test("logarithms of chances are taken as logits are, and the mean is PyTorch's", function()
+  local x, y = core.randn(3, 9, 6), ints { { 1, 2, 2 }, { 3, 3, 3 }, { 5, 0, 0 } }
+  local frames, labels = ints { 9, 5, 1 }, ints { 3, 3, 1 }
+  local each = nn.CTCLoss { reduction = "none" }(x, y, frames, labels):tolist()
+  local again = nn.CTCLoss { reduction = "none" }(x:log_softmax(), y, frames, labels):tolist()
+  for i = 1, 3 do assert(math.abs(each[i] - again[i]) < 1e-5) end
+  local mean = nn.CTCLoss {}(x, y, frames, labels):item()
+  assert(math.abs(mean - (each[1] / 3 + each[2] / 3 + each[3]) / 3) < 1e-5)
+end)
+
+t.test("what cannot be said is infinite, or left out", function()
+  local y, frames, labels = ints { { 1, 1 }, { 1, 2 } }, ints { 2, 2 }, ints { 2, 2 }
+  local x = core.randn(2, 4, 3):requires_grad(true)
+  local each = nn.CTCLoss { reduction = "none" }(x, y, frames, labels):tolist()
+  assert(each[1] == math.huge and each[2] < 100)
+  local loss = nn.CTCLoss { zero_infinity = true }(x, y, frames, labels)
+  assert(math.abs(loss:item() - each[2] / 2 / 2) < 1e-6)
+  loss:backward()
+  t.equal(x.grad:slice { axis = 1, start = 0, length = 1 }:abs():amax():item(), 0)
+  assert(x.grad:slice { axis = 1, start = 1, length = 1 }:abs():amax():item() > 0.01)
+  -- no frame at all, with and without anything to say
+  t.equal(nn.CTCLoss { reduction = "none" }(x, y, ints { 0, 0 }, ints { 0, 1 }):tolist()[1], 0)
+  t.equal(nn.CTCLoss { reduction = "none" }(x, y, ints { 0, 0 }, ints { 0, 1 }):tolist()[2], math.huge)
+end)
+
+t.test("a loss that is no number is seen, one of padding is not", function()
+  local rows = core.randn(1, 6, 4):tolist()
+  local function loss_with(frame, value, frames)
+    local own = rows[1][frame][2]
+    rows[1][frame][2] = value
+    local x = core.tensor(rows):requires_grad(true)
+    rows[1][frame][2] = own
+    local y = nn.CTCLoss { zero_infinity = true }(x, ints { { 1, 2 } }, ints { frames }, ints { 2 })
+    y:backward()
+    return y:item(), x.grad
+  end
+  local nan = 0 / 0
+  assert(loss_with(3, nan, 6) ~= loss_with(3, nan, 6))
+  assert(loss_with(3, math.huge, 6) ~= loss_with(3, math.huge, 6))
+  local y, g = loss_with(6, nan, 5)
+  assert(y == y and g:abs():amax():item() < 2)
+  -- a class of no chance is no error
+  y, g = loss_with(3, -math.huge, 6)
+  assert(y == y and y < 100 and g:abs():amax():item() < 2)
+end)
+
+t.test("labels and lengths that make no sense are refused by name", function()
+  local x, y = core.randn(2, 4, 3), ints { { 1, 2 }, { 2, 1 } }
+  local loss = nn.CTCLoss {}
+  local function refused(why, ...)
+    local given = { ... }
+    t.fails(why, function() return loss(x, table.unpack(given, 1, 3)):item() end)
+  end
+  refused("label 3 is out of range: it must lie between 0 and 2", ints { { 1, 3 }, { 1, 1 } })
+  refused("label 0 is the blank, which no target may have", ints { { 1, 2 }, { 0, 1 } })
+  refused("input length 5 is out of range: it must lie between 0 and 4", y, ints { 4, 5 })
+  refused("target length -1 is out of range: it must lie between 0 and 2", y, nil, ints { -1, 1 })
+  refused("there are 2 clips, but the lengths of their frames are (3)", y, ints { 4, 4, 4 })
+  refused("logits (N, T, K) and targets (N, L) are needed", ints { 1, 2 })
+  t.fails("the blank must be one of the 3 classes, counted from 0, not 7", function()
+    return nn.CTCLoss { blank = 7 }(x, y)
+  end)
+  assert(loss(x, y):item() > 0) -- and the device goes on
+  -- behind the lengths anything may stand
+  assert(loss(x, ints { { 1, -1 }, { 2, 99 } }, nil, ints { 1, 1 }):item() > 0)
+end)
+
+t.finish()
