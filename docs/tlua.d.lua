@@ -3455,4 +3455,9 @@ function models.deit_tiny_patch16_224(options) end
 ---@return tlua.nn.Module
 function models.unet(options) end
 
+---The network conformer. weights: a file or the name of a published set (hama).
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.nn.Module
+function models.conformer(options) end
+
 return tlua

@@ -85,7 +85,8 @@ local function network(name)
   local entry = models.registry.entry(name)
   local known = require("tlua.util").keys(entry.weights or {})
   say("---The network %s. weights: a file or the name of a published set%s.", name, #known > 0 and (" (%s)"):format(table.concat(known, ", ")) or "")
-  say("---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }\n---@return tlua.nn.Module\nfunction models.%s(options) end\n", name)
+  say("---@param options? { weights?: string, classes?: integer, dropout?: number%s }\n---@return tlua.nn.Module\nfunction models.%s(options) end\n",
+    entry.takes == "wave" and "" or ", in_channels?: integer", name)
 end
 
 head()

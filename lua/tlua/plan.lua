@@ -12,12 +12,13 @@ local function unpacked(x)
   return table.unpack(x)
 end
 
--- What core.plan wants to know of x: dims with any number of pictures, and the type.
-local function inputs_of(x)
+-- What core.plan wants to know of x: dims with any number of pictures (`open`: and of any length), and the type.
+local function inputs_of(x, open)
   local list = {}
   for i, each in ipairs(core.is_tensor(x) and { x } or x) do
     local dims = each:shape()
     dims[1] = "N"
+    if open and #dims > 1 then dims[2] = "T" end
     dims.dtype = each:dtype() == "int32" and "int32" or "float32"
     list[i] = dims
   end
@@ -34,7 +35,7 @@ end
 
 local function fits(kept, x)
   if kept.changes ~= module.changes or kept.is_list ~= not core.is_tensor(x) then return false end
-  local inputs = inputs_of(x)
+  local inputs = inputs_of(x, kept.open)
   if #inputs ~= #kept.inputs then return false end
   for i, dims in ipairs(inputs) do
     if not same_dims(dims, kept.inputs[i]) then return false end
@@ -73,7 +74,15 @@ local function traced(make, ...)
   end
 end
 
-local function trace(self, f, x) return traced(core.plan, self, f, not core.is_tensor(x), inputs_of(x)) end
+-- With a length that is left open where the forward bears that, else with that of x.
+local function trace(self, f, x, open)
+  local is_list = not core.is_tensor(x)
+  if open then
+    local made, _, gives_list = traced(core.plan, self, f, is_list, inputs_of(x, open), open)
+    if made then return made, nil, gives_list, open end
+  end
+  return traced(core.plan, self, f, is_list, inputs_of(x))
+end
 
 -- The whole forward of a network in inference mode as text (docs/format.md): what a model file holds for programs
 -- without Lua, and for nn.Graph. inputs: { {"N", height, width, channels, name = "image", dtype = "float32"}, ... },
@@ -85,8 +94,8 @@ function plan.text(self, inputs, names, symbols)
   for name, t in self:named_tensors() do tensors[name] = t end
   for name in self:buffers() do buffers[name] = true end
   local function forward(me, x)
-    local y = me:forward(unpacked(x))
-    return y
+    local y, lengths = me:forward(unpacked(x))
+    return lengths and { y, lengths } or y
   end
   plan.writing = true
   local ok, text, why = pcall(traced, core.plan_text, self, forward, #inputs > 1, inputs, symbols, tensors, names,
@@ -110,8 +119,9 @@ function plan.memory(f)
 end
 
 -- f(self, x) for a module and a tensor (N, ...), without gradients; x and what f gives may also be lists of tensors.
--- `name` tells its plans apart. Everything below must have its tensors already.
-function plan.run(self, name, f, x)
+-- `name` tells its plans apart. Everything below must have its tensors already. open: {T = a length that a trace can
+-- have} where second dimensions are lengths, so that one plan serves all.
+function plan.run(self, name, f, x, open)
   if plan.tracing or plan.off then return f(self, x) end
   local plans = rawget(self, "_plans")
   if not plans then
@@ -121,8 +131,9 @@ function plan.run(self, name, f, x)
   local kept = plans[name]
   if not kept or not fits(kept, x) then
     if kept and kept.plan then kept.plan:close() end
-    local made, why, gives_list = trace(self, f, x)
-    kept = { plan = made, why = why, changes = module.changes, inputs = inputs_of(x), is_list = not core.is_tensor(x),
+    local made, why, gives_list, any_length = trace(self, f, x, open)
+    kept = { plan = made, why = why, changes = module.changes, inputs = inputs_of(x, any_length),
+      open = any_length, is_list = not core.is_tensor(x),
       gives_list = gives_list }
     plans[name] = kept
   end

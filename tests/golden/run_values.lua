@@ -39,7 +39,11 @@ function values.network(name, classes, size)
     if key == "drop_connect" then options[key] = 0 end
     if key == "image_size" then options[key] = size end
   end
-  local net = values.describe(name, options)
+  return values.fill(values.describe(name, options))
+end
+
+-- The same of any module.
+function values.fill(net)
   for key, t in net:named_tensors() do t:copy_(value(key, t:shape())) end
   return net
 end

@@ -176,7 +176,8 @@ local function list_models(argv)
   if #rest > 0 then commands.usage("models", ("'%s' is not understood"):format(rest[1])) end
   print(("%-22s %12s %14s %6s  %s"):format("name", "parameters", "multiply-adds", "size", "weights"))
   for _, m in ipairs(require("tlua.models").list()) do
-    print(("%-22s %12s %14s %6d  %s"):format(m.name, util.thousands(m.parameters), util.short(m.multiply_adds), m.size, table.concat(m.weights, ", ")))
+    print(("%-22s %12s %14s %6s  %s"):format(m.name, util.thousands(m.parameters), util.short(m.multiply_adds),
+      m.size or m.seconds .. " s", table.concat(m.weights, ", ")))
   end
   return 0
 end

@@ -3,7 +3,7 @@
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
-  "efficientnet", "convnext", "vision_transformer", "unet", "onnx" }
+  "efficientnet", "convnext", "vision_transformer", "unet", "speech.conformer", "onnx" }
 local entries, order, of_files = {}, {}, {}
 local registry = { entries = entries }
 
@@ -61,11 +61,13 @@ end
 -- The typed options of a network; `drop_connect` and the like are its family's.
 function registry.schema(entry)
   if entry.file then return entry.fields end
+  local wave = entry.takes == "wave"
   local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
     { "weights_key", "text", nil, "the part of that file, where it has several" },
     { "classes", "integer", entry.classes or 1000, "outputs of the network's own head", least = 1 },
-    { "dropout", "number", entry.dropout or 0, "before the network's own head", least = 0, below = 1 },
-    { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones", least = 1 } }
+    { "dropout", "number", entry.dropout or 0, wave and "within the network" or "before the network's own head",
+      least = 0, below = 1 },
+    not wave and { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones", least = 1 } or nil }
   for _, field in ipairs(entry.fields or {}) do list[#list + 1] = field end
   for _, name in ipairs(util.keys(entry.options or {})) do
     local range = name == "drop_connect" and { least = 0, below = 1 } or { least = 1 }
@@ -92,14 +94,16 @@ function registry.build(name, options)
   return net
 end
 
--- Name, parameters, multiply-adds for one picture, input size and known weights of every network.
+-- Name, parameters, multiply-adds for one picture (or a second of sound), input size and known weights of every
+-- network.
 function registry.list()
   local list = {}
   for _, name in ipairs(order) do
     local entry = entries[name]
     local net = registry.build(name)
-    local _, cost = net:cost { 1, entry.size, entry.size, 3 }
+    local _, cost = net:cost(entry.takes == "wave" and { 1, net.rate } or { 1, entry.size, entry.size, 3 })
     list[#list + 1] = { name = name, parameters = net:count(), multiply_adds = cost, size = entry.size,
+      seconds = entry.takes == "wave" and 1 or nil,
       weights = util.keys(entry.weights or {}) }
   end
   return list

@@ -11,6 +11,10 @@ local description = require "tlua.weights.description"
 -- way from pictures to features as a list of {name =, modules = {names, of tensors of the network itself too}, run =
 -- function(self, x)}, features_width, features_cost(shape), and describes itself in the registry. A stage is where a
 -- network may be cut: what is frozen below runs as a plan, and its outputs can be kept.
+-- Of sequences (tlua/models/speech/sequence.lua) the lengths go along with x where there are any: run(self, x, lengths)
+-- gives both.
+-- `chance`: a function of the network that says whether a stage draws, so that it is not fixed though nothing in it is
+-- trained.
 -- `for_classes`: a stage that maps of the picture have no use for, and all behind it (a U-Net leaves them out);
 -- `shape`: a function of the input's shape, where the modules' own `cost` does not tell what comes out.
 local Network = module.class("models.Network")
@@ -21,7 +25,7 @@ function Network:set_up(entry, options)
   rawset(self, "entry", entry)
   rawset(self, "network_options", options)
   rawset(self, "classes", options.classes)
-  if options.dropout > 0 then self.dropout = require("tlua.nn").Dropout(options.dropout) end
+  if options.dropout > 0 and not self.drops_within then self.dropout = require("tlua.nn").Dropout(options.dropout) end
   if options.weights ~= nil and options.weights ~= false and options.weights ~= "none" then
     rawset(self, "_pending", function(me) me:load_weights(options.weights, options.weights_key) end)
   end
@@ -64,6 +68,7 @@ local function deterministic(m)
 end
 
 local function stage_is_fixed(self, stage)
+  if stage.chance and stage.chance(self) then return false end
   for _, name in ipairs(stage.modules) do
     local m = self:find(name)
     if not m then
@@ -86,14 +91,17 @@ function Network:fixed_stages()
   return count
 end
 
-local function through(self, x, first, last)
+-- x and lengths (nil: of pictures, or all are full) through some stages.
+local function through(self, x, lengths, first, last)
   local list = stages_of(self)
   for k = first, last do
     local scope <close> = core.scope() -- a stage leaves its result alone
-    x = list[k].run(self, x)
+    local y, left = list[k].run(self, x, lengths)
+    x, lengths = y, lengths and left
     module.keep(scope, x)
+    module.keep(scope, lengths)
   end
-  return x
+  return x, lengths
 end
 
 -- What the feature cache calls the network; what its stages depend on beside tensors, where their names do not say it;
@@ -103,43 +111,52 @@ function Network:structure(_) return nil end
 function Network:picture_shape(size) return { 1, size, size, self.network_options.in_channels } end
 
 -- What stage k alone makes of x.
-function Network:stage(x, k)
+function Network:stage(x, k, lengths)
   self:ready()
-  return through(self, x, k, k)
+  return through(self, x, lengths, k, k)
 end
 
 -- x (N, H, W, C) through the first k stages, without gradients, as a plan.
-function Network:below(x, k)
+function Network:below(x, k, lengths)
   if not rawget(self, "_built") then self:ready() end
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
-  local y = plan.run(self, "below " .. k, function(me, input) return through(me, input, 1, k) end, x)
-  module.keep(scope, y)
-  return y
+  if not lengths then
+    local y = plan.run(self, "below " .. k, function(me, input) return (through(me, input, nil, 1, k)) end, x,
+      self.open_sizes)
+    module.keep(scope, y)
+    return y
+  end
+  local both = plan.run(self, ("below %d with lengths"):format(k), function(me, input)
+    return { through(me, input[1], input[2], 1, k) }
+  end, { x, lengths }, self.open_sizes)
+  module.keep(scope, both)
+  return both[1], both[2]
 end
 
 -- What comes out of stage k through the later ones: features (N, width).
-function Network:above(x, k)
-  local y = through(self, x, k + 1, self:stage_count())
-  return y
+function Network:above(x, k, lengths)
+  local y, left = through(self, x, lengths, k + 1, self:stage_count())
+  return y, left
 end
 
 -- What comes out of stage k for x, without gradients, and a function that goes on from there to the logits.
 function Network:split(x, k)
   return self:below(x, k), function(a)
-    local y = self:classify(self:above(a, k))
+    local y = self:classify((self:above(a, k)))
     return y
   end
 end
 
 -- x (N, H, W, C) -> features (N, width), the input of the head.
-function Network:features(x)
+function Network:features(x, lengths)
   if not rawget(self, "_built") then self:ready() end
   local all = self:stage_count()
   local k = not core.recording() and all or module.wants_gradient(x) and 0 or self:fixed_stages()
-  local y = k > 0 and self:below(x, k) or x
-  if k < all then y = self:above(y, k) end
-  return y
+  local y, left = x, lengths
+  if k > 0 then y, left = self:below(x, k, lengths) end
+  if k < all then y, left = self:above(y, k, left) end
+  return y, left
 end
 
 -- What a task that names no head gives this network.
@@ -155,7 +172,7 @@ function Network:classify(features)
 end
 
 function Network:forward(x)
-  local y = self:classify(self:features(x))
+  local y = self:classify((self:features(x)))
   return y
 end
 

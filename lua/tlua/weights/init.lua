@@ -59,7 +59,11 @@ function weights.resolve(entry, spec)
     if #known == 0 then util.failf("%s has no published weights named '%s'; name a file with --weights FILE", entry.name, spec) end
     util.fail(util.unknown_text("weights of " .. entry.name .. ":", spec, known))
   end
-  util.fail("weights: " .. (util.missing(spec) or "there is no file " .. spec))
+  local hint = ""
+  for _, each in pairs(entry.weights or {}) do
+    if each.from and each.file == base_name(spec) then hint = ": " .. each.from end
+  end
+  util.fail("weights: " .. (util.missing(spec) or "there is no file " .. spec) .. hint)
 end
 
 -- The preprocessing that goes with a set of weights, or with the network where nothing better is known.

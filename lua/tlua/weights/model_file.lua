@@ -78,7 +78,7 @@ end
 -- returns why.
 local function write(path, net, info)
   local meta = { tlua = core.json_encode(info), format = "pt" }
-  local text, why = plan.text(net, inputs_of(net, info), net.output_names)
+  local text, why = plan.text(net, inputs_of(net, info), net.output_names, net.open_sizes)
   if text then meta["tlua.plan"], meta["tlua.pipeline"] = text, model_file.pipeline(info):text() end
   core.save(path, net:state_dict(), meta)
   return why

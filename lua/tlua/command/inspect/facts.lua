@@ -224,7 +224,9 @@ local function registered(name)
   local net = models.build(name)
   local size = net.entry.size
   net:eval()
-  local text, why = plan.text(net, { { "N", size, size, 3, name = "image" } })
+  -- Of sound without the lengths, which would go along beside every stage.
+  local input = net.plan_inputs and net:plan_inputs()[1] or { "N", size, size, 3, name = "image" }
+  local text, why = plan.text(net, { input }, net.output_names, net.open_sizes)
   if not text then error(why, 0) end
   local made = graph.from { text = text, tensors = net:state_dict(), label = name,
     preprocessing = net.entry.preprocessing }

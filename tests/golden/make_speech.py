@@ -1,0 +1,131 @@
+"""Goldens of the networks for sound: what PyTorch computes with weights and inputs that both sides make by formula (make_models.py has it).
+
+    python tests/golden/make_speech.py      writes tests/golden/speech.safetensors, and the names in tests/golden/names
+
+PyTorch gets each clip alone, at its own length, and we get them as one padded batch: so they agree only where nothing of a clip's answer
+comes from its neighbours. Of each network: the answers, and of every parameter the norm and sixteen samples of the gradient of
+sum(answers * numbers by formula) over all clips."""
+import json
+import os
+import sys
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+sys.path.insert(0, os.path.dirname(__file__))
+import philox  # noqa: E402
+from make_models import sampled, value  # noqa: E402
+
+HERE = os.path.dirname(__file__)
+SEED = 7
+torch.set_num_threads(2)
+
+
+# ---- Conformer ----
+
+class FeedForward(nn.Module):
+    def __init__(self, width, inner):
+        super().__init__()
+        self.norm, self.fc1, self.fc2 = nn.LayerNorm(width), nn.Linear(width, inner), nn.Linear(inner, width)
+
+    def forward(self, x):
+        return self.fc2(nn.functional.silu(self.fc1(self.norm(x))))
+
+
+class Convolution(nn.Module):
+    def __init__(self, width, kernel, batchnorm):
+        super().__init__()
+        self.norm, self.pointwise1 = nn.LayerNorm(width), nn.Conv1d(width, 2 * width, 1)
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        if batchnorm:
+            self.batch_norm = nn.BatchNorm1d(width)
+        self.pointwise2 = nn.Conv1d(width, width, 1)
+
+    def forward(self, x):
+        y = self.depthwise(nn.functional.glu(self.pointwise1(self.norm(x).transpose(1, 2)), 1))
+        if hasattr(self, "batch_norm"):
+            y = self.batch_norm(y)
+        return self.pointwise2(nn.functional.silu(y)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads, ffn, kernel, batchnorm):
+        super().__init__()
+        self.ffn1, self.attn_norm = FeedForward(width, ffn), nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.conv, self.ffn2, self.norm = Convolution(width, kernel, batchnorm), FeedForward(width, ffn), nn.LayerNorm(width)
+
+    def forward(self, x):
+        x = x + 0.5 * self.ffn1(x)
+        y = self.attn_norm(x)
+        x = x + self.attn(y, y, y, need_weights=False)[0]
+        x = x + self.conv(x)
+        return self.norm(x + 0.5 * self.ffn2(x))
+
+
+class Conformer(nn.Module):
+    def __init__(self, classes=191, blocks=4, width=144, heads=4, ffn=576, kernel=31, bands=80, batchnorm=False):
+        super().__init__()
+        self.stem = nn.Conv1d(bands, width, 3, stride=2, padding=1)
+        self.blocks = nn.Sequential(*[Block(width, heads, ffn, kernel, batchnorm) for _ in range(blocks)])
+        self.proj = nn.Linear(width, classes)
+
+    def forward(self, x):
+        x = nn.functional.gelu(self.stem(x.transpose(1, 2))).transpose(1, 2)
+        return self.proj(self.blocks(x))
+
+
+# ---- all of them ----
+
+SMALL = dict(classes=7, blocks=2, width=16, heads=2, ffn=32, kernel=5, bands=8)
+# name: (class, network of the registry, options of both, shape of an element, lengths of the clips)
+CASES = {
+    "conformer": (Conformer, "conformer", SMALL, (8,), (37, 5, 22)),
+    "conformer_norm": (Conformer, "conformer", dict(SMALL, batchnorm=True), (8,), (12, 30)),
+}
+NAMES = {"conformer": Conformer}
+
+
+def filled(net):
+    state = net.state_dict()
+    for key, t in state.items():
+        if t.dtype.is_floating_point:
+            t.copy_(torch.from_numpy(value(key, tuple(t.shape))))
+    net.load_state_dict(state)
+    return net.double().eval()
+
+
+def formula(shape, name):
+    return torch.from_numpy(philox.normal(shape, 0, 1, name, SEED)).double()
+
+
+def run(name, out):
+    make, _, options, element, lengths = CASES[name]
+    net, total = filled(make(**options)), 0
+    x = formula((len(lengths), max(lengths)) + element, "input")
+    for i, n in enumerate(lengths):
+        y = net(x[i:i + 1, :n])[0]
+        out["%s.out.%d" % (name, i)] = y.detach().float()
+        total = total + (y * formula(tuple(y.shape), "weights of clip %d" % i)).sum()
+    total.backward()
+    for key, p in net.named_parameters():
+        out["%s.grad.%s" % (name, key)] = sampled(p.grad.reshape(-1)).float()
+
+
+def main():
+    out, about = {}, {}
+    for name in CASES:
+        run(name, out)
+        about[name] = json.dumps({"model": CASES[name][1], "options": CASES[name][2], "element": CASES[name][3], "lengths": CASES[name][4]})
+    path = os.path.join(HERE, "speech.safetensors")
+    save_file({k: v.contiguous() for k, v in out.items()}, path, about)
+    for name, make in NAMES.items():
+        with open(os.path.join(HERE, "names", name + ".txt"), "w") as f:
+            for key, t in make().state_dict().items():
+                f.write(key + " " + "x".join(map(str, t.shape)) + "\n")
+    print(path, os.path.getsize(path))
+
+
+if __name__ == "__main__":
+    main()
