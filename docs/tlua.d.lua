@@ -3320,6 +3320,84 @@ tlua.lstm = ops.lstm
 ---@return tlua.Tensor
 function Tensor:lstm(weight_x, weight_h, bias_x, bias_h, h, c, lengths, options, ...) end
 
+---Fourier transforms of the frames of `wave` (N, samples), each times `window`: complex bins (N, frames, n_fft / 2 + 1, 2), or with `power` their magnitudes or squares (N, frames, n_fft / 2 + 1). `lengths` (N, int32) says how many samples each clip has: its padding begins there, and frames behind are 0.
+---PyTorch: stft(wave, window, lengths, n_fft, hop, pad, pad_mode, remove_mean, preemphasis, power). Gradient towards wave.
+---- `n_fft` = 0: points of the transform; behind a shorter window zeros; 0: the window's length
+---- `hop` = 0: samples from frame to frame; 0: a quarter of n_fft
+---- `pad` = {}: samples added before and after each clip, one number or two; none where not given
+---- `pad_mode` = "constant": zeros, or the clip itself: mirrored at its last sample, that one again, or mirrored behind it
+---- `remove_mean` = false: each frame's mean is subtracted first
+---- `preemphasis` = 0: then, within the frame, so much of the sample before (of the first: of itself)
+---- `power` = 0: 0: complex numbers, 1: magnitudes, 2: their squares
+---@param wave tlua.Tensor
+---@param window tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { n_fft?: integer, hop?: integer, pad?: integer[], pad_mode?: "constant"|"reflect"|"replicate"|"symmetric", remove_mean?: boolean, preemphasis?: number, power?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.stft(wave, window, lengths, options, ...) end
+
+tlua.stft = ops.stft
+
+---Fourier transforms of the frames of `wave` (N, samples), each times `window`: complex bins (N, frames, n_fft / 2 + 1, 2), or with `power` their magnitudes or squares (N, frames, n_fft / 2 + 1). `lengths` (N, int32) says how many samples each clip has: its padding begins there, and frames behind are 0.
+---PyTorch: stft(wave, window, lengths, n_fft, hop, pad, pad_mode, remove_mean, preemphasis, power). Gradient towards wave.
+---- `n_fft` = 0: points of the transform; behind a shorter window zeros; 0: the window's length
+---- `hop` = 0: samples from frame to frame; 0: a quarter of n_fft
+---- `pad` = {}: samples added before and after each clip, one number or two; none where not given
+---- `pad_mode` = "constant": zeros, or the clip itself: mirrored at its last sample, that one again, or mirrored behind it
+---- `remove_mean` = false: each frame's mean is subtracted first
+---- `preemphasis` = 0: then, within the frame, so much of the sample before (of the first: of itself)
+---- `power` = 0: 0: complex numbers, 1: magnitudes, 2: their squares
+---@param window tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { n_fft?: integer, hop?: integer, pad?: integer[], pad_mode?: "constant"|"reflect"|"replicate"|"symmetric", remove_mean?: boolean, preemphasis?: number, power?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:stft(window, lengths, options, ...) end
+
+---Bands of the spectra of `wave` (N, samples): the bins that `stft` gives with `power` times `bank` (bands, n_fft / 2 + 1), and their logarithms, in one launch that keeps no spectrum: (N, frames, bands). Frames behind `lengths` are those of silence.
+---PyTorch: mel_spectrogram(wave, window, bank, lengths, n_fft, hop, pad, pad_mode, remove_mean, preemphasis, power, log, floor, offset). Gradient towards wave.
+---- `n_fft` = 0: points of the transform; behind a shorter window zeros; 0: the window's length
+---- `hop` = 0: samples from frame to frame; 0: a quarter of n_fft
+---- `pad` = {}: samples added before and after each clip, one number or two; none where not given
+---- `pad_mode` = "constant": zeros, or the clip itself: mirrored at its last sample, that one again, or mirrored behind it
+---- `remove_mean` = false: each frame's mean is subtracted first
+---- `preemphasis` = 0: then, within the frame, so much of the sample before (of the first: of itself)
+---- `power` = 2: 1: of magnitudes, 2: of their squares
+---- `log` = "none": the logarithm; db: 10 log10 of squares, 20 log10 of magnitudes
+---- `floor` = 1e-10: what is less becomes that before the logarithm
+---- `offset` = 0: what is added before the logarithm
+---@param wave tlua.Tensor
+---@param window tlua.Tensor
+---@param bank tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { n_fft?: integer, hop?: integer, pad?: integer[], pad_mode?: "constant"|"reflect"|"replicate"|"symmetric", remove_mean?: boolean, preemphasis?: number, power?: integer, log?: "none"|"log"|"log10"|"db", floor?: number, offset?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.mel_spectrogram(wave, window, bank, lengths, options, ...) end
+
+tlua.mel_spectrogram = ops.mel_spectrogram
+
+---Bands of the spectra of `wave` (N, samples): the bins that `stft` gives with `power` times `bank` (bands, n_fft / 2 + 1), and their logarithms, in one launch that keeps no spectrum: (N, frames, bands). Frames behind `lengths` are those of silence.
+---PyTorch: mel_spectrogram(wave, window, bank, lengths, n_fft, hop, pad, pad_mode, remove_mean, preemphasis, power, log, floor, offset). Gradient towards wave.
+---- `n_fft` = 0: points of the transform; behind a shorter window zeros; 0: the window's length
+---- `hop` = 0: samples from frame to frame; 0: a quarter of n_fft
+---- `pad` = {}: samples added before and after each clip, one number or two; none where not given
+---- `pad_mode` = "constant": zeros, or the clip itself: mirrored at its last sample, that one again, or mirrored behind it
+---- `remove_mean` = false: each frame's mean is subtracted first
+---- `preemphasis` = 0: then, within the frame, so much of the sample before (of the first: of itself)
+---- `power` = 2: 1: of magnitudes, 2: of their squares
+---- `log` = "none": the logarithm; db: 10 log10 of squares, 20 log10 of magnitudes
+---- `floor` = 1e-10: what is less becomes that before the logarithm
+---- `offset` = 0: what is added before the logarithm
+---@param window tlua.Tensor
+---@param bank tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { n_fft?: integer, hop?: integer, pad?: integer[], pad_mode?: "constant"|"reflect"|"replicate"|"symmetric", remove_mean?: boolean, preemphasis?: number, power?: integer, log?: "none"|"log"|"log10"|"db", floor?: number, offset?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:mel_spectrogram(window, bank, lengths, options, ...) end
+
 ---The network resnet18. weights: a file or the name of a published set (imagenet).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
 ---@return tlua.nn.Module

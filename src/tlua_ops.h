@@ -200,4 +200,22 @@ TL_API tl_tensor *tl_rnn(tl_scope *s, tl_tensor *x, const tl_recurrent *o, int r
 TL_API tl_tensor *tl_gru(tl_scope *s, tl_tensor *x, const tl_recurrent *o, int reverse, tl_tensor **end);
 TL_API tl_tensor *tl_lstm(tl_scope *s, tl_tensor *x, const tl_recurrent *o, int reverse, tl_tensor **ends);
 
+/* Spectra of waves (N, samples) by frames: window (W), lengths (N) int32 samples of each clip or NULL. */
+typedef struct tl_stft_options {
+    int64_t n_fft, hop;          /* 0: the window's length, a quarter of it */
+    int64_t before, after;       /* samples added to each clip */
+    const char *pad_mode;        /* "constant" (NULL too), "reflect", "replicate", "symmetric" */
+    int remove_mean;             /* of each frame */
+    double preemphasis;          /* within each frame */
+    int power;                   /* 0: complex numbers, 1: magnitudes, 2: their squares */
+    const char *log;             /* of bands: "none" (NULL too), "log", "log10", "db" */
+    double floor, offset;        /* log(max(v, floor) + offset) */
+} tl_stft_options;
+/* (N, frames, bins, 2), or with power (N, frames, bins). */
+TL_API tl_tensor *tl_stft(tl_scope *s, tl_tensor *wave, tl_tensor *window, tl_tensor *lengths,
+                          const tl_stft_options *o);
+/* bank (bands, bins): (N, frames, bands), in one launch. */
+TL_API tl_tensor *tl_mel_spectrogram(tl_scope *s, tl_tensor *wave, tl_tensor *window, tl_tensor *bank,
+                                     tl_tensor *lengths, const tl_stft_options *o);
+
 #endif

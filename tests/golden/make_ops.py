@@ -155,6 +155,53 @@ def roi_align(x, boxes, picture, size, scale, points, aligned):
     return last(torchvision.ops.roi_align(first(x), boxes, size, scale, points if points else -1, aligned))
 
 
+def padded(clip, before, after, mode):
+    """torch.stft's pad knows reflect up to the clip's length, and no mirror behind the last sample."""
+    n = clip.shape[0]
+    i = torch.arange(-before, n + after)
+    inside = (i >= 0) & (i < n)
+    if mode == "constant" or n == 0:
+        return torch.where(inside, F.pad(clip, (before, after)), torch.zeros(()))
+    if mode == "replicate":
+        return clip[i.clamp(0, n - 1)]
+    if mode == "symmetric":
+        i = i % (2 * n)
+        return clip[torch.where(i < n, i, 2 * n - 1 - i)]
+    i = i % max(2 * (n - 1), 1)
+    return clip[torch.where(i < n, i, 2 * (n - 1) - i)]
+
+
+def stft(wave, window, lengths, n_fft, hop, pad, pad_mode, remove_mean, preemphasis, power):
+    w = window.shape[0]
+    n = n_fft or w
+    hop = hop or max(n // 4, 1)
+    before, after = spread(pad, 2, 0)
+    count = (wave.shape[1] + before + after - w) // hop + 1
+    clips = []
+    for i, clip in enumerate(wave):
+        clip = clip if lengths is None else clip[: int(lengths[i])]
+        clip = padded(clip, before, after, pad_mode)
+        if clip.shape[0] < w:
+            clips.append(torch.zeros(count, n // 2 + 1, dtype=torch.complex64))
+            continue
+        frames = clip.unfold(0, w, hop)
+        if remove_mean:
+            frames = frames - frames.mean(1, keepdim=True)
+        frames = frames - preemphasis * torch.cat([frames[:, :1], frames[:, :-1]], 1)
+        x = torch.fft.rfft(frames * window, n)
+        clips.append(F.pad(x, (0, 0, 0, count - x.shape[0])))
+    x = torch.stack(clips)
+    return torch.view_as_real(x) if power == 0 else x.abs() if power == 1 else x.abs() ** 2
+
+
+def mel_spectrogram(wave, window, bank, lengths, n_fft, hop, pad, pad_mode, remove_mean, preemphasis, power, log, floor, offset):
+    v = stft(wave, window, lengths, n_fft, hop, pad, pad_mode, remove_mean, preemphasis, power) @ bank.T
+    if log == "none":
+        return v
+    v = torch.log(torch.clamp(v, min=floor) + offset)
+    return v * {"log": 1, "log10": 1 / math.log(10), "db": (20 if power == 1 else 10) / math.log(10)}[log]
+
+
 def scatter(x, axis, index, updates, reduce):
     if reduce == "none":
         return x.scatter(axis, index, updates)
@@ -249,7 +296,8 @@ WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "ctc_loss": ctc_loss, "conv_transpose": conv_transpose,
-             "interpolate": interpolate, "pad": pad, "prod": prod, "roi_align": roi_align, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum}
+             "interpolate": interpolate, "pad": pad, "prod": prod, "roi_align": roi_align, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum,
+             "stft": stft, "mel_spectrogram": mel_spectrogram}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None
