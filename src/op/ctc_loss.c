@@ -1,6 +1,6 @@
-/* ctc_loss.c - connectionist temporal classification: the loss of frames of scores against a shorter row of labels whose
- * places are not known. Kernels and formulas are in cl/ctc_loss.cl. Logits are wanted; logarithms of chances are logits
- * whose softmax they are already, so PyTorch's form of input gives the same loss, and the same gradient. */
+/* ctc_loss.c - connectionist temporal classification: the loss of frames of scores against a shorter row of labels
+ * whose places are not known. Kernels and formulas are in cl/ctc_loss.cl. Logits are wanted; logarithms of chances
+ * are logits whose softmax they are already, so PyTorch's form of input gives the same loss, and the same gradient. */
 #include "op/op.h"
 
 #include <string.h>
@@ -74,7 +74,8 @@ static int make_ready(tl_scope *s, const tl_call *c, ready *r)
     r->labels = tl_empty(s, TL_I32, 2, (int64_t[]){n, r->o.width + 2});
     r->lse = tl_empty(s, TL_F32, 2, (int64_t[]){n, r->o.frames});
     if (s->err.code) return -1;
-    tl_launch clips = {.program = &program, .options = OPTIONS, .kernel = "ctc_prepare", .dims = 1, .global = {(size_t)n}};
+    tl_launch clips = {.program = &program, .options = OPTIONS, .kernel = "ctc_prepare", .dims = 1,
+                       .global = {(size_t)n}};
     tl_launch frames = {.program = &program, .options = OPTIONS, .kernel = "ctc_frames", .dims = 2,
                         .global = {(size_t)r->o.frames, (size_t)n}};
     tl__arm_error_word(s->device);
@@ -145,7 +146,7 @@ static double ctc_flops(const tl_call *c)
 
 extern const tl_op tl__op_ctc_loss;
 
-/* Targets are drawn, so some repeat a label and want more frames than there are: their loss is infinite and left out. */
+/* Targets are drawn, so some repeat a label and want more frames than there are, whose infinite loss is left out. */
 static void ctc_samples(tl_sampler *to)
 {
     static const struct {
@@ -177,9 +178,9 @@ static void ctc_samples(tl_sampler *to)
 
 const tl_op tl__op_ctc_loss = {
     .name = "ctc_loss",
-    .brief = "Connectionist temporal classification (Graves et al. 2006): minus the logarithm of the chance of all paths "
-             "through `logits` (N, T, K), or their log_softmax, that spell `targets` (N, L) int32, classes counted "
-             "from 0. Of clip n count the first `input_lengths`[n] frames and `target_lengths`[n] labels.",
+    .brief = "Connectionist temporal classification (Graves et al. 2006): minus the logarithm of the chance of all "
+             "paths through `logits` (N, T, K), or their log_softmax, that spell `targets` (N, L) int32, classes "
+             "counted from 0. Of clip n count the first `input_lengths`[n] frames and `target_lengths`[n] labels.",
     .inputs = {"logits", "targets", "input_lengths?", "target_lengths?"},
     .attrs = {TL_CHOICE("reduction", reductions, "mean (of the losses, each over its number of labels), sum or none"),
               TL_INT("blank", 0, "the class that stands for no label"),

@@ -180,4 +180,172 @@ t.test("labels and lengths that make no sense are refused by name", function()
   assert(loss(x, ints { { 1, -1 }, { 2, 99 } }, nil, ints { 1, 1 }):item() > 0)
 end)
 
+-- ---- from frames to texts ----
+
+local ctc = core.ctc
+local exact = { width = 2000, least = -math.huge, behind = math.huge }
+
+local function exactly(more)
+  local o = {}
+  for key, v in pairs(exact) do o[key] = v end
+  for key, v in pairs(more or {}) do o[key] = v end
+  return o
+end
+
+t.test("a wide search finds the likeliest text of all paths, and its chance", function()
+  core.manual_seed(5)
+  for case = 1, 30 do
+    local blank = case % 4
+    local x = core.randn(5, 4) * (1 + case % 3)
+    local chances, list = all_texts(log_rows(x:tolist()), blank), {}
+    for text, chance in pairs(chances) do list[#list + 1] = { text, chance } end
+    table.sort(list, function(a, b) return a[2] > b[2] end)
+    local said = ctc.beam(x, nil, exactly { blank = blank, best = 5 })
+    for i = 1, 5 do
+      t.equal(table.concat(said.best[i].labels, " "), list[i][1])
+      assert(math.abs(said.best[i].score - math.log(list[i][2])) < 1e-5)
+    end
+    t.equal(table.concat(said.labels, " "), list[1][1])
+    -- a narrow one is no better
+    assert(ctc.beam(x, nil, { blank = blank, width = 2 }).score <= said.score + 1e-9)
+  end
+end)
+
+t.test("a search with a language model finds the best sum", function()
+  local model = ctc.ngram({ { 1, 2, 3 }, { 1, 2, 2 }, { 3, 1 }, {} }, { classes = 4, order = 3 })
+  core.manual_seed(6)
+  for _ = 1, 20 do
+    local x = core.randn(5, 4)
+    local best, which = -math.huge, nil
+    for text, chance in pairs(all_texts(log_rows(x:tolist()), 0)) do
+      local before, sum = {}, math.log(chance)
+      for k in text:gmatch "%d" do
+        sum = sum + 0.7 * model:log(before, math.tointeger(k)) + 0.4
+        before[#before + 1] = math.tointeger(k)
+      end
+      sum = sum + 0.7 * model:log(before, 4)
+      if sum > best then best, which = sum, text end
+    end
+    local said = ctc.beam(x, nil, exactly { model = model, alpha = 0.7, beta = 0.4 })
+    t.equal(table.concat(said.labels, " "), which)
+    assert(math.abs(said.score + said.model - best) < 1e-5)
+  end
+end)
+
+t.test("the best path, with the frames of its symbols", function()
+  local high = { { 9, 0, 0 }, { 0, 9, 0 }, { 0, 7, 0 }, { 9, 0, 0 }, { 0, 8, 0 }, { 0, 0, 9 }, { 0, 0, 5 } }
+  local said = ctc.greedy(core.tensor(high))
+  t.equal(table.concat(said.labels, " "), "1 1 2")
+  t.equal(table.concat(said.begins, " "), "1 4 5")
+  t.equal(table.concat(said.ends, " "), "3 5 7")
+  t.equal(table.concat(said.peaks, " "), "1 4 5")
+  t.equal(said.blanks, 2)
+  assert(math.abs(said.chances[1] - 1 / (1 + 2 * math.exp(-9))) < 1e-6)
+  local many = ctc.greedy(core.tensor { high, high }, { 3, 0 })
+  t.equal(table.concat(many[1].labels, " "), "1")
+  t.equal(#many[2].labels, 0)
+  t.equal(many[2].score, 0)
+  -- the same of its alignment
+  local laid = ctc.align(core.tensor(high), { 1, 1, 2 })
+  for _, what in ipairs { "begins", "ends", "peaks" } do
+    t.equal(table.concat(laid[what], " "), table.concat(said[what], " "))
+  end
+  assert(math.abs(laid.score - said.score) < 1e-6)
+end)
+
+t.test("an alignment is the best of all paths that spell the text", function()
+  core.manual_seed(7)
+  for _ = 1, 20 do
+    local x = core.randn(6, 3)
+    local rows, best, path = log_rows(x:tolist()), -math.huge, {}
+    local function walk(frame, sum)
+      if frame > 6 then
+        if spelled(path, 0) == "1 1 2" and sum > best then best = sum end
+        return
+      end
+      for k = 0, 2 do
+        path[frame] = k
+        walk(frame + 1, sum + rows[frame][k + 1])
+      end
+    end
+    walk(1, 0)
+    assert(math.abs(ctc.align(x, { 1, 1, 2 }).score - best) < 1e-5)
+  end
+  t.fails("3 symbols want at least 4 frames, there are 3",
+    function() return ctc.align(core.randn(3, 3), { 1, 1, 2 }) end)
+  t.fails("label 2 is 0, and must be a class below 3 other than the blank",
+    function() return ctc.align(core.randn(3, 3), { 1, 0 }) end)
+end)
+
+t.test("what is no number is no chance, and no frames no text", function()
+  local nan = 0 / 0
+  local none = -math.huge
+  local x = core.tensor { { nan, 1, 0 }, { nan, nan, nan }, { 0, math.huge, 0 }, { none, none, none } }
+  local said = ctc.greedy(x)
+  t.equal(table.concat(said.labels, " "), "1 1")
+  t.equal(said.unknown, 2)
+  t.equal(table.concat(ctc.beam(x).labels, " "), "1 1")
+  for _, empty in ipairs { core.zeros(0, 3), core.zeros(2, 0, 3) } do
+    local got = ctc.beam(empty)
+    t.equal(#(got.labels or got[2].labels), 0)
+    got = ctc.greedy(empty)
+    t.equal(#(got.labels or got[1].labels), 0)
+  end
+  t.equal(#ctc.align(core.zeros(0, 3), {}).labels, 0)
+  t.fails("ctc.greedy: there are 1 clips and 2 lengths", function() return ctc.greedy(x, { 1, 2 }) end)
+  t.fails("ctc.greedy: length 1 is 5, and there are 4 frames", function() return ctc.greedy(x, { 5 }) end)
+end)
+
+t.test("distances, and what stands for what", function()
+  local function letters(text)
+    local list = {}
+    for c in text:gmatch "." do list[#list + 1] = c end
+    return list
+  end
+  for _, case in ipairs { { "kitten", "sitting", 2, 1, 0 }, { "", "ab", 0, 2, 0 }, { "abc", "", 0, 0, 3 },
+    { "same", "same", 0, 0, 0 }, { "intention", "execution", 5, 0, 0 }, { "abcdef", "bcdefg", 0, 1, 1 } } do
+    local e = ctc.edit(letters(case[1]), letters(case[2]), { pairs = true })
+    t.equal(table.concat({ e.substitutions, e.insertions, e.deletions }, " "), table.concat(case, " ", 3))
+    t.equal(e.distance, e.substitutions + e.insertions + e.deletions)
+    local changed, i, j = 0, 0, 0
+    for _, p in ipairs(e.pairs) do
+      if p[1] then i = i + 1 end
+      if p[2] then j = j + 1 end
+      assert((not p[1] or p[1] == i) and (not p[2] or p[2] == j), "pairs go on in order")
+      if not p[1] or not p[2] or case[1]:sub(i, i) ~= case[2]:sub(j, j) then changed = changed + 1 end
+    end
+    t.equal(changed, e.distance)
+    t.equal(i, #case[1])
+    t.equal(j, #case[2])
+  end
+end)
+
+t.test("a language model sums to one, is bounded, and comes back from a table", function()
+  local texts = {}
+  for i = 1, 40 do
+    texts[i] = {}
+    for k = 1, i % 9 do texts[i][k] = (i * k * k + k) % 6 end
+  end
+  local whole = ctc.ngram(texts, { classes = 6, order = 4 })
+  local bounded = ctc.ngram(texts, { classes = 6, order = 4, most = 30 })
+  local read = ctc.ngram_from(core.json_decode(core.json_encode(whole:table())))
+  local n = 0
+  for length, list in ipairs(bounded:table().counts) do n = n + #list // (length + 1) end
+  t.equal(n, 30)
+  for _, before in ipairs { {}, { 1 }, { 5, 5, 5, 5 }, texts[8], texts[17] } do
+    for _, model in ipairs { whole, bounded, read } do
+      local sum = 0
+      for k = 0, 6 do sum = sum + math.exp(model:log(before, k)) end
+      assert(math.abs(sum - 1) < 1e-12, sum)
+    end
+    for k = 0, 6 do t.equal(read:log(before, k), whole:log(before, k)) end
+  end
+  -- by hand: behind 0 once 1 and once the end, behind all 0 twice, 1 once, the end twice
+  local small = ctc.ngram({ { 0, 1 }, { 0 } }, { classes = 2, order = 2 })
+  local below = (1 + 3 / 3) / (5 + 3)
+  assert(math.abs(math.exp(small:log({ 0 }, 1)) - (1 + 2 * below) / (2 + 2)) < 1e-12)
+  t.fails("text 1 has label 7, and there are 6 classes", function() return ctc.ngram({ { 7 } }, { classes = 6 }) end)
+  t.fails("end amid one", function() return ctc.ngram_from { order = 1, classes = 2, counts = { { 1, 2, 3 } } } end)
+end)
+
 t.finish()
