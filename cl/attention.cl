@@ -1,63 +1,71 @@
 #include "common.clh"
 #include "random.clh"
-/* attention.cl - softmax(scale q k^T) v by heads on CPU devices: one work-item a head of a sequence. q, k, v are rows of
- * HEAD features a head, HEAD a multiple of two vectors; tiles of MR rows by two vectors are summed in registers. Nothing
- * of T x T leaves a tile of rows. The arguments and the dropout stream are those of attention_any.cl. */
+/* attention.cl - softmax(scale q k^T + bias) v by heads on CPU devices, for heads of any width and sequences of any length: a
+ * work-item has a stretch of a head's queries (in the gradient all of them) and goes through the keys block by block, the
+ * softmax taken along the blocks (Dao 2022, FlashAttention; Milakov, Gimelshein 2018). Keys and values of a block lie in local
+ * memory in panels of two vectors, a head that is no whole number of them filled up with zeros there; every product is a tile of
+ * MR rows by a panel, summed in registers. The arguments and the dropout stream are those of attention_any.cl. */
 #include "attention.clh"
 
-/* acc (MR, 2 vectors) += sum over k < COUNT of A(r, k) B[k * LD ...] */
-#define SUMS(acc, COUNT, A, B, LD)                                             \
-    for (int k = 0; k < (COUNT); k++) {                                        \
-        vf b0 = VLOAD(0, (B) + (long)k * (LD)), b1 = VLOAD(1, (B) + (long)k * (LD)); \
+#define PANEL (2 * TL_VECTOR)
+#define VECTORS ((HEAD + TL_VECTOR - 1) / TL_VECTOR)
+#define PANELS ((VECTORS + 1) / 2)
+#define WIDTH (PANELS * PANEL)
+
+/* acc (MR, a panel) += sum over FROM <= k < END of A(r, k) B[k], the rows of B following one another. */
+#define SUMS(acc, FROM, END, A, B)                                             \
+    for (int k = (FROM); k < (END); k++) {                                     \
+        vf b0 = VLOAD(0, (B) + k * PANEL), b1 = VLOAD(1, (B) + k * PANEL);     \
         UNROLL for (int r = 0; r < MR; r++) {                                  \
-            vf a = (vf)(A(r, k));                                              \
-            acc[r][0] = fma(a, b0, acc[r][0]);                                 \
-            acc[r][1] = fma(a, b1, acc[r][1]);                                 \
+            vf x = (vf)(A(r, k));                                              \
+            acc[r][0] = fma(x, b0, acc[r][0]);                                 \
+            acc[r][1] = fma(x, b1, acc[r][1]);                                 \
         }                                                                      \
     }
+/* The same for the last panel of a head, where one vector is all it has. */
+#define SUMS_OF_ONE(acc, FROM, END, A, B)                                      \
+    for (int k = (FROM); k < (END); k++) {                                     \
+        vf b0 = VLOAD(0, (B) + k * PANEL);                                     \
+        UNROLL for (int r = 0; r < MR; r++) acc[r][0] = fma((vf)(A(r, k)), b0, acc[r][0]); \
+    }
+#define SUMS_OF_HEAD(acc, p, FROM, END, A, B)                                  \
+    if (2 * (p) + 1 < VECTORS) SUMS(acc, FROM, END, A, B)                      \
+    else SUMS_OF_ONE(acc, FROM, END, A, B)
 #define ZERO(acc) UNROLL for (int r = 0; r < MR; r++) acc[r][0] = acc[r][1] = (vf)0.0f
 
-/* rows (n, HEAD) become columns (HEAD, width), zeros behind them. */
-static inline void turn(__local float *restrict to, G const float *restrict from, long row, int n, int width)
+/* Vector x of the features of a head from global memory and back; behind the last feature there are zeros. */
+INLINE vf features(G const float *p, int x)
 {
-    for (int j = 0; j < n; j++)
-        for (int d = 0; d < HEAD; d++) to[d * width + j] = from[j * row + d];
-    for (int d = 0; d < HEAD; d++)
-        for (int j = n; j < width; j++) to[d * width + j] = 0.0f;
+    if (HEAD % TL_VECTOR == 0 || x < VECTORS - 1) return VLOAD(x, p);
+    return vldn(p + x * TL_VECTOR, HEAD % TL_VECTOR);
+}
+INLINE void put_features(vf v, int x, G float *p)
+{
+    if (HEAD % TL_VECTOR == 0 || x < VECTORS - 1) VSTORE(v, x, p);
+    else vstn(v, p + x * TL_VECTOR, HEAD % TL_VECTOR);
 }
 
-/* The rows of one tile: those beyond the end repeat the last one, and are not stored. */
-#define TILE_ROWS(P, base, stride) G const float *P[MR]; for (int r = 0; r < MR; r++) P[r] = (base) + (long)min(i0 + r, a.tq - 1) * (stride)
-
-/* to (MR, width) = sum over d of rows[r][d] columns[d], for the first `used` columns */
-static inline void against(__local float *restrict to, G const float *const *rows, __local const float *restrict columns, int used, int width, float scale)
+/* exp of what is not above 0 but for rounding, to two units in the last place, with the polynomial of Cephes' expf (Moshier);
+ * below -87 it is 0. A NaN stays one. Drivers' exp is several times as slow. */
+INLINE vf fast_exp(vf x)
 {
-#define A(r, k) rows[r][k]
-    for (int j = 0; j < used; j += 2 * TL_VECTOR) {
-        vf acc[MR][2];
-        ZERO(acc);
-        SUMS(acc, HEAD, A, columns + j, width)
-        UNROLL for (int r = 0; r < MR; r++) {
-            VSTORE(acc[r][0] * (vf)scale, 0, to + r * width + j);
-            VSTORE(acc[r][1] * (vf)scale, 1, to + r * width + j);
-        }
-    }
-#undef A
-}
-
-/* How many keys row i may look at. */
-static inline int seen(const attention_args *a, int i, int keys) { return a->causal ? min(keys, i + 1) : keys; }
-
-static inline int whole(int n) { return (n + 2 * TL_VECTOR - 1) / (2 * TL_VECTOR) * (2 * TL_VECTOR); }
-
-/* Factor of dropout for all keys of query row `line` (counted over everything). */
-static inline void factors(__local float *restrict m, const attention_args *a, long line, int width)
-{
-    for (int j = 0; j < width; j += 4 * TL_VECTOR) {
-        vf u[4];
-        units(a->key0, a->key1, (ulong)(line * ((a->tk + 3) / 4) + j / 4), u);
-        for (int k = 0; k < 4; k++) VSTORE(u[k] >= (vf)a->p ? (vf)a->keep : (vf)0.0f, k, m + j);
-    }
+    vf n = rint(x * (vf)1.44269504088896341f), r = fma(n, (vf)-0.693359375f, x), p = (vf)1.9875691500e-4f;
+    r = fma(n, (vf)2.12194440e-4f, r);
+    p = fma(p, r, (vf)1.3981999507e-3f);
+    p = fma(p, r, (vf)8.3334519073e-3f);
+    p = fma(p, r, (vf)4.1665795894e-2f);
+    p = fma(p, r, (vf)1.6666665459e-1f);
+    p = fma(p, r, (vf)5.0000001201e-1f);
+    p = fma(p * r, r, r) + (vf)1.0f;
+    n = fmax(n, (vf)-126.0f);
+#if TL_VECTOR == 16
+    p *= as_float16((convert_int16(n) + 127) << 23);
+#elif TL_VECTOR == 8
+    p *= as_float8((convert_int8(n) + 127) << 23);
+#else
+    p *= as_float4((convert_int4(n) + 127) << 23);
+#endif
+    return x < (vf)-87.0f ? (vf)0.0f : p;
 }
 
 static inline float total(vf v)
@@ -68,133 +76,343 @@ static inline float total(vf v)
     return s;
 }
 
-/* Scores become exp(s - their maximum); the logarithm of their sum, the maximum added, is returned, 1 / sum in *inverse. */
-static inline float exponentials(__local float *restrict s, int n, int used, float *inverse)
+static inline float largest(vf v)
 {
-    float best = -INFINITY;
+    float t[TL_VECTOR], m = -INFINITY;
+    VSTORE(v, 0, t);
+    for (int k = 0; k < TL_VECTOR; k++) m = fmax(m, t[k]);
+    return m;
+}
+
+/* How many keys row i may look at. */
+static inline int seen(const attention_args *a, int i, int keys) { return a->causal ? min(keys, i + 1) : keys; }
+static inline int whole(int n) { return (n + PANEL - 1) / PANEL * PANEL; }
+
+/* Rows (n, HEAD) as panels of columns, panel after panel (HEAD, PANEL); zeros behind the last row. */
+static inline void pack_columns(__local float *restrict to, G const float *restrict from, long row, int n)
+{
+    for (int j0 = 0; j0 < n; j0 += PANEL, to += HEAD * PANEL) {
+        int some = min(n - j0, PANEL);
+        for (int j = 0; j < some; j++)
+            for (int d = 0; d < HEAD; d++) to[d * PANEL + j] = from[(j0 + j) * row + d];
+        for (int d = 0; d < HEAD && some < PANEL; d++)
+            for (int j = some; j < PANEL; j++) to[d * PANEL + j] = 0.0f;
+    }
+}
+
+/* Rows (n, HEAD) as panels of features, each of `room` rows (room, PANEL). */
+static inline void pack_rows(__local float *restrict to, G const float *restrict from, long row, int n, int room)
+{
+    for (int j = 0; j < n; j++)
+        UNROLL for (int x = 0; x < VECTORS; x++) VSTORE(features(from + j * row, x), 0, to + (x / 2 * room + j) * PANEL + x % 2 * TL_VECTOR);
+}
+
+/* A stretch of queries against a block of keys. */
+typedef struct block {
+    int i0, rows;     /* the first query, and how many */
+    int j0, keys;     /* the first key, and how many of the block count */
+    int width;        /* between rows of scores */
+} block;
+
+/* Keys of the block that the tile of rows r0.. looks at: those of its last row. */
+static inline int of_tile(const attention_args *a, const block *t, int r0) { return clamp(seen(a, t->i0 + min(r0 + MR, t->rows) - 1, t->j0 + t->keys) - t->j0, 0, t->keys); }
+static inline int of_row(const attention_args *a, const block *t, int r) { return clamp(seen(a, t->i0 + r, t->j0 + t->keys) - t->j0, 0, t->keys); }
+
+/* to (rows, width) = scale x columns, as far as each tile of rows looks. Rows behind the last repeat it. */
+static inline void against(__local float *restrict to, G const float *restrict x, long x_row, __local const float *restrict columns,
+                           const attention_args *a, const block *t, float scale)
+{
+#define A(r, k) at[r][k]
+    for (int j = 0; j < t->keys; j += PANEL)
+        for (int r0 = 0; r0 < t->rows; r0 += MR) {
+            if (j >= of_tile(a, t, r0)) continue;
+            G const float *at[MR];
+            vf acc[MR][2];
+            UNROLL for (int r = 0; r < MR; r++) at[r] = x + (long)(t->i0 + min(r0 + r, t->rows - 1)) * x_row;
+            ZERO(acc);
+            SUMS(acc, 0, HEAD, A, columns + j * HEAD)
+            UNROLL for (int r = 0; r < MR; r++) {
+                VSTORE(acc[r][0] * (vf)scale, 0, to + (r0 + r) * t->width + j);
+                VSTORE(acc[r][1] * (vf)scale, 1, to + (r0 + r) * t->width + j);
+            }
+        }
+#undef A
+}
+
+/* Factor of dropout for `n` keys from j0 on, of query row `line` (counted over everything). */
+static inline void factors(__local float *restrict m, const attention_args *a, long line, int j0, int n)
+{
+    for (int j = 0; j < n; j += 4 * TL_VECTOR) {
+        vf u[4];
+        units(a->key0, a->key1, (ulong)(line * ((a->tk + 3) / 4) + (j0 + j) / 4), u);
+        for (int k = 0; k < 4; k++) VSTORE(u[k] >= (vf)a->p ? (vf)a->keep : (vf)0.0f, k, m + j);
+    }
+}
+
+/* The bias of query i on scores of n keys from j0 on, then -INFINITY up to `used`. */
+static inline void finish_scores(__local float *restrict s, const attention_args *a, G const float *restrict B, int i, int j0, int n, int used)
+{
+#if BIAS
+    B += i * a->bias_q + j0 * a->bias_k;
+    int j = 0;
+    for (; a->bias_k == 1 && j + TL_VECTOR <= n; j += TL_VECTOR) VSTORE(VLOAD(0, s + j) + VLOAD(0, B + j), 0, s + j);
+    for (; j < n; j++) s[j] += B[j * a->bias_k];
+#endif
     for (int j = n; j < used; j++) s[j] = -INFINITY;
-    vf m = (vf)(-INFINITY), sum = (vf)0.0f;
-    for (int j = 0; j < used; j += TL_VECTOR) m = fmax(m, VLOAD(0, s + j));
-    float t[TL_VECTOR];
-    VSTORE(m, 0, t);
-    for (int k = 0; k < TL_VECTOR; k++) best = fmax(best, t[k]);
-    if (n == 0) best = 0.0f;
+}
+
+/* What the softmax along the blocks remembers of a row: the largest score, the sum of exponentials, and by what factors the row
+ * of the result and what this block adds go in. */
+typedef struct rows_so_far { __local float *restrict best, *restrict sum, *restrict old, *restrict more; } rows_so_far;
+
+/* Scores of row r become exp(score - largest so far), dropped ones 0. In the last block S gets the logarithm of the row's sum. */
+static inline void soften(__local float *restrict s, const attention_args *a, G const float *restrict B, G float *restrict S, const block *t, int r, int used,
+                          int last, rows_so_far so, __local float *restrict m, long line)
+{
+    vf most = (vf)(-INFINITY), sum = (vf)0.0f;
+    finish_scores(s, a, B, t->i0 + r, t->j0, of_row(a, t, r), used);
+    for (int j = 0; j < used; j += TL_VECTOR) most = fmax(most, VLOAD(0, s + j));
+    float before = t->j0 ? so.best[r] : -INFINITY, best = fmax(before, largest(most)), shift = shift_of(best);
     for (int j = 0; j < used; j += TL_VECTOR) {
-        vf e = exp(VLOAD(0, s + j) - (vf)best);
+        vf e = fast_exp(VLOAD(0, s + j) - (vf)shift);
         VSTORE(e, 0, s + j);
         sum += e;
     }
-    float all = total(sum);
-    *inverse = n == 0 ? 0.0f : 1.0f / all;
-    return n == 0 ? 0.0f : best + log(all);
+    float old = t->j0 ? exp(before - shift) : 0.0f, all = (t->j0 ? so.sum[r] * old : 0.0f) + total(sum), inverse = !last ? 1.0f : all == 0.0f ? 0.0f : 1.0f / all;
+    so.best[r] = best;
+    so.sum[r] = all;
+    so.old[r] = old * inverse;
+    so.more[r] = inverse;
+    if (last) S[line] = all == 0.0f ? 0.0f : shift + log(all);
+    if (a->p == 0.0f) return;
+    factors(m, a, line, t->j0, used);
+    for (int j = 0; j < used; j += TL_VECTOR) VSTORE(VLOAD(0, s + j) * VLOAD(0, m + j), 0, s + j);
+}
+
+/* Rows first..last - 1 of a head's result become zero. */
+static inline void no_rows(G float *restrict to, long row, int first, int last)
+{
+    for (int i = first; i < last; i++)
+        for (int x = 0; x < VECTORS; x++) put_features((vf)0.0f, x, to + i * row);
 }
 
 __kernel void attention(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                        G float *restrict O, G float *restrict S, __local float *restrict kt, __local float *restrict s, __local float *restrict m, int width)
+                        G const float *restrict B, G float *restrict O, G float *restrict S, __local float *restrict space)
 {
-    long h = get_global_id(0), b = get_global_id(1);
+    long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq;
+    int first = get_global_id(0) * a.rows, end = min(first + a.rows, a.tq);
     HEAD_OF(a);
-    int keys = lengths_of(&a, L, b), queries = queries_of(&a, keys);
-    turn(kt, K + k_at, a.k_row, keys, width);
-    for (int i0 = 0; i0 < a.tq; i0 += MR) {
-        TILE_ROWS(q, Q + q_at, a.q_row);
-        int used = whole(seen(&a, min(i0 + MR, a.tq) - 1, keys)), rows = clamp(queries - i0, 0, MR);
-        float inverse[MR];
-        if (rows > 0) against(s, q, kt, used, width, a.scale);
-        for (int r = 0; r < MR && i0 + r < a.tq; r++) {
-            long line = (b * a.heads + h) * a.tq + i0 + r;
-            S[line] = r < rows ? exponentials(s + r * width, seen(&a, i0 + r, keys), used, &inverse[r]) : 0.0f;
-            if (r >= rows || a.p == 0.0f) continue;
-            factors(m, &a, line, width);
-            for (int j = 0; j < used; j += TL_VECTOR) VSTORE(VLOAD(0, s + r * width + j) * VLOAD(0, m + j), 0, s + r * width + j);
-        }
-        int last = seen(&a, min(i0 + MR, a.tq) - 1, keys);
-#define A(r, k) s[(r) * width + k]
-        for (int d = 0; d < HEAD; d += 2 * TL_VECTOR) {
-            vf acc[MR][2];
-            ZERO(acc);
-            if (rows > 0) SUMS(acc, last, A, V + v_at + d, a.v_row)
-            for (int r = 0; r < MR && i0 + r < a.tq; r++) {
-                vf scale = (vf)(r < rows ? inverse[r] : 0.0f);
-                VSTORE(r < rows ? acc[r][0] * scale : (vf)0.0f, 0, O + o_at + (long)(i0 + r) * a.o_row + d);
-                VSTORE(r < rows ? acc[r][1] * scale : (vf)0.0f, 1, O + o_at + (long)(i0 + r) * a.o_row + d);
+    BIAS_OF(a);
+    int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : min(queries_of(&a, keys), end);
+    __local float *kt = space, *v = kt + HEAD * a.block_k, *s = v + WIDTH * a.block_k, *m = s + a.block_q * a.block_k;
+    __local float *best = m + a.block_k + 4 * TL_VECTOR, *sum = best + a.rows, *old = sum + a.rows, *more = old + a.block_q;
+    for (int i = max(first, queries); i < end; i++) S[line + i] = 0.0f;
+    no_rows(O + o_at, a.o_row, max(first, queries), end);
+    for (int j0 = 0; first < queries && j0 < seen(&a, queries - 1, keys); j0 += a.block_k) {
+        int some = min(a.block_k, keys - j0);
+        pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some);
+        pack_rows(v, V + v_at + j0 * a.v_row, a.v_row, some, a.block_k);
+        for (int i0 = first; i0 < queries; i0 += a.block_q) {
+            block t = {i0, min(a.block_q, queries - i0), j0, some, a.block_k};
+            if (of_tile(&a, &t, t.rows - 1) == 0) continue;
+            against(s, Q + q_at, a.q_row, kt, &a, &t, a.scale);
+            for (int r = 0; r < t.rows; r++) {
+                int r0 = r / MR * MR, of = of_tile(&a, &t, r0), last = seen(&a, i0 + min(r0 + MR, t.rows) - 1, keys) <= j0 + a.block_k;
+                rows_so_far so = {best + i0 - first, sum + i0 - first, old, more};
+                if (of > 0) soften(s + r * t.width, &a, B, S, &t, r, whole(of), last, so, m, line + i0 + r);
             }
-        }
+#define A(r, k) s[(r0 + r) * t.width + k]
+            for (int p = 0; p < PANELS; p++)
+                for (int r0 = 0; r0 < t.rows; r0 += MR) {
+                    int of = of_tile(&a, &t, r0);
+                    vf acc[MR][2];
+                    ZERO(acc);
+                    if (of == 0) continue;
+                    SUMS_OF_HEAD(acc, p, 0, of, A, v + p * a.block_k * PANEL)
+                    UNROLL for (int r = 0; r < MR; r++) {
+                        if (r0 + r >= t.rows) continue;
+                        G float *o = O + o_at + (long)(i0 + r0 + r) * a.o_row;
+                        UNROLL for (int x = 0; x < 2; x++) {
+                            if (2 * p + x >= VECTORS) continue;
+                            vf y = acc[r][x] * (vf)more[r0 + r];
+                            if (j0) y = fma(features(o, 2 * p + x), (vf)old[r0 + r], y);
+                            put_features(y, 2 * p + x, o);
+                        }
+                    }
+                }
 #undef A
+        }
     }
 }
 
-/* acc (columns of HEAD a key) += sum over rows of w[r][j] x[r] */
-static inline void spread(__local float *restrict to, __local const float *restrict w, G const float *const *x, int rows, int keys, int width)
+/* What the gradient of a stretch of queries reads: its q, result, gradient and sums. */
+typedef struct gradient_rows { G const float *restrict q, *restrict o, *restrict go, *restrict s; long line; } gradient_rows;
+
+/* P = exp(score - S), m its dropout factor, D = sum of dO O: dS = P (m dP - D), dP = dO v^T. s becomes P m and ds becomes dS for a block, zeros
+ * for what is not seen. */
+static inline void scores_back(__local float *restrict s, __local float *restrict ds, __local float *restrict m, const attention_args *a, G const float *restrict B,
+                               gradient_rows g, __local const float *restrict kt, __local const float *restrict vt, const block *t)
 {
-    for (int j = 0; j < keys; j++)
-        UNROLL for (int d = 0; d < HEAD; d += TL_VECTOR) {
-            vf v = VLOAD(0, to + j * HEAD + d);
-            for (int r = 0; r < rows; r++) v = fma((vf)w[r * width + j], VLOAD(0, x[r] + d), v);
-            VSTORE(v, 0, to + j * HEAD + d);
+    against(s, g.q, a->q_row, kt, a, t, a->scale);
+    against(ds, g.go, a->o_row, vt, a, t, 1.0f);
+    for (int r = 0; r < t->rows; r++) {
+        int i = t->i0 + r, used = whole(of_tile(a, t, r / MR * MR));
+        G const float *o = g.o + i * a->o_row, *go = g.go + i * a->o_row;
+        __local float *sr = s + r * t->width, *dr = ds + r * t->width;
+        vf dot = (vf)0.0f;
+        for (int x = 0; x < VECTORS; x++) dot = fma(features(o, x), features(go, x), dot);
+        float own = total(dot), shift = g.s[i];
+        finish_scores(sr, a, B, i, t->j0, of_row(a, t, r), used);
+        if (a->p > 0.0f) factors(m, a, g.line + i, t->j0, used);
+        for (int j = 0; j < used; j += TL_VECTOR) {
+            vf e = fast_exp(VLOAD(0, sr + j) - (vf)shift), f = a->p > 0.0f ? VLOAD(0, m + j) : (vf)1.0f, dp = VLOAD(0, dr + j);
+            /* The factor in a statement of its own: contracted to fma(factor, dp, -own), Intel's runtime for processors loses
+             * `own` where the factor is 1. */
+            dp *= f;
+            VSTORE(e * f, 0, sr + j);
+            VSTORE(e * (dp - (vf)own), 0, dr + j);
         }
+        for (int j = used; j < whole(t->keys); j += TL_VECTOR) {
+            VSTORE((vf)0.0f, 0, sr + j);
+            VSTORE((vf)0.0f, 0, dr + j);
+        }
+    }
 }
 
-/* P = exp(score - S), m its dropout factor, D = sum of dO O: dS = P (m dP - D), dP = dO v^T; dq = scale dS k, dk = scale dS^T q,
- * dv = (P m)^T dO. */
+/* to (keys, WIDTH) += w^T x: w (rows, width) by tiles of its columns, x panels of features of `room` rows. Rows whose keys come
+ * later are left out. */
+static inline void turned_product(__local float *restrict to, __local const float *restrict w, __local const float *restrict x, int room, const attention_args *a,
+                                  const block *t)
+{
+#define A(r, k) w[(k) * t->width + j + (r)]
+    for (int p = 0; p < PANELS; p++)
+        for (int j = 0; j < t->keys; j += MR) {
+            int from = a->causal ? max(0, t->j0 + j - t->i0) : 0;
+            vf acc[MR][2];
+            ZERO(acc);
+            SUMS_OF_HEAD(acc, p, from, t->rows, A, x + p * room * PANEL)
+            UNROLL for (int r = 0; r < MR; r++) {
+                __local float *at = to + (j + r) * WIDTH + p * PANEL;
+                if (j + r >= t->keys) continue;
+                VSTORE(VLOAD(0, at) + acc[r][0], 0, at);
+                VSTORE(VLOAD(1, at) + acc[r][1], 1, at);
+            }
+        }
+#undef A
+}
+
+/* dq = scale dS k, of the first block of keys, to which others are added. */
+static inline void product_of_keys(G float *restrict to, __local const float *restrict ds, __local const float *restrict k_rows, const attention_args *a, const block *t)
+{
+#define A(r, k) ds[(r0 + r) * t->width + k]
+    for (int p = 0; p < PANELS; p++)
+        for (int r0 = 0; r0 < t->rows; r0 += MR) {
+            int of = of_tile(a, t, r0);
+            vf acc[MR][2];
+            ZERO(acc);
+            if (of == 0) continue;
+            SUMS_OF_HEAD(acc, p, 0, of, A, k_rows + p * a->block_k * PANEL)
+            UNROLL for (int r = 0; r < MR; r++) {
+                if (r0 + r >= t->rows) continue;
+                G float *at = to + (long)(t->i0 + r0 + r) * a->o_row;
+                UNROLL for (int x = 0; x < 2; x++) {
+                    if (2 * p + x >= VECTORS) continue;
+                    vf y = acc[r][x] * (vf)a->scale;
+                    if (t->j0) y += features(at, 2 * p + x);
+                    put_features(y, 2 * p + x, at);
+                }
+            }
+        }
+#undef A
+}
+
+/* dS of a block is the gradient of its scores' bias; here no two scores share one. */
+static inline void keep_scores(G float *restrict to, __local const float *restrict ds, const attention_args *a, const block *t)
+{
+    for (int r = 0; r < t->rows; r++) {
+        G float *at = to + (long)(t->i0 + r) * a->tk + t->j0;
+        for (int j = 0, n = of_row(a, t, r); j < n; j++) at[j] = ds[r * t->width + j];
+    }
+}
+
+/* dq = scale dS k, dk = scale dS^T q, dv = (P m)^T dO; DB, where there is one, (batch, heads, tq, tk) gets dS, and was zero. */
 __kernel void attention_gradient(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
-                                 G const int *restrict L, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
-                                 G float *restrict DQ, G float *restrict DK, G float *restrict DV, __local float *restrict kt, __local float *restrict vt,
-                                 __local float *restrict s, __local float *restrict ds, __local float *restrict m, __local float *restrict dk,
-                                 __local float *restrict dv, int width)
+                                 G const int *restrict L, G const float *restrict B, G const float *restrict O, G const float *restrict S,
+                                 G const float *restrict GO, G float *restrict DQ, G float *restrict DK, G float *restrict DV, G float *restrict DB,
+                                 int keep, __local float *restrict space)
 {
-    long h = get_global_id(0), b = get_global_id(1);
+    long h = get_global_id(0), b = get_global_id(1), line = (b * a.heads + h) * a.tq;
     HEAD_OF(a);
+    BIAS_OF(a);
     GO += a.go_at;
-    long dq_at = o_at, dk_at = b * a.tk * a.o_row + h * HEAD;
-    int keys = lengths_of(&a, L, b), queries = queries_of(&a, keys);
-    turn(kt, K + k_at, a.k_row, keys, width);
-    turn(vt, V + v_at, a.v_row, keys, width);
-    for (int j = 0; j < a.tk * HEAD; j += TL_VECTOR) {
-        VSTORE((vf)0.0f, 0, dk + j);
-        VSTORE((vf)0.0f, 0, dv + j);
-    }
-    for (int i0 = 0; i0 < a.tq; i0 += MR) {
-        TILE_ROWS(q, Q + q_at, a.q_row);
-        TILE_ROWS(go, GO + o_at, a.o_row);
-        int last = seen(&a, min(i0 + MR, a.tq) - 1, keys), used = whole(last), rows = clamp(queries - i0, 0, MR);
-        if (rows > 0) {
-            against(s, q, kt, used, width, a.scale);
-            against(ds, go, vt, used, width, 1.0f);
+    long dk_at = b * a.tk * a.o_row + h * HEAD;
+    int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : queries_of(&a, keys), most = queries == 0 ? 0 : seen(&a, queries - 1, keys), bk = a.block_k, bq = a.block_q;
+    __local float *kt = space, *vt = kt + HEAD * bk, *k_rows = vt + HEAD * bk, *dk = k_rows + WIDTH * bk, *dv = dk + WIDTH * bk, *q = dv + WIDTH * bk, *go = q + WIDTH * bq;
+    __local float *s = go + WIDTH * bq, *ds = s + bq * bk + PANEL, *m = ds + bq * bk + PANEL;
+    gradient_rows g = {Q + q_at, O + o_at, GO + o_at, S + line, line};
+    no_rows(DQ + o_at, a.o_row, queries, a.tq);
+    no_rows(DK + dk_at, a.o_row, most, a.tk);
+    no_rows(DV + dk_at, a.o_row, most, a.tk);
+    for (int j0 = 0; j0 < most; j0 += bk) {
+        int some = min(bk, most - j0);
+        pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some);
+        pack_columns(vt, V + v_at + j0 * a.v_row, a.v_row, some);
+        pack_rows(k_rows, K + k_at + j0 * a.k_row, a.k_row, some, bk);
+        for (int x = 0; x < 2 * WIDTH * bk; x += TL_VECTOR) VSTORE((vf)0.0f, 0, dk + x); /* and dv */
+        for (int i0 = 0; i0 < queries; i0 += bq) {
+            block t = {i0, min(bq, queries - i0), j0, some, bk};
+            if (of_tile(&a, &t, t.rows - 1) == 0) continue;
+            pack_rows(q, Q + q_at + i0 * a.q_row, a.q_row, t.rows, bq);
+            pack_rows(go, GO + o_at + i0 * a.o_row, a.o_row, t.rows, bq);
+            scores_back(s, ds, m, &a, B, g, kt, vt, &t);
+            if (keep) keep_scores(DB + line * a.tk, ds, &a, &t);
+            product_of_keys(DQ + o_at, ds, k_rows, &a, &t);
+            turned_product(dv, s, go, bq, &a, &t);
+            turned_product(dk, ds, q, bq, &a, &t);
         }
-        for (int r = 0; r < rows; r++) {
-            long line = (b * a.heads + h) * a.tq + i0 + r;
-            int n = seen(&a, i0 + r, keys);
-            G const float *o = O + o_at + (long)(i0 + r) * a.o_row;
-            vf dot = (vf)0.0f;
-            for (int d = 0; d < HEAD; d += TL_VECTOR) dot = fma(VLOAD(0, o + d), VLOAD(0, go[r] + d), dot);
-            float own = total(dot), shift = S[line];
-            __local float *sr = s + r * width, *dr = ds + r * width;
-            for (int j = n; j < used; j++) sr[j] = -INFINITY;
-            if (a.p > 0.0f) factors(m, &a, line, width);
-            for (int j = 0; j < used; j += TL_VECTOR) {
-                vf e = exp(VLOAD(0, sr + j) - (vf)shift), f = a.p > 0.0f ? VLOAD(0, m + j) : (vf)1.0f;
-                VSTORE(e * f, 0, sr + j);
-                VSTORE(e * (f * VLOAD(0, dr + j) - (vf)own) * (vf)a.scale, 0, dr + j);
+        for (int j = 0; j < some; j++)
+            for (int x = 0; x < VECTORS; x++) {
+                put_features(VLOAD(x, dk + j * WIDTH) * (vf)a.scale, x, DK + dk_at + (j0 + j) * a.o_row);
+                put_features(VLOAD(x, dv + j * WIDTH), x, DV + dk_at + (j0 + j) * a.o_row);
+            }
+    }
+}
+
+/* The gradient of a bias that several scores share: a work-item has `rows` queries of one head of the bias (all of them where they
+ * share it) and adds up dS over the sequences and heads that have it in common, in their order. DB (N or 1, heads or 1, tq or 1, tk)
+ * was zero. */
+__kernel void attention_bias(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
+                             G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                             G float *restrict DB, __local float *restrict space)
+{
+    long own_h = get_global_id(1), own_b = get_global_id(2);
+    int first = get_global_id(0) * a.rows, end = min(first + a.rows, a.tq), bk = a.block_k, bq = a.block_q;
+    long hs = a.bias_h ? 1 : a.heads, bs = a.bias_n ? 1 : a.batch;
+    __local float *kt = space, *vt = kt + HEAD * bk, *s = vt + HEAD * bk, *ds = s + bq * bk + PANEL, *m = ds + bq * bk + PANEL;
+    G const float *bias = B, *result = O, *sums = S;
+    GO += a.go_at;
+    DB += own_b * a.bias_n + own_h * a.bias_h;
+    for (long x = 0; x < hs * bs; x++) {
+        long h = own_h + x % hs, b = own_b + x / hs, line = (b * a.heads + h) * a.tq;
+        B = bias;
+        O = result;
+        S = sums;
+        HEAD_OF(a);
+        BIAS_OF(a);
+        int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : min(queries_of(&a, keys), end);
+        gradient_rows g = {Q + q_at, O + o_at, GO + o_at, S + line, line};
+        for (int j0 = 0; first < queries && j0 < seen(&a, queries - 1, keys); j0 += bk) {
+            int some = min(bk, keys - j0);
+            pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some);
+            pack_columns(vt, V + v_at + j0 * a.v_row, a.v_row, some);
+            for (int i0 = first; i0 < queries; i0 += bq) {
+                block t = {i0, min(bq, queries - i0), j0, some, bk};
+                scores_back(s, ds, m, &a, B, g, kt, vt, &t);
+                for (int r = 0; r < t.rows; r++) {
+                    G float *at = DB + (i0 + r) * a.bias_q + j0;
+                    for (int j = 0, n = of_row(&a, &t, r); j < n; j++) at[j] += ds[r * bk + j];
+                }
             }
         }
-#define A(r, k) ds[(r) * width + k]
-        for (int d = 0; d < HEAD; d += 2 * TL_VECTOR) {
-            vf acc[MR][2];
-            ZERO(acc);
-            if (rows > 0) SUMS(acc, last, A, K + k_at + d, a.k_row)
-            for (int r = 0; r < MR && i0 + r < a.tq; r++) {
-                VSTORE(r < rows ? acc[r][0] : (vf)0.0f, 0, DQ + dq_at + (long)(i0 + r) * a.o_row + d);
-                VSTORE(r < rows ? acc[r][1] : (vf)0.0f, 1, DQ + dq_at + (long)(i0 + r) * a.o_row + d);
-            }
-        }
-#undef A
-        spread(dv, s, go, rows, last, width);
-        spread(dk, ds, q, rows, last, width);
     }
-    for (int j = 0; j < a.tk; j++)
-        for (int d = 0; d < HEAD; d += TL_VECTOR) {
-            VSTORE(VLOAD(0, dk + j * HEAD + d), 0, DK + dk_at + (long)j * a.o_row + d);
-            VSTORE(VLOAD(0, dv + j * HEAD + d), 0, DV + dk_at + (long)j * a.o_row + d);
-        }
 }

@@ -22,12 +22,13 @@ static inline float dot(const float *x, __local const float *y)
 }
 
 __kernel void attention_any(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                            G float *restrict O, G float *restrict S)
+                            G const float *restrict B, G float *restrict O, G float *restrict S)
 {
     __local float kt[TILE * HEAD], vt[TILE * HEAD];
     int i = get_global_id(0);
     long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
     HEAD_OF(a);
+    BIAS_OF(a);
     int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = a.causal ? min(keys, i + 1) : keys;
     float q[HEAD], acc[HEAD], best = -INFINITY, sum = 0.0f;
     for (int d = 0; d < HEAD; d++) {
@@ -40,7 +41,7 @@ __kernel void attention_any(const attention_args a, G const float *restrict Q, G
         fetch(vt, V + v_at, a.v_row, j0, keys);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int j = j0; j < min(j0 + TILE, n) && inside; j++) {
-            float s = dot(q, kt + (j - j0) * HEAD), higher = fmax(best, s), old = exp(best - higher), e = exp(s - higher);
+            float s = BIASED(dot(q, kt + (j - j0) * HEAD), a, i, j), higher = fmax(best, s), shift = shift_of(higher), old = exp(best - shift), e = exp(s - shift);
             float w = e * factor(&a, line, j);
             for (int d = 0; d < HEAD; d++) acc[d] = fma(w, vt[(j - j0) * HEAD + d], acc[d] * old);
             sum = sum * old + e;
@@ -48,20 +49,21 @@ __kernel void attention_any(const attention_args a, G const float *restrict Q, G
         }
     }
     if (i >= a.tq) return;
-    float inverse = inside && n > 0 ? 1.0f / sum : 0.0f;
+    float inverse = inside && sum != 0.0f ? 1.0f / sum : 0.0f;
     for (int d = 0; d < HEAD; d++) O[o_at + i * a.o_row + d] = acc[d] * inverse;
-    S[line] = inside && n > 0 ? best + log(sum) : 0.0f;
+    S[line] = inside && sum != 0.0f ? best + log(sum) : 0.0f;
 }
 
 /* dq, one work-item a query row. The formulas stand at attention_gradient. */
 __kernel void attention_any_dq(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
-                               G const int *restrict L, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                               G const int *restrict L, G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
                                G float *restrict D, G float *restrict DQ)
 {
     __local float kt[TILE * HEAD], vt[TILE * HEAD];
     int i = get_global_id(0);
     long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
     HEAD_OF(a);
+    BIAS_OF(a);
     GO += a.go_at;
     int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = a.causal ? min(keys, i + 1) : keys;
     float q[HEAD], go[HEAD], dq[HEAD], own = 0.0f, shift = inside ? S[line] : 0.0f;
@@ -79,7 +81,7 @@ __kernel void attention_any_dq(const attention_args a, G const float *restrict Q
         for (int j = j0; j < min(j0 + TILE, n) && inside; j++) {
             /* The factor in a statement of its own: contracted to fma(factor, dp, -own), Intel's runtime for processors
              * loses `own` where the factor is 1. */
-            float e = exp(dot(q, kt + (j - j0) * HEAD) - shift), dp = dot(go, vt + (j - j0) * HEAD);
+            float e = exp(BIASED(dot(q, kt + (j - j0) * HEAD), a, i, j) - shift), dp = dot(go, vt + (j - j0) * HEAD);
             dp *= factor(&a, line, j);
             float ds = e * (dp - own) * a.scale;
             for (int d = 0; d < HEAD; d++) dq[d] = fma(ds, kt[(j - j0) * HEAD + d], dq[d]);
@@ -92,13 +94,14 @@ __kernel void attention_any_dq(const attention_args a, G const float *restrict Q
 
 /* dk and dv, one work-item a key row; D is what attention_any_dq left. */
 __kernel void attention_any_dkv(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
-                                G const int *restrict L, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                                G const int *restrict L, G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
                                 G const float *restrict D, G float *restrict DK, G float *restrict DV)
 {
     __local float qt[TILE * HEAD], gt[TILE * HEAD];
     int j = get_global_id(0);
     long h = get_global_id(1), b = get_global_id(2), lines = (b * a.heads + h) * a.tq;
     HEAD_OF(a);
+    BIAS_OF(a);
     GO += a.go_at;
     int keys = lengths_of(&a, L, b), queries = queries_of(&a, keys), inside = j < keys;
     float k[HEAD], v[HEAD], dk[HEAD], dv[HEAD];
@@ -114,7 +117,7 @@ __kernel void attention_any_dkv(const attention_args a, G const float *restrict 
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int i = i0; i < min(i0 + TILE, queries) && inside; i++) {
             if (a.causal && j > i) continue;
-            float e = exp(dot(k, qt + (i - i0) * HEAD) - S[lines + i]), f = factor(&a, lines + i, j);
+            float e = exp(BIASED(dot(k, qt + (i - i0) * HEAD), a, i, j) - S[lines + i]), f = factor(&a, lines + i, j);
             float ds = e * (f * dot(v, gt + (i - i0) * HEAD) - D[lines + i]) * a.scale;
             for (int d = 0; d < HEAD; d++) {
                 dk[d] = fma(ds, qt[(i - i0) * HEAD + d], dk[d]);

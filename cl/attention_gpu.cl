@@ -54,13 +54,14 @@ static inline float over_owners(__local const float *parts, int r)
 static inline int seen(const attention_args *a, int i, int queries, int keys) { return i >= queries ? 0 : a->causal ? min(keys, i + 1) : keys; }
 
 AS_GROUP void attention_gpu(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                            G float *restrict O, G float *restrict S)
+                            G const float *restrict B, G float *restrict O, G float *restrict S)
 {
     __local float q[ROWS * LINE], k[TILE * LINE], v[TILE * LINE], s[ROWS * SCORES], w[ROWS * SCORES], parts[GROUP];
     PLACE;
     int i = first + r;
     long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
     HEAD_OF(a);
+    BIAS_OF(a);
     int keys = lengths_of(&a, L, b), queries = queries_of(&a, keys), n = seen(&a, i, queries, keys);
     int most = first < queries ? seen(&a, min(first + ROWS, queries) - 1, queries, keys) : 0;
     float acc[SLICE], best = -INFINITY, sum = 0.0f;
@@ -71,16 +72,16 @@ AS_GROUP void attention_gpu(const attention_args a, G const float *restrict Q, G
         fetch(k, TILE, K + k_at, a.k_row, j0, keys, 1.0f);
         fetch(v, TILE, V + v_at, a.v_row, j0, keys, 1.0f);
         barrier(CLK_LOCAL_MEM_FENCE);
-        EACH_PAIR s[y * SCORES + t] = dot(q + y * LINE, k + t * LINE);
+        EACH_PAIR s[y * SCORES + t] = BIASED(dot(q + y * LINE, k + t * LINE), a, min(first + y, a.tq - 1), min(j0 + t, a.tk - 1));
         barrier(CLK_LOCAL_MEM_FENCE);
         int m = clamp(n - j0, 0, TILE);
         float higher = best;
         for (int t = 0; t < m; t++) higher = fmax(higher, s[r * SCORES + t]);
-        float old = m > 0 ? exp(best - higher) : 1.0f;
+        float shift = shift_of(higher), old = m > 0 ? exp(best - shift) : 1.0f;
         best = higher;
         sum *= old;
         for (int t = owner; t < m; t += OWNERS) {
-            float e = exp(s[r * SCORES + t] - best);
+            float e = exp(s[r * SCORES + t] - shift);
             sum += e;
             w[r * SCORES + t] = e * factor(&a, line, j0 + t);
         }
@@ -95,20 +96,21 @@ AS_GROUP void attention_gpu(const attention_args a, G const float *restrict Q, G
     barrier(CLK_LOCAL_MEM_FENCE);
     if (i >= a.tq) return;
     sum = over_owners(parts, r);
-    float inverse = n > 0 ? 1.0f / sum : 0.0f;
+    float inverse = sum != 0.0f ? 1.0f / sum : 0.0f;
     EACH_FEATURE if (STORED(x)) O[o_at + i * a.o_row + FEATURE(x)] = acc[x] * inverse;
-    if (owner == 0) S[line] = n > 0 ? best + log(sum) : 0.0f;
+    if (owner == 0) S[line] = sum != 0.0f ? best + log(sum) : 0.0f;
 }
 
 /* dq. The formulas stand at attention_gradient. D keeps sum of dO O for attention_gpu_dkv. */
 AS_GROUP void attention_gpu_dq(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                               G const float *restrict O, G const float *restrict S, G const float *restrict GO, G float *restrict D, G float *restrict DQ)
+                               G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO, G float *restrict D, G float *restrict DQ)
 {
     __local float q[ROWS * LINE], go[ROWS * LINE], k[TILE * LINE], v[TILE * LINE], ds[ROWS * SCORES], parts[GROUP], own[ROWS], shift[ROWS];
     PLACE;
     int i = first + r;
     long h = get_global_id(1), b = get_global_id(2), lines = (b * a.heads + h) * a.tq;
     HEAD_OF(a);
+    BIAS_OF(a);
     GO += a.go_at;
     int keys = lengths_of(&a, L, b), queries = queries_of(&a, keys), n = seen(&a, i, queries, keys);
     int most = first < queries ? seen(&a, min(first + ROWS, queries) - 1, queries, keys) : 0;
@@ -133,7 +135,7 @@ AS_GROUP void attention_gpu_dq(const attention_args a, G const float *restrict Q
         EACH_PAIR {
             /* The factor in a statement of its own: contracted to fma(factor, dp, -own), Intel's runtime for processors
              * loses `own` where the factor is 1. */
-            float e = exp(dot(q + y * LINE, k + t * LINE) - shift[y]), dp = dot(go + y * LINE, v + t * LINE);
+            float e = exp(BIASED(dot(q + y * LINE, k + t * LINE), a, min(first + y, a.tq - 1), min(j0 + t, a.tk - 1)) - shift[y]), dp = dot(go + y * LINE, v + t * LINE);
             dp *= factor(&a, lines + first + y, j0 + t);
             ds[y * SCORES + t] = e * (dp - own[y]) * a.scale;
         }
@@ -149,7 +151,7 @@ AS_GROUP void attention_gpu_dq(const attention_args a, G const float *restrict Q
 
 /* dk and dv; rows are keys and tiles queries. D is what attention_gpu_dq left. */
 AS_GROUP void attention_gpu_dkv(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                                G const float *restrict O, G const float *restrict S, G const float *restrict GO, G const float *restrict D,
+                                G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO, G const float *restrict D,
                                 G float *restrict DK, G float *restrict DV)
 {
     __local float k[ROWS * LINE], v[ROWS * LINE], q[TILE * LINE], go[TILE * LINE], w[ROWS * SCORES], ds[ROWS * SCORES];
@@ -157,6 +159,7 @@ AS_GROUP void attention_gpu_dkv(const attention_args a, G const float *restrict 
     int j = first + r;
     long h = get_global_id(1), b = get_global_id(2), lines = (b * a.heads + h) * a.tq;
     HEAD_OF(a);
+    BIAS_OF(a);
     GO += a.go_at;
     int keys = lengths_of(&a, L, b), queries = first < keys ? queries_of(&a, keys) : 0;
     float dk[SLICE], dv[SLICE];
@@ -173,7 +176,7 @@ AS_GROUP void attention_gpu_dkv(const attention_args a, G const float *restrict 
             float e = 0.0f, g = 0.0f;
             if (meets) {
                 float f = factor(&a, lines + i, first + y), dp = dot(v + y * LINE, go + t * LINE);
-                e = exp(dot(k + y * LINE, q + t * LINE) - S[lines + i]);
+                e = exp(BIASED(dot(k + y * LINE, q + t * LINE), a, i, first + y) - S[lines + i]);
                 dp *= f;
                 g = e * (dp - D[lines + i]) * a.scale;
                 e *= f;

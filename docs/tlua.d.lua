@@ -3190,8 +3190,8 @@ tlua.embedding = ops.embedding
 ---@return tlua.Tensor
 function Tensor:embedding(ids) end
 
----softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero.
----PyTorch: attention(q, k, v, lengths, heads, causal, scale). Gradient towards q, k, v.
+---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero.
+---PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale). Gradient towards q, k, v, bias.
 ---- `heads` = 1: how many
 ---- `causal` = false: row i sees keys up to i
 ---- `scale` = 0: 0: 1 / sqrt(C / heads)
@@ -3201,15 +3201,16 @@ function Tensor:embedding(ids) end
 ---@param k tlua.Tensor
 ---@param v tlua.Tensor
 ---@param lengths? tlua.Tensor
+---@param bias? tlua.Tensor
 ---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
-function ops.attention(q, k, v, lengths, options, ...) end
+function ops.attention(q, k, v, lengths, bias, options, ...) end
 
 tlua.attention = ops.attention
 
----softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero.
----PyTorch: attention(q, k, v, lengths, heads, causal, scale). Gradient towards q, k, v.
+---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero.
+---PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale). Gradient towards q, k, v, bias.
 ---- `heads` = 1: how many
 ---- `causal` = false: row i sees keys up to i
 ---- `scale` = 0: 0: 1 / sqrt(C / heads)
@@ -3218,10 +3219,11 @@ tlua.attention = ops.attention
 ---@param k tlua.Tensor
 ---@param v tlua.Tensor
 ---@param lengths? tlua.Tensor
+---@param bias? tlua.Tensor
 ---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
-function Tensor:attention(k, v, lengths, options, ...) end
+function Tensor:attention(k, v, lengths, bias, options, ...) end
 
 ---Recurrent layer over `x` (N, T, C): h = activation(x weight_x^T + bias_x + h weight_h^T + bias_h), `weight_x` (width, C), `weight_h` (width, width). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them.
 ---PyTorch: rnn(x, weight_x, weight_h, bias_x, bias_h, h, lengths, reverse, activation). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h.

@@ -200,20 +200,29 @@ static void batch_norm(const tl__reference *r)
 
 /* ---- sequences ---- */
 
-/* One row of one head: y = sum_j p_j v_j, p = softmax of scale q k_j over the keys that count. */
-static void attend(const double *q, const double *k, const double *v, int64_t keys, int64_t row, int64_t width,
+/* One row of one head: y = sum_j p_j v_j, p = softmax of scale q k_j + bias_j over the keys that count. */
+static void attend(const double *q, const double *k, const double *v, const double *bias, int64_t keys, int64_t row, int64_t width,
                    double scale, double *y)
 {
     double sum = 0, most = -INFINITY;
     for (int pass = 0; pass < 2; pass++)
         for (int64_t j = 0; j < keys; j++) {
-            double score = 0;
+            double score = bias ? bias[j] : 0;
             for (int64_t c = 0; c < width; c++) score += scale * q[c] * k[j * row + c];
             if (pass == 0) most = fmax(most, score);
             else sum += exp(score - most);
             for (int64_t c = 0; c < width && pass; c++) y[c] += exp(score - most) * v[j * row + c];
         }
     for (int64_t c = 0; c < width && keys > 0; c++) y[c] /= sum;
+}
+
+/* Where the bias of row i begins; it may be shared by sequences, heads and rows. */
+static const double *bias_row(const tl__reference *r, int64_t n, int64_t h, int64_t i)
+{
+    enum { BIAS = 4 };
+    if (!r->in[BIAS]) return NULL;
+    const int64_t *dim = r->s->in[BIAS].shape.dim;
+    return r->in[BIAS] + (((dim[0] > 1 ? n : 0) * dim[1] + (dim[1] > 1 ? h : 0)) * dim[2] + (dim[2] > 1 ? i : 0)) * dim[3];
 }
 
 static void attention(const tl__reference *r)
@@ -229,7 +238,7 @@ static void attention(const tl__reference *r)
             if (tq == tk && i >= length) continue; /* a row of padding */
             for (int64_t h = 0; h < heads; h++)
                 attend(r->in[0] + at + h * width, r->in[1] + n * tk * row + h * width,
-                       r->in[2] + n * tk * row + h * width, keys, row, width, scale, r->y + at + h * width);
+                       r->in[2] + n * tk * row + h * width, bias_row(r, n, h, i), keys, row, width, scale, r->y + at + h * width);
         }
     }
 }

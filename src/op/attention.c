@@ -5,23 +5,40 @@
 #include <math.h>
 #include <string.h>
 
-static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL}, on_gpu = {"attention_gpu", NULL};
-enum { Q, K, V, LENGTHS };
+static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL}, on_gpu = {"attention_gpu", NULL}, of_bias = {"attention_bias", NULL};
+enum { Q, K, V, LENGTHS, BIAS };
 enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING };
-enum { ROWS_16 = 8, ROWS_NARROW = 4, GROUP = 32, TILE = 16, WIDEST = 256 };
-enum { SLICE = 8, ITEMS = 128, MOST_ROWS = 64, WIDE = 128 }; /* of the kernels for GPUs */
+enum { GROUP = 32, TILE = 16, WIDEST = 256 };
+enum { SLICE = 8, ITEMS = 128, MOST_ROWS = 64, WIDE = 128, SIDE = 16 }; /* of the kernels for GPUs */
+/* Of the kernels for processors: rows of a register tile with vectors of 16 floats and with others, tiles to a block of queries, keys to a block,
+ * queries to a work-item, and how many work-items each processor should have where there are few heads. */
+enum { ROWS_16 = 8, ROWS_NARROW = 6, TILES = 8, KEYS = 128, QUERIES = 512, ITEMS_A_UNIT = 4 };
 
 /* cl/attention.clh has the same struct. */
 typedef struct attention_args {
-    int64_t q_at, q_row, k_at, k_row, v_at, v_row, l_at, o_row, o_at, s_at, go_at;
+    int64_t q_at, q_row, k_at, k_row, v_at, v_row, l_at, o_row, o_at, s_at, go_at, bias_at, bias_n, bias_h, bias_q, bias_k;
     int32_t batch, heads, tq, tk, lengths, causal;
     float scale, p, keep;
     uint32_t key0, key1;
-    int32_t unused;
+    int32_t rows, block_q, block_k;
 } attention_args;
 
-static tl_tensor *lengths_of(const tl_call *c) { return c->n_in > LENGTHS ? c->in[LENGTHS] : NULL; }
+static tl_tensor *optional(const tl_call *c, int i) { return c->n_in > i ? c->in[i] : NULL; }
+static tl_tensor *lengths_of(const tl_call *c) { return optional(c, LENGTHS); }
+static int has_bias(const tl_call *c) { return c->n_in > BIAS && c->present[BIAS]; }
 static int64_t head_width(const tl_call *c) { return c->in_meta[Q].shape.dim[2] / c->attr[HEADS].i; }
+
+static int bias_infer(tl_error *err, const tl_call *c)
+{
+    const tl_shape *q = &c->in_meta[Q].shape, *bias = &c->in_meta[BIAS].shape;
+    const int64_t all[4] = {q->dim[0], c->attr[HEADS].i, q->dim[1], c->in_meta[K].shape.dim[1]};
+    char text[TL__SHAPE_TEXT];
+    int fits = bias->rank == 4 && bias->dim[3] == all[3];
+    for (int i = 0; fits && i < 3; i++) fits = bias->dim[i] == all[i] || bias->dim[i] == 1;
+    if (fits) return 0;
+    return tl__op_fail(err, c, TL_ESHAPE, "the bias must be (%lld or 1, %lld or 1, %lld or 1, %lld): sequences, heads, queries, keys; not %s", (long long)all[0],
+                       (long long)all[1], (long long)all[2], (long long)all[3], tl__shape_text(bias, text, sizeof text));
+}
 
 static int attention_infer(tl_error *err, tl_call *c)
 {
@@ -37,10 +54,18 @@ static int attention_infer(tl_error *err, tl_call *c)
     if (!(c->attr[DROPOUT].f >= 0 && c->attr[DROPOUT].f < 1)) return tl__op_fail(err, c, TL_EARG, "p is a share, 0 <= p < 1, not %g", c->attr[DROPOUT].f);
     if (c->n_in > LENGTHS && c->present[LENGTHS] && (c->in_meta[LENGTHS].shape.rank != 1 || c->in_meta[LENGTHS].shape.dim[0] != q->dim[0]))
         return tl__op_fail(err, c, TL_ESHAPE, "lengths must be (%lld), one a sequence", (long long)q->dim[0]);
+    if (has_bias(c) && bias_infer(err, c) != 0) return -1;
     c->n_out = 2;
     c->out_meta[0] = (tl_meta){*q, TL_F32};
     c->out_meta[1] = (tl_meta){{3, {q->dim[0], heads, q->dim[1]}}, TL_F32}; /* logarithms of the softmax's sums */
     return 0;
+}
+
+static void add_bias(attention_args *a, const tl_tensor *bias)
+{
+    int64_t *at[4] = {&a->bias_n, &a->bias_h, &a->bias_q, &a->bias_k};
+    a->bias_at = bias->offset;
+    for (int i = 0; i < 4; i++) *at[i] = bias->shape.dim[i] == 1 ? 0 : bias->stride[i];
 }
 
 static attention_args args_of(const tl_call *c)
@@ -59,16 +84,33 @@ static attention_args args_of(const tl_call *c)
     a.l_at = a.lengths ? lengths_of(c)->offset : 0;
     a.o_at = c->out[0]->offset;
     a.s_at = c->out[1]->offset;
+    if (has_bias(c)) add_bias(&a, c->in[BIAS]);
     return a;
 }
 
-/* The kernels for processors: how many rows to a tile and how wide a row of scores is, or 0 where they cannot. */
-static int cpu_rows(const tl_device *d, const tl_call *c, int gradient, int64_t *width)
+static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* Floats of local memory that attention.cl takes with the blocks in `a`. */
+static int64_t cpu_floats(const attention_args *a, int64_t head, int64_t v, int gradient)
 {
-    int64_t v = d->traits.vector_width, head = head_width(c), rows = v == 16 ? ROWS_16 : ROWS_NARROW, keys = c->in_meta[K].shape.dim[1];
-    *width = (keys + 4 * v - 1) / (4 * v) * 4 * v;
-    int64_t floats = gradient ? 2 * head * *width + (2 * rows + 1) * *width + 2 * keys * head : head * *width + (rows + 1) * *width;
-    return d->traits.is_cpu && v > 1 && head % (2 * v) == 0 && floats * 4 <= (int64_t)d->traits.local_bytes ? (int)rows : 0;
+    int64_t width = up(head, 2 * v), k = a->block_k, q = a->block_q, spare = k + 4 * v;
+    return gradient ? 2 * head * k + 3 * width * k + 2 * width * q + 2 * (q * k + 2 * v) + spare : head * k + width * k + q * k + spare + 2 * a->rows + 2 * q;
+}
+
+/* The kernels for processors: sets the blocks of `a`, as large as local memory allows, so that the last block of keys is about as large as the others,
+ * and gives the rows of a register tile; 0 where they cannot. `shares` work-items have a stretch of queries each. */
+static int cpu_blocks(const tl_device *d, attention_args *a, int64_t head, int64_t shares, int gradient)
+{
+    int64_t v = d->traits.vector_width, rows = v == 16 ? ROWS_16 : ROWS_NARROW, most = KEYS, units = d->traits.compute_units > 0 ? d->traits.compute_units : 1;
+    if (!d->traits.is_cpu || v < 2) return 0;
+    a->block_q = (int32_t)(TILES * rows);
+    for (;; most /= 2, a->block_q = (int32_t)(a->block_q > 2 * rows ? up(a->block_q / 2, rows) : rows)) {
+        int64_t blocks = a->tk > most ? (a->tk + most - 1) / most : 1, stretch = (shares * a->tq + ITEMS_A_UNIT * units - 1) / (ITEMS_A_UNIT * units);
+        a->block_k = (int32_t)up(a->tk > 0 ? (a->tk + blocks - 1) / blocks : 1, 2 * v);
+        a->rows = (int32_t)up(stretch < QUERIES ? stretch : QUERIES, 2 * a->block_q);
+        if (cpu_floats(a, head, v, gradient) * 4 <= (int64_t)d->traits.local_bytes) return (int)rows;
+        if (most <= 2 * v) return 0;
+    }
 }
 
 /* The launch of `kernel` of attention_any.cl, or of its namesake in attention_gpu.cl, over `rows` rows of the heads of all sequences. On GPUs a
@@ -81,11 +123,11 @@ static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char 
     int head = (int)head_width(c), owners = (head + SLICE - 1) / SLICE, tile = head > WIDE ? TILE / 2 : TILE;
     int64_t many = ITEMS / owners < MOST_ROWS ? ITEMS / owners : MOST_ROWS, items = GROUP, a_group = GROUP;
     snprintf(name, 64, "attention_%s%s", d->traits.is_cpu ? "any" : "gpu", kernel);
-    snprintf(options, 64, "-DHEAD=%d -DGROUP=%d -DTILE=%d", head, GROUP, TILE);
+    snprintf(options, 64, "-DHEAD=%d -DGROUP=%d -DTILE=%d -DBIAS=%d", head, GROUP, TILE, has_bias(c));
     for (; !d->traits.is_cpu; many /= 2, tile = tile > 4 ? tile / 2 : tile) {
         a_group = many;
         items = many * owners;
-        snprintf(options, 64, "-DHEAD=%d -DSLICE=%d -DROWS=%d -DTILE=%d", head, SLICE, (int)many, tile);
+        snprintf(options, 64, "-DHEAD=%d -DSLICE=%d -DROWS=%d -DTILE=%d -DBIAS=%d", head, SLICE, (int)many, tile, has_bias(c));
         if (many == 1 || tl__kernel_fits(&s->err, s->device, &on_gpu, options, name, (size_t)items) != 0) break;
     }
     return (tl_launch){.program = d->traits.is_cpu ? &anywhere : &on_gpu, .options = options, .kernel = name, .dims = 3,
@@ -93,62 +135,102 @@ static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char 
                        .local = {(size_t)items, 1, 1}};
 }
 
-#define INPUTS(c) TL_KBUF((c)->in[Q]->buffer), TL_KBUF((c)->in[K]->buffer), TL_KBUF((c)->in[V]->buffer), TL_KBUF(lengths_of(c) ? lengths_of(c)->buffer : NULL)
+#define BUFFER(t) TL_KBUF((t) ? (t)->buffer : NULL)
+#define INPUTS(c) TL_KBUF((c)->in[Q]->buffer), TL_KBUF((c)->in[K]->buffer), TL_KBUF((c)->in[V]->buffer), BUFFER(lengths_of(c))
 #define FLOATS(n) TL_KLOCAL((size_t)(n) * sizeof(float))
 
 static int attention_forward(tl_scope *s, const tl_call *c)
 {
     attention_args a = args_of(c);
     char options[64], name[64];
-    int64_t width, head = head_width(c);
-    int rows = cpu_rows(s->device, c, 0, &width);
+    int64_t head = head_width(c);
+    int rows = cpu_blocks(s->device, &a, head, (int64_t)a.batch * a.heads, 0);
     if (a.batch == 0 || a.tq == 0) return 0;
     if (!rows) {
         tl_launch l = over_rows(s, "", options, name, c, a.tq);
         if (s->err.code) return -1;
-        return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
+        return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
     }
-    snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d", (int)head, rows);
-    tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention", .dims = 2, .global = {(size_t)a.heads, (size_t)a.batch}, .local = {1, 1}};
-    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), FLOATS(head * width),
-                      FLOATS(rows * width), FLOATS(width), TL_KI(width));
+    snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d -DBIAS=%d", (int)head, rows, has_bias(c));
+    tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention", .dims = 3,
+                   .global = {(size_t)((a.tq + a.rows - 1) / a.rows), (size_t)a.heads, (size_t)a.batch}, .local = {1, 1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer),
+                      FLOATS(cpu_floats(&a, head, s->device->traits.vector_width, 0)));
 }
 
-static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, tl_tensor *g, tl_tensor **d)
+/* What the kernels of the gradient are given: gradients of q, k, v, and of the bias where one is wanted. */
+typedef struct gradients { tl_tensor *bias, *out, *d[V + 1], *d_bias; } gradients;
+#define RESULTS(c, g) BUFFER((g)->bias), TL_KBUF((c)->out[0]->buffer), TL_KBUF((c)->out[1]->buffer), TL_KBUF((g)->out->buffer)
+
+/* A group a square of the bias; where groups are small, smaller squares. */
+static int bias_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g, tl_tensor *own)
+{
+    char options[64];
+    int64_t side = SIDE, squares;
+    for (;; side /= 2) {
+        snprintf(options, sizeof options, "-DHEAD=%d -DSIDE=%d -DBIAS=1", (int)head_width(c), (int)side);
+        if (side == 1 || tl__kernel_fits(&s->err, s->device, &of_bias, options, "attention_bias", (size_t)(side * side)) != 0) break;
+    }
+    if (s->err.code) return -1;
+    squares = (a->tk + side - 1) / side * (a->bias_q ? (a->tq + side - 1) / side : 1);
+    tl_launch l = {.program = &of_bias, .options = options, .kernel = "attention_bias", .dims = 3,
+                   .global = {(size_t)(squares * side * side), (size_t)g->bias->shape.dim[1], (size_t)g->bias->shape.dim[0]}, .local = {(size_t)(side * side), 1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer), TL_KBUF(g->d_bias->buffer));
+}
+
+static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g)
 {
     char options[2][64], names[2][64];
     tl_tensor *own = tl_empty(s, TL_F32, 3, (int64_t[]){a->batch, a->heads, a->tq});
     tl_launch lq = over_rows(s, "_dq", options[0], names[0], c, a->tq), lk = over_rows(s, "_dkv", options[1], names[1], c, a->tk);
-    if (!own || s->err.code || TL__LAUNCH(&s->err, s->device, &lq, "attention", TL_KDATA(a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),
-                           TL_KBUF(own->buffer), TL_KBUF(d[Q]->buffer)) != 0)
+    if (!own || s->err.code || TL__LAUNCH(&s->err, s->device, &lq, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer), TL_KBUF(g->d[Q]->buffer)) != 0 ||
+        TL__LAUNCH(&s->err, s->device, &lk, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer), TL_KBUF(g->d[K]->buffer), TL_KBUF(g->d[V]->buffer)) != 0)
         return -1;
-    return TL__LAUNCH(&s->err, s->device, &lk, "attention", TL_KDATA(a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),
-                      TL_KBUF(own->buffer), TL_KBUF(d[K]->buffer), TL_KBUF(d[V]->buffer));
+    return g->d_bias ? bias_anywhere(s, c, a, g, own) : 0;
+}
+
+/* A bias that no two scores share has its gradient from the main kernel; one that is shared has a kernel of its own. */
+static int gradient_on_cpu(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g, int rows)
+{
+    char options[64];
+    int64_t head = head_width(c);
+    int own = g->d_bias && a->bias_n && a->bias_h && a->bias_q, shared = g->d_bias && !own;
+    attention_args b = *a;
+    tl_karg room = FLOATS(cpu_floats(a, head, s->device->traits.vector_width, 1));
+    snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d -DBIAS=%d", (int)head, rows, g->bias != NULL);
+    tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention_gradient", .dims = 2, .global = {(size_t)a->heads, (size_t)a->batch}, .local = {1, 1}};
+    if (TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(g->d[Q]->buffer), TL_KBUF(g->d[K]->buffer), TL_KBUF(g->d[V]->buffer),
+                   TL_KBUF(own ? g->d_bias->buffer : NULL), TL_KI(own), room) != 0)
+        return -1;
+    if (!shared) return 0;
+    if (!b.bias_q) b.rows = b.tq;
+    l = (tl_launch){.program = &on_cpu, .options = options, .kernel = "attention_bias", .dims = 3,
+                    .global = {(size_t)((b.tq + b.rows - 1) / b.rows), (size_t)g->bias->shape.dim[1], (size_t)g->bias->shape.dim[0]}, .local = {1, 1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&b), INPUTS(c), RESULTS(c, g), TL_KBUF(g->d_bias->buffer), room);
 }
 
 /* The formulas stand at the kernels. */
 static void attention_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
     attention_args a = args_of(c);
-    char options[64];
-    int64_t width, head = head_width(c);
-    int rows = cpu_rows(s->device, c, 1, &width);
-    tl_tensor *g = tl__packed(s, gy[0]), *d[3];
+    gradients g = {.out = tl__packed(s, gy[0])};
     for (int i = Q; i <= V; i++)
-        if (!(d[i] = tl_empty(s, TL_F32, 3, c->in_meta[i].shape.dim))) return;
-    if (!g) return;
-    a.go_at = g->offset;
-    int bad = 0;
-    if (a.batch == 0 || (a.tq == 0 && a.tk == 0)) bad = 0;
-    else if (!rows) bad = gradient_anywhere(s, c, &a, g, d);
-    else {
-        snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d", (int)head, rows);
-        tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention_gradient", .dims = 2, .global = {(size_t)a.heads, (size_t)a.batch}, .local = {1, 1}};
-        bad = TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KBUF(g->buffer),
-                         TL_KBUF(d[Q]->buffer), TL_KBUF(d[K]->buffer), TL_KBUF(d[V]->buffer), FLOATS(head * width), FLOATS(head * width), FLOATS(rows * width),
-                         FLOATS(rows * width), FLOATS(width), FLOATS(a.tk * head + 1), FLOATS(a.tk * head + 1), TL_KI(width));
+        if (!(g.d[i] = tl_empty(s, TL_F32, 3, c->in_meta[i].shape.dim))) return;
+    if (has_bias(c)) {
+        if (!(g.bias = tl__packed(s, c->in[BIAS]))) return;
+        add_bias(&a, g.bias);
+        if (c->needs[BIAS] && !(g.d_bias = tl_full(s, TL_F32, 4, c->in_meta[BIAS].shape.dim, 0))) return;
     }
-    for (int i = Q; i <= V && !bad; i++) gx[i] = d[i];
+    if (!g.out) return;
+    a.go_at = g.out->offset;
+    int64_t sharers = g.bias && !(a.bias_n && a.bias_h) ? g.bias->shape.dim[0] * g.bias->shape.dim[1] : (int64_t)a.batch * a.heads;
+    int rows = cpu_blocks(s->device, &a, head_width(c), sharers, 1), bad = 0;
+    /* A bias that all keys of a row share moves none against another: its gradient is zero. */
+    gradients of_scores = g;
+    if (!a.bias_k) of_scores.d_bias = NULL;
+    if (a.batch > 0 && (a.tq > 0 || a.tk > 0)) bad = rows ? gradient_on_cpu(s, c, &a, &of_scores, rows) : gradient_anywhere(s, c, &a, &of_scores);
+    for (int i = Q; i <= V && !bad; i++) gx[i] = g.d[i];
+    if (g.d_bias && !bad) gx[BIAS] = g.d_bias;
 }
 
 static double attention_flops(const tl_call *c)
@@ -158,50 +240,64 @@ static double attention_flops(const tl_call *c)
 
 extern const tl_op tl__op_attention;
 
-static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t width, int heads, int lengths, int causal)
+/* A sample; `bias` has four letters, of which 1 stands for a dimension that is shared: "1htk" is a bias for all sequences. NULL: none. */
+static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t width, int heads, int lengths, int causal, const char *bias)
 {
     tl_sample v = tl__sample(&tl__op_attention);
+    const int64_t all[4] = {n, heads, tq, tk};
+    int64_t dims[4];
     tl__sample_input(&v, 3, (int64_t[]){n, tq, width}, -1, 1);
     tl__sample_input(&v, 3, (int64_t[]){n, tk, width}, -1, 1);
     tl__sample_input(&v, 3, (int64_t[]){n, tk, width}, -1, 1);
     if (lengths) tl__sample_input(&v, 1, &n, 0, (double)tk);
     else tl__sample_absent(&v);
+    for (int i = 0; i < 4 && bias; i++) dims[i] = bias[i] == '1' ? 1 : all[i];
+    if (bias) tl__sample_input(&v, 4, dims, -1, 1);
+    else tl__sample_absent(&v);
     v.attr[HEADS].i = heads;
     v.attr[CAUSAL].i = causal;
+    v.only_packed = tq > 64;
     to->take(to, &v);
 }
 
 static void attention_samples(tl_sampler *to)
 {
-    take(to, 2, 3, 3, 6, 2, 0, 0);
-    take(to, 1, 2, 5, 4, 1, 0, 0);
-    take(to, 2, 4, 4, 3, 1, 1, 0);
-    take(to, 2, 5, 5, 6, 3, 1, 1);
-    take(to, 1, 3, 3, 4, 2, 0, 1);
-    take(to, 3, 2, 4, 4, 2, 1, 0);
+    take(to, 2, 3, 3, 6, 2, 0, 0, NULL);
+    take(to, 1, 2, 5, 4, 1, 0, 0, NULL);
+    take(to, 2, 4, 4, 3, 1, 1, 0, NULL);
+    take(to, 2, 5, 5, 6, 3, 1, 1, NULL);
+    take(to, 1, 3, 3, 4, 2, 0, 1, NULL);
+    take(to, 3, 2, 4, 4, 2, 1, 0, NULL);
+    take(to, 2, 3, 3, 4, 2, 0, 0, "nhtk");
+    take(to, 2, 3, 4, 4, 2, 1, 0, "1htk");
+    take(to, 2, 3, 3, 4, 2, 1, 1, "n11k");
     if (to->small) return;
-    take(to, 2, 9, 9, 64, 2, 0, 0); /* heads of 32: the kernels for processors */
-    take(to, 2, 11, 11, 32, 1, 1, 1);
-    take(to, 1, 5, 35, 64, 2, 0, 0);
-    take(to, 1, 7, 7, 128, 2, 1, 0);
+    take(to, 2, 3, 3, 4, 2, 0, 1, "n1tk");
+    take(to, 2, 3, 3, 4, 2, 0, 0, "nh1k");
+    take(to, 2, 9, 9, 64, 2, 0, 0, NULL); /* heads of whole panels in the kernels for processors, and below of others */
+    take(to, 2, 11, 11, 32, 1, 1, 1, NULL);
+    take(to, 1, 5, 35, 64, 2, 0, 0, "11tk");
+    take(to, 1, 7, 7, 128, 2, 1, 0, NULL);
+    take(to, 1, 9, 33, 36, 1, 0, 0, "1h1k");
 }
 
 const tl_op tl__op_attention = {
     .name = "attention",
     .brief = "softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] "
-             "keys count, and where T = S rows of padding are zero.",
-    .inputs = {"q", "k", "v", "lengths?"},
+             "keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; "
+             "a row of which it hides all keys with -inf is zero.",
+    .inputs = {"q", "k", "v", "lengths?", "bias?"},
     .attrs = {TL_INT("heads", 1, "how many"), TL_BOOL_("causal", 0, "row i sees keys up to i"), TL_FLOAT("scale", 0, "0: 1 / sqrt(C / heads)"),
               TL_FLOAT("dropout", 0, "share of the probabilities that is dropped"), TL_BOOL_("training", 0, "otherwise none is")},
-    .layout = {TL_ROWS, TL_ROWS, TL_ROWS}, .int_inputs = 1u << LENGTHS, .random = 1, .infer = attention_infer, .forward = attention_forward, .vjp = attention_vjp, .flops = attention_flops,
-    .saves = TL_SAVE_IN(Q) | TL_SAVE_IN(K) | TL_SAVE_IN(V) | TL_SAVE_IN(LENGTHS) | TL_SAVE_OUT(0) | TL_SAVE_OUT(1), .hidden = 1,
-    .torch = "attention(q, k, v, lengths, heads, causal, scale)", .samples = attention_samples,
+    .layout = {TL_ROWS, TL_ROWS, TL_ROWS, TL_PACKED, TL_ANY}, .int_inputs = 1u << LENGTHS, .random = 1, .infer = attention_infer, .forward = attention_forward, .vjp = attention_vjp, .flops = attention_flops,
+    .saves = TL_SAVE_IN(Q) | TL_SAVE_IN(K) | TL_SAVE_IN(V) | TL_SAVE_IN(LENGTHS) | TL_SAVE_IN(BIAS) | TL_SAVE_OUT(0) | TL_SAVE_OUT(1), .hidden = 1,
+    .torch = "attention(q, k, v, lengths, bias, heads, causal, scale)", .samples = attention_samples,
 };
 
-tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, tl_tensor *lengths, const tl_attention_options *o)
+tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, tl_tensor *lengths, tl_tensor *bias, const tl_attention_options *o)
 {
     static const tl_attention_options plain = {.heads = 1};
     if (!o) o = &plain;
     tl_value a[TL_MAX_ATTRS] = {{.i = o->heads}, {.i = o->causal != 0}, {.f = o->scale}, {.f = o->dropout}, {.i = o->training != 0}};
-    return tl__apply(s, &tl__op_attention, (tl_tensor *[]){q, k, v, lengths}, 4, a, NULL);
+    return tl__apply(s, &tl__op_attention, (tl_tensor *[]){q, k, v, lengths, bias}, 5, a, NULL);
 }

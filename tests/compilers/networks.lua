@@ -41,5 +41,8 @@ for _, width in ipairs { 40, 48, 72, 80, 96, 128, 192, 256 } do
   local x = core.randn(1, 40, width)
   x:requires_grad(true)
   core.ops.attention(x, x, x, nil, { heads = 1, dropout = 0.1, training = true }):sum():backward()
+  local bias = core.randn(1, 1, 40, 40)
+  bias:requires_grad(true)
+  core.ops.attention(x, x, x, nil, bias, { heads = 1, dropout = 0.1, training = true }):sum():backward()
 end
 core.sync()

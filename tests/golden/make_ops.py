@@ -256,7 +256,7 @@ def batch_norm(x, weight, bias, running_mean, running_var, residual, training, m
     return ACTIVATIONS[activation](y if residual is None else y + residual)
 
 
-def attention(q, k, v, lengths, heads, causal, scale):
+def attention(q, k, v, lengths, bias, heads, causal, scale):
     def split(x):
         return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
     n, t, s = q.shape[0], q.shape[1], k.shape[1]
@@ -266,7 +266,8 @@ def attention(q, k, v, lengths, heads, causal, scale):
     if causal:
         seen = seen & torch.ones(t, s, dtype=torch.bool).tril()
     some = seen.any(-1, keepdim=True)
-    y = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=seen | ~some, scale=scale or None)
+    y = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=torch.where(seen | ~some, torch.zeros(()) if bias is None else bias, torch.full((), -torch.inf)),
+                                       scale=scale or None)
     y = torch.where(some, y, torch.zeros(()))  # a row that sees nothing is zero
     if lengths is not None and t == s:
         y = torch.where(torch.arange(t).reshape(1, 1, t, 1) < lengths.reshape(n, 1, 1, 1), y, torch.zeros(()))

@@ -27,7 +27,7 @@ static float *some_operators(tl_device *d, int64_t n, int64_t c, int64_t *count)
     tl_tensor *batch = tl_add(s, tl_expand(s, heads, 3, (int64_t[]){3, n, c}), heads); /* three matrices of a batch */
     tl_attention_options o = {.heads = 1};
     tl_tensor *y[] = {tl_exp(s, x), tl_softmax(s, x, -1), tl_add(s, turned, turned), tl__packed(s, turned), tl_sum(s, x, (int[]){0}, 1, 0), tl_sum(s, x, (int[]){1}, 1, 0),
-                      tl_max_pool(s, pixels, 1, 1, 0), tl_matmul(s, x, x, 0, 1), tl_matmul(s, batch, batch, 0, 1), tl_attention(s, heads, heads, heads, NULL, &o), tl_layer_norm(s, x, NULL, NULL, 1e-5)};
+                      tl_max_pool(s, pixels, 1, 1, 0), tl_matmul(s, x, x, 0, 1), tl_matmul(s, batch, batch, 0, 1), tl_attention(s, heads, heads, heads, NULL, NULL, &o), tl_layer_norm(s, x, NULL, NULL, 1e-5)};
     free(host);
     *count = 0;
     for (size_t i = 0; i < sizeof y / sizeof *y; i++) {

@@ -11,7 +11,7 @@ local M = {}
 
 -- nn.MultiHeadAttention(width, heads [, {dropout = 0, causal = false, bias = true}]): queries, keys and values are linear
 -- maps of x (keys and values of `context` where it is given), the heads' results go through `out`. lengths (N) int32: how
--- many keys of each sequence count; padded work is skipped.
+-- many keys of each sequence count; padded work is skipped. bias (N or 1, heads or 1, T or 1, keys): added to the scores.
 local MultiHeadAttention = module.class("nn.MultiHeadAttention")
 MultiHeadAttention.scoped = true
 local DROPOUT = { "dropout", "number", 0, "share that is dropped", least = 0, below = 1 }
@@ -28,9 +28,9 @@ function MultiHeadAttention:init(...)
   for _, name in ipairs { "query", "key", "value", "out" } do self[name] = linear.Linear(self.width, self.width, { bias = o.bias }) end
 end
 
-function MultiHeadAttention:forward(x, lengths, context)
+function MultiHeadAttention:forward(x, lengths, context, bias)
   context = context or x
-  local y = ops.attention(self.query(x), self.key(context), self.value(context), lengths,
+  local y = ops.attention(self.query(x), self.key(context), self.value(context), lengths, bias,
     { heads = self.heads, causal = self.causal, dropout = self.p, training = self.training and self.p > 0 })
   y = self.out(y)
   return y

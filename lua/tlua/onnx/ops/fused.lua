@@ -63,7 +63,7 @@ H["tlua:Attention"] = function(w, node, x)
     local t = floats(w, value.arranged(w, u, { 1, 3, 2, 4 }))
     return t:reshape { n, u.dims[3], heads * d }
   end
-  local y = ops.attention(rows(q), rows(shape.transpose(k, { 1, 2, 4, 3 })), rows(v), nil,
+  local y = ops.attention(rows(q), rows(shape.transpose(k, { 1, 2, 4, 3 })), rows(v), nil, nil,
     { heads = heads, scale = node.attrs.scale })
   return value.of(y:reshape { n, q.dims[3], heads, d }, q.dtype, { 1, 3, 2, 4 })
 end

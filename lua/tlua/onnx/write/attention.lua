@@ -42,11 +42,12 @@ local function padding_zero(w, name, q, lengths)
 end
 
 local function attention(w, c, y)
-  local q, k, v, lengths = w:input(c, 1), w:input(c, 2), w:input(c, 3), w:input(c, 4)
+  local q, k, v, lengths, bias = w:input(c, 1), w:input(c, 2), w:input(c, 3), w:input(c, 4), w:input(c, 5)
   local heads, width = c.attrs.heads, q.shape[3]
   local scale = c.attrs.scale ~= 0 and c.attrs.scale or 1 / math.sqrt(width // heads)
   local scores = w:node("MatMul", { heads_apart(w, q, heads), heads_apart(w, k, heads, true) })
   scores = mul(w, scores, w:float(scale))
+  if bias then scores = plus(w, scores, w:plain(bias)) end
   for _, mask in ipairs(masks(w, c, q, k, lengths)) do
     scores = plus(w, scores, w:node("Where", { mask, w:float(0), w:float(-3.0e38) }))
   end
