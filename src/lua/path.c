@@ -1,6 +1,7 @@
 /* path.c - paths as people write them, and what lies in folders of pictures, in Lua. */
 #include "lua/binding.h"
 
+#include "base/characters.h"
 #include "base/path.h"
 #include "data/folders.h"
 
@@ -45,6 +46,32 @@ static int composed(lua_State *L)
 {
     tl_error err = {0};
     return push_text(L, &err, tl__text_form(&err, luaL_checkstring(L, 1), 1));
+}
+
+/* core.lower(text) -> the text with small letters */
+static int lower(lua_State *L)
+{
+    tl_error err = {0};
+    return push_text(L, &err, tl__text_lower(&err, luaL_checkstring(L, 1)));
+}
+
+/* core.characters(text) -> {character...}, {category...} of its code points, categories as Unicode names them: "Ll" */
+static int characters(lua_State *L)
+{
+    size_t bytes, at = 0;
+    const char *text = luaL_checklstring(L, 1, &bytes);
+    tl_character c;
+    lua_newtable(L);
+    lua_newtable(L);
+    for (lua_Integer i = 1; at < bytes; i++, at += c.bytes) {
+        if (tl__character(text + at, bytes - at, &c) != 0)
+            return tl__lua_raisef(L, "byte %zu of a text is no UTF-8", at + 1);
+        lua_pushlstring(L, text + at, c.bytes);
+        lua_rawseti(L, -3, i);
+        lua_pushstring(L, c.category);
+        lua_rawseti(L, -2, i);
+    }
+    return 2;
 }
 
 /* ---- folders of pictures ---- */
@@ -110,7 +137,8 @@ static int parts(lua_State *L)
 
 void tl__lua_open_path(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"path", path}, {"composed", composed}, {"same_file", same_file}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"path", path}, {"composed", composed}, {"same_file", same_file},
+                                         {"lower", lower}, {"characters", characters}, {NULL, NULL}};
     static const luaL_Reg of_data[] = {{"pictures", pictures}, {"parts", parts}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     lua_getfield(L, -1, "data");
