@@ -7,6 +7,7 @@ folder=$1
 shift
 # One OpenCL driver: others than PoCL may load their parts in ways that sanitizers refuse.
 [ -f /etc/OpenCL/vendors/pocl.icd ] && export OCL_ICD_VENDORS=/etc/OpenCL/vendors/pocl.icd
+export LSAN_OPTIONS=suppressions=tests/sanitizers/lsan.supp:print_suppressions=0
 for target; do
     grown=$folder/grown/$target inputs=tests/fuzz/inputs/$target log=$folder/$target.log words= leaks=1
     mkdir -p "$grown"

@@ -1,4 +1,4 @@
-/* loader.h - threads that read and transform pictures beside the device. The batches of an epoch depend on
+/* loader.h - threads that read and transform pictures or sound beside the device. The batches of an epoch depend on
  * the seed and the epoch alone: not on the number of threads, nor on which thread was quicker. Loader
  * threads never touch a device; one thread at a time calls these functions. */
 #ifndef TLUA_LOADER_H
@@ -14,11 +14,16 @@ enum { TL_BAD_ERROR = 0, TL_BAD_SKIP };
 #define TL_THREADS_NONE (-1)
 
 typedef struct tl_loader_config {
-    int batch;             /* pictures in a batch, >= 1 */
+    int batch;      /* samples in a batch, >= 1 */
+    double seconds; /* of sound, if > 0: instead, as many clips as stay below so many seconds, with what is added to the
+                       shorter ones */
+    int buckets;    /* of sound: clips of about one length go together, whatever their order; with `seconds` a must if
+                       shuffled */
+    tl_source *noise;      /* of sound: what the step "noise" adds, borrowed */
     int threads;           /* 0: as many as processors, 8 at most */
     int shuffle, drop_last;
     uint64_t seed;
-    int64_t max_prefetch;  /* bytes of batches under way, at least two batches; 0: 256 MiB */
+    int64_t max_prefetch;  /* bytes of batches under way, but for the first two; 0: 256 MiB */
     int on_bad;            /* a picture that cannot be read is an error, or is left out of its batch */
     double mixup, cutmix;  /* if > 0, batches are mixed with shares from Beta(mixup, mixup), or cut (data/mix.h) */
     int64_t unmixed_from;  /* the first epoch whose batches are not mixed; 0: all are */
@@ -26,10 +31,14 @@ typedef struct tl_loader_config {
 
 /* A batch lent to the caller, who gives it back with tl__loader_recycle. What the source has none of is NULL. */
 typedef struct tl_batch {
-    float *x;                     /* (n, height, width, channels), packed */
+    float *x; /* (n, height, width, channels), packed; sound: (n, length), zeros behind the end of each clip */
     int32_t *labels;              /* (n) */
     int64_t *indices;             /* (n) numbers of the pictures in the source */
     int n, height, width, channels;
+    int64_t length; /* of sound, in samples at `rate`; 0: pictures */
+    int rate;
+    int32_t *lengths;             /* (n): of each clip */
+    const char **texts;           /* (n), the source's */
     double share;                 /* of a picture's own label; the rest is that of the picture before it (the first: the last) */
     float *values;                /* (n, value_count) */
     int value_count;
@@ -44,8 +53,8 @@ typedef struct tl_batch {
 
 typedef struct tl_loader tl_loader;
 
-/* Source and pipeline are borrowed and must outlive the loader; a first picture may be read to find the size. Steps that
- * cannot keep a field of the source are an error, and so is mixing of what cannot be mixed. */
+/* Source, noises and pipeline are borrowed and must outlive the loader; a first picture may be read to find the size.
+ * Steps that cannot keep a field of the source are an error, and so is mixing of what cannot be mixed. */
 tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *config);
 void tl__loader_close(tl_loader *l);
 
@@ -75,12 +84,15 @@ typedef struct tl_bad_picture {
 typedef struct tl_check_report {
     int64_t checked, bad_count;
     tl_bad_picture *bad; /* in the order of the source */
+    int64_t note_count;
+    tl_bad_picture
+        *note; /* likewise of clips that are used, but may not be as their owner thinks: clipped, with a silent side */
     /* Called now and then by the calling thread; a result that is not 0 stops the check (TL_EINTERRUPT). */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } tl_check_report;
 
-/* Decodes every picture of a source of files (JPEGs at 1/8, which reads all their data), and returns the
+/* Decodes every clip, or every picture of a source of files (JPEGs at 1/8, which reads all their data), and returns the
  * source to use: the same one retained, or with TL_BAD_SKIP a view without the damaged ones. With
  * TL_BAD_ERROR a damaged picture makes it return NULL, with an error that names the first few. Sources of
  * few large files have been checked on opening and are returned at once. */

@@ -1,4 +1,4 @@
-/* loader_check.c - every picture read once before training starts, so that a damaged file stops a run in its
+/* loader_check.c - every picture or clip read once before training starts, so that a damaged file stops a run in its
  * first minute and not in its second night. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "data/loader.h"
@@ -24,6 +24,12 @@ int tl__thread_count(int threads)
     return threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
 }
 
+/* A list that grows. */
+typedef struct bad_list {
+    tl_bad_picture *at;
+    int64_t count, capacity;
+} bad_list;
+
 /* State that the threads of a check share, behind the lock. */
 typedef struct check {
     const tl_source *source;
@@ -31,25 +37,24 @@ typedef struct check {
     pthread_cond_t moved;
     int64_t next, done;
     int stopping, running;
-    tl_bad_picture *bad;
-    int64_t bad_count, bad_capacity;
+    bad_list bad, note;
     tl_error error; /* what is not a damaged picture: a lack of memory */
 } check;
 
-/* The lock is held. */
-static void note_bad(check *c, int64_t index, const tl_error *error)
+/* Puts a line about a sample on a list. The lock is held. */
+static void add_to(check *c, bad_list *list, int64_t index, const tl_error *error)
 {
     if (error->code == TL_EMEMORY) tl__fail(&c->error, error->code, "%s", error->text);
-    if (c->bad_count == c->bad_capacity && !c->error.code) {
-        int64_t capacity = c->bad_capacity ? 2 * c->bad_capacity : 16;
-        tl_bad_picture *bad = tl__realloc(&c->error, c->bad, (size_t)capacity * sizeof *bad);
-        if (bad) {
-            c->bad = bad;
-            c->bad_capacity = capacity;
+    if (list->count == list->capacity && !c->error.code) {
+        int64_t capacity = list->capacity ? 2 * list->capacity : 16;
+        tl_bad_picture *at = tl__realloc(&c->error, list->at, (size_t)capacity * sizeof *at);
+        if (at) {
+            list->at = at;
+            list->capacity = capacity;
         }
     }
     char *reason = c->error.code ? NULL : tl__strdup(&c->error, error->text);
-    if (reason) c->bad[c->bad_count++] = (tl_bad_picture){index, reason};
+    if (reason) list->at[list->count++] = (tl_bad_picture){index, reason};
     if (c->error.code) c->stopping = 1;
 }
 
@@ -63,16 +68,46 @@ static int read_sample(tl_error *err, const tl_source *s, int64_t i, tl_image *i
     return tl__target_fits(err, target, image->width, image->height);
 }
 
-/* Checks pictures until none is left. The lock is held on entry and exit. */
+#define CLIPPED 1e-3 /* a share of samples at full scale that is heard */
+
+/* A clip in which nothing is heard is bad; what can be learnt from all the same is a note. */
+static int hear_clip(tl_error *err, tl_error *note, const tl_source *s, int64_t i)
+{
+    tl_audio_heard h = {0};
+    char sides[64] = "";
+    if (tl__source_wave(err, s, i, &(tl_audio_request){0}, &h, NULL) != 0) return -1;
+    char *name = tl__source_name(err, s, i);
+    if (!name) return -1;
+    for (int c = 0; c < h.channels && strlen(sides) < 40; c++)
+        if (h.silent >> c & 1)
+            snprintf(sides + strlen(sides), sizeof sides - strlen(sides), "%s%d", *sides ? ", " : "", c + 1);
+    if (tl__audio_is_silent(&h))
+        tl__fail(err, TL_EFORMAT, "%s: nothing is heard in it, no sample is louder than -66 dB; leave it out", name);
+    else if (h.peak > 8)
+        tl__fail(note, TL_EFORMAT, "%s: samples go up to %g, and sound of floats goes from -1 to 1", name,
+                 (double)h.peak);
+    else if (h.clipped > CLIPPED)
+        tl__fail(note, TL_EFORMAT, "%s: %.1f %% of its samples are at full scale: it was recorded too loud", name,
+                 100 * h.clipped);
+    else if (*sides)
+        tl__fail(note, TL_EFORMAT, "%s: channel %s of %d is silent, the others are taken whole", name, sides,
+                 h.channels);
+    free(name);
+    return err->code ? -1 : 0;
+}
+
+/* Checks samples until none is left. The lock is held on entry and exit. */
 static void check_one(check *c, tl_image *image, tl_target *target)
 {
     int64_t i = c->next++;
-    tl_error error = {0};
+    tl_error error = {0}, note = {0};
+    int sound = (c->source->fields & TL_FIELD_WAVE) != 0;
     pthread_mutex_unlock(&c->lock);
-    int bad = read_sample(&error, c->source, i, image, target) != 0;
+    int bad = (sound ? hear_clip(&error, &note, c->source, i) : read_sample(&error, c->source, i, image, target)) != 0;
     pthread_mutex_lock(&c->lock);
     c->done++;
-    if (bad) note_bad(c, i, &error);
+    if (bad) add_to(c, &c->bad, i, &error);
+    if (note.code) add_to(c, &c->note, i, &note);
 }
 
 static void *check_some(void *argument)
@@ -90,6 +125,8 @@ static void *check_some(void *argument)
     return NULL;
 }
 
+static const char *what(const tl_source *s) { return s->fields & TL_FIELD_WAVE ? "clips" : "pictures"; }
+
 /* Asks the caller, every fifth of a second, whether to go on. The lock is held. */
 static void ask(check *c, tl_check_report *report)
 {
@@ -99,7 +136,8 @@ static void ask(check *c, tl_check_report *report)
     int stop = report->progress(report->user, done, c->source->count);
     pthread_mutex_lock(&c->lock);
     if (stop && !c->error.code) {
-        tl__fail(&c->error, TL_EINTERRUPT, "stopped after %lld of %lld pictures were checked", (long long)done, (long long)c->source->count);
+        tl__fail(&c->error, TL_EINTERRUPT, "stopped after %lld of %lld %s were checked", (long long)done,
+                 (long long)c->source->count, what(c->source));
         c->stopping = 1;
     }
 }
@@ -140,22 +178,24 @@ static int by_index(const void *a, const void *b)
 }
 
 /* "3 of 500 pictures are damaged: A; B; C (on_bad = "skip" leaves them out)" */
-static void fail_with_names(tl_error *err, const tl_check_report *r)
+static void fail_with_names(tl_error *err, const tl_source *s, const tl_check_report *r)
 {
     char list[640] = "";
     for (int64_t i = 0; i < r->bad_count && i < NAMED; i++) {
         size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%.190s", i ? "; " : "", r->bad[i].reason);
     }
-    tl__fail(err, TL_EFORMAT, "%lld of %lld pictures cannot be read: %s%s (on_bad = \"skip\" leaves them out)", (long long)r->bad_count,
-             (long long)r->checked, list, r->bad_count > NAMED ? "; ..." : "");
+    tl__fail(err, TL_EFORMAT, "%lld of %lld %s cannot be %s: %s%s (on_bad = \"skip\" leaves them out)",
+             (long long)r->bad_count, (long long)r->checked, what(s),
+             s->fields & TL_FIELD_WAVE ? "learnt from" : "read", list, r->bad_count > NAMED ? "; ..." : "");
 }
 
 /* The source without the damaged pictures. */
 static tl_source *without_bad(tl_error *err, tl_source *source, const tl_check_report *r)
 {
     if (r->bad_count == source->count) {
-        tl__fail(err, TL_EFORMAT, "none of the %lld pictures can be read; the first: %s", (long long)source->count, r->bad[0].reason);
+        tl__fail(err, TL_EFORMAT, "none of the %lld %s can be read; the first: %s", (long long)source->count,
+                 what(source), r->bad[0].reason);
         return NULL;
     }
     int64_t *index = tl__malloc(err, (size_t)source->count * sizeof *index), n = 0;
@@ -172,33 +212,43 @@ static tl_source *without_bad(tl_error *err, tl_source *source, const tl_check_r
 
 tl_source *tl__loader_check(tl_error *err, tl_source *source, int threads, int on_bad, tl_check_report *report)
 {
-    report->checked = report->bad_count = 0;
-    report->bad = NULL;
-    if (source->alone || (!source->ops->from_files && !(source->fields & TL_FIELD_MASK))) return tl__source_retain(source);
+    report->checked = report->bad_count = report->note_count = 0;
+    report->bad = report->note = NULL;
+    if (source->alone || (!source->ops->from_files && !(source->fields & (TL_FIELD_MASK | TL_FIELD_WAVE))))
+        return tl__source_retain(source);
     check c = {.source = source};
     pthread_mutex_init(&c.lock, NULL);
     pthread_cond_init(&c.moved, NULL);
     run_threads(&c, tl__thread_count(threads), report);
     pthread_mutex_destroy(&c.lock);
     pthread_cond_destroy(&c.moved);
-    if (c.bad_count) qsort(c.bad, (size_t)c.bad_count, sizeof *c.bad, by_index);
+    if (c.bad.count) qsort(c.bad.at, (size_t)c.bad.count, sizeof *c.bad.at, by_index);
+    if (c.note.count) qsort(c.note.at, (size_t)c.note.count, sizeof *c.note.at, by_index);
     report->checked = c.done;
-    report->bad = c.bad;
-    report->bad_count = c.bad_count;
+    report->bad = c.bad.at;
+    report->bad_count = c.bad.count;
+    report->note = c.note.at;
+    report->note_count = c.note.count;
     if (c.error.code) {
         tl__fail(err, c.error.code, "%s", c.error.text);
         return NULL;
     }
-    if (c.bad_count == 0) return tl__source_retain(source);
+    if (c.bad.count == 0) return tl__source_retain(source);
     if (on_bad == TL_BAD_SKIP) return without_bad(err, source, report);
-    fail_with_names(err, report);
+    fail_with_names(err, source, report);
     return NULL;
+}
+
+static void free_list(tl_bad_picture *list, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) free(list[i].reason);
+    free(list);
 }
 
 void tl__check_report_free(tl_check_report *report)
 {
-    for (int64_t i = 0; i < report->bad_count; i++) free(report->bad[i].reason);
-    free(report->bad);
-    report->bad = NULL;
-    report->bad_count = 0;
+    free_list(report->bad, report->bad_count);
+    free_list(report->note, report->note_count);
+    report->bad = report->note = NULL;
+    report->bad_count = report->note_count = 0;
 }

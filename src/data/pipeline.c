@@ -19,6 +19,11 @@ static int check_place(tl_error *err, const tl_pipeline *p, const tl_transform *
 {
     if (p->count == 0) return 0;
     const tl_transform_row *before = p->step[p->count - 1].row, *row = t->row;
+    int sound = row->stage >= TL_STAGE_RATE;
+    if (sound != (before->stage >= TL_STAGE_RATE))
+        return tl__fail(err, TL_EARG, "%s is a step of %s, and %s one of %s", row->name, sound ? "sound" : "pictures",
+                        before->name, sound ? "pictures" : "sound");
+    if (row->stage == TL_STAGE_RATE) return tl__fail(err, TL_EARG, "%s stands in front of all other steps", row->name);
     if (row->stage < before->stage || (row->stage == before->stage && (row->stage == TL_STAGE_DECODE || row->stage == TL_STAGE_TO_FLOAT)))
         return tl__fail(err, TL_EARG, "%s cannot stand behind %s", row->name, before->name);
     return 0;
@@ -69,6 +74,8 @@ void tl__scratch_free(tl_scratch *s)
 {
     tl__image_free(&s->spare);
     tl__resizer_free(&s->resizer);
+    tl__wave_free(&s->wave);
+    tl__wave_free(&s->other);
 }
 
 double tl__sample_uniform(tl_record *s, double low, double high)
@@ -94,8 +101,12 @@ void tl__sample_moved(tl_record *s, const tl_affine *from)
 
 int tl__pipeline_keeps(tl_error *err, const tl_pipeline *p, unsigned fields)
 {
+    int sound = (fields & TL_FIELD_WAVE) != 0;
     for (int i = 0; i < p->count; i++) {
         const tl_transform_row *row = p->step[i].row;
+        if (sound != (row->stage >= TL_STAGE_RATE))
+            return tl__fail(err, TL_EARG, "%s is a step of %s, and the samples are %s; leave that step out", row->name,
+                            sound ? "pictures" : "sound", sound ? "sound" : "pictures");
         unsigned lost = row->moves ? fields & TL_FIELDS_PLACED & ~row->touches : 0;
         if (lost) return tl__fail(err, TL_EARG, "%s cannot keep %s; leave that step out", row->name, tl__field_name(lost & (~lost + 1)));
         if (row->keeps && row->keeps(err, &p->step[i], fields) != 0) return -1;

@@ -113,7 +113,27 @@ void tl__source_free(tl_source *s)
 int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
     if (i < 0 || i >= s->count) return tl__fail(err, TL_EINDEX, "picture %lld of a source of %lld", (long long)i, (long long)s->count);
+    if (!s->ops->read) return tl__fail(err, TL_EARG, "a source of sound has no pictures");
     return s->ops->read(err, s, i, request, out);
+}
+
+int tl__source_wave(tl_error *err, const tl_source *s, int64_t i, const tl_audio_request *request,
+                    tl_audio_heard *heard, tl_wave *out)
+{
+    if (!(s->fields & TL_FIELD_WAVE)) return tl__fail(err, TL_EARG, "a source of pictures has no sound");
+    if (i < 0 || i >= s->count)
+        return tl__fail(err, TL_EINDEX, "clip %lld of a source of %lld", (long long)i, (long long)s->count);
+    return s->ops->wave(err, s, i, request, heard, out);
+}
+
+tl_clip tl__source_clip(const tl_source *s, int64_t i)
+{
+    return s->fields & TL_FIELD_WAVE ? s->ops->clip(s, i) : (tl_clip){0};
+}
+
+const char *tl__source_text(const tl_source *s, int64_t i)
+{
+    return s->fields & TL_FIELD_TEXT ? s->ops->text(s, i) : NULL;
 }
 
 int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out)
@@ -203,7 +223,7 @@ static void subset_close(tl_source *s)
 static int subset_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
     const subset *v = (const subset *)s;
-    int bad = v->parent->ops->read(err, v->parent, v->index[i], request, out);
+    int bad = tl__source_read(err, v->parent, v->index[i], request, out);
     if (s->alone) s->label[i] = v->parent->label[v->index[i]];
     return bad;
 }
@@ -232,8 +252,31 @@ static char *subset_identity(tl_error *err, const tl_source *s, int64_t i)
     return tl__source_identity(err, v->parent, v->index[i]);
 }
 
-static const tl_source_ops subset_ops = {"subset", 0, subset_close, subset_read, subset_locate, subset_target, subset_target_hash, subset_identity};
-static const tl_source_ops file_subset_ops = {"subset", 1, subset_close, subset_read, subset_locate, subset_target, subset_target_hash, subset_identity};
+static int subset_wave(tl_error *err, const tl_source *s, int64_t i, const tl_audio_request *request,
+                       tl_audio_heard *heard, tl_wave *out)
+{
+    const subset *v = (const subset *)s;
+    return tl__source_wave(err, v->parent, v->index[i], request, heard, out);
+}
+
+static tl_clip subset_clip(const tl_source *s, int64_t i)
+{
+    const subset *v = (const subset *)s;
+    return tl__source_clip(v->parent, v->index[i]);
+}
+
+static const char *subset_text(const tl_source *s, int64_t i)
+{
+    const subset *v = (const subset *)s;
+    return tl__source_text(v->parent, v->index[i]);
+}
+
+#define SUBSET(files) \
+    { \
+        "subset", files, subset_close, subset_read, subset_locate, subset_target, subset_target_hash, subset_identity, \
+            subset_wave, subset_clip, subset_text \
+    }
+static const tl_source_ops subset_ops = SUBSET(0), file_subset_ops = SUBSET(1);
 
 tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count)
 {

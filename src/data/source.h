@@ -1,9 +1,10 @@
-/* source.h - where samples come from: pictures, and what is known of each. Access is random and from any thread; what a
- * picture is does not depend on how it was reached. Labels count from 0. A source says which fields it has; what is
- * more than a class (values, masks, boxes, points) is read by its `target`. */
+/* source.h - where samples come from: pictures or sound, and what is known of each. Access is random and from any
+ * thread; what a picture is does not depend on how it was reached. Labels count from 0. A source says which fields it
+ * has; what is more than a class (values, masks, boxes, points) is read by its `target`. */
 #ifndef TLUA_SOURCE_H
 #define TLUA_SOURCE_H
 
+#include "data/clips.h"
 #include "data/folders.h"
 #include "data/target.h"
 
@@ -24,6 +25,13 @@ typedef struct tl_source_ops {
     int (*target_hash)(tl_error *err, const tl_source *s, int64_t i, const char *root, tl_sha256 *h);
     /* A text that differs when picture i may differ, freed by the caller. NULL: it follows from the file that `locate` names. */
     char *(*identity)(tl_error *err, const tl_source *s, int64_t i);
+    /* Of sound (TL_FIELD_WAVE), in the place of `read`: what is asked of clip i, and how long it is without reading
+     * samples. */
+    int (*wave)(tl_error *err, const tl_source *s, int64_t i, const tl_audio_request *request, tl_audio_heard *heard,
+                tl_wave *out);
+    tl_clip (*clip)(const tl_source *s, int64_t i);
+    /* The text of sample i (TL_FIELD_TEXT), in UTF-8, the source's own. */
+    const char *(*text)(const tl_source *s, int64_t i);
 } tl_source_ops;
 
 struct tl_source {
@@ -71,6 +79,10 @@ tl_source *tl__source_memory(tl_error *err, const tl_picture *pictures, int64_t 
 typedef struct tl_records {
     int64_t count;
     const char *const *path;        /* of pictures; they are opened when read */
+    const char *const *wave;        /* instead of pictures: paths of sound files, of which clip i is ... */
+    const int64_t *first, *frames;  /* ... so many frames from there on; NULL, or frames 0: all of it */
+    tl_wave *waves;                 /* or sound in memory, which is taken over (and zeroed) where that succeeds */
+    const char *const *text;        /* UTF-8 */
     tl_image *image;                /* instead of paths: pictures in memory, which are taken over (and zeroed) where that succeeds */
     const int32_t *label;           /* -1: none */
     const char *const *class_name;  /* of labels, of a mask's values or of boxes */
@@ -96,6 +108,13 @@ void tl__source_free(tl_source *s);
 
 /* Picture i into `out` (whose memory is used again); 0 or -1. Any thread. */
 int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out);
+/* What is asked of clip i, counted from its first frame, into `out`; 0 or -1. `heard` may be NULL. Any thread. */
+int tl__source_wave(tl_error *err, const tl_source *s, int64_t i, const tl_audio_request *request,
+                    tl_audio_heard *heard, tl_wave *out);
+/* How long clip i of a source of sound is, by its header; frames 0: it cannot be read. */
+tl_clip tl__source_clip(const tl_source *s, int64_t i);
+/* The text of sample i, the source's own; NULL where the source has none. */
+const char *tl__source_text(const tl_source *s, int64_t i);
 /* What sample i has of `fields`, of which only those that the source has are read; 0 or -1. Any thread. */
 int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out);
 /* "path" or "path#number", for people; the caller frees it. */

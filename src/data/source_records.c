@@ -1,5 +1,5 @@
-/* source_records.c - samples by list: pictures in files or in memory with any of labels, values, masks, boxes and points. What tables,
- * folders of masks and annotations of boxes are read into. */
+/* source_records.c - samples by list: pictures or sound in files or in memory with any of labels, values, texts, masks,
+ * boxes and points. What tables, folders of masks, annotations of boxes and lists of recordings are read into. */
 #include "data/source.h"
 
 #include <errno.h>
@@ -9,7 +9,8 @@
 
 typedef struct records {
     tl_source base;
-    char **path, **mask;
+    char **path, **mask, **text;
+    tl_clips *clips;         /* instead of pictures */
     tl_image *image;         /* instead of paths */
     char (*hash)[65];        /* of each of these */
     float *values;
@@ -24,6 +25,8 @@ static void records_close(tl_source *s)
     records *r = (records *)s;
     tl__names_free(r->path, s->count);
     tl__names_free(r->mask, s->count);
+    tl__names_free(r->text, s->count);
+    tl__clips_free(r->clips);
     for (int64_t i = 0; r->image && i < s->count; i++) tl__image_free(&r->image[i]);
     free(r->image);
     free(r->hash);
@@ -53,6 +56,26 @@ static const char *records_locate(const tl_source *s, int64_t i, int64_t *number
 }
 
 static char *memory_identity(tl_error *err, const tl_source *s, int64_t i) { return tl__asprintf(err, "images#%lld %s", (long long)i + 1, ((const records *)s)->hash[i]); }
+
+static int records_wave(tl_error *err, const tl_source *s, int64_t i, const tl_audio_request *request,
+                        tl_audio_heard *heard, tl_wave *out)
+{
+    return tl__clips_read(err, ((const records *)s)->clips, i, request, heard, out);
+}
+
+static tl_clip records_clip(const tl_source *s, int64_t i) { return tl__clips_about(((const records *)s)->clips, i); }
+
+static const char *clips_locate(const tl_source *s, int64_t i, int64_t *number)
+{
+    return tl__clips_locate(((const records *)s)->clips, i, number);
+}
+
+static char *clips_identity(tl_error *err, const tl_source *s, int64_t i)
+{
+    return tl__clips_identity(err, ((const records *)s)->clips, i);
+}
+
+static const char *records_text(const tl_source *s, int64_t i) { return ((const records *)s)->text[i]; }
 
 /* ---- targets ---- */
 
@@ -117,6 +140,8 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
 {
     const records *r = (const records *)s;
     if (r->hash) tl__sha256_update(h, r->hash[i], sizeof r->hash[i]);
+    if (r->clips) tl__clips_hash(r->clips, i, h);
+    if (r->text) tl__sha256_update(h, r->text[i], strlen(r->text[i]) + 1);
     if (s->fields & TL_FIELD_VALUES)
         tl__sha256_update(h, r->values + (size_t)i * (size_t)s->value_count, (size_t)s->value_count * sizeof *r->values);
     if (s->fields & TL_FIELD_BOXES) {
@@ -131,17 +156,23 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
     return s->fields & TL_FIELD_MASK ? hash_mask(err, r, i, root, h) : 0;
 }
 
-static const tl_source_ops records_ops = {.kind = "records", .from_files = 1, .close = records_close, .read = records_read, .locate = records_locate,
-                                          .target = records_target, .target_hash = records_target_hash};
-static const tl_source_ops memory_ops = {.kind = "records", .close = records_close, .read = records_read, .locate = records_locate,
-                                         .target = records_target, .target_hash = records_target_hash, .identity = memory_identity};
+#define RECORDS \
+    .kind = "records", .close = records_close, .target = records_target, .target_hash = records_target_hash, \
+    .text = records_text
+static const tl_source_ops records_ops = {RECORDS, .from_files = 1, .read = records_read, .locate = records_locate};
+static const tl_source_ops memory_ops = {RECORDS, .read = records_read, .locate = records_locate,
+                                         .identity = memory_identity};
+static const tl_source_ops clips_ops = {RECORDS, .from_files = 1, .locate = clips_locate, .wave = records_wave,
+                                        .clip = records_clip};
+static const tl_source_ops waves_ops = {RECORDS, .locate = clips_locate, .wave = records_wave, .clip = records_clip,
+                                        .identity = clips_identity};
 
 /* ---- opening ---- */
 
 static const char *name_of(const tl_records *g, int64_t i, char text[40])
 {
     snprintf(text, 40, "images#%lld", (long long)i + 1);
-    return g->path ? g->path[i] : text;
+    return g->path ? g->path[i] : g->wave ? g->wave[i] : text;
 }
 
 static int check_labels(tl_error *err, const tl_records *g)
@@ -249,12 +280,17 @@ static int take(tl_error *err, records *r, const tl_records *g)
     if (check_labels(err, g) != 0 || tl__source_prepare(err, s, g->count, g->class_name, g->class_count) != 0) return -1;
     if (g->path && (r->path = tl__names_copy(err, g->path, g->count)) == NULL) return -1;
     for (int64_t i = 0; i < g->count; i++) s->label[i] = g->label ? g->label[i] : -1;
-    s->fields = TL_FIELD_IMAGE | (g->label ? TL_FIELD_LABEL : 0) | (g->values ? TL_FIELD_VALUES : 0) | (g->mask ? TL_FIELD_MASK : 0) |
+    int sound = g->wave || g->waves;
+    s->fields = (sound ? TL_FIELD_WAVE : TL_FIELD_IMAGE) | (g->text ? TL_FIELD_TEXT : 0) |
+                (g->label ? TL_FIELD_LABEL : 0) | (g->values ? TL_FIELD_VALUES : 0) | (g->mask ? TL_FIELD_MASK : 0) |
                 (g->box ? TL_FIELD_BOXES : 0) | (g->point ? TL_FIELD_POINTS : 0);
     if (g->values && take_values(err, r, g) != 0) return -1;
     if (g->mask && (take_mask_values(err, r, g) != 0 || !(r->mask = tl__names_copy(err, g->mask, g->count)))) return -1;
     if (g->box && take_boxes(err, r, g) != 0) return -1;
     if (g->point && take_points(err, r, g) != 0) return -1;
+    if (g->text && !(r->text = tl__names_copy(err, g->text, g->count))) return -1;
+    if (sound && s->fields & TL_FIELDS_PLACED) return tl__fail(err, TL_EARG, "sound has no masks, boxes or points");
+    if (sound) return (r->clips = tl__clips_open(err, g->count, g->wave, g->first, g->frames, g->waves)) ? 0 : -1;
     return g->path ? 0 : take_images(err, r, g);
 }
 
@@ -262,7 +298,7 @@ tl_source *tl__source_records(tl_error *err, const tl_records *given)
 {
     records *r = tl__calloc(err, 1, sizeof *r);
     if (!r) return NULL;
-    r->base.ops = given->path ? &records_ops : &memory_ops;
+    r->base.ops = given->wave ? &clips_ops : given->waves ? &waves_ops : given->path ? &records_ops : &memory_ops;
     r->base.references = 1;
     if (take(err, r, given) == 0) return &r->base;
     tl__source_free(&r->base);

@@ -6,7 +6,16 @@
 #include "io/image.h"
 
 /* Fields of a sample, as bits: what a source gives, and what a step touches. */
-enum { TL_FIELD_IMAGE = 1, TL_FIELD_LABEL = 2, TL_FIELD_VALUES = 4, TL_FIELD_MASK = 8, TL_FIELD_BOXES = 16, TL_FIELD_POINTS = 32 };
+enum {
+    TL_FIELD_IMAGE = 1,
+    TL_FIELD_LABEL = 2,
+    TL_FIELD_VALUES = 4,
+    TL_FIELD_MASK = 8,
+    TL_FIELD_BOXES = 16,
+    TL_FIELD_POINTS = 32,
+    TL_FIELD_WAVE = 64,
+    TL_FIELD_TEXT = 128
+};
 /* Those that lie in the picture, and so follow when its pixels move. */
 #define TL_FIELDS_PLACED (TL_FIELD_MASK | TL_FIELD_BOXES | TL_FIELD_POINTS)
 /* "mask" for TL_FIELD_MASK. */

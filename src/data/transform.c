@@ -20,12 +20,15 @@ tl_transform *tl__transform_new(tl_error *err, const char *name)
 {
     const char *names[MAX_NAMES] = {NULL};
     char hint[96];
-    for (int i = 0; tl__transform_rows[i].name && i < MAX_NAMES - 1; i++) {
-        names[i] = tl__transform_rows[i].name;
+    const tl_transform_row *row = tl__transform_rows;
+    for (int i = 0; i < MAX_NAMES - 1; i++, row++) {
+        if (!row->name && i && row[-1].stage < TL_STAGE_RATE) row = tl__wave_rows;
+        if (!row->name) break;
+        names[i] = row->name;
         if (strcmp(names[i], name) != 0) continue;
         tl_transform *t = tl__calloc(err, 1, sizeof *t);
         if (!t) return NULL;
-        t->row = &tl__transform_rows[i];
+        t->row = row;
         if (set_initial(err, t) == 0) return t;
         tl__transform_free(t);
         return NULL;

@@ -1,5 +1,5 @@
-/* transform.h - what happens to a picture between the file and the network, as data: a list of steps, each
- * a row of a table with parameters, so that it can be checked before anything runs, written into a model
+/* transform.h - what happens to a picture, or to sound (waves.h), between the file and the network, as data: a list of
+ * steps, each a row of a table with parameters, so that it can be checked before anything runs, written into a model
  * file, hashed for the feature cache and run by any thread. Semantics are torchvision's on Pillow pictures.
  * A step touches the fields that its row declares: one that moves pixels says where they went (tl__sample_moved),
  * and masks, boxes and points follow. */
@@ -8,6 +8,7 @@
 
 #include "data/geometry.h"
 #include "data/resize.h"
+#include "io/audio.h"
 
 /* ---- one step ---- */
 
@@ -33,9 +34,9 @@ typedef struct tl_record tl_record;
 typedef struct tl_transform tl_transform;
 
 /* What a step works on. */
-enum { TL_STAGE_DECODE, TL_STAGE_BYTES, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS };
+enum { TL_STAGE_DECODE, TL_STAGE_BYTES, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS, TL_STAGE_RATE, TL_STAGE_WAVE };
 
-/* A kind of step. A new one is one row in transforms.c. */
+/* A kind of step. A new one is one row in transforms.c, or of sound in wave_steps.c. */
 typedef struct tl_transform_row {
     const char *name, *brief;
     int stage;
@@ -54,6 +55,8 @@ typedef struct tl_transform_row {
     int (*keeps)(tl_error *err, const tl_transform *t, unsigned fields);
     /* Changes the sample; NULL: nothing to do here. 0 or -1. */
     int (*apply)(tl_error *err, const tl_transform *t, tl_record *s);
+    /* Of sound: the most samples that come out for `count` at `rate`; NULL: no more than came in. */
+    int64_t (*longest)(const tl_transform *t, int64_t count, int rate);
 } tl_transform_row;
 
 struct tl_transform {
@@ -61,8 +64,8 @@ struct tl_transform {
     tl_setting value[TL_TRANSFORM_PARAMS];
 };
 
-/* All rows, ending with a NULL name. */
-extern const tl_transform_row tl__transform_rows[];
+/* All rows of pictures, and of sound, each ending with a NULL name. */
+extern const tl_transform_row tl__transform_rows[], tl__wave_rows[];
 
 /* A step with its parameters at their initial values; an unknown name is an error with the near miss.
  * The caller frees it, or gives it to tl__pipeline_add. */
@@ -81,6 +84,7 @@ typedef struct tl_scratch {
     tl_image spare;
     tl_resizer resizer;
     tl_geometry geometry; /* of the picture that was run last */
+    tl_wave wave, other;  /* of sound */
 } tl_scratch;
 void tl__scratch_free(tl_scratch *s);
 
@@ -89,6 +93,8 @@ struct tl_record {
     tl_scratch *scratch;
     float *values;       /* float32 (height, width, channels) from there on, in the caller's memory */
     int height, width, channels; /* of `values`, as the caller expects them */
+    tl_wave *wave;               /* in the place of a picture */
+    const struct tl_source *noise; /* sound that a step may add; NULL: none */
     tl_rng_key key;      /* of this picture in this epoch */
     uint64_t draw;       /* number of the next draw */
 };

@@ -205,6 +205,24 @@ static int settle(tl_error *err, const ear *e, const span *s, tl_wave *out)
     return 0;
 }
 
+/* Nothing but what is to be noticed. */
+static int hear_frames(tl_error *err, tl_frames *f, const tl_audio_request *q, tl_audio_heard *heard)
+{
+    ear e = {0};
+    span s = {0};
+    int status = plan(err, f, q, f->rate, INT64_MAX, &s) == 0 ? ear_open(err, &e, f, q->channel) : -1;
+    if (status == 0 && s.begin > 0) status = tl__sound_seek(err, f, s.begin);
+    for (int64_t n = 1, left = s.end - s.begin; status == 0 && n > 0 && (s.end < 0 || left > 0); left -= n) {
+        n = f->ops->read(err, f, e.frame, s.end < 0 || left > e.window ? e.window : left);
+        status = n < 0 ? -1 : listen(err, &e, f->name, n);
+    }
+    if (status == 0 && e.frames == 0)
+        status = tl__fail(err, TL_EFORMAT, "%s: the file has no samples; get it anew, or leave it out", f->name);
+    if (heard) tell_heard(&e, heard);
+    ear_close(&e);
+    return status;
+}
+
 static int read_frames(tl_error *err, tl_frames *f, const tl_audio_request *q, tl_audio_heard *heard, tl_wave *out)
 {
     int rate = q->rate ? q->rate : f->rate, status = -1;
@@ -260,7 +278,7 @@ int tl__audio_decode(tl_error *err, const char *name, const void *data, size_t b
                      tl_audio_info *info, tl_audio_heard *heard, tl_wave *out)
 {
     tl_frames *f = tl__sound_file(err, name, data, bytes, info);
-    int status = f ? read_frames(err, f, request, heard, out) : -1;
+    int status = !f ? -1 : out ? read_frames(err, f, request, heard, out) : hear_frames(err, f, request, heard);
     if (f) f->ops->close(f);
     return status;
 }

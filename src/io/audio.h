@@ -56,7 +56,8 @@ int tl__audio_is_silent(const tl_audio_heard *h);
 /* What the header says, and for files without a length (a stream's) how long it is by decoding it. 0 or -1. */
 int tl__audio_info(tl_error *err, const char *path, tl_audio_info *info);
 /* Reads what is asked into `out`; a window has the samples that it has within the whole file at that rate, edges too.
- * `heard` may be NULL. 0 or -1: TL_EFORMAT and TL_EIO are faults of the file. */
+ * `heard` may be NULL, and so may `out`: then all is decoded and nothing kept, however long it is. 0 or -1: TL_EFORMAT
+ * and TL_EIO are faults of the file. */
 int tl__audio_read(tl_error *err, const char *path, const tl_audio_request *request, tl_audio_heard *heard,
                    tl_wave *out);
 /* Both of a file in memory; `name` is for messages. */

@@ -1,13 +1,22 @@
 /* audio.c - sound in Lua: core.audio. Paths are as people write them; tensors are float32 (T), one channel.
  *   core.audio.info(path) -> {rate=, channels=, frames=, seconds=, format=, coding=}
- *   core.audio.read(path [, {rate=, from=, seconds=, channel=}]) -> x (T), rate, {peak=, clipped=, silent={channel...},
- * channels=} core.audio.write(path, x, rate)              .wav or .flac, 16 bits core.audio.resample(x, from, to) -> y
- *   core.audio.open(path or "-" [, {rate=, raw_rate=}]) -> stream; stream:read(seconds) -> x (T), or nil at the end;
- * stream:rate(); stream:close() from and seconds are in seconds; channel counts from 1, and without it those that are
- * not silent are mixed. */
+ *   core.audio.read(path [, {rate=, from=, seconds=, channel=}]) -> x (T), rate,
+ *     {peak=, clipped=, silent={channel...}, channels=}
+ *   core.audio.write(path, x, rate)              .wav or .flac, 16 bits
+ *   core.audio.resample(x, from, to) -> y
+ *   core.audio.open(path or "-" [, {rate=, raw_rate=}]) -> stream
+ *     stream:read(seconds) -> x (T), or nil at the end; stream:rate(); stream:close()
+ * from and seconds are in seconds; channel counts from 1, and without it those that are not silent are mixed.
+ *
+ * Sources of sound: core.data.source("records", {waves = {path...}, first = {frame...}, count = {frames...}}), frames
+ * at the rate of the file, from 0, count 0 to the end; or {waves = {x (T)...}, rate = rate or {rate...}}; with texts,
+ * labels, classes, values as any. They have
+ *   source:seconds(i) -> by the header, without reading samples; nil where it cannot be read
+ *   source:text(i) -> string or nil
+ *   source:wave(i [, rate]) -> x (T), rate, {peak=, clipped=, silent=, channels=} */
 #include "lua/binding.h"
 
-#include "io/audio.h"
+#include "data/source.h"
 
 #include <math.h>
 #include <string.h>
@@ -222,6 +231,95 @@ static int stream_rate(lua_State *L)
 {
     lua_pushinteger(L, tl__audio_stream_rate(to_stream(L)));
     return 1;
+}
+
+/* ---- sources of sound ---- */
+
+#define WAVES "tlua.waves"
+
+typedef struct waves {
+    int64_t count;
+    tl_wave wave[];
+} waves;
+
+static int waves_gc(lua_State *L)
+{
+    waves *w = luaL_checkudata(L, 1, WAVES);
+    for (int64_t i = 0; i < w->count; i++) tl__wave_free(&w->wave[i]);
+    return 0;
+}
+
+tl_wave *tl__lua_waves(lua_State *L, int list, int64_t n)
+{
+    waves *w = lua_newuserdatauv(L, sizeof *w + (size_t)n * sizeof *w->wave, 0);
+    memset(w, 0, sizeof *w + (size_t)n * sizeof *w->wave);
+    w->count = n;
+    luaL_setmetatable(L, WAVES);
+    for (int64_t i = 0; i < n; i++) {
+        tl_error err = {0};
+        int64_t count;
+        if (lua_rawgeti(L, list, i + 1) != LUA_TUSERDATA)
+            tl__lua_raisef(L, "records: waves[%lld] is no tensor (T), nor are all of them paths", (long long)i + 1);
+        const float *x = samples(L, -1, "records", &count);
+        if (tl__wave_reserve(&err, &w->wave[i], count) != 0) tl__lua_raise(L, err.text);
+        memcpy(w->wave[i].data, x, (size_t)count * sizeof *x);
+        w->wave[i].count = count;
+        lua_pop(L, 2);
+    }
+    return w->wave;
+}
+
+static int64_t sample_number(lua_State *L, const tl_source *s)
+{
+    int64_t i = luaL_checkinteger(L, 2);
+    if (i < 1 || i > s->count) tl__lua_raisef(L, "there is no sample %lld of %lld", (long long)i, (long long)s->count);
+    return i - 1;
+}
+
+static int source_seconds(lua_State *L)
+{
+    const tl_source *s = tl__lua_source(L, 1);
+    tl_clip clip = tl__source_clip(s, sample_number(L, s));
+    if (clip.frames) lua_pushnumber(L, (double)clip.frames / clip.rate);
+    else lua_pushnil(L);
+    return 1;
+}
+
+static int source_text(lua_State *L)
+{
+    const tl_source *s = tl__lua_source(L, 1);
+    lua_pushstring(L, tl__source_text(s, sample_number(L, s)));
+    return 1;
+}
+
+static int source_wave(lua_State *L)
+{
+    const tl_source *s = tl__lua_source(L, 1);
+    int64_t i = sample_number(L, s);
+    tl_audio_request q = {.rate = lua_isnoneornil(L, 3) ? 0 : rate_argument(L, 3, "wave")};
+    tl_audio_heard heard = {0};
+    tl_error err = {0};
+    tl__lua_device(L);
+    tl_wave *w = new_wave(L);
+    if (tl__source_wave(&err, s, i, &q, &heard, w) != 0) return tl__lua_raise(L, err.text);
+    int rate = w->rate;
+    push_wave(L, w);
+    lua_pushinteger(L, rate);
+    push_heard(L, &heard);
+    return 3;
+}
+
+void tl__lua_add_sound(lua_State *L)
+{
+    static const tl__lua_entry waves_methods[] = {{"__gc", waves_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry methods[] = {{"seconds", source_seconds, 2, NULL},
+                                            {"text", source_text, 2, NULL},
+                                            {"wave", source_wave, 3, NULL},
+                                            {NULL, NULL, 0, NULL}};
+    luaL_newmetatable(L, WAVES);
+    tl__lua_functions(L, waves_methods, 1);
+    lua_pop(L, 1);
+    tl__lua_functions(L, methods, 1);
 }
 
 void tl__lua_open_audio(lua_State *L)

@@ -95,8 +95,13 @@ void tl__lua_numbers(lua_State *L, const char *kind, const char *key, int64_t i,
 /* The tensor at `index` as picture i: uint8 or float32, (height, width, channels) or (height, width). Raises. */
 struct tl_image;
 void tl__lua_image(lua_State *L, int index, const char *kind, int64_t i, struct tl_image *out);
-/* Adds to the methods of sources on top what tells of their fields. */
+/* The `n` tensors (T) of the list at `list` as waves of no rate, which the collector frees but for those that were
+ * taken over; pushed. Raises. */
+struct tl_wave;
+struct tl_wave *tl__lua_waves(lua_State *L, int list, int64_t n);
+/* Adds to the methods of sources on top what tells of their fields, and of their sound. */
 void tl__lua_add_fields(lua_State *L);
+void tl__lua_add_sound(lua_State *L);
 
 /* Pushes what was passed over in a folder of pictures (NULL: nothing) as {{ending=, count=}..., stray=}. */
 struct tl_passed;

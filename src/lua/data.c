@@ -288,7 +288,22 @@ static int shared(lua_State *L)
     return 1;
 }
 
-/* data.check(source, on_bad [, threads]) -> source to use, list of {index=, reason=} */
+/* Pushes a list of {index=, reason=}. */
+static void push_findings(lua_State *L, const tl_bad_picture *list, int64_t n)
+{
+    lua_createtable(L, (int)n, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushinteger(L, list[i].index + 1);
+        lua_setfield(L, -2, "index");
+        lua_pushstring(L, list[i].reason);
+        lua_setfield(L, -2, "reason");
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+/* data.check(source, on_bad [, threads]) -> source to use, list of {index=, reason=} of what cannot be used, and of
+ * clips that are used but clipped, or silent on one side */
 static int check(lua_State *L)
 {
     static const char *const choices[] = {"error", "skip", NULL};
@@ -297,18 +312,11 @@ static int check(lua_State *L)
     tl_error err = {0};
     tl_check_report report = {0};
     tl_source **use = new_source(L);
-    lua_newtable(L);
     *use = tl__loader_check(&err, s, threads, on_bad == 1 ? TL_BAD_SKIP : TL_BAD_ERROR, &report);
-    for (int64_t i = 0; i < report.bad_count && *use; i++) {
-        lua_createtable(L, 0, 2);
-        lua_pushinteger(L, report.bad[i].index + 1);
-        lua_setfield(L, -2, "index");
-        lua_pushstring(L, report.bad[i].reason);
-        lua_setfield(L, -2, "reason");
-        lua_rawseti(L, -2, i + 1);
-    }
+    push_findings(L, report.bad, *use ? report.bad_count : 0);
+    push_findings(L, report.note, *use ? report.note_count : 0);
     tl__check_report_free(&report);
-    return *use ? 2 : tl__lua_raise(L, err.text);
+    return *use ? 3 : tl__lua_raise(L, err.text);
 }
 
 /* ---- pipelines ---- */

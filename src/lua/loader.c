@@ -25,7 +25,9 @@ static int loader_close(lua_State *L)
     return 0;
 }
 
-/* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=, mixup=, cutmix=, unmixed_from=}) */
+/* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=, mixup=, cutmix=,
+ * unmixed_from=}); of sound also batch_seconds= (in the place of batch), buckets= (as shuffle), noise= (a source of
+ * sound, for the step "noise"), prefetch= (bytes) */
 static int loader(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
@@ -40,10 +42,17 @@ static int loader(lua_State *L)
                           .mixup = tl__lua_field_number(L, 3, "mixup", 0),
                           .cutmix = tl__lua_field_number(L, 3, "cutmix", 0),
                           .unmixed_from = tl__lua_field_integer(L, 3, "unmixed_from", 0, 0, INT64_MAX)};
-    loader_box *l = lua_newuserdatauv(L, sizeof *l, 2);
+    c.seconds = tl__lua_field_number(L, 3, "batch_seconds", 0);
+    c.buckets = tl__lua_field_bool(L, 3, "buckets", c.shuffle);
+    c.max_prefetch = tl__lua_field_integer(L, 3, "prefetch", 0, 0, INT64_MAX);
+    if (lua_istable(L, 3) && lua_getfield(L, 3, "noise") != LUA_TNIL) c.noise = tl__lua_source(L, -1);
+    else lua_pushnil(L);
+    loader_box *l = lua_newuserdatauv(L, sizeof *l, 3);
     l->loader = NULL;
     luaL_setmetatable(L, LOADER);
-    lua_pushvalue(L, 1); /* source and pipeline live as long as the loader */
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, 3);
+    lua_pushvalue(L, 1); /* source, noises and pipeline live as long as the loader */
     lua_setiuservalue(L, -2, 1);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 2);
@@ -62,19 +71,33 @@ static int loader_start(lua_State *L)
 }
 
 /* What a batch has, each a tensor of its own; those of which it has none are NULL. */
-enum { BATCH_X, BATCH_LABELS, BATCH_VALUES, BATCH_MASK, BATCH_BOXES, BATCH_BOX_LABELS, BATCH_POINTS, BATCH_PARTS };
-static const char *const batch_names[BATCH_PARTS] = {NULL, NULL, "values", "mask", "boxes", "box_labels", "points"};
+enum {
+    BATCH_X,
+    BATCH_LABELS,
+    BATCH_VALUES,
+    BATCH_MASK,
+    BATCH_BOXES,
+    BATCH_BOX_LABELS,
+    BATCH_POINTS,
+    BATCH_LENGTHS,
+    BATCH_PARTS
+};
+static const char *const batch_names[BATCH_PARTS] = {NULL,    NULL,         "values", "mask",
+                                                     "boxes", "box_labels", "points", "lengths"};
 
 static const void *part_of(const tl_batch *b, int part)
 {
-    const void *const parts[BATCH_PARTS] = {b->x, b->labels, b->values, b->mask, b->box_offsets, b->box_offsets, b->point_offsets};
+    const void *const parts[BATCH_PARTS] = {b->x,           b->labels,      b->values,        b->mask,
+                                            b->box_offsets, b->box_offsets, b->point_offsets, b->lengths};
     return parts[part];
 }
 
 static void upload(tl_scope *s, const tl_batch *b, tl_tensor **t)
 {
     int64_t n = b->n, boxes = b->box_offsets ? b->box_offsets[n] : 0, points = b->point_offsets ? b->point_offsets[n] : 0;
-    t[BATCH_X] = tl_from(s, TL_F32, 4, (int64_t[]){n, b->height, b->width, b->channels}, b->x);
+    if (b->lengths) t[BATCH_X] = tl_from(s, TL_F32, 2, (int64_t[]){n, b->length}, b->x);
+    else t[BATCH_X] = tl_from(s, TL_F32, 4, (int64_t[]){n, b->height, b->width, b->channels}, b->x);
+    if (b->lengths) t[BATCH_LENGTHS] = tl_from(s, TL_I32, 1, &n, b->lengths);
     t[BATCH_LABELS] = tl_from(s, TL_I32, 1, &n, b->labels);
     if (b->values) t[BATCH_VALUES] = tl_from(s, TL_F32, 2, (int64_t[]){n, b->value_count}, b->values);
     if (b->mask) t[BATCH_MASK] = tl_from(s, TL_I32, 3, (int64_t[]){n, b->height, b->width}, b->mask);
@@ -94,6 +117,19 @@ static void set_numbers(lua_State *L, const char *key, const int64_t *list, int6
     lua_setfield(L, -2, key);
 }
 
+/* Puts the lengths of clips and their rate into the table on top. */
+static void push_lengths(lua_State *L, const tl_batch *b)
+{
+    lua_createtable(L, b->n, 0);
+    for (int i = 0; i < b->n; i++) {
+        lua_pushinteger(L, b->lengths[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "length_list");
+    lua_pushinteger(L, b->rate);
+    lua_setfield(L, -2, "rate");
+}
+
 /* Pushes the list of picture numbers, x, labels, and a table of the rest or nil; boxes to be filled are in `to`. */
 static void push_batch(lua_State *L, const tl_batch *b, box **to)
 {
@@ -104,7 +140,7 @@ static void push_batch(lua_State *L, const tl_batch *b, box **to)
     }
     to[BATCH_X] = tl__lua_box(L);
     to[BATCH_LABELS] = tl__lua_box(L);
-    if (!b->values && !b->mask && !b->box_offsets && !b->point_offsets) {
+    if (!b->values && !b->mask && !b->box_offsets && !b->point_offsets && !b->lengths && !b->texts) {
         lua_pushnil(L);
         return;
     }
@@ -116,12 +152,21 @@ static void push_batch(lua_State *L, const tl_batch *b, box **to)
     }
     if (b->box_offsets) set_numbers(L, "boxes_offsets", b->box_offsets, b->n + 1, 0);
     if (b->point_offsets) set_numbers(L, "points_offsets", b->point_offsets, b->n + 1, 0);
+    if (b->lengths) push_lengths(L, b);
+    if (!b->texts) return;
+    lua_createtable(L, b->n, 0);
+    for (int i = 0; i < b->n; i++) {
+        lua_pushstring(L, b->texts[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "text");
 }
 
-/* loader:next() -> x (N, H, W, C), labels (N), n, picture numbers from 1, share of each picture's own label (1 where the
- * batch was not mixed; the rest belongs to the picture before it, the first one's to the last), and a table of what the
- * source has beside pictures and labels, or nil: values (N, K), mask (N, H, W) of int32, boxes (M, 4), box_labels (M),
- * boxes_offsets {0, ..., M}, points (P, 2), points_offsets; nothing at the end */
+/* loader:next() -> x (N, H, W, C), labels (N), n, picture numbers from 1, share of each picture's own label (1 where
+ * the batch was not mixed; the rest belongs to the picture before it, the first one's to the last), and a table of what
+ * the source has beside pictures and labels, or nil: values (N, K), mask (N, H, W) of int32, boxes (M, 4), box_labels
+ * (M), boxes_offsets {0, ..., M}, points (P, 2), points_offsets, text {...}; of sound x is (N, T), and there are
+ * lengths (N) of int32, in samples, the same as the list length_list, and rate; nothing at the end */
 static int loader_next(lua_State *L)
 {
     tl_loader *l = to_loader(L, 1);

@@ -14,7 +14,7 @@ static int64_t list_of(lua_State *L, int t, const char *key)
 {
     int type = lua_getfield(L, t, key);
     if (type == LUA_TTABLE) return (int64_t)lua_rawlen(L, -1);
-    if (type != LUA_TNIL) tl__lua_raisef(L, "records: %s is a list, one of each picture", key);
+    if (type != LUA_TNIL) tl__lua_raisef(L, "records: %s is a list, one of each sample", key);
     lua_pop(L, 1);
     return -1;
 }
@@ -22,13 +22,14 @@ static int64_t list_of(lua_State *L, int t, const char *key)
 /* Pushes the list that is element `i` of the list at `list`. */
 static int64_t inner_list(lua_State *L, int list, int64_t i, const char *key)
 {
-    if (lua_rawgeti(L, list, i) != LUA_TTABLE) tl__lua_raisef(L, "records: %s of picture %lld is no list", key, (long long)i);
+    if (lua_rawgeti(L, list, i) != LUA_TTABLE) tl__lua_raisef(L, "records: %s of sample %lld is no list", key, (long long)i);
     return (int64_t)lua_rawlen(L, -1);
 }
 
 static void check_length(lua_State *L, const char *key, int64_t n, int64_t count)
 {
-    if (n != count) tl__lua_raisef(L, "records: there are %lld pictures, and %s has %lld", (long long)count, key, (long long)n);
+    if (n != count)
+        tl__lua_raisef(L, "records: there are %lld samples, and %s has %lld", (long long)count, key, (long long)n);
 }
 
 static const char *const *texts(lua_State *L, int t, const char *key, int64_t *n)
@@ -49,7 +50,7 @@ static int32_t label_on_top(lua_State *L, const char *key, int64_t i)
 {
     int whole;
     lua_Integer v = lua_tointegerx(L, -1, &whole);
-    if (!whole || v < -1 || v > INT32_MAX) tl__lua_raisef(L, "records: %s of picture %lld is no class number (they count from 0; -1: none)", key, (long long)i);
+    if (!whole || v < -1 || v > INT32_MAX) tl__lua_raisef(L, "records: %s of sample %lld is no class number (they count from 0; -1: none)", key, (long long)i);
     lua_pop(L, 1);
     return (int32_t)v;
 }
@@ -71,10 +72,10 @@ static const int32_t *labels(lua_State *L, int t, int64_t count)
 void tl__lua_numbers(lua_State *L, const char *kind, const char *key, int64_t i, int width, int unknown, float *to)
 {
     if (!lua_istable(L, -1) || (int64_t)lua_rawlen(L, -1) != width)
-        tl__lua_raisef(L, "%s: %s of picture %lld is no list of %d number%s", kind, key, (long long)i, width, width == 1 ? "" : "s");
+        tl__lua_raisef(L, "%s: %s of sample %lld is no list of %d number%s", kind, key, (long long)i, width, width == 1 ? "" : "s");
     for (int k = 0; k < width; k++) {
         int type = lua_rawgeti(L, -1, k + 1);
-        if (type != LUA_TNUMBER && !(unknown && type == LUA_TBOOLEAN)) tl__lua_raisef(L, "%s: %s of picture %lld: number %d is none", kind, key, (long long)i, k + 1);
+        if (type != LUA_TNUMBER && !(unknown && type == LUA_TBOOLEAN)) tl__lua_raisef(L, "%s: %s of sample %lld: number %d is none", kind, key, (long long)i, k + 1);
         to[k] = type == LUA_TNUMBER ? (float)lua_tonumber(L, -1) : NAN;
         lua_pop(L, 1);
     }
@@ -245,21 +246,69 @@ static tl_image *images_of(lua_State *L, int t, int64_t *count)
     return m->image;
 }
 
-#define RECORD_OPTIONS "paths images labels classes values value_names masks mask_values boxes box_labels points"
+/* The whole numbers in field `key`, one of each sample, or the same for all; NULL where there are none. */
+static const int64_t *whole_numbers(lua_State *L, int t, const char *key, int64_t count)
+{
+    int type = lua_getfield(L, t, key), list = lua_gettop(L);
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    if (type != LUA_TNUMBER && type != LUA_TTABLE)
+        tl__lua_raisef(L, "records: %s is a whole number, or a list of them", key);
+    if (type == LUA_TTABLE) check_length(L, key, (int64_t)lua_rawlen(L, list), count);
+    int64_t *to = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < count; i++) {
+        int whole;
+        if (type == LUA_TTABLE) lua_rawgeti(L, list, i + 1);
+        else lua_pushvalue(L, list);
+        to[i] = lua_tointegerx(L, -1, &whole);
+        if (!whole || to[i] < 0)
+            tl__lua_raisef(L, "records: %s[%lld] is no whole number from 0 on", key, (long long)i + 1);
+        lua_pop(L, 1);
+    }
+    return to;
+}
+
+/* Sound: files and which frames of them, or tensors (T) with their rate. */
+static void take_sound(lua_State *L, int t, tl_records *r)
+{
+    int64_t n = list_of(L, t, "waves"), list = lua_gettop(L);
+    r->count = n;
+    if (n > 0 && lua_rawgeti(L, (int)list, 1) == LUA_TSTRING) {
+        r->wave = texts(L, t, "waves", &r->count);
+        r->first = whole_numbers(L, t, "first", n);
+        r->frames = whole_numbers(L, t, "count", n);
+        return;
+    }
+    const int64_t *rate = whole_numbers(L, t, "rate", n);
+    if (n > 0 && !rate) tl__lua_raise(L, "records: waves in memory need their rate, in samples a second");
+    r->waves = tl__lua_waves(L, (int)list, n);
+    for (int64_t i = 0; i < n; i++) r->waves[i].rate = rate[i] > TL_AUDIO_MOST_RATE ? 0 : (int)rate[i];
+}
+
+#define RECORD_OPTIONS \
+    "paths images waves first count rate texts labels classes values value_names masks mask_values boxes box_labels " \
+    "points"
 
 tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
 {
     tl_records r = {0};
     int64_t n;
-    luaL_checkstack(L, 60, NULL); /* every list stays until the source is made */
+    luaL_checkstack(L, 80, NULL); /* every list stays until the source is made */
     tl__lua_options(L, t, "records", RECORD_OPTIONS);
-    r.path = texts(L, t, "paths", &r.count);
-    if (r.path) {
+    if (lua_getfield(L, t, "waves") != LUA_TNIL) {
+        take_sound(L, t, &r);
+    } else if ((r.path = texts(L, t, "paths", &r.count)) != NULL) {
         lua_getfield(L, t, "images");
         if (!lua_isnil(L, -1)) tl__lua_raise(L, "records: paths and images are given; it is one of them");
     } else if ((r.image = images_of(L, t, &r.count)) == NULL) {
-        tl__lua_raise(L, "records: paths is missing, the list of pictures (or images, in memory)");
+        tl__lua_raise(
+            L,
+            "records: paths is missing, the list of pictures (or images, in memory, or waves, the sound files)");
     }
+    r.text = texts(L, t, "texts", &n);
+    if (r.text) check_length(L, "texts", n, r.count);
     r.class_name = texts(L, t, "classes", &n);
     r.class_count = r.class_name ? (int)n : 0;
     r.label = labels(L, t, r.count);
@@ -283,7 +332,8 @@ static int source_fields(lua_State *L)
         unsigned field;
         const char *kind;
     } all[] = {{TL_FIELD_IMAGE, "image"}, {TL_FIELD_LABEL, "label"}, {TL_FIELD_VALUES, "value"},
-               {TL_FIELD_MASK, "mask"},   {TL_FIELD_BOXES, "boxes"}, {TL_FIELD_POINTS, "points"}};
+               {TL_FIELD_MASK, "mask"},   {TL_FIELD_BOXES, "boxes"}, {TL_FIELD_POINTS, "points"},
+               {TL_FIELD_WAVE, "wave"},   {TL_FIELD_TEXT, "text"}};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!(s->fields & all[i].field)) continue;
@@ -322,7 +372,7 @@ static tl_target *read_field(lua_State *L, unsigned field)
 {
     const tl_source *s = tl__lua_source(L, 1);
     int64_t i = luaL_checkinteger(L, 2);
-    if (i < 1 || i > s->count) tl__lua_raisef(L, "there is no picture %lld of %lld", (long long)i, (long long)s->count);
+    if (i < 1 || i > s->count) tl__lua_raisef(L, "there is no sample %lld of %lld", (long long)i, (long long)s->count);
     if (!(s->fields & field)) return NULL;
     tl_target *t = lua_newuserdatauv(L, sizeof *t, 0);
     memset(t, 0, sizeof *t);
@@ -404,4 +454,5 @@ void tl__lua_add_fields(lua_State *L)
     tl__lua_functions(L, target_methods, 1);
     lua_pop(L, 1);
     tl__lua_functions(L, methods, 1);
+    tl__lua_add_sound(L);
 }
