@@ -1101,6 +1101,58 @@ function data.tensors(options) end
 ---@return table
 function data.custom(options) end
 
+---A table of recordings and what is said in them.
+---- `path`: a table (TSV or CSV): a line for each recording, the first with the names of the columns
+---- `file` = "file": column with the recordings, relative to root
+---- `text` = "text": column with what is said
+---- `part`: column that says which part a clip belongs to: train, validation or test
+---- `root`: folder that the files are relative to (the table's own)
+---- `group`: column, or for sounds a Lua pattern in paths, that says whose a clip is: a speaker's, a session's; those stay in one part
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `validation`: share of the training clips held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test clips out and keep to limits (the run's seed)
+---- `rate`: samples a second that the network hears, where it does not say so itself
+---- `seconds`: of each clip: longer ones are cut, at a random place in training, and shorter ones padded (the network's; none: whole)
+---- `trim`: silence at both ends is cut away where it is so many decibels below the loudest
+---- `longest`: seconds; longer clips are left out, and counted
+---- `shortest`: seconds; shorter clips are left out, and counted
+---- `batch` = 16: clips a step, or as many as make so many seconds with their padding, like '60 s'
+---- `limit`: at most so many training clips (all)
+---- `test_limit`: at most so many test clips (a fifth of limit, else all)
+---- `minutes`: at most so many minutes of training clips, drawn by the seed (all); fewer minutes are among more
+---- `per_class`: at most so many training clips of each class, drawn by the seed (all)
+---- `threads` = 0: threads that read clips; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what a damaged, empty or silent clip means
+---@param options? { path?: string, file?: string, text?: string, part?: string, root?: string, group?: string, split?: number, validation?: number, split_seed?: integer, rate?: integer, seconds?: number, trim?: number, longest?: number, shortest?: number, batch?: integer|string, limit?: integer, test_limit?: integer, minutes?: number, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@return table
+function data.speech(options) end
+
+---Sounds in a folder for each class, or with classes in their names.
+---- `root`: folder with a folder of sounds for each class, or with such folders in train, validation and test
+---- `label`: Lua pattern that finds the class in a sound's path, instead of folders; or a function: path -> class, nil where the sound is to be left out
+---- `held_out`: groups that are the test part
+---- `group`: column, or for sounds a Lua pattern in paths, that says whose a clip is: a speaker's, a session's; those stay in one part
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `validation`: share of the training clips held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test clips out and keep to limits (the run's seed)
+---- `rate`: samples a second that the network hears, where it does not say so itself
+---- `seconds`: of each clip: longer ones are cut, at a random place in training, and shorter ones padded (the network's; none: whole)
+---- `trim`: silence at both ends is cut away where it is so many decibels below the loudest
+---- `longest`: seconds; longer clips are left out, and counted
+---- `shortest`: seconds; shorter clips are left out, and counted
+---- `batch` = 16: clips a step, or as many as make so many seconds with their padding, like '60 s'
+---- `limit`: at most so many training clips (all)
+---- `test_limit`: at most so many test clips (a fifth of limit, else all)
+---- `minutes`: at most so many minutes of training clips, drawn by the seed (all); fewer minutes are among more
+---- `per_class`: at most so many training clips of each class, drawn by the seed (all)
+---- `threads` = 0: threads that read clips; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what a damaged, empty or silent clip means
+---@param options? { root?: string, label?: string|function, held_out?: string|string[], group?: string, split?: number, validation?: number, split_seed?: integer, rate?: integer, seconds?: number, trim?: number, longest?: number, shortest?: number, batch?: integer|string, limit?: integer, test_limit?: integer, minutes?: number, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@return table
+function data.sounds(options) end
+
 ---Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, geometric, apply(options, batch) }, on batches of training tensors.
 ---@param definition table
 ---@return function
@@ -1130,6 +1182,26 @@ function task.regress(options) end
 ---@param options? { ignore?: integer, background?: boolean }
 ---@return table
 function task.segment(options) end
+
+---Speech to text, letter by letter.
+---- `casing` = "lower": of letters: lower makes capitals small, keep learns both
+---- `punctuation` = "drop": of the texts: it is learnt where it is kept
+---- `digits` = "refuse": in the texts: an error, since they are not written as they are spoken; or learnt; or left out
+---- `symbols` = "data": letters of the training texts, or the symbols that the network knows
+---- `beam` = 1: how many texts a search follows when it predicts; 1: the likeliest symbol of each frame
+---- `language` = 0: length of the runs of letters that are counted in the training texts and help that search; 0: none
+---- `alpha` = 0.5: how much they count
+---- `beta` = 1: what each symbol is worth beside them
+---@param options? { casing?: "lower"|"keep", punctuation?: "drop"|"keep", digits?: "refuse"|"keep"|"drop", symbols?: "data"|"network", beam?: integer, language?: integer, alpha?: number, beta?: number }
+---@return table
+function task.ctc(options) end
+
+---Whose voice it is: embeddings of clips, near each other where one speaker has both.
+---- `enroll` = 3: clips by which each speaker of a test is known
+---- `temperature` = 0.1: that cosines are divided by in the loss
+---@param options? { enroll?: integer, temperature?: number }
+---@return table
+function task.verify(options) end
 
 ---Makes a task in Lua known; tlua/task/init.lua says what its table has. Gives its constructor.
 ---@param definition table

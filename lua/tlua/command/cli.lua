@@ -197,6 +197,7 @@ local run = {
   predict = main_of "tlua.command.predict",
   eval = main_of("tlua.command.predict", "eval_main"),
   explain = main_of "tlua.command.explain",
+  verify = main_of "tlua.command.verify",
   export = main_of("tlua.command.predict", "export_main"),
   show = of_recipe "show",
   lr = of_recipe "lr",

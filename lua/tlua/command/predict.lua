@@ -5,20 +5,37 @@ local schema = require "tlua.schema"
 local data = require "tlua.data"
 local data_text = require "tlua.data.text"
 local model_file = require "tlua.weights.model_file"
+local input = require "tlua.data.input"
+local waves = require "tlua.data.waves"
 local commands = require "tlua.command.commands"
 local intervals = require "tlua.report.intervals"
 local progress = require "tlua.run.progress"
+local listen = require "tlua.command.listen"
 local tested = require "tlua.command.tested"
 local predict = {}
 local NO_NUMBERS = "the network's outputs are no numbers (nan)"
 
+-- Recordings below a folder.
+local function sounds_below(path, say)
+  local list, passed = waves.below(path)
+  local n = 0
+  for _, each in ipairs(passed) do n = n + each.count end
+  local text = n > 0 and ("%d other file%s passed over: %s"):format(n, n == 1 and " is" or "s are", waves.WORDS) or nil
+  if #list == 0 then util.failf("%s holds no recordings%s", path, text and "; " .. text or "") end
+  if text and say then say(("%s: %s"):format(path, text)) end
+  return list
+end
+
 -- Files as they are, be they there or not; folders give the pictures below them, in the order of their names, found as in training.
--- `say`: told what is passed over.
-function predict.collect(paths, say)
+-- `say`: told what is passed over; `kind`: of the input, pictures where nothing is said.
+function predict.collect(paths, say, kind)
   local out = {}
   for _, path in ipairs(paths) do
     path = #path > 1 and path:gsub("/+$", "") or path
-    if core.is_folder(path) then
+    if core.is_folder(path) and kind and kind.kind == "clip" then
+      local list = sounds_below(path, say)
+      table.move(list, 1, #list, #out + 1, out)
+    elseif core.is_folder(path) then
       local list, passed = core.data.pictures(path)
       local text = data_text.passed(passed)
       if #list == 0 then util.failf("%s holds no pictures%s", path, text and "; " .. text or "") end
@@ -64,11 +81,12 @@ local function reason_of(source, i)
   return ok and source:name(i) .. ": could not be read a moment ago" or util.without_place(e)
 end
 
--- Reads the pictures in batches and calls f(i, row, reason) for each, in the order of `paths`: row k of what answer(x, n) gives for a batch x
--- (n, H, W, C), or nil and why the picture cannot be read. o: batch, threads (0: one a processor), which read the next pictures while
+-- Reads the pictures in batches and calls f(i, row, reason) for each, in the order of `paths`: row k of what answer(x, n, more) gives for a batch x
+-- (n, H, W, C), or of clips (n, T) with more.lengths, or nil and why the picture cannot be read. o: batch, threads (0: one a processor), which read the next pictures while
 -- the device computes.
 local function rows(info, paths, o, answer, f)
-  local source, at = core.data.source("files", { paths = paths }), 1
+  local hears = input.of(info.preprocessing).kind == "clip"
+  local source, at = hears and core.data.source("records", { waves = paths }) or core.data.source("files", { paths = paths }), 1
   local loader <close> = core.data.loader(source, model_file.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
   local function left_out(last)
     for i = at, last do f(i, nil, reason_of(source, i)) end
@@ -77,9 +95,9 @@ local function rows(info, paths, o, answer, f)
   loader:start(1)
   while true do
     local scope <close> = core.scope()
-    local x, _, n, indices = loader:next()
+    local x, _, n, indices, _, more = loader:next()
     if not x then break end
-    local list = answer(x, n)
+    local list = answer(x, n, more)
     for k = 1, n do
       left_out(indices[k] - 1)
       f(indices[k], list[k])
@@ -104,7 +122,7 @@ function predict.each(info, paths, o, quiet, label, answer, f)
     bar:update(label, i, #paths, progress.speed(i, core.time() - begin, #paths - i))
   end)
   bar:clear()
-  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d pictures could not be read\n"):format(bad, #paths)) end
+  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d %s could not be read\n"):format(bad, #paths, input.of(info.preprocessing).many)) end
   return bad > 0 and 1 or 0
 end
 
@@ -164,11 +182,19 @@ function predict.main(args)
   local options, rest = commands.parse("predict", args)
   if #rest < 2 then commands.usage("predict", "a model and pictures are needed") end
   if options.json and options.csv then commands.wrong("predict", "--json and --csv do not go together") end
-  local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0 })
+  local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0, beam = 1, window = 20, rate = 16000 })
   if options.device then core.device(options.device) end
-  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
+  local kind = input.of(info.preprocessing)
+  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil, kind)
   local task = model_file.task(info, net)
+  if task.takes == "frames" then
+    o.raw_rate, o.beam, o.batch = o.rate, options.beam and o.beam or nil, options.batch and o.batch or 8
+    return listen.main(net, info, task, paths, options, o)
+  end
+  for _, name in ipairs { "srt", "vtt", "beam", "window" } do
+    if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name, task.kind)) end
+  end
   if not task.decode then util.failf("predict: the task '%s' says no answers for a picture (decode)", task.kind) end
   o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or "predicted") or nil
@@ -187,7 +213,10 @@ function predict.main(args)
     if answer and task.emit then answer.file = task:emit(answer, paths[i], o) end
     form.row(paths[i], answer, reason)
   end
-  local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x) return task:decode(net(x), o) end, said)
+  local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x, _, more)
+    if not (more and more.lengths) then return task:decode(net(x), o) end
+    return task:decode(net(x, more.lengths), o)
+  end, said)
   if strange > 0 then
     status = 1
     util.note(("%s for %d of %d pictures; its weights may hold NaN"):format(NO_NUMBERS, strange, #paths))

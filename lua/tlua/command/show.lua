@@ -1,18 +1,20 @@
 -- show.lua - `tlua show RECIPE.lua`: a page with the pictures that the network is fed, after all changes and with the
--- normalisation undone, and their labels.
+-- normalisation undone, and their labels; of clips of sound one that can be heard, with their spectrograms.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
 local augment = require "tlua.data.augment"
+local parts = require "tlua.report.parts"
+local sound = require "tlua.report.sound"
 local show = {}
 
 show.SCHEMA = {
-  { "to", "path", "show.png", "the PNG file" },
-  { "pictures", "integer", 36, "how many", least = 1 },
+  { "to", "path", nil, "the PNG file (show.png), of sound a page (show.html)" },
+  { "pictures", "integer", 36, "how many pictures or clips", least = 1 },
   { "columns", "integer", 0, "in a row; 0: about as many as rows", least = 0 },
   { "epoch", "integer", 1, "the epoch that they are drawn for", least = 1 },
-  { "part", "choice", "train", "training or test pictures", { "train", "test" } },
+  { "part", "choice", "train", "training or test samples", { "train", "test" } },
 }
 
 -- Captions of a batch: class names, and of mixed pictures both with their shares.
@@ -39,10 +41,36 @@ function show.options(list)
   return o, rest
 end
 
+-- The page of clips: each with what stands beside it in the data.
+local function clips_page(s, o, name)
+  local d, figures, rate = s.data, {}, s.data.preprocessing.rate
+  local count = math.min(o.pictures, d[o.part]:count())
+  local loader <close> = data.loader(d, o.part, s.seed)
+  loader:start(o.epoch)
+  while #figures < count do
+    local scope <close> = core.scope()
+    local x, labels, n, indices, _, more = loader:next()
+    if not x then break end
+    for i = 1, math.min(n, count - #figures) do
+      local length = more.length_list[i]
+      local found = sound.of(x:slice(1, i, i):reshape(x:shape(2)):slice(1, 1, length), rate)
+      local said = more.text and more.text[i] or d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
+      figures[#figures + 1] = sound.figure(found.image, found.sound, ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
+        parts.escape(d[o.part]:name(indices[i]):match "[^/]*$"), length / rate))
+    end
+  end
+  local title = ("%s: %s clips of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
+  core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">', parts.escape(augment.text(d.augment, d.input) or "nothing is changed"),
+    ('</p><div class="sounds">%s</div></body></html>\n'):format(table.concat(figures)) })
+  return #figures, s
+end
+
 -- Writes the page of a recipe. Returns how many pictures stand on it, and the session.
 function show.page(recipe, o)
   local s = require("tlua.train.build").pictures(recipe)
   local d = s.data
+  o.to = o.to or (d.input.kind == "clip" and "show.html" or "show.png")
+  if d.input.kind == "clip" then return clips_page(s, o, recipe.name) end
   local source = d[o.part]
   local count, side = math.min(o.pictures, source:count()), d.preprocessing.size
   local mixed = o.part == "train" and augment.mixes(d.augment)
@@ -65,9 +93,9 @@ end
 -- The command, with the recipe as the command line has changed it.
 function show.main(recipe, o)
   local n, s = show.page(recipe, o)
-  local changes = o.part == "train" and augment.text(s.data.augment)
-  print(("%s: %s %s pictures of epoch %d%s"):format(o.to, util.thousands(n), o.part == "train" and "training" or "test",
-    o.epoch, changes and ("; augment: " .. changes) or ""))
+  local changes = o.part == "train" and augment.text(s.data.augment, s.data.input)
+  print(("%s: %s %s %s of epoch %d%s"):format(o.to, util.thousands(n), o.part == "train" and "training" or "test",
+    s.data.input.many, o.epoch, changes and ("; augment: " .. changes) or ""))
   return 0
 end
 

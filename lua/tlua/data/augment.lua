@@ -2,6 +2,7 @@
 -- fields, what they mean together with data.augment, and the steps of the pipeline that follow from them.
 local util = require "tlua.util"
 local schema = require "tlua.schema"
+local waves = require "tlua.data.augment_waves"
 local augment = {}
 
 -- ---- what a field may be: checks for the schema, which give what is wrong ----
@@ -79,10 +80,16 @@ augment.SCHEMA = {
 -- What `true` means for a chance; torchvision's defaults.
 local CHANCE = { flip = 0.5, flip_vertical = 0.5, grey = 0.1, erase = 0.5 }
 
--- A recipe's `augment` with all fields.
-function augment.read(given)
-  if given ~= nil and not util.is_options(given) then util.fail("recipe: augment must be like { crop = { 0.3, 1 }, flip = true, rotate = 15 }") end
-  return schema.options("augment", augment.SCHEMA, given or {})
+-- The fields that the samples of a description's data can have: of pictures, or of clips of sound.
+function augment.schema(d) return d and require("tlua.data").kinds[d.kind].clips and waves.SCHEMA or augment.SCHEMA end
+
+-- A recipe's `augment` with all fields; `d`: the description of its data.
+function augment.read(given, d)
+  local list = augment.schema(d)
+  if given ~= nil and not util.is_options(given) then
+    util.failf("recipe: augment must be like %s", list == waves.SCHEMA and "{ speed = 0.1, gain = 6 }" or "{ crop = { 0.3, 1 }, flip = true, rotate = 15 }")
+  end
+  return schema.options("augment", list, given or {})
 end
 
 -- ---- values ----
@@ -199,8 +206,9 @@ function augment.floats(step, o)
     value = list(o, "erase_value") or { 0 }, noise = o.erase_noise and 1 or 0 }
 end
 
--- For the plan: "flip 0.5, rotate -15,15, mixup 0.2 but for the last 2 epochs"; nil where nothing is random.
-function augment.text(o)
+-- For the plan: "flip 0.5, rotate -15,15, mixup 0.2 but for the last 2 epochs"; nil where nothing is random. `kind`: of the input.
+function augment.text(o, kind)
+  if kind and kind.kind == "clip" then return waves.text(o) end
   local parts = {}
   local whole = { crop_ratio = "crop", filter = false, fill = false, erase_scale = "erase", erase_ratio = "erase", erase_value = "erase", erase_noise = "erase" }
   for _, field in ipairs(augment.SCHEMA) do

@@ -4,7 +4,10 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local augment = require "tlua.data.augment"
+local augment_waves = require "tlua.data.augment_waves"
 local split = require "tlua.data.split"
+local input = require "tlua.data.input"
+local waves = require "tlua.data.waves"
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
 local COMMON = {
@@ -43,6 +46,32 @@ local function listed(...)
   return list
 end
 
+-- The fields of a kind whose samples are clips of sound.
+local function clips(...)
+  local list = { ... }
+  for _, field in ipairs {
+    { "group", "text", nil, "column, or for sounds a Lua pattern in paths, that says whose a clip is: a speaker's, a session's; those stay in one part" },
+    { "split", "number", nil, "share held out for testing where the data do not say which; 0.2 where nothing is said", least = 0, below = 1 },
+    { "validation", "number", nil, "share of the training clips held out: what keeps the best, stops or lowers the rate looks at them (0.1 where " ..
+      "something selects so and the data have no validation part)", least = 0, below = 1 },
+    { "split_seed", "seed", nil, "of the draws that hold test clips out and keep to limits (the run's seed)" },
+    { "rate", "integer", nil, "samples a second that the network hears, where it does not say so itself", least = 1000, most = 192000 },
+    { "seconds", "number", nil, "of each clip: longer ones are cut, at a random place in training, and shorter ones padded (the network's; none: whole)", above = 0 },
+    { "trim", "number", nil, "silence at both ends is cut away where it is so many decibels below the loudest", least = 1, most = 120 },
+    { "longest", "number", nil, "seconds; longer clips are left out, and counted", above = 0 },
+    { "shortest", "number", nil, "seconds; shorter clips are left out, and counted", least = 0 },
+    { "batch", "load", 16, "clips a step, or as many as make so many seconds with their padding, like '60 s'", least = 1 },
+    { "limit", "integer", nil, "at most so many training clips (all)", least = 1 },
+    { "test_limit", "integer", nil, "at most so many test clips (a fifth of limit, else all)", least = 1 },
+    { "minutes", "number", nil, "at most so many minutes of training clips, drawn by the seed (all); fewer minutes are among more", above = 0 },
+    { "per_class", "integer", nil, "at most so many training clips of each class, drawn by the seed (all)", least = 1 },
+    { "threads", "integer", 0, "threads that read clips; 0: one a processor", least = 0, most = 64 },
+    { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
+    { "on_bad", "choice", "error", "what a damaged, empty or silent clip means", { "error", "skip" } },
+  } do list[#list + 1] = field end
+  return list
+end
+
 -- One target is a class, several are findings, unless the recipe's task says otherwise.
 local function task_of_targets(o) return type(o.target) == "table" and #o.target > 1 and "multilabel" or "classify" end
 local function task_of_fields(o) return (o.labels ~= nil or o.classes ~= nil) and "classify" or "regress" end
@@ -73,6 +102,15 @@ local kinds = {
     { "classes", "texts", nil, "names of what the masks' values 0, 1, ... mean (the lines of classes.txt)" },
     { "values", "numbers", nil, "the value of each class in the masks (0, 1, 2, ...)", least = 0, most = 255 },
     { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" }) },
+  speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" }, schema = clips(
+    { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },
+    { "file", "text", "file", "column with the recordings, relative to root" }, { "text", "text", "text", "column with what is said" },
+    { "part", "text", nil, "column that says which part a clip belongs to: train, validation or test" },
+    { "root", "path", nil, "folder that the files are relative to (the table's own)" }) },
+  sounds = { title = "Sounds", open = true, clips = true, task = function() return "classify" end, schema = clips(
+    { "root", "path", nil, "folder with a folder of sounds for each class, or with such folders in train, validation and test" },
+    { "label", "pattern", nil, "Lua pattern that finds the class in a sound's path, instead of folders; or a function: path -> class, nil where the sound is to be left out" },
+    { "held_out", "texts", nil, "groups that are the test part" }) },
   tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
     { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },
     { "images", "tensor", nil, "tensor (N, H, W, C), or its name in the file" }, { "labels", "tensor", nil, "class numbers (N) from 0, or their name in the file" },
@@ -88,7 +126,7 @@ local kinds = {
 }
 
 -- Fields of a sample beside its picture.
-local FIELDS = { input = true, label = true, values = true, mask = true, boxes = true, points = true }
+local FIELDS = { input = true, text = true, label = true, values = true, mask = true, boxes = true, points = true }
 
 -- How many times the pixels that the resize needs a reduced picture has at least, on a side; Pillow's thumbnails take 2 as well.
 local GAP = 2
@@ -409,12 +447,42 @@ end
 -- Pipelines from the description and the preprocessing `base` of the weights.
 function data.prepare(out, d, base)
   local info = kinds[d.kind]
+  if info.clips then return data.prepare_clips(out, d, base) end
   out.preprocessing = data.preprocessing(d, base)
+  out.input = input.of(out.preprocessing)
   out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
   out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, out.augment, info.grey, info.small))
   out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, nil, info.grey, info.small))
   out.validation_pipeline = out.test_pipeline
   return out
+end
+
+-- The same of clips: what the network hears, and how a clip becomes that.
+function data.prepare_clips(out, d, base)
+  out.preprocessing = waves.preprocessing(d, base)
+  out.input = input.of(out.preprocessing)
+  out.augment = augment_waves.resolve(out.augment_given)
+  out.slowest = out.augment.speed and 1 / out.augment.speed[1] or 1
+  out.batch_seconds = schema.seconds(d.options.batch)
+  out.noises = out.augment.noise and not out.noises and waves.noises(out.augment.noise) or out.noises
+  if out.batch_seconds then out.batch = 1 end
+  out.train_pipeline = core.data.pipeline(data.clip_steps(out.preprocessing, out.augment))
+  out.test_pipeline = core.data.pipeline(data.clip_steps(out.preprocessing))
+  out.validation_pipeline = out.test_pipeline
+  return out
+end
+
+-- The steps of a pipeline of clips. `change`: random changes; nil: none.
+function data.clip_steps(p, change)
+  local steps = { { "rate", rate = p.rate } }
+  local function step(s) steps[#steps + 1] = s end
+  if p.trim then step { "trim", db = p.trim } end
+  if change then augment_waves.steps(step, change) end
+  if p.seconds then
+    step { change and "random_crop_seconds" or "center_crop_seconds", seconds = p.seconds }
+    step { "pad_seconds", seconds = p.seconds }
+  end
+  return steps
 end
 
 -- A loader of part "train", "validation" or "test". built.epochs, where known, says when mixup and cutmix end (augment.off_last).
@@ -423,10 +491,20 @@ function data.loader(built, part, seed, options)
   local mix = part == "train" and built.augment or { mixup = 0, cutmix = 0, off_last = 0 }
   local unmixed = mix.off_last > 0 and built.epochs and math.max(1, built.epochs - mix.off_last + 1) or 0
   return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
-    batch = options.batch or built.batch, threads = built.threads, shuffle = part == "train" and options.shuffle ~= false,
+    batch = (options.batch or not built.batch_seconds) and (options.batch or built.batch) or nil, batch_seconds = not options.batch and built.batch_seconds or nil, threads = built.threads, shuffle = part == "train" and options.shuffle ~= false,
     drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
-    mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed,
+    mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed, noise = part == "train" and built.noises or nil,
   })
+end
+
+-- How many batches an epoch of a part has.
+function data.batches(built, part, seed)
+  if built.input.kind == "clip" then
+    local loader <close> = data.loader(built, part, seed)
+    return loader:batches()
+  end
+  local n, b = built[part]:count(), built.batch
+  return built.drop_last and n // b or (n + b - 1) // b
 end
 
 -- ---- transforms in Lua ----

@@ -4,11 +4,12 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local split = require "tlua.data.split"
 local tensors = require "tlua.data.tensors"
+local cells = require "tlua.data.cells"
+local waves = require "tlua.data.waves"
 local records = {}
 
 local HELD_OUT = 0.2 -- for testing, where nothing is said
-local PARTS = { train = "train", training = "train", val = "validation", valid = "validation", validation = "validation", dev = "validation",
-  test = "test", testing = "test" }
+local PARTS = cells.PARTS
 local ORDER = { "train", "validation", "test" }
 
 -- ---- what the task wants of a target ----
@@ -27,25 +28,8 @@ end
 local MOST = 3.4028234e38 -- of float32
 local YES = { ["1"] = 1, ["0"] = 0, ["true"] = 1, ["false"] = 0, yes = 1, no = 0 }
 
-local shown = util.shown
-
-local function column_of(path, header, name, what)
-  local found
-  for k, each in ipairs(header) do
-    if each == name then
-      if found then
-        util.failf("%s has two columns '%s' (%s), %d and %d; rename one", path, shown(name), what, found,
-          k)
-      end
-      found = k
-    end
-  end
-  if found then return found end
-  local names = {}
-  for k, each in ipairs(header) do names[k] = shown(each) end
-  util.failf("%s has no column '%s' (%s); %s", path, shown(name), what, util.unknown_text("column", name,
-    names):gsub("^unknown [^;]*; ", "", 1))
-end
+local shown, LONGEST = util.shown, cells.LONGEST
+local column_of, absolute, part_of, names_in, labels_of = cells.column, cells.absolute, cells.part, cells.names, cells.labels
 
 -- The number in a cell; `unknown`: an empty one is not known (false). `place` names file and line.
 local function number_in(cell, place, column, unknown)
@@ -68,40 +52,6 @@ local function number_in(cell, place, column, unknown)
   end
   return v
 end
-
-local function absolute(folder, path) return path:find "^/" and path or folder .. "/" .. path end
-
-local function part_of(cell, place, column)
-  local part = PARTS[cell:match "^%s*(.-)%s*$":lower()]
-  if not part then
-    util.failf("%s: column '%s': '%s' is no part: train, validation or test", place, column,
-      shown(cell))
-  end
-  return part
-end
-
--- Sorted distinct texts.
-local function names_in(list)
-  local known, names = {}, {}
-  for _, text in ipairs(list) do
-    if not known[text] then known[text], names[#names + 1] = true, text end
-  end
-  table.sort(names)
-  return names
-end
-
--- Class numbers of texts; places[i] is where text i stands.
-local function labels_of(texts, classes, places)
-  local number, out = {}, {}
-  for k, name in ipairs(classes) do number[name] = k - 1 end
-  for i, text in ipairs(texts) do
-    out[i] = number[text] or util.failf("%s: '%s' is none of the classes %s", places[i], shown(text),
-      util.first_few(classes, 6))
-  end
-  return out
-end
-
-local LONGEST = 200 -- bytes of a class's name
 
 -- { record = the fields of core.data.source("records"), parts = {part...}?, keys = {group...}?, value_names = }
 local function read_csv(d, options)
@@ -131,12 +81,7 @@ local function read_csv(d, options)
     if group then out.keys[i] = row[group] end
     if part then out.parts[i] = part_of(row[part], place, o.part) end
     if kind == "label" then
-      texts[i] = core.composed(row[columns[1]]:match "^%s*(.-)%s*$")
-      if texts[i] == "" then util.failf("%s: column '%s' is empty, and a class is needed", place, targets[1]) end
-      if texts[i] ~= shown(texts[i], LONGEST) then
-        util.failf("%s: column '%s': '%s' is no name of a class: at most %d bytes, and no control characters", place,
-          targets[1], shown(texts[i]), LONGEST)
-      end
+      texts[i] = cells.class(row[columns[1]], place, targets[1])
     else
       r.values[i] = {}
       for k, c in ipairs(columns) do r.values[i][k] = number_in(row[c], place, targets[k], task == "multilabel") end
@@ -307,7 +252,7 @@ local function read_custom(d, options)
     value_names = value_names, title = "Custom" }
 end
 
-local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom }
+local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom, speech = waves.read_speech, sounds = waves.read_sounds }
 
 -- ---- parts ----
 
@@ -316,6 +261,18 @@ local function limited(source, n, seed)
   if not n or source:count() <= n then return source end
   local list = core.data.permutation(seed, 1 << 42, source:count())
   local chosen = table.move(list, 1, n, 1, {})
+  table.sort(chosen)
+  return core.data.subset(source, chosen)
+end
+
+-- Clips of at most so many minutes together, in the order of a draw, as a view in their own order.
+local function minutes_of(source, minutes, seed)
+  local left, chosen = 60 * minutes, {}
+  for _, i in ipairs(core.data.permutation(seed, 1 << 42, source:count())) do
+    left = left - source:seconds(i)
+    if left < 0 and #chosen > 0 then break end
+    chosen[#chosen + 1] = i
+  end
   table.sort(chosen)
   return core.data.subset(source, chosen)
 end
@@ -419,6 +376,7 @@ function records.open(d, seed, options)
       if not out.fields.label then util.failf("data.%s: per_class counts pictures of each class, and there are none: --data.limit", d.kind) end
       out.train = require("tlua.data").first_of_classes(out.train, o.per_class, seed)
     end
+    if o.minutes then out.train = minutes_of(out.train, o.minutes, seed) end
     local root = found.root
     out.list = { train = list_of(out.train, root), test = list_of(out.test, root), validation = out.validation and list_of(out.validation, root) or nil }
     out.groups = groups_of(found, list)
@@ -426,7 +384,7 @@ function records.open(d, seed, options)
   end
   out.classes = all:classes()
   out.counted = not found.custom -- labels of a function are known once it was called
-  out.said, out.validation_text, out.own_test = { "parts     " .. said[1] }, said[2], found.parts ~= nil
+  out.said, out.validation_text, out.own_test = { "parts     " .. said[1], table.unpack(found.said or {}) }, said[2], found.parts ~= nil
   out.fields_text = out.value_names and ("%d target%s (%s)"):format(#out.value_names, #out.value_names == 1 and "" or "s", util.first_few(out.value_names, 6))
     or ("%d classes"):format(#out.classes)
   out.augment_given = options.augment or {}

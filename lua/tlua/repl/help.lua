@@ -82,7 +82,7 @@ end
 
 -- Types of typed fields (schema.lua) as LuaLS writes them.
 local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer",
-  batch = 'integer|"auto"', boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
+  batch = 'integer|"auto"', load = "integer|string", pattern = "string|function", boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
   range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
   globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]",
   statistics = '"train"|"eval"|number', size = "string|number", tensor = "tlua.Tensor|table|string", func = "function",

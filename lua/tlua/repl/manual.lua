@@ -307,6 +307,10 @@ Pictures with masks, for task.segment.
 Pictures and targets that are tensors, or lie in a .safetensors, .npz or .npy file.
 # data.custom({schema}): table
 Samples that a Lua function gives, one by one on the main thread: for small things.
+# data.speech({schema}): table
+A table of recordings and what is said in them.
+# data.sounds({schema}): table
+Sounds in a folder for each class, or with classes in their names.
 # data.transform(definition: table): function
 Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, geometric, apply(options, batch) }, on batches of training tensors.
 
@@ -319,6 +323,10 @@ Several findings a picture, each there, not there or not known.
 Numbers of a picture.
 # task.segment({schema}): table
 A class for each place of a picture.
+# task.ctc({schema}): table
+Speech to text, letter by letter.
+# task.verify({schema}): table
+Whose voice it is: embeddings of clips, near each other where one speaker has both.
 # task.define(definition: table): function
 Makes a task in Lua known; tlua/task/init.lua says what its table has. Gives its constructor.
 

@@ -124,7 +124,7 @@ end
 function classes.tiles(run)
   local m = run.metrics
   local right = m.right or math.floor(m.accuracy * m.count + 0.5)
-  return table.concat { tile(percent(m.accuracy), ("accuracy on %s %s pictures (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", intervals.text(intervals.wilson(right, m.count)))),
+  return table.concat { tile(percent(m.accuracy), ("accuracy on %s %s %s (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", run.many or "pictures", intervals.text(intervals.wilson(right, m.count)))),
     tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"), tile(plain(m.auroc), "area under the ROC curve"),
     tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "" }
 end

@@ -39,6 +39,8 @@ function report.gather(run)
   local out = run.task.gather and run.task.gather(run) or { metrics = {} }
   out.format, out.figures = 1, run.task.figures
   if run.task.kind ~= "classify" then out.task = run.task.kind end
+  local s = run.session
+  if s and s.data.input and s.data.input.kind ~= "picture" then out.many = s.data.input.many end
   for _, name in ipairs { "title", "subtitle", "name", "part", "prefix", "rows", "seconds", "trained", "parameters", "peak_bytes", "commands", "ran",
     "facts", "test", "fields", "recipe" } do out[name] = run[name] end
   out.rows = util.for_json(run.rows)

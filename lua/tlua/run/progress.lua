@@ -103,10 +103,10 @@ function Progress:update(label, done, total, text)
 end
 
 -- pictures per second and time left, as text.
-function progress.speed(pictures, seconds, left)
+function progress.speed(pictures, seconds, left, many)
   if seconds <= 0 then return "" end
   local rate = pictures / seconds
-  return ("%.0f pictures/s  ETA %s"):format(rate, util.clock(left / rate))
+  return ("%.0f %s/s  ETA %s"):format(rate, many or "pictures", util.clock(left / rate))
 end
 
 return progress

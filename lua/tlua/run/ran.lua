@@ -77,8 +77,8 @@ local function split_text(s)
   else
     out[1] = d.parts and "a test part of its own, " .. d.parts.test or "the data's own test part"
   end
-  for _, name in ipairs { "limit", "test_limit", "per_class" } do
-    if o[name] then out[#out + 1] = ("%s %d"):format(name, o[name]) end
+  for _, name in ipairs { "limit", "test_limit", "per_class", "minutes" } do
+    if o[name] then out[#out + 1] = ("%s %g"):format(name, o[name]) end
   end
   return table.concat(out, "; ")
 end
@@ -92,7 +92,8 @@ end
 -- `change`: the random ones.
 local function steps_text(s, change)
   local info, out = data.kinds[s.recipe.data.kind], {}
-  for i, step in ipairs(data.steps(s.data.preprocessing, change, info.grey, info.small)) do
+  local p = s.data.preprocessing
+  for i, step in ipairs(info.clips and data.clip_steps(p, change) or data.steps(p, change, info.grey, info.small)) do
     local parts = {}
     for _, name in ipairs(util.keys(step)) do parts[#parts + 1] = name .. " " .. schema.show(step[name]) end
     out[i] = step[1] .. (#parts > 0 and " " .. table.concat(parts, ", ") or "")
@@ -118,13 +119,13 @@ function ran.head(s)
   local r = s.recipe
   local train, test = steps_text(s, s.data.augment), steps_text(s, nil)
   return { { "way", r.cell_text }, { "overrides", overrides_text(r) }, { "weights", weights_of(s) },
-    { "data", ("%s, %s; %s training%s and %s test pictures"):format(s.data.title, data.root(r.data),
+    { "data", ("%s, %s; %s training%s and %s test %s"):format(s.data.title, data.root(r.data),
       util.thousands(s.data.train:count()),
       s.data.validation and (", %s validation"):format(util.thousands(s.data.validation:count())) or "",
-      util.thousands(s.data.test:count())) },
+      util.thousands(s.data.test:count()), s.data.input.many) },
     { "validation", s.data.validation_text },
-    { "split", split_text(s) }, { "groups", group_text(s) }, { "training pictures", train },
-    { "test pictures", test == train and "the same" or test },
+    { "split", split_text(s) }, { "groups", group_text(s) }, { "training " .. s.data.input.many, train },
+    { "test " .. s.data.input.many, test == train and "the same" or test },
     { "loss", data_text.loss(s.loss, s.classes) }, { "seed", ("%d"):format(s.seed) },
     { "device", ("%s (%s)"):format(s.device.name, s.device.type) }, { "versions", versions_text(s) } }
 end
@@ -139,7 +140,7 @@ function ran.facts(s)
     { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained),
       util.thousands(s.parameters)) },
     { "frozen", ran.freeze_text(stage.frozen_of(r, s.stage_options)) },
-    { "optimiser", ("%s, %s, batch %d%s"):format(r.optim.kind, groups.text(s.groups), s.data.batch,
+    { "optimiser", ("%s, %s, batch %s%s"):format(r.optim.kind, groups.text(s.groups), tostring(r.data.options.batch == "auto" and s.data.batch or r.data.options.batch),
       r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
     { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") },
     { "feature cache", saved or s.no_cache },

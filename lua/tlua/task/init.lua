@@ -4,7 +4,7 @@
 -- task.define {
 --   name = "classify", brief = "one class a picture", schema = {},  -- options of task.NAME {...} in recipes, as in tlua/schema.lua
 --   wants = { "label" },        -- fields of a sample beside its picture
---   takes = "vector",           -- what the network gives: vector (N, K) or map (N, H, W, K)
+--   takes = "vector",           -- what the network gives: vector (N, K), map (N, H, W, K) or frames (N, T, K)
 --   figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },     -- key, words, format, which is better; the first is the main one
 --   prepare = function(t, s),   -- the data are open: sets t.names, t.width (how many outputs); refuses targets that are none
 --   head = function(t, net),    -- the head where the recipe names none
@@ -12,6 +12,9 @@
 --   check = function(t, shape), -- refuses outputs of this shape (N, ...); returns nothing
 --   loss = function(t, out, batch),   -- a scalar tensor, or nil where nothing counts; and what the batch counts in means
 --   meter = function(t, state), -- { add(self, out, batch), value(self) -> {key = number}, state(self) -> numbers, lists and texts }
+--   test_line = function(t, meter), -- what the line of an epoch says of a test; without it the main figure
+--   advice = function(t, values, s),  -- after an epoch: a line for the user, or nil
+--   kept = function(t), take = function(t, kept), -- what the model file holds of it beside names, as JSON, and the way back
 --   collector = function(t),    -- { add(self, out, batch) }: what the report wants of a test
 --   gather = function(t, collected, s), page = function(t, found) -- tables and galleries, as data; as HTML
 --   decode = function(t, out, o),     -- the answers of a batch as a list; false where the numbers are none (o: options of `tlua predict`)
@@ -27,8 +30,8 @@ local kinds, order = {}, {}
 
 local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss", "meter" }
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
-  "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields", "emit", "start" }
-local TAKES = { vector = true, map = true }
+  "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields", "emit", "start", "advice", "kept", "take", "test_line" }
+local TAKES = { vector = true, map = true, frames = true }
 
 local function check_figures(name, list)
   for i, f in ipairs(type(list) == "table" and list or {}) do
@@ -51,7 +54,7 @@ function task.define(definition)
     if not known then util.unknown("field of a task:", key, KNOWN) end
   end
   local name = definition.name
-  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector or map, not %s", name, tostring(definition.takes)) end
+  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map or frames, not %s", name, tostring(definition.takes)) end
   check_figures(name, definition.figures)
   if not kinds[name] then order[#order + 1] = name end
   definition.schema = definition.schema or {}
@@ -118,18 +121,20 @@ function Task:check_loss(kinds, why)
     " or nn."))
 end
 
--- The task of a session. `d`: a description; options of a session: criterion.
-function task.open(d, criterion)
+-- The task of a session. `d`: a description; criterion: the session's loss; kept: what a model file holds of it.
+function task.open(d, criterion, kept)
   local definition = task.definition(d.kind)
   local t = { kind = d.kind, options = d.options, criterion = criterion, where = d.where }
-  return setmetatable(t, { __index = function(_, key)
+  setmetatable(t, { __index = function(_, key)
     local v = definition[key]
     if v == nil then v = Task[key] end
     return v
   end })
+  if kept and t.take then t:take(kept) end
+  return t
 end
 
-for _, name in ipairs { "classify", "multilabel", "regress", "segment" } do task.define(require("tlua.task." .. name)) end
+for _, name in ipairs { "classify", "multilabel", "regress", "segment", "ctc", "verify" } do task.define(require("tlua.task." .. name)) end
 
 util.seal(task, "task.")
 return util.strict("task", task, function() return { "define", table.unpack(order) } end)

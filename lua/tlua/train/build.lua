@@ -4,11 +4,12 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local data = require "tlua.data"
+local augment_waves = require "tlua.data.augment_waves"
 local stage = require "tlua.train.stage"
 local memory = require "tlua.train.memory"
 local build = {}
 
-local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "a mask", boxes = "boxes", points = "points" }
+local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "a mask", boxes = "boxes", points = "points", text = "a text" }
 
 -- Puts the recipe's head in place, with its width from the network; without one, a Linear for so many outputs, or what the task `t` gives.
 function build.place_head(r, net, count, t)
@@ -27,8 +28,7 @@ end
 
 -- Batches of an epoch, steps of the optimiser, and the epochs that come of it.
 function build.count_steps(s)
-  local n, b = s.data.train:count(), s.data.batch
-  local batches = s.data.drop_last and n // b or (n + b - 1) // b
+  local batches = data.batches(s.data, "train", s.seed)
   s.steps = (batches + s.recipe.accumulate - 1) // s.recipe.accumulate
   s.stages = stage.resolved(s.recipe.stages, s.steps)
   s.data.epochs = stage.total(s.stages)
@@ -76,6 +76,20 @@ local function check_fields(s)
   end
 end
 
+-- What a network takes, and what the samples are.
+local function check_inputs(s)
+  local net, kind = s.model, s.data.input
+  local takes = net.takes or "image"
+  if takes == "wave" and kind.kind ~= "clip" then
+    util.failf("%s hears, and %s has pictures: data.speech and data.sounds have clips of sound", net:label(), s.data.title)
+  elseif kind.kind == "clip" and rawget(net, "entry") and takes ~= "wave" then
+    util.failf("%s sees, and %s has clips of sound: models that hear are in the table of docs/recipes.md", net:label(), s.data.title)
+  end
+  local masks = kind.kind == "clip" and augment_waves.masks(s.data.augment_given)
+  if masks and not net.set_masks then util.failf("augment: freq_masks and time_masks are for networks with a front end of their own, and %s has none", net:label()) end
+  if masks then net:set_masks(masks) end
+end
+
 -- Pictures are mixed with their labels; no other target can be.
 local function check_mixing(s)
   local a = s.data.augment
@@ -96,6 +110,7 @@ function build.session(r, batch)
     s.task:prepare(s)
   end)
   util.at(r.where, check_mixing, s)
+  util.at(r.where, check_inputs, s)
   if net.set_head and (r.head or net.head_name) then build.place_head(r, net, s.task.width, s.task) end
   net:ready()
   if s.task.start then s.task:start(s) end

@@ -61,9 +61,12 @@ end
 -- ---- where to cut, and the key ----
 
 -- The shape of one picture's outputs of stage k, worked out without computing.
-local function shape_of(net, k, size)
+local function shape_of(s, k)
   local shape
-  plan.memory(function() shape = net:below(core.zeros(table.unpack(net:picture_shape(size))), k):shape() end)
+  plan.memory(function()
+    local x = s.data.input.kind == "clip" and s.data.input.blank(s.data, 1).input or core.zeros(table.unpack(s.model:picture_shape(s.data.preprocessing.size)))
+    shape = s.model:below(x, k):shape()
+  end)
   table.remove(shape, 1)
   return shape
 end
@@ -86,7 +89,7 @@ end
 -- Pictures that go through the frozen part at once, whatever the batches of training: kernels are chosen by the number of rows, and so a
 -- batch of 5 rounds otherwise than one of 64. On a processor more than 16 of 224 x 224 pixels take more memory and are no faster.
 function cache.batch(s)
-  local size, cpu = s.data.preprocessing.size, s.device.type == "cpu"
+  local size, cpu = s.data.preprocessing.size or 224, s.device.type == "cpu"
   return math.max(4, math.min((cpu and 16 or 64) * 224 * 224 // (size * size), cpu and 64 or 256))
 end
 
@@ -136,7 +139,7 @@ local function try_stage(s, k)
   local r = s.recipe
   local o = r.cache_options
   local before = core.memory_failures()
-  local ok, shape = pcall(shape_of, s.model, k, s.data.preprocessing.size)
+  local ok, shape = pcall(shape_of, s, k)
   if not ok and core.memory_failures() ~= before then error(shape, 0) end -- the next run may have the memory, and a cut by it
   if not ok then return nil, util.reason(shape) end
   local cut = { stage = k, name = s.model:stage_name(k), shape = shape, elements = product(shape), dtype = o.dtype, views = math.max(o.views, 1),
@@ -156,6 +159,8 @@ function cache.choose(s)
   if not net.stage_count then return nil, "the network is not one of the registry" end
   if net.lists then return nil, "skips (what a U-Net's encoder gives are several maps)" end
   if not s.data.train:hash() then return nil, "data.custom without a key: nobody knows what get gives the next time" end
+  local clips = s.data.input.cannot_keep(s.data)
+  if clips then return nil, clips end
   if s.data.changes then return nil, "transforms of the recipe change batches" end
   if augment.mixes(s.data.augment) then return nil, "mixup and cutmix mix the pictures of each batch anew" end
   local k = net:fixed_stages()

@@ -204,9 +204,15 @@ function Feed:next()
   return batch
 end
 
--- A batch of n samples as the network and the loss see them, of zeros: for dry runs. `input`: what stands for the pictures.
-function feed.blank(s, n, input)
-  local batch, fields, p = { input = input, n = n, indices = {} }, s.data.fields, s.data.preprocessing
+-- A batch of n samples as the network and the loss see them, of zeros: for dry runs. `features`: what stands for the inputs of a network that is cut.
+function feed.blank(s, n, features)
+  local batch = features and { input = features, n = n, indices = {} } or s.data.input.blank(s.data, n)
+  local fields, p = s.data.fields, s.data.preprocessing
+  n = batch.n
+  if fields.text then
+    batch.text = {}
+    for i = 1, n do batch.text[i] = "" end
+  end
   if fields.label then
     batch.labels, batch.label = {}, core.zeros({ n }, { dtype = "int32" })
     for i = 1, n do batch.labels[i] = 0 end

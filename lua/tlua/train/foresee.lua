@@ -57,14 +57,12 @@ end
 
 -- ---- a last batch of one picture ----
 
-local function picture(s) return core.zeros(1, s.data.preprocessing.size, s.data.preprocessing.size, s.data.preprocessing.channels or 3) end
-
 -- Why one picture alone cannot be trained on in a stage; nil where it can. Nothing is computed.
 local function complaint(s, o)
   groups.set_frozen(s.model, stage.frozen_of(s.recipe, o))
   s.model:train()
   local before = core.memory_failures()
-  local ok, e = pcall(plan.memory, function() step.logits(s, {}, picture(s)) end)
+  local ok, e = pcall(plan.memory, function() step.logits(s, {}, s.data.input.blank(s.data, 1)) end)
   if not ok and core.memory_failures() ~= before then error(e, 0) end -- that says nothing of the batch
   return not ok and util.reason(e) or nil
 end
@@ -72,7 +70,7 @@ end
 -- A batch norm has no statistics of one value: an epoch would end with an error in its last step.
 local function check_last_batch(s)
   local n, batch = s.data.train:count(), s.data.batch
-  if s.data.drop_last or n % batch ~= 1 or batch == 1 then return end
+  if s.data.drop_last or n % batch ~= 1 or batch == 1 or s.data.input.kind ~= "picture" then return end
   local why
   for _, o in ipairs(s.stages) do
     if o.epochs > 0 then why = why or complaint(s, o) end

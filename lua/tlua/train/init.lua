@@ -29,7 +29,7 @@ local function plan_of_stage(s, say)
   say(("frozen    %s; %s of %s parameters are trained%s"):format(ran.freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters),
     r.batchnorm == "eval" and ", batch norms keep their statistics" or ""))
   local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g epochs"):format(o.warmup) or "")
-  say(("training  %d epochs of %d steps of %d%s, %s, %s%s, seed %d"):format(o.epochs, s.steps, s.data.batch, r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
+  say(("training  %d epochs of %d steps of %s%s, %s, %s%s, seed %d"):format(o.epochs, s.steps, s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
     r.optim.kind, rate, s.ema and (", average of the weights %g"):format(r.ema) or "", s.seed))
   if s.cut then
     local c = s.cut
@@ -44,7 +44,6 @@ end
 
 function train.plan(s, say)
   local d, net = s.data, s.model
-  local p = d.preprocessing
   say(("device    %s (%s, %s)"):format(s.device.name, s.device.type, s.device.platform))
   if s.device.type == "gpu" and not s.device.tested then say "untested  tlua's tests have not run on a GPU of this kind: `tlua check` runs some" end
   if s.device.note then say("note      " .. s.device.note) end
@@ -59,19 +58,15 @@ function train.plan(s, say)
   say(data_text.data(s))
   data_text.lines(d, say)
   if d.test:count() == 0 and not d.validation then
-    say(("test      there is no test picture: no %s is measured, and no epoch is the best"):format(s.task:main()[2]))
+    say(("test      there is no test %s: no %s is measured, and no epoch is the best"):format(d.input.one, s.task:main()[2]))
   end
   if d.groups then say(("groups    %s"):format(ran.groups_text(d.groups))) end
   for i, each in ipairs(d.skipped) do
     if i <= 5 then say(("skipped   %s"):format(each.reason)) end
   end
-  if #d.skipped > 5 then say(("skipped   ... %d damaged pictures in all"):format(#d.skipped)) end
-  local changes = augment.text(d.augment)
-  say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
-  if p.normalised_by_default then
-    say(("pictures  neither the weights nor --data.mean and --data.std say how pixels are normalised: mean %s, deviation %s"):format(
-      schema.show(p.mean), schema.show(p.std)))
-  end
+  if #d.skipped > 5 then say(("skipped   ... %d %s in all"):format(#d.skipped, d.input.many)) end
+  d.input.lines(d, say)
+  local changes = augment.text(d.augment, d.input)
   if changes then say(("augment   %s"):format(changes)) end
   say(("loss      %s"):format(data_text.loss(s.loss, s.classes)))
   if s.auto_batch then say(("batch     %s"):format(s.auto_batch)) end
@@ -115,8 +110,8 @@ end
 local function show_progress(s, source, sum, begin, first, waited)
   local pictures = s.data.train:count()
   local seconds, idle = core.time() - begin, source:waited() - waited
-  local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds, pictures - sum.n))
-  if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for pictures %.0f %%"):format(100 * idle / seconds) end
+  local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds, pictures - sum.n, s.data.input.many))
+  if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for %s %.0f %%"):format(s.data.input.many, 100 * idle / seconds) end
   s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, pictures, text)
 end
 
@@ -150,7 +145,7 @@ function train.evaluate(s, source, label)
   begin = core.time()
   while true do
     if not step.test(s, source, sum, s.task.collector and seen or nil) then break end
-    s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n))
+    s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n, s.data.input.many))
     if core.interrupted() then return sum, true end
   end
   s.seen = seen
@@ -251,7 +246,7 @@ local function epoch_text(s, row, test)
     end
     return ("  %s %s"):format(word, s.task:figure_text(shown, row[prefix .. "_" .. shown[1]]))
   end
-  local tested = test and of(s.prefix, s.part) or s.data[s.part]:count() == 0 and ("  %s %s -"):format(s.part, main[2]) or ""
+  local tested = test and (s.task.test_line and ("  %s %s"):format(s.part, s.task:test_line(test.meter)) or of(s.prefix, s.part)) or s.data[s.part]:count() == 0 and ("  %s %s -"):format(s.part, main[2]) or ""
   return ("[Epoch %d] loss: %s%s%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), of("train", "train"), tested, row.seconds)
 end
 
@@ -277,6 +272,8 @@ local function finish_epoch(s, test, begin)
   pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(s, results.epochs)) -- written anew after every epoch
   log_epoch(s, row)
   if not test then return false end
+  local advice = s.task.advice and s.task:advice(test:value(), s)
+  if advice then s.progress:say(advice) end
   if loss and not util.is_finite(loss) then
     s.progress:say(("%-9s the loss is %s: this epoch counts as no better one"):format(s.part, util.figure("%g", loss)))
   end

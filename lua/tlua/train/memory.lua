@@ -18,30 +18,27 @@ local function room(s)
   return kb and math.min(s.device.bytes, tonumber(kb) * 1024 + live + pooled) or s.device.bytes
 end
 
-local function picture(s, n) return core.zeros(n, s.data.preprocessing.size, s.data.preprocessing.size, s.data.preprocessing.channels or 3) end
-
 -- The most bytes on the device in a training step of `batch` pictures.
 local function of_step(s, batch)
   local cut = s.cut
   local bytes = plan.memory(function()
-    local input = cut and core.zeros(batch, table.unpack(cut.shape)) or picture(s, batch)
-    local out = util.keep_place(step.logits, s, { cut = cut }, input)
+    local blank = feed.blank(s, batch, cut and core.zeros(batch, table.unpack(cut.shape)) or nil)
+    local out = util.keep_place(step.logits, s, { cut = cut }, blank)
     if s.task.check then s.task:check(out:shape(), s) end
-    local blank = feed.blank(s, batch, input)
     local loss = util.keep_place(s.task.loss, s.task, out, blank) or s.task.criterion(out, blank.label or blank.values or blank.mask) -- class 0 may be ignored
     loss:backward()
   end)
   s.optim:zero_grad()
   if cut then
-    bytes = math.max(bytes, plan.memory(function() s.model:below(picture(s, cache.batch(s)), cut.stage) end))
+    bytes = math.max(bytes, plan.memory(function() s.model:below(s.data.input.blank(s.data, cache.batch(s)).input, cut.stage) end))
   end
   return bytes
 end
 
--- The host's part: three batches of pictures that the loader holds.
+-- The host's part: three batches that the loader holds.
 local function of_loader(s, batch)
-  local size = s.data.preprocessing.size
-  return math.min(3 * batch * size * size * 3 * 4, math.max(2 * batch * size * size * 3 * 4, 256 << 20))
+  local bytes = s.data.input.bytes(s.data, batch)
+  return math.min(3 * bytes, math.max(2 * bytes, 256 << 20))
 end
 
 -- The average of the weights begins with the first step.
@@ -66,7 +63,7 @@ end
 function memory.auto_batch(s)
   local all = room(s)
   local best = largest(s, all, AUTO_SHARE, math.min(AUTO_MOST, s.data.train:count()))
-  if not best then util.failf("data.batch: one picture of %d pixels needs %s, and %s has %s", s.data.preprocessing.size, util.bytes(needed(s, 1)), s.device.name, util.bytes(all)) end
+  if not best then util.failf("data.batch: one %s %s needs %s, and %s has %s", s.data.input.one, s.data.input.size_text(s.data), util.bytes(needed(s, 1)), s.device.name, util.bytes(all)) end
   return best, all
 end
 
@@ -76,10 +73,11 @@ function memory.check(s)
   local bytes = needed(s, batch)
   if bytes <= all then return { step = bytes, room = all } end
   local best = largest(s, all, 0.9, batch)
-  util.failf("a step of %d pictures needs %s, and %s has %s%s", batch, util.bytes(bytes), s.device.name, util.bytes(all),
+  local kind = s.data.input
+  util.failf("a step of %d %s needs %s, and %s has %s%s", batch, kind.many, util.bytes(bytes), s.device.name, util.bytes(all),
     best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
       s.recipe.recompute and "" or ", and --recompute true needs less")
-    or "; not even one picture fits: --data.size makes them smaller" .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
+    or ("; not even one %s fits: %s"):format(kind.one, kind.smaller) .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
 end
 
 return memory

@@ -111,7 +111,7 @@ function recipe.checked(fields, place)
   if not fields.model then util.fail('recipe: model is missing, like model = tlua.models.resnet50 { weights = "imagenet" }') end
   if not fields.data then util.fail('recipe: data is missing, like data = data.cifar10 { root = "data/cifar10" }') end
   self.model, self.head, self.data = fields.model, fields.head, fields.data
-  self.augment = augment.read(fields.augment)
+  self.augment = augment.read(fields.augment, self.data)
   check_kind("task", fields.task, task.is_description(fields.task), "task.multilabel {}")
   check_kind("transforms", fields.transforms, data.are_transforms(fields.transforms), "{ my_transform {} }, of data.transform")
   self.task, self.task_given = fields.task or data.task_of(self.data), fields.task ~= nil
@@ -172,7 +172,7 @@ function Recipe:take(way)
   if way.schedule then self.stages = stage.read(way.schedule) end
   self.schedule = self.stages[#self.stages]
   if way.groups then self.groups = groups.read(way.groups) end
-  if way.augment then self.augment = augment.read(way.augment) end
+  if way.augment then self.augment = augment.read(way.augment, self.data) end
   for _, field in ipairs(PLAIN) do
     local value = way[field[1]]
     if value ~= nil then self[field[1]] = schema.check("way " .. way.name, field, value) end
@@ -199,7 +199,7 @@ function Recipe:each_field(f)
   group("data", self.data.schema, self.data.options)
   f("task", { "task", "choice", nil, "what is learnt", task.names() }, self.task.kind)
   group("task", self.task.schema, self.task.options)
-  group("augment", augment.SCHEMA, self.augment)
+  group("augment", augment.schema(self.data), self.augment)
   local losses = require("tlua.nn.loss").list
   f("loss", { "loss", "choice", nil, "what is made small", losses }, nn.is_module(self.loss) and self.loss.kind or "(function)")
   if nn.is_module(self.loss) and self.loss.schema then group("loss", self.loss.schema, self.loss.options) end
@@ -239,7 +239,9 @@ local function replace(self, name, text)
     self.model = registry.build(text, given)
     rawset(self.model, "where", where)
   elseif name == "data" then
+    local list = augment.schema(self.data)
     if text ~= self.data.kind then self.data = schema.change_kind(self.data, text, data.kinds[text].schema, { root = true }) end
+    if augment.schema(self.data) ~= list then self.augment = augment.read(nil, self.data) end
     take_task(self, not self.task_given and data.task_of(self.data) or nil)
   elseif name == "task" then
     if text ~= self.task.kind then take_task(self, schema.change_kind(self.task, text, task.definition(text).schema)) end

@@ -6,9 +6,12 @@ local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
 local step = {}
 
-function step.logits(s, source, input)
+-- What the network gives for a batch. Where clips have lengths it is told them, and how long its outputs are stands in batch.out_lengths then.
+function step.logits(s, source, batch)
   local y
-  if source.cut then y = s.model:classify(s.model:above(input, source.cut.stage)) else y = s.model(input) end
+  if source.cut then y = s.model:classify(s.model:above(batch.input, source.cut.stage))
+  elseif batch.lengths then y, batch.out_lengths = s.model(batch.input, batch.lengths)
+  else y = s.model(batch.input) end
   return y
 end
 
@@ -22,8 +25,8 @@ local function all_finite(t)
 end
 
 -- Runs the batch again and looks at what every module gives. Returns the path of the first whose output is not finite.
-local function first_bad(s, source, input)
-  if not all_finite(input) then return "the pictures themselves" end
+local function first_bad(s, source, batch)
+  if not all_finite(batch.input) then return ("the %s themselves"):format(s.data.input.many) end
   for name, p in s.model:parameters() do
     if not all_finite(p) then return "parameter " .. name end
   end
@@ -36,14 +39,14 @@ local function first_bad(s, source, input)
   end
   local before = plan.off
   plan.off = true -- a plan runs no modules
-  local ok, e = pcall(step.logits, s, source, input)
+  local ok, e = pcall(step.logits, s, source, batch)
   module.watching, plan.off = nil, before
   if not ok then return ("unknown (%s)"):format(util.reason(e)) end
   return found or "the loss"
 end
 
-local function not_finite(s, source, input, value)
-  local where = first_bad(s, source, input)
+local function not_finite(s, source, batch, value)
+  local where = first_bad(s, source, batch)
   local kept = s.kept_text and ("; %s is whole (%s): %s goes on from it"):format(s.out .. "/last.safetensors", s.kept_text, util.command_text { "--resume", s.out }) or ""
   util.failf("the loss is %s in epoch %d, step %d, with learning rate %g; the first output that is not finite is that of %s; a smaller rate may help: --optim.lr %g%s",
     tostring(value), s.epoch, s.done + 1, s.optim:lr(), where, s.optim:lr() / 10, kept)
@@ -58,14 +61,14 @@ local function one_batch(s, source, sum, many, look)
   local batch = source:next()
   if not batch then return nil end
   core.random_step(s.batches_done)
-  local out = step.logits(s, source, batch.input)
+  local out = step.logits(s, source, batch)
   local loss, count = s.task:loss(out, batch)
   if not loss then
     sum:add(0, 0, out, batch)
     return 0
   end
   local value, is_sum = loss:item(), s.task:is_sum()
-  if not is_finite(value) then (s.not_finite or not_finite)(s, source, batch.input, value) end
+  if not is_finite(value) then (s.not_finite or not_finite)(s, source, batch, value) end
   if not look then
     if many and not is_sum then (loss * count):backward() else loss:backward() end
   end
@@ -130,7 +133,7 @@ function step.test(s, source, sum, seen)
   local guard <close> = core.no_grad()
   local batch = source:next()
   if not batch then return false end
-  local out = step.logits(s, source, batch.input)
+  local out = step.logits(s, source, batch)
   if seen then seen:add(out, batch) end
   local loss, count
   if s.task.criterion then loss, count = s.task:loss(out, batch) end

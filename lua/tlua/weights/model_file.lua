@@ -6,6 +6,7 @@ local nn = require "tlua.nn"
 local models = require "tlua.models"
 local plan = require "tlua.plan"
 local data = require "tlua.data"
+local input = require "tlua.data.input"
 local description = require "tlua.weights.description"
 local model_file = {}
 
@@ -26,7 +27,7 @@ end
 -- test it. Files of an older tlua, and published networks, classify.
 function model_file.task(info, net)
   local tasks = require "tlua.task"
-  local t = tasks.open(tasks.of_file(info), (model_file.loss(info)))
+  local t = tasks.open(tasks.of_file(info), (model_file.loss(info)), info.task and info.task.kept)
   t.names = info.task and info.task.names or info.labels
   t.width = t.names and #t.names or net.classes
   return t
@@ -54,7 +55,7 @@ function model_file.describe(session, results)
   local t, path = session.task, rawget(net, "weights_path")
   return {
     format = FORMAT, tlua = core.version, model = entry and not entry.file and entry.name or "custom",
-    options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names },
+    options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names, kept = t.kept and t:kept() or nil },
     loss = describe_loss(session.loss),
     labels = t.kind == "classify" and session.classes or t.names, preprocessing = session.data.preprocessing,
     data = { kind = r.data.kind, options = data_options, list = session.data.list },
@@ -88,8 +89,11 @@ function model_file.save(path, session, results)
   return write(path, session.model, model_file.describe(session, results))
 end
 
--- What happens to a picture before the network sees it, when there is nothing random about it.
-function model_file.pipeline(info) return core.data.pipeline(data.steps(info.preprocessing, nil, true)) end
+-- What happens to a picture or clip before the network is given it, when there is nothing random about it.
+function model_file.pipeline(info)
+  local p = info.preprocessing
+  return core.data.pipeline(input.of(p).kind == "clip" and data.clip_steps(p) or data.steps(p, nil, true))
+end
 
 -- The description in a file; nil where it is not a model file of ours.
 function model_file.read(path)

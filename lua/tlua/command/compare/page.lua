@@ -3,8 +3,12 @@ local util = require "tlua.util"
 local chart = require "tlua.report.chart"
 local report = require "tlua.report"
 local tables = require "tlua.command.compare.tables"
+local ways = require "tlua.command.compare.ways"
 local page = {}
 local escape = chart.escape
+
+-- How much the ways of a row were trained on: pictures of a class, or minutes.
+local function amount(c, row) return row.minutes or row.pictures / c.counts.class_count end
 
 -- One line a way over the pictures of each class: value(row) -> y, low, high.
 local function lines_of(c, summary, value)
@@ -12,7 +16,7 @@ local function lines_of(c, summary, value)
   for i, way in ipairs(c.options.ways) do
     local points = {}
     for _, row in ipairs(summary.rows) do
-      if row.way == way.name and value(row) then points[#points + 1] = { row.pictures / c.counts.class_count, value(row) } end
+      if row.way == way.name and value(row) then points[#points + 1] = { amount(c, row), value(row) } end
     end
     table.sort(points, function(a, b) return a[1] < b[1] end)
     series[i] = { name = way.name, points = points }
@@ -24,7 +28,7 @@ end
 local function ticks_of(c, summary)
   local list, known = {}, {}
   for _, row in ipairs(summary.rows) do
-    local x = row.pictures / c.counts.class_count
+    local x = amount(c, row)
     if not known[x] then list[#list + 1] = { x, row.per_class == "all" and ("all (%.0f)"):format(x) or ("%d"):format(row.per_class) } end
     known[x] = true
   end
@@ -33,7 +37,7 @@ local function ticks_of(c, summary)
 end
 
 local function plots(c, summary)
-  local x = { x = "training pictures a class", x_log = true, x_ticks = ticks_of(c, summary) }
+  local x = { x = select(2, ways.amounts(c.options)).x, x_log = true, x_ticks = ticks_of(c, summary) }
   local function options(more) return setmetatable(more, { __index = x }) end
   local f = summary.figure
   local percent = f[3]:find "%%%%" ~= nil

@@ -85,9 +85,9 @@ end
 
 local function row_of(c, list, way, per_class, base)
   local accuracy = pick(list, "accuracy")
-  local row = { way = way.name, per_class = per_class, seeds = #list, accuracy = mean(accuracy), spread = deviation(accuracy), balanced = mean(pick(list, "balanced_accuracy")),
+  local row = { way = way.name, per_class = per_class, unit = select(2, ways.amounts(c.options)), seeds = #list, accuracy = mean(accuracy), spread = deviation(accuracy), balanced = mean(pick(list, "balanced_accuracy")),
     seconds = mean(pick(list, "seconds")), features = features_of(list), joules = mean(pick(list, "joules")), peak = 0, trained = list[1].trained, parameters = list[1].parameters,
-    epochs = list[1].epochs, pictures = list[1].train_pictures, each = accuracy, figure = figure_of(c) }
+    epochs = list[1].epochs, pictures = list[1].train_pictures, minutes = list[1].minutes, each = accuracy, figure = figure_of(c) }
   for _, each in ipairs(list) do row.peak = math.max(row.peak, each.peak_bytes) end
   for name, value in pairs(base and against(c, list, base) or {}) do row[name] = value end
   return row
@@ -117,12 +117,12 @@ local function not_winning(summary)
   local out, count, wins = {}, 0, 0
   for _, row in ipairs(summary.rows) do
     if row.verdict == "even" then
-      out[#out + 1] = ("%s with %s pictures a class: the difference of %s is the same for every seed, so no interval can be given."):format(row.way, size_text(row.per_class), signed(row, row.difference))
+      out[#out + 1] = ("%s with %s %s: the difference of %s is the same for every seed, so no interval can be given."):format(row.way, size_text(row.per_class), row.unit.many, signed(row, row.difference))
     elseif row.verdict and row.verdict ~= "unknown" then
       count = count + 1
       if row.verdict == "better" then wins = wins + 1
       else
-        out[#out + 1] = ("%s does not win with %s pictures a class: %s against %s%s, %s (%s)."):format(row.way, size_text(row.per_class), shown(row, row.accuracy),
+        out[#out + 1] = ("%s does not win with %s %s: %s against %s%s, %s (%s)."):format(row.way, size_text(row.per_class), row.unit.many, shown(row, row.accuracy),
           shown(row, row.accuracy - row.difference), row.figure[3]:find "%%%%" and " %" or "",
           signed(row, row.difference) .. (row.half and " ± " .. shown(row, row.half) or ""),
           row.verdict == "worse" and ("%s is better beyond the spread"):format(summary.baseline) or row.half and "the difference lies within the spread" or "no seed makes a difference")
@@ -157,7 +157,7 @@ end
 function tables.summary(c)
   local summary = { rows = {}, figure = figure_of(c), baseline = ways.baseline(c.options.ways), cells = 0, all = #c.cells }
   for _, cell in ipairs(c.cells) do summary.cells = summary.cells + (cell.result and 1 or 0) end
-  for _, n in ipairs(c.options.per_class) do
+  for _, n in ipairs((ways.amounts(c.options))) do
     local base = finished(c, summary.baseline, n)
     for _, way in ipairs(c.options.ways) do
       local list = finished(c, way.name, n)
@@ -171,7 +171,7 @@ end
 -- ---- as text ----
 
 local function columns(summary)
-  return { { "a class", function(r) return size_text(r.per_class) end }, { "pictures", function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
+  return { { summary.rows[1] and summary.rows[1].unit.few or "a class", function(r) return size_text(r.per_class) end }, { summary.rows[1] and summary.rows[1].minutes and "clips" or "pictures", function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
     { title_of(summary.figure), tables.accuracy_text }, { "against " .. summary.baseline, tables.difference_text }, { "epochs", function(r) return ("%d"):format(r.epochs) end },
     { "time", tables.seconds_text }, { "energy", tables.joules_text }, { "peak memory", function(r) return util.bytes(r.peak) end },
     { "trained", function(r) return util.thousands(r.trained) end } }

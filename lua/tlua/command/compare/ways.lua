@@ -27,6 +27,7 @@ schema.types.seeds = { "whole numbers, like 0,1,2", function(t) return parse_see
 
 ways.SCHEMA = {
   { "per_class", "sizes", { 10, 30, 100, "all" }, "training pictures of each class, in one column after the other" },
+  { "minutes", "sizes", nil, "of recordings, which have no classes: minutes of training clips, in one column after the other" },
   { "limit", "integer", nil, "all means at most so many training pictures in all", least = 1 },
   { "seeds", "seeds", { 0, 1, 2 }, "each draws the pictures, the new parameters and the order" },
 }
@@ -81,11 +82,17 @@ function ways.read(given)
   return out
 end
 
+-- The amounts of training data, as `per_class`, and what they are amounts of: {few =, many =, field = of the data, x = of an axis}.
+function ways.amounts(options)
+  if options.minutes then return options.minutes, { few = "minutes", many = "minutes of clips", field = "minutes", x = "minutes of training clips" } end
+  return options.per_class, { few = "a class", many = "pictures a class", field = "per_class", x = "training pictures a class" }
+end
+
 -- A number of pictures or a seed that is named twice would count its cells twice.
 function ways.check_twice(options)
-  for _, name in ipairs { "per_class", "seeds" } do
+  for _, name in ipairs { "per_class", "minutes", "seeds" } do
     local seen = {}
-    for _, v in ipairs(options[name]) do
+    for _, v in ipairs(options[name] or {}) do
       if seen[v] then util.failf("compare: %s names %s twice, which would count its cells twice", name, tostring(v)) end
       seen[v] = true
     end
