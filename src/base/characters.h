@@ -12,8 +12,8 @@ typedef struct tl_character {
 
 /* The first character of a text; -1 where that is no UTF-8, or nothing. */
 int tl__character(const char *text, size_t bytes, tl_character *out);
-/* The text with the small letter in the place of each capital that has one. Freed by the caller; NULL with an error where
- * it is no UTF-8. */
+/* The text with the small letter in the place of each capital that has one. Freed by the caller; NULL with an error
+ * where it is no UTF-8. */
 char *tl__text_lower(tl_error *err, const char *text);
 
 #endif

@@ -52,8 +52,8 @@ function error_rates.changes(clips, name)
   return all
 end
 
--- What was heard for another character, most often first: { { said =, heard =, count = } ... }, "" where nothing was said
--- or heard. The clips were made with pairs = true.
+-- What was heard for another character, most often first: { { said =, heard =, count = } ... }, "" where nothing was
+-- said or heard. The clips were made with pairs = true.
 function error_rates.confusions(clips)
   local counts, list = {}, {}
   for _, clip in ipairs(clips) do
@@ -75,8 +75,8 @@ function error_rates.confusions(clips)
   return list
 end
 
--- The share of frames that are blank, of what core.ctc.greedy said of clips with so many frames each; nil of no frame. It
--- is near 1 early in training, of a network that says nothing yet.
+-- The share of frames that are blank, of what core.ctc.greedy said of clips with so many frames each; nil of no frame.
+-- It is near 1 early in training, of a network that says nothing yet.
 function error_rates.blank_share(said, frame_counts)
   local blanks, frames = 0, 0
   for i, each in ipairs(said) do blanks, frames = blanks + each.blanks, frames + frame_counts[i] end
