@@ -10,7 +10,7 @@
 /* A bucket ends where a clip is a tenth longer than its first, once it has so many batches that shuffling is worth its
  * name. */
 #define TENTH 10
-#define LEAST_BATCHES 8
+#define LEAST_BATCHES 2
 
 typedef struct ranked {
     int64_t longest, index;

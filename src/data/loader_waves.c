@@ -132,6 +132,8 @@ static int waves_open(tl_error *err, tl_loader *l)
     int rate;
     if (check_options(err, l) != 0 || measure(err, l, &rate) != 0) return -1;
     int64_t most = c->seconds > 0 ? (int64_t)(c->seconds * rate) : 0;
+    if (!rate) return tl__fail(err, TL_EFORMAT, "none of the %lld clips can be read", (long long)l->source->count);
+    if (c->seconds > 0 && most < 1) return tl__fail(err, TL_EARG, "a batch of %g s has no sample", c->seconds);
     for (int64_t i = 0; most && i < l->source->count; i++) {
         if (l->longest[i] <= most) continue;
         tl__fail(err, TL_EARG, "it may come to have %.1f s, and a batch has %g s; make batches longer, or crop it",

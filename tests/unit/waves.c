@@ -440,6 +440,7 @@ Test(waves, what_does_not_go_together)
                {"resize(size=3)", {.batch = 2}, "resize is a step of pictures, and the samples are sound"},
                {"rate(rate=8000); noise()", {.batch = 2}, "the step noise needs noises"},
                {"rate(rate=8000)", {.seconds = 0.5}, "s, and a batch has 0.5 s; make batches longer, or crop it"},
+               {"rate(rate=8000)", {.seconds = 1e-5}, "a batch of 1e-05 s has no sample"},
                {"rate(rate=8000)", {.seconds = 5, .shuffle = 1}, "shuffled batches of seconds need buckets"},
                {"rate(rate=8000)", {.seconds = 5, .drop_last = 1}, "drop_last is for batches of so many clips"},
                {"rate(rate=8000)", {.batch = 2, .mixup = 1}, "mixup and cutmix are for pictures"},
@@ -451,6 +452,13 @@ Test(waves, what_does_not_go_together)
         cr_assert(strstr(err.text, all[i].said), "\"%s\" is not \"%s\"", err.text, all[i].said);
         tl__pipeline_free(p);
     }
+    tl_error none = {0};
+    tl_pipeline *nothing = steps("");
+    tl_source *gone = tl__source_records(&none, &(tl_records){.count = 1, .wave = (const char *[]){"/nowhere.wav"}});
+    cr_assert(gone && !tl__loader_open(&none, gone, nothing, &(tl_loader_config){.seconds = 5}));
+    cr_assert_str_eq(none.text, "none of the 1 clips can be read");
+    tl__source_free(gone);
+    tl__pipeline_free(nothing);
     static const char *const texts[][2] = {
         {"resize(size=3); trim()", "trim is a step of sound, and resize one of pictures"},
         {"trim(); rate(rate=8000)", "rate stands in front of all other steps"},
