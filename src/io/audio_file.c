@@ -19,13 +19,15 @@ typedef struct sound {
     SNDFILE *file;
     int64_t given;    /* frames read since the last seek, and how many there must be */
     int64_t expected; /* -1: not known */
+    int64_t counted;  /* samples of an MP3 whose header does not tell; a decoder may leave out its first or last */
 } sound;
 
 /* ---- bytes ---- */
 
 /* Up to `n` bytes from `at`; fewer at the end, and where the disk fails. */
-static int64_t bytes_at(const sound *s, int64_t at, void *to, int64_t n)
+static int64_t bytes_at(const void *from, int64_t at, void *to, int64_t n)
 {
+    const sound *s = from;
     int64_t left = at >= 0 && at < s->bytes ? s->bytes - at : 0, want = n < 0 ? 0 : n < left ? n : left, got = 0;
     if (s->fd < 0) {
         if (want) memcpy(to, s->data + at, (size_t)want);
@@ -87,7 +89,7 @@ static int cut_short(tl_error *err, const sound *s, const char *what)
 
 /* The samples of a WAV are one chunk with its size before it; a program that wrote into a pipe could not know that, and
  * put nothing or about the most. */
-static int check_wav(tl_error *err, const sound *s)
+static int check_wav(tl_error *err, sound *s)
 {
     uint8_t head[8];
     for (int64_t at = 12; bytes_at(s, at, head, 8) == 8;) {
@@ -101,7 +103,7 @@ static int check_wav(tl_error *err, const sound *s)
                     s->base.name);
 }
 
-static int check_aiff(tl_error *err, const sound *s)
+static int check_aiff(tl_error *err, sound *s)
 {
     uint8_t head[8];
     return bytes_at(s, 0, head, 8) == 8 && (int64_t)high_first(head + 4) + 8 > s->bytes + 1 ? cut_short(err, s, "AIFF")
@@ -119,7 +121,7 @@ static int64_t page_length(const uint8_t *b, int64_t n)
 
 /* The last page of an OGG file must be whole. Pages follow one another, so that the last two longest pages' worth of
  * bytes are enough to find one. */
-static int check_ogg(tl_error *err, const sound *s)
+static int check_ogg(tl_error *err, sound *s)
 {
     int64_t most = 2 * 65536, from = s->bytes > most ? s->bytes - most : 0, n = s->bytes - from;
     uint8_t *tail = tl__malloc(err, (size_t)n + 1);
@@ -136,7 +138,12 @@ static int check_ogg(tl_error *err, const sound *s)
     return cut && !whole ? cut_short(err, s, "OGG") : 0;
 }
 
-static int check_nothing(tl_error *err, const sound *s)
+static int check_mp3(tl_error *err, sound *s)
+{
+    return tl__mp3_check(err, s->base.name, s, bytes_at, s->bytes, &s->counted);
+}
+
+static int check_nothing(tl_error *err, sound *s)
 {
     (void)err, (void)s;
     return 0;
@@ -146,15 +153,15 @@ static int check_nothing(tl_error *err, const sound *s)
 static const struct {
     int at;
     const char *bytes, *name;
-    int (*check)(tl_error *err, const sound *s);
+    int (*check)(tl_error *err, sound *s);
 } kinds[] = {
     {8, "WAVE", "WAV", check_wav},      {8, "AIFF", "AIFF", check_aiff},         {8, "AIFC", "AIFF", check_aiff},
-    {0, "fLaC", "FLAC", check_nothing}, {0, "OggS", "OGG", check_ogg},           {0, "ID3", "MP3", check_nothing},
+    {0, "fLaC", "FLAC", check_nothing}, {0, "OggS", "OGG", check_ogg},           {0, "ID3", "MP3", check_mp3},
     {4, "ftyp", "an MP4 (AAC)", NULL},  {0, "\x1a\x45\xdf\xa3", "a WebM", NULL}, {0, "\x30\x26\xb2\x75", "a WMA", NULL},
     {0, "#!AMR", "an AMR", NULL},       {0, "\xff\xf1", "an AAC", NULL},         {0, "\xff\xf9", "an AAC", NULL}};
 
 /* Looks at the first bytes; "" where nothing is known of them. NULL with an error. */
-static const char *look(tl_error *err, const sound *s)
+static const char *look(tl_error *err, sound *s)
 {
     uint8_t head[16] = {0};
     if (s->bytes == 0) {
@@ -169,7 +176,8 @@ static const char *look(tl_error *err, const sound *s)
                  s->base.name, kinds[i].name);
         return NULL;
     }
-    return head[0] == 0xff && (head[1] & 0xe0) == 0xe0 ? "MP3" : "";
+    if (head[0] != 0xff || (head[1] & 0xe0) != 0xe0) return "";
+    return check_mp3(err, s) == 0 ? "MP3" : NULL;
 }
 
 int tl__sound_check(tl_error *err, const char *name, int64_t rate, int64_t channels)
@@ -193,13 +201,21 @@ static int damaged(tl_error *err, const sound *s)
                     said ? ": " : "", said ? said : "");
 }
 
+/* Samples that decoders leave out without being told: two frames. */
+#define FIRST_OF_MP3 2304
+
 static int64_t sound_read(tl_error *err, tl_frames *f, float *to, int64_t count)
 {
     sound *s = (sound *)f;
     int64_t left = s->expected < 0 ? count : s->expected - s->given, want = count < left ? count : left;
     int64_t got = want > 0 ? tl__sndfile.sf_readf_float(s->file, to, want) : 0;
     if (got < 0 || (got < want && tl__sndfile.sf_error(s->file) != 0)) return damaged(err, s);
-    if (got < want && s->expected >= 0) /* the library is silent about an end that comes too early */
+    if (got < want && s->counted) { /* some of the first or last are silence that was never there */
+        if (left - got > FIRST_OF_MP3)
+            return tl__fail(err, TL_EFORMAT,
+                            "%s: the MP3 file cannot be decoded to its end; get it anew, or leave it out", f->name);
+        s->expected = s->given + got;
+    } else if (got < want && s->expected >= 0) /* the library is silent about an end that comes too early */
         return tl__fail(err, TL_EFORMAT,
                         "%s: the file was cut short: it ends after %lld of %lld samples; get it anew, or leave it out",
                         f->name, (long long)(f->frames - left + got), (long long)f->frames);
@@ -276,6 +292,7 @@ static int open_sound(tl_error *err, sound *s, tl_audio_info *info)
     s->base.rate = about.samplerate;
     s->base.channels = about.channels;
     s->base.frames = s->expected = about.frames >= 0 && about.frames < (sf_count_t)1 << 48 ? about.frames : -1;
+    if (s->counted) s->base.frames = s->expected = s->counted;
     if (about.frames == 0)
         return tl__fail(err, TL_EFORMAT, "%s: the file has no samples; get it anew, or leave it out", s->base.name);
     if (!info) return 0;

@@ -39,6 +39,13 @@ int tl__sound_seek(tl_error *err, tl_frames *f, int64_t frame);
 /* What can be read once only; the file descriptor is closed with it where `own`. raw_rate: there is no header. */
 tl_frames *tl__sound_pipe(tl_error *err, const char *name, int fd, int own, int raw_rate);
 
+/* Up to `n` bytes from `at` of whatever `from` is; how many. */
+typedef int64_t tl__bytes_at(const void *from, int64_t at, void *to, int64_t n);
+/* Are the frames of an MP3 file all there, one behind the other? 0 or -1. `samples`: how many they hold, where no
+ * header of the file says so and the library would have to guess; else 0. */
+int tl__mp3_check(tl_error *err, const char *name, const void *from, tl__bytes_at *bytes, int64_t size,
+                  int64_t *samples);
+
 /* Is this a rate, and a number of channels, of sound? 0, or -1 with an error. */
 int tl__sound_check(tl_error *err, const char *name, int64_t rate, int64_t channels);
 

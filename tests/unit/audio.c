@@ -188,6 +188,12 @@ Test(audio, refused)
         if (i == 0) refused("the file is damaged", e->data, (size_t)e->size);
         free(e);
     }
+    /* The decoder would look for the next frame by itself, and tell people instead of us. */
+    sound_bytes *e = encoded(SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III, RATE, 1, x, RATE);
+    refused("the MP3 file was cut short", e->data, (size_t)e->size * 2 / 3);
+    memset(e->data + e->size / 2, 0x55, 400);
+    refused("the MP3 file is damaged: there is no frame at byte", e->data, (size_t)e->size);
+    free(e);
     free(b);
     free(x);
 }
