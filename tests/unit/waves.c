@@ -1,7 +1,10 @@
 /* waves.c - sources, steps and batches of sound: the same bits whatever the threads, lengths and strengths as they are
  * said. */
 #include "data/waves.h"
+#include "data/loader_inside.h"
 #include "sound_files.h"
+
+#include <time.h>
 
 #define RATE 8000
 
@@ -190,6 +193,41 @@ Test(waves, batches)
     cr_assert(few < n && sorted < plain, "%d, %d", few, n);
     look_at(s, p, (tl_loader_config){.seconds = 5, .buckets = 1, .shuffle = 1}, &sorted, &few);
     cr_assert(few < n);
+    tl__pipeline_free(p);
+    tl__source_free(s);
+    remove_folder(root);
+}
+
+/* Batches under way take no more than is allowed, but for the first two; what each takes follows from its longest clip.
+ */
+Test(waves, memory_of_batches_under_way)
+{
+    char *root = temporary_folder();
+    tl_source *s = clips(root, 60);
+    tl_pipeline *p = steps("rate(rate=8000); speed(factor=[0.8, 1.2])");
+    for (int k = 0; k < 2; k++) {
+        int64_t most = k ? 1 << 20 : 1, bytes = 0;
+        int used = 0;
+        tl_error err = {0};
+        tl_loader *l = open_loader(s, p, (tl_loader_config){.batch = 6, .threads = 2, .max_prefetch = most});
+        cr_assert_eq(tl__loader_start(l, &err, 0), 0);
+        nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+        pthread_mutex_lock(&l->lock);
+        for (int i = 0; i < l->slots; i++) {
+            const tl_slot *slot = &l->slot[i];
+            if (slot->state == TL_SLOT_FREE) continue;
+            int64_t longest = 0;
+            for (int64_t c = 6 * slot->batch; c < 6 * slot->batch + 6; c++)
+                if (l->longest[c] > longest) longest = l->longest[c];
+            cr_assert_eq(slot->bytes, 6 * longest * 4);
+            bytes += slot->bytes;
+            used++;
+        }
+        pthread_mutex_unlock(&l->lock);
+        cr_assert_eq(used, k ? 3 : 2);
+        cr_assert(!k || bytes <= most);
+        tl__loader_close(l);
+    }
     tl__pipeline_free(p);
     tl__source_free(s);
     remove_folder(root);
