@@ -395,6 +395,138 @@ function nn.AdaptiveAvgPool2d(out) end
 ---@return tlua.nn.Dropout
 function nn.Dropout(p, options) end
 
+---@class tlua.nn.Spectrogram: tlua.nn.Module
+
+---From waves (N, samples) to squares of their bins, (N, frames, n_fft / 2 + 1); power = 1: magnitudes. The window is hann, hamming, blackman, povey or rectangular; a shorter one stands in the middle of n_fft. Called with (wave, lengths) it gives (frames, lengths of these): lengths (N, int32) say how many samples of each clip count.
+---- `n_fft` = 400: points of the transform
+---- `hop`: samples from frame to frame (a quarter of n_fft)
+---- `win_length`: of the window, which stands in the middle of n_fft (n_fft)
+---- `window` = "hann": its form
+---- `periodic` = true: the window is one period; else it is symmetric
+---- `center` = true: frames stand around their places: half of n_fft is added at both ends
+---- `pad_mode` = "reflect": what is added
+---- `power` = 2: 1: magnitudes, 2: their squares
+---@param options? { n_fft?: integer, hop?: integer, win_length?: integer, window?: "hann"|"hamming"|"blackman"|"povey"|"rectangular", periodic?: boolean, center?: boolean, pad_mode?: "reflect"|"constant"|"replicate"|"symmetric", power?: integer }
+---@return tlua.nn.Spectrogram
+function nn.Spectrogram(options) end
+
+---@class tlua.nn.MelSpectrogram: tlua.nn.Module
+
+---From waves (N, samples) to log-mel bands (N, frames, bands), in one launch: log(max(v, floor) + offset). log is log, log10, db or none; scale and norm "slaney" are librosa's; corners = "bins" moves those of the triangles down to whole bins; hop is a hundredth of a second where it is not said. Called and answering like nn.Spectrogram; :frame_count(samples) tells how many frames there will be.
+---- `n_fft` = 400: points of the transform
+---- `hop`: samples from frame to frame (a hundredth of a second)
+---- `win_length`: of the window, which stands in the middle of n_fft (n_fft)
+---- `window` = "hann": its form
+---- `periodic` = true: the window is one period; else it is symmetric
+---- `center` = true: frames stand around their places: half of n_fft is added at both ends
+---- `pad_mode` = "reflect": what is added
+---- `rate` = 16000: samples of the waves in a second
+---- `bands` = 80: how many
+---- `low` = 0: where the first begins, in Hz
+---- `high`: where the last ends, in Hz (half of the rate)
+---- `scale` = "htk": of the mels: HTK's formula or Slaney's (librosa's)
+---- `norm` = "none": slaney: all bands have one area
+---- `corners` = "exact": of the triangles; bins: moved down to whole bins
+---- `power` = 2: 1: bands of magnitudes, 2: of their squares
+---- `log` = "log": of the bands; db: 10 log10 of squares, 20 log10 of magnitudes
+---- `floor` = 1e-10: what is less becomes that before the logarithm
+---- `offset` = 0: what is added before the logarithm
+---- `top_db`: what is so many decibels below a clip's loudest becomes that
+---@param options? { n_fft?: integer, hop?: integer, win_length?: integer, window?: "hann"|"hamming"|"blackman"|"povey"|"rectangular", periodic?: boolean, center?: boolean, pad_mode?: "reflect"|"constant"|"replicate"|"symmetric", rate?: number, bands?: integer, low?: number, high?: number, scale?: "htk"|"slaney", norm?: "none"|"slaney", corners?: "exact"|"bins", power?: integer, log?: "none"|"log"|"log10"|"db", floor?: number, offset?: number, top_db?: number }
+---@return tlua.nn.MelSpectrogram
+function nn.MelSpectrogram(options) end
+
+---@class tlua.nn.Fbank: tlua.nn.Module
+
+---Log-mel bands as Kaldi has them, without dither. Kaldi's waves have 16 bits: gain = 32768.
+---- `rate` = 16000: samples of the waves in a second
+---- `bands` = 23: how many
+---- `low` = 20: where the first begins, in Hz
+---- `high` = 0: where the last ends, in Hz; up to 0: so far below half of the rate
+---- `frame_length` = 25: of a frame, in ms
+---- `frame_shift` = 10: from frame to frame, in ms
+---- `window` = "povey": its form
+---- `preemphasis` = 0.97: so much of the sample before is taken away
+---- `remove_mean` = true: of each frame
+---- `snip_edges` = true: frames that fit alone; else one every shift, with the ends mirrored
+---- `power` = 2: 1: bands of magnitudes, 2: of their squares
+---- `log` = "log": of the bands
+---- `floor` = 1.19209e-07: what is less becomes that before the logarithm
+---- `gain` = 1: what waves are multiplied with first
+---@param options? { rate?: number, bands?: integer, low?: number, high?: number, frame_length?: number, frame_shift?: number, window?: "povey"|"hamming"|"hann"|"rectangular"|"blackman", preemphasis?: number, remove_mean?: boolean, snip_edges?: boolean, power?: integer, log?: "none"|"log"|"log10"|"db", floor?: number, gain?: number }
+---@return tlua.nn.Fbank
+function nn.Fbank(options) end
+
+---@class tlua.nn.MFCC: tlua.nn.Module
+
+---The first n_mfcc of the cosine transform of log-mel bands. top_db is 80 of decibels where nothing is said; false: none.
+---- `n_fft` = 400: points of the transform
+---- `hop`: samples from frame to frame (a hundredth of a second)
+---- `win_length`: of the window, which stands in the middle of n_fft (n_fft)
+---- `window` = "hann": its form
+---- `periodic` = true: the window is one period; else it is symmetric
+---- `center` = true: frames stand around their places: half of n_fft is added at both ends
+---- `pad_mode` = "reflect": what is added
+---- `rate` = 16000: samples of the waves in a second
+---- `bands` = 80: how many
+---- `low` = 0: where the first begins, in Hz
+---- `high`: where the last ends, in Hz (half of the rate)
+---- `scale` = "htk": of the mels: HTK's formula or Slaney's (librosa's)
+---- `norm` = "none": slaney: all bands have one area
+---- `corners` = "exact": of the triangles; bins: moved down to whole bins
+---- `power` = 2: 1: bands of magnitudes, 2: of their squares
+---- `log` = "db": of the bands; db: 10 log10 of squares, 20 log10 of magnitudes
+---- `floor` = 1e-10: what is less becomes that before the logarithm
+---- `offset` = 0: what is added before the logarithm
+---- `top_db`: as of MelSpectrogram; false: none (80 of db)
+---- `n_mfcc` = 40: how many are kept
+---@param options? { n_fft?: integer, hop?: integer, win_length?: integer, window?: "hann"|"hamming"|"blackman"|"povey"|"rectangular", periodic?: boolean, center?: boolean, pad_mode?: "reflect"|"constant"|"replicate"|"symmetric", rate?: number, bands?: integer, low?: number, high?: number, scale?: "htk"|"slaney", norm?: "none"|"slaney", corners?: "exact"|"bins", power?: integer, log?: "none"|"log"|"log10"|"db", floor?: number, offset?: number, top_db?: number|number[]|false, n_mfcc?: integer }
+---@return tlua.nn.MFCC
+function nn.MFCC(options) end
+
+---@class tlua.nn.Deltas: tlua.nn.Module
+
+---Behind each frame of (N, F, B) its slopes over win_length frames; orders = 2: and the slopes of those. keep = false: the slopes alone.
+---- `win_length` = 5: frames that are looked at, an odd number
+---- `orders` = 1: how often
+---- `keep` = true: the frames stay in front
+---@param options? { win_length?: integer, orders?: integer, keep?: boolean }
+---@return tlua.nn.Deltas
+function nn.Deltas(options) end
+
+---@class tlua.nn.Normalize: tlua.nn.Module
+
+---(x - mean) / sqrt(var + eps) over the frames of each clip, for each channel; over = "clip": for all channels together, of waves too; "running": for each channel over all clips, the batch's in training, running ones in inference.
+---- `over` = "channel": what has one mean
+---- `variance` = true: divide by the deviation too
+---- `eps` = 1e-05: added to the variance
+---- `momentum` = 0.1: share of the batch in the running statistics
+---@param channels? integer
+---@param options? { over?: "channel"|"clip"|"running", variance?: boolean, eps?: number, momentum?: number }
+---@return tlua.nn.Normalize
+function nn.Normalize(channels, options) end
+
+---@class tlua.nn.PreEmphasis: tlua.nn.Module
+
+---y[t] = x[t] - 0.97 x[t - 1] over waves (N, samples).
+---@param coefficient? number
+---@param options? { coefficient?: number }
+---@return tlua.nn.PreEmphasis
+function nn.PreEmphasis(coefficient, options) end
+
+---@class tlua.nn.SpecAugment: tlua.nn.Module
+
+---In training, stretches of bands and of frames become value (Park et al. 2019), each clip its own, within its length. Behind nn.Normalize 0 is the mean.
+---- `freq_masks` = 2: stretches of bands
+---- `freq_width` = 27: bands of one at most
+---- `time_masks` = 2: stretches of frames
+---- `time_width` = 100: frames of one at most
+---- `time_share` = 1: and at most this share of the clip
+---- `value` = 0: what stands there
+---@param options? { freq_masks?: integer, freq_width?: integer, time_masks?: integer, time_width?: integer, time_share?: number, value?: number }
+---@return tlua.nn.SpecAugment
+function nn.SpecAugment(options) end
+
 ---@class tlua.nn.Embedding: tlua.nn.Module
 
 ---Rows of a table by id: ids (...) int32 from 0 -> (..., width).
@@ -3471,6 +3603,58 @@ tlua.mel_spectrogram = ops.mel_spectrogram
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:mel_spectrogram(window, bank, lengths, options, ...) end
+
+---Slopes of `x` (N, F, B) over frames up to `reach` before and behind each, of least squares; the first and last of the `lengths` (N, int32) frames that a clip has go on at its ends, and behind them is 0.
+---PyTorch: deltas(x, lengths, reach). Gradient towards x.
+---- `reach` = 2: frames to each side
+---@param x tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { reach?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.deltas(x, lengths, options, ...) end
+
+tlua.deltas = ops.deltas
+
+---Slopes of `x` (N, F, B) over frames up to `reach` before and behind each, of least squares; the first and last of the `lengths` (N, int32) frames that a clip has go on at its ends, and behind them is 0.
+---PyTorch: deltas(x, lengths, reach). Gradient towards x.
+---- `reach` = 2: frames to each side
+---@param lengths? tlua.Tensor
+---@param options? { reach?: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:deltas(lengths, options, ...) end
+
+---`x` (N, F, B) with stretches of bands and of frames replaced by `value`, each clip its own, within its `lengths` (N, int32) frames (Park et al. 2019). Widths are drawn from 0 to the largest, places evenly.
+---PyTorch: x with torchaudio.transforms.FrequencyMasking and TimeMasking of each clip. Gradient towards x.
+---- `freq_masks` = 2: stretches of bands
+---- `freq_width` = 27: bands of one at most
+---- `time_masks` = 2: stretches of frames
+---- `time_width` = 100: frames of one at most
+---- `time_share` = 1: and at most this share of the clip
+---- `value` = 0: what stands there
+---@param x tlua.Tensor
+---@param lengths? tlua.Tensor
+---@param options? { freq_masks?: integer, freq_width?: integer, time_masks?: integer, time_width?: integer, time_share?: number, value?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.spec_augment(x, lengths, options, ...) end
+
+tlua.spec_augment = ops.spec_augment
+
+---`x` (N, F, B) with stretches of bands and of frames replaced by `value`, each clip its own, within its `lengths` (N, int32) frames (Park et al. 2019). Widths are drawn from 0 to the largest, places evenly.
+---PyTorch: x with torchaudio.transforms.FrequencyMasking and TimeMasking of each clip. Gradient towards x.
+---- `freq_masks` = 2: stretches of bands
+---- `freq_width` = 27: bands of one at most
+---- `time_masks` = 2: stretches of frames
+---- `time_width` = 100: frames of one at most
+---- `time_share` = 1: and at most this share of the clip
+---- `value` = 0: what stands there
+---@param lengths? tlua.Tensor
+---@param options? { freq_masks?: integer, freq_width?: integer, time_masks?: integer, time_width?: integer, time_share?: number, value?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:spec_augment(lengths, options, ...) end
 
 ---The network resnet18. weights: a file or the name of a published set (imagenet).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }

@@ -218,5 +218,13 @@ TL_API tl_tensor *tl_stft(tl_scope *s, tl_tensor *wave, tl_tensor *window, tl_te
 /* bank (bands, bins): (N, frames, bands), in one launch. */
 TL_API tl_tensor *tl_mel_spectrogram(tl_scope *s, tl_tensor *wave, tl_tensor *window, tl_tensor *bank,
                                      tl_tensor *lengths, const tl_stft_options *o);
+/* x (N, F, B), lengths (N) int32 frames of each clip or NULL: slopes over `reach` frames to each side. */
+TL_API tl_tensor *tl_deltas(tl_scope *s, tl_tensor *x, tl_tensor *lengths, int64_t reach);
+/* Stretches of bands and frames become `value`, by the device's seed and the number of the call. */
+typedef struct tl_spec_augment_options {
+    int freq_masks, freq_width, time_masks, time_width;
+    double time_share, value;
+} tl_spec_augment_options;
+TL_API tl_tensor *tl_spec_augment(tl_scope *s, tl_tensor *x, tl_tensor *lengths, const tl_spec_augment_options *o);
 
 #endif

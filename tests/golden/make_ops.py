@@ -202,6 +202,16 @@ def mel_spectrogram(wave, window, bank, lengths, n_fft, hop, pad, pad_mode, remo
     return v * {"log": 1, "log10": 1 / math.log(10), "db": (20 if power == 1 else 10) / math.log(10)}[log]
 
 
+def deltas(x, lengths, reach):
+    rows = []
+    for i, clip in enumerate(x):
+        n = clip.shape[0] if lengths is None else int(lengths[i])
+        at = torch.arange(n)
+        y = sum(k * (clip[(at + k).clamp(max=n - 1)] - clip[(at - k).clamp(min=0)]) for k in range(1, reach + 1))
+        rows.append(F.pad(y / sum(2 * k * k for k in range(1, reach + 1)), (0, 0, 0, clip.shape[0] - n)))
+    return torch.stack(rows)
+
+
 def scatter(x, axis, index, updates, reduce):
     if reduce == "none":
         return x.scatter(axis, index, updates)
@@ -298,7 +308,7 @@ def evaluate(sample, inputs):
     names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "ctc_loss": ctc_loss, "conv_transpose": conv_transpose,
              "interpolate": interpolate, "pad": pad, "prod": prod, "roi_align": roi_align, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum,
-             "stft": stft, "mel_spectrogram": mel_spectrogram}
+             "stft": stft, "mel_spectrogram": mel_spectrogram, "deltas": deltas}
     tensors = []
     for i, spec in enumerate(sample["inputs"]):
         t = None

@@ -78,7 +78,8 @@ function Module:init() end
 
 -- ---- declaring ----
 
--- initial: {"uniform", low, high}, {"normal", mean, std} or {"constant", value}
+-- initial: {"uniform", low, high}, {"normal", mean, std}, {"constant", value}, or {"values", function that gives a
+-- nested table}: numbers that follow from a module's options, so files of weights need not have them.
 local function declare(self, kind, name, shape, initial)
   local specs = self._specs
   for i, spec in ipairs(specs) do
@@ -171,6 +172,7 @@ local function make(shape, initial, name)
   local how = initial[1]
   if how == "uniform" then return core.uniform(shape, initial[2], initial[3], name) end
   if how == "normal" then return core.normal(shape, initial[2], initial[3], name) end
+  if how == "values" then return core.tensor(initial[2]()) end
   return core.full(shape, initial[2])
 end
 

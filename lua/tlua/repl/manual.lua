@@ -130,6 +130,30 @@ The mean of each window of (N, H, W, C); the border counts as zeros.
 Means of out x out windows that cover the picture: (N, H, W, C) -> (N, out, out, C).
 # nn.Dropout(p?: number, {p: number = 0.5}): nn.Dropout
 In training zeros with probability p, the rest divided by 1 - p; nothing in inference.
+# nn.Spectrogram({schema}): nn.Spectrogram
+From waves (N, samples) to squares of their bins, (N, frames, n_fft / 2 + 1); power = 1: magnitudes. The window is hann,
+hamming, blackman, povey or rectangular; a shorter one stands in the middle of n_fft. Called with (wave, lengths) it
+gives (frames, lengths of these): lengths (N, int32) say how many samples of each clip count.
+# nn.MelSpectrogram({schema}): nn.MelSpectrogram
+From waves (N, samples) to log-mel bands (N, frames, bands), in one launch: log(max(v, floor) + offset). log is log,
+log10, db or none; scale and norm "slaney" are librosa's; corners = "bins" moves those of the triangles down to whole
+bins; hop is a hundredth of a second where it is not said. Called and answering like nn.Spectrogram;
+:frame_count(samples) tells how many frames there will be.
+# nn.Fbank({schema}): nn.Fbank
+Log-mel bands as Kaldi has them, without dither. Kaldi's waves have 16 bits: gain = 32768.
+# nn.MFCC({schema}): nn.MFCC
+The first n_mfcc of the cosine transform of log-mel bands. top_db is 80 of decibels where nothing is said; false: none.
+# nn.Deltas({schema}): nn.Deltas
+Behind each frame of (N, F, B) its slopes over win_length frames; orders = 2: and the slopes of those. keep = false: the
+slopes alone.
+# nn.Normalize(channels?: integer, {schema}): nn.Normalize
+(x - mean) / sqrt(var + eps) over the frames of each clip, for each channel; over = "clip": for all channels together,
+of waves too; "running": for each channel over all clips, the batch's in training, running ones in inference.
+# nn.PreEmphasis(coefficient?: number, {coefficient: number = 0.97}): nn.PreEmphasis
+y[t] = x[t] - 0.97 x[t - 1] over waves (N, samples).
+# nn.SpecAugment({schema}): nn.SpecAugment
+In training, stretches of bands and of frames become value (Park et al. 2019), each clip its own, within its length.
+Behind nn.Normalize 0 is the mean.
 # nn.Embedding(count: integer, width: integer): nn.Embedding
 Rows of a table by id: ids (...) int32 from 0 -> (..., width).
 # nn.MultiHeadAttention(width: integer, heads: integer, {dropout: number = 0, causal: boolean = false, bias: boolean = true}): nn.MultiHeadAttention

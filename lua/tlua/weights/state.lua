@@ -56,7 +56,7 @@ local function match(self, tensors, odd, head, in_head, adapts)
       if in_head(each.path) then
         report.head_missing = odd[each.path] and ("%s %s"):format(each.path, odd[each.path]) or report.head_missing or "is not in the file"
       elseif odd[each.path] then report.unreadable[#report.unreadable + 1] = ("%s %s"):format(each.path, odd[each.path])
-      else report.missing[#report.missing + 1] = each.path end
+      elseif each.spec.initial[1] ~= "values" then report.missing[#report.missing + 1] = each.path end
     elseif not util.same_shape(shape_of(value), each.spec.shape) then
       local fitted = adapts and self.adapted and core.is_tensor(value) and self:adapted(each.path, value, each.spec.shape)
       if fitted then take[#take + 1] = { path = each.path, module = each.module, spec = each.spec, value = fitted }

@@ -2,46 +2,15 @@
 -- ending after `lengths`[n] of them, and a row for each frame that is left, or one for each sequence.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local lengths = require "tlua.nn.sound.lengths"
 local module = require "tlua.nn.module"
 local Network = require "tlua.models.network"
-local ops = core.ops
 local sequence = {}
 
--- ---- lengths, all by operators, so that a plan works them out for any batch ----
-
-local function whole(n) return ops.range { start = n, count = 1 } end
-
--- What a convolution leaves of lengths (N) int32: floor((L + 2 padding - kernel) / stride) + 1, none where it does not
--- fit.
-function sequence.after(lengths, kernel, stride, padding)
-  local scope <close> = core.scope()
-  local room = ops.maximum(ops.add(lengths, whole(2 * padding - kernel + stride)), whole(0))
-  local n = stride == 1 and room or ops.div(room, whole(stride))
-  return scope:keep(n)
-end
-
--- The same of one number.
-function sequence.count_after(n, kernel, stride, padding)
-  return math.max(0, (n + 2 * padding - kernel + stride) // stride)
-end
-
--- (N, T, 1): 1 where x (N, T, C) counts, 0 behind `lengths`. Steps are counted by a sum along x itself: so nothing in
--- the calls depends on T.
-function sequence.mask(x, lengths)
-  local scope <close> = core.scope()
-  local guard <close> = core.no_grad()
-  local first = ops.isnan(ops.slice(x, 3, 0, 1))
-  local at = ops.cumsum(ops.cast(first * 0 + 1, { dtype = "int32" }), { axis = 2 })
-  local inside = ops.le(at, lengths:reshape { -1, 1, 1 })
-  return scope:keep(ops.cast(inside, { dtype = "float32" }))
-end
-
--- x with zeros behind `lengths`, so that a convolution sees there what it sees at the end of a sequence that stands
--- alone.
-function sequence.masked(x, lengths)
-  if not lengths then return x end
-  return x * sequence.mask(x, lengths)
-end
+-- What a convolution with as much padding at both ends leaves of lengths (N) int32, and of one number.
+function sequence.after(list, kernel, stride, padding) return lengths.after(list, kernel, stride, 2 * padding) end
+function sequence.count_after(n, kernel, stride, padding) return lengths.count_after(n, kernel, stride, 2 * padding) end
+sequence.mask, sequence.masked = lengths.mask, lengths.masked
 
 -- ---- the network ----
 

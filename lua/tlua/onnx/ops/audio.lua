@@ -2,6 +2,7 @@
 -- and sines.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local spectral = require "tlua.nn.sound.spectral"
 local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
 local shape = require "tlua.onnx.ops.shape"
@@ -17,9 +18,9 @@ local function window(f)
     return host.new(list, { n }, value.type_named(node.attrs.output_datatype, "float32"))
   end
 end
-H.HannWindow = window(function(t) return 0.5 - 0.5 * math.cos(t) end)
+H.HannWindow = window(spectral.windows.hann)
 H.HammingWindow = window(function(t) return 25 / 46 - 21 / 46 * math.cos(t) end)
-H.BlackmanWindow = window(function(t) return 0.42 - 0.5 * math.cos(t) + 0.08 * math.cos(2 * t) end)
+H.BlackmanWindow = window(spectral.windows.blackman)
 
 -- bins, length of the transform, rate, lowest and highest frequency -> (length / 2 + 1, bins), as ONNX's reference
 -- does.
@@ -30,24 +31,13 @@ function H.MelWeightMatrix(_, node, x)
   if bins < 1 or length < 1 or bins > 1 << 16 or length > 1 << 22 or bins * (length // 2 + 1) > 1 << 24 then
     util.failf("%d filters for a transform of %d", bins, length)
   end
-  local rows, list = length // 2 + 1, {}
-  local function mel(f) return 2595 * math.log(1 + f / 700, 10) end
-  local points = {}
-  local from, to = mel(low), mel(high)
-  for i = 0, bins + 1 do
-    local m = from + (to - from) / (bins + 2) * i
-    points[i] = math.floor((length + 1) * (700 * (10 ^ (m / 2595) - 1)) / rate)
-  end
+  local rows, list, points = length // 2 + 1, {}, spectral.points("htk", low, high, bins + 2, bins + 2)
+  for i, f in ipairs(points) do points[i] = math.floor((length + 1) * f / rate) end
   for i = 1, rows * bins do list[i] = 0.0 end
-  for i = 0, bins - 1 do
+  for i = 1, bins do
     local a, b, c = points[i], points[i + 1], points[i + 2]
-    for k = a, b do
-      if b > a and k < rows then list[k * bins + i + 1] = host.number((k - a) / (b - a), "float32") end
-    end
-    if a == b and b < rows then list[b * bins + i + 1] = 1.0 end
-    for k = b, c - 1 do
-      if c > b and k < rows then list[k * bins + i + 1] = host.number((c - k) / (c - b), "float32") end
-    end
+    spectral.triangle(a, b, c, rows - 1, function(k, v) list[k * bins + i] = host.number(v, "float32") end)
+    if a == b and b < rows then list[b * bins + i] = 1.0 end
   end
   return host.new(list, { rows, bins }, value.type_named(node.attrs.output_datatype, "float32"))
 end
