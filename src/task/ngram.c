@@ -109,7 +109,7 @@ int tl__ngram_put(tl_error *err, tl_ngram *m, const int32_t *symbols, int length
     for (int i = 0; i < length; i++)
         if (symbols[i] < 0 || symbols[i] > m->classes)
             return tl__fail(err, TL_EARG, "symbol %d is none of the %d of the language model", symbols[i], m->classes);
-    if (count < 1 || count > INT64_C(1) << 50)
+    if (count < 1 || count > INT32_MAX) /* so that no sum of them is too large */
         return tl__fail(err, TL_EARG, "a run of symbols has a count of %lld", (long long)count);
     int64_t before = place_of(err, m, symbols, length - 1), own = before < 0 ? -1 : place_of(err, m, symbols, length);
     if (own < 0) return -1;
