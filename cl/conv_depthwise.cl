@@ -122,20 +122,45 @@ __kernel void depthwise_dx(const depthwise_args a, G const float *restrict GY, l
 
 #ifdef BLOCK
 /* ---- blocks of a row; SW is stride_w, dil_w is 1 ---- */
+/* A long kernel is taken TAPS of its columns at a time, as many as have registers, and what is left of it at the end. */
+#define TAPS (KW < 7 ? KW : 7)
+#define REST (KW % TAPS)
 #define COLUMNS ((BLOCK - 1) * SW + KW)
 
-/* Column `i` of the block's inputs meets output j through kernel column i - j SW. */
-#define EACH_MEETING(i, DO)                                                                        \
-    UNROLL for (int k = 0; k < KW; k++)                                                            \
+/* Column `i` of the inputs of `TAKEN` kernel columns meets output j through column i - j SW of those. */
+#define EACH_MEETING(i, TAKEN, DO)                                                                 \
+    UNROLL for (int k = 0; k < TAKEN; k++)                                                         \
         if ((i) >= k && ((i) - k) % SW == 0 && ((i) - k) / SW < BLOCK) DO(((i) - k) / SW, k)
 #define ADD_OUTPUT(j, k) s[j] = fma(v, w[k], s[j]);
 #define ADD_WEIGHT(j, k) s[k] = fma(v, g[j], s[k]);
-#define EACH_COLUMN(CHECK, DO)                                                                     \
-    UNROLL for (int i = 0; i < COLUMNS; i++)                                                       \
+#define EACH_COLUMN(CHECK, TAKEN, DO)                                                              \
+    UNROLL for (int i = 0; i < (BLOCK - 1) * SW + TAKEN; i++)                                      \
         if (CHECK) {                                                                               \
             vf v = VLOAD(0, x + i * a.c);                                                          \
-            EACH_MEETING(i, DO)                                                                    \
+            EACH_MEETING(i, TAKEN, DO)                                                             \
         }
+#define EACH_COLUMN_INSIDE(k0, TAKEN, DO)                                                          \
+    if (inside) { EACH_COLUMN(1, TAKEN, DO) }                                                      \
+    else { EACH_COLUMN(v0 + k0 + i >= 0 && v0 + k0 + i < a.in_w, TAKEN, DO) }
+
+/* s += the products of TAKEN kernel columns from k0 on. */
+#define ADD_OUTPUTS(k0, TAKEN)                                                                     \
+    {                                                                                              \
+        G const float *x = picture + (h * a.in_w + v0 + k0) * a.c + c;                             \
+        vf w[TAPS];                                                                                \
+        UNROLL for (int k = 0; k < TAKEN; k++) w[k] = VLOAD(0, W + w0 + (kh * KW + k0 + k) * a.c + c); \
+        EACH_COLUMN_INSIDE(k0, TAKEN, ADD_OUTPUT)                                                  \
+    }
+/* The sums of TAKEN kernel columns from k0 on += the products with the gradients g. */
+#define ADD_WEIGHTS(k0, TAKEN)                                                                     \
+    {                                                                                              \
+        G const float *x = picture + (h * a.in_w + v0 + k0) * a.c + c;                             \
+        G float *to = sums + (kh * KW + k0) * a.c + c;                                             \
+        vf s[TAPS];                                                                                \
+        UNROLL for (int k = 0; k < TAKEN; k++) s[k] = VLOAD(0, to + k * a.c);                      \
+        EACH_COLUMN_INSIDE(k0, TAKEN, ADD_WEIGHT)                                                  \
+        UNROLL for (int k = 0; k < TAKEN; k++) VSTORE(s[k], 0, to + k * a.c);                      \
+    }
 
 /* As depthwise_plain. Group (part of the channels, n * out_h + oh). */
 ONE_ITEM void depthwise(const depthwise_args a, G const float *restrict X, long x0, G const float *restrict W, long w0, G const float *restrict B, long b0,
@@ -157,11 +182,8 @@ ONE_ITEM void depthwise(const depthwise_args a, G const float *restrict X, long 
             for (int kh = 0; kh < KH; kh++) {
                 long h = h0 + kh * a.dil_h;
                 if (h < 0 || h >= a.in_h) continue;
-                G const float *x = picture + (h * a.in_w + v0) * a.c + c;
-                vf w[KW];
-                UNROLL for (int k = 0; k < KW; k++) w[k] = VLOAD(0, W + w0 + (kh * KW + k) * a.c + c);
-                if (inside) { EACH_COLUMN(1, ADD_OUTPUT) }
-                else { EACH_COLUMN(v0 + i >= 0 && v0 + i < a.in_w, ADD_OUTPUT) }
+                LOOP for (int k0 = 0; k0 + TAPS <= KW; k0 += TAPS) ADD_OUTPUTS(k0, TAPS)
+                if (REST) ADD_OUTPUTS((KW - REST), REST)
             }
             UNROLL for (int j = 0; j < BLOCK; j++)
                 if (j < count) {
@@ -203,12 +225,8 @@ ONE_ITEM void depthwise_dw(const depthwise_args a, G const float *restrict GY, l
                 for (int kh = 0; kh < KH; kh++) {
                     long h = h0 + kh * a.dil_h;
                     if (h < 0 || h >= a.in_h) continue;
-                    G const float *x = picture + (h * a.in_w + v0) * a.c + c;
-                    vf s[KW];
-                    UNROLL for (int k = 0; k < KW; k++) s[k] = VLOAD(0, sums + (kh * KW + k) * a.c + c);
-                    if (inside) { EACH_COLUMN(1, ADD_WEIGHT) }
-                    else { EACH_COLUMN(v0 + i >= 0 && v0 + i < a.in_w, ADD_WEIGHT) }
-                    UNROLL for (int k = 0; k < KW; k++) VSTORE(s[k], 0, sums + (kh * KW + k) * a.c + c);
+                    LOOP for (int k0 = 0; k0 + TAPS <= KW; k0 += TAPS) ADD_WEIGHTS(k0, TAPS)
+                    if (REST) ADD_WEIGHTS((KW - REST), REST)
                 }
             }
             /* Channels that fill no vector. */

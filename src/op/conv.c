@@ -177,6 +177,9 @@ static void conv_samples(tl_sampler *to)
     take(to, 3, DIMS(1, 4, 3, 4, 4), 4, DIMS(3, 3, 3), 1, 1, -1, 1, 4, 0, TL_ACT_NONE);
     take(to, 1, DIMS(2, 9, 4), 4, DIMS(3), 1, 2, 0, 2, 4, 1, TL_ACT_NONE);
     take(to, 1, DIMS(1, 12, 6), 4, DIMS(5), 3, 1, 3, 1, 2, 0, TL_ACT_NONE);
+    take(to, 1, DIMS(2, 19, 18), 18, DIMS(15), 1, 7, -1, 1, 18, 1, TL_ACT_SILU); /* a kernel longer than registers have room for */
+    take(to, 1, DIMS(1, 21, 8), 8, DIMS(9), 2, 3, 4, 1, 8, 0, TL_ACT_NONE);
+    take(to, 1, DIMS(1, 40, 8), 8, DIMS(31), 1, 15, -1, 1, 8, 0, TL_ACT_NONE);
 }
 
 const tl_op tl__op_conv = {

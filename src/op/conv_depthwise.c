@@ -18,13 +18,13 @@ static depthwise_args args_of(const tl_conv_shape *g)
                             .pad_w = (int32_t)g->padding[2], .dil_h = (int32_t)g->dilation[1], .dil_w = (int32_t)g->dilation[2]};
 }
 
-/* Pixels that a group makes at once: sizes of pictures are often multiples of seven, and 7 sums, a row of the kernel and an
+/* Pixels that a group makes at once: sizes of pictures are often multiples of seven, and 7 sums, 7 columns of the kernel and an
  * input fit 16 registers. */
 enum { BLOCK = 7 };
 
 static int in_blocks(const tl_device *d, const tl_conv_shape *g)
 {
-    return d->traits.is_cpu && d->traits.vector_width > 1 && g->kernel[2] <= 7 && g->stride[2] <= 2 && g->dilation[2] == 1;
+    return d->traits.is_cpu && d->traits.vector_width > 1 && g->stride[2] <= 2 && g->dilation[2] == 1;
 }
 
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -98,10 +98,20 @@ static int begin(tl_scope *s, tl_tensor *from, tl_tensor *to)
     return from ? tl__copy_into(s, from, to) : -1;
 }
 
-static int forward_step(tl_scope *s, const tl_call *c, const layer *l, tl_tensor *from_x)
+/* The weight of the state for one sequence, or turned over for its gradient: a tensor that no one trains, so that it is packed once and not in
+ * every step. */
+static tl_tensor *state_weight(tl_scope *s, const tl_call *c, int turned)
+{
+    tl_tensor *from = c->in[WEIGHT_H];
+    if (turned) from = tl_permute(s, from, 2, (int[]){1, 0});
+    tl_tensor *to = from ? tl_empty(s, TL_F32, 2, from->shape.dim) : NULL;
+    return to && tl__copy_into(s, from, to) == 0 ? to : NULL;
+}
+
+static int forward_step(tl_scope *s, const tl_call *c, const layer *l, tl_tensor *from_x, tl_tensor *weight)
 {
     tl_tensor *h = c->out[1], *cell = l->kind == LSTM ? c->out[2] : NULL, *lengths = lengths_of(c, l);
-    tl_tensor *from_h = tl_linear(s, h, c->in[WEIGHT_H], input(c, BIAS_H), NULL, NULL), *kept = kept_of(c, l);
+    tl_tensor *from_h = tl_linear(s, h, weight, input(c, BIAS_H), NULL, NULL), *kept = kept_of(c, l);
     tl_launch step = launch_of(l, "step_on");
     if (!from_h) return -1;
     return TL__LAUNCH(&s->err, s->device, &step, c->op->name, TL_KDATA(&l->a), TL_KT(from_x), TL_KT(from_h),
@@ -112,12 +122,13 @@ static int recurrent_forward(tl_scope *s, const tl_call *c)
 {
     layer l = layer_of(c);
     tl_tensor *from_x = tl_linear(s, c->in[X], c->in[WEIGHT_X], input(c, BIAS_X), NULL, NULL);
-    int bad = !from_x || begin(s, input(c, STATE), c->out[1]) != 0 ||
+    tl_tensor *weight = state_weight(s, c, 0);
+    int bad = !from_x || !weight || begin(s, input(c, STATE), c->out[1]) != 0 ||
               (l.kind == LSTM && begin(s, input(c, CELL), c->out[2]) != 0);
     for (; l.a.step < l.a.steps && !bad; l.a.step++) {
         tl_scope each;
         tl__scope_begin(&each, s);
-        bad = forward_step(&each, c, &l, from_x) != 0;
+        bad = forward_step(&each, c, &l, from_x, weight) != 0;
         tl__scope_end(&each);
     }
     return bad ? -1 : 0;
@@ -127,6 +138,7 @@ static int recurrent_forward(tl_scope *s, const tl_call *c)
 
 typedef struct back {
     tl_tensor *gy, *none;             /* towards y; zeros (N, width) */
+    tl_tensor *weight;                /* of the state, turned */
     tl_tensor *carry, *cell; /* towards the state past the gates, and towards the cell: moved from step to step */
     tl_tensor *before;                /* the states that steps began with (N, T, width) */
     tl_tensor *to_x, *to_h,
@@ -136,7 +148,7 @@ typedef struct back {
 static int backward_step(tl_scope *s, const tl_call *c, const layer *l, const back *b)
 {
     int last = l->a.step == l->a.steps - 1;
-    tl_tensor *dh = last ? b->none : tl_matmul(s, b->to_step, c->in[WEIGHT_H], 0, 0);
+    tl_tensor *dh = last ? b->none : tl_linear(s, b->to_step, b->weight, NULL, NULL, NULL);
     tl_tensor *lengths = lengths_of(c, l), *kept = kept_of(c, l), *cell = l->kind == LSTM ? input(c, CELL) : NULL;
     tl_launch step = launch_of(l, "step_back");
     if (!dh) return -1;
@@ -151,6 +163,7 @@ static int prepare(tl_scope *s, const tl_call *c, const layer *l, tl_tensor *con
     int64_t width = l->a.width, gates = l->gates * width, all[] = {l->n, l->a.steps, gates}, one[] = {l->n, gates};
     tl_tensor *first = input(c, STATE), *lengths = lengths_of(c, l);
     b->gy = tl__packed(s, gy[0]);
+    b->weight = state_weight(s, c, 1);
     b->none = tl_full(s, TL_F32, 2, (int64_t[]){l->n, width}, 0);
     b->carry = tl__cast(s, gy[1], TL_F32);
     b->cell = l->kind == LSTM ? tl__cast(s, gy[2], TL_F32) : NULL;

@@ -57,7 +57,9 @@ local function both(path, x, options)
   if m.inputs[1].picture then given = core.ops.permute(x, { axes = { 1, 3, 4, 2 } }) end
   local guard <close> = core.no_grad()
   local y = net(given)
-  if m.outputs[1].channels_last then y = core.ops.permute(y, { axes = { 1, 4, 2, 3 } }) end
+  if m.outputs[1].channels_last then
+    y = core.ops.permute(y, { axes = y:rank() == 4 and { 1, 4, 2, 3 } or { 1, 3, 2 } })
+  end
   local name = core.onnx_read(path).graph.outputs[1].name
   return y, onnx.run(path, { [m.inputs[1].name] = x })[name].tensor, m
 end
@@ -138,12 +140,18 @@ t.test("what exporters write out is one operator again", function()
   one("ReduceMean x > m; Sub x m > d1; Pow d1 two > s; ReduceMean s > v; Add v eps > ve; Sqrt ve > r; Div d1 r > n; "
     .. "Mul n w > nw; Add nw b > y", "layer_norm")
   one("MatMul x wm > a; Add a wb > y", "linear", { floats("wm", { 4, 6 }), floats("wb", { 6 }) })
-  one("MatMul x wq > q0; MatMul x wk > k0; MatMul x wv > v0; Reshape q0 hs > q1; Reshape k0 hs > k1; "
+  local heads = "MatMul x wq > q0; MatMul x wk > k0; MatMul x wv > v0; Reshape q0 hs > q1; Reshape k0 hs > k1; "
     .. "Reshape v0 hs > v1; Transpose q1 > q; TransposeLast k1 > k; Transpose v1 > v; MatMul q k > s; Div s two > s2; "
-    .. "Softmax s2 > p; MatMul p v > o; Transpose o > o2; Reshape o2 os > y",
-    "linear reshape linear reshape linear reshape reshape reshape reshape attention reshape reshape",
-    { floats("wq", { 4, 8 }, 1), floats("wk", { 4, 8 }, 2), floats("wv", { 4, 8 }, 3), numbers("hs", { 0, 0, 2, 4 }),
-      numbers("os", { 0, 0, 8 }) })
+  local rest = "MatMul p v > o; Transpose o > o2; Reshape o2 os > y"
+  local weights = { floats("wq", { 4, 8 }, 1), floats("wk", { 4, 8 }, 2), floats("wv", { 4, 8 }, 3),
+    numbers("hs", { 0, 0, 2, 4 }), numbers("os", { 0, 0, 8 }), floats("mask", { 2, 1, 5 }, 4), floats("row", { 5, 1 }) }
+  local read = "linear reshape linear reshape linear reshape "
+  one(heads .. "Softmax s2 > p; " .. rest, read .. "reshape reshape reshape attention reshape reshape", weights)
+  one(heads .. "Add mask s2 > s3; Softmax s3 > p; " .. rest,
+    read .. "reshape reshape reshape reshape attention reshape reshape", weights)
+  -- A mask that all keys share is no bias of ours.
+  one(heads .. "Add s2 row > s3; Softmax s3 > p; " .. rest,
+    read .. "permute permute matmul mul_scalar add softmax permute matmul permute reshape", weights)
 end)
 
 t.test("four quarters as channels in front of a convolution are one convolution", function()

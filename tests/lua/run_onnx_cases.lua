@@ -156,6 +156,10 @@ case("embedding", { IDS }, function(i) return ops.embedding(c["words.weight"], i
 case("attention", { SEQUENCE }, function(x) return ops.attention(x, x * 0.5, x + 1, { heads = 2 }) end)
 case("attention_causal", { SEQUENCE }, function(x) return ops.attention(x, x, x, { heads = 4, causal = true,
   scale = 0.3 }) end)
+case("attention_bias", { SEQUENCE }, function(x)
+  local n, length = table.unpack(x:shape())
+  return ops.attention(x, x, x, nil, ops.mean(x, { axes = { 3 } }):reshape { n, 1, 1, length }, { heads = 2 })
+end)
 case("attention_lengths", { SEQUENCE, { ids = { "N" }, least = 1 } }, function(x, n) return ops.attention(x, x, x, n,
   { heads = 2 }) end)
 case("attention_context", { SEQUENCE, { "N", 6, 8 }, { ids = { "N" }, least = 1 } }, function(x, y,

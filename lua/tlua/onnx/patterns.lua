@@ -185,7 +185,8 @@ end
 local product = { "MatMul", "q", "k" }
 local scores = { any = { { "Div", product, { constant = "divisor" } }, { "Mul", product, { constant = "factor" } },
   product } }
-local ATTENTION = { "MatMul", { "Softmax", scores, check = last_axis }, "v" }
+local masked = { any = { { "Add", scores, "mask" }, scores } }
+local ATTENTION = { "MatMul", { "Softmax", masked, check = last_axis }, "v" }
 
 local function renamed(op)
   return function(self) return { op = op, domain = "", version = 20, attrs = {}, inputs = { self.found.x } } end
@@ -226,7 +227,7 @@ local RULES = {
     if n.divisor == 0 or constant(self, self.found.v) or constant(self, self.found.k) then return nil end
     return { op = "Attention", domain = "tlua", version = 1,
       attrs = { scale = n.factor or (n.divisor and 1 / n.divisor) or 1.0 },
-      inputs = { self.found.q, self.found.k, self.found.v } }
+      inputs = { self.found.q, self.found.k, self.found.v, self.found.mask } }
   end },
 }
 

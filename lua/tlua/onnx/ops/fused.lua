@@ -45,16 +45,35 @@ H["tlua:LayerNorm"] = function(w, node, x)
   return out
 end
 
--- q (..., T, D), k (..., D, S), v (..., S, D): by heads where the leading axes are pictures and heads.
+-- What is added to the scores of q with k, as (N or 1, heads or 1, T or 1, S); nil where it has another shape.
+local function bias_of(w, mask, q, k)
+  local full, dims = { q.dims[1], q.dims[2], q.dims[3], k.dims[4] }, {}
+  local ahead = 4 - #mask.dims
+  if ahead < 0 then return nil end
+  for i = 1, 4 do
+    dims[i] = i > ahead and mask.dims[i - ahead] or 1
+    if dims[i] ~= full[i] and (dims[i] ~= 1 or i == 4) then return nil end
+  end
+  local t = floats(w, value.tensor(w, mask))
+  return ahead == 0 and t or t:reshape(dims)
+end
+
+-- q (..., T, D), k (..., D, S), v (..., S, D): by heads where the leading axes are pictures and heads. `mask` is added to
+-- the scores.
 H["tlua:Attention"] = function(w, node, x)
-  local q, k, v = x[1], x[2], x[3]
+  local q, k, v, mask = x[1], x[2], x[3], x[4]
   local rank = #q.dims
   local fits = rank == 4 and #k.dims == 4 and #v.dims == 4 and q.dims[4] == v.dims[4]
   for i = 1, 2 do fits = fits and q.dims[i] == k.dims[i] and q.dims[i] == v.dims[i] end
-  if not fits then
+  local bias = fits and mask and bias_of(w, mask, q, k)
+  if not fits or (mask and not bias) then
     local nn = require("tlua.onnx.ops.nn").handlers
     local s = nn.MatMul(w, node, { q, k, n = 2 })
     local t = node.attrs.scale == 1 and s.t or ops.mul_scalar(s.t, node.attrs.scale)
+    if mask then
+      local both, perm = value.together(w, { value.of(t, "float32", s.perm), mask })
+      t = value.tensor(w, value.of(ops.add(both[1], floats(w, both[2])), "float32", perm))
+    end
     local p = value.of(ops.softmax(t, { axis = -1 }), q.dtype)
     return nn.MatMul(w, node, { p, v, n = 2 })
   end
@@ -63,7 +82,7 @@ H["tlua:Attention"] = function(w, node, x)
     local t = floats(w, value.arranged(w, u, { 1, 3, 2, 4 }))
     return t:reshape { n, u.dims[3], heads * d }
   end
-  local y = ops.attention(rows(q), rows(shape.transpose(k, { 1, 2, 4, 3 })), rows(v), nil, nil,
+  local y = ops.attention(rows(q), rows(shape.transpose(k, { 1, 2, 4, 3 })), rows(v), nil, bias or nil,
     { heads = heads, scale = node.attrs.scale })
   return value.of(y:reshape { n, q.dims[3], heads, d }, q.dtype, { 1, 3, 2, 4 })
 end
