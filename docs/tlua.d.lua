@@ -364,6 +364,15 @@ function nn.BatchNorm3d(channels, options) end
 ---@return tlua.nn.LayerNorm
 function nn.LayerNorm(width, options) end
 
+---@class tlua.nn.GroupNorm: tlua.nn.Module
+
+---Mean and variance over all places and the channels of a group, for each sample: x (N, ..., C).
+---@param groups integer
+---@param channels integer
+---@param options? { eps?: number }
+---@return tlua.nn.GroupNorm
+function nn.GroupNorm(groups, channels, options) end
+
 ---@class tlua.nn.MaxPool2d: tlua.nn.Module
 
 ---The largest of each window of (N, H, W, C).
@@ -988,6 +997,11 @@ function models.onnx(options) end
 ---@param options? { path?: string, hint?: string, cut?: string, head?: tlua.nn.Module, classes?: integer, logits?: boolean, weights?: "file"|"none" }
 ---@return tlua.nn.Graph
 function models.graph(options) end
+
+---The network of a folder as Hugging Face lays it out (wav2vec2): models.from_folder { path = FOLDER, classes = 40 }. Other fields are options of the network.
+---@param options string|table
+---@return tlua.nn.Module
+function models.from_folder(options) end
 
 ---The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
 ---@return string[]
@@ -3795,5 +3809,10 @@ function models.unet(options) end
 ---@param options? { weights?: string, classes?: integer, dropout?: number }
 ---@return tlua.nn.Module
 function models.conformer(options) end
+
+---The network wav2vec2_base. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.nn.Module
+function models.wav2vec2_base(options) end
 
 return tlua

@@ -2,14 +2,15 @@
 
     python tests/golden/make_speech.py      writes tests/golden/speech.safetensors, and the names in tests/golden/names
 
-PyTorch gets each clip alone, at its own length, and we get them as one padded batch: so they agree only where nothing of a clip's answer
-comes from its neighbours. Of each network: the answers, and of every parameter the norm and sixteen samples of the gradient of
+PyTorch gets each clip alone, at its own length (but for wav2vec 2.0, where transformers masks a padded batch), and we get them as one padded
+batch: so they agree only where nothing of a clip's answer comes from its neighbours. Of each network: the answers, and of every parameter the norm and sixteen samples of the gradient of
 sum(answers * numbers by formula) over all clips."""
 import json
 import os
 import sys
 
 import torch
+import transformers
 from safetensors.torch import save_file
 from torch import nn
 
@@ -76,15 +77,52 @@ class Conformer(nn.Module):
         return self.proj(self.blocks(x))
 
 
+# ---- wav2vec 2.0: transformers' own, with all clips in one batch as it masks them ----
+
+class Wav2Vec2(nn.Module):
+    batched = True
+
+    def __new__(cls, **o):
+        net = transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config(
+            vocab_size=o["classes"], hidden_size=o["width"], num_hidden_layers=o["layers"], num_attention_heads=o["heads"],
+            intermediate_size=o["ffn"], conv_dim=numbers(o["conv_widths"]), conv_kernel=numbers(o["conv_kernels"]),
+            conv_stride=numbers(o["conv_strides"]), num_feat_extract_layers=len(numbers(o["conv_widths"])), conv_bias=o["conv_bias"],
+            feat_extract_norm=o["conv_norm"], num_conv_pos_embeddings=o["position_kernel"],
+            num_conv_pos_embedding_groups=o["position_groups"], do_stable_layer_norm=o["stable_layer_norm"]))
+        net.batched, net.normalize = True, o["normalize"]
+        return net
+
+
+def numbers(text):
+    return [int(n) for n in text.split(",")]
+
+
+def wav2vec2(net, x, lengths):
+    """Logits of each clip; the padded batch goes in, and an attention mask."""
+    mask = torch.arange(x.shape[1])[None] < torch.tensor(lengths)[:, None]
+    if net.normalize:  # as Wav2Vec2FeatureExtractor does with each clip
+        clips = [(x[i, :n] - x[i, :n].mean()) / torch.sqrt(x[i, :n].var(unbiased=False) + 1e-7) for i, n in enumerate(lengths)]
+        x = nn.utils.rnn.pad_sequence(clips, batch_first=True)
+    y = net(x, attention_mask=mask.long()).logits
+    left = net._get_feat_extract_output_lengths(torch.tensor(lengths)).tolist()
+    return [y[i, :n] for i, n in enumerate(left)]
+
+
 # ---- all of them ----
+
+W2V = dict(classes=7, width=16, layers=2, heads=2, ffn=24, conv_widths="8,8,8", conv_kernels="10,3,2", conv_strides="5,2,2", conv_bias=False,
+           conv_norm="group", position_kernel=8, position_groups=2, stable_layer_norm=False, normalize=False)
 
 SMALL = dict(classes=7, blocks=2, width=16, heads=2, ffn=32, kernel=5, bands=8)
 # name: (class, network of the registry, options of both, shape of an element, lengths of the clips)
 CASES = {
     "conformer": (Conformer, "conformer", SMALL, (8,), (37, 5, 22)),
     "conformer_norm": (Conformer, "conformer", dict(SMALL, batchnorm=True), (8,), (12, 30)),
+    "wav2vec2": (Wav2Vec2, "wav2vec2_base", W2V, (), (400, 217)),
+    "wav2vec2_stable": (Wav2Vec2, "wav2vec2_base", dict(W2V, conv_norm="layer", conv_bias=True, stable_layer_norm=True, normalize=True,
+                                                        position_kernel=5), (), (200, 333, 150)),
 }
-NAMES = {"conformer": Conformer}
+NAMES = {"conformer": Conformer, "wav2vec2_base": lambda: transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config())}
 
 
 def filled(net):
@@ -104,12 +142,15 @@ def run(name, out):
     make, _, options, element, lengths = CASES[name]
     net, total = filled(make(**options)), 0
     x = formula((len(lengths), max(lengths)) + element, "input")
-    for i, n in enumerate(lengths):
-        y = net(x[i:i + 1, :n])[0]
+    batched = hasattr(net, "batched")
+    answers = wav2vec2(net, x, lengths) if batched else [net(x[i:i + 1, :n])[0] for i, n in enumerate(lengths)]
+    for i, y in enumerate(answers):
         out["%s.out.%d" % (name, i)] = y.detach().float()
         total = total + (y * formula(tuple(y.shape), "weights of clip %d" % i)).sum()
     total.backward()
     for key, p in net.named_parameters():
+        if p.grad is None:  # what stands for hidden frames, in training alone
+            continue
         out["%s.grad.%s" % (name, key)] = sampled(p.grad.reshape(-1)).float()
 
 

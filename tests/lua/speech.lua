@@ -113,4 +113,102 @@ t.test("what a file says of its symbols, and a last layer that was a convolution
   t.equal(small():vocabulary(), nil)
 end)
 
+-- ---- wav2vec 2.0, and folders ----
+
+local WAV = { classes = 5, width = 16, layers = 2, heads = 2, ffn = 24, conv_widths = "8,8", conv_kernels = "10,3",
+  conv_strides = "5,2", position_kernel = 8, position_groups = 2 }
+local CONFIG = { model_type = "wav2vec2", vocab_size = 5, hidden_size = 16, num_hidden_layers = 2,
+  num_attention_heads = 2, intermediate_size = 24, conv_dim = { 8, 8 }, conv_kernel = { 10, 3 }, conv_stride = { 5, 2 },
+  num_conv_pos_embeddings = 8, num_conv_pos_embedding_groups = 2, pad_token_id = 0 }
+
+local function write_text(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+local function write_folder(name, config, files)
+  local path = folder .. "/" .. name
+  core.mkdirs(path)
+  write_text(path .. "/config.json", core.json_encode(config))
+  for file, tensors in pairs(files) do core.save(path .. "/" .. file, tensors, {}) end
+  return path
+end
+
+t.test("a model file of wav2vec 2.0 takes waves of any length", function()
+  core.manual_seed(7)
+  local net = tlua.models.wav2vec2_base(WAV):eval()
+  local again = from_file(net, "wav2vec2")
+  for _, lengths in ipairs { { 400, 300 }, { 123 } } do
+    local x = core.randn(#lengths, lengths[1])
+    local y, left = net(x, whole(lengths))
+    local out = again(x, whole(lengths))
+    assert(t.distance(out[1], y) < 1e-5)
+    t.equal(out[2]:tolist()[1], left:tolist()[1])
+    t.equal(net:frame_count(lengths[1]), y:shape(2))
+  end
+end)
+
+t.test("spans are hidden in training alone, and what stands for them learns", function()
+  core.manual_seed(8)
+  local o = { mask_time = 0.5, mask_time_length = 3, mask_features = 0.2, mask_features_length = 2,
+    layer_dropout = 0.5 }
+  for key, value in pairs(WAV) do o[key] = value end
+  local net = tlua.models.wav2vec2_base(o):train()
+  local x = core.randn(2, 400)
+  local y = net(x)
+  y:square():sum():backward()
+  assert(net.wav2vec2.masked_spec_embed.grad:abs():sum():item() > 0)
+  assert(t.distance(net(x), y) > 1e-3)
+  net:eval()
+  t.equal(t.distance(net(x), net(x)), 0)
+  net:train()
+  net:freeze { "*", "!lm_head.*", "!*.masked_spec_embed" }
+  t.equal(net:stage_name(net:fixed_stages()), "wav2vec2.feature_projection")
+end)
+
+t.test("a folder as transformers lays it out", function()
+  core.manual_seed(9)
+  local net = tlua.models.wav2vec2_base(WAV):eval()
+  local state, first, second = net:state_dict(), {}, {}
+  local path = write_folder("whole", CONFIG, { ["model.safetensors"] = state })
+  write_text(path .. "/vocab.json", '{"<pad>": 0, "a": 1, "b": 2, "c": 3, "|": 4}')
+  local again = tlua.models.from_folder(path):eval()
+  local x = core.randn(1, 300)
+  t.equal(t.distance(again(x), net(x)), 0)
+  t.equal(again:vocabulary().blank, 0)
+  t.equal(again:vocabulary().tokens[5], "|")
+  -- In pieces, with the old names of weight norm, and what belongs to another way of training.
+  local map, i = {}, 0
+  for name, v in pairs(state) do
+    name = name:gsub("parametrizations.weight.original0", "weight_g")
+      :gsub("parametrizations.weight.original1", "weight_v")
+    i = i + 1
+    map[name] = i % 2 == 0 and "b.safetensors" or "a.safetensors";
+    (i % 2 == 0 and second or first)[name] = v
+  end
+  second["project_q.weight"] = core.zeros(2)
+  path = write_folder("pieces", CONFIG, { ["a.safetensors"] = first, ["b.safetensors"] = second })
+  write_text(path .. "/model.safetensors.index.json", core.json_encode { weight_map = map })
+  t.equal(t.distance(tlua.models.from_folder { path = path, mask_time = 0.1 }:eval()(x), net(x)), 0)
+  t.equal(tlua.models.from_folder { path = path, classes = 3 }:eval()(x):shape(3), 3)
+end)
+
+t.test("folders that cannot be read say why", function()
+  local open = tlua.models.from_folder
+  t.fails("the folder is missing", open, {})
+  t.fails("nothing/config.json is not there", open, folder .. "/nothing")
+  local other = write_folder("other", { model_type = "mamba" }, {})
+  t.fails("networks of the model_type mamba are not known here", open, other)
+  t.fails("has no model.safetensors or pytorch_model.bin", open, write_folder("empty", CONFIG, {}))
+  local path = write_folder("odd", { model_type = "wav2vec2", hidden_act = "relu" }, {})
+  t.fails("hidden_act = relu is not known here, only gelu", open, path)
+  path = write_folder("size", { model_type = "wav2vec2", hidden_size = "big" }, {})
+  t.fails("hidden_size must be an integer", open, path)
+  path = write_folder("index", CONFIG, {})
+  write_text(path .. "/model.safetensors.index.json", '{"weight_map": {"a": "../../etc/passwd"}}')
+  t.fails("weight_map", open, path)
+  t.fails("weights: the folder has them", open, { path = path, weights = "x" })
+end)
+
 t.finish()

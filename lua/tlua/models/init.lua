@@ -3,7 +3,8 @@
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
-  "efficientnet", "convnext", "vision_transformer", "unet", "speech.conformer", "onnx" }
+  "efficientnet", "convnext", "vision_transformer", "unet", "speech.conformer",
+  "speech.wav2vec2", "onnx" }
 local entries, order, of_files = {}, {}, {}
 local registry = { entries = entries }
 
@@ -122,5 +123,9 @@ for _, name in ipairs(registry.choices()) do
 end
 -- The network of a model file that a run has written: architecture, head and weights.
 function models.load(path) return require("tlua.weights.model_file").load(path) end
+-- The network of a folder as Hugging Face's transformers lays them out.
+function models.from_folder(options) return require("tlua.weights.folder").network(options) end
 util.seal(models, "models.")
-return util.strict("models", models, function() return { "list", "load", table.unpack(registry.choices()) } end)
+return util.strict("models", models, function()
+  return { "list", "load", "from_folder", table.unpack(registry.choices()) }
+end)

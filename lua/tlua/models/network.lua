@@ -49,12 +49,21 @@ function Network:stage_count() return #stages_of(self) end
 function Network:stage_modules(k) return stages_of(self)[k].modules end
 function Network:stage_name(k) return stages_of(self)[k].name end
 
+-- The module that has the tensor of that name, and the tensor's own name.
+local function owner_of(self, name)
+  local above, key = name:match "^(.*)%.([^.]+)$"
+  return above and self:find(above) or self, key or name
+end
+
 -- Calls f(name, tensor) for all that stage k computes with.
 function Network:each_stage_tensor(k, f)
   self:ready()
   for _, name in ipairs(self:stage_modules(k)) do
     local m = self:find(name)
-    if not m then f(name, self._tensors[name]) else
+    if not m then
+      local owner, key = owner_of(self, name)
+      f(name, owner._tensors[key])
+    else
       for path, t in m:named_tensors() do f(name .. "." .. path, t) end
     end
   end
@@ -72,7 +81,8 @@ local function stage_is_fixed(self, stage)
   for _, name in ipairs(stage.modules) do
     local m = self:find(name)
     if not m then
-      if not self._frozen[name] then return false end
+      local owner, key = owner_of(self, name)
+      if not owner._frozen[key] then return false end
     else
       local _, free = m:_survey()
       if free or not deterministic(m) then return false end
@@ -191,6 +201,21 @@ function Network:set_head(head)
   return self
 end
 
+-- Says that a head of the file was of no use.
+function Network:note_head(report)
+  if report.head_dropped and not rawget(self, "quiet") then
+    util.note(("%s: the head '%s' of the file %s and was dropped; a new one starts at random"):format(self.entry.name,
+      report.head_dropped, report.head_why))
+  end
+end
+
+-- What was loaded from elsewhere than a file by itself (tlua/weights/folder.lua).
+function Network:took_weights(report, path)
+  rawset(self, "weights_path", path)
+  rawset(self, "weights_report", report)
+  self:note_head(report)
+end
+
 -- Loads a published set or a file, or the part `key` of a file; notes a head that was dropped. Returns the report.
 function Network:load_weights(spec, key)
   local path, set, name = weights.resolve(self.entry, spec)
@@ -209,10 +234,7 @@ function Network:load_weights(spec, key)
       rawset(self, "file_labels", info.labels)
     end
   end
-  if report.head_dropped and not rawget(self, "quiet") then
-    util.note(("%s: the head '%s' of the file %s and was dropped; a new one starts at random"):format(self.entry.name,
-      report.head_dropped, report.head_why))
-  end
+  self:note_head(report)
   return report
 end
 

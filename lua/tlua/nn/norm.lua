@@ -103,4 +103,50 @@ end
 function LayerNorm:label() return ("nn.LayerNorm(%s)"):format(self.width or "?") end
 function LayerNorm:spec() return { class = "LayerNorm", args = { self.width }, options = { eps = self.eps } } end
 
+-- nn.GroupNorm(groups, channels [, {eps = 1e-5}]): mean and variance over all places and the channels of a group, for
+-- each sample (Wu and He 2018). x (N, ..., C).
+local GroupNorm = module.class("nn.GroupNorm")
+M.GroupNorm = GroupNorm
+GroupNorm.scoped = true
+
+function GroupNorm:init(...)
+  local values, o = schema.arguments("nn.GroupNorm", { EPS }, { false, false }, ...)
+  self.groups = util.whole("nn.GroupNorm", "the number of groups", values[1])
+  self.channels = util.whole("nn.GroupNorm", "the number of channels", values[2])
+  self.eps = o.eps
+  if self.channels % self.groups ~= 0 then
+    util.failf("nn.GroupNorm: %d channels do not divide into %d groups", self.channels, self.groups)
+  end
+  self:parameter("weight", { self.channels }, { "constant", 1 })
+  self:parameter("bias", { self.channels }, { "constant", 0 })
+end
+function GroupNorm:infer(width)
+  if width and width ~= self.channels then util.failf("%s: the input has %d channels", self:label(), width) end
+  return self.channels
+end
+
+-- Without weight and bias, of places one behind another: (N, places, C).
+local function normalised(self, x)
+  local axes, alone = { 2 }, self.groups == self.channels
+  local y = x
+  if not alone then
+    y = x:reshape { x:shape(1), x:shape(2), self.groups, self.channels // self.groups }
+    axes = { 2, 4 }
+  end
+  y = y - y:mean { axes = axes, keep = true }
+  y = y * (y:square():mean { axes = axes, keep = true } + self.eps):rsqrt()
+  return alone and y or y:reshape { x:shape(1), x:shape(2), self.channels }
+end
+
+function GroupNorm:forward(x)
+  local shape = x:shape()
+  local y = #shape == 3 and x or x:reshape { shape[1], -1, self.channels }
+  y = normalised(self, y) * self.weight + self.bias
+  return #shape == 3 and y or y:reshape(shape)
+end
+function GroupNorm:label() return ("nn.GroupNorm(%d, %d)"):format(self.groups, self.channels) end
+function GroupNorm:spec()
+  return { class = "GroupNorm", args = { self.groups, self.channels }, options = { eps = self.eps } }
+end
+
 return M

@@ -122,6 +122,8 @@ Batch norm over the last dimension of (N, C) or (N, L, C).
 Batch norm over the last dimension of (N, D, H, W, C).
 # nn.LayerNorm(width?: integer, {eps: number = 1e-5}): nn.LayerNorm
 The same as a batch norm, with mean and variance of each row over the last dimension.
+# nn.GroupNorm(groups: integer, channels: integer, {eps: number = 1e-5}): nn.GroupNorm
+Mean and variance over all places and the channels of a group, for each sample: x (N, ..., C).
 # nn.MaxPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.MaxPool2d
 The largest of each window of (N, H, W, C).
 # nn.AvgPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.AvgPool2d
@@ -307,6 +309,9 @@ The network of an ONNX file, of any framework: models.onnx { path = "net.onnx", 
 It is opened when it is first looked into.
 # models.graph({schema}): nn.Graph
 The same of a model file of ours, or of a run's folder.
+# models.from_folder(options: string|table): nn.Module
+The network of a folder as Hugging Face lays it out (wav2vec2): models.from_folder { path = FOLDER, classes = 40 }.
+Other fields are options of the network.
 # models.names(): string[]
 The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
 # models.list(): table[]

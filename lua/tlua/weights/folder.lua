@@ -1,0 +1,175 @@
+-- folder.lua - networks in folders as Hugging Face's transformers lays them out: config.json says what it is and how
+-- large, the tensors are in model.safetensors or pytorch_model.bin, or in several files that an index names.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local folder = {}
+
+-- model_type of config.json -> {model = name in the registry, options = function(config, what) -> its options, prepared =
+-- function(options, config of the preprocessor), aside = what names may begin with that belong to another training}
+local kinds = {}
+folder.kinds = kinds
+
+local function read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+local function read_json(path)
+  local text = read(path)
+  if not text then return nil end
+  local ok, value = pcall(core.json_decode, text)
+  if not ok or type(value) ~= "table" then util.failf("%s is damaged: it is not JSON", path) end
+  return value
+end
+
+-- ---- config.json ----
+
+-- A reader of its fields: get(name, kind, default).
+local function getter(what, config)
+  return function(name, kind, default)
+    local v = config[name]
+    if v == nil then v = default end
+    if kind == "integer" then v = math.type(v) == "integer" and v or math.tointeger(tonumber(v)) end
+    if type(v) ~= (kind == "integer" and "number" or kind) then
+      util.failf("%s: %s must be %s %s, not %s", what, name, kind == "integer" and "an" or "a", kind,
+        tostring(config[name]))
+    end
+    return v
+  end
+end
+
+local function needs(what, config, name, want)
+  local v = config[name]
+  if v ~= nil and v ~= want then
+    util.failf("%s: %s = %s is not known here, only %s", what, name, tostring(v), tostring(want))
+  end
+end
+
+kinds.wav2vec2 = { model = "wav2vec2_base", aside = { "quantizer.", "project_hid.", "project_q." },
+  options = function(config, what)
+    local get = getter(what, config)
+    needs(what, config, "hidden_act", "gelu")
+    needs(what, config, "feat_extract_activation", "gelu")
+    needs(what, config, "add_adapter", false)
+    if config.adapter_attn_dim then util.failf("%s: adapter_attn_dim: adapters are not known here", what) end
+    local hides = config.apply_spec_augment ~= false
+    local function list(name, default) return table.concat(get(name, "table", default), ",") end
+    return { classes = get("vocab_size", "integer", 32), width = get("hidden_size", "integer", 768),
+      layers = get("num_hidden_layers", "integer", 12), heads = get("num_attention_heads", "integer", 12),
+      ffn = get("intermediate_size", "integer", 3072), eps = get("layer_norm_eps", "number", 1e-5),
+      conv_widths = list("conv_dim", { 512, 512, 512, 512, 512, 512, 512 }),
+      conv_kernels = list("conv_kernel", { 10, 3, 3, 3, 3, 2, 2 }),
+      conv_strides = list("conv_stride", { 5, 2, 2, 2, 2, 2, 2 }),
+      conv_bias = get("conv_bias", "boolean", false), conv_norm = get("feat_extract_norm", "string", "group"),
+      position_kernel = get("num_conv_pos_embeddings", "integer", 128),
+      position_groups = get("num_conv_pos_embedding_groups", "integer", 16),
+      stable_layer_norm = get("do_stable_layer_norm", "boolean", false),
+      dropout = get("hidden_dropout", "number", 0.1), attention_dropout = get("attention_dropout", "number", 0.1),
+      activation_dropout = get("activation_dropout", "number", 0.1),
+      projection_dropout = get("feat_proj_dropout", "number", 0), final_dropout = get("final_dropout", "number", 0.1),
+      layer_dropout = get("layerdrop", "number", 0.1), mask_time = hides and get("mask_time_prob", "number", 0.05) or 0,
+      mask_time_length = get("mask_time_length", "integer", 10),
+      mask_features = hides and get("mask_feature_prob", "number", 0) or 0,
+      mask_features_length = get("mask_feature_length", "integer", 10) }
+  end,
+  -- preprocessor_config.json: whether each wave is normalised.
+  prepared = function(options, config)
+    if type(config.do_normalize) == "boolean" then options.normalize = config.do_normalize end
+  end }
+
+-- ---- tensors ----
+
+local WHOLE = { "model.safetensors", "pytorch_model.bin" }
+
+-- The files with tensors, all of which are there.
+local function files_of(path)
+  for _, name in ipairs(WHOLE) do
+    if core.exists(path .. "/" .. name) then return { name } end
+    local index = read_json(path .. "/" .. name .. ".index.json")
+    if index then
+      local seen, list = {}, {}
+      for _, file in pairs(type(index.weight_map) == "table" and index.weight_map or {}) do
+        if type(file) ~= "string" or file:find "[/\\]" then
+          util.failf("%s/%s.index.json is damaged: weight_map", path, name)
+        end
+        if not seen[file] then seen[file], list[#list + 1] = true, file end
+      end
+      table.sort(list)
+      if #list == 0 then util.failf("%s/%s.index.json names no files", path, name) end
+      return list
+    end
+  end
+  util.failf("%s has no %s, nor an index of several such files", path, table.concat(WHOLE, " or "))
+end
+
+local function tensors_of(path, files, aside)
+  local all, left = {}, {}
+  for _, file in ipairs(files) do
+    local missing = util.missing(path .. "/" .. file)
+    if missing then util.fail(missing) end
+    for name, t in pairs((core.load(path .. "/" .. file))) do
+      local other
+      for _, beginning in ipairs(aside or {}) do other = other or name:sub(1, #beginning) == beginning end
+      if other then left[#left + 1] = name else all[name] = t end
+    end
+  end
+  table.sort(left)
+  return all, left
+end
+
+local function load(net, path, files, kind)
+  local scope <close> = core.scope()
+  local tensors, left = tensors_of(path, files, kind.aside)
+  local report = net:load(tensors, { what = path, head = net.head_name })
+  if #left > 0 then util.note(("%s: left aside: %s"):format(path, util.first_few(left))) end
+  net:took_weights(report, path)
+end
+
+-- ---- the symbols ----
+
+-- vocab.json: text -> number; the blank is what pads.
+local function vocabulary(path, config)
+  local known = read_json(path .. "/vocab.json")
+  if not known then return nil end
+  local tokens = {}
+  for text, n in pairs(known) do
+    n = math.tointeger(tonumber(n))
+    if type(text) == "string" and n and n >= 0 then tokens[n + 1] = text end
+  end
+  if #tokens == 0 then util.failf("%s/vocab.json numbers no symbols from 0 on", path) end
+  return { tokens = tokens, blank = math.tointeger(tonumber(config.pad_token_id)) or 0 }
+end
+
+-- models.from_folder { path = FOLDER, ... }: the network that config.json speaks of, described; its tensors are read
+-- when they are needed. Other fields are options of that network and win over what the folder says.
+function folder.network(given)
+  local what = "models.from_folder"
+  if type(given) == "string" then given = { path = given } end
+  if type(given) ~= "table" or type(given.path) ~= "string" then
+    util.failf("%s: the folder is missing: { path = FOLDER }", what)
+  end
+  local path = core.path(given.path):gsub("(.)/+$", "%1")
+  local config = read_json(path .. "/config.json")
+  if not config then util.failf("%s: %s/config.json is not there", what, path) end
+  local kind = type(config.model_type) == "string" and rawget(kinds, config.model_type)
+  if not kind then
+    util.failf("%s: %s/config.json: networks of the model_type %s are not known here; known are %s", what, path,
+      tostring(config.model_type), table.concat(util.keys(kinds), ", "))
+  end
+  local options = kind.options(config, path .. "/config.json")
+  if kind.prepared then kind.prepared(options, read_json(path .. "/preprocessor_config.json") or {}) end
+  for name, value in pairs(given) do
+    if name == "weights" or name == "weights_key" then util.failf("%s: %s: the folder has them", what, name) end
+    if name ~= "path" then options[name] = value end
+  end
+  local files = files_of(path)
+  local net = require("tlua.models").build(kind.model, options)
+  rawset(net, "file_vocabulary", vocabulary(path, config))
+  rawset(net, "_pending", function(me) load(me, path, files, kind) end)
+  return net
+end
+
+return folder
