@@ -45,29 +45,6 @@ INLINE void put_features(vf v, int x, G float *p)
     else vstn(v, p + x * TL_VECTOR, HEAD % TL_VECTOR);
 }
 
-/* exp of what is not above 0 but for rounding, to two units in the last place, with the polynomial of Cephes' expf (Moshier);
- * below -87 it is 0. A NaN stays one. Drivers' exp is several times as slow. */
-INLINE vf fast_exp(vf x)
-{
-    vf n = rint(x * (vf)1.44269504088896341f), r = fma(n, (vf)-0.693359375f, x), p = (vf)1.9875691500e-4f;
-    r = fma(n, (vf)2.12194440e-4f, r);
-    p = fma(p, r, (vf)1.3981999507e-3f);
-    p = fma(p, r, (vf)8.3334519073e-3f);
-    p = fma(p, r, (vf)4.1665795894e-2f);
-    p = fma(p, r, (vf)1.6666665459e-1f);
-    p = fma(p, r, (vf)5.0000001201e-1f);
-    p = fma(p * r, r, r) + (vf)1.0f;
-    n = fmax(n, (vf)-126.0f);
-#if TL_VECTOR == 16
-    p *= as_float16((convert_int16(n) + 127) << 23);
-#elif TL_VECTOR == 8
-    p *= as_float8((convert_int8(n) + 127) << 23);
-#else
-    p *= as_float4((convert_int4(n) + 127) << 23);
-#endif
-    return x < (vf)-87.0f ? (vf)0.0f : p;
-}
-
 static inline float total(vf v)
 {
     float t[TL_VECTOR], s = 0.0f;

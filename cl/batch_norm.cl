@@ -87,7 +87,7 @@ static inline vf slope(vf g, vf z, int activation)
     if (activation == ACT_RELU) return z <= (vf)0.0f ? (vf)0.0f : g;
     if (activation == ACT_RELU6) return z > (vf)0.0f && z < (vf)6.0f ? g : (vf)0.0f;
     if (activation == ACT_SILU) {
-        vf p = (vf)1.0f / ((vf)1.0f + exp(-z));
+        vf p = (vf)1.0f / ((vf)1.0f + fast_exp(-z));
         return g * p * ((vf)1.0f + z * ((vf)1.0f - p));
     }
     if (activation == ACT_HARDSWISH) return z <= (vf)-3.0f ? (vf)0.0f : (z >= (vf)3.0f ? g : g * (z / (vf)3.0f + (vf)0.5f));

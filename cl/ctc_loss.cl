@@ -99,7 +99,7 @@ static inline float loss_of(float blank, float label, float taken)
 static inline float loss_of_nothing(long frames, long labels) { return frames == 0 && labels > 0 ? INFINITY : 0.0f; }
 
 #if TL_CPU
-static inline vf log_add_v(vf x, vf y) { return (x > y ? x : y) + log((vf)1.0f + exp(-fabs(x - y))); }
+static inline vf log_add_v(vf x, vf y) { return (x > y ? x : y) + log((vf)1.0f + fast_exp(-fabs(x - y))); }
 
 static inline float largest(vf v)
 {
@@ -364,7 +364,7 @@ __kernel void ctc_grad(const ctc_args o, G const float *restrict X, long x0, G c
     if (mean) s /= max((int)labels, 1);
     if (most < IMPOSSIBLE) s = NAN;
     long k = 0;
-    for (; k + TL_VECTOR <= o.classes; k += TL_VECTOR) VSTORE((vf)s * exp(VLOAD(0, x + k) - (vf)lse), 0, d + k);
+    for (; k + TL_VECTOR <= o.classes; k += TL_VECTOR) VSTORE((vf)s * fast_exp(VLOAD(0, x + k) - (vf)lse), 0, d + k);
     for (; k < o.classes; k++) d[k] = s * exp(x[k] - lse);
     vf all = (vf)0.0f, blank = (vf)0.0f;
     for (long l = 0; l < o.width; l += TL_VECTOR) {

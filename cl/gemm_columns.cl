@@ -16,12 +16,12 @@ __kernel void activation_gradient(long n, long chunk, int activation, G const fl
         if (activation == ACT_RELU) g = s > zero ? g : zero;
         else if (activation == ACT_RELU6) g = s > zero ? (s < (vf)6.0f ? g : zero) : zero;
         else if (activation == ACT_SILU) {
-            vf e = one / (one + exp(-s));
+            vf e = one / (one + fast_exp(-s));
             g = g * e * (one + s * (one - e));
         } else if (activation == ACT_HARDSWISH)
             g = s <= (vf)-3.0f ? zero : (s < (vf)3.0f ? g * (s / (vf)3.0f + (vf)0.5f) : g);
         else if (activation == ACT_GELU)
-            g = g * ((vf)0.5f * (one + fast_erf(s * (vf)0.70710678f)) + s * (vf)0.39894228f * exp((vf)-0.5f * s * s));
+            g = g * ((vf)0.5f * (one + fast_erf(s * (vf)0.70710678f)) + s * (vf)0.39894228f * fast_exp((vf)-0.5f * s * s));
         store_part(g, Y + y_at + i, part);
     }
 }

@@ -7,7 +7,7 @@ __kernel void softmax(G const float *restrict X, long x0, G float *restrict Y, l
     G const float *x = X + x0 + r * n;
     G float *y = Y + y0 + r * n;
     float m = row_max(x, n), scale = 1.0f / row_exp_sum(x, n, m);
-    for (; i + TL_VECTOR <= n; i += TL_VECTOR) VSTORE(exp(VLOAD(0, x + i) - (vf)m) * (vf)scale, 0, y + i);
+    for (; i + TL_VECTOR <= n; i += TL_VECTOR) VSTORE(fast_exp(VLOAD(0, x + i) - (vf)m) * (vf)scale, 0, y + i);
     for (; i < n; i++) y[i] = exp(x[i] - m) * scale;
 }
 

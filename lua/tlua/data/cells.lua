@@ -66,7 +66,7 @@ function cells.class(cell, place, column)
   if text == "" then util.failf("%s: column '%s' is empty, and a class is needed", place, column) end
   if text ~= shown(text, cells.LONGEST) then
     util.failf("%s: column '%s': '%s' is no name of a class: at most %d bytes, and no control characters", place,
-      column, shown(text))
+      column, shown(text), cells.LONGEST)
   end
   return text
 end
