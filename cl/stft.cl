@@ -36,8 +36,8 @@ enum { CONSTANT, REFLECT, REPLICATE, SYMMETRIC };
 #define STEP ((int)get_local_size(0))
 #endif
 #define V TL_VECTOR
-#define GET(p, i) VLOAD(0, (p) + (long)(i) * V)
-#define PUT(v, p, i) VSTORE((v), 0, (p) + (long)(i) * V)
+#define GET(p, i) VLOAD(0, (p) + (i) * V)
+#define PUT(v, p, i) VSTORE((v), 0, (p) + (i) * V)
 
 /* ---- frames ---- */
 
@@ -48,7 +48,7 @@ INLINE long place(long i, long n, int mode)
     if (i >= 0 && i < n) return i;
     if (mode == CONSTANT || n < 1) return -1;
     if (mode == REPLICATE) return i < 0 ? 0 : n - 1;
-    long period = mode == REFLECT ? 2 * (n - 1) : 2 * n;
+    const long period = mode == REFLECT ? 2 * (n - 1) : 2 * n;
     if (period < 1) return 0;
     i = i % period;
     if (i < 0) i += period;
