@@ -91,6 +91,10 @@ def network(tensors):
                 out[ours + name + end] = tensors[theirs + name + end]
     for end in ("weight", "bias"):
         out["proj." + end] = tensors["acoustic_model.model.proj." + end]
+    # The row of the transform for a frequency of 0 is the window.
+    kernel = tensors["stft_real_kernel"]
+    out["frontend.window"] = Tensor(kernel.kind, kernel.shape[-1:], kernel.data[:kernel.shape[-1] * TYPES[kernel.kind][2]])
+    out["frontend.bank"] = tensors["mel_fb"].transposed()
     return out
 
 

@@ -68,6 +68,9 @@ class Block(nn.Module):
 class Conformer(nn.Module):
     def __init__(self, classes=191, blocks=4, width=144, heads=4, ffn=576, kernel=31, bands=80, batchnorm=False):
         super().__init__()
+        self.frontend = nn.Module()  # frames go in here: its numbers are not looked at
+        self.frontend.register_buffer("window", torch.zeros(400))
+        self.frontend.register_buffer("bank", torch.zeros(bands, 201))
         self.stem = nn.Conv1d(bands, width, 3, stride=2, padding=1)
         self.blocks = nn.Sequential(*[Block(width, heads, ffn, kernel, batchnorm) for _ in range(blocks)])
         self.proj = nn.Linear(width, classes)

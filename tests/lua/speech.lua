@@ -31,14 +31,34 @@ t.test("a model file of a conformer leaves batch and length open", function()
   local net = small { batchnorm = true, dropout = 0.1 }:eval()
   local again = from_file(net, "conformer")
   t.equal(again.inputs[2].name, "lengths")
-  for _, lengths in ipairs { { 37, 5, 22 }, { 64, 1 }, { 1 }, { 201, 200 } } do
-    local x = core.randn(#lengths, lengths[1], 8)
+  for _, lengths in ipairs { { 3700, 500, 2210 }, { 6400, 401 }, { 480 }, { 20100, 20000 } } do
+    local x = core.randn(#lengths, lengths[1])
     local y, left = net(x, whole(lengths))
     local out = again(x, whole(lengths))
     assert(t.distance(out[1], y) < 1e-5)
     t.equal(table.concat(out[2]:tolist(), " "), table.concat(left:tolist(), " "))
-    for i, n in ipairs(lengths) do t.equal(left:tolist()[i], (n + 1) // 2) end
+    for i, n in ipairs(lengths) do t.equal(left:tolist()[i], net:frame_count(n)) end
   end
+end)
+
+t.test("a wave gives the same alone and beside a longer one", function()
+  core.manual_seed(12)
+  local net = small { normalize = "clip" }:eval()
+  local x = core.randn(2, 4000)
+  local guard <close> = core.no_grad()
+  local y, left = net(x, whole { 4000, 2500 })
+  local alone = net(core.ops.slice(core.ops.slice(x, 1, 1, 1), 2, 0, 2500))
+  local n = left:tolist()[2]
+  t.equal(alone:shape(2), n)
+  assert(t.distance(core.ops.slice(core.ops.slice(y, 1, 1, 1), 2, 0, n), alone) < 1e-4)
+  t.equal(t.distance(net(x), net(x)), 0)
+end)
+
+t.test("masks over bands and frames are for training", function()
+  core.manual_seed(13)
+  local net, x = small { freq_masks = 1, freq_width = 3, time_masks = 1, time_width = 9 }:train(), core.randn(2, 4000)
+  t.equal(net:fixed_stages(), 1)
+  assert(t.distance(net(x), net(x)) > 1e-3)
 end)
 
 t.test("without lengths all are full, and none come out", function()
@@ -67,14 +87,14 @@ t.test("frozen stages run as a plan, and the rest gets its gradients", function(
   core.manual_seed(4)
   local net = small():train()
   net:freeze { "stem.*", "blocks.0.*" }
-  t.equal(net:fixed_stages(), 2)
+  t.equal(net:fixed_stages(), 3)
   local x, lengths = core.randn(2, 20, 8), whole { 20, 9 }
   local y = net(x, lengths)
   y:square():sum():backward()
   local some = net:gradients()
   t.equal(some["blocks.0.ffn1.fc1.weight"], nil)
   assert(some["blocks.1.ffn1.fc1.weight"] and some["proj.bias"])
-  assert(plan.of(net, "below 2 with lengths"))
+  assert(plan.of(net, "below 3 with lengths"))
 end)
 
 t.test("recomputed blocks give the same gradients, dropout too", function()
@@ -94,7 +114,7 @@ t.test("options that make no sense, and weights that are not at hand", function(
   t.fails("5 heads do not share a width of 16", small, { heads = 5 })
   t.fails("kernel must be odd, not 4", small, { kernel = 4 })
   t.fails("unknown option of models.conformer: 'in_channels'", small, { in_channels = 1 })
-  t.fails("frames (N, F, 8) are needed", small(), core.randn(2, 20))
+  t.fails("waves (N, T) or frames (N, F, 8) are needed", small(), core.randn(2))
   local path = folder .. "/hama_conformer_ctc.safetensors"
   t.fails("python tools/hama_conformer.py", function() small { weights = path }:ready() end)
 end)

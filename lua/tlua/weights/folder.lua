@@ -4,8 +4,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local folder = {}
 
--- model_type of config.json -> {model = name in the registry, options = function(config, what) -> its options, prepared =
--- function(options, config of the preprocessor), aside = what names may begin with that belong to another training}
+-- model_type of config.json -> {model = name in the registry, options = function(config, what) -> its options,
+-- prepared = function(options, config of the preprocessor), aside = beginnings of names of another training}
 local kinds = {}
 folder.kinds = kinds
 

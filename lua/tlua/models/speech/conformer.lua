@@ -7,6 +7,7 @@ local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local util = require "tlua.util"
 local sequence = require "tlua.models.speech.sequence"
+local frontend = require "tlua.models.speech.frontend"
 local ops = core.ops
 
 -- ---- the parts of a block: (N, F, width) -> the same ----
@@ -98,6 +99,7 @@ function Conformer:init(entry, options)
   local what, o = "models." .. entry.name, options
   if o.width % o.heads ~= 0 then util.failf("%s: %d heads do not share a width of %d", what, o.heads, o.width) end
   if o.kernel % 2 == 0 then util.failf("%s: kernel must be odd, not %d", what, o.kernel) end
+  frontend.build(self, o)
   self.stem = nn.Conv1d(o.bands, o.width, STEM.kernel, { stride = STEM.stride, padding = STEM.padding })
   local blocks = {}
   for i = 1, o.blocks do blocks[i] = Block(o) end
@@ -107,14 +109,11 @@ function Conformer:init(entry, options)
 end
 
 function Conformer:stages()
-  local list = { { name = "stem", modules = { "stem" }, run = function(self, x, lengths)
-    if x:rank() ~= 3 then
-      util.failf("%s: frames (N, F, %d) are needed, not %s", self:label(), self.network_options.bands,
-        util.shape_text(x:shape()))
-    end
+  local list = frontend.stages(self)
+  list[#list + 1] = { name = "stem", modules = { "stem" }, run = function(self, x, lengths)
     local y = self.stem(sequence.masked(x, lengths), "gelu")
     return y, lengths and sequence.after(lengths, STEM.kernel, STEM.stride, STEM.padding)
-  end } }
+  end }
   for i = 1, self.blocks:length() do
     local name = "blocks." .. i - 1
     list[#list + 1] = { name = name, modules = { name }, run = function(self, x, lengths)
@@ -124,21 +123,15 @@ function Conformer:stages()
   return list
 end
 
-function Conformer:plan_inputs()
-  return { { "N", "T", self.network_options.bands, name = "input" }, { "N", name = "lengths", dtype = "int32" } }
-end
-
--- The front end gives a frame every 10 ms, the stem takes every second.
-local HOP = 160
 function Conformer:frame_count(samples)
-  return sequence.count_after(samples // HOP + 1, STEM.kernel, STEM.stride, STEM.padding)
+  return sequence.count_after(frontend.count(self, samples), STEM.kernel, STEM.stride, STEM.padding)
 end
 
 function Conformer:features_cost(shape)
   local o, n, f = self.network_options, shape[1], self:frame_count(shape[2])
   local w, block = o.width, self.blocks:length()
   block = block * (4 * w * o.ffn + 4 * w * w + 2 * f * w + 3 * w * w + w * o.kernel)
-  return { n, f, w }, n * f * (STEM.kernel * o.bands * w + block)
+  return { n, f, w }, frontend.cost(self, shape) + n * f * (STEM.kernel * o.bands * w + block)
 end
 
 -- ---- the registry ----
@@ -149,7 +142,7 @@ local FIELDS = { { "blocks", "integer", 4, "how many", least = 1 },
   { "ffn", "integer", 576, "features within the feed-forward steps", least = 1 },
   { "kernel", "integer", 31, "frames that the convolution along time sees, an odd number", least = 1 },
   { "batchnorm", "boolean", false, "a batch norm behind that convolution" },
-  { "bands", "integer", 80, "of the log-mel spectrogram", least = 1 } }
+  table.unpack(frontend.fields { low = 40, high = 7600, scale = "slaney", band_norm = "slaney", corners = "bins" }) }
 
 return function(registry)
   registry.add { name = "conformer", class = Conformer, takes = "wave", classes = 191, fields = FIELDS,

@@ -1,0 +1,80 @@
+-- frontend.lua - what stands before networks that see mel bands: the spectrogram, normalising, and masks in training.
+local nn = require "tlua.nn"
+local util = require "tlua.util"
+local frontend = {}
+
+-- Options of a network with such a front end; `defaults`: what of it is otherwise.
+function frontend.fields(defaults)
+  local d = defaults or {}
+  local function count(name, default, brief, least)
+    return { name, "integer", d[name] or default, brief, least = least or 1 }
+  end
+  return { count("rate", 16000, "of the waves, in Hz"), count("n_fft", 400, "points of the transform"),
+    count("hop", 160, "samples from frame to frame"), count("bands", 80, "mel bands of a frame"),
+    { "low", "number", d.low or 0, "where the first begins, in Hz", least = 0 },
+    { "high", "number", d.high, "where the last ends, in Hz (half of the rate)", above = 0 },
+    { "scale", "choice", d.scale or "htk", "of the mels", { "htk", "slaney" } },
+    { "band_norm", "choice", d.band_norm or "none", "slaney: all bands have one area", { "none", "slaney" } },
+    { "corners", "choice", d.corners or "exact", "of the bands' triangles; bins: at whole bins", { "exact", "bins" } },
+    { "log", "choice", d.log or "log", "of the bands", { "none", "log", "log10", "db" } },
+    { "floor", "number", d.floor or 1e-10, "what is less becomes that before the logarithm", least = 0 },
+    { "normalize", "choice", d.normalize or "none", "frames to a mean of 0 and a variance of 1: each band of a clip, "
+      .. "the clip, or each band by what was seen in training", { "none", "channel", "clip", "running" } },
+    count("freq_masks", 0, "stretches of bands that are hidden in training", 0),
+    count("freq_width", 27, "bands of one at most", 0),
+    count("time_masks", 0, "stretches of frames that are hidden in training", 0),
+    count("time_width", 100, "frames of one at most", 0),
+    { "time_share", "number", 1, "and at most this share of the clip", least = 0, most = 1 } }
+end
+
+-- Gives the network its modules `frontend`, and `normalizer` and `augment` where they are asked for.
+function frontend.build(self, o)
+  self.frontend = nn.MelSpectrogram { rate = o.rate, n_fft = o.n_fft, hop = o.hop, bands = o.bands, low = o.low,
+    high = o.high, scale = o.scale, norm = o.band_norm, corners = o.corners, log = o.log, floor = o.floor }
+  if o.normalize ~= "none" then self.normalizer = nn.Normalize(o.bands, { over = o.normalize }) end
+  if o.freq_masks + o.time_masks > 0 then
+    self.augment = nn.SpecAugment { freq_masks = o.freq_masks, freq_width = o.freq_width, time_masks = o.time_masks,
+      time_width = o.time_width, time_share = o.time_share }
+  end
+  rawset(self, "rate", o.rate)
+end
+
+-- The stages: waves (N, T), or frames (N, F, bands) that were made already, to frames.
+function frontend.stages(self)
+  local function spectrum(_, x, lengths)
+    if x:rank() == 2 then
+      local y, left = self.frontend(x, lengths)
+      return y, left
+    end
+    if x:rank() ~= 3 then
+      util.failf("%s: waves (N, T) or frames (N, F, %d) are needed, not %s", self:label(), self.network_options.bands,
+        util.shape_text(x:shape()))
+    end
+    return x, lengths
+  end
+  local list = { { name = "frontend", modules = { "frontend" }, run = spectrum } }
+  local n = self.normalizer
+  if n then
+    list[2] = { name = "normalizer", modules = { "normalizer" }, run = function(_, x, lengths)
+      local y = n(x, lengths)
+      return y, lengths
+    end, chance = function(me) return me.network_options.normalize == "running" and me.training end }
+  end
+  if self.augment then
+    list[#list + 1] = { name = "augment", modules = {}, run = function(_, x, lengths)
+      local y = self.augment(x, lengths)
+      return y, lengths
+    end, chance = function(me) return me.training end }
+  end
+  return list
+end
+
+-- How many frames come from so many samples, and what they cost.
+function frontend.count(self, samples) return self.frontend:frame_count(samples) end
+function frontend.cost(self, shape)
+  local _, n = self.frontend:cost(shape)
+  return n
+end
+
+util.seal(frontend, "frontend.")
+return frontend
