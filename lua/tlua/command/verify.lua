@@ -7,6 +7,7 @@ local model_file = require "tlua.weights.model_file"
 local input = require "tlua.data.input"
 local predict = require "tlua.command.predict"
 local waves = require "tlua.data.waves"
+local voices = require "tlua.report.voices"
 local verify = {}
 
 -- Folders below `root` are speakers: names and their clips.
@@ -36,40 +37,28 @@ local function embeddings(net, info, paths, o, quiet, label)
   return rows, status
 end
 
-local function dot(a, b)
-  local sum = 0
-  for k = 1, #a do sum = sum + a[k] * b[k] end
-  return sum
-end
-
--- The mean of each speaker's rows, of length 1.
-local function centres_of(names, rows, of)
+-- The rows of each speaker.
+local function groups_of(names, rows, of)
   local out = {}
-  for k = 1, #names do
-    local sum, length, n = {}, 0, 0
-    for i, row in pairs(rows) do
-      if of[i] == k then
-        n = n + 1
-        for j, v in ipairs(row) do sum[j] = (sum[j] or 0) + v end
-      end
-    end
-    if n == 0 then util.failf("--known: none of the clips of %s can be read", names[k]) end
-    for _, v in ipairs(sum) do length = length + v * v end
-    for j, v in ipairs(sum) do sum[j] = v / math.sqrt(length) end
-    out[k] = sum
+  for k = 1, #names do out[k] = {} end
+  for i, k in ipairs(of) do
+    if rows[i] then table.insert(out[k], rows[i]) end
+  end
+  for k, list in ipairs(out) do
+    if #list == 0 then util.failf("--known: none of the clips of %s can be read", names[k]) end
   end
   return out
 end
 
--- The threshold of the option, or that of the model's own test.
-local function threshold_of(options, info)
+-- The threshold of the option, or that of the model's own test, where as many speakers were known that their mean was taken off, or as few.
+local function threshold_of(options, info, centred)
   if options.threshold then
     local v = tonumber(options.threshold)
     if not v or v < -1 or v > 1 then commands.wrong("verify", ("--threshold: a cosine from -1 to 1 is needed, not '%s'"):format(options.threshold)) end
     return v
   end
   local m = info.metrics and info.metrics.metrics
-  return type(m) == "table" and type(m.threshold) == "number" and m.threshold or nil
+  return type(m) == "table" and type(m.threshold) == "number" and (m.centred or false) == centred and m.threshold or nil
 end
 
 function verify.main(args)
@@ -82,20 +71,16 @@ function verify.main(args)
   if kind.kind ~= "clip" then util.failf("verify: %s sees pictures, and a network that hears is needed", rest[1]) end
   local names, clips, of = known_speakers(options.known)
   local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil, kind)
-  local threshold = threshold_of(options, info)
   local guard <close> = core.no_grad()
   local enrolled, bad = embeddings(net, info, clips, o, options.quiet, "Enrolling")
-  local centres = centres_of(names, enrolled, of)
+  local centres, origin = voices.centres(groups_of(names, enrolled, of))
+  local threshold = threshold_of(options, info, origin ~= nil)
   local rows, status = embeddings(net, info, paths, o, options.quiet, "Listening")
   if not threshold then util.note "no threshold is known: the nearest speaker is named, be it the right one or not (--threshold)" end
   local out = {}
   for i, path in ipairs(paths) do
     if rows[i] then
-      local best, score = nil, -2
-      for k, c in ipairs(centres) do
-        local v = dot(rows[i], c)
-        if v > score then best, score = k, v end
-      end
+      local best, score = voices.nearest(rows[i], centres, origin)
       local said = (not threshold or score >= threshold) and names[best] or nil
       if options.json then out[#out + 1] = { file = path, speaker = said, nearest = names[best], score = score, threshold = threshold }
       else print(("%s  %s  %.3f%s"):format(path, said or "nobody known", score, said and "" or (" (nearest %s)"):format(names[best]))) end

@@ -11,6 +11,18 @@ local function dot(a, b)
   return sum
 end
 
+-- A row at length 1; less `origin`, where one is given.
+local function unit(row, origin)
+  local out, length = {}, 0
+  for k, v in ipairs(row) do
+    out[k] = v - (origin and origin[k] or 0)
+    length = length + out[k] * out[k]
+  end
+  length = math.sqrt(length)
+  for k = 1, #out do out[k] = out[k] / (length > 0 and length or 1) end
+  return out
+end
+
 -- The mean of rows, of length 1.
 local function centre(list)
   local out, length = {}, 0
@@ -23,6 +35,41 @@ local function centre(list)
   length = math.sqrt(length)
   for k = 1, #out do out[k] = out[k] / (length > 0 and length or 1) end
   return out
+end
+
+local LEAST = 3 -- speakers whose mean is taken off: that of two would make them opposites
+
+-- What is known of speakers, groups of rows: a centre of length 1 for each, and the mean of all, which is taken off first, since what all voices
+-- have in common says nothing; nil where they are fewer than three.
+function voices.centres(groups)
+  local means, origin = {}, nil
+  for k, rows in ipairs(groups) do means[k] = centre(rows) end
+  if #groups >= LEAST then
+    origin = {}
+    for j = 1, #means[1] do
+      local sum = 0
+      for _, row in ipairs(means) do sum = sum + row[j] end
+      origin[j] = sum / #means
+    end
+  end
+  local out = {}
+  for k, rows in ipairs(groups) do
+    local moved = {}
+    for i, row in ipairs(rows) do moved[i] = unit(row, origin) end
+    out[k] = centre(moved)
+  end
+  return out, origin
+end
+
+-- The nearest of centres to a row, and its cosine.
+function voices.nearest(row, centres, origin)
+  local best, score = nil, -2
+  row = unit(row, origin)
+  for k, c in ipairs(centres) do
+    local v = dot(row, c)
+    if v > score then best, score = k, v end
+  end
+  return best, score
 end
 
 -- The equal error rate of scores: own (of one speaker) and other (of two). And the score at which both kinds of error are equally frequent.
@@ -52,15 +99,20 @@ function voices.scores(rows, labels, enroll)
     known[labels[i]] = list
     if #list < enroll then list[#list + 1] = row else trials[#trials + 1] = i end
   end
-  local centres, own, other, out, right = {}, {}, {}, {}, 0
-  for label, list in pairs(known) do centres[label] = centre(list) end
-  local order = util.keys(centres)
+  local own, other, out, right = {}, {}, {}, 0
+  local order = {}
+  for label in pairs(known) do order[#order + 1] = label end
   table.sort(order)
   if #trials == 0 or #order < 2 then return nil end
+  local groups = {}
+  for k, label in ipairs(order) do groups[k] = known[label] end
+  local list, origin = voices.centres(groups)
+  local centres = {}
+  for k, label in ipairs(order) do centres[label] = list[k] end
   for n, i in ipairs(trials) do
-    local best, scores = nil, {}
+    local best, scores, row = nil, {}, unit(rows[i], origin)
     for _, label in ipairs(order) do
-      local v = dot(rows[i], centres[label])
+      local v = dot(row, centres[label])
       scores[label] = v
       if label == labels[i] then own[#own + 1] = v else other[#other + 1] = v end
       if not best or v > scores[best] then best = label end
@@ -104,7 +156,7 @@ function voices.gather(run)
     rows[#rows + 1] = { own = a, taken = b, count = taken[key] }
   end
   table.sort(rows, function(a, b) return a.count == b.count and a.own .. a.taken < b.own .. b.taken or a.count > b.count end)
-  return { metrics = { count = found.n, eer = found.eer, eer_interval = bounds(found), threshold = found.threshold, accuracy = found.accuracy,
+  return { metrics = { count = found.n, eer = found.eer, eer_interval = bounds(found), threshold = found.threshold, centred = found.speakers >= LEAST, accuracy = found.accuracy,
     accuracy_interval = { low, high }, speakers = found.speakers, enroll = t.options.enroll, taken = table.move(rows, 1, math.min(12, #rows), 1, {}) } }
 end
 
@@ -126,7 +178,7 @@ end
 
 function voices.summary(m)
   if m.count == 0 then return {} end
-  return { count = m.count, eer = 100 * m.eer, interval = m.eer_interval, accuracy = 100 * m.accuracy, accuracy_interval = m.accuracy_interval, threshold = m.threshold }
+  return { count = m.count, eer = 100 * m.eer, interval = m.eer_interval, accuracy = 100 * m.accuracy, accuracy_interval = m.accuracy_interval, threshold = m.threshold, centred = m.centred }
 end
 
 function voices.text_of_test(_, m)
