@@ -373,6 +373,24 @@ function nn.LayerNorm(width, options) end
 ---@return tlua.nn.GroupNorm
 function nn.GroupNorm(groups, channels, options) end
 
+---@class tlua.nn.LSTM: tlua.nn.Module
+
+---Long short-term memory over (N, T, width): y, last = lstm(x, lengths), the last state being that of the uppermost layer.
+---@param width integer
+---@param hidden integer
+---@param options? { layers?: integer, bidirectional?: boolean, dropout?: number }
+---@return tlua.nn.LSTM
+function nn.LSTM(width, hidden, options) end
+
+---@class tlua.nn.GRU: tlua.nn.Module
+
+---Gated recurrent units, in the same way.
+---@param width integer
+---@param hidden integer
+---@param options? { layers?: integer, bidirectional?: boolean, dropout?: number }
+---@return tlua.nn.GRU
+function nn.GRU(width, hidden, options) end
+
 ---@class tlua.nn.MaxPool2d: tlua.nn.Module
 
 ---The largest of each window of (N, H, W, C).
@@ -3814,5 +3832,10 @@ function models.conformer(options) end
 ---@param options? { weights?: string, classes?: integer, dropout?: number }
 ---@return tlua.nn.Module
 function models.wav2vec2_base(options) end
+
+---The network speaker_lstm. weights: a file or the name of a published set (resemblyzer).
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.nn.Module
+function models.speaker_lstm(options) end
 
 return tlua

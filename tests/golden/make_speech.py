@@ -111,6 +111,20 @@ def wav2vec2(net, x, lengths):
     return [y[i, :n] for i, n in enumerate(left)]
 
 
+# ---- resemblyzer's ----
+
+class SpeakerLSTM(nn.Module):
+    def __init__(self, classes=256, width=256, layers=3, bands=40):
+        super().__init__()
+        self.frontend = nn.Module()
+        self.frontend.register_buffer("window", torch.zeros(400))
+        self.frontend.register_buffer("bank", torch.zeros(bands, 201))
+        self.lstm, self.linear = nn.LSTM(bands, width, layers, batch_first=True), nn.Linear(width, classes)
+
+    def forward(self, x):
+        return nn.functional.normalize(torch.relu(self.linear(self.lstm(x)[1][0][-1])))
+
+
 # ---- all of them ----
 
 W2V = dict(classes=7, width=16, layers=2, heads=2, ffn=24, conv_widths="8,8,8", conv_kernels="10,3,2", conv_strides="5,2,2", conv_bias=False,
@@ -121,11 +135,12 @@ SMALL = dict(classes=7, blocks=2, width=16, heads=2, ffn=32, kernel=5, bands=8)
 CASES = {
     "conformer": (Conformer, "conformer", SMALL, (8,), (37, 5, 22)),
     "conformer_norm": (Conformer, "conformer", dict(SMALL, batchnorm=True), (8,), (12, 30)),
+    "speaker_lstm": (SpeakerLSTM, "speaker_lstm", dict(classes=6, width=12, layers=2, bands=8), (8,), (9, 14, 3)),
     "wav2vec2": (Wav2Vec2, "wav2vec2_base", W2V, (), (400, 217)),
     "wav2vec2_stable": (Wav2Vec2, "wav2vec2_base", dict(W2V, conv_norm="layer", conv_bias=True, stable_layer_norm=True, normalize=True,
                                                         position_kernel=5), (), (200, 333, 150)),
 }
-NAMES = {"conformer": Conformer, "wav2vec2_base": lambda: transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config())}
+NAMES = {"speaker_lstm": SpeakerLSTM, "conformer": Conformer, "wav2vec2_base": lambda: transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config())}
 
 
 def filled(net):

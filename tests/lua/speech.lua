@@ -133,6 +133,28 @@ t.test("what a file says of its symbols, and a last layer that was a convolution
   t.equal(small():vocabulary(), nil)
 end)
 
+t.test("a model file of the LSTM for voices, and recurrent layers of both directions", function()
+  core.manual_seed(14)
+  local net = tlua.models.speaker_lstm { classes = 5, width = 8, layers = 2, bands = 8 }:eval()
+  local again = from_file(net, "speaker")
+  local x, lengths = core.randn(2, 3000), whole { 3000, 1700 }
+  local y = net(x, lengths)
+  assert(t.distance(again(x, lengths), y) < 1e-5)
+  local alone = net(core.ops.slice(core.ops.slice(x, 1, 1, 1), 2, 0, 1700))
+  assert(t.distance(core.ops.slice(y, 1, 1, 1), alone) < 1e-5)
+  for _, class in ipairs { nn.LSTM, nn.GRU } do
+    local both = class(3, 4, { layers = 2, bidirectional = true })
+    local f = core.randn(2, 7, 3)
+    local out, last = both(f, whole { 7, 4 })
+    local out4, last4 = both(core.ops.slice(core.ops.slice(f, 1, 1, 1), 2, 0, 4))
+    t.equal(table.concat(out:shape(), " "), "2 7 8")
+    assert(t.distance(core.ops.slice(core.ops.slice(out, 1, 1, 1), 2, 0, 4), out4) < 1e-5)
+    assert(t.distance(core.ops.slice(last, 1, 1, 1), last4) < 1e-5)
+    out:sum():backward()
+    for name, g in pairs(both:gradients()) do assert(g, name) end
+  end
+end)
+
 -- ---- wav2vec 2.0, and folders ----
 
 local WAV = { classes = 5, width = 16, layers = 2, heads = 2, ffn = 24, conv_widths = "8,8", conv_kernels = "10,3",

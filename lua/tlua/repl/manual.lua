@@ -124,6 +124,10 @@ Batch norm over the last dimension of (N, D, H, W, C).
 The same as a batch norm, with mean and variance of each row over the last dimension.
 # nn.GroupNorm(groups: integer, channels: integer, {eps: number = 1e-5}): nn.GroupNorm
 Mean and variance over all places and the channels of a group, for each sample: x (N, ..., C).
+# nn.LSTM(width: integer, hidden: integer, {layers: integer = 1, bidirectional: boolean = false, dropout: number = 0}): nn.LSTM
+Long short-term memory over (N, T, width): y, last = lstm(x, lengths), the last state being that of the uppermost layer.
+# nn.GRU(width: integer, hidden: integer, {layers: integer = 1, bidirectional: boolean = false, dropout: number = 0}): nn.GRU
+Gated recurrent units, in the same way.
 # nn.MaxPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.MaxPool2d
 The largest of each window of (N, H, W, C).
 # nn.AvgPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.AvgPool2d

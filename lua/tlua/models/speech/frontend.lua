@@ -28,8 +28,10 @@ function frontend.fields(defaults)
 end
 
 -- Gives the network its modules `frontend`, and `normalizer` and `augment` where they are asked for.
-function frontend.build(self, o)
-  self.frontend = nn.MelSpectrogram { rate = o.rate, n_fft = o.n_fft, hop = o.hop, bands = o.bands, low = o.low,
+-- fixed: options of the spectrogram that a network does not leave open.
+function frontend.build(self, o, fixed)
+  self.frontend = nn.MelSpectrogram { pad_mode = fixed and fixed.pad_mode or "reflect", rate = o.rate,
+    n_fft = o.n_fft, hop = o.hop, bands = o.bands, low = o.low,
     high = o.high, scale = o.scale, norm = o.band_norm, corners = o.corners, log = o.log, floor = o.floor }
   if o.normalize ~= "none" then self.normalizer = nn.Normalize(o.bands, { over = o.normalize }) end
   if o.freq_masks + o.time_masks > 0 then
