@@ -27,6 +27,14 @@ function frontend.fields(defaults)
     { "time_share", "number", 1, "and at most this share of the clip", least = 0, most = 1 } }
 end
 
+-- Where frames are not normalised, what is hidden becomes the clip's mean: 0 would be loud among logarithms.
+local function add_masks(self, o)
+  rawset(self, "_stages", nil)
+  if o.freq_masks + o.time_masks == 0 then return end
+  self.augment = nn.SpecAugment { freq_masks = o.freq_masks, freq_width = o.freq_width, time_masks = o.time_masks,
+    time_width = o.time_width, time_share = o.time_share, fill = o.normalize == "none" and "mean" or "value" }
+end
+
 -- Gives the network its modules `frontend`, and `normalizer` and `augment` where they are asked for.
 -- fixed: options of the spectrogram that a network does not leave open.
 function frontend.build(self, o, fixed)
@@ -34,11 +42,14 @@ function frontend.build(self, o, fixed)
     n_fft = o.n_fft, hop = o.hop, bands = o.bands, low = o.low,
     high = o.high, scale = o.scale, norm = o.band_norm, corners = o.corners, log = o.log, floor = o.floor }
   if o.normalize ~= "none" then self.normalizer = nn.Normalize(o.bands, { over = o.normalize }) end
-  if o.freq_masks + o.time_masks > 0 then
-    self.augment = nn.SpecAugment { freq_masks = o.freq_masks, freq_width = o.freq_width, time_masks = o.time_masks,
-      time_width = o.time_width, time_share = o.time_share }
-  end
   rawset(self, "rate", o.rate)
+  add_masks(self, o)
+end
+
+-- Takes new masks in the place of the options' own: any of freq_masks, freq_width, time_masks, time_width, time_share.
+function frontend.set_masks(self, masks)
+  for name, v in pairs(masks) do self.network_options[name] = v end
+  add_masks(self, self.network_options)
 end
 
 -- The stages: waves (N, T), or frames (N, F, bands) that were made already, to frames.

@@ -32,6 +32,13 @@ function Sequence:forward(x, lengths)
   return y, left
 end
 
+-- Masks of a recipe's `augment`, for networks with a front end of their own (frontend.lua).
+function Sequence:set_masks(masks)
+  local frontend = require "tlua.models.speech.frontend"
+  if not self.frontend then util.failf("%s has no front end whose frames could be masked", self:label()) end
+  frontend.set_masks(self, masks)
+end
+
 -- How many frames come out for so many samples.
 function Sequence:frame_count(_) util.failf("%s gives no frames", self:label()) end
 

@@ -166,6 +166,12 @@ function PreEmphasis:spec() return { class = "PreEmphasis", args = { self.coeffi
 
 -- nn.SpecAugment{...} (Park et al. 2019): in training, stretches of bands and of frames become `value` (0, the mean of
 -- what is normalised before), each clip its own, within its length. Nothing in inference or in a frozen part.
+-- The mean of each clip's own frames over all bands, (N, 1, 1).
+local function clip_means(x, lengths)
+  local _, mean = centred(x, lengths, AXES.clip)
+  return mean
+end
+
 local SpecAugment = module.class("nn.SpecAugment")
 M.SpecAugment = SpecAugment
 local AUGMENT = { { "freq_masks", "integer", 2, "stretches of bands", least = 0, most = 64 },
@@ -173,6 +179,8 @@ local AUGMENT = { { "freq_masks", "integer", 2, "stretches of bands", least = 0,
   { "time_masks", "integer", 2, "stretches of frames", least = 0, most = 64 },
   { "time_width", "integer", 100, "frames of one at most", least = 0 },
   { "time_share", "number", 1, "and at most this share of the clip", least = 0, most = 1 },
+  { "fill", "choice", "value", "what stands there: value, or the mean of the clip's frames, which is no sound of its own where frames are "
+    .. "logarithms", { "value", "mean" } },
   { "value", "number", 0, "what stands there" } }
 SpecAugment.schema = AUGMENT
 function SpecAugment:init(...)
@@ -181,7 +189,20 @@ function SpecAugment:init(...)
 end
 function SpecAugment:forward(x, lengths)
   if not self.training or plan.writing or self:in_frozen_part() then return x, lengths end
-  local y = ops.spec_augment(x, lengths, self.options)
+  local o = self.options
+  local how = { freq_masks = o.freq_masks, freq_width = o.freq_width, time_masks = o.time_masks, time_width = o.time_width,
+    time_share = o.time_share, value = o.value }
+  if o.fill == "value" then
+    local y = ops.spec_augment(x, lengths, how)
+    return y, lengths
+  end
+  if o.value ~= 0 then util.fail 'nn.SpecAugment: value is for fill = "value"' end
+  local level
+  do -- a constant for the gradient
+    local guard <close> = core.no_grad()
+    level = clip_means(x, lengths)
+  end
+  local y = ops.spec_augment(x - level, lengths, how) + level
   return y, lengths
 end
 function SpecAugment:label()
