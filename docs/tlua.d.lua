@@ -549,8 +549,9 @@ function nn.PreEmphasis(coefficient, options) end
 ---- `time_masks` = 2: stretches of frames
 ---- `time_width` = 100: frames of one at most
 ---- `time_share` = 1: and at most this share of the clip
+---- `fill` = "value": what stands there: value, or the mean of the clip's frames, which is no sound of its own where frames are logarithms
 ---- `value` = 0: what stands there
----@param options? { freq_masks?: integer, freq_width?: integer, time_masks?: integer, time_width?: integer, time_share?: number, value?: number }
+---@param options? { freq_masks?: integer, freq_width?: integer, time_masks?: integer, time_width?: integer, time_share?: number, fill?: "value"|"mean", value?: number }
 ---@return tlua.nn.SpecAugment
 function nn.SpecAugment(options) end
 

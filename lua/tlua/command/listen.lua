@@ -26,7 +26,7 @@ end
 local function energies(wave, frame)
   local n = wave:shape(1) // frame
   if n == 0 then return {} end
-  return wave:slice(1, 1, n * frame):reshape(n, frame):square():mean(2):tolist()
+  return wave:slice(1, 0, n * frame):reshape(n, frame):square():mean(2):tolist()
 end
 
 -- The sound that waits, as one tensor.
@@ -65,9 +65,9 @@ local function cut(self, frames)
   local samples = frames and math.min(frames * self.frame, all:shape(1)) or all:shape(1)
   local loud, count = false, frames or #self.energy
   for k = 1, math.min(count, #self.energy) do loud = loud or not is_quiet(self, k) end
-  local out = { wave = all:slice(1, 1, samples):clone(), from = self.at / self.rate, loud = loud or self.loudest <= 1e-9 }
+  local out = { wave = all:slice(1, 0, samples):clone(), from = self.at / self.rate, loud = loud or self.loudest <= 1e-9 }
   self.at = self.at + samples
-  self.pieces = samples < all:shape(1) and { all:slice(1, samples + 1, all:shape(1)):clone() } or {}
+  self.pieces = samples < all:shape(1) and { all:slice(1, samples, all:shape(1) - samples):clone() } or {}
   self.energy = table.move(self.energy, count + 1, #self.energy, 1, {})
   return out
 end
@@ -79,7 +79,7 @@ function Windows:push(wave)
     self.pieces[#self.pieces + 1] = wave
     local all = joined(self)
     local known = #self.energy * self.frame
-    for _, e in ipairs(known < all:shape(1) and energies(all:slice(1, known + 1, all:shape(1)), self.frame) or {}) do
+    for _, e in ipairs(known < all:shape(1) and energies(all:slice(1, known, all:shape(1) - known), self.frame) or {}) do
       self.energy[#self.energy + 1] = e
       self.loudest = math.max(self.loudest, e)
     end

@@ -310,7 +310,8 @@ function predict.eval_main(args)
   local built = tested.open(info, options)
   if built.test:count() == 0 then util.failf("eval: there is no test picture in %s", built.tested.root) end
   local task = model_file.task(info, net)
-  if task.kind == "classify" then same_classes(info, net, built) else same_targets(task, built) end
+  if task.kind == "classify" then same_classes(info, net, built)
+  elseif not built.fields.text then same_targets(task, built) end
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
   local loss, loss_name = loss_of(info, options.flip)
   task.criterion = loss

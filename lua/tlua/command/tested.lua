@@ -120,10 +120,10 @@ end
 -- "all 18 pictures of DIR", "the 3 pictures held out of DIR".
 function tested.text(built)
   local t, n = built.tested, built.test:count()
-  local pictures = ("%s picture%s"):format(util.thousands(n), n == 1 and "" or "s")
+  local pictures = ("%s %s"):format(util.thousands(n), n == 1 and built.input.one or built.input.many)
   local text = t.part == "all" and ("all %s of %s"):format(pictures, t.root) or t.part == "test" and ("%s of the test part, %s"):format(pictures, t.root)
     or ("the %s held out of %s"):format(pictures, t.root)
-  return ("%s, %s%s"):format(text, built.records and built.fields_text or ("in %d classes"):format(#built.classes), t.warning and "; " .. t.warning or "")
+  return ("%s, %s%s"):format(text, built.records and (not built.fields.text and built.fields_text or "their texts") or ("in %d classes"):format(#built.classes), t.warning and "; " .. t.warning or "")
 end
 
 return tested

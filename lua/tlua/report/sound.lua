@@ -1,7 +1,6 @@
 -- sound.lua - clips on pages and pictures: a spectrogram, and the sound itself inside the page, so that it can be heard wherever the page is.
 local core = require "tlua.core"
 local nn = require "tlua.nn"
-local module = require "tlua.nn.module"
 local parts = require "tlua.report.parts"
 local sound = {}
 
@@ -39,17 +38,19 @@ function sound.spectrogram(wave, rate)
     for _, v in ipairs(rows[k]) do out[#out + 1] = lookup[math.floor(v)] end
   end
   local bytes = { table.concat(out):byte(1, -1) }
-  return module.keep(scope, core.tensor(bytes, { dtype = "uint8" }):reshape(BANDS, frames, 3))
+  return scope:keep(core.tensor(bytes, { dtype = "uint8" }):reshape(BANDS, frames, 3))
 end
 
 -- A wave (T): {image = its spectrogram, sound = the clip, at most LONGEST seconds of it}, both as data addresses.
 function sound.of(wave, rate)
   local scope <close> = core.scope()
-  if wave:shape(1) > LONGEST * rate then wave = wave:slice(1, 1, LONGEST * rate) end
-  local path = os.tmpname()
+  if wave:shape(1) > LONGEST * rate then wave = wave:slice(1, 0, LONGEST * rate) end
+  local name = os.tmpname()
+  local path = name .. ".wav"
   core.audio.write(path, wave, rate)
   local bytes = core.read_file(path)
   os.remove(path)
+  os.remove(name)
   return { image = parts.picture(sound.spectrogram(wave, rate)), sound = "data:audio/wav;base64," .. parts.base64(bytes) }
 end
 
