@@ -3839,4 +3839,19 @@ function models.wav2vec2_base(options) end
 ---@return tlua.nn.Module
 function models.speaker_lstm(options) end
 
+---The network wave_cnn. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.nn.Module
+function models.wave_cnn(options) end
+
+---The network mel_cnn. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.nn.Module
+function models.mel_cnn(options) end
+
+---The network crnn. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.nn.Module
+function models.crnn(options) end
+
 return tlua

@@ -125,6 +125,60 @@ class SpeakerLSTM(nn.Module):
         return nn.functional.normalize(torch.relu(self.linear(self.lstm(x)[1][0][-1])))
 
 
+# ---- small ones ----
+
+def norms(net, x, layers):
+    for i in range(0, len(layers), 2):
+        x = torch.relu(layers[i + 1](layers[i](x)))
+    return x
+
+
+class WaveCNN(nn.Module):
+    def __init__(self, classes=10, width=32):
+        super().__init__()
+        layers, w = [], 1
+        for kernel, step, times in ((80, 16, 1), (5, 4, 1), (5, 4, 2), (5, 2, 4)):
+            layers += [nn.Conv1d(w, width * times, kernel, step, kernel // 2, bias=False), nn.BatchNorm1d(width * times)]
+            w = width * times
+        self.features_of, self.fc = nn.Sequential(*layers), nn.Linear(w, classes)
+
+    def forward(self, x):
+        return self.fc(norms(self, x[:, None], self.features_of).mean(2))
+
+
+class MelConvs(nn.Module):
+    def __init__(self, steps, width, bands):
+        super().__init__()
+        self.frontend = nn.Module()
+        self.frontend.register_buffer("window", torch.zeros(400))
+        self.frontend.register_buffer("bank", torch.zeros(bands, 201))
+        layers, w = [], 1
+        for i, step in enumerate(steps):
+            layers += [nn.Conv2d(w, width << i, 3, step, 1, bias=False), nn.BatchNorm2d(width << i)]
+            w = width << i
+        self.convs = nn.Sequential(*layers)
+
+
+class MelCNN(MelConvs):
+    def __init__(self, classes=10, width=32, bands=64, normalize="none"):
+        super().__init__(((1, 2), (2, 2), (2, 2)), width, bands)
+        self.fc = nn.Linear(4 * width, classes)
+
+    def forward(self, x):
+        return self.fc(norms(self, x[:, None], self.convs).mean((2, 3)))
+
+
+class CRNN(MelConvs):
+    def __init__(self, classes=32, width=32, bands=80, hidden=128, layers=2, normalize="none"):
+        super().__init__(((1, 2), (2, 2), (1, 2)), width, bands)
+        self.lstm = nn.LSTM(4 * width * ((bands + 7) // 8), hidden, layers, batch_first=True, bidirectional=True)
+        self.fc = nn.Linear(2 * hidden, classes)
+
+    def forward(self, x):
+        y = norms(self, x[:, None], self.convs).permute(0, 2, 3, 1)
+        return self.fc(self.lstm(y.flatten(2))[0])
+
+
 # ---- all of them ----
 
 W2V = dict(classes=7, width=16, layers=2, heads=2, ffn=24, conv_widths="8,8,8", conv_kernels="10,3,2", conv_strides="5,2,2", conv_bias=False,
@@ -136,11 +190,14 @@ CASES = {
     "conformer": (Conformer, "conformer", SMALL, (8,), (37, 5, 22)),
     "conformer_norm": (Conformer, "conformer", dict(SMALL, batchnorm=True), (8,), (12, 30)),
     "speaker_lstm": (SpeakerLSTM, "speaker_lstm", dict(classes=6, width=12, layers=2, bands=8), (8,), (9, 14, 3)),
+    "wave_cnn": (WaveCNN, "wave_cnn", dict(classes=5, width=4), (), (2000, 1331)),
+    "mel_cnn": (MelCNN, "mel_cnn", dict(classes=5, width=4, bands=12, normalize="none"), (12,), (19, 8)),
+    "crnn": (CRNN, "crnn", dict(classes=5, width=4, bands=12, hidden=6, layers=2, normalize="none"), (12,), (19, 8, 3)),
     "wav2vec2": (Wav2Vec2, "wav2vec2_base", W2V, (), (400, 217)),
     "wav2vec2_stable": (Wav2Vec2, "wav2vec2_base", dict(W2V, conv_norm="layer", conv_bias=True, stable_layer_norm=True, normalize=True,
                                                         position_kernel=5), (), (200, 333, 150)),
 }
-NAMES = {"speaker_lstm": SpeakerLSTM, "conformer": Conformer, "wav2vec2_base": lambda: transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config())}
+NAMES = {"wave_cnn": WaveCNN, "mel_cnn": MelCNN, "crnn": CRNN, "speaker_lstm": SpeakerLSTM, "conformer": Conformer, "wav2vec2_base": lambda: transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config())}
 
 
 def filled(net):

@@ -81,11 +81,11 @@ local function network(name, fold)
     { ["zero." .. list.outputs[1].name] = zero })
 end
 
-for name in pairs(models.registry.entries) do
+for name, entry in pairs(models.registry.entries) do
   for _, fold in ipairs { false, true } do
     local wanted = not fold or ({ resnet18 = 1, mobilenet_v2 = 1, vgg16_bn = 1, densenet121 = 1, unet = 1,
       efficientnet_b0 = 1 })[name]
-    local is_file = name == "onnx" or name == "graph" -- networks of files, without one here
+    local is_file = entry.file or entry.takes == "wave" -- networks of files, without one here; and pictures go in
     if wanted and not is_file and ((fold and "folded_" or "net_") .. name):find(pattern) then network(name, fold) end
   end
 end

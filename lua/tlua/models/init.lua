@@ -4,7 +4,8 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
   "efficientnet", "convnext", "vision_transformer", "unet", "speech.conformer",
-  "speech.wav2vec2", "speech.speaker_lstm", "onnx" }
+  "speech.wav2vec2", "speech.speaker_lstm",
+  "speech.convolutions", "onnx" }
 local entries, order, of_files = {}, {}, {}
 local registry = { entries = entries }
 
