@@ -1,10 +1,11 @@
 #include "common.clh"
 #include "random.clh"
-/* attention.cl - softmax(scale q k^T + bias) v by heads on CPU devices, for heads of any width and sequences of any length: a
- * work-item has a stretch of a head's queries (in the gradient all of them) and goes through the keys block by block, the
- * softmax taken along the blocks (Dao 2022, FlashAttention; Milakov, Gimelshein 2018). Keys and values of a block lie in local
- * memory in panels of two vectors, a head that is no whole number of them filled up with zeros there; every product is a tile of
- * MR rows by a panel, summed in registers. The arguments and the dropout stream are those of attention_any.cl. */
+/* attention.cl - softmax(scale q k^T + bias) v by heads on CPU devices, for heads of any width and sequences of any
+ * length: a work-item has a stretch of a head's queries (in the gradient all of them) and goes through the keys block
+ * by block, the softmax taken along the blocks (Dao 2022, FlashAttention; Milakov, Gimelshein 2018). Keys and values
+ * of a block lie in local memory in panels of two vectors, a head that is no whole number of them filled up with zeros
+ * there; every product is a tile of MR rows by a panel, summed in registers. The arguments and the dropout stream are
+ * those of attention_any.cl. */
 #include "attention.clh"
 
 #define PANEL (2 * TL_VECTOR)
@@ -81,7 +82,8 @@ static inline void pack_columns(__local float *restrict to, G const float *restr
 static inline void pack_rows(__local float *restrict to, G const float *restrict from, long row, int n, int room)
 {
     for (int j = 0; j < n; j++)
-        UNROLL for (int x = 0; x < VECTORS; x++) VSTORE(features(from + j * row, x), 0, to + (x / 2 * room + j) * PANEL + x % 2 * TL_VECTOR);
+        UNROLL for (int x = 0; x < VECTORS; x++)
+            VSTORE(features(from + j * row, x), 0, to + (x / 2 * room + j) * PANEL + x % 2 * TL_VECTOR);
 }
 
 /* A stretch of queries against a block of keys. */
@@ -92,12 +94,18 @@ typedef struct block {
 } block;
 
 /* Keys of the block that the tile of rows r0.. looks at: those of its last row. */
-static inline int of_tile(const attention_args *a, const block *t, int r0) { return clamp(seen(a, t->i0 + min(r0 + MR, t->rows) - 1, t->j0 + t->keys) - t->j0, 0, t->keys); }
-static inline int of_row(const attention_args *a, const block *t, int r) { return clamp(seen(a, t->i0 + r, t->j0 + t->keys) - t->j0, 0, t->keys); }
+static inline int of_tile(const attention_args *a, const block *t, int r0)
+{
+    return clamp(seen(a, t->i0 + min(r0 + MR, t->rows) - 1, t->j0 + t->keys) - t->j0, 0, t->keys);
+}
+static inline int of_row(const attention_args *a, const block *t, int r)
+{
+    return clamp(seen(a, t->i0 + r, t->j0 + t->keys) - t->j0, 0, t->keys);
+}
 
 /* to (rows, width) = scale x columns, as far as each tile of rows looks. Rows behind the last repeat it. */
-static inline void against(__local float *restrict to, G const float *restrict x, long x_row, __local const float *restrict columns,
-                           const attention_args *a, const block *t, float scale)
+static inline void against(__local float *restrict to, G const float *restrict x, long x_row,
+                           __local const float *restrict columns, const attention_args *a, const block *t, float scale)
 {
 #define A(r, k) at[r][k]
     for (int j = 0; j < t->keys; j += PANEL)
@@ -127,7 +135,8 @@ static inline void factors(__local float *restrict m, const attention_args *a, l
 }
 
 /* The bias of query i on scores of n keys from j0 on, then -INFINITY up to `used`. */
-static inline void finish_scores(__local float *restrict s, const attention_args *a, G const float *restrict B, int i, int j0, int n, int used)
+static inline void finish_scores(__local float *restrict s, const attention_args *a, G const float *restrict B, int i,
+                                 int j0, int n, int used)
 {
 #if BIAS
     B += i * a->bias_q + j0 * a->bias_k;
@@ -138,13 +147,15 @@ static inline void finish_scores(__local float *restrict s, const attention_args
     for (int j = n; j < used; j++) s[j] = -INFINITY;
 }
 
-/* What the softmax along the blocks remembers of a row: the largest score, the sum of exponentials, and by what factors the row
- * of the result and what this block adds go in. */
+/* What the softmax along the blocks remembers of a row: the largest score, the sum of exponentials, and by what
+ * factors the row of the result and what this block adds go in. */
 typedef struct rows_so_far { __local float *restrict best, *restrict sum, *restrict old, *restrict more; } rows_so_far;
 
-/* Scores of row r become exp(score - largest so far), dropped ones 0. In the last block S gets the logarithm of the row's sum. */
-static inline void soften(__local float *restrict s, const attention_args *a, G const float *restrict B, G float *restrict S, const block *t, int r, int used,
-                          int last, rows_so_far so, __local float *restrict m, long line)
+/* Scores of row r become exp(score - largest so far), dropped ones 0. In the last block S gets the logarithm of the
+ * row's sum. */
+static inline void soften(__local float *restrict s, const attention_args *a, G const float *restrict B,
+                          G float *restrict S, const block *t, int r, int used, int last, rows_so_far so,
+                          __local float *restrict m, long line)
 {
     vf most = (vf)(-INFINITY), sum = (vf)0.0f;
     finish_scores(s, a, B, t->i0 + r, t->j0, of_row(a, t, r), used);
@@ -155,7 +166,10 @@ static inline void soften(__local float *restrict s, const attention_args *a, G 
         VSTORE(e, 0, s + j);
         sum += e;
     }
-    float old = t->j0 ? exp(before - shift) : 0.0f, all = (t->j0 ? so.sum[r] * old : 0.0f) + total(sum), inverse = !last ? 1.0f : all == 0.0f ? 0.0f : 1.0f / all;
+    float old = t->j0 ? exp(before - shift) : 0.0f, all = (t->j0 ? so.sum[r] * old : 0.0f) + total(sum),
+          inverse = !last         ? 1.0f
+                    : all == 0.0f ? 0.0f
+                                  : 1.0f / all;
     so.best[r] = best;
     so.sum[r] = all;
     so.old[r] = old * inverse;
@@ -173,8 +187,9 @@ static inline void no_rows(G float *restrict to, long row, int first, int last)
         for (int x = 0; x < VECTORS; x++) put_features((vf)0.0f, x, to + i * row);
 }
 
-__kernel void attention(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                        G const float *restrict B, G float *restrict O, G float *restrict S, __local float *restrict space)
+__kernel void attention(const attention_args a, G const float *restrict Q, G const float *restrict K,
+                        G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                        G float *restrict O, G float *restrict S, __local float *restrict space)
 {
     long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq;
     int first = get_global_id(0) * a.rows, end = min(first + a.rows, a.tq);
@@ -182,7 +197,8 @@ __kernel void attention(const attention_args a, G const float *restrict Q, G con
     BIAS_OF(a);
     int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : min(queries_of(&a, keys), end);
     __local float *kt = space, *v = kt + HEAD * a.block_k, *s = v + WIDTH * a.block_k, *m = s + a.block_q * a.block_k;
-    __local float *best = m + a.block_k + 4 * TL_VECTOR, *sum = best + a.rows, *old = sum + a.rows, *more = old + a.block_q;
+    __local float *best = m + a.block_k + 4 * TL_VECTOR, *sum = best + a.rows, *old = sum + a.rows,
+                  *more = old + a.block_q;
     for (int i = max(first, queries); i < end; i++) S[line + i] = 0.0f;
     no_rows(O + o_at, a.o_row, max(first, queries), end);
     for (int j0 = 0; first < queries && j0 < seen(&a, queries - 1, keys); j0 += a.block_k) {
@@ -194,7 +210,8 @@ __kernel void attention(const attention_args a, G const float *restrict Q, G con
             if (of_tile(&a, &t, t.rows - 1) == 0) continue;
             against(s, Q + q_at, a.q_row, kt, &a, &t, a.scale);
             for (int r = 0; r < t.rows; r++) {
-                int r0 = r / MR * MR, of = of_tile(&a, &t, r0), last = seen(&a, i0 + min(r0 + MR, t.rows) - 1, keys) <= j0 + a.block_k;
+                int r0 = r / MR * MR, of = of_tile(&a, &t, r0),
+                    last = seen(&a, i0 + min(r0 + MR, t.rows) - 1, keys) <= j0 + a.block_k;
                 rows_so_far so = {best + i0 - first, sum + i0 - first, old, more};
                 if (of > 0) soften(s + r * t.width, &a, B, S, &t, r, whole(of), last, so, m, line + i0 + r);
             }
@@ -223,12 +240,16 @@ __kernel void attention(const attention_args a, G const float *restrict Q, G con
 }
 
 /* What the gradient of a stretch of queries reads: its q, result, gradient and sums. */
-typedef struct gradient_rows { G const float *restrict q, *restrict o, *restrict go, *restrict s; long line; } gradient_rows;
+typedef struct gradient_rows {
+    G const float *restrict q, *restrict o, *restrict go, *restrict s;
+    long line;
+} gradient_rows;
 
-/* P = exp(score - S), m its dropout factor, D = sum of dO O: dS = P (m dP - D), dP = dO v^T. s becomes P m and ds becomes dS for a block, zeros
- * for what is not seen. */
-static inline void scores_back(__local float *restrict s, __local float *restrict ds, __local float *restrict m, const attention_args *a, G const float *restrict B,
-                               gradient_rows g, __local const float *restrict kt, __local const float *restrict vt, const block *t)
+/* P = exp(score - S), m its dropout factor, D = sum of dO O: dS = P (m dP - D), dP = dO v^T. s becomes P m and ds
+ * becomes dS for a block, zeros for what is not seen. */
+static inline void scores_back(__local float *restrict s, __local float *restrict ds, __local float *restrict m,
+                               const attention_args *a, G const float *restrict B, gradient_rows g,
+                               __local const float *restrict kt, __local const float *restrict vt, const block *t)
 {
     against(s, g.q, a->q_row, kt, a, t, a->scale);
     against(ds, g.go, a->o_row, vt, a, t, 1.0f);
@@ -242,9 +263,10 @@ static inline void scores_back(__local float *restrict s, __local float *restric
         finish_scores(sr, a, B, i, t->j0, of_row(a, t, r), used);
         if (a->p > 0.0f) factors(m, a, g.line + i, t->j0, used);
         for (int j = 0; j < used; j += TL_VECTOR) {
-            vf e = fast_exp(VLOAD(0, sr + j) - (vf)shift), f = a->p > 0.0f ? VLOAD(0, m + j) : (vf)1.0f, dp = VLOAD(0, dr + j);
-            /* The factor in a statement of its own: contracted to fma(factor, dp, -own), Intel's runtime for processors loses
-             * `own` where the factor is 1. */
+            vf e = fast_exp(VLOAD(0, sr + j) - (vf)shift), f = a->p > 0.0f ? VLOAD(0, m + j) : (vf)1.0f,
+               dp = VLOAD(0, dr + j);
+            /* The factor in a statement of its own: contracted to fma(factor, dp, -own), Intel's runtime for
+             * processors loses `own` where the factor is 1. */
             dp *= f;
             VSTORE(e * f, 0, sr + j);
             VSTORE(e * (dp - (vf)own), 0, dr + j);
@@ -256,10 +278,10 @@ static inline void scores_back(__local float *restrict s, __local float *restric
     }
 }
 
-/* to (keys, WIDTH) += w^T x: w (rows, width) by tiles of its columns, x panels of features of `room` rows. Rows whose keys come
- * later are left out. */
-static inline void turned_product(__local float *restrict to, __local const float *restrict w, __local const float *restrict x, int room, const attention_args *a,
-                                  const block *t)
+/* to (keys, WIDTH) += w^T x: w (rows, width) by tiles of its columns, x panels of features of `room` rows. Rows whose
+ * keys come later are left out. */
+static inline void turned_product(__local float *restrict to, __local const float *restrict w,
+                                  __local const float *restrict x, int room, const attention_args *a, const block *t)
 {
 #define A(r, k) w[(k) * t->width + j + (r)]
     for (int p = 0; p < PANELS; p++)
@@ -279,7 +301,8 @@ static inline void turned_product(__local float *restrict to, __local const floa
 }
 
 /* dq = scale dS k, of the first block of keys, to which others are added. */
-static inline void product_of_keys(G float *restrict to, __local const float *restrict ds, __local const float *restrict k_rows, const attention_args *a, const block *t)
+static inline void product_of_keys(G float *restrict to, __local const float *restrict ds,
+                                   __local const float *restrict k_rows, const attention_args *a, const block *t)
 {
 #define A(r, k) ds[(r0 + r) * t->width + k]
     for (int p = 0; p < PANELS; p++)
@@ -304,7 +327,8 @@ static inline void product_of_keys(G float *restrict to, __local const float *re
 }
 
 /* dS of a block is the gradient of its scores' bias; here no two scores share one. */
-static inline void keep_scores(G float *restrict to, __local const float *restrict ds, const attention_args *a, const block *t)
+static inline void keep_scores(G float *restrict to, __local const float *restrict ds, const attention_args *a,
+                               const block *t)
 {
     for (int r = 0; r < t->rows; r++) {
         G float *at = to + (long)(t->i0 + r) * a->tk + t->j0;
@@ -312,19 +336,23 @@ static inline void keep_scores(G float *restrict to, __local const float *restri
     }
 }
 
-/* dq = scale dS k, dk = scale dS^T q, dv = (P m)^T dO; DB, where there is one, (batch, heads, tq, tk) gets dS, and was zero. */
-__kernel void attention_gradient(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
-                                 G const int *restrict L, G const float *restrict B, G const float *restrict O, G const float *restrict S,
-                                 G const float *restrict GO, G float *restrict DQ, G float *restrict DK, G float *restrict DV, G float *restrict DB,
-                                 int keep, __local float *restrict space)
+/* dq = scale dS k, dk = scale dS^T q, dv = (P m)^T dO; DB, where there is one, (batch, heads, tq, tk) gets dS, and was
+ * zero. */
+__kernel void attention_gradient(const attention_args a, G const float *restrict Q, G const float *restrict K,
+                                 G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                                 G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                                 G float *restrict DQ, G float *restrict DK, G float *restrict DV,
+                                 G float *restrict DB, int keep, __local float *restrict space)
 {
     long h = get_global_id(0), b = get_global_id(1), line = (b * a.heads + h) * a.tq;
     HEAD_OF(a);
     BIAS_OF(a);
     GO += a.go_at;
     long dk_at = b * a.tk * a.o_row + h * HEAD;
-    int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : queries_of(&a, keys), most = queries == 0 ? 0 : seen(&a, queries - 1, keys), bk = a.block_k, bq = a.block_q;
-    __local float *kt = space, *vt = kt + HEAD * bk, *k_rows = vt + HEAD * bk, *dk = k_rows + WIDTH * bk, *dv = dk + WIDTH * bk, *q = dv + WIDTH * bk, *go = q + WIDTH * bq;
+    int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : queries_of(&a, keys),
+        most = queries == 0 ? 0 : seen(&a, queries - 1, keys), bk = a.block_k, bq = a.block_q;
+    __local float *kt = space, *vt = kt + HEAD * bk, *k_rows = vt + HEAD * bk, *dk = k_rows + WIDTH * bk,
+                  *dv = dk + WIDTH * bk, *q = dv + WIDTH * bk, *go = q + WIDTH * bq;
     __local float *s = go + WIDTH * bq, *ds = s + bq * bk + PANEL, *m = ds + bq * bk + PANEL;
     gradient_rows g = {Q + q_at, O + o_at, GO + o_at, S + line, line};
     no_rows(DQ + o_at, a.o_row, queries, a.tq);
@@ -355,17 +383,19 @@ __kernel void attention_gradient(const attention_args a, G const float *restrict
     }
 }
 
-/* The gradient of a bias that several scores share: a work-item has `rows` queries of one head of the bias (all of them where they
- * share it) and adds up dS over the sequences and heads that have it in common, in their order. DB (N or 1, heads or 1, tq or 1, tk)
- * was zero. */
-__kernel void attention_bias(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                             G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+/* The gradient of a bias that several scores share: a work-item has `rows` queries of one head of the bias (all of
+ * them where they share it) and adds up dS over the sequences and heads that have it in common, in their order. DB (N
+ * or 1, heads or 1, tq or 1, tk) was zero. */
+__kernel void attention_bias(const attention_args a, G const float *restrict Q, G const float *restrict K,
+                             G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                             G const float *restrict O, G const float *restrict S, G const float *restrict GO,
                              G float *restrict DB, __local float *restrict space)
 {
     long own_h = get_global_id(1), own_b = get_global_id(2);
     int first = get_global_id(0) * a.rows, end = min(first + a.rows, a.tq), bk = a.block_k, bq = a.block_q;
     long hs = a.bias_h ? 1 : a.heads, bs = a.bias_n ? 1 : a.batch;
-    __local float *kt = space, *vt = kt + HEAD * bk, *s = vt + HEAD * bk, *ds = s + bq * bk + PANEL, *m = ds + bq * bk + PANEL;
+    __local float *kt = space, *vt = kt + HEAD * bk, *s = vt + HEAD * bk, *ds = s + bq * bk + PANEL,
+                  *m = ds + bq * bk + PANEL;
     G const float *bias = B, *result = O, *sums = S;
     GO += a.go_at;
     DB += own_b * a.bias_n + own_h * a.bias_h;

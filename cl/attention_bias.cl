@@ -1,8 +1,9 @@
 #include "common.clh"
 #include "random.clh"
-/* attention_bias.cl - the gradient of attention's bias where cl/attention.cl is not used. A group has a square of SIDE queries by SIDE
- * keys of one head of the bias, a pair to a work-item, and adds up dS over the sequences and heads that share the bias, in their
- * order, so that nothing as large as all scores is kept. Plain code: no vectors, no sub-groups. */
+/* attention_bias.cl - the gradient of attention's bias where cl/attention.cl is not used. A group has a square of SIDE
+ * queries by SIDE keys of one head of the bias, a pair to a work-item, and adds up dS over the sequences and heads
+ * that share the bias, in their order, so that nothing as large as all scores is kept. Plain code: no vectors, no
+ * sub-groups. */
 #include "attention.clh"
 
 #define GROUP (SIDE * SIDE)
@@ -18,11 +19,12 @@ static inline void fetch(__local float *to, G const float *from, long stride, in
     }
 }
 
-/* DB (N or 1, heads or 1, tq or 1, tk) gets the sum of P (m dP - D), D being what the kernels of dq left; the formulas stand at
- * attention_gradient. */
-__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void attention_bias(
-    const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L, G const float *restrict B,
-    G const float *restrict O, G const float *restrict S, G const float *restrict GO, G const float *restrict D, G float *restrict DB)
+/* DB (N or 1, heads or 1, tq or 1, tk) gets the sum of P (m dP - D), D being what the kernels of dq left; the formulas
+ * stand at attention_gradient. */
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
+attention_bias(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
+               G const int *restrict L, G const float *restrict B, G const float *restrict O,
+               G const float *restrict S, G const float *restrict GO, G const float *restrict D, G float *restrict DB)
 {
     __local float q[SIDE * LINE], k[SIDE * LINE], v[SIDE * LINE], go[SIDE * LINE], parts[GROUP];
     int id = get_local_id(0), y = id / SIDE, t = id % SIDE, squares = (a.tk + SIDE - 1) / SIDE;

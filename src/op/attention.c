@@ -1,22 +1,25 @@
-/* attention.c - scaled dot product attention (Vaswani et al. 2017) as one operator: what is kept for the gradient is the
- * result and one number a row; probabilities are computed again (Dao et al. 2022). */
+/* attention.c - scaled dot product attention (Vaswani et al. 2017) as one operator: what is kept for the gradient is
+ * the result and one number a row; probabilities are computed again (Dao et al. 2022). */
 #include "op/op.h"
 
 #include <math.h>
 #include <string.h>
 
-static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL}, on_gpu = {"attention_gpu", NULL}, of_bias = {"attention_bias", NULL};
+static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL},
+                        on_gpu = {"attention_gpu", NULL}, of_bias = {"attention_bias", NULL};
 enum { Q, K, V, LENGTHS, BIAS };
 enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING };
 enum { GROUP = 32, TILE = 16, WIDEST = 256 };
 enum { SLICE = 8, ITEMS = 128, MOST_ROWS = 64, WIDE = 128, SIDE = 16 }; /* of the kernels for GPUs */
-/* Of the kernels for processors: rows of a register tile with vectors of 16 floats and with others, tiles to a block of queries, keys to a block,
- * queries to a work-item, and how many work-items each processor should have where there are few heads. */
-enum { ROWS_16 = 8, ROWS_NARROW = 6, TILES = 8, KEYS = 128, QUERIES = 512, ITEMS_A_UNIT = 4 };
+/* Of the kernels for processors: rows of a register tile with vectors of 16 floats and with others, tiles to a block
+ * of queries, keys to a block, queries to a work-item, and how many work-items each processor should have where there
+ * are few heads. */
+enum { ROWS_16 = 8, ROWS_NARROW = 6, TILES = 8, KEYS = 256, QUERIES = 512, ITEMS_A_UNIT = 4 };
 
 /* cl/attention.clh has the same struct. */
 typedef struct attention_args {
-    int64_t q_at, q_row, k_at, k_row, v_at, v_row, l_at, o_row, o_at, s_at, go_at, bias_at, bias_n, bias_h, bias_q, bias_k;
+    int64_t q_at, q_row, k_at, k_row, v_at, v_row, l_at, o_row, o_at, s_at, go_at, bias_at, bias_n, bias_h, bias_q,
+        bias_k;
     int32_t batch, heads, tq, tk, lengths, causal;
     float scale, p, keep;
     uint32_t key0, key1;
@@ -36,8 +39,11 @@ static int bias_infer(tl_error *err, const tl_call *c)
     int fits = bias->rank == 4 && bias->dim[3] == all[3];
     for (int i = 0; fits && i < 3; i++) fits = bias->dim[i] == all[i] || bias->dim[i] == 1;
     if (fits) return 0;
-    return tl__op_fail(err, c, TL_ESHAPE, "the bias must be (%lld or 1, %lld or 1, %lld or 1, %lld): sequences, heads, queries, keys; not %s", (long long)all[0],
-                       (long long)all[1], (long long)all[2], (long long)all[3], tl__shape_text(bias, text, sizeof text));
+    return tl__op_fail(
+        err, c, TL_ESHAPE,
+        "the bias must be (%lld or 1, %lld or 1, %lld or 1, %lld): sequences, heads, queries, keys; not %s",
+        (long long)all[0], (long long)all[1], (long long)all[2], (long long)all[3],
+        tl__shape_text(bias, text, sizeof text));
 }
 
 static int attention_infer(tl_error *err, tl_call *c)
@@ -46,13 +52,17 @@ static int attention_infer(tl_error *err, tl_call *c)
     char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT], d[TL__SHAPE_TEXT];
     int64_t heads = c->attr[HEADS].i;
     if (q->rank != 3 || k->rank != 3 || !tl__shape_equal(k, v) || q->dim[0] != k->dim[0] || q->dim[2] != k->dim[2])
-        return tl__op_fail(err, c, TL_ESHAPE, "q (N, T, C), k and v (N, S, C) are needed, not %s, %s, %s", tl__shape_text(q, a, sizeof a),
-                           tl__shape_text(k, b, sizeof b), tl__shape_text(v, d, sizeof d));
+        return tl__op_fail(err, c, TL_ESHAPE, "q (N, T, C), k and v (N, S, C) are needed, not %s, %s, %s",
+                           tl__shape_text(q, a, sizeof a), tl__shape_text(k, b, sizeof b),
+                           tl__shape_text(v, d, sizeof d));
     if (heads < 1 || q->dim[2] % heads || q->dim[2] / heads > WIDEST || q->dim[2] == 0)
-        return tl__op_fail(err, c, TL_EARG, "%lld heads do not share %lld features (%d a head at most)", (long long)heads, (long long)q->dim[2], WIDEST);
+        return tl__op_fail(err, c, TL_EARG, "%lld heads do not share %lld features (%d a head at most)",
+                           (long long)heads, (long long)q->dim[2], WIDEST);
     if (q->dim[1] > 1 << 24 || k->dim[1] > 1 << 24) return tl__op_fail(err, c, TL_ESHAPE, "the sequence is too long");
-    if (!(c->attr[DROPOUT].f >= 0 && c->attr[DROPOUT].f < 1)) return tl__op_fail(err, c, TL_EARG, "p is a share, 0 <= p < 1, not %g", c->attr[DROPOUT].f);
-    if (c->n_in > LENGTHS && c->present[LENGTHS] && (c->in_meta[LENGTHS].shape.rank != 1 || c->in_meta[LENGTHS].shape.dim[0] != q->dim[0]))
+    if (!(c->attr[DROPOUT].f >= 0 && c->attr[DROPOUT].f < 1))
+        return tl__op_fail(err, c, TL_EARG, "p is a share, 0 <= p < 1, not %g", c->attr[DROPOUT].f);
+    if (c->n_in > LENGTHS && c->present[LENGTHS] &&
+        (c->in_meta[LENGTHS].shape.rank != 1 || c->in_meta[LENGTHS].shape.dim[0] != q->dim[0]))
         return tl__op_fail(err, c, TL_ESHAPE, "lengths must be (%lld), one a sequence", (long long)q->dim[0]);
     if (has_bias(c) && bias_infer(err, c) != 0) return -1;
     c->n_out = 2;
@@ -72,9 +82,18 @@ static attention_args args_of(const tl_call *c)
 {
     const tl_shape *q = &c->in_meta[Q].shape;
     double p = c->attr[TRAINING].i ? c->attr[DROPOUT].f : 0, scale = c->attr[SCALE].f;
-    attention_args a = {.batch = (int32_t)q->dim[0], .heads = (int32_t)c->attr[HEADS].i, .tq = (int32_t)q->dim[1], .tk = (int32_t)c->in_meta[K].shape.dim[1],
-                        .lengths = lengths_of(c) != NULL, .causal = (int32_t)c->attr[CAUSAL].i, .o_row = q->dim[2], .p = (float)p, .keep = (float)(1 / (1 - p)),
-                        .scale = (float)(scale > 0 ? scale : 1 / sqrt((double)head_width(c))), .key0 = c->key.k0, .key1 = c->key.k1};
+    attention_args a = {.batch = (int32_t)q->dim[0],
+                        .heads = (int32_t)c->attr[HEADS].i,
+                        .tq = (int32_t)q->dim[1],
+                        .tk = (int32_t)c->in_meta[K].shape.dim[1],
+                        .lengths = lengths_of(c) != NULL,
+                        .causal = (int32_t)c->attr[CAUSAL].i,
+                        .o_row = q->dim[2],
+                        .p = (float)p,
+                        .keep = (float)(1 / (1 - p)),
+                        .scale = (float)(scale > 0 ? scale : 1 / sqrt((double)head_width(c))),
+                        .key0 = c->key.k0,
+                        .key1 = c->key.k1};
     a.q_at = c->in[Q]->offset;
     a.k_at = c->in[K]->offset;
     a.v_at = c->in[V]->offset;
@@ -94,18 +113,22 @@ static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static int64_t cpu_floats(const attention_args *a, int64_t head, int64_t v, int gradient)
 {
     int64_t width = up(head, 2 * v), k = a->block_k, q = a->block_q, spare = k + 4 * v;
-    return gradient ? 2 * head * k + 3 * width * k + 2 * width * q + 2 * (q * k + 2 * v) + spare : head * k + width * k + q * k + spare + 2 * a->rows + 2 * q;
+    return gradient ? 2 * head * k + 3 * width * k + 2 * width * q + 2 * (q * k + 2 * v) + spare
+                    : head * k + width * k + q * k + spare + 2 * a->rows + 2 * q;
 }
 
-/* The kernels for processors: sets the blocks of `a`, as large as local memory allows, so that the last block of keys is about as large as the others,
- * and gives the rows of a register tile; 0 where they cannot. `shares` work-items have a stretch of queries each. */
+/* The kernels for processors: sets the blocks of `a`, as large as local memory allows, so that the last block of keys
+ * is about as large as the others, and gives the rows of a register tile; 0 where they cannot. `shares` work-items
+ * have a stretch of queries each. */
 static int cpu_blocks(const tl_device *d, attention_args *a, int64_t head, int64_t shares, int gradient)
 {
-    int64_t v = d->traits.vector_width, rows = v == 16 ? ROWS_16 : ROWS_NARROW, most = KEYS, units = d->traits.compute_units > 0 ? d->traits.compute_units : 1;
+    int64_t v = d->traits.vector_width, rows = v == 16 ? ROWS_16 : ROWS_NARROW, most = KEYS,
+            units = d->traits.compute_units > 0 ? d->traits.compute_units : 1;
     if (!d->traits.is_cpu || v < 2) return 0;
     a->block_q = (int32_t)(TILES * rows);
     for (;; most /= 2, a->block_q = (int32_t)(a->block_q > 2 * rows ? up(a->block_q / 2, rows) : rows)) {
-        int64_t blocks = a->tk > most ? (a->tk + most - 1) / most : 1, stretch = (shares * a->tq + ITEMS_A_UNIT * units - 1) / (ITEMS_A_UNIT * units);
+        int64_t blocks = a->tk > most ? (a->tk + most - 1) / most : 1,
+                stretch = (shares * a->tq + ITEMS_A_UNIT * units - 1) / (ITEMS_A_UNIT * units);
         a->block_k = (int32_t)up(a->tk > 0 ? (a->tk + blocks - 1) / blocks : 1, 2 * v);
         a->rows = (int32_t)up(stretch < QUERIES ? stretch : QUERIES, 2 * a->block_q);
         if (cpu_floats(a, head, v, gradient) * 4 <= (int64_t)d->traits.local_bytes) return (int)rows;
@@ -113,10 +136,10 @@ static int cpu_blocks(const tl_device *d, attention_args *a, int64_t head, int64
     }
 }
 
-/* The launch of `kernel` of attention_any.cl, or of its namesake in attention_gpu.cl, over `rows` rows of the heads of all sequences. On GPUs a
- * work-item has SLICE features of a row, and a group as many rows as make ITEMS of them, which with tiles of 16 rows, 8 of wide heads, is
- * less than 32 KB of local memory; where the kernel has no room on the device, fewer; where there is no memory to find out,
- * the scope fails. `options` and `name` have room for 64. */
+/* The launch of `kernel` of attention_any.cl, or of its namesake in attention_gpu.cl, over `rows` rows of the heads of
+ * all sequences. On GPUs a work-item has SLICE features of a row, and a group as many rows as make ITEMS of them,
+ * which with tiles of 16 rows, 8 of wide heads, is less than 32 KB of local memory; where the kernel has no room on
+ * the device, fewer; where there is no memory to find out, the scope fails. `options` and `name` have room for 64. */
 static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char *name, const tl_call *c, int64_t rows)
 {
     const tl_device *d = s->device;
@@ -127,16 +150,22 @@ static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char 
     for (; !d->traits.is_cpu; many /= 2, tile = tile > 4 ? tile / 2 : tile) {
         a_group = many;
         items = many * owners;
-        snprintf(options, 64, "-DHEAD=%d -DSLICE=%d -DROWS=%d -DTILE=%d -DBIAS=%d", head, SLICE, (int)many, tile, has_bias(c));
+        snprintf(options, 64, "-DHEAD=%d -DSLICE=%d -DROWS=%d -DTILE=%d -DBIAS=%d", head, SLICE, (int)many, tile,
+                 has_bias(c));
         if (many == 1 || tl__kernel_fits(&s->err, s->device, &on_gpu, options, name, (size_t)items) != 0) break;
     }
-    return (tl_launch){.program = d->traits.is_cpu ? &anywhere : &on_gpu, .options = options, .kernel = name, .dims = 3,
-                       .global = {(size_t)((rows + a_group - 1) / a_group * items), (size_t)c->attr[HEADS].i, (size_t)c->in_meta[Q].shape.dim[0]},
+    return (tl_launch){.program = d->traits.is_cpu ? &anywhere : &on_gpu,
+                       .options = options,
+                       .kernel = name,
+                       .dims = 3,
+                       .global = {(size_t)((rows + a_group - 1) / a_group * items), (size_t)c->attr[HEADS].i,
+                                  (size_t)c->in_meta[Q].shape.dim[0]},
                        .local = {(size_t)items, 1, 1}};
 }
 
 #define BUFFER(t) TL_KBUF((t) ? (t)->buffer : NULL)
-#define INPUTS(c) TL_KBUF((c)->in[Q]->buffer), TL_KBUF((c)->in[K]->buffer), TL_KBUF((c)->in[V]->buffer), BUFFER(lengths_of(c))
+#define INPUTS(c) \
+    TL_KBUF((c)->in[Q]->buffer), TL_KBUF((c)->in[K]->buffer), TL_KBUF((c)->in[V]->buffer), BUFFER(lengths_of(c))
 #define FLOATS(n) TL_KLOCAL((size_t)(n) * sizeof(float))
 
 static int attention_forward(tl_scope *s, const tl_call *c)
@@ -149,18 +178,25 @@ static int attention_forward(tl_scope *s, const tl_call *c)
     if (!rows) {
         tl_launch l = over_rows(s, "", options, name, c, a.tq);
         if (s->err.code) return -1;
-        return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
+        return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)),
+                          TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
     }
     snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d -DBIAS=%d", (int)head, rows, has_bias(c));
-    tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention", .dims = 3,
-                   .global = {(size_t)((a.tq + a.rows - 1) / a.rows), (size_t)a.heads, (size_t)a.batch}, .local = {1, 1, 1}};
-    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)), TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer),
+    tl_launch l = {.program = &on_cpu,
+                   .options = options,
+                   .kernel = "attention",
+                   .dims = 3,
+                   .global = {(size_t)((a.tq + a.rows - 1) / a.rows), (size_t)a.heads, (size_t)a.batch},
+                   .local = {1, 1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)),
+                      TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer),
                       FLOATS(cpu_floats(&a, head, s->device->traits.vector_width, 0)));
 }
 
 /* What the kernels of the gradient are given: gradients of q, k, v, and of the bias where one is wanted. */
 typedef struct gradients { tl_tensor *bias, *out, *d[V + 1], *d_bias; } gradients;
-#define RESULTS(c, g) BUFFER((g)->bias), TL_KBUF((c)->out[0]->buffer), TL_KBUF((c)->out[1]->buffer), TL_KBUF((g)->out->buffer)
+#define RESULTS(c, g) \
+    BUFFER((g)->bias), TL_KBUF((c)->out[0]->buffer), TL_KBUF((c)->out[1]->buffer), TL_KBUF((g)->out->buffer)
 
 /* A group a square of the bias; where groups are small, smaller squares. */
 static int bias_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g, tl_tensor *own)
@@ -169,27 +205,40 @@ static int bias_anywhere(tl_scope *s, const tl_call *c, const attention_args *a,
     int64_t side = SIDE, squares;
     for (;; side /= 2) {
         snprintf(options, sizeof options, "-DHEAD=%d -DSIDE=%d -DBIAS=1", (int)head_width(c), (int)side);
-        if (side == 1 || tl__kernel_fits(&s->err, s->device, &of_bias, options, "attention_bias", (size_t)(side * side)) != 0) break;
+        if (side == 1 ||
+            tl__kernel_fits(&s->err, s->device, &of_bias, options, "attention_bias", (size_t)(side * side)) != 0)
+            break;
     }
     if (s->err.code) return -1;
     squares = (a->tk + side - 1) / side * (a->bias_q ? (a->tq + side - 1) / side : 1);
-    tl_launch l = {.program = &of_bias, .options = options, .kernel = "attention_bias", .dims = 3,
-                   .global = {(size_t)(squares * side * side), (size_t)g->bias->shape.dim[1], (size_t)g->bias->shape.dim[0]}, .local = {(size_t)(side * side), 1, 1}};
-    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer), TL_KBUF(g->d_bias->buffer));
+    tl_launch l = {
+        .program = &of_bias,
+        .options = options,
+        .kernel = "attention_bias",
+        .dims = 3,
+        .global = {(size_t)(squares * side * side), (size_t)g->bias->shape.dim[1], (size_t)g->bias->shape.dim[0]},
+        .local = {(size_t)(side * side), 1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer),
+                      TL_KBUF(g->d_bias->buffer));
 }
 
 static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g)
 {
     char options[2][64], names[2][64];
     tl_tensor *own = tl_empty(s, TL_F32, 3, (int64_t[]){a->batch, a->heads, a->tq});
-    tl_launch lq = over_rows(s, "_dq", options[0], names[0], c, a->tq), lk = over_rows(s, "_dkv", options[1], names[1], c, a->tk);
-    if (!own || s->err.code || TL__LAUNCH(&s->err, s->device, &lq, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer), TL_KBUF(g->d[Q]->buffer)) != 0 ||
-        TL__LAUNCH(&s->err, s->device, &lk, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer), TL_KBUF(g->d[K]->buffer), TL_KBUF(g->d[V]->buffer)) != 0)
+    tl_launch lq = over_rows(s, "_dq", options[0], names[0], c, a->tq),
+              lk = over_rows(s, "_dkv", options[1], names[1], c, a->tk);
+    if (!own || s->err.code ||
+        TL__LAUNCH(&s->err, s->device, &lq, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer),
+                   TL_KBUF(g->d[Q]->buffer)) != 0 ||
+        TL__LAUNCH(&s->err, s->device, &lk, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(own->buffer),
+                   TL_KBUF(g->d[K]->buffer), TL_KBUF(g->d[V]->buffer)) != 0)
         return -1;
     return g->d_bias ? bias_anywhere(s, c, a, g, own) : 0;
 }
 
-/* A bias that no two scores share has its gradient from the main kernel; one that is shared has a kernel of its own. */
+/* A bias that no two scores share has its gradient from the main kernel; one that is shared has a kernel of its own.
+ */
 static int gradient_on_cpu(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g, int rows)
 {
     char options[64];
@@ -198,15 +247,27 @@ static int gradient_on_cpu(tl_scope *s, const tl_call *c, const attention_args *
     attention_args b = *a;
     tl_karg room = FLOATS(cpu_floats(a, head, s->device->traits.vector_width, 1));
     snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d -DBIAS=%d", (int)head, rows, g->bias != NULL);
-    tl_launch l = {.program = &on_cpu, .options = options, .kernel = "attention_gradient", .dims = 2, .global = {(size_t)a->heads, (size_t)a->batch}, .local = {1, 1}};
-    if (TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g), TL_KBUF(g->d[Q]->buffer), TL_KBUF(g->d[K]->buffer), TL_KBUF(g->d[V]->buffer),
+    tl_launch l = {.program = &on_cpu,
+                   .options = options,
+                   .kernel = "attention_gradient",
+                   .dims = 2,
+                   .global = {(size_t)a->heads, (size_t)a->batch},
+                   .local = {1, 1}};
+    if (TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(a), INPUTS(c), RESULTS(c, g),
+                   TL_KBUF(g->d[Q]->buffer), TL_KBUF(g->d[K]->buffer), TL_KBUF(g->d[V]->buffer),
                    TL_KBUF(own ? g->d_bias->buffer : NULL), TL_KI(own), room) != 0)
         return -1;
     if (!shared) return 0;
     if (!b.bias_q) b.rows = b.tq;
-    l = (tl_launch){.program = &on_cpu, .options = options, .kernel = "attention_bias", .dims = 3,
-                    .global = {(size_t)((b.tq + b.rows - 1) / b.rows), (size_t)g->bias->shape.dim[1], (size_t)g->bias->shape.dim[0]}, .local = {1, 1, 1}};
-    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&b), INPUTS(c), RESULTS(c, g), TL_KBUF(g->d_bias->buffer), room);
+    l = (tl_launch){.program = &on_cpu,
+                    .options = options,
+                    .kernel = "attention_bias",
+                    .dims = 3,
+                    .global = {(size_t)((b.tq + b.rows - 1) / b.rows), (size_t)g->bias->shape.dim[1],
+                               (size_t)g->bias->shape.dim[0]},
+                    .local = {1, 1, 1}};
+    return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&b), INPUTS(c), RESULTS(c, g),
+                      TL_KBUF(g->d_bias->buffer), room);
 }
 
 /* The formulas stand at the kernels. */
@@ -223,12 +284,14 @@ static void attention_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
     }
     if (!g.out) return;
     a.go_at = g.out->offset;
-    int64_t sharers = g.bias && !(a.bias_n && a.bias_h) ? g.bias->shape.dim[0] * g.bias->shape.dim[1] : (int64_t)a.batch * a.heads;
+    int64_t sharers =
+        g.bias && !(a.bias_n && a.bias_h) ? g.bias->shape.dim[0] * g.bias->shape.dim[1] : (int64_t)a.batch * a.heads;
     int rows = cpu_blocks(s->device, &a, head_width(c), sharers, 1), bad = 0;
     /* A bias that all keys of a row share moves none against another: its gradient is zero. */
     gradients of_scores = g;
     if (!a.bias_k) of_scores.d_bias = NULL;
-    if (a.batch > 0 && (a.tq > 0 || a.tk > 0)) bad = rows ? gradient_on_cpu(s, c, &a, &of_scores, rows) : gradient_anywhere(s, c, &a, &of_scores);
+    if (a.batch > 0 && (a.tq > 0 || a.tk > 0))
+        bad = rows ? gradient_on_cpu(s, c, &a, &of_scores, rows) : gradient_anywhere(s, c, &a, &of_scores);
     for (int i = Q; i <= V && !bad; i++) gx[i] = g.d[i];
     if (g.d_bias && !bad) gx[BIAS] = g.d_bias;
 }
@@ -240,8 +303,10 @@ static double attention_flops(const tl_call *c)
 
 extern const tl_op tl__op_attention;
 
-/* A sample; `bias` has four letters, of which 1 stands for a dimension that is shared: "1htk" is a bias for all sequences. NULL: none. */
-static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t width, int heads, int lengths, int causal, const char *bias)
+/* A sample; `bias` has four letters, of which 1 stands for a dimension that is shared: "1htk" is a bias for all
+ * sequences. NULL: none. */
+static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t width, int heads, int lengths, int causal,
+                 const char *bias)
 {
     tl_sample v = tl__sample(&tl__op_attention);
     const int64_t all[4] = {n, heads, tq, tk};
@@ -274,7 +339,8 @@ static void attention_samples(tl_sampler *to)
     if (to->small) return;
     take(to, 2, 3, 3, 4, 2, 0, 1, "n1tk");
     take(to, 2, 3, 3, 4, 2, 0, 0, "nh1k");
-    take(to, 2, 9, 9, 64, 2, 0, 0, NULL); /* heads of whole panels in the kernels for processors, and below of others */
+    take(to, 2, 9, 9, 64, 2, 0, 0,
+         NULL); /* heads of whole panels in the kernels for processors, and below of others */
     take(to, 2, 11, 11, 32, 1, 1, 1, NULL);
     take(to, 1, 5, 35, 64, 2, 0, 0, "11tk");
     take(to, 1, 7, 7, 128, 2, 1, 0, NULL);
@@ -283,21 +349,36 @@ static void attention_samples(tl_sampler *to)
 
 const tl_op tl__op_attention = {
     .name = "attention",
-    .brief = "softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] "
-             "keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; "
+    .brief = "softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. "
+             "Of sequence n only the first `lengths`[n] "
+             "keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added "
+             "to the scaled products: positions, or a mask; "
              "a row of which it hides all keys with -inf is zero.",
     .inputs = {"q", "k", "v", "lengths?", "bias?"},
-    .attrs = {TL_INT("heads", 1, "how many"), TL_BOOL_("causal", 0, "row i sees keys up to i"), TL_FLOAT("scale", 0, "0: 1 / sqrt(C / heads)"),
-              TL_FLOAT("dropout", 0, "share of the probabilities that is dropped"), TL_BOOL_("training", 0, "otherwise none is")},
-    .layout = {TL_ROWS, TL_ROWS, TL_ROWS, TL_PACKED, TL_ANY}, .int_inputs = 1u << LENGTHS, .random = 1, .infer = attention_infer, .forward = attention_forward, .vjp = attention_vjp, .flops = attention_flops,
-    .saves = TL_SAVE_IN(Q) | TL_SAVE_IN(K) | TL_SAVE_IN(V) | TL_SAVE_IN(LENGTHS) | TL_SAVE_IN(BIAS) | TL_SAVE_OUT(0) | TL_SAVE_OUT(1), .hidden = 1,
-    .torch = "attention(q, k, v, lengths, bias, heads, causal, scale)", .samples = attention_samples,
+    .attrs = {TL_INT("heads", 1, "how many"), TL_BOOL_("causal", 0, "row i sees keys up to i"),
+              TL_FLOAT("scale", 0, "0: 1 / sqrt(C / heads)"),
+              TL_FLOAT("dropout", 0, "share of the probabilities that is dropped"),
+              TL_BOOL_("training", 0, "otherwise none is")},
+    .layout = {TL_ROWS, TL_ROWS, TL_ROWS, TL_PACKED, TL_ANY},
+    .int_inputs = 1u << LENGTHS,
+    .random = 1,
+    .infer = attention_infer,
+    .forward = attention_forward,
+    .vjp = attention_vjp,
+    .flops = attention_flops,
+    .saves = TL_SAVE_IN(Q) | TL_SAVE_IN(K) | TL_SAVE_IN(V) | TL_SAVE_IN(LENGTHS) | TL_SAVE_IN(BIAS) | TL_SAVE_OUT(0) |
+             TL_SAVE_OUT(1),
+    .hidden = 1,
+    .torch = "attention(q, k, v, lengths, bias, heads, causal, scale)",
+    .samples = attention_samples,
 };
 
-tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, tl_tensor *lengths, tl_tensor *bias, const tl_attention_options *o)
+tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, tl_tensor *lengths, tl_tensor *bias,
+                        const tl_attention_options *o)
 {
     static const tl_attention_options plain = {.heads = 1};
     if (!o) o = &plain;
-    tl_value a[TL_MAX_ATTRS] = {{.i = o->heads}, {.i = o->causal != 0}, {.f = o->scale}, {.f = o->dropout}, {.i = o->training != 0}};
+    tl_value a[TL_MAX_ATTRS] = {
+        {.i = o->heads}, {.i = o->causal != 0}, {.f = o->scale}, {.f = o->dropout}, {.i = o->training != 0}};
     return tl__apply(s, &tl__op_attention, (tl_tensor *[]){q, k, v, lengths, bias}, 5, a, NULL);
 }

@@ -88,6 +88,18 @@ static tl_launch launch_of(const layer *l, const char *kernel)
                        .global = {(size_t)l->a.width, (size_t)l->n}};
 }
 
+/* A step takes vectors of features where the width is a whole number of them. */
+static tl_launch launch_of_steps(const tl_device *d, const layer *l, const char *kernel)
+{
+    static const char *const kinds[] = {"-DKIND=0 -DWIDE", "-DKIND=1 -DWIDE", "-DKIND=2 -DWIDE", "-DKIND=3 -DWIDE"};
+    int64_t v = d->traits.is_cpu ? d->traits.vector_width : 1;
+    tl_launch step = launch_of(l, kernel);
+    if (v < 2 || l->a.width % v) return step;
+    step.options = kinds[l->kind];
+    step.global[0] /= (size_t)v;
+    return step;
+}
+
 static tl_tensor *kept_of(const tl_call *c, const layer *l) { return l->kept ? c->out[c->n_out - 1] : NULL; }
 static tl_tensor *lengths_of(const tl_call *c, const layer *l) { return l->a.lengths ? c->in[l->lengths] : NULL; }
 
@@ -98,8 +110,8 @@ static int begin(tl_scope *s, tl_tensor *from, tl_tensor *to)
     return from ? tl__copy_into(s, from, to) : -1;
 }
 
-/* The weight of the state for one sequence, or turned over for its gradient: a tensor that no one trains, so that it is packed once and not in
- * every step. */
+/* The weight of the state for one sequence, or turned over for its gradient: a tensor that no one trains, so that it
+ * is packed once and not in every step. */
 static tl_tensor *state_weight(tl_scope *s, const tl_call *c, int turned)
 {
     tl_tensor *from = c->in[WEIGHT_H];
@@ -112,7 +124,7 @@ static int forward_step(tl_scope *s, const tl_call *c, const layer *l, tl_tensor
 {
     tl_tensor *h = c->out[1], *cell = l->kind == LSTM ? c->out[2] : NULL, *lengths = lengths_of(c, l);
     tl_tensor *from_h = tl_linear(s, h, weight, input(c, BIAS_H), NULL, NULL), *kept = kept_of(c, l);
-    tl_launch step = launch_of(l, "step_on");
+    tl_launch step = launch_of_steps(s->device, l, "step_on");
     if (!from_h) return -1;
     return TL__LAUNCH(&s->err, s->device, &step, c->op->name, TL_KDATA(&l->a), TL_KT(from_x), TL_KT(from_h),
                       TL_KT(lengths), TL_KT(h), TL_KT(cell), TL_KT(c->out[0]), TL_KT(kept));
@@ -150,7 +162,7 @@ static int backward_step(tl_scope *s, const tl_call *c, const layer *l, const ba
     int last = l->a.step == l->a.steps - 1;
     tl_tensor *dh = last ? b->none : tl_linear(s, b->to_step, b->weight, NULL, NULL, NULL);
     tl_tensor *lengths = lengths_of(c, l), *kept = kept_of(c, l), *cell = l->kind == LSTM ? input(c, CELL) : NULL;
-    tl_launch step = launch_of(l, "step_back");
+    tl_launch step = launch_of_steps(s->device, l, "step_back");
     if (!dh) return -1;
     return TL__LAUNCH(&s->err, s->device, &step, c->op->name, TL_KDATA(&l->a), TL_KT(lengths), TL_KT(b->gy),
                       TL_KT(c->out[0]), TL_KT(b->before), TL_KT(kept), TL_KT(cell), TL_KT(dh), TL_KT(b->carry),
@@ -221,7 +233,8 @@ static void recurrent_samples(tl_sampler *to, const tl_op *op)
                  {3, 3, 4, 4, 1, 0, 1, 0},
                  {3, 5, 2, 3, 1, 1, 1, 1},
                  {1, 6, 5, 17, 0, 0, 0, 1},
-                 {2, 1, 3, 2, 0, 1, 0, 0}};
+                 {2, 1, 3, 2, 0, 1, 0, 0},
+                 {2, 3, 2, 16, 1, 1, 1, 1}};
     int64_t gates = op == &tl__op_lstm ? 4 : op == &tl__op_gru ? 3 : 1;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tl_sample v = tl__sample(op);
@@ -251,13 +264,13 @@ static void lstm_samples(tl_sampler *to) { recurrent_samples(to, &tl__op_lstm); 
 #define REVERSE TL_BOOL_("reverse", 0, "from the end of each sequence to its beginning")
 #define SAVES (TL_SAVE_IN(X) | TL_SAVE_IN(WEIGHT_X) | TL_SAVE_IN(WEIGHT_H) | TL_SAVE_IN(STATE) | TL_SAVE_OUT(0))
 #define SEQUENCES                                                                                                     \
-    "The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its "  \
+    "The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its " \
     "first `lengths`[n] elements: y is 0 behind them"
 const tl_op tl__op_rnn = {
     .name = "rnn",
-    .brief =
-        "Recurrent layer over `x` (N, T, C): h = activation(x weight_x^T + bias_x + h weight_h^T + bias_h), `weight_x` "
-        "(width, C), `weight_h` (width, width). " SEQUENCES ".",
+    .brief = "Recurrent layer over `x` (N, T, C): h = activation(x weight_x^T + bias_x + h weight_h^T + bias_h), "
+             "`weight_x` "
+             "(width, C), `weight_h` (width, width). " SEQUENCES ".",
     .inputs = {"x", "weight_x", "weight_h", "bias_x?", "bias_h?", "h?", "lengths?"},
     .attrs = {REVERSE, TL_CHOICE("activation", activations, "of the state")},
     .int_inputs = 1u << CELL,
@@ -271,9 +284,10 @@ const tl_op tl__op_rnn = {
 };
 const tl_op tl__op_gru = {
     .name = "gru",
-    .brief = "Gated recurrent units over `x` (N, T, C), `weight_x` (3 width, C), `weight_h` (3 width, width), gates in "
-             "PyTorch's "
-             "order (reset, update, new). " SEQUENCES ".",
+    .brief =
+        "Gated recurrent units over `x` (N, T, C), `weight_x` (3 width, C), `weight_h` (3 width, width), gates in "
+        "PyTorch's "
+        "order (reset, update, new). " SEQUENCES ".",
     .inputs = {"x", "weight_x", "weight_h", "bias_x?", "bias_h?", "h?", "lengths?"},
     .attrs = {REVERSE},
     .int_inputs = 1u << CELL,

@@ -1,14 +1,22 @@
-/* attention.c - the kernels for GPUs and for processors against the formula in double precision, on heads of all widths, with
- * more rows and keys than a group and a tile have, on a device with little local memory, and where what is padded is no number. */
+/* attention.c - the kernels for GPUs and for processors against the formula in double precision, on heads of all
+ * widths, with more rows and keys than a group and a tile have, on a device with little local memory, and where what
+ * is padded is no number. */
 #include "device_tests.h"
 
 #include <math.h>
 #include <string.h>
 
-/* `bias`: four letters, of which 1 stands for a dimension that is shared ("1htk": a bias for all sequences), or NULL. */
-typedef struct problem { int64_t n, tq, tk, head, heads; int lengths, causal; double dropout; const char *bias; } problem;
+/* `bias`: four letters, of which 1 stands for a dimension that is shared ("1htk": a bias for all sequences), or NULL.
+ */
+typedef struct problem {
+    int64_t n, tq, tk, head, heads;
+    int lengths, causal;
+    double dropout;
+    const char *bias;
+} problem;
 enum { RESULT, DQ, DK, DV, DBIAS, PARTS };
-static const char *const part_names[] = {"result", "gradient of q", "gradient of k", "gradient of v", "gradient of the bias"};
+static const char *const part_names[] = {"result", "gradient of q", "gradient of k", "gradient of v",
+                                         "gradient of the bias"};
 
 static void bias_dims(const problem *p, int64_t *dims)
 {
@@ -27,8 +35,10 @@ static int64_t count_of(const problem *p, int part)
 static const char *text_of(const problem *p)
 {
     static char text[160];
-    snprintf(text, sizeof text, "%d sequences, %d queries, %d keys, %d heads of %d, lengths %d, causal %d, dropout %g, bias %s", (int)p->n, (int)p->tq, (int)p->tk, (int)p->heads,
-             (int)p->head, p->lengths, p->causal, p->dropout, p->bias ? p->bias : "none");
+    snprintf(text, sizeof text,
+             "%d sequences, %d queries, %d keys, %d heads of %d, lengths %d, causal %d, dropout %g, bias %s",
+             (int)p->n, (int)p->tq, (int)p->tk, (int)p->heads, (int)p->head, p->lengths, p->causal, p->dropout,
+             p->bias ? p->bias : "none");
     return text;
 }
 
@@ -55,7 +65,8 @@ static void compute(const problem *p, const char *vector, size_t local_bytes, in
         int64_t t = k == 0 ? p->tq : p->tk, width = p->heads * p->head;
         float *x = random_floats(p->n * t * width, (uint64_t)(30 + k));
         for (int64_t i = 0; poison && i < p->n; i++)
-            for (int64_t j = counts[i] * width; j < t * width && (k > 0 || p->tq == p->tk); j++) x[i * t * width + j] = NAN;
+            for (int64_t j = counts[i] * width; j < t * width && (k > 0 || p->tq == p->tk); j++)
+                x[i * t * width + j] = NAN;
         in[k] = tl_from(s, TL_F32, 3, (int64_t[]){p->n, t, width}, x);
         tl_require_grad(s, in[k], 1);
         free(x);
@@ -79,7 +90,8 @@ static void compute(const problem *p, const char *vector, size_t local_bytes, in
         out[k] = malloc((size_t)count_of(p, k) * 4 + 4);
         cr_assert(out[k]);
         if (count_of(p, k) == 0) continue;
-        cr_assert(tl_read(s, k == RESULT ? y : tl_grad(in[k - 1]), out[k], (size_t)count_of(p, k) * 4) == 0, "%s: %s", text_of(p), s->err.text);
+        cr_assert(tl_read(s, k == RESULT ? y : tl_grad(in[k - 1]), out[k], (size_t)count_of(p, k) * 4) == 0, "%s: %s",
+                  text_of(p), s->err.text);
     }
     close_scope(s);
     close_device(d);
@@ -91,28 +103,36 @@ static void compare(const problem *p, float *const *got, float *const *want, con
         double size = 0;
         for (int64_t i = 0; i < count_of(p, k); i++) size = fmax(size, fabs(want[k][i]));
         for (int64_t i = 0; i < count_of(p, k); i++)
-            cr_assert(fabs((double)got[k][i] - want[k][i]) <= 2e-5 * size, "%s, %s: %s, element %d is %.9g, not %.9g", what, text_of(p), part_names[k], (int)i, got[k][i],
-                      want[k][i]);
+            cr_assert(fabs((double)got[k][i] - want[k][i]) <= 2e-5 * size, "%s, %s: %s, element %d is %.9g, not %.9g",
+                      what, text_of(p), part_names[k], (int)i, got[k][i], want[k][i]);
     }
 }
 
 /* Where row `i` of a head of sequence `n` begins. */
-static int64_t at(const problem *p, int64_t t, int64_t n, int64_t i, int64_t h) { return (n * t + i) * p->heads * p->head + h * p->head; }
+static int64_t at(const problem *p, int64_t t, int64_t n, int64_t i, int64_t h)
+{
+    return (n * t + i) * p->heads * p->head + h * p->head;
+}
 
-/* One head of one sequence in double precision: y = softmax(q k' / sqrt(head)) v over the keys that count, and the gradients of sum(gy y). */
-static void reference_head(const problem *p, int64_t n, int64_t h, int64_t keys, const float *const *x, const float *gy, float *const *out)
+/* One head of one sequence in double precision: y = softmax(q k' / sqrt(head)) v over the keys that count, and the
+ * gradients of sum(gy y). */
+static void reference_head(const problem *p, int64_t n, int64_t h, int64_t keys, const float *const *x,
+                           const float *gy, float *const *out)
 {
     int64_t bias[4];
     bias_dims(p, bias);
-    double scale = 1 / sqrt((double)p->head), *a = calloc((size_t)p->tk, sizeof *a), *da = calloc((size_t)p->tk, sizeof *da);
+    double scale = 1 / sqrt((double)p->head), *a = calloc((size_t)p->tk, sizeof *a),
+           *da = calloc((size_t)p->tk, sizeof *da);
     cr_assert(a && da);
     for (int64_t i = 0; i < p->tq && !(p->lengths && p->tq == p->tk && i >= keys); i++) {
         int64_t qi = at(p, p->tq, n, i, h), last = p->causal && i + 1 < keys ? i + 1 : keys;
-        int64_t bi = (((bias[0] > 1 ? n : 0) * bias[1] + (bias[1] > 1 ? h : 0)) * bias[2] + (bias[2] > 1 ? i : 0)) * bias[3];
+        int64_t bi =
+            (((bias[0] > 1 ? n : 0) * bias[1] + (bias[1] > 1 ? h : 0)) * bias[2] + (bias[2] > 1 ? i : 0)) * bias[3];
         double most = -INFINITY, sum = 0, dot = 0;
         for (int64_t j = 0; j < last; j++) {
             a[j] = p->bias ? (double)x[3][bi + j] : 0;
-            for (int64_t e = 0; e < p->head; e++) a[j] += (double)x[0][qi + e] * (double)x[1][at(p, p->tk, n, j, h) + e] * scale;
+            for (int64_t e = 0; e < p->head; e++)
+                a[j] += (double)x[0][qi + e] * (double)x[1][at(p, p->tk, n, j, h) + e] * scale;
             most = fmax(most, a[j]);
         }
         if (isinf(most)) continue; /* all are hidden */
@@ -144,7 +164,8 @@ static void reference_head(const problem *p, int64_t n, int64_t h, int64_t keys,
 static void reference(const problem *p, float *out[PARTS])
 {
     float *x[4] = {NULL, NULL, NULL, p->bias ? bias_of(p) : NULL}, *gy = random_floats(count_of(p, RESULT), 40);
-    for (int k = 0; k < 3; k++) x[k] = random_floats(p->n * (k == 0 ? p->tq : p->tk) * p->heads * p->head, (uint64_t)(30 + k));
+    for (int k = 0; k < 3; k++)
+        x[k] = random_floats(p->n * (k == 0 ? p->tq : p->tk) * p->heads * p->head, (uint64_t)(30 + k));
     for (int k = 0; k < PARTS; k++) cr_assert(out[k] = calloc((size_t)count_of(p, k) + 1, sizeof *out[k]));
     for (int64_t n = 0; n < p->n; n++) {
         int64_t keys = !p->lengths ? p->tk : p->tk > 5 * n ? p->tk - 5 * n : 1;
@@ -180,27 +201,33 @@ Test(attention, small)
 
 Test(attention, gpus_and_processors_give_what_the_formula_gives)
 {
-    /* One work-item to a row and several, widths that they share evenly and not, groups and tiles that are not full. */
+    /* One work-item to a row and several, widths that they share evenly and not, groups and tiles that are not full.
+     */
     static const problem problems[] = {
-        {1, 70, 33, 3, 2, 0, 0, 0, NULL}, {1, 66, 66, 16, 1, 0, 1, 0, NULL}, {2, 35, 35, 64, 2, 1, 1, 0, NULL}, {2, 35, 35, 64, 2, 1, 1, 0.2, NULL},
-        {1, 9, 20, 130, 1, 0, 0, 0.3, NULL}, {2, 20, 20, 36, 2, 1, 1, 0, "nhtk"}, {3, 20, 37, 16, 2, 1, 0, 0, "1htk"}, {2, 19, 19, 8, 3, 1, 0, 0, "n11k"},
+        {1, 70, 33, 3, 2, 0, 0, 0, NULL},      {1, 66, 66, 16, 1, 0, 1, 0, NULL},
+        {2, 35, 35, 64, 2, 1, 1, 0, NULL},     {2, 35, 35, 64, 2, 1, 1, 0.2, NULL},
+        {1, 9, 20, 130, 1, 0, 0, 0.3, NULL},   {2, 20, 20, 36, 2, 1, 1, 0, "nhtk"},
+        {3, 20, 37, 16, 2, 1, 0, 0, "1htk"},   {2, 19, 19, 8, 3, 1, 0, 0, "n11k"},
         {2, 18, 21, 40, 2, 0, 0, 0.2, "1h1k"}, {2, 5, 5, 256, 1, 0, 0, 0, "11tk"},
     };
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
         hold(&problems[i], "16", 0, "processor");
         hold(&problems[i], "1", 0, "GPU");
-        if (problems[i].head == 64) hold(&problems[i], "1", 12 << 10, "GPU of 12 KB"); /* groups have fewer rows there */
+        if (problems[i].head == 64)
+            hold(&problems[i], "1", 12 << 10, "GPU of 12 KB"); /* groups have fewer rows there */
     }
 }
 
-/* Lengths around the blocks of the kernels for processors, with narrow vectors and wide ones; with little memory the blocks are small. */
+/* Lengths around the blocks of the kernels for processors, with narrow vectors and wide ones; with little memory the
+ * blocks are small. */
 Test(attention, any_length_on_processors)
 {
     static const int64_t lengths[] = {1, 7, 47, 49, 97, 127, 128, 129, 193, 257, 1024, 1100};
     static const int64_t heads[] = {64, 36};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         int64_t t = lengths[i], head = heads[i % 2];
-        problem p = {t > 200 ? 1 : 2, t, t, head, 1, i % 2 == 1, i % 3 == 1, 0, i % 2 ? NULL : "11tk"}, across = {1, t, 1 + t * 7 % 300, head, 1, 0, i % 3 == 2, 0, i % 2 ? NULL : "nhtk"};
+        problem p = {t > 200 ? 1 : 2, t, t, head, 1, i % 2 == 1, i % 3 == 1, 0, i % 2 ? NULL : "11tk"},
+                across = {1, t, 1 + t * 7 % 300, head, 1, 0, i % 3 == 2, 0, i % 2 ? NULL : "nhtk"};
         hold(&p, "8", 0, "processor, 8 floats");
         hold(&across, "8", 0, "processor");
         if (t < 200) hold(&p, "8", 40 << 10, "processor of 40 KB");
@@ -213,7 +240,8 @@ Test(attention, any_length_on_processors)
 /* Rows of padding have a result of zero, and no say in anything else. */
 Test(attention, padding_has_no_say)
 {
-    static const problem problems[] = {{3, 20, 20, 64, 1, 1, 1, 0, NULL}, {3, 7, 20, 16, 2, 1, 0, 0, NULL}, {3, 20, 20, 36, 1, 1, 0, 0, NULL}};
+    static const problem problems[] = {
+        {3, 20, 20, 64, 1, 1, 1, 0, NULL}, {3, 7, 20, 16, 2, 1, 0, 0, NULL}, {3, 20, 20, 36, 1, 1, 0, 0, NULL}};
     static const char *const vectors[] = {"16", "1"};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
         for (int v = 0; v < 2; v++) {
@@ -221,14 +249,15 @@ Test(attention, padding_has_no_say)
             compute(&problems[i], vectors[v], 0, 0, want);
             compute(&problems[i], vectors[v], 0, 1, got);
             for (int k = 0; k < PARTS; k++)
-                cr_assert(memcmp(want[k], got[k], (size_t)count_of(&problems[i], k) * 4) == 0, "vector %s, %s: %s", vectors[v], text_of(&problems[i]), part_names[k]);
+                cr_assert(memcmp(want[k], got[k], (size_t)count_of(&problems[i], k) * 4) == 0, "vector %s, %s: %s",
+                          vectors[v], text_of(&problems[i]), part_names[k]);
             free_parts(want);
             free_parts(got);
         }
 }
 
-/* Fewer rows to a group are taken where the kernel has no room, not where there was no memory to find out. Every allocation up to the first launch
- * that fails ends the call. */
+/* Fewer rows to a group are taken where the kernel has no room, not where there was no memory to find out. Every
+ * allocation up to the first launch that fails ends the call. */
 Test(attention, no_memory_is_no_reason_for_another_kernel)
 {
     setenv("TLUA_KERNEL_CACHE", "0", 1);
@@ -244,7 +273,8 @@ Test(attention, no_memory_is_no_reason_for_another_kernel)
         if (n < nth) last = 0;
         else {
             failed++;
-            cr_expect(!y && s->err.code == TL_EMEMORY, "allocation %ld of %ld failed, and the call did not: %s", nth, n, s->err.text);
+            cr_expect(!y && s->err.code == TL_EMEMORY, "allocation %ld of %ld failed, and the call did not: %s", nth,
+                      n, s->err.text);
         }
         tl_scope_close(s);
         close_device(d);
