@@ -126,7 +126,7 @@ function ran.head(s)
     { "validation", s.data.validation_text },
     { "split", split_text(s) }, { "groups", group_text(s) }, { "training " .. s.data.input.many, train },
     { "test " .. s.data.input.many, test == train and "the same" or test },
-    { "loss", data_text.loss(s.loss, s.classes) }, { "seed", ("%d"):format(s.seed) },
+    { "loss", not r.loss_given and s.task.loss_words or data_text.loss(s.loss, s.classes) }, { "seed", ("%d"):format(s.seed) },
     { "device", ("%s (%s)"):format(s.device.name, s.device.type) }, { "versions", versions_text(s) } }
 end
 

@@ -8,7 +8,7 @@ local ops = core.ops
 
 -- Rows of length 1.
 local function unit(x)
-  local y = x * (x:square():sum(-1, { keep_dim = true }) + 1e-12):rsqrt()
+  local y = x * (x:square():sum { axes = { 2 }, keep = true } + 1e-12):rsqrt()
   return y
 end
 
@@ -62,19 +62,6 @@ function Collector:add(out, batch)
 end
 function Collector:count() return #self.labels end
 
--- The head begins as the identity, so that what is not trained changes nothing.
-local function start(_, s)
-  local head = s.model.head and s.model:head()
-  local shape = head and head.weight and head.weight:shape()
-  if not shape or shape[1] ~= shape[2] or s.recipe.head then return end
-  local rows = {}
-  for i = 1, shape[1] do
-    rows[i] = {}
-    for k = 1, shape[1] do rows[i][k] = i == k and 1 or 0 end
-  end
-  head.weight:set(core.tensor(rows))
-end
-
 local function decode(_, out)
   local list = {}
   for i, row in ipairs(unit(out):tolist()) do list[i] = row[1] == row[1] and { embedding = row } or false end
@@ -89,16 +76,16 @@ return {
   },
   figures = { { "eer", "equal error rate", "%.1f %%", "min" }, { "accuracy", "right speaker", "%.1f %%", "max" } },
   prepare = function(t, s)
-    local width = s.model.features_width
+    local width = s.model.classes or s.model.features_width
     if not width then util.failf("task.verify: %s says no width of its embedding", s.model:label()) end
-    t.names, t.width = s.classes, width
+    t.names, t.width = s.classes, width -- the network's own last layer gives the embedding
   end,
-  head = function(t) return nn.Linear(t.width, t.width, { bias = false }) end,
+  head = function(t) return nn.Linear(t.width) end,
   default_loss = function() return function() end end,
   check = function(_, shape)
     if #shape ~= 2 then util.failf("the network gives outputs of shape %s, and task.verify wants an embedding (N, K) for each clip", util.shape_text(shape)) end
   end,
-  loss = loss_of, start = start,
+  loss = loss_of, loss_words = "supervised contrastive",
   meter = function(t, _, tested) return setmetatable({ rows = {}, labels = {}, tested = tested, enroll = t.options.enroll }, Meter) end,
   collector = function() return setmetatable({ rows = {}, labels = {}, indices = {} }, Collector) end,
   decode = decode, text = function(_, a) return ("%d numbers, the first %.4f"):format(#a.embedding, a.embedding[1]) end,

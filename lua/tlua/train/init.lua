@@ -68,7 +68,7 @@ function train.plan(s, say)
   d.input.lines(d, say)
   local changes = augment.text(d.augment, d.input)
   if changes then say(("augment   %s"):format(changes)) end
-  say(("loss      %s"):format(data_text.loss(s.loss, s.classes)))
+  say(("loss      %s"):format(not s.recipe.loss_given and s.task.loss_words or data_text.loss(s.loss, s.classes)))
   if s.auto_batch then say(("batch     %s"):format(s.auto_batch)) end
 end
 
