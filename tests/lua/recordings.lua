@@ -98,4 +98,133 @@ t.test("sounds by folder, by name, by a function; speakers apart", function()
   t.fails("held_out names groups, and group", open, data.sounds { root = root, held_out = "anna" })
   t.fails("lies in no class folder", open, data.sounds { root = root .. "/a" })
 end)
+-- ---- networks that learn from them ----
+
+local function listener(more)
+  local o = { rate = RATE, n_fft = 160, hop = 80, bands = 16, low = 100, high = 4000, scale = "htk", band_norm = "none", corners = "exact", blocks = 1, width = 32, heads = 2, ffn = 32, kernel = 7, normalize = "clip" }
+  for name, v in pairs(more or {}) do o[name] = v end
+  return tlua.models.conformer(o)
+end
+
+local function speech_recipe(path, out, more)
+  local f = { model = listener(), data = data.speech { path = path, part = "part", batch = "12 s" }, optim = optim.AdamW { lr = 5e-3 },
+    schedule = { epochs = 14, warmup = 1, rate = "cosine" }, clip = 5, out = out, test_every = 7 }
+  for name, v in pairs(more or {}) do f[name] = v end
+  return tlua.recipe(f)
+end
+
+local run_folder = folder .. "/learnt"
+t.test("tones become letters, by CTC", function()
+  local path = recordings("tones", 160)
+  local results = speech_recipe(path, run_folder):run { style = "quiet" }
+  assert(results.cer < 5, ("CER %s %%"):format(results.cer))
+  assert(results.epochs[1].test_cer == nil and results.epochs[7].test_blanks and results.epochs[14].test_wer, "the figures of tested epochs")
+  local log = core.read_file(run_folder .. "/log.txt")
+  assert(log:find "5 symbols %( abcd%)" or log:find "6 symbols %( abcd%)", log)
+  assert(log:find "batches   12 s of sound each, padding among them")
+  local page = core.read_file(run_folder .. "/report.html")
+  assert(page:find "audio/wav;base64," and page:find "Errors by length" and page:find("Worst clips", 1, true))
+end)
+
+t.test("predict: text, JSON with times, subtitles, CSV, a pipe", function()
+  local wave = folder .. "/said.wav"
+  core.audio.write(wave, spoken("ab dc", 99), RATE)
+  local function heard(words)
+    local status, out, err = t.run(words)
+    t.equal(status, 0, err)
+    return out
+  end
+  t.equal(heard(("./tlua predict %s %s"):format(run_folder, wave)), "ab dc\n")
+  local found = core.json_decode(heard(("./tlua predict %s %s --json"):format(run_folder, wave)))
+  t.equal(found.text, "ab dc")
+  local words = found.segments[1].words
+  t.equal(#words, 2)
+  assert(words[1].from < 0.1 and math.abs(words[2].from - 0.6) < 0.12 and words[2].to <= 1.01, core.json_encode(words))
+  assert(heard(("./tlua predict %s %s --srt"):format(run_folder, wave)):find "^1\n00:00:00,%d+ %-%-> 00:00:0[01],%d+\nab dc\n")
+  assert(heard(("./tlua predict %s %s --vtt"):format(run_folder, wave)):find "^WEBVTT\n\n00:00:00%.%d+ %-%->")
+  assert(heard(("./tlua predict %s %s --csv --beam 8"):format(run_folder, wave)):find "^file,from,to,text\n[^,]+said.wav,[%d.]+,[%d.]+,ab dc\n$")
+  assert(heard(("cat %s | ./tlua predict %s -"):format(wave, run_folder)):find "ab dc\n$")
+  assert(heard(("tail -c +45 %s | ./tlua predict %s - --rate %d"):format(wave, run_folder, RATE)):find "ab dc\n$")
+  local status, out, err = t.run(("./tlua predict %s %s %s/none.wav"):format(run_folder, wave, folder))
+  assert(status == 1 and out:find "said.wav\tab dc\n" and err:find "none.wav: cannot be opened", err)
+  status, _, err = t.run(("./tlua predict %s %s --srt --vtt"):format(run_folder, wave))
+  assert(status == 2 and err:find "do not go together")
+  status, out = t.run(("./tlua eval %s"):format(run_folder))
+  assert(status == 0 and out:find "tested   40 clips of the test part" and out:find "CER %d", out)
+end)
+
+t.test("a recording of any length is cut where it is quiet", function()
+  local listen = require "tlua.command.listen"
+  local parts = {}
+  for i = 1, 12 do parts[2 * i - 1], parts[2 * i] = spoken("abcd", i), core.zeros(RATE // 2) end
+  parts[#parts + 1] = { axis = 1 }
+  local whole = core.ops.concat(table.unpack(parts))
+  for _, live in ipairs { false, true } do
+    local windows, list, at = listen.windows(RATE, 3, live), {}, 0
+    for from = 0, whole:shape(1) - 1, 1111 do
+      table.move(windows:push(whole:slice(1, from, math.min(1111, whole:shape(1) - from)):clone()), 1, 99, #list + 1, list)
+    end
+    table.move(windows:push(nil), 1, 99, #list + 1, list)
+    t.equal(#list, live and 13 or 6, "windows") -- of a pipe a pause ends each; else two words fit into three seconds
+    for i, each in ipairs(list) do
+      assert(math.abs(each.from * RATE - at) < 1e-6)
+      local n = each.wave:shape(1)
+      t.equal(t.distance(each.wave, whole:slice(1, at, n):clone()), 0)
+      if i < #list then
+        local cut = whole:slice(1, at + n - 40, 80):square():sum():item()
+        assert(cut < 1e-3, ("cut %d is not where it is quiet: %g"):format(i, cut))
+      end
+      at = at + n
+    end
+    t.equal(at, whole:shape(1))
+    t.equal(list[1].loud, true)
+  end
+end)
+
+t.test("a run that was stopped goes on to the same bits, masks and speeds too", function()
+  local path = recordings("resumed", 24)
+  local function recipe(out, epochs)
+    return speech_recipe(path, out, { augment = { speed = 0.1, gain = 3, freq_masks = 1, freq_width = 3, time_masks = 1, time_share = 0.2 },
+      schedule = { epochs = epochs }, test_every = 1, model = listener { dropout = 0.1 } })
+  end
+  recipe(folder .. "/whole", 3):run { style = "quiet" }
+  recipe(folder .. "/parts", 2):run { style = "quiet" }
+  recipe(folder .. "/parts", 3):run { style = "quiet", resume = folder .. "/parts", force = true }
+  local a, b = tlua.load(folder .. "/whole/model.safetensors"), tlua.load(folder .. "/parts/model.safetensors")
+  for name, x in pairs(a) do t.equal(b[name]:hash(), x:hash(), name) end
+end)
+
+t.test("what cannot be learnt is left out by name, or refused", function()
+  local path = recordings("odd", 8)
+  local text = core.read_file(path):gsub("(1%.wav\ttrain\t)[^\n]*", "%1" .. ("ab"):rep(200), 1)
+  core.write_file(path, text)
+  speech_recipe(path, folder .. "/odd_run", { schedule = { epochs = 1 } }):run { style = "quiet" }
+  assert(core.read_file(folder .. "/odd_run/log.txt"):find "skipped   .*1%.wav: its text wants 400 frames and the clip has %d+")
+  core.write_file(path, (text:gsub("(2%.wav\ttrain\t)[^\n]*", "%1gate 7", 1)))
+  t.fails("has digits", speech_recipe(path, folder .. "/never", {}).run, speech_recipe(path, folder .. "/never", {}), { style = "quiet" })
+  local quiet = folder .. "/odd/2.wav"
+  core.audio.write(quiet, core.zeros(RATE), RATE)
+  core.write_file(path, text)
+  t.fails("2.wav", speech_recipe(path, folder .. "/never", {}).run, speech_recipe(path, folder .. "/never", {}), { style = "quiet" })
+  t.fails("and a batch has 0.5 s", speech_recipe(recordings("short", 6), folder .. "/never", { data = data.speech { path = folder .. "/short/list.tsv", batch = "0.5 s" } }).run,
+    speech_recipe(folder .. "/short/list.tsv", folder .. "/never", { data = data.speech { path = folder .. "/short/list.tsv", batch = "0.5 s" } }), { style = "quiet" })
+end)
+
+t.test("networks and data that do not go together", function()
+  local root = folder .. "/sounds"
+  t.fails("sees, and sounds has clips of sound", tlua.recipe { model = tlua.models.resnet18 {}, data = data.sounds { root = root, rate = RATE } }.run,
+    tlua.recipe { model = tlua.models.resnet18 {}, data = data.sounds { root = root, rate = RATE } }, { style = "quiet" })
+  t.fails("unknown option of augment: 'flip'", tlua.recipe, { model = listener(), data = data.speech { path = "x" }, augment = { flip = true } })
+end)
+
+t.test("show is a page that can be heard", function()
+  local r = speech_recipe(folder .. "/tones/list.tsv", folder .. "/never")
+  local show = require "tlua.command.show"
+  local o = show.options { { "to", folder .. "/show.html" }, { "pictures", "5" } }
+  t.equal(show.page(r, o), 5)
+  local page = core.read_file(folder .. "/show.html")
+  t.equal(select(2, page:gsub("<audio ", "")), 5)
+end)
+
+os.execute("rm -r " .. folder)
 t.finish()

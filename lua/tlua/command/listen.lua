@@ -10,6 +10,7 @@ local FRAME = 0.02  -- seconds over which loudness is measured
 local PIECE = 1.0   -- seconds that are read at once
 local QUIET = 35    -- decibels below the loudest so far: nobody speaks
 local PAUSE = 0.4   -- seconds of quiet after which a window of a pipe may end
+local NEAR = 8      -- frames to either side that tell how quiet a place is
 local LEAST = 0.6   -- seconds of a window of a pipe
 
 -- ---- windows ----
@@ -51,10 +52,12 @@ local function next_end(self)
     end
   end
   if n < self.most then return nil end
+  -- Where it is quietest around: a pause between words, rather than one within a word.
   local best, least = self.most, math.huge
   for k = self.most // 2, self.most do
-    local near = math.max(self.energy[k], self.energy[k - 1] or 0)
-    if near < least then best, least = k, near end
+    local around = 0
+    for i = math.max(1, k - NEAR), math.min(n, k + NEAR) do around = around + self.energy[i] end
+    if around <= least then best, least = k, around end
   end
   return best
 end
