@@ -18,9 +18,7 @@ local NO_NUMBERS = "the network's outputs are no numbers (nan)"
 -- Recordings below a folder.
 local function sounds_below(path, say)
   local list, passed = waves.below(path)
-  local n = 0
-  for _, each in ipairs(passed) do n = n + each.count end
-  local text = n > 0 and ("%d other file%s passed over: %s"):format(n, n == 1 and " is" or "s are", waves.WORDS) or nil
+  local text = waves.passed_text(passed)
   if #list == 0 then util.failf("%s holds no recordings%s", path, text and "; " .. text or "") end
   if text and say then say(("%s: %s"):format(path, text)) end
   return list

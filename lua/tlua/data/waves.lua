@@ -35,6 +35,14 @@ function waves.below(folder)
   return list, passed
 end
 
+-- "3 .txt and 1 .xml passed over: WAV, ... are read"; nil where nothing was.
+function waves.passed_text(passed)
+  local parts = {}
+  for i, each in ipairs(passed) do parts[i] = ("%s %s"):format(util.thousands(each.count), each.ending ~= "" and each.ending or "without an ending") end
+  if #parts == 0 then return nil end
+  return ("%s passed over: %s"):format(util.first_few(parts, 4), waves.WORDS)
+end
+
 -- ---- data.speech ----
 
 -- Rows that name a file and its text; `found` collects them.
@@ -197,7 +205,8 @@ function waves.read_sounds(d, options)
     found.parts = parts_of_groups(o, found.keys)
   end
   if left > 0 then found.said[1] = ("left out  %d sounds for which label gives no class"):format(left) end
-  for _, each in ipairs(passed) do found.said[#found.said + 1] = ("skipped   %d %s passed over: %s"):format(each.count, each.ending ~= "" and each.ending or "without an ending", waves.WORDS) end
+  local text = waves.passed_text(passed)
+  if text then found.said[#found.said + 1] = "skipped   " .. text end
   by_length(o, found, found.said)
   return found
 end

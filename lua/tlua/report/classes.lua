@@ -2,6 +2,7 @@
 -- pictures that are right and wrong.
 local util = require "tlua.util"
 local parts = require "tlua.report.parts"
+local sound = require "tlua.report.sound"
 local metrics = require "tlua.report.metrics"
 local intervals = require "tlua.report.intervals"
 local classes = {}
@@ -91,20 +92,24 @@ local function extremes(labels, probabilities, predicted, most)
 end
 
 local function gallery(title, list, m)
-  local out = {}
+  local out, heard = {}, false
   for i, each in ipairs(list) do
-    out[i] = parts.shown(each.image, "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
-      each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)))
+    local words = { "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
+      each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)) }
+    heard = heard or each.sound ~= nil
+    out[i] = each.sound and sound.figure(each.image, each.sound, table.unpack(words)) or parts.shown(each.image, table.unpack(words))
   end
-  return parts.gallery(title, out)
+  return parts.gallery(title, out, heard and "sounds" or nil)
 end
 
 -- The pictures of a gallery: {image =, label =, guess =, sure =} of each.
 local function shown(list, run, predicted)
   local out = {}
   for k, i in ipairs(list) do
-    local ok, image = pcall(parts.embedded, run.source, i)
-    out[k] = { image = ok and image or nil, label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] }
+    local rate = run.session and run.session.data.preprocessing.rate
+    local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, i, rate)
+    local image = ok and (rate and found.image or found) or nil
+    out[k] = { image = image, sound = ok and rate and found.sound or nil, label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] }
   end
   return out
 end
@@ -146,7 +151,7 @@ end
 -- "88.2 % of 10,000 pictures right, 95 %: 87.6 to 88.8"
 function classes.text_of_test(m, seen)
   if not m.accuracy then return nil end
-  return ("%.1f %% of %s pictures right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#seen.labels), intervals.text(table.unpack(m.interval)))
+  return ("%.1f %% of %s %s right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#seen.labels), seen.many or "pictures", intervals.text(table.unpack(m.interval)))
 end
 
 return classes

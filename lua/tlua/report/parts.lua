@@ -113,9 +113,10 @@ function parts.shown(image, ...)
   return ('<figure>%s%s</figure>'):format(image and ('<img alt="" src="%s">'):format(image) or "", table.concat({ ... }))
 end
 
-function parts.gallery(title, figures)
+-- class: of the style sheet, where it is not a gallery of pictures.
+function parts.gallery(title, figures, class)
   if #figures == 0 then return "" end
-  return ('<h2>%s</h2><div class="pictures">%s</div>'):format(escape(title), table.concat(figures))
+  return ('<h2>%s</h2><div class="%s">%s</div>'):format(escape(title), class or "pictures", table.concat(figures))
 end
 
 -- rows of texts as a table, the first being its head; a row may have a class.

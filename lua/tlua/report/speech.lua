@@ -152,7 +152,7 @@ end
 local function gallery(title, list)
   local out = {}
   for i, each in ipairs(list or {}) do out[i] = clip(each) end
-  return #out > 0 and ('<h2>%s</h2><div class="sounds">%s</div>'):format(escape(title), table.concat(out)) or ""
+  return parts.gallery(title, out, "sounds")
 end
 
 function speech.page(run) return gallery("Worst clips", run.worst) .. gallery("Best clips", run.best) .. tables(run.metrics) end

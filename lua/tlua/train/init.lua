@@ -140,6 +140,7 @@ function train.evaluate(s, source, label)
   local seen = s.task.collector and s.task:collector() or {}
   rawset(seen, "epoch", s.epoch)
   rawset(seen, "part", source.part)
+  rawset(seen, "many", s.data.input.many)
   s.model:eval()
   if source:start(1) then return sum, true end
   begin = core.time()
