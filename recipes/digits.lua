@@ -5,7 +5,7 @@
 local tlua = require "tlua"
 
 return tlua.recipe {
-  model    = tlua.models.mel_cnn { rate = 8000 },
+  model    = tlua.models.mel_cnn { rate = 8000, n_fft = 200, hop = 80, dropout = 0.3 },
   data     = tlua.data.sounds { root = "data/fsdd", label = "^(%d)_", group = "_(%a+)_", held_out = { "theo", "yweweler" }, batch = 32, seconds = 1 },
   augment  = { speed = 0.15, gain = 6, shift = 0.1, freq_masks = 1, freq_width = 8 },
   optim    = tlua.optim.AdamW { lr = 2e-3 },

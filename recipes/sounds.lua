@@ -21,9 +21,9 @@ local function drum(path)
 end
 
 return tlua.recipe {
-  model    = tlua.models.mel_cnn { rate = 22050 },
+  model    = tlua.models.mel_cnn { rate = 22050, n_fft = 512, hop = 220, dropout = 0.3 },
   data     = tlua.data.sounds { root = "/usr/share/hydrogen/data/drumkits", label = drum, group = "^([^/]+)/", split = 0.3, batch = 32, seconds = 1 },
   augment  = { gain = 6, speed = 0.1, freq_masks = 1, freq_width = 8 },
   optim    = tlua.optim.AdamW { lr = 2e-3 },
-  schedule = { epochs = 20, warmup = 1, rate = "cosine" },
+  schedule = { epochs = 30, warmup = 1, rate = "cosine" },
 }

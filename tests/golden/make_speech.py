@@ -159,13 +159,25 @@ class MelConvs(nn.Module):
         self.convs = nn.Sequential(*layers)
 
 
-class MelCNN(MelConvs):
-    def __init__(self, classes=10, width=32, bands=64, normalize="none"):
-        super().__init__(((1, 2), (2, 2), (2, 2)), width, bands)
-        self.fc = nn.Linear(4 * width, classes)
+class MelCNN(nn.Module):
+    def __init__(self, classes=10, width=96, bands=64, normalize="none"):
+        super().__init__()
+        self.frontend = nn.Module()
+        self.frontend.register_buffer("window", torch.zeros(400))
+        self.frontend.register_buffer("bank", torch.zeros(bands, 201))
+        layers, w = [], bands
+        for _ in range(3):
+            layers += [nn.Conv1d(w, width, 5, padding=2, bias=False), nn.BatchNorm1d(width)]
+            w = width
+        self.convs, self.fc = nn.Sequential(*layers), nn.Linear(2 * width, classes)
 
     def forward(self, x):
-        return self.fc(norms(self, x[:, None], self.convs).mean((2, 3)))
+        x = x.mT
+        for i in range(0, 6, 2):
+            x = torch.relu(self.convs[i + 1](self.convs[i](x)))
+            if i < 4:
+                x = nn.functional.max_pool1d(x, 2)
+        return self.fc(torch.cat([x.mean(2), x.amax(2)], 1))
 
 
 class CRNN(MelConvs):

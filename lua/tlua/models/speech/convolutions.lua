@@ -63,7 +63,6 @@ end
 -- ---- mel bands: convolutions over time and bands ----
 
 -- Steps over time and over bands.
-local MEL = { { 1, 2 }, { 2, 2 }, { 2, 2 } }
 local CRNN = { { 1, 2 }, { 2, 2 }, { 1, 2 } }
 
 -- Makes the modules; `steps`: of each convolution. Returns the width of a frame.
@@ -107,23 +106,48 @@ local function cost(self, shape, steps)
   return s, n
 end
 
+-- ---- a row a clip: convolutions along time, bands being the first channels ----
+
+local BANDS_KERNEL, BLOCKS = 5, 3
+
 local MelCNN = module.class("models.MelCNN", sequence.Sequence)
 MelCNN.head_name, MelCNN.gives, MelCNN.output_names = "fc", "vector", { "output" }
 function MelCNN:init(_, o)
-  local width = build(self, o, MEL)
-  self.fc = nn.Linear(width, o.classes)
-  rawset(self, "features_width", width)
+  frontend.build(self, o)
+  local layers = {}
+  for i = 1, BLOCKS do
+    layers[2 * i - 1] = nn.Conv1d(i == 1 and o.bands or o.width, o.width, BANDS_KERNEL,
+      { padding = BANDS_KERNEL // 2, bias = false, initial = "kaiming_normal_fan_out" })
+    layers[2 * i] = nn.BatchNorm1d(o.width)
+  end
+  self.convs = nn.Sequential(layers)
+  self.fc = nn.Linear(2 * o.width, o.classes)
+  rawset(self, "features_width", 2 * o.width)
 end
+
+-- Between two convolutions the largest of two frames is kept; behind the last, the mean and the largest of all.
 function MelCNN:stages()
-  local list = stages(self, MEL)
-  list[#list + 1] = { name = "pool", modules = {}, run = function(me, x, lengths)
-    local y = mean(x, lengths)
-    return y:reshape { y:shape(1), -1, me.features_width }:mean { axes = { 2 } }, lengths
+  local list = frontend.stages(self)
+  for i = 1, BLOCKS do
+    local conv, norm, name = self.convs:at(2 * i - 1), self.convs:at(2 * i), "convs." .. 2 * i - 2
+    list[#list + 1] = { name = name, modules = { name, "convs." .. 2 * i - 1 }, run = function(_, x, lengths)
+      local y = conv:with_norm(norm, sequence.masked(x, lengths), { activation = "relu" })
+      if i == BLOCKS then return y, lengths end
+      return ops.max_pool(y, { kernel = { 2 }, stride = { 2 } }), lengths and sequence.after(lengths, 2, 2, 0)
+    end }
+  end
+  list[#list + 1] = { name = "pool", modules = {}, run = function(_, x, lengths)
+    local most = sequence.masked(x, lengths):amax { axes = { 2 } } -- nothing is below 0
+    return ops.concat(mean(x, lengths), most, { axis = 2 }), lengths
   end }
   return list
 end
 function MelCNN:features_cost(shape)
-  local _, n = cost(self, shape, MEL)
+  local o, frames, n = self.network_options, frontend.count(self, shape[2]), frontend.cost(self, shape)
+  for i = 1, BLOCKS do
+    n = n + shape[1] * frames * BANDS_KERNEL * (i == 1 and o.bands or o.width) * o.width
+    frames = frames // 2
+  end
   return { shape[1], self.features_width }, n
 end
 
@@ -158,7 +182,8 @@ return function(registry)
   registry.add { name = "wave_cnn", class = WaveCNN, takes = "wave", classes = 10,
     fields = fields { "rate", "integer", 16000, "of the waves, in Hz", least = 1 } }
   registry.add { name = "mel_cnn", class = MelCNN, takes = "wave", classes = 10,
-    fields = fields(table.unpack(frontend.fields { bands = 64, normalize = "clip" })) }
+    fields = { { "width", "integer", 96, "channels of each convolution", least = 1 },
+      table.unpack(frontend.fields { bands = 64, normalize = "clip" }) } }
   registry.add { name = "crnn", class = Crnn, takes = "wave", classes = 32,
     fields = fields({ "hidden", "integer", 128, "of the LSTM, in each direction", least = 1 },
       { "layers", "integer", 2, "of the LSTM", least = 1 }, table.unpack(frontend.fields { normalize = "channel" })) }
