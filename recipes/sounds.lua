@@ -3,26 +3,28 @@
 -- The data: the drum kits of Debian's package hydrogen-drumkits. With a folder of sounds for each class, `label` is not needed.
 local tlua = require "tlua"
 
-local WORDS = { kick = { "kick", "_bd", "bassdrum" }, snare = { "snare", "_sd" }, hat = { "hat", "hh" }, tom = { "tom" },
-  cymbal = { "crash", "ride", "cymb", "splash", "china" } }
+-- Lua patterns in the names of the files, small letters; the first that is found counts.
+local DRUMS = {
+  { "hat", "hat", "^hh", "chh", "ohh", "^ho_" }, { "kick", "^bd", "_bd_", "kick", "bassdrum", "_k_0" },
+  { "cymbal", "crash", "ride", "^rd", "^cc_", "^rc_", "^cra_", "china", "splash" }, { "snare", "snare", "^sn%d*_", "^s[dr]_", "_sn_" },
+  { "tom", "tom", "^tm", "^ft_", "^t[12]_" },
+}
 
--- The class whose words stand in the name of a file; nil where none does, or those of two classes.
+-- The class of a file; nil leaves it out.
 local function drum(path)
-  local name, found = path:match("[^/]*$"):lower(), nil
-  for class, words in pairs(WORDS) do
-    for _, word in ipairs(words) do
-      if name:find(word, 1, true) and found ~= class then
-        if found then return nil end
-        found = class
-      end
+  local name = path:match("[^/]*$"):lower()
+  if name:find "stick" or name:find "rim" or name:find "click" then return nil end
+  for _, list in ipairs(DRUMS) do
+    for i = 2, #list do
+      if name:find(list[i]) then return list[1] end
     end
   end
-  return found
 end
 
 return tlua.recipe {
   model    = tlua.models.mel_cnn { rate = 22050, n_fft = 512, hop = 220, dropout = 0.3 },
-  data     = tlua.data.sounds { root = "/usr/share/hydrogen/data/drumkits", label = drum, group = "^([^/]+)/", split = 0.3, batch = 32, seconds = 1 },
+  data     = tlua.data.sounds { root = "/usr/share/hydrogen/data/drumkits", label = drum, group = "^([^/]+)/",
+    held_out = { "The Black Pearl 1.0", "ColomboAcousticDrumkit", "VariBreaks" }, batch = 32, seconds = 1.28, place = "start" },
   augment  = { gain = 6, speed = 0.1, freq_masks = 1, freq_width = 8 },
   optim    = tlua.optim.AdamW { lr = 2e-3 },
   schedule = { epochs = 30, warmup = 1, rate = "cosine" },

@@ -57,6 +57,7 @@ local function clips(...)
     { "split_seed", "seed", nil, "of the draws that hold test clips out and keep to limits (the run's seed)" },
     { "rate", "integer", nil, "samples a second that the network hears, where it does not say so itself", least = 1000, most = 192000 },
     { "seconds", "number", nil, "of each clip: longer ones are cut, at a random place in training, and shorter ones padded (the network's; none: whole)", above = 0 },
+    { "place", "choice", "any", "of what is cut: any place in training and the middle else, or the start of each clip, as of a drum", { "any", "start" } },
     { "trim", "number", nil, "silence at both ends is cut away where it is so many decibels below the loudest", least = 1, most = 120 },
     { "longest", "number", nil, "seconds; longer clips are left out, and counted", above = 0 },
     { "shortest", "number", nil, "seconds; shorter clips are left out, and counted", least = 0 },

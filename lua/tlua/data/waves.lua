@@ -100,6 +100,18 @@ local function by_length(o, found, said)
   if #keep == 0 then util.fail "data: no clip is left between data.shortest and data.longest" end
 end
 
+-- Of each clip its first `seconds` alone, where that is asked for.
+local function from_start(d, r)
+  local o = d.options
+  if o.place ~= "start" then return end
+  if not o.seconds then util.failf('data.%s: place = "start" is where seconds are cut from, and seconds says how many', d.kind) end
+  r.count = {}
+  for i, path in ipairs(r.waves) do
+    local ok, about = pcall(core.audio.info, path)
+    r.count[i] = ok and math.min(about.frames, math.ceil(o.seconds * about.rate)) or 0 -- what cannot be read is told by the check
+  end
+end
+
 function waves.read_speech(d)
   local o, path = d.options, d.options.path
   local missing = util.missing(path)
@@ -110,6 +122,7 @@ function waves.read_speech(d)
   local n, first = without_text(found.root, found.record.waves)
   if n > 0 then found.said[1] = ("skipped   %d recording%s without a row in %s: %s%s"):format(n, n == 1 and "" or "s", path, first, n > 1 and ", ..." or "") end
   by_length(o, found, found.said)
+  from_start(d, found.record)
   return found
 end
 
@@ -208,6 +221,7 @@ function waves.read_sounds(d, options)
   local text = waves.passed_text(passed)
   if text then found.said[#found.said + 1] = "skipped   " .. text end
   by_length(o, found, found.said)
+  from_start(d, r)
   return found
 end
 
