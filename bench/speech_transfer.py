@@ -32,8 +32,13 @@ def options():
     add("--way", choices=("frozen", "tuned", "scratch"), default="tuned")
     add("--seeds", type=int, nargs="+", default=[0])
     add("--epochs", type=int, default=40)
-    add("--rate", type=float, default=1e-3, help="learning rate of the head, and of the last block")
-    add("--decay", type=float, default=1.0, help="each block below has this many times the rate of the one above")
+    add("--rate", type=float, default=1e-3, help="learning rate of the head")
+    add(
+        "--decay",
+        type=float,
+        default=1.0,
+        help="the last block has this many times the rate of the head, each below so of the one above",
+    )
     add("--batch", type=float, default=16, help="seconds a batch, padding included")
     add("--warmup", type=float, default=0.1, help="share of the steps")
     add("--weight-decay", type=float, default=0.01)
@@ -69,6 +74,7 @@ def options():
         default=0,
         help="the stem and so many blocks stay as they are, and are computed once; no masks of bands then",
     )
+    add("--longest", type=float, help="seconds; longer training clips are left out")
     add("--threads", type=int, default=1)
     add("--state", help="a file for each seed, FILE.SEED, to keep the run in and to go on from")
     add("--save", help="write the clips' edits as JSON lines to this file")
@@ -87,6 +93,8 @@ def read_clips(folder):
 def choose(train, test, args):
     order = np.random.default_rng(11).permutation(len(train))
     train = [train[i] for i in order]
+    if args.longest:
+        train = [r for r in train if float(r["seconds"]) <= args.longest]
     if args.develop:
         fifth = len(train) // 5
         train, test = train[fifth:], train[:fifth]
@@ -295,7 +303,7 @@ def groups_of(model, args):
         return [{"params": list(model.proj.parameters()), "lr": args.rate}]
     parts = list(model.blocks[args.freeze :]) if args.freeze else [model.stem] + list(model.blocks)
     groups = [
-        {"params": list(p.parameters()), "lr": args.rate * args.decay ** (len(parts) - k)}
+        {"params": list(p.parameters()), "lr": args.rate * args.decay ** (len(parts) - k + 1)}
         for k, p in enumerate(parts, 1)
     ]
     return groups + [{"params": list(model.proj.parameters()), "lr": args.rate}]
