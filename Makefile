@@ -25,13 +25,20 @@ LUA     := $(shell find lua -name '*.lua' 2>/dev/null | sort)
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/kernels.o $(BUILD)/gen/onnx.pb-c.o
 LUA_O   := $(LUA_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/chunks.o
 
+# Compressed DICOM: C++ around GDCM, an object of its own that is loaded with the first such picture, built where it can be.
+GDCM_H   := $(firstword $(wildcard /usr/include/gdcm-*/gdcmJPEGLSCodec.h /usr/local/include/gdcm-*/gdcmJPEGLSCodec.h))
+DICOM_SO := $(if $(and $(GDCM_H),$(shell command -v $(lastword $(CXX)) 2>/dev/null)),$(BUILD)/libtlua_dicom.so)
+
 .PHONY: all deps
-all: $(BUILD)/libtlua.so $(BUILD)/libtlua.a $(BUILD)/tlua.pc $(TLUA)
+all: $(BUILD)/libtlua.so $(BUILD)/libtlua.a $(BUILD)/tlua.pc $(DICOM_SO) $(TLUA)
 
 $(BUILD)/libtlua.a: $(CORE_O)
 	rm -f $@ && ar rcs $@ $^
 $(BUILD)/libtlua.so: $(CORE_O)
 	$(CC) -shared -Wl,-soname,libtlua.so.0 $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/libtlua_dicom.so: src/io/dicom_gdcm.cpp src/io/dicom_shim.h
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -O2 -g -Wall -Wextra -Wpedantic -fPIC -fvisibility=hidden -Isrc -isystem $(dir $(GDCM_H)) -shared -o $@ $< -lgdcmMSFF -lgdcmDSED -lgdcmCommon
 # Everything stands in the program itself, so that it runs from any folder and without an install.
 $(TLUA): $(LUA_O) $(BUILD)/libtlua.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LUALIBS) $(LIBS)
@@ -81,6 +88,7 @@ install: all
 	install -m 644 $(BUILD)/libtlua.a $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/libtlua.so $(DESTDIR)$(PREFIX)/lib/libtlua.so.0
 	ln -sf libtlua.so.0 $(DESTDIR)$(PREFIX)/lib/libtlua.so
+	$(if $(DICOM_SO),install -m 755 $(DICOM_SO) $(DESTDIR)$(PREFIX)/lib)
 	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
 	install -m 644 examples/*.c tests/embedding.c $(DESTDIR)$(PREFIX)/share/tlua/examples
 	sed $(PC) tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
@@ -96,7 +104,7 @@ install: all
 	install -m 644 docs/completion/_tlua $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 644 docs/completion/tlua.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 uninstall:
-	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua share/doc/tlua share/man/man1/tlua.1
+	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/libtlua_dicom.so lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua share/doc/tlua share/man/man1/tlua.1
 	cd $(DESTDIR)$(PREFIX)/share && rm -f bash-completion/completions/tlua zsh/site-functions/_tlua fish/vendor_completions.d/tlua.fish
 
 # ---- demo ----

@@ -40,6 +40,7 @@ all() { # NAME COMMAND... on a line for each test
         name=${t##*/} more=
         [ -d "tests/fuzz/inputs/$name" ] && more=tests/fuzz/inputs/$name
         [ "$name" = archive ] && more="${more:+$more }tests/golden/io"
+        [ "$name" = dicom ] && more="${more:+$more }tests/golden/dicom"
         echo "fuzz/$name $t${more:+ $more}" # xargs -L joins a line that ends in a blank with the next
     done
     for t in tests/lua/*.lua tests/golden/*.lua; do

@@ -19,6 +19,7 @@ build="
  libtiff-dev
  libsndfile1-dev
  libsoxr-dev
+ libgdcm-dev g++
  libgif-dev
  libcurl4-openssl-dev
  libcjson-dev
@@ -62,6 +63,7 @@ for p in $wanted; do
     case "$p" in
     # A compiler or pip that is there in another way serves as well.
     gcc) command -v "${CC:-cc}" >/dev/null 2>&1 && continue ;;
+    g++) command -v "${CXX:-c++}" >/dev/null 2>&1 && continue ;;
     make) command -v make >/dev/null 2>&1 && continue ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
     esac

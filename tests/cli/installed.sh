@@ -10,7 +10,7 @@ failed=0
 fail() { failed=$((failed + 1)); echo "FAILED: $*"; }
 make -s install DESTDIR="$W/root" PREFIX=/usr >"$W/out" 2>&1 || fail "make install: $(cat "$W/out")"
 S=$W/root/usr/share
-for file in ../bin/tlua ../include/tlua.h ../lib/libtlua.so ../lib/pkgconfig/tlua.pc man/man1/tlua.1 bash-completion/completions/tlua zsh/site-functions/_tlua \
+for file in ../bin/tlua ../include/tlua.h ../lib/libtlua.so ../lib/libtlua_dicom.so ../lib/pkgconfig/tlua.pc man/man1/tlua.1 bash-completion/completions/tlua zsh/site-functions/_tlua \
     fish/vendor_completions.d/tlua.fish doc/tlua/README.md doc/tlua/guide.md doc/tlua/recipes.md tlua/tlua.d.lua tlua/recipes/own_net.lua tlua/examples/predict.c; do
     [ -s "$S/$file" ] || fail "$file is not installed"
 done

@@ -1,0 +1,178 @@
+/* dicom.c - pictures of scanners in Lua: core.dicom. Tensors are float32 values: Hounsfield units of CT, colours from
+ * 0 to 255 as (..., 3). core.dicom.info(path) -> about: {rows=, columns=, frames=, samples=, bits=, signed=,
+ * photometric=, syntax=, modality=, body_part=, laterality=, sex=, age=, manufacturer=, patient=, study=, series=,
+ * number=, instance=, spacing={row, column}, thickness=, position={x, y, z}, orientation={6}, slope=, intercept=,
+ * windows={{centre=, width=}...}}, mm in the patient's system LPS; what a file does not say is nil. `patient` is for
+ * splitting alone: it is never printed. core.dicom.read(path [, {frame=, invert=, stored=}]) -> x (H, W) or (frames,
+ * H, W), about invert: MONOCHROME1 turned about; stored: the numbers of the file, int32 (..., samples), colours as
+ * they are stored */
+#include "io/dicom.h"
+#include "lua/binding.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DICOM "tlua.dicom"
+
+/* A file that the collector closes. */
+static tl_dicom **new_dicom(lua_State *L)
+{
+    tl_dicom **d = lua_newuserdatauv(L, sizeof *d, 0);
+    *d = NULL;
+    luaL_setmetatable(L, DICOM);
+    return d;
+}
+
+static int dicom_gc(lua_State *L)
+{
+    tl_dicom **d = luaL_checkudata(L, 1, DICOM);
+    tl__dicom_close(*d);
+    *d = NULL;
+    return 0;
+}
+
+static void set_integer(lua_State *L, const char *key, int64_t v)
+{
+    lua_pushinteger(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static void set_number(lua_State *L, const char *key, double v)
+{
+    lua_pushnumber(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static void set_text(lua_State *L, const char *key, const char *v)
+{
+    if (!*v) return;
+    lua_pushstring(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static void set_numbers(lua_State *L, const char *key, const double *v, int n)
+{
+    lua_createtable(L, n, 0);
+    for (int i = 0; i < n; i++) {
+        lua_pushnumber(L, v[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, key);
+}
+
+static void push_about(lua_State *L, const tl_dicom *d)
+{
+    const tl_dicom_frame *f = &d->frame[0];
+    lua_createtable(L, 0, 28);
+    set_integer(L, "rows", d->rows);
+    set_integer(L, "columns", d->columns);
+    set_integer(L, "frames", d->frames);
+    set_integer(L, "samples", d->samples);
+    set_integer(L, "bits", d->bits_stored);
+    lua_pushboolean(L, d->is_signed);
+    lua_setfield(L, -2, "signed");
+    set_text(L, "photometric", d->photometric);
+    set_text(L, "syntax", d->syntax);
+    set_text(L, "modality", d->modality);
+    set_text(L, "body_part", d->body_part);
+    set_text(L, "laterality", d->laterality);
+    set_text(L, "sex", d->sex);
+    set_text(L, "age", d->age);
+    set_text(L, "manufacturer", d->manufacturer);
+    set_text(L, "patient", d->patient);
+    set_text(L, "study", d->study);
+    set_text(L, "series", d->series);
+    if (d->series_number >= 0) set_integer(L, "number", d->series_number);
+    if (d->instance >= 0) set_integer(L, "instance", d->instance);
+    if (d->spacing[0] > 0) set_numbers(L, "spacing", d->spacing, 2);
+    if (d->thickness > 0) set_number(L, "thickness", d->thickness);
+    if (f->placed) set_numbers(L, "position", f->position, 3);
+    if (f->oriented) set_numbers(L, "orientation", f->orientation, 6);
+    set_number(L, "slope", f->slope);
+    set_number(L, "intercept", f->intercept);
+    lua_createtable(L, d->window_count, 0);
+    for (int i = 0; i < d->window_count; i++) {
+        lua_createtable(L, 0, 2);
+        set_number(L, "centre", d->windows[i].centre);
+        set_number(L, "width", d->windows[i].width);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "windows");
+}
+
+static tl_dicom *open_file(lua_State *L, int index)
+{
+    const char *path = tl__lua_path(L, index);
+    tl_error err = {0};
+    tl_dicom **d = new_dicom(L);
+    *d = tl__dicom_open(&err, path);
+    if (!*d) tl__lua_raise(L, err.text);
+    return *d;
+}
+
+static int dicom_info(lua_State *L)
+{
+    push_about(L, open_file(L, 1));
+    return 1;
+}
+
+/* What of a file is wanted. */
+typedef struct wanted {
+    const tl_dicom *d;
+    int from, count, flags, stored;
+} wanted;
+
+static tl_tensor *make_values(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    const wanted *w = with;
+    int64_t n = tl__numel(shape), each = n / w->count;
+    char *host = tl__malloc(&s->err, (size_t)n * 4);
+    int bad = !host;
+    for (int i = 0; !bad && i < w->count; i++) {
+        void *to = host + 4 * each * i;
+        bad = w->stored ? tl__dicom_stored(&s->err, w->d, w->from + i, to)
+                        : tl__dicom_values(&s->err, w->d, w->from + i, w->flags, to);
+    }
+    tl_tensor *t = bad ? NULL : tl_from(s, dtype, shape->rank, shape->dim, host);
+    free(host);
+    return t;
+}
+
+static int dicom_read(lua_State *L)
+{
+    tl_dicom *d = open_file(L, 1);
+    int frame = (int)tl__lua_field_integer(L, 2, "frame", 0, 1, INT32_MAX);
+    if (frame > d->frames) tl__lua_raisef(L, "%s: frame %d, and there are %d", d->name, frame, d->frames);
+    wanted w = {.d = d,
+                .from = frame ? frame - 1 : 0,
+                .count = frame ? 1 : d->frames,
+                .flags = tl__lua_field_bool(L, 2, "invert", 0) ? TL_DICOM_INVERT : 0,
+                .stored = tl__lua_field_bool(L, 2, "stored", 0)};
+    int channels = w.stored ? d->samples : tl__dicom_channels(d);
+    tl_shape shape = {0};
+    int64_t n;
+    if (w.count > 1) shape.dim[shape.rank++] = w.count;
+    shape.dim[shape.rank++] = d->rows;
+    shape.dim[shape.rank++] = d->columns;
+    if (channels > 1) shape.dim[shape.rank++] = channels;
+    if (tl__mul_size((int64_t)d->rows * d->columns * channels, 4 * (int64_t)w.count, &n) != 0 || n > (int64_t)1 << 36)
+        tl__lua_raisef(L, "%s: its %d frames are more than 64 GB; read them one by one with frame =", d->name,
+                       d->frames);
+    tl__lua_device(L);
+    tl__lua_make(L, make_values, &shape, w.stored ? TL_I32 : TL_F32, &w);
+    push_about(L, d);
+    return 2;
+}
+
+void tl__lua_open_dicom(lua_State *L)
+{
+    static const tl__lua_entry functions[] = {
+        {"info", dicom_info, 1, NULL}, {"read", dicom_read, 2, "frame invert stored"}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry methods[] = {{"__gc", dicom_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
+    luaL_newmetatable(L, DICOM);
+    tl__lua_functions(L, methods, 1);
+    lua_pop(L, 1);
+    lua_newtable(L);
+    tl__lua_functions(L, functions, 0);
+    lua_setfield(L, -2, "dicom");
+}
