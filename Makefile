@@ -92,7 +92,7 @@ install: all
 	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
 	install -m 644 examples/*.c tests/embedding.c $(DESTDIR)$(PREFIX)/share/tlua/examples
 	sed $(PC) tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
-	install -m 644 docs/tlua.d.lua docs/shapes.lua $(DESTDIR)$(PREFIX)/share/tlua
+	install -m 644 docs/tlua.d.lua docs/shapes.lua docs/tones.lua $(DESTDIR)$(PREFIX)/share/tlua
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,doc/tlua man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	install -d $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
 	install -m 644 docs/pictures/* $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures

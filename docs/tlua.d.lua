@@ -1278,6 +1278,7 @@ function data.custom(options) end
 ---- `split_seed`: of the draws that hold test clips out and keep to limits (the run's seed)
 ---- `rate`: samples a second that the network hears, where it does not say so itself
 ---- `seconds`: of each clip: longer ones are cut, at a random place in training, and shorter ones padded (the network's; none: whole)
+---- `place` = "any": of what is cut: any place in training and the middle else, or the start of each clip, as of a drum
 ---- `trim`: silence at both ends is cut away where it is so many decibels below the loudest
 ---- `longest`: seconds; longer clips are left out, and counted
 ---- `shortest`: seconds; shorter clips are left out, and counted
@@ -1289,7 +1290,7 @@ function data.custom(options) end
 ---- `threads` = 0: threads that read clips; 0: one a processor
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
 ---- `on_bad` = "error": what a damaged, empty or silent clip means
----@param options? { path?: string, file?: string, text?: string, part?: string, root?: string, group?: string, split?: number, validation?: number, split_seed?: integer, rate?: integer, seconds?: number, trim?: number, longest?: number, shortest?: number, batch?: integer|string, limit?: integer, test_limit?: integer, minutes?: number, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@param options? { path?: string, file?: string, text?: string, part?: string, root?: string, group?: string, split?: number, validation?: number, split_seed?: integer, rate?: integer, seconds?: number, place?: "any"|"start", trim?: number, longest?: number, shortest?: number, batch?: integer|string, limit?: integer, test_limit?: integer, minutes?: number, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
 ---@return table
 function data.speech(options) end
 
@@ -1303,6 +1304,7 @@ function data.speech(options) end
 ---- `split_seed`: of the draws that hold test clips out and keep to limits (the run's seed)
 ---- `rate`: samples a second that the network hears, where it does not say so itself
 ---- `seconds`: of each clip: longer ones are cut, at a random place in training, and shorter ones padded (the network's; none: whole)
+---- `place` = "any": of what is cut: any place in training and the middle else, or the start of each clip, as of a drum
 ---- `trim`: silence at both ends is cut away where it is so many decibels below the loudest
 ---- `longest`: seconds; longer clips are left out, and counted
 ---- `shortest`: seconds; shorter clips are left out, and counted
@@ -1314,7 +1316,7 @@ function data.speech(options) end
 ---- `threads` = 0: threads that read clips; 0: one a processor
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
 ---- `on_bad` = "error": what a damaged, empty or silent clip means
----@param options? { root?: string, label?: string|function, held_out?: string|string[], group?: string, split?: number, validation?: number, split_seed?: integer, rate?: integer, seconds?: number, trim?: number, longest?: number, shortest?: number, batch?: integer|string, limit?: integer, test_limit?: integer, minutes?: number, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@param options? { root?: string, label?: string|function, held_out?: string|string[], group?: string, split?: number, validation?: number, split_seed?: integer, rate?: integer, seconds?: number, place?: "any"|"start", trim?: number, longest?: number, shortest?: number, batch?: integer|string, limit?: integer, test_limit?: integer, minutes?: number, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
 ---@return table
 function data.sounds(options) end
 

@@ -398,6 +398,12 @@ end
 -- A line for the user beside the results: stderr, unless a run has put it elsewhere.
 function util.note(text) io.stderr:write("tlua: " .. text .. "\n") end
 
+-- A field of a table as RFC 4180 has it.
+function util.csv(text)
+  text = util.readable(text)
+  return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text
+end
+
 -- Writes results to standard output. A disk that is full ends the command here, and not after hours of results for nobody.
 function util.put(...)
   local ok, reason = io.stdout:write(...)

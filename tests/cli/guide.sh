@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every command of docs/guide.md as it stands there, in a folder of its own. `make demo` is only looked up, since it
+# Runs every command of docs/guide.md and docs/speech.md as it stands there, in a folder of its own. `make demo` is only looked up, since it
 # installs packages; in place of the published weights stand random ones under their name, so nothing is downloaded.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -22,12 +22,16 @@ require("tlua.core").save(arg[1], net:state_dict(), { format = "pt" })' \
 
 # Blocks fenced without a language are commands; each is run by a shell of its own.
 cd "$W" || exit 1
-awk -v dir="$W" '
+blocks() {
+    awk -v dir="$W" -v name="$1" '
     /^```$/ && inside { inside = 0; close(file); next }
     /^```text/ { other = 1; next }
     /^```$/ && other { other = 0; next }
-    /^```$/ { inside = 1; file = sprintf("%s/block-%02d.sh", dir, ++n); printf "set -e\n" > file; next }
-    inside { print > file }' "$ROOT/docs/guide.md"
+    /^```$/ { inside = 1; file = sprintf("%s/block-%s-%02d.sh", dir, name, ++n); printf "set -e\n" > file; next }
+    inside { print > file }' "$ROOT/docs/$1.md"
+}
+blocks guide
+blocks speech
 failed=0 ran=0
 for block in "$W"/block-*.sh; do
     grep -q '^make demo' "$block" && continue
@@ -38,9 +42,9 @@ for block in "$W"/block-*.sh; do
         tail -n 5 "$block.log"
     fi
 done
-for made in fed.png lr.svg runs/mine/report.html runs/mine/model.safetensors runs/deeper/metrics.csv; do
+for made in fed.png fed.html heard.csv heard.srt runs/speech/report.html runs/letters/model.safetensors lr.svg runs/mine/report.html runs/mine/model.safetensors runs/deeper/metrics.csv; do
     [ -s "$W/$made" ] || { failed=$((failed + 1)); echo "FAILED: $made was not made"; }
 done
 [ "$(wc -l <"$W/runs/mine/metrics.csv")" = 7 ] || { failed=$((failed + 1)); echo "FAILED: runs/mine has not six epochs"; }
-echo "$ran blocks of docs/guide.md ran, $failed failed"
-[ "$failed" = 0 ] && [ "$ran" -ge 9 ]
+echo "$ran blocks of docs/guide.md and docs/speech.md ran, $failed failed"
+[ "$failed" = 0 ] && [ "$ran" -ge 14 ]

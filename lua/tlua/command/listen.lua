@@ -190,7 +190,8 @@ local function joined_text(segments)
   return table.concat(out, " ")
 end
 
-local function plain_word(w) return { text = w.text, from = w.from, to = w.to, score = w.score } end
+-- Texts of JSON as an array, which may be empty.
+local function array(list) return "[" .. table.concat(list, ",") .. "]" end
 
 -- name -> function(path, segments) -> text
 local forms = {
@@ -199,16 +200,16 @@ local forms = {
     local list = {}
     for i, each in ipairs(segments) do
       local words = {}
-      for k, w in ipairs(each.words) do words[k] = plain_word(w) end
-      list[i] = { from = each.from, to = each.to, text = each.text, words = words }
+      for k, w in ipairs(each.words) do words[k] = core.json_encode { text = w.text, from = w.from, to = w.to, score = w.score } end
+      list[i] = ('{"from":%.3f,"to":%.3f,"text":%s,"words":%s}'):format(each.from, each.to, core.json_encode(each.text), array(words))
     end
-    return core.json_encode { file = path, text = joined_text(segments), segments = list } .. "\n"
+    return ('{"file":%s,"text":%s,"segments":%s}\n'):format(core.json_encode(path), core.json_encode(joined_text(segments)), array(list))
   end,
   csv = function(path, segments)
     local out = {}
     for i, each in ipairs(segments) do
-      local text = util.readable(each.text)
-      out[i] = ("%s,%.2f,%.2f,%s\n"):format(util.csv_field and util.csv_field(path) or path, each.from, each.to, text)
+      local text = util.csv(each.text)
+      out[i] = ("%s,%.2f,%.2f,%s\n"):format(util.csv(path), each.from, each.to, text)
     end
     return table.concat(out)
   end,

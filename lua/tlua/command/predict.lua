@@ -153,11 +153,7 @@ function forms.json(_, t, o)
   }
 end
 
--- A field as RFC 4180 has it.
-local function quoted(text)
-  text = util.readable(text)
-  return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text
-end
+local quoted = util.csv
 
 -- file, what the task says of a picture (label, score, ...), error.
 function forms.csv(_, t, o)

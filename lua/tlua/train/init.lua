@@ -273,8 +273,9 @@ local function finish_epoch(s, test, begin)
   pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(s, results.epochs)) -- written anew after every epoch
   log_epoch(s, row)
   if not test then return false end
-  local advice = s.task.advice and s.task:advice(test:value(), s)
+  local advice = s.task.advice and not s.advised and s.task:advice(test:value(), s)
   if advice then s.progress:say(advice) end
+  s.advised = s.advised or advice -- once a run
   if loss and not util.is_finite(loss) then
     s.progress:say(("%-9s the loss is %s: this epoch counts as no better one"):format(s.part, util.figure("%g", loss)))
   end
