@@ -41,6 +41,7 @@ all() { # NAME COMMAND... on a line for each test
         [ -d "tests/fuzz/inputs/$name" ] && more=tests/fuzz/inputs/$name
         [ "$name" = archive ] && more="${more:+$more }tests/golden/io"
         [ "$name" = dicom ] && more="${more:+$more }tests/golden/dicom"
+        [ "$name" = nifti ] && more="${more:+$more }tests/golden/nifti"
         echo "fuzz/$name $t${more:+ $more}" # xargs -L joins a line that ends in a blank with the next
     done
     for t in tests/lua/*.lua tests/golden/*.lua; do

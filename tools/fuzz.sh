@@ -15,7 +15,7 @@ for target; do
     [ -f "tests/fuzz/$target.dict" ] && words=-dict=tests/fuzz/$target.dict
     case $target in
     archive) inputs="$inputs tests/golden/io" ;;
-    dicom) inputs="$inputs tests/golden/dicom" ;;
+    dicom | nifti) inputs="$inputs tests/golden/$target" ;;
     plan | model) leaks=0 ;; # what the OpenCL driver keeps is its own
     esac
     # shellcheck disable=SC2086

@@ -60,6 +60,7 @@ static int open_core(lua_State *L)
     tl__lua_open_sheet(L);
     tl__lua_open_audio(L);
     tl__lua_open_dicom(L);
+    tl__lua_open_volume(L);
     tl__lua_open_ctc(L);
     tl__lua_open_features(L);
     tl__lua_open_plan(L);

@@ -1,0 +1,54 @@
+/* series.h - a folder as it comes from a scanner: which files belong together, in which order they lie in the
+ * patient, and what is missing. The order is that of positions along the normal of the slices, never that of names.
+ * What looks wrong is said in one line each (`notes`); whether a volume is made all the same is the caller's to say.
+ */
+#ifndef TLUA_SERIES_H
+#define TLUA_SERIES_H
+
+#include "data/folders.h"
+#include "io/volume.h"
+
+typedef struct tl_series_slice {
+    char *path;
+    int frame;          /* of the file, from 0 */
+    double position[3]; /* mm, LPS */
+    double along;       /* mm along the normal */
+    int64_t instance;
+} tl_series_slice;
+
+typedef struct tl_series {
+    char patient[65], study[65], uid[65];
+    char modality[17], body_part[17], laterality[17], sex[17], age[17], manufacturer[65];
+    int64_t number; /* -1: not known */
+    int rows, columns, files;
+    tl_series_slice *slice; /* in order */
+    int64_t count, capacity;
+    double orientation[6], spacing[3]; /* of columns, rows, slices; LPS; spacing 0: not known */
+    double centre, width;              /* the first window of the first file; width 0: none */
+    int placed;                        /* positions are known; else the order is that of instance numbers */
+    int64_t missing, doubles;          /* slices */
+    int uneven, mixed;                 /* distances differ; slices differ in size or direction, or are colours */
+    tl_texts notes;
+} tl_series;
+
+typedef struct tl_series_list {
+    tl_series *at;
+    int64_t count, capacity;
+    int64_t passed; /* files that are no DICOM files */
+    tl_texts notes; /* DICOM files that could not be read, or have no pictures */
+} tl_series_list;
+
+/* All series below a folder, by patient, study and number. 0 or -1. */
+int tl__series_scan(tl_error *err, const char *folder, tl_series_list *list);
+void tl__series_free(tl_series_list *list);
+
+/* What is done about slices that are missing or lie at one place; else they are an error. */
+enum {
+    TL_SERIES_FILL = 1 /* between their neighbours' values */,
+    TL_SERIES_FIRST = 2 /* the one of the lowest number */
+};
+/* The slices as a volume of values (Hounsfield units of CT), read by `threads` (0: as many as there are processors).
+ * 0 or -1. */
+int tl__series_volume(tl_error *err, const tl_series *s, int flags, int threads, tl_volume *out);
+
+#endif
