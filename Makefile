@@ -161,7 +161,7 @@ ASAN_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 .PHONY: criterion-built
 criterion-built: $(TEST_B)
 asan:
-	@$(MAKE) -s BUILD=$(BUILD)/asan TLUA=$(BUILD)/asan/tlua OPT="$(ASAN_FLAGS)" LDFLAGS="-fsanitize=address,undefined" $(BUILD)/asan/tlua criterion-built
+	@$(MAKE) -s BUILD=$(BUILD)/asan TLUA=$(BUILD)/asan/tlua OPT="$(ASAN_FLAGS)" LDFLAGS="-fsanitize=address,undefined" $(BUILD)/asan/tlua $(DICOM_SO:$(BUILD)/%=$(BUILD)/asan/%) criterion-built
 	@sh tools/asan.sh $(BUILD)/asan $(ASAN)
 # Two devices in two threads under ThreadSanitizer.
 .PHONY: tsan

@@ -80,7 +80,8 @@ static tl_series *series_of(tl_error *err, tl_series_list *l, const tl_dicom *d)
     s->spacing[0] = d->spacing[1];
     s->spacing[1] = d->spacing[0];
     s->spacing[2] = d->slice_spacing > 0 ? d->slice_spacing : d->thickness;
-    if (d->window_count) s->centre = d->windows[0].centre, s->width = d->windows[0].width;
+    int linear = !*d->window_function || strcmp(d->window_function, "LINEAR") == 0;
+    if (d->window_count && linear) s->centre = d->windows[0].centre, s->width = d->windows[0].width;
     return s;
 }
 

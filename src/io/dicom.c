@@ -170,6 +170,7 @@ static void take_geometry(reading *r, const tl_element *e, tl_dicom_frame *f)
         break;
     case 0x00281052: take_number(e, &f->intercept); break;
     case 0x00281053: take_number(e, &f->slope); break;
+    case 0x00281056: take_text(e, d->window_function, sizeof d->window_function); break;
     case 0x00281050: r->centre_count = take_numbers(e, r->centres, TL_DICOM_MOST_WINDOWS); break;
     case 0x00281051: r->width_count = take_numbers(e, r->widths, TL_DICOM_MOST_WINDOWS); break;
     default: break;
@@ -313,6 +314,12 @@ static int inflate_set(tl_error *err, tl_dicom *d, const uint8_t *data, size_t b
                                              d->name);
 }
 
+/* Has the first element a type: two capital letters? Without one the length stands there, which is less. */
+static int is_typed(const tl_walk *w)
+{
+    return w->bytes >= 6 && w->data[4] >= 'A' && w->data[4] <= 'Z' && w->data[5] >= 'A' && w->data[5] <= 'Z';
+}
+
 /* Where the data set begins, and how it is written. */
 static int find_set(tl_error *err, tl_dicom *d, const uint8_t *data, size_t bytes, tl_walk *w)
 {
@@ -324,15 +331,15 @@ static int find_set(tl_error *err, tl_dicom *d, const uint8_t *data, size_t byte
     if (tl__dicom_meta(err, w, d->syntax, sizeof d->syntax, &at) != 0) return -1;
     w->data += at;
     w->bytes -= at;
-    if (!*d->syntax) { /* without a head: types are two capital letters where there are any */
-        int typed = w->bytes >= 6 && w->data[4] >= 'A' && w->data[4] <= 'Z' && w->data[5] >= 'A' && w->data[5] <= 'Z';
-        strcpy(d->syntax, typed ? EXPLICIT : IMPLICIT);
-    }
+    if (!*d->syntax) strcpy(d->syntax, is_typed(w) ? EXPLICIT : IMPLICIT); /* without a head */
     w->explicit_types = strcmp(d->syntax, IMPLICIT) != 0;
     w->big = d->own->big = strcmp(d->syntax, BIG) == 0;
-    if (strcmp(d->syntax, DEFLATED) != 0) return 0;
-    if (inflate_set(err, d, w->data, w->bytes, &w->bytes) != 0) return -1;
-    w->data = d->own->inflated;
+    if (strcmp(d->syntax, DEFLATED) == 0) {
+        if (inflate_set(err, d, w->data, w->bytes, &w->bytes) != 0) return -1;
+        w->data = d->own->inflated;
+    }
+    /* Some programs that compress a file say so in its head and leave the rest as it was, without types. */
+    if (w->bytes >= 8 && !is_typed(w) && !w->big) w->explicit_types = 0;
     return 0;
 }
 

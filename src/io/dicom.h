@@ -33,6 +33,7 @@ typedef struct tl_dicom {
     int is_signed;
     tl_dicom_window windows[TL_DICOM_MOST_WINDOWS];
     int window_count;
+    char window_function[17]; /* empty or LINEAR: what tl__window does */
     double spacing[2];    /* mm between rows, between columns; 0: not known */
     double thickness;     /* mm; 0: not known */
     double slice_spacing; /* SpacingBetweenSlices; 0: not known */

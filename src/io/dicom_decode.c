@@ -62,6 +62,7 @@ static void load(void)
         if (dladdr((void *)&once, &about) && about.dli_fname && strchr(about.dli_fname, '/'))
             try_beside(about.dli_fname, "");
         program[n > 0 ? n : 0] = 0;
+        try_beside(program, "");
         try_beside(program, "/build");
         try_beside(program, "/../lib");
         if (!lib.decode) look_up(dlopen("libtlua_dicom.so", HOW));

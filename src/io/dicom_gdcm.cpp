@@ -125,7 +125,11 @@ std::unique_ptr<gdcm::ImageCodec> codec_of(int codec)
     switch (codec) {
     case TLUA_DICOM_SHIM_JPEG: return std::make_unique<gdcm::JPEGCodec>();
     case TLUA_DICOM_SHIM_JPEG_LS: return std::make_unique<gdcm::JPEGLSCodec>();
-    case TLUA_DICOM_SHIM_JPEG_2000: return std::make_unique<gdcm::JPEG2000Codec>();
+    case TLUA_DICOM_SHIM_JPEG_2000: {
+        auto own = std::make_unique<gdcm::JPEG2000Codec>();
+        own->SetNumberOfThreadsForDecompression(0); // this thread alone: others have no way out
+        return own;
+    }
     default: return nullptr;
     }
 }

@@ -1,11 +1,13 @@
-/* dicom.c - pictures of scanners in Lua: core.dicom. Tensors are float32 values: Hounsfield units of CT, colours from
- * 0 to 255 as (..., 3). core.dicom.info(path) -> about: {rows=, columns=, frames=, samples=, bits=, signed=,
- * photometric=, syntax=, modality=, body_part=, laterality=, sex=, age=, manufacturer=, patient=, study=, series=,
- * number=, instance=, spacing={row, column}, thickness=, position={x, y, z}, orientation={6}, slope=, intercept=,
- * windows={{centre=, width=}...}}, mm in the patient's system LPS; what a file does not say is nil. `patient` is for
- * splitting alone: it is never printed. core.dicom.read(path [, {frame=, invert=, stored=}]) -> x (H, W) or (frames,
- * H, W), about invert: MONOCHROME1 turned about; stored: the numbers of the file, int32 (..., samples), colours as
- * they are stored */
+/* dicom.c - pictures of scanners in Lua: core.dicom. Tensors are float32 values: Hounsfield units of CT, colours from 0
+ * to 255 as (..., 3).
+ *   core.dicom.info(path) -> about: {rows=, columns=, frames=, samples=, bits=, signed=, photometric=, syntax=,
+ *     modality=, body_part=, laterality=, sex=, age=, manufacturer=, patient=, study=, series=, number=, instance=,
+ *     spacing={row, column}, thickness=, position={x, y, z}, orientation={6}, slope=, intercept=, windows={{centre=,
+ *     width=}...}, window_function=}; mm in the patient's system LPS; what a file does not say is nil. `patient` is for
+ *     splitting alone: it is never printed.
+ *   core.dicom.read(path [, {frame=, invert=, stored=}]) -> x (H, W) or (frames, H, W), about
+ *     invert: MONOCHROME1 turned about; stored: the numbers of the file, int32 (..., samples), colours as they are
+ *     stored */
 #include "io/dicom.h"
 #include "lua/binding.h"
 
@@ -98,6 +100,7 @@ static void push_about(lua_State *L, const tl_dicom *d)
         lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "windows");
+    set_text(L, "window_function", d->window_function);
 }
 
 static tl_dicom *open_file(lua_State *L, int index)

@@ -1,15 +1,17 @@
 /* volume.c - volumes in Lua: core.dicom.series and volume, core.nifti, core.volume. A volume is a table {x = tensor
- * float32 (slices, rows, columns), or (parts, slices, rows, columns), affine = {{4}, {4}, {4}}, spacing = {columns,
- * rows, slices}, axes = "RAS"}: the affine puts voxel (column, row, slice), from 0, at mm to the right, to the front,
- * up. core.dicom.series(folder) -> {{series=, study=, patient=, modality=, number=, rows=, columns=, files=,
- * slices={{path=, frame=, position={x, y, z}}...}, spacing=, missing=, doubles=, notes={line...}, ...}...}, {line...}
- * of files left out core.dicom.volume(series or folder [, {series=, gaps="fill", doubles="first", threads=, and as
- * below}]) -> volume core.nifti.read(path [, {as below}]) -> volume, with placed="sform", "qform" or "spacing"
+ * float32 (slices, rows, columns), or (parts, slices, rows, columns), affine = {{4}, {4}, {4}}, spacing = {columns, rows,
+ * slices}, axes = "RAS"}: the affine puts voxel (column, row, slice), from 0, at mm to the right, to the front, up.
+ *   core.dicom.series(folder) -> {{series=, study=, patient=, modality=, number=, rows=, columns=, files=, slices={{path=,
+ *     frame=, position={x, y, z}}...}, spacing=, missing=, doubles=, notes={line...}, body_part=, laterality=, sex=, age=,
+ *     manufacturer=}...}, {line...} of files left out
+ *   core.dicom.volume(series or folder [, {series=, gaps="fill", doubles="first", threads=, and as below}]) -> volume,
+ *     also with modality=, series=, notes=
+ *   core.nifti.read(path [, {as below}]) -> volume, also with placed="sform", "qform" or "spacing"
  *   core.nifti.write(path, volume [, {whole=}])     .nii, .nii.gz; whole: masks as the smallest whole numbers
  *   core.volume.transform(volume, {as below, like=volume}) -> volume
  * orientation="RAS" puts indices in the order and direction of the letters; spacing=mm or {3} takes a grid of that
- * spacing, like=volume that one's grid (outside is `fill`, 0), linearly or with nearest=true, for masks;
- * window="lung", "bone", "brain", "soft", "file" or {centre, width} makes 0 to 1 of values. In this order. */
+ * spacing, like=volume that one's grid (outside is `fill`, 0), linearly or with nearest=true, for masks; window="lung",
+ * "bone", "brain", "soft", "file" or {centre, width} makes 0 to 1 of values. In this order. */
 #include "data/series.h"
 #include "lua/binding.h"
 
@@ -178,7 +180,7 @@ static void window_of(lua_State *L, int options, const char *function, double fi
             centre = file_centre;
             width = file_width;
             if (!(width > 0))
-                tl__lua_raisef(L, "%s: the file has no window; name one: lung, bone, brain, soft", function);
+                tl__lua_raisef(L, "%s: the file has no linear window; name one: lung, bone, brain, soft", function);
         } else if (!(width > 0)) {
             tl__lua_unknown(L, "window", name, known);
         }
