@@ -332,6 +332,43 @@ function nn.Conv2d(in_channels, out_channels, kernel, options) end
 ---@return tlua.nn.Conv3d
 function nn.Conv3d(in_channels, out_channels, kernel, options) end
 
+---@class tlua.nn.ConvTranspose1d: tlua.nn.Module
+
+---Transposed convolution over rows (N, L, C) with PyTorch's weight (in, out / groups, ...); stride 2 and kernel 2: twice the size.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], output_padding?: integer|integer[], dilation?: integer|integer[], groups?: integer, bias?: boolean }
+---@return tlua.nn.ConvTranspose1d
+function nn.ConvTranspose1d(in_channels, out_channels, kernel, options) end
+
+---@class tlua.nn.ConvTranspose2d: tlua.nn.Module
+
+---Transposed convolution over pictures (N, H, W, C) with PyTorch's weight (in, out / groups, ...); stride 2 and kernel 2: twice the size.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], output_padding?: integer|integer[], dilation?: integer|integer[], groups?: integer, bias?: boolean }
+---@return tlua.nn.ConvTranspose2d
+function nn.ConvTranspose2d(in_channels, out_channels, kernel, options) end
+
+---@class tlua.nn.ConvTranspose3d: tlua.nn.Module
+
+---Transposed convolution over volumes (N, D, H, W, C) with PyTorch's weight (in, out / groups, ...); stride 2 and kernel 2: twice the size.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], output_padding?: integer|integer[], dilation?: integer|integer[], groups?: integer, bias?: boolean }
+---@return tlua.nn.ConvTranspose3d
+function nn.ConvTranspose3d(in_channels, out_channels, kernel, options) end
+
+---@class tlua.nn.Upsample: tlua.nn.Module
+
+---(N, ..., C) in one to three dimensions at another size, by the nearest pixel or linearly in each dimension.
+---@param options? { size?: integer|integer[], scale_factor?: number|number[], mode?: "nearest"|"linear"|"bilinear"|"trilinear", align_corners?: boolean }
+---@return tlua.nn.Upsample
+function nn.Upsample(options) end
+
 ---@class tlua.nn.BatchNorm1d: tlua.nn.Module
 
 ---Batch norm over the last dimension of (N, C) or (N, L, C).
@@ -373,6 +410,30 @@ function nn.LayerNorm(width, options) end
 ---@return tlua.nn.GroupNorm
 function nn.GroupNorm(groups, channels, options) end
 
+---@class tlua.nn.InstanceNorm1d: tlua.nn.Module
+
+---Mean and variance over the places of each channel of each sample of (N, L, C), in training and in inference alike.
+---@param channels? integer
+---@param options? { eps?: number, affine?: boolean }
+---@return tlua.nn.InstanceNorm1d
+function nn.InstanceNorm1d(channels, options) end
+
+---@class tlua.nn.InstanceNorm2d: tlua.nn.Module
+
+---Mean and variance over the places of each channel of each sample of (N, H, W, C), in training and in inference alike.
+---@param channels? integer
+---@param options? { eps?: number, affine?: boolean }
+---@return tlua.nn.InstanceNorm2d
+function nn.InstanceNorm2d(channels, options) end
+
+---@class tlua.nn.InstanceNorm3d: tlua.nn.Module
+
+---Mean and variance over the places of each channel of each sample of (N, D, H, W, C), in training and in inference alike.
+---@param channels? integer
+---@param options? { eps?: number, affine?: boolean }
+---@return tlua.nn.InstanceNorm3d
+function nn.InstanceNorm3d(channels, options) end
+
 ---@class tlua.nn.LSTM: tlua.nn.Module
 
 ---Long short-term memory over (N, T, width): y, last = lstm(x, lengths), the last state being that of the uppermost layer.
@@ -390,6 +451,29 @@ function nn.LSTM(width, hidden, options) end
 ---@param options? { layers?: integer, bidirectional?: boolean, dropout?: number }
 ---@return tlua.nn.GRU
 function nn.GRU(width, hidden, options) end
+
+---@class tlua.nn.MaxPool1d: tlua.nn.Module
+
+---The largest of each window of (N, L, C).
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], ceil_mode?: boolean }
+---@return tlua.nn.MaxPool1d
+function nn.MaxPool1d(kernel, options) end
+
+---@class tlua.nn.AvgPool1d: tlua.nn.Module
+
+---The mean of each window of (N, L, C); the border counts as zeros.
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], ceil_mode?: boolean }
+---@return tlua.nn.AvgPool1d
+function nn.AvgPool1d(kernel, options) end
+
+---@class tlua.nn.AdaptiveAvgPool1d: tlua.nn.Module
+
+---Means of out windows along each dimension that cover it: (N, L, C) -> (N, out, C).
+---@param out integer|integer[]
+---@return tlua.nn.AdaptiveAvgPool1d
+function nn.AdaptiveAvgPool1d(out) end
 
 ---@class tlua.nn.MaxPool2d: tlua.nn.Module
 
@@ -409,10 +493,33 @@ function nn.AvgPool2d(kernel, options) end
 
 ---@class tlua.nn.AdaptiveAvgPool2d: tlua.nn.Module
 
----Means of out x out windows that cover the picture: (N, H, W, C) -> (N, out, out, C).
+---Means of out windows along each dimension that cover it: (N, H, W, C) -> (N, out, out, C).
 ---@param out integer|integer[]
 ---@return tlua.nn.AdaptiveAvgPool2d
 function nn.AdaptiveAvgPool2d(out) end
+
+---@class tlua.nn.MaxPool3d: tlua.nn.Module
+
+---The largest of each window of (N, D, H, W, C).
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], ceil_mode?: boolean }
+---@return tlua.nn.MaxPool3d
+function nn.MaxPool3d(kernel, options) end
+
+---@class tlua.nn.AvgPool3d: tlua.nn.Module
+
+---The mean of each window of (N, D, H, W, C); the border counts as zeros.
+---@param kernel integer|integer[]
+---@param options? { stride?: integer|integer[], padding?: integer|integer[], ceil_mode?: boolean }
+---@return tlua.nn.AvgPool3d
+function nn.AvgPool3d(kernel, options) end
+
+---@class tlua.nn.AdaptiveAvgPool3d: tlua.nn.Module
+
+---Means of out windows along each dimension that cover it: (N, D, H, W, C) -> (N, out, out, out, C).
+---@param out integer|integer[]
+---@return tlua.nn.AdaptiveAvgPool3d
+function nn.AdaptiveAvgPool3d(out) end
 
 ---@class tlua.nn.Dropout: tlua.nn.Module
 
@@ -643,6 +750,14 @@ function nn.Hardswish() end
 ---@return tlua.nn.Hardsigmoid
 function nn.Hardsigmoid() end
 
+---@class tlua.nn.LeakyReLU: tlua.nn.Module
+
+---x where positive, else slope times x.
+---@param slope? number
+---@param options? { slope?: number }
+---@return tlua.nn.LeakyReLU
+function nn.LeakyReLU(slope, options) end
+
 ---@class tlua.nn.Softmax: tlua.nn.Module
 
 ---Exponentials that sum to one along a dimension.
@@ -755,7 +870,7 @@ function nn.SigmoidFocalLoss(options) end
 
 ---@class tlua.nn.Dice: tlua.nn.Module
 
----One minus the Dice coefficient of each class, of maps (N, H, W, K) and labels (N, H, W).
+---One minus the Dice coefficient of each class, of maps (N, H, W, K) and labels (N, H, W), or of volumes (N, D, H, W, K).
 ---- `over` = "all": mean over all classes, of which those that do not occur have no loss, or over those that are present
 ---- `background` = true: does class 0 count
 ---- `log` = false: minus the logarithm of the coefficient instead of one minus it
@@ -766,6 +881,23 @@ function nn.SigmoidFocalLoss(options) end
 ---@param options? { over?: "all"|"present", background?: boolean, log?: boolean, smooth?: number, eps?: number, weight?: number[]|"auto", ignore_index?: integer }
 ---@return tlua.nn.Dice
 function nn.Dice(options) end
+
+---@class tlua.nn.Tversky: tlua.nn.Module
+
+---The same with shares of its own for what is seen and not there and what is there and not seen, tp / (tp + alpha fp + beta fn).
+---- `alpha` = 0.5: share of what is seen and not there
+---- `beta` = 0.5: share of what is there and not seen
+---- `gamma` = 1: power of the mean
+---- `over` = "all": mean over all classes, of which those that do not occur have no loss, or over those that are present
+---- `background` = true: does class 0 count
+---- `log` = false: minus the logarithm of the coefficient instead of one minus it
+---- `smooth` = 0: added to numerator and denominator
+---- `eps` = 1e-07: the least denominator
+---- `weight`: a number for each class, or auto: the rarer a class, the more its pictures count
+---- `ignore_index` = -100: a label that does not count
+---@param options? { alpha?: number, beta?: number, gamma?: number, over?: "all"|"present", background?: boolean, log?: boolean, smooth?: number, eps?: number, weight?: number[]|"auto", ignore_index?: integer }
+---@return tlua.nn.Tversky
+function nn.Tversky(options) end
 
 ---@class tlua.nn.Sum: tlua.nn.Module
 
@@ -3413,6 +3545,33 @@ tlua.layer_norm = ops.layer_norm
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:layer_norm(weight, bias, options, ...) end
+
+---`x` (N, ..., C) normalised for each sample over all places and the channels of a group, times `weight` plus `bias`; what is below zero times `slope`.
+---PyTorch: group_norm(x, weight, bias, groups, eps, slope). Gradient towards x, weight, bias.
+---- `groups` = 0: channels are split into so many; 0: each is its own, instance norm
+---- `eps` = 1e-05: added to the variance
+---- `slope` = 1: of a rectifier behind it: 0 is relu, 0.01 a leaky one, 1 none
+---@param x tlua.Tensor
+---@param weight? tlua.Tensor
+---@param bias? tlua.Tensor
+---@param options? { groups?: integer, eps?: number, slope?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.group_norm(x, weight, bias, options, ...) end
+
+tlua.group_norm = ops.group_norm
+
+---`x` (N, ..., C) normalised for each sample over all places and the channels of a group, times `weight` plus `bias`; what is below zero times `slope`.
+---PyTorch: group_norm(x, weight, bias, groups, eps, slope). Gradient towards x, weight, bias.
+---- `groups` = 0: channels are split into so many; 0: each is its own, instance norm
+---- `eps` = 1e-05: added to the variance
+---- `slope` = 1: of a rectifier behind it: 0 is relu, 0.01 a leaky one, 1 none
+---@param weight? tlua.Tensor
+---@param bias? tlua.Tensor
+---@param options? { groups?: integer, eps?: number, slope?: number }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:group_norm(weight, bias, options, ...) end
 
 ---Rows of `table` (rows, width) by `ids` (...), counted from 0: (..., width).
 ---PyTorch: F.embedding(ids.long(), table). Gradient towards table.

@@ -173,6 +173,9 @@ TL_API int tl_fold_batch_norm(tl_scope *s, tl_tensor *w, tl_tensor *b, tl_tensor
 
 /* x (..., C); weight and bias (C) may be NULL. */
 TL_API tl_tensor *tl_layer_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, double eps);
+/* x (N, ..., C) normalised for each sample and group of channels, over all places; groups of 0: each channel is its own. weight and bias
+ * (C) may be NULL. */
+TL_API tl_tensor *tl_group_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl_tensor *bias, int64_t groups, double eps);
 /* table (rows, width), ids (...) int32 from 0 -> (..., width). An id out of range is reported at the next read or sync. */
 TL_API tl_tensor *tl_embedding(tl_scope *s, tl_tensor *table, tl_tensor *ids);
 /* softmax(scale q k^T) v by heads: q (N, T, C), k and v (N, S, C), lengths (N) int32 or NULL. Rows may be any distance apart, so

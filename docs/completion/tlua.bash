@@ -14,7 +14,7 @@ _tlua()
     case "$before" in
     --model) COMPREPLY=($(compgen -W "$models" -- "$current")); return ;;
     --optim) COMPREPLY=($(compgen -W "Adam AdamW LAMB Lion RMSprop SGD" -- "$current")); return ;;
-    --loss) COMPREPLY=($(compgen -W "CrossEntropy FocalLoss MSELoss SmoothL1Loss BCEWithLogits SigmoidFocalLoss Dice CTCLoss" -- "$current")); return ;;
+    --loss) COMPREPLY=($(compgen -W "CrossEntropy FocalLoss MSELoss SmoothL1Loss BCEWithLogits SigmoidFocalLoss Dice Tversky CTCLoss" -- "$current")); return ;;
     --loss.over) COMPREPLY=($(compgen -W "all present" -- "$current")); return ;;
     --data.place) COMPREPLY=($(compgen -W "any start" -- "$current")); return ;;
     --data) COMPREPLY=($(compgen -W "cifar10 cifar100 csv custom fashion_mnist folder masks mnist sounds speech tensors" -- "$current")); return ;;

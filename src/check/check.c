@@ -324,7 +324,7 @@ static const struct family {
     {"matrix products", (const char *const[]){"matmul", "linear", NULL}, tl__check_makers},
     {"convolutions", (const char *const[]){"conv", NULL}, NULL},
     {"attention", (const char *const[]){"attention", NULL}, NULL},
-    {"norms", (const char *const[]){"batch_norm", "layer_norm", NULL}, NULL},
+    {"norms", (const char *const[]){"batch_norm", "layer_norm", "group_norm", NULL}, NULL},
     {"softmax and losses",
      (const char *const[]){"softmax", "log_softmax", "argmax", "cross_entropy", "soft_cross_entropy", "focal_loss",
                            "ctc_loss", "mse_loss", "smooth_l1_loss", "bce_with_logits", "sigmoid_focal_loss", NULL},

@@ -180,6 +180,32 @@ static void layer_norm(const tl__reference *r)
     }
 }
 
+/* By sample and group: the mean of the channels' means, and of their squares. */
+static void group_norm(const tl__reference *r)
+{
+    enum { GROUPS, EPS, SLOPE };
+    const tl_shape *x = &r->s->in[0].shape;
+    int64_t channels = x->dim[x->rank - 1], rows = tl__numel(x) / channels / x->dim[0], groups = r->s->attr[GROUPS].i ? r->s->attr[GROUPS].i : channels;
+    int64_t wide = channels / groups;
+    for (int64_t n = 0; n < x->dim[0]; n++)
+        for (int64_t c = 0; c < channels; c++) {
+            const double *from = r->in[0] + n * rows * channels + c / wide * wide;
+            double mean = 0, variance = 0;
+            for (int64_t i = 0; i < wide; i++) {
+                double m, v;
+                moments(from + i, rows, channels, &m, &v);
+                mean += m / (double)wide;
+                variance += (v + m * m) / (double)wide;
+            }
+            variance -= mean * mean;
+            for (int64_t i = 0; i < rows; i++) {
+                int64_t at = (n * rows + i) * channels + c;
+                double z = (r->in[0][at] - mean) / sqrt(variance + r->s->attr[EPS].f) * (r->in[1] ? r->in[1][c] : 1) + (r->in[2] ? r->in[2][c] : 0);
+                r->y[at] = z > 0 ? z : z * r->s->attr[SLOPE].f;
+            }
+        }
+}
+
 static void batch_norm(const tl__reference *r)
 {
     enum { TRAINING, MOMENTUM, EPS, ACTIVATION };
@@ -275,7 +301,7 @@ tl__reference_fn *tl__reference_of_nets(const char *name)
     static const struct { const char *name; tl__reference_fn *f;
     } table[] = {{"matmul", matmul},         {"linear", linear},       {"conv", conv},
                  {"max_pool", pool},         {"avg_pool", pool},       {"layer_norm", layer_norm},
-                 {"batch_norm", batch_norm}, {"attention", attention}, {"embedding", embedding},
+                 {"batch_norm", batch_norm}, {"group_norm", group_norm}, {"attention", attention}, {"embedding", embedding},
                  {"concat", concat},         {"dropout", dropout},     {NULL, NULL}};
     for (int i = 0; table[i].name; i++)
         if (strcmp(table[i].name, name) == 0) return table[i].f;

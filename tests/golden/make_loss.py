@@ -62,7 +62,7 @@ def cases(labels, shares, hot):
 def map_cases(labels, whole):
     """kind, options (for a sum a list of parts), target, the value as a function of the logits (N, C, H, W)."""
     from monai.losses import DiceLoss as Monai
-    from segmentation_models_pytorch.losses import DiceLoss
+    from segmentation_models_pytorch.losses import DiceLoss, TverskyLoss
     ce = nn.CrossEntropyLoss
 
     def dice(**options):
@@ -85,6 +85,10 @@ def map_cases(labels, whole):
     yield "Dice", {"ignore_index": 255, "over": "present"}, "labels", lambda x: dice(ignore_index=255, classes=[0, 1, 2])(x, labels)
     yield "Dice", {"background": False}, "whole", lambda x: Monai(include_background=False, softmax=True, to_onehot_y=True, batch=True,
                                                                   smooth_nr=0, smooth_dr=0)(x, whole[:, None])
+    tversky = {"alpha": 0.3, "beta": 0.7}
+    yield "Tversky", tversky, "whole", lambda x: TverskyLoss("multiclass", **tversky)(x, whole)
+    yield "Tversky", dict(tversky, ignore_index=255, smooth=1, gamma=0.75), "labels", \
+        lambda x: TverskyLoss("multiclass", ignore_index=255, smooth=1.0, gamma=0.75, **tversky)(x, labels)
     yield "Sum", [["CrossEntropy", {"ignore_index": 255}, 1], ["Dice", {"ignore_index": 255}, 0.5]], "labels", \
         lambda x: ce(ignore_index=255)(x, labels) + 0.5 * dice(ignore_index=255)(x, labels)
 

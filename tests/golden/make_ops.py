@@ -266,6 +266,11 @@ def batch_norm(x, weight, bias, running_mean, running_var, residual, training, m
     return ACTIVATIONS[activation](y if residual is None else y + residual)
 
 
+def group_norm(x, weight, bias, groups, eps, slope):
+    y = last(F.group_norm(first(x), groups or x.shape[-1], weight, bias, eps))
+    return F.leaky_relu(y, slope)
+
+
 def attention(q, k, v, lengths, bias, heads, causal, scale):
     def split(x):
         return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
@@ -305,7 +310,7 @@ WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 
 
 def evaluate(sample, inputs):
-    names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "attention": attention,
+    names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "group_norm": group_norm, "attention": attention,
              "torchvision": torchvision, "focal_loss": focal_loss, "ctc_loss": ctc_loss, "conv_transpose": conv_transpose,
              "interpolate": interpolate, "pad": pad, "prod": prod, "roi_align": roi_align, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum,
              "stft": stft, "mel_spectrogram": mel_spectrogram, "deltas": deltas}

@@ -49,6 +49,19 @@ t.test("losses of maps are PyTorch's, segmentation_models_pytorch's and MONAI's"
   end
 end)
 
+t.test("volumes have the losses of maps that hold the same voxels", function()
+  local x = core.tensor(golden.maps.logits)
+  local classes = x:shape(-1)
+  local labels = core.tensor(golden.maps.labels, { dtype = "int32" })
+  local o = { ignore_index = 255 }
+  for _, loss in ipairs { nn.CrossEntropy(o), nn.FocalLoss(o), nn.Dice(o), nn.Tversky { ignore_index = 255, alpha = 0.3, beta = 0.7 },
+    nn.CrossEntropy(o) + 0.5 * nn.Dice(o) } do
+    local volume = loss(x:reshape(2, 5, 2, 3, classes), labels:reshape(2, 5, 2, 3))
+    near(volume:item(), loss(x, labels):item(), loss.kind)
+    t.equal(loss:weight_of(labels:reshape(2, 5, 2, 3), classes), loss:weight_of(labels, classes))
+  end
+end)
+
 t.test("what maps count, and sums of losses", function()
   local labels = core.tensor(golden.maps.labels, { dtype = "int32" })
   local none = core.full({ 2, 5, 6 }, 255, { dtype = "int32" })

@@ -165,6 +165,39 @@ t.test("one and three dimensions, layer norm, embedding", function()
   t.equal(list(e.weight.grad:sum(2)), "0.0 6.0 3.0 0.0 0.0")
 end)
 
+t.test("layers of volumes: shapes, costs, and descriptions that make them again", function()
+  local x = core.randn(2, 4, 4, 6, 8)
+  local cases = { { nn.MaxPool3d(2), "2 2 2 3 8" }, { nn.AvgPool3d(3, 2, 1), "2 2 2 3 8" }, { nn.AdaptiveAvgPool3d { 1, 3, 2 }, "2 1 3 2 8" },
+    { nn.AdaptiveAvgPool3d(1), "2 1 1 1 8" }, { nn.ConvTranspose3d(8, 4, 2, 2), "2 8 8 12 4" },
+    { nn.ConvTranspose3d(8, 4, 3, { stride = { 1, 2, 3 }, padding = 1, output_padding = { 0, 1, 2 }, groups = 2, bias = false }), "2 4 8 18 4" },
+    { nn.InstanceNorm3d(8, { affine = true }), "2 4 4 6 8" }, { nn.Upsample { scale_factor = 2, mode = "trilinear" }, "2 8 8 12 8" },
+    { nn.Upsample { scale_factor = { 1.0, 1.0, 2.0 } }, "2 4 4 12 8" }, { nn.Upsample { size = 5 }, "2 5 5 5 8" },
+    { nn.LeakyReLU(0.2), "2 4 4 6 8" }, { nn.GroupNorm(2, 8), "2 4 4 6 8" },
+    { nn.Conv3d(8, 3, 3, { stride = 2, padding = 2, dilation = 2 }), "2 2 2 3 3" } }
+  for _, case in ipairs(cases) do
+    local layer = case[1]
+    layer:ready()
+    local y = layer(x)
+    local what = layer:label()
+    t.equal(table.concat(y:shape(), " "), case[2], what)
+    if layer.cost then t.equal(table.concat((layer:cost(x:shape())), " "), case[2], what) end
+    local again = nn.from_spec(core.json_decode(core.json_encode(layer:spec())))
+    again:ready()
+    again:load(layer:state_dict())
+    t.equal(again(x):hash(), y:hash(), what)
+  end
+  local _, cost = nn.ConvTranspose3d(8, 4, 2, 2):cost { 1, 2, 2, 2, 8 }
+  t.equal(cost, 8 * 4 * 8 * 8)
+  -- Each sample alone, in training and out of it; a rectifier behind the norm in the same pass.
+  local norm = nn.InstanceNorm3d(8)
+  local both, rows = norm(x), {}
+  for i = 1, 2 do rows[i] = norm(core.ops.slice(x, 1, i - 1, 1)) end
+  t.equal(core.ops.concat(rows[1], rows[2], { axis = 1 }):hash(), both:hash())
+  t.equal(norm(x, { slope = 0.1 }):hash(), nn.LeakyReLU(0.1)(both):hash())
+  t.fails("give either size or scale_factor", function() return nn.Upsample {} end)
+  t.fails("8 inputs and 4 outputs do not divide into 3 groups", function() return nn.ConvTranspose3d(8, 4, 2, { groups = 3 }) end)
+end)
+
 t.test("depthwise convolution and its folded form agree", function()
   core.manual_seed(9)
   local c, n = nn.Conv2d(8, 8, 3, { padding = 1, groups = 8, bias = false }), nn.BatchNorm2d(8)

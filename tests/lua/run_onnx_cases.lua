@@ -186,6 +186,11 @@ case("topk", { MAP }, function(x)
 end)
 case("layer_norm", { SEQUENCE }, function(x) return ops.layer_norm(x, c["eight.weight"],
   c["eight.bias"]) + ops.layer_norm(x, nil, nil, { eps = 0.1 }) end)
+case("group_norm", { MAP }, function(x)
+  local y = ops.group_norm(conv(x), nil, nil, { groups = 3, slope = 0.1 })
+  return ops.group_norm(x, c["norm.weight"], c["norm.bias"], { eps = 0.1 }), y,
+    ops.group_norm(x, c["norm.weight"], c["norm.bias"], { groups = 2, slope = 0 })
+end)
 case("layer_norm_map", { MAP }, function(x)
   local y = ops.layer_norm(ops.max_pool(x, { kernel = { 1 } }), c["norm.weight"], c["norm.bias"])
   return conv(x + y)

@@ -182,7 +182,7 @@ t.test("a frozen encoder, class weights that are counted, steps of several batch
 end)
 
 t.test("what does not fit is said before training", function()
-  t.fails("takes no masks; nn.CrossEntropy, nn.Dice, nn.FocalLoss and sums of them do",
+  t.fails("takes no masks; nn.CrossEntropy, nn.Dice, nn.Tversky, nn.FocalLoss and sums of them do",
     function() recipe { loss = nn.MSELoss {} }:build() end)
   t.fails("multiples of 32, not 40 x 40: --data.size 32", function()
     recipe { data = data.masks { root = folder .. "/shapes", size = 40, batch = 4 } }:build()

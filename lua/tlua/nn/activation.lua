@@ -28,6 +28,19 @@ define("Tanh", "tanh")
 define("Hardswish", "hardswish")
 define("Hardsigmoid", "hardsigmoid")
 
+-- nn.LeakyReLU([slope = 0.01]): x where positive, else slope times x.
+local LeakyReLU = module.class("nn.LeakyReLU")
+M.LeakyReLU = LeakyReLU
+function LeakyReLU:init(...)
+  local _, given = schema.arguments("nn.LeakyReLU", { { "slope", "number", 0.01, "of what is below zero" } }, { "slope" }, ...)
+  self.slope = given.slope
+end
+function LeakyReLU:forward(x)
+  local y = core.ops.leaky_relu(x, { slope = self.slope })
+  return y
+end
+function LeakyReLU:spec() return { class = "LeakyReLU", args = { self.slope } } end
+
 -- nn.Softmax{ axis = -1 }
 local Softmax = module.class("nn.Softmax")
 M.Softmax = Softmax

@@ -4,7 +4,7 @@ local util = require "tlua.util"
 local module = require "tlua.nn.module"
 local nn = { Module = module.Module, class = module.class, is_module = module.is_module, functional = require "tlua.nn.functional" }
 local layers = {}
-for _, file in ipairs { "linear", "conv", "norm", "pool", "recurrent", "activation", "transformer",
+for _, file in ipairs { "linear", "conv", "norm", "pool", "resize", "recurrent", "activation", "transformer",
   "container", "loss", "map_loss",
   "sequence_loss", "sound.spectra", "sound.frames", "graph" } do
   for name, class in pairs(require("tlua.nn." .. file)) do

@@ -1,4 +1,4 @@
--- map_loss.lua - losses of maps beside those of loss.lua, which take maps too: Dice, and sums of losses.
+-- map_loss.lua - losses of maps beside those of loss.lua, which take maps and volumes too: Dice, Tversky, and sums of losses.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -36,33 +36,54 @@ local function rows_of(self, logits, target)
   return p, hot, axes
 end
 
--- logits (N, H, W, K), labels (N, H, W) int32 from 0: one minus 2 sum(p t) / (sum p + sum t) of each class, the sums
--- being over all pixels of the batch (Milletari et al. 2016). It is segmentation_models_pytorch's
--- DiceLoss(mode="multiclass"), in its mean over all classes too; `over = "present"` is a mean over the classes that
--- occur in the batch, `background = false` MONAI's include_background=False.
-local Dice = losses.define("Dice", DICE, function(self, o, logits, target)
-  local p, t, axes = rows_of(self, logits, target)
-  local k = logits:shape(-1)
-  local present, all = t:sum { axes = axes }, p:sum { axes = axes } + t:sum { axes = axes }
-  local both = (p * t):sum { axes = axes }
-  local score = (both + o.smooth) / ops.maximum(all * 0.5 + o.smooth, core.full({ 1 }, o.eps))
+-- The loss of classes with these scores (K): their mean, of which those that do not occur have no part.
+local function mean_of(self, o, score, present)
+  local k = present:shape(1)
   local each = o.log and -ops.log(ops.maximum(score, core.full({ 1 }, o.eps))) or 1 - score
   local list, counted = self:weights_of(), {}
-  if list and #list ~= k then util.failf("nn.Dice: there are %d classes, but %d weights", k, #list) end
+  if list and #list ~= k then util.failf("%s: there are %d classes, but %d weights", self._class, k, #list) end
   for i = 1, k do counted[i] = (i == 1 and not o.background) and 0 or list and list[i] or 1 end
   local occurs, weight = ops.gt(present, core.zeros(k)), core.tensor(counted)
   local divisor = o.over == "present" and ops.maximum((occurs * weight):sum(), core.full({}, 1e-12)) or weight:sum()
   return (each * occurs * weight):sum() / divisor
+end
+
+-- logits (N, H, W, K), labels (N, H, W) int32 from 0: one minus 2 sum(p t) / (sum p + sum t) of each class, the sums
+-- being over all pixels of the batch (Milletari et al. 2016). It is segmentation_models_pytorch's
+-- DiceLoss(mode="multiclass"), in its mean over all classes too; `over = "present"` is a mean over the classes that
+-- occur in the batch, `background = false` MONAI's include_background=False.
+-- Volumes (N, D, H, W, K) with labels (N, D, H, W), and rows, in the same way.
+local Dice = losses.define("Dice", DICE, function(self, o, logits, target)
+  local p, t, axes = rows_of(self, logits, target)
+  local present, all = t:sum { axes = axes }, p:sum { axes = axes } + t:sum { axes = axes }
+  local both = (p * t):sum { axes = axes }
+  return mean_of(self, o, (both + o.smooth) / ops.maximum(all * 0.5 + o.smooth, core.full({ 1 }, o.eps)), present)
 end)
 M.Dice = Dice
 Dice.takes_shares = false
 Dice.set_counts, Dice.weights_of = losses.CrossEntropy.set_counts, losses.CrossEntropy.weights_of
-
 -- The pictures of which any pixel counts.
 function Dice:weight_of(labels)
   if not core.is_tensor(labels) then return #labels end
   return losses.pictures_counted(labels, self:ignored())
 end
+
+-- The same with shares of its own for what is seen and not there (alpha) and what is there and not seen (beta): tp / (tp + alpha fp +
+-- beta fn) (Salehi et al. 2017); 0.5 and 0.5 are Dice. The mean is taken to the power of gamma (Abraham and Khan 2019).
+-- segmentation_models_pytorch's TverskyLoss(mode="multiclass").
+local TVERSKY = { { "alpha", "number", 0.5, "share of what is seen and not there", least = 0 },
+  { "beta", "number", 0.5, "share of what is there and not seen", least = 0 }, { "gamma", "number", 1, "power of the mean", above = 0 },
+  table.unpack(DICE) }
+local Tversky = losses.define("Tversky", TVERSKY, function(self, o, logits, target)
+  local p, t, axes = rows_of(self, logits, target)
+  local both, seen, present = (p * t):sum { axes = axes }, p:sum { axes = axes }, t:sum { axes = axes }
+  local all = both + (seen - both) * o.alpha + (present - both) * o.beta
+  local loss = mean_of(self, o, (both + o.smooth) / ops.maximum(all + o.smooth, core.full({ 1 }, o.eps)), present)
+  return o.gamma == 1 and loss or loss:pow_scalar(o.gamma)
+end)
+M.Tversky = Tversky
+Tversky.takes_shares = false
+Tversky.set_counts, Tversky.weights_of, Tversky.weight_of = Dice.set_counts, Dice.weights_of, Dice.weight_of
 
 -- ---- sums ----
 
@@ -127,7 +148,7 @@ function Sum:weight_of(labels, width)
   each_part(self, function(loss)
     local n = loss:weight_of(labels, width)
     if n == 0 then some = false end
-    if loss.kind == "Dice" then pictures = n end
+    if loss.kind == "Dice" or loss.kind == "Tversky" then pictures = n end
   end)
   if not some then return 0 end
   return pictures or (core.is_tensor(labels) and labels:shape(1) or #labels)

@@ -107,7 +107,6 @@ function LayerNorm:spec() return { class = "LayerNorm", args = { self.width }, o
 -- each sample (Wu and He 2018). x (N, ..., C).
 local GroupNorm = module.class("nn.GroupNorm")
 M.GroupNorm = GroupNorm
-GroupNorm.scoped = true
 
 function GroupNorm:init(...)
   local values, o = schema.arguments("nn.GroupNorm", { EPS }, { false, false }, ...)
@@ -125,28 +124,52 @@ function GroupNorm:infer(width)
   return self.channels
 end
 
--- Without weight and bias, of places one behind another: (N, places, C).
-local function normalised(self, x)
-  local axes, alone = { 2 }, self.groups == self.channels
-  local y = x
-  if not alone then
-    y = x:reshape { x:shape(1), x:shape(2), self.groups, self.channels // self.groups }
-    axes = { 2, 4 }
-  end
-  y = y - y:mean { axes = axes, keep = true }
-  y = y * (y:square():mean { axes = axes, keep = true } + self.eps):rsqrt()
-  return alone and y or y:reshape { x:shape(1), x:shape(2), self.channels }
-end
-
-function GroupNorm:forward(x)
-  local shape = x:shape()
-  local y = #shape == 3 and x or x:reshape { shape[1], -1, self.channels }
-  y = normalised(self, y) * self.weight + self.bias
-  return #shape == 3 and y or y:reshape(shape)
+-- options: slope = what a rectifier behind it multiplies by below zero, in the same pass.
+function GroupNorm:forward(x, options)
+  local y = ops.group_norm(x, self.weight, self.bias, { groups = self.groups, eps = self.eps, slope = options and options.slope })
+  return y
 end
 function GroupNorm:label() return ("nn.GroupNorm(%d, %d)"):format(self.groups, self.channels) end
 function GroupNorm:spec()
   return { class = "GroupNorm", args = { self.groups, self.channels }, options = { eps = self.eps } }
 end
+
+-- nn.InstanceNorm2d(channels [, {eps = 1e-5, affine = false}]): mean and variance over the places of each channel of each
+-- sample (Ulyanov et al. 2016), in training and in inference alike. x (N, ..., C).
+local InstanceNorm = module.class("nn.InstanceNorm")
+local INSTANCE_NORM = { EPS, { "affine", "boolean", false, "weight and bias behind it" } }
+
+function InstanceNorm:init(...)
+  local values, o = schema.arguments(self._class, INSTANCE_NORM, { false }, ...)
+  self.eps, self.affine = o.eps, o.affine
+  self.needs_width = true
+  if values[1] then self:set_width(util.whole(self._class, "the number of channels", values[1])) end
+end
+function InstanceNorm:set_width(n)
+  self.num_features, self.needs_width = n, nil
+  if not self.affine then return end
+  self:parameter("weight", { n }, { "constant", 1 })
+  self:parameter("bias", { n }, { "constant", 0 })
+end
+function InstanceNorm:infer(width)
+  if self.needs_width and width then self:set_width(width) end
+  if width and width ~= self.num_features then util.failf("%s: the input has %d channels", self:label(), width) end
+  return width or self.num_features
+end
+-- options: slope, as of nn.GroupNorm.
+function InstanceNorm:forward(x, options)
+  if self.needs_width then
+    self:set_width(x:shape(-1))
+    self:ready()
+  end
+  local y = ops.group_norm(x, self.weight, self.bias, { eps = self.eps, slope = options and options.slope })
+  return y
+end
+function InstanceNorm:label() return ("%s(%s)"):format(self._class, self.num_features or "?") end
+function InstanceNorm:spec()
+  return { class = self._class:match("[^.]+$"), args = { self.num_features }, options = { eps = self.eps, affine = self.affine } }
+end
+
+for n = 1, 3 do M[("InstanceNorm%dd"):format(n)] = module.class(("nn.InstanceNorm%dd"):format(n), InstanceNorm) end
 
 return M

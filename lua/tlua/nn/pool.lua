@@ -1,4 +1,4 @@
--- pool.lua - pooling over (N, H, W, C).
+-- pool.lua - pooling over (N, L, C), (N, H, W, C) and (N, D, H, W, C).
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -14,9 +14,9 @@ function Pool:init(...)
   local _, o = schema.arguments(self._class, POOL, { "kernel", "stride", "padding" }, ...)
   local kernel = o.kernel
   if not kernel then util.failf("%s: the kernel is missing", self._class) end
-  self.kernel = many(self._class, "the kernel", kernel, 2, 1)
-  self.stride = many(self._class, "stride", o.stride or kernel, 2, 1)
-  self.padding = many(self._class, "padding", o.padding, 2, 0)
+  self.kernel = many(self._class, "the kernel", kernel, self.dimensions, 1)
+  self.stride = many(self._class, "stride", o.stride or kernel, self.dimensions, 1)
+  self.padding = many(self._class, "padding", o.padding, self.dimensions, 0)
   self.attributes = { kernel = self.kernel, stride = self.stride, padding = self.padding, ceil_mode = o.ceil_mode }
 end
 function Pool:forward(x)
@@ -29,29 +29,31 @@ function Pool:spec()
 end
 function Pool:cost(shape)
   local out = { shape[1] }
-  for i = 1, 2 do
+  for i = 1, self.dimensions do
     local room = shape[i + 1] + 2 * self.padding[i] - self.kernel[i]
     if self.attributes.ceil_mode then room = room + self.stride[i] - 1 end
     out[i + 1] = room // self.stride[i] + 1
   end
-  out[4] = shape[4]
+  out[#out + 1] = shape[#shape]
   return out, 0
 end
 
 -- nn.MaxPool2d(kernel [, stride [, padding]]): the largest of each window; the border counts as minus infinity.
-M.MaxPool2d = module.class("nn.MaxPool2d", Pool)
-M.MaxPool2d.operator = "max_pool"
 -- nn.AvgPool2d(kernel [, stride [, padding]]): the mean of each window; the border counts as zeros.
-M.AvgPool2d = module.class("nn.AvgPool2d", Pool)
-M.AvgPool2d.operator = "avg_pool"
+for n = 1, 3 do
+  for name, operator in pairs { MaxPool = "max_pool", AvgPool = "avg_pool" } do
+    local class = module.class(("nn.%s%dd"):format(name, n), Pool)
+    class.operator, class.dimensions = operator, n
+    M[("%s%dd"):format(name, n)] = class
+  end
+end
 
 -- nn.AdaptiveAvgPool2d(n) or ({h, w}): means of n x n windows that cover the picture, (N, H, W, C) -> (N, n, n, C). Window i
 -- of a side goes from floor(i H / n) up to ceil((i + 1) H / n); windows overlap, or repeat pixels, where n does not divide H.
-local AdaptiveAvgPool2d = module.class("nn.AdaptiveAvgPool2d")
-M.AdaptiveAvgPool2d = AdaptiveAvgPool2d
-function AdaptiveAvgPool2d:init(...)
-  local values = schema.arguments("nn.AdaptiveAvgPool2d", {}, { false }, ...)
-  self.out = many(self._class, "the output", values[1], 2, 1)
+local AdaptiveAvgPool = module.class("nn.AdaptiveAvgPool")
+function AdaptiveAvgPool:init(...)
+  local values = schema.arguments(self._class, {}, { false }, ...)
+  self.out = many(self._class, "the output", values[1], self.dimensions, 1)
 end
 
 local function means_along(x, axis, n)
@@ -65,19 +67,32 @@ local function means_along(x, axis, n)
   return ops.concat(table.unpack(list))
 end
 
-function AdaptiveAvgPool2d:forward(x)
-  local h, w, out = x:shape(2), x:shape(3), self.out
-  if out[1] == 1 and out[2] == 1 then return x:mean { axes = { 2, 3 }, keep = true } end
-  if h % out[1] == 0 and w % out[2] == 0 then
-    local kernel = { h // out[1], w // out[2] }
-    return (kernel[1] > 1 or kernel[2] > 1) and ops.avg_pool(x, { kernel = kernel, stride = kernel }) or x
+function AdaptiveAvgPool:forward(x)
+  local axes, kernel, single, even, same = {}, {}, true, true, true
+  for i, n in ipairs(self.out) do
+    local size = x:shape(i + 1)
+    axes[i], kernel[i] = i + 1, size // n
+    single, even, same = single and n == 1, even and size % n == 0, same and size == n
   end
+  if single then return x:mean { axes = axes, keep = true } end
+  if even then return same and x or ops.avg_pool(x, { kernel = kernel, stride = kernel }) end
   local scope <close> = core.scope()
-  local y = means_along(means_along(x, 2, out[1]), 3, out[2])
+  local y = x
+  for i, n in ipairs(self.out) do y = means_along(y, i + 1, n) end
   scope:keep(y)
   return y
 end
-function AdaptiveAvgPool2d:cost(shape) return { shape[1], self.out[1], self.out[2], shape[4] }, 0 end
-function AdaptiveAvgPool2d:spec() return { class = "AdaptiveAvgPool2d", args = { self.out } } end
+function AdaptiveAvgPool:cost(shape)
+  local out = { shape[1], table.unpack(self.out) }
+  out[#out + 1] = shape[#shape]
+  return out, 0
+end
+function AdaptiveAvgPool:spec() return { class = self._class:match("[^.]+$"), args = { self.out } } end
+
+for n = 1, 3 do
+  local class = module.class(("nn.AdaptiveAvgPool%dd"):format(n), AdaptiveAvgPool)
+  class.dimensions = n
+  M[("AdaptiveAvgPool%dd"):format(n)] = class
+end
 
 return M

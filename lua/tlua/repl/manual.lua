@@ -114,6 +114,14 @@ Convolution over (N, L, C): as nn.Conv2d along one dimension.
 Convolution over pictures (N, H, W, C) with PyTorch's weight (out, in / groups, h, w). padding = "same" with image_size pads as TensorFlow does. initial: "kaiming_normal_fan_out", "kaiming_normal_fan_in", "kaiming_uniform_fan_in", or { "normal", mean, deviation }.
 # nn.Conv3d(in_channels: integer, out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[]|"same" = 0, dilation: integer|integer[] = 1, groups: integer = 1, bias: boolean = true, initial: string|table, image_size: integer, padding_end: integer|integer[]}): nn.Conv3d
 Convolution over volumes (N, D, H, W, C): as nn.Conv2d along three dimensions.
+# nn.ConvTranspose1d(in_channels: integer, out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[] = 0, output_padding: integer|integer[] = 0, dilation: integer|integer[] = 1, groups: integer = 1, bias: boolean = true}): nn.ConvTranspose1d
+Transposed convolution over rows (N, L, C) with PyTorch's weight (in, out / groups, ...); stride 2 and kernel 2: twice the size.
+# nn.ConvTranspose2d(in_channels: integer, out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[] = 0, output_padding: integer|integer[] = 0, dilation: integer|integer[] = 1, groups: integer = 1, bias: boolean = true}): nn.ConvTranspose2d
+Transposed convolution over pictures (N, H, W, C) with PyTorch's weight (in, out / groups, ...); stride 2 and kernel 2: twice the size.
+# nn.ConvTranspose3d(in_channels: integer, out_channels: integer, kernel: integer|integer[], {stride: integer|integer[] = 1, padding: integer|integer[] = 0, output_padding: integer|integer[] = 0, dilation: integer|integer[] = 1, groups: integer = 1, bias: boolean = true}): nn.ConvTranspose3d
+Transposed convolution over volumes (N, D, H, W, C) with PyTorch's weight (in, out / groups, ...); stride 2 and kernel 2: twice the size.
+# nn.Upsample({size: integer|integer[], scale_factor: number|number[], mode: "nearest"|"linear"|"bilinear"|"trilinear" = "nearest", align_corners: boolean = false}): nn.Upsample
+(N, ..., C) in one to three dimensions at another size, by the nearest pixel or linearly in each dimension.
 # nn.BatchNorm1d(channels?: integer, {eps: number = 1e-5, momentum: number = 0.1, affine: boolean = true}): nn.BatchNorm1d
 Batch norm over the last dimension of (N, C) or (N, L, C).
 # nn.BatchNorm2d(channels?: integer, {eps: number = 1e-5, momentum: number = 0.1, affine: boolean = true}): nn.BatchNorm2d
@@ -124,16 +132,34 @@ Batch norm over the last dimension of (N, D, H, W, C).
 The same as a batch norm, with mean and variance of each row over the last dimension.
 # nn.GroupNorm(groups: integer, channels: integer, {eps: number = 1e-5}): nn.GroupNorm
 Mean and variance over all places and the channels of a group, for each sample: x (N, ..., C).
+# nn.InstanceNorm1d(channels?: integer, {eps: number = 1e-5, affine: boolean = false}): nn.InstanceNorm1d
+Mean and variance over the places of each channel of each sample of (N, L, C), in training and in inference alike.
+# nn.InstanceNorm2d(channels?: integer, {eps: number = 1e-5, affine: boolean = false}): nn.InstanceNorm2d
+Mean and variance over the places of each channel of each sample of (N, H, W, C), in training and in inference alike.
+# nn.InstanceNorm3d(channels?: integer, {eps: number = 1e-5, affine: boolean = false}): nn.InstanceNorm3d
+Mean and variance over the places of each channel of each sample of (N, D, H, W, C), in training and in inference alike.
 # nn.LSTM(width: integer, hidden: integer, {layers: integer = 1, bidirectional: boolean = false, dropout: number = 0}): nn.LSTM
 Long short-term memory over (N, T, width): y, last = lstm(x, lengths), the last state being that of the uppermost layer.
 # nn.GRU(width: integer, hidden: integer, {layers: integer = 1, bidirectional: boolean = false, dropout: number = 0}): nn.GRU
 Gated recurrent units, in the same way.
+# nn.MaxPool1d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.MaxPool1d
+The largest of each window of (N, L, C).
+# nn.AvgPool1d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.AvgPool1d
+The mean of each window of (N, L, C); the border counts as zeros.
+# nn.AdaptiveAvgPool1d(out: integer|integer[]): nn.AdaptiveAvgPool1d
+Means of out windows along each dimension that cover it: (N, L, C) -> (N, out, C).
 # nn.MaxPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.MaxPool2d
 The largest of each window of (N, H, W, C).
 # nn.AvgPool2d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.AvgPool2d
 The mean of each window of (N, H, W, C); the border counts as zeros.
 # nn.AdaptiveAvgPool2d(out: integer|integer[]): nn.AdaptiveAvgPool2d
-Means of out x out windows that cover the picture: (N, H, W, C) -> (N, out, out, C).
+Means of out windows along each dimension that cover it: (N, H, W, C) -> (N, out, out, C).
+# nn.MaxPool3d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.MaxPool3d
+The largest of each window of (N, D, H, W, C).
+# nn.AvgPool3d(kernel: integer|integer[], {stride: integer|integer[], padding: integer|integer[] = 0, ceil_mode: boolean = false}): nn.AvgPool3d
+The mean of each window of (N, D, H, W, C); the border counts as zeros.
+# nn.AdaptiveAvgPool3d(out: integer|integer[]): nn.AdaptiveAvgPool3d
+Means of out windows along each dimension that cover it: (N, D, H, W, C) -> (N, out, out, out, C).
 # nn.Dropout(p?: number, {p: number = 0.5}): nn.Dropout
 In training zeros with probability p, the rest divided by 1 - p; nothing in inference.
 # nn.Spectrogram({schema}): nn.Spectrogram
@@ -186,6 +212,8 @@ Hyperbolic tangent.
 x relu6(x + 3) / 6.
 # nn.Hardsigmoid(): nn.Hardsigmoid
 relu6(x + 3) / 6.
+# nn.LeakyReLU(slope?: number, {slope: number = 0.01}): nn.LeakyReLU
+x where positive, else slope times x.
 # nn.Softmax({axis: integer = -1}): nn.Softmax
 Exponentials that sum to one along a dimension.
 # nn.Sequential(...: nn.Module): nn.Sequential
@@ -217,7 +245,9 @@ Connectionist temporal classification (Graves et al. 2006), as PyTorch's CTCLoss
 # nn.SigmoidFocalLoss({schema}): nn.SigmoidFocalLoss
 Binary cross entropy that counts less what is right already.
 # nn.Dice({schema}): nn.Dice
-One minus the Dice coefficient of each class, of maps (N, H, W, K) and labels (N, H, W).
+One minus the Dice coefficient of each class, of maps (N, H, W, K) and labels (N, H, W), or of volumes (N, D, H, W, K).
+# nn.Tversky({schema}): nn.Tversky
+The same with shares of its own for what is seen and not there and what is there and not seen, tp / (tp + alpha fp + beta fn).
 # nn.Sum(...: any): nn.Sum
 A sum of losses: nn.Sum { nn.CrossEntropy {}, { nn.Dice {}, 0.5 } }, or nn.CrossEntropy {} + 0.5 * nn.Dice {}. It counts pictures.
 

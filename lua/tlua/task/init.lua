@@ -117,7 +117,7 @@ function Task:check_loss(kinds, why)
   for _, kind in ipairs(kinds) do
     if loss.kind == kind then return end
   end
-  if not rawget(require "tlua.nn.loss", loss.kind) and loss.kind ~= "Dice" then return end
+  if not rawget(require "tlua.nn.loss", loss.kind) and loss.kind ~= "Dice" and loss.kind ~= "Tversky" then return end
   util.at(loss.where, util.failf, "task.%s: nn.%s %s; nn.%s does", self.kind, loss.kind, why, table.concat(kinds,
     " or nn."))
 end

@@ -55,6 +55,7 @@ local known = {
     .. " exclude_outside",
   isinf = "1",
   isnan = "1",
+  group_norm = "3 groups eps slope",
   layer_norm = "3 eps",
   le = "2",
   leaky_relu = "1 slope",

@@ -42,6 +42,31 @@ function handlers.conv_transpose(w, c, y)
   set(y, name, values.channels_first(#x.shape))
 end
 
+-- Instance norm is an operator there; groups become its channels, and weight and bias come behind.
+function handlers.group_norm(w, c, y)
+  local x, weight, bias, a = w:input(c, 1), w:input(c, 2), w:input(c, 3), c.attrs
+  local rank, channels = #x.shape, x.shape[#x.shape]
+  local groups = (a.groups or 0) > 0 and a.groups or channels
+  local name = first(w, x)
+  if groups == channels and rank > 2 then
+    name = w:node("InstanceNormalization", { name, weight and w:use(weight) or kit.filled(w, channels, 1.0),
+      bias and w:use(bias) or kit.filled(w, channels, 0.0) }, { epsilon = a.eps })
+  else
+    local whole = w:node("Shape", { name })
+    local rows = w:node("Reshape", { name, w:constant("int64", { 3 }, { 0, groups, -1 }) })
+    rows = w:node("InstanceNormalization", { rows, kit.filled(w, groups, 1.0), kit.filled(w, groups, 0.0) }, { epsilon = a.eps })
+    name = w:node("Reshape", { rows, whole })
+    local column = { channels }
+    for i = 3, rank do column[i - 1] = 1 end
+    local function by_channel(v) return w:node("Reshape", { w:use(v), w:constant("int64", { #column }, column) }) end
+    if weight then name = kit.mul(w, name, by_channel(weight)) end
+    if bias then name = kit.plus(w, name, by_channel(bias)) end
+  end
+  if a.slope == 0 then name = w:node("Relu", { name })
+  elseif a.slope ~= 1 then name = w:node("LeakyRelu", { name }, { alpha = a.slope }) end
+  set(y, name, values.channels_first(rank))
+end
+
 -- A pool's attributes: kernel, stride, padding.
 local function window(c, nd)
   local kernel = spread(c.attrs.kernel, nd, 1)
