@@ -160,6 +160,18 @@ static int usual_distance(tl_error *err, const tl_series *s, double *usual)
     return 0;
 }
 
+/* Slices that do not lie straight above one another: the table moved along another line than the normal. The volume's
+ * affine has it; who looks at voxels alone sees a patient who leans. */
+static int say_tilt(tl_error *err, tl_series *s)
+{
+    const tl_series_slice *first = &s->slice[0], *last = &s->slice[s->count - 1];
+    double along = last->along - first->along, square = 0;
+    for (int r = 0; r < 3; r++) square += pow(last->position[r] - first->position[r], 2);
+    double across = sqrt(fmax(square - along * along, 0)), degrees = atan2(across, along) * 180 / acos(-1);
+    if (along <= 0 || degrees < 0.2) return 0;
+    return note(err, &s->notes, "slices are moved against each other, by a gantry tilted by %.1f degrees", degrees);
+}
+
 static int look_at_distances(tl_error *err, tl_series *s)
 {
     double usual, least = INFINITY, most = 0;
@@ -181,12 +193,14 @@ static int look_at_distances(tl_error *err, tl_series *s)
         }
     }
     if (usual > 0) s->spacing[2] = usual;
+    /* What keeps a volume from being made comes first: an error quotes the first line. */
+    s->uneven = most > 0 && most - least > UNEVEN * usual;
+    if (s->uneven && note(err, &s->notes, "slices are %.3f to %.3f mm apart, not evenly", least, most) != 0) return -1;
     if (s->doubles &&
         note(err, &s->notes, "%lld slice%s at the place of another (times, echoes or copies in one series)",
              (long long)s->doubles, s->doubles == 1 ? " lies" : "s lie") != 0)
         return -1;
-    s->uneven = most > 0 && most - least > UNEVEN * usual;
-    return !s->uneven ? 0 : note(err, &s->notes, "slices are %.3f to %.3f mm apart, not evenly", least, most);
+    return say_tilt(err, s);
 }
 
 /* Slices in order, and what is to be said of them. */

@@ -1,9 +1,9 @@
 /* volume.c - volumes in Lua: core.dicom.series and volume, core.nifti, core.volume. A volume is a table {x = tensor
- * float32 (slices, rows, columns), or (parts, slices, rows, columns), affine = {{4}, {4}, {4}}, spacing = {columns, rows,
- * slices}, axes = "RAS"}: the affine puts voxel (column, row, slice), from 0, at mm to the right, to the front, up.
- *   core.dicom.series(folder) -> {{series=, study=, patient=, modality=, number=, rows=, columns=, files=, slices={{path=,
- *     frame=, position={x, y, z}}...}, spacing=, missing=, doubles=, notes={line...}, body_part=, laterality=, sex=, age=,
- *     manufacturer=}...}, {line...} of files left out
+ * float32 (slices, rows, columns), or (parts, slices, rows, columns), affine = {{4}, {4}, {4}}, spacing = {columns,
+ * rows, slices}, axes = "RAS"}: the affine puts voxel (column, row, slice), from 0, at mm to the right, the front, up.
+ *   core.dicom.series(folder) -> {{series=, study=, patient=, modality=, number=, rows=, columns=, files=,
+ *     slices={{path=, frame=, position={x, y, z}}...}, spacing=, missing=, doubles=, notes={line...}, body_part=,
+ *     laterality=, sex=, age=, manufacturer=}...}, {line...} of files left out
  *   core.dicom.volume(series or folder [, {series=, gaps="fill", doubles="first", threads=, and as below}]) -> volume,
  *     also with modality=, series=, notes=
  *   core.nifti.read(path [, {as below}]) -> volume, also with placed="sform", "qform" or "spacing"
