@@ -84,6 +84,10 @@ for f in $(git ls-files 'src/*.[ch]' 'cl/*' 'lua/*.lua' 'recipes/*.lua'); do
     n=$(wc -l <"$f")
     [ "$n" -gt 600 ] && say "$f has $n lines; 600 are enough for a file"
 done
+# What networks and data are made of knows nothing of those who train with it, but data of the task that its fields imply.
+up=$(grep -nrE 'require *\(?"tlua\.(train|run|command|report|repl)[."]' lua/tlua/nn lua/tlua/models lua/tlua/data lua/tlua/onnx || true
+    grep -nrE 'require *\(?"tlua\.task[."]' lua/tlua/nn lua/tlua/models lua/tlua/onnx || true)
+[ -n "$up" ] && say "calls upwards: $up"
 for room in $(git ls-files 'lua/tlua/*.lua' | sed 's|/[^/]*$||' | sort | uniq -c | awk '$1 > 16 { print $2 ":" $1 }'); do
     say "${room%:*} has ${room#*:} files; 16 are enough for a folder"
 done

@@ -6,7 +6,7 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
-local recompute = require "tlua.train.recompute"
+local recompute = require "tlua.nn.recompute"
 local lengths_of = require "tlua.nn.sound.lengths"
 local ops = core.ops
 local M = {}
@@ -164,14 +164,14 @@ function PreEmphasis:spec() return { class = "PreEmphasis", args = { self.coeffi
 
 -- ---- chance ----
 
--- nn.SpecAugment{...} (Park et al. 2019): in training, stretches of bands and of frames become `value` (0, the mean of
--- what is normalised before), each clip its own, within its length. Nothing in inference or in a frozen part.
 -- The mean of each clip's own frames over all bands, (N, 1, 1).
 local function clip_means(x, lengths)
   local _, mean = centred(x, lengths, AXES.clip)
   return mean
 end
 
+-- nn.SpecAugment{...} (Park et al. 2019): in training, stretches of bands and of frames become `value` (0, the mean of
+-- what is normalised before), each clip its own, within its length. Nothing in inference or in a frozen part.
 local SpecAugment = module.class("nn.SpecAugment")
 M.SpecAugment = SpecAugment
 local AUGMENT = { { "freq_masks", "integer", 2, "stretches of bands", least = 0, most = 64 },
@@ -179,8 +179,8 @@ local AUGMENT = { { "freq_masks", "integer", 2, "stretches of bands", least = 0,
   { "time_masks", "integer", 2, "stretches of frames", least = 0, most = 64 },
   { "time_width", "integer", 100, "frames of one at most", least = 0 },
   { "time_share", "number", 1, "and at most this share of the clip", least = 0, most = 1 },
-  { "fill", "choice", "value", "what stands there: value, or the mean of the clip's frames, which is no sound of its own where frames are "
-    .. "logarithms", { "value", "mean" } },
+  { "fill", "choice", "value", "what stands there: value, or the mean of the clip's frames, which is no sound of its own "
+    .. "where frames are logarithms", { "value", "mean" } },
   { "value", "number", 0, "what stands there" } }
 SpecAugment.schema = AUGMENT
 function SpecAugment:init(...)
@@ -190,8 +190,8 @@ end
 function SpecAugment:forward(x, lengths)
   if not self.training or plan.writing or self:in_frozen_part() then return x, lengths end
   local o = self.options
-  local how = { freq_masks = o.freq_masks, freq_width = o.freq_width, time_masks = o.time_masks, time_width = o.time_width,
-    time_share = o.time_share, value = o.value }
+  local how = { freq_masks = o.freq_masks, freq_width = o.freq_width, time_masks = o.time_masks,
+    time_width = o.time_width, time_share = o.time_share, value = o.value }
   if o.fill == "value" then
     local y = ops.spec_augment(x, lengths, how)
     return y, lengths
