@@ -267,6 +267,9 @@ static int open_bytes(tl_error *err, sound *s, const char *path, const void *dat
     return 0;
 }
 
+/* More than that (two years at 16 kHz) is a mistake of a header: how many there are is counted then. */
+#define MOST_FRAMES ((sf_count_t)1 << 40)
+
 /* The library's name of a format or of a coding, without what stands in brackets. */
 static void name_of(int format, char *to, size_t size)
 {
@@ -291,7 +294,7 @@ static int open_sound(tl_error *err, sound *s, tl_audio_info *info)
     if (tl__sound_check(err, s->base.name, about.samplerate, about.channels) != 0) return -1;
     s->base.rate = about.samplerate;
     s->base.channels = about.channels;
-    s->base.frames = s->expected = about.frames >= 0 && about.frames < (sf_count_t)1 << 48 ? about.frames : -1;
+    s->base.frames = s->expected = about.frames >= 0 && about.frames < MOST_FRAMES ? about.frames : -1;
     if (s->counted) s->base.frames = s->expected = s->counted;
     if (about.frames == 0)
         return tl__fail(err, TL_EFORMAT, "%s: the file has no samples; get it anew, or leave it out", s->base.name);

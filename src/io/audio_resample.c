@@ -93,7 +93,11 @@ void tl__rates_close(tl_rates *r)
     free(r);
 }
 
-int64_t tl__audio_length(int64_t count, int64_t from, int64_t to) { return (count * to + from / 2) / from; }
+/* (count to + from / 2) / from, with the whole of count / from apart, so that no header makes the product overflow. */
+int64_t tl__audio_length(int64_t count, int64_t from, int64_t to)
+{
+    return count / from * to + (count % from * to + from / 2) / from;
+}
 
 int tl__audio_resample(tl_error *err, const float *in, int64_t count, int from, int to, tl_wave *out)
 {

@@ -235,6 +235,8 @@ Test(audio, streams)
 {
     char *root = temporary_folder(), *path = tl__path_join(NULL, root, "a.wav");
     tl_error err = {0};
+    cr_assert_eq(tl__audio_length((int64_t)1 << 40, 1000, 768000), ((int64_t)1 << 40) * 768); /* headers may lie */
+    cr_assert_eq(tl__audio_length(((int64_t)1 << 40) + 1, 44100, 768000), 19147957599382);
     int64_t n = 44100, m = tl__audio_length(n, 44100, RATE);
     float *x = tones(44100, 1, n), *y = malloc((size_t)n * sizeof *y);
     uint8_t *b = malloc(44 + 4 * (size_t)n);
