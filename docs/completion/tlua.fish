@@ -172,7 +172,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.grey -x
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.hue -x -d 'hue moved by up to so much of a turn either way (at most 0.5), or from and to'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.mixup -x -d 'batches mixed with shares from Beta(x, x); 0: not'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.noise -r -F -d 'folder of noises, of which one is added at a random place'
-complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.noise_chance -x -d 'of a noise'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.noise_chance -x -d 'of a noise (0.5)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.off_last -x -d 'no mixup and cutmix in so many last epochs'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.randaugment -x -d 'RandAugment: how many operations, their magnitude, of how many (31)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.rotate -x -d 'turned by up to so many degrees either way, or from and to'

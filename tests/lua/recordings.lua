@@ -210,6 +210,43 @@ t.test("what cannot be learnt is left out by name, or refused", function()
     speech_recipe(folder .. "/short/list.tsv", folder .. "/never", { data = data.speech { path = folder .. "/short/list.tsv", batch = "0.5 s" } }), { style = "quiet" })
 end)
 
+t.test("what may not be as its owner thinks is said, and a damaged clip is left out where that is asked for", function()
+  local path = recordings("loud", 8)
+  core.audio.write(folder .. "/loud/1.wav", spoken("abcd", 1) * 100, RATE)
+  core.write_file(folder .. "/loud/2.wav", "RIFF and no more")
+  local built = open(data.speech { path = path, part = "part", on_bad = "skip", longest = 60 })
+  t.equal(built.train:count(), 5)
+  assert(#built.skipped == 1 and built.skipped[1].reason:find "2%.wav: ")
+  assert(#built.noted == 1 and built.noted[1].reason:find "1%.wav: .* it was recorded too loud", built.noted[1])
+  speech_recipe(path, folder .. "/loud_run", { data = data.speech { path = path, part = "part", on_bad = "skip" },
+    schedule = { epochs = 1 } }):run { style = "quiet" }
+  local log = core.read_file(folder .. "/loud_run/log.txt")
+  assert(log:find "note      [^\n]*1%.wav: [^\n]*too loud" and log:find "skipped   [^\n]*2%.wav: ", log)
+end)
+
+t.test("options of clips that would do nothing, or harm", function()
+  local path = recordings("harm", 8)
+  t.fails("seconds = 0.5 would cut it, but not its text; --data.longest 0.5", open,
+    data.speech { path = path, part = "part", seconds = 0.5 })
+  t.equal(open(data.speech { path = path, part = "part", seconds = 9 }).preprocessing.seconds, 9)
+  t.fails("would cut clips, but not their texts", open,
+    data.speech { path = path, part = "part", seconds = 0.5, place = "start" })
+  local function run(more, r)
+    r = r or speech_recipe(path, folder .. "/never", more)
+    r:run { style = "quiet" }
+  end
+  t.fails("noise_chance says how often", run, { augment = { noise_chance = 0.3 } })
+  t.fails("there is none: freq_masks = 2", run, { augment = { freq_width = 3 } })
+  t.fails("task.verify has a loss of its own", run, nil, tlua.recipe { model = tlua.models.speaker_lstm { rate = RATE },
+    data = data.sounds { root = folder .. "/sounds" }, task = task.verify {}, loss = nn.CrossEntropy {},
+    out = folder .. "/never" })
+  for words, message in pairs { ["%s --rate 8000"] = "files say their rate", ["%s --top 2"] = "there is one text",
+    ["- --to x < %s"] = "--to is for files" } do
+    local status, _, err = t.run(("./tlua predict %s "):format(run_folder) .. words:format(folder .. "/harm/1.wav"))
+    assert(status == 2 and err:find(message, 1, true), err)
+  end
+end)
+
 t.test("networks and data that do not go together", function()
   local root = folder .. "/sounds"
   t.fails("sees, and sounds has clips of sound", tlua.recipe { model = tlua.models.resnet18 {}, data = data.sounds { root = root, rate = RATE } }.run,

@@ -126,9 +126,13 @@ local function said_in(net, task, list, o)
   local segments = {}
   for i, each in ipairs(answers) do
     local from = list[i].from
-    local segment = { from = from, to = from + lengths[i] / o.rate, text = each and each.text or false, words = {} }
-    for k, word in ipairs(each and each.words or {}) do
-      segment.words[k] = { text = word.text, from = from + word.from, to = math.min(segment.to, from + word.to), score = word.score }
+    if not each then
+      util.failf("%s: the network's outputs are no numbers (nan) from %.1f s on; its weights may hold NaN", o.name, from)
+    end
+    local segment = { from = from, to = from + lengths[i] / o.rate, text = each.text, words = {} }
+    for k, word in ipairs(each.words) do
+      segment.words[k] = { text = word.text, from = from + word.from, to = math.min(segment.to, from + word.to),
+        score = word.score }
     end
     if #segment.words > 0 then segment.from, segment.to = segment.words[1].from, segment.words[#segment.words].to end
     if segment.text ~= "" then segments[#segments + 1] = segment end
@@ -186,7 +190,7 @@ end
 
 local function joined_text(segments)
   local out = {}
-  for _, each in ipairs(segments) do out[#out + 1] = each.text or nil end
+  for i, each in ipairs(segments) do out[i] = each.text end
   return table.concat(out, " ")
 end
 
@@ -241,7 +245,7 @@ end
 -- A pipe: each window is written as soon as it is whole.
 local function from_pipe(net, task, o, form, options)
   local source <close> = core.audio.open("-", { rate = o.rate, raw_rate = options.rate and o.raw_rate or nil })
-  o.live = true
+  o.live, o.name = true, "standard input"
   local all = {}
   through(net, task, source, o, function(segments)
     for _, each in ipairs(segments) do
@@ -266,7 +270,19 @@ end
 function listen.main(net, info, task, paths, options, o)
   local form = form_of(options)
   o.rate, o.window, o.beam = info.preprocessing.rate, o.window or 20, o.beam
-  if #paths == 1 and paths[1] == "-" then return from_pipe(net, task, o, form, options) end
+  local piped = #paths == 1 and paths[1] == "-"
+  for _, name in ipairs { "top", "flip", "threads" } do
+    if options[name] then
+      commands.wrong("predict", ("--%s: of speech there is one text, and recordings are read one by one"):format(name))
+    end
+  end
+  if options.rate and not piped then
+    commands.wrong("predict", "--rate is for bare samples through a pipe (-); files say their rate themselves")
+  end
+  if options.to and piped then
+    commands.wrong("predict", "--to is for files; what comes through a pipe is written to standard output")
+  end
+  if piped then return from_pipe(net, task, o, form, options) end
   if options.to then core.mkdirs(options.to) end
   if (form == "srt" or form == "vtt") and #paths > 1 and not options.to then
     commands.wrong("predict", ("--%s of %d recordings wants --to DIR, where each has a file"):format(form, #paths))
@@ -276,6 +292,7 @@ function listen.main(net, info, task, paths, options, o)
   if form == "csv" and not options.to then util.put "file,from,to,text\n" end
   for i, path in ipairs(paths) do
     local segments = {}
+    o.name = path
     local ok, e = pcall(function()
       local source <close> = core.audio.open(path, { rate = o.rate })
       through(net, task, source, o, function(list) table.move(list, 1, #list, #segments + 1, segments) end,

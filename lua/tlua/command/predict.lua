@@ -186,7 +186,7 @@ function predict.main(args)
     o.raw_rate, o.beam, o.batch = o.rate, options.beam and o.beam or nil, options.batch and o.batch or 8
     return listen.main(net, info, task, paths, options, o)
   end
-  for _, name in ipairs { "srt", "vtt", "beam", "window" } do
+  for _, name in ipairs { "srt", "vtt", "beam", "window", "rate" } do
     if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name, task.kind)) end
   end
   if not task.decode then util.failf("predict: the task '%s' says no answers for a picture (decode)", task.kind) end

@@ -24,7 +24,7 @@ augment_waves.SCHEMA = {
   { "shift", "number", nil, "moved by up to so many seconds either way, with silence behind", least = 0, most = 60 },
   { "noise", "path", nil, "folder of noises, of which one is added at a random place" },
   { "snr", "range", nil, "how many decibels the clip stands above that noise, from and to (5 to 30)", check = range(-30, 100) },
-  { "noise_chance", "chance", 0.5, "of a noise" },
+  { "noise_chance", "chance", nil, "of a noise (0.5)" },
   { "telephone", "chance", nil, "heard as by telephone: 300 to 3,400 Hz of 8 kHz" },
   { "freq_masks", "integer", nil, "bands of frequencies that are silenced (the network's own)", least = 0, most = 16 },
   { "freq_width", "integer", nil, "bands each of them hides at most (the network's own)", least = 1 },
@@ -47,6 +47,9 @@ function augment_waves.resolve(given)
     if o[field[1]] == nil then o[field[1]] = field[3] end
   end
   if o.snr and not o.noise then util.fail "augment: snr says how loud a noise is, and there is none: noise = DIR, a folder of recordings" end
+  if given.noise_chance and not o.noise then
+    util.fail "augment: noise_chance says how often a noise is added, and there is none: noise = DIR, a folder of recordings"
+  end
   o.speed, o.gain, o.snr = both_ways(o.speed, 1), both_ways(o.gain, 0), o.noise and (both_ways(o.snr, 0) or { 5, 30 }) or nil
   if o.speed and (o.speed[1] < 0.5 or o.speed[2] > 2) then util.failf("augment: speed goes from %g to %g; half and twice as fast are the bounds", o.speed[1], o.speed[2]) end
   return o
@@ -58,7 +61,7 @@ local function chance(v, default) return v == true and default or v or nil end
 function augment_waves.steps(step, o)
   if o.speed then step { "speed", factor = o.speed } end
   if o.shift and o.shift > 0 then step { "shift", seconds = { -o.shift, o.shift } } end
-  local noise = o.noise and chance(o.noise_chance, 0.5)
+  local noise = o.noise and (o.noise_chance == nil and 0.5 or chance(o.noise_chance, 0.5))
   if noise then step { "noise", snr = o.snr, p = noise } end
   if chance(o.telephone, 0.5) then step { "telephone", p = chance(o.telephone, 0.5) } end
   if o.gain then step { "gain", db = o.gain } end

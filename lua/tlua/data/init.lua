@@ -462,6 +462,7 @@ end
 function data.prepare_clips(out, d, base)
   out.preprocessing = waves.preprocessing(d, base)
   out.input = input.of(out.preprocessing)
+  waves.keeps_texts(out, d.kind)
   out.augment = augment_waves.resolve(out.augment_given)
   out.slowest = out.augment.speed and 1 / out.augment.speed[1] or 1
   out.batch_seconds = schema.seconds(d.options.batch)

@@ -361,12 +361,15 @@ function records.open(d, seed, options)
   if not ok then util.failf("data.%s: %s", d.kind, util.without_place(all)) end
   local list, said = parts_of(d, found, all, seed, options.selects)
   if options.whole then list = { train = {}, test = table.move(core.data.permutation(0, 0, all:count()), 1, all:count(), 1, {}) } table.sort(list.test) end
-  local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last, on_bad = o.on_bad or "error", skipped = {},
+  local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last,
+    on_bad = o.on_bad or "error", skipped = {}, noted = {},
     fields = fields_of(all), title = found.title, value_names = found.value_names, records = true }
   local function part(name, limit)
     if not list[name] or (#list[name] == 0 and name ~= "test") then return nil end
-    local use, bad = core.data.check(limited(core.data.subset(all, list[name]), limit, seed), out.on_bad, out.threads)
+    local use, bad, notes = core.data.check(limited(core.data.subset(all, list[name]), limit, seed), out.on_bad,
+      out.threads)
     for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
+    for _, each in ipairs(notes) do out.noted[#out.noted + 1] = { part = name, reason = each.reason } end
     return use
   end
   out.test = part("test", o.test_limit or (o.limit and math.max(1, o.limit // 5)))

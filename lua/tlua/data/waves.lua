@@ -1,5 +1,5 @@
 -- waves.lua - data whose samples are clips of sound: a table of recordings with their texts (speech), and folders of sounds by class. How
--- they are read, cut and changed at random, as steps of a pipeline (src/data/wave.h).
+-- they are read, cut and changed at random, as steps of a pipeline (src/data/waves.h).
 local core = require "tlua.core"
 local util = require "tlua.util"
 local cells = require "tlua.data.cells"
@@ -83,8 +83,10 @@ local function by_length(o, found, said)
   local r, keep, long, short = found.record, {}, 0, 0
   if not (o.longest or o.shortest) then return end
   for i, path in ipairs(r.waves) do
-    local seconds = core.audio.info(path).seconds
-    if o.longest and seconds > o.longest then long = long + 1
+    local ok, about = pcall(core.audio.info, path)
+    local seconds = ok and about.seconds
+    if not seconds then keep[#keep + 1] = i -- what cannot be read is told by the check, or left out by it
+    elseif o.longest and seconds > o.longest then long = long + 1
     elseif o.shortest and seconds < o.shortest then short = short + 1
     else keep[#keep + 1] = i end
   end
@@ -104,6 +106,9 @@ end
 local function from_start(d, r)
   local o = d.options
   if o.place ~= "start" then return end
+  if d.kind == "speech" then
+    util.fail 'data.speech: place = "start" would cut clips, but not their texts; longest leaves out long ones'
+  end
   if not o.seconds then util.failf('data.%s: place = "start" is where seconds are cut from, and seconds says how many', d.kind) end
   r.count = {}
   for i, path in ipairs(r.waves) do
@@ -234,6 +239,22 @@ function waves.noises(folder)
   local list = waves.below(folder)
   if #list == 0 then util.failf("augment: noise: %s holds no recordings: %s", folder, waves.WORDS) end
   return core.data.source("records", { waves = list })
+end
+
+-- Whoever cuts a clip cuts what is said in it, and its text stays whole: such a pair teaches wrong letters.
+function waves.keeps_texts(d, kind)
+  local most = d.preprocessing.seconds
+  if not (most and d.fields.text) then return end
+  for _, part in ipairs { "train", "validation", "test" } do
+    local source = d[part]
+    for i = 1, source and source:count() or 0 do
+      local seconds = source:seconds(i)
+      if seconds and seconds > most then
+        util.failf("data.%s: %s has %.1f s, and seconds = %g would cut it, but not its text; --data.longest %g leaves it out",
+          kind, source:name(i), seconds, most, most)
+      end
+    end
+  end
 end
 
 -- The network's rate, or the description's own where the network has none.

@@ -28,7 +28,7 @@ local function fitting(t, s, part)
   for i = 1, source:count() do
     if not left[i] then keep[#keep + 1] = i end
   end
-  if #keep == 0 then util.failf("task.ctc: no %s clip is left whose text fits its length; the first: %s: %s", part, source:name(1), bad[1].reason) end
+  if #keep == 0 and #bad > 0 then util.failf("task.ctc: no %s clip is left whose text fits its length; the first: %s: %s", part, source:name(1), bad[1].reason) end
   return #bad > 0 and core.data.subset(source, keep) or source
 end
 

@@ -76,6 +76,9 @@ return {
   },
   figures = { { "eer", "equal error rate", "%.1f %%", "min" }, { "accuracy", "right speaker", "%.1f %%", "max" } },
   prepare = function(t, s)
+    if s.recipe and s.recipe.loss_given then
+      util.fail "task.verify has a loss of its own (supervised contrastive), which no other takes the place of; leave loss out"
+    end
     local width = s.model.classes or s.model.features_width
     if not width then util.failf("task.verify: %s says no width of its embedding", s.model:label()) end
     t.names, t.width = s.classes, width -- the network's own last layer gives the embedding

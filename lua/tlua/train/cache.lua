@@ -101,7 +101,9 @@ local function keys_of(s, cut)
     weights_hash(s.model, cut.stage), cut.dtype, cache.batch(s) }, "\n")
   for part, views in pairs { train = cut.views, test = 1, validation = s.data.validation and 1 or nil } do
     local pipeline = s.data[part .. "_pipeline"]
-    local source = table.concat({ base, s.data[part]:hash(), pipeline:text(), pipeline:is_random() and s.seed or "" }, "\n")
+    local noises = part == "train" and s.data.noises
+    local source = table.concat({ base, s.data[part]:hash(), noises and noises:hash() or "", pipeline:text(),
+      pipeline:is_random() and s.seed or "" }, "\n")
     list[part] = {}
     for view = 1, views do list[part][view] = core.sha256(("%s\n%d"):format(source, pipeline:is_random() and view or 0)) end
   end

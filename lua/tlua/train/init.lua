@@ -42,6 +42,12 @@ local function plan_of_stage(s, say)
   if s.memory then say(("memory    %s for a step, %s are free"):format(util.bytes(s.memory.step), util.bytes(s.memory.room))) end
 end
 
+-- Samples that are left out, or that may not be what their owner thinks: the first five, and how many.
+local function say_some(say, word, list, many)
+  for i = 1, math.min(5, #list) do say(("%-9s %s"):format(word, list[i].reason)) end
+  if #list > 5 then say(("%-9s ... %d %s in all"):format(word, #list, many)) end
+end
+
 function train.plan(s, say)
   local d, net = s.data, s.model
   say(("device    %s (%s, %s)"):format(s.device.name, s.device.type, s.device.platform))
@@ -61,10 +67,8 @@ function train.plan(s, say)
     say(("test      there is no test %s: no %s is measured, and no epoch is the best"):format(d.input.one, s.task:main()[2]))
   end
   if d.groups then say(("groups    %s"):format(ran.groups_text(d.groups))) end
-  for i, each in ipairs(d.skipped) do
-    if i <= 5 then say(("skipped   %s"):format(each.reason)) end
-  end
-  if #d.skipped > 5 then say(("skipped   ... %d %s in all"):format(#d.skipped, d.input.many)) end
+  say_some(say, "skipped", d.skipped, d.input.many)
+  say_some(say, "note", d.noted or {}, d.input.many)
   d.input.lines(d, say)
   local changes = augment.text(d.augment, d.input)
   if changes then say(("augment   %s"):format(changes)) end

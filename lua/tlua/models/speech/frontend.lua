@@ -48,8 +48,14 @@ end
 
 -- Takes new masks in the place of the options' own: any of freq_masks, freq_width, time_masks, time_width, time_share.
 function frontend.set_masks(self, masks)
-  for name, v in pairs(masks) do self.network_options[name] = v end
-  add_masks(self, self.network_options)
+  local o = self.network_options
+  for name, v in pairs(masks) do o[name] = v end
+  for _, each in ipairs { { "freq_width", "freq_masks" }, { "time_share", "time_masks" } } do
+    if masks[each[1]] and not masks[each[2]] and o[each[2]] == 0 then
+      util.failf("augment: %s says how much a mask hides, and there is none: %s = 2", each[1], each[2])
+    end
+  end
+  add_masks(self, o)
 end
 
 -- The stages: waves (N, T), or frames (N, F, bands) that were made already, to frames.

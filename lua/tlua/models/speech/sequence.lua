@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local lengths = require "tlua.nn.sound.lengths"
 local module = require "tlua.nn.module"
+local frontend = require "tlua.models.speech.frontend"
 local Network = require "tlua.models.network"
 local sequence = {}
 
@@ -34,7 +35,6 @@ end
 
 -- Masks of a recipe's `augment`, for networks with a front end of their own (frontend.lua).
 function Sequence:set_masks(masks)
-  local frontend = require "tlua.models.speech.frontend"
   if not self.frontend then util.failf("%s has no front end whose frames could be masked", self:label()) end
   frontend.set_masks(self, masks)
 end
