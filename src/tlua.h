@@ -222,7 +222,7 @@ typedef struct tl_named {
 /* Runs the network: all inputs by their names, and those outputs that `out` names, whose tensors are filled in, owned by the scope. They are as the
  * network says them: scores before a sigmoid or softmax. No gradient flows. 0 or -1. */
 TL_API int tl_model_run(tl_scope *s, tl_model *m, const tl_named *in, int n_in, tl_named *out, int n_out);
-/* Height, width and channels of the pictures that the network sees; a 0 is any. */
+/* Height, width and channels of the pictures that the network sees; a 0 is any. All are 0 of one that hears. */
 TL_API void tl_model_input(const tl_model *m, int64_t hwc[3]);
 /* Picture files as the network was trained to see them: float32 (n, H, W, C), owned by the scope. Threads read them side by
  * side. A file that cannot be read fails the scope, with an error that names it. */

@@ -3,6 +3,7 @@
  * what it was trained for, and names. */
 #include "base/text.h"
 #include "data/loader.h"
+#include "data/waves.h"
 #include "io/io.h"
 #include "plan/plan.h"
 
@@ -12,7 +13,8 @@
 struct tl_model {
     tl_device *device;
     tl_plan *plan;
-    tl_pipeline *pipeline;  /* NULL: what goes in is no picture */
+    tl_pipeline *pipeline;  /* NULL: what goes in is no picture, nor sound */
+    int rate;               /* of the waves that a network hears; 0: it does not */
     int hwc[3];             /* of a picture as the network wants it; 0: any */
     char *task;
     int classes;
@@ -71,13 +73,17 @@ static tl_model_tensor about(const tl_port *port)
     return t;
 }
 
-/* Pictures come as the pipeline makes them, and the plan wants them so. */
+/* Pictures come as the pipeline makes them, and the plan wants them so; waves are any (N, T). */
 static int check_shapes(tl_error *err, tl_model *m)
 {
     for (int i = 0; i < m->plan->g->inputs; i++) m->in[i] = about(&m->plan->g->in[i]);
     for (int i = 0; i < m->plan->outputs; i++) m->out[i] = about(&m->plan->out[i]);
     if (!m->pipeline) return 0;
     const tl_model_tensor *x = &m->in[0];
+    m->rate = tl__wave_rate(m->pipeline);
+    if (m->rate && (x->rank != 2 || x->dtype != TL_F32))
+        return tl__fail(err, TL_EFORMAT, "it hears waves (N, T), and its plan wants others");
+    if (m->rate) return 0;
     tl__pipeline_shape(m->pipeline, m->hwc);
     int same = m->plan->g->inputs == 1 && x->rank == 4 && x->dtype == TL_F32;
     for (int i = 0; i < 3 && same; i++) same = x->dim[i + 1] == m->hwc[i] || (x->dim[i + 1] < 0 && i < 2);
@@ -223,6 +229,9 @@ static int can_ask(tl_scope *s, const tl_model *m, const void *pictures, int n)
     if (!s || s->err.code) return 0;
     if (!m || !pictures) tl__fail(&s->err, TL_EARG, "%s is NULL", m ? "the list of pictures" : "the model");
     else if (n < 1) tl__fail(&s->err, TL_EARG, "tl_model_pictures: %d pictures", n);
+    else if (m->rate)
+        tl__fail(&s->err, TL_ESTATE, "tl_model_pictures: the network hears; tl_model_run takes waves of %d Hz by name",
+                 m->rate);
     else if (!m->pipeline)
         tl__fail(&s->err, TL_ESTATE,
                  "tl_model_pictures: the file does not say how pictures are prepared; tl_model_run takes tensors");

@@ -25,7 +25,7 @@ static void close_device(tl_device *d)
 }
 
 /* A file with one tensor "w" (2, 3) = 1..6, this plan and this description. The caller frees it. */
-static char *file_of(const char *plan, const char *description, size_t *bytes)
+static char *file_of(const char *plan, const char *description, const char *pipeline, size_t *bytes)
 {
     const float w[6] = {1, 2, 3, 4, 5, 6};
     char *file = calloc(1, 8192), quoted[2][3000] = {{0}};
@@ -37,8 +37,9 @@ static char *file_of(const char *plan, const char *description, size_t *bytes)
         }
     int n = snprintf(
         file + 8, 8000,
-        "{\"__metadata__\":{\"tlua.plan\":\"%s\"%s%s%s},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}",
-        quoted[0], description ? ",\"tlua\":\"" : "", quoted[1], description ? "\"" : "");
+        "{\"__metadata__\":{\"tlua.plan\":\"%s\"%s%s%s%s%s%s},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}",
+        quoted[0], description ? ",\"tlua\":\"" : "", quoted[1], description ? "\"" : "",
+        pipeline ? ",\"tlua.pipeline\":\"" : "", pipeline ? pipeline : "", pipeline ? "\"" : "");
     uint64_t length = (uint64_t)n;
     memcpy(file, &length, 8);
     memcpy(file + 8 + n, w, sizeof w);
@@ -49,7 +50,7 @@ static char *file_of(const char *plan, const char *description, size_t *bytes)
 static tl_model *load(tl_scope *s, const char *plan, const char *description)
 {
     size_t bytes;
-    char *file = file_of(plan, description, &bytes);
+    char *file = file_of(plan, description, NULL, &bytes);
     tl_model *m = tl_model_load_memory(s, "made", file, bytes);
     free(file);
     return m;
@@ -186,6 +187,41 @@ Test(model, a_file_of_format_1)
 }
 
 /* Each allocation of loading and running may fail; nothing is left behind. */
+/* A network that hears is run by name, with waves of any length; it has no pictures. */
+Test(model, sound)
+{
+    static const char mean[] =
+        "{\"format\":2,\"symbols\":{\"N\":3,\"T\":5},\"inputs\":[{\"name\":\"input\",\"dtype\":\"float32\",\"shape\":[\"N\","
+        "\"T\"]},{\"name\":\"lengths\",\"dtype\":\"int32\",\"shape\":[\"N\"]}],\"outputs\":[{\"name\":\"output\",\"value\":2,"
+        "\"dtype\":\"float32\",\"shape\":[\"N\"]}],\"calls\":[[\"mean\",[0],{\"axes\":[1]}]]}";
+    tl_device *d = open_device();
+    tl_error err = {0};
+    tl_scope *s = tl_scope_open(d, &err);
+    size_t bytes;
+    char *file = file_of(mean, NULL, "rate(rate=16000); trim(db=40)", &bytes);
+    tl_model *m = tl_model_load_memory(s, "made", file, bytes);
+    cr_assert(m, "%s", tl_scope_error(s)->text);
+    free(file);
+    float v[2];
+    tl_tensor *x = tl_from(s, TL_F32, 2, (int64_t[]){2, 4}, (float[]){1, 2, 3, 2, 5, 5, 5, 5});
+    tl_tensor *n = tl_from(s, TL_I32, 1, (int64_t[]){2}, (int32_t[]){4, 4});
+    tl_named in[] = {{"input", x}, {"lengths", n}}, out[] = {{"output", NULL}};
+    cr_assert(tl_model_run(s, m, in, 2, out, 1) == 0 && tl_read(s, out[0].tensor, v, sizeof v) == 0);
+    cr_expect(v[0] == 2 && v[1] == 5);
+    cr_expect_null(tl_model_pictures(s, m, (const char *[]){"a.wav"}, 1));
+    cr_expect(strstr(tl_scope_error(s)->text, "the network hears; tl_model_run takes waves of 16000 Hz"));
+    tl_model_free(m);
+    tl_scope_close(s);
+    s = tl_scope_open(d, &err);
+    file = file_of(two, NULL, "rate(rate=16000)", &bytes);
+    m = tl_model_load_memory(s, "made", file, bytes);
+    cr_expect(m, "rows (N, 3) are waves of three samples");
+    free(file);
+    tl_model_free(m);
+    tl_scope_close(s);
+    close_device(d);
+}
+
 Test(model, every_allocation_may_fail)
 {
     tl_device *d = open_device();
@@ -197,7 +233,7 @@ Test(model, every_allocation_may_fail)
         tl_scope *s = tl_scope_open(d, &err);
         cr_assert(s);
         size_t bytes;
-        char *file = file_of(two, "{\"task\":{\"name\":\"regress\",\"names\":[\"a\",\"b\"]}}", &bytes);
+        char *file = file_of(two, "{\"task\":{\"name\":\"regress\",\"names\":[\"a\",\"b\"]}}", NULL, &bytes);
         tl_named in[] = {{"x", tl_full(s, TL_F32, 2, (int64_t[]){2, 3}, 1)},
                          {"which", tl_full(s, TL_I32, 1, (int64_t[]){2}, 1)}},
                  out = {"sum", NULL};
