@@ -245,7 +245,7 @@ t.test("paired differences", function()
 end)
 
 t.test("the table says where transfer does not win", function()
-  local c = { options = { per_class = { 10, "all" }, seeds = { 0, 1, 2 }, ways = { { name = "scratch", weights = "none" }, { name = "frozen" } } }, cells = {} }
+  local c = { counts = { many = "pictures" }, options = { per_class = { 10, "all" }, seeds = { 0, 1, 2 }, ways = { { name = "scratch", weights = "none" }, { name = "frozen" } } }, cells = {} }
   local accuracy = { scratch = { [10] = { 40, 42, 41 }, all = { 90, 91, 92 } }, frozen = { [10] = { 70, 71.5, 71 }, all = { 84, 85, 86.1 } } }
   for way, sizes in pairs(accuracy) do
     for n, list in pairs(sizes) do

@@ -9,8 +9,8 @@ local commands = {}
 local WEIGHTS = { "weights", "FILE|NAME", "weights of a network that is named: a published set (imagenet), or a file" }
 local KEY = { "weights.key", "KEY", "the part of that file, like ema" }
 local DEVICE = { "device", "D", "cpu, gpu, a number of `tlua devices` or a part of a name" }
-local BATCH = { "batch", "N", "pictures that the device gets at once" }
-local THREADS = { "threads", "N", "threads that read pictures; 0: one a processor" }
+local BATCH = { "batch", "N", "pictures or clips that the device gets at once" }
+local THREADS = { "threads", "N", "threads that read pictures or clips; 0: one a processor" }
 local QUIET = { "quiet", nil, "nothing but results and errors" }
 local FLIP = { "flip", nil, "probabilities are the mean over a picture and its mirror image" }
 local JSON = { "json", nil, "JSON, for programs" }
@@ -36,10 +36,10 @@ commands.list = {
     text = "Trains with a rate that grows from step to step and reads two rates from the curve of the loss: valley, two thirds into its fall, and steepest. " ..
       "The curve is the first loss, the mean of all batches, plus the change on the batch of each step; it may go below 0. Nothing is kept but the picture.",
     options = { JSON }, examples = { "tlua lr mine.lua --to lr.svg", "tlua lr mine.lua --json | jq .valley" } },
-  { name = "show", group = "Train", args = "RECIPE.lua", brief = "a picture sheet of what the network is fed", fields = true, recipe = true, own = "tlua.command.show",
+  { name = "show", group = "Train", args = "RECIPE.lua", brief = "a sheet of the pictures, or a page of the clips, that the network is fed", fields = true, recipe = true, own = "tlua.command.show",
     text = "Draws training pictures as they leave the transforms, before anything is trained.", examples = { "tlua show mine.lua --augment.rotate 15 --to fed.png" } },
   { name = "compare", group = "Train", args = "RECIPE.lua", brief = "from scratch beside frozen and fine-tuned: a table, a page", fields = true, recipe = true,
-    text = "Trains the network in several ways, with several numbers of pictures and seeds. After Ctrl-C the same command goes on. --help lists the fields.",
+    text = "Trains the network in several ways, with several numbers of pictures, or minutes of clips, and several seeds. After Ctrl-C the same command goes on. --help lists the fields.",
     examples = { "tlua compare mine.lua --compare.per_class 10,100,all --compare.seeds 0,1,2" } },
   { name = "predict", group = "Use", args = "MODEL FILE|FOLDER|-...", brief = "classify pictures or sounds, turn speech into text",
     text = MODEL .. " Of a folder all pictures (or recordings) below it are taken. What cannot be read is named, and the status is 1. Recordings may be of any length; " ..
@@ -51,9 +51,9 @@ commands.list = {
       { "to", "FOLDER", "where masks and overlays go, of a model that segments (predicted); of speech a text for each recording" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
     examples = { "tlua predict runs/mine picture.jpg", "tlua predict runs/mine pictures/ --csv > answers.csv", "tlua predict resnet50 picture.jpg --top 5",
       "tlua predict runs/speech talk.mp3 --srt > talk.srt", "arecord -f S16_LE -r 16000 -c 1 | tlua predict runs/speech - --rate 16000" } },
-  { name = "eval", group = "Use", args = "MODEL [--data.root DIR]", brief = "test a model on pictures whose classes are known",
-    text = MODEL .. " Without --data.root it is tested on the test pictures of the data it was trained on; every field of the data can be given.",
-    options = { { "data", "KIND", "the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, tensors" }, { "data.root", "DIR", "where they lie", field = true }, JSON, FLIP, WEIGHTS, KEY, DEVICE },
+  { name = "eval", group = "Use", args = "MODEL [--data.root DIR]", brief = "test a model on samples whose classes, values or texts are known",
+    text = MODEL .. " Without --data.root it is tested on the test samples of the data it was trained on; every field of the data can be given.",
+    options = { { "data", "KIND", "the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, tensors, speech, sounds" }, { "data.root", "DIR", "where they lie", field = true }, JSON, FLIP, WEIGHTS, KEY, DEVICE },
     data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip" } },
   { name = "explain", group = "Use", args = "MODEL FILE|FOLDER...", brief = "where the network looked (Grad-CAM), as pictures",
     text = MODEL .. " A page a picture: the picture on the left, on the right the same with heat over it.",

@@ -174,7 +174,7 @@ end
 
 function predict.main(args)
   local options, rest = commands.parse("predict", args)
-  if #rest < 2 then commands.usage("predict", "a model and pictures are needed") end
+  if #rest < 2 then commands.usage("predict", "a model and pictures or recordings are needed") end
   if options.json and options.csv then commands.wrong("predict", "--json and --csv do not go together") end
   local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0, beam = 1, window = 20, rate = 16000 })
   if options.device then core.device(options.device) end
@@ -189,7 +189,7 @@ function predict.main(args)
   for _, name in ipairs { "srt", "vtt", "beam", "window", "rate" } do
     if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name, task.kind)) end
   end
-  if not task.decode then util.failf("predict: the task '%s' says no answers for a picture (decode)", task.kind) end
+  if not task.decode then util.failf("predict: the task '%s' says no answers for a %s (decode)", task.kind, kind.one) end
   o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or "predicted") or nil
   if options.to and not task.emit then commands.wrong("predict", "--to: " .. task.kind .. " writes no pictures") end
@@ -213,7 +213,7 @@ function predict.main(args)
   end, said)
   if strange > 0 then
     status = 1
-    util.note(("%s for %d of %d pictures; its weights may hold NaN"):format(NO_NUMBERS, strange, #paths))
+    util.note(("%s for %d of %d %s; its weights may hold NaN"):format(NO_NUMBERS, strange, #paths, kind.many))
   end
   if form.finish then form.finish() end
   return status
@@ -302,7 +302,7 @@ function predict.eval_main(args)
     if each[1] == "data.augment" or each[1] == "data.per_class" then commands.wrong("eval", ("--%s is for training"):format(each[1])) end
   end
   local built = tested.open(info, options)
-  if built.test:count() == 0 then util.failf("eval: there is no test picture in %s", built.tested.root) end
+  if built.test:count() == 0 then util.failf("eval: there is no test %s in %s", built.input.one, built.tested.root) end
   local task = model_file.task(info, net)
   if task.kind == "classify" then same_classes(info, net, built)
   elseif not built.fields.text then same_targets(task, built) end
@@ -318,7 +318,8 @@ function predict.eval_main(args)
   local strange = 0
   for _, row in ipairs(s.seen and (s.seen.probabilities or s.seen.scores or s.seen.given) or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
   if strange > 0 then
-    util.failf("eval: %s for %d of %d pictures: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange, sum.n)
+    util.failf("eval: %s for %d of %d %s: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange, sum.n,
+      built.input.many)
   end
   if task.kind == "classify" then print_classes(sum, loss_name, built, options.json) else print_figures(s, sum, loss_name, options.json) end
   return 0

@@ -84,7 +84,8 @@ local function open_records(info, kind, options)
   built.tested = { part = whole and "all" or built.own_test and "test" or "held out", root = took[place] or data.root(d) }
   if own and whole then built.tested.warning = "the network was trained on a part of them" end
   if list and kind ~= "custom" and not whole and built.test:list_hash(data.root(d)) ~= list.hash then
-    built.tested.warning = "these are not the pictures that were held out in the training, which may be among them"
+    built.tested.warning = ("these are not the %s that were held out in the training, which may be among them"):format(
+      built.input.many)
   end
   return built
 end

@@ -277,8 +277,10 @@ function checkpoint.changed_pictures(state, s)
   for part, name in pairs { train = "training", validation = "validation", test = "test" } do
     local before, now = state.pictures and state.pictures[part], s.data.list[part]
     if before and now and before.hash ~= now.hash then
-      out[part] = before.count == now.count and ("%s %s pictures, of which some have other names or sizes"):format(util.thousands(now.count), name)
-        or ("%s %s pictures then, %s now"):format(util.thousands(before.count), name, util.thousands(now.count))
+      local many = s.data.input.many
+      out[part] = before.count == now.count
+        and ("%s %s %s, of which some have other names or sizes"):format(util.thousands(now.count), name, many)
+        or ("%s %s %s then, %s now"):format(util.thousands(before.count), name, many, util.thousands(now.count))
     end
   end
   return out

@@ -31,11 +31,11 @@ function ran.weights_text(net)
   return text
 end
 
-function ran.groups_text(g)
+function ran.groups_text(g, input)
   local text = ("%s, "):format(util.thousands(g.count))
   if g.shared == 0 then return text .. "none on both sides" end
   return text .. ("%s test %s of one that is trained on too"):format(util.thousands(g.shared),
-    g.shared == 1 and "picture is" or "pictures are")
+    g.shared == 1 and input.one .. " is" or input.many .. " are")
 end
 
 -- ---- the command ----
@@ -85,7 +85,7 @@ end
 
 local function group_text(s)
   local g = s.data.groups
-  return g and ("%s: %s"):format(s.recipe.data.options.group, ran.groups_text(g)) or nil
+  return g and ("%s: %s"):format(s.recipe.data.options.group, ran.groups_text(g, s.data.input)) or nil
 end
 
 -- "resize interpolation bilinear, size 36; center_crop size 32; ...": the steps that a picture passes through.
@@ -134,8 +134,8 @@ end
 function ran.facts(s)
   local r, _, _, peak = s.recipe, core.memory()
   local saved = s.cut
-    and ("after %s, %s in %s; each picture passed through the frozen part once instead of %d times"):format(s.cut.name,
-      s.cut.dtype, util.bytes(s.cut.bytes), #s.results.epochs)
+    and ("after %s, %s in %s; each %s passed through the frozen part once instead of %d times"):format(s.cut.name,
+      s.cut.dtype, util.bytes(s.cut.bytes), s.data.input.one, #s.results.epochs)
   return {
     { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained),
       util.thousands(s.parameters)) },

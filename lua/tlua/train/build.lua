@@ -126,7 +126,7 @@ function build.session(r, batch)
   if r.data.options.batch == "auto" then
     local free
     if batch then s.data.batch = batch else s.data.batch, free = util.at(r.data.where, memory.auto_batch, s) end
-    s.auto_batch = ("%d pictures, %s; --data.batch %d is the same with any memory"):format(s.data.batch,
+    s.auto_batch = ("%d %s, %s; --data.batch %d is the same with any memory"):format(s.data.batch, s.data.input.many,
       batch and "as the run began" or ("chosen by the %s that are free"):format(util.bytes(free)), s.data.batch)
     build.count_steps(s)
     stage.enter(s, 1)

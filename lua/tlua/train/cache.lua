@@ -168,7 +168,7 @@ function cache.choose(s)
   local k = net:fixed_stages()
   if k < math.min(2, net:stage_count()) then return nil, "nothing below the trained part is frozen and fixed" end
   if s.data.train_pipeline:is_random() and s.recipe.cache_options.views < 1 then
-    return nil, "training pictures change at random (--cache.views K keeps K views of each)"
+    return nil, ("training %s change at random (--cache.views K keeps K views of each)"):format(s.data.input.many)
   end
   local first
   for each = k, math.min(k, 2), -1 do

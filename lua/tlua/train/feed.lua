@@ -39,7 +39,10 @@ local function fill(self, store)
   return done, why
 end
 
-local function kind(self) return self.part == "train" and "training" or self.part end
+-- "training pictures", "test clips"
+local function kind(self)
+  return ("%s %s"):format(self.part == "train" and "training" or self.part, self.session.data.input.many)
+end
 
 -- The file of a view. While another run makes it this one waits: both would compute the same, and without the file the numbers would be others. It
 -- goes on when the file is whole, or when whoever was making it has ended, as far as it has come. nil and why; nothing when stopped.
@@ -49,14 +52,14 @@ local function shared_store(self, view)
     local store, why, busy = cache.open(s, self.cut, self.part, view)
     if not busy then
       if looked > 1 then
-        s.progress:say(("cache     waited %s for the features of %s pictures"):format(util.clock(core.time() - begin), kind(self)))
+        s.progress:say(("cache     waited %s for the features of %s"):format(util.clock(core.time() - begin), kind(self)))
         spent(self, begin)
       end
       return store, why
     end
     looked = looked + 1
     if looked == 2 then -- the first time it may be somebody who lists the files
-      s.progress:say(("cache     waits for another run, which is making the features of these %s pictures: %s"):format(kind(self), busy))
+      s.progress:say(("cache     waits for another run, which is making the features of these %s: %s"):format(kind(self), busy))
     end
     local about = core.data.features_about(busy)
     s.progress:update("Waiting", about and about.done or 0, self.count, "another run makes the features")
@@ -65,7 +68,7 @@ local function shared_store(self, view)
 end
 
 local function not_kept(self, why, own)
-  util.failf("the features of the %s pictures cannot be kept: %s%s; --cache.folder names another folder, --cache false trains without them", kind(self), why,
+  util.failf("the features of the %s cannot be kept: %s%s; --cache.folder names another folder, --cache false trains without them", kind(self), why,
     own and "; nor for this run alone: " .. own or "")
 end
 
@@ -74,7 +77,7 @@ local function own_store(self, view, why)
   local s = self.session
   local store, worse = cache.open_own(s, self.cut, self.part, view)
   if not store then not_kept(self, why, worse) end
-  s.progress:say(("cache     of %s pictures is this run's alone and goes with it: %s"):format(kind(self), why))
+  s.progress:say(("cache     of %s is this run's alone and goes with it: %s"):format(kind(self), why))
   return store
 end
 

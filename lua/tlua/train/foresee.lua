@@ -27,16 +27,18 @@ local function check_steps(s)
   local r, n, d = s.recipe, s.data.train:count(), s.data
   if s.steps == 0 and n > 0 then
     util.at(r.data.where, util.failf, "data.drop_last leaves nothing to train on: %d training %s fewer than a batch of %d; --data.batch %d, or --data.drop_last false",
-      n, n == 1 and "picture is" or "pictures are", d.batch, math.max(1, n // 2))
+      n, n == 1 and d.input.one .. " is" or d.input.many .. " are", d.batch, math.max(1, n // 2))
   end
-  if n == 0 then util.at(r.data.where, util.fail, "data: there is no training picture") end
+  if n == 0 then util.at(r.data.where, util.failf, "data: there is no training %s", d.input.one) end
   if stage.total(s.stages) == 0 then util.at(r.where, util.fail, "recipe: the schedule has no epoch, so nothing would be trained: --schedule.epochs N") end
   if r.clip and not (r.clip > 0) then util.at(r.where, util.failf, "recipe: clip must be above 0, not %g: nothing would be trained", r.clip) end
   if nn.is_module(s.loss) and s.loss.options and s.loss.options.reduction == "none" then
-    util.at(s.loss.where or r.where, util.fail, 'loss: reduction = "none" gives a number for each picture, and a step wants one: --loss.reduction mean')
+    util.at(s.loss.where or r.where, util.failf,
+      'loss: reduction = "none" gives a number for each %s, and a step wants one: --loss.reduction mean', d.input.one)
   end
   if not any_counts(s, d.train) then
-    util.at(r.where, util.fail, "recipe: no training picture counts in the loss, since every label is ignored (ignore_index) or has a weight of 0")
+    util.at(r.where, util.failf, "recipe: no training %s counts in the loss, since every label is ignored (ignore_index) "
+      .. "or has a weight of 0", d.input.one)
   end
 end
 
@@ -45,8 +47,8 @@ local function check_test(s)
   local r, part = s.recipe, s.data[s.part]
   local n = part:count()
   local function refuse(what, why) util.at(r.where, util.failf, "recipe: %s goes by the %s, and %s", what, s.part, why) end
-  local no_loss = n > 0 and not any_counts(s, part) and ("no %s picture counts in the loss"):format(s.part)
-  local nothing = n == 0 and ("there is no %s picture"):format(s.part)
+  local no_loss = n > 0 and not any_counts(s, part) and ("no %s %s counts in the loss"):format(s.part, s.data.input.one)
+  local nothing = n == 0 and ("there is no %s %s"):format(s.part, s.data.input.one)
   if nothing and r.stop_after > 0 then refuse(("stop_after = %d"):format(r.stop_after), nothing) end
   if nothing and r.keep == "best" then refuse('keep = "best"', nothing) end
   if no_loss and r.best == "loss" then refuse('best = "loss"', no_loss) end

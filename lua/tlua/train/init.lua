@@ -66,7 +66,7 @@ function train.plan(s, say)
   if d.test:count() == 0 and not d.validation then
     say(("test      there is no test %s: no %s is measured, and no epoch is the best"):format(d.input.one, s.task:main()[2]))
   end
-  if d.groups then say(("groups    %s"):format(ran.groups_text(d.groups))) end
+  if d.groups then say(("groups    %s"):format(ran.groups_text(d.groups, d.input))) end
   say_some(say, "skipped", d.skipped, d.input.many)
   say_some(say, "note", d.noted or {}, d.input.many)
   d.input.lines(d, say)
@@ -469,8 +469,8 @@ local function other_pictures(s, state, force)
   for _, part in ipairs { "train", "validation", "test" } do list[#list + 1] = changed[part] end
   changed.text = table.concat(list, "; ")
   if #list > 0 and not force then
-    util.failf("--resume: the pictures in %s have changed since the run was stopped: %s; --force goes on with those that are there", s.recipe.data.options.root or s.data.title,
-      changed.text)
+    util.failf("--resume: the %s in %s have changed since the run was stopped: %s; --force goes on with those that are there",
+      s.data.input.many, s.recipe.data.options.root or s.data.title, changed.text)
   end
   return changed
 end
@@ -482,7 +482,7 @@ local function take_up_pictures(s, changed)
     s.done, s.sum, s.stage_steps = 0, totals.new(s.task), k and (within - 1) * s.steps or s.stage_steps
   end
   if changed[s.part] then s.best, s.without_better = nil, 0 end
-  if changed.text ~= "" then s.progress:say(("resumed   with other pictures: %s%s"):format(changed.text, changed.train and ("; epoch %d begins anew"):format(s.epoch) or "")) end
+  if changed.text ~= "" then s.progress:say(("resumed   with other %s: %s%s"):format(s.data.input.many, changed.text, changed.train and ("; epoch %d begins anew"):format(s.epoch) or "")) end
 end
 
 -- Takes up the state of a checkpoint.

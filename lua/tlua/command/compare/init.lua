@@ -280,7 +280,10 @@ local function prepare(read, words)
       util.at(r.where, util.failf, "compare: per_class = %s counts pictures of each class, and %s has no classes: --compare.per_class all%s", n, c.counts.title, c.counts.seconds and ", or --compare.minutes 1,3,all" or "")
     end
   end
-  if c.counts.test == 0 then util.at(r.data.where, util.fail, "compare: there is no test picture, and ways are compared by their figures on them") end
+  if c.counts.test == 0 then
+    util.at(r.data.where, util.failf, "compare: there are no test %s, and ways are compared by their figures on them",
+      c.counts.many)
+  end
   c.cells = cells_of(r.compare, c.out)
   for i, cell in ipairs(c.cells) do
     local own_recipe = recipe_of(c, cell)

@@ -106,9 +106,10 @@ end
 function page.html(c, summary)
   local title = ("Transfer or from scratch: %s on %s"):format(c.recipe.model:label(), c.counts.title)
   local left = summary.cells < summary.all and ("; %d of %d cells are finished"):format(summary.cells, summary.all) or ""
-  return table.concat { report.head(title), ("<h1>%s</h1><p class=\"soft\">%s test pictures, seeds %s%s</p>"):format(escape(title), util.thousands(c.counts.test),
+  return table.concat { report.head(title), ("<h1>%s</h1><p class=\"soft\">%s test %s, seeds %s%s</p>"):format(escape(title),
+      util.thousands(c.counts.test), c.counts.many,
       escape(table.concat(c.options.seeds, ", ")), left),
-    "<h2>Against the number of pictures</h2><div class=\"charts\">", plots(c, summary), bars(c, summary, "Peak device memory", "peak", util.bytes),
+    "<h2>Against the number of ", c.counts.many, "</h2><div class=\"charts\">", plots(c, summary), bars(c, summary, "Peak device memory", "peak", util.bytes),
     bars(c, summary, "Trained parameters", "trained", util.thousands), "</div>",
     "<h2>The table</h2>", result_table(summary), list_of_notes(summary), "<h2>The ways</h2>", list_of_ways(c),
     c.recipe.text and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(c.recipe.text)) or "", "</body></html>\n" }

@@ -144,12 +144,12 @@ local function notes(c, summary)
     end
   end
   if #c.options.seeds < 3 then out[#out + 1] = "Fewer than three seeds tell nothing of the spread: what wins here may lose with the next." end
-  local words = figure_of(c)[2]
-  out[#out + 1] = words:sub(1, 1):upper() .. words:sub(2) .. ": mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same pictures in all ways, ± 95 % (Student's t); beyond that it counts."
+  local words, many = figure_of(c)[2], c.counts.many
+  out[#out + 1] = words:sub(1, 1):upper() .. words:sub(2) .. ": mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same " .. many .. " in all ways, ± 95 % (Student's t); beyond that it counts."
   out[#out + 1] = "Time: training, and computing the features once; tests are left out."
   if known == 0 then out[#out + 1] = "Energy is not known: the machine does not tell (no readable counter in /sys/class/powercap), or a GPU does the work." end
   if resumed > 0 then out[#out + 1] = ("%d cells were stopped and taken up again; their energy is not known."):format(resumed) end
-  if tests > 1 then out[#out + 1] = "The test pictures are not the same in all cells: files have changed since the first were computed." end
+  if tests > 1 then out[#out + 1] = ("The test %s are not the same in all cells: files have changed since the first were computed."):format(many) end
   return out
 end
 
