@@ -32,7 +32,7 @@ end
 -- The step of `name` with `batch` sequences of `tokens`; lengths: a list, or nil where all count; again: globs of layers that backward computes again.
 return function(name, batch, tokens, lengths, again)
   local net = Bert(sizes[name])
-  if again then require("tlua.nn.recompute").mark(net, again) end
+  if again then require("tlua.recompute").mark(net, again) end
   rawset(net, "list", {})
   for i = 1, sizes[name].layers do net.list[i] = net.layers:at(i) end
   net:ready()

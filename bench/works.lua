@@ -26,7 +26,7 @@ end
 -- and what follows, full = everything.
 function works.step(which, name, batch, again)
   local net = tlua.models[name] { classes = 10 }
-  if again then require("tlua.nn.recompute").mark(net, again) end
+  if again then require("tlua.recompute").mark(net, again) end
   if which == "fe" then net:freeze { "*", batchnorm = "eval" } end
   if which == "layer4" then net:freeze { "*", batchnorm = "eval" } net:unfreeze "layer4.*" end
   if which == "blocks10" then net:freeze { "*", batchnorm = "eval" } net:unfreeze { "_blocks.1[0-5].*", "_conv_head.*", "_bn1.*" } end

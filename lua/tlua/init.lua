@@ -21,8 +21,8 @@ local functions = {
   recipe = function(fields) return require("tlua.train.recipe").new(fields) end,
   -- The stages of fastai's fine_tune for a recipe's schedule: tlua/train/stage.lua.
   fine_tune = function(options) return require("tlua.train.stage").fine_tune(options) end,
-  -- f(x, ...) of which only x is kept; backward computes it again: tlua/nn/recompute.lua.
-  checkpoint = function(f, x, ...) return require("tlua.nn.recompute").run(f, x, ...) end,
+  -- f(x, ...) of which only x is kept; backward computes it again: tlua/recompute.lua.
+  checkpoint = function(f, x, ...) return require("tlua.recompute").run(f, x, ...) end,
   -- Runs f() and prints where the time went; `path` names a trace for chrome://tracing.
   profile = function(f, path) return require("tlua.command.profile").run(f, path) end,
 }

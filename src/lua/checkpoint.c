@@ -68,7 +68,7 @@ static void free_closure(void *user)
 }
 
 /* core.checkpoint(again, x, y): y, which was computed from x without recording, as a tensor through which backward finds its way by
- * again(x, wanted, gy) -> gradient of x. See tlua/nn/recompute.lua. */
+ * again(x, wanted, gy) -> gradient of x. See tlua/recompute.lua. */
 static int checkpoint(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

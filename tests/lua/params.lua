@@ -69,7 +69,7 @@ t.test("in every place of a recipe, before anything is trained", function()
     "all that it names is frozen in every stage, or an earlier group has it", "all that it names is frozen in every stage, or an earlier group has it"))
   check(make { freeze = function(name) return name:find "^layer" end })
   t.fails("recompute: no block of resnet18 matches 'layer9.*'; did you mean 'layer", function()
-    require("tlua.nn.recompute").mark(tlua.models.resnet18 {}, { "layer4.*", "layer9.*" })
+    require("tlua.recompute").mark(tlua.models.resnet18 {}, { "layer4.*", "layer9.*" })
   end)
 end)
 

@@ -2,7 +2,7 @@
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
-local recompute = require "tlua.nn.recompute"
+local recompute = require "tlua.recompute"
 local nn = tlua.nn
 
 local function step(name, size, marked)

@@ -101,7 +101,7 @@ t.test("recomputed blocks give the same gradients, dropout too", function()
   local function gradients(recomputed)
     core.manual_seed(5)
     local net = small { dropout = 0.2 }:train()
-    if recomputed then require("tlua.nn.recompute").mark(net) end
+    if recomputed then require("tlua.recompute").mark(net) end
     core.random_step(1)
     net(core.randn(2, 20, 8), whole { 20, 9 }):square():sum():backward()
     return net:gradients()

@@ -322,7 +322,7 @@ function Module:_call(...)
   end
   if rawget(self, "recomputed") and not self:is_inference(...) then
     if not rawget(self, "_built") then self:ready() end
-    return require("tlua.nn.recompute").run(function(...) return (self:_run(self.forward, ...)) end, ...)
+    return require("tlua.recompute").run(function(...) return (self:_run(self.forward, ...)) end, ...)
   end
   local y, z = self:_run(self.forward, ...)
   return y, z

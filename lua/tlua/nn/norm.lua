@@ -4,7 +4,7 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
-local recompute = require "tlua.nn.recompute"
+local recompute = require "tlua.recompute"
 local ops = core.ops
 local M = {}
 

@@ -120,7 +120,7 @@ function build.session(r, batch)
   elseif type(r.batchnorm) == "number" then
     net:walk(function(m) if m.uses_batch then rawset(m, "momentum", r.batchnorm) end end)
   end
-  if r.recompute then util.at(r.where, require("tlua.nn.recompute").mark, net, r.recompute) end
+  if r.recompute then util.at(r.where, require("tlua.recompute").mark, net, r.recompute) end
   build.count_steps(s)
   stage.enter(s, 1)
   if r.data.options.batch == "auto" then

@@ -206,7 +206,7 @@ function network:cost(shape)
   return out, n + m
 end
 
--- ---- gradient checkpointing: tlua/nn/recompute.lua ----
+-- ---- gradient checkpointing: tlua/recompute.lua ----
 
 -- The stages that can be computed again, by their names: { {path =, mark = function}, ... }.
 function network:recomputed_parts()

@@ -4,7 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
-local recompute = require "tlua.nn.recompute"
+local recompute = require "tlua.recompute"
 local ops = core.ops
 local run = {}
 
