@@ -224,8 +224,10 @@ static void steps(lua_State *L, int options, const char *function, double file_c
     tl_error err = {0};
     tl_grid grid;
     if (lua_isnoneornil(L, options)) return;
-    const char *axes = tl__lua_field_text(L, options, "orientation", NULL);
-    if (axes && tl__volume_orient(&err, v, axes) != 0) tl__lua_raisef(L, "%s: %s", function, err.text);
+    int said = lua_getfield(L, options, "orientation");
+    const char *axes = said == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (said != LUA_TNIL && tl__volume_orient(&err, v, axes) != 0) tl__lua_raisef(L, "%s: %s", function, err.text);
+    lua_pop(L, 1);
     if (grid_of(L, options, function, v, &grid)) {
         int nearest = tl__lua_field_bool(L, options, "nearest", 0);
         float outside = (float)tl__lua_field_number(L, options, "fill", 0);
@@ -319,6 +321,33 @@ static int dicom_series(lua_State *L)
     return 2;
 }
 
+/* How many series of the list have this number. */
+static int64_t numbered(const tl_series_list *l, int64_t number)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < l->count; i++) n += l->at[i].number == number;
+    return n;
+}
+
+/* Pushes what there is to choose from. Numbers name series where they can, since UIDs may be traced to people. */
+static const char *push_choice(lua_State *L, const tl_series_list *l)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (int64_t i = 0; i < l->count && i < 12; i++) {
+        const tl_series *s = &l->at[i];
+        char line[200], name[80];
+        if (s->number >= 0 && numbered(l, s->number) == 1) snprintf(name, sizeof name, "%lld", (long long)s->number);
+        else snprintf(name, sizeof name, "\"%s\"", s->uid);
+        snprintf(line, sizeof line, "%s%s, %lld slice%s of %d x %d: series = %s", i ? "; " : "",
+                 *s->modality ? s->modality : "pictures", (long long)s->count, s->count == 1 ? "" : "s", s->rows,
+                 s->columns, name);
+        luaL_addstring(&b, line);
+    }
+    luaL_pushresult(&b);
+    return lua_tostring(L, -1);
+}
+
 /* The series of a folder that options.series names by its UID or number; without that there may be but one. */
 static const tl_series *chosen(lua_State *L, const tl_series_list *l, const char *folder)
 {
@@ -330,33 +359,28 @@ static const tl_series *chosen(lua_State *L, const tl_series_list *l, const char
     char number[32];
     for (int64_t i = 0; wanted && i < l->count; i++) {
         snprintf(number, sizeof number, "%lld", (long long)l->at[i].number);
-        if (strcmp(wanted, l->at[i].uid) == 0 || strcmp(wanted, number) == 0) return &l->at[i];
+        if (strcmp(wanted, l->at[i].uid) == 0) return &l->at[i];
+        if (strcmp(wanted, number) == 0 && numbered(l, l->at[i].number) == 1) return &l->at[i];
     }
     if (l->count == 1 && !wanted) return &l->at[0];
     if (l->count == 0)
         tl__lua_raisef(L, "%s: no DICOM pictures below this folder%s%s", folder, l->notes.count ? "; " : "",
                        l->notes.count ? l->notes.at[0] : "");
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (int64_t i = 0; i < l->count && i < 12; i++) {
-        const tl_series *s = &l->at[i];
-        char line[200];
-        snprintf(line, sizeof line, "%s%s, %lld slices of %d x %d: series = \"%s\"", i ? "; " : "",
-                 *s->modality ? s->modality : "pictures", (long long)s->count, s->rows, s->columns, s->uid);
-        luaL_addstring(&b, line);
-    }
-    luaL_pushresult(&b);
-    if (wanted) tl__lua_raisef(L, "%s: no series \"%s\" here, but %s", folder, wanted, lua_tostring(L, -1));
-    tl__lua_raisef(L, "%s: %lld series, and one is to be named: %s", folder, (long long)l->count,
-                   lua_tostring(L, -1));
+    const char *choice = push_choice(L, l);
+    if (wanted) tl__lua_raisef(L, "%s: no series \"%s\" here, or several, but %s", folder, wanted, choice);
+    tl__lua_raisef(L, "%s: %lld series, and one is to be named: %s", folder, (long long)l->count, choice);
     return NULL;
 }
 
+/* Is the option said? It has but one value. */
 static int word(lua_State *L, const char *key, const char *value)
 {
-    const char *said = tl__lua_field_text(L, 2, key, NULL);
-    if (said && strcmp(said, value) != 0) tl__lua_raisef(L, "dicom.volume: %s is \"%s\", or not given", key, value);
-    return said != NULL;
+    int kind = lua_istable(L, 2) ? lua_getfield(L, 2, key) : (lua_pushnil(L), LUA_TNIL);
+    const char *said = kind == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (kind != LUA_TNIL && strcmp(said, value) != 0)
+        tl__lua_raisef(L, "dicom.volume: %s is \"%s\", or not given", key, value);
+    lua_pop(L, 1);
+    return kind != LUA_TNIL;
 }
 
 static int dicom_volume(lua_State *L)

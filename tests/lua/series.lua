@@ -121,6 +121,9 @@ t.test("gaps, doubles and uneven slices are said, and refused unless asked for",
   for k = 0, 6 do assert(math.abs(v.x:tolist()[k + 1][1][1] - (200 * k - 1024)) < 1e-3, k) end
   t.equal(v.affine[3][3], 2.0)
   t.fails('gaps is "fill"', dicom.volume, at, { gaps = "skip" })
+  t.fails('gaps is "fill"', dicom.volume, at, { gaps = true })
+  t.fails("has not one letter each", dicom.volume, at, { gaps = "fill", orientation = true })
+  t.fails("unknown option", dicom.volume, at, { gap = "fill" })
 
   local twice = series(axial { 0, 2, 2, 4 })
   s = dicom.series(twice)[1]
@@ -139,7 +142,7 @@ t.test("several series, mixtures, and what has no place", function()
   for _, o in ipairs(axial({ 0, 3 }, { series = "1.2.3.9", number = 2 })) do list[#list + 1] = o end
   local at = series(list)
   t.equal(#dicom.series(at), 2)
-  t.fails('2 series, and one is to be named: CT, 3 slices of 3 x 4: series = "1.2.3.1"; CT, 2 slices', dicom.volume, at)
+  t.fails('2 series, and one is to be named: CT, 3 slices of 3 x 4: series = 1; CT, 2 slices', dicom.volume, at)
   t.equal(dicom.volume(at, { series = "1.2.3.9" }).x:shape()[1], 2)
   t.equal(dicom.volume(at, { series = 2 }).x:shape()[1], 2)
   t.fails('no series "7" here', dicom.volume, at, { series = 7 })

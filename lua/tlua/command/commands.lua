@@ -118,6 +118,7 @@ commands.environment = {
   { "TLUA_CACHE", "folder for weights, features, compiled kernels and the prompt's history; without it $XDG_CACHE_HOME/tlua, else ~/.cache/tlua" },
   { "TLUA_TUNING", "0: the shipped choices of kernels, although `tlua tune` has kept others" },
   { "TLUA_MAX_PIXELS", "pictures may have so many pixels (178,956,970)" },
+  { "TLUA_DICOM_LIBRARY", "the object that decodes compressed DICOM, libtlua_dicom.so" },
   { "TLUA_TRACEBACK", "1: errors show where in Lua they arose" },
   { "TLUA_SYNC", "1: each launch is waited for, so that an error names its kernel" },
   { "TLUA_HISTORY", "0: the prompt keeps no history" },
