@@ -226,7 +226,7 @@ end)
 
 t.test("options of clips that would do nothing, or harm", function()
   local path = recordings("harm", 8)
-  t.fails("seconds = 0.5 would cut it, but not its text; --data.longest 0.5", open,
+  t.fails("seconds = 0.5 would cut it, not its text; --data.longest 0.5", open,
     data.speech { path = path, part = "part", seconds = 0.5 })
   t.equal(open(data.speech { path = path, part = "part", seconds = 9 }).preprocessing.seconds, 9)
   t.fails("would cut clips, but not their texts", open,

@@ -1,5 +1,5 @@
--- listen.lua - `tlua predict` for networks that hear: recordings of any length and what comes through a pipe, window by window. A window ends
--- where it is quiet, so that no word is cut; texts come with their times, also as subtitles.
+-- listen.lua - `tlua predict` for networks that hear: recordings of any length and what comes through a pipe, window by
+-- window. A window ends where it is quiet, so that no word is cut; texts come with their times, also as subtitles.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local commands = require "tlua.command.commands"
@@ -18,9 +18,11 @@ local LEAST = 0.6   -- seconds of a window of a pipe
 local Windows = {}
 Windows.__index = Windows
 
--- Takes pieces of sound and gives windows of at most `seconds`. `live`: a pause ends a window at once, since somebody waits for its text.
+-- Takes pieces of sound and gives windows of at most `seconds`. `live`: a pause ends a window at once, since somebody
+-- waits for its text.
 function listen.windows(rate, seconds, live)
-  return setmetatable({ rate = rate, frame = math.max(1, math.floor(rate * FRAME)), most = math.floor(seconds / FRAME), live = live, pieces = {}, energy = {}, at = 0,
+  return setmetatable({ rate = rate, frame = math.max(1, math.floor(rate * FRAME)), most = math.floor(seconds / FRAME),
+    live = live, pieces = {}, energy = {}, at = 0,
     loudest = 1e-9, rest = 0 }, Windows)
 end
 
@@ -68,7 +70,8 @@ local function cut(self, frames)
   local samples = frames and math.min(frames * self.frame, all:shape(1)) or all:shape(1)
   local loud, count = false, frames or #self.energy
   for k = 1, math.min(count, #self.energy) do loud = loud or not is_quiet(self, k) end
-  local out = { wave = all:slice(1, 0, samples):clone(), from = self.at / self.rate, loud = loud or self.loudest <= 1e-9 }
+  local out = { wave = all:slice(1, 0, samples):clone(), from = self.at / self.rate, loud = loud
+    or self.loudest <= 1e-9 }
   self.at = self.at + samples
   self.pieces = samples < all:shape(1) and { all:slice(1, samples, all:shape(1) - samples):clone() } or {}
   self.energy = table.move(self.energy, count + 1, #self.energy, 1, {})
@@ -82,7 +85,8 @@ function Windows:push(wave)
     self.pieces[#self.pieces + 1] = wave
     local all = joined(self)
     local known = #self.energy * self.frame
-    for _, e in ipairs(known < all:shape(1) and energies(all:slice(1, known, all:shape(1) - known), self.frame) or {}) do
+    for _, e in ipairs(known < all:shape(1) and energies(all:slice(1, known, all:shape(1) - known), self.frame)
+      or {}) do
       self.energy[#self.energy + 1] = e
       self.loudest = math.max(self.loudest, e)
     end
@@ -122,12 +126,14 @@ local function said_in(net, task, list, o)
   local x, lengths = batch_of(list)
   local out, out_lengths = net(x, core.tensor(lengths, { dtype = "int32" }))
   local given = out_lengths and out_lengths:tolist() or nil
-  local answers = task:decode(out, { lengths = given, beam = o.beam, frame_seconds = x:shape(2) / out:shape(2) / o.rate })
+  local answers = task:decode(out, { lengths = given, beam = o.beam,
+    frame_seconds = x:shape(2) / out:shape(2) / o.rate })
   local segments = {}
   for i, each in ipairs(answers) do
     local from = list[i].from
     if not each then
-      util.failf("%s: the network's outputs are no numbers (nan) from %.1f s on; its weights may hold NaN", o.name, from)
+      util.failf("%s: the network's outputs are no numbers (nan) from %.1f s on; its weights may hold NaN", o.name,
+        from)
     end
     local segment = { from = from, to = from + lengths[i] / o.rate, text = each.text, words = {} }
     for k, word in ipairs(each.words) do
@@ -177,7 +183,8 @@ local function subtitles(segments)
   for _, segment in ipairs(segments) do
     now = nil
     for _, word in ipairs(segment.words) do
-      if now and (utf8.len(now.text) or #now.text) + (utf8.len(word.text) or #word.text) < LINE and word.from - now.to < 1.5 and word.to - now.from < 7 then
+      if now and (utf8.len(now.text) or #now.text) + (utf8.len(word.text) or #word.text) < LINE
+        and word.from - now.to < 1.5 and word.to - now.from < 7 then
         now.text, now.to = now.text .. " " .. word.text, word.to
       else
         now = { text = word.text, from = word.from, to = word.to }
@@ -204,10 +211,14 @@ local forms = {
     local list = {}
     for i, each in ipairs(segments) do
       local words = {}
-      for k, w in ipairs(each.words) do words[k] = core.json_encode { text = w.text, from = w.from, to = w.to, score = w.score } end
-      list[i] = ('{"from":%.3f,"to":%.3f,"text":%s,"words":%s}'):format(each.from, each.to, core.json_encode(each.text), array(words))
+      for k, w in ipairs(each.words) do
+        words[k] = core.json_encode { text = w.text, from = w.from, to = w.to, score = w.score }
+      end
+      list[i] = ('{"from":%.3f,"to":%.3f,"text":%s,"words":%s}'):format(each.from, each.to, core.json_encode(each.text),
+        array(words))
     end
-    return ('{"file":%s,"text":%s,"segments":%s}\n'):format(core.json_encode(path), core.json_encode(joined_text(segments)), array(list))
+    return ('{"file":%s,"text":%s,"segments":%s}\n'):format(core.json_encode(path),
+      core.json_encode(joined_text(segments)), array(list))
   end,
   csv = function(path, segments)
     local out = {}
@@ -219,12 +230,16 @@ local forms = {
   end,
   srt = function(_, segments)
     local out = {}
-    for i, each in ipairs(subtitles(segments)) do out[i] = ("%d\n%s --> %s\n%s\n\n"):format(i, clock(each.from, ","), clock(each.to, ","), each.text) end
+    for i, each in ipairs(subtitles(segments)) do
+      out[i] = ("%d\n%s --> %s\n%s\n\n"):format(i, clock(each.from, ","), clock(each.to, ","), each.text)
+    end
     return table.concat(out)
   end,
   vtt = function(_, segments)
     local out = { "WEBVTT\n\n" }
-    for _, each in ipairs(subtitles(segments)) do out[#out + 1] = ("%s --> %s\n%s\n\n"):format(clock(each.from, "."), clock(each.to, "."), each.text) end
+    for _, each in ipairs(subtitles(segments)) do
+      out[#out + 1] = ("%s --> %s\n%s\n\n"):format(clock(each.from, "."), clock(each.to, "."), each.text)
+    end
     return table.concat(out)
   end,
 }
@@ -296,7 +311,9 @@ function listen.main(net, info, task, paths, options, o)
     local ok, e = pcall(function()
       local source <close> = core.audio.open(path, { rate = o.rate })
       through(net, task, source, o, function(list) table.move(list, 1, #list, #segments + 1, segments) end,
-        function(at) bar:update("Listening", i, #paths, ("%.0f s of %s, %.0f x real time"):format(at, path:match "[^/]+$", (heard + at) / math.max(1e-3, core.time() - begin))) end)
+        function(at) bar:update("Listening", i, #paths,
+          ("%.0f s of %s, %.0f x real time"):format(at, path:match "[^/]+$",
+            (heard + at) / math.max(1e-3, core.time() - begin))) end)
     end)
     bar:clear()
     if not ok then
@@ -311,7 +328,9 @@ function listen.main(net, info, task, paths, options, o)
     end
     if core.interrupted() then break end
   end
-  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d recordings could not be read\n"):format(bad, #paths)) end
+  if bad > 0 and #paths > 1 then
+    io.stderr:write(("tlua: %d of %d recordings could not be read\n"):format(bad, #paths))
+  end
   return bad > 0 and 1 or 0
 end
 

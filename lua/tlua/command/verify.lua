@@ -1,5 +1,5 @@
--- verify.lua - `tlua verify`: whose voice it is. A few clips enrol each speaker, without training; others are said to be of the nearest one, or of
--- nobody known.
+-- verify.lua - `tlua verify`: whose voice it is. A few clips enrol each speaker, without training; others are said to
+-- be of the nearest one, or of nobody known.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local commands = require "tlua.command.commands"
@@ -22,7 +22,10 @@ local function known_speakers(root)
       for _, path in ipairs(list) do clips[#clips + 1], of[#clips + 1] = path, #names end
     end
   end
-  if #names == 0 then util.failf("--known: %s holds no folder with recordings: one for each speaker is wanted, like %s/anna/1.wav", root, root) end
+  if #names == 0 then
+    util.failf("--known: %s holds no folder with recordings: one for each speaker is wanted, like %s/anna/1.wav", root,
+      root)
+  end
   return names, clips, of
 end
 
@@ -50,11 +53,14 @@ local function groups_of(names, rows, of)
   return out
 end
 
--- The threshold of the option, or that of the model's own test, where as many speakers were known that their mean was taken off, or as few.
+-- The threshold of the option, or that of the model's own test, where as many speakers were known that their mean was
+-- taken off, or as few.
 local function threshold_of(options, info, centred)
   if options.threshold then
     local v = tonumber(options.threshold)
-    if not v or v < -1 or v > 1 then commands.wrong("verify", ("--threshold: a cosine from -1 to 1 is needed, not '%s'"):format(options.threshold)) end
+    if not v or v < -1 or v > 1 then
+      commands.wrong("verify", ("--threshold: a cosine from -1 to 1 is needed, not '%s'"):format(options.threshold))
+    end
     return v
   end
   local m = info.metrics and info.metrics.metrics
@@ -76,14 +82,18 @@ function verify.main(args)
   local centres, origin = voices.centres(groups_of(names, enrolled, of))
   local threshold = threshold_of(options, info, origin ~= nil)
   local rows, status = embeddings(net, info, paths, o, options.quiet, "Listening")
-  if not threshold then util.note "no threshold is known: the nearest speaker is named, be it the right one or not (--threshold)" end
+  if not threshold then
+    util.note "no threshold is known: the nearest speaker is named, be it the right one or not (--threshold)"
+  end
   local out = {}
   for i, path in ipairs(paths) do
     if rows[i] then
       local best, score = voices.nearest(rows[i], centres, origin)
       local said = (not threshold or score >= threshold) and names[best] or nil
-      if options.json then out[#out + 1] = { file = path, speaker = said, nearest = names[best], score = score, threshold = threshold }
-      else print(("%s  %s  %.3f%s"):format(path, said or "nobody known", score, said and "" or (" (nearest %s)"):format(names[best]))) end
+      if options.json then out[#out + 1] = { file = path, speaker = said, nearest = names[best], score = score,
+        threshold = threshold }
+      else print(("%s  %s  %.3f%s"):format(path, said or "nobody known", score, said and ""
+        or (" (nearest %s)"):format(names[best]))) end
     end
   end
   if options.json then print(core.json_encode(out)) end

@@ -1,5 +1,6 @@
--- augment_waves.lua - how training clips are changed at random: `augment = { speed = 0.1, gain = 6, noise = "noises" }`. All but the masks
--- happen to the sound itself, in the loader's threads; masks (SpecAugment, Park et al. 2019) are the network's, behind its front end.
+-- augment_waves.lua - how training clips are changed at random: `augment = { speed = 0.1, gain = 6, noise = "noises"
+-- }`. All but the masks happen to the sound itself, in the loader's threads; masks (SpecAugment, Park et al. 2019) are
+-- the network's, behind its front end.
 local schema = require "tlua.schema"
 local util = require "tlua.util"
 local augment_waves = {}
@@ -19,17 +20,20 @@ local function range(low, high)
 end
 
 augment_waves.SCHEMA = {
-  { "speed", "range", nil, "played faster or slower, pitch with it: times 1 - x to 1 + x, or from and to", check = range(0, 4) },
+  { "speed", "range", nil, "played faster or slower, pitch with it: times 1 - x to 1 + x, or from and to",
+    check = range(0, 4) },
   { "gain", "range", nil, "louder or softer by up to so many decibels, or from and to", check = range(-60, 60) },
   { "shift", "number", nil, "moved by up to so many seconds either way, with silence behind", least = 0, most = 60 },
   { "noise", "path", nil, "folder of noises, of which one is added at a random place" },
-  { "snr", "range", nil, "how many decibels the clip stands above that noise, from and to (5 to 30)", check = range(-30, 100) },
+  { "snr", "range", nil, "how many decibels the clip stands above that noise, from and to (5 to 30)",
+    check = range(-30, 100) },
   { "noise_chance", "chance", nil, "of a noise (0.5)" },
   { "telephone", "chance", nil, "heard as by telephone: 300 to 3,400 Hz of 8 kHz" },
   { "freq_masks", "integer", nil, "bands of frequencies that are silenced (the network's own)", least = 0, most = 16 },
   { "freq_width", "integer", nil, "bands each of them hides at most (the network's own)", least = 1 },
   { "time_masks", "integer", nil, "stretches of time that are silenced (the network's own)", least = 0, most = 64 },
-  { "time_share", "number", nil, "share of a clip that each of them hides at most (the network's own)", above = 0, most = 1 },
+  { "time_share", "number", nil, "share of a clip that each of them hides at most (the network's own)", above = 0,
+    most = 1 },
 }
 
 local function both_ways(v, middle)
@@ -46,12 +50,18 @@ function augment_waves.resolve(given)
     o[field[1]] = given[field[1]]
     if o[field[1]] == nil then o[field[1]] = field[3] end
   end
-  if o.snr and not o.noise then util.fail "augment: snr says how loud a noise is, and there is none: noise = DIR, a folder of recordings" end
-  if given.noise_chance and not o.noise then
-    util.fail "augment: noise_chance says how often a noise is added, and there is none: noise = DIR, a folder of recordings"
+  if o.snr and not o.noise then
+    util.fail "augment: snr says how loud a noise is, and there is none: noise = DIR, a folder of recordings"
   end
-  o.speed, o.gain, o.snr = both_ways(o.speed, 1), both_ways(o.gain, 0), o.noise and (both_ways(o.snr, 0) or { 5, 30 }) or nil
-  if o.speed and (o.speed[1] < 0.5 or o.speed[2] > 2) then util.failf("augment: speed goes from %g to %g; half and twice as fast are the bounds", o.speed[1], o.speed[2]) end
+  if given.noise_chance and not o.noise then
+    util.fail("augment: noise_chance says how often a noise is added, and there is none: noise = DIR, "
+      .. "a folder of recordings")
+  end
+  o.speed, o.gain, o.snr = both_ways(o.speed, 1), both_ways(o.gain, 0), o.noise and (both_ways(o.snr, 0) or { 5, 30 })
+    or nil
+  if o.speed and (o.speed[1] < 0.5 or o.speed[2] > 2) then
+    util.failf("augment: speed goes from %g to %g; half and twice as fast are the bounds", o.speed[1], o.speed[2])
+  end
   return o
 end
 

@@ -1,11 +1,13 @@
--- cells.lua - what the rows of a table of samples say: columns by name, files, parts, classes. Messages name file and line.
+-- cells.lua - what the rows of a table of samples say: columns by name, files, parts, classes. Messages name file and
+-- line.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local cells = {}
 
 local shown = util.shown
 
-cells.PARTS = { train = "train", training = "train", val = "validation", valid = "validation", validation = "validation", dev = "validation",
+cells.PARTS = { train = "train", training = "train", val = "validation", valid = "validation",
+  validation = "validation", dev = "validation",
   test = "test", testing = "test" }
 cells.LONGEST = 200 -- bytes of a class's name
 

@@ -1,12 +1,14 @@
--- input.lua - what goes into a network: a picture, or a clip of sound. Those who train, foresee, show and predict ask the table of the kind
--- here, so that none of them knows what a picture is made of. The preprocessing tells which: sound has a rate, pictures a size.
+-- input.lua - what goes into a network: a picture, or a clip of sound. Those who train, foresee, show and predict ask
+-- the table of the kind here, so that none of them knows what a picture is made of. The preprocessing tells which:
+-- sound has a rate, pictures a size.
 --
 -- one, many      what a sample is called
 -- lines(d, say)  the plan's lines about how inputs are made
--- blank(d, n, part)  a batch {input =, n =, ...} of zeros for dry runs, as large as the largest of `n` samples in training
--- bytes(d, n)    what n samples take in the loader
--- smaller        the option that makes a step smaller, for messages
--- cannot_keep(d) why features cannot be kept in rows of one shape; nil where they can
+-- blank(d, n)     a batch {input =, n =, ...} of zeros for dry runs, as large as the largest of `n` samples in training
+-- bytes(d, n)     bytes that n samples take in the loader
+-- smaller         the option that makes a step smaller, for messages
+-- size_text(d)    how large one is, for messages
+-- cannot_keep(d)  why features cannot be kept in rows of one shape; nil where they can
 local core = require "tlua.core"
 local schema = require "tlua.schema"
 local util = require "tlua.util"
@@ -16,7 +18,8 @@ local input = {}
 
 local function picture_lines(d, say)
   local p = d.preprocessing
-  say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched" or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
+  say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched"
+    or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
   if p.normalised_by_default then
     say(("pictures  neither the weights nor --data.mean and --data.std say how pixels are normalised: mean %s, deviation %s"):format(
       schema.show(p.mean), schema.show(p.std)))
@@ -63,8 +66,11 @@ local function clip_lines(d, say)
     total, least, most = total + t, math.min(least, t), math.max(most, t)
   end
   local cut = p.seconds and (", %g s of each"):format(p.seconds) or ""
-  say(("sound     %s of training clips, %.1f to %.1f s; read as mono at %s Hz%s"):format(util.clock(total), least, most, util.thousands(p.rate), cut))
-  if d.batch_seconds then say(("batches   %g s of sound each, padding among them; clips of like length together"):format(d.batch_seconds)) end
+  say(("sound     %s of training clips, %.1f to %.1f s; read as mono at %s Hz%s"):format(util.clock(total), least, most,
+    util.thousands(p.rate), cut))
+  if d.batch_seconds then
+    say(("batches   %g s of sound each, padding among them; clips of like length together"):format(d.batch_seconds))
+  end
 end
 
 input.clip = {
@@ -76,7 +82,8 @@ input.clip = {
     n = clips(d, n, samples)
     local list = {}
     for i = 1, n do list[i] = samples end
-    return { input = core.zeros(n, samples), n = n, indices = {}, length_list = list, lengths = core.tensor(list, { dtype = "int32" }) }
+    return { input = core.zeros(n, samples), n = n, indices = {}, length_list = list,
+      lengths = core.tensor(list, { dtype = "int32" }) }
   end,
   bytes = function(d, n)
     local samples = d.longest_samples or longest(d)

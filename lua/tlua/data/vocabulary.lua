@@ -1,6 +1,6 @@
 -- vocabulary.lua - which symbols a network writes: made from the texts of the data, or given with imported weights.
--- A text becomes a list of ids from 0 and comes back from one. Characters are Unicode's code points in the composed form;
--- what is a letter, a mark, a digit or punctuation Unicode says (core.characters).
+-- A text becomes a list of ids from 0 and comes back from one. Characters are Unicode's code points in the composed
+-- form; what is a letter, a mark, a digit or punctuation Unicode says (core.characters).
 local core = require "tlua.core"
 local util = require "tlua.util"
 local vocabulary = {}
@@ -8,7 +8,8 @@ local vocabulary = {}
 local Vocabulary = {}
 Vocabulary.__index = Vocabulary
 
-local OPTIONS = { casing = "lower", keep = util.none, punctuation = "drop", digits = "refuse", unknown = "drop", blank = 0 }
+local OPTIONS = { casing = "lower", keep = util.none, punctuation = "drop", digits = "refuse", unknown = "drop",
+  blank = 0 }
 local WORDS = { casing = { "lower", "keep" }, punctuation = { "drop", "keep" }, digits = { "refuse", "keep", "drop" },
   unknown = { "drop", "map" } }
 local UNKNOWN = "\u{FFFD}"
@@ -23,7 +24,8 @@ local function check_options(what, given)
     local known = false
     for _, word in ipairs(words) do known = known or o[name] == word end
     if not known then
-      util.failf('%s: %s is "%s" or "%s", not %s', what, name, table.concat(words, '", "', 1, #words - 1), words[#words],
+      util.failf('%s: %s is "%s" or "%s", not %s', what, name, table.concat(words, '", "', 1, #words - 1),
+        words[#words],
         tostring(o[name]))
     end
   end
@@ -54,8 +56,8 @@ local function kind_of(character, category)
   return NOTHING -- controls, joiners, soft hyphens, what has no meaning yet
 end
 
--- The characters of a text after casing, composition and apostrophes, and what kind each is. An apostrophe amid letters is
--- one; at the edge of a word it is a quotation mark.
+-- The characters of a text after casing, composition and apostrophes, and what kind each is. An apostrophe amid letters
+-- is one; at the edge of a word it is a quotation mark.
 local function looked_at(text, options)
   text = core.composed(text)
   if options.casing == "lower" then text = core.composed(core.lower(text)) end
@@ -72,7 +74,8 @@ local function looked_at(text, options)
   return characters, kinds
 end
 
--- The characters that count, words apart by one " " each, and the digits among them. Punctuation that is dropped parts words.
+-- The characters that count, words apart by one " " each, and the digits among them. Punctuation that is dropped parts
+-- words.
 local function said(text, options)
   local characters, kinds = looked_at(text, options)
   local list, space, digits = {}, false, nil
@@ -108,16 +111,17 @@ local function finish(self)
   return setmetatable(self, Vocabulary)
 end
 
--- The vocabulary of a list of texts: the blank, then the characters in the order of Unicode. Options: casing = "lower" or
--- "keep"; keep = "abc" (only these, and the space); punctuation = "drop" or "keep"; digits = "refuse", "keep" or "drop";
--- unknown = "drop", or "map" for a symbol of its own for what no text had; blank = the place of the blank.
+-- The vocabulary of a list of texts: the blank, then the characters in the order of Unicode. Options: casing = "lower"
+-- or "keep"; keep = "abc" (only these, and the space); punctuation = "drop" or "keep"; digits = "refuse", "keep" or
+-- "drop"; unknown = "drop", or "map" for a symbol of its own for what no text had; blank = the place of the blank.
 function vocabulary.from_texts(texts, options)
   local o = check_options("vocabulary.from_texts", options)
   local keep, seen, list = set_of(o.keep), {}, {}
   for i, text in ipairs(texts) do
     local characters, digits = said(text, o)
     if digits and o.digits == "refuse" then
-      util.failf('text %d has digits, "%s": have numbers written as they are spoken, or say digits = "keep" or "drop"', i,
+      util.failf('text %d has digits, "%s": have numbers written as they are spoken, or say digits = "keep" or "drop"',
+        i,
         util.shown(text, 60))
     end
     for _, c in ipairs(characters) do
@@ -128,7 +132,8 @@ function vocabulary.from_texts(texts, options)
   table.sort(list, function(a, b) return utf8.codepoint(a) < utf8.codepoint(b) end)
   if o.unknown == "map" then list[#list + 1] = UNKNOWN end
   if math.type(o.blank) ~= "integer" or o.blank < 0 or o.blank > #list then
-    util.failf("vocabulary.from_texts: the blank is one of %d symbols, counted from 0, not %s", #list + 1, tostring(o.blank))
+    util.failf("vocabulary.from_texts: the blank is one of %d symbols, counted from 0, not %s", #list + 1,
+      tostring(o.blank))
   end
   table.insert(list, o.blank + 1, "<blank>")
   local unknown
@@ -146,7 +151,9 @@ function vocabulary.from_list(symbols, options)
   local self = { symbols = {}, options = { casing = o.casing, punctuation = o.punctuation, digits = o.digits } }
   check_options("vocabulary.from_list", self.options)
   for i, symbol in ipairs(symbols) do
-    if type(symbol) ~= "string" then util.failf("vocabulary.from_list: symbol %d is a %s, not a string", i, type(symbol)) end
+    if type(symbol) ~= "string" then
+      util.failf("vocabulary.from_list: symbol %d is a %s, not a string", i, type(symbol))
+    end
     self.symbols[i] = symbol
   end
   for _, name in ipairs { "blank", "boundary", "unknown" } do
@@ -184,8 +191,8 @@ function Vocabulary:size() return #self.symbols end
 -- The text as it is compared and learnt: casing, apostrophes, punctuation and spaces as the vocabulary has them.
 function Vocabulary:normal(text) return table.concat((said(text, self.options))) end
 
--- The ids of a text, and what it has that is no symbol: { ["ё"] = 2 }, or nil. Of symbols of several characters the longest
--- that fits is taken.
+-- The ids of a text, and what it has that is no symbol: { ["ё"] = 2 }, or nil. Of symbols of several characters the
+-- longest that fits is taken.
 function Vocabulary:encode(text)
   local characters, list, dropped = said(text, self.options), {}, nil
   local i = 1
@@ -236,8 +243,8 @@ function Vocabulary:dropped_text(texts)
   return #list > 0 and util.first_few(list, 8) or nil
 end
 
--- Which texts cannot be learnt from so many frames each: { { index =, wanted =, frames =, reason = } ... }. A path has a frame
--- for each symbol and a blank between two that are the same; a text without symbols says nothing.
+-- Which texts cannot be learnt from so many frames each: { { index =, wanted =, frames =, reason = } ... }. A path has
+-- a frame for each symbol and a blank between two that are the same; a text without symbols says nothing.
 function vocabulary.check_targets(v, texts, frame_counts)
   local bad = {}
   for i, text in ipairs(texts) do

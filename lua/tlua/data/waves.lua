@@ -1,5 +1,5 @@
--- waves.lua - data whose samples are clips of sound: a table of recordings with their texts (speech), and folders of sounds by class. How
--- they are read, cut and changed at random, as steps of a pipeline (src/data/waves.h).
+-- waves.lua - data whose samples are clips of sound: a table of recordings with their texts (speech), and folders of
+-- sounds by class. How they are read, cut and changed at random, as steps of a pipeline (src/data/waves.h).
 local core = require "tlua.core"
 local util = require "tlua.util"
 local cells = require "tlua.data.cells"
@@ -7,7 +7,8 @@ local split = require "tlua.data.split"
 local waves = {}
 
 -- Endings of what libsndfile reads, but for its raw forms.
-local ENDINGS = { wav = true, flac = true, ogg = true, oga = true, opus = true, mp3 = true, aif = true, aiff = true, aifc = true, au = true, caf = true,
+local ENDINGS = { wav = true, flac = true, ogg = true, oga = true, opus = true, mp3 = true, aif = true, aiff = true,
+  aifc = true, au = true, caf = true,
   w64 = true, rf64 = true }
 waves.WORDS = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are read"
 
@@ -38,7 +39,9 @@ end
 -- "3 .txt and 1 .xml passed over: WAV, ... are read"; nil where nothing was.
 function waves.passed_text(passed)
   local parts = {}
-  for i, each in ipairs(passed) do parts[i] = ("%s %s"):format(util.thousands(each.count), each.ending ~= "" and each.ending or "without an ending") end
+  for i, each in ipairs(passed) do
+    parts[i] = ("%s %s"):format(util.thousands(each.count), each.ending ~= "" and each.ending or "without an ending")
+  end
   if #parts == 0 then return nil end
   return ("%s passed over: %s"):format(util.first_few(parts, 4), waves.WORDS)
 end
@@ -48,7 +51,8 @@ end
 -- Rows that name a file and its text; `found` collects them.
 local function take_rows(d, o, path, found)
   local header, rows, lines = core.csv(path)
-  local columns = { file = cells.column(path, header, o.file, "file"), text = cells.column(path, header, o.text, "text") }
+  local columns = { file = cells.column(path, header, o.file, "file"),
+    text = cells.column(path, header, o.text, "text") }
   for _, name in ipairs { "part", "group" } do columns[name] = o[name] and cells.column(path, header, o[name], name) end
   local folder = o.root or path:match "^(.*)/[^/]*$" or "."
   local r = found.record
@@ -58,9 +62,12 @@ local function take_rows(d, o, path, found)
     if file == "" then util.failf("%s: column '%s' is empty, and a file is needed", place, o.file) end
     local full = cells.absolute(folder, file)
     if util.missing(full) then
-      util.failf("%s: there is no file %s%s", place, util.shown(full, 240), o.root and "" or "; --data.root DIR says what its names are relative to")
+      util.failf("%s: there is no file %s%s", place, util.shown(full, 240), o.root and ""
+        or "; --data.root DIR says what its names are relative to")
     end
-    if text == "" then util.failf("%s: column '%s' is empty: what is said in %s?", place, o.text, util.shown(file, 120)) end
+    if text == "" then
+      util.failf("%s: column '%s' is empty: what is said in %s?", place, o.text, util.shown(file, 120))
+    end
     r.waves[i], r.texts[i] = full, text
     if columns.part then found.parts[i] = cells.part(row[columns.part], place, o.part) end
     if columns.group then found.keys[i] = row[columns.group] end
@@ -90,8 +97,12 @@ local function by_length(o, found, said)
     elseif o.shortest and seconds < o.shortest then short = short + 1
     else keep[#keep + 1] = i end
   end
-  if long > 0 then said[#said + 1] = ("left out  %d clip%s longer than %g s"):format(long, long == 1 and "" or "s", o.longest) end
-  if short > 0 then said[#said + 1] = ("left out  %d clip%s shorter than %g s"):format(short, short == 1 and "" or "s", o.shortest) end
+  if long > 0 then
+    said[#said + 1] = ("left out  %d clip%s longer than %g s"):format(long, long == 1 and "" or "s", o.longest)
+  end
+  if short > 0 then
+    said[#said + 1] = ("left out  %d clip%s shorter than %g s"):format(short, short == 1 and "" or "s", o.shortest)
+  end
   local function pick(list)
     local out = {}
     for k, i in ipairs(keep) do out[k] = list[i] end
@@ -109,11 +120,14 @@ local function from_start(d, r)
   if d.kind == "speech" then
     util.fail 'data.speech: place = "start" would cut clips, but not their texts; longest leaves out long ones'
   end
-  if not o.seconds then util.failf('data.%s: place = "start" is where seconds are cut from, and seconds says how many', d.kind) end
+  if not o.seconds then
+    util.failf('data.%s: place = "start" is where seconds are cut from, and seconds says how many', d.kind)
+  end
   r.count = {}
   for i, path in ipairs(r.waves) do
     local ok, about = pcall(core.audio.info, path)
-    r.count[i] = ok and math.min(about.frames, math.ceil(o.seconds * about.rate)) or 0 -- what cannot be read is told by the check
+    -- what cannot be read is told by the check
+    r.count[i] = ok and math.min(about.frames, math.ceil(o.seconds * about.rate)) or 0
   end
 end
 
@@ -121,11 +135,15 @@ function waves.read_speech(d)
   local o, path = d.options, d.options.path
   local missing = util.missing(path)
   if missing then util.failf("%s; --data.path FILE names another", missing) end
-  local found = { record = { waves = {}, texts = {} }, parts = o.part and {}, keys = o.group and {}, title = path:match "([^/]+)/[^/]*$" or path,
+  local found = { record = { waves = {}, texts = {} }, parts = o.part and {}, keys = o.group and {},
+    title = path:match "([^/]+)/[^/]*$" or path,
     root = o.root or path:match "^(.*)/[^/]*$" or ".", said = {} }
   take_rows(d, o, path, found)
   local n, first = without_text(found.root, found.record.waves)
-  if n > 0 then found.said[1] = ("skipped   %d recording%s without a row in %s: %s%s"):format(n, n == 1 and "" or "s", path, first, n > 1 and ", ..." or "") end
+  if n > 0 then
+    found.said[1] = ("skipped   %d recording%s without a row in %s: %s%s"):format(n, n == 1 and "" or "s", path, first,
+      n > 1 and ", ..." or "")
+  end
   by_length(o, found, found.said)
   from_start(d, found.record)
   return found
@@ -137,14 +155,19 @@ local function below(root, path) return core.composed((path:sub(#root + 1):gsub(
 
 local function matched(pattern, name, what)
   local ok, text = pcall(string.match, name, pattern)
-  if not ok then util.failf("data.sounds: %s = %q is not a Lua pattern: %s", what, pattern, util.without_place(text)) end
+  if not ok then
+    util.failf("data.sounds: %s = %q is not a Lua pattern: %s", what, pattern, util.without_place(text))
+  end
   return text
 end
 
 -- The class that a recipe's function gives for the path of a sound; nil: the sound is left out.
 local function class_of(f, name)
   local text = f(name)
-  if text ~= nil and type(text) ~= "string" then util.failf("data.sounds: label gives a %s for %s, and a class is a text (nil leaves the sound out)", type(text), name) end
+  if text ~= nil and type(text) ~= "string" then
+    util.failf("data.sounds: label gives a %s for %s, and a class is a text (nil leaves the sound out)", type(text),
+      name)
+  end
   return text and cells.class(text, name, "label") or nil
 end
 
@@ -158,7 +181,8 @@ local function chosen(o, list)
   return out, #list - #out
 end
 
--- The class of each sound: what the pattern or function finds in its path, or the first folder below the root (or below a part's folder).
+-- The class of each sound: what the pattern or function finds in its path, or the first folder below the root (or below
+-- a part's folder).
 local function classes_of(o, root, list)
   local texts, parts, any = {}, {}, false
   for i, path in ipairs(list) do
@@ -173,7 +197,8 @@ local function classes_of(o, root, list)
     else texts[i] = first end
     if not texts[i] then
       util.failf(o.label and "data.sounds: label = %q finds no class in %s" or
-        "data.sounds: %s%s lies in no class folder; label = \"^(%%a+)_\" finds a class in names", o.label or path, o.label and name or "")
+        "data.sounds: %s%s lies in no class folder; label = \"^(%%a+)_\" finds a class in names", o.label or path,
+          o.label and name or "")
     end
   end
   if any then
@@ -193,7 +218,9 @@ local function parts_of_groups(o, keys)
     parts[i] = held[key] and "test" or "train"
   end
   for name in pairs(held) do
-    if not known[name] then util.failf("data.sounds: held_out: %s", util.unknown_text("group", name, util.keys(known))) end
+    if not known[name] then
+      util.failf("data.sounds: held_out: %s", util.unknown_text("group", name, util.keys(known)))
+    end
   end
   return parts
 end
@@ -209,17 +236,23 @@ function waves.read_sounds(d, options)
   list, left = chosen(o, list)
   if #list == 0 then util.failf("data.sounds: label gives no class for any sound in %s", o.root) end
   local texts, parts = classes_of(o, o.root, list)
-  local found = { record = { waves = list }, parts = parts, title = o.root:match "([^/]+)/*$" or o.root, root = o.root, said = {} }
+  local found = { record = { waves = list }, parts = parts, title = o.root:match "([^/]+)/*$" or o.root, root = o.root,
+    said = {} }
   local r, places = found.record, {}
   for i, path in ipairs(list) do places[i] = path end
   r.classes = options.classes or cells.names(texts)
-  if #r.classes < 2 and not options.classes then util.failf("data.sounds: all sounds in %s are of one class, %s, so there is nothing to learn", o.root, r.classes[1]) end
+  if #r.classes < 2 and not options.classes then
+    util.failf("data.sounds: all sounds in %s are of one class, %s, so there is nothing to learn", o.root, r.classes[1])
+  end
   r.labels = cells.labels(texts, r.classes, places)
   if o.group then
-    found.keys = split.keys { kind = "sounds", pattern = o.group, root = o.root, n = #list, name = function(i) return list[i] end }
+    found.keys = split.keys { kind = "sounds", pattern = o.group, root = o.root, n = #list,
+      name = function(i) return list[i] end }
   end
   if o.held_out then
-    if not found.keys then util.fail 'data.sounds: held_out names groups, and group (a Lua pattern that finds them in paths) is missing' end
+    if not found.keys then
+      util.fail 'data.sounds: held_out names groups, and group (a Lua pattern that finds them in paths) is missing'
+    end
     found.parts = parts_of_groups(o, found.keys)
   end
   if left > 0 then found.said[1] = ("left out  %d sounds for which label gives no class"):format(left) end
@@ -250,7 +283,7 @@ function waves.keeps_texts(d, kind)
     for i = 1, source and source:count() or 0 do
       local seconds = source:seconds(i)
       if seconds and seconds > most then
-        util.failf("data.%s: %s has %.1f s, and seconds = %g would cut it, but not its text; --data.longest %g leaves it out",
+        util.failf("data.%s: %s has %.1f s, and seconds = %g would cut it, not its text; --data.longest %g leaves it out",
           kind, source:name(i), seconds, most, most)
       end
     end
@@ -261,10 +294,13 @@ end
 function waves.preprocessing(d, base)
   local o = d.options
   if o.rate and base.rate and o.rate ~= base.rate then
-    util.failf("data.%s: rate = %d, and the network hears %d Hz; leave it out: files of any rate are resampled", d.kind, o.rate, base.rate)
+    util.failf("data.%s: rate = %d, and the network hears %d Hz; leave it out: files of any rate are resampled", d.kind,
+      o.rate, base.rate)
   end
   local rate = o.rate or base.rate
-  if not rate then util.failf("data.%s: no rate is known: the network brings none, so give --data.rate, like 16000", d.kind) end
+  if not rate then
+    util.failf("data.%s: no rate is known: the network brings none, so give --data.rate, like 16000", d.kind)
+  end
   local seconds = o.seconds
   if seconds == nil then seconds = base.seconds end
   return { rate = rate, seconds = seconds, trim = o.trim }

@@ -12,9 +12,9 @@ local function words_of(text)
   return list
 end
 
--- One clip: what was said and heard, in the form in which they are to be compared (Vocabulary:normal). `pairs`: with what
--- stands for what. { characters = {n =, distance =, substitutions =, insertions =, deletions =, pairs =}, words = the same,
--- said =, heard = }; n is what was said.
+-- One clip: what was said and heard, in the form in which they are to be compared (Vocabulary:normal). `pairs`: with
+-- what stands for what. { characters = {n =, distance =, substitutions =, insertions =, deletions =, pairs =}, words =
+-- the same, said =, heard = }; n is what was said.
 function error_rates.clip(said, heard, options)
   local o = util.options("error_rates.clip", options, { pairs = false })
   local clip = { said = said, heard = heard }

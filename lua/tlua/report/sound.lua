@@ -1,4 +1,5 @@
--- sound.lua - clips on pages and pictures: a spectrogram, and the sound itself inside the page, so that it can be heard wherever the page is.
+-- sound.lua - clips on pages and pictures: a spectrogram, and the sound itself inside the page, so that it can be heard
+-- wherever the page is.
 local core = require "tlua.core"
 local nn = require "tlua.nn"
 local parts = require "tlua.report.parts"
@@ -7,8 +8,10 @@ local sound = {}
 local LONGEST = 20 -- seconds of a clip that a page carries
 local BANDS, RANGE = 64, 80 -- of the picture: bands, and decibels from the loudest to black
 
--- Colours from dark to light in which equal steps look equal (Nuñez, Anderton and Renslow 2018 name the demand); a few stops, the rest between.
-local STOPS = { { 8, 10, 28 }, { 46, 22, 90 }, { 120, 34, 108 }, { 190, 56, 84 }, { 240, 110, 50 }, { 250, 190, 60 }, { 252, 250, 190 } }
+-- Colours from dark to light in which equal steps look equal (Nuñez, Anderton and Renslow 2018 name the demand); a few
+-- stops, the rest between.
+local STOPS = { { 8, 10, 28 }, { 46, 22, 90 }, { 120, 34, 108 }, { 190, 56, 84 }, { 240, 110, 50 }, { 250, 190, 60 },
+  { 252, 250, 190 } }
 
 local palette
 local function colours()
@@ -18,12 +21,14 @@ local function colours()
     local at = i / 255 * (#STOPS - 1)
     local k = math.min(#STOPS - 1, math.floor(at) + 1)
     local f, a, b = at - (k - 1), STOPS[k], STOPS[math.min(#STOPS, k + 1)]
-    palette[i] = string.char(math.floor(a[1] + f * (b[1] - a[1]) + 0.5), math.floor(a[2] + f * (b[2] - a[2]) + 0.5), math.floor(a[3] + f * (b[3] - a[3]) + 0.5))
+    palette[i] = string.char(math.floor(a[1] + f * (b[1] - a[1]) + 0.5), math.floor(a[2] + f * (b[2] - a[2]) + 0.5),
+      math.floor(a[3] + f * (b[3] - a[3]) + 0.5))
   end
   return palette
 end
 
--- The mel spectrogram of a wave (T) at `rate` as a picture (bands, frames, 3) uint8: time to the right, high tones above, the loudest light.
+-- The mel spectrogram of a wave (T) at `rate` as a picture (bands, frames, 3) uint8: time to the right, high tones
+-- above, the loudest light.
 function sound.spectrogram(wave, rate)
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
@@ -33,7 +38,8 @@ function sound.spectrogram(wave, rate)
   local frames = levels:shape(2)
   levels = levels:reshape(frames, BANDS):permute(2, 1)
   local most = levels:amax():item()
-  local rows, lookup, out = ((levels - (most - RANGE)) * (255 / RANGE)):clamp { min = 0, max = 255 }:tolist(), colours(), {}
+  local rows, lookup, out = ((levels - (most - RANGE)) * (255 / RANGE)):clamp { min = 0, max = 255 }:tolist(),
+    colours(), {}
   for k = BANDS, 1, -1 do
     for _, v in ipairs(rows[k]) do out[#out + 1] = lookup[math.floor(v)] end
   end
@@ -51,7 +57,8 @@ function sound.of(wave, rate)
   local bytes = core.read_file(path)
   os.remove(path)
   os.remove(name)
-  return { image = parts.picture(sound.spectrogram(wave, rate)), sound = "data:audio/wav;base64," .. parts.base64(bytes) }
+  return { image = parts.picture(sound.spectrogram(wave, rate)), sound = "data:audio/wav;base64,"
+    .. parts.base64(bytes) }
 end
 
 -- The same of clip `index` of a source.

@@ -1,5 +1,5 @@
--- speech.lua - what a report says of speech that was turned into text: error rates with intervals, by length, which letters are taken for which,
--- the best and the worst clips with their spectrogram and a player.
+-- speech.lua - what a report says of speech that was turned into text: error rates with intervals, by length, which
+-- letters are taken for which, the best and the worst clips with their spectrogram and a player.
 local util = require "tlua.util"
 local parts = require "tlua.report.parts"
 local sound = require "tlua.report.sound"
@@ -12,7 +12,8 @@ local MOST = 6        -- clips of a gallery
 local CONFUSIONS = 16 -- rows of the table
 local DRAWS, WORK = 1000, 2e7
 
--- Words of an answer with their times in seconds: {{text =, from =, to =, score =}, ...}. `each`: labels and frames as core.ctc gives them.
+-- Words of an answer with their times in seconds: {{text =, from =, to =, score =}, ...}. `each`: labels and frames as
+-- core.ctc gives them.
 function speech.words(vocabulary, each, frame_seconds)
   local out, word = {}, nil
   for k, id in ipairs(each.labels) do
@@ -38,7 +39,8 @@ function Collector:add(out, batch)
   local t = self.task
   local answers = t:decode(out, { lengths = batch.out_lengths and batch.out_lengths:tolist(), beam = 1 })
   for i, index in ipairs(batch.indices) do
-    local clip = error_rates.clip(t.vocabulary:normal(batch.text[i]), answers[i] and answers[i].text or "", { pairs = true })
+    local clip = error_rates.clip(t.vocabulary:normal(batch.text[i]), answers[i] and answers[i].text or "",
+      { pairs = true })
     clip.index = index
     self.clips[#self.clips + 1] = clip
   end
@@ -56,7 +58,8 @@ end
 
 -- Bounds when the clips are drawn anew; fewer times where there are many.
 local function bounds(list, name)
-  local low, high = error_rates.interval(list, name, { draws = math.tointeger(math.max(200, math.min(DRAWS, WORK // (#list + 1)))) })
+  local low, high = error_rates.interval(list, name,
+    { draws = math.tointeger(math.max(200, math.min(DRAWS, WORK // (#list + 1)))) })
   return low and { low, high } or nil
 end
 
@@ -75,7 +78,8 @@ local function by_length(list, seconds)
     local members = table.move(order, (k - 1) * #order // n + 1, k * #order // n, 1, {})
     local chosen = {}
     for i, at in ipairs(members) do chosen[i] = list[at] end
-    out[k] = { from = seconds[members[1]], to = seconds[members[#members]], clips = #members, cer = error_rates.rate(chosen, "characters"),
+    out[k] = { from = seconds[members[1]], to = seconds[members[#members]], clips = #members,
+      cer = error_rates.rate(chosen, "characters"),
       interval = bounds(chosen, "characters") }
   end
   return out
@@ -98,9 +102,12 @@ end
 local function with_sound(run, list)
   local out = {}
   for i, each in ipairs(list) do
-    local ok, heard = pcall(sound.embedded, run.source, each.index, run.session and run.session.data.preprocessing.rate or 16000)
-    out[i] = { want = each.said, got = each.heard, cer = each.characters.n > 0 and each.characters.distance / each.characters.n or nil, sound = ok and heard.sound or nil,
-      image = ok and heard.image or nil, missing = not ok and util.reason(heard) or nil, name = run.source and (run.source:name(each.index) or ""):match "[^/]*$" }
+    local ok, heard = pcall(sound.embedded, run.source, each.index, run.session and run.session.data.preprocessing.rate
+      or 16000)
+    out[i] = { want = each.said, got = each.heard, cer = each.characters.n > 0
+      and each.characters.distance / each.characters.n or nil, sound = ok and heard.sound or nil,
+      image = ok and heard.image or nil, missing = not ok and util.reason(heard) or nil, name = run.source
+        and (run.source:name(each.index) or ""):match "[^/]*$" }
   end
   return out
 end
@@ -112,8 +119,10 @@ function speech.gather(run)
   local seconds = {}
   for i, each in ipairs(list) do seconds[i] = run.source:seconds(each.index) end
   local confused = error_rates.confusions(list)
-  local m = { count = #list, cer = error_rates.rate(list, "characters"), wer = error_rates.rate(list, "words"), cer_interval = bounds(list, "characters"),
-    wer_interval = bounds(list, "words"), changes = error_rates.changes(list, "characters"), by_length = by_length(list, seconds),
+  local m = { count = #list, cer = error_rates.rate(list, "characters"), wer = error_rates.rate(list, "words"),
+    cer_interval = bounds(list, "characters"),
+    wer_interval = bounds(list, "words"), changes = error_rates.changes(list, "characters"),
+      by_length = by_length(list, seconds),
     confusions = table.move(confused, 1, math.min(CONFUSIONS, #confused), 1, {}) }
   local best, worst = extremes(list)
   return { metrics = m, best = with_sound(run, best), worst = with_sound(run, worst) }
@@ -125,7 +134,8 @@ local function between(v) return v and #v == 2 and intervals.text(v[1], v[2]) or
 
 function speech.tiles(run)
   local m = run.metrics
-  return parts.tile(parts.percent(m.cer), ("character errors (95 %%: %s), %d clips"):format(between(m.cer_interval), m.count)) ..
+  return parts.tile(parts.percent(m.cer), ("character errors (95 %%: %s), %d clips"):format(between(m.cer_interval),
+    m.count)) ..
     parts.tile(parts.percent(m.wer), ("word errors (95 %%: %s)"):format(between(m.wer_interval)))
 end
 
@@ -136,17 +146,22 @@ local function shown(letter) return letter == "" and "(nothing)" or letter == " 
 local function tables(m)
   local lengths, letters_ = { { "Length", "Clips", "CER", "95 %" } }, { { "Said", "Heard", "Times" } }
   for _, row in ipairs(m.by_length or {}) do
-    lengths[#lengths + 1] = { ("%.1f to %.1f s"):format(row.from, row.to), ("%d"):format(row.clips), parts.percent(row.cer), between(row.interval) }
+    lengths[#lengths + 1] = { ("%.1f to %.1f s"):format(row.from, row.to), ("%d"):format(row.clips),
+      parts.percent(row.cer), between(row.interval) }
   end
-  for _, row in ipairs(m.confusions or {}) do letters_[#letters_ + 1] = { shown(row.said), shown(row.heard), ("%d"):format(row.count) } end
+  for _, row in ipairs(m.confusions or {}) do
+    letters_[#letters_ + 1] = { shown(row.said), shown(row.heard), ("%d"):format(row.count) }
+  end
   return (#lengths > 1 and "<h2>Errors by length</h2>" .. parts.table(lengths) or "") ..
     (#letters_ > 1 and "<h2>What was taken for what</h2>" .. parts.table(letters_) or "")
 end
 
 local function clip(each)
   return sound.figure(each.image, each.sound, ('<div lang="und">%s</div>'):format(escape(each.want)),
-    each.got ~= each.want and ('<div class="bad">%s</div>'):format(escape(each.got ~= "" and each.got or "(nothing)")) or '<div class="good">as said</div>',
-    ('<div class="soft">CER %s · %s%s</div>'):format(parts.percent(each.cer), escape(each.name or ""), each.missing and " · " .. escape(each.missing) or ""))
+    each.got ~= each.want and ('<div class="bad">%s</div>'):format(escape(each.got ~= "" and each.got or "(nothing)"))
+      or '<div class="good">as said</div>',
+    ('<div class="soft">CER %s · %s%s</div>'):format(parts.percent(each.cer), escape(each.name or ""), each.missing
+      and " · " .. escape(each.missing) or ""))
 end
 
 local function gallery(title, list)
@@ -155,16 +170,20 @@ local function gallery(title, list)
   return parts.gallery(title, out, "sounds")
 end
 
-function speech.page(run) return gallery("Worst clips", run.worst) .. gallery("Best clips", run.best) .. tables(run.metrics) end
+function speech.page(run)
+  return gallery("Worst clips", run.worst) .. gallery("Best clips", run.best) .. tables(run.metrics)
+end
 
 function speech.summary(m)
   if m.count == 0 then return {} end
-  return { count = m.count, cer = 100 * m.cer, wer = 100 * m.wer, interval = m.cer_interval, wer_interval = m.wer_interval }
+  return { count = m.count, cer = 100 * m.cer, wer = 100 * m.wer, interval = m.cer_interval,
+    wer_interval = m.wer_interval }
 end
 
 function speech.text_of_test(_, m)
   if not m.cer then return nil end
-  return ("CER %.1f %% (95 %%: %s)  WER %.1f %% (95 %%: %s)  of %d clips"):format(m.cer, between(m.interval), m.wer, between(m.wer_interval), m.count)
+  return ("CER %.1f %% (95 %%: %s)  WER %.1f %% (95 %%: %s)  of %d clips"):format(m.cer, between(m.interval), m.wer,
+    between(m.wer_interval), m.count)
 end
 
 return speech

@@ -1,5 +1,5 @@
--- voices.lua - what a report says of voices: how often two clips are rightly said to be of one speaker or of two, with intervals, and who is
--- taken for whom.
+-- voices.lua - what a report says of voices: how often two clips are rightly said to be of one speaker or of two, with
+-- intervals, and who is taken for whom.
 local util = require "tlua.util"
 local parts = require "tlua.report.parts"
 local intervals = require "tlua.report.intervals"
@@ -39,8 +39,8 @@ end
 
 local LEAST = 3 -- speakers whose mean is taken off: that of two would make them opposites
 
--- What is known of speakers, groups of rows: a centre of length 1 for each, and the mean of all, which is taken off first, since what all voices
--- have in common says nothing; nil where they are fewer than three.
+-- What is known of speakers, groups of rows: a centre of length 1 for each, and the mean of all, which is taken off
+-- first, since what all voices have in common says nothing; nil where they are fewer than three.
 function voices.centres(groups)
   local means, origin = {}, nil
   for k, rows in ipairs(groups) do means[k] = centre(rows) end
@@ -72,7 +72,8 @@ function voices.nearest(row, centres, origin)
   return best, score
 end
 
--- The equal error rate of scores: own (of one speaker) and other (of two). And the score at which both kinds of error are equally frequent.
+-- The equal error rate of scores: own (of one speaker) and other (of two). And the score at which both kinds of error
+-- are equally frequent.
 function voices.eer(own, other)
   if #own == 0 or #other == 0 then return nil end
   local all = {}
@@ -90,8 +91,9 @@ function voices.eer(own, other)
   return best, at
 end
 
--- The first `enroll` clips of each speaker are what is known of it; all others are scored against every speaker. rows: embeddings of length 1. nil
--- where nobody is left to be scored. {eer =, threshold =, accuracy =, trials = {{label, {[label] = score}}, ...}, right =, n =}
+-- The first `enroll` clips of each speaker are what is known of it; all others are scored against every speaker. rows:
+-- embeddings of length 1. nil where nobody is left to be scored. {eer =, threshold =, accuracy =, trials = {{label,
+-- {[label] = score}}, ...}, right =, n =}
 function voices.scores(rows, labels, enroll)
   local known, trials = {}, {}
   for i, row in ipairs(rows) do
@@ -121,7 +123,8 @@ function voices.scores(rows, labels, enroll)
     out[n] = { at = i, label = labels[i], taken = best, scores = scores }
   end
   local eer, threshold = voices.eer(own, other)
-  return { eer = eer, threshold = threshold, accuracy = right / #trials, right = right, n = #trials, trials = out, speakers = #order, own = own, other = other }
+  return { eer = eer, threshold = threshold, accuracy = right / #trials, right = right, n = #trials, trials = out,
+    speakers = #order, own = own, other = other }
 end
 
 -- Bounds of the equal error rate when the clips are drawn anew.
@@ -147,7 +150,8 @@ function voices.gather(run)
   local taken, rows = {}, {}
   for _, trial in ipairs(found.trials) do
     if trial.taken ~= trial.label then
-      local key = ("%s\0%s"):format(run.names[trial.label + 1] or trial.label, run.names[trial.taken + 1] or trial.taken)
+      local key = ("%s\0%s"):format(run.names[trial.label + 1] or trial.label, run.names[trial.taken + 1]
+        or trial.taken)
       taken[key] = (taken[key] or 0) + 1
     end
   end
@@ -155,30 +159,38 @@ function voices.gather(run)
     local a, b = key:match "^(.-)%z(.*)$"
     rows[#rows + 1] = { own = a, taken = b, count = taken[key] }
   end
-  table.sort(rows, function(a, b) return a.count == b.count and a.own .. a.taken < b.own .. b.taken or a.count > b.count end)
-  return { metrics = { count = found.n, eer = found.eer, eer_interval = bounds(found), threshold = found.threshold, centred = found.speakers >= LEAST, accuracy = found.accuracy,
-    accuracy_interval = { low, high }, speakers = found.speakers, enroll = t.options.enroll, taken = table.move(rows, 1, math.min(12, #rows), 1, {}) } }
+  table.sort(rows, function(a, b) return a.count == b.count and a.own .. a.taken < b.own .. b.taken
+    or a.count > b.count end)
+  return { metrics = { count = found.n, eer = found.eer, eer_interval = bounds(found), threshold = found.threshold,
+    centred = found.speakers >= LEAST, accuracy = found.accuracy,
+    accuracy_interval = { low, high }, speakers = found.speakers, enroll = t.options.enroll,
+      taken = table.move(rows, 1, math.min(12, #rows), 1, {}) } }
 end
 
 local function between(v) return v and #v == 2 and intervals.text(v[1], v[2]) or "-" end
 
 function voices.tiles(run)
   local m = run.metrics
-  return parts.tile(parts.percent(m.eer), ("equal error rate (95 %%: %s), %d clips"):format(between(m.eer_interval), m.count)) ..
-    parts.tile(parts.percent(m.accuracy), ("right of %d speakers (95 %%: %s), %d clips each known"):format(m.speakers, between(m.accuracy_interval), m.enroll))
+  return parts.tile(parts.percent(m.eer), ("equal error rate (95 %%: %s), %d clips"):format(between(m.eer_interval),
+    m.count)) ..
+    parts.tile(parts.percent(m.accuracy), ("right of %d speakers (95 %%: %s), %d clips each known"):format(m.speakers,
+      between(m.accuracy_interval), m.enroll))
 end
 
 function voices.charts() return "" end
 
 function voices.page(run)
   local rows = { { "Speaker", "Taken for", "Times" } }
-  for _, each in ipairs(run.metrics.taken or {}) do rows[#rows + 1] = { each.own, each.taken, ("%d"):format(each.count) } end
+  for _, each in ipairs(run.metrics.taken or {}) do
+    rows[#rows + 1] = { each.own, each.taken, ("%d"):format(each.count) }
+  end
   return #rows > 1 and "<h2>Who was taken for whom</h2>" .. parts.table(rows) or ""
 end
 
 function voices.summary(m)
   if m.count == 0 then return {} end
-  return { count = m.count, eer = 100 * m.eer, interval = m.eer_interval, accuracy = 100 * m.accuracy, accuracy_interval = m.accuracy_interval, threshold = m.threshold, centred = m.centred }
+  return { count = m.count, eer = 100 * m.eer, interval = m.eer_interval, accuracy = 100 * m.accuracy,
+    accuracy_interval = m.accuracy_interval, threshold = m.threshold, centred = m.centred }
 end
 
 function voices.text_of_test(_, m)

@@ -1,5 +1,6 @@
--- ctc.lua - speech to text: a network gives symbols frame by frame, the connectionist temporal classification (Graves et al. 2006) sums over
--- all ways to say a text so. Symbols are the letters of the training texts, or those that the network knows already.
+-- ctc.lua - speech to text: a network gives symbols frame by frame, the connectionist temporal classification (Graves
+-- et al. 2006) sums over all ways to say a text so. Symbols are the letters of the training texts, or those that the
+-- network knows already.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
@@ -19,7 +20,9 @@ end
 local function fitting(t, s, part)
   local source, net, frames = s.data[part], s.model, {}
   if not source or not net.frame_count then return source end
-  for i = 1, source:count() do frames[i] = net:frame_count(math.floor((source:seconds(i) or 0) * s.data.preprocessing.rate)) end
+  for i = 1, source:count() do
+    frames[i] = net:frame_count(math.floor((source:seconds(i) or 0) * s.data.preprocessing.rate))
+  end
   local bad, left, keep = vocabulary.check_targets(t.vocabulary, texts_of(source), frames), {}, {}
   for _, each in ipairs(bad) do
     left[each.index] = true
@@ -28,7 +31,10 @@ local function fitting(t, s, part)
   for i = 1, source:count() do
     if not left[i] then keep[#keep + 1] = i end
   end
-  if #keep == 0 and #bad > 0 then util.failf("task.ctc: no %s clip is left whose text fits its length; the first: %s: %s", part, source:name(1), bad[1].reason) end
+  if #keep == 0 and #bad > 0 then
+    util.failf("task.ctc: no %s clip is left whose text fits its length; the first: %s: %s", part, source:name(1),
+      bad[1].reason)
+  end
   return #bad > 0 and core.data.subset(source, keep) or source
 end
 
@@ -36,10 +42,13 @@ end
 local function vocabulary_of(t, s)
   local o = t.options
   if o.symbols == "data" then
-    return vocabulary.from_texts(texts_of(s.data.train), { casing = o.casing, punctuation = o.punctuation, digits = o.digits })
+    return vocabulary.from_texts(texts_of(s.data.train),
+      { casing = o.casing, punctuation = o.punctuation, digits = o.digits })
   end
   local known = s.model.vocabulary and s.model:vocabulary()
-  if not known then util.failf('task.ctc: symbols = "network", and the weights of %s say nothing of its symbols', s.model:label()) end
+  if not known then
+    util.failf('task.ctc: symbols = "network", and the weights of %s say nothing of its symbols', s.model:label())
+  end
   return vocabulary.from_list(known.tokens, { blank = known.blank or 0, boundary = known.word_boundary })
 end
 
@@ -50,9 +59,14 @@ local function prepare(t, s)
   if type(loss) == "table" and loss.options then loss.options.blank = t.vocabulary.blank end
   for _, part in ipairs { "train", "validation" } do s.data[part] = fitting(t, s, part) end
   local all = texts_of(s.data.train)
-  for _, part in ipairs { "validation", "test" } do for _, text in ipairs(texts_of(s.data[part])) do all[#all + 1] = text end end
+  for _, part in ipairs { "validation", "test" } do
+    for _, text in ipairs(texts_of(s.data[part])) do all[#all + 1] = text end
+  end
   local unknown = t.vocabulary:dropped_text(all)
-  if unknown then table.insert(s.data.said, "unknown   characters of the texts that are no symbol can neither be learnt nor found: " .. unknown) end
+  if unknown then
+    table.insert(s.data.said, "unknown   characters of the texts that are no symbol can neither be learnt nor found: "
+      .. unknown)
+  end
   s.data.fields_text = ("%d symbols (%s)"):format(t.width, table.concat(t.names, ""):gsub("<[^<>]+>", ""))
   if t.options.language > 0 and not t.kept_language then
     local rows = {}
@@ -108,20 +122,25 @@ function Meter:add(out, batch)
 end
 local function percent(a, b) return b > 0 and 100 * a / b or nil end
 function Meter:value()
-  return { cer = percent(self.characters.distance, self.characters.n), wer = percent(self.words.distance, self.words.n), blanks = percent(self.blanks, self.frames) }
+  return { cer = percent(self.characters.distance, self.characters.n), wer = percent(self.words.distance, self.words.n),
+    blanks = percent(self.blanks, self.frames) }
 end
-function Meter:state() return { characters = self.characters, words = self.words, frames = self.frames, blanks = self.blanks } end
+function Meter:state()
+  return { characters = self.characters, words = self.words, frames = self.frames, blanks = self.blanks }
+end
 
 local function meter(t, state, tested)
   state = state or { characters = { distance = 0, n = 0 }, words = { distance = 0, n = 0 }, frames = 0, blanks = 0 }
-  return setmetatable({ task = t, clips = tested and {} or nil, characters = state.characters, words = state.words, frames = state.frames, blanks = state.blanks }, Meter)
+  return setmetatable({ task = t, clips = tested and {} or nil, characters = state.characters, words = state.words,
+    frames = state.frames, blanks = state.blanks }, Meter)
 end
 
 -- "CER 12.3 % (95 %: 10.1 to 14.8)  WER 40.2 % (95 %: ...)  blanks 71 %": intervals by drawing the clips anew.
 local function test_line(_, m)
   local v, out = m:value(), {}
   for i, each in ipairs { { "CER", "cer", "characters" }, { "WER", "wer", "words" } } do
-    out[i] = ("%s %s%s"):format(each[1], v[each[2]] and ("%.1f %%"):format(v[each[2]]) or "-", speech.between_text(m.clips, each[3]))
+    out[i] = ("%s %s%s"):format(each[1], v[each[2]] and ("%.1f %%"):format(v[each[2]]) or "-",
+      speech.between_text(m.clips, each[3]))
   end
   return ("%s  blanks %s"):format(table.concat(out, "  "), v.blanks and ("%.0f %%"):format(v.blanks) or "-")
 end
@@ -130,7 +149,8 @@ end
 local function advice(_, values, s)
   if not (values.blanks and values.blanks > 99.5 and values.cer and values.cer > 99) then return nil end
   local rate = s.lr
-  return ("blanks    the network says nothing yet: usual in the first epochs of CTC. If it stays so: a lower rate (--optim.lr %.1g), more epochs, a warm-up "
+  return ("blanks    the network says nothing yet: usual in the first epochs of CTC. If it stays so: a lower rate "
+    .. "(--optim.lr %.1g), more epochs, a warm-up "
     .. "(--schedule.warmup 1), or fewer frozen layers; and texts must be what is said in their clips"):format(rate / 3)
 end
 
@@ -142,15 +162,19 @@ local function language_of(t)
   return t.language
 end
 
--- Each clip of a batch: {text =, words = {{text, from, to, score}, ...}} with times in seconds; false where numbers are none.
+-- Each clip of a batch: {text =, words = {{text, from, to, score}, ...}} with times in seconds; false where numbers are
+-- none.
 local function decode(t, out, o)
   local lengths = o.lengths or lengths_of(out, {}):tolist()
   local width = o.beam or t.options.beam
-  local beam = width > 1 and { width = width, blank = t.vocabulary.blank, model = language_of(t), alpha = t.options.alpha, beta = t.options.beta }
-  local found = beam and core.ctc.beam(out, lengths, beam) or core.ctc.greedy(out, lengths, { blank = t.vocabulary.blank })
+  local beam = width > 1 and { width = width, blank = t.vocabulary.blank, model = language_of(t),
+    alpha = t.options.alpha, beta = t.options.beta }
+  local found = beam and core.ctc.beam(out, lengths, beam)
+    or core.ctc.greedy(out, lengths, { blank = t.vocabulary.blank })
   local answers = {}
   for i, each in ipairs(found) do
-    answers[i] = each.unknown == 0 and { text = t.vocabulary:decode(each.labels), words = speech.words(t.vocabulary, each, o.frame_seconds or 0.02), score = each.score } or false
+    answers[i] = each.unknown == 0 and { text = t.vocabulary:decode(each.labels),
+      words = speech.words(t.vocabulary, each, o.frame_seconds or 0.02), score = each.score } or false
   end
   return answers
 end
@@ -160,27 +184,35 @@ return {
   schema = {
     { "casing", "choice", "lower", "of letters: lower makes capitals small, keep learns both", { "lower", "keep" } },
     { "punctuation", "choice", "drop", "of the texts: it is learnt where it is kept", { "drop", "keep" } },
-    { "digits", "choice", "refuse", "in the texts: an error, since they are not written as they are spoken; or learnt; or left out", { "refuse", "keep", "drop" } },
-    { "symbols", "choice", "data", "letters of the training texts, or the symbols that the network knows", { "data", "network" } },
-    { "beam", "integer", 1, "how many texts a search follows when it predicts; 1: the likeliest symbol of each frame", least = 1, most = 1000 },
-    { "language", "integer", 0, "length of the runs of letters that are counted in the training texts and help that search; 0: none", least = 0, most = 8 },
+    { "digits", "choice", "refuse", "in the texts: an error, since they are not written as they are spoken; or learnt; or "
+      .. "left out", { "refuse", "keep", "drop" } },
+    { "symbols", "choice", "data", "letters of the training texts, or the symbols that the network knows",
+      { "data", "network" } },
+    { "beam", "integer", 1, "how many texts a search follows when it predicts; 1: the likeliest symbol of each frame",
+      least = 1, most = 1000 },
+    { "language", "integer", 0, "length of the runs of letters that are counted in the training texts and help that "
+      .. "search; 0: none", least = 0, most = 8 },
     { "alpha", "number", 0.5, "how much they count", least = 0, most = 10 },
     { "beta", "number", 1.0, "what each symbol is worth beside them", least = -10, most = 10 },
   },
-  figures = { { "cer", "CER", "%.1f %%", "min" }, { "wer", "WER", "%.1f %%", "min" }, { "blanks", "blank frames", "%.0f %%", "min" } },
+  figures = { { "cer", "CER", "%.1f %%", "min" }, { "wer", "WER", "%.1f %%", "min" },
+    { "blanks", "blank frames", "%.0f %%", "min" } },
   prepare = prepare,
   head = function(t) return nn.Linear(t.width) end,
   default_loss = function() return nn.CTCLoss { zero_infinity = true } end,
   check = function(t, shape)
     if #shape ~= 3 or shape[3] ~= t.width then
-      util.failf("the network gives outputs of shape %s, and task.ctc wants frames (N, T, %d), a symbol or blank each", util.shape_text(shape), t.width)
+      util.failf("the network gives outputs of shape %s, and task.ctc wants frames (N, T, %d), a symbol or blank each",
+        util.shape_text(shape), t.width)
     end
   end,
   loss = loss_of, meter = meter, test_line = test_line, advice = advice,
   kept = function(t) return { vocabulary = t.vocabulary:to_table(), language = t.kept_language } end,
   take = function(t, kept) t.vocabulary, t.kept_language = vocabulary.from_table(kept.vocabulary), kept.language end,
   decode = decode, text = function(_, answer) return answer.text end, answer = function(_, answer) return answer end,
-  columns = function() return { "text", "score" } end, fields = function(_, answer) return { answer.text, ("%.6g"):format(answer.score or 0) } end,
-  collector = speech.collector, gather = speech.gather, tiles = speech.tiles, charts = speech.charts, page = speech.page, summary = function(_, m) return speech.summary(m) end,
+  columns = function() return { "text", "score" } end,
+  fields = function(_, answer) return { answer.text, ("%.6g"):format(answer.score or 0) } end,
+  collector = speech.collector, gather = speech.gather, tiles = speech.tiles, charts = speech.charts,
+  page = speech.page, summary = function(_, m) return speech.summary(m) end,
   text_of_test = speech.text_of_test,
 }

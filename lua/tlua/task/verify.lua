@@ -1,5 +1,6 @@
--- verify.lua - whose voice is it: a network gives each clip an embedding, and two clips are of one speaker where the cosine between theirs is
--- high. Speakers of the test need not be those of the training: a few clips enrol each of them.
+-- verify.lua - whose voice is it: a network gives each clip an embedding, and two clips are of one speaker where the
+-- cosine between theirs is high. Speakers of the test need not be those of the training: a few clips enrol each of
+-- them.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
@@ -12,8 +13,9 @@ local function unit(x)
   return y
 end
 
--- Supervised contrastive loss (Khosla et al. 2020, equation 2, L_out): of each clip, the mean over the others of its speaker of minus the
--- logarithm of the softmax of their cosines by the temperature. Clips that are alone in the batch count nothing.
+-- Supervised contrastive loss (Khosla et al. 2020, equation 2, L_out): of each clip, the mean over the others of its
+-- speaker of minus the logarithm of the softmax of their cosines by the temperature. Clips that are alone in the batch
+-- count nothing.
 local function loss_of(t, out, batch)
   local n, of = #batch.labels, {}
   for i, label in ipairs(batch.labels) do of[label] = (of[label] or 0) + 1 end
@@ -57,7 +59,8 @@ local Collector = {}
 Collector.__index = Collector
 function Collector:add(out, batch)
   for i, row in ipairs(unit(out):tolist()) do
-    self.rows[#self.rows + 1], self.labels[#self.labels + 1], self.indices[#self.indices + 1] = row, batch.labels[i], batch.indices[i]
+    self.rows[#self.rows + 1], self.labels[#self.labels + 1], self.indices[#self.indices + 1] = row, batch.labels[i],
+      batch.indices[i]
   end
 end
 function Collector:count() return #self.labels end
@@ -77,7 +80,8 @@ return {
   figures = { { "eer", "equal error rate", "%.1f %%", "min" }, { "accuracy", "right speaker", "%.1f %%", "max" } },
   prepare = function(t, s)
     if s.recipe and s.recipe.loss_given then
-      util.fail "task.verify has a loss of its own (supervised contrastive), which no other takes the place of; leave loss out"
+      util.fail("task.verify has a loss of its own (supervised contrastive), which no other takes the place of; "
+        .. "leave loss out")
     end
     local width = s.model.classes or s.model.features_width
     if not width then util.failf("task.verify: %s says no width of its embedding", s.model:label()) end
@@ -86,10 +90,14 @@ return {
   head = function(t) return nn.Linear(t.width) end,
   default_loss = function() return function() end end,
   check = function(_, shape)
-    if #shape ~= 2 then util.failf("the network gives outputs of shape %s, and task.verify wants an embedding (N, K) for each clip", util.shape_text(shape)) end
+    if #shape ~= 2 then
+      util.failf("the network gives outputs of shape %s, and task.verify wants an embedding (N, K) for each clip",
+        util.shape_text(shape))
+    end
   end,
   loss = loss_of, loss_words = "supervised contrastive",
-  meter = function(t, _, tested) return setmetatable({ rows = {}, labels = {}, tested = tested, enroll = t.options.enroll }, Meter) end,
+  meter = function(t, _, tested) return setmetatable({ rows = {}, labels = {}, tested = tested,
+    enroll = t.options.enroll }, Meter) end,
   collector = function() return setmetatable({ rows = {}, labels = {}, indices = {} }, Collector) end,
   decode = decode, text = function(_, a) return ("%d numbers, the first %.4f"):format(#a.embedding, a.embedding[1]) end,
   answer = function(_, a) return a.embedding end,
@@ -103,5 +111,6 @@ return {
     for k, v in ipairs(a.embedding) do out[k] = ("%.7g"):format(v) end
     return out
   end,
-  gather = voices.gather, tiles = voices.tiles, charts = voices.charts, page = voices.page, summary = function(_, m) return voices.summary(m) end, text_of_test = voices.text_of_test,
+  gather = voices.gather, tiles = voices.tiles, charts = voices.charts, page = voices.page,
+    summary = function(_, m) return voices.summary(m) end, text_of_test = voices.text_of_test,
 }

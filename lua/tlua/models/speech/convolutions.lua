@@ -1,5 +1,6 @@
--- convolutions.lua - small networks for sound, to be trained from scratch: wave_cnn and mel_cnn give a row for each clip,
--- crnn one for each frame. What lies behind a clip's end is 0 before each convolution and has no part in the means.
+-- convolutions.lua - small networks for sound, to be trained from scratch: wave_cnn and mel_cnn give a row for each
+-- clip, crnn one for each frame. What lies behind a clip's end is 0 before each convolution and has no part in the
+-- means.
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local sequence = require "tlua.models.speech.sequence"
@@ -178,7 +179,9 @@ function Crnn:features_cost(shape)
 end
 
 return function(registry)
-  local function fields(...) return { { "width", "integer", 32, "channels of the first convolution", least = 1 }, ... } end
+  local function fields(...)
+    return { { "width", "integer", 32, "channels of the first convolution", least = 1 }, ... }
+  end
   registry.add { name = "wave_cnn", class = WaveCNN, takes = "wave", classes = 10,
     fields = fields { "rate", "integer", 16000, "of the waves, in Hz", least = 1 } }
   registry.add { name = "mel_cnn", class = MelCNN, takes = "wave", classes = 10,
