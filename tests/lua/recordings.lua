@@ -247,6 +247,30 @@ t.test("options of clips that would do nothing, or harm", function()
   end
 end)
 
+t.test("kept features of clips: of one length alone, and others with other noises", function()
+  local root, noises, count = folder .. "/sounds", folder .. "/noises", 0
+  core.mkdirs(noises)
+  core.audio.write(noises .. "/1.wav", core.randn(RATE) * 0.1, RATE)
+  local function log_of(options, more)
+    options.root, count = root, count + 1
+    local f = { model = tlua.models.mel_cnn { rate = RATE, n_fft = 160, hop = 80, bands = 16, high = 4000 },
+      freeze = "*", data = data.sounds(options), schedule = { epochs = 1 }, out = ("%s/kept%d"):format(folder, count),
+      cache = { folder = folder .. "/features", views = 1 } }
+    for name, v in pairs(more or {}) do f[name] = v end
+    tlua.recipe(f):run { style = "quiet" }
+    return core.read_file(f.out .. "/log.txt")
+  end
+  assert(log_of({}):find("none: clips differ in length", 1, true))
+  local with = { augment = { noise = noises, noise_chance = 1 } }
+  assert(log_of({ seconds = 0.1 }, with):find "cache     after ")
+  local before = #core.list_folder(folder .. "/features")
+  log_of({ seconds = 0.1 }, with)
+  t.equal(#core.list_folder(folder .. "/features"), before)
+  core.audio.write(noises .. "/2.wav", core.randn(RATE) * 0.1, RATE)
+  log_of({ seconds = 0.1 }, with)
+  t.equal(#core.list_folder(folder .. "/features"), before + 1, "those of the training part")
+end)
+
 t.test("networks and data that do not go together", function()
   local root = folder .. "/sounds"
   t.fails("sees, and sounds has clips of sound", tlua.recipe { model = tlua.models.resnet18 {}, data = data.sounds { root = root, rate = RATE } }.run,

@@ -275,7 +275,8 @@ function Store:fill(progress)
   local s, d = self.session, self.session.data
   if self:complete() then return true end
   local before, batch = self.features:done(), cache.batch(s)
-  local loader <close> = core.data.loader(d[self.part], d[self.part .. "_pipeline"], { batch = batch, threads = d.threads, seed = s.seed, on_bad = d.on_bad })
+  local loader <close> = core.data.loader(d[self.part], d[self.part .. "_pipeline"], { batch = batch,
+    threads = d.threads, seed = s.seed, on_bad = d.on_bad, noise = self.part == "train" and d.noises or nil })
   loader:start(self.view, before // batch + 1)
   while true do
     local ok, why = add_batch(self, loader)
