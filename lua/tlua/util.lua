@@ -49,8 +49,11 @@ function util.distinct(list, what)
   return list
 end
 
--- Takes "FILE:LINE: " off a message.
-function util.without_place(message) return (tostring(message):gsub("^[^%s:]+:%d+: ", "", 1)) end
+-- Takes "FILE.lua:LINE: " off a message; the place of another file, as of a row in a table, is what the
+-- message is about.
+function util.without_place(message)
+  return (tostring(message):gsub("^[^%s:]+%.lua:%d+: ", "", 1):gsub("^stdin:%d+: ", "", 1))
+end
 
 -- An error for a message of our own around it: its first line, without the place and without the file that the message names itself.
 function util.reason(e, path)

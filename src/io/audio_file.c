@@ -253,7 +253,7 @@ static int open_bytes(tl_error *err, sound *s, const char *path, const void *dat
         s->bytes = (int64_t)bytes;
         return 0;
     }
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
+    s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes into is not waited for */
     if (s->fd < 0 || fstat(s->fd, &st) != 0) {
         /* What the process or the machine is short of now says nothing of the file, which on_bad = "skip" would leave
          * out. */
@@ -262,7 +262,7 @@ static int open_bytes(tl_error *err, sound *s, const char *path, const void *dat
     }
     if (S_ISDIR(st.st_mode)) return tl__fail(err, TL_EIO, "%s: a folder, not a sound file", path);
     if (!S_ISREG(st.st_mode))
-        return tl__fail(err, TL_EIO, "%s: no regular file; sound from a pipe is read by core.audio.open", path);
+        return tl__fail(err, TL_EIO, "%s: a pipe or a device, not a sound file; leave it out", path);
     s->bytes = st.st_size;
     return 0;
 }

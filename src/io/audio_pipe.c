@@ -86,7 +86,8 @@ static int no_header(tl_error *err, const pipe_frames *p)
 {
     return tl__fail(
         err, TL_EFORMAT,
-        "%s: no WAV header at the front; for samples alone (16 bits, one channel) say the rate (raw_rate = 16000)",
+        "%s: no WAV header at the front; for samples alone (16 bits, one channel) say their rate (--rate 16000, in Lua "
+        "raw_rate = 16000); of another form make WAV first: ffmpeg -i - -f wav -",
         p->base.name);
 }
 

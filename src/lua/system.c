@@ -257,6 +257,17 @@ static int is_folder(lua_State *L)
     return 1;
 }
 
+/* core.file_kind(path) -> "file", "folder" or "other" (a pipe, a device), and a text that two paths to the same
+ * have in common; nothing where there is none */
+static int file_kind(lua_State *L)
+{
+    struct stat st;
+    if (stat(luaL_checkstring(L, 1), &st) != 0) return 0;
+    lua_pushstring(L, S_ISREG(st.st_mode) ? "file" : S_ISDIR(st.st_mode) ? "folder" : "other");
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)st.st_dev, (LUAI_UACINT)st.st_ino);
+    return 2;
+}
+
 /* core.file_size(path) -> bytes, time of the last change in seconds, the file's number, which its other names have too; nothing where there
  * is no such file */
 static int file_size(lua_State *L)
@@ -474,6 +485,7 @@ void tl__lua_open_system(lua_State *L)
     static const luaL_Reg functions[] = {
         {"device_info", device_info}, {"device_details", device_details}, {"counters", counters}, {"read_file", read_file}, {"write_file", write_file},
         {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
+        {"file_kind", file_kind},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_},
         {"sha256_file", sha256_file}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, 

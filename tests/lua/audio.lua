@@ -75,7 +75,7 @@ t.test("streams", function()
   end
   local _, _, err = t.run("echo no sound at all | ./tlua " .. script)
   assert(err:find("standard input: no WAV header at the front; for samples alone (16 bits, one channel) " ..
-    "say the rate (raw_rate = 16000)", 1, true), err)
+    "say their rate (--rate 16000, in Lua raw_rate = 16000)", 1, true), err)
 end)
 
 t.test("what is refused", function()

@@ -77,6 +77,37 @@ t.test("what a table must not be", function()
   t.fails("there is no file", open, data.speech { path = root .. "/none.tsv" })
 end)
 
+t.test("messages of a recipe name the row of the table, and whose text it is; a pipe among the clips is not waited for", function()
+  local root = folder .. "/rows"
+  core.mkdirs(root)
+  for i = 1, 4 do core.audio.write(("%s/%d.wav"):format(root, i), spoken("ab", i), RATE) end
+  core.write_file(root .. "/mine.lua", ([[local tlua = require "tlua"
+    return tlua.recipe { model = tlua.models.conformer { blocks = 1, width = 16, heads = 2, ffn = 16 }, data = tlua.data.speech { path = "%s/list.tsv" }, schedule = { epochs = 1 } }]]):format(root))
+  local function refused(rows, message)
+    core.write_file(root .. "/list.tsv", "file\ttext\n" .. rows)
+    local status, _, err = t.run(("timeout 60 ./tlua %s/mine.lua --quiet --out %s/run"):format(root, root))
+    assert(status == 1 and err:find(message, 1, true) and select(2, err:gsub("\n", "")) == 1, err)
+    assert(not core.exists(root .. "/run/model.safetensors"))
+  end
+  refused("1.wav\tab\n2.wav\t \n", "mine.lua:2: " .. root .. "/list.tsv:3: column 'text' is empty")
+  refused("1.wav\tab\n2.wav\n", "list.tsv:3: this row has 1 cells")
+  refused("1.wav\tab 1\n2.wav\ta 1\n3.wav\tb 1\n4.wav\td 1\n", ".wav has digits")
+  t.run(("mkfifo %s/pipe.wav"):format(root))
+  refused("1.wav\tab\n2.wav\ta\n3.wav\tb\npipe.wav\td\n", "pipe.wav: a pipe or a device, not a sound file")
+  t.run(("ln -s . %s/round"):format(root)) -- found once, not forty times
+  local list, passed = require("tlua.data.waves").below(root)
+  t.equal(#list, 4)
+  t.equal(require("tlua.data.waves").passed_text(passed):match "^[^:]*", "1 .lua, 1 .tsv, 1 as a pipe or device passed over")
+end)
+
+t.test("a clip that a table has twice is told where it is in training and in test", function()
+  local path = recordings("twice", 8)
+  local text = core.read_file(path)
+  core.write_file(path, text .. text:match "\n(1%.wav[^\n]*\n)":gsub("train", "test"))
+  local built = open(data.speech { path = path, part = "part" })
+  t.equal(built.said[2]:match "^warning   1 of 3 test clips are training clips too %([^)]*1%.wav%)" ~= nil, true)
+end)
+
 t.test("sounds by folder, by name, by a function; speakers apart", function()
   local root = folder .. "/sounds"
   for _, letter in ipairs { "a", "b" } do
@@ -149,8 +180,23 @@ t.test("predict: text, JSON with times, subtitles, CSV, a pipe", function()
   assert(status == 1 and out:find "said.wav\tab dc\n" and err:find "none.wav: cannot be opened", err)
   status, _, err = t.run(("./tlua predict %s %s --srt --vtt"):format(run_folder, wave))
   assert(status == 2 and err:find "do not go together")
+  for _, each in ipairs { { wave .. " --rate 8000", "files say their rate themselves" }, { wave .. " --flip", "--flip: of speech there is one text" }, { "- " .. wave, "stands alone" },
+    { wave .. " --beam 5000", "must be from 1 to 1000" }, { wave .. " --window 1000", "must be from 1 to 600" }, { "- --to " .. folder .. "/nowhere", "--to is for files" } } do
+    status, out, err = t.run(("./tlua predict %s %s < /dev/null"):format(run_folder, each[1]))
+    assert(status == 2 and out == "" and err:find(each[2], 1, true), err)
+  end
+  t.equal(heard(("cat %s | ./tlua predict %s - --csv"):format(wave, run_folder)):match "^[^\n]*", "file,from,to,text")
   status, out = t.run(("./tlua eval %s"):format(run_folder))
   assert(status == 0 and out:find "tested   40 clips of the test part" and out:find "CER %d", out)
+end)
+
+t.test("subtitles of recordings of one name do not take each other's place", function()
+  local root = folder .. "/same"
+  core.mkdirs(root .. "/in")
+  for _, name in ipairs { "a.wav", "a.flac", "b.wav", "in/b.wav" } do core.audio.write(root .. "/" .. name, spoken("ab", 3), RATE) end
+  local status, out, err = t.run(("cd %s && %s/tlua predict %s same --srt --to subs"):format(folder, os.getenv "PWD", run_folder))
+  assert(status == 0, err)
+  t.equal(out, "subs/a.flac.srt\nsubs/a.wav.srt\nsubs/same_b.srt\nsubs/same_in_b.srt\n")
 end)
 
 t.test("a recording of any length is cut where it is quiet", function()
@@ -273,8 +319,12 @@ end)
 
 t.test("networks and data that do not go together", function()
   local root = folder .. "/sounds"
-  t.fails("sees, and sounds has clips of sound", tlua.recipe { model = tlua.models.resnet18 {}, data = data.sounds { root = root, rate = RATE } }.run,
-    tlua.recipe { model = tlua.models.resnet18 {}, data = data.sounds { root = root, rate = RATE } }, { style = "quiet" })
+  for _, rate in ipairs { RATE, false } do
+    local r = tlua.recipe { model = tlua.models.resnet18 {}, data = data.sounds { root = root, rate = rate or nil } }
+    t.fails("sees, and data.sounds has clips of sound", r.run, r, { style = "quiet" })
+  end
+  local r = speech_recipe(folder .. "/tones/list.tsv", folder .. "/never", { model = tlua.models.mel_cnn { rate = RATE, high = 4000 } })
+  t.fails("gives a row a clip and no frames", r.run, r, { style = "quiet" })
   t.fails("unknown option of augment: 'flip'", tlua.recipe, { model = listener(), data = data.speech { path = "x" }, augment = { flip = true } })
 end)
 

@@ -308,11 +308,13 @@ function commands.parse(name, args)
   return options, rest
 end
 
--- The whole numbers among the options of a command, with their defaults; `least`: the smallest of each (1).
-function commands.numbers(options, defaults)
+-- The whole numbers among the options of a command, with their defaults; `bounds`: the least and the most of each
+-- (1 and none).
+function commands.numbers(options, defaults, bounds)
   local o = {}
   for name, default in pairs(defaults) do
-    local field = { name, "integer", least = name == "threads" and 0 or 1, most = name == "threads" and 64 or nil }
+    local bound = name == "threads" and { 0, 64 } or bounds and bounds[name] or { 1 }
+    local field = { name, "integer", least = bound[1], most = bound[2] }
     o[name] = options[name] and schema.parse(field, name, options[name]) or default
   end
   return o

@@ -262,6 +262,7 @@ local function from_pipe(net, task, o, form, options)
   local source <close> = core.audio.open("-", { rate = o.rate, raw_rate = options.rate and o.raw_rate or nil })
   o.live, o.name = true, "standard input"
   local all = {}
+  if form == "csv" then util.put "file,from,to,text\n" end
   through(net, task, source, o, function(segments)
     for _, each in ipairs(segments) do
       all[#all + 1] = each
@@ -275,33 +276,62 @@ local function from_pipe(net, task, o, form, options)
   return 0
 end
 
-local function written(path, to, form, text)
-  local name = ("%s/%s.%s"):format(to, (path:match "[^/]+$":gsub("%.[^.]*$", "")), form == "text" and "txt" or form)
-  core.write_file(name, text)
-  return name
+-- Where the answer of each recording goes, no two to one place: a.wav to a.txt; where there is an a.mp3 too, each keeps
+-- its ending, and where two folders have an a.wav, their names stand before.
+local function places(paths, to, ending)
+  local ways = {
+    function(path) return (path:match "[^/]+$":gsub("%.[^.]*$", "")) end,
+    function(path) return path:match "[^/]+$" end,
+    function(path) return (path:gsub("^[./]+", ""):gsub("%.[^./]*$", ""):gsub("/", "_")) end,
+    function(path) return (path:gsub("^[./]+", ""):gsub("/", "_")) end,
+  }
+  local out, taken, counts = {}, {}, {}
+  for k, way in ipairs(ways) do
+    counts[k] = {}
+    for _, path in ipairs(paths) do counts[k][way(path)] = (counts[k][way(path)] or 0) + 1 end
+  end
+  for i, path in ipairs(paths) do
+    local k, number = 1, 1
+    while k < #ways and counts[k][ways[k](path)] > 1 do k = k + 1 end
+    local name = ways[k](path)
+    while taken[name] do
+      number = number + 1
+      name = ("%s-%d"):format(ways[k](path), number)
+    end
+    taken[name], out[i] = true, ("%s/%s.%s"):format(to, name, ending)
+  end
+  return out
+end
+
+-- What does not go together with where the sound comes from.
+local function check_paths(paths, form, options)
+  local pipe = false
+  for _, path in ipairs(paths) do pipe = pipe or path == "-" end
+  if pipe and #paths > 1 then commands.wrong("predict", "-, what comes through a pipe, stands alone") end
+  if pipe and options.to then
+    commands.wrong("predict", "--to is for files; what comes through a pipe is written to standard output")
+  end
+  if options.rate and not pipe then
+    commands.wrong("predict", "--rate is for bare samples through a pipe (-); files say their rate themselves")
+  end
+  if (form == "srt" or form == "vtt") and #paths > 1 and not options.to then
+    commands.wrong("predict", ("--%s of %d recordings wants --to DIR, where each has a file"):format(form, #paths))
+  end
+  return pipe
 end
 
 -- `tlua predict MODEL FILE|FOLDER|-...` of a network that turns speech into text. Returns the exit status.
 function listen.main(net, info, task, paths, options, o)
   local form = form_of(options)
   o.rate, o.window, o.beam = info.preprocessing.rate, o.window or 20, o.beam
-  local piped = #paths == 1 and paths[1] == "-"
   for _, name in ipairs { "top", "flip", "threads" } do
     if options[name] then
       commands.wrong("predict", ("--%s: of speech there is one text, and recordings are read one by one"):format(name))
     end
   end
-  if options.rate and not piped then
-    commands.wrong("predict", "--rate is for bare samples through a pipe (-); files say their rate themselves")
-  end
-  if options.to and piped then
-    commands.wrong("predict", "--to is for files; what comes through a pipe is written to standard output")
-  end
-  if piped then return from_pipe(net, task, o, form, options) end
+  if check_paths(paths, form, options) then return from_pipe(net, task, o, form, options) end
   if options.to then core.mkdirs(options.to) end
-  if (form == "srt" or form == "vtt") and #paths > 1 and not options.to then
-    commands.wrong("predict", ("--%s of %d recordings wants --to DIR, where each has a file"):format(form, #paths))
-  end
+  local files = options.to and places(paths, options.to, form == "text" and "txt" or form)
   local bar = progress.new((options.quiet or not core.isatty(2)) and "quiet" or nil, 2)
   local bad, begin, heard = 0, core.time(), 0
   if form == "csv" and not options.to then util.put "file,from,to,text\n" end
@@ -323,7 +353,8 @@ function listen.main(net, info, task, paths, options, o)
       local text = forms[form](path, segments, #paths == 1)
       if options.to then
         if form == "csv" then text = "file,from,to,text\n" .. text end
-        util.put(written(path, options.to, form, text), "\n")
+        core.write_file(files[i], text)
+        util.put(files[i], "\n")
       else util.put(text) end
     end
     if core.interrupted() then break end

@@ -13,6 +13,8 @@ local progress = require "tlua.run.progress"
 local listen = require "tlua.command.listen"
 local tested = require "tlua.command.tested"
 local predict = {}
+-- Of whole numbers on the command line.
+local BOUNDS = { beam = { 1, 1000 }, window = { 1, 600 }, rate = { 1000, 768000 } }
 local NO_NUMBERS = "the network's outputs are no numbers (nan)"
 
 -- Recordings below a folder.
@@ -176,7 +178,8 @@ function predict.main(args)
   local options, rest = commands.parse("predict", args)
   if #rest < 2 then commands.usage("predict", "a model and pictures or recordings are needed") end
   if options.json and options.csv then commands.wrong("predict", "--json and --csv do not go together") end
-  local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0, beam = 1, window = 20, rate = 16000 })
+  local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0, beam = 1, window = 20,
+    rate = 16000 }, BOUNDS)
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local kind = input.of(info.preprocessing)
@@ -188,6 +191,11 @@ function predict.main(args)
   end
   for _, name in ipairs { "srt", "vtt", "beam", "window", "rate" } do
     if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name, task.kind)) end
+  end
+  for _, path in ipairs(paths) do
+    if path == "-" then
+      commands.wrong("predict", ("- is a pipe of sound, for speech, and the model's task is %s"):format(task.kind))
+    end
   end
   if not task.decode then util.failf("predict: the task '%s' says no answers for a %s (decode)", task.kind, kind.one) end
   o.info, o.top = info, math.min(o.top, task.width or o.top)

@@ -347,6 +347,19 @@ local function groups_of(found, list)
   return { count = count, shared = split.shared_groups(chosen(found.keys, list.train), chosen(found.keys, list.test)) }
 end
 
+-- Clips that stand in training and in test too, as a line for the plan: rows that a table has twice.
+local function shared_clips(found, list)
+  local waves_of, own, first, n = found.record and found.record.waves, {}, nil, 0
+  if not waves_of then return nil end
+  for _, i in ipairs(list.train) do own[waves_of[i]] = true end
+  for _, i in ipairs(list.test) do
+    if own[waves_of[i]] then n, first = n + 1, first or waves_of[i] end
+  end
+  if n == 0 then return nil end
+  return ("warning   %d of %d test clips are training clips too (%s): figures are better than elsewhere"):format(n,
+    #list.test, first)
+end
+
 -- Of a function without a key there is no hash: that it gives the same is its writer's word.
 local function list_of(source, root)
   return { count = source:count(), hash = root and source:list_hash(root) or source:hash() or ("%d samples"):format(source:count()) }
@@ -383,6 +396,11 @@ function records.open(d, seed, options)
     local root = found.root
     out.list = { train = list_of(out.train, root), test = list_of(out.test, root), validation = out.validation and list_of(out.validation, root) or nil }
     out.groups = groups_of(found, list)
+    local shared = shared_clips(found, list)
+    if shared then
+      found.said = found.said or {}
+      table.insert(found.said, shared)
+    end
     out.changes = require("tlua.data").changes(options.changes, out.fields)
   end
   out.classes = all:classes()

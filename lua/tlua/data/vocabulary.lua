@@ -9,7 +9,7 @@ local Vocabulary = {}
 Vocabulary.__index = Vocabulary
 
 local OPTIONS = { casing = "lower", keep = util.none, punctuation = "drop", digits = "refuse", unknown = "drop",
-  blank = 0 }
+  blank = 0, where = util.none }
 local WORDS = { casing = { "lower", "keep" }, punctuation = { "drop", "keep" }, digits = { "refuse", "keep", "drop" },
   unknown = { "drop", "map" } }
 local UNKNOWN = "\u{FFFD}"
@@ -113,16 +113,16 @@ end
 
 -- The vocabulary of a list of texts: the blank, then the characters in the order of Unicode. Options: casing = "lower"
 -- or "keep"; keep = "abc" (only these, and the space); punctuation = "drop" or "keep"; digits = "refuse", "keep" or
--- "drop"; unknown = "drop", or "map" for a symbol of its own for what no text had; blank = the place of the blank.
+-- "drop"; unknown = "drop", or "map" for a symbol of its own for what no text had; blank = the place of the blank;
+-- where = function(i), whose text it is, for messages.
 function vocabulary.from_texts(texts, options)
   local o = check_options("vocabulary.from_texts", options)
   local keep, seen, list = set_of(o.keep), {}, {}
   for i, text in ipairs(texts) do
     local characters, digits = said(text, o)
     if digits and o.digits == "refuse" then
-      util.failf('text %d has digits, "%s": have numbers written as they are spoken, or say digits = "keep" or "drop"',
-        i,
-        util.shown(text, 60))
+      util.failf('%s has digits, "%s": have numbers written as they are spoken, or say digits = "keep" or "drop"',
+        o.where and ("the text of %s"):format(o.where(i)) or ("text %d"):format(i), util.shown(text, 60))
     end
     for _, c in ipairs(characters) do
       if not seen[c] and (not keep or keep[c]) then seen[c], list[#list + 1] = true, c end

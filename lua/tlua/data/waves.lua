@@ -10,26 +10,33 @@ local waves = {}
 local ENDINGS = { wav = true, flac = true, ogg = true, oga = true, opus = true, mp3 = true, aif = true, aiff = true,
   aifc = true, au = true, caf = true,
   w64 = true, rf64 = true }
+local PIPES = "as a pipe or device"
 waves.WORDS = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are read"
 
--- Sounds below a folder, sorted by path, and what is passed over: a list of {ending =, count =}.
+-- Sounds below a folder, sorted by path, and what is passed over: a list of {ending =, count =}. A link
+-- to a folder that it lies in leads round in a circle, and is not followed.
 function waves.below(folder)
-  local list, passed, counts = {}, {}, {}
+  local list, passed, counts, within = {}, {}, {}, {}
   local function walk(path)
+    local _, own = core.file_kind(path)
+    if own and within[own] then return end
+    if own then within[own] = true end
     local names = core.list_folder(path)
     table.sort(names)
     for _, name in ipairs(names) do
       local full = path .. "/" .. name
       if name:sub(1, 1) ~= "." and name ~= "__MACOSX" then
         local ending = name:match "%.([^.]+)$"
-        if core.is_folder(full) then walk(full)
-        elseif ending and ENDINGS[ending:lower()] then list[#list + 1] = full
+        local kind = core.file_kind(full)
+        if kind == "folder" then walk(full)
+        elseif kind ~= "other" and ending and ENDINGS[ending:lower()] then list[#list + 1] = full
         else
-          local key = ending and "." .. ending:lower() or ""
+          local key = kind == "other" and PIPES or ending and "." .. ending:lower() or ""
           counts[key] = (counts[key] or 0) + 1
         end
       end
     end
+    if own then within[own] = nil end
   end
   walk(folder)
   for _, key in ipairs(util.keys(counts)) do passed[#passed + 1] = { ending = key, count = counts[key] } end

@@ -42,8 +42,8 @@ end
 local function vocabulary_of(t, s)
   local o = t.options
   if o.symbols == "data" then
-    return vocabulary.from_texts(texts_of(s.data.train),
-      { casing = o.casing, punctuation = o.punctuation, digits = o.digits })
+    return vocabulary.from_texts(texts_of(s.data.train), { casing = o.casing, punctuation = o.punctuation,
+      digits = o.digits, where = function(i) return s.data.train:name(i) end })
   end
   local known = s.model.vocabulary and s.model:vocabulary()
   if not known then

@@ -34,12 +34,22 @@ function build.count_steps(s)
   s.data.epochs = stage.total(s.stages)
 end
 
+-- Sound is nothing for a network that sees; said before the data are opened, which would ask it for its rate.
+local function check_hears(r)
+  local net, kind = r.model, r.data.kind
+  if (kind == "speech" or kind == "sounds") and rawget(net, "entry") and (net.takes or "image") ~= "wave" then
+    util.failf("%s sees, and data.%s has clips of sound: models that hear are in the table of docs/recipes.md",
+      net:label(), kind)
+  end
+end
+
 -- Device, data and network without its head: as much of a session as loaders need.
 function build.pictures(r)
   local s = { recipe = r, seed = r.seed }
   s.device = core.device(r.device)
   core.manual_seed(r.seed)
   local net = r.model
+  util.at(r.data.where, check_hears, r)
   local base = net.preprocessing and net:preprocessing() or {}
   s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment, task = r.task, selects = r:selects(), changes = r.transforms })
   s.part = s.data.validation and "validation" or "test" -- what is looked at after each epoch
@@ -82,8 +92,6 @@ local function check_inputs(s)
   local takes = net.takes or "image"
   if takes == "wave" and kind.kind ~= "clip" then
     util.failf("%s hears, and %s has pictures: data.speech and data.sounds have clips of sound", net:label(), s.data.title)
-  elseif kind.kind == "clip" and rawget(net, "entry") and takes ~= "wave" then
-    util.failf("%s sees, and %s has clips of sound: models that hear are in the table of docs/recipes.md", net:label(), s.data.title)
   end
   local masks = kind.kind == "clip" and augment_waves.masks(s.data.augment_given)
   if masks and not net.set_masks then util.failf("augment: freq_masks and time_masks are for networks with a front end of their own, and %s has none", net:label()) end

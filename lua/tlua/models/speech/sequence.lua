@@ -40,7 +40,10 @@ function Sequence:set_masks(masks)
 end
 
 -- How many frames come out for so many samples.
-function Sequence:frame_count(_) util.failf("%s gives no frames", self:label()) end
+function Sequence:frame_count(_)
+  util.failf("%s gives a row a clip and no frames, which a text wants: conformer, wav2vec2_base and crnn give them",
+    self:label())
+end
 
 -- What a model file says of what goes in and comes out, and of what is open.
 function Sequence:plan_inputs() return { { "N", "T", name = "input" }, { "N", name = "lengths", dtype = "int32" } } end
