@@ -316,8 +316,10 @@ static void widen(const uint8_t *from, int bytes, int is_signed, int64_t n, int3
 }
 
 /* Some writers of JPEG-LS put a byte of zeros before the end mark, which CharLS from 2.3 on takes for a mark that it
- * does not know (its issues 365 and 437). What was refused is tried once more without that byte; the numbers before
- * it are complete, or it is refused again. */
+ * does not know (its issues 365 and 437). A frame that ends so is tried without that byte first: where it is data all
+ * the same, the decoder has zeros in its place, or refuses, and the frame as it is comes next. In this order, since
+ * GDCM leaks a frame that it refuses, and files of such writers are read again in each epoch. 0, or -1 where that was
+ * nothing; then there may be an error of memory. */
 static int without_zero(tl_error *err, const tlua_dicom_stream *stream, void *out, size_t bytes, char *said,
                         size_t room)
 {
@@ -348,8 +350,8 @@ static int by_library(tl_error *err, const tl_dicom *d, int frame, tl_dicom_code
     if (!bytes) return -1;
     tlua_dicom_stream stream = {TLUA_DICOM_SHIM_VERSION, (int)codec,           s.at,   s.bytes,     (unsigned)d->rows,
                                 (unsigned)d->columns,    (unsigned)d->samples, h.bits, h.is_signed, d->photometric};
-    int bad = lib.decode(&stream, bytes, (size_t)n * (size_t)wide, said, sizeof said);
-    if (bad) bad = without_zero(err, &stream, bytes, (size_t)n * (size_t)wide, said, sizeof said);
+    int bad = without_zero(err, &stream, bytes, (size_t)n * (size_t)wide, said, sizeof said);
+    if (bad && !err->code) bad = lib.decode(&stream, bytes, (size_t)n * (size_t)wide, said, sizeof said);
     if (bad) tl__fail(err, TL_EFORMAT, "%s: frame %d is damaged (%s); get it anew", d->name, frame + 1, said);
     else widen(bytes, wide, h.is_signed, n, out);
     free(bytes);
