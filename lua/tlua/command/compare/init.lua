@@ -253,7 +253,7 @@ local function foresee_cells(c)
     local r, what = recipe_of(c, cell), cell.way .. size_text(cell.per_class)
     local d = r.data.options
     if not seen[cell.way] then
-      build.place_head(r, r.model, c.counts.outputs)
+      if c.counts.outputs > 0 then build.place_head(r, r.model, c.counts.outputs) end -- of texts the task knows it, once the symbols are counted
       local ok, e = pcall(util.at, r.where, stage.check_names, r, r.model)
       if not ok then error(("%s\n  in the way %s"):format(tostring(e), cell.way), 0) end
       seen[cell.way], r = true, recipe_of(c, cell)
