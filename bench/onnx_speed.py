@@ -4,14 +4,17 @@ pairs, and the peak memory of both processes.
     build/peers/bin/python bench/onnx_speed.py FOLDER [NAME...]
 
 FOLDER holds the files of FILES, at any depth (docs/onnx.md says where they are from). onnxruntime has its defaults and BENCH_THREADS (2)
-threads; tlua has the device's own. A file that takes one picture alone (yolox_nano) is given more by tlua alone, so it is measured with one."""
+threads; tlua has the device's own. BENCH_CPU=1 counts processor time, for a machine that others use too: onnxruntime has one thread then,
+since threads that wait spin. A file that takes one picture alone (yolox_nano) is given more by tlua alone, so it is measured with one."""
 import os
 import statistics
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-THREADS, ROUNDS = int(os.environ.get("BENCH_THREADS", "2")), int(os.environ.get("BENCH_ROUNDS", "9"))
+CPU = "BENCH_CPU" in os.environ
+THREADS, ROUNDS = 1 if CPU else int(os.environ.get("BENCH_THREADS", "2")), int(os.environ.get("BENCH_ROUNDS", "9"))
+clock = time.process_time if CPU else time.perf_counter
 # Inputs: sizes in the file's order (NCHW where it is `first`), and what they are of.
 FILES = {
     "mobilenet_v3_small.onnx": [(1, {"input": ([1, 3, 224, 224], "first")}), (16, {"input": ([16, 3, 224, 224], "first")})],
@@ -42,9 +45,9 @@ def peer(path, words):
         session.run(None, inputs)
     print("ready", flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start = clock()
         session.run(None, inputs)
-        print("%.6f" % (time.perf_counter() - start), flush=True)
+        print("%.6f" % (clock() - start), flush=True)
 
 
 def main():

@@ -3,6 +3,7 @@
 --   tlua bench/speech_speed.lua conformer|wav2vec2|log_mel|recognise
 local tlua = require "tlua"
 local core = require "tlua.core"
+local clock = os.getenv "BENCH_CPU" and os.clock or core.time -- of the processors, on a machine that others use too
 local nn, ops = tlua.nn, core.ops
 local RATE = 16000
 core.manual_seed(0)
@@ -82,8 +83,8 @@ work()
 io.stdout:write("ready\n")
 io.stdout:flush()
 for _ in io.lines() do
-  local t = core.time()
+  local t = clock()
   work()
-  io.stdout:write(("%.6f\n"):format(core.time() - t))
+  io.stdout:write(("%.6f\n"):format(clock() - t))
   io.stdout:flush()
 end

@@ -14,13 +14,13 @@ return tlua.recipe {
   task     = task.ctc {},
   augment  = { speed = 0.1, freq_masks = 2, freq_width = 15, time_masks = 2, time_share = 0.1 },
   optim    = optim.AdamW { lr = 1e-2, weight_decay = 1e-2 },
-  schedule = { { epochs = 4, freeze = "*" }, { epochs = 16, layer_decay = 0.3, warmup = 1.5, rate = "cosine" } },
+  schedule = { { epochs = 4, freeze = "*" }, { epochs = 14, layer_decay = 0.3, warmup = 1.5, rate = "cosine" } },
   clip     = 5,
   compare  = { minutes = { 1, 3, "all" }, ways = {
     { name = "scratch", why = "all weights are drawn at random", weights = "none", optim = optim.AdamW { lr = 2e-3 },
-      schedule = { epochs = 30, least_steps = 600, warmup = 3, rate = "cosine" } },
+      schedule = { epochs = 20, least_steps = 300, warmup = 2, rate = "cosine" } },
     { name = "frozen", why = "only the last layer is trained", freeze = "*", optim = optim.AdamW { lr = 1e-2 },
-      schedule = { epochs = 12, least_steps = 300, rate = "cosine" } },
+      schedule = { epochs = 12, least_steps = 200, rate = "cosine" } },
     { name = "tuned", why = "the last layer first, then everything, lower layers at lower rates", optim = optim.AdamW { lr = 1e-2, weight_decay = 1e-2 },
-      schedule = { { epochs = 4, least_steps = 100, freeze = "*" }, { epochs = 16, least_steps = 300, layer_decay = 0.3, warmup = 1.5, rate = "cosine" } } } } },
+      schedule = { { epochs = 4, least_steps = 60, freeze = "*" }, { epochs = 14, least_steps = 200, layer_decay = 0.3, warmup = 1.5, rate = "cosine" } } } } },
 }
