@@ -55,7 +55,7 @@ local function clips_page(s, o, name)
       local length = more.length_list[i]
       local found = sound.of(x:slice(1, i - 1, 1):reshape(x:shape(2)):slice(1, 0, length), rate)
       local said = more.text and more.text[i] or d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
-      figures[#figures + 1] = sound.figure(found.image, found.sound, ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
+      figures[#figures + 1] = sound.figure(found.image, found.sound, "", ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
         parts.escape(d[o.part]:name(indices[i]):match "[^/]*$"), length / rate))
     end
   end

@@ -97,7 +97,7 @@ local function gallery(title, list, m)
     local words = { "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
       each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)) }
     heard = heard or each.sound ~= nil
-    out[i] = each.sound and sound.figure(each.image, each.sound, table.unpack(words)) or parts.shown(each.image, table.unpack(words))
+    out[i] = each.sound and sound.figure(each.image, each.sound, "", table.unpack(words)) or parts.shown(each.image, table.unpack(words))
   end
   return parts.gallery(title, out, heard and "sounds" or nil)
 end

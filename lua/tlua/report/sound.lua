@@ -67,9 +67,9 @@ function sound.embedded(source, index, rate)
   return sound.of(source:wave(index, rate), rate)
 end
 
--- One clip of a gallery: spectrogram, player, lines of HTML.
-function sound.figure(image, player, ...)
-  return ("<figure>%s%s%s</figure>"):format(image and ('<img alt="spectrogram" src="%s">'):format(image) or "",
+-- One clip of a gallery: spectrogram, what stands right below it, player, lines of HTML.
+function sound.figure(image, player, below, ...)
+  return ("<figure>%s%s%s%s</figure>"):format(image and ('<img alt="spectrogram" src="%s">'):format(image) or "", below,
     player and ('<audio controls preload="none" src="%s"></audio>'):format(player) or "", table.concat({ ... }))
 end
 

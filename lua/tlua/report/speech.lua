@@ -37,11 +37,13 @@ Collector.__index = Collector
 
 function Collector:add(out, batch)
   local t = self.task
-  local answers = t:decode(out, { lengths = batch.out_lengths and batch.out_lengths:tolist(), beam = 1 })
+  local frames = batch.out_lengths and batch.out_lengths:tolist()
+  local answers = t:decode(out, { lengths = frames, beam = 1, frame_seconds = 1 })
   for i, index in ipairs(batch.indices) do
     local clip = error_rates.clip(t.vocabulary:normal(batch.text[i]), answers[i] and answers[i].text or "",
       { pairs = true })
-    clip.index = index
+    clip.index, clip.words_heard = index, answers[i] and answers[i].words or {}
+    clip.frames = frames and frames[i] or out:shape(2)
     self.clips[#self.clips + 1] = clip
   end
 end
@@ -99,6 +101,15 @@ local function extremes(list)
   return best, worst
 end
 
+-- The words that were heard, each with where it begins and ends as a share of the clip.
+local function placed(clip)
+  local out = {}
+  for k, word in ipairs(clip.words_heard) do
+    out[k] = { text = word.text, from = word.from / math.max(1, clip.frames), to = word.to / math.max(1, clip.frames) }
+  end
+  return out
+end
+
 local function with_sound(run, list)
   local out = {}
   for i, each in ipairs(list) do
@@ -106,7 +117,7 @@ local function with_sound(run, list)
       or 16000)
     out[i] = { want = each.said, got = each.heard, cer = each.characters.n > 0
       and each.characters.distance / each.characters.n or nil, sound = ok and heard.sound or nil,
-      image = ok and heard.image or nil, missing = not ok and util.reason(heard) or nil, name = run.source
+      image = ok and heard.image or nil, words = placed(each), missing = not ok and util.reason(heard) or nil, name = run.source
         and (run.source:name(each.index) or ""):match "[^/]*$" }
   end
   return out
@@ -156,8 +167,18 @@ local function tables(m)
     (#letters_ > 1 and "<h2>What was taken for what</h2>" .. parts.table(letters_) or "")
 end
 
+-- Words below the spectrogram, where they were heard.
+local function alignment(words)
+  local out = {}
+  for k, word in ipairs(words or {}) do
+    out[k] = ('<span style="left:%.1f%%;width:%.1f%%" title="%s">%s</span>'):format(100 * word.from,
+      math.max(0.5, 100 * (word.to - word.from)), escape(word.text), escape(word.text))
+  end
+  return #out > 0 and ('<div class="placed" lang="und">%s</div>'):format(table.concat(out)) or ""
+end
+
 local function clip(each)
-  return sound.figure(each.image, each.sound, ('<div lang="und">%s</div>'):format(escape(each.want)),
+  return sound.figure(each.image, each.sound, alignment(each.words), ('<div lang="und">%s</div>'):format(escape(each.want)),
     each.got ~= each.want and ('<div class="bad">%s</div>'):format(escape(each.got ~= "" and each.got or "(nothing)"))
       or '<div class="good">as said</div>',
     ('<div class="soft">CER %s · %s%s</div>'):format(parts.percent(each.cer), escape(each.name or ""), each.missing
