@@ -32,7 +32,7 @@ t.test("what is written is read again", function()
 end)
 
 t.test("other rates are those of soxr", function()
-  local golden = core.load "tests/golden/audio.safetensors"
+  local golden = core.load "tests/golden/resampling.safetensors"
   local n = 0
   for name, want in pairs(golden) do
     local from, to = name:match "^(%d+) to (%d+)$"
