@@ -190,6 +190,44 @@ t.test("predict: text, JSON with times, subtitles, CSV, a pipe", function()
   assert(status == 0 and out:find "tested   40 clips of the test part" and out:find "CER %d", out)
 end)
 
+t.test("a model file whose task is not what its network gives is refused by name", function()
+  local function changed(f)
+    local tensors, meta = tlua.load(run_folder .. "/model.safetensors")
+    local info = core.json_decode(meta.tlua)
+    f(info.task)
+    meta.tlua = core.json_encode(info)
+    core.save(folder .. "/odd.safetensors", tensors, meta)
+    return t.run(("./tlua predict %s/odd.safetensors %s/said.wav"):format(folder, folder))
+  end
+  for message, f in pairs {
+    ["it keeps no vocabulary"] = function(task) task.kept = nil end,
+    ["this is no vocabulary"] = function(task) task.kept.vocabulary = "x" end,
+    ["blank is one of"] = function(task) task.kept.vocabulary.blank = 99 end,
+    ["its vocabulary has 2 symbols, and the network gives"] = function(task) task.kept.vocabulary.symbols = { "<blank>", "a" } end,
+    ["counted letters"] = function(task) task.kept.language = "x" end,
+    ["gives frames"] = function(task) task.name, task.kept, task.options = "verify", nil, {} end,
+  } do
+    local status, out, err = changed(f)
+    assert(status == 1 and out == "" and err:find("odd.safetensors: its task: ", 1, true) and err:find(message, 1, true), err)
+  end
+  local status, _, err = t.run(("./tlua verify %s --known %s/sounds %s/said.wav"):format(run_folder, folder, folder))
+  assert(status == 1 and err:find("gives frames, and a voice is one row a clip", 1, true), err)
+end)
+
+t.test("a clip that cannot be read has its own reason, where clips have classes too", function()
+  local root = folder .. "/sounds"
+  local r = tlua.recipe { model = tlua.models.mel_cnn { rate = RATE, high = 4000, width = 8 }, data = data.sounds { root = root, seconds = 0.3 }, schedule = { epochs = 1 },
+    out = folder .. "/letters" }
+  r:run { style = "quiet" }
+  core.write_file(folder .. "/text.wav", "no sound")
+  local status, _, err = t.run(("./tlua predict %s/letters %s/text.wav"):format(folder, folder))
+  assert(status == 1 and err:find("text.wav: no sound file of a known format", 1, true), err)
+  status, _, err = t.run(("./tlua predict %s/letters - < /dev/null"):format(folder))
+  assert(status == 2 and err:find("- is a pipe of sound", 1, true), err)
+  local _, found = t.run(("./tlua verify %s/letters --known %s %s/text.wav --json --quiet"):format(folder, root, folder))
+  t.equal(found, "[]\n")
+end)
+
 t.test("subtitles of recordings of one name do not take each other's place", function()
   local root = folder .. "/same"
   core.mkdirs(root .. "/in")
@@ -325,6 +363,8 @@ t.test("networks and data that do not go together", function()
   end
   local r = speech_recipe(folder .. "/tones/list.tsv", folder .. "/never", { model = tlua.models.mel_cnn { rate = RATE, high = 4000 } })
   t.fails("gives a row a clip and no frames", r.run, r, { style = "quiet" })
+  r = speech_recipe(folder .. "/tones/list.tsv", folder .. "/never", { loss = nn.CrossEntropy {} })
+  t.fails("the loss compares no frames with texts", r.run, r, { style = "quiet" })
   t.fails("unknown option of augment: 'flip'", tlua.recipe, { model = listener(), data = data.speech { path = "x" }, augment = { flip = true } })
 end)
 

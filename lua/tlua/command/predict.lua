@@ -74,10 +74,11 @@ function predict.flipping(net)
   return setmetatable({ eval = function() net:eval() end }, { __call = logits })
 end
 
--- Why picture i of a source cannot be read, for the message.
-local function reason_of(source, i)
+-- Why sample i of a source cannot be read, for the message.
+local function reason_of(source, i, hears)
   local scope <close> = core.scope()
-  local ok, e = pcall(source.read, source, i)
+  local ok, e
+  if hears then ok, e = pcall(core.audio.read, source:name(i)) else ok, e = pcall(source.read, source, i) end
   return ok and source:name(i) .. ": could not be read a moment ago" or util.without_place(e)
 end
 
@@ -89,7 +90,7 @@ local function rows(info, paths, o, answer, f)
   local source, at = hears and core.data.source("records", { waves = paths }) or core.data.source("files", { paths = paths }), 1
   local loader <close> = core.data.loader(source, model_file.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
   local function left_out(last)
-    for i = at, last do f(i, nil, reason_of(source, i)) end
+    for i = at, last do f(i, nil, reason_of(source, i, hears)) end
     at = last + 1
   end
   loader:start(1)
@@ -184,7 +185,7 @@ function predict.main(args)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local kind = input.of(info.preprocessing)
   local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil, kind)
-  local task = model_file.task(info, net)
+  local task = model_file.task(info, net, rest[1])
   if task.takes == "frames" then
     o.raw_rate, o.beam, o.batch = o.rate, options.beam and o.beam or nil, options.batch and o.batch or 8
     return listen.main(net, info, task, paths, options, o)
@@ -311,7 +312,7 @@ function predict.eval_main(args)
   end
   local built = tested.open(info, options)
   if built.test:count() == 0 then util.failf("eval: there is no test %s in %s", built.input.one, built.tested.root) end
-  local task = model_file.task(info, net)
+  local task = model_file.task(info, net, rest[1])
   if task.kind == "classify" then same_classes(info, net, built)
   elseif not built.fields.text then same_targets(task, built) end
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end

@@ -75,6 +75,13 @@ function verify.main(args)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local kind = input.of(info.preprocessing)
   if kind.kind ~= "clip" then util.failf("verify: %s sees pictures, and a network that hears is needed", rest[1]) end
+  if net.gives == "frames" then
+    util.failf("verify: %s gives frames, and a voice is one row a clip, as speaker_lstm gives it: recipes/speakers.lua",
+      rest[1])
+  end
+  for i = 2, #rest do
+    if rest[i] == "-" then commands.wrong("verify", "-: a pipe is not listened to; recordings in files are") end
+  end
   local names, clips, of = known_speakers(options.known)
   local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil, kind)
   local guard <close> = core.no_grad()
@@ -96,7 +103,7 @@ function verify.main(args)
         or (" (nearest %s)"):format(names[best]))) end
     end
   end
-  if options.json then print(core.json_encode(out)) end
+  if options.json then print(#out > 0 and core.json_encode(out) or "[]") end
   return math.max(bad, status)
 end
 

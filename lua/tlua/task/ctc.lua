@@ -56,6 +56,9 @@ local function prepare(t, s)
   t.vocabulary = t.vocabulary or vocabulary_of(t, s)
   t.names, t.width = t.vocabulary.symbols, t.vocabulary:size()
   local loss = t.criterion
+  if type(loss) == "table" and loss.options and loss.options.blank == nil then
+    util.fail "task.ctc: the loss compares no frames with texts; leave it out, and it is CTCLoss"
+  end
   if type(loss) == "table" and loss.options then loss.options.blank = t.vocabulary.blank end
   for _, part in ipairs { "train", "validation" } do s.data[part] = fitting(t, s, part) end
   local all = texts_of(s.data.train)
@@ -162,6 +165,15 @@ local function language_of(t)
   return t.language
 end
 
+-- Of a model file: is there a symbol for each output of the network, and can what was counted be used?
+local function fits(t, net)
+  if not t.vocabulary then util.fail "it keeps no vocabulary" end
+  local n, size = t.vocabulary:size(), net.classes
+  if size and n ~= size then util.failf("its vocabulary has %d symbols, and the network gives %d", n, size) end
+  if t.kept_language and type(t.kept_language) ~= "table" then util.fail "its counted letters are no table" end
+  language_of(t)
+end
+
 -- Each clip of a batch: {text =, words = {{text, from, to, score}, ...}} with times in seconds; false where numbers are
 -- none.
 local function decode(t, out, o)
@@ -209,6 +221,7 @@ return {
   loss = loss_of, meter = meter, test_line = test_line, advice = advice,
   kept = function(t) return { vocabulary = t.vocabulary:to_table(), language = t.kept_language } end,
   take = function(t, kept) t.vocabulary, t.kept_language = vocabulary.from_table(kept.vocabulary), kept.language end,
+  fits = fits,
   decode = decode, text = function(_, answer) return answer.text end, answer = function(_, answer) return answer end,
   columns = function() return { "text", "score" } end,
   fields = function(_, answer) return { answer.text, ("%.6g"):format(answer.score or 0) } end,

@@ -10,6 +10,7 @@
 --   head = function(t, net),    -- the head where the recipe names none
 --   default_loss = function(options), -- the loss where the recipe names none
 --   check = function(t, shape), -- refuses outputs of this shape (N, ...); returns nothing
+--   fits = function(t, net),   -- an error where what a model file kept does not go with its network
 --   loss_words = "...",        -- what the plan calls a loss that is the task's own
 --   loss = function(t, out, batch),   -- a scalar tensor, or nil where nothing counts; and what the batch counts in means
 --   meter = function(t, state), -- { add(self, out, batch), value(self) -> {key = number}, state(self) -> numbers, lists and texts }
@@ -31,7 +32,8 @@ local kinds, order = {}, {}
 
 local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss", "meter" }
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
-  "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields", "emit", "start", "advice", "kept", "take", "test_line", "loss_words" }
+  "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields", "emit",
+  "start", "advice", "kept", "take", "fits", "test_line", "loss_words" }
 local TAKES = { vector = true, map = true, frames = true }
 
 local function check_figures(name, list)

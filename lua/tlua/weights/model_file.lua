@@ -25,12 +25,24 @@ end
 
 -- The task that a description speaks of, with its loss (nil: it was the recipe's own), for those who ask the network or
 -- test it. Files of an older tlua, and published networks, classify.
-function model_file.task(info, net)
+local function task_of(info, net)
   local tasks = require "tlua.task"
   local t = tasks.open(tasks.of_file(info), (model_file.loss(info)), info.task and info.task.kept)
   t.names = info.task and info.task.names or info.labels
   t.width = t.names and #t.names or net.classes
+  local gives = net.gives
+  if gives and (gives == "frames") ~= (t.takes == "frames") then
+    util.failf("task.%s is for %s, and %s gives %s", t.kind, t.takes == "frames" and "frames" or "a row a clip",
+      net:label(), gives == "frames" and "frames" or "a row a clip")
+  end
+  if t.fits then t:fits(net) end
   return t
+end
+
+-- The same; what is wrong with it names the file, `path`.
+function model_file.task(info, net, path)
+  local ok, t = pcall(task_of, info, net)
+  return ok and t or util.failf("%s: its task: %s", path, util.reason(t))
 end
 
 -- What a session and its results say about the network.
