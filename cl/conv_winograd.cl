@@ -3,15 +3,19 @@
  * and a kernel g give 4 x 4 outputs A' [(G g G') * (B' d B)] A, where * is a product for each of 36 points, so that over
  * channels there are 36 matrix products in place of 9 * 16 / 4 as many. Vectors run over channels.
  *
- * Panels at each point: activations as in conv_tile.clh with tiles for pixels, weights (channels out / NR, point, ci, NR).
+ * A kernel of three dimensions is a sum over its slices kd: their inputs' transforms lie one behind the other, so that the products are as deep
+ * as kd times the channels, and each slice of the outputs is a picture of tiles.
+ *
+ * Panels at each point: activations as in conv_tile.clh with tiles for pixels, weights (channels out / NR, point, depth, NR).
  * Where one point's activations of a few tiles fit local memory everything happens in one group (`winograd`); else
  * in three launches through global memory. */
 
 /* src/op/conv_winograd.c has the same struct. */
 typedef struct winograd_args {
     long n, in_h, in_w, out_h, out_w, pad_h, pad_w;
-    long tiles_h, tiles_w, tiles;      /* of a picture, and of all */
-    long ci, co;
+    long in_d, out_d, pad_d, slices, gap; /* slices of the kernel and their distance */
+    long tiles_h, tiles_w, tiles;      /* of a slice, and of all */
+    long ci, co, depth;                /* depth: slices times ci */
     long tb, nb;                       /* tiles and channels of a group */
     long v_point, m_point;             /* floats from one point to the next: activations, products */
     long w_out, w_tap, w_in;
@@ -32,22 +36,23 @@ INLINE void weights_1d(vf a, vf b, vf c, vf *o, int step)
     o[5 * step] = c;
 }
 
-/* U = G g G' for every pair of channels, in panels; zeros for channels behind the last. Work-item (panel, input channel).
+/* U = G g G' for every pair of channels, in panels; zeros for channels behind the last. Work-item (panel, slice and input
+ * channel).
  * The first panel's also clear a pixel of zeros behind U, which stands for inputs outside the picture. */
 __kernel void winograd_weights(const winograd_args g, G const float *restrict W, long w0, G float *restrict U)
 {
-    long j = get_global_id(0) * NR, c = get_global_id(1), panels = (g.co + NR - 1) / NR;
-    if (j == 0) U[panels * 36 * g.ci * NR + c] = 0.0f;
+    long j = get_global_id(0) * NR, k = get_global_id(1), c = k % g.ci, first = k / g.ci * 9, panels = (g.co + NR - 1) / NR;
+    if (j == 0) U[panels * 36 * g.depth * NR + c] = 0.0f;
     for (int x = 0; x < NR; x += TL_VECTOR) {
-        vf k[9], u[18], o[36];
+        vf w[9], u[18], o[36];
         UNROLL for (int t = 0; t < 9; t++) {
             float lane[TL_VECTOR];
-            for (int i = 0; i < TL_VECTOR; i++) lane[i] = j + x + i < g.co ? W[w0 + (j + x + i) * g.w_out + t * g.w_tap + c * g.w_in] : 0.0f;
-            k[t] = VLOAD(0, lane);
+            for (int i = 0; i < TL_VECTOR; i++) lane[i] = j + x + i < g.co ? W[w0 + (j + x + i) * g.w_out + (first + t) * g.w_tap + c * g.w_in] : 0.0f;
+            w[t] = VLOAD(0, lane);
         }
-        UNROLL for (int i = 0; i < 3; i++) weights_1d(k[i], k[3 + i], k[6 + i], u + i, 3);
+        UNROLL for (int i = 0; i < 3; i++) weights_1d(w[i], w[3 + i], w[6 + i], u + i, 3);
         UNROLL for (int i = 0; i < 6; i++) weights_1d(u[3 * i], u[3 * i + 1], u[3 * i + 2], o + 6 * i, 1);
-        UNROLL for (int p = 0; p < 36; p++) VSTORE(o[p], 0, U + ((j / NR * 36 + p) * g.ci + c) * NR + x);
+        UNROLL for (int p = 0; p < 36; p++) VSTORE(o[p], 0, U + ((j / NR * 36 + p) * g.depth + k) * NR + x);
     }
 }
 
@@ -75,13 +80,15 @@ INLINE void output_1d(vf m0, vf m1, vf m2, vf m3, vf m4, vf m5, vf *o, int step)
     o[3 * step] = fma((vf)8.0f, d, b) + m5;
 }
 
-/* Where the 36 pixels of a tile lie; those outside the picture are `zeros`. */
-INLINE void find_pixels(const winograd_args *g, G const float *X, G const float *zeros, long tile, G const float **at)
+/* Where the 36 pixels of a tile lie in the inputs' slice for the kernel's slice k; those outside the picture are `zeros`. */
+INLINE void find_pixels(const winograd_args *g, G const float *X, G const float *zeros, long tile, long k, G const float **at)
 {
-    long tw = tile % g->tiles_w, th = tile / g->tiles_w % g->tiles_h, n = tile / (g->tiles_w * g->tiles_h);
+    long tw = tile % g->tiles_w, th = tile / g->tiles_w % g->tiles_h, slice = tile / (g->tiles_w * g->tiles_h);
+    long d = slice % g->out_d - g->pad_d + k * g->gap, n = slice / g->out_d * g->in_d + d;
+    int there = d >= 0 && d < g->in_d;
     UNROLL for (int i = 0; i < 6; i++) UNROLL for (int j = 0; j < 6; j++) {
         long h = th * 4 - g->pad_h + i, w = tw * 4 - g->pad_w + j;
-        at[i * 6 + j] = h >= 0 && h < g->in_h && w >= 0 && w < g->in_w ? X + ((n * g->in_h + h) * g->in_w + w) * g->ci : zeros;
+        at[i * 6 + j] = there && h >= 0 && h < g->in_h && w >= 0 && w < g->in_w ? X + ((n * g->in_h + h) * g->in_w + w) * g->ci : zeros;
     }
 }
 
@@ -124,36 +131,38 @@ INLINE void transform_output(const winograd_args *g, const vf *m, G const float 
 
 /* ---- in one group ---- */
 
-/* Group (x, y): channels from x * nb on, tiles from y * tb on. V (36, panels of ci), M (36, tb, NR). */
+/* Group (x, y): channels from x * nb on, tiles from y * tb on. V (36, panels of the depth), M (36, tb, NR). */
 ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0, G const float *restrict U, G const float *restrict B, long b0,
                        G const float *restrict R, long r0, G float *restrict Y, long y0, __local float *restrict V, __local float *restrict M)
 {
     long t0 = get_group_id(1) * g.tb, j0 = get_group_id(0) * g.nb, t1 = min(t0 + g.tb, g.tiles), j1 = min(j0 + g.nb, g.co);
     long rows = (t1 - t0 + MR - 1) / MR * MR;
-    G const float *zeros = U + (g.co + NR - 1) / NR * 36 * g.ci * NR;
+    G const float *zeros = U + (g.co + NR - 1) / NR * 36 * g.depth * NR;
     X += x0;
     for (long t = 0; t < rows; t++) {
         G const float *at[36];
-        __local float *to = V + t / MR * MR * g.ci + t % MR * TL_VECTOR;
-        find_pixels(&g, X, zeros, min(t0 + t, t1 - 1), at);
-        for (long c = 0; c < g.ci; c += TL_VECTOR, to += MR * TL_VECTOR) {
-            vf v[36];
-            transform_input(at, c, v);
-            UNROLL for (int p = 0; p < 36; p++) VSTORE(v[p], 0, to + p * g.v_point);
+        __local float *to = V + t / MR * MR * g.depth + t % MR * TL_VECTOR;
+        for (long k = 0; k < g.slices; k++) {
+            find_pixels(&g, X, zeros, min(t0 + t, t1 - 1), k, at);
+            for (long c = 0; c < g.ci; c += TL_VECTOR, to += MR * TL_VECTOR) {
+                vf v[36];
+                transform_input(at, c, v);
+                UNROLL for (int p = 0; p < 36; p++) VSTORE(v[p], 0, to + p * g.v_point);
+            }
         }
     }
-    /* The pictures' rows where the next tiles begin. */
-    long per = g.tiles_w * g.tiles_h;
-    G const float *next_x = X + (t1 / per * g.in_h + t1 % per / g.tiles_w * 4) * g.in_w * g.ci;
+    /* The pictures' rows where the next tiles begin; of a volume the slice that was not there before. */
+    long per = g.tiles_w * g.tiles_h, slice = t1 / per, d = slice % g.out_d - g.pad_d + (g.slices - 1) * g.gap;
+    G const float *next_x = X + ((slice / g.out_d * g.in_d + d) * g.in_h + t1 % per / g.tiles_w * 4) * g.in_w * g.ci;
     for (long j = j0; j < j1; j += NR) {
         for (int p = 0; p < 36; p++) {
-            G const float *panel = U + (j / NR * 36 + p) * g.ci * NR, *next_w = panel + g.ci * NR;
+            G const float *panel = U + (j / NR * 36 + p) * g.depth * NR, *next_w = panel + g.depth * NR;
             for (long t = 0; t < rows; t += MR) {
                 G const float *b = panel;
-                __local const float *a = V + p * g.v_point + t * g.ci;
+                __local const float *a = V + p * g.v_point + t * g.depth;
                 vf s[MR][JN];
-                if (g.ahead_w) { PRODUCT(s, a, b, g.ci, MR, JN, next_w, g.ahead_w) }
-                else { PRODUCT(s, a, b, g.ci, MR, JN, next_x, g.ahead_x) }
+                if (g.ahead_w) { PRODUCT(s, a, b, g.depth, MR, JN, next_w, g.ahead_w) }
+                else { PRODUCT(s, a, b, g.depth, MR, JN, next_x, g.ahead_x) }
                 UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, M + p * g.m_point + (t + y) * NR);
             }
         }
@@ -172,24 +181,26 @@ ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0
 #define TILES(ROWS)                                                                                                  \
     {                                                                                                                \
         vf s[ROWS][JN];                                                                                              \
-        PRODUCT(s, a, b, g.ci, ROWS, JN, next, g.ahead_w)                                                            \
+        PRODUCT(s, a, b, g.depth, ROWS, JN, next, g.ahead_w)                                                          \
         UNROLL for (int y = 0; y < ROWS; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, m + y * width); \
     }
 
 
-/* Work-item (panel of tiles): V (36, panels of ci) in global memory. */
+/* Work-item (panel of tiles): V (36, panels of the depth) in global memory. */
 ONE_ITEM void winograd_in(const winograd_args g, G const float *restrict X, long x0, G const float *restrict U, G float *restrict V)
 {
     long panel = get_group_id(0);
-    G const float *zeros = U + (g.co + NR - 1) / NR * 36 * g.ci * NR;
+    G const float *zeros = U + (g.co + NR - 1) / NR * 36 * g.depth * NR;
     for (int r = 0; r < MR; r++) {
         G const float *at[36];
-        G float *to = V + panel * MR * g.ci + r * TL_VECTOR;
-        find_pixels(&g, X + x0, zeros, min(panel * MR + r, g.tiles - 1), at);
-        for (long c = 0; c < g.ci; c += TL_VECTOR, to += MR * TL_VECTOR) {
-            vf v[36];
-            transform_input(at, c, v);
-            UNROLL for (int p = 0; p < 36; p++) VSTORE(v[p], 0, to + p * g.v_point);
+        G float *to = V + panel * MR * g.depth + r * TL_VECTOR;
+        for (long k = 0; k < g.slices; k++) {
+            find_pixels(&g, X + x0, zeros, min(panel * MR + r, g.tiles - 1), k, at);
+            for (long c = 0; c < g.ci; c += TL_VECTOR, to += MR * TL_VECTOR) {
+                vf v[36];
+                transform_input(at, c, v);
+                UNROLL for (int p = 0; p < 36; p++) VSTORE(v[p], 0, to + p * g.v_point);
+            }
         }
     }
 }
@@ -199,9 +210,9 @@ ONE_ITEM void winograd_product(const winograd_args g, G const float *restrict V,
 {
     long p = get_group_id(1), j0 = get_group_id(0) * g.nb, j1 = min(j0 + g.nb, g.co), width = (g.co + NR - 1) / NR * NR;
     for (long j = j0; j < j1; j += NR) {
-        G const float *panel = U + (j / NR * 36 + p) * g.ci * NR, *next = panel + 36 * g.ci * NR;
+        G const float *panel = U + (j / NR * 36 + p) * g.depth * NR, *next = panel + 36 * g.depth * NR;
         for (long t = 0; t < g.tiles; t += MR) {
-            G const float *b = panel, *a = V + p * g.v_point + t * g.ci;
+            G const float *b = panel, *a = V + p * g.v_point + t * g.depth;
             G float *m = M + p * g.m_point + t * width + j;
             if (g.tiles - t > HALF) TILES(MR) else TILES(HALF)
         }

@@ -177,6 +177,10 @@ static const problem problems[] = {
     {1, {4, 5, 6}, 3, 5, {2, 3, 3}, {2, 1, 1}, {1, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU},
     {2, {3, 4, 3}, 16, 18, {3, 3, 3}, ONES, {1, 1, 1}, {0}, {1, 1, 1}, 1, 0, 1, TL_ACT_NONE},
     {1, {3, 3, 5}, 4, 4, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 4, 1, 0, TL_ACT_NONE},
+    {1, {4, 9, 10}, 16, 32, {3, 3, 3}, ONES, {1, 1, 1}, {0}, ONES, 1, 1, 1, TL_ACT_RELU},
+    {2, {4, 8, 5}, 16, 16, {2, 3, 3}, ONES, {1, 0, 1}, {1, 1, 0}, {2, 1, 1}, 1, 1, 0, TL_ACT_SILU},
+    {1, {2, 6, 7}, 16, 16, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 0, 0, TL_ACT_NONE},
+    {1, {5, 6, 7}, 5, 5, {3, 3, 3}, ONES, {2, 2, 2}, {0}, {2, 2, 2}, 1, 1, 0, TL_ACT_RELU},
     /* one kernel a channel */
     {2, {1, 7, 6}, 6, 6, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 6, 1, 1, TL_ACT_RELU6},
     {1, {1, 12, 13}, 32, 32, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 32, 1, 0, TL_ACT_RELU6},
@@ -229,9 +233,10 @@ Test(conv, makers_without_local_memory)
 {
     tl_device *d = open_device("16");
     static const problem p[] = {{2, {1, 9, 10}, 32, 48, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 1, TL_ACT_RELU},
+                                {1, {3, 9, 10}, 16, 32, {3, 3, 3}, ONES, {1, 1, 1}, {0}, ONES, 1, 1, 1, TL_ACT_RELU},
                                 {1, {1, 30, 31}, 16, 16, {1, 3, 3}, ONES, {0, 0, 1}, {0, 1, 1}, ONES, 1, 1, 0, TL_ACT_SILU}};
     d->traits.local_bytes = 20000;
-    for (int i = 0; i < 2; i++) check_all(d, &p[i]);
+    for (int i = 0; i < 3; i++) check_all(d, &p[i]);
     close_device(d);
 }
 
@@ -243,6 +248,8 @@ Test(conv, choice_of_makers)
         {{16, {1, 56, 56}, 64, 64, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 0, "direct"},
         {{1, {1, 7, 7}, 512, 512, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "direct"},
         {{1, {1, 14, 14}, 256, 256, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "winograd"},
+        {{1, {32, 32, 32}, 16, 16, {3, 3, 3}, ONES, {1, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_NONE}, 0, "winograd"},
+        {{1, {32, 32, 32}, 16, 16, {3, 3, 3}, ONES, {2, 2, 2}, {0}, {2, 2, 2}, 1, 1, 0, TL_ACT_NONE}, 0, "direct"},
         {{16, {1, 56, 56}, 128, 128, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU}, 1, "direct"},
         {{16, {1, 56, 56}, 144, 144, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 144, 1, 0, TL_ACT_RELU6}, 1, "depthwise"}};
     tl_device *d = open_device("16");
