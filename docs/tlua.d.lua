@@ -899,6 +899,13 @@ function nn.Dice(options) end
 ---@return tlua.nn.Tversky
 function nn.Tversky(options) end
 
+---@class tlua.nn.DeepSupervision: tlua.nn.Module
+
+---A loss of maps of several sizes, each half the one before: its mean with weights 1, 1/2, 1/4 and so on.
+---@param loss tlua.nn.Module
+---@return tlua.nn.DeepSupervision
+function nn.DeepSupervision(loss) end
+
 ---@class tlua.nn.Sum: tlua.nn.Module
 
 ---A sum of losses: nn.Sum { nn.CrossEntropy {}, { nn.Dice {}, 0.5 } }, or nn.CrossEntropy {} + 0.5 * nn.Dice {}. It counts pictures.
@@ -4014,5 +4021,20 @@ function models.mel_cnn(options) end
 ---@param options? { weights?: string, classes?: integer, dropout?: number }
 ---@return tlua.nn.Module
 function models.crnn(options) end
+
+---The network meshnet. weights: a file or the name of a published set (model18cls, model5_gw_ae).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.meshnet(options) end
+
+---The network resnet18_3d. weights: a file or the name of a published set (kinetics400).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.resnet18_3d(options) end
+
+---The network unet3d. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.unet3d(options) end
 
 return tlua

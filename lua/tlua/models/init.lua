@@ -5,7 +5,7 @@ local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
   "efficientnet", "convnext", "vision_transformer", "unet", "speech.conformer",
   "speech.wav2vec2", "speech.speaker_lstm",
-  "speech.convolutions", "onnx" }
+  "speech.convolutions", "volumes.meshnet", "volumes.resnet_3d", "volumes.unet_3d", "onnx" }
 local entries, order, of_files = {}, {}, {}
 local registry = { entries = entries }
 
@@ -69,7 +69,8 @@ function registry.schema(entry)
     { "classes", "integer", entry.classes or 1000, "outputs of the network's own head", least = 1 },
     { "dropout", "number", entry.dropout or 0, wave and "within the network" or "before the network's own head",
       least = 0, below = 1 },
-    not wave and { "in_channels", "integer", 3, "of the pictures: 3, or 1 for grey ones", least = 1 } or nil }
+    not wave and { "in_channels", "integer", entry.in_channels or 3,
+      entry.takes == "volume" and "of the volumes" or "of the pictures: 3, or 1 for grey ones", least = 1 } or nil }
   for _, field in ipairs(entry.fields or {}) do list[#list + 1] = field end
   for _, name in ipairs(util.keys(entry.options or {})) do
     local range = name == "drop_connect" and { least = 0, below = 1 } or { least = 1 }
@@ -103,7 +104,7 @@ function registry.list()
   for _, name in ipairs(order) do
     local entry = entries[name]
     local net = registry.build(name)
-    local _, cost = net:cost(entry.takes == "wave" and { 1, net.rate } or { 1, entry.size, entry.size, 3 })
+    local _, cost = net:cost(entry.takes == "wave" and { 1, net.rate } or net:picture_shape(entry.size))
     list[#list + 1] = { name = name, parameters = net:count(), multiply_adds = cost, size = entry.size,
       seconds = entry.takes == "wave" and 1 or nil,
       weights = util.keys(entry.weights or {}) }

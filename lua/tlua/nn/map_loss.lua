@@ -85,6 +85,46 @@ M.Tversky = Tversky
 Tversky.takes_shares = false
 Tversky.set_counts, Tversky.weights_of, Tversky.weight_of = Dice.set_counts, Dice.weights_of, Dice.weight_of
 
+-- ---- maps of several sizes ----
+
+-- nn.DeepSupervision(loss): of a list of maps, each half as large as the one before, and labels as large as the first: the sum of the
+-- loss of each, weighted 1, 1/2, 1/4 and so on, divided by the sum of the weights. Labels of the smaller ones are those of every second voxel.
+local Deep = module.class("nn.DeepSupervision")
+M.DeepSupervision = Deep
+function Deep:init(...)
+  local values = schema.arguments("nn.DeepSupervision", {}, { false }, ...)
+  if not (module.is_module(values[1]) and values[1].weight_of) then util.fail "nn.DeepSupervision: a loss is needed, like nn.Dice {}" end
+  self.loss = values[1]
+end
+
+local function every_second(labels)
+  local shape = labels:shape()
+  local out = { shape[1] }
+  for i = 2, #shape do
+    if shape[i] % 2 ~= 0 then util.failf("nn.DeepSupervision: labels of %s cannot be halved", table.concat(shape, " x ")) end
+    out[i] = shape[i] // 2
+    local split = { table.unpack(out, 1, i) }
+    split[i + 1] = 2
+    table.move(shape, i + 1, #shape, i + 2, split)
+    labels = ops.slice(labels:reshape(split), i + 1, 0, 1)
+  end
+  return labels:reshape(out)
+end
+
+function Deep:forward(maps, labels)
+  if core.is_tensor(maps) then return self.loss(maps, labels) end
+  local all, weights = nil, 0
+  for i, map in ipairs(maps) do
+    if i > 1 then labels = every_second(labels) end
+    local weight = 0.5 ^ (i - 1)
+    local y = self.loss(map, labels) * weight
+    all, weights = all and all + y or y, weights + weight
+  end
+  return all / weights
+end
+function Deep:label() return "nn.DeepSupervision" end
+function Deep:spec() return { class = "DeepSupervision", list = { self.loss:spec() } } end
+
 -- ---- sums ----
 
 -- nn.Sum { {nn.CrossEntropy {}, 1}, {nn.Dice {}, 0.5} }, nn.Sum { a, b }, or a + 0.5 * b. Parts may count different

@@ -248,6 +248,8 @@ Binary cross entropy that counts less what is right already.
 One minus the Dice coefficient of each class, of maps (N, H, W, K) and labels (N, H, W), or of volumes (N, D, H, W, K).
 # nn.Tversky({schema}): nn.Tversky
 The same with shares of its own for what is seen and not there and what is there and not seen, tp / (tp + alpha fp + beta fn).
+# nn.DeepSupervision(loss: tlua.nn.Module): nn.DeepSupervision
+A loss of maps of several sizes, each half the one before: its mean with weights 1, 1/2, 1/4 and so on.
 # nn.Sum(...: any): nn.Sum
 A sum of losses: nn.Sum { nn.CrossEntropy {}, { nn.Dice {}, 0.5 } }, or nn.CrossEntropy {} + 0.5 * nn.Dice {}. It counts pictures.
 
