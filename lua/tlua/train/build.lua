@@ -92,13 +92,8 @@ local function check_inputs(s)
   local takes = net.takes or "image"
   if takes == "wave" and kind.kind ~= "clip" then
     util.failf("%s hears, and %s has pictures: data.speech and data.sounds have clips of sound", net:label(), s.data.title)
-<<<<<<< HEAD
-=======
   elseif takes == "volume" and kind.kind ~= "volume" then
     util.failf("%s takes volumes, and %s has %s", net:label(), s.data.title, kind.kind == "clip" and "clips of sound" or "pictures")
-  elseif kind.kind == "clip" and rawget(net, "entry") and takes ~= "wave" then
-    util.failf("%s sees, and %s has clips of sound: models that hear are in the table of docs/recipes.md", net:label(), s.data.title)
->>>>>>> 9c46bcc (Networks of volumes: meshnet with brainchop's weights, unet3d as nnU-Net's residual one with deep supervision, resnet18_3d; figures beside PyTorch)
   end
   local masks = kind.kind == "clip" and augment_waves.masks(s.data.augment_given)
   if masks and not net.set_masks then util.failf("augment: freq_masks and time_masks are for networks with a front end of their own, and %s has none", net:label()) end
