@@ -70,7 +70,7 @@ t.test("what a table must not be", function()
   end
   refused("file\ttext\n1.wav\t\n2.wav\tb\n", "list.tsv:2: column 'text' is empty: what is said in 1.wav?")
   refused("file\ttext\n2.wav\tab\n", "list.tsv:2: there is no file")
-  refused("file\twords\n1.wav\tab\n", "has no column 'text'")
+  refused("file\twords\n1.wav\tab\n", "has no column 'text' (text); there is file, words: --data.text NAME")
   refused("file\ttext\n", "has no rows below its header")
   refused("file\ttext\tpart\n1.wav\tab\tsomething\n", "is no part: train, validation or test", { part = "part" })
   t.fails("path is missing", open, data.speech {})
@@ -237,6 +237,58 @@ t.test("subtitles of recordings of one name do not take each other's place", fun
   t.equal(out, "subs/a.flac.srt\nsubs/a.wav.srt\nsubs/same_b.srt\nsubs/same_in_b.srt\n")
 end)
 
+t.test("predict refuses the words of other models", function()
+  local sounds = folder .. "/classes"
+  tlua.recipe { model = tlua.models.mel_cnn { rate = RATE, width = 8, bands = 16 }, data = data.sounds { root = folder .. "/sounds", label = "_(anna%d)", seconds = 0.2 },
+    schedule = { epochs = 1 }, out = sounds }:run { style = "quiet" }
+  local wave = folder .. "/said.wav"
+  local function refused(words, message, status)
+    local code, _, err = t.run("./tlua " .. words)
+    assert(code == (status or 2) and err:find(message, 1, true), words .. ": " .. err)
+  end
+  refused(("predict %s %s --top 3"):format(run_folder, wave), "--top: of speech there is one text")
+  refused(("predict %s %s --rate 8000"):format(run_folder, wave), "files say their rate themselves")
+  refused(("predict %s - < %s"):format(sounds, wave), "- is a pipe of sound, for speech")
+  refused(("predict %s %s --flip"):format(sounds, wave), "--flip mirrors pictures")
+  refused(("eval %s --flip"):format(sounds), "--flip mirrors pictures")
+  refused(("predict %s tests/lua/recordings.lua"):format(sounds), "recordings.lua: no sound file of a known format", 1)
+  local piped, _, why = t.run(("tail -c +45 %s | ./tlua predict %s -"):format(wave, run_folder))
+  assert(piped == 1 and why:find("say their rate (--rate 16000", 1, true), why)
+  refused(("verify %s --known %s/sounds %s"):format(run_folder, folder, wave), "gives frames, and a voice is one row a clip", 1)
+  refused(("explain %s %s"):format(sounds, wave), "hears, and Grad-CAM shows places in pictures", 1)
+  refused(("export %s --to %s/no.onnx"):format(run_folder, folder), "there is nothing there for mel_spectrogram", 1)
+  -- Another table: its test part, where a column says which that is.
+  local list = core.read_file(folder .. "/tones/list.tsv")
+  core.write_file(folder .. "/tones/other.tsv", list)
+  local status, out = t.run(("./tlua eval %s --data.path %s/tones/other.tsv --json"):format(run_folder, folder))
+  assert(status == 0 and core.json_decode(out).clips == 40, out)
+end)
+
+t.test("comparisons of minutes, runs side by side and the help speak of clips", function()
+  local root = folder .. "/tones/"
+  local path = folder .. "/compared.lua"
+  core.write_file(path, ([[local tlua = require "tlua"
+    return tlua.recipe { model = tlua.models.conformer { rate = 8000, n_fft = 160, hop = 80, bands = 16, low = 100, high = 4000, blocks = 1, width = 16, heads = 2, ffn = 16, kernel = 7,
+        weights = %q },
+      data = tlua.data.speech { path = %q, part = "part", batch = 16 }, schedule = { epochs = 1 },
+      compare = { minutes = { 0.2, "all" }, seeds = { 0 }, ways = { { name = "scratch", weights = "none" }, { name = "again", freeze = "*" } } } }]]):format(
+        folder .. "/small/model.safetensors", root .. "list.tsv"))
+  speech_recipe(root .. "list.tsv", folder .. "/small", { model = tlua.models.conformer { rate = RATE, n_fft = 160, hop = 80, bands = 16, low = 100, high = 4000, blocks = 1,
+    width = 16, heads = 2, ffn = 16, kernel = 7 }, schedule = { epochs = 1 } }):run { style = "quiet" }
+  local status, out, err = t.run(("./tlua compare %s --out %s/compare"):format(path, folder))
+  assert(status == 0 and out:find "3/4  scratch +all minutes", out .. err)
+  local cells = core.read_file(folder .. "/compare/cells.csv")
+  assert(cells:find("^minutes,way,seed,cer,") and cells:find("\n0.2,scratch,0,", 1, true), cells)
+  local function body(page) return core.read_file(page):match "<body>(.*)" end
+  assert(not body(folder .. "/compare/compare.html"):find "picture")
+  status, out, err = t.run(("./tlua report %s %s/small --to %s/two.html"):format(run_folder, folder, folder))
+  assert(status == 0, out .. err)
+  local page = body(folder .. "/two.html")
+  assert(page:find("<td>WER, last</td>", 1, true) and page:find("40 clips, ", 1, true) and not page:find("ROC curve", 1, true) and not page:find "picture", page)
+  status, out = t.run(("./tlua %s --help"):format(path))
+  assert(status == 0 and not out:find "picture", out)
+end)
+
 t.test("a recording of any length is cut where it is quiet", function()
   local listen = require "tlua.command.listen"
   local parts = {}
@@ -285,7 +337,7 @@ t.test("what cannot be learnt is left out by name, or refused", function()
   speech_recipe(path, folder .. "/odd_run", { schedule = { epochs = 1 } }):run { style = "quiet" }
   assert(core.read_file(folder .. "/odd_run/log.txt"):find "skipped   .*1%.wav: its text wants 400 frames and the clip has %d+")
   core.write_file(path, (text:gsub("(2%.wav\ttrain\t)[^\n]*", "%1gate 7", 1)))
-  t.fails("has digits", speech_recipe(path, folder .. "/never", {}).run, speech_recipe(path, folder .. "/never", {}), { style = "quiet" })
+  t.fails("2.wav has digits", speech_recipe(path, folder .. "/never", {}).run, speech_recipe(path, folder .. "/never", {}), { style = "quiet" })
   local quiet = folder .. "/odd/2.wav"
   core.audio.write(quiet, core.zeros(RATE), RATE)
   core.write_file(path, text)

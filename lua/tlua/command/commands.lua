@@ -6,7 +6,7 @@ local words = require "tlua.command.words"
 local commands = {}
 
 -- Options that several commands have: {name, what its value is called (nil: none is wanted), what it does}.
-local WEIGHTS = { "weights", "FILE|NAME", "weights of a network that is named: a published set (imagenet), or a file" }
+local WEIGHTS = { "weights", "FILE|NAME", "weights of a network that is named: a published set (imagenet, if it has one), or a file" }
 local KEY = { "weights.key", "KEY", "the part of that file, like ema" }
 local DEVICE = { "device", "D", "cpu, gpu, a number of `tlua devices` or a part of a name" }
 local BATCH = { "batch", "N", "pictures or clips that the device gets at once" }
@@ -37,22 +37,22 @@ commands.list = {
       "The curve is the first loss, the mean of all batches, plus the change on the batch of each step; it may go below 0. Nothing is kept but the picture.",
     options = { JSON }, examples = { "tlua lr mine.lua --to lr.svg", "tlua lr mine.lua --json | jq .valley" } },
   { name = "show", group = "Train", args = "RECIPE.lua", brief = "a sheet of the pictures, or a page of the clips, that the network is fed", fields = true, recipe = true, own = "tlua.command.show",
-    text = "Draws training pictures as they leave the transforms, before anything is trained.", examples = { "tlua show mine.lua --augment.rotate 15 --to fed.png" } },
+    text = "Draws training pictures, or clips with their spectrograms, as they leave the transforms, before anything is trained.", examples = { "tlua show mine.lua --augment.rotate 15 --to fed.png" } },
   { name = "compare", group = "Train", args = "RECIPE.lua", brief = "from scratch beside frozen and fine-tuned: a table, a page", fields = true, recipe = true,
     text = "Trains the network in several ways, with several numbers of pictures, or minutes of clips, and several seeds. After Ctrl-C the same command goes on. --help lists the fields.",
     examples = { "tlua compare mine.lua --compare.per_class 10,100,all --compare.seeds 0,1,2" } },
   { name = "predict", group = "Use", args = "MODEL FILE|FOLDER|-...", brief = "classify pictures or sounds, turn speech into text",
     text = MODEL .. " Of a folder all pictures (or recordings) below it are taken. What cannot be read is named, and the status is 1. Recordings may be of any length; " ..
       "- is what comes through a pipe, a WAV file or with --rate bare samples (S16_LE, mono), and is answered window by window.",
-    options = { { "top", "K", "so many classes a picture (3; with --json 5)" }, JSON, { "csv", nil, "a table: file, label, score, ..., error; of speech file, from, to, text" },
+    options = { { "top", "K", "so many classes of each (3; with --json 5)" }, JSON, { "csv", nil, "a table: file, label, score, ..., error; of speech file, from, to, text" },
       { "srt", nil, "of speech: subtitles as SubRip has them" }, { "vtt", nil, "of speech: subtitles as WebVTT has them" },
       { "beam", "N", "of speech: a search that follows N texts (the task's own)" }, { "window", "SECONDS", "of speech: the longest piece that is heard at once (20)" },
-      { "rate", "HZ", "samples a second of what comes bare through a pipe" },
+      { "rate", "HZ", "of speech: samples a second of what comes bare through a pipe" },
       { "to", "FOLDER", "where masks and overlays go, of a model that segments (predicted); of speech a text for each recording" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
     examples = { "tlua predict runs/mine picture.jpg", "tlua predict runs/mine pictures/ --csv > answers.csv", "tlua predict resnet50 picture.jpg --top 5",
-      "tlua predict runs/speech talk.mp3 --srt > talk.srt", "arecord -f S16_LE -r 16000 -c 1 | tlua predict runs/speech - --rate 16000" } },
+      "tlua predict runs/speech talk.mp3 --srt > talk.srt", "arecord -f S16_LE -r 16000 -c 1 -t raw | tlua predict runs/speech - --rate 16000" } },
   { name = "eval", group = "Use", args = "MODEL [--data.root DIR]", brief = "test a model on samples whose classes, values or texts are known",
-    text = MODEL .. " Without --data.root it is tested on the test samples of the data it was trained on; every field of the data can be given.",
+    text = MODEL .. " Without --data.root it is tested on the test part of the data it was trained on; every field of the data can be given.",
     options = { { "data", "KIND", "the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, tensors, speech, sounds" }, { "data.root", "DIR", "where they lie", field = true }, JSON, FLIP, WEIGHTS, KEY, DEVICE },
     data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip" } },
   { name = "explain", group = "Use", args = "MODEL FILE|FOLDER...", brief = "where the network looked (Grad-CAM), as pictures",

@@ -5,6 +5,7 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local commands = require "tlua.command.commands"
 local model_file = require "tlua.weights.model_file"
+local input = require "tlua.data.input"
 local predict = require "tlua.command.predict"
 local explain = {}
 
@@ -68,8 +69,9 @@ function explain.places(net, x, layer)
     here.finer = math.min(here.height, here.width) < FEW and finer_than(here, outputs) or nil
     return found, here
   end
-  util.failf("explain: %s of %s is no map of places (height, width, channels); Grad-CAM needs the output of a convolution",
-    layer and ("the output of " .. layer) or "no output of a layer", net:label())
+  util.failf("explain: %s of %s is %s map of places (height, width, channels); Grad-CAM needs the output of a "
+    .. "convolution",
+    layer and ("the output of " .. layer) or "no output of a layer", net:label(), layer and "no" or "a")
 end
 
 -- The number alone.
@@ -218,8 +220,11 @@ function explain.main(args)
   if #rest < 2 then commands.usage("explain", "a model and pictures are needed") end
   local o = commands.numbers(options, { batch = 16, threads = 0 })
   if options.device then core.device(options.device) end
-  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
+  if input.of(info.preprocessing).kind == "clip" then
+    util.failf("explain: %s hears, and Grad-CAM shows places in pictures", rest[1])
+  end
+  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
   net:freeze "*"
   o.quiet = options.quiet
   o.class, o.layer = options.class and class_of(info, net, options.class), options.layer

@@ -212,7 +212,8 @@ local forms = {
     for i, each in ipairs(segments) do
       local words = {}
       for k, w in ipairs(each.words) do
-        words[k] = core.json_encode { text = w.text, from = w.from, to = w.to, score = w.score }
+        words[k] = ('{"text":%s,"from":%.3f,"to":%.3f,"score":%s}'):format(core.json_encode(w.text), w.from, w.to,
+          w.score and ("%.4f"):format(w.score) or "null")
       end
       list[i] = ('{"from":%.3f,"to":%.3f,"text":%s,"words":%s}'):format(each.from, each.to, core.json_encode(each.text),
         array(words))

@@ -175,6 +175,25 @@ end
 
 -- ---- the command ----
 
+-- Words of the command that are for models of another kind.
+local function check_words(task, kind, paths, options)
+  for _, name in ipairs { "srt", "vtt", "beam", "window", "rate" } do
+    if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name, task.kind)) end
+  end
+  for _, path in ipairs(paths) do
+    if path == "-" then
+      commands.wrong("predict", ("- is a pipe of sound, for speech, and the model's task is %s"):format(task.kind))
+    end
+  end
+  if options.flip and kind.kind ~= "picture" then commands.wrong("predict", "--flip mirrors pictures, and the model hears") end
+  for _, name in ipairs { "top", "flip" } do
+    if options[name] and task.kind ~= "classify" then
+      commands.wrong("predict", ("--%s is for one class a %s, and the model's task is %s"):format(name, kind.one, task.kind))
+    end
+  end
+  if options.to and not task.emit then commands.wrong("predict", "--to: " .. task.kind .. " writes no files") end
+end
+
 function predict.main(args)
   local options, rest = commands.parse("predict", args)
   if #rest < 2 then commands.usage("predict", "a model and pictures or recordings are needed") end
@@ -190,23 +209,11 @@ function predict.main(args)
     o.raw_rate, o.beam, o.batch = o.rate, options.beam and o.beam or nil, options.batch and o.batch or 8
     return listen.main(net, info, task, paths, options, o)
   end
-  for _, name in ipairs { "srt", "vtt", "beam", "window", "rate" } do
-    if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name, task.kind)) end
-  end
-  for _, path in ipairs(paths) do
-    if path == "-" then
-      commands.wrong("predict", ("- is a pipe of sound, for speech, and the model's task is %s"):format(task.kind))
-    end
-  end
+  check_words(task, kind, paths, options)
   if not task.decode then util.failf("predict: the task '%s' says no answers for a %s (decode)", task.kind, kind.one) end
   o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or "predicted") or nil
-  if options.to and not task.emit then commands.wrong("predict", "--to: " .. task.kind .. " writes no pictures") end
-  if options.top and task.kind ~= "classify" then commands.wrong("predict", ("--top is for one class a picture, and the model's task is %s"):format(task.kind)) end
-  if options.flip then
-    if task.kind ~= "classify" then commands.wrong("predict", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
-    net = predict.flipping(net)
-  end
+  if options.flip then net = predict.flipping(net) end
   local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, task, o)
   local guard <close> = core.no_grad()
   if form.begin then form.begin() end
@@ -254,7 +261,7 @@ local function print_classes(sum, loss_name, built, as_json)
   local low, high = intervals.wilson(right, sum.n)
   local accuracy = sum:value().accuracy
   if as_json then
-    print(core.json_encode { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right, pictures = sum.n, loss = sum:mean(), loss_kind = loss_name,
+    print(core.json_encode { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right, [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name,
       tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
     return
   end
@@ -270,7 +277,7 @@ local function print_figures(s, sum, loss_name, as_json)
   local found = t.gather and t.gather { task = t, seen = s.seen, names = t.names, source = built.test, part = "test", session = s } or { metrics = {} }
   for _, each in ipairs(found.metrics.targets or {}) do each.dots = nil end -- a chart's
   if as_json then
-    local out = { pictures = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part, root = built.tested.root, task = t.kind,
+    local out = { [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part, root = built.tested.root, task = t.kind,
       warning = built.tested.warning, targets = found.metrics.targets }
     for key, v in pairs(values) do out[key] = v end
     print(core.json_encode(out))
@@ -316,6 +323,7 @@ function predict.eval_main(args)
   if task.kind == "classify" then same_classes(info, net, built)
   elseif not built.fields.text then same_targets(task, built) end
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
+  if options.flip and built.input.kind ~= "picture" then commands.wrong("eval", "--flip mirrors pictures, and the model hears") end
   local loss, loss_name = loss_of(info, options.flip)
   task.criterion = loss
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task, progress = progress.new() }

@@ -76,7 +76,8 @@ local function open_records(info, kind, options)
   local name = info.task and info.task.name or "classify"
   local d = data[kind](took)
   -- Other data without parts of their own are tested whole.
-  local parts = kind == "csv" and took.part or kind == "tensors" and took.test_images or kind == "masks" and require("tlua.data.records").has_parts(took.root)
+  local parts = (kind == "csv" or kind == "speech") and took.part or kind == "tensors" and took.test_images or kind == "sounds" and took.held_out
+    or kind == "masks" and require("tlua.data.records").has_parts(took.root)
   if not own and not parts and given.split == nil then whole = true end
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task.of_file(info),
     classes = (name == "classify" or name == "segment") and info.labels or nil, })

@@ -75,6 +75,11 @@ function verify.main(args)
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local kind = input.of(info.preprocessing)
   if kind.kind ~= "clip" then util.failf("verify: %s sees pictures, and a network that hears is needed", rest[1]) end
+  local t = info.task and info.task.name
+  if t and t ~= "verify" and net.gives ~= "frames" and not options.quiet then
+    util.note(("the task of %s is %s, and what it gives are no embeddings of voices; task.verify trains one "
+      .. "(recipes/speakers.lua)"):format(rest[1], t))
+  end
   if net.gives == "frames" then
     util.failf("verify: %s gives frames, and a voice is one row a clip, as speaker_lstm gives it: recipes/speakers.lua",
       rest[1])

@@ -26,8 +26,8 @@ function cells.column(path, header, name, what)
   if found then return found end
   local names = {}
   for k, each in ipairs(header) do names[k] = shown(each) end
-  util.failf("%s has no column '%s' (%s); %s", path, shown(name), what, util.unknown_text("column", name,
-    names):gsub("^unknown [^;]*; ", "", 1))
+  local there = util.unknown_text("column", name, names):gsub("^unknown [^;]*; ", "", 1)
+  util.failf("%s has no column '%s' (%s); %s: --data.%s NAME", path, shown(name), what, there, what)
 end
 
 function cells.absolute(folder, path) return path:find "^/" and path or folder .. "/" .. path end

@@ -4,7 +4,8 @@ local util = require "tlua.util"
 local data = require "tlua.data"
 local session = {}
 
--- The next batch of training pictures: a new loader when the pictures are used up.
+-- The next batch of training pictures: a new loader when the pictures are used up. Of clips: waves, lengths, and labels
+-- or a list of texts.
 local function batches(s)
   local loader, epoch = nil, 0
   return function()
@@ -13,11 +14,18 @@ local function batches(s)
         loader, epoch = data.loader(s.data, "train", s.seed), epoch + 1
         loader:start(epoch)
       end
-      local x, labels, n = loader:next()
+      local x, labels, n, _, _, more = loader:next()
+      if x and more and more.lengths then return x, more.lengths, more.text or labels end
       if x then return x, labels, n end
       loader = nil
     end
   end
+end
+
+local function batch_line(d)
+  if d.input.kind == "picture" then return "  loss, batch loss(model(x), labels) of x, labels = batch(), the next training pictures" end
+  if d.fields.text then return "  batch       model(x, lengths) of x, lengths, texts = batch(), the next training clips" end
+  return "  loss, batch loss(model(x, lengths), labels) of x, lengths, labels = batch(), the next training clips"
 end
 
 -- The names that a recipe's session begins with, and the lines that tell them.
@@ -38,10 +46,11 @@ function session.names(recipe)
     ("  recipe      %s; recipe:run() trains it"):format(recipe.path or "a recipe"),
     ("  model       %s, %s parameters, %s trained"):format(s.model:label(), util.thousands(all),
       util.thousands(trained)),
-    ("  data        %s, %s training and %s test pictures, %d classes"):format(s.data.title,
-      util.thousands(s.data.train:count()), util.thousands(s.data.test:count()), #s.classes),
+    ("  data        %s, %s training and %s test %s, %s"):format(s.data.title,
+      util.thousands(s.data.train:count()), util.thousands(s.data.test:count()), s.data.input.many,
+      s.data.fields_text or ("%d classes"):format(#s.classes)),
     ("  optimiser   %s, rate %g"):format(recipe.optim.kind, s.optim:lr()),
-    ("  loss, batch loss(model(x), labels) of x, labels = batch(), the next training pictures"),
+    batch_line(s.data),
   }
   return names, lines
 end

@@ -133,12 +133,12 @@ function chart.lines(series, options)
   return table.concat(out)
 end
 
--- The names of the lines, with their colours.
+-- The names of the lines that have points, with their colours.
 function chart.legend(series)
   local out = {}
   for i, line in ipairs(series) do
-    out[i] = ('<span class="key"><i class="b%d%s"></i>%s</span>'):format((i - 1) % 6 + 1,
-      line.dashed and " dashed" or "", chart.escape(line.name))
+    if #line.points > 0 then out[#out + 1] = ('<span class="key"><i class="b%d%s"></i>%s</span>'):format((i - 1) % 6 + 1,
+      line.dashed and " dashed" or "", chart.escape(line.name)) end
   end
   return '<p class="legend">' .. table.concat(out) .. "</p>"
 end

@@ -8,8 +8,11 @@ local intervals = require "tlua.report.intervals"
 local classes = {}
 local escape, percent, plain, tile, figure = parts.escape, parts.percent, parts.plain, parts.tile, parts.figure
 
-local function class_table(m)
-  local out = { '<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>95 %</th><th>F1</th><th>pictures</th></tr>' }
+-- What samples are called; reports of pictures do not say it.
+local function many_of(run) return run.many or "pictures" end
+
+local function class_table(m, many)
+  local out = { ('<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>95 %%</th><th>F1</th><th>%s</th></tr>'):format(many) }
   local function line(class, name, row, interval, pictures)
     out[#out + 1] = ("<tr><td%s>%s</td><td>%s</td><td>%s</td><td class=\"soft\">%s</td><td>%s</td><td>%d</td></tr>"):format(class, escape(name), plain(row.precision), plain(row.recall),
       interval or "", plain(row.f1), pictures)
@@ -25,14 +28,14 @@ local function class_table(m)
 end
 
 -- Why some figures are a dash.
-local function missing_classes(m)
+local function missing_classes(m, many)
   local list = {}
   for i, row in ipairs(m.per_class) do
     if row.support == 0 then list[#list + 1] = m.names[i] end
   end
   if #list == 0 then return "" end
-  return ('<p class="soft">No test picture of %s: the area under the ROC curve and average precision are means over all classes and not defined; the macro mean leaves out classes that neither occur nor were predicted.</p>'):format(
-    escape(util.first_few(list, 8)))
+  return ('<p class="soft">No test %s of %s: the area under the ROC curve and average precision are means over all classes and not defined; the macro mean leaves out classes that neither occur nor were predicted.</p>'):format(
+    many, escape(util.first_few(list, 8)))
 end
 
 local MOST_CLASSES = 40 -- a larger matrix cannot be read
@@ -53,21 +56,21 @@ local function matrix(m)
   return table.concat(out) .. "</table></div>"
 end
 
-local function confused(m)
+local function confused(m, many)
   if #m.confused == 0 then return "" end
-  local out = { "<h2>Most confused</h2><div class=\"wide\"><table><tr><th>class</th><th>taken for</th><th>pictures</th></tr>" }
+  local out = { ("<h2>Most confused</h2><div class=\"wide\"><table><tr><th>class</th><th>taken for</th><th>%s</th></tr>"):format(many) }
   for _, pair in ipairs(m.confused) do
     out[#out + 1] = ("<tr><td>%s</td><td>%s</td><td>%d</td></tr>"):format(escape(m.names[pair.label + 1]), escape(m.names[pair.predicted + 1]), pair.count)
   end
   return table.concat(out) .. "</table></div>"
 end
 
-local function calibration(m)
+local function calibration(m, many)
   local points = {}
   for _, bin in ipairs(m.calibration) do
     if bin.count > 0 then points[#points + 1] = { bin.confidence, bin.accuracy } end
   end
-  return figure(("Calibration: error %s"):format(plain(m.calibration_error)), { { name = "accuracy of pictures of this confidence", points = points },
+  return figure(("Calibration: error %s"):format(plain(m.calibration_error)), { { name = ("accuracy of %s of this confidence"):format(many), points = points },
     { name = "as sure as right", points = { { 0, 0 }, { 1, 1 } }, dashed = true } }, { x = "confidence", y = "accuracy", x_range = { 0, 1 }, y_range = { 0, 1 } })
 end
 
@@ -96,6 +99,7 @@ local function gallery(title, list, m)
   for i, each in ipairs(list) do
     local words = { "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
       each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)) }
+    if each.name then words[#words + 1] = ('<div class="soft">%s</div>'):format(escape(each.name)) end
     heard = heard or each.sound ~= nil
     out[i] = each.sound and sound.figure(each.image, each.sound, "", table.unpack(words)) or parts.shown(each.image, table.unpack(words))
   end
@@ -109,7 +113,7 @@ local function shown(list, run, predicted)
     local rate = run.session and run.session.data.preprocessing.rate
     local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, i, rate)
     local image = ok and (rate and found.image or found) or nil
-    out[k] = { image = image, sound = ok and rate and found.sound or nil, label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] }
+    out[k] = { image = image, sound = ok and rate and found.sound or nil, name = rate and run.source:name(i):match "[^/]*$" or nil, label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] }
   end
   return out
 end
@@ -129,16 +133,16 @@ end
 function classes.tiles(run)
   local m = run.metrics
   local right = m.right or math.floor(m.accuracy * m.count + 0.5)
-  return table.concat { tile(percent(m.accuracy), ("accuracy on %s %s %s (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", run.many or "pictures", intervals.text(intervals.wilson(right, m.count)))),
+  return table.concat { tile(percent(m.accuracy), ("accuracy on %s %s %s (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", many_of(run), intervals.text(intervals.wilson(right, m.count)))),
     tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"), tile(plain(m.auroc), "area under the ROC curve"),
     tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "" }
 end
 
-function classes.charts(run) return calibration(run.metrics) end
+function classes.charts(run) return calibration(run.metrics, many_of(run)) end
 
 function classes.page(run)
-  local m = run.metrics
-  return table.concat { "<h2>Classes</h2>", class_table(m), missing_classes(m), "<h2>Confusion</h2>", matrix(m), confused(m),
+  local m, many = run.metrics, many_of(run)
+  return table.concat { "<h2>Classes</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion</h2>", matrix(m), confused(m, many),
     gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
 end
 

@@ -74,9 +74,11 @@ end
 
 -- ---- were they tested on the same pictures? ----
 
+local function many_of(run) return run.many or "pictures" end
+
 local function test_text(run)
   local t = run.test
-  return t and ("%s pictures, %s"):format(util.thousands(t.count), t.hash:sub(1, 8)) or "not known"
+  return t and ("%s %s, %s"):format(util.thousands(t.count), many_of(run), t.hash:sub(1, 8)) or "not known"
 end
 
 -- A warning where runs were tested on other pictures than others: their accuracies cannot be held against each other.
@@ -89,8 +91,8 @@ local function test_warning(runs)
     parts[i] = ("%s: %s"):format(run.label, test_text(run))
   end
   if n < 2 then return nil end
-  return "the runs were not tested on the same pictures, so that their figures cannot be compared: " ..
-    table.concat(parts, "; ")
+  return ("the runs were not tested on the same %s, so that their figures cannot be compared: %s"):format(
+    many_of(runs[1]), table.concat(parts, "; "))
 end
 
 -- Folders' last names, or whole ones where those are the same.
@@ -139,9 +141,11 @@ end
 
 local function number(v, format) return v and util.figure(format, v) or "–" end
 
--- Wilson's bounds of the accuracy.
+-- Wilson's bounds of the accuracy; of another main figure those that its task gave.
 local function interval_of(run)
   local m = run.metrics
+  local bounds = m and m[report.figures(run)[1][1] .. "_interval"]
+  if run.task and type(bounds) == "table" and #bounds == 2 then return intervals.text(bounds[1], bounds[2]) end
   if not m or not m.accuracy or m.count == 0 then return "–" end
   return intervals.text(intervals.wilson(m.right or math.floor(m.accuracy * m.count + 0.5), m.count))
 end
@@ -161,7 +165,7 @@ end
 
 -- Rows with title and text for the main figures of these runs.
 local function main_rows(runs)
-  local rows = { { "test pictures", test_text } }
+  local rows = { { "test " .. many_of(runs[1]), test_text } }
   for _, each in ipairs(mains(runs)) do
     local key, f = each.key, each.figure
     rows[#rows + 1] = { f[2] .. ", last", function(r) return number(last_of(r, key), f[3]) end }
@@ -173,9 +177,34 @@ local function main_rows(runs)
   return rows
 end
 
+-- Rows for the other figures that are measured after each epoch.
+local function further_rows(runs)
+  local rows, known = {}, {}
+  for _, run in ipairs(runs) do
+    for i, f in ipairs(report.figures(run)) do
+      local key = report.prefix(run) .. "_" .. f[1]
+      if i > 1 and not known[key] then
+        rows[#rows + 1] = { f[2] .. ", last", function(r) return number(last_of(r, key), f[3]) end }
+      end
+      known[key] = true
+    end
+  end
+  return rows
+end
+
+-- Rows of which no run knows anything are left out.
+local function told(runs, rows)
+  local out = {}
+  for _, row in ipairs(rows) do
+    local any = false
+    for _, run in ipairs(runs) do any = any or row[2](run) ~= "–" end
+    if any then out[#out + 1] = row end
+  end
+  return out
+end
+
 -- Title and text of each further row.
 local FIGURES = {
-  { "95 % interval", interval_of },
   { "balanced accuracy", function(r) return report.percent(r.metrics and r.metrics.balanced_accuracy) end },
   { "F1, mean over classes",
     function(r) return report.plain(r.metrics and r.metrics.averages and r.metrics.averages.macro.f1) end },
@@ -248,14 +277,15 @@ function report_runs.page(runs)
   local title = ("%d runs side by side"):format(#runs)
   local differences, changes, warning = differing(runs), recipe_changes(runs), test_warning(runs)
   local all, charts, training = main_rows(runs), {}, {}
-  table.move(FIGURES, 1, #FIGURES, #all + 1, all)
+  all[#all + 1] = { "95 % interval", interval_of }
+  for _, list in ipairs { further_rows(runs), FIGURES } do table.move(list, 1, #list, #all + 1, all) end
   for _, each in ipairs(mains(runs)) do
     local f, word = each.figure, each.prefix == "val" and "Validation" or "Test"
     local tail = f[3]:find "%%%%" and ", percent" or ""
     charts[#charts + 1] = curve(runs, ("%s %s%s"):format(word, f[2], tail), each.key, f[2], report.axis(f))
     training[#training + 1] = curve(runs, ("Training %s%s"):format(f[2], tail), "train_" .. f[1], f[2], report.axis(f))
   end
-  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs, all),
+  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs, told(runs, all)),
     "<h2>Training</h2><div class=\"charts\">", table.concat(charts), curve(runs, "Test loss", "test_loss", "loss"),
     curve(runs, "Validation loss", "val_loss", "loss"), curve(runs, "Training loss", "loss", "loss"), table.concat(training),
     curve(runs, "Learning rate", "lr", "rate"), "</div>",

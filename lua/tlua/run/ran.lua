@@ -88,7 +88,20 @@ local function group_text(s)
   return g and ("%s: %s"):format(s.recipe.data.options.group, ran.groups_text(g, s.data.input)) or nil
 end
 
--- "resize interpolation bilinear, size 36; center_crop size 32; ...": the steps that a picture passes through.
+-- Steps of clips in words; the others are their names and what they hold.
+local HEARD = {
+  rate = function(o) return ("mono at %s Hz"):format(util.thousands(o.rate)) end,
+  trim = function(o) return ("silence that is %g dB below the loudest cut off at both ends"):format(o.db) end,
+  random_crop_seconds = function(o, place)
+    return (place == "start" and "the first %g s" or "%g s from anywhere in it"):format(o.seconds)
+  end,
+  center_crop_seconds = function(o, place)
+    return (place == "start" and "the first %g s" or "the middle %g s"):format(o.seconds)
+  end,
+  pad_seconds = function(o) return ("silence behind it up to %g s"):format(o.seconds) end,
+}
+
+-- "resize interpolation bilinear, size 36; center_crop size 32; ...": the steps that a picture or clip passes through.
 -- `change`: the random ones.
 local function steps_text(s, change)
   local info, out = data.kinds[s.recipe.data.kind], {}
@@ -96,7 +109,9 @@ local function steps_text(s, change)
   for i, step in ipairs(info.clips and data.clip_steps(p, change) or data.steps(p, change, info.grey, info.small)) do
     local parts = {}
     for _, name in ipairs(util.keys(step)) do parts[#parts + 1] = name .. " " .. schema.show(step[name]) end
-    out[i] = step[1] .. (#parts > 0 and " " .. table.concat(parts, ", ") or "")
+    local heard = HEARD[step[1]]
+    out[i] = heard and heard(step, s.recipe.data.options.place)
+      or step[1] .. (#parts > 0 and " " .. table.concat(parts, ", ") or "")
   end
   if change and change.mixup > 0 then out[#out + 1] = ("mixup %g"):format(change.mixup) end
   if change and change.cutmix > 0 then out[#out + 1] = ("cutmix %g"):format(change.cutmix) end

@@ -151,10 +151,10 @@ end
 -- What an epoch of nothing but blanks asks for: nearly all who fine-tune with CTC meet it.
 local function advice(_, values, s)
   if not (values.blanks and values.blanks > 99.5 and values.cer and values.cer > 99) then return nil end
-  local rate = s.lr
+  local rate, warm = s.lr, s.stages[#s.stages].warmup
   return ("blanks    the network says nothing yet: usual in the first epochs of CTC. If it stays so: a lower rate "
-    .. "(--optim.lr %.1g), more epochs, a warm-up "
-    .. "(--schedule.warmup 1), or fewer frozen layers; and texts must be what is said in their clips"):format(rate / 3)
+    .. "(--optim.lr %.1g), more epochs, a%s warm-up (--schedule.warmup %g), or fewer frozen layers; and texts must be "
+    .. "what is said in their clips"):format(rate / 3, warm > 0 and " longer" or "", warm > 0 and 2 * warm or 1)
 end
 
 -- ---- answers ----
@@ -192,7 +192,7 @@ local function decode(t, out, o)
 end
 
 return {
-  name = "ctc", brief = "speech to text", wants = { "text" }, takes = "frames",
+  name = "ctc", brief = "speech to text", wants = { "text" }, takes = "frames", own_width = true,
   schema = {
     { "casing", "choice", "lower", "of letters: lower makes capitals small, keep learns both", { "lower", "keep" } },
     { "punctuation", "choice", "drop", "of the texts: it is learnt where it is kept", { "drop", "keep" } },

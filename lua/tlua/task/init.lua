@@ -7,6 +7,7 @@
 --   takes = "vector",           -- what the network gives: vector (N, K), map (N, H, W, K) or frames (N, T, K)
 --   figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },     -- key, words, format, which is better; the first is the main one
 --   prepare = function(t, s),   -- the data are open: sets t.names, t.width (how many outputs); refuses targets that are none
+--   own_width = true,           -- how many outputs there are is not how many classes or numbers the data have
 --   head = function(t, net),    -- the head where the recipe names none
 --   default_loss = function(options), -- the loss where the recipe names none
 --   check = function(t, shape), -- refuses outputs of this shape (N, ...); returns nothing
@@ -33,7 +34,7 @@ local kinds, order = {}, {}
 local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss", "meter" }
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
   "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields", "emit",
-  "start", "advice", "kept", "take", "fits", "test_line", "loss_words" }
+  "start", "advice", "kept", "take", "fits", "test_line", "loss_words", "own_width" }
 local TAKES = { vector = true, map = true, frames = true }
 
 local function check_figures(name, list)

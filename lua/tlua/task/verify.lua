@@ -72,7 +72,7 @@ local function decode(_, out)
 end
 
 return {
-  name = "verify", brief = "whose voice it is, by embeddings", wants = { "label" }, takes = "vector",
+  name = "verify", brief = "whose voice it is, by embeddings", wants = { "label" }, takes = "vector", own_width = true,
   schema = {
     { "enroll", "integer", 3, "clips by which each speaker of a test is known", least = 1, most = 100 },
     { "temperature", "number", 0.1, "that cosines are divided by in the loss", above = 0 },

@@ -6,6 +6,7 @@ local nn = require "tlua.nn"
 local data = require "tlua.data"
 local augment_waves = require "tlua.data.augment_waves"
 local stage = require "tlua.train.stage"
+local schedule = require "tlua.train.schedule"
 local memory = require "tlua.train.memory"
 local build = {}
 
@@ -132,6 +133,7 @@ function build.session(r, batch)
   end
   if r.recompute then util.at(r.where, require("tlua.recompute").mark, net, r.recompute) end
   build.count_steps(s)
+  for _, each in ipairs(s.stages) do util.at(r.where, schedule.check, each, s.steps, each.epochs) end
   stage.enter(s, 1)
   if r.data.options.batch == "auto" then
     local free

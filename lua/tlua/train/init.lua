@@ -24,12 +24,13 @@ local train = {}
 local function plan_of_stage(s, say)
   local r, o = s.recipe, s.stage_options
   local several = #r.stages > 1
-  if several then say(("stage %d   of %d, %d epochs"):format(s.stage, #r.stages, o.epochs)) end
+  local function counted(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
+  if several then say(("stage %d   of %d, %s"):format(s.stage, #r.stages, counted(o.epochs, "epoch"))) end
   local freeze, only = stage.frozen_of(r, o)
   say(("frozen    %s; %s of %s parameters are trained%s"):format(ran.freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters),
     r.batchnorm == "eval" and ", batch norms keep their statistics" or ""))
-  local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g epochs"):format(o.warmup) or "")
-  say(("training  %d epochs of %d steps of %s%s, %s, %s%s, seed %d"):format(o.epochs, s.steps, s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
+  local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g %s"):format(o.warmup, o.warmup == 1 and "epoch" or "epochs") or "")
+  say(("training  %s of %s of %s%s, %s, %s%s, seed %d"):format(counted(o.epochs, "epoch"), counted(s.steps, "step"), s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
     r.optim.kind, rate, s.ema and (", average of the weights %g"):format(r.ema) or "", s.seed))
   if s.cut then
     local c = s.cut
@@ -251,8 +252,9 @@ local function epoch_text(s, row, test)
     end
     return ("  %s %s"):format(word, s.task:figure_text(shown, row[prefix .. "_" .. shown[1]]))
   end
+  local trained = next(s.sum:value()) ~= nil and of("train", "train") or "" -- some tasks measure nothing in training
   local tested = test and (s.task.test_line and ("  %s %s"):format(s.part, s.task:test_line(test.meter)) or of(s.prefix, s.part)) or s.data[s.part]:count() == 0 and ("  %s %s -"):format(s.part, main[2]) or ""
-  return ("[Epoch %d] loss: %s%s%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), of("train", "train"), tested, row.seconds)
+  return ("[Epoch %d] loss: %s%s%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), trained, tested, row.seconds)
 end
 
 local function log_epoch(s, row)

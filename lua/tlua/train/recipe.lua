@@ -349,6 +349,8 @@ local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train
 function Recipe:help()
   local commands = require "tlua.command.commands"
   local file, usual, under, heading_of = self.path or "RECIPE.lua", {}, {}, {}
+  -- Fields that all kinds of data share speak of pictures.
+  local function worded(text) return require("tlua.data").kinds[self.data.kind].clips and text:gsub("picture", "clip") or text end
   for _, heading in ipairs(HEADINGS) do
     under[heading[1]] = {}
     for i = 2, #heading do heading_of[heading[i]] = heading[1] end
@@ -356,7 +358,7 @@ function Recipe:help()
   self:each_field(function(path, field, value)
     local kind = field[2] == "choice" and table.concat(field[5], "|") or schema.types[field[2]][1]
     if #kind > 44 then kind = "a name" end
-    local line = ("  --%-24s %-22s %s (%s)"):format(path, schema.show(value), field[4], kind)
+    local line = ("  --%-24s %-22s %s (%s)"):format(path, schema.show(value), worded(field[4]), worded(kind))
     if USUAL[path] then usual[#usual + 1] = line end
     table.insert(under[heading_of[path:match "^[^.]+"] or "The run"], line)
   end)
@@ -368,7 +370,7 @@ function Recipe:help()
     local lines = under[heading[1]]
     if #lines > 0 then
       out[#out + 1] = ""
-      out[#out + 1] = heading[1]
+      out[#out + 1] = worded(heading[1])
       table.move(lines, 1, #lines, #out + 1, out)
     end
   end

@@ -54,15 +54,23 @@ end
 local Schedule = {}
 Schedule.__index = Schedule
 
+-- A stage that would be over before its warm-up is refused. options as in SCHEMA; steps of an epoch and epochs of the stage.
+function schedule.check(o, steps, epochs)
+  local unit = o.per == "step" and steps or 1
+  local n, warm = epochs * unit, math.floor(o.warmup * unit + 0.5)
+  if warm < 0 or (n > 0 and warm >= n and o.warmup > 0) then
+    util.failf("schedule: warmup = %g must be less than the %d %s of its stage%s", o.warmup, epochs,
+      epochs == 1 and "epoch" or "epochs", o.per == "epoch" and ", in whole epochs" or "")
+  end
+end
+
 -- options as in SCHEMA (checked); steps of an epoch and epochs of the stage.
 function schedule.new(options, steps, epochs)
   local o = setmetatable({}, { __index = options })
   o.unit = o.per == "step" and steps or 1
   local n = epochs * o.unit
+  schedule.check(o, steps, epochs)
   local warm = math.floor(o.warmup * o.unit + 0.5)
-  if warm < 0 or (n > 0 and warm >= n and o.warmup > 0) then
-    util.failf("schedule: warmup = %g must be less than the %d epochs of its stage%s", o.warmup, epochs, o.per == "epoch" and ", in whole epochs" or "")
-  end
   return setmetatable({ o = o, n = n, warm = warm, reduced = 1, best = math.huge, bad = 0 }, Schedule)
 end
 

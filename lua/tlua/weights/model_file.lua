@@ -214,7 +214,9 @@ end
 function model_file.open(name, weights, key)
   local entry = models.registry.entries[name]
   if name:find("[/.]") or not entry or entry.file then return model_file.load(name) end
-  local net = models.build(name, { weights = weights or "imagenet", weights_key = key })
+  local sets = entry.weights or {}
+  local usual = (sets.imagenet or next(sets) == nil) and "imagenet" or util.keys(sets)[1] -- networks that hear have another
+  local net = models.build(name, { weights = weights or usual, weights_key = key })
   net:ready()
   net:eval()
   return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes },

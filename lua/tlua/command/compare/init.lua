@@ -54,7 +54,7 @@ local function check_words(r, general)
   end
 end
 
-local function size_text(n) return n == "all" and "all" or ("%d"):format(n) end
+local size_text = tables.size_text
 local function cell_text(cell) return ("%s, %s %s, seed %d"):format(cell.way, size_text(cell.per_class), cell.unit.few, cell.seed) end
 
 -- Seed by seed, so that a whole table is there after the first.
@@ -253,7 +253,9 @@ local function foresee_cells(c)
     local r, what = recipe_of(c, cell), cell.way .. size_text(cell.per_class)
     local d = r.data.options
     if not seen[cell.way] then
-      if c.counts.outputs > 0 then build.place_head(r, r.model, c.counts.outputs) end -- of texts the task knows it, once the symbols are counted
+      -- The width of some tasks is the network's own, or known once the symbols are counted.
+      if not task.definition(r.task.kind).own_width then build.place_head(r, r.model, c.counts.outputs)
+      elseif r.head then r.model:set_head(r.head) end
       local ok, e = pcall(util.at, r.where, stage.check_names, r, r.model)
       if not ok then error(("%s\n  in the way %s"):format(tostring(e), cell.way), 0) end
       seen[cell.way], r = true, recipe_of(c, cell)

@@ -76,6 +76,9 @@ local function against(c, list, base)
   return found
 end
 
+-- What samples are called.
+local function many_of(c) return c.counts and c.counts.many or "pictures" end
+
 -- Features are computed in one cell and found by the others of the same pictures: each is charged what they cost once.
 local function features_of(list)
   local most = 0
@@ -93,7 +96,7 @@ local function row_of(c, list, way, per_class, base)
   return row
 end
 
-local function size_text(n) return n == "all" and "all" or ("%d"):format(n) end
+local function size_text(n) return n == "all" and "all" or ("%g"):format(n) end
 tables.size_text = size_text
 
 -- "+12.3 ± 1.0, better"
@@ -155,7 +158,7 @@ end
 
 -- c: cells with their results (tlua/command/compare/init.lua). {rows =, notes =, baseline =, cells =, all =}.
 function tables.summary(c)
-  local summary = { rows = {}, figure = figure_of(c), baseline = ways.baseline(c.options.ways), cells = 0, all = #c.cells }
+  local summary = { rows = {}, many = many_of(c), unit = select(2, ways.amounts(c.options)), figure = figure_of(c), baseline = ways.baseline(c.options.ways), cells = 0, all = #c.cells }
   for _, cell in ipairs(c.cells) do summary.cells = summary.cells + (cell.result and 1 or 0) end
   for _, n in ipairs((ways.amounts(c.options))) do
     local base = finished(c, summary.baseline, n)
@@ -171,7 +174,7 @@ end
 -- ---- as text ----
 
 local function columns(summary)
-  return { { summary.rows[1] and summary.rows[1].unit.few or "a class", function(r) return size_text(r.per_class) end }, { summary.rows[1] and summary.rows[1].minutes and "clips" or "pictures", function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
+  return { { summary.rows[1] and summary.rows[1].unit.few or "a class", function(r) return size_text(r.per_class) end }, { summary.many, function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
     { title_of(summary.figure), tables.accuracy_text }, { "against " .. summary.baseline, tables.difference_text }, { "epochs", function(r) return ("%d"):format(r.epochs) end },
     { "time", tables.seconds_text }, { "energy", tables.joules_text }, { "peak memory", function(r) return util.bytes(r.peak) end },
     { "trained", function(r) return util.thousands(r.trained) end } }
@@ -226,7 +229,7 @@ local function number(v, format) return v and (format or "%.4f"):format(v) or ""
 
 function tables.csv(summary)
   local key = summary.figure[1]
-  local out = { "per_class,pictures,way,seeds," .. key .. "," .. key .. "_spread,balanced_accuracy,difference,difference_95,verdict,epochs,seconds,feature_seconds,joules,peak_bytes,trained,parameters\n" }
+  local out = { summary.unit.field .. "," .. summary.many .. ",way,seeds," .. key .. "," .. key .. "_spread,balanced_accuracy,difference,difference_95,verdict,epochs,seconds,feature_seconds,joules,peak_bytes,trained,parameters\n" }
   for _, r in ipairs(summary.rows) do
     out[#out + 1] = table.concat({ size_text(r.per_class), r.pictures, r.way, r.seeds, number(r.accuracy), number(r.spread), number(r.balanced), number(r.difference), number(r.half),
       r.verdict or "", r.epochs, number(r.seconds, "%.2f"), number(r.features, "%.2f"), number(r.joules, "%.1f"), r.peak, r.trained, r.parameters }, ",") .. "\n"
@@ -235,7 +238,8 @@ function tables.csv(summary)
 end
 
 function tables.cells_csv(c)
-  local out = { "per_class,way,seed," .. figure_of(c)[1] .. ",balanced_accuracy,f1,test_loss,epochs,train_pictures,test_pictures,seconds,feature_seconds,total_seconds,joules,peak_bytes,trained\n" }
+  local _, unit = ways.amounts(c.options)
+  local out = { unit.field .. ",way,seed," .. figure_of(c)[1] .. (",balanced_accuracy,f1,test_loss,epochs,train_%s,test_%s"):format(many_of(c), many_of(c)) .. ",seconds,feature_seconds,total_seconds,joules,peak_bytes,trained\n" }
   for _, cell in ipairs(c.cells) do
     local r = cell.result
     if r then

@@ -23,11 +23,18 @@ local function parse_seeds(list)
 end
 
 schema.types.sizes = { "numbers of pictures, like 10,100,all", function(t) return parse(schema.split(t), is_size) end, function(v) return each_is(v, is_size) end }
+local function is_amount(v) return v == "all" or (type(v) == "number" and v > 0 and v < math.huge) end
+local function parse_amounts(list)
+  for i, word in ipairs(list) do list[i] = math.tointeger(tonumber(word)) or tonumber(word) or word end
+  return each_is(list, is_amount) and list or nil
+end
+
+schema.types.minutes = { "minutes, like 0.5,3,all", function(t) return parse_amounts(schema.split(t)) end, function(v) return each_is(v, is_amount) end }
 schema.types.seeds = { "whole numbers, like 0,1,2", function(t) return parse_seeds(schema.split(t)) end, function(v) return each_is(v, is_seed) end }
 
 ways.SCHEMA = {
   { "per_class", "sizes", { 10, 30, 100, "all" }, "training pictures of each class, in one column after the other" },
-  { "minutes", "sizes", nil, "of recordings, which have no classes: minutes of training clips, in one column after the other" },
+  { "minutes", "minutes", nil, "of recordings, which have no classes: minutes of training clips, in one column after the other" },
   { "limit", "integer", nil, "all means at most so many training pictures in all", least = 1 },
   { "seeds", "seeds", { 0, 1, 2 }, "each draws the pictures, the new parameters and the order" },
 }
