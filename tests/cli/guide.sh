@@ -45,6 +45,15 @@ done
 for made in fed.png fed.html heard.csv heard.srt runs/speech/report.html runs/letters/model.safetensors lr.svg runs/mine/report.html runs/mine/model.safetensors runs/deeper/metrics.csv; do
     [ -s "$W/$made" ] || { failed=$((failed + 1)); echo "FAILED: $made was not made"; }
 done
+# examples/hear.c: from C the same is heard.
+for clip in 001 002 003; do
+    want=$("$ROOT/tlua" predict "$W/runs/speech" "$W/recordings/$clip.wav")
+    got=$(tail -c +45 "$W/recordings/$clip.wav" | "$ROOT/build/hear" "$W/runs/speech/model.safetensors" 2>&1)
+    [ "$got" = "$want" ] || { failed=$((failed + 1)); echo "FAILED: hear says '$got' of $clip.wav, and predict '$want'"; }
+done
+tail -c +45 "$W/recordings/001.wav" | "$ROOT/build/hear" "$W/runs/letters/model.safetensors" | grep -q '^odd	0\.' ||
+    { failed=$((failed + 1)); echo "FAILED: hear gives no class"; }
+"$ROOT/build/hear" "$W/runs/speech/model.safetensors" </dev/null 2>&1 | grep -q 'hears nothing' || { failed=$((failed + 1)); echo "FAILED: hear of nothing"; }
 [ "$(wc -l <"$W/runs/mine/metrics.csv")" = 7 ] || { failed=$((failed + 1)); echo "FAILED: runs/mine has not six epochs"; }
 echo "$ran blocks of docs/guide.md and docs/speech.md ran, $failed failed"
 [ "$failed" = 0 ] && [ "$ran" -ge 14 ]

@@ -116,7 +116,7 @@ t.test("options that make no sense, and weights that are not at hand", function(
   t.fails("unknown option of models.conformer: 'in_channels'", small, { in_channels = 1 })
   t.fails("waves (N, T) or frames (N, F, 8) are needed", small(), core.randn(2))
   local path = folder .. "/hama_conformer_ctc.safetensors"
-  t.fails("python tools/hama_conformer.py", function() small { weights = path }:ready() end)
+  t.fails("python3 tools/hama_conformer.py", function() small { weights = path }:ready() end)
 end)
 
 t.test("what a file says of its symbols, and a last layer that was a convolution", function()

@@ -123,7 +123,7 @@ return tlua.recipe { model = tlua.models.resnet18 {}, data = tlua.data.cifar10 {
   optim = tlua.optim.AdamW { lr = 1e-3 }, schedule = tlua.fine_tune { epochs = 3, lr = 5e-2 }, recompute = true }
 ]]):format(folder))
   local out = run(path .. " --out " .. folder .. "/tuned")
-  assert(out:find("stage 1   of 2, 1 epochs", 1, true) and out:find("stage 2   of 2, 3 epochs", 1, true) and out:find("[Epoch 4] loss: ", 1, true), out)
+  assert(out:find("stage 1   of 2, 1 epoch\n", 1, true) and out:find("stage 2   of 2, 3 epochs", 1, true) and out:find("[Epoch 4] loss: ", 1, true), out)
   assert(out:find("frozen    *; 5,130 of 11,181,642", 1, true) and out:find("frozen    nothing; 11,181,642 of 11,181,642", 1, true), out)
   assert(out:find("lr 0.00025 to 0.025 in ", 1, true), out)
   local best, lowest

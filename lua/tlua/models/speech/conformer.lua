@@ -148,5 +148,5 @@ return function(registry)
   registry.add { name = "conformer", class = Conformer, takes = "wave", classes = 191, fields = FIELDS,
     weights = { hama = { file = "hama_conformer_ctc.safetensors",
       from = "PyPI's package hama 1.7.0 (Apache-2.0) has them in a form of its own: pip download --no-deps "
-        .. "hama==1.7.0 and python tools/hama_conformer.py hama-1.7.0-py3-none-any.whl DIR lay them out" } } }
+        .. "hama==1.7.0 and python3 tools/hama_conformer.py hama-1.7.0-py3-none-any.whl DIR lay them out" } } }
 end

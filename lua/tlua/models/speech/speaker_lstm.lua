@@ -64,6 +64,6 @@ return function(registry)
   table.insert(fields, 2, { "layers", "integer", 3, "one above another", least = 1 })
   registry.add { name = "speaker_lstm", class = Speaker, takes = "wave", classes = 256, fields = fields,
     weights = { resemblyzer = { file = "pretrained.pt", from = "they are in the wheel of PyPI's resemblyzer 0.1.4 "
-      .. "(Apache-2.0): pip download --no-deps resemblyzer==0.1.4 and python tools/wheel_files.py "
+      .. "(Apache-2.0): pip download --no-deps resemblyzer==0.1.4 and python3 tools/wheel_files.py "
       .. "Resemblyzer-0.1.4-py3-none-any.whl DIR" } } }
 end
