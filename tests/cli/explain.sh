@@ -98,6 +98,6 @@ refused "a layer without places" 1 "no map of places" "$M" "$W/wide.png" --layer
 refused "no picture" 2 "a model and pictures are needed" "$M"
 sed 's/resnet18 {}/deit_tiny_patch16_224 { image_size = 64 }/' "$W/r.lua" >"$W/vit.lua"
 "$T" "$W/vit.lua" --out "$W/vit" --schedule.epochs 1 --quiet || fail "a vision transformer"
-refused "a vision transformer" 1 "deit_tiny_patch16_224 is no map of places.*Grad-CAM needs the output of a convolution" "$W/vit/model.safetensors" "$W/wide.png"
+refused "a vision transformer" 1 "deit_tiny_patch16_224 is a map of places.*Grad-CAM needs the output of a convolution" "$W/vit/model.safetensors" "$W/wide.png"
 echo "explain: $failed failed"
 [ "$failed" = 0 ]

@@ -78,7 +78,7 @@ local function refused(name, layer, pattern, size)
   local ok, e = pcall(explain.stage, net, core.normal({ 1, size or 64, size or 64, 3 }, 0, 1, "input"), layer)
   check(name .. " " .. tostring(layer), not ok and tostring(e):find(pattern), tostring(e))
 end
-refused("deit_tiny_patch16_224", nil, "deit_tiny_patch16_224 is no map of places", 32)
+refused("deit_tiny_patch16_224", nil, "deit_tiny_patch16_224 is a map of places", 32)
 refused("resnet18", "pool", "the output of pool of resnet18 is no map")
 refused("resnet18", "layer5", "unknown layer 'layer5'; did you mean 'layer")
 print(("explain: %d passed, %d failed"):format(passed, failed))
