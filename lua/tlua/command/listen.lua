@@ -7,7 +7,7 @@ local progress = require "tlua.run.progress"
 local listen = {}
 
 local FRAME = 0.02  -- seconds over which loudness is measured
-local PIECE = 1.0   -- seconds that are read at once
+local PIECE, LIVE = 8, 0.2 -- seconds that are read at once; of a pipe, whose text somebody waits for
 local QUIET = 35    -- decibels below the loudest so far: nobody speaks
 local PAUSE = 0.4   -- seconds of quiet after which a window of a pipe may end
 local NEAR = 8      -- frames to either side that tell how quiet a place is
@@ -22,8 +22,7 @@ Windows.__index = Windows
 -- waits for its text.
 function listen.windows(rate, seconds, live)
   return setmetatable({ rate = rate, frame = math.max(1, math.floor(rate * FRAME)), most = math.floor(seconds / FRAME),
-    live = live, pieces = {}, energy = {}, at = 0,
-    loudest = 1e-9, rest = 0 }, Windows)
+    live = live, pieces = {}, energy = {}, at = 0, loudest = 1e-9 }, Windows)
 end
 
 local function energies(wave, frame)
@@ -156,7 +155,7 @@ local function through(net, task, source, o, f, tell)
     end
   end
   while true do
-    local wave = source:read(o.live and 0.2 or PIECE * 8)
+    local wave = source:read(o.live and LIVE or PIECE)
     for _, each in ipairs(windows:push(wave)) do
       if each.loud then waiting[#waiting + 1] = each end
       flush(o.live)
@@ -324,7 +323,7 @@ end
 -- `tlua predict MODEL FILE|FOLDER|-...` of a network that turns speech into text. Returns the exit status.
 function listen.main(net, info, task, paths, options, o)
   local form = form_of(options)
-  o.rate, o.window, o.beam = info.preprocessing.rate, o.window or 20, o.beam
+  o.rate = info.preprocessing.rate
   for _, name in ipairs { "top", "flip", "threads" } do
     if options[name] then
       commands.wrong("predict", ("--%s: of speech there is one text, and recordings are read one by one"):format(name))
@@ -337,15 +336,18 @@ function listen.main(net, info, task, paths, options, o)
   local bad, begin, heard = 0, core.time(), 0
   if form == "csv" and not options.to then util.put "file,from,to,text\n" end
   for i, path in ipairs(paths) do
-    local segments = {}
+    local segments, at = {}, 0
     o.name = path
     local ok, e = pcall(function()
       local source <close> = core.audio.open(path, { rate = o.rate })
       through(net, task, source, o, function(list) table.move(list, 1, #list, #segments + 1, segments) end,
-        function(at) bar:update("Listening", i, #paths,
-          ("%.0f s of %s, %.0f x real time"):format(at, path:match "[^/]+$",
-            (heard + at) / math.max(1e-3, core.time() - begin))) end)
+        function(seconds)
+          at = seconds
+          bar:update("Listening", i, #paths, ("%.0f s of %s, %.0f x real time"):format(at, path:match "[^/]+$",
+            (heard + at) / math.max(1e-3, core.time() - begin)))
+        end)
     end)
+    heard = heard + at
     bar:clear()
     if not ok then
       bad = bad + 1

@@ -34,8 +34,7 @@ local function embeddings(net, info, paths, o, quiet, label)
   local rows = {}
   local status = predict.each(info, paths, o, quiet, label, function(x, _, more)
     local y = more and more.lengths and net(x, more.lengths) or net(x)
-    y = y * (y:square():sum { axes = { 2 }, keep = true } + 1e-12):rsqrt()
-    return y:tolist()
+    return voices.unit(y):tolist()
   end, function(i, row) rows[i] = row end)
   return rows, status
 end

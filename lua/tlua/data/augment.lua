@@ -2,40 +2,12 @@
 -- fields, what they mean together with data.augment, and the steps of the pipeline that follow from them.
 local util = require "tlua.util"
 local schema = require "tlua.schema"
+local ranges = require "tlua.data.ranges"
 local waves = require "tlua.data.augment_waves"
 local augment = {}
+local wrong_numbers, numbers, range, around = ranges.wrong_numbers, ranges.numbers, ranges.range, ranges.around
 
 -- ---- what a field may be: checks for the schema, which give what is wrong ----
-
--- `least` to `most` numbers between low and high; false: the field is off.
-local function wrong_numbers(v, least, most, low, high)
-  if not v then return nil end
-  v = type(v) == "number" and { v } or v
-  if #v < least or #v > most then return ("takes %s numbers, not %d"):format(least == most and least or ("%d to %d"):format(least, most), #v) end
-  for _, x in ipairs(v) do
-    if not (x >= low and x <= high) then return ("is %g, and must lie between %g and %g"):format(x, low, high) end
-  end
-end
-
-local function numbers(least, most, low, high) return function(v) return wrong_numbers(v, least, most, low, high) end end
-
-local function wrong_order(v)
-  if v and v[1] > v[2] then return ("goes from %g down to %g"):format(v[1], v[2]) end
-end
-
--- Two numbers, from and to.
-local function range(low, high) return function(v) return wrong_numbers(v, 2, 2, low, high) or wrong_order(v) end end
-
--- From and to, or one number for either way.
-local function around(low, high)
-  return function(v)
-    local text = wrong_numbers(v, 1, 2, low, high)
-    if text or not v then return text end
-    local one = type(v) == "number" and v or #v == 1 and v[1]
-    if not one then return wrong_order(v) end
-    if one < 0 then return ("is %g; one number goes both ways, and must not be negative"):format(one) end
-  end
-end
 
 local function shear_is(v)
   if type(v) == "table" and #v == 3 then return "takes 1, 2 or 4 numbers, not 3" end
@@ -102,19 +74,9 @@ local function chance(o, name)
 end
 
 -- The numbers of a field as a list; nil where it is off.
-local function list(o, name)
-  local v = o[name]
-  if not v then return nil end
-  return type(v) == "number" and { v } or v
-end
+local function list(o, name) return ranges.list(o[name]) end
 
--- A range, or one number x for middle - x to middle + x, cut off at `low`.
-local function both_ways(o, name, middle, low)
-  local v = list(o, name)
-  if not v or #v == 2 then return v end
-  if v[1] == 0 then return nil end
-  return { math.max(low, middle - v[1]), middle + v[1] }
-end
+local function both_ways(o, name, middle, low) return ranges.both_ways(o[name], middle, low) end
 
 -- ---- steps ----
 

@@ -3,30 +3,19 @@
 -- the network's, behind its front end.
 local schema = require "tlua.schema"
 local util = require "tlua.util"
+local ranges = require "tlua.data.ranges"
 local augment_waves = {}
 
--- Two numbers from low to high, or one for either way.
-local function range(low, high)
-  return function(v)
-    if v == false then return nil end
-    v = type(v) == "number" and { v } or v
-    if #v < 1 or #v > 2 then return ("takes 1 or 2 numbers, not %d"):format(#v) end
-    for _, x in ipairs(v) do
-      if not (x >= low and x <= high) then return ("is %g, and must lie between %g and %g"):format(x, low, high) end
-    end
-    if #v == 2 and v[1] > v[2] then return ("goes from %g down to %g"):format(v[1], v[2]) end
-    if #v == 1 and v[1] < 0 then return ("is %g; one number goes both ways, and must not be negative"):format(v[1]) end
-  end
-end
+local around, both_ways = ranges.around, ranges.both_ways
 
 augment_waves.SCHEMA = {
   { "speed", "range", nil, "played faster or slower, pitch with it: times 1 - x to 1 + x, or from and to",
-    check = range(0, 4) },
-  { "gain", "range", nil, "louder or softer by up to so many decibels, or from and to", check = range(-60, 60) },
+    check = around(0, 4) },
+  { "gain", "range", nil, "louder or softer by up to so many decibels, or from and to", check = around(-60, 60) },
   { "shift", "number", nil, "moved by up to so many seconds either way, with silence behind", least = 0, most = 60 },
   { "noise", "path", nil, "folder of noises, of which one is added at a random place" },
   { "snr", "range", nil, "how many decibels the clip stands above that noise, from and to (5 to 30)",
-    check = range(-30, 100) },
+    check = around(-30, 100) },
   { "noise_chance", "chance", nil, "of a noise (0.5)" },
   { "telephone", "chance", nil, "heard as by telephone: 300 to 3,400 Hz of 8 kHz" },
   { "freq_masks", "integer", nil, "bands of frequencies that are silenced (the network's own)", least = 0, most = 16 },
@@ -35,13 +24,6 @@ augment_waves.SCHEMA = {
   { "time_share", "number", nil, "share of a clip that each of them hides at most (the network's own)", above = 0,
     most = 1 },
 }
-
-local function both_ways(v, middle)
-  if not v then return nil end
-  v = type(v) == "number" and { v } or v
-  if #v == 2 then return { v[1], v[2] } end
-  return v[1] > 0 and { middle - v[1], middle + v[1] } or nil
-end
 
 -- The values that count. Pictures are mixed, clips are not.
 function augment_waves.resolve(given)
@@ -57,23 +39,25 @@ function augment_waves.resolve(given)
     util.fail("augment: noise_chance says how often a noise is added, and there is none: noise = DIR, "
       .. "a folder of recordings")
   end
-  o.speed, o.gain, o.snr = both_ways(o.speed, 1), both_ways(o.gain, 0), o.noise and (both_ways(o.snr, 0) or { 5, 30 })
-    or nil
+  o.speed, o.gain = both_ways(o.speed, 1, -math.huge), both_ways(o.gain, 0, -math.huge)
+  o.snr = o.noise and (both_ways(o.snr, 0, -math.huge) or { 5, 30 }) or nil
   if o.speed and (o.speed[1] < 0.5 or o.speed[2] > 2) then
     util.failf("augment: speed goes from %g to %g; half and twice as fast are the bounds", o.speed[1], o.speed[2])
   end
   return o
 end
 
-local function chance(v, default) return v == true and default or v or nil end
+-- What `true` means, and of a noise that nothing is said.
+local HALF = 0.5
+local function chance(v) return v == true and HALF or v or nil end
 
 -- Steps of the pipeline, in the order in which they happen to a clip.
 function augment_waves.steps(step, o)
   if o.speed then step { "speed", factor = o.speed } end
   if o.shift and o.shift > 0 then step { "shift", seconds = { -o.shift, o.shift } } end
-  local noise = o.noise and (o.noise_chance == nil and 0.5 or chance(o.noise_chance, 0.5))
+  local noise = o.noise and (o.noise_chance == nil and HALF or chance(o.noise_chance))
   if noise then step { "noise", snr = o.snr, p = noise } end
-  if chance(o.telephone, 0.5) then step { "telephone", p = chance(o.telephone, 0.5) } end
+  if chance(o.telephone) then step { "telephone", p = chance(o.telephone) } end
   if o.gain then step { "gain", db = o.gain } end
 end
 

@@ -492,8 +492,10 @@ function data.loader(built, part, seed, options)
   options = util.options("data.loader", options, { batch = util.none, shuffle = util.none })
   local mix = part == "train" and built.augment or { mixup = 0, cutmix = 0, off_last = 0 }
   local unmixed = mix.off_last > 0 and built.epochs and math.max(1, built.epochs - mix.off_last + 1) or 0
+  local seconds = not options.batch and built.batch_seconds or nil
   return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
-    batch = (options.batch or not built.batch_seconds) and (options.batch or built.batch) or nil, batch_seconds = not options.batch and built.batch_seconds or nil, threads = built.threads, shuffle = part == "train" and options.shuffle ~= false,
+    batch = not seconds and (options.batch or built.batch) or nil, batch_seconds = seconds, threads = built.threads,
+    shuffle = part == "train" and options.shuffle ~= false,
     drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
     mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed, noise = part == "train" and built.noises or nil,
   })

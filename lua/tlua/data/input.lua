@@ -40,16 +40,26 @@ input.picture = {
 
 -- ---- clips ----
 
--- Samples of the longest clip that training can meet. Speeds below 1 make clips longer.
-local function longest(d)
-  local p = d.preprocessing
-  if p.seconds then return math.ceil(p.seconds * p.rate) end
-  local most = 0
-  for _, part in ipairs { "train", "validation", "test" } do
-    local source = d[part]
-    for i = 1, source and source:count() or 0 do most = math.max(most, source:seconds(i)) end
+-- Seconds of a source's clips: all together, the shortest, the longest.
+function input.seconds(source)
+  local total, least, most = 0, math.huge, 0
+  for i = 1, source:count() do
+    local t = source:seconds(i)
+    total, least, most = total + t, math.min(least, t), math.max(most, t)
   end
-  return math.max(1, math.ceil(most * p.rate * (d.slowest or 1)))
+  return total, least, most
+end
+
+-- Samples of the longest clip that training can meet. Speeds below 1 make clips longer. Worked out once.
+local function longest(d)
+  if d.longest_samples then return d.longest_samples end
+  local p, most = d.preprocessing, 0
+  for _, part in ipairs(p.seconds and {} or { "train", "validation", "test" }) do
+    if d[part] then most = math.max(most, select(3, input.seconds(d[part]))) end
+  end
+  d.longest_samples = p.seconds and math.ceil(p.seconds * p.rate)
+    or math.max(1, math.ceil(most * p.rate * (d.slowest or 1)))
+  return d.longest_samples
 end
 
 -- How many clips of that length a batch has: of "60 s" as many as fit, one at least.
@@ -59,12 +69,7 @@ local function clips(d, n, samples)
 end
 
 local function clip_lines(d, say)
-  local p, total, least, most = d.preprocessing, 0, math.huge, 0
-  local source = d.train or d.test
-  for i = 1, source:count() do
-    local t = source:seconds(i)
-    total, least, most = total + t, math.min(least, t), math.max(most, t)
-  end
+  local p, total, least, most = d.preprocessing, input.seconds(d.train or d.test)
   local cut = p.seconds and (", %g s of each"):format(p.seconds) or ""
   say(("sound     %s of training clips, %.1f to %.1f s; read as mono at %s Hz%s"):format(util.clock(total), least, most,
     util.thousands(p.rate), cut))
@@ -77,8 +82,7 @@ input.clip = {
   kind = "clip", one = "clip", many = "clips", smaller = "--data.longest leaves out long clips",
   lines = clip_lines,
   blank = function(d, n)
-    local samples = d.longest_samples or longest(d)
-    d.longest_samples = samples
+    local samples = longest(d)
     n = clips(d, n, samples)
     local list = {}
     for i = 1, n do list[i] = samples end
@@ -86,11 +90,10 @@ input.clip = {
       lengths = core.tensor(list, { dtype = "int32" }) }
   end,
   bytes = function(d, n)
-    local samples = d.longest_samples or longest(d)
-    d.longest_samples = samples
+    local samples = longest(d)
     return 4 * clips(d, n, samples) * samples
   end,
-  size_text = function(d) return ("of %.1f s"):format((d.longest_samples or 0) / d.preprocessing.rate) end,
+  size_text = function(d) return ("of %.1f s"):format(longest(d) / d.preprocessing.rate) end,
   cannot_keep = function(d)
     if not d.preprocessing.seconds then return "clips differ in length" end
   end,

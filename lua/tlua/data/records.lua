@@ -256,25 +256,30 @@ local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, cu
 
 -- ---- parts ----
 
--- `n` of the samples of a source, drawn by the seed, in their order.
-local function limited(source, n, seed)
-  if not n or source:count() <= n then return source end
-  local list = core.data.permutation(seed, 1 << 42, source:count())
-  local chosen = table.move(list, 1, n, 1, {})
-  table.sort(chosen)
-  return core.data.subset(source, chosen)
-end
-
--- Clips of at most so many minutes together, in the order of a draw, as a view in their own order.
-local function minutes_of(source, minutes, seed)
-  local left, chosen = 60 * minutes, {}
+-- Samples in a draw by the seed, as long as take(how many there are already, number) says so, as a view in their own order.
+local function drawn(source, seed, take)
+  local chosen = {}
   for _, i in ipairs(core.data.permutation(seed, 1 << 42, source:count())) do
-    left = left - source:seconds(i)
-    if left < 0 and #chosen > 0 then break end
+    if not take(#chosen, i) then break end
     chosen[#chosen + 1] = i
   end
   table.sort(chosen)
   return core.data.subset(source, chosen)
+end
+
+-- `n` of the samples of a source, drawn by the seed, in their order.
+local function limited(source, n, seed)
+  if not n or source:count() <= n then return source end
+  return drawn(source, seed, function(taken) return taken < n end)
+end
+
+-- Clips of at most so many minutes together, in the order of a draw, as a view in their own order.
+local function minutes_of(source, minutes, seed)
+  local left = 60 * minutes
+  return drawn(source, seed, function(taken, i)
+    left = left - source:seconds(i)
+    return left >= 0 or taken == 0
+  end)
 end
 
 local function members(list, part)

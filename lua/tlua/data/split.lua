@@ -63,7 +63,9 @@ function split.none_held(kind, selects)
   util.failf("data.%s: %s goes by a validation part, and there are too few samples (or groups) to hold one out", kind, selects)
 end
 
-local function below(root, path) return core.composed((path:sub(#root + 1):gsub("^/+", ""))) end
+-- The name of a file below a folder, in the composed form.
+function split.below(root, path) return core.composed((path:sub(#root + 1):gsub("^/+", ""))) end
+local below = split.below
 
 -- Whose each of n samples is: what a Lua pattern finds (its captures, or the whole match) in the path name(i) below the root; where it finds
 -- nothing the sample is a group of its own. o: kind (of the data, for messages), pattern, root, n, name. Gives a list of keys; one pattern that

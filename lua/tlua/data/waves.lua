@@ -5,6 +5,7 @@ local util = require "tlua.util"
 local cells = require "tlua.data.cells"
 local split = require "tlua.data.split"
 local waves = {}
+local below = split.below
 
 -- Endings of what libsndfile reads, but for its raw forms.
 local ENDINGS = { wav = true, flac = true, ogg = true, oga = true, opus = true, mp3 = true, aif = true, aiff = true,
@@ -92,14 +93,23 @@ local function without_text(root, list)
   return n, first
 end
 
--- Leaves out what is longer or shorter than the description wants. Returns lines for the plan.
-local function by_length(o, found, said)
-  local r, keep, long, short = found.record, {}, 0, 0
-  if not (o.longest or o.shortest) then return end
+-- What the header of each file says: {seconds =, frames =, rate =, ...}, or false where it cannot be read, which the
+-- check before training tells.
+local function headers_of(r)
+  local out = {}
   for i, path in ipairs(r.waves) do
     local ok, about = pcall(core.audio.info, path)
-    local seconds = ok and about.seconds
-    if not seconds then keep[#keep + 1] = i -- what cannot be read is told by the check, or left out by it
+    out[i] = ok and about
+  end
+  return out
+end
+
+-- Leaves out what is longer or shorter than the description wants. Adds lines for the plan.
+local function by_length(o, found, headers)
+  local r, keep, long, short, said = found.record, {}, 0, 0, found.said
+  for i, about in ipairs(headers) do
+    local seconds = about and about.seconds
+    if not seconds then keep[#keep + 1] = i
     elseif o.longest and seconds > o.longest then long = long + 1
     elseif o.shortest and seconds < o.shortest then short = short + 1
     else keep[#keep + 1] = i end
@@ -118,12 +128,17 @@ local function by_length(o, found, said)
   for _, name in ipairs { "waves", "texts", "labels" } do r[name] = r[name] and pick(r[name]) end
   found.parts, found.keys = found.parts and pick(found.parts), found.keys and pick(found.keys)
   if #keep == 0 then util.fail "data: no clip is left between data.shortest and data.longest" end
+  return pick(headers)
 end
 
--- Of each clip its first `seconds` alone, where that is asked for.
-local function from_start(d, r)
-  local o = d.options
-  if o.place ~= "start" then return end
+-- What the description wants of each clip: its length, and with place = "start" its first `seconds` alone.
+local function cut_down(d, found)
+  local o, r = d.options, found.record
+  local start, lengths = o.place == "start", o.longest or o.shortest
+  if not (start or lengths) then return end
+  local headers = headers_of(r)
+  if lengths then headers = by_length(o, found, headers) end
+  if not start then return end
   if d.kind == "speech" then
     util.fail 'data.speech: place = "start" would cut clips, but not their texts; longest leaves out long ones'
   end
@@ -131,10 +146,8 @@ local function from_start(d, r)
     util.failf('data.%s: place = "start" is where seconds are cut from, and seconds says how many', d.kind)
   end
   r.count = {}
-  for i, path in ipairs(r.waves) do
-    local ok, about = pcall(core.audio.info, path)
-    -- what cannot be read is told by the check
-    r.count[i] = ok and math.min(about.frames, math.ceil(o.seconds * about.rate)) or 0
+  for i, about in ipairs(headers) do
+    r.count[i] = about and math.min(about.frames, math.ceil(o.seconds * about.rate)) or 0
   end
 end
 
@@ -151,14 +164,11 @@ function waves.read_speech(d)
     found.said[1] = ("skipped   %d recording%s without a row in %s: %s%s"):format(n, n == 1 and "" or "s", path, first,
       n > 1 and ", ..." or "")
   end
-  by_length(o, found, found.said)
-  from_start(d, found.record)
+  cut_down(d, found)
   return found
 end
 
 -- ---- data.sounds ----
-
-local function below(root, path) return core.composed((path:sub(#root + 1):gsub("^/+", ""))) end
 
 local function matched(pattern, name, what)
   local ok, text = pcall(string.match, name, pattern)
@@ -178,18 +188,18 @@ local function class_of(f, name)
   return text and cells.class(text, name, "label") or nil
 end
 
--- Sounds for which the function gives a class, and how many it leaves out.
+-- Sounds for which the function gives a class, and their classes.
 local function chosen(o, list)
-  if type(o.label) ~= "function" then return list, 0 end
-  local out = {}
+  local out, texts = {}, {}
   for _, path in ipairs(list) do
-    if class_of(o.label, below(o.root, path)) then out[#out + 1] = path end
+    local text = class_of(o.label, below(o.root, path))
+    if text then out[#out + 1], texts[#texts + 1] = path, text end
   end
-  return out, #list - #out
+  return out, texts
 end
 
--- The class of each sound: what the pattern or function finds in its path, or the first folder below the root (or below
--- a part's folder).
+-- The class of each sound: what the pattern finds in its path, or the first folder below the root (or below a part's
+-- folder).
 local function classes_of(o, root, list)
   local texts, parts, any = {}, {}, false
   for i, path in ipairs(list) do
@@ -199,8 +209,7 @@ local function classes_of(o, root, list)
       parts[i], any = cells.PARTS[first:lower()], true
       first = rest:match "^([^/]+)/"
     end
-    if type(o.label) == "function" then texts[i] = class_of(o.label, name)
-    elseif o.label then texts[i] = matched(o.label, name, "label")
+    if o.label then texts[i] = matched(o.label, name, "label")
     else texts[i] = first end
     if not texts[i] then
       util.failf(o.label and "data.sounds: label = %q finds no class in %s" or
@@ -239,19 +248,19 @@ function waves.read_sounds(d, options)
   if missing then util.failf("data.sounds: %s; --data.root DIR names another", missing) end
   local list, passed = waves.below(o.root)
   if #list == 0 then util.failf("data.sounds: %s holds no sounds: %s", o.root, waves.WORDS) end
-  local left
-  list, left = chosen(o, list)
-  if #list == 0 then util.failf("data.sounds: label gives no class for any sound in %s", o.root) end
-  local texts, parts = classes_of(o, o.root, list)
+  local all, texts, parts = #list, nil, nil
+  if type(o.label) == "function" then
+    list, texts = chosen(o, list)
+    if #list == 0 then util.failf("data.sounds: label gives no class for any sound in %s", o.root) end
+  else texts, parts = classes_of(o, o.root, list) end
   local found = { record = { waves = list }, parts = parts, title = o.root:match "([^/]+)/*$" or o.root, root = o.root,
     said = {} }
-  local r, places = found.record, {}
-  for i, path in ipairs(list) do places[i] = path end
+  local r = found.record
   r.classes = options.classes or cells.names(texts)
   if #r.classes < 2 and not options.classes then
     util.failf("data.sounds: all sounds in %s are of one class, %s, so there is nothing to learn", o.root, r.classes[1])
   end
-  r.labels = cells.labels(texts, r.classes, places)
+  r.labels = cells.labels(texts, r.classes, list)
   if o.group then
     found.keys = split.keys { kind = "sounds", pattern = o.group, root = o.root, n = #list,
       name = function(i) return list[i] end }
@@ -262,11 +271,10 @@ function waves.read_sounds(d, options)
     end
     found.parts = parts_of_groups(o, found.keys)
   end
-  if left > 0 then found.said[1] = ("left out  %d sounds for which label gives no class"):format(left) end
+  if #list < all then found.said[1] = ("left out  %d sounds for which label gives no class"):format(all - #list) end
   local text = waves.passed_text(passed)
   if text then found.said[#found.said + 1] = "skipped   " .. text end
-  by_length(o, found, found.said)
-  from_start(d, r)
+  cut_down(d, found)
   return found
 end
 

@@ -146,4 +146,7 @@ end
 -- "78.7 to 98.2" of bounds between 0 and 1, in percent; "-" where there are none.
 function intervals.text(low, high) return low and ("%.1f to %.1f"):format(100 * low, 100 * high) or "-" end
 
+-- The same of {low, high}, which may be missing, or empty as JSON gives it back.
+function intervals.between(v) return v and #v == 2 and intervals.text(v[1], v[2]) or "-" end
+
 return intervals

@@ -118,7 +118,7 @@ function segment.gather(run, first)
   return { metrics = m, worst = with_pictures(run, worst), best = with_pictures(run, best) }
 end
 
-local function interval_text(b) return b and intervals.text(b[1], b[2]) or "-" end
+local interval_text = intervals.between
 
 function segment.tiles(run)
   local m = run.metrics

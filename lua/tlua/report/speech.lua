@@ -1,12 +1,13 @@
 -- speech.lua - what a report says of speech that was turned into text: error rates with intervals, by length, which
 -- letters are taken for which, the best and the worst clips with their spectrogram and a player.
+local core = require "tlua.core"
 local util = require "tlua.util"
 local parts = require "tlua.report.parts"
 local sound = require "tlua.report.sound"
 local error_rates = require "tlua.report.error_rates"
 local intervals = require "tlua.report.intervals"
 local speech = {}
-local escape = parts.escape
+local escape, between = parts.escape, intervals.between
 
 local MOST = 6        -- clips of a gallery
 local CONFUSIONS = 16 -- rows of the table
@@ -30,6 +31,19 @@ function speech.words(vocabulary, each, frame_seconds)
   return out
 end
 
+-- What was heard in each clip of a batch, by the best path: {said = what core.ctc.greedy gives, clip = the errors
+-- (error_rates.clip)}. Worked out once a batch. `pairs`: with what stands for what.
+function speech.heard(t, out, batch, frames, pairs_wanted)
+  if batch.heard then return batch.heard end
+  local list = core.ctc.greedy(out, frames, { blank = t.vocabulary.blank })
+  for i, said in ipairs(list) do
+    list[i] = { said = said, clip = error_rates.clip(t.vocabulary:normal(batch.text[i]),
+      t.vocabulary:decode(said.labels), { pairs = pairs_wanted }) }
+  end
+  batch.heard = list
+  return list
+end
+
 -- ---- what is collected of a test ----
 
 local Collector = {}
@@ -38,11 +52,9 @@ Collector.__index = Collector
 function Collector:add(out, batch)
   local t = self.task
   local frames = batch.out_lengths and batch.out_lengths:tolist()
-  local answers = t:decode(out, { lengths = frames, beam = 1, frame_seconds = 1 })
-  for i, index in ipairs(batch.indices) do
-    local clip = error_rates.clip(t.vocabulary:normal(batch.text[i]), answers[i] and answers[i].text or "",
-      { pairs = true })
-    clip.index, clip.words_heard = index, answers[i] and answers[i].words or {}
+  for i, each in ipairs(speech.heard(t, out, batch, frames, true)) do
+    local clip = each.clip
+    clip.index, clip.words_heard = batch.indices[i], speech.words(t.vocabulary, each.said, 1)
     clip.frames = frames and frames[i] or out:shape(2)
     self.clips[#self.clips + 1] = clip
   end
@@ -68,7 +80,7 @@ end
 -- " (95 %: 10.1 to 14.8)" of a list of clips; empty where they tell nothing.
 function speech.between_text(list, name)
   local found = bounds(list, name)
-  return found and (" (95 %%: %s)"):format(intervals.text(found[1], found[2])) or ""
+  return found and (" (95 %%: %s)"):format(between(found)) or ""
 end
 
 -- Errors of clips by their length, in four parts of like many.
@@ -140,8 +152,6 @@ function speech.gather(run)
 end
 
 -- ---- the page ----
-
-local function between(v) return v and #v == 2 and intervals.text(v[1], v[2]) or "-" end
 
 function speech.tiles(run)
   local m = run.metrics

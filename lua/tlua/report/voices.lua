@@ -4,6 +4,13 @@ local util = require "tlua.util"
 local parts = require "tlua.report.parts"
 local intervals = require "tlua.report.intervals"
 local voices = {}
+local between = intervals.between
+
+-- Rows (N, K) of length 1.
+function voices.unit(x)
+  local y = x * (x:square():sum { axes = { 2 }, keep = true } + 1e-12):rsqrt()
+  return y
+end
 
 local function dot(a, b)
   local sum = 0
@@ -166,8 +173,6 @@ function voices.gather(run)
     accuracy_interval = { low, high }, speakers = found.speakers, enroll = t.options.enroll,
       taken = table.move(rows, 1, math.min(12, #rows), 1, {}) } }
 end
-
-local function between(v) return v and #v == 2 and intervals.text(v[1], v[2]) or "-" end
 
 function voices.tiles(run)
   local m = run.metrics

@@ -5,7 +5,6 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local vocabulary = require "tlua.data.vocabulary"
-local error_rates = require "tlua.report.error_rates"
 local speech = require "tlua.report.speech"
 
 -- ---- symbols ----
@@ -111,15 +110,15 @@ end
 local Meter = {}
 Meter.__index = Meter
 
--- What was said and what was heard, symbol by symbol and word by word.
+-- What was said and what was heard, symbol by symbol and word by word. A test's collector has looked at the batch already.
 function Meter:add(out, batch)
-  local lengths, t = lengths_of(out, batch):tolist(), self.task
-  for i, each in ipairs(core.ctc.greedy(out, lengths, { blank = t.vocabulary.blank })) do
-    local clip = error_rates.clip(t.vocabulary:normal(batch.text[i]), t.vocabulary:decode(each.labels))
+  local lengths = lengths_of(out, batch):tolist()
+  for i, each in ipairs(speech.heard(self.task, out, batch, lengths)) do
+    local clip = each.clip
     for _, name in ipairs { "characters", "words" } do
       self[name].distance, self[name].n = self[name].distance + clip[name].distance, self[name].n + clip[name].n
     end
-    self.frames, self.blanks = self.frames + lengths[i], self.blanks + each.blanks
+    self.frames, self.blanks = self.frames + lengths[i], self.blanks + each.said.blanks
     if self.clips then self.clips[#self.clips + 1] = clip end
   end
 end

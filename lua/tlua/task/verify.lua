@@ -5,13 +5,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local voices = require "tlua.report.voices"
-local ops = core.ops
-
--- Rows of length 1.
-local function unit(x)
-  local y = x * (x:square():sum { axes = { 2 }, keep = true } + 1e-12):rsqrt()
-  return y
-end
+local ops, unit = core.ops, voices.unit
 
 -- Supervised contrastive loss (Khosla et al. 2020, equation 2, L_out): of each clip, the mean over the others of its
 -- speaker of minus the logarithm of the softmax of their cosines by the temperature. Clips that are alone in the batch

@@ -5,6 +5,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
+local input = require "tlua.data.input"
 local stage = require "tlua.train.stage"
 local build = require "tlua.train.build"
 local train = require "tlua.train"
@@ -182,8 +183,7 @@ local function result_of(cell, s, results, figures)
     feature_seconds = results.spent.features, parameters = s.parameters, train_pictures = s.data.train:count(),
     test_pictures = s.data.test:count(), classes = #s.classes, epochs = #results.epochs, train_hash = s.data.train:hash(), test_hash = s.data.test:hash() }
   if s.data.input.kind == "clip" and cell.unit.field == "minutes" then
-    row.minutes = 0
-    for i = 1, s.data.train:count() do row.minutes = row.minutes + s.data.train:seconds(i) / 60 end
+    row.minutes = input.seconds(s.data.train) / 60
   end
   for name, value in pairs(figures) do row[name] = value end
   return row
@@ -219,10 +219,7 @@ local function count_pictures(r)
   local counts = { classes = {}, all = opened.train:count(), test = opened.test:count(), title = opened.title, list = opened.list, many = opened.input.many }
   counts.class_count, counts.outputs = opened.fields.label and #opened.classes or 1, #(opened.value_names or opened.classes)
   if opened.fields.label then counts.classes = opened.train:counts() end
-  if opened.input.kind == "clip" then
-    counts.seconds = 0
-    for i = 1, counts.all do counts.seconds = counts.seconds + opened.train:seconds(i) end
-  end
+  if opened.input.kind == "clip" then counts.seconds = input.seconds(opened.train) end
   return counts
 end
 
