@@ -39,7 +39,8 @@ function schema.seconds(v)
   local n = is_text(v) and tonumber(v:match "^%s*([%d.]+)%s*s$")
   return n and n > 0 and n or nil
 end
-types.load = { "a whole number, or seconds like '60 s'", function(t) return schema.seconds(t) and t or math.tointeger(tonumber(t)) end,
+types.load = { "a whole number, or seconds like '60 s'", function(t) return schema.seconds(t) and t
+  or math.tointeger(tonumber(t)) end,
   function(v) return schema.seconds(v) ~= nil or (type(v) == "number" and math.tointeger(v) ~= nil) end }
 types.boolean = { "true or false", function(t)
   local known = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
@@ -55,7 +56,8 @@ types.any = { "a value", function() return nil end, function() return true end }
 -- Of Lua alone too.
 types.tensor = { "a tensor, or its name in a file", is_text, function(v) return is_text(v) or core.is_tensor(v) or type(v) == "table" end }
 types.func = { "a function", function() return nil end, function(v) return type(v) == "function" end }
-types.pattern = { "a Lua pattern, or in a recipe a function", function(t) return t ~= "" and t or nil end, function(v) return type(v) == "function" or (is_text(v) and v ~= "") end }
+types.pattern = { "a Lua pattern, or in a recipe a function", function(t) return t ~= "" and t or nil end,
+  function(v) return type(v) == "function" or (is_text(v) and v ~= "") end }
 types.module = { "a module, like nn.Linear(10)", function() return nil end, function(v)
   return type(v) == "table" and rawget(v, "_modules") ~= nil
 end }

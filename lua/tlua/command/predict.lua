@@ -82,12 +82,15 @@ local function reason_of(source, i, hears)
   return ok and source:name(i) .. ": could not be read a moment ago" or util.without_place(e)
 end
 
--- Reads the pictures in batches and calls f(i, row, reason) for each, in the order of `paths`: row k of what answer(x, n, more) gives for a batch x
--- (n, H, W, C), or of clips (n, T) with more.lengths, or nil and why the picture cannot be read. o: batch, threads (0: one a processor), which read the next pictures while
+-- Reads the pictures in batches and calls f(i, row, reason) for each, in the order of `paths`: row k of what answer(x,
+-- n, more) gives for a batch x
+-- (n, H, W, C), or of clips (n, T) with more.lengths, or nil and why the picture cannot be read. o: batch, threads (0:
+-- one a processor), which read the next pictures while
 -- the device computes.
 local function rows(info, paths, o, answer, f)
   local hears = input.of(info.preprocessing).kind == "clip"
-  local source, at = hears and core.data.source("records", { waves = paths }) or core.data.source("files", { paths = paths }), 1
+  local source, at = hears and core.data.source("records", { waves = paths }) or core.data.source("files",
+    { paths = paths }), 1
   local loader <close> = core.data.loader(source, model_file.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
   local function left_out(last)
     for i = at, last do f(i, nil, reason_of(source, i, hears)) end
@@ -123,7 +126,8 @@ function predict.each(info, paths, o, quiet, label, answer, f)
     bar:update(label, i, #paths, progress.speed(i, core.time() - begin, #paths - i))
   end)
   bar:clear()
-  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d %s could not be read\n"):format(bad, #paths, input.of(info.preprocessing).many)) end
+  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d %s could not be read\n"):format(bad, #paths,
+    input.of(info.preprocessing).many)) end
   return bad > 0 and 1 or 0
 end
 
@@ -178,17 +182,20 @@ end
 -- Words of the command that are for models of another kind.
 local function check_words(task, kind, paths, options)
   for _, name in ipairs { "srt", "vtt", "beam", "window", "rate" } do
-    if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name, task.kind)) end
+    if options[name] then commands.wrong("predict", ("--%s is for speech, and the model's task is %s"):format(name,
+      task.kind)) end
   end
   for _, path in ipairs(paths) do
     if path == "-" then
       commands.wrong("predict", ("- is a pipe of sound, for speech, and the model's task is %s"):format(task.kind))
     end
   end
-  if options.flip and kind.kind ~= "picture" then commands.wrong("predict", "--flip mirrors pictures, and the model hears") end
+  if options.flip and kind.kind ~= "picture" then commands.wrong("predict",
+    "--flip mirrors pictures, and the model hears") end
   for _, name in ipairs { "top", "flip" } do
     if options[name] and task.kind ~= "classify" then
-      commands.wrong("predict", ("--%s is for one class a %s, and the model's task is %s"):format(name, kind.one, task.kind))
+      commands.wrong("predict", ("--%s is for one class a %s, and the model's task is %s"):format(name, kind.one,
+        task.kind))
     end
   end
   if options.to and not task.emit then commands.wrong("predict", "--to: " .. task.kind .. " writes no files") end
@@ -210,7 +217,8 @@ function predict.main(args)
     return listen.main(net, info, task, paths, options, o)
   end
   check_words(task, kind, paths, options)
-  if not task.decode then util.failf("predict: the task '%s' says no answers for a %s (decode)", task.kind, kind.one) end
+  if not task.decode then util.failf("predict: the task '%s' says no answers for a %s (decode)", task.kind,
+    kind.one) end
   o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or "predicted") or nil
   if options.flip then net = predict.flipping(net) end
@@ -261,7 +269,8 @@ local function print_classes(sum, loss_name, built, as_json)
   local low, high = intervals.wilson(right, sum.n)
   local accuracy = sum:value().accuracy
   if as_json then
-    print(core.json_encode { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right, [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name,
+    print(core.json_encode { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right,
+      [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name,
       tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
     return
   end
@@ -277,7 +286,8 @@ local function print_figures(s, sum, loss_name, as_json)
   local found = t.gather and t.gather { task = t, seen = s.seen, names = t.names, source = built.test, part = "test", session = s } or { metrics = {} }
   for _, each in ipairs(found.metrics.targets or {}) do each.dots = nil end -- a chart's
   if as_json then
-    local out = { [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part, root = built.tested.root, task = t.kind,
+    local out = { [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part,
+      root = built.tested.root, task = t.kind,
       warning = built.tested.warning, targets = found.metrics.targets }
     for key, v in pairs(values) do out[key] = v end
     print(core.json_encode(out))
@@ -323,7 +333,8 @@ function predict.eval_main(args)
   if task.kind == "classify" then same_classes(info, net, built)
   elseif not built.fields.text then same_targets(task, built) end
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
-  if options.flip and built.input.kind ~= "picture" then commands.wrong("eval", "--flip mirrors pictures, and the model hears") end
+  if options.flip and built.input.kind ~= "picture" then commands.wrong("eval",
+    "--flip mirrors pictures, and the model hears") end
   local loss, loss_name = loss_of(info, options.flip)
   task.criterion = loss
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task, progress = progress.new() }
@@ -335,7 +346,8 @@ function predict.eval_main(args)
   local strange = 0
   for _, row in ipairs(s.seen and (s.seen.probabilities or s.seen.scores or s.seen.given) or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
   if strange > 0 then
-    util.failf("eval: %s for %d of %d %s: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange, sum.n,
+    util.failf("eval: %s for %d of %d %s: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange,
+      sum.n,
       built.input.many)
   end
   if task.kind == "classify" then print_classes(sum, loss_name, built, options.json) else print_figures(s, sum, loss_name, options.json) end

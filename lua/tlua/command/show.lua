@@ -55,12 +55,14 @@ local function clips_page(s, o, name)
       local length = more.length_list[i]
       local found = sound.of(x:slice(1, i - 1, 1):reshape(x:shape(2)):slice(1, 0, length), rate)
       local said = more.text and more.text[i] or d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
-      figures[#figures + 1] = sound.figure(found.image, found.sound, "", ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
+      figures[#figures + 1] = sound.figure(found.image, found.sound, "",
+        ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
         parts.escape(d[o.part]:name(indices[i]):match "[^/]*$"), length / rate))
     end
   end
   local title = ("%s: %s clips of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
-  core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">', parts.escape(augment.text(d.augment, d.input) or "nothing is changed"),
+  core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
+    parts.escape(augment.text(d.augment, d.input) or "nothing is changed"),
     ('</p><div class="sounds">%s</div></body></html>\n'):format(table.concat(figures)) })
   return #figures, s
 end

@@ -76,7 +76,8 @@ local function open_records(info, kind, options)
   local name = info.task and info.task.name or "classify"
   local d = data[kind](took)
   -- Other data without parts of their own are tested whole.
-  local parts = (kind == "csv" or kind == "speech") and took.part or kind == "tensors" and took.test_images or kind == "sounds" and took.held_out
+  local parts = (kind == "csv" or kind == "speech") and took.part or kind == "tensors" and took.test_images
+    or kind == "sounds" and took.held_out
     or kind == "masks" and require("tlua.data.records").has_parts(took.root)
   if not own and not parts and given.split == nil then whole = true end
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task.of_file(info),
@@ -125,7 +126,8 @@ function tested.text(built)
   local pictures = ("%s %s"):format(util.thousands(n), n == 1 and built.input.one or built.input.many)
   local text = t.part == "all" and ("all %s of %s"):format(pictures, t.root) or t.part == "test" and ("%s of the test part, %s"):format(pictures, t.root)
     or ("the %s held out of %s"):format(pictures, t.root)
-  return ("%s, %s%s"):format(text, built.records and (not built.fields.text and built.fields_text or "their texts") or ("in %d classes"):format(#built.classes), t.warning and "; " .. t.warning or "")
+  return ("%s, %s%s"):format(text, built.records and (not built.fields.text and built.fields_text or "their texts")
+    or ("in %d classes"):format(#built.classes), t.warning and "; " .. t.warning or "")
 end
 
 return tested

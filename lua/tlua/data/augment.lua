@@ -59,7 +59,8 @@ function augment.schema(d) return d and require("tlua.data").kinds[d.kind].clips
 function augment.read(given, d)
   local list = augment.schema(d)
   if given ~= nil and not util.is_options(given) then
-    util.failf("recipe: augment must be like %s", list == waves.SCHEMA and "{ speed = 0.1, gain = 6 }" or "{ crop = { 0.3, 1 }, flip = true, rotate = 15 }")
+    util.failf("recipe: augment must be like %s", list == waves.SCHEMA and "{ speed = 0.1, gain = 6 }"
+      or "{ crop = { 0.3, 1 }, flip = true, rotate = 15 }")
   end
   return schema.options("augment", list, given or {})
 end
@@ -168,7 +169,8 @@ function augment.floats(step, o)
     value = list(o, "erase_value") or { 0 }, noise = o.erase_noise and 1 or 0 }
 end
 
--- For the plan: "flip 0.5, rotate -15,15, mixup 0.2 but for the last 2 epochs"; nil where nothing is random. `kind`: of the input.
+-- For the plan: "flip 0.5, rotate -15,15, mixup 0.2 but for the last 2 epochs"; nil where nothing is random. `kind`: of
+-- the input.
 function augment.text(o, kind)
   if kind and kind.kind == "clip" then return waves.text(o) end
   local parts = {}

@@ -29,7 +29,8 @@ local MOST = 3.4028234e38 -- of float32
 local YES = { ["1"] = 1, ["0"] = 0, ["true"] = 1, ["false"] = 0, yes = 1, no = 0 }
 
 local shown, LONGEST = util.shown, cells.LONGEST
-local column_of, absolute, part_of, names_in, labels_of = cells.column, cells.absolute, cells.part, cells.names, cells.labels
+local column_of, absolute, part_of, names_in, labels_of = cells.column, cells.absolute, cells.part, cells.names,
+  cells.labels
 
 -- The number in a cell; `unknown`: an empty one is not known (false). `place` names file and line.
 local function number_in(cell, place, column, unknown)
@@ -252,11 +253,13 @@ local function read_custom(d, options)
     value_names = value_names, title = "Custom" }
 end
 
-local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom, speech = waves.read_speech, sounds = waves.read_sounds }
+local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
+  speech = waves.read_speech, sounds = waves.read_sounds }
 
 -- ---- parts ----
 
--- Samples in a draw by the seed, as long as take(how many there are already, number) says so, as a view in their own order.
+-- Samples in a draw by the seed, as long as take(how many there are already, number) says so, as a view in their own
+-- order.
 local function drawn(source, seed, take)
   local chosen = {}
   for _, i in ipairs(core.data.permutation(seed, 1 << 42, source:count())) do
@@ -410,7 +413,8 @@ function records.open(d, seed, options)
   end
   out.classes = all:classes()
   out.counted = not found.custom -- labels of a function are known once it was called
-  out.said, out.validation_text, out.own_test = { "parts     " .. said[1], table.unpack(found.said or {}) }, said[2], found.parts ~= nil
+  out.said, out.validation_text, out.own_test = { "parts     " .. said[1], table.unpack(found.said or {}) }, said[2],
+    found.parts ~= nil
   out.fields_text = out.value_names and ("%d target%s (%s)"):format(#out.value_names, #out.value_names == 1 and "" or "s", util.first_few(out.value_names, 6))
     or ("%d classes"):format(#out.classes)
   out.augment_given = options.augment or {}

@@ -39,7 +39,8 @@ local function classes_of(d, say)
   if #d.classes > MOST then
     local least, most = math.huge, 0
     for _, n in ipairs(train) do least, most = math.min(least, n), math.max(most, n) end
-    text = ("%s, ... (%d in all%s)"):format(text, #d.classes, same and "" or (", from %s to %s training %s"):format(util.thousands(least), util.thousands(most), d.input.many))
+    text = ("%s, ... (%d in all%s)"):format(text, #d.classes, same and ""
+      or (", from %s to %s training %s"):format(util.thousands(least), util.thousands(most), d.input.many))
   end
   if same then text = ("%s: %s + %s each"):format(text, util.thousands(train[1]), util.thousands(test[1])) end
   say("classes   " .. text .. " training + test " .. d.input.many)
@@ -63,7 +64,8 @@ function data_text.data(s)
   local d = s.data
   local validation = d.validation and (", %s validation"):format(util.thousands(d.validation:count())) or ""
   local what = s.task.kind == "classify" and ("%d classes"):format(#s.classes) or d.fields_text or table.concat(util.keys(d.fields), ", ")
-  return ("data      %s: %s training%s and %s test %s, %s"):format(d.title, util.thousands(d.train:count()), validation, util.thousands(d.test:count()), d.input.many, what)
+  return ("data      %s: %s training%s and %s test %s, %s"):format(d.title, util.thousands(d.train:count()),
+    validation, util.thousands(d.test:count()), d.input.many, what)
 end
 
 local function shared_of(d, say)

@@ -137,7 +137,8 @@ end
 function chart.legend(series)
   local out = {}
   for i, line in ipairs(series) do
-    if #line.points > 0 then out[#out + 1] = ('<span class="key"><i class="b%d%s"></i>%s</span>'):format((i - 1) % 6 + 1,
+    if #line.points > 0 then
+      out[#out + 1] = ('<span class="key"><i class="b%d%s"></i>%s</span>'):format((i - 1) % 6 + 1,
       line.dashed and " dashed" or "", chart.escape(line.name)) end
   end
   return '<p class="legend">' .. table.concat(out) .. "</p>"

@@ -70,7 +70,8 @@ local function calibration(m, many)
   for _, bin in ipairs(m.calibration) do
     if bin.count > 0 then points[#points + 1] = { bin.confidence, bin.accuracy } end
   end
-  return figure(("Calibration: error %s"):format(plain(m.calibration_error)), { { name = ("accuracy of %s of this confidence"):format(many), points = points },
+  return figure(("Calibration: error %s"):format(plain(m.calibration_error)),
+    { { name = ("accuracy of %s of this confidence"):format(many), points = points },
     { name = "as sure as right", points = { { 0, 0 }, { 1, 1 } }, dashed = true } }, { x = "confidence", y = "accuracy", x_range = { 0, 1 }, y_range = { 0, 1 } })
 end
 
@@ -101,7 +102,8 @@ local function gallery(title, list, m)
       each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)) }
     if each.name then words[#words + 1] = ('<div class="soft">%s</div>'):format(escape(each.name)) end
     heard = heard or each.sound ~= nil
-    out[i] = each.sound and sound.figure(each.image, each.sound, "", table.unpack(words)) or parts.shown(each.image, table.unpack(words))
+    out[i] = each.sound and sound.figure(each.image, each.sound, "", table.unpack(words)) or parts.shown(each.image,
+      table.unpack(words))
   end
   return parts.gallery(title, out, heard and "sounds" or nil)
 end
@@ -113,7 +115,9 @@ local function shown(list, run, predicted)
     local rate = run.session and run.session.data.preprocessing.rate
     local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, i, rate)
     local image = ok and (rate and found.image or found) or nil
-    out[k] = { image = image, sound = ok and rate and found.sound or nil, name = rate and run.source:name(i):match "[^/]*$" or nil, label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] }
+    out[k] = { image = image, sound = ok and rate and found.sound or nil, name = rate
+      and run.source:name(i):match "[^/]*$" or nil, label = run.seen.labels[i], guess = predicted[i],
+      sure = run.seen.probabilities[i][predicted[i] + 1] }
   end
   return out
 end
@@ -133,7 +137,9 @@ end
 function classes.tiles(run)
   local m = run.metrics
   local right = m.right or math.floor(m.accuracy * m.count + 0.5)
-  return table.concat { tile(percent(m.accuracy), ("accuracy on %s %s %s (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", many_of(run), intervals.text(intervals.wilson(right, m.count)))),
+  return table.concat { tile(percent(m.accuracy),
+    ("accuracy on %s %s %s (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", many_of(run),
+    intervals.text(intervals.wilson(right, m.count)))),
     tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"), tile(plain(m.auroc), "area under the ROC curve"),
     tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "" }
 end
@@ -142,7 +148,8 @@ function classes.charts(run) return calibration(run.metrics, many_of(run)) end
 
 function classes.page(run)
   local m, many = run.metrics, many_of(run)
-  return table.concat { "<h2>Classes</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion</h2>", matrix(m), confused(m, many),
+  return table.concat { "<h2>Classes</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion</h2>",
+    matrix(m), confused(m, many),
     gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
 end
 
@@ -155,7 +162,8 @@ end
 -- "88.2 % of 10,000 pictures right, 95 %: 87.6 to 88.8"
 function classes.text_of_test(m, seen)
   if not m.accuracy then return nil end
-  return ("%.1f %% of %s %s right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#seen.labels), seen.many or "pictures", intervals.text(table.unpack(m.interval)))
+  return ("%.1f %% of %s %s right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#seen.labels), seen.many
+    or "pictures", intervals.text(table.unpack(m.interval)))
 end
 
 return classes

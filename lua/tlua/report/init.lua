@@ -64,7 +64,8 @@ function report.page(run)
   return table.concat {
     report.head(run.title),
     ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle)),
-    head_of(run), '<div class="tiles">', tested and of "tiles" or tile("–", ("%s: there is no test %s"):format(main[2], run.many == "clips" and "clip" or "picture")),
+    head_of(run), '<div class="tiles">', tested and of "tiles" or tile("–", ("%s: there is no test %s"):format(main[2],
+      run.many == "clips" and "clip" or "picture")),
     tile(util.clock(run.seconds), "from start to end"), "</div>",
     "<h2>Training</h2><div class=\"charts\">", curves(run), of "charts", "</div>", of "page",
     "<h2>The run</h2>", parts.facts(run.facts),

@@ -285,7 +285,9 @@ function report_runs.page(runs)
     charts[#charts + 1] = curve(runs, ("%s %s%s"):format(word, f[2], tail), each.key, f[2], report.axis(f))
     training[#training + 1] = curve(runs, ("Training %s%s"):format(f[2], tail), "train_" .. f[1], f[2], report.axis(f))
   end
-  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs, told(runs, all)),
+  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning
+    and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs,
+    told(runs, all)),
     "<h2>Training</h2><div class=\"charts\">", table.concat(charts), curve(runs, "Test loss", "test_loss", "loss"),
     curve(runs, "Validation loss", "val_loss", "loss"), curve(runs, "Training loss", "loss", "loss"), table.concat(training),
     curve(runs, "Learning rate", "lr", "rate"), "</div>",

@@ -129,7 +129,8 @@ local function with_sound(run, list)
       or 16000)
     out[i] = { want = each.said, got = each.heard, cer = each.characters.n > 0
       and each.characters.distance / each.characters.n or nil, sound = ok and heard.sound or nil,
-      image = ok and heard.image or nil, words = placed(each), missing = not ok and util.reason(heard) or nil, name = run.source
+      image = ok and heard.image or nil, words = placed(each), missing = not ok and util.reason(heard) or nil,
+        name = run.source
         and (run.source:name(each.index) or ""):match "[^/]*$" }
   end
   return out
@@ -188,7 +189,8 @@ local function alignment(words)
 end
 
 local function clip(each)
-  return sound.figure(each.image, each.sound, alignment(each.words), ('<div lang="und">%s</div>'):format(escape(each.want)),
+  return sound.figure(each.image, each.sound, alignment(each.words),
+    ('<div lang="und">%s</div>'):format(escape(each.want)),
     each.got ~= each.want and ('<div class="bad">%s</div>'):format(escape(each.got ~= "" and each.got or "(nothing)"))
       or '<div class="good">as said</div>',
     ('<div class="soft">CER %s · %s%s</div>'):format(parts.percent(each.cer), escape(each.name or ""), each.missing

@@ -141,7 +141,8 @@ function ran.head(s)
     { "validation", s.data.validation_text },
     { "split", split_text(s) }, { "groups", group_text(s) }, { "training " .. s.data.input.many, train },
     { "test " .. s.data.input.many, test == train and "the same" or test },
-    { "loss", not r.loss_given and s.task.loss_words or data_text.loss(s.loss, s.classes) }, { "seed", ("%d"):format(s.seed) },
+    { "loss", not r.loss_given and s.task.loss_words or data_text.loss(s.loss, s.classes) },
+      { "seed", ("%d"):format(s.seed) },
     { "device", ("%s (%s)"):format(s.device.name, s.device.type) }, { "versions", versions_text(s) } }
 end
 
@@ -155,7 +156,8 @@ function ran.facts(s)
     { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained),
       util.thousands(s.parameters)) },
     { "frozen", ran.freeze_text(stage.frozen_of(r, s.stage_options)) },
-    { "optimiser", ("%s, %s, batch %s%s"):format(r.optim.kind, groups.text(s.groups), tostring(r.data.options.batch == "auto" and s.data.batch or r.data.options.batch),
+    { "optimiser", ("%s, %s, batch %s%s"):format(r.optim.kind, groups.text(s.groups),
+      tostring(r.data.options.batch == "auto" and s.data.batch or r.data.options.batch),
       r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
     { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") },
     { "feature cache", saved or s.no_cache },

@@ -110,7 +110,8 @@ end
 local Meter = {}
 Meter.__index = Meter
 
--- What was said and what was heard, symbol by symbol and word by word. A test's collector has looked at the batch already.
+-- What was said and what was heard, symbol by symbol and word by word. A test's collector has looked at the batch
+-- already.
 function Meter:add(out, batch)
   local lengths = lengths_of(out, batch):tolist()
   for i, each in ipairs(speech.heard(self.task, out, batch, lengths)) do
@@ -195,7 +196,8 @@ return {
   schema = {
     { "casing", "choice", "lower", "of letters: lower makes capitals small, keep learns both", { "lower", "keep" } },
     { "punctuation", "choice", "drop", "of the texts: it is learnt where it is kept", { "drop", "keep" } },
-    { "digits", "choice", "refuse", "in the texts: an error, since they are not written as they are spoken; or learnt; or "
+    { "digits", "choice", "refuse",
+      "in the texts: an error, since they are not written as they are spoken; or learnt; or "
       .. "left out", { "refuse", "keep", "drop" } },
     { "symbols", "choice", "data", "letters of the training texts, or the symbols that the network knows",
       { "data", "network" } },

@@ -17,7 +17,8 @@
 --   meter = function(t, state), -- { add(self, out, batch), value(self) -> {key = number}, state(self) -> numbers, lists and texts }
 --   test_line = function(t, meter), -- what the line of an epoch says of a test; without it the main figure
 --   advice = function(t, values, s),  -- after an epoch: a line for the user, or nil
---   kept = function(t), take = function(t, kept), -- what the model file holds of it beside names, as JSON, and the way back
+-- kept = function(t), take = function(t, kept), -- what the model file holds of it beside names, as JSON, and the way
+-- back
 --   collector = function(t),    -- { add(self, out, batch) }: what the report wants of a test
 --   gather = function(t, collected, s), page = function(t, found) -- tables and galleries, as data; as HTML
 --   decode = function(t, out, o),     -- the answers of a batch as a list; false where the numbers are none (o: options of `tlua predict`)
@@ -33,7 +34,8 @@ local kinds, order = {}, {}
 
 local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss", "meter" }
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
-  "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields", "emit",
+  "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields",
+    "emit",
   "start", "advice", "kept", "take", "fits", "test_line", "loss_words", "own_width" }
 local TAKES = { vector = true, map = true, frames = true }
 
@@ -58,7 +60,8 @@ function task.define(definition)
     if not known then util.unknown("field of a task:", key, KNOWN) end
   end
   local name = definition.name
-  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map or frames, not %s", name, tostring(definition.takes)) end
+  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map or frames, not %s", name,
+    tostring(definition.takes)) end
   check_figures(name, definition.figures)
   if not kinds[name] then order[#order + 1] = name end
   definition.schema = definition.schema or {}
@@ -138,7 +141,8 @@ function task.open(d, criterion, kept)
   return t
 end
 
-for _, name in ipairs { "classify", "multilabel", "regress", "segment", "ctc", "verify" } do task.define(require("tlua.task." .. name)) end
+for _, name in ipairs { "classify", "multilabel", "regress", "segment", "ctc",
+  "verify" } do task.define(require("tlua.task." .. name)) end
 
 util.seal(task, "task.")
 return util.strict("task", task, function() return { "define", table.unpack(order) } end)

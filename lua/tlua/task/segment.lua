@@ -31,7 +31,8 @@ local function prepare(t, s)
   if not nn.is_module(loss) then return end
   if loss.weight_of and not loss:takes_maps() then
     util.at(loss.where, util.failf,
-      "task.segment: %s takes no masks; nn.CrossEntropy, nn.Dice, nn.Tversky, nn.FocalLoss and sums of them do", loss:label())
+      "task.segment: %s takes no masks; nn.CrossEntropy, nn.Dice, nn.Tversky, nn.FocalLoss and sums of them do",
+        loss:label())
   end
   if loss.set_ignored then loss:set_ignored(IGNORED) end
   if loss.wants_counts and loss:wants_counts() then count_pixels(t, s) end

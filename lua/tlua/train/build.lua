@@ -10,7 +10,8 @@ local schedule = require "tlua.train.schedule"
 local memory = require "tlua.train.memory"
 local build = {}
 
-local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "a mask", boxes = "boxes", points = "points", text = "a text" }
+local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "a mask", boxes = "boxes",
+  points = "points", text = "a text" }
 
 -- Puts the recipe's head in place, with its width from the network; without one, a Linear for so many outputs, or what the task `t` gives.
 function build.place_head(r, net, count, t)
@@ -92,12 +93,16 @@ local function check_inputs(s)
   local net, kind = s.model, s.data.input
   local takes = net.takes or "image"
   if takes == "wave" and kind.kind ~= "clip" then
-    util.failf("%s hears, and %s has pictures: data.speech and data.sounds have clips of sound", net:label(), s.data.title)
+    util.failf("%s hears, and %s has pictures: data.speech and data.sounds have clips of sound", net:label(),
+      s.data.title)
   elseif takes == "volume" and kind.kind ~= "volume" then
-    util.failf("%s takes volumes, and %s has %s", net:label(), s.data.title, kind.kind == "clip" and "clips of sound" or "pictures")
+    util.failf("%s takes volumes, and %s has %s", net:label(), s.data.title, kind.kind == "clip" and "clips of sound"
+      or "pictures")
   end
   local masks = kind.kind == "clip" and augment_waves.masks(s.data.augment_given)
-  if masks and not net.set_masks then util.failf("augment: freq_masks and time_masks are for networks with a front end of their own, and %s has none", net:label()) end
+  if masks and not net.set_masks then
+    util.failf("augment: freq_masks and time_masks are for networks with a front end of their own, and %s has none",
+    net:label()) end
   if masks then net:set_masks(masks) end
 end
 

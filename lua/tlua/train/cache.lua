@@ -64,7 +64,8 @@ end
 local function shape_of(s, k)
   local shape
   plan.memory(function()
-    local x = s.data.input.kind == "clip" and s.data.input.blank(s.data, 1).input or core.zeros(table.unpack(s.model:picture_shape(s.data.preprocessing.size)))
+    local x = s.data.input.kind == "clip" and s.data.input.blank(s.data, 1).input
+      or core.zeros(table.unpack(s.model:picture_shape(s.data.preprocessing.size)))
     shape = s.model:below(x, k):shape()
   end)
   table.remove(shape, 1)

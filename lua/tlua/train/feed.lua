@@ -52,7 +52,8 @@ local function shared_store(self, view)
     local store, why, busy = cache.open(s, self.cut, self.part, view)
     if not busy then
       if looked > 1 then
-        s.progress:say(("cache     waited %s for the features of %s"):format(util.clock(core.time() - begin), kind(self)))
+        s.progress:say(("cache     waited %s for the features of %s"):format(util.clock(core.time() - begin),
+          kind(self)))
         spent(self, begin)
       end
       return store, why
@@ -207,7 +208,8 @@ function Feed:next()
   return batch
 end
 
--- A batch of n samples as the network and the loss see them, of zeros: for dry runs. `features`: what stands for the inputs of a network that is cut.
+-- A batch of n samples as the network and the loss see them, of zeros: for dry runs. `features`: what stands for the
+-- inputs of a network that is cut.
 function feed.blank(s, n, features)
   local batch = features and { input = features, n = n, indices = {} } or s.data.input.blank(s.data, n)
   local fields, p = s.data.fields, s.data.preprocessing

@@ -37,7 +37,8 @@ local function check_steps(s)
       'loss: reduction = "none" gives a number for each %s, and a step wants one: --loss.reduction mean', d.input.one)
   end
   if not any_counts(s, d.train) then
-    util.at(r.where, util.failf, "recipe: no training %s counts in the loss, since every label is ignored (ignore_index) "
+    util.at(r.where, util.failf,
+      "recipe: no training %s counts in the loss, since every label is ignored (ignore_index) "
       .. "or has a weight of 0", d.input.one)
   end
 end

@@ -29,8 +29,11 @@ local function plan_of_stage(s, say)
   local freeze, only = stage.frozen_of(r, o)
   say(("frozen    %s; %s of %s parameters are trained%s"):format(ran.freeze_text(freeze, only), util.thousands(s.trained), util.thousands(s.parameters),
     r.batchnorm == "eval" and ", batch norms keep their statistics" or ""))
-  local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0 and (", warm-up %g %s"):format(o.warmup, o.warmup == 1 and "epoch" or "epochs") or "")
-  say(("training  %s of %s of %s%s, %s, %s%s, seed %d"):format(counted(o.epochs, "epoch"), counted(s.steps, "step"), s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1 and (" x %d"):format(r.accumulate) or "",
+  local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0
+    and (", warm-up %g %s"):format(o.warmup, o.warmup == 1 and "epoch" or "epochs") or "")
+  say(("training  %s of %s of %s%s, %s, %s%s, seed %d"):format(counted(o.epochs, "epoch"), counted(s.steps, "step"),
+    s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1
+    and (" x %d"):format(r.accumulate) or "",
     r.optim.kind, rate, s.ema and (", average of the weights %g"):format(r.ema) or "", s.seed))
   if s.cut then
     local c = s.cut
@@ -65,7 +68,8 @@ function train.plan(s, say)
   say(data_text.data(s))
   data_text.lines(d, say)
   if d.test:count() == 0 and not d.validation then
-    say(("test      there is no test %s: no %s is measured, and no epoch is the best"):format(d.input.one, s.task:main()[2]))
+    say(("test      there is no test %s: no %s is measured, and no epoch is the best"):format(d.input.one,
+      s.task:main()[2]))
   end
   if d.groups then say(("groups    %s"):format(ran.groups_text(d.groups, d.input))) end
   say_some(say, "skipped", d.skipped, d.input.many)
@@ -115,8 +119,10 @@ end
 local function show_progress(s, source, sum, begin, first, waited)
   local pictures = s.data.train:count()
   local seconds, idle = core.time() - begin, source:waited() - waited
-  local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds, pictures - sum.n, s.data.input.many))
-  if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for %s %.0f %%"):format(s.data.input.many, 100 * idle / seconds) end
+  local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds,
+    pictures - sum.n, s.data.input.many))
+  if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for %s %.0f %%"):format(s.data.input.many,
+    100 * idle / seconds) end
   s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, pictures, text)
 end
 
@@ -151,7 +157,8 @@ function train.evaluate(s, source, label)
   begin = core.time()
   while true do
     if not step.test(s, source, sum, s.task.collector and seen or nil) then break end
-    s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n, s.data.input.many))
+    s.progress:update(label, sum.n, pictures, progress.speed(sum.n, core.time() - begin, pictures - sum.n,
+      s.data.input.many))
     if core.interrupted() then return sum, true end
   end
   s.seen = seen
@@ -253,8 +260,10 @@ local function epoch_text(s, row, test)
     return ("  %s %s"):format(word, s.task:figure_text(shown, row[prefix .. "_" .. shown[1]]))
   end
   local trained = next(s.sum:value()) ~= nil and of("train", "train") or "" -- some tasks measure nothing in training
-  local tested = test and (s.task.test_line and ("  %s %s"):format(s.part, s.task:test_line(test.meter)) or of(s.prefix, s.part)) or s.data[s.part]:count() == 0 and ("  %s %s -"):format(s.part, main[2]) or ""
-  return ("[Epoch %d] loss: %s%s%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), trained, tested, row.seconds)
+  local tested = test and (s.task.test_line and ("  %s %s"):format(s.part, s.task:test_line(test.meter))
+    or of(s.prefix, s.part)) or s.data[s.part]:count() == 0 and ("  %s %s -"):format(s.part, main[2]) or ""
+  return ("[Epoch %d] loss: %s%s%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), trained, tested,
+    row.seconds)
 end
 
 local function log_epoch(s, row)
@@ -484,7 +493,8 @@ local function take_up_pictures(s, changed)
     s.done, s.sum, s.stage_steps = 0, totals.new(s.task), k and (within - 1) * s.steps or s.stage_steps
   end
   if changed[s.part] then s.best, s.without_better = nil, 0 end
-  if changed.text ~= "" then s.progress:say(("resumed   with other %s: %s%s"):format(s.data.input.many, changed.text, changed.train and ("; epoch %d begins anew"):format(s.epoch) or "")) end
+  if changed.text ~= "" then s.progress:say(("resumed   with other %s: %s%s"):format(s.data.input.many, changed.text,
+    changed.train and ("; epoch %d begins anew"):format(s.epoch) or "")) end
 end
 
 -- Takes up the state of a checkpoint.

@@ -30,7 +30,8 @@ local function of_step(s, batch)
   end)
   s.optim:zero_grad()
   if cut then
-    bytes = math.max(bytes, plan.memory(function() s.model:below(s.data.input.blank(s.data, cache.batch(s)).input, cut.stage) end))
+    bytes = math.max(bytes, plan.memory(function() s.model:below(s.data.input.blank(s.data, cache.batch(s)).input,
+      cut.stage) end))
   end
   return bytes
 end
@@ -63,7 +64,8 @@ end
 function memory.auto_batch(s)
   local all = room(s)
   local best = largest(s, all, AUTO_SHARE, math.min(AUTO_MOST, s.data.train:count()))
-  if not best then util.failf("data.batch: one %s %s needs %s, and %s has %s", s.data.input.one, s.data.input.size_text(s.data), util.bytes(needed(s, 1)), s.device.name, util.bytes(all)) end
+  if not best then util.failf("data.batch: one %s %s needs %s, and %s has %s", s.data.input.one,
+    s.data.input.size_text(s.data), util.bytes(needed(s, 1)), s.device.name, util.bytes(all)) end
   return best, all
 end
 
@@ -74,10 +76,12 @@ function memory.check(s)
   if bytes <= all then return { step = bytes, room = all } end
   local best = largest(s, all, 0.9, batch)
   local kind = s.data.input
-  util.failf("a step of %d %s needs %s, and %s has %s%s", batch, kind.many, util.bytes(bytes), s.device.name, util.bytes(all),
+  util.failf("a step of %d %s needs %s, and %s has %s%s", batch, kind.many, util.bytes(bytes), s.device.name,
+    util.bytes(all),
     best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
       s.recipe.recompute and "" or ", and --recompute true needs less")
-    or ("; not even one %s fits: %s"):format(kind.one, kind.smaller) .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
+    or ("; not even one %s fits: %s"):format(kind.one, kind.smaller)
+      .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
 end
 
 return memory

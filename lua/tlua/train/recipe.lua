@@ -350,7 +350,8 @@ function Recipe:help()
   local commands = require "tlua.command.commands"
   local file, usual, under, heading_of = self.path or "RECIPE.lua", {}, {}, {}
   -- Fields that all kinds of data share speak of pictures.
-  local function worded(text) return require("tlua.data").kinds[self.data.kind].clips and text:gsub("picture", "clip") or text end
+  local function worded(text) return require("tlua.data").kinds[self.data.kind].clips and text:gsub("picture", "clip")
+    or text end
   for _, heading in ipairs(HEADINGS) do
     under[heading[1]] = {}
     for i = 2, #heading do heading_of[heading[i]] = heading[1] end

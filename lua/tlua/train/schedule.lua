@@ -54,7 +54,8 @@ end
 local Schedule = {}
 Schedule.__index = Schedule
 
--- A stage that would be over before its warm-up is refused. options as in SCHEMA; steps of an epoch and epochs of the stage.
+-- A stage that would be over before its warm-up is refused. options as in SCHEMA; steps of an epoch and epochs of the
+-- stage.
 function schedule.check(o, steps, epochs)
   local unit = o.per == "step" and steps or 1
   local n, warm = epochs * unit, math.floor(o.warmup * unit + 0.5)

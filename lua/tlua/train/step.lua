@@ -6,7 +6,8 @@ local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
 local step = {}
 
--- What the network gives for a batch. Where clips have lengths it is told them, and how long its outputs are stands in batch.out_lengths then.
+-- What the network gives for a batch. Where clips have lengths it is told them, and how long its outputs are stands in
+-- batch.out_lengths then.
 function step.logits(s, source, batch)
   local y
   if source.cut then y = s.model:classify(s.model:above(batch.input, source.cut.stage))

@@ -26,7 +26,8 @@ end
 
 -- What a network that hears wants of a clip: samples a second, and no more than that of what is not a number.
 local function is_of_sound(p)
-  return math.type(p.rate) == "integer" and p.rate >= 1000 and p.rate <= 192000 and is_optional(p.seconds, "number") and is_optional(p.trim, "number")
+  return math.type(p.rate) == "integer" and p.rate >= 1000 and p.rate <= 192000 and is_optional(p.seconds, "number")
+    and is_optional(p.trim, "number")
 end
 
 -- The part of the description that is not what it must be; nil where all are. What values mean is checked by those who take them.
@@ -45,7 +46,8 @@ local function wrong_part(info)
   if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end
   if task ~= nil and not (type(task) == "table" and type(task.name) == "string" and is_optional(task.options, "table") and
     (task.names == nil or is_list_of_texts(task.names)) and is_optional(task.kept, "table")) then return "task" end
-  if p ~= nil and not (type(p) == "table" and (math.type(p.size) == "integer" or is_of_sound(p))) then return "preprocessing" end
+  if p ~= nil and not (type(p) == "table" and (math.type(p.size) == "integer" or is_of_sound(p))) then
+    return "preprocessing" end
 end
 
 -- The description in a text; nil and why it is none.

@@ -67,7 +67,8 @@ function model_file.describe(session, results)
   local t, path = session.task, rawget(net, "weights_path")
   return {
     format = FORMAT, tlua = core.version, model = entry and not entry.file and entry.name or "custom",
-    options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names, kept = t.kept and t:kept() or nil },
+    options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names, kept = t.kept
+      and t:kept() or nil },
     loss = describe_loss(session.loss),
     labels = t.kind == "classify" and session.classes or t.names, preprocessing = session.data.preprocessing,
     data = { kind = r.data.kind, options = data_options, list = session.data.list },
@@ -215,7 +216,8 @@ function model_file.open(name, weights, key)
   local entry = models.registry.entries[name]
   if name:find("[/.]") or not entry or entry.file then return model_file.load(name) end
   local sets = entry.weights or {}
-  local usual = (sets.imagenet or next(sets) == nil) and "imagenet" or util.keys(sets)[1] -- networks that hear have another
+  -- networks that hear have another
+  local usual = (sets.imagenet or next(sets) == nil) and "imagenet" or util.keys(sets)[1]
   local net = models.build(name, { weights = weights or usual, weights_key = key })
   net:ready()
   net:eval()

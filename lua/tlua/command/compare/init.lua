@@ -56,7 +56,8 @@ local function check_words(r, general)
 end
 
 local size_text = tables.size_text
-local function cell_text(cell) return ("%s, %s %s, seed %d"):format(cell.way, size_text(cell.per_class), cell.unit.few, cell.seed) end
+local function cell_text(cell) return ("%s, %s %s, seed %d"):format(cell.way, size_text(cell.per_class), cell.unit.few,
+  cell.seed) end
 
 -- Seed by seed, so that a whole table is there after the first.
 local function cells_of(options, out)
@@ -66,7 +67,8 @@ local function cells_of(options, out)
   for _, seed in ipairs(options.seeds) do
     for _, n in ipairs(amounts) do
       for _, way in ipairs(options.ways) do
-        list[#list + 1] = { way = way.name, per_class = n, unit = unit, seed = seed, out = ("%s/cells/%s-%s-seed%d"):format(out, way.name, size_text(n), seed) }
+        list[#list + 1] = { way = way.name, per_class = n, unit = unit, seed = seed,
+          out = ("%s/cells/%s-%s-seed%d"):format(out, way.name, size_text(n), seed) }
       end
     end
   end
@@ -81,7 +83,8 @@ local function recipe_of(c, cell)
   r:override(own[cell.way] or {})
   local d = r.data.options
   d.split_seed = d.split_seed or o.seeds[1] -- the same test pictures in all cells
-  if cell.per_class == "all" then d.limit = o.limit or d.limit else d[cell.unit.field], d.limit = cell.per_class, nil end
+  if cell.per_class == "all" then d.limit = o.limit or d.limit else d[cell.unit.field], d.limit = cell.per_class,
+    nil end
   r.seed, r.out, r.cell_text = cell.seed, cell.out, cell_text(cell)
   r.keep, r.stop_after, r.test_every = "last", 0, 0 -- test pictures decide nothing
   return r
@@ -109,7 +112,8 @@ end
 -- The training pictures of a cell.
 local function pictures_of(r, counts, cell)
   if cell.per_class == "all" then return math.min(counts.all, r.data.options.limit or counts.all) end
-  if cell.unit.field == "minutes" then return math.max(1, math.min(counts.all, math.floor(counts.all * cell.per_class * 60 / counts.seconds))) end
+  if cell.unit.field == "minutes" then return math.max(1, math.min(counts.all,
+    math.floor(counts.all * cell.per_class * 60 / counts.seconds))) end
   local n = 0
   for _, k in ipairs(counts.classes) do n = n + math.min(k, cell.per_class) end
   return n
@@ -119,7 +123,8 @@ end
 local function work_of(r, counts, cell)
   local n = pictures_of(r, counts, cell)
   local batch = r.data.options.batch == "auto" and 64 or r.data.options.batch
-  if type(batch) == "string" then batch = math.max(1, math.floor(schema.seconds(batch) * counts.all / counts.seconds)) end
+  if type(batch) == "string" then batch = math.max(1,
+    math.floor(schema.seconds(batch) * counts.all / counts.seconds)) end
   return stage.total(stage.resolved(r.stages, (n + batch - 1) // batch)) * n + counts.test
 end
 
@@ -216,7 +221,8 @@ local function count_pictures(r)
   options.split_seed = options.split_seed or r.compare.seeds[1]
   local d = setmetatable({ options = options }, { __index = r.data })
   local opened = util.at(r.data.where, data.open, d, rawget(r.model, "entry") and r.model:preprocessing() or {}, r.seed, { task = r.task })
-  local counts = { classes = {}, all = opened.train:count(), test = opened.test:count(), title = opened.title, list = opened.list, many = opened.input.many }
+  local counts = { classes = {}, all = opened.train:count(), test = opened.test:count(), title = opened.title,
+    list = opened.list, many = opened.input.many }
   counts.class_count, counts.outputs = opened.fields.label and #opened.classes or 1, #(opened.value_names or opened.classes)
   if opened.fields.label then counts.classes = opened.train:counts() end
   if opened.input.kind == "clip" then counts.seconds = input.seconds(opened.train) end
@@ -225,7 +231,8 @@ end
 
 local function say_plan(c, r)
   local amounts, unit = ways.amounts(r.compare)
-  print(("compare   %s on %s, %d test %s: %d ways, %s %s, seeds %s"):format(r.model:label(), c.counts.title, c.counts.test, c.counts.many, #r.compare.ways,
+  print(("compare   %s on %s, %d test %s: %d ways, %s %s, seeds %s"):format(r.model:label(), c.counts.title,
+    c.counts.test, c.counts.many, #r.compare.ways,
     schema.show(amounts), unit.many, schema.show(r.compare.seeds)))
   for _, way in ipairs(r.compare.ways) do print(("%-9s %s"):format(way.name, way.why or "")) end
   local done = 0
@@ -257,7 +264,8 @@ local function foresee_cells(c)
       if not ok then error(("%s\n  in the way %s"):format(tostring(e), cell.way), 0) end
       seen[cell.way], r = true, recipe_of(c, cell)
     end
-    if not cell.result and not seen[what] and math.type(d.batch) == "integer" and not c.counts.seconds and foresee.doubtful(pictures_of(r, c.counts, cell), d.batch, d.drop_last) then
+    if not cell.result and not seen[what] and math.type(d.batch) == "integer" and not c.counts.seconds
+      and foresee.doubtful(pictures_of(r, c.counts, cell), d.batch, d.drop_last) then
       local ok, e = pcall(function() r:build().optim:close() end)
       if not ok then error(("%s\n  in the cell %s"):format(tostring(e), cell_text(cell)), 0) end
     end
@@ -272,11 +280,14 @@ local function prepare(read, words)
   local c = { read = read, words = words, out = r.out or ("runs/%s-compare"):format(r.name), options = r.compare, own = own, recipe = r }
   c.counts, c.figure = count_pictures(r), task.main(r.task.kind)
   if r.compare.minutes and not c.counts.seconds then
-    util.at(r.where, util.failf, "compare: minutes counts minutes of clips, and %s has pictures: --compare.per_class", c.counts.title)
+    util.at(r.where, util.failf, "compare: minutes counts minutes of clips, and %s has pictures: --compare.per_class",
+      c.counts.title)
   end
   for _, n in ipairs(not r.compare.minutes and r.compare.per_class or {}) do
     if n ~= "all" and #c.counts.classes == 0 then
-      util.at(r.where, util.failf, "compare: per_class = %s counts pictures of each class, and %s has no classes: --compare.per_class all%s", n, c.counts.title, c.counts.seconds and ", or --compare.minutes 1,3,all" or "")
+      util.at(r.where, util.failf,
+        "compare: per_class = %s counts pictures of each class, and %s has no classes: --compare.per_class all%s", n,
+        c.counts.title, c.counts.seconds and ", or --compare.minutes 1,3,all" or "")
     end
   end
   if c.counts.test == 0 then
@@ -307,7 +318,8 @@ local function run_all(c)
       core.write_file(cell.out .. "/cell.json", core.json_encode(result, true))
       clear(cell)
       cell.result = result
-      print(("%d/%d  %-10s %4s %s  seed %d  %s  %s  %s"):format(cell.number, #c.cells, cell.way, size_text(cell.per_class), cell.unit.few, cell.seed, util.figure(c.figure[3], result.accuracy),
+      print(("%d/%d  %-10s %4s %s  seed %d  %s  %s  %s"):format(cell.number, #c.cells, cell.way,
+        size_text(cell.per_class), cell.unit.few, cell.seed, util.figure(c.figure[3], result.accuracy),
         util.clock(result.total_seconds), eta_text(c)))
       io.stdout:flush()
       write_results(c)

@@ -29,7 +29,8 @@ local function ticks_of(c, summary)
   local list, known = {}, {}
   for _, row in ipairs(summary.rows) do
     local x = amount(c, row)
-    if not known[x] then list[#list + 1] = { x, row.per_class == "all" and ("all (%.0f)"):format(x) or tables.size_text(row.per_class) } end
+    if not known[x] then list[#list + 1] = { x, row.per_class == "all" and ("all (%.0f)"):format(x)
+      or tables.size_text(row.per_class) } end
     known[x] = true
   end
   table.sort(list, function(a, b) return a[1] < b[1] end)
@@ -106,9 +107,11 @@ end
 function page.html(c, summary)
   local title = ("Transfer or from scratch: %s on %s"):format(c.recipe.model:label(), c.counts.title)
   local left = summary.cells < summary.all and ("; %d of %d cells are finished"):format(summary.cells, summary.all) or ""
-  return table.concat { report.head(title), ("<h1>%s</h1><p class=\"soft\">%s test %s, seeds %s%s</p>"):format(escape(title),
+  return table.concat { report.head(title),
+    ("<h1>%s</h1><p class=\"soft\">%s test %s, seeds %s%s</p>"):format(escape(title),
       util.thousands(c.counts.test), c.counts.many, escape(table.concat(c.options.seeds, ", ")), left),
-    ("<h2>Against the %s</h2><div class=\"charts\">"):format(c.options.minutes and "minutes of clips" or "number of " .. c.counts.many),
+    ("<h2>Against the %s</h2><div class=\"charts\">"):format(c.options.minutes and "minutes of clips" or "number of "
+      .. c.counts.many),
     plots(c, summary), bars(c, summary, "Peak device memory", "peak", util.bytes),
     bars(c, summary, "Trained parameters", "trained", util.thousands), "</div>",
     "<h2>The table</h2>", result_table(summary), list_of_notes(summary), "<h2>The ways</h2>", list_of_ways(c),

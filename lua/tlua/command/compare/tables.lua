@@ -88,9 +88,11 @@ end
 
 local function row_of(c, list, way, per_class, base)
   local accuracy = pick(list, "accuracy")
-  local row = { way = way.name, per_class = per_class, unit = select(2, ways.amounts(c.options)), seeds = #list, accuracy = mean(accuracy), spread = deviation(accuracy), balanced = mean(pick(list, "balanced_accuracy")),
+  local row = { way = way.name, per_class = per_class, unit = select(2, ways.amounts(c.options)), seeds = #list,
+    accuracy = mean(accuracy), spread = deviation(accuracy), balanced = mean(pick(list, "balanced_accuracy")),
     seconds = mean(pick(list, "seconds")), features = features_of(list), joules = mean(pick(list, "joules")), peak = 0, trained = list[1].trained, parameters = list[1].parameters,
-    epochs = list[1].epochs, pictures = list[1].train_pictures, minutes = list[1].minutes, each = accuracy, figure = figure_of(c) }
+    epochs = list[1].epochs, pictures = list[1].train_pictures, minutes = list[1].minutes, each = accuracy,
+      figure = figure_of(c) }
   for _, each in ipairs(list) do row.peak = math.max(row.peak, each.peak_bytes) end
   for name, value in pairs(base and against(c, list, base) or {}) do row[name] = value end
   return row
@@ -125,7 +127,8 @@ local function not_winning(summary)
       count = count + 1
       if row.verdict == "better" then wins = wins + 1
       else
-        out[#out + 1] = ("%s does not win with %s %s: %s against %s%s, %s (%s)."):format(row.way, size_text(row.per_class), row.unit.many, shown(row, row.accuracy),
+        out[#out + 1] = ("%s does not win with %s %s: %s against %s%s, %s (%s)."):format(row.way,
+          size_text(row.per_class), row.unit.many, shown(row, row.accuracy),
           shown(row, row.accuracy - row.difference), row.figure[3]:find "%%%%" and " %" or "",
           signed(row, row.difference) .. (row.half and " ± " .. shown(row, row.half) or ""),
           row.verdict == "worse" and ("%s is better beyond the spread"):format(summary.baseline) or row.half and "the difference lies within the spread" or "no seed makes a difference")
@@ -148,7 +151,9 @@ local function notes(c, summary)
   end
   if #c.options.seeds < 3 then out[#out + 1] = "Fewer than three seeds tell nothing of the spread: what wins here may lose with the next." end
   local words, many = figure_of(c)[2], c.counts.many
-  out[#out + 1] = words:sub(1, 1):upper() .. words:sub(2) .. ": mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same " .. many .. " in all ways, ± 95 % (Student's t); beyond that it counts."
+  out[#out + 1] = words:sub(1, 1):upper() .. words:sub(2)
+    .. ": mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same " .. many
+    .. " in all ways, ± 95 % (Student's t); beyond that it counts."
   out[#out + 1] = "Time: training, and computing the features once; tests are left out."
   if known == 0 then out[#out + 1] = "Energy is not known: the machine does not tell (no readable counter in /sys/class/powercap), or a GPU does the work." end
   if resumed > 0 then out[#out + 1] = ("%d cells were stopped and taken up again; their energy is not known."):format(resumed) end
@@ -158,7 +163,8 @@ end
 
 -- c: cells with their results (tlua/command/compare/init.lua). {rows =, notes =, baseline =, cells =, all =}.
 function tables.summary(c)
-  local summary = { rows = {}, many = many_of(c), unit = select(2, ways.amounts(c.options)), figure = figure_of(c), baseline = ways.baseline(c.options.ways), cells = 0, all = #c.cells }
+  local summary = { rows = {}, many = many_of(c), unit = select(2, ways.amounts(c.options)), figure = figure_of(c),
+    baseline = ways.baseline(c.options.ways), cells = 0, all = #c.cells }
   for _, cell in ipairs(c.cells) do summary.cells = summary.cells + (cell.result and 1 or 0) end
   for _, n in ipairs((ways.amounts(c.options))) do
     local base = finished(c, summary.baseline, n)
@@ -174,7 +180,9 @@ end
 -- ---- as text ----
 
 local function columns(summary)
-  return { { summary.rows[1] and summary.rows[1].unit.few or "a class", function(r) return size_text(r.per_class) end }, { summary.many, function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
+  return { { summary.rows[1] and summary.rows[1].unit.few or "a class",
+    function(r) return size_text(r.per_class) end }, { summary.many,
+    function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
     { title_of(summary.figure), tables.accuracy_text }, { "against " .. summary.baseline, tables.difference_text }, { "epochs", function(r) return ("%d"):format(r.epochs) end },
     { "time", tables.seconds_text }, { "energy", tables.joules_text }, { "peak memory", function(r) return util.bytes(r.peak) end },
     { "trained", function(r) return util.thousands(r.trained) end } }
@@ -229,7 +237,8 @@ local function number(v, format) return v and (format or "%.4f"):format(v) or ""
 
 function tables.csv(summary)
   local key = summary.figure[1]
-  local out = { summary.unit.field .. "," .. summary.many .. ",way,seeds," .. key .. "," .. key .. "_spread,balanced_accuracy,difference,difference_95,verdict,epochs,seconds,feature_seconds,joules,peak_bytes,trained,parameters\n" }
+  local out = { summary.unit.field .. "," .. summary.many .. ",way,seeds," .. key .. "," .. key
+    .. "_spread,balanced_accuracy,difference,difference_95,verdict,epochs,seconds,feature_seconds,joules,peak_bytes,trained,parameters\n" }
   for _, r in ipairs(summary.rows) do
     out[#out + 1] = table.concat({ size_text(r.per_class), r.pictures, r.way, r.seeds, number(r.accuracy), number(r.spread), number(r.balanced), number(r.difference), number(r.half),
       r.verdict or "", r.epochs, number(r.seconds, "%.2f"), number(r.features, "%.2f"), number(r.joules, "%.1f"), r.peak, r.trained, r.parameters }, ",") .. "\n"
@@ -239,7 +248,9 @@ end
 
 function tables.cells_csv(c)
   local _, unit = ways.amounts(c.options)
-  local out = { unit.field .. ",way,seed," .. figure_of(c)[1] .. (",balanced_accuracy,f1,test_loss,epochs,train_%s,test_%s"):format(many_of(c), many_of(c)) .. ",seconds,feature_seconds,total_seconds,joules,peak_bytes,trained\n" }
+  local out = { unit.field .. ",way,seed," .. figure_of(c)[1]
+    .. (",balanced_accuracy,f1,test_loss,epochs,train_%s,test_%s"):format(many_of(c), many_of(c))
+    .. ",seconds,feature_seconds,total_seconds,joules,peak_bytes,trained\n" }
   for _, cell in ipairs(c.cells) do
     local r = cell.result
     if r then

@@ -29,12 +29,14 @@ local function parse_amounts(list)
   return each_is(list, is_amount) and list or nil
 end
 
-schema.types.minutes = { "minutes, like 0.5,3,all", function(t) return parse_amounts(schema.split(t)) end, function(v) return each_is(v, is_amount) end }
+schema.types.minutes = { "minutes, like 0.5,3,all", function(t) return parse_amounts(schema.split(t)) end,
+  function(v) return each_is(v, is_amount) end }
 schema.types.seeds = { "whole numbers, like 0,1,2", function(t) return parse_seeds(schema.split(t)) end, function(v) return each_is(v, is_seed) end }
 
 ways.SCHEMA = {
   { "per_class", "sizes", { 10, 30, 100, "all" }, "training pictures of each class, in one column after the other" },
-  { "minutes", "minutes", nil, "of recordings, which have no classes: minutes of training clips, in one column after the other" },
+  { "minutes", "minutes", nil,
+    "of recordings, which have no classes: minutes of training clips, in one column after the other" },
   { "limit", "integer", nil, "all means at most so many training pictures in all", least = 1 },
   { "seeds", "seeds", { 0, 1, 2 }, "each draws the pictures, the new parameters and the order" },
 }
@@ -89,10 +91,13 @@ function ways.read(given)
   return out
 end
 
--- The amounts of training data, as `per_class`, and what they are amounts of: {few =, many =, field = of the data, x = of an axis}.
+-- The amounts of training data, as `per_class`, and what they are amounts of: {few =, many =, field = of the data, x =
+-- of an axis}.
 function ways.amounts(options)
-  if options.minutes then return options.minutes, { few = "minutes", many = "minutes of clips", field = "minutes", x = "minutes of training clips" } end
-  return options.per_class, { few = "a class", many = "pictures a class", field = "per_class", x = "training pictures a class" }
+  if options.minutes then return options.minutes, { few = "minutes", many = "minutes of clips", field = "minutes",
+    x = "minutes of training clips" } end
+  return options.per_class, { few = "a class", many = "pictures a class", field = "per_class",
+    x = "training pictures a class" }
 end
 
 -- A number of pictures or a seed that is named twice would count its cells twice.
