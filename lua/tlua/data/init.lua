@@ -8,137 +8,9 @@ local augment_waves = require "tlua.data.augment_waves"
 local split = require "tlua.data.split"
 local input = require "tlua.data.input"
 local waves = require "tlua.data.waves"
+local kinds_of = require "tlua.data.kinds"
 
-local ROOT = { "root", "path", nil, "folder where the data lie" }
-local COMMON = {
-  { "channels", "integer", nil, "of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many", least = 1, most = 64 },
-  { "size", "integer", nil, "side of the pictures in pixels (the network's own)", least = 1 },
-  { "batch", "batch", 64, "pictures a step; auto: what the memory allows, up to 256", least = 1 },
-  { "limit", "integer", nil, "at most so many training pictures (all)", least = 1 },
-  { "test_limit", "integer", nil, "at most so many test pictures (a fifth of limit, else all)", least = 1 },
-  { "per_class", "integer", nil, "at most so many training pictures of each class, drawn by the seed (all)", least = 1 },
-  { "validation", "number", nil, "share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where " ..
-    "something selects so and the data have no validation part)", least = 0, below = 1 },
-  { "split_seed", "seed", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
-  { "threads", "integer", 0, "threads that read pictures; 0: one a processor", least = 0, most = 64 },
-  { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
-  { "resize", "integer", nil, "the shorter side before the crop (the weights' own)", least = 1 },
-  { "interpolation", "choice", nil, "filter of the resize", { "nearest", "box", "bilinear", "bicubic", "lanczos" } },
-  { "mean", "numbers", nil, "subtracted from pixels in 0..1 (the weights' own)", count = { 1, 3 } },
-  { "std", "numbers", nil, "then divided by (the weights' own)", above = 0, count = { 1, 3 } },
-  { "augment", "choice", "none", "random changes of training pictures: flips, or flips and crops", { "none", "flip", "standard" } },
-  { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
-}
-
-local function fields(...)
-  local list = { ROOT }
-  for _, field in ipairs { ... } do list[#list + 1] = field end
-  for _, field in ipairs(COMMON) do list[#list + 1] = field end
-  return list
-end
-
--- The fields of a kind whose samples are a list (tlua/data/records.lua).
-local function listed(...)
-  local list = { ... }
-  list[#list + 1] = { "split", "number", nil, "share held out for testing where the data do not say which; 0.2 where nothing is said", least = 0, below = 1 }
-  list[#list + 1] = { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }
-  for _, field in ipairs(COMMON) do list[#list + 1] = field end
-  return list
-end
-
--- The fields of a kind whose samples are clips of sound.
-local function clips(...)
-  local list = { ... }
-  for _, field in ipairs {
-    { "group", "text", nil,
-      "column, or for sounds a Lua pattern in paths, that says whose a clip is: a speaker's, a session's; those stay in one part" },
-    { "split", "number", nil, "share held out for testing where the data do not say which; 0.2 where nothing is said",
-      least = 0, below = 1 },
-    { "validation", "number", nil,
-      "share of the training clips held out: what keeps the best, stops or lowers the rate looks at them (0.1 where " ..
-      "something selects so and the data have no validation part)", least = 0, below = 1 },
-    { "split_seed", "seed", nil, "of the draws that hold test clips out and keep to limits (the run's seed)" },
-    { "rate", "integer", nil, "samples a second that the network hears, where it does not say so itself", least = 1000,
-      most = 192000 },
-    { "seconds", "number", nil,
-      "of each clip: longer ones are cut, at a random place in training, and shorter ones padded (the network's; none: whole)", above = 0 },
-    { "place", "choice", "any",
-      "of what is cut: any place in training and the middle else, or the start of each clip, as of a drum",
-      { "any", "start" } },
-    { "trim", "number", nil, "silence at both ends is cut away where it is so many decibels below the loudest",
-      least = 1, most = 120 },
-    { "longest", "number", nil, "seconds; longer clips are left out, and counted", above = 0 },
-    { "shortest", "number", nil, "seconds; shorter clips are left out, and counted", least = 0 },
-    { "batch", "load", 16, "clips a step, or as many as make so many seconds with their padding, like '60 s'",
-      least = 1 },
-    { "limit", "integer", nil, "at most so many training clips (all)", least = 1 },
-    { "test_limit", "integer", nil, "at most so many test clips (a fifth of limit, else all)", least = 1 },
-    { "minutes", "number", nil,
-      "at most so many minutes of training clips, drawn by the seed (all); fewer minutes are among more", above = 0 },
-    { "per_class", "integer", nil, "at most so many training clips of each class, drawn by the seed (all)", least = 1 },
-    { "threads", "integer", 0, "threads that read clips; 0: one a processor", least = 0, most = 64 },
-    { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
-    { "on_bad", "choice", "error", "what a damaged, empty or silent clip means", { "error", "skip" } },
-  } do list[#list + 1] = field end
-  return list
-end
-
--- One target is a class, several are findings, unless the recipe's task says otherwise.
-local function task_of_targets(o) return type(o.target) == "table" and #o.target > 1 and "multilabel" or "classify" end
-local function task_of_fields(o) return (o.labels ~= nil or o.classes ~= nil) and "classify" or "regress" end
-
--- small: all pictures have one small size and are stretched to the network's. grey: all or some of them may be grey. A download that no folder had
--- stands in the cache folder afterwards.
-local CIFAR = "https://www.cs.toronto.edu/~kriz/"
-local kinds = {
-  cifar10 = { title = "CIFAR-10", small = 32, schema = fields(), url = CIFAR .. "cifar-10-binary.tar.gz", inside = "cifar-10-batches-bin" },
-  cifar100 = { title = "CIFAR-100", small = 32, schema = fields(), url = CIFAR .. "cifar-100-binary.tar.gz", inside = "cifar-100-binary" },
-  mnist = { title = "MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/mnist" } },
-  fashion_mnist = { title = "Fashion-MNIST", small = 28, grey = true, schema = fields(), roots = { "/usr/share/datasets/fashion-mnist" },
-    package = "dataset-fashion-mnist" },
-  folder = { title = "Class folders", grey = true, schema = fields(
-    { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said", least = 0, below = 1 },
-    { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together" },
-    { "decode", "choice", "whole", "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least", { "whole", "reduced" } },
-    { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
-  csv = { title = "CSV", grey = true, open = true, task = task_of_targets, needed = { "path", "image", "target" }, schema = listed(
-    { "path", "path", nil, "the CSV file: a line for each picture, the first with the names of the columns" },
-    { "image", "text", nil, "column with the pictures' files, relative to the CSV's folder" },
-    { "target", "texts", nil, "column, or columns, with what is to be learnt" },
-    { "group", "text", nil, "column that says whose a picture is: pictures of one patient, field or camera stay in one part" },
-    { "part", "text", nil, "column that says which part a picture belongs to: train, validation or test" },
-    { "root", "path", nil, "folder that the files are relative to (the CSV's own)" }) },
-  masks = { title = "Masks", grey = true, open = true, task = function() return "segment" end, schema = listed(
-    { "root", "path", nil, "folder with images and masks, or with such folders in train, validation and test" },
-    { "classes", "texts", nil, "names of what the masks' values 0, 1, ... mean (the lines of classes.txt)" },
-    { "values", "numbers", nil, "the value of each class in the masks (0, 1, 2, ...)", least = 0, most = 255 },
-    { "group", "text", nil, "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" }) },
-  speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" },
-    schema = clips(
-    { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },
-    { "file", "text", "file", "column with the recordings, relative to root" }, { "text", "text", "text",
-      "column with what is said" },
-    { "part", "text", nil, "column that says which part a clip belongs to: train, validation or test" },
-    { "root", "path", nil, "folder that the files are relative to (the table's own)" }) },
-  sounds = { title = "Sounds", open = true, clips = true, task = function() return "classify" end, schema = clips(
-    { "root", "path", nil,
-      "folder with a folder of sounds for each class, or with such folders in train, validation and test" },
-    { "label", "pattern", nil,
-      "Lua pattern that finds the class in a sound's path, instead of folders; or a function: path -> class, nil where the sound is to be left out" },
-    { "held_out", "texts", nil, "groups that are the test part" }) },
-  tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
-    { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },
-    { "images", "tensor", nil, "tensor (N, H, W, C), or its name in the file" }, { "labels", "tensor", nil, "class numbers (N) from 0, or their name in the file" },
-    { "values", "tensor", nil, "numbers (N) or (N, K), or their name in the file" },
-    { "test_images", "tensor", nil, "the same for testing; without them a part is held out" }, { "test_labels", "tensor", nil, "their class numbers" },
-    { "test_values", "tensor", nil, "their numbers" }, { "classes", "texts", nil, "names of the classes (their numbers)" },
-    { "value_names", "texts", nil, "names of the numbers" }) },
-  custom = { title = "Custom", grey = true, open = true, task = task_of_fields, needed = { "count", "get" }, schema = listed(
-    { "count", "integer", nil, "how many samples there are", least = 1 },
-    { "get", "func", nil, "function: number from 1 -> { image = path or tensor, label = class number or values = numbers, mask = ... }" },
-    { "classes", "texts", nil, "names of the classes" }, { "value_names", "texts", nil, "names of the numbers" },
-    { "key", "text", nil, "names what get gives: features are kept on disk under it; without a key they are not" }) },
-}
+local kinds = kinds_of.all
 
 -- Fields of a sample beside its picture.
 local FIELDS = { input = true, text = true, label = true, values = true, mask = true, boxes = true, points = true }
@@ -146,7 +18,7 @@ local FIELDS = { input = true, text = true, label = true, values = true, mask = 
 -- How many times the pixels that the resize needs a reduced picture has at least, on a side; Pillow's thumbnails take 2 as well.
 local GAP = 2
 
-local data = { kinds = kinds, names = util.keys(kinds), COMMON = COMMON }
+local data = { kinds = kinds, names = util.keys(kinds), COMMON = kinds_of.COMMON }
 
 -- The task that the fields of a description's data imply, where a recipe names none.
 function data.task_of(d)
