@@ -142,6 +142,12 @@ void tl__names_free(char **names, int64_t count);
 /* Reads lines of a text file as class names into `*names`; returns how many, 0 where there is no such file, -1 on error. */
 int tl__names_read(tl_error *err, const char *path, int most, char ***names);
 
+/* Holds out `o->split` of every class (at least one picture of two or more, never all); takes `s` over. */
+tl_source *tl__source_split(tl_error *err, tl_source *s, const tl_source_options *o, int test);
+/* At most `limit` pictures, drawn so that classes keep their shares, or the first ones; takes `s` over. */
+tl_source *tl__source_limit_classes(tl_error *err, tl_source *s, int64_t limit, uint64_t seed);
+tl_source *tl__source_limit_first(tl_error *err, tl_source *s, int64_t limit);
+
 /* Records that `folder` has no such part for want of `what`, and how to do without. Returns -1. */
 int tl__fail_missing_part(tl_error *err, const char *folder, const char *part, const char *what, int may_split);
 
