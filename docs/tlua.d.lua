@@ -1265,6 +1265,7 @@ function data.fashion_mnist(options) end
 
 ---Pictures in a folder for each class.
 ---- `root`: folder where the data lie
+---- `classes`: these folders alone, as classes in this order (all of them, by name)
 ---- `split`: share held out for testing where there is no folder test; 0.2 where nothing is said
 ---- `group`: Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together
 ---- `decode` = "whole": reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least
@@ -1285,7 +1286,7 @@ function data.fashion_mnist(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.folder(options) end
 

@@ -203,7 +203,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data -x -a 'cif
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.augment -x -a 'none flip standard' -d 'random changes of training pictures: flips, or flips and crops'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.batch -x -d 'pictures a step; auto: what the memory allows, up to 256'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.channels -x -d 'of the pictures (the network\'s, else 3); other than 1 and 3 for tensors and functions that give so many'
-complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.classes -x -d 'names of the classes (their numbers)'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.classes -x -d 'these folders alone, as classes in this order (all of them, by name)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.count -x -d 'how many samples there are'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.decode -x -a 'whole reduced' -d 'reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.drop_last -x -a 'true false' -d 'leave out the last batch of an epoch when it is smaller'

@@ -336,10 +336,12 @@ static int impose(tl_error *err, tl_source *s, const tl_source_options *o, const
     return bad ? -1 : 0;
 }
 
-static tl_source *open_part(tl_error *err, int kind, const char *root, const char *part, int64_t limit, int lenient, int *missing)
+static tl_source *open_part(tl_error *err, int kind, const char *root, const char *part, const tl_source_options *o,
+                            int lenient, int *missing)
 {
     *missing = 0;
-    return kind == FOLDER ? tl__open_folder(err, root, part, lenient, missing) : binary_openers[kind](err, root, part, limit, missing);
+    return kind == FOLDER ? tl__open_folder(err, root, part, o, lenient, missing)
+                          : binary_openers[kind](err, root, part, o->limit, missing);
 }
 
 /* Does the data have a test part of its own, whole or damaged? -1 when memory is short. */
@@ -347,7 +349,7 @@ static int has_test_part(tl_error *err, int kind, const char *root)
 {
     tl_error none = {0};
     int missing;
-    tl_source *s = open_part(&none, kind, root, "test", 1, 1, &missing);
+    tl_source *s = open_part(&none, kind, root, "test", &(tl_source_options){.limit = 1}, 1, &missing);
     int found = s || !missing;
     tl__source_free(s);
     return none.code == TL_EMEMORY ? tl__fail(err, none.code, "%s", none.text) : found;
@@ -366,9 +368,11 @@ static int settle_split(tl_error *err, int kind, const char *root, tl_source_opt
 /* The part asked for, which may have to be made by holding out a share of the only one. */
 static tl_source *open_or_split(tl_error *err, int kind, const char *root, const tl_source_options *o, int test)
 {
-    int missing, lenient = o->lenient || o->class_name != NULL;
-    if (o->split == 0) return open_part(err, kind, root, test ? "test" : "train", o->limit, lenient, &missing);
-    tl_source *s = open_part(err, kind, root, "train", 0, lenient, &missing);
+    int missing, lenient = o->lenient || (o->class_name && o->class_name != o->only);
+    tl_source_options all = *o;
+    all.limit = 0;
+    if (o->split == 0) return open_part(err, kind, root, test ? "test" : "train", o, lenient || test, &missing);
+    tl_source *s = open_part(err, kind, root, "train", &all, lenient, &missing);
     return s ? tl__source_split(err, s, o, test) : NULL;
 }
 
@@ -405,6 +409,10 @@ tl_source *tl__source_open(tl_error *err, const char *kind, const char *root, co
     char **names = NULL;
     int test, n = 0, k = check_options(err, kind, root, &o, &test);
     if (k < 0 || settle_split(err, k, root, &o) != 0) return NULL;
+    if (k == FOLDER && o.only && !o.class_name) {
+        o.class_name = o.only;
+        o.class_count = o.only_count;
+    }
     /* The test folder may lack a class; labels are numbered by the training folder all the same. */
     if (k == FOLDER && test && o.split == 0 && !o.class_name) {
         if ((n = tl__folder_classes(err, root, &names)) < 0) return NULL;

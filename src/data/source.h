@@ -63,6 +63,9 @@ typedef struct tl_source_options {
     int lenient;                   /* class folders: an empty class, or a single one, is no error; so too with `class_name` */
     const char *const *class_name; /* the labels to use, by name (those of a model); NULL: the data's own */
     int class_count;
+    const char *const *only;       /* class folders: these alone are read, and are the classes in this order where no
+                                      `class_name` says otherwise; NULL: all */
+    int only_count;
 } tl_source_options;
 
 /* "cifar10", "cifar100", "mnist", "fashion_mnist", "folder", then NULL. */
@@ -157,8 +160,10 @@ tl_source *tl__open_cifar10(tl_error *err, const char *root, const char *part, i
 tl_source *tl__open_cifar100(tl_error *err, const char *root, const char *part, int64_t limit, int *missing);
 tl_source *tl__open_mnist(tl_error *err, const char *root, const char *part, int64_t limit, int *missing);
 tl_source *tl__open_fashion_mnist(tl_error *err, const char *root, const char *part, int64_t limit, int *missing);
-/* Class folders ignore `limit`. With `lenient` an empty class folder, or a single one, is no error. */
-tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, int lenient, int *missing);
+/* Class folders ignore `limit`. With `lenient` an empty class folder, or a single one, is no error. Of `options` it
+ * takes `only`. */
+tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, const tl_source_options *options,
+                           int lenient, int *missing);
 /* The sorted class names of the training part (or of a root without parts); their number, or -1. */
 int tl__folder_classes(tl_error *err, const char *root, char ***names);
 

@@ -1,5 +1,6 @@
 /* source_folder.c - one folder per class, with torchvision's ImageFolder rules: classes are the sorted names of the folders, and
  * their pictures all files below with a picture's ending (data/folders.h). Names are compared and kept in Unicode's composed form. */
+#include "base/near.h"
 #include "base/path.h"
 #include "data/source.h"
 
@@ -81,6 +82,39 @@ static const char **names_of(tl_error *err, const class_list *c)
     return names;
 }
 
+/* Keeps of the classes those that `o->only` names. Of a training part each must be there. */
+static int select_classes(tl_error *err, const char *path, class_list *c, const tl_source_options *o, int whole)
+{
+    const char **names = names_of(err, c);
+    int status = names ? 0 : -1;
+    int64_t kept = 0;
+    for (int k = 0; status == 0 && whole && k < o->only_count; k++) {
+        int found = 0;
+        char hint[96];
+        for (int64_t i = 0; i < c->count && found == 0; i++) found = tl__same_name(err, o->only[k], c->at[i].name);
+        if (found == 0)
+            tl__fail(err, TL_EARG, "%s: it has no class folder \"%s\"%s", path, o->only[k],
+                     tl__did_you_mean(o->only[k], names, hint, sizeof hint));
+        status = found > 0 ? 0 : -1;
+    }
+    for (int64_t i = 0; status == 0 && i < c->count; i++) {
+        int found = 0;
+        for (int k = 0; k < o->only_count && found == 0; k++) found = tl__same_name(err, o->only[k], c->at[i].name);
+        if (found < 0) status = -1;
+        if (found <= 0) continue;
+        class_folder each = c->at[i]; /* exchanged, so that the list still owns both */
+        c->at[i] = c->at[kept];
+        c->at[kept++] = each;
+    }
+    for (int64_t i = kept; status == 0 && i < c->count; i++) {
+        free(c->at[i].name);
+        free(c->at[i].folder);
+    }
+    if (status == 0) c->count = kept;
+    free(names);
+    return status;
+}
+
 /* ---- opening ---- */
 
 /* The folder of a part; NULL with `*missing` where the data have none. */
@@ -141,10 +175,11 @@ static int fill(tl_error *err, folder *f, const char *path, const class_list *cl
     return status;
 }
 
-static int open_classes(tl_error *err, folder *f, const char *path, int lenient)
+static int open_classes(tl_error *err, folder *f, const char *path, const tl_source_options *o, int lenient, int test)
 {
     class_list classes = {0};
     int status = list_classes(err, path, &classes, &f->passed);
+    if (status == 0 && classes.count && o->only) status = select_classes(err, path, &classes, o, !test);
     if (status == 0 && classes.count == 0)
         status = tl__fail(err, TL_EIO, "%s: no class folder in it; pictures lie in one folder per class", path);
     else if (status == 0 && classes.count == 1 && !lenient)
@@ -154,7 +189,8 @@ static int open_classes(tl_error *err, folder *f, const char *path, int lenient)
     return status;
 }
 
-tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, int lenient, int *missing)
+tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, const tl_source_options *options,
+                           int lenient, int *missing)
 {
     char *path = part_folder(err, root, part, missing);
     folder *f = path ? tl__calloc(err, 1, sizeof *f) : NULL;
@@ -162,7 +198,7 @@ tl_source *tl__open_folder(tl_error *err, const char *root, const char *part, in
     if (f) {
         f->base.ops = &folder_ops;
         f->base.references = 1;
-        status = open_classes(err, f, path, lenient);
+        status = open_classes(err, f, path, options, lenient, strcmp(part, "test") == 0);
         f->base.passed = &f->passed;
     }
     free(path);

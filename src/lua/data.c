@@ -64,7 +64,7 @@ static const int64_t *number_list(lua_State *L, int index, int64_t *n)
 }
 
 /* data.source("files", {paths=}), data.source("records", {paths=, labels=, ...}: src/lua/records.c), data.source("custom", {count=, get=, ...}: src/lua/custom.c), or
- * data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, lenient=}) */
+ * data.source(kind, {root=, split=, limit=, seed=, holdout=, holdout_if_none=, groups=, classes=, only=, lenient=}) */
 static int source(lua_State *L)
 {
     const char *kind = luaL_checkstring(L, 1);
@@ -92,6 +92,7 @@ static int source(lua_State *L)
                                .seed = tl__lua_field_seed(L, 2, "seed")};
         if (lua_getfield(L, 2, "groups") == LUA_TTABLE) o.group = number_list(L, -1, &o.group_count);
         if (lua_getfield(L, 2, "classes") == LUA_TTABLE) o.class_name = text_list(L, -1, &o.class_count);
+        if (lua_getfield(L, 2, "only") == LUA_TTABLE) o.only = text_list(L, -1, &o.only_count);
         *s = tl__source_open(&err, kind, root, &o);
     }
     if (!*s) return tl__lua_raise(L, err.text);

@@ -66,6 +66,17 @@ t.test("group holds the pictures of one patient out together", function()
       of[patient] = part
     end
   end
+  -- some of the folders, in an order of one's own
+  core.mkdirs(root .. "/other")
+  core.write_file(root .. "/other/p01_9.png", bytes)
+  built = open({ kind = "folder", of = { root = root, group = "([pq]%d+)_%d", classes = { "well", "ill" } } }, 3)
+  t.equal(table.concat(built.classes, " "), "well ill")
+  t.equal(built.test:count() + built.train:count(), 49)
+  t.equal(built.groups.count, 17)
+  t.fails("data.folder: " .. root .. ': it has no class folder "wel"; did you mean "well"?', open,
+    { kind = "folder", of = { root = root, classes = { "wel", "ill" } } }, 0)
+  t.fails("data.folder: classes: 'ill' stands there twice", open,
+    { kind = "folder", of = { root = root, classes = { "ill", "ill" } } }, 0)
   -- a test part of its own that shares patients with the training part
   for _, part in ipairs { "train", "test" } do
     for _, class in ipairs { "ill", "well" } do

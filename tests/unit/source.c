@@ -294,6 +294,50 @@ Test(source, folder_parts_and_imposed_classes)
     remove_folder(root);
 }
 
+Test(source, some_of_the_class_folders)
+{
+    char *root = temporary_folder();
+    tl_error err = {0};
+    static const char *const names[] = {"ant", "bee", "cat", "dog"};
+    char name[64];
+    for (int c = 0; c < 4; c++)
+        for (int i = 0; i < 2 + c; i++) {
+            snprintf(name, sizeof name, "train/%s/%d.png", names[c], i);
+            put_golden(root, name, "one.png");
+        }
+    put_golden(root, "test/cat/9.png", "one.png");
+    put_golden(root, "test/dog/9.png", "one.png");
+    put_golden(root, "test/owl/9.png", "one.png");
+    static const char *const only[] = {"dog", "bee"}, *const wrong[] = {"dog", "be"}, *const single[] = {"dog"};
+    tl_source_options o = {.only = only, .only_count = 2};
+    tl_source *s = open_source(&err, "folder", root, o);
+    cr_assert(s, "%s", err.text);
+    cr_assert(s->count == 8 && s->class_count == 2);
+    cr_assert_str_eq(s->class_name[0], "dog"); /* in the order that is said */
+    cr_assert_str_eq(s->class_name[1], "bee");
+    for (int i = 0; i < 8; i++) cr_assert_eq(s->label[i], i < 3, "%d", i);
+    tl__source_free(s);
+    o.part = "test"; /* which lacks bee, and has an owl */
+    s = open_source(&err, "folder", root, o);
+    cr_assert(s && s->count == 1 && s->class_count == 2 && s->label[0] == 0, "%s", err.text);
+    tl__source_free(s);
+    static const char *const model[] = {"ant", "bee", "cat", "dog"};
+    s = open_source(&err, "folder", root,
+                    (tl_source_options){.only = only, .only_count = 2, .class_name = model, .class_count = 4});
+    cr_assert(s && s->count == 8 && s->class_count == 4 && s->label[0] == 1 && s->label[7] == 3, "%s", err.text);
+    tl__source_free(s);
+    refuse("folder", root, (tl_source_options){.only = wrong, .only_count = 2},
+           "train: it has no class folder \"be\"; did you mean \"bee\"?");
+    refuse("folder", root, (tl_source_options){.only = single, .only_count = 1}, "only one class (dog)");
+    put(root, "train/eel/readme.txt", "x", 1); /* an empty folder is no matter where it is not read */
+    s = open_source(&err, "folder", root, (tl_source_options){.only = only, .only_count = 2});
+    cr_assert(s && s->count == 8, "%s", err.text);
+    tl__source_free(s);
+    static const char *const empty[] = {"bee", "eel"};
+    refuse("folder", root, (tl_source_options){.only = empty, .only_count = 2}, "eel: the class folder has no picture");
+    remove_folder(root);
+}
+
 /* A folder of 40, 20, 20 and 2 pictures. */
 static char *uneven_folder(void)
 {

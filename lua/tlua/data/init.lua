@@ -178,10 +178,14 @@ local function groups_of(source, root, pattern)
 end
 
 -- The groups of the training part as numbers from 0, where test pictures are held out of it; nil where the data have a test part of their own.
-local function groups_to_split(root, pattern, classes)
-  if pcall(core.data.source, "folder", { root = root, split = "test", limit = 1, classes = classes }) then return nil end
+local function groups_to_split(root, pattern, classes, only)
+  local function open(split)
+    return core.data.source("folder", { root = root, split = split, limit = split and 1, classes = classes,
+      only = only })
+  end
+  if pcall(open, "test") then return nil end
   local number, count, out = {}, 0, {}
-  local source = core.data.source("folder", { root = root, classes = classes })
+  local source = open()
   local keys = split.keys(groups_of(source, root, pattern))
   for i, key in ipairs(keys) do
     if not number[key] then number[key], count = count, count + 1 end
@@ -226,8 +230,9 @@ local function lists_of(out, kind, root)
 end
 
 -- Class folders without parts, nothing held out.
-local function all_of(d, root, limit, seed, classes)
-  return util.at(d.where, core.data.source, d.kind, { root = root, split = "train", limit = limit, seed = d.options.split_seed or seed, holdout = 0, classes = classes })
+local function all_of(d, root, limit, seed, classes, only)
+  return util.at(d.where, core.data.source, d.kind, { root = root, split = "train", limit = limit,
+    seed = d.options.split_seed or seed, holdout = 0, classes = classes, only = only })
 end
 
 -- ---- validation ----
@@ -244,7 +249,8 @@ local function validation_folder(out, d)
   if not found then return nil end
   local root = found:find "/" and found or (out.parts.train:match "^(.*)/[^/]+/*$" or ".") .. "/" .. found
   local names = out.train:classes()
-  local source = core.data.source("folder", { root = root, split = "train", holdout = 0, classes = names, limit = d.options.test_limit })
+  local source = core.data.source("folder", { root = root, split = "train", holdout = 0, classes = names,
+    only = d.options.classes and names, limit = d.options.test_limit })
   local list = {}
   for _, each in ipairs(out.parts.unused) do
     if each ~= found then list[#list + 1] = each end
@@ -293,10 +299,12 @@ function data.open(d, base, seed, options)
   if info.open then return data.prepare(require("tlua.data.records").open(d, seed, options), d, base) end
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
-  local groups = o.group and groups_to_split(root, o.group, options.classes)
+  local only = util.distinct(type(o.classes) == "string" and { o.classes } or o.classes, "data.folder: classes")
+  local groups = o.group and groups_to_split(root, o.group, options.classes, only)
   local function part(name, limit)
-    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, seed = o.split_seed or seed, groups = groups,
-      holdout = o.split or (d.kind == "folder" and HELD_OUT or 0), holdout_if_none = o.split and 0 or 1, classes = options.classes })
+    local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, groups = groups,
+      seed = o.split_seed or seed, holdout = o.split or (d.kind == "folder" and HELD_OUT or 0),
+      holdout_if_none = o.split and 0 or 1, classes = options.classes, only = only })
     if not ok then util.failf("data.%s: %s", d.kind, util.without_place(source)) end
     return source
   end
@@ -312,7 +320,8 @@ function data.open(d, base, seed, options)
     out.train = checked(part("train", o.limit), "train")
     if o.per_class then out.train = first_of_classes(out.train, o.per_class, seed) end
   end
-  out.test = checked(options.whole and all_of(d, root, test_limit, seed, options.classes) or part("test", test_limit), "test")
+  out.test = checked(options.whole and all_of(d, root, test_limit, seed, options.classes, only)
+    or part("test", test_limit), "test")
   if d.kind == "folder" then
     out.parts, out.split, out.passed = core.data.parts(root), o.split or HELD_OUT, passed
     if not out.parts.test then passed.test = nil end -- held out of the same folders

@@ -103,6 +103,7 @@ kinds_of.all = {
   fashion_mnist = { title = "Fashion-MNIST", small = 28, grey = true, schema = fields(),
     roots = { "/usr/share/datasets/fashion-mnist" }, package = "dataset-fashion-mnist" },
   folder = { title = "Class folders", grey = true, schema = fields(
+    { "classes", "texts", nil, "these folders alone, as classes in this order (all of them, by name)" },
     { "split", "number", nil, "share held out for testing where there is no folder test; 0.2 where nothing is said",
       least = 0, below = 1 },
     { "group", "text", nil,
