@@ -278,7 +278,7 @@ function tlua.load(path, options) end
 ---@param metadata? table<string, string>
 function tlua.save(path, tensors, metadata) end
 
----A picture (JPEG, PNG, WebP, TIFF, BMP, GIF) as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
+---A picture (JPEG, PNG, WebP, TIFF, BMP, GIF, DICOM) as uint8 (height, width, channels): 3 channels, or 1 or 4.
 ---@param path string
 ---@param channels? integer
 ---@return tlua.Tensor
@@ -1405,6 +1405,43 @@ function data.tensors(options) end
 ---@param options? { count?: integer, get?: function, classes?: string|string[], value_names?: string|string[], key?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.custom(options) end
+
+---A folder as it comes from a scanner: slices as pictures, with labels from a CSV or folders; patients stay in one part.
+---- `root`: folder with the files, in any order and depth
+---- `unit` = "picture": what a sample is: a slice
+---- `labels`: a CSV with what is to be learnt, a line for each patient, study, series or file; without it the folders are classes
+---- `by` = "patient": what a line of labels is about
+---- `key`: column of labels that says whose a line is (the one that is called as such columns are)
+---- `target`: column, or columns, with what is to be learnt
+---- `part`: column that says which part a sample belongs to: train, validation or test
+---- `unmatched` = "error": what pictures without a line, and lines without pictures, mean
+---- `windows`: which values are seen, each window a channel: file (the file's own, as where nothing is said), range, lung, bone, brain, soft, or centre/width
+---- `neighbours`: slices of the series on each side that are channels too (none)
+---- `modality`: of the series that are taken, like CT,MR (all pictures)
+---- `series`: which of a study's series: all, most (that of most slices), a number, or words of the description (all)
+---- `every` = 1: of a series every so many-th slice
+---- `group` = "patient": what stays in one part
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, or scale the shorter side and crop
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.dicom(options) end
 
 ---A table of recordings and what is said in them.
 ---- `path`: a table (TSV or CSV): a line for each recording, the first with the names of the columns

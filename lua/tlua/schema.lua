@@ -122,6 +122,9 @@ types.class_weights = { "auto or numbers, like 1,2.5,1", function(t)
   if t == "auto" then return t end
   return types.numbers[2](t)
 end, function(v) return v == "auto" or list_of(v, "number") end }
+-- Windows of a scanner's values (tlua/data/dicom/windows.lua).
+local function are_windows(v) return (require("tlua.data.dicom.windows").read(v)) ~= nil end
+types.windows = { "windows, like lung,bone or 40/400", function(t) return are_windows(t) and t or nil end, are_windows }
 types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
 types.globs = { "globs, like 'layer1.*,layer2.*', or none", function(t)
   local list = t == "none" and {} or split(t)

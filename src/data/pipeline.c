@@ -62,8 +62,15 @@ void tl__pipeline_shape(const tl_pipeline *p, int hwc[3])
 void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request)
 {
     *request = (tl_image_request){.deep = TL_DEEP_ALL};
-    for (int i = 0; i < p->count; i++)
-        if (p->step[i].row->bytes_only) request->deep = TL_DEEP_FLOATS; /* 16 bits become what such a step can work on */
+    for (int i = 0; i < p->count; i++) {
+        const tl_transform *t = &p->step[i];
+        if (t->row->bytes_only)
+            request->deep = TL_DEEP_FLOATS; /* 16 bits become what such a step can work on */
+        if (strcmp(t->row->name, "window") != 0) continue;
+        request->window_count = t->value[0].count;
+        for (int k = 0; k < t->value[0].count; k++)
+            request->window[k] = (tl_image_window){t->value[0].at[k], t->value[1].at[k]};
+    }
     if (p->count < 2 || p->step[0].row->stage != TL_STAGE_DECODE) return;
     /* Which channels it has changes nothing about the size. */
     const tl_transform *next = &p->step[p->count > 2 && strcmp(p->step[1].row->name, "to_channels") == 0 ? 2 : 1];

@@ -75,6 +75,8 @@ static tl_series *series_of(tl_error *err, tl_series_list *l, const tl_dicom *d)
     strcpy(s->sex, d->sex);
     strcpy(s->age, d->age);
     strcpy(s->manufacturer, d->manufacturer);
+    strcpy(s->scanner, d->scanner);
+    strcpy(s->description, d->description);
     memcpy(s->orientation, d->frame[0].orientation, sizeof s->orientation);
     s->placed = d->frame[0].oriented;
     s->spacing[0] = d->spacing[1];

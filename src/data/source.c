@@ -278,6 +278,16 @@ static const char *subset_text(const tl_source *s, int64_t i)
     }
 static const tl_source_ops subset_ops = SUBSET(0), file_subset_ops = SUBSET(1);
 
+int64_t tl__source_origin(const tl_source *s, int64_t i)
+{
+    while (s->ops == &subset_ops || s->ops == &file_subset_ops) {
+        const subset *v = (const subset *)s;
+        i = v->index[i];
+        s = v->parent;
+    }
+    return i;
+}
+
 tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count)
 {
     subset *v = tl__calloc(err, 1, sizeof *v);

@@ -6,6 +6,7 @@
 
 #include "data/clips.h"
 #include "data/folders.h"
+#include "data/stacks.h"
 #include "data/target.h"
 
 typedef struct tl_source tl_source;
@@ -82,6 +83,7 @@ tl_source *tl__source_memory(tl_error *err, const tl_picture *pictures, int64_t 
 typedef struct tl_records {
     int64_t count;
     const char *const *path;        /* of pictures; they are opened when read */
+    const tl_stacks_given *stacks;  /* instead of paths: slices of DICOM files */
     const char *const *wave;        /* instead of pictures: paths of sound files, of which clip i is ... */
     const int64_t *first, *frames;  /* ... so many frames from there on; NULL, or frames 0: all of it */
     tl_wave *waves;                 /* or sound in memory, which is taken over (and zeroed) where that succeeds */
@@ -105,6 +107,9 @@ tl_source *tl__source_records(tl_error *err, const tl_records *records);
 
 /* The pictures `index[0..count)` of another source, which is retained. */
 tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *index, int64_t count);
+
+/* Which number picture i of a view, or of a view of one, has in the source that is none. */
+int64_t tl__source_origin(const tl_source *s, int64_t i);
 
 tl_source *tl__source_retain(tl_source *s);
 void tl__source_free(tl_source *s);

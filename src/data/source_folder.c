@@ -161,12 +161,16 @@ static int fill(tl_error *err, folder *f, const char *path, const class_list *cl
         char *inner = tl__path_join(err, path, classes->at[c].folder);
         status = inner ? tl__pictures_below(err, inner, &f->path, &f->passed) : -1;
         if (status == 0 && f->path.count == before && !lenient)
-            status = tl__fail(err, TL_EIO, "%s: the class folder has no picture (JPEG, PNG, WebP, TIFF, BMP or GIF)%s", inner, passed_text(&f->passed, text, sizeof text));
+            status = tl__fail(
+                err, TL_EIO, "%s: the class folder has no picture (JPEG, PNG, WebP, TIFF, BMP, GIF or DICOM)%s", inner,
+                passed_text(&f->passed, text, sizeof text));
         end[c] = f->path.count;
         free(inner);
     }
     if (status == 0 && f->path.count == 0)
-        status = tl__fail(err, TL_EIO, "%s: no picture (JPEG, PNG, WebP, TIFF, BMP or GIF) in its class folders%s", path, passed_text(&f->passed, text, sizeof text));
+        status = tl__fail(
+                err, TL_EIO, "%s: no picture (JPEG, PNG, WebP, TIFF, BMP, GIF or DICOM) in its class folders%s", path,
+                passed_text(&f->passed, text, sizeof text));
     if (status == 0) status = tl__source_prepare(err, &f->base, f->path.count, names, (int)classes->count);
     for (int64_t c = 0, i = 0; status == 0 && c < classes->count; c++)
         for (; i < end[c]; i++) f->base.label[i] = (int32_t)c;

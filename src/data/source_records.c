@@ -11,6 +11,7 @@ typedef struct records {
     tl_source base;
     char **path, **mask, **text;
     tl_clips *clips;         /* instead of pictures */
+    tl_stacks *stacks;       /* instead of paths */
     tl_image *image;         /* instead of paths */
     char (*hash)[65];        /* of each of these */
     float *values;
@@ -27,6 +28,7 @@ static void records_close(tl_source *s)
     tl__names_free(r->mask, s->count);
     tl__names_free(r->text, s->count);
     tl__clips_free(r->clips);
+    tl__stacks_free(r->stacks);
     for (int64_t i = 0; r->image && i < s->count; i++) tl__image_free(&r->image[i]);
     free(r->image);
     free(r->hash);
@@ -56,6 +58,16 @@ static const char *records_locate(const tl_source *s, int64_t i, int64_t *number
 }
 
 static char *memory_identity(tl_error *err, const tl_source *s, int64_t i) { return tl__asprintf(err, "images#%lld %s", (long long)i + 1, ((const records *)s)->hash[i]); }
+
+static int stacks_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
+{
+    return tl__stacks_read(err, ((const records *)s)->stacks, i, request, out);
+}
+
+static const char *stacks_locate(const tl_source *s, int64_t i, int64_t *number)
+{
+    return tl__stacks_locate(((const records *)s)->stacks, i, number);
+}
 
 static int records_wave(tl_error *err, const tl_source *s, int64_t i, const tl_audio_request *request,
                         tl_audio_heard *heard, tl_wave *out)
@@ -141,6 +153,7 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
     const records *r = (const records *)s;
     if (r->hash) tl__sha256_update(h, r->hash[i], sizeof r->hash[i]);
     if (r->clips) tl__clips_hash(r->clips, i, h);
+    if (r->stacks) tl__stacks_hash(r->stacks, i, root, h);
     if (r->text) tl__sha256_update(h, r->text[i], strlen(r->text[i]) + 1);
     if (s->fields & TL_FIELD_VALUES)
         tl__sha256_update(h, r->values + (size_t)i * (size_t)s->value_count, (size_t)s->value_count * sizeof *r->values);
@@ -162,6 +175,7 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
 static const tl_source_ops records_ops = {RECORDS, .from_files = 1, .read = records_read, .locate = records_locate};
 static const tl_source_ops memory_ops = {RECORDS, .read = records_read, .locate = records_locate,
                                          .identity = memory_identity};
+static const tl_source_ops stacks_ops = {RECORDS, .from_files = 1, .read = stacks_read, .locate = stacks_locate};
 static const tl_source_ops clips_ops = {RECORDS, .from_files = 1, .locate = clips_locate, .wave = records_wave,
                                         .clip = records_clip};
 static const tl_source_ops waves_ops = {RECORDS, .locate = clips_locate, .wave = records_wave, .clip = records_clip,
@@ -172,6 +186,7 @@ static const tl_source_ops waves_ops = {RECORDS, .locate = clips_locate, .wave =
 static const char *name_of(const tl_records *g, int64_t i, char text[40])
 {
     snprintf(text, 40, "images#%lld", (long long)i + 1);
+    if (g->stacks) return g->stacks->path[g->stacks->slice[i * g->stacks->width + g->stacks->width / 2] - 1];
     return g->path ? g->path[i] : g->wave ? g->wave[i] : text;
 }
 
@@ -277,6 +292,8 @@ static int take_images(tl_error *err, records *r, const tl_records *g)
 static int take(tl_error *err, records *r, const tl_records *g)
 {
     tl_source *s = &r->base;
+    /* Stacks first: messages name their slices. */
+    if (g->stacks && (r->stacks = tl__stacks_open(err, g->count, g->stacks)) == NULL) return -1;
     if (check_labels(err, g) != 0 || tl__source_prepare(err, s, g->count, g->class_name, g->class_count) != 0) return -1;
     if (g->path && (r->path = tl__names_copy(err, g->path, g->count)) == NULL) return -1;
     for (int64_t i = 0; i < g->count; i++) s->label[i] = g->label ? g->label[i] : -1;
@@ -291,14 +308,18 @@ static int take(tl_error *err, records *r, const tl_records *g)
     if (g->text && !(r->text = tl__names_copy(err, g->text, g->count))) return -1;
     if (sound && s->fields & TL_FIELDS_PLACED) return tl__fail(err, TL_EARG, "sound has no masks, boxes or points");
     if (sound) return (r->clips = tl__clips_open(err, g->count, g->wave, g->first, g->frames, g->waves)) ? 0 : -1;
-    return g->path ? 0 : take_images(err, r, g);
+    return g->path || g->stacks ? 0 : take_images(err, r, g);
 }
 
 tl_source *tl__source_records(tl_error *err, const tl_records *given)
 {
     records *r = tl__calloc(err, 1, sizeof *r);
     if (!r) return NULL;
-    r->base.ops = given->wave ? &clips_ops : given->waves ? &waves_ops : given->path ? &records_ops : &memory_ops;
+    r->base.ops = given->wave     ? &clips_ops
+                  : given->waves  ? &waves_ops
+                  : given->stacks ? &stacks_ops
+                  : given->path   ? &records_ops
+                                  : &memory_ops;
     r->base.references = 1;
     if (take(err, r, given) == 0) return &r->base;
     tl__source_free(&r->base);

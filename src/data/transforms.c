@@ -298,6 +298,21 @@ static int normalize_apply(tl_error *err, const tl_transform *t, tl_record *s)
     return 0;
 }
 
+/* ---- window ---- */
+
+static int window_check(tl_error *err, const tl_transform *t)
+{
+    if (t->value[0].count != t->value[1].count)
+        return tl__fail(err, TL_EARG, "window: %d numbers of centre and %d of width; a window has both",
+                        t->value[0].count, t->value[1].count);
+    for (int i = 0; i < t->value[1].count; i++) {
+        double width = at(t, 1, i);
+        if (width < 1 && width != TL_WINDOW_FILE && width != TL_WINDOW_RANGE)
+            return tl__fail(err, TL_EARG, "window: a width of %g; 1 is the least", width);
+    }
+    return 0;
+}
+
 /* ---- the table ---- */
 
 #define SIDE(about) {.name = "size", .brief = about, .least = 1, .most = 2, .low = 1, .high = 16384, .integer = 1}
@@ -323,6 +338,14 @@ const tl_transform_row tl__transform_rows[] = {
     {.name = "decode", .brief = "Lets large JPEGs be decoded at 1/2, 1/4 or 1/8, with `gap` times the pixels the next step needs; 0: at full size.",
      .stage = TL_STAGE_DECODE, .touches = TL_FIELD_IMAGE,
      .param = {{.name = "gap", .brief = "0, or 1 and more; 2 is hardly seen", .least = 1, .most = 1, .low = 0, .high = 16, .initial = "0"}}},
+    {.name = "window",
+     .brief = "Of DICOM files: values to 0 to 1, a channel for each window; a width of 0 is the file's own, "
+              "-1 from the least value to the greatest.",
+     .stage = TL_STAGE_DECODE, .touches = TL_FIELD_IMAGE, .check = window_check,
+     .param = {{.name = "centre", .brief = "of each", .least = 1, .most = TL_IMAGE_MOST_WINDOWS, .low = -1e6,
+                .high = 1e6},
+               {.name = "width", .brief = "of each", .least = 1, .most = TL_IMAGE_MOST_WINDOWS, .low = -1,
+                .high = 1e6}}},
     {.name = "resize", .brief = "To `size` on the shorter side, or to exactly (height, width); antialiased.", MOVES,
      .param = {SIDE("shorter side, or height and width"), INTERPOLATION}, .shape = resize_shape, .need = resize_need,
      .apply = resize_apply},

@@ -135,6 +135,8 @@ static void take_identity(reading *r, const tl_element *e)
     case 0x00080018: take_text(e, d->uid, sizeof d->uid); break;
     case 0x00080060: take_text(e, d->modality, sizeof d->modality); break;
     case 0x00080070: take_text(e, d->manufacturer, sizeof d->manufacturer); break;
+    case 0x0008103e: take_text(e, d->description, sizeof d->description); break;
+    case 0x00081090: take_text(e, d->scanner, sizeof d->scanner); break;
     case 0x00100020: take_text(e, d->patient, sizeof d->patient); break;
     case 0x00100040: take_text(e, d->sex, sizeof d->sex); break;
     case 0x00101010: take_text(e, d->age, sizeof d->age); break;

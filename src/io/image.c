@@ -3,6 +3,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "io/image.h"
 
+#include "io/dicom.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -140,7 +142,8 @@ int tl__image_copy(tl_error *err, const tl_image *image, const tl_image_request 
 
 int tl__image_is_name(const char *path)
 {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"};
+    static const char *const endings[] = {".jpg",  ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif",
+                                          ".dcm", ".dicom", ".ima"};
     size_t n = strlen(path);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t m = strlen(endings[i]);
@@ -158,6 +161,15 @@ static int decode(tl_error *err, const char *name, const uint8_t *data, size_t b
 {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     if (bytes == 0) return tl__fail(err, TL_EFORMAT, "%s: the file is empty", name);
+    /* Its head may hide behind that of a TIFF. */
+    if (tl__looks_like_dicom(data, bytes)) return tl__dicom_decode_picture(err, name, data, bytes, request, out);
+    for (int i = 0; i < request->window_count; i++)
+        if (request->window[i].width != TL_WINDOW_FILE)
+            return tl__fail(err, TL_EFORMAT,
+                            "%s: no DICOM file, and windows are of a scanner's values, which no other picture has",
+                            name);
+    if (request->window_count > 1)
+        return tl__fail(err, TL_EFORMAT, "%s: no DICOM file, so it has no windows of its own", name);
     if (bytes >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff)
         return request->indices ? tl__fail(err, TL_EFORMAT, "%s: a JPEG, which does not keep a mask's values; save masks as PNG", name)
                                 : tl__jpeg_decode(err, name, data, bytes, request, out);

@@ -30,12 +30,25 @@ typedef struct tl_image {
 /* What becomes of samples that are deeper than 8 bits: 16 bits lose their lower half, floats are cut to 0 to 1. */
 enum { TL_DEEP_NONE = 0, TL_DEEP_FLOATS, TL_DEEP_ALL };
 
+/* Values of scanners to what is seen, 0 to 1: a window of DICOM, or by its width one of these. */
+enum {
+    TL_WINDOW_FILE = 0,  /* the file's own; one without is an error, but for pictures of 8 bits */
+    TL_WINDOW_RANGE = -1 /* from a picture's least value to its greatest */
+};
+typedef struct tl_image_window {
+    double centre, width;
+} tl_image_window;
+#define TL_IMAGE_MOST_WINDOWS 8
+
 /* How a picture is wanted. Zeroed: native channels at full size. */
 typedef struct tl_image_request {
     int channels;       /* 3, 1, or 0: 1 for a grey file and 3 for any other (more where the file has more and no name for them) */
     int deep;           /* which samples stay as they are: none (all become 8 bits), floats, or those of 16 bits too */
     int indices;        /* a mask is wanted: one channel with the numbers of the file, a palette's index and not its colour */
     int smallest_side;  /* if > 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as both sides stay this large */
+    /* Of DICOM files, a channel each. None: the file's own window, or where it has none the range of the picture. */
+    int window_count;
+    tl_image_window window[TL_IMAGE_MOST_WINDOWS];
 } tl_image_request;
 
 /* Is a picture of this size to be read? 0, or -1 with an error (TL_EFORMAT; TL_EARG where TLUA_MAX_PIXELS is no number). */
@@ -68,7 +81,7 @@ int tl__image_to_channels(tl_error *err, tl_image *image, int channels);
 /* True for names that end as one of the formats does, in any letter case. */
 int tl__image_is_name(const char *path);
 /* What is read, for messages. */
-#define TL_IMAGE_FORMATS "JPEG, PNG, WebP, TIFF, BMP and GIF"
+#define TL_IMAGE_FORMATS "JPEG, PNG, WebP, TIFF, BMP, GIF and DICOM"
 
 /* "libjpeg-turbo 2.1.5, libspng 0.7.3, libwebp ...": what decodes here. Another version may round otherwise. */
 const char *tl__image_decoders(char *text, size_t size);
@@ -88,5 +101,9 @@ int tl__gif_decode(tl_error *err, const char *name, const uint8_t *data, size_t 
 int tl__bmp_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
 int tl__tiff_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
 int tl__png_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
+int tl__dicom_decode_picture(tl_error *err, const char *name, const uint8_t *data, size_t bytes,
+                             const tl_image_request *request, tl_image *out);
+/* Frame `frame` (from 0) of a DICOM file, of which no more is read than that takes. 0 or -1. */
+int tl__dicom_picture(tl_error *err, const char *path, int frame, const tl_image_request *request, tl_image *out);
 
 #endif

@@ -251,9 +251,8 @@ int tl__volume_resample(tl_error *err, const tl_volume *in, const tl_grid *grid,
 
 void tl__window(float *data, int64_t n, double centre, double width)
 {
-    double w = width > 1 ? width - 1 : 1e-6;
     for (int64_t i = 0; i < n; i++) {
-        double y = (data[i] - (centre - 0.5)) / w + 0.5;
+        double x = data[i] - (centre - 0.5), y = width > 1 ? x / (width - 1) + 0.5 : x > 0 ? 1 : x <= 0 ? 0 : x;
         data[i] = (float)(y < 0 ? 0 : y > 1 ? 1 : y); /* what is not a number stays so */
     }
 }

@@ -168,6 +168,14 @@ static int source_name(lua_State *L)
     return push_text(L, &err, tl__source_name(&err, s, picture_number(L, s)));
 }
 
+/* source:origin(i): its number in the source that this one is a view of */
+static int source_origin(lua_State *L)
+{
+    tl_source *s = tl__lua_source(L, 1);
+    lua_pushinteger(L, tl__source_origin(s, picture_number(L, s)) + 1);
+    return 1;
+}
+
 static int source_identity(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
@@ -449,7 +457,8 @@ void tl__lua_open_data(lua_State *L)
 {
     static const tl__lua_entry source_methods[] = {
         {"__gc", source_gc, TL__ANY, NULL}, {"count", source_count, 1, NULL}, {"classes", source_classes, 1, NULL}, {"label", source_label, 2, NULL},
-        {"name", source_name, 2, NULL}, {"counts", source_counts, 1, NULL}, {"passed", source_passed, 1, NULL}, {"identity", source_identity, 2, NULL},
+        {"name", source_name, 2, NULL}, {"origin", source_origin, 2, NULL},
+        {"counts", source_counts, 1, NULL}, {"passed", source_passed, 1, NULL}, {"identity", source_identity, 2, NULL},
         {"hash", source_hash, 1, NULL}, {"list_hash", source_list_hash, 2, NULL}, {"read", source_read, 2, NULL}, {NULL, NULL, 0, NULL}};
     static const tl__lua_entry pipeline_methods[] = {
         {"__gc", pipeline_gc, TL__ANY, NULL}, {"text", pipeline_text, 1, NULL}, {"is_random", pipeline_is_random, 1, NULL}, {NULL, NULL, 0, NULL}};

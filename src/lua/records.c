@@ -287,9 +287,45 @@ static void take_sound(lua_State *L, int t, tl_records *r)
     for (int64_t i = 0; i < n; i++) r->waves[i].rate = rate[i] > TL_AUDIO_MOST_RATE ? 0 : (int)rate[i];
 }
 
+/* Slices of DICOM files: slices = {path...}, frames = {number in its file, from 1...}, stacks = {{slice...}...}, an
+ * odd number of slices a sample, and windows = {{centre, width}...}, how one is seen where nobody says. */
+static void take_stacks(lua_State *L, int t, tl_records *r)
+{
+    tl_stacks_given *g = lua_newuserdatauv(L, sizeof *g, 0);
+    *g = (tl_stacks_given){0};
+    g->path = texts(L, t, "slices", &g->count);
+    if (!g->path) tl__lua_raise(L, "records: stacks are of slices, a list of paths");
+    g->frame = whole_numbers(L, t, "frames", g->count);
+    r->count = list_of(L, t, "stacks");
+    int list = lua_gettop(L);
+    g->width = r->count > 0 ? (int)inner_list(L, list, 1, "stacks") : 1;
+    int64_t *slice = lua_newuserdatauv(L, ((size_t)r->count * (size_t)g->width + 1) * sizeof *slice, 0);
+    for (int64_t i = 0; i < r->count; i++) {
+        if (inner_list(L, list, i + 1, "stacks") != g->width)
+            tl__lua_raisef(L, "records: stack %lld has not %d slices, as the first has", (long long)i + 1, g->width);
+        for (int k = 0; k < g->width; k++) {
+            lua_rawgeti(L, -1, k + 1);
+            slice[i * g->width + k] = lua_tointeger(L, -1); /* 0, for what is no number, is no slice */
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    g->slice = slice;
+    int64_t windows = list_of(L, t, "windows");
+    if (windows > TL_IMAGE_MOST_WINDOWS)
+        tl__lua_raisef(L, "records: %lld windows; %d are the most", (long long)windows, TL_IMAGE_MOST_WINDOWS);
+    for (int64_t i = 0; i < windows; i++) {
+        float pair[2];
+        lua_rawgeti(L, -1, i + 1);
+        tl__lua_numbers(L, "records", "windows", i + 1, 2, 0, pair);
+        g->window[g->window_count++] = (tl_image_window){(double)pair[0], (double)pair[1]};
+    }
+    r->stacks = g;
+}
+
 #define RECORD_OPTIONS \
-    "paths images waves first count rate texts labels classes values value_names masks mask_values boxes box_labels " \
-    "points"
+    "paths images slices frames stacks windows waves first count rate texts labels classes values value_names masks " \
+    "mask_values boxes box_labels points"
 
 tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
 {
@@ -299,6 +335,8 @@ tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
     tl__lua_options(L, t, "records", RECORD_OPTIONS);
     if (lua_getfield(L, t, "waves") != LUA_TNIL) {
         take_sound(L, t, &r);
+    } else if (lua_getfield(L, t, "stacks") != LUA_TNIL) {
+        take_stacks(L, t, &r);
     } else if ((r.path = texts(L, t, "paths", &r.count)) != NULL) {
         lua_getfield(L, t, "images");
         if (!lua_isnil(L, -1)) tl__lua_raise(L, "records: paths and images are given; it is one of them");

@@ -3,12 +3,14 @@
  * rows, slices}, axes = "RAS"}: the affine puts voxel (column, row, slice), from 0, at mm to the right, the front, up.
  *   core.dicom.series(folder) -> {{series=, study=, patient=, modality=, number=, rows=, columns=, files=,
  *     slices={{path=, frame=, position={x, y, z}}...}, spacing=, missing=, doubles=, notes={line...}, body_part=,
- *     laterality=, sex=, age=, manufacturer=}...}, {line...} of files left out
+ *     laterality=, sex=, age=, manufacturer=, scanner=, description=}...}, {line...} of DICOM files left out, how many
+ *     files are none; `description` is for choosing: it is never printed
  *   core.dicom.volume(series or folder [, {series=, gaps="fill", doubles="first", threads=, and as below}]) -> volume,
  *     also with modality=, series=, notes=
  *   core.nifti.read(path [, {as below}]) -> volume, also with placed="sform", "qform" or "spacing"
  *   core.nifti.write(path, volume [, {whole=}])     .nii, .nii.gz; whole: masks as the smallest whole numbers
  *   core.volume.transform(volume, {as below, like=volume}) -> volume
+ * core.volume.windows = {lung = {centre, width}, ...}
  * orientation="RAS" puts indices in the order and direction of the letters; spacing=mm or {3} takes a grid of that
  * spacing, like=volume that one's grid (outside is `fill`, 0), linearly or with nearest=true, for masks; window="lung",
  * "bone", "brain", "soft", "file" or {centre, width} makes 0 to 1 of values. In this order. */
@@ -280,6 +282,8 @@ static void push_series(lua_State *L, const tl_series *s)
     set_text(L, "sex", s->sex);
     set_text(L, "age", s->age);
     set_text(L, "manufacturer", s->manufacturer);
+    set_text(L, "scanner", s->scanner);
+    set_text(L, "description", s->description);
     if (s->number >= 0) set_integer(L, "number", s->number);
     set_integer(L, "rows", s->rows);
     set_integer(L, "columns", s->columns);
@@ -318,7 +322,8 @@ static int dicom_series(lua_State *L)
         lua_rawseti(L, -2, i + 1);
     }
     push_lines(L, &l->notes);
-    return 2;
+    lua_pushinteger(L, l->passed);
+    return 3;
 }
 
 /* How many series of the list have this number. */
@@ -466,5 +471,11 @@ void tl__lua_open_volume(lua_State *L)
     lua_setfield(L, -2, "nifti");
     lua_newtable(L);
     tl__lua_functions(L, volume, 0);
+    lua_newtable(L);
+    for (const tl_window *w = tl__windows; w->name; w++) {
+        push_numbers(L, (const double[]){w->centre, w->width}, 2);
+        lua_setfield(L, -2, w->name);
+    }
+    lua_setfield(L, -2, "windows");
     lua_setfield(L, -2, "volume");
 }

@@ -51,7 +51,7 @@ rm "$W/set/TEST/b/0.png"
 tiny "$W/set" >"$W/s.lua"
 "$T" "$W/s.lua" --out "$W/set-run" --loss.weight auto >"$W/out" 2>"$W/err" || fail "Training, TEST and Hangul: $(cat "$W/err")"
 for line in "^data      Class folders: 18 training and 17 test pictures, 3 classes" "^parts     training $W/set/Training, test $W/set/TEST$" "^classes   a 6 + 6, b 6 + 5, $composed 6 + 6 training + test pictures" \
-    "^skipped   test folders: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read" "^the same  17 test pictures are a training picture too, byte for byte: $W/set/TEST/a/0.png = $W/set/Training/a/0.png, " \
+    "^skipped   test folders: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP, GIF and DICOM are read" "^the same  17 test pictures are a training picture too, byte for byte: $W/set/TEST/a/0.png = $W/set/Training/a/0.png, " \
     "^loss      CrossEntropy, weights a 1, b 1, $composed 1 (auto)"; do
     grep -q "$line" "$W/out" || fail "the plan lacks: $line"
 done

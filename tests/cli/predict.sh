@@ -107,7 +107,7 @@ assert(list[2].error:find "gone.png" and not list[2].predictions)' <"$W/out" || 
 apart=$(printf 'e\314\201') composed=$(printf '\303\251')
 cp -r a "$W/$apart" && cp a/0.png "$W/$apart/0.heic"
 "$T" predict "$M" "$W/$composed" --csv --top 1 >"$W/out" 2>"$W/err" && [ "$(wc -l <"$W/out")" = 7 ] || fail "a folder in the other form: $(cat "$W/err")"
-grep -q "^tlua: $W/$apart: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read" "$W/err" || fail "predict passes a file over in silence: $(cat "$W/err")"
+grep -q "^tlua: $W/$apart: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP, GIF and DICOM are read" "$W/err" || fail "predict passes a file over in silence: $(cat "$W/err")"
 "$T" predict "$M" "$W/$apart" --quiet 2>&1 >"$W/out" | grep -q . && fail "--quiet is not quiet"
 
 # A bar on a terminal's stderr only; none with --quiet.

@@ -41,10 +41,12 @@ t.test("many classes are not all named", function()
 end)
 
 t.test("files that are no pictures, pictures without a class", function()
-  sh "cp -r plain formats && cd formats && mv left/1.png left/1.heic && mv left/2.png left/2.heic && mv right/1.png right/1.dcm && cp left/3.png . && touch left/.hidden right/README"
+  sh("cp -r plain formats && cd formats && mv left/1.png left/1.heic && mv left/2.png left/2.heic "
+    .. "&& mv right/1.png right/1.nrrd && cp left/3.png . && touch left/.hidden right/README")
   local text = said "formats"
-  assert(text:find "\nskipped   training folders: [^\n]+, [^\n]+ and [^\n]+ are passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read\n", text)
-  for _, part in ipairs { "2 .heic", "1 .dcm", "1 without an ending" } do assert(text:find(part, 1, true), text) end
+  assert(text:find "\nskipped   training folders: [^\n]+, [^\n]+ and [^\n]+ are passed over: JPEG, "
+    .. "PNG, WebP, TIFF, BMP, GIF and DICOM are read\n", text)
+  for _, part in ipairs { "2 .heic", "1 .nrrd", "1 without an ending" } do assert(text:find(part, 1, true), text) end
   assert(text:find("skipped   training folder: 1 picture lies beside the class folders and has no class", 1, true), text)
   assert(not said("plain"):find "skipped")
 end)
@@ -83,12 +85,14 @@ t.test("prediction finds the pictures of a folder that training finds", function
   t.equal(#list, 22) -- 5, 1 deep, 1 that leads nowhere, 15 behind the link
   t.equal(list[1], folder .. "/seen/left/1.png")
   t.equal(list[6], folder .. "/seen/left/deep/a.png")
-  t.equal(notes[1]:gsub(folder, "DIR"), "DIR/seen: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read")
+  t.equal(notes[1]:gsub(folder, "DIR"),
+    "DIR/seen: 1 .heic is passed over: JPEG, PNG, WebP, TIFF, BMP, GIF and DICOM are read")
   sh "ln -s .. seen/left/up"
   t.fails("a link back to", predict.collect, { folder .. "/seen" })
   t.fails("a link back to", core.data.source, "folder", { root = folder .. "/seen", classes = { "left" } })
   sh "mkdir other && touch other/x.svg"
-  t.fails("other holds no pictures; 1 .svg is passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read", predict.collect, { folder .. "/other" })
+  t.fails("other holds no pictures; 1 .svg is passed over: JPEG, PNG, WebP, TIFF, BMP, GIF and DICOM are read",
+    predict.collect, { folder .. "/other" })
 end)
 
 t.test("groups are found in either form of Unicode", function()

@@ -149,7 +149,8 @@ Test(folders, what_is_no_jpeg_or_png_is_counted)
     char *root = temporary_folder();
     tl_error err = {0};
     put_all(root, "train/a/1.png train/a/2.JPG train/b/1.png train/b/deep/2.jpeg train/stray.png test/a/1.png test/b/1.png");
-    static const char *const others[] = {"train/a/3.heic", "train/a/4.HEIC", "train/b/deep/5.heic", "train/b/1.dcm", "train/b/README", "train/b/a.longer-than-any-ending", "train/a/.DS_Store",
+    static const char *const others[] = {"train/a/3.heic", "train/a/4.HEIC", "train/b/deep/5.heic", "train/b/1.nrrd",
+                                         "train/b/README", "train/b/a.longer-than-any-ending", "train/a/.DS_Store",
                                          "train/notes.txt"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) put(root, others[i], "x", 1);
     char *fifo = tl__asprintf(NULL, "%s/train/a/pipe.png", root);
@@ -158,7 +159,7 @@ Test(folders, what_is_no_jpeg_or_png_is_counted)
     cr_assert(s && test, "%s", err.text);
     cr_expect_eq(s->count, 3);
     cr_expect_eq(passed_of(s->passed, ".heic"), 3);
-    cr_expect_eq(passed_of(s->passed, ".dcm"), 1);
+    cr_expect_eq(passed_of(s->passed, ".nrrd"), 1);
     cr_expect_eq(passed_of(s->passed, ""), 2);
     cr_expect_eq(passed_of(s->passed, ".png"), 1); /* the pipe */
     cr_expect(s->passed->count == 4 && s->passed->stray == 1);
@@ -171,7 +172,8 @@ Test(folders, what_is_no_jpeg_or_png_is_counted)
     put_all(root, "a/1.png");
     put(root, "b/1.heic", "x", 1);
     cr_assert_null(open_source(&err, "folder", root, (tl_source_options){0}));
-    expect_error(err, "/b: the class folder has no picture (JPEG, PNG, WebP, TIFF, BMP or GIF); passed over: 1 .heic");
+    expect_error(err, "/b: the class folder has no picture (JPEG, PNG, WebP, TIFF, BMP, GIF or DICOM); passed over: "
+                      "1 .heic");
     remove_folder(root);
 }
 

@@ -151,7 +151,8 @@ Test(image, sizes_are_checked_first)
     free(jpeg);
     uint8_t png[57] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0, 1, 0, 0, 0, 1, 0, 0, 8, 2, 0, 0, 0, 0x50, 0x7e, 0xde, 0x9b};
     refuse("big.png", png, sizeof png, "big.png: ");
-    refuse("text", "hello, this is no picture", 25, "no picture of a known format (JPEG, PNG, WebP, TIFF, BMP and GIF)");
+    refuse("text", "hello, this is no picture", 25,
+           "no picture of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF and DICOM)");
     tl_error err = {0};
     tl_image image = {0};
     cr_assert_neq(tl__image_reserve(&err, &image, 20000, 20000, 3), 0);

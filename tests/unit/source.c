@@ -256,7 +256,7 @@ Test(source, folder_errors)
     put_golden(root, "cat/1.png", "grey.png");
     refuse("folder", root, o, "only one class (cat); a classifier needs two or more");
     put(root, "dog/readme.txt", "x", 1);
-    refuse("folder", root, o, "dog: the class folder has no picture (JPEG, PNG, WebP, TIFF, BMP or GIF)");
+    refuse("folder", root, o, "dog: the class folder has no picture (JPEG, PNG, WebP, TIFF, BMP, GIF or DICOM)");
     refuse("folder", root, (tl_source_options){.part = "test"}, "no test part (no folders train and test); `split = 0.2`");
     remove_folder(root);
 }

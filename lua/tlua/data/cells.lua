@@ -10,6 +10,8 @@ cells.PARTS = { train = "train", training = "train", val = "validation", valid =
   validation = "validation", dev = "validation",
   test = "test", testing = "test" }
 cells.LONGEST = 200 -- bytes of a class's name
+local MOST = 3.4028234e38 -- of float32
+local YES = { ["1"] = 1, ["0"] = 0, ["true"] = 1, ["false"] = 0, yes = 1, no = 0 }
 
 -- The number of the column `name` in a header; `what`: the option that names it.
 function cells.column(path, header, name, what)
@@ -39,6 +41,36 @@ function cells.part(cell, place, column)
       shown(cell))
   end
   return part
+end
+
+-- The number in a cell; `unknown`: an empty one is not known (false). `place` names file and line.
+function cells.number(cell, place, column, unknown)
+  local text = cell:match "^%s*(.-)%s*$"
+  if text == "" then
+    if unknown then return false end
+    util.failf("%s: column '%s' is empty, and a number is needed", place, column)
+  end
+  local v = tonumber(text) or YES[text:lower()]
+  if not v and text:find "^[+-]?%d+,%d+$" then
+    util.failf("%s: column '%s': '%s' has a decimal comma; write %s", place, column, text, (text:gsub(",", ".")))
+  end
+  if not v or v ~= v or math.abs(v) == math.huge then
+    util.failf("%s: column '%s': '%s' is no number", place, column, shown(text))
+  end
+  if math.abs(v) > MOST then
+    util.failf("%s: column '%s': %s is beyond what float32 holds; write it in other units", place, column,
+      shown(text))
+  end
+  return v
+end
+
+-- Does the task of a description want this field of a sample? And what the task is called.
+function cells.wants(field, d, options)
+  local task = options.task or require("tlua.data").task_of(d)
+  for _, name in ipairs(require("tlua.task").definition(task.kind).wants) do
+    if name == field then return true, task.kind end
+  end
+  return false, task.kind
 end
 
 -- Sorted distinct texts.

@@ -8,6 +8,8 @@ local augment_waves = require "tlua.data.augment_waves"
 local split = require "tlua.data.split"
 local input = require "tlua.data.input"
 local waves = require "tlua.data.waves"
+local dicom = require "tlua.data.dicom"
+local windows = require "tlua.data.dicom.windows"
 local kinds_of = require "tlua.data.kinds"
 
 local kinds = kinds_of.all
@@ -99,10 +101,13 @@ function data.preprocessing(d, base)
   if o.channels and base.channels and o.channels ~= base.channels then
     util.failf("data.%s: channels = %d, and the network takes pictures of %d (in_channels)", d.kind, o.channels, base.channels)
   end
-  if channels and channels ~= 1 and channels ~= 3 and d.kind ~= "tensors" and d.kind ~= "custom" then
+  local scanned = d.kind == "dicom" or base.windows
+  if channels and channels ~= 1 and channels ~= 3 and not scanned and d.kind ~= "tensors" and d.kind ~= "custom" then
     util.failf("data: pictures have 1 or 3 channels, the network wants %d", channels)
   end
+  if scanned then base, channels = dicom.preprocessing(d, base, channels) end
   local out = { size = size, fit = fit, mean = each_channel(o.mean or base.mean, channels), std = each_channel(o.std or base.std, channels), channels = channels }
+  out.windows, out.neighbours = scanned and base.windows or nil, scanned and base.neighbours or nil
   out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
   if default then default_normalisation(out, o, base) end
   out.gap = o.decode == "reduced" and GAP or base.gap
@@ -135,6 +140,7 @@ function data.steps(p, change, grey, small)
   local function step(s) steps[#steps + 1] = s end
   local channels = p.channels or 3
   if p.gap then step { "decode", gap = p.gap } end
+  if p.windows then step(windows.step(p.windows)) end
   if (grey and channels == 3) or channels == 1 then step { "to_channels", channels = channels } end
   local own_size = p.fit == "stretch" and small
   if own_size then augment.shift(step, change, small) end
@@ -296,7 +302,7 @@ function data.open(d, base, seed, options)
       util.failf("data.%s: %s is missing: %s (--data.%s)", d.kind, name, schema.find(info.schema, name)[4], name)
     end
   end
-  if info.open then return data.prepare(require("tlua.data.records").open(d, seed, options), d, base) end
+  if info.open then return data.prepare(require("tlua.data.records").open(d, seed, options, base), d, base) end
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
   local only = util.distinct(type(o.classes) == "string" and { o.classes } or o.classes, "data.folder: classes")

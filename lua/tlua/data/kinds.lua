@@ -128,6 +128,28 @@ kinds_of.all = {
     { "values", "numbers", nil, "the value of each class in the masks (0, 1, 2, ...)", least = 0, most = 255 },
     { "group", "text", nil,
       "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" }) },
+  dicom = { title = "DICOM", grey = true, open = true, task = task_of_targets, needed = { "root" }, schema = listed(
+    { "root", "path", nil, "folder with the files, in any order and depth" },
+    { "unit", "choice", "picture", "what a sample is: a slice", { "picture" } },
+    { "labels", "path", nil,
+      "a CSV with what is to be learnt, a line for each patient, study, series or file; without it the folders are " ..
+      "classes" },
+    { "by", "choice", "patient", "what a line of labels is about", { "patient", "study", "series", "file" } },
+    { "key", "text", nil, "column of labels that says whose a line is (the one that is called as such columns are)" },
+    { "target", "texts", nil, "column, or columns, with what is to be learnt" },
+    { "part", "text", nil, "column that says which part a sample belongs to: train, validation or test" },
+    { "unmatched", "choice", "error", "what pictures without a line, and lines without pictures, mean",
+      { "error", "skip" } },
+    { "windows", "windows", nil,
+      "which values are seen, each window a channel: file (the file's own, as where nothing is said), range, lung, " ..
+      "bone, brain, soft, or centre/width" },
+    { "neighbours", "integer", nil, "slices of the series on each side that are channels too (none)", least = 0,
+      most = 16 },
+    { "modality", "texts", nil, "of the series that are taken, like CT,MR (all pictures)" },
+    { "series", "text", nil, "which of a study's series: all, most (that of most slices), a number, or words of the " ..
+      "description (all)" },
+    { "every", "integer", 1, "of a series every so many-th slice", least = 1 },
+    { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } }) },
   speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" },
     schema = clips(
     { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },

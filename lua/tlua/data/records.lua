@@ -6,53 +6,19 @@ local split = require "tlua.data.split"
 local tensors = require "tlua.data.tensors"
 local cells = require "tlua.data.cells"
 local waves = require "tlua.data.waves"
+local dicom = require "tlua.data.dicom"
 local records = {}
 
 local HELD_OUT = 0.2 -- for testing, where nothing is said
 local PARTS = cells.PARTS
 local ORDER = { "train", "validation", "test" }
 
--- ---- what the task wants of a target ----
-
--- Does the task of a description want this field? And what the task is called.
-local function wants(field, d, options)
-  local task = options.task or require("tlua.data").task_of(d)
-  for _, name in ipairs(require("tlua.task").definition(task.kind).wants) do
-    if name == field then return true, task.kind end
-  end
-  return false, task.kind
-end
-
 -- ---- data.csv ----
-
-local MOST = 3.4028234e38 -- of float32
-local YES = { ["1"] = 1, ["0"] = 0, ["true"] = 1, ["false"] = 0, yes = 1, no = 0 }
 
 local shown, LONGEST = util.shown, cells.LONGEST
 local column_of, absolute, part_of, names_in, labels_of = cells.column, cells.absolute, cells.part, cells.names,
   cells.labels
-
--- The number in a cell; `unknown`: an empty one is not known (false). `place` names file and line.
-local function number_in(cell, place, column, unknown)
-  local text = cell:match "^%s*(.-)%s*$"
-  if text == "" then
-    if unknown then return false end
-    util.failf("%s: column '%s' is empty, and a number is needed", place, column)
-  end
-  local v = tonumber(text) or YES[text:lower()]
-  if not v and text:find "^[+-]?%d+,%d+$" then
-    util.failf("%s: column '%s': '%s' has a decimal comma; write %s", place, column, text, (text:gsub(",", ".")))
-  end
-  if not v or v ~= v or math.abs(v) == math.huge then
-    util.failf("%s: column '%s': '%s' is no number", place, column,
-      shown(text))
-  end
-  if math.abs(v) > MOST then
-    util.failf("%s: column '%s': %s is beyond what float32 holds; write it in other units",
-      place, column, shown(text))
-  end
-  return v
-end
+local wants, number_in = cells.wants, cells.number
 
 -- { record = the fields of core.data.source("records"), parts = {part...}?, keys = {group...}?, value_names = }
 local function read_csv(d, options)
@@ -254,7 +220,7 @@ local function read_custom(d, options)
 end
 
 local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
-  speech = waves.read_speech, sounds = waves.read_sounds }
+  dicom = dicom.read, speech = waves.read_speech, sounds = waves.read_sounds }
 
 -- ---- parts ----
 
@@ -373,9 +339,29 @@ local function list_of(source, root)
   return { count = source:count(), hash = root and source:list_hash(root) or source:hash() or ("%d samples"):format(source:count()) }
 end
 
+-- Of each sample of a part, in its order, what `list` has of all samples.
+local function of_part(list, source)
+  local out = {}
+  for i = 1, source:count() do out[i] = list[source:origin(i)] end
+  return out
+end
+
+-- Whose samples are, and what else is known of them, by parts: built.keys and built.attributes.
+local function add_attributes(out, found)
+  out.keys, out.attributes = found.keys and {}, found.attributes and {}
+  for _, part in ipairs(ORDER) do
+    if out[part] and found.keys then out.keys[part] = of_part(found.keys, out[part]) end
+    if out[part] and found.attributes then
+      out.attributes[part] = {}
+      for name, list in pairs(found.attributes) do out.attributes[part][name] = of_part(list, out[part]) end
+    end
+  end
+end
+
 -- What data.open gives for these kinds.
-function records.open(d, seed, options)
+function records.open(d, seed, options, base)
   local o = d.options
+  options.base = base
   local found = readers[d.kind](d, options)
   seed = o.split_seed or seed
   local ok, all = pcall(core.data.source, found.custom and "custom" or "records", found.custom or found.record)
@@ -411,6 +397,7 @@ function records.open(d, seed, options)
     end
     out.changes = require("tlua.data").changes(options.changes, out.fields)
   end
+  add_attributes(out, found)
   out.classes = all:classes()
   out.counted = not found.custom -- labels of a function are known once it was called
   out.said, out.validation_text, out.own_test = { "parts     " .. said[1], table.unpack(found.said or {}) }, said[2],

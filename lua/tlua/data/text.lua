@@ -13,7 +13,8 @@ function data_text.passed(list)
   end
   if #parts == 0 then return nil end
   local text = #parts > 1 and table.concat(parts, ", ", 1, #parts - 1) .. " and " .. parts[#parts] or parts[1]
-  return text .. (" %s passed over: JPEG, PNG, WebP, TIFF, BMP and GIF are read"):format(#list == 1 and list[1].count == 1 and "is" or "are")
+  return text .. (" %s passed over: JPEG, PNG, WebP, TIFF, BMP, GIF and DICOM are read"):format(#list == 1
+    and list[1].count == 1 and "is" or "are")
 end
 
 local function share_text(split) return ("%g %% of each class"):format(100 * split) end

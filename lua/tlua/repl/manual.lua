@@ -99,7 +99,7 @@ The tensors of a file (.safetensors, .pth, .pt, .npz; .npy, whose one is arr_0) 
 # tlua.save(path: string, tensors: table<string, tlua.Tensor|table>, metadata?: table<string, string>): nil
 Writes tensors by name into a .safetensors file. Tables within the table are flattened: { a = { b = x } } is written as a.b, its name when it is read.
 # tlua.image_read(path: string, channels?: integer): tlua.Tensor
-A picture (JPEG, PNG, WebP, TIFF, BMP, GIF) as uint8 (height, width, channels), 3 channels unless 1 or 4 are wanted.
+A picture (JPEG, PNG, WebP, TIFF, BMP, GIF, DICOM) as uint8 (height, width, channels): 3 channels, or 1 or 4.
 # tlua.image_write(path: string, x: tlua.Tensor): nil
 Writes uint8 (height, width, 1 or 3) as a PNG file.
 
@@ -372,6 +372,8 @@ Pictures with masks, for task.segment.
 Pictures and targets that are tensors, or lie in a .safetensors, .npz or .npy file.
 # data.custom({schema}): table
 Samples that a Lua function gives, one by one on the main thread: for small things.
+# data.dicom({schema}): table
+A folder as it comes from a scanner: slices as pictures, with labels from a CSV or folders; patients stay in one part.
 # data.speech({schema}): table
 A table of recordings and what is said in them.
 # data.sounds({schema}): table

@@ -1,0 +1,149 @@
+/* stacks.c - slices and their neighbours as channels of a picture. */
+#include "data/stacks.h"
+
+#include "data/folders.h"
+#include "data/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tl_stacks {
+    int64_t slices, samples;
+    char **path;
+    int64_t *frame, *slice;
+    int width, window_count;
+    tl_image_window window[TL_IMAGE_MOST_WINDOWS];
+    uint8_t *several; /* of each slice: its file has more than one */
+};
+
+/* ---- opening ---- */
+
+static int check(tl_error *err, int64_t samples, const tl_stacks_given *g)
+{
+    if (g->width < 1 || g->width % 2 == 0)
+        return tl__fail(err, TL_EARG, "stacks of %d slices; their number is odd", g->width);
+    for (int64_t i = 0; g->frame && i < g->count; i++)
+        if (g->frame[i] < 1 || g->frame[i] > INT32_MAX)
+            return tl__fail(err, TL_EARG, "%s: there is no frame %lld", g->path[i], (long long)g->frame[i]);
+    for (int64_t i = 0; i < samples * g->width; i++)
+        if (g->slice[i] < 1 || g->slice[i] > g->count)
+            return tl__fail(err, TL_EARG, "stack %lld: there is no slice %lld of %lld", (long long)(i / g->width + 1),
+                            (long long)g->slice[i], (long long)g->count);
+    return 0;
+}
+
+tl_stacks *tl__stacks_open(tl_error *err, int64_t samples, const tl_stacks_given *g)
+{
+    if (check(err, samples, g) != 0) return NULL;
+    tl_stacks *s = tl__calloc(err, 1, sizeof *s);
+    if (!s) return NULL;
+    size_t n = (size_t)g->count, all = (size_t)samples * (size_t)g->width;
+    s->slices = g->count;
+    s->samples = samples;
+    s->width = g->width;
+    s->window_count = g->window_count;
+    memcpy(s->window, g->window, sizeof s->window);
+    s->path = tl__names_copy(err, g->path, g->count);
+    s->frame = s->path ? tl__malloc(err, (n + 1) * sizeof *s->frame) : NULL;
+    s->slice = s->frame ? tl__malloc(err, (all + 1) * sizeof *s->slice) : NULL;
+    s->several = s->slice ? tl__calloc(err, n + 1, 1) : NULL;
+    if (!s->several) {
+        tl__stacks_free(s);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) s->frame[i] = g->frame ? g->frame[i] : 1;
+    for (size_t i = 0; i < all; i++) s->slice[i] = g->slice[i] - 1;
+    /* Frames of one file stand behind one another. */
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(s->path[i], s->path[i - 1]) == 0) s->several[i] = s->several[i - 1] = 1;
+    return s;
+}
+
+void tl__stacks_free(tl_stacks *s)
+{
+    if (!s) return;
+    tl__names_free(s->path, s->slices);
+    free(s->frame);
+    free(s->slice);
+    free(s->several);
+    free(s);
+}
+
+/* ---- reading ---- */
+
+static const int64_t *slices_of(const tl_stacks *s, int64_t i) { return s->slice + i * s->width; }
+static int64_t own_slice(const tl_stacks *s, int64_t i) { return slices_of(s, i)[s->width / 2]; }
+
+static int read_slice(tl_error *err, const tl_stacks *s, int64_t slice, const tl_image_request *r, tl_image *out)
+{
+    return tl__dicom_picture(err, s->path[slice], (int)s->frame[slice] - 1, r, out);
+}
+
+/* The channels of a slice into their place among those of the stack. 0 or -1. */
+static int put(tl_error *err, const tl_stacks *s, int64_t slice, const tl_image *from, int place, tl_image *stack)
+{
+    int channels = from->channels * s->width;
+    if (channels > TL_IMAGE_MOST_CHANNELS)
+        return tl__fail(err, TL_EARG, "%s: %d slices of %d channels are more than %d channels", s->path[slice],
+                        s->width, from->channels, TL_IMAGE_MOST_CHANNELS);
+    if (place == 0 && tl__image_reserve_deep(err, stack, from->width, from->height, channels, from->depth) != 0)
+        return -1;
+    if (from->width != stack->width || from->height != stack->height || channels != stack->channels ||
+        from->depth != stack->depth)
+        return tl__fail(err, TL_EFORMAT,
+                        "%s: %d x %d pixels (width x height) of %d channel%s, and its neighbour has %d x %d of %d; "
+                        "neighbours = 0 takes slices alone",
+                        s->path[slice], from->width, from->height, from->channels, from->channels == 1 ? "" : "s",
+                        stack->width, stack->height, stack->channels / s->width);
+    size_t each = tl__image_pixel(from), all = each * (size_t)s->width;
+    size_t pixels = (size_t)from->width * (size_t)from->height;
+    for (size_t i = 0; i < pixels; i++)
+        memcpy(stack->data + i * all + (size_t)place * each, from->data + i * each, each);
+    return 0;
+}
+
+static int read_stack(tl_error *err, const tl_stacks *s, int64_t i, const tl_image_request *request, tl_image *out)
+{
+    const int64_t *slice = slices_of(s, i);
+    tl_image one = {0};
+    int bad = 0;
+    for (int k = 0; !bad && k < s->width; k++) {
+        /* Those at the ends of a series stand there more than once. */
+        if (k == 0 || slice[k] != slice[k - 1]) bad = read_slice(err, s, slice[k], request, &one);
+        if (!bad) bad = put(err, s, slice[k], &one, k, out);
+    }
+    tl__image_free(&one);
+    return bad ? -1 : 0;
+}
+
+int tl__stacks_read(tl_error *err, const tl_stacks *s, int64_t i, const tl_image_request *request, tl_image *out)
+{
+    tl_image_request seen = *request;
+    int64_t own = own_slice(s, i);
+    if (request->window_count && s->width > 1) return read_stack(err, s, i, request, out);
+    if (!request->window_count && s->window_count) {
+        seen.window_count = 1;
+        seen.window[0] = s->window[0];
+    }
+    if (read_slice(err, s, own, &seen, out) != 0) return -1;
+    if (!request->channels || tl__image_to_channels(err, out, request->channels) == 0) return 0;
+    tl__error_prefix(err, "%s: ", s->path[own]);
+    return -1;
+}
+
+const char *tl__stacks_locate(const tl_stacks *s, int64_t i, int64_t *number)
+{
+    int64_t own = own_slice(s, i);
+    *number = s->several[own] ? s->frame[own] : -1;
+    return s->path[own];
+}
+
+void tl__stacks_hash(const tl_stacks *s, int64_t i, const char *root, tl_sha256 *h)
+{
+    const int64_t *slice = slices_of(s, i);
+    for (int k = 0; k < s->width; k++) {
+        const char *name = root ? tl__path_below(root, s->path[slice[k]]) : s->path[slice[k]];
+        tl__sha256_update(h, name, strlen(name) + 1);
+        tl__sha256_update(h, &s->frame[slice[k]], sizeof s->frame[slice[k]]);
+    }
+}

@@ -1,0 +1,115 @@
+-- dicom_pictures.lua - DICOM files as pictures: windows as pydicom has them, neighbouring slices as channels, and
+-- data.dicom from a scanner's folder to a trained network. Run by `tlua tests/lua/dicom_pictures.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local scanner = dofile "tests/lua/run_scanner.lua"
+local core = require "tlua.core"
+local tlua = require "tlua"
+local windows = require "tlua.data.dicom.windows"
+
+local GOLDEN = "tests/golden/dicom/"
+local folder = t.folder()
+
+-- The picture that a network is fed, (H, W, C), of a source's sample.
+local function fed(source, list, i)
+  local steps = { list and windows.step(windows.read(list)) }
+  local pipeline = core.data.pipeline(steps)
+  local loader <close> = core.data.loader(core.data.subset(source, { i or 1 }), pipeline, { batch = 1 })
+  loader:start(0)
+  local x = loader:next()
+  return x:reshape(x:shape(2), x:shape(3), x:shape(4))
+end
+local function files(...) return core.data.source("files", { paths = { ... } }) end
+
+t.test("windows are pydicom's", function()
+  local n = 0
+  for name, want in pairs(core.load "tests/golden/dicom_windows.safetensors") do
+    local file, window = name:match "^([%w_]+)%.(.*)$"
+    local x = fed(files(GOLDEN .. file .. ".dcm"), window)
+    t.equal(x:shape(3), 1)
+    local apart = (x:reshape(x:shape(1), x:shape(2)) - want):abs():amax():item()
+    assert(apart <= 1.2e-7, ("%s: %g"):format(name, apart)) -- float32 of numbers up to 1
+    n = n + 1
+  end
+  assert(n >= 35, n)
+end)
+
+-- ---- data.dicom ----
+
+local classes = scanner.folder(folder .. "/ct", core, { patients = 10, slices = 5 })
+
+-- A CSV of the patients' classes; `more`: further lines; `skip`: patients without one.
+local function table_of(name, more, skip)
+  local lines = { "PatientID,finding,dose" }
+  for p, class in ipairs(classes) do
+    if p ~= skip then lines[#lines + 1] = ("SECRET-%02d,%s,%g"):format(p, class == 1 and "bright" or "dark", p / 2) end
+  end
+  lines[#lines + 1] = more
+  core.write_file(folder .. "/" .. name, table.concat(lines, "\n") .. "\n")
+  return folder .. "/" .. name
+end
+local finding = table_of "labels.csv"
+
+local function open(o, options, base)
+  local given = { root = folder .. "/ct", labels = finding, target = "finding", size = 16, batch = 8,
+    windows = "40/200", mean = 0.5, std = 0.5 }
+  for key, v in pairs(o) do given[key] = v or nil end
+  for key, v in pairs(o) do if v == false then given[key] = nil end end
+  return tlua.data.open(tlua.data.dicom(given), base or {}, 1, options)
+end
+
+t.test("slices with their patients' labels, patients apart", function()
+  local d = open {}
+  t.equal(table.concat(d.classes, " "), "bright dark")
+  t.equal(d.train:count() + d.test:count(), 50)
+  t.equal(d.test:count() % 5, 0)
+  t.equal(d.said[1], "parts     20 % held out for testing, groups as a whole")
+  t.equal(#d.said, 1)
+  t.equal(d.groups.count .. " " .. d.groups.shared, "10 0")
+  for _, part in ipairs { "train", "test" } do
+    local source, keys, about = d[part], d.keys[part], d.attributes[part]
+    t.equal(#keys, source:count())
+    for i = 1, source:count() do
+      local p, k = source:name(i):match "/p(%d+)/i(%d+)%.dcm$"
+      local before = source:name(i - 1 > 0 and i - 1 or i):match "/p(%d+)/"
+      assert((keys[i] == keys[math.max(1, i - 1)]) == (p == before), source:name(i))
+      assert(not keys[i]:find "SECRET")
+      t.equal(d.classes[source:label(i) + 1], p % 2 == 1 and "bright" or "dark")
+      t.equal(about.sex[i] .. about.age[i] .. about.scanner[i], (p % 3 == 0 and "F" or "M") .. (40 + p) .. ".0" ..
+        (tonumber(p) > 5 and "Acme" or "Nadir"))
+      -- Files are numbered from the other end: the order is that of positions.
+      if i > 1 and p == before then assert(source:name(i - 1):match "/i(%d+)" > k) end
+    end
+  end
+end)
+
+-- A recipe's run in the folder `run`; gives what it says.
+local function train(run, data)
+  local recipe = folder .. "/recipe.lua"
+  core.write_file(recipe, ([[
+local tlua = require "tlua"
+local nn = tlua.nn
+return tlua.recipe { model = nn.Sequential(nn.Conv2d(%s, 8, 3, { padding = 1 }), nn.ReLU(),
+  nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)),
+  data = tlua.data.dicom { root = "%s/ct", labels = "%s", target = "finding", size = 16, batch = 8,
+  mean = 0.5, std = 0.5, %s }, device = "cpu",
+  optim = tlua.optim.Adam { lr = 0.03 }, schedule = { epochs = 6 } }]]):format(
+    data.channels or 3, folder, finding, data.text))
+  local status, out, err = t.run(("./tlua %s --out %s/%s --quiet"):format(recipe, folder, run))
+  assert(status == 0, out .. err)
+  return out .. err
+end
+
+t.test("a folder and a table train a network that knows new files", function()
+  local said = train("one", { text = "windows = '40/200'" })
+  local function tested(run) return select(2, t.run(("./tlua eval %s/%s"):format(folder, run))) end
+  assert(tested "one":find "accuracy 100.0 %% %(10 of 10", tested "one")
+  local _, out = t.run(("./tlua predict %s/one %s/ct/p01 %s/ct/p02/i003.dcm --csv"):format(folder, folder, folder))
+  local lines = {}
+  for line in out:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  t.equal(#lines, 7)
+  assert(lines[2]:find "/ct/p01/i001.dcm,bright,0%.9" and lines[7]:find "/ct/p02/i003.dcm,dark,0%.9", out)
+  said = said .. train("two", { text = "windows = { '40/200', 'range' }, neighbours = 1", channels = 6 })
+  assert(tested "two":find "accuracy 100.0 %% %(10 of 10", tested "two")
+  for _, secret in ipairs { "SECRET", "Hidden", "19700101" } do assert(not said:find(secret), said) end
+end)
+t.finish()
