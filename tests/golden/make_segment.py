@@ -38,13 +38,15 @@ def monai(labels, predicted, classes):
 
 
 cases = []
-for n, h, w, classes, absent, ignored in [(3, 6, 7, 4, None, 0.2), (2, 9, 5, 3, 2, 0.1), (4, 8, 8, 2, None, 0.0), (2, 5, 33, 6, None, 0.05)]:
-    labels = rng.integers(0, classes, (n, h, w))
-    predicted = numpy.where(rng.random((n, h, w)) < 0.6, labels, rng.integers(0, classes, (n, h, w)))
+for *shape, classes, absent, ignored in [(3, 6, 7, 4, None, 0.2), (2, 9, 5, 3, 2, 0.1), (4, 8, 8, 2, None, 0.0), (2, 5, 33, 6, None, 0.05),
+                                         (2, 4, 5, 6, 3, None, 0.1)]:  # the last are volumes
+    n = shape[0]
+    labels = rng.integers(0, classes, shape)
+    predicted = numpy.where(rng.random(shape) < 0.6, labels, rng.integers(0, classes, shape))
     if absent is not None:
         labels[labels == absent], predicted[predicted == absent] = 0, 1
     whole = labels.copy()
-    labels[rng.random((n, h, w)) < ignored] = IGNORED
+    labels[rng.random(shape) < ignored] = IGNORED
     case = {"classes": classes, "labels": labels.tolist(), "predicted": predicted.tolist()}
     case.update(figures(labels, predicted, classes))
     case["pictures"] = [figures(labels[i], predicted[i], classes)["mean_dice"] for i in range(n)]

@@ -1,34 +1,72 @@
 -- maps.lua - figures of class maps from a confusion matrix of pixels, and overlays. Dice and IoU are scikit-learn's
 -- f1_score and jaccard_score of all pixels; tests/golden/segment.json holds its values.
 local core = require "tlua.core"
+local losses = require "tlua.nn.loss"
 local ops = core.ops
 local maps = {}
 
 -- ---- counting ----
 
--- One row a pixel with a 1 at its class, (N H, W, K); labels of no class have none.
+local AT_ONCE = 1 << 22 -- pixels of which one-hot rows lie on the device together
+
+-- One row a pixel with a 1 at its class, (rows, W, K); labels of no class have none.
 local function one_hot(labels, classes)
-  local n, h, w = table.unpack(labels:shape())
-  return ops.eq(labels:to "float32":reshape(n * h, w, 1), core.arange(classes))
+  local rows, w = labels:shape(1), labels:shape(2)
+  return ops.eq(labels:to "float32":reshape(rows, w, 1), core.arange(classes))
 end
 
 -- labels and predicted (N, H, W) int32 -> (N, K, K) on the device: pixels of the class of the row that were taken for
 -- the class of the column. Sums of a row of pixels at a time are short, and whole numbers up to 2^24 a picture.
 function maps.confusion(labels, predicted, classes, ignored)
-  local n, h = labels:shape(1), labels:shape(2)
-  local is, taken = one_hot(labels, classes), one_hot(predicted, classes)
+  local n, h, w = labels:shape(1), labels:shape(2), labels:shape(3)
+  local is, taken = one_hot(labels:reshape(n * h, w), classes), one_hot(predicted:reshape(n * h, w), classes)
   if ignored >= 0 and ignored < classes then is = is * (1 - ops.eq(core.arange(classes), core.full({ 1 }, ignored))) end
   return ops.matmul(is, taken, { transpose_a = true }):reshape(n, h, classes, classes):sum { axes = { 2 } }
 end
 
--- The numbers of each picture, as a list of K K whole numbers a picture.
-function maps.counts(labels, predicted, classes, ignored)
-  local scope <close> = core.scope()
-  local rows = maps.confusion(labels, predicted, classes, ignored):reshape(labels:shape(1), classes * classes):tolist()
-  for _, row in ipairs(rows) do
-    for i, v in ipairs(row) do row[i] = math.tointeger(v) end
+-- (N, ..., H, W) as slices (N ..., H, W); what has one dimension more than N, as slices of one row.
+local function slices_of(map)
+  local shape = map:shape()
+  local h, w = #shape > 2 and shape[#shape - 1] or 1, shape[#shape]
+  return map:reshape(-1, h, w)
+end
+
+-- How many pixels of one map (H, W), or (D, H, W), have each class: a list.
+function maps.pixels(labels, classes)
+  local out = {}
+  for k = 1, classes do out[k] = 0 end
+  labels = slices_of(labels:rank() == 2 and labels:reshape(1, labels:shape(1), labels:shape(2)) or labels)
+  local all, h, w = table.unpack(labels:shape())
+  local step = math.max(1, AT_ONCE // math.max(1, h * w))
+  for from = 0, all - 1, step do
+    local part = ops.slice(labels, 1, from, math.min(step, all - from)):to "int32"
+    for k, n in ipairs(losses.class_counts(part, classes)) do out[k] = out[k] + n end
   end
-  return rows
+  return out
+end
+
+-- The numbers of each sample of maps (N, ...) of any rank, as a list of K K whole numbers a sample. They are summed on
+-- the device slice by slice, so that float32 holds them, and some slices at a time.
+function maps.counts(labels, predicted, classes, ignored)
+  local out, n = {}, labels:shape(1)
+  labels, predicted = slices_of(labels), slices_of(predicted)
+  local all, h, w = table.unpack(labels:shape())
+  local step = math.max(1, AT_ONCE // math.max(1, h * w))
+  for i = 1, n do
+    out[i] = {}
+    for k = 1, classes * classes do out[i][k] = 0 end
+  end
+  for from = 0, all - 1, step do
+    local scope <close> = core.scope()
+    local count = math.min(step, all - from)
+    local part = maps.confusion(ops.slice(labels, 1, from, count), ops.slice(predicted, 1, from, count), classes,
+      ignored)
+    for k, row in ipairs(part:reshape(count, classes * classes):tolist()) do
+      local sums = out[(from + k - 1) // (all // n) + 1]
+      for j, v in ipairs(row) do sums[j] = sums[j] + math.tointeger(v) end
+    end
+  end
+  return out
 end
 
 -- ---- figures ----

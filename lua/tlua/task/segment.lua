@@ -1,7 +1,7 @@
--- segment.lua - a class for each pixel: cross-entropy (or Dice, or their sum) of maps (N, H, W, K) and masks (N, H, W),
--- Dice and IoU of each class. The main figure is the mean Dice over the classes without the background, which is class
--- 0. Figures are counted at the size that the network sees, over all pixels of a part together, on the device: one
--- matrix of K x K numbers is all that is kept.
+-- segment.lua - a class for each pixel or voxel: cross-entropy (or Dice, or their sum) of maps (N, H, W, K) and masks
+-- (N, H, W), of volumes (N, D, H, W, K) and (N, D, H, W), Dice and IoU of each class. The main figure is the mean Dice
+-- over the classes without the background, which is class 0. Figures are counted at the size that the network sees,
+-- over all pixels of a part together, on the device: one matrix of K x K numbers is all that is kept.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
@@ -18,9 +18,7 @@ local function count_pixels(t, s)
   for k = 1, t.width do counts[k] = 0 end
   for i = 1, source:count() do
     local scope <close> = core.scope()
-    local mask = source:mask(i)
-    local list = require("tlua.nn.loss").class_counts(mask:to "int32":reshape(1, mask:shape(1), mask:shape(2)), t.width)
-    for k = 1, t.width do counts[k] = counts[k] + (list[k] or 0) end
+    for k, n in ipairs(maps.pixels(source:mask(i), t.width)) do counts[k] = counts[k] + n end
   end
   t.criterion:set_counts(counts)
 end
@@ -41,21 +39,26 @@ end
 -- Classes from this one on are in means: all but the background.
 local function first_of(t) return t.options.background and t.width > 1 and 2 or 1 end
 
-local function check(t, shape)
-  if #shape ~= 4 then
-    util.failf("the network gives outputs of shape %s, and task.segment wants a map (N, H, W, %d), as %s gives",
-      util.shape_text(shape), t.width, "tlua.models.unet")
+local function check(t, shape, s)
+  local volume = s and s.data.input.kind == "volume"
+  if #shape ~= (volume and 5 or 4) then
+    util.failf("the network gives outputs of shape %s, and task.segment wants a map (%s, %d), as tlua.models.%s gives",
+      util.shape_text(shape), volume and "N, D, H, W" or "N, H, W", t.width, volume and "unet3d" or "unet")
   end
-  if shape[4] ~= t.width then
-    util.failf("the network gives %d classes for each pixel, and the masks have %d (%s)", shape[4], t.width,
-      util.first_few(t.names, 6))
+  if shape[#shape] ~= t.width then
+    util.failf("the network gives %d classes for each %s, and the masks have %d (%s)", shape[#shape],
+      volume and "voxel" or "pixel", t.width, util.first_few(t.names, 6))
   end
 end
 
 -- ---- the loss ----
 
+-- Are these classes (N, ...) instead of logits (N, ..., K), which would not fit (tlua/task/windows.lua)?
+local function are_classes(out, mask) return out:rank() == mask:rank() end
+
 local function loss_of(t, out, batch)
   local loss = t.criterion
+  if are_classes(out, batch.mask) then return nil, 0 end
   if not nn.is_module(loss) or not loss.weight_of then return loss(out, batch.mask), batch.n end
   local count = loss:weight_of(batch.mask, t.width)
   if count == 0 then return nil, 0 end
@@ -67,7 +70,8 @@ end
 local function counts_of(t, out, batch)
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
-  return maps.counts(batch.mask, out:argmax(-1), t.width, IGNORED)
+  local predicted = are_classes(out, batch.mask) and out or out:argmax(-1)
+  return maps.counts(batch.mask, predicted, t.width, IGNORED)
 end
 
 local Meter = {}

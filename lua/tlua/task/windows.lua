@@ -116,8 +116,8 @@ function Sum:finish(step)
   return self.logits
 end
 
--- The first n layers are final: their classes go into `map`, and the layers behind them move up, n at a time, so that no
--- layer is written before it is read.
+-- The first n layers are final: their classes go into `map`, and the layers behind them move up, n at a time, so that
+-- no layer is written before it is read.
 function Sum:flush(n, map)
   local scope <close> = core.scope()
   n = math.min(n, self.size[1] - self.base)
@@ -217,9 +217,9 @@ local function through(forward, x, w, from, to)
 end
 
 -- x (1, D, H, W, C), or a picture (1, H, W, C) -> logits (1, D, H, W, K), where forward(patches (n, d, h, w, C)) gives
--- (n, d, h, w, K). Where logits are beyond `budget`, and with classes_only, the classes (1, D, H, W) int32 instead: then
--- sums of one patch's depth are all that is kept. What is smaller than a patch gets zeros around it. `tell` may end it by
--- giving true; then there is nothing.
+-- (n, d, h, w, K). Where logits are beyond `budget`, and with classes_only, the classes (1, D, H, W) int32 instead:
+-- then sums of one patch's depth are all that is kept. What is smaller than a patch gets zeros around it. `tell` may
+-- end it by giving true; then there is nothing.
 function windows.run(forward, x, o)
   o = schema.options("windows", FIELDS, o or {})
   local guard <close> = core.no_grad()

@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
+local windows = require "tlua.task.windows"
 local step = {}
 
 -- What the network gives for a batch. Where clips have lengths it is told them, and how long its outputs are stands in
@@ -14,6 +15,13 @@ function step.logits(s, source, batch)
   elseif batch.lengths then y, batch.out_lengths = s.model(batch.input, batch.lengths)
   else y = s.model(batch.input) end
   return y
+end
+
+-- The same in a test, which sees volumes whole: maps of classes are made patch by patch there.
+local function whole(s, source, batch)
+  local p = s.data.preprocessing
+  if source.cut or s.task.takes ~= "map" or not p or not p.patch then return step.logits(s, source, batch) end
+  return windows.forward(s.model, batch.input, p)
 end
 
 local is_finite = util.is_finite
@@ -134,7 +142,7 @@ function step.test(s, source, sum, seen)
   local guard <close> = core.no_grad()
   local batch = source:next()
   if not batch then return false end
-  local out = step.logits(s, source, batch)
+  local out = whole(s, source, batch)
   if seen then seen:add(out, batch) end
   local loss, count
   if s.task.criterion then loss, count = s.task:loss(out, batch) end
