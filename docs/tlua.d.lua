@@ -1354,6 +1354,9 @@ function data.masks(options) end
 ---- `test_images`: the same for testing; without them a part is held out
 ---- `test_labels`: their class numbers
 ---- `test_values`: their numbers
+---- `validation_images`: the same for validation, beside those for testing
+---- `validation_labels`: their class numbers
+---- `validation_values`: their numbers
 ---- `classes`: names of the classes (their numbers)
 ---- `value_names`: names of the numbers
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
@@ -1374,7 +1377,7 @@ function data.masks(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, images?: tlua.Tensor|table|string, labels?: tlua.Tensor|table|string, values?: tlua.Tensor|table|string, test_images?: tlua.Tensor|table|string, test_labels?: tlua.Tensor|table|string, test_values?: tlua.Tensor|table|string, classes?: string|string[], value_names?: string|string[], split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, images?: tlua.Tensor|table|string, labels?: tlua.Tensor|table|string, values?: tlua.Tensor|table|string, test_images?: tlua.Tensor|table|string, test_labels?: tlua.Tensor|table|string, test_values?: tlua.Tensor|table|string, validation_images?: tlua.Tensor|table|string, validation_labels?: tlua.Tensor|table|string, validation_values?: tlua.Tensor|table|string, classes?: string|string[], value_names?: string|string[], split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.tensors(options) end
 

@@ -144,6 +144,14 @@ t.test("tensors: shapes, labels, names, parts", function()
   fails("values of picture 1 is an empty list", { values = { {}, {}, {}, {}, {}, {} } })
   fails("test_images is no tensor", { labels = labels, test_images = { 1 }, test_labels = { 1 } })
   fails("test_labels or test_values without test_images", { labels = labels, test_labels = labels })
+  fails("validation_labels or validation_values without validation_images",
+    { labels = labels, validation_labels = labels })
+  fails("there are validation_images, and no test_images",
+    { labels = labels, validation_images = x, validation_labels = labels })
+  fails("there are validation_images, and no validation_labels",
+    { labels = labels, validation_images = x, test_images = x, test_labels = labels })
+  fails("there are 6 pictures and 1 test_labels",
+    { labels = labels, validation_images = x, validation_labels = labels, test_images = x, test_labels = { 1 } })
   tlua.save(folder .. "/x.safetensors", { x = x, y = tlua.tensor(labels) })
   local path = folder .. "/x.safetensors"
   fails("x.safetensors has no tensor 'z'; there is x, y", { path = path, images = "z", labels = "y" })
@@ -157,6 +165,25 @@ t.test("tensors: a test part of its own, of another size too", function()
     { size = 16, mean = { 0.5 }, std = { 0.5 } }, 0)
   t.equal(d.train:count() .. " " .. d.test:count() .. " " .. d.test:label(1), "6 2 1")
   t.equal(table.concat(d.test:read(1):shape(), " "), "8 8 3")
+end)
+
+t.test("tensors: all three parts, labels in a column, as MedMNIST's files have them", function()
+  local path = folder .. "/mnist.safetensors"
+  local function part(n, shade) return tlua.full({ n, 8, 8 }, shade):to "uint8" end
+  tlua.save(path, { train_images = part(6, 10), train_labels = tlua.tensor { { 0 }, { 1 }, { 0 }, { 1 }, { 0 }, { 1 } },
+    val_images = part(2, 20), val_labels = tlua.tensor { { 1 }, { 1 } },
+    test_images = part(3, 30), test_labels = tlua.tensor { { 0 }, { 0 }, { 1 } } })
+  local d = data.open(data.tensors { path = path, images = "train_images", labels = "train_labels",
+    validation_images = "val_images", validation_labels = "val_labels", test_images = "test_images",
+    test_labels = "test_labels" }, { size = 8, mean = { 0.5 }, std = { 0.5 } }, 0)
+  local said = {}
+  for k, name in ipairs { "train", "validation", "test" } do
+    local s, labels = d[name], {}
+    for i = 1, s:count() do labels[i] = s:label(i) end
+    said[k] = table.concat(labels, "") .. " " .. s:read(1):tolist()[1][1][1]
+  end
+  t.equal(table.concat(said, "; "), "010101 10; 11 20; 001 30")
+  t.equal(d.validation_text, "the data's own")
 end)
 
 t.test("functions: samples without a class, one class, numbers without names", function()

@@ -52,5 +52,38 @@ t.test("chest_xray.lua: two of three folders, patients apart, a threshold's vali
   t.equal(out:find("warning", 1, true), nil)
 end)
 
+t.test("mri_tumor.lua: slices in two folders, a head on frozen features", function()
+  for k, class in ipairs { "no", "yes" } do
+    core.mkdirs(("%s/slices/%s"):format(folder, class))
+    for i = 1, 12 do
+      core.image_write(("%s/slices/%s/%d.png"):format(folder, class, i), slice(36, k == 2, 2 * i + k))
+    end
+  end
+  local out = run(("recipes/mri_tumor.lua --weights none --data.root %s/slices --data.size 32 --schedule.epochs 2 " ..
+    "--out %s/tumor"):format(folder, folder))
+  holds(out, "30 % of each class are held out for testing", "validation 20 % of the training pictures held out",
+    "no, yes: ", "32 x 32, stretched", "cache     after pool (1280, float16)", "2,562 of 3,373,570 parameters")
+end)
+
+t.test("pneumonia_mnist.lua: three parts of one file, everything trained", function()
+  local file = {}
+  for _, part in ipairs { "train", "val", "test" } do
+    local pictures, labels = {}, {}
+    for i = 1, part == "train" and 12 or 6 do
+      pictures[i] = slice(12, i % 3 > 0, 2 * i):reshape(12, 12):tolist()
+      labels[i] = { i % 3 > 0 and 1 or 0 }
+    end
+    file[part .. "_images"] = core.tensor(pictures, { dtype = "uint8" })
+    file[part .. "_labels"] = core.tensor(labels)
+  end
+  core.save(folder .. "/small.safetensors", file)
+  local out = run(("recipes/pneumonia_mnist.lua --weights none --data.path %s/small.safetensors --data.size 32 " ..
+    "--data.batch 6 --schedule.epochs 2 --out %s/mnist"):format(folder, folder))
+  holds(out, "12 training, 6 validation and 6 test pictures, 2 classes", "validation the data's own",
+    "normal 4 + 2, pneumonia 8 + 4", "weights normal 1.5, pneumonia 0.75 (auto)",
+    "3,373,570 of 3,373,570 parameters are trained", "lr 1.44115e-05 to 0.001 in 38 groups")
+  holds(run(("eval %s/mnist"):format(folder)), "6 pictures")
+end)
+
 os.execute("rm -rf " .. folder)
 t.finish()

@@ -78,7 +78,10 @@ end
 
 -- ---- preprocessing ----
 
-local function each_channel(v, n) return type(v) ~= "number" and v or (n or 3) == 3 and { v, v, v } or { v } end
+local function each_channel(v, n)
+  if type(v) == "table" and #v == 1 then v = v[1] end
+  return type(v) ~= "number" and v or (n or 3) == 3 and { v, v, v } or { v }
+end
 
 -- Where nobody says mean and deviation: those of ImageNet's pictures, or for other channels a half of the range.
 local function default_normalisation(out, o, base)

@@ -21,6 +21,7 @@ local function rows_of(v, what)
     return v
   end
   if v:rank() == 0 then util.failf("data.tensors: %s is a single number, and one for each picture is needed", what) end
+  if what:find "labels" and v:rank() == 2 and v:shape(2) == 1 then v = v:reshape(v:shape(1)) end -- as MedMNIST has them
   if what:find "labels" and v:rank() ~= 1 then
     util.failf("data.tensors: %s is a tensor of shape %s, and class numbers (N) are needed; numbers are values",
       what, util.shape_text(v:shape()))
@@ -88,69 +89,103 @@ end
 
 local MOST_CLASSES = 65536 -- of class numbers whose names nobody says
 
+-- The parts that are given apart: a list of {part, images, labels, values}, the training part first.
+local function parts_of(o, file)
+  local images, labels, values = tensors_of(o, "", file)
+  if not core.is_tensor(images) then
+    util.fail "data.tensors: images is missing, a tensor (N, H, W, C), or its name in the file"
+  end
+  check_images(images, "images", o.channels)
+  local list = { { "train", images, labels, values, prefix = "" } }
+  for _, part in ipairs { "validation", "test" } do
+    local prefix = part .. "_"
+    local more, more_labels, more_values = tensors_of(o, prefix, file)
+    if more ~= nil and not core.is_tensor(more) then
+      util.failf("data.tensors: %simages is no tensor (N, H, W, C)", prefix)
+    end
+    if more then
+      check_images(more, prefix .. "images", o.channels)
+      list[#list + 1] = { part, more, more_labels, more_values, prefix = prefix }
+    elseif o[prefix .. "labels"] ~= nil or o[prefix .. "values"] ~= nil then
+      util.failf("data.tensors: %slabels or %svalues without %simages", prefix, prefix, prefix)
+    end
+  end
+  if #list > 1 and list[#list][1] ~= "test" then
+    util.fail "data.tensors: there are validation_images, and no test_images"
+  end
+  return list
+end
+
+-- The labels (field 3) or values (4) of all parts, one behind the other; nil where the training part has none.
+local function joined(parts, field, read, what)
+  if not parts[1][field] then return nil end
+  local list = {}
+  for _, part in ipairs(parts) do
+    if not part[field] then
+      util.failf("data.tensors: there are %simages, and no %s%s", part.prefix, part.prefix, what)
+    end
+    local own, n = read(part[field], part.prefix .. what), part[2]:shape(1)
+    if #own ~= n then
+      util.failf("data.tensors: there are %d pictures and %d %s%s", n, #own, part.prefix, what)
+    end
+    for _, each in ipairs(own) do list[#list + 1] = each end
+  end
+  return list
+end
+
+-- Labels as whole numbers, and the names of their classes.
+local function classes_of(r, o, known)
+  local most = 0
+  for i, v in ipairs(r.labels) do
+    local whole = type(v) == "number" and math.tointeger(v) or nil
+    if not whole or whole < 0 then
+      util.failf("data.tensors: label %d is %s; labels are whole numbers from 0", i, type(v) == "number" and v ~= v
+        and "NaN" or type(v) == "table" and "a list" or tostring(v))
+    end
+    r.labels[i] = whole
+    most = math.max(most, r.labels[i])
+  end
+  r.classes = known or util.distinct(type(o.classes) == "string" and { o.classes } or o.classes,
+    "data.tensors: classes")
+  if r.classes and most >= #r.classes then
+    util.failf("data.tensors: there is a label %d, and %d classes (%s), which are counted from 0", most, #r.classes,
+      util.first_few(r.classes, 6))
+  end
+  if not r.classes then
+    if most >= MOST_CLASSES then
+      util.failf("data.tensors: there is a label %d; labels are numbers of classes, others are values", most)
+    end
+    r.classes = {}
+    for k = 0, most do r.classes[k + 1] = tostring(k) end
+  end
+  if #r.classes < 2 then
+    util.fail "data.tensors: all labels are 0: one class only, so there is nothing to learn"
+  end
+end
+
 -- What data.tensors gives for its parts: see records.open.
 function tensors.read(d, options)
   local o, r, out = d.options, {}, { title = "Tensors", parts = nil }
   local file = o.path and core.load(o.path) or nil
   if o.path then out.title, out.root = o.path:match "[^/]+$", o.path:match "^(.*)/[^/]*$" or "." end
-  local images, labels, values = tensors_of(o, "", file)
-  if not core.is_tensor(images) then
-    util.fail "data.tensors: images is missing, a tensor (N, H, W, C), or its name in the file"
+  local parts, n = parts_of(o, file), 0
+  for _, part in ipairs(parts) do
+    local count = part[2]:shape(1)
+    if #parts > 1 then
+      out.parts = out.parts or {}
+      for i = n + 1, n + count do out.parts[i] = part[1] end
+    end
+    n = n + count
   end
-  local more, more_labels, more_values = tensors_of(o, "test_", file)
-  check_images(images, "images", o.channels)
-  if more ~= nil and not core.is_tensor(more) then util.fail "data.tensors: test_images is no tensor (N, H, W, C)" end
-  if more then check_images(more, "test_images", o.channels) end
-  if not more and (o.test_labels ~= nil or o.test_values ~= nil) then
-    util.fail "data.tensors: test_labels or test_values without test_images"
-  end
-  local function joined(a, b, read, what)
-    if not a then return nil end
-    local list = read(a, what)
-    if more and not b then util.failf("data.tensors: there are test_images, and no test_%s", what) end
-    for _, each in ipairs(more and read(b, "test_" .. what) or {}) do list[#list + 1] = each end
-    return list
-  end
-  if more then
-    out.parts = {}
-    for i = 1, images:shape(1) + more:shape(1) do out.parts[i] = i <= images:shape(1) and "train" or "test" end
-    r.images = pictures_of(images, more)
-  else r.images = images end
-  r.labels = joined(labels, more_labels, rows_of, "labels")
-  r.values = joined(values, more_values, numbers_in, "values")
+  if #parts > 1 then
+    local images = {}
+    for k, part in ipairs(parts) do images[k] = part[2] end
+    r.images = pictures_of(table.unpack(images))
+  else r.images = parts[1][2] end
+  r.labels = joined(parts, 3, rows_of, "labels")
+  r.values = joined(parts, 4, numbers_in, "values")
   if not r.labels and not r.values then util.fail "data.tensors: labels or values are missing: what is to be learnt" end
-  local n = images:shape(1) + (more and more:shape(1) or 0)
-  for name, list in pairs { labels = r.labels, values = r.values } do
-    if #list ~= n then util.failf("data.tensors: there are %d pictures and %d %s", n, #list, name) end
-  end
-  if r.labels then
-    local most = 0
-    for i, v in ipairs(r.labels) do
-      local whole = type(v) == "number" and math.tointeger(v) or nil
-      if not whole or whole < 0 then
-        util.failf("data.tensors: label %d is %s; labels are whole numbers from 0", i, type(v) == "number" and v ~= v
-          and "NaN" or type(v) == "table" and "a list" or tostring(v))
-      end
-      r.labels[i] = whole
-      most = math.max(most, r.labels[i])
-    end
-    r.classes = options.classes or util.distinct(type(o.classes) == "string" and { o.classes } or o.classes,
-      "data.tensors: classes")
-    if r.classes and most >= #r.classes then
-      util.failf("data.tensors: there is a label %d, and %d classes (%s), which are counted from 0", most, #r.classes,
-        util.first_few(r.classes, 6))
-    end
-    if not r.classes then
-      if most >= MOST_CLASSES then
-        util.failf("data.tensors: there is a label %d; labels are numbers of classes, others are values", most)
-      end
-      r.classes = {}
-      for k = 0, most do r.classes[k + 1] = tostring(k) end
-    end
-  end
-  if r.classes and #r.classes < 2 then
-    util.fail "data.tensors: all labels are 0: one class only, so there is nothing to learn"
-  end
+  if r.labels then classes_of(r, o, options.classes) end
   if r.values then
     r.value_names = util.distinct(type(o.value_names) == "string" and { o.value_names } or o.value_names,
       "data.tensors: value_names")
