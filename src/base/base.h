@@ -105,6 +105,8 @@ typedef struct tl_sha256 { uint64_t opaque[16]; } tl_sha256;
 void tl__sha256_init(tl_sha256 *h);
 void tl__sha256_update(tl_sha256 *h, const void *data, size_t bytes);
 void tl__sha256_final(tl_sha256 *h, char hex[65]);
+/* HMAC-SHA-256 (RFC 2104): what is known of a text from it without the key is nothing. */
+void tl__hmac_sha256(const void *key, size_t key_bytes, const void *data, size_t bytes, char hex[65]);
 uint64_t tl__hash64(const void *data, size_t bytes, uint64_t seed);  /* FNV-1a; for tables, not for trust */
 
 /* ---- files ---- */
@@ -118,6 +120,8 @@ void tl__unmap_file(void *map, size_t bytes); /* NULL is allowed */
 /* Writes to a temporary name beside `path`, syncs, renames and syncs the folder; on failure nothing
  * is left under either name that was not there before. Returns 0 or -1. */
 int tl__write_file(tl_error *err, const char *path, const void *data, size_t bytes);
+/* The same, and from its first moment on none but its owner may read the file. */
+int tl__write_private_file(tl_error *err, const char *path, const void *data, size_t bytes);
 /* The same in parts: `tl__atomic_open` ... `tl__atomic_write` ... `tl__atomic_commit` or `tl__atomic_abort`. */
 typedef struct tl_atomic_file { FILE *f; char *path, *temporary; } tl_atomic_file;
 int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path);

@@ -62,7 +62,7 @@ void tl__unmap_file(void *map, size_t bytes)
     if (map) munmap(map, bytes);
 }
 
-int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path)
+static int open_with_mode(tl_error *err, tl_atomic_file *a, const char *path, mode_t mode)
 {
     static atomic_uint opened; /* two threads may write the same file at once: whoever is later stays */
     *a = (tl_atomic_file){0};
@@ -71,11 +71,15 @@ int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path)
         return tl__fail(err, TL_EIO, "%s is no regular file, and is not written over", path);
     a->path = tl__strdup(err, path);
     a->temporary = a->path ? tl__asprintf(err, "%s.tmp%ld%06u", path, (long)getpid(), atomic_fetch_add(&opened, 1) % 1000000) : NULL;
-    if (a->temporary && (a->f = fopen(a->temporary, "wb")) == NULL) fail_path(err, "write", path);
-    if (a->f) return 0;
+    int fd = a->temporary ? open(a->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode) : -1;
+    if (fd >= 0 && (a->f = fdopen(fd, "wb")) != NULL) return 0;
+    if (a->temporary) fail_path(err, "write", path);
+    if (fd >= 0) close(fd);
     tl__atomic_abort(a);
     return -1;
 }
+
+int tl__atomic_open(tl_error *err, tl_atomic_file *a, const char *path) { return open_with_mode(err, a, path, 0666); }
 
 int tl__atomic_write(tl_error *err, tl_atomic_file *a, const void *data, size_t bytes)
 {
@@ -121,15 +125,25 @@ void tl__atomic_abort(tl_atomic_file *a)
     *a = (tl_atomic_file){0};
 }
 
-int tl__write_file(tl_error *err, const char *path, const void *data, size_t bytes)
+static int write_with_mode(tl_error *err, const char *path, const void *data, size_t bytes, mode_t mode)
 {
     tl_atomic_file a;
-    if (tl__atomic_open(err, &a, path) != 0) return -1;
+    if (open_with_mode(err, &a, path, mode) != 0) return -1;
     if (tl__atomic_write(err, &a, data, bytes) != 0) {
         tl__atomic_abort(&a);
         return -1;
     }
     return tl__atomic_commit(err, &a);
+}
+
+int tl__write_file(tl_error *err, const char *path, const void *data, size_t bytes)
+{
+    return write_with_mode(err, path, data, bytes, 0666);
+}
+
+int tl__write_private_file(tl_error *err, const char *path, const void *data, size_t bytes)
+{
+    return write_with_mode(err, path, data, bytes, 0600);
 }
 
 int tl__make_folders(tl_error *err, const char *path)

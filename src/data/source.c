@@ -107,6 +107,7 @@ void tl__source_free(tl_source *s)
     free(s->label);
     tl__names_free(s->class_name, s->class_count);
     tl__names_free(s->value_name, s->value_count);
+    tl__names_free(s->alias, s->count);
     s->ops->close(s); /* frees the rest and `s` itself */
 }
 
@@ -142,13 +143,6 @@ int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fie
     out->marks.boxes = out->marks.points = 0;
     if (i < 0 || i >= s->count) return tl__fail(err, TL_EINDEX, "sample %lld of a source of %lld", (long long)i, (long long)s->count);
     return s->ops->target ? s->ops->target(err, s, i, fields & s->fields, out) : 0;
-}
-
-char *tl__source_name(tl_error *err, const tl_source *s, int64_t i)
-{
-    int64_t number = -1;
-    const char *path = s->ops->locate(s, i, &number);
-    return number < 0 ? tl__strdup(err, path) : tl__asprintf(err, "%s#%lld", path, (long long)number);
 }
 
 char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i)
@@ -271,20 +265,23 @@ static const char *subset_text(const tl_source *s, int64_t i)
     return tl__source_text(v->parent, v->index[i]);
 }
 
+static const tl_source *subset_behind(const tl_source *s, int64_t *i)
+{
+    const subset *v = (const subset *)s;
+    *i = v->index[*i];
+    return v->parent;
+}
+
 #define SUBSET(files) \
     { \
         "subset", files, subset_close, subset_read, subset_locate, subset_target, subset_target_hash, subset_identity, \
-            subset_wave, subset_clip, subset_text \
+            subset_wave, subset_clip, subset_text, subset_behind \
     }
 static const tl_source_ops subset_ops = SUBSET(0), file_subset_ops = SUBSET(1);
 
 int64_t tl__source_origin(const tl_source *s, int64_t i)
 {
-    while (s->ops == &subset_ops || s->ops == &file_subset_ops) {
-        const subset *v = (const subset *)s;
-        i = v->index[i];
-        s = v->parent;
-    }
+    while (s->ops->behind) s = s->ops->behind(s, &i);
     return i;
 }
 

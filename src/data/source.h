@@ -33,6 +33,8 @@ typedef struct tl_source_ops {
     tl_clip (*clip)(const tl_source *s, int64_t i);
     /* The text of sample i (TL_FIELD_TEXT), in UTF-8, the source's own. */
     const char *(*text)(const tl_source *s, int64_t i);
+    /* Of a view: the source that it shows samples of; *i becomes the number there. */
+    const tl_source *(*behind)(const tl_source *s, int64_t *i);
 } tl_source_ops;
 
 struct tl_source {
@@ -48,6 +50,7 @@ struct tl_source {
     char **value_name;
     int alone;                     /* read by the thread that made it alone: loaders take no threads, and labels may come with pictures */
     int unknown;                   /* nothing tells whether a picture has changed: there is no identity and no hash */
+    char **alias;                  /* of each sample, or NULL: tl__source_alias knows those of a view */
     const tl_passed *passed;       /* class folders: files that are not read; a view has its parent's */
 };
 
@@ -125,8 +128,14 @@ tl_clip tl__source_clip(const tl_source *s, int64_t i);
 const char *tl__source_text(const tl_source *s, int64_t i);
 /* What sample i has of `fields`, of which only those that the source has are read; 0 or -1. Any thread. */
 int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out);
-/* "path" or "path#number", for people; the caller frees it. */
+/* "path" or "path#number", as errors of reading name it; the caller frees it. What is written takes the name. */
+char *tl__source_path(tl_error *err, const tl_source *s, int64_t i);
+/* What sample i is called in all that is written: its alias, or else its path. The caller frees it. */
 char *tl__source_name(tl_error *err, const tl_source *s, int64_t i);
+/* Gives each sample a name (copied) in the place of its path; views of the source have them too. 0 or -1. */
+int tl__source_set_aliases(tl_error *err, tl_source *s, const char *const *alias);
+/* The alias of sample i, the source's own; NULL where it has none. */
+const char *tl__source_alias(const tl_source *s, int64_t i);
 /* The same with the file's size and time of change: differs when the picture may differ. The caller frees it. */
 char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i);
 

@@ -176,6 +176,39 @@ static int source_origin(lua_State *L)
     return 1;
 }
 
+/* source:path(i): the file of a sample, for errors and for what reads it; source:name(i) is for all that is written. */
+static int source_path(lua_State *L)
+{
+    tl_source *s = tl__lua_source(L, 1);
+    tl_error err = {0};
+    return push_text(L, &err, tl__source_path(&err, s, picture_number(L, s)));
+}
+
+/* source:set_aliases(list): a name for each sample in the place of its path, in views of the source too */
+static int source_set_aliases(lua_State *L)
+{
+    tl_source *s = tl__lua_source(L, 1);
+    int n;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    const char **alias = text_list(L, 2, &n);
+    tl_error err = {0};
+    if (n != s->count) return tl__lua_raisef(L, "set_aliases: %d names for %lld samples", n, (long long)s->count);
+    return tl__source_set_aliases(&err, s, alias) == 0 ? 0 : tl__lua_raise(L, err.text);
+}
+
+/* source:title(i): a short name for people, which is the last part of the path, or the whole alias. */
+static int source_title(lua_State *L)
+{
+    tl_source *s = tl__lua_source(L, 1);
+    tl_error err = {0};
+    int64_t i = picture_number(L, s);
+    char *name = tl__source_name(&err, s, i), *slash = name && !tl__source_alias(s, i) ? strrchr(name, '/') : NULL;
+    if (!name) return tl__lua_raise(L, err.text);
+    lua_pushstring(L, slash ? slash + 1 : name);
+    free(name);
+    return 1;
+}
+
 static int source_identity(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
@@ -457,7 +490,9 @@ void tl__lua_open_data(lua_State *L)
 {
     static const tl__lua_entry source_methods[] = {
         {"__gc", source_gc, TL__ANY, NULL}, {"count", source_count, 1, NULL}, {"classes", source_classes, 1, NULL}, {"label", source_label, 2, NULL},
-        {"name", source_name, 2, NULL}, {"origin", source_origin, 2, NULL},
+        {"name", source_name, 2, NULL}, {"path", source_path, 2, NULL}, {"origin", source_origin, 2, NULL},
+        {"title", source_title, 2, NULL},
+        {"set_aliases", source_set_aliases, 2, NULL},
         {"counts", source_counts, 1, NULL}, {"passed", source_passed, 1, NULL}, {"identity", source_identity, 2, NULL},
         {"hash", source_hash, 1, NULL}, {"list_hash", source_list_hash, 2, NULL}, {"read", source_read, 2, NULL}, {NULL, NULL, 0, NULL}};
     static const tl__lua_entry pipeline_methods[] = {

@@ -200,6 +200,16 @@ static int write_file(lua_State *L)
     return 0;
 }
 
+/* core.write_private(path, text): none but the owner may read it */
+static int write_private(lua_State *L)
+{
+    tl_error err = {0};
+    size_t n;
+    const char *text = luaL_checklstring(L, 2, &n);
+    if (tl__write_private_file(&err, luaL_checkstring(L, 1), text, n) != 0) return raise_error(L, &err);
+    return 0;
+}
+
 /* core.append_file(path, text [, sync]); sync: it is on the disk when this returns. */
 static int append_file(lua_State *L)
 {
@@ -325,6 +335,17 @@ static int sha256_(lua_State *L)
     tl__sha256_init(&h);
     tl__sha256_update(&h, text, n);
     tl__sha256_final(&h, hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
+/* core.hmac_sha256(key, text) -> 64 hexadecimal digits */
+static int hmac_sha256_(lua_State *L)
+{
+    size_t n, m;
+    const char *key = luaL_checklstring(L, 1, &n), *text = luaL_checklstring(L, 2, &m);
+    char hex[65];
+    tl__hmac_sha256(key, n, text, m, hex);
     lua_pushstring(L, hex);
     return 1;
 }
@@ -484,9 +505,11 @@ void tl__lua_open_system(lua_State *L)
                                            {"sync", sync_, 0, NULL}, {"time", time_, 0, NULL}, {NULL, NULL, 0, NULL}};
     static const luaL_Reg functions[] = {
         {"device_info", device_info}, {"device_details", device_details}, {"counters", counters}, {"read_file", read_file}, {"write_file", write_file},
+        {"write_private", write_private},
         {"append_file", append_file}, {"truncate", truncate_}, {"mkdirs", mkdirs}, {"cache_folder", cache_folder}, {"exists", exists}, {"is_folder", is_folder},
         {"file_kind", file_kind},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_},
+        {"hmac_sha256", hmac_sha256_},
         {"sha256_file", sha256_file}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, 
         {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"memory_failures", memory_failures},
