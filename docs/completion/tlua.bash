@@ -36,6 +36,7 @@ _tlua()
     --data.by) COMPREPLY=($(compgen -W "patient study series file" -- "$current")); return ;;
     --data.unit) COMPREPLY=($(compgen -W "picture" -- "$current")); return ;;
     --task.digits) COMPREPLY=($(compgen -W "refuse keep drop" -- "$current")); return ;;
+    --by) COMPREPLY=($(compgen -W "series study patient" -- "$current")); return ;;
     --schedule.per) COMPREPLY=($(compgen -W "step epoch" -- "$current")); return ;;
     --data.fit) COMPREPLY=($(compgen -W "stretch shorter" -- "$current")); return ;;
     --part) COMPREPLY=($(compgen -W "train test" -- "$current")); return ;;
@@ -52,7 +53,7 @@ _tlua()
     compare)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help $fields" -- "$current")); else COMPREPLY=($(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi ;;
     predict)
-        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --top --json --csv --srt --vtt --beam --window --rate --to --flip --weights --weights.key --batch --threads --device --quiet" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --top --json --csv --by --srt --vtt --beam --window --rate --to --flip --weights --weights.key --batch --threads --device --quiet" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
     eval)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --data --data.root --json --flip --weights --weights.key --device" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
     explain)

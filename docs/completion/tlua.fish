@@ -39,6 +39,7 @@ complete -c tlua -n '__tlua_is predict' -l help -d 'what it does, and its option
 complete -c tlua -n '__tlua_is predict' -l top -x -d 'so many classes of each (3; with --json 5)'
 complete -c tlua -n '__tlua_is predict' -l json -d 'JSON, for programs'
 complete -c tlua -n '__tlua_is predict' -l csv -d 'a table: file, label, score, ..., error; of speech file, from, to, text'
+complete -c tlua -n '__tlua_is predict' -l by -x -a 'series study patient' -d 'of DICOM slices: one answer for each, the mean over its slices'
 complete -c tlua -n '__tlua_is predict' -l srt -d 'of speech: subtitles as SubRip has them'
 complete -c tlua -n '__tlua_is predict' -l vtt -d 'of speech: subtitles as WebVTT has them'
 complete -c tlua -n '__tlua_is predict' -l beam -x -d 'of speech: a search that follows N texts (the task\'s own)'
@@ -56,7 +57,7 @@ complete -c tlua -n '__tlua_is predict' -a 'conformer convnext_tiny crnn deit_ti
 complete -c tlua -n '__tlua_is predict' -F
 complete -c tlua -n __tlua_first -a eval -d 'test a model on samples whose classes, values or texts are known'
 complete -c tlua -n '__tlua_is eval' -l help -d 'what it does, and its options'
-complete -c tlua -n '__tlua_is eval' -l data -x -a 'cifar10 cifar100 csv custom dicom fashion_mnist folder masks mnist sounds speech tensors' -d 'the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, tensors, speech, sounds'
+complete -c tlua -n '__tlua_is eval' -l data -x -a 'cifar10 cifar100 csv custom dicom fashion_mnist folder masks mnist sounds speech tensors' -d 'the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, dicom, tensors, speech, sounds'
 complete -c tlua -n '__tlua_is eval' -l data.root -r -F -d 'where they lie'
 complete -c tlua -n '__tlua_is eval' -l json -d 'JSON, for programs'
 complete -c tlua -n '__tlua_is eval' -l flip -d 'probabilities are the mean over a picture and its mirror image'

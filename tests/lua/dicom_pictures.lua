@@ -6,6 +6,7 @@ local core = require "tlua.core"
 local tlua = require "tlua"
 local windows = require "tlua.data.dicom.windows"
 
+local function near(got, want) assert(math.abs(got - want) < 1e-6, ("%.9g is not %.9g"):format(got, want)) end
 local GOLDEN = "tests/golden/dicom/"
 local folder = t.folder()
 
@@ -107,9 +108,38 @@ t.test("a folder and a table train a network that knows new files", function()
   local lines = {}
   for line in out:gmatch "[^\n]+" do lines[#lines + 1] = line end
   t.equal(#lines, 7)
-  assert(lines[2]:find "/ct/p01/i001.dcm,bright,0%.9" and lines[7]:find "/ct/p02/i003.dcm,dark,0%.9", out)
+  assert(lines[2]:find "/ct/p01/i005.dcm,bright,0%.9" and lines[7]:find "/ct/p02/i003.dcm,dark,0%.9", out)
   said = said .. train("two", { text = "windows = { '40/200', 'range' }, neighbours = 1", channels = 6 })
   assert(tested "two":find "accuracy 100.0 %% %(10 of 10", tested "two")
   for _, secret in ipairs { "SECRET", "Hidden", "19700101" } do assert(not said:find(secret), said) end
+end)
+
+t.test("one answer for a series, a study or a patient", function()
+  local function predict(words)
+    local status, out, err = t.run(("./tlua predict %s/two %s"):format(folder, words:gsub("DIR", folder .. "/ct")))
+    return status, out, err
+  end
+  local _, slices = predict "DIR/p01 --csv"
+  local sum, n = 0, 0
+  for score in slices:gmatch ",bright,([%d.e-]+)," do sum, n = sum + tonumber(score), n + 1 end
+  t.equal(n, 5)
+  local status, out = predict "DIR --by series --csv"
+  t.equal(status, 0)
+  local head, first = out:match "^(.-)\n(.-)\n"
+  t.equal(head, "file,slices,study,series,label,score,label_2,score_2,error")
+  t.equal(select(2, out:gsub("\n", "")), 11)
+  t.equal(first:match "^(.*,bright),", folder .. "/ct/p01/i005.dcm,5,1.2.826.0.1.1,1.2.826.0.1.1.1,bright")
+  near(tonumber(first:match "bright,([%d.e-]+)"), sum / n)
+  local list = core.json_decode((select(2, predict "DIR/p01 DIR/p02 --by patient --json")))
+  t.equal(#list, 2)
+  t.equal(table.concat({ list[2].slices, list[2].study, list[2].series, list[2].predictions[1].label }, " "),
+    "5 1.2.826.0.1.2 1.2.826.0.1.2.1 dark")
+  -- A file by itself has its neighbours beside it.
+  list = core.json_decode((select(2, predict "DIR/p01/i002.dcm --json")))
+  local of_all = slices:match "i002.dcm,bright,([%d.e-]+)"
+  t.equal(list[1].series, "1.2.826.0.1.1.1")
+  near(list[1].predictions[1].score, tonumber(of_all))
+  local _, _, err = predict "DIR/p01 --by nobody"
+  assert(err:find "unknown %-%-by 'nobody'; there is patient, series, study", err)
 end)
 t.finish()

@@ -12,6 +12,7 @@ local intervals = require "tlua.report.intervals"
 local progress = require "tlua.run.progress"
 local listen = require "tlua.command.listen"
 local tested = require "tlua.command.tested"
+local slices = require "tlua.data.dicom.slices"
 local predict = {}
 -- Of whole numbers on the command line.
 local BOUNDS = { beam = { 1, 1000 }, window = { 1, 600 }, rate = { 1000, 768000 } }
@@ -89,8 +90,8 @@ end
 -- the device computes.
 local function rows(info, paths, o, answer, f)
   local hears = input.of(info.preprocessing).kind == "clip"
-  local source, at = hears and core.data.source("records", { waves = paths }) or core.data.source("files",
-    { paths = paths }), 1
+  local source, at = o.source or hears and core.data.source("records", { waves = paths })
+    or core.data.source("files", { paths = paths }), 1
   local loader <close> = core.data.loader(source, model_file.pipeline(info), { batch = math.min(o.batch, #paths), threads = o.threads, on_bad = "skip" })
   local function left_out(last)
     for i = at, last do f(i, nil, reason_of(source, i, hears)) end
@@ -152,8 +153,10 @@ function forms.json(_, t, o)
   local first = true
   return {
     begin = function() util.put "[" end,
-    row = function(path, answer, reason)
-      util.put(first and "\n" or ",\n", core.json_encode { file = path, predictions = answer and t:answer(answer, o), error = reason })
+    row = function(path, answer, reason, about)
+      local out = { file = path, predictions = answer and t:answer(answer, o), error = reason }
+      for key, v in pairs(about or {}) do out[key] = v end
+      util.put(first and "\n" or ",\n", core.json_encode(out))
       first = false
     end,
     finish = function() util.put "\n]\n" end,
@@ -162,9 +165,10 @@ end
 
 local quoted = util.csv
 
--- file, what the task says of a picture (label, score, ...), error.
+-- file, of series how many slices they have and their UIDs, what the task says of a picture (label, score, ...), error.
 function forms.csv(_, t, o)
-  local names = t:columns(o)
+  local names, own = t:columns(o), o.by and { "slices", "study", "series" } or {}
+  names = table.move(names, 1, #names, #own + 1, { table.unpack(own) })
   local function line(first, list, last)
     local out = { quoted(first) }
     for i = 1, #names do out[i + 1] = quoted(list[i] or "") end
@@ -173,7 +177,14 @@ function forms.csv(_, t, o)
   end
   return {
     begin = function() line("file", names, "error") end,
-    row = function(path, answer, reason) line(path, answer and t:fields(answer, o) or {}, reason or "") end,
+    row = function(path, answer, reason, about)
+      local list = {}
+      for i, key in ipairs(own) do
+        local v = about[key] or ""
+        list[i] = type(v) == "table" and table.concat(v, " ") or tostring(v)
+      end
+      line(path, table.move(answer and t:fields(answer, o) or {}, 1, #names, #own + 1, list), reason or "")
+    end,
   }
 end
 
@@ -199,6 +210,48 @@ local function check_words(task, kind, paths, options)
     end
   end
   if options.to and not task.emit then commands.wrong("predict", "--to: " .. task.kind .. " writes no files") end
+  if options.by and not task.mean then
+    commands.wrong("predict", ("--by: answers of the task %s have no mean over slices"):format(task.kind))
+  end
+end
+
+-- ---- slices of scanners ----
+
+local BY = { series = true, study = true, patient = true }
+
+-- What is asked about: names, and of scanners' files their slices (tlua/data/dicom/slices.lua).
+local function asked(info, kind, words, options)
+  local say = not options.quiet and util.note or nil
+  if options.by and not BY[options.by] then
+    commands.wrong("predict", util.unknown_text("--by", options.by, util.keys(BY)))
+  end
+  if options.by and kind.kind ~= "picture" then
+    commands.wrong("predict", ("--by is for slices, and the model takes %s"):format(kind.many))
+  end
+  if not (options.by or kind.kind == "picture" and info.preprocessing.windows) then
+    return predict.collect(words, say, kind)
+  end
+  local found = slices.collect(words, info, say)
+  found.groups = options.by and slices.groups(found, options.by, say)
+  return found.names, found
+end
+
+-- UIDs of one as a text, of several as a list.
+local function one_or_all(list) return #list > 1 and list or list[1] end
+
+-- Takes the network's rows of all slices; said(k, answer, reason, about) tells of each group when they are all there.
+local function pooled(task, found, o, said)
+  local rows = {}
+  local function finish()
+    for k, g in ipairs(found.groups) do
+      local list = {}
+      for _, i in ipairs(g.members) do list[#list + 1] = rows[i] or nil end
+      local about = { slices = #list, study = one_or_all(g.studies), series = one_or_all(g.series) }
+      if #list == 0 then said(k, nil, "none of its slices could be read", about)
+      else said(k, task:decode(core.tensor { task:mean(list) }, o)[1], nil, about) end
+    end
+  end
+  return function(i, row) rows[i] = row end, finish
 end
 
 function predict.main(args)
@@ -210,7 +263,7 @@ function predict.main(args)
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local kind = input.of(info.preprocessing)
-  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil, kind)
+  local paths, found = asked(info, kind, { table.unpack(rest, 2) }, options)
   local task = model_file.task(info, net, rest[1])
   if task.takes == "frames" then
     o.raw_rate, o.beam, o.batch = o.rate, options.beam and o.beam or nil, options.batch and o.batch or 8
@@ -221,23 +274,43 @@ function predict.main(args)
     kind.one) end
   o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or "predicted") or nil
+  o.source, o.by = found and found.source, options.by
   if options.flip then net = predict.flipping(net) end
-  local form = forms[options.json and "json" or options.csv and "csv" or "table"](paths, task, o)
+  return predict.answers(net, task, paths, found, o, options)
+end
+
+-- Asks the network and writes what it answers, in the form that is wanted. Returns the exit status.
+function predict.answers(net, task, paths, found, o, options)
+  local names, kind = paths, input.of(o.info.preprocessing)
+  if o.by then
+    names = {}
+    for k, g in ipairs(found.groups) do names[k] = g.name end
+  end
+  local form = forms[options.json and "json" or options.csv and "csv" or "table"](names, task, o)
   local guard <close> = core.no_grad()
   if form.begin then form.begin() end
   local strange = 0 -- pictures without a number for an answer
-  local function said(i, answer, reason)
+  local function said(i, answer, reason, about)
     if answer == false then strange, answer, reason = strange + 1, nil, NO_NUMBERS end
-    if answer and task.emit then answer.file = task:emit(answer, paths[i], o) end
-    form.row(paths[i], answer, reason)
+    if answer and task.emit then answer.file = task:emit(answer, names[i], o) end
+    if found and not about then
+      local s = found.items[i].series
+      about = { study = s.study, series = s.series }
+    end
+    form.row(names[i], answer, reason, about)
   end
-  local status = predict.each(info, paths, o, options.quiet, "Predicting", function(x, _, more)
-    if not (more and more.lengths) then return task:decode(net(x), o) end
-    return task:decode(net(x, more.lengths), o)
-  end, said)
+  local take, finish = said, nil
+  if o.by then take, finish = pooled(task, found, o, said) end
+  local status = predict.each(o.info, paths, o, options.quiet, "Predicting", function(x, _, more)
+    local out
+    if more and more.lengths then out = net(x, more.lengths) else out = net(x) end
+    return o.by and out:tolist() or task:decode(out, o)
+  end, take)
+  if finish then finish() end
   if strange > 0 then
     status = 1
-    util.note(("%s for %d of %d %s; its weights may hold NaN"):format(NO_NUMBERS, strange, #paths, kind.many))
+    util.note(("%s for %d of %d %s; its weights may hold NaN"):format(NO_NUMBERS, strange, #names,
+      kind.many))
   end
   if form.finish then form.finish() end
   return status

@@ -60,27 +60,32 @@ local function choose(info, kind, options)
   return { d = data[kind](took), root = root, own = own, whole = whole, parts = parts }
 end
 
+-- Do the options, or the folders of the data, say themselves what is for testing?
+local function own_parts(took)
+  if took.part or took.test_images or took.held_out then return true end
+  return took.root and not (took.labels or took.path) and require("tlua.data.records").has_parts(took.root)
+end
+
 -- Data that are lists of samples: the same file or folder with the same options has the same parts.
 local function open_records(info, kind, options)
   local known = info.data
   local given, whole = said(kind, options)
   local same = known and known.kind == kind
-  local took, place = {}, kind == "masks" and "root" or "path"
+  local took, place = {}, schema.find(data.kinds[kind].schema, "path") and "path" or "root"
   for _, field in ipairs(data.kinds[kind].schema) do
     local name = field[1]
     if given[name] ~= nil then took[name] = given[name]
     elseif same and name ~= "augment" then took[name] = known.options[name] end
   end
   local own = same and (given[place] == nil or core.same_file(given[place], known.options[place] or ""))
-  if not same and info.task and kind == "csv" then took.target = took.target or info.task.names end
+  if not same and info.task and (kind == "csv" or kind == "dicom" and took.labels) then
+    took.target = took.target or info.task.names
+  end
   local task = require "tlua.task"
   local name = info.task and info.task.name or "classify"
   local d = data[kind](took)
   -- Other data without parts of their own are tested whole.
-  local parts = (kind == "csv" or kind == "speech") and took.part or kind == "tensors" and took.test_images
-    or kind == "sounds" and took.held_out
-    or kind == "masks" and require("tlua.data.records").has_parts(took.root)
-  if not own and not parts and given.split == nil then whole = true end
+  if not own and not own_parts(took) and given.split == nil then whole = true end
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task.of_file(info),
     classes = (name == "classify" or name == "segment") and info.labels or nil, })
   local list = own and known.list and known.list.test

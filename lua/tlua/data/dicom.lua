@@ -17,7 +17,7 @@ local function plural(n, one, many) return ("%s %s"):format(util.thousands(n), n
 local function list_of(v) return type(v) == "table" and v or v ~= nil and { v } or {} end
 
 -- Series that are of one of the modalities.
-local function of_modalities(o, list, said)
+local function of_modalities(o, list, said, what)
   local wanted, kept, left, there = {}, {}, 0, {}
   for _, name in ipairs(list_of(o.modality)) do wanted[name:upper()] = true end
   for _, s in ipairs(list) do
@@ -28,7 +28,7 @@ local function of_modalities(o, list, said)
     if take then kept[#kept + 1] = s else left = left + 1 end
   end
   if #kept == 0 then
-    util.failf("data.dicom: %s has no series of %s, but of %s", o.root, next(wanted)
+    util.failf("%s: %s has no series of %s, but of %s", what, o.root, next(wanted)
       and table.concat(util.keys(wanted), ", ") or "pictures", util.first_few(util.keys(there), 6))
   end
   if left > 0 then said[#said + 1] = ("skipped   %s of other modalities"):format(plural(left, "series", "series")) end
@@ -60,11 +60,11 @@ local function named(list, text)
   return kept
 end
 
-local function chosen(o, list, said)
+local function chosen(o, list, said, what)
   if not o.series or o.series == "all" then return list end
   local kept = o.series == "most" and longest(list) or named(list, o.series)
   if #kept == 0 then
-    util.failf("data.dicom: series = %q: no series in %s has that number, or those words in its description", o.series,
+    util.failf("%s: series = %q: no series in %s has that number, or those words in its description", what, o.series,
       o.root)
   end
   if #kept < #list then
@@ -73,15 +73,12 @@ local function chosen(o, list, said)
   return kept
 end
 
--- The series of a description's folder, and lines for the plan about what is left out.
-function dicom.series(o)
-  if not o.root then util.fail "data.dicom: root is missing, the folder where the files lie: --data.root DIR" end
-  local missing = util.missing(o.root, "folder")
-  if missing then util.failf("data.dicom: %s; --data.root DIR names another", missing) end
+-- The series of a folder, and lines about what is left out. o: root, modality, series; `what` begins messages.
+function dicom.series(o, what)
   local list, notes, passed = core.dicom.series(o.root)
   local said = {}
   if #list == 0 then
-    util.failf("data.dicom: %s holds no DICOM pictures%s", o.root, #notes > 0 and "; " .. notes[1]
+    util.failf("%s: %s holds no DICOM pictures%s", what, o.root, #notes > 0 and "; " .. notes[1]
       or passed > 0 and ("; %s there of another kind"):format(plural(passed, "file is", "files are")) or "")
   end
   if passed > 0 then
@@ -90,13 +87,14 @@ function dicom.series(o)
   if #notes > 0 then
     said[#said + 1] = ("skipped   %s without a picture to read: %s"):format(plural(#notes, "DICOM file"), notes[1])
   end
-  list = of_modalities(o, list, said)
-  return chosen(o, list, said), said
+  list = of_modalities(o, list, said, what)
+  return chosen(o, list, said, what), said
 end
 
 -- ---- whose they are ----
 
--- The group of each sample as a number, and words for the plan. o.group: "patient", "study", "series" or "none".
+-- The group of each sample as a number, and words for the plan. o.group: "patient", "study", "series" or "none";
+-- o.trusted: one PatientID for all is one patient's, and not that of whoever made files anonymous.
 function dicom.groups(o, items, said)
   if o.group == "none" then return nil end
   local by, patients, count, unnamed = o.group, {}, 0, 0
@@ -105,7 +103,7 @@ function dicom.groups(o, items, said)
     if not id then unnamed = unnamed + 1
     elseif not patients[id] then patients[id], count = true, count + 1 end
   end
-  local alike = by == "patient" and count < 2
+  local alike = by == "patient" and count < 2 and not o.trusted
   if alike then
     said[#said + 1] = (count == 0 and "patients  no file says whose it is (PatientID): " or
       "patients  all files have one PatientID: ") .. "series are kept in one part, and may be of one patient"
@@ -229,7 +227,9 @@ end
 
 function dicom.read(d, options)
   local o = d.options
-  local list, said = dicom.series(o)
+  local missing = util.missing(o.root, "folder")
+  if missing then util.failf("data.dicom: %s; --data.root DIR names another", missing) end
+  local list, said = dicom.series(o, "data.dicom")
   local found = { record = {}, root = o.root, title = o.root:match "([^/]+)/*$" or o.root, said = said }
   local items = slice_items(list, o.every)
   if o.labels then items = labels.of_table(d, options, items, found)

@@ -107,6 +107,19 @@ local function decode(t, logits, o)
   return out
 end
 
+-- What several pictures of one thing say together: the logarithms of their mean probabilities.
+local function mean(_, rows)
+  local out = {}
+  for k = 1, #rows[1] do out[k] = 0 end
+  for _, row in ipairs(rows) do
+    local most, sum = math.max(table.unpack(row)), 0
+    for _, v in ipairs(row) do sum = sum + math.exp(v - most) end
+    for k, v in ipairs(row) do out[k] = out[k] + math.exp(v - most) / sum / #rows end
+  end
+  for k, v in ipairs(out) do out[k] = math.log(v) end
+  return out
+end
+
 local function text(_, list)
   local out = {}
   for i, each in ipairs(list) do out[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
@@ -158,7 +171,8 @@ return {
     state = state or {}
     return setmetatable({ right = state.right or 0, n = state.n or 0 }, Meter)
   end,
-  decode = decode, text = text, answer = function(_, list) return list end, columns = columns, fields = fields,
+  decode = decode, mean = mean, text = text, answer = function(_, list) return list end, columns = columns,
+  fields = fields,
   gather = classes.gather, tiles = classes.tiles, charts = classes.charts, page = classes.page,
   summary = function(_, m) return classes.summary(m) end,
   text_of_test = function(_, m, seen) return classes.text_of_test(m, seen) end,

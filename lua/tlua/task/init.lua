@@ -22,6 +22,8 @@
 --   collector = function(t),    -- { add(self, out, batch) }: what the report wants of a test
 --   gather = function(t, collected, s), page = function(t, found) -- tables and galleries, as data; as HTML
 --   decode = function(t, out, o),     -- the answers of a batch as a list; false where the numbers are none (o: options of `tlua predict`)
+--   mean = function(t, rows),   -- of outputs of several pictures of one thing, lists of numbers: what they say
+--                               -- together, as an output
 --   text = function(t, answer, o), answer = function(t, answer, o), columns = function(t, o), fields = function(t, answer, o) -- an answer as a
 --                               -- line, as a value for JSON, and in a table
 --   emit = function(t, answer, path, o) -- writes what is a picture itself, below o.to; returns its path
@@ -35,7 +37,7 @@ local kinds, order = {}, {}
 local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss", "meter" }
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
   "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields",
-    "emit",
+    "emit", "mean",
   "start", "advice", "kept", "take", "fits", "test_line", "loss_words", "own_width" }
 local TAKES = { vector = true, map = true, frames = true }
 

@@ -233,6 +233,16 @@ return {
     end
     return rows
   end,
+  -- The logits of the mean probabilities.
+  mean = function(_, rows)
+    local out = {}
+    for k = 1, #rows[1] do
+      local sum = 0
+      for _, row in ipairs(rows) do sum = sum + sigmoid(row[k]) / #rows end
+      out[k] = math.log(sum / (1 - sum))
+    end
+    return out
+  end,
   text = function(t, row)
     local out = {}
     for k, v in ipairs(row) do out[k] = ("%s %.1f %%%s"):format(t.names[k], 100 * v, v >= t.options.threshold and " *" or "") end

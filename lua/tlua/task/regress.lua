@@ -193,7 +193,7 @@ return {
     return ("mean absolute error %s, root mean square error %s, R² %s, of %s pictures"):format(util.figure("%.4g", m.mae), util.figure("%.4g", m.rmse),
       util.figure("%.4f", m.r2), util.thousands(#seen.given))
   end,
-  decode = function(_, out) return out:tolist() end,
+  decode = function(_, out) return out:tolist() end, mean = values.mean,
   text = function(t, row)
     local out = {}
     for k, v in ipairs(row) do out[k] = ("%s %.4g"):format(t.names[k], v) end

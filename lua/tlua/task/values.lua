@@ -23,6 +23,16 @@ function values.fields(_, row)
   return out
 end
 
+-- Means of the numbers of several pictures of one thing.
+function values.mean(_, rows)
+  local out = {}
+  for k = 1, #rows[1] do
+    out[k] = 0
+    for _, row in ipairs(rows) do out[k] = out[k] + row[k] / #rows end
+  end
+  return out
+end
+
 -- Calls f(part, source, i, k, v) for every target of every part.
 function values.each(s, f)
   for _, part in ipairs { "train", "validation", "test" } do
