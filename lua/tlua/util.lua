@@ -291,6 +291,9 @@ function util.thousands(n)
   return sign .. digits
 end
 
+-- "1 volume", "1,200 volumes"
+function util.counted(n, word) return ("%s %s%s"):format(util.thousands(n), word, n == 1 and "" or "s") end
+
 -- 1.82e9 -> "1.8 G"
 function util.short(n)
   for _, unit in ipairs { { 1e12, "T" }, { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } } do

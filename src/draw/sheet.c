@@ -137,16 +137,16 @@ static void dot(tl_image *page, int x, int y, int side, const uint8_t colour[3])
         for (int i = x; i < x + side && i < page->width; i++) memcpy(page->data + ((size_t)j * (size_t)page->width + (size_t)i) * 3, colour, 3);
 }
 
-static void draw_letter(tl_image *page, int x, int y, int size, unsigned char letter)
+static void draw_letter(tl_image *page, const uint8_t colour[3], int x, int y, int size, unsigned char letter)
 {
-    static const uint8_t black[3] = {0, 0, 0};
     const char *g = glyph[letter >= 32 && letter <= 126 ? letter - 32 : '?' - 32];
     for (int row = 0; row < GLYPH_HEIGHT; row++)
         for (int k = 0; k < GLYPH_WIDTH; k++)
-            if (g[row * (GLYPH_WIDTH + 1) + k] == '#') dot(page, x + k * size, y + row * size, size, black);
+            if (g[row * (GLYPH_WIDTH + 1) + k] == '#') dot(page, x + k * size, y + row * size, size, colour);
 }
 
-void tl__draw_text(tl_image *page, int x, int y, int size, int width, const char *text, const char *end)
+void tl__draw_text_in(tl_image *page, const uint8_t colour[3], int x, int y, int size, int width, const char *text,
+                      const char *end)
 {
     int room = width / (ADVANCE * size), length = 0, at = 0;
     for (const char *p = text; p < end; p++) length += ((unsigned char)*p & 0xC0) != 0x80; /* characters of UTF-8 */
@@ -154,9 +154,15 @@ void tl__draw_text(tl_image *page, int x, int y, int size, int width, const char
         if (((unsigned char)*p & 0xC0) == 0x80) continue;
         int cut = length > room && at >= room - 2;
         if (at >= room) return;
-        draw_letter(page, x + at * ADVANCE * size, y, size, cut ? '.' : (unsigned char)*p);
+        draw_letter(page, colour, x + at * ADVANCE * size, y, size, cut ? '.' : (unsigned char)*p);
         at++;
     }
+}
+
+void tl__draw_text(tl_image *page, int x, int y, int size, int width, const char *text, const char *end)
+{
+    static const uint8_t black[3] = {0, 0, 0};
+    tl__draw_text_in(page, black, x, y, size, width, text, end);
 }
 
 int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, const char *caption)

@@ -19,9 +19,13 @@ int tl__sheet_open(tl_error *err, tl_sheet *s, int count, int columns, int heigh
 int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, const char *caption);
 void tl__sheet_free(tl_sheet *s);
 
-/* The font: characters of 5 x 8 points, six apart. Draws the bytes from `text` to `end` in black, with its upper left corner at (x, y) and
- * points of `size` pixels; what is wider than `width` pixels ends in dots. The page has three channels. */
+/* The font: characters of 5 x 8 points, six apart. Draws the bytes from `text` to `end` in black, with its upper left
+ * corner at (x, y), neither below 0, and points of `size` pixels; what is wider than `width` pixels ends in dots. The
+ * page has three channels. */
 enum { TL_GLYPH_HEIGHT = 8, TL_GLYPH_ADVANCE = 6 };
+/* The same in a colour. */
+void tl__draw_text_in(tl_image *page, const uint8_t colour[3], int x, int y, int size, int width, const char *text,
+                      const char *end);
 void tl__draw_text(tl_image *page, int x, int y, int size, int width, const char *text, const char *end);
 
 #endif

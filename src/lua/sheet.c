@@ -104,6 +104,43 @@ static int saliency(lua_State *L)
     return 0;
 }
 
+static tl_tensor *from_pixels(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
+{
+    return tl_from(s, dtype, shape->rank, shape->dim, with);
+}
+
+/* data.lettered(x uint8 (height, width, 3), {{text, x, y, size}, ...}) -> the same with these texts in white, their
+ * upper left corners at (x, y), points of `size` pixels. */
+static int lettered(lua_State *L)
+{
+    static const uint8_t white[3] = {255, 255, 255};
+    tl_tensor *x = tl__lua_tensor(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (x->dtype != TL_U8 || x->shape.rank != 3 || x->shape.dim[2] != 3 || tl_numel(x) > INT32_MAX)
+        return tl__lua_raise(L, "lettered: uint8 (height, width, 3) is needed");
+    tl_shape shape = x->shape;
+    uint8_t *pixels = lua_newuserdatauv(L, (size_t)tl_numel(x) + 1, 0);
+    tl_scope s;
+    tl__scope_root(&s, x->buffer->device, 0);
+    tl_read(&s, x, pixels, (size_t)tl_numel(x));
+    if (s.err.code) return tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    tl_image picture = {.width = (int)shape.dim[1], .height = (int)shape.dim[0], .channels = 3, .data = pixels};
+    for (int i = 1; i <= (int)lua_rawlen(L, 2); i++) {
+        size_t length;
+        lua_rawgeti(L, 2, i);
+        for (int k = 1; k <= 4; k++) lua_rawgeti(L, -k, k);
+        const char *text = luaL_checklstring(L, -4, &length);
+        int left = (int)luaL_checkinteger(L, -3), top = (int)luaL_checkinteger(L, -2);
+        int size = (int)luaL_checkinteger(L, -1);
+        if (left < 0 || top < 0 || size < 1) return tl__lua_raise(L, "lettered: a text stands outside of the picture");
+        if (left < picture.width)
+            tl__draw_text_in(&picture, white, left, top, size, picture.width - left, text, text + length);
+        lua_pop(L, 5);
+    }
+    return tl__lua_make(L, from_pixels, &shape, TL_U8, pixels);
+}
+
 void tl__lua_open_sheet(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", sheet_gc}, {"add", sheet_add}, {"write", sheet_write}, {NULL, NULL}};
@@ -117,5 +154,7 @@ void tl__lua_open_sheet(lua_State *L)
     lua_setfield(L, -2, "sheet");
     lua_pushcfunction(L, saliency);
     lua_setfield(L, -2, "saliency");
+    lua_pushcfunction(L, lettered);
+    lua_setfield(L, -2, "lettered");
     lua_pop(L, 1);
 }

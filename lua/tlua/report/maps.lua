@@ -113,10 +113,16 @@ local COLOURS = {
   { 220, 211, 0 }, { 136, 45, 23 }, { 141, 182, 0 }, { 101, 69, 34 }, { 43, 61, 38 },
 }
 
--- The colour of class k (from 0) as "#rrggbb", of none for the background.
-function maps.colour(k, background)
+-- The colour of class k (from 0) as {red, green, blue}, of none for the background.
+function maps.rgb(k, background)
   if k == 0 and background then return nil end
-  return ("#%02x%02x%02x"):format(table.unpack(COLOURS[(k + (background and -1 or 0)) % #COLOURS + 1]))
+  return COLOURS[(k + (background and -1 or 0)) % #COLOURS + 1]
+end
+
+-- The same as "#rrggbb".
+function maps.colour(k, background)
+  local rgb = maps.rgb(k, background)
+  return rgb and ("#%02x%02x%02x"):format(table.unpack(rgb))
 end
 
 -- A picture (H, W, 3) float32 in 0..255 with a class map (H, W) int32 over it: half of each pixel is its class's
@@ -125,9 +131,8 @@ function maps.overlay(picture, map, classes, background)
   local h, w = map:shape(1), map:shape(2)
   local table_of, shown = {}, {}
   for k = 0, classes - 1 do
-    local bare = k == 0 and background
-    table_of[k + 1], shown[k + 1] = bare and { 0, 0, 0 } or COLOURS[(k + (background and -1 or 0)) % #COLOURS + 1],
-      bare and 0 or 0.5
+    local rgb = maps.rgb(k, background)
+    table_of[k + 1], shown[k + 1] = rgb or { 0, 0, 0 }, rgb and 0.5 or 0
   end
   local plain = map:to "float32"
   local known = ops.lt(plain, core.full({ 1 }, classes))

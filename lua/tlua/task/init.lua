@@ -19,7 +19,7 @@
 --   advice = function(t, values, s),  -- after an epoch: a line for the user, or nil
 -- kept = function(t), take = function(t, kept), -- what the model file holds of it beside names, as JSON, and the way
 -- back
---   collector = function(t),    -- { add(self, out, batch) }: what the report wants of a test
+--   collector = function(t, s, part), -- { add(self, out, batch) }: what the report wants of a test of a part of s.data
 --   gather = function(t, collected, s), page = function(t, found) -- tables and galleries, as data; as HTML
 --   decode = function(t, out, o),     -- the answers of a batch as a list; false where the numbers are none (o: options of `tlua predict`)
 --   mean = function(t, rows),   -- of outputs of several pictures of one thing, lists of numbers: what they say

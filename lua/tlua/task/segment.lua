@@ -7,6 +7,7 @@ local util = require "tlua.util"
 local nn = require "tlua.nn"
 local maps = require "tlua.report.maps"
 local pages = require "tlua.report.segment"
+local volumes = require "tlua.report.volumes"
 
 local IGNORED = 255 -- what the source makes of ignored pixels (src/data/target.h), and places outside of the picture have
 
@@ -67,18 +68,17 @@ end
 
 -- ---- figures ----
 
-local function counts_of(t, out, batch)
-  local scope <close> = core.scope()
+local function classes_of(out, batch)
   local guard <close> = core.no_grad()
-  local predicted = are_classes(out, batch.mask) and out or out:argmax(-1)
-  return maps.counts(batch.mask, predicted, t.width, IGNORED)
+  return are_classes(out, batch.mask) and out or out:argmax(-1)
 end
 
 local Meter = {}
 Meter.__index = Meter
 
 function Meter:add(out, batch)
-  for _, row in ipairs(counts_of(self.task, out, batch)) do
+  local scope <close> = core.scope()
+  for _, row in ipairs(maps.counts(batch.mask, classes_of(out, batch), self.task.width, IGNORED)) do
     for i, v in ipairs(row) do self.matrix[i] = self.matrix[i] + v end
   end
 end
@@ -97,24 +97,37 @@ local function meter(t, state)
 end
 
 -- Of each picture, packed: right pixels, those that have and those that were given each class, which intervals and
--- galleries are made of.
+-- galleries are made of. Of volumes also how far surfaces are apart.
 local Collector = {}
 Collector.__index = Collector
 
+-- Of sample i of a batch: the map of it alone.
+local function map_of(maps_of_batch, i)
+  local shape = maps_of_batch:shape()
+  return core.ops.slice(maps_of_batch, 1, i - 1, 1):reshape { table.unpack(shape, 2) }
+end
+
 function Collector:add(out, batch)
-  local width = self.task.width
-  for i, row in ipairs(counts_of(self.task, out, batch)) do
+  local scope <close> = core.scope()
+  local width, predicted = self.task.width, classes_of(out, batch)
+  for i, row in ipairs(maps.counts(batch.mask, predicted, width, IGNORED)) do
     self.pictures[#self.pictures + 1] = string.pack(("I4"):rep(3 * width), table.unpack(maps.sums(row, width)))
     self.indices[#self.indices + 1] = batch.indices[i]
     for k, v in ipairs(row) do self.matrix[k] = self.matrix[k] + v end
+    if self.cases then
+      self.cases[#self.cases + 1] = volumes.measure(self.session, self.part, batch.indices[i], map_of(batch.mask, i),
+        map_of(predicted, i), width, first_of(self.task))
+    end
   end
 end
 function Collector:count() return #self.pictures end
 
-local function collector(t)
+local function collector(t, s, part)
   local matrix = {}
   for i = 1, t.width * t.width do matrix[i] = 0 end
-  return setmetatable({ task = t, pictures = {}, indices = {}, matrix = matrix }, Collector)
+  local of_volumes = s and s.data.input and s.data.input.kind == "volume"
+  return setmetatable({ task = t, pictures = {}, indices = {}, matrix = matrix, session = s, part = part,
+    cases = of_volumes and {} or nil }, Collector)
 end
 
 -- ---- answers ----

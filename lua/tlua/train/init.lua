@@ -148,7 +148,7 @@ end
 -- for the report, with the epoch and the part.
 function train.evaluate(s, source, label)
   local sum, begin, pictures = totals.new(s.task, nil, true), core.time(), source.count
-  local seen = s.task.collector and s.task:collector() or {}
+  local seen = s.task.collector and s.task:collector(s, source.part) or {}
   rawset(seen, "epoch", s.epoch)
   rawset(seen, "part", source.part)
   rawset(seen, "many", s.data.input.many)
