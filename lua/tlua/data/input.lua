@@ -20,6 +20,10 @@ local function picture_lines(d, say)
   local p = d.preprocessing
   say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched"
     or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
+  if p.windows then
+    local slices = (p.neighbours or 0) > 0 and (", of %d slices each"):format(2 * p.neighbours + 1) or ""
+    say(("windows   %s%s"):format(require("tlua.data.dicom.windows").text(p.windows), slices))
+  end
   if p.normalised_by_default then
     say(("pictures  neither the weights nor --data.mean and --data.std say how pixels are normalised: mean %s, deviation %s"):format(
       schema.show(p.mean), schema.show(p.std)))
