@@ -1446,6 +1446,45 @@ function data.custom(options) end
 ---@return table
 function data.dicom(options) end
 
+---Volumes from NIfTI files, with masks, classes or numbers from folders or a table, whole or in patches.
+---- `root`: folder with images and masks, or imagesTr and labelsTr, or with a folder of volumes for each class; or such folders in train, validation and test; of a table: what its files are relative to (its own folder)
+---- `path`: a table instead: a line for each volume, the first with the names of the columns
+---- `image`: column with the files (image); of several columns each is a channel
+---- `mask`: column with the files of masks
+---- `target`: column with the class, or columns with numbers, that is to be learnt
+---- `part`: column that says which part a volume belongs to: train, validation or test
+---- `attributes`: columns that figures are also told by: sex, age, scanner
+---- `group`: column, or without a table a Lua pattern in paths, that says whose a volume is: those of one patient stay in one part
+---- `classes`: names of the classes, of labels or of what masks mean
+---- `values`: the values of each class in the masks, one or a list each: { 0, { 1, 2 }, 3 } (0, 1, 2, ...)
+---- `rest` = "error": what values mean that no class has
+---- `parts`: of files with 4 dimensions: all parts as channels, or the first alone (an error)
+---- `nan` = "error": voxels that are not finite are an error, or count as 0
+---- `orientation`: where columns, rows and slices grow to, like LPS; "file": each file's own (the network's, else RAS)
+---- `spacing`: mm between columns, rows and slices, or one number; volumes are resampled to it (the network's, else the file's)
+---- `windows`: which values become 0 to 1, each window a channel: lung, bone, brain, soft, or centre/width
+---- `normalise`: values by each volume's own: zscore: mean 0, deviation 1; nonzero: so of what is not 0; range: 0 to 1; quantiles: 0 to 1 between two (zscore where there is no window)
+---- `quantiles`: per cent that become 0 and 1 where it goes by quantiles (0.5, 99.5)
+---- `size`: slices, rows, columns, or one number: the middle of each volume, zeros around what is smaller (whole volumes)
+---- `patch`: slices, rows, columns, or one number: training takes such parts of the volumes
+---- `patches`: patches of each volume and epoch (4)
+---- `foreground`: share of patches around a voxel of a class that is not the background (0.33 where there are masks)
+---- `overlap`: share of a patch that the next has too where whole volumes are tested (0.5)
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `validation`: share of the training volumes held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test volumes out and keep to limits (the run's seed)
+---- `batch` = 2: volumes or patches a step; auto: what the memory allows
+---- `limit`: at most so many training volumes (all)
+---- `test_limit`: at most so many test volumes (a fifth of limit, else all)
+---- `per_class`: at most so many training volumes of each class, drawn by the seed (all)
+---- `keep` = "4 GB": memory in which volumes stay decoded from epoch to epoch; those beyond are read again
+---- `threads` = 0: threads that read volumes; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what a volume that cannot be used means
+---@param options? { root?: string, path?: string, image?: string|string[], mask?: string, target?: string|string[], part?: string, attributes?: string|string[], group?: string, classes?: string|string[], values?: table, rest?: "error"|"background"|"ignored", parts?: "channels"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], windows?: string|table, normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], size?: number|number[], patch?: number|number[], patches?: integer, foreground?: number, overlap?: number, split?: number, validation?: number, split_seed?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, keep?: string|number, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@return table
+function data.nifti(options) end
+
 ---A table of recordings and what is said in them.
 ---- `path`: a table (TSV or CSV): a line for each recording, the first with the names of the columns
 ---- `file` = "file": column with the recordings, relative to root

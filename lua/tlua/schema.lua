@@ -141,6 +141,28 @@ types.statistics = { "train, eval or a momentum like 0.1", function(t)
   local v = tonumber(t) or t
   return is_statistics(v) and v or nil
 end, is_statistics }
+-- "0;1,2;3-5" -> { { 0 }, { 1, 2 }, { 3, 4, 5 } }; nil where it is no such text.
+local function number_lists(t)
+  local out = {}
+  for part in (t .. ";"):gmatch "([^;]*);" do
+    local list = {}
+    for _, word in ipairs(split(part)) do
+      local low, high = word:match "^(%d+)%-(%d+)$"
+      low, high = math.tointeger(low or word), math.tointeger(high or word)
+      if not low or not high or high - low > 65535 then return nil end
+      for v = low, high do list[#list + 1] = v end
+    end
+    out[#out + 1] = list
+  end
+  return out
+end
+types.number_lists = { "numbers of each class, like 0;1,2;3-5", number_lists, function(v)
+  if type(v) ~= "table" then return false end
+  for _, each in ipairs(v) do
+    if math.type(each) ~= "integer" and not types.numbers[3](each) then return false end
+  end
+  return true
+end }
 -- "20 GB" -> bytes; a number is bytes.
 local UNITS = { [""] = 1, k = 1e3, M = 1e6, G = 1e9, T = 1e12 }
 function schema.size(v)

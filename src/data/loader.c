@@ -68,7 +68,7 @@ static tl_slot *next_work(tl_loader *l)
 int tl__loader_about(const tl_loader *l, int64_t index, tl_error *err)
 {
     char *name = tl__source_name(NULL, l->source, index);
-    tl__error_prefix(err, "%s: ", name ? name : l->source->fields & TL_FIELD_WAVE ? "a clip" : "a picture");
+    tl__error_prefix(err, "%s: ", name ? name : tl__source_word(l->source, 1));
     free(name);
     return -1;
 }
@@ -106,13 +106,13 @@ static void finish_batch(const tl_loader *l, tl_slot *s, int64_t epoch)
 
 static void do_sample(tl_loader *l, tl_worker *w, tl_slot *s)
 {
-    int64_t place = l->next_place++, epoch = l->epoch, index = l->plan.order[place];
+    int64_t place = l->next_place++, epoch = l->epoch, item = l->plan.order[place], index = item / l->repeats;
     int at = (int)(place - l->plan.offset[s->batch]), begun = s->failed_at >= 0;
     tl_error error = {0};
     if (l->next_place == l->plan.offset[s->batch + 1]) l->next_fill++;
     l->busy++;
     pthread_mutex_unlock(&l->lock);
-    int failed = begun && l->cargo->make(l, w, epoch, index, s, at, &error) != 0;
+    int failed = begun && l->cargo->make(l, w, epoch, item, s, at, &error) != 0;
     pthread_mutex_lock(&l->lock);
     s->labels[at] = l->source->label[index];
     s->indices[at] = index;
@@ -212,14 +212,18 @@ static int open_parts(tl_error *err, tl_loader *l)
 
 tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *config)
 {
-    int sound = (source->fields & TL_FIELD_WAVE) != 0;
+    int64_t repeats = config->repeats > 1 ? config->repeats : 1;
     if (config->batch < 1 && !(config->seconds > 0)) {
         tl__fail(err, TL_EARG, "batch is %d, and must be at least 1", config->batch);
         return NULL;
     }
-    if (source->count < 1 || (config->drop_last && source->count < config->batch)) {
+    if (source->count < 1 || (config->drop_last && source->count * repeats < config->batch)) {
         tl__fail(err, TL_EARG, "%lld %s do not fill a batch of %d", (long long)source->count,
-                 sound ? "clips" : "pictures", config->batch);
+                 tl__source_word(source, 0), config->batch);
+        return NULL;
+    }
+    if (repeats > 1 && !(source->fields & TL_FIELD_VOLUME)) {
+        tl__fail(err, TL_EARG, "repeats are of volumes, and these are %s", tl__source_word(source, 0));
         return NULL;
     }
     tl_loader *l = tl__calloc(err, 1, sizeof *l);
@@ -230,7 +234,10 @@ tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *
     l->source = source;
     l->pipeline = pipeline;
     l->config = *config;
-    l->cargo = sound ? &tl__cargo_waves : &tl__cargo_pictures;
+    l->repeats = repeats;
+    l->cargo = source->fields & TL_FIELD_WAVE     ? &tl__cargo_waves
+               : source->fields & TL_FIELD_VOLUME ? &tl__cargo_volumes
+                                                  : &tl__cargo_pictures;
     if (open_parts(err, l) == 0) return l;
     tl__loader_close(l);
     return NULL;
@@ -251,6 +258,7 @@ void tl__loader_close(tl_loader *l)
         tl__target_free(&l->worker[i].target);
     }
     for (int i = 0; i < TL_LOADER_SLOTS; i++) free_slot(&l->slot[i], l->batch_room);
+    if (l->cargo->close) l->cargo->close(l);
     tl__batches_free(&l->plan);
     free(l->longest);
     pthread_mutex_destroy(&l->lock);
@@ -281,6 +289,7 @@ int tl__loader_start_at(tl_loader *l, tl_error *err, int64_t epoch, int64_t batc
     l->epoch = epoch;
     l->next_batch = l->next_fill = batch;
     l->next_place = l->plan.offset[batch];
+    if (l->cargo->start) l->cargo->start(l, l->next_place);
     l->started = 1;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
@@ -374,6 +383,7 @@ void tl__loader_recycle(tl_loader *l, tl_batch *b)
 }
 
 int64_t tl__loader_batches(const tl_loader *l) { return l->plan.batches; }
+int64_t tl__loader_samples(const tl_loader *l) { return l->plan.count - l->plan.drop; }
 int tl__loader_threads(const tl_loader *l) { return l->threads; }
 void tl__loader_shape(const tl_loader *l, int hwc[3]) { memcpy(hwc, l->hwc, sizeof l->hwc); }
 double tl__loader_waited(const tl_loader *l) { return l->waited; }

@@ -1,5 +1,5 @@
-/* loader.h - threads that read and transform pictures or sound beside the device. The batches of an epoch depend on
- * the seed and the epoch alone: not on the number of threads, nor on which thread was quicker. Loader
+/* loader.h - threads that read and transform pictures, sound or volumes beside the device. The batches of an epoch
+ * depend on the seed and the epoch alone: not on the number of threads, nor on which thread was quicker. Loader
  * threads never touch a device; one thread at a time calls these functions. */
 #ifndef TLUA_LOADER_H
 #define TLUA_LOADER_H
@@ -27,6 +27,8 @@ typedef struct tl_loader_config {
     int on_bad;            /* a picture that cannot be read is an error, or is left out of its batch */
     double mixup, cutmix;  /* if > 0, batches are mixed with shares from Beta(mixup, mixup), or cut (data/mix.h) */
     int64_t unmixed_from;  /* the first epoch whose batches are not mixed; 0: all are */
+    int repeats;           /* of volumes: samples of each in an epoch; 0: one */
+    int64_t keep;          /* of volumes: bytes that may stay in memory from epoch to epoch */
 } tl_loader_config;
 
 /* A batch lent to the caller, who gives it back with tl__loader_recycle. What the source has none of is NULL. */
@@ -35,6 +37,7 @@ typedef struct tl_batch {
     int32_t *labels;              /* (n) */
     int64_t *indices;             /* (n) numbers of the pictures in the source */
     int n, height, width, channels;
+    int depth; /* of volumes: x is (n, depth, height, width, channels), mask (n, depth, height, width); else 0 */
     int64_t length; /* of sound, in samples at `rate`; 0: pictures */
     int rate;
     int32_t *lengths;             /* (n): of each clip */
@@ -68,6 +71,7 @@ int tl__loader_next(tl_loader *l, tl_error *err, tl_batch *b);
 void tl__loader_recycle(tl_loader *l, tl_batch *b);
 
 int64_t tl__loader_batches(const tl_loader *l);  /* in an epoch */
+int64_t tl__loader_samples(const tl_loader *l); /* likewise: the source's, of volumes so many times as many */
 int tl__loader_threads(const tl_loader *l);
 void tl__loader_shape(const tl_loader *l, int hwc[3]);
 double tl__loader_waited(const tl_loader *l);    /* seconds that the caller has waited for batches since the opening */
@@ -92,10 +96,10 @@ typedef struct tl_check_report {
     void *user;
 } tl_check_report;
 
-/* Decodes every clip, or every picture of a source of files (JPEGs at 1/8, which reads all their data), and returns the
- * source to use: the same one retained, or with TL_BAD_SKIP a view without the damaged ones. With
- * TL_BAD_ERROR a damaged picture makes it return NULL, with an error that names the first few. Sources of
- * few large files have been checked on opening and are returned at once. */
+/* Decodes every clip, or every picture of a source of files (JPEGs at 1/8, which reads all their data), and
+ * returns the source to use: the same one retained, or with TL_BAD_SKIP a view without the damaged ones. With
+ * TL_BAD_ERROR a damaged picture makes it return NULL, with an error that names the first few. Sources of few
+ * large files have been checked on opening and are returned at once. */
 tl_source *tl__loader_check(tl_error *err, tl_source *source, int threads, int on_bad, tl_check_report *report);
 void tl__check_report_free(tl_check_report *report);
 /* How many threads 0 stands for. */

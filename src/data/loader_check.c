@@ -68,6 +68,16 @@ static int read_sample(tl_error *err, const tl_source *s, int64_t i, tl_image *i
     return tl__target_fits(err, target, image->width, image->height);
 }
 
+/* All of a volume is read, with its mask. */
+static int read_volume(tl_error *err, const tl_source *s, int64_t i)
+{
+    tl_volume image = {.data = NULL}, mask = {.data = NULL};
+    int bad = tl__source_volume(err, s, i, &image, s->fields & TL_FIELD_MASK ? &mask : NULL);
+    tl__volume_free(&image);
+    tl__volume_free(&mask);
+    return bad;
+}
+
 #define CLIPPED 1e-3 /* a share of samples at full scale that is heard */
 
 /* A clip in which nothing is heard is bad; what can be learnt from all the same is a note. */
@@ -101,9 +111,11 @@ static void check_one(check *c, tl_image *image, tl_target *target)
 {
     int64_t i = c->next++;
     tl_error error = {0}, note = {0};
-    int sound = (c->source->fields & TL_FIELD_WAVE) != 0;
+    unsigned fields = c->source->fields;
     pthread_mutex_unlock(&c->lock);
-    int bad = (sound ? hear_clip(&error, &note, c->source, i) : read_sample(&error, c->source, i, image, target)) != 0;
+    int bad = (fields & TL_FIELD_WAVE     ? hear_clip(&error, &note, c->source, i)
+               : fields & TL_FIELD_VOLUME ? read_volume(&error, c->source, i)
+                                          : read_sample(&error, c->source, i, image, target)) != 0;
     pthread_mutex_lock(&c->lock);
     c->done++;
     if (bad) add_to(c, &c->bad, i, &error);
@@ -125,8 +137,6 @@ static void *check_some(void *argument)
     return NULL;
 }
 
-static const char *what(const tl_source *s) { return s->fields & TL_FIELD_WAVE ? "clips" : "pictures"; }
-
 /* Asks the caller, every fifth of a second, whether to go on. The lock is held. */
 static void ask(check *c, tl_check_report *report)
 {
@@ -137,7 +147,7 @@ static void ask(check *c, tl_check_report *report)
     pthread_mutex_lock(&c->lock);
     if (stop && !c->error.code) {
         tl__fail(&c->error, TL_EINTERRUPT, "stopped after %lld of %lld %s were checked", (long long)done,
-                 (long long)c->source->count, what(c->source));
+                 (long long)c->source->count, tl__source_word(c->source, 0));
         c->stopping = 1;
     }
 }
@@ -186,7 +196,7 @@ static void fail_with_names(tl_error *err, const tl_source *s, const tl_check_re
         snprintf(list + used, sizeof list - used, "%s%.190s", i ? "; " : "", r->bad[i].reason);
     }
     tl__fail(err, TL_EFORMAT, "%lld of %lld %s cannot be %s: %s%s (on_bad = \"skip\" leaves them out)",
-             (long long)r->bad_count, (long long)r->checked, what(s),
+             (long long)r->bad_count, (long long)r->checked, tl__source_word(s, 0),
              s->fields & TL_FIELD_WAVE ? "learnt from" : "read", list, r->bad_count > NAMED ? "; ..." : "");
 }
 
@@ -195,7 +205,7 @@ static tl_source *without_bad(tl_error *err, tl_source *source, const tl_check_r
 {
     if (r->bad_count == source->count) {
         tl__fail(err, TL_EFORMAT, "none of the %lld %s can be read; the first: %s", (long long)source->count,
-                 what(source), r->bad[0].reason);
+                 tl__source_word(source, 0), r->bad[0].reason);
         return NULL;
     }
     int64_t *index = tl__malloc(err, (size_t)source->count * sizeof *index), n = 0;

@@ -1,5 +1,6 @@
-/* loader_inside.h - what the files of the loader share: the batches of an epoch (loader_plan.c), the window of batches
- * that threads fill (loader.c), and what makes samples of one kind into a batch (loader_pictures.c, loader_waves.c). */
+/* loader_inside.h - what the files of the loader share: the batches of an epoch (loader_plan.c), the window of
+ * batches that threads fill (loader.c), and what makes samples of one kind into a batch (loader_pictures.c,
+ * loader_waves.c, loader_volumes.c). */
 #ifndef TLUA_LOADER_INSIDE_H
 #define TLUA_LOADER_INSIDE_H
 
@@ -22,15 +23,16 @@ typedef struct tl_batches {
     int shuffle;
     int64_t batch; /* samples in a batch; 0: as many as fit */
     int64_t drop;  /* samples that an epoch leaves out */
-    /* By length: samples from the shortest to the longest, in buckets of about one length, each cut into batches. NULL:
-     * not so. */
+    int64_t repeats; /* samples of one volume; their numbers are neighbours, and they are near in the order too */
+    /* By length: samples from the shortest to the longest, in buckets of about one length, each cut into batches.
+     * NULL: not so. */
     int64_t *rank, *bucket, *parts; /* bucket k is rank[bucket[k]] to rank[bucket[k + 1]], and makes parts[k] batches */
     int64_t buckets;
     int64_t *spare;
 } tl_batches;
 
-/* `longest` of each sample (NULL: all are alike), `most` samples together with padding in a batch (0: config->batch of
- * them). */
+/* `longest` of each sample (NULL: all are alike), `most` samples together with padding in a batch (0:
+ * config->batch of them). */
 int tl__batches_open(tl_error *err, tl_batches *p, const tl_loader_config *config, int64_t count,
                      const int64_t *longest, int64_t most);
 void tl__batches_epoch(tl_batches *p, int64_t epoch);
@@ -57,6 +59,8 @@ typedef struct tl_slot {
     int32_t *lengths; /* of sound: samples of each clip, which begin every `row` of x until the batch is finished */
     const char **texts;
     int64_t row;
+    int64_t size[3]; /* of volumes: slices, rows, columns of each */
+    int channels;
     uint8_t *bad;  /* 1: left out */
     int failed_at; /* place of the first sample that failed, or n */
     int skipped;   /* samples left out */
@@ -74,25 +78,32 @@ typedef struct tl_loader_worker {
     tl_target target;
 } tl_worker;
 
-/* What differs between pictures and sound. But for `open`, each is called for one slot by one thread. */
+/* What differs between pictures, sound and volumes. But for the first three, each is called for one slot by one
+ * thread. */
 typedef struct tl_cargo {
     /* Sizes, the plan, and whether source, steps and options go together. */
     int (*open)(tl_error *err, tl_loader *l);
+    /* NULL: there is nothing to do. An epoch begins at this place of its order, and no sample is under way. */
+    void (*close)(tl_loader *l);
+    void (*start)(tl_loader *l, int64_t place);
     /* Memory for `x` of any batch, once. NULL: `begin` makes it. */
     int (*room)(tl_error *err, const tl_loader *l, tl_slot *s);
     /* Bytes of the inputs of a batch of the epoch. */
     int64_t (*bytes)(const tl_loader *l, int64_t batch);
     /* Gets the slot ready for its batch; NULL: it is. */
     int (*begin)(tl_error *err, const tl_loader *l, tl_slot *s);
-    /* Reads and transforms sample `index` into its place. */
-    int (*make)(const tl_loader *l, tl_worker *w, int64_t epoch, int64_t index, tl_slot *s, int at, tl_error *err);
+    /* Reads and transforms sample `item` into its place: number item / repeats of the source. */
+    int (*make)(const tl_loader *l, tl_worker *w, int64_t epoch, int64_t item, tl_slot *s, int at, tl_error *err);
     /* Moves the input of a sample to the place `to` before it. */
     void (*move)(const tl_loader *l, tl_slot *s, int from, int to);
     /* What is left to do when all are in place. 0 or -1 with an error in the slot. */
     int (*finish)(const tl_loader *l, tl_slot *s, int64_t epoch);
     void (*lend)(const tl_loader *l, const tl_slot *s, tl_batch *b);
 } tl_cargo;
-extern const tl_cargo tl__cargo_pictures, tl__cargo_waves;
+extern const tl_cargo tl__cargo_pictures, tl__cargo_waves, tl__cargo_volumes;
+
+/* The volumes that are in memory (loader_volumes.c). */
+typedef struct tl_blocks tl_blocks;
 
 struct tl_loader {
     tl_source *source;
@@ -105,6 +116,8 @@ struct tl_loader {
     size_t values, mask_pixels; /* of a picture; 0: none */
     int marked;                 /* there are boxes or points */
     int64_t *longest;           /* of each clip: the most samples that it may come to have */
+    int64_t repeats;            /* samples of each of the source's in an epoch; 1 but of volumes */
+    tl_blocks *blocks;
     tl_batches plan;
     int64_t most_bytes; /* of batches under way, but for the first two */
     int batch_room;     /* samples of the largest batch */

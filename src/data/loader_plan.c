@@ -1,16 +1,18 @@
-/* loader_plan.c - which samples make up the batches of an epoch, planned before any is read. Clips differ in length,
- * and what is added to the shorter ones of a batch is computed with for nothing; so clips of about one length go
- * together, in buckets: shuffled within their bucket, cut into batches of equal number, and the batches shuffled among
- * each other. Sizes and number of batches follow from the lengths alone, members and order from (seed, epoch) too. */
+/* loader_plan.c - which samples make up the batches of an epoch, planned before any is read. Clips differ in
+ * length, and what is added to the shorter ones of a batch is computed with for nothing; so clips of about one
+ * length go together, in buckets: shuffled within their bucket, cut into batches of equal number, and the batches
+ * shuffled among each other. Sizes and number of batches follow from the lengths alone, members and order from
+ * (seed, epoch) too. */
 #include "data/loader_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A bucket ends where a clip is a tenth longer than its first, once it has so many batches that shuffling is worth its
- * name. */
+/* A bucket ends where a clip is a tenth longer than its first, once it has so many batches that shuffling is worth
+ * its name. */
 #define TENTH 10
 #define LEAST_BATCHES 2
+#define WINDOW 8 /* volumes */
 
 typedef struct ranked {
     int64_t longest, index;
@@ -94,7 +96,13 @@ int tl__batches_open(tl_error *err, tl_batches *p, const tl_loader_config *confi
                      const int64_t *longest, int64_t most)
 {
     *p = (tl_batches){
-        .count = count, .seed = config->seed, .shuffle = config->shuffle, .batch = most ? 0 : config->batch};
+        .count = count,
+        .seed = config->seed,
+        .shuffle = config->shuffle,
+        .batch = most ? 0 : config->batch,
+        .repeats = config->repeats > 1 ? config->repeats : 1};
+    size_t spare = p->repeats > 1 ? (size_t)(count + WINDOW * p->repeats) : 0;
+    if (spare && (p->spare = tl__malloc(err, spare * sizeof *p->spare)) == NULL) return -1;
     p->order = tl__malloc(err, ((size_t)count + 1) * sizeof *p->order);
     p->offset = p->order ? tl__calloc(err, (size_t)count + 2, sizeof *p->offset) : NULL;
     if (!p->offset) return -1;
@@ -135,9 +143,24 @@ static void draw_buckets(tl_batches *p, int64_t epoch)
     p->offset[p->batches] = at;
 }
 
+/* Volumes in a new order, and the samples of WINDOW of them at a time shuffled among each other: so few volumes
+ * have to be in memory, and a batch has several. */
+static void draw_windows(tl_batches *p, int64_t epoch)
+{
+    int64_t volumes = p->count / p->repeats, *turn = p->spare, *within = turn + volumes, at = 0;
+    tl__rng_permutation(tl__rng_key(p->seed, TL_RNG_SHUFFLE, (uint64_t)epoch), volumes, turn);
+    for (int64_t from = 0, window = 1; from < volumes; from += WINDOW, window++) {
+        int64_t n = (volumes - from < WINDOW ? volumes - from : WINDOW) * p->repeats;
+        tl__rng_permutation(tl__rng_key(p->seed, TL_RNG_SHUFFLE, (uint64_t)window << 40 ^ (uint64_t)epoch), n, within);
+        for (int64_t k = 0; k < n; k++)
+            p->order[at++] = turn[from + within[k] / p->repeats] * p->repeats + within[k] % p->repeats;
+    }
+}
+
 void tl__batches_epoch(tl_batches *p, int64_t epoch)
 {
     if (p->rank) draw_buckets(p, epoch);
+    else if (p->shuffle && p->repeats > 1) draw_windows(p, epoch);
     else if (p->shuffle) tl__rng_permutation(tl__rng_key(p->seed, TL_RNG_SHUFFLE, (uint64_t)epoch), p->count, p->order);
     else
         for (int64_t i = 0; i < p->count; i++) p->order[i] = i;

@@ -14,17 +14,24 @@ void tl__pipeline_free(tl_pipeline *p)
     free(p);
 }
 
+const char *tl__stage_kind(int stage)
+{
+    static const char *const kinds[] = {"pictures", "sound", "volumes"};
+    return kinds[stage < TL_STAGE_RATE ? 0 : stage < TL_STAGE_GRID ? 1 : 2];
+}
+
 /* Steps stand in the order of their stages, and one at most reads or makes floats. */
 static int check_place(tl_error *err, const tl_pipeline *p, const tl_transform *t)
 {
     if (p->count == 0) return 0;
     const tl_transform_row *before = p->step[p->count - 1].row, *row = t->row;
-    int sound = row->stage >= TL_STAGE_RATE;
-    if (sound != (before->stage >= TL_STAGE_RATE))
-        return tl__fail(err, TL_EARG, "%s is a step of %s, and %s one of %s", row->name, sound ? "sound" : "pictures",
-                        before->name, sound ? "pictures" : "sound");
-    if (row->stage == TL_STAGE_RATE) return tl__fail(err, TL_EARG, "%s stands in front of all other steps", row->name);
-    if (row->stage < before->stage || (row->stage == before->stage && (row->stage == TL_STAGE_DECODE || row->stage == TL_STAGE_TO_FLOAT)))
+    const char *kind = tl__stage_kind(row->stage), *other = tl__stage_kind(before->stage);
+    if (kind != other)
+        return tl__fail(err, TL_EARG, "%s is a step of %s, and %s one of %s", row->name, kind, before->name, other);
+    if (row->stage == TL_STAGE_RATE || row->stage == TL_STAGE_GRID)
+        return tl__fail(err, TL_EARG, "%s stands in front of all other steps", row->name);
+    int once = row->stage == TL_STAGE_DECODE || row->stage == TL_STAGE_TO_FLOAT || row->stage == TL_STAGE_PATCH;
+    if (row->stage < before->stage || (row->stage == before->stage && once))
         return tl__fail(err, TL_EARG, "%s cannot stand behind %s", row->name, before->name);
     return 0;
 }
@@ -108,12 +115,15 @@ void tl__sample_moved(tl_record *s, const tl_affine *from)
 
 int tl__pipeline_keeps(tl_error *err, const tl_pipeline *p, unsigned fields)
 {
-    int sound = (fields & TL_FIELD_WAVE) != 0;
+    const char *own = tl__stage_kind(fields & TL_FIELD_WAVE     ? TL_STAGE_WAVE
+                                     : fields & TL_FIELD_VOLUME ? TL_STAGE_BLOCK
+                                                                : TL_STAGE_BYTES);
     for (int i = 0; i < p->count; i++) {
         const tl_transform_row *row = p->step[i].row;
-        if (sound != (row->stage >= TL_STAGE_RATE))
+        const char *kind = tl__stage_kind(row->stage);
+        if (kind != own)
             return tl__fail(err, TL_EARG, "%s is a step of %s, and the samples are %s; leave that step out", row->name,
-                            sound ? "pictures" : "sound", sound ? "sound" : "pictures");
+                            kind, own);
         unsigned lost = row->moves ? fields & TL_FIELDS_PLACED & ~row->touches : 0;
         if (lost) return tl__fail(err, TL_EARG, "%s cannot keep %s; leave that step out", row->name, tl__field_name(lost & (~lost + 1)));
         if (row->keeps && row->keeps(err, &p->step[i], fields) != 0) return -1;

@@ -262,14 +262,37 @@ int tl__series_scan(tl_error *err, const char *folder, tl_series_list *list)
     return bad ? -1 : 0;
 }
 
+void tl__series_clear(tl_series *s)
+{
+    for (int64_t k = 0; k < s->count; k++) free(s->slice[k].path);
+    free(s->slice);
+    tl__texts_free(&s->notes);
+    *s = (tl_series){0};
+}
+
+int tl__series_copy(tl_error *err, const tl_series *from, tl_series *to)
+{
+    *to = *from;
+    to->notes = (tl_texts){0};
+    to->count = 0;
+    to->capacity = from->count;
+    to->slice = tl__malloc(err, (size_t)from->count * sizeof *to->slice + 1);
+    int bad = !to->slice;
+    for (int64_t k = 0; !bad && k < from->count; k++) {
+        to->slice[k] = from->slice[k];
+        bad = (to->slice[k].path = tl__strdup(err, from->slice[k].path)) == NULL;
+        if (!bad) to->count++;
+    }
+    for (int64_t k = 0; !bad && k < from->notes.count; k++)
+        bad = tl__texts_add(err, &to->notes, tl__strdup(err, from->notes.at[k])) != 0;
+    if (!bad) return 0;
+    tl__series_clear(to);
+    return -1;
+}
+
 void tl__series_free(tl_series_list *list)
 {
-    for (int64_t i = 0; i < list->count; i++) {
-        tl_series *s = &list->at[i];
-        for (int64_t k = 0; k < s->count; k++) free(s->slice[k].path);
-        free(s->slice);
-        tl__texts_free(&s->notes);
-    }
+    for (int64_t i = 0; i < list->count; i++) tl__series_clear(&list->at[i]);
     free(list->at);
     tl__texts_free(&list->notes);
     *list = (tl_series_list){0};

@@ -48,8 +48,13 @@ enum {
     TL_SERIES_FILL = 1 /* between their neighbours' values */,
     TL_SERIES_FIRST = 2 /* the one of the lowest number */
 };
-/* The slices as a volume of values (Hounsfield units of CT), read by `threads` (0: as many as there are processors).
- * 0 or -1. */
+/* The slices as a volume of values (Hounsfield units of CT), read by `threads` (0: as many as there are processors;
+ * TL_THREADS_NONE: by the caller's). 0 or -1. */
 int tl__series_volume(tl_error *err, const tl_series *s, int flags, int threads, tl_volume *out);
+/* The same without values: size and affine of `out`. */
+int tl__series_head(tl_error *err, const tl_series *s, int flags, tl_volume *out);
+/* A series of its own that is the same; freed by tl__series_clear. 0 or -1. */
+int tl__series_copy(tl_error *err, const tl_series *from, tl_series *to);
+void tl__series_clear(tl_series *s);
 
 #endif

@@ -152,23 +152,36 @@ static int read_filled(tl_error *err, const tl_series *s, const int64_t *which, 
     return bad ? -1 : 0;
 }
 
-int tl__series_volume(tl_error *err, const tl_series *s, int flags, int threads, tl_volume *out)
+/* As many slices as are chosen or, between uneven ones, as many as fit. */
+static int64_t places(const tl_series *s, const int64_t *which, int64_t n)
+{
+    if (!s->missing && !s->uneven) return n;
+    double m = floor((s->slice[which[n - 1]].along - s->slice[which[0]].along) / s->spacing[2] + 0.5) + 1;
+    return m < 1e6 ? (int64_t)m : (int64_t)1e6;
+}
+
+static int make(tl_error *err, const tl_series *s, int flags, int values, int threads, tl_volume *out)
 {
     if (refuse(err, s, flags) != 0) return -1;
-    int64_t *which = tl__malloc(err, (size_t)s->count * sizeof *which), n, m;
+    int64_t *which = tl__malloc(err, (size_t)s->count * sizeof *which);
     if (!which) return -1;
-    n = m = choose(s, which);
-    const tl_series_slice *first = &s->slice[which[0]], *last = &s->slice[which[n - 1]];
-    int uneven = s->missing || s->uneven;
-    if (uneven) {
-        double places = floor((last->along - first->along) / s->spacing[2] + 0.5) + 1;
-        m = places < 1e6 ? (int64_t)places : (int64_t)1e6;
-    }
+    int64_t n = choose(s, which), m = places(s, which, n);
     const int64_t size[4] = {s->columns, s->rows, m, 1};
-    int bad = uneven
-                  ? read_filled(err, s, which, n, m, threads, out)
-                  : tl__volume_reserve(err, out, size) != 0 || decode_all(err, s, which, n, threads, out->data) != 0;
-    if (!bad) place(s, first, last, m, out);
+    int bad = 0;
+    if (!values) memcpy(out->size, size, sizeof size);
+    else if (s->missing || s->uneven) bad = read_filled(err, s, which, n, m, threads, out);
+    else bad = tl__volume_reserve(err, out, size) != 0 || decode_all(err, s, which, n, threads, out->data) != 0;
+    if (!bad) place(s, &s->slice[which[0]], &s->slice[which[n - 1]], m, out);
     free(which);
     return bad ? -1 : 0;
+}
+
+int tl__series_volume(tl_error *err, const tl_series *s, int flags, int threads, tl_volume *out)
+{
+    return make(err, s, flags, 1, threads, out);
+}
+
+int tl__series_head(tl_error *err, const tl_series *s, int flags, tl_volume *out)
+{
+    return make(err, s, flags, 0, TL_THREADS_NONE, out);
 }

@@ -111,10 +111,19 @@ void tl__source_free(tl_source *s)
     s->ops->close(s); /* frees the rest and `s` itself */
 }
 
+const char *tl__source_word(const tl_source *s, int one)
+{
+    if (s->fields & TL_FIELD_WAVE) return one ? "a clip" : "clips";
+    if (s->fields & TL_FIELD_VOLUME) return one ? "a volume" : "volumes";
+    return one ? "a picture" : "pictures";
+}
+
 int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
     if (i < 0 || i >= s->count) return tl__fail(err, TL_EINDEX, "picture %lld of a source of %lld", (long long)i, (long long)s->count);
-    if (!s->ops->read) return tl__fail(err, TL_EARG, "a source of sound has no pictures");
+    if (!s->ops->read || s->fields & (TL_FIELD_WAVE | TL_FIELD_VOLUME))
+        return tl__fail(err, TL_EARG, "a source of %s has no pictures",
+                        s->fields & TL_FIELD_VOLUME ? "volumes" : "sound");
     return s->ops->read(err, s, i, request, out);
 }
 
@@ -135,6 +144,20 @@ tl_clip tl__source_clip(const tl_source *s, int64_t i)
 const char *tl__source_text(const tl_source *s, int64_t i)
 {
     return s->fields & TL_FIELD_TEXT ? s->ops->text(s, i) : NULL;
+}
+
+int tl__source_volume(tl_error *err, const tl_source *s, int64_t i, tl_volume *image, tl_volume *mask)
+{
+    if (!(s->fields & TL_FIELD_VOLUME)) return tl__fail(err, TL_EARG, "the source has no volumes");
+    if (mask && !(s->fields & TL_FIELD_MASK)) return tl__fail(err, TL_EARG, "the volumes have no masks");
+    if (i < 0 || i >= s->count)
+        return tl__fail(err, TL_EINDEX, "volume %lld of a source of %lld", (long long)i, (long long)s->count);
+    return s->ops->volume(err, s, i, image, mask);
+}
+
+tl_extent tl__source_extent(const tl_source *s, int64_t i)
+{
+    return s->fields & TL_FIELD_VOLUME ? *s->ops->extent(s, i) : (tl_extent){.channels = 0};
 }
 
 int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out)
@@ -272,10 +295,24 @@ static const tl_source *subset_behind(const tl_source *s, int64_t *i)
     return v->parent;
 }
 
+static int subset_volume(tl_error *err, const tl_source *s, int64_t i, tl_volume *image, tl_volume *mask)
+{
+    const subset *v = (const subset *)s;
+    return tl__source_volume(err, v->parent, v->index[i], image, mask);
+}
+
+static const tl_extent *subset_extent(const tl_source *s, int64_t i)
+{
+    const subset *v = (const subset *)s;
+    return v->parent->ops->extent(v->parent, v->index[i]);
+}
+
 #define SUBSET(files) \
     { \
-        "subset", files, subset_close, subset_read, subset_locate, subset_target, subset_target_hash, subset_identity, \
-            subset_wave, subset_clip, subset_text, subset_behind \
+        .kind = "subset", .from_files = files, .close = subset_close, .read = subset_read, .locate = subset_locate, \
+        .target = subset_target, .target_hash = subset_target_hash, .identity = subset_identity, \
+        .wave = subset_wave, .clip = subset_clip, .text = subset_text, .volume = subset_volume, \
+        .extent = subset_extent, .behind = subset_behind \
     }
 static const tl_source_ops subset_ops = SUBSET(0), file_subset_ops = SUBSET(1);
 

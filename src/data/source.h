@@ -1,6 +1,6 @@
-/* source.h - where samples come from: pictures or sound, and what is known of each. Access is random and from any
- * thread; what a picture is does not depend on how it was reached. Labels count from 0. A source says which fields it
- * has; what is more than a class (values, masks, boxes, points) is read by its `target`. */
+/* source.h - where samples come from: pictures, sound or volumes, and what is known of each. Access is random and
+ * from any thread; what a picture is does not depend on how it was reached. Labels count from 0. A source says
+ * which fields it has; what is more than a class (values, masks, boxes, points) is read by its `target`. */
 #ifndef TLUA_SOURCE_H
 #define TLUA_SOURCE_H
 
@@ -8,6 +8,7 @@
 #include "data/folders.h"
 #include "data/stacks.h"
 #include "data/target.h"
+#include "data/volumes.h"
 
 typedef struct tl_source tl_source;
 
@@ -21,10 +22,11 @@ typedef struct tl_source_ops {
     const char *(*locate)(const tl_source *s, int64_t i, int64_t *number);
     /* What sample i has of `fields`, which are among the source's. NULL: picture and label are all. */
     int (*target)(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out);
-    /* Puts into `h` what differs when the target may differ. With `root`, what stays when the data are moved or written
-     * anew. NULL: nothing. */
+    /* Puts into `h` what differs when the target may differ. With `root`, what stays when the data are moved or
+     * written anew. NULL: nothing. */
     int (*target_hash)(tl_error *err, const tl_source *s, int64_t i, const char *root, tl_sha256 *h);
-    /* A text that differs when picture i may differ, freed by the caller. NULL: it follows from the file that `locate` names. */
+    /* A text that differs when picture i may differ, freed by the caller. NULL: it follows from the file that
+     * `locate` names. */
     char *(*identity)(tl_error *err, const tl_source *s, int64_t i);
     /* Of sound (TL_FIELD_WAVE), in the place of `read`: what is asked of clip i, and how long it is without reading
      * samples. */
@@ -33,6 +35,10 @@ typedef struct tl_source_ops {
     tl_clip (*clip)(const tl_source *s, int64_t i);
     /* The text of sample i (TL_FIELD_TEXT), in UTF-8, the source's own. */
     const char *(*text)(const tl_source *s, int64_t i);
+    /* Of volumes (TL_FIELD_VOLUME), in the place of `read`: values, and classes where `mask` is not NULL; and where
+     * volume i lies, without reading values. */
+    int (*volume)(tl_error *err, const tl_source *s, int64_t i, tl_volume *image, tl_volume *mask);
+    const tl_extent *(*extent)(const tl_source *s, int64_t i);
     /* Of a view: the source that it shows samples of; *i becomes the number there. */
     const tl_source *(*behind)(const tl_source *s, int64_t *i);
 } tl_source_ops;
@@ -90,6 +96,7 @@ typedef struct tl_records {
     const char *const *wave;        /* instead of pictures: paths of sound files, of which clip i is ... */
     const int64_t *first, *frames;  /* ... so many frames from there on; NULL, or frames 0: all of it */
     tl_wave *waves;                 /* or sound in memory, which is taken over (and zeroed) where that succeeds */
+    const tl_volume_list *volumes;  /* instead of pictures: volumes with their masks */
     const char *const *text;        /* UTF-8 */
     tl_image *image;                /* instead of paths: pictures in memory, which are taken over (and zeroed) where that succeeds */
     const int32_t *label;           /* -1: none */
@@ -117,6 +124,8 @@ int64_t tl__source_origin(const tl_source *s, int64_t i);
 tl_source *tl__source_retain(tl_source *s);
 void tl__source_free(tl_source *s);
 
+/* What samples are called: "picture", "clip" or "volume" behind its article, or several of them. */
+const char *tl__source_word(const tl_source *s, int one);
 /* Picture i into `out` (whose memory is used again); 0 or -1. Any thread. */
 int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out);
 /* What is asked of clip i, counted from its first frame, into `out`; 0 or -1. `heard` may be NULL. Any thread. */
@@ -124,6 +133,11 @@ int tl__source_wave(tl_error *err, const tl_source *s, int64_t i, const tl_audio
                     tl_audio_heard *heard, tl_wave *out);
 /* How long clip i of a source of sound is, by its header; frames 0: it cannot be read. */
 tl_clip tl__source_clip(const tl_source *s, int64_t i);
+/* Volume i of a source of volumes as its files have it, and where `mask` is not NULL the classes of its mask on
+ * the same grid; 0 or -1. Any thread. */
+int tl__source_volume(tl_error *err, const tl_source *s, int64_t i, tl_volume *image, tl_volume *mask);
+/* Where volume i lies, by its headers; channels 0: it cannot be read. */
+tl_extent tl__source_extent(const tl_source *s, int64_t i);
 /* The text of sample i, the source's own; NULL where the source has none. */
 const char *tl__source_text(const tl_source *s, int64_t i);
 /* What sample i has of `fields`, of which only those that the source has are read; 0 or -1. Any thread. */
@@ -139,12 +153,15 @@ const char *tl__source_alias(const tl_source *s, int64_t i);
 /* The same with the file's size and time of change: differs when the picture may differ. The caller frees it. */
 char *tl__source_identity(tl_error *err, const tl_source *s, int64_t i);
 
-/* One hash over the list of pictures: each one's path below `root` (names in the composed form), number, size of its file and class. The same
- * data elsewhere, or written anew, have the same; one picture more, less or of another size changes it. 0 or -1. */
+/* One hash over the list of pictures: each one's path below `root` (names in the composed form), number, size of
+ * its file and class. The same data elsewhere, or written anew, have the same; one picture more, less or of
+ * another size changes it. 0 or -1. */
 int tl__source_list_hash(tl_error *err, const tl_source *s, const char *root, char hex[65]);
 
 /* ---- for the files that implement sources ---- */
 
+/* Puts a file's name, size and time of change into `h`, or with `root` what stays when it is moved. 0 or -1. */
+int tl__hash_file(tl_error *err, const char *path, const char *root, tl_sha256 *h);
 /* Copies a list of texts into memory of the source's own, or NULL. */
 char **tl__names_copy(tl_error *err, const char *const *name, int64_t count);
 /* The part of `path` below `root`. */
@@ -156,7 +173,8 @@ int tl__is_file(const char *path);
 /* Room for `count` labels, and copies of the class names. 0 or -1; what was made is freed with the source. */
 int tl__source_prepare(tl_error *err, tl_source *s, int64_t count, const char *const *class_name, int class_count);
 void tl__names_free(char **names, int64_t count);
-/* Reads lines of a text file as class names into `*names`; returns how many, 0 where there is no such file, -1 on error. */
+/* Reads lines of a text file as class names into `*names`; returns how many, 0 where there is no such file, -1 on
+ * error. */
 int tl__names_read(tl_error *err, const char *path, int most, char ***names);
 
 /* Holds out `o->split` of every class (at least one picture of two or more, never all); takes `s` over. */

@@ -12,6 +12,7 @@ typedef struct records {
     char **path, **mask, **text;
     tl_clips *clips;         /* instead of pictures */
     tl_stacks *stacks;       /* instead of paths */
+    tl_volumes *volumes;     /* likewise */
     tl_image *image;         /* instead of paths */
     char (*hash)[65];        /* of each of these */
     float *values;
@@ -29,6 +30,7 @@ static void records_close(tl_source *s)
     tl__names_free(r->text, s->count);
     tl__clips_free(r->clips);
     tl__stacks_free(r->stacks);
+    tl__volumes_free(r->volumes);
     for (int64_t i = 0; r->image && i < s->count; i++) tl__image_free(&r->image[i]);
     free(r->image);
     free(r->hash);
@@ -87,6 +89,22 @@ static char *clips_identity(tl_error *err, const tl_source *s, int64_t i)
     return tl__clips_identity(err, ((const records *)s)->clips, i);
 }
 
+static int records_volume(tl_error *err, const tl_source *s, int64_t i, tl_volume *image, tl_volume *mask)
+{
+    return tl__volumes_read(err, ((const records *)s)->volumes, i, image, mask);
+}
+
+static const tl_extent *records_extent(const tl_source *s, int64_t i)
+{
+    return tl__volumes_about(((const records *)s)->volumes, i);
+}
+
+static const char *volumes_locate(const tl_source *s, int64_t i, int64_t *number)
+{
+    *number = -1;
+    return tl__volumes_locate(((const records *)s)->volumes, i);
+}
+
 static const char *records_text(const tl_source *s, int64_t i) { return ((const records *)s)->text[i]; }
 
 /* ---- targets ---- */
@@ -118,7 +136,7 @@ static int records_target(tl_error *err, const tl_source *s, int64_t i, unsigned
     int64_t p = fields & TL_FIELD_POINTS ? r->point_offset[i] : 0, points = fields & TL_FIELD_POINTS ? r->point_offset[i + 1] - p : 0;
     tl_marks *m = &out->marks;
     if (fields & TL_FIELD_VALUES && tl__target_values(err, out, r->values + (size_t)i * (size_t)s->value_count, s->value_count) != 0) return -1;
-    if (fields & TL_FIELD_MASK) {
+    if (fields & TL_FIELD_MASK && !r->volumes) { /* those of volumes come with them */
         out->mask_name = r->mask[i];
         if (read_mask(err, r, i, &out->mask) != 0) return -1;
     }
@@ -131,19 +149,24 @@ static int records_target(tl_error *err, const tl_source *s, int64_t i, unsigned
     return 0;
 }
 
-/* A mask's file: its name, size and time of change, or what stays when it is moved. */
-static int hash_mask(tl_error *err, const records *r, int64_t i, const char *root, tl_sha256 *h)
+int tl__hash_file(tl_error *err, const char *path, const char *root, tl_sha256 *h)
 {
     struct stat st = {0};
     char line[80];
-    if (stat(r->mask[i], &st) != 0 && !root) return tl__fail(err, TL_EIO, "%s: %s", r->mask[i], strerror(errno));
-    if (root)
-        snprintf(line, sizeof line, "#%lld", (long long)st.st_size);
+    if (stat(path, &st) != 0 && !root) return tl__fail(err, TL_EIO, "%s: %s", path, strerror(errno));
+    if (root) snprintf(line, sizeof line, "#%lld", (long long)st.st_size);
     else
-        snprintf(line, sizeof line, "#%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec);
-    const char *name = root ? tl__path_below(root, r->mask[i]) : r->mask[i];
+        snprintf(line, sizeof line, "#%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                 (long)st.st_mtim.tv_nsec);
+    const char *name = root ? tl__path_below(root, path) : path;
     tl__sha256_update(h, name, strlen(name) + 1);
     tl__sha256_update(h, line, strlen(line) + 1);
+    return 0;
+}
+
+static int hash_mask(tl_error *err, const records *r, int64_t i, const char *root, tl_sha256 *h)
+{
+    if (tl__hash_file(err, r->mask[i], root, h) != 0) return -1;
     tl__sha256_update(h, r->mask_value, sizeof r->mask_value);
     return 0;
 }
@@ -166,6 +189,7 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
         int64_t from = r->point_offset[i], n = r->point_offset[i + 1] - from;
         tl__sha256_update(h, r->point + 2 * from, (size_t)n * 2 * sizeof *r->point);
     }
+    if (r->volumes) return tl__volumes_hash(err, r->volumes, i, root, h);
     return s->fields & TL_FIELD_MASK ? hash_mask(err, r, i, root, h) : 0;
 }
 
@@ -180,6 +204,8 @@ static const tl_source_ops clips_ops = {RECORDS, .from_files = 1, .locate = clip
                                         .clip = records_clip};
 static const tl_source_ops waves_ops = {RECORDS, .locate = clips_locate, .wave = records_wave, .clip = records_clip,
                                         .identity = clips_identity};
+static const tl_source_ops volumes_ops = {RECORDS, .from_files = 1, .locate = volumes_locate, .volume = records_volume,
+                                          .extent = records_extent};
 
 /* ---- opening ---- */
 
@@ -187,6 +213,7 @@ static const char *name_of(const tl_records *g, int64_t i, char text[40])
 {
     snprintf(text, 40, "images#%lld", (long long)i + 1);
     if (g->stacks) return g->stacks->path[g->stacks->slice[i * g->stacks->width + g->stacks->width / 2] - 1];
+    if (g->volumes) snprintf(text, 40, "volumes#%lld", (long long)i + 1);
     return g->path ? g->path[i] : g->wave ? g->wave[i] : text;
 }
 
@@ -298,8 +325,10 @@ static int take(tl_error *err, records *r, const tl_records *g)
     if (g->path && (r->path = tl__names_copy(err, g->path, g->count)) == NULL) return -1;
     for (int64_t i = 0; i < g->count; i++) s->label[i] = g->label ? g->label[i] : -1;
     int sound = g->wave || g->waves;
-    s->fields = (sound ? TL_FIELD_WAVE : TL_FIELD_IMAGE) | (g->text ? TL_FIELD_TEXT : 0) |
-                (g->label ? TL_FIELD_LABEL : 0) | (g->values ? TL_FIELD_VALUES : 0) | (g->mask ? TL_FIELD_MASK : 0) |
+    int masked = g->mask || (g->volumes && g->volumes->mask);
+    s->fields = (sound ? TL_FIELD_WAVE : g->volumes ? TL_FIELD_VOLUME : TL_FIELD_IMAGE) |
+                (g->text ? TL_FIELD_TEXT : 0) | (g->label ? TL_FIELD_LABEL : 0) |
+                (g->values ? TL_FIELD_VALUES : 0) | (masked ? TL_FIELD_MASK : 0) |
                 (g->box ? TL_FIELD_BOXES : 0) | (g->point ? TL_FIELD_POINTS : 0);
     if (g->values && take_values(err, r, g) != 0) return -1;
     if (g->mask && (take_mask_values(err, r, g) != 0 || !(r->mask = tl__names_copy(err, g->mask, g->count)))) return -1;
@@ -308,6 +337,9 @@ static int take(tl_error *err, records *r, const tl_records *g)
     if (g->text && !(r->text = tl__names_copy(err, g->text, g->count))) return -1;
     if (sound && s->fields & TL_FIELDS_PLACED) return tl__fail(err, TL_EARG, "sound has no masks, boxes or points");
     if (sound) return (r->clips = tl__clips_open(err, g->count, g->wave, g->first, g->frames, g->waves)) ? 0 : -1;
+    if (g->volumes && (g->mask || s->fields & (TL_FIELD_BOXES | TL_FIELD_POINTS)))
+        return tl__fail(err, TL_EARG, "volumes have masks of volumes, and no boxes or points");
+    if (g->volumes) return (r->volumes = tl__volumes_open(err, g->volumes)) ? 0 : -1;
     return g->path || g->stacks ? 0 : take_images(err, r, g);
 }
 
@@ -315,7 +347,8 @@ tl_source *tl__source_records(tl_error *err, const tl_records *given)
 {
     records *r = tl__calloc(err, 1, sizeof *r);
     if (!r) return NULL;
-    r->base.ops = given->wave     ? &clips_ops
+    r->base.ops = given->volumes  ? &volumes_ops
+                  : given->wave   ? &clips_ops
                   : given->waves  ? &waves_ops
                   : given->stacks ? &stacks_ops
                   : given->path   ? &records_ops

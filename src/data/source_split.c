@@ -11,9 +11,11 @@
 enum { STREAM_SPLIT = 0, STREAM_LIMIT = 1, STREAM_GROUPS = 2 };
 
 /* Marks `quota[c]` pictures of each class c in `chosen`, drawn by the seed. */
-static int choose(tl_error *err, const tl_source *s, const int64_t *quota, uint64_t seed, uint64_t stream, uint8_t *chosen)
+static int choose(tl_error *err, const tl_source *s, const int64_t *quota, uint64_t seed, uint64_t stream,
+                  uint8_t *chosen)
 {
-    int64_t *member = tl__malloc(err, (size_t)s->count * sizeof *member), *order = member ? tl__malloc(err, (size_t)s->count * sizeof *order) : NULL;
+    int64_t *member = tl__malloc(err, (size_t)s->count * sizeof *member),
+            *order = member ? tl__malloc(err, (size_t)s->count * sizeof *order) : NULL;
     for (int c = 0; order && c < s->class_count; c++) {
         int64_t n = 0;
         for (int64_t i = 0; i < s->count; i++)
@@ -48,11 +50,14 @@ static int64_t *class_sizes(tl_error *err, const tl_source *s)
 }
 
 /* Pictures group by group: those of group g are member[start[g]..start[g + 1]), in their order. Returns how many groups, or -1. */
-static int64_t members_of_groups(tl_error *err, const int64_t *group, int64_t count, int64_t **start, int64_t **member)
+static int64_t members_of_groups(tl_error *err, const int64_t *group, int64_t count, int64_t **start,
+                                 int64_t **member)
 {
     int64_t groups = 0;
     for (int64_t i = 0; i < count; i++) {
-        if (group[i] < 0 || group[i] >= count) return tl__fail(err, TL_EARG, "group %lld of picture %lld is not a number below %lld", (long long)group[i], (long long)i, (long long)count);
+        if (group[i] < 0 || group[i] >= count)
+            return tl__fail(err, TL_EARG, "group %lld of picture %lld is not a number below %lld",
+                            (long long)group[i], (long long)i, (long long)count);
         if (group[i] >= groups) groups = group[i] + 1;
     }
     *start = tl__calloc(err, (size_t)groups + 2, sizeof **start);
@@ -65,9 +70,11 @@ static int64_t members_of_groups(tl_error *err, const int64_t *group, int64_t co
 }
 
 /* Marks whole groups, in an order drawn by the seed: one is chosen where that brings the classes nearer to their quotas in sum. */
-static int choose_groups(tl_error *err, const tl_source *s, const int64_t *quota, const int64_t *group, uint64_t seed, int64_t *held, uint8_t *chosen)
+static int choose_groups(tl_error *err, const tl_source *s, const int64_t *quota, const int64_t *group, uint64_t seed,
+                         int64_t *held, uint8_t *chosen)
 {
-    int64_t *start = NULL, *member = NULL, *order = NULL, groups = members_of_groups(err, group, s->count, &start, &member);
+    int64_t *start = NULL, *member = NULL, *order = NULL,
+            groups = members_of_groups(err, group, s->count, &start, &member);
     if (groups >= 0) order = tl__malloc(err, (size_t)(groups + 1) * sizeof *order);
     if (order) tl__rng_permutation(tl__rng_key(seed, TL_RNG_SPLIT, (uint64_t)STREAM_GROUPS << 32), groups, order);
     for (int64_t k = 0; order && k < groups; k++) {
@@ -78,10 +85,8 @@ static int choose_groups(tl_error *err, const tl_source *s, const int64_t *quota
             held[c]++;
         }
         for (int64_t i = from; i < to; i++)
-            if (farther < 0)
-                chosen[member[i]] = 1;
-            else
-                held[s->label[member[i]]]--;
+            if (farther < 0) chosen[member[i]] = 1;
+            else held[s->label[member[i]]]--;
     }
     int status = order ? 0 : -1;
     free(start);
@@ -91,15 +96,19 @@ static int choose_groups(tl_error *err, const tl_source *s, const int64_t *quota
 }
 
 /* The same, and an error where a class would have pictures on one side only. */
-static int split_groups(tl_error *err, const tl_source *s, const int64_t *quota, const tl_source_options *o, uint8_t *chosen)
+static int split_groups(tl_error *err, const tl_source *s, const int64_t *quota, const tl_source_options *o,
+                        uint8_t *chosen)
 {
     if (o->group_count != s->count)
-        return tl__fail(err, TL_EARG, "there are %lld pictures, and groups of %lld", (long long)s->count, (long long)o->group_count);
+        return tl__fail(err, TL_EARG, "there are %lld pictures, and groups of %lld", (long long)s->count,
+                        (long long)o->group_count);
     int64_t *held = tl__calloc(err, (size_t)s->class_count, sizeof *held), *size = held ? class_sizes(err, s) : NULL;
     int status = size ? choose_groups(err, s, quota, o->group, o->seed, held, chosen) : -1;
     for (int c = 0; status == 0 && c < s->class_count; c++)
         if (size[c] > 0 && (held[c] == size[c] || (held[c] == 0 && size[c] > 1)))
-            status = tl__fail(err, TL_EARG, "class \"%s\" is left with no %s picture when groups stay whole and split = %g; another split, or finer groups",
+            status = tl__fail(err, TL_EARG,
+                              "class \"%s\" is left with no %s picture when groups stay whole and split = %g; "
+                              "another split, or finer groups",
                               s->class_name[c], held[c] ? "training" : "test", o->split);
     free(held);
     free(size);
@@ -117,10 +126,10 @@ tl_source *tl__source_split(tl_error *err, tl_source *s, const tl_source_options
         if (held > n - 1) held = n - 1;
         quota[c] = n > 1 ? held : 0;
     }
-    if (chosen && (o->group ? split_groups(err, s, quota, o, chosen) : choose(err, s, quota, o->seed, STREAM_SPLIT, chosen)) == 0)
+    if (chosen && (o->group ? split_groups(err, s, quota, o, chosen)
+                            : choose(err, s, quota, o->seed, STREAM_SPLIT, chosen)) == 0)
         view = keep(err, s, chosen, test);
-    else
-        tl__source_free(s);
+    else tl__source_free(s);
     free(quota);
     free(chosen);
     return view;
@@ -155,10 +164,8 @@ tl_source *tl__source_limit_classes(tl_error *err, tl_source *s, int64_t limit, 
     uint8_t *chosen = rest ? tl__calloc(err, (size_t)s->count, 1) : NULL;
     tl_source *view = NULL;
     if (chosen) share_out(quota, rest, s->class_count, s->count, limit);
-    if (chosen && choose(err, s, quota, seed, STREAM_LIMIT, chosen) == 0)
-        view = keep(err, s, chosen, 1);
-    else
-        tl__source_free(s);
+    if (chosen && choose(err, s, quota, seed, STREAM_LIMIT, chosen) == 0) view = keep(err, s, chosen, 1);
+    else tl__source_free(s);
     free(quota);
     free(rest);
     free(chosen);

@@ -14,7 +14,8 @@ enum {
     TL_FIELD_BOXES = 16,
     TL_FIELD_POINTS = 32,
     TL_FIELD_WAVE = 64,
-    TL_FIELD_TEXT = 128
+    TL_FIELD_TEXT = 128,
+    TL_FIELD_VOLUME = 256
 };
 /* Those that lie in the picture, and so follow when its pixels move. */
 #define TL_FIELDS_PLACED (TL_FIELD_MASK | TL_FIELD_BOXES | TL_FIELD_POINTS)

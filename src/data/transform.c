@@ -20,19 +20,19 @@ tl_transform *tl__transform_new(tl_error *err, const char *name)
 {
     const char *names[MAX_NAMES] = {NULL};
     char hint[96];
-    const tl_transform_row *row = tl__transform_rows;
-    for (int i = 0; i < MAX_NAMES - 1; i++, row++) {
-        if (!row->name && i && row[-1].stage < TL_STAGE_RATE) row = tl__wave_rows;
-        if (!row->name) break;
-        names[i] = row->name;
-        if (strcmp(names[i], name) != 0) continue;
-        tl_transform *t = tl__calloc(err, 1, sizeof *t);
-        if (!t) return NULL;
-        t->row = row;
-        if (set_initial(err, t) == 0) return t;
-        tl__transform_free(t);
-        return NULL;
-    }
+    static const tl_transform_row *const tables[] = {tl__transform_rows, tl__wave_rows, tl__volume_rows};
+    int n = 0;
+    for (size_t k = 0; k < sizeof tables / sizeof *tables; k++)
+        for (const tl_transform_row *row = tables[k]; row->name; row++) {
+            if (n < MAX_NAMES - 1) names[n++] = row->name;
+            if (strcmp(row->name, name) != 0) continue;
+            tl_transform *t = tl__calloc(err, 1, sizeof *t);
+            if (!t) return NULL;
+            t->row = row;
+            if (set_initial(err, t) == 0) return t;
+            tl__transform_free(t);
+            return NULL;
+        }
     tl__fail(err, TL_EARG, "unknown transform \"%s\"%s", name, tl__did_you_mean(name, names, hint, sizeof hint));
     return NULL;
 }

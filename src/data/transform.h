@@ -1,8 +1,8 @@
-/* transform.h - what happens to a picture, or to sound (waves.h), between the file and the network, as data: a list of
- * steps, each a row of a table with parameters, so that it can be checked before anything runs, written into a model
- * file, hashed for the feature cache and run by any thread. Semantics are torchvision's on Pillow pictures.
- * A step touches the fields that its row declares: one that moves pixels says where they went (tl__sample_moved),
- * and masks, boxes and points follow. */
+/* transform.h - what happens to a picture, to sound (waves.h) or to a volume (blocks.h) between the file and the
+ * network, as data: a list of steps, each a row of a table with parameters, so that it can be checked before
+ * anything runs, written into a model file, hashed for the feature cache and run by any thread. Semantics are
+ * torchvision's on Pillow pictures. A step touches the fields that its row declares: one that moves pixels says
+ * where they went (tl__sample_moved), and masks, boxes and points follow. */
 #ifndef TLUA_TRANSFORM_H
 #define TLUA_TRANSFORM_H
 
@@ -21,6 +21,7 @@ typedef struct tl_param {
     int least, most;
     double low, high;
     int integer;
+    int pairs; /* of volumes: two by two from and to */
     const char *const *choices; /* ends with NULL */
     const char *initial;        /* its value as text, as in a pipeline's text; NULL: must be given */
 } tl_param;
@@ -34,9 +35,23 @@ typedef struct tl_record tl_record;
 typedef struct tl_transform tl_transform;
 
 /* What a step works on. */
-enum { TL_STAGE_DECODE, TL_STAGE_BYTES, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS, TL_STAGE_RATE, TL_STAGE_WAVE };
+enum {
+    TL_STAGE_DECODE,
+    TL_STAGE_BYTES,
+    TL_STAGE_TO_FLOAT,
+    TL_STAGE_FLOATS,
+    TL_STAGE_RATE,
+    TL_STAGE_WAVE,
+    TL_STAGE_GRID,  /* of volumes: what a file is brought to */
+    TL_STAGE_BLOCK, /* the whole volume, the same each time */
+    TL_STAGE_PATCH, /* which part is taken */
+    TL_STAGE_PLACE, /* where its voxels come from */
+    TL_STAGE_VOXELS /* their values */
+};
+/* "pictures", "sound" or "volumes": steps of two kinds do not stand together. */
+const char *tl__stage_kind(int stage);
 
-/* A kind of step. A new one is one row in transforms.c, or of sound in wave_steps.c. */
+/* A kind of step. A new one is one row in transforms.c, of sound in wave_steps.c, of volumes in volume_steps.c. */
 typedef struct tl_transform_row {
     const char *name, *brief;
     int stage;
@@ -64,8 +79,8 @@ struct tl_transform {
     tl_setting value[TL_TRANSFORM_PARAMS];
 };
 
-/* All rows of pictures, and of sound, each ending with a NULL name. */
-extern const tl_transform_row tl__transform_rows[], tl__wave_rows[];
+/* All rows of pictures, of sound and of volumes, each ending with a NULL name. */
+extern const tl_transform_row tl__transform_rows[], tl__wave_rows[], tl__volume_rows[];
 
 /* A step with its parameters at their initial values; an unknown name is an error with the near miss.
  * The caller frees it, or gives it to tl__pipeline_add. */
@@ -95,6 +110,9 @@ struct tl_record {
     int height, width, channels; /* of `values`, as the caller expects them */
     tl_wave *wave;               /* in the place of a picture */
     const struct tl_source *noise; /* sound that a step may add; NULL: none */
+    struct tl_block *block;        /* a volume (blocks.h), while it is made ready */
+    struct tl_placing *placing;    /* of a sample of one: where it comes from */
+    int64_t voxels;                /* of `values` then, each of `channels` */
     tl_rng_key key;      /* of this picture in this epoch */
     uint64_t draw;       /* number of the next draw */
 };

@@ -262,8 +262,10 @@ static int read_values(tl_error *err, const char *name, bytes *b, const header *
     return 0;
 }
 
-/* The values are in `image`, which is the rest of the header's file where they are one. */
-static int read_both(tl_error *err, const char *name, bytes *head, bytes *image, tl_volume *v, tl_nifti *about)
+/* The values are in `image`, which is the rest of the header's file where they are one; without `values` what the
+ * header says is all. */
+static int read_both(tl_error *err, const char *name, bytes *head, bytes *image, int values, tl_volume *v,
+                     tl_nifti *about)
 {
     header h;
     tl_nifti unused;
@@ -286,23 +288,30 @@ static int read_both(tl_error *err, const char *name, bytes *head, bytes *image,
         skip -= (int64_t)some;
     }
     if (check_size(err, name, &h, image, types[type].bytes, size) != 0) return -1;
-    if (tl__volume_reserve(err, v, size) != 0) {
+    if (!values) memcpy(v->size, size, sizeof size);
+    if (values && tl__volume_reserve(err, v, size) != 0) {
         tl__error_prefix(err, "%s: ", name);
         return -1;
     }
     about->version = h.version;
     about->datatype = h.datatype;
     if (place(err, name, &h, v, about) != 0) return -1;
-    return read_values(err, name, image, &h, type, v, about);
+    return values ? read_values(err, name, image, &h, type, v, about) : 0;
+}
+
+static int decode(tl_error *err, const char *name, const void *data, size_t size, int values, tl_volume *v,
+                  tl_nifti *about)
+{
+    bytes b;
+    if (bytes_open(err, &b, data, size) != 0) return -1;
+    int bad = read_both(err, name, &b, &b, values, v, about);
+    bytes_close(&b);
+    return bad;
 }
 
 int tl__nifti_decode(tl_error *err, const char *name, const void *data, size_t size, tl_volume *v, tl_nifti *about)
 {
-    bytes b;
-    if (bytes_open(err, &b, data, size) != 0) return -1;
-    int bad = read_both(err, name, &b, &b, v, about);
-    bytes_close(&b);
-    return bad;
+    return decode(err, name, data, size, 1, v, about);
 }
 
 /* ---- files ---- */
@@ -326,7 +335,8 @@ static char *other_of(const char *path, const char *ending, const char *other)
     return NULL;
 }
 
-static int read_pair(tl_error *err, const char *path, const char *image_path, tl_volume *v, tl_nifti *about)
+static int read_pair(tl_error *err, const char *path, const char *image_path, int values, tl_volume *v,
+                     tl_nifti *about)
 {
     void *map[2] = {NULL, NULL};
     size_t size[2] = {0, 0};
@@ -335,7 +345,7 @@ static int read_pair(tl_error *err, const char *path, const char *image_path, tl
     if (!bad) bad = tl__map_file(err, image_path, "a NIfTI file", &map[1], &size[1]);
     if (!bad && (bad = bytes_open(err, &head, map[0], size[0])) == 0) {
         if ((bad = bytes_open(err, &image, map[1], size[1])) == 0) {
-            bad = read_both(err, path, &head, &image, v, about);
+            bad = read_both(err, path, &head, &image, values, v, about);
             bytes_close(&image);
         }
         bytes_close(&head);
@@ -344,20 +354,30 @@ static int read_pair(tl_error *err, const char *path, const char *image_path, tl
     return bad;
 }
 
-int tl__nifti_read(tl_error *err, const char *path, tl_volume *v, tl_nifti *about)
+static int read_file(tl_error *err, const char *path, int values, tl_volume *v, tl_nifti *about)
 {
     char *image = other_of(path, ".hdr", ".img"), *head = image ? NULL : other_of(path, ".img", ".hdr");
     void *map;
     size_t size;
     int bad;
     if (image || head) {
-        bad = read_pair(err, head ? head : path, head ? path : image, v, about);
+        bad = read_pair(err, head ? head : path, head ? path : image, values, v, about);
     } else if ((bad = tl__map_file(err, path, "a NIfTI file", &map, &size)) == 0) {
-        bad = size ? tl__nifti_decode(err, path, map, size, v, about)
+        bad = size ? decode(err, path, map, size, values, v, about)
                    : tl__fail(err, TL_EFORMAT, "%s: the file is empty", path);
         tl__unmap_file(map, size);
     }
     free(image);
     free(head);
     return bad;
+}
+
+int tl__nifti_read(tl_error *err, const char *path, tl_volume *v, tl_nifti *about)
+{
+    return read_file(err, path, 1, v, about);
+}
+
+int tl__nifti_head(tl_error *err, const char *path, tl_volume *v, tl_nifti *about)
+{
+    return read_file(err, path, 0, v, about);
 }

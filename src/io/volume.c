@@ -106,27 +106,47 @@ int tl__volume_check_axes(tl_error *err, const char *axes)
                     "orientation \"%s\" has not one letter each of L or R, P or A, S or I: \"RAS\", \"LPS\"", axes);
 }
 
-int tl__volume_orient(tl_error *err, tl_volume *v, const char *axes)
+/* Size and affine of `v` oriented anew into `out`; where its voxels begin in `v`, and the steps between them. */
+static int turned(tl_error *err, const tl_volume *v, const char *axes, tl_volume *out, int64_t *start, int64_t step[3])
 {
     int along[3], sign[3];
-    int64_t stride[3] = {1, v->size[0], v->size[0] * v->size[1]}, step[3], start = 0, each = stride[2] * v->size[2];
+    int64_t stride[3] = {1, v->size[0], v->size[0] * v->size[1]};
     if (tl__volume_check_axes(err, axes) != 0) return -1;
     directions(v, along, sign);
-    tl_volume out = {.data = NULL};
-    int64_t size[4] = {0, 0, 0, v->size[3]};
-    for (int r = 0; r < 3; r++) out.affine[r][3] = v->affine[r][3];
+    *start = 0;
+    out->size[3] = v->size[3];
+    for (int r = 0; r < 3; r++) out->affine[r][3] = v->affine[r][3];
     for (int to = 0; to < 3; to++) {
         int wanted, from = 0, axis = axis_of(axes[to], &wanted);
         while (along[from] != axis) from++;
         int flip = sign[from] != wanted;
-        size[to] = v->size[from];
+        out->size[to] = v->size[from];
         step[to] = flip ? -stride[from] : stride[from];
-        if (flip) start += stride[from] * (v->size[from] - 1);
+        if (flip) *start += stride[from] * (v->size[from] - 1);
         for (int r = 0; r < 3; r++) {
-            out.affine[r][to] = flip ? -v->affine[r][from] : v->affine[r][from];
-            if (flip) out.affine[r][3] += v->affine[r][from] * (double)(v->size[from] - 1);
+            out->affine[r][to] = flip ? -v->affine[r][from] : v->affine[r][from];
+            if (flip) out->affine[r][3] += v->affine[r][from] * (double)(v->size[from] - 1);
         }
     }
+    return 0;
+}
+
+int tl__volume_orient_grid(tl_error *err, tl_volume *v, const char *axes)
+{
+    tl_volume out = {.data = NULL};
+    int64_t start, step[3];
+    if (turned(err, v, axes, &out, &start, step) != 0) return -1;
+    memcpy(v->size, out.size, sizeof v->size);
+    memcpy(v->affine, out.affine, sizeof v->affine);
+    return 0;
+}
+
+int tl__volume_orient(tl_error *err, tl_volume *v, const char *axes)
+{
+    tl_volume out = {.data = NULL};
+    int64_t start, step[3], each = v->size[0] * v->size[1] * v->size[2], size[4];
+    if (turned(err, v, axes, &out, &start, step) != 0) return -1;
+    memcpy(size, out.size, sizeof size);
     if (tl__volume_reserve(err, &out, size) != 0) return -1;
     float *to = out.data;
     for (int64_t t = 0; t < size[3]; t++)

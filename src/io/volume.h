@@ -30,6 +30,8 @@ int tl__volume_check_axes(tl_error *err, const char *axes);
 /* The same voxels with indices that grow as `axes` says: dimensions change places and are turned about, nothing is
  * computed anew. In place. 0 or -1. */
 int tl__volume_orient(tl_error *err, tl_volume *v, const char *axes);
+/* The same of size and affine alone. */
+int tl__volume_orient_grid(tl_error *err, tl_volume *v, const char *axes);
 
 typedef struct tl_grid {
     int64_t size[3];
@@ -62,6 +64,8 @@ typedef struct tl_nifti {
     char placed[8];        /* "sform", "qform", or "spacing" where the file says neither */
 } tl_nifti;
 int tl__nifti_read(tl_error *err, const char *path, tl_volume *v, tl_nifti *about);
+/* The same without values: size and affine of `v`, whose data stay as they are. */
+int tl__nifti_head(tl_error *err, const char *path, tl_volume *v, tl_nifti *about);
 /* A file in memory, a whole one; `name` is for messages. */
 int tl__nifti_decode(tl_error *err, const char *name, const void *data, size_t bytes, tl_volume *v, tl_nifti *about);
 /* Writes .nii or, by its ending, .nii.gz, with values of float32, or where all are whole numbers and `whole` says so

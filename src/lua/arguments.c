@@ -10,7 +10,7 @@ void tl__lua_options(lua_State *L, int table, const char *function, const char *
 {
     if (lua_isnoneornil(L, table)) return;
     if (!lua_istable(L, table)) tl__lua_raisef(L, "%s: options come in a table, not a %s", function, luaL_typename(L, table));
-    char words[400], what[80];
+    char words[500], what[80];
     const char *known[MOST_OPTIONS + 1] = {NULL};
     int n = 0;
     snprintf(words, sizeof words, "%s", options);

@@ -102,6 +102,19 @@ struct tl_wave *tl__lua_waves(lua_State *L, int list, int64_t n);
 /* Adds to the methods of sources on top what tells of their fields, and of their sound. */
 void tl__lua_add_fields(lua_State *L);
 void tl__lua_add_sound(lua_State *L);
+void tl__lua_add_volumes(lua_State *L);
+/* The volumes of the table at `t` (its fields `volumes` and those that say how they are read), whose masks have so many
+ * classes; the stack keeps it, but for `mask`. */
+struct tl_volume_list;
+const struct tl_volume_list *tl__lua_volumes(lua_State *L, int t, int classes, int64_t *count);
+/* What source:mask(i) gives of a source of volumes. */
+int tl__lua_push_mask(lua_State *L);
+/* The series of core.dicom.series at `index`; NULL where it is none. */
+struct tl_series;
+const struct tl_series *tl__lua_series(lua_State *L, int index);
+/* Sets affine, spacing and axes of the table on top. */
+struct tl_volume;
+void tl__lua_push_place(lua_State *L, const struct tl_volume *v);
 
 /* Pushes what was passed over in a folder of pictures (NULL: nothing) as {{ending=, count=}..., stray=}. */
 struct tl_passed;

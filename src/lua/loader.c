@@ -27,7 +27,8 @@ static int loader_close(lua_State *L)
 
 /* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=, mixup=, cutmix=,
  * unmixed_from=}); of sound also batch_seconds= (in the place of batch), buckets= (as shuffle), noise= (a source of
- * sound, for the step "noise"), prefetch= (bytes) */
+ * sound, for the step "noise"), prefetch= (bytes); of volumes repeats= (samples of each in an epoch), keep= (bytes of
+ * them that may stay in memory) */
 static int loader(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
@@ -44,6 +45,8 @@ static int loader(lua_State *L)
                           .unmixed_from = tl__lua_field_integer(L, 3, "unmixed_from", 0, 0, INT64_MAX)};
     c.seconds = tl__lua_field_number(L, 3, "batch_seconds", 0);
     c.buckets = tl__lua_field_bool(L, 3, "buckets", c.shuffle);
+    c.repeats = (int)tl__lua_field_integer(L, 3, "repeats", 0, 0, INT_MAX);
+    c.keep = tl__lua_field_integer(L, 3, "keep", 0, 0, INT64_MAX);
     c.max_prefetch = tl__lua_field_integer(L, 3, "prefetch", 0, 0, INT64_MAX);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "noise") != LUA_TNIL) c.noise = tl__lua_source(L, -1);
     else lua_pushnil(L);
@@ -96,11 +99,15 @@ static void upload(tl_scope *s, const tl_batch *b, tl_tensor **t)
 {
     int64_t n = b->n, boxes = b->box_offsets ? b->box_offsets[n] : 0, points = b->point_offsets ? b->point_offsets[n] : 0;
     if (b->lengths) t[BATCH_X] = tl_from(s, TL_F32, 2, (int64_t[]){n, b->length}, b->x);
+    else if (b->depth)
+        t[BATCH_X] = tl_from(s, TL_F32, 5, (int64_t[]){n, b->depth, b->height, b->width, b->channels}, b->x);
     else t[BATCH_X] = tl_from(s, TL_F32, 4, (int64_t[]){n, b->height, b->width, b->channels}, b->x);
     if (b->lengths) t[BATCH_LENGTHS] = tl_from(s, TL_I32, 1, &n, b->lengths);
     t[BATCH_LABELS] = tl_from(s, TL_I32, 1, &n, b->labels);
     if (b->values) t[BATCH_VALUES] = tl_from(s, TL_F32, 2, (int64_t[]){n, b->value_count}, b->values);
-    if (b->mask) t[BATCH_MASK] = tl_from(s, TL_I32, 3, (int64_t[]){n, b->height, b->width}, b->mask);
+    if (b->mask && b->depth)
+        t[BATCH_MASK] = tl_from(s, TL_I32, 4, (int64_t[]){n, b->depth, b->height, b->width}, b->mask);
+    else if (b->mask) t[BATCH_MASK] = tl_from(s, TL_I32, 3, (int64_t[]){n, b->height, b->width}, b->mask);
     if (b->box_offsets) t[BATCH_BOXES] = tl_from(s, TL_F32, 2, (int64_t[]){boxes, 4}, b->boxes);
     if (b->box_offsets) t[BATCH_BOX_LABELS] = tl_from(s, TL_I32, 1, &boxes, b->box_labels);
     if (b->point_offsets) t[BATCH_POINTS] = tl_from(s, TL_F32, 2, (int64_t[]){points, 2}, b->points);
@@ -166,7 +173,8 @@ static void push_batch(lua_State *L, const tl_batch *b, box **to)
  * the batch was not mixed; the rest belongs to the picture before it, the first one's to the last), and a table of what
  * the source has beside pictures and labels, or nil: values (N, K), mask (N, H, W) of int32, boxes (M, 4), box_labels
  * (M), boxes_offsets {0, ..., M}, points (P, 2), points_offsets, text {...}; of sound x is (N, T), and there are
- * lengths (N) of int32, in samples, the same as the list length_list, and rate; nothing at the end */
+ * lengths (N) of int32, in samples, the same as the list length_list, and rate; of volumes x is (N, D, H, W, C) and
+ * mask (N, D, H, W); nothing at the end */
 static int loader_next(lua_State *L)
 {
     tl_loader *l = to_loader(L, 1);
@@ -215,6 +223,12 @@ static int loader_batches(lua_State *L)
     return 1;
 }
 
+static int loader_samples(lua_State *L)
+{
+    lua_pushinteger(L, tl__loader_samples(to_loader(L, 1)));
+    return 1;
+}
+
 static int loader_skipped(lua_State *L)
 {
     lua_pushinteger(L, tl__loader_skipped(to_loader(L, 1)));
@@ -231,7 +245,8 @@ void tl__lua_open_loader(lua_State *L)
 {
     static const tl__lua_entry loader_methods[] = {
         {"__gc", loader_close, TL__ANY, NULL}, {"__close", loader_close, TL__ANY, NULL}, {"close", loader_close, 1, NULL}, {"start", loader_start, 3, NULL},
-        {"next", loader_next, 1, NULL}, {"waited", loader_waited, 1, NULL}, {"batches", loader_batches, 1, NULL}, {"skipped", loader_skipped, 1, NULL},
+        {"next", loader_next, 1, NULL}, {"waited", loader_waited, 1, NULL}, {"batches", loader_batches, 1, NULL},
+        {"samples", loader_samples, 1, NULL}, {"skipped", loader_skipped, 1, NULL},
         {"threads", loader_threads, 1, NULL}, {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, LOADER);
     tl__lua_functions(L, loader_methods, 1);

@@ -325,7 +325,22 @@ static void take_stacks(lua_State *L, int t, tl_records *r)
 
 #define RECORD_OPTIONS \
     "paths images slices frames stacks windows waves first count rate texts labels classes values value_names masks " \
-    "mask_values boxes box_labels points"
+    "mask_values boxes box_labels points volumes parts nan gaps doubles mask_rest"
+
+/* Volumes, with their masks. */
+static tl_source *volumes_of(lua_State *L, int t, tl_records *r, tl_error *err)
+{
+    int64_t n;
+    r->class_name = texts(L, t, "classes", &n);
+    r->class_count = r->class_name ? (int)n : 0;
+    tl_volume_list list = *tl__lua_volumes(L, t, r->class_count, &r->count);
+    list.mask = texts(L, t, "masks", &n);
+    if (list.mask) check_length(L, "masks", n, r->count);
+    r->volumes = &list;
+    r->label = labels(L, t, r->count);
+    take_values(L, t, r);
+    return tl__source_records(err, r);
+}
 
 tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
 {
@@ -333,6 +348,7 @@ tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
     int64_t n;
     luaL_checkstack(L, 80, NULL); /* every list stays until the source is made */
     tl__lua_options(L, t, "records", RECORD_OPTIONS);
+    if (lua_getfield(L, t, "volumes") != LUA_TNIL) return volumes_of(L, t, &r, err);
     if (lua_getfield(L, t, "waves") != LUA_TNIL) {
         take_sound(L, t, &r);
     } else if (lua_getfield(L, t, "stacks") != LUA_TNIL) {
@@ -343,7 +359,8 @@ tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
     } else if ((r.image = images_of(L, t, &r.count)) == NULL) {
         tl__lua_raise(
             L,
-            "records: paths is missing, the list of pictures (or images, in memory, or waves, the sound files)");
+            "records: paths is missing, the list of pictures (or images, in memory, waves, the sound files, or "
+            "volumes)");
     }
     r.text = texts(L, t, "texts", &n);
     if (r.text) check_length(L, "texts", n, r.count);
@@ -371,7 +388,8 @@ static int source_fields(lua_State *L)
         const char *kind;
     } all[] = {{TL_FIELD_IMAGE, "image"}, {TL_FIELD_LABEL, "label"}, {TL_FIELD_VALUES, "value"},
                {TL_FIELD_MASK, "mask"},   {TL_FIELD_BOXES, "boxes"}, {TL_FIELD_POINTS, "points"},
-               {TL_FIELD_WAVE, "wave"},   {TL_FIELD_TEXT, "text"}};
+               {TL_FIELD_WAVE, "wave"},   {TL_FIELD_TEXT, "text"},
+               {TL_FIELD_VOLUME, "volume"}};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!(s->fields & all[i].field)) continue;
@@ -440,9 +458,11 @@ static int source_values(lua_State *L)
 
 static tl_tensor *upload(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with) { return tl_from(s, dtype, shape->rank, shape->dim, with); }
 
-/* source:mask(i) -> uint8 (H, W) at the size of its file, classes and 255 for what is ignored; or nil */
+/* source:mask(i) -> uint8 (H, W), or of volumes (D, H, W), at the size of its file, classes and 255 for what is
+ * ignored; or nil */
 static int source_mask(lua_State *L)
 {
+    if (tl__lua_source(L, 1)->fields & TL_FIELD_VOLUME) return tl__lua_push_mask(L);
     tl__lua_device(L);
     tl_target *t = read_field(L, TL_FIELD_MASK);
     if (!t) return 0;
@@ -493,4 +513,5 @@ void tl__lua_add_fields(lua_State *L)
     lua_pop(L, 1);
     tl__lua_functions(L, methods, 1);
     tl__lua_add_sound(L);
+    tl__lua_add_volumes(L);
 }

@@ -81,16 +81,10 @@ static tl_tensor *upload(tl_scope *s, const tl_shape *shape, tl_dtype dtype, con
     return tl_from(s, dtype, shape->rank, shape->dim, with);
 }
 
-/* Pushes the table of a volume, and frees its memory here. */
-static void push_volume(lua_State *L, tl_volume *v)
+void tl__lua_push_place(lua_State *L, const tl_volume *v)
 {
-    tl_shape shape = {0};
     double spacing[3];
     char axes[4];
-    for (int i = v->size[3] > 1 ? 3 : 2; i >= 0; i--) shape.dim[shape.rank++] = v->size[i];
-    lua_createtable(L, 0, 6);
-    tl__lua_make(L, upload, &shape, TL_F32, v->data);
-    lua_setfield(L, -2, "x");
     lua_createtable(L, 3, 0);
     for (int r = 0; r < 3; r++) {
         push_numbers(L, v->affine[r], 4);
@@ -102,6 +96,17 @@ static void push_volume(lua_State *L, tl_volume *v)
     lua_setfield(L, -2, "spacing");
     tl__volume_axes(v, axes);
     set_text(L, "axes", axes);
+}
+
+/* Pushes the table of a volume, and frees its memory here. */
+static void push_volume(lua_State *L, tl_volume *v)
+{
+    tl_shape shape = {0};
+    for (int i = v->size[3] > 1 ? 3 : 2; i >= 0; i--) shape.dim[shape.rank++] = v->size[i];
+    lua_createtable(L, 0, 6);
+    tl__lua_make(L, upload, &shape, TL_F32, v->data);
+    lua_setfield(L, -2, "x");
+    tl__lua_push_place(L, v);
     tl__volume_free(v);
 }
 
@@ -388,18 +393,24 @@ static int word(lua_State *L, const char *key, const char *value)
     return kind != LUA_TNIL;
 }
 
+const tl_series *tl__lua_series(lua_State *L, int index)
+{
+    lua_getfield(L, index, "scan");
+    lua_getfield(L, index, "index");
+    const tl_series_list *l = luaL_testudata(L, -2, SCAN);
+    int64_t i = lua_tointeger(L, -1);
+    lua_pop(L, 2); /* the table keeps the list alive */
+    return l && i >= 1 && i <= l->count ? &l->at[i - 1] : NULL;
+}
+
 static int dicom_volume(lua_State *L)
 {
     const tl_series *s;
     tl_error err = {0};
     lua_settop(L, 2);
     if (lua_istable(L, 1)) {
-        lua_getfield(L, 1, "scan");
-        lua_getfield(L, 1, "index");
-        const tl_series_list *l = luaL_testudata(L, -2, SCAN);
-        int64_t i = lua_tointeger(L, -1);
-        if (!l || i < 1 || i > l->count) tl__lua_raise(L, "dicom.volume: a series of core.dicom.series, or a folder");
-        s = &l->at[i - 1];
+        s = tl__lua_series(L, 1);
+        if (!s) tl__lua_raise(L, "dicom.volume: a series of core.dicom.series, or a folder");
     } else {
         s = chosen(L, scan(L, 1), lua_tostring(L, 1));
     }

@@ -4,6 +4,7 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local ranges = require "tlua.data.ranges"
 local waves = require "tlua.data.augment_waves"
+local volumes = require "tlua.data.volumes.augment"
 local augment = {}
 local wrong_numbers, numbers, range, around = ranges.wrong_numbers, ranges.numbers, ranges.range, ranges.around
 
@@ -52,14 +53,18 @@ augment.SCHEMA = {
 -- What `true` means for a chance; torchvision's defaults.
 local CHANCE = { flip = 0.5, flip_vertical = 0.5, grey = 0.1, erase = 0.5 }
 
--- The fields that the samples of a description's data can have: of pictures, or of clips of sound.
-function augment.schema(d) return d and require("tlua.data").kinds[d.kind].clips and waves.SCHEMA or augment.SCHEMA end
+-- The fields that the samples of a description's data can have: of pictures, of clips of sound or of volumes.
+function augment.schema(d)
+  local info = d and require("tlua.data").kinds[d.kind] or {}
+  return info.clips and waves.SCHEMA or info.volumes and volumes.SCHEMA or augment.SCHEMA
+end
 
 -- A recipe's `augment` with all fields; `d`: the description of its data.
 function augment.read(given, d)
   local list = augment.schema(d)
   if given ~= nil and not util.is_options(given) then
     util.failf("recipe: augment must be like %s", list == waves.SCHEMA and "{ speed = 0.1, gain = 6 }"
+      or list == volumes.SCHEMA and "{ flip = true, rotate = 15, scale = { 0.8, 1.2 } }"
       or "{ crop = { 0.3, 1 }, flip = true, rotate = 15 }")
   end
   return schema.options("augment", list, given or {})
@@ -173,6 +178,7 @@ end
 -- the input.
 function augment.text(o, kind)
   if kind and kind.kind == "clip" then return waves.text(o) end
+  if kind and kind.kind == "volume" then return volumes.text(o) end
   local parts = {}
   local whole = { crop_ratio = "crop", filter = false, fill = false, erase_scale = "erase", erase_ratio = "erase", erase_value = "erase", erase_noise = "erase" }
   for _, field in ipairs(augment.SCHEMA) do

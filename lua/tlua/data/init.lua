@@ -10,6 +10,8 @@ local input = require "tlua.data.input"
 local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local windows = require "tlua.data.dicom.windows"
+local volumes = require "tlua.data.volumes"
+local augment_volumes = require "tlua.data.volumes.augment"
 local kinds_of = require "tlua.data.kinds"
 
 local kinds = kinds_of.all
@@ -353,6 +355,7 @@ end
 function data.prepare(out, d, base)
   local info = kinds[d.kind]
   if info.clips then return data.prepare_clips(out, d, base) end
+  if info.volumes then return data.prepare_volumes(out, d, base) end
   out.preprocessing = data.preprocessing(d, base)
   out.input = input.of(out.preprocessing)
   out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
@@ -378,6 +381,21 @@ function data.prepare_clips(out, d, base)
   return out
 end
 
+-- The same of volumes.
+function data.prepare_volumes(out, d, base)
+  local masked = out.fields.mask
+  local p = volumes.preprocessing(d, base, masked)
+  out.preprocessing, out.input = p, input.of(p)
+  out.augment = augment_volumes.resolve(out.augment_given)
+  out.patches, out.foreground = volumes.patches(d, p, masked)
+  out.keep = schema.size(d.options.keep)
+  out.train_pipeline = core.data.pipeline(volumes.steps(p, out.augment, out.foreground))
+  out.test_pipeline = core.data.pipeline(volumes.steps(p))
+  out.validation_pipeline = out.test_pipeline
+  out.channels = volumes.channels(out.train or out.test, out.test_pipeline)
+  return out
+end
+
 -- The steps of a pipeline of clips. `change`: random changes; nil: none.
 function data.clip_steps(p, change)
   local steps = { { "rate", rate = p.rate } }
@@ -397,17 +415,21 @@ function data.loader(built, part, seed, options)
   local mix = part == "train" and built.augment or { mixup = 0, cutmix = 0, off_last = 0 }
   local unmixed = mix.off_last > 0 and built.epochs and math.max(1, built.epochs - mix.off_last + 1) or 0
   local seconds = not options.batch and built.batch_seconds or nil
+  -- Whole volumes are of any size: one at a time.
+  local one = built.input.kind == "volume" and part ~= "train" and not built.preprocessing.extent and 1
   return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
-    batch = not seconds and (options.batch or built.batch) or nil, batch_seconds = seconds, threads = built.threads,
+    batch = not seconds and (options.batch or one or built.batch) or nil, batch_seconds = seconds,
+    threads = built.threads,
     shuffle = part == "train" and options.shuffle ~= false,
     drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
     mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed, noise = part == "train" and built.noises or nil,
+    repeats = part == "train" and built.patches or nil, keep = built.keep,
   })
 end
 
 -- How many batches an epoch of a part has.
 function data.batches(built, part, seed)
-  if built.input.kind == "clip" then
+  if built.input.kind ~= "picture" then
     local loader <close> = data.loader(built, part, seed)
     return loader:batches()
   end

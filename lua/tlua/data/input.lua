@@ -1,18 +1,19 @@
--- input.lua - what goes into a network: a picture, or a clip of sound. Those who train, foresee, show and predict ask
--- the table of the kind here, so that none of them knows what a picture is made of. The preprocessing tells which:
--- sound has a rate, pictures a size.
+-- input.lua - what goes into a network: a picture, a clip of sound, or a volume. Those who train, foresee, show and
+-- predict ask the table of the kind here, so that none of them knows what a picture is made of. The preprocessing
+-- tells which: sound has a rate, volumes an orientation, pictures a size.
 --
--- one, many      what a sample is called
--- lines(d, say)  the plan's lines about how inputs are made
--- blank(d, n)     a batch {input =, n =, ...} of zeros for dry runs, as large as the largest of `n` samples in training
--- bytes(d, n)     bytes that n samples take in the loader
--- smaller         the option that makes a step smaller, for messages
--- size_text(d)    how large one is, for messages
+-- one, many      what a sample is called lines(d, say)  the plan's lines about how inputs are made blank(d, n)     a
+-- batch {input =, n =, ...} of zeros for dry runs, as large as the largest of `n` samples in training bytes(d, n)
+-- bytes that n samples take in the loader smaller         the option that makes a step smaller, for messages
+-- size_text(d)    how large one is, for messages samples(d)      how many samples an epoch of training has
 -- cannot_keep(d)  why features cannot be kept in rows of one shape; nil where they can
 local core = require "tlua.core"
 local schema = require "tlua.schema"
 local util = require "tlua.util"
+local volumes = require "tlua.data.volumes"
 local input = {}
+
+local function as_many(d) return d.train:count() end
 
 -- ---- pictures ----
 
@@ -38,7 +39,7 @@ input.picture = {
     return { input = core.zeros(n, p.size, p.size, p.channels or 3), n = n, indices = {} }
   end,
   bytes = function(d, n) return 4 * n * d.preprocessing.size ^ 2 * 3 end,
-  size_text = function(d) return ("of %d pixels"):format(d.preprocessing.size) end,
+  size_text = function(d) return ("of %d pixels"):format(d.preprocessing.size) end, samples = as_many,
   cannot_keep = function() end,
 }
 
@@ -97,13 +98,75 @@ input.clip = {
     local samples = longest(d)
     return 4 * clips(d, n, samples) * samples
   end,
-  size_text = function(d) return ("of %.1f s"):format(longest(d) / d.preprocessing.rate) end,
+  size_text = function(d) return ("of %.1f s"):format(longest(d) / d.preprocessing.rate) end, samples = as_many,
   cannot_keep = function(d)
     if not d.preprocessing.seconds then return "clips differ in length" end
   end,
 }
 
+-- ---- volumes ----
+
+-- What the training volumes come to, worked out once.
+local function extents(d)
+  d.extents = d.extents or volumes.extents(d.train or d.test, d.test_pipeline, d.preprocessing.patch, d.fields.mask)
+  return d.extents
+end
+
+-- Slices, rows and columns of the largest sample of training.
+local function sides(d)
+  local p = d.preprocessing
+  return p.patch or p.extent or extents(d).most
+end
+
+local function times(list) return table.concat(list, " x ") end
+
+local function values_text(p)
+  if p.windows then
+    local list = {}
+    for i, w in ipairs(p.windows) do list[i] = ("%g to %g"):format(w[1] - w[2] / 2, w[1] + w[2] / 2) end
+    return ("window%s %s"):format(#list == 1 and "" or "s", table.concat(list, ", "))
+  elseif p.normalise == "quantiles" then return ("0 to 1 between %g and %g %%"):format(table.unpack(p.quantiles)) end
+  return ({ zscore = "mean 0, deviation 1", nonzero = "mean 0, deviation 1 of what is not 0", range = "0 to 1",
+    none = "values as they are" })[p.normalise]
+end
+
+local function volume_lines(d, say)
+  local p, e = d.preprocessing, extents(d)
+  local same = times(e.least) == times(e.most)
+  say(("volumes   %s%s voxels, axes %s%s; %s%s"):format(times(e.least), same and "" or " to " .. times(e.most),
+    p.orientation == "file" and "as the files have them" or p.orientation,
+    p.spacing and (", %s mm"):format(times(p.spacing)) or "", values_text(p),
+    e.channels and e.channels > 1 and ("; %d channels"):format(e.channels) or ""))
+  if p.patch then
+    say(("patches   %d of %s of each training volume and epoch%s%s"):format(d.patches, times(p.patch),
+      d.foreground > 0 and (", %g %% around a voxel of a class"):format(100 * d.foreground) or "",
+      e.small > 0 and ("; %d of %d volumes are smaller and get zeros around them"):format(e.small, e.count) or ""))
+  end
+  say(("kept      decoded volumes in up to %s of memory, which %s"):format(util.bytes(d.keep), e.bytes <= d.keep
+    and ("holds all training volumes (%s)"):format(util.bytes(e.bytes))
+    or ("does not hold all %s of training volumes: the rest is read again in each epoch (--data.keep)"):format(
+      util.bytes(e.bytes))))
+end
+
+input.volume = {
+  kind = "volume", one = "volume", many = "volumes", smaller = "--data.patch takes smaller parts",
+  lines = volume_lines,
+  blank = function(d, n)
+    local s = sides(d)
+    return { input = core.zeros(n, s[1], s[2], s[3], extents(d).channels), n = n, indices = {} }
+  end,
+  bytes = function(d, n)
+    local s = sides(d)
+    return n * s[1] * s[2] * s[3] * (4 * extents(d).channels + (d.fields.mask and 4 or 0))
+  end,
+  size_text = function(d) return ("of %s voxels"):format(times(sides(d))) end,
+  samples = function(d) return d.train:count() * d.patches end,
+  cannot_keep = function() return "volumes are read anew, or kept whole in memory" end,
+}
+
 -- The kind of input that a preprocessing (of a data set or a model file) speaks of.
-function input.of(preprocessing) return preprocessing.rate and input.clip or input.picture end
+function input.of(preprocessing)
+  return preprocessing.rate and input.clip or preprocessing.orientation and input.volume or input.picture
+end
 
 return input

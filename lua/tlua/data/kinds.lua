@@ -4,7 +4,11 @@
 -- grey     all or some of them may be grey
 -- open     samples are a list (tlua/data/records.lua); task(options): the name of the task that its fields imply
 -- clips    samples are sound
+-- volumes  samples are volumes
 -- url      of a download that no folder had; it stands in the cache folder afterwards, in the folder `inside`
+local volume_fields = require "tlua.data.volumes.fields"
+local volume_files = require "tlua.data.volumes.files"
+
 local kinds_of = {}
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
@@ -91,6 +95,11 @@ end
 
 -- One target is a class, several are findings, unless the recipe's task says otherwise.
 local function task_of_targets(o) return type(o.target) == "table" and #o.target > 1 and "multilabel" or "classify" end
+-- Masks are learnt where there are any.
+local function task_of_volumes(o)
+  if o.path then return o.mask and "segment" or task_of_targets(o) end
+  return o.root and not volume_files.has_pairs(o.root) and "classify" or "segment"
+end
 local function task_of_fields(o) return (o.labels ~= nil or o.classes ~= nil) and "classify" or "regress" end
 
 local CIFAR = "https://www.cs.toronto.edu/~kriz/"
@@ -164,6 +173,19 @@ kinds_of.all = {
       "Lua pattern that finds the class in a sound's path, instead of folders; or a function: path -> class, nil " ..
       "where the sound is to be left out" },
     { "held_out", "texts", nil, "groups that are the test part" }) },
+  nifti = { title = "NIfTI", open = true, volumes = true, task = task_of_volumes, schema = volume_fields.with(
+    { "root", "path", nil,
+      "folder with images and masks, or imagesTr and labelsTr, or with a folder of volumes for each class; or such " ..
+      "folders in train, validation and test; of a table: what its files are relative to (its own folder)" },
+    { "path", "path", nil, "a table instead: a line for each volume, the first with the names of the columns" },
+    { "image", "texts", nil, "column with the files (image); of several columns each is a channel" },
+    { "mask", "text", nil, "column with the files of masks" },
+    { "target", "texts", nil, "column with the class, or columns with numbers, that is to be learnt" },
+    { "part", "text", nil, "column that says which part a volume belongs to: train, validation or test" },
+    { "attributes", "texts", nil, "columns that figures are also told by: sex, age, scanner" },
+    { "group", "text", nil,
+      "column, or without a table a Lua pattern in paths, that says whose a volume is: those of one patient stay in " ..
+      "one part" }) },
   tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
     { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },
     { "images", "tensor", nil, "tensor (N, H, W, C), or its name in the file" },

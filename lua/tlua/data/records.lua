@@ -7,6 +7,7 @@ local tensors = require "tlua.data.tensors"
 local cells = require "tlua.data.cells"
 local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
+local volumes = require "tlua.data.volumes"
 local records = {}
 
 local HELD_OUT = 0.2 -- for testing, where nothing is said
@@ -220,7 +221,7 @@ local function read_custom(d, options)
 end
 
 local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
-  dicom = dicom.read, speech = waves.read_speech, sounds = waves.read_sounds }
+  dicom = dicom.read, speech = waves.read_speech, sounds = waves.read_sounds, nifti = volumes.read_nifti }
 
 -- ---- parts ----
 
@@ -306,7 +307,7 @@ end
 local function fields_of(source)
   local out = {}
   for _, f in ipairs(source:fields()) do
-    if f.name ~= "image" then out[f.name] = true end
+    if f.name ~= "image" and f.name ~= "volume" then out[f.name] = true end
   end
   return out
 end

@@ -14,9 +14,15 @@ local ENDINGS = { wav = true, flac = true, ogg = true, oga = true, opus = true, 
 local PIPES = "as a pipe or device"
 waves.WORDS = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are read"
 
--- Sounds below a folder, sorted by path, and what is passed over: a list of {ending =, count =}. A link
--- to a folder that it lies in leads round in a circle, and is not followed.
-function waves.below(folder)
+local function is_sound(name)
+  local ending = name:match "%.([^.]+)$"
+  return ending and ENDINGS[ending:lower()]
+end
+
+-- Sounds below a folder, or the files whose names are `wanted` (a function), sorted by path, and what is passed over: a
+-- list of {ending =, count =}. A link to a folder that it lies in leads round in a circle, and is not followed.
+function waves.below(folder, wanted)
+  wanted = wanted or is_sound
   local list, passed, counts, within = {}, {}, {}, {}
   local function walk(path)
     local _, own = core.file_kind(path)
@@ -30,7 +36,7 @@ function waves.below(folder)
         local ending = name:match "%.([^.]+)$"
         local kind = core.file_kind(full)
         if kind == "folder" then walk(full)
-        elseif kind ~= "other" and ending and ENDINGS[ending:lower()] then list[#list + 1] = full
+        elseif kind ~= "other" and wanted(name) then list[#list + 1] = full
         else
           local key = kind == "other" and PIPES or ending and "." .. ending:lower() or ""
           counts[key] = (counts[key] or 0) + 1

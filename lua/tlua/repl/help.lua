@@ -84,7 +84,7 @@ end
 local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer",
   batch = 'integer|"auto"', load = "integer|string", pattern = "string|function", boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
   range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
-  windows = "string|table",
+  windows = "string|table", number_lists = "table",
   globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]",
   statistics = '"train"|"eval"|number', size = "string|number", tensor = "tlua.Tensor|table|string", func = "function",
   cache = 'boolean|"auto"|table', module = "tlua.nn.Module",

@@ -374,6 +374,8 @@ Pictures and targets that are tensors, or lie in a .safetensors, .npz or .npy fi
 Samples that a Lua function gives, one by one on the main thread: for small things.
 # data.dicom({schema}): table
 A folder as it comes from a scanner: slices as pictures, with labels from a CSV or folders; patients stay in one part.
+# data.nifti({schema}): table
+Volumes from NIfTI files, with masks, classes or numbers from folders or a table, whole or in patches.
 # data.speech({schema}): table
 A table of recordings and what is said in them.
 # data.sounds({schema}): table

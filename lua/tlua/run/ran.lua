@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
+local volumes = require "tlua.data.volumes"
 local data_text = require "tlua.data.text"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
@@ -106,7 +107,9 @@ local HEARD = {
 local function steps_text(s, change)
   local info, out = data.kinds[s.recipe.data.kind], {}
   local p = s.data.preprocessing
-  for i, step in ipairs(info.clips and data.clip_steps(p, change) or data.steps(p, change, info.grey, info.small)) do
+  local steps = info.clips and data.clip_steps(p, change)
+    or info.volumes and volumes.steps(p, change, s.data.foreground) or data.steps(p, change, info.grey, info.small)
+  for i, step in ipairs(steps) do
     local parts = {}
     for _, name in ipairs(util.keys(step)) do parts[#parts + 1] = name .. " " .. schema.show(step[name]) end
     local heard = HEARD[step[1]]

@@ -39,9 +39,14 @@ end
 -- Sound is nothing for a network that sees; said before the data are opened, which would ask it for its rate.
 local function check_hears(r)
   local net, kind = r.model, r.data.kind
-  if (kind == "speech" or kind == "sounds") and rawget(net, "entry") and (net.takes or "image") ~= "wave" then
+  local info, takes = data.kinds[kind], net.takes or "image"
+  if not rawget(net, "entry") then return end
+  if info.clips and takes ~= "wave" then
     util.failf("%s sees, and data.%s has clips of sound: models that hear are in the table of docs/recipes.md",
       net:label(), kind)
+  elseif info.volumes and takes ~= "volume" then
+    util.failf("%s takes %s, and data.%s has volumes: meshnet, unet3d and resnet18_3d take them", net:label(),
+      takes == "wave" and "sound" or "pictures", kind)
   end
 end
 
@@ -98,6 +103,11 @@ local function check_inputs(s)
   elseif takes == "volume" and kind.kind ~= "volume" then
     util.failf("%s takes volumes, and %s has %s", net:label(), s.data.title, kind.kind == "clip" and "clips of sound"
       or "pictures")
+  end
+  local own, given = (rawget(net, "network_options") or {}).in_channels, s.data.channels
+  if own and given and own ~= given then
+    util.failf("%s takes %d channel%s, and the volumes have %d: in_channels = %d", net:label(), own,
+      own == 1 and "" or "s", given, given)
   end
   local masks = kind.kind == "clip" and augment_waves.masks(s.data.augment_given)
   if masks and not net.set_masks then

@@ -223,7 +223,11 @@ function feed.blank(s, n, features)
     for i = 1, n do batch.labels[i] = 0 end
   end
   if fields.values then batch.values = core.zeros(n, s.task.width) end
-  if fields.mask then batch.mask = core.zeros({ n, p.height or p.size, p.width or p.size }, { dtype = "int32" }) end
+  if fields.mask then
+    local shape = { n, p.height or p.size, p.width or p.size }
+    if s.data.input.kind == "volume" then shape = { table.unpack(batch.input:shape(), 1, 4) } end
+    batch.mask = core.zeros(shape, { dtype = "int32" })
+  end
   return batch
 end
 

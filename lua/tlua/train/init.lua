@@ -117,7 +117,7 @@ local function keep_now_and_then(s)
 end
 
 local function show_progress(s, source, sum, begin, first, waited)
-  local pictures = s.data.train:count()
+  local pictures = s.data.input.samples(s.data)
   local seconds, idle = core.time() - begin, source:waited() - waited
   local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds,
     pictures - sum.n, s.data.input.many))

@@ -1,5 +1,6 @@
 -- description.lua - what a model file says of itself (its metadata key `tlua`), checked: the file may come from anybody.
 local core = require "tlua.core"
+local windows = require "tlua.data.dicom.windows"
 local description = { FORMAT = 1 }
 
 local function is_list_of_texts(v)
@@ -30,6 +31,24 @@ local function is_of_sound(p)
     and is_optional(p.trim, "number")
 end
 
+local function are_numbers(v, n)
+  if type(v) ~= "table" or (n and #v ~= n) then return false end
+  for _, each in ipairs(v) do
+    if type(each) ~= "number" then return false end
+  end
+  return true
+end
+
+-- What a network of volumes wants of one: its orientation, and no more than that of what is not of its kind.
+local function is_of_volumes(p)
+  if type(p.orientation) ~= "string" or not is_optional(p.normalise, "string") then return false end
+  for _, name in ipairs { "spacing", "extent", "patch" } do
+    if p[name] ~= nil and not are_numbers(p[name], 3) then return false end
+  end
+  return (p.windows == nil or windows.are(p.windows)) and (p.quantiles == nil or are_numbers(p.quantiles, 2))
+    and is_optional(p.overlap, "number")
+end
+
 -- The part of the description that is not what it must be; nil where all are. What values mean is checked by those who take them.
 local function wrong_part(info)
   local head, data, p, task = info.head, info.data, info.preprocessing, info.task
@@ -46,8 +65,9 @@ local function wrong_part(info)
   if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end
   if task ~= nil and not (type(task) == "table" and type(task.name) == "string" and is_optional(task.options, "table") and
     (task.names == nil or is_list_of_texts(task.names)) and is_optional(task.kept, "table")) then return "task" end
-  if p ~= nil and not (type(p) == "table" and (math.type(p.size) == "integer" or is_of_sound(p))) then
-    return "preprocessing" end
+  local known = p == nil or type(p) == "table" and (math.type(p.size) == "integer" or is_of_sound(p)
+    or is_of_volumes(p))
+  if not known then return "preprocessing" end
 end
 
 -- The description in a text; nil and why it is none.

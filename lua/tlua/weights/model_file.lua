@@ -7,6 +7,7 @@ local models = require "tlua.models"
 local plan = require "tlua.plan"
 local data = require "tlua.data"
 local input = require "tlua.data.input"
+local volumes = require "tlua.data.volumes"
 local description = require "tlua.weights.description"
 local model_file = {}
 
@@ -83,6 +84,10 @@ end
 local function inputs_of(net, info)
   if net.plan_inputs then return net:plan_inputs() end
   local p = info.preprocessing
+  if input.of(p).kind == "volume" then
+    local side = p.patch or p.extent or { "D", "H", "W" }
+    return { { "N", side[1], side[2], side[3], net.network_options.in_channels, name = "volume" } }
+  end
   local size = type(p.size) == "table" and p.size or { p.size, p.size }
   return { { "N", size[1], size[2], p.channels or 3, name = "image" } }
 end
@@ -105,7 +110,9 @@ end
 -- What happens to a picture or clip before the network is given it, when there is nothing random about it.
 function model_file.pipeline(info)
   local p = info.preprocessing
-  return core.data.pipeline(input.of(p).kind == "clip" and data.clip_steps(p) or data.steps(p, nil, true))
+  local kind = input.of(p).kind
+  return core.data.pipeline(kind == "clip" and data.clip_steps(p) or kind == "volume" and volumes.steps(p)
+    or data.steps(p, nil, true))
 end
 
 -- The description in a file; nil where it is not a model file of ours.
