@@ -14,7 +14,7 @@ PKGS    := libprotobuf-c nettle spng libturbojpeg libwebp libwebpdemux libcjson 
 CFLAGS  += -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(OPT) $(WARN) -fPIC -fvisibility=hidden -pthread -Isrc -I$(BUILD)/gen
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) lua5.4 2>/dev/null)
 # Loaded when used, so that headers are all that is wanted of them here.
-CFLAGS  += $(shell pkg-config --cflags sndfile soxr 2>/dev/null)
+CFLAGS  += $(shell pkg-config --cflags sndfile soxr libpcre2-8 2>/dev/null)
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lgif -lOpenCL -lm -ldl -pthread
 LUALIBS := $(shell pkg-config --libs lua5.4 2>/dev/null) -ledit
 

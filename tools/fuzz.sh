@@ -16,6 +16,7 @@ for target; do
     case $target in
     archive) inputs="$inputs tests/golden/io" ;;
     dicom | nifti) inputs="$inputs tests/golden/$target" ;;
+    tokenizer) inputs="$inputs tests/golden/tokenizers" ;;
     plan | model) leaks=0 ;; # what the OpenCL driver keeps is its own
     esac
     # shellcheck disable=SC2086

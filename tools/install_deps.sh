@@ -27,6 +27,7 @@ build="
  protobuf-c-compiler
  libonnx-dev
  libutf8proc-dev
+ libpcre2-dev
  libarchive-dev
  libedit-dev
  nettle-dev

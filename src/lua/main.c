@@ -62,6 +62,7 @@ static int open_core(lua_State *L)
     tl__lua_open_dicom(L);
     tl__lua_open_volume(L);
     tl__lua_open_ctc(L);
+    tl__lua_open_tokenizer(L);
     tl__lua_open_surface(L);
     tl__lua_open_features(L);
     tl__lua_open_plan(L);
