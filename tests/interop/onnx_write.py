@@ -56,7 +56,7 @@ def check(path):
         return "%.2g apart" % worst, worst
     is_net = os.path.basename(path).startswith(("net_", "folded_"))
     turned = sum(n.op_type == "Transpose" for n in model.graph.node)
-    if is_net and turned and not re.search("vit|deit|convnext", path):
+    if is_net and turned and not re.search("vit|deit|convnext|conformer|wav2vec|crnn|_cnn|speaker|speech", path):
         return "%d Transpose nodes in a convolutional network" % turned, worst
     if os.path.basename(path).startswith("folded_") and "densenet" not in path and any(n.op_type == "BatchNormalization" for n in model.graph.node):
         return "a batch norm is left", worst

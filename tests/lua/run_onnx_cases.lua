@@ -24,6 +24,8 @@ c["rnn.bx4"], c["rnn.bh4"], c["rnn.x3"] = core.randn(20), core.randn(20), core.r
 c["rnn.h3"], c["rnn.bx3"] = core.randn(15, 5) * 0.4, core.randn(15)
 c["rnn.x1"], c["rnn.h1"] = core.randn(5, 8) * 0.4, core.randn(5, 5) * 0.4
 
+c["sound.window"], c["sound.bank"] = core.rand(12) + 0.2, core.rand(3, 9)
+
 local MAP, ROWS, SEQUENCE, IDS = { "N", 6, 7, 4 }, { "N", 4 }, { "N", "T", 8 }, { ids = { "N", "T" } }
 local function case(name, inputs, f, opset)
   cases.list[#cases.list + 1] = { name = name, inputs = inputs, f = f, opset = opset or 13 }
@@ -262,6 +264,28 @@ end)
 case("rnn", { SEQUENCE }, function(x)
   return (ops.rnn(x, c["rnn.x1"], c["rnn.h1"])), (ops.rnn(x, c["rnn.x1"], c["rnn.h1"], { activation = "relu",
     reverse = true }))
+end)
+-- Waves that are shorter than what is added to them, so that they are mirrored more than once.
+local WAVE, LENGTHS = { "N", "T" }, { ids = { "N" }, least = 1 }
+case("stft", { WAVE, LENGTHS }, function(x, n)
+  local w = c["sound.window"]
+  return ops.stft(x, w, { hop = 5, pad = { 4 }, pad_mode = "reflect", preemphasis = 0.9 }),
+    ops.stft(x, w, n, { n_fft = 17, hop = 4, pad = { 13, 9 }, pad_mode = "reflect", remove_mean = true, power = 2 }),
+    ops.stft(x, w, n, { n_fft = 16, hop = 3, pad = { 5, 16 }, pad_mode = "symmetric", preemphasis = 0.5, power = 1 }),
+    ops.stft(x, w, n, { hop = 3, pad = { 6 }, power = 2 }),
+    ops.stft(x, w, { hop = 3, pad = { 9, 4 }, pad_mode = "symmetric", power = 1, remove_mean = true,
+      preemphasis = 0.7 })
+end)
+case("mel_spectrogram", { WAVE, LENGTHS }, function(x, n)
+  local w, b = c["sound.window"], c["sound.bank"]
+  return ops.mel_spectrogram(x, w, b, { n_fft = 16, hop = 5, pad = { 12 }, pad_mode = "replicate", log = "db" }),
+    ops.mel_spectrogram(x, w, b, n, { n_fft = 16, pad = { 7, 9 }, pad_mode = "replicate", power = 1, floor = 0.2,
+      log = "log10" }),
+    ops.mel_spectrogram(x, w, b, n, { n_fft = 16, hop = 2, pad = { 8 }, log = "log", floor = 0, offset = 0.1 }),
+    ops.mel_spectrogram(x, w, b, n, { n_fft = 16, hop = 20, pad = { 8 }, log = "none" })
+end)
+case("deltas", { SEQUENCE, LENGTHS }, function(x, n)
+  return ops.deltas(x, { reach = 2 }), ops.deltas(x, n, { reach = 3 })
 end)
 case("dropout", { ROWS }, function(x) return ops.dropout(x, { p = 0.3 }) * 2 end)
 case("twice", { ROWS }, function(x)

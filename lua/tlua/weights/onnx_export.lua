@@ -53,7 +53,7 @@ end
 function onnx_export.write(path, net, info, inputs, pipeline, options)
   local o = options or {}
   check_options(o)
-  local text, why = plan.text(net, inputs, net.output_names)
+  local text, why = plan.text(net, inputs, net.output_names, net.open_sizes)
   if not text then util.failf("%s cannot be written: %s", path, util.without_place(why)) end
   local list, tensors = core.plan_calls(text), {}
   for name, t in net:named_tensors() do tensors[name] = t end

@@ -134,8 +134,7 @@ local function check(list, opset)
     end
   end
   if #unknown > 0 then
-    util.failf("ONNX cannot hold it: there is nothing there for %s%s", table.concat(unknown, ", "),
-      seen.mel_spectrogram and "; the spectrogram that networks for sound begin with has no form there yet" or "")
+    util.failf("ONNX cannot hold it: there is nothing there for %s", table.concat(unknown, ", "))
   end
 end
 

@@ -181,7 +181,7 @@ for _, op in ipairs { "cross_entropy", "soft_cross_entropy", "focal_loss", "mse_
   handlers[op] = { refuses = function() return "a loss" end }
 end
 
-for _, part in ipairs { "shape", "reduce", "maps", "attention", "recurrent" } do add(require("tlua.onnx.write."
+for _, part in ipairs { "shape", "reduce", "maps", "attention", "recurrent", "sound" } do add(require("tlua.onnx.write."
   .. part)) end
 
 return handlers
