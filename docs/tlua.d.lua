@@ -1270,6 +1270,7 @@ function data.fashion_mnist(options) end
 ---- `group`: Lua pattern that finds in a picture's path whose it is: pictures of one patient, field or camera are held out together
 ---- `decode` = "whole": reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least
 ---- `on_bad` = "error": what a damaged picture means
+---- `private` = false: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
 ---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
@@ -1286,7 +1287,7 @@ function data.fashion_mnist(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, classes?: string|string[], split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", private?: boolean, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.folder(options) end
 
@@ -1297,6 +1298,7 @@ function data.folder(options) end
 ---- `group`: column that says whose a picture is: pictures of one patient, field or camera stay in one part
 ---- `part`: column that says which part a picture belongs to: train, validation or test
 ---- `root`: folder that the files are relative to (the CSV's own)
+---- `private` = false: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1315,7 +1317,7 @@ function data.folder(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, root?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, root?: string, private?: boolean, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.csv(options) end
 
@@ -1324,6 +1326,7 @@ function data.csv(options) end
 ---- `classes`: names of what the masks' values 0, 1, ... mean (the lines of classes.txt)
 ---- `values`: the value of each class in the masks (0, 1, 2, ...)
 ---- `group`: Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part
+---- `private` = false: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1342,7 +1345,7 @@ function data.csv(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, private?: boolean, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.masks(options) end
 
@@ -1424,6 +1427,7 @@ function data.custom(options) end
 ---- `series`: which of a study's series: all, most (that of most slices), a number, or words of the description (all)
 ---- `every` = 1: of a series every so many-th slice
 ---- `group` = "patient": what stays in one part
+---- `private` = true: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1442,7 +1446,7 @@ function data.custom(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.dicom(options) end
 
@@ -1455,6 +1459,7 @@ function data.dicom(options) end
 ---- `part`: column that says which part a volume belongs to: train, validation or test
 ---- `attributes`: columns that figures are also told by: sex, age, scanner
 ---- `group`: column, or without a table a Lua pattern in paths, that says whose a volume is: those of one patient stay in one part
+---- `private` = true: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
 ---- `classes`: names of the classes, of labels or of what masks mean
 ---- `values`: the values of each class in the masks, one or a list each: { 0, { 1, 2 }, 3 } (0, 1, 2, ...)
 ---- `rest` = "error": what values mean that no class has
@@ -1481,7 +1486,7 @@ function data.dicom(options) end
 ---- `threads` = 0: threads that read volumes; 0: one a processor
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
 ---- `on_bad` = "error": what a volume that cannot be used means
----@param options? { root?: string, path?: string, image?: string|string[], mask?: string, target?: string|string[], part?: string, attributes?: string|string[], group?: string, classes?: string|string[], values?: table, rest?: "error"|"background"|"ignored", parts?: "channels"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], windows?: string|table, normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], size?: number|number[], patch?: number|number[], patches?: integer, foreground?: number, overlap?: number, split?: number, validation?: number, split_seed?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, keep?: string|number, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@param options? { root?: string, path?: string, image?: string|string[], mask?: string, target?: string|string[], part?: string, attributes?: string|string[], group?: string, private?: boolean, classes?: string|string[], values?: table, rest?: "error"|"background"|"ignored", parts?: "channels"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], windows?: string|table, normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], size?: number|number[], patch?: number|number[], patches?: integer, foreground?: number, overlap?: number, split?: number, validation?: number, split_seed?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, keep?: string|number, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
 ---@return table
 function data.nifti(options) end
 

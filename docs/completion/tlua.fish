@@ -252,6 +252,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.patches -x
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.path -r -F -d 'a .safetensors, .npz or .npy file with the tensors; without it they are given themselves'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.per_class -x -d 'at most so many training pictures of each class, drawn by the seed (all)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.place -x -a 'any start' -d 'of what is cut: any place in training and the middle else, or the start of each clip, as of a drum'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.private -x -a 'true false' -d 'what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.quantiles -x -d 'per cent that become 0 and 1 where it goes by quantiles (0.5, 99.5)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.rate -x -d 'samples a second that the network hears, where it does not say so itself'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.resize -x -d 'the shorter side before the crop (the weights\' own)'

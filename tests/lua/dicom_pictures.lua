@@ -70,15 +70,15 @@ t.test("slices with their patients' labels, patients apart", function()
     local source, keys, about = d[part], d.keys[part], d.attributes[part]
     t.equal(#keys, source:count())
     for i = 1, source:count() do
-      local p, k = source:name(i):match "/p(%d+)/i(%d+)%.dcm$"
-      local before = source:name(i - 1 > 0 and i - 1 or i):match "/p(%d+)/"
-      assert((keys[i] == keys[math.max(1, i - 1)]) == (p == before), source:name(i))
+      local p, k = source:path(i):match "/p(%d+)/i(%d+)%.dcm$"
+      local before = source:path(i - 1 > 0 and i - 1 or i):match "/p(%d+)/"
+      assert((keys[i] == keys[math.max(1, i - 1)]) == (p == before), source:path(i))
       assert(not keys[i]:find "SECRET")
       t.equal(d.classes[source:label(i) + 1], p % 2 == 1 and "bright" or "dark")
       t.equal(about.sex[i] .. about.age[i] .. about.scanner[i], (p % 3 == 0 and "F" or "M") .. (40 + p) .. ".0" ..
         (tonumber(p) > 5 and "Acme" or "Nadir"))
       -- Files are numbered from the other end: the order is that of positions.
-      if i > 1 and p == before then assert(source:name(i - 1):match "/i(%d+)" > k) end
+      if i > 1 and p == before then assert(source:path(i - 1):match "/i(%d+)" > k) end
     end
   end
 end)

@@ -62,10 +62,19 @@ local function run_options(argv, first)
   return options
 end
 
+-- The text of the recipe that a run of private data has kept, with its paths again; nil where it is no such run's.
+local function restored_recipe(path)
+  local ok, text = pcall(core.read_file, path)
+  local known = ok and require("tlua.data.identifiers").of_run(path)
+  return known and known:shown(text) or nil
+end
+
 -- Runs the file argv[1] with the arguments from `first` on. Returns the recipe that it gave, nil where it gave none.
 local function load_file(argv, first)
   local path = argv[first - 1]
+  local own = path:match "[^/]*$" == "recipe.lua" and restored_recipe(path)
   local chunk, e = loadfile(path, "t")
+  if own then chunk, e = load(own, "@" .. path, "t") end
   if not chunk then
     local missing = require("tlua.util").missing(path)
     local ok, text = pcall(core.read_file, path)
@@ -75,6 +84,7 @@ local function load_file(argv, first)
   local result = chunk(set_arguments(argv, first, path))
   if type(result) ~= "table" or not package.loaded["tlua.train.recipe"] or not require("tlua.train.recipe").is_recipe(result) then return nil end
   if not result.path then result:set_source(path) end
+  if own then result.text = own end
   result.returned = true -- by a file that can be run again to have it
   return result
 end

@@ -144,7 +144,8 @@ commands.environment = {
   { "POCL_CACHE_DIR", "where PoCL keeps compiled kernels; below TLUA_CACHE where its own place cannot be written" },
 }
 commands.files = {
-  { "runs/NAME-DATE-N", "folder of a run: model.safetensors, report.html, metrics.csv, log.txt, recipe.lua, and the checkpoints last, previous and best.safetensors" },
+  { "runs/NAME-DATE-N", "folder of a run: model.safetensors, report.html, metrics.csv, log.txt, recipe.lua, the " ..
+    "checkpoints last, previous and best.safetensors, and of private data identifiers.csv, which is to stay with you" },
   { "~/.cache/tlua", "what is kept: weights, features, kernels" },
 }
 commands.statuses = { { 0, "all went well" }, { 1, "an error; one line on stderr says what" }, { 2, "a wrong command line" },

@@ -13,6 +13,7 @@ local progress = require "tlua.run.progress"
 local listen = require "tlua.command.listen"
 local tested = require "tlua.command.tested"
 local slices = require "tlua.data.dicom.slices"
+local identifiers = require "tlua.data.identifiers"
 local predict = {}
 -- Of whole numbers on the command line.
 local BOUNDS = { beam = { 1, 1000 }, window = { 1, 600 }, rate = { 1000, 768000 } }
@@ -79,8 +80,8 @@ end
 local function reason_of(source, i, hears)
   local scope <close> = core.scope()
   local ok, e
-  if hears then ok, e = pcall(core.audio.read, source:name(i)) else ok, e = pcall(source.read, source, i) end
-  return ok and source:name(i) .. ": could not be read a moment ago" or util.without_place(e)
+  if hears then ok, e = pcall(core.audio.read, source:path(i)) else ok, e = pcall(source.read, source, i) end
+  return ok and source:path(i) .. ": could not be read a moment ago" or util.without_place(e)
 end
 
 -- Reads the pictures in batches and calls f(i, row, reason) for each, in the order of `paths`: row k of what answer(x,
@@ -400,7 +401,8 @@ function predict.eval_main(args)
   for _, each in ipairs(options) do
     if each[1] == "data.augment" or each[1] == "data.per_class" then commands.wrong("eval", ("--%s is for training"):format(each[1])) end
   end
-  local built = tested.open(info, options)
+  local known = core.exists(rest[1]) and identifiers.of_run(rest[1]) or nil
+  local built = tested.open(known and known:shown(info) or info, options, known)
   if built.test:count() == 0 then util.failf("eval: there is no test %s in %s", built.input.one, built.tested.root) end
   local task = model_file.task(info, net, rest[1])
   if task.kind == "classify" then same_classes(info, net, built)

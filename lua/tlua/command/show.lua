@@ -57,7 +57,7 @@ local function clips_page(s, o, name)
       local said = more.text and more.text[i] or d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
       figures[#figures + 1] = sound.figure(found.image, found.sound, "",
         ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
-        parts.escape(d[o.part]:name(indices[i]):match "[^/]*$"), length / rate))
+        parts.escape(d[o.part]:title(indices[i])), length / rate))
     end
   end
   local title = ("%s: %s clips of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)

@@ -66,12 +66,15 @@ local function own_parts(took)
   return took.root and not (took.labels or took.path) and require("tlua.data.records").has_parts(took.root)
 end
 
+-- The option that says where data of a kind lie.
+local function place_of(kind) return schema.find(data.kinds[kind].schema, "path") and "path" or "root" end
+
 -- Data that are lists of samples: the same file or folder with the same options has the same parts.
-local function open_records(info, kind, options)
+local function open_records(info, kind, options, identifiers)
   local known = info.data
   local given, whole = said(kind, options)
   local same = known and known.kind == kind
-  local took, place = {}, schema.find(data.kinds[kind].schema, "path") and "path" or "root"
+  local took, place = {}, place_of(kind)
   for _, field in ipairs(data.kinds[kind].schema) do
     local name = field[1]
     if given[name] ~= nil then took[name] = given[name]
@@ -87,7 +90,8 @@ local function open_records(info, kind, options)
   -- Other data without parts of their own are tested whole.
   if not own and not own_parts(took) and given.split == nil then whole = true end
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task.of_file(info),
-    classes = (name == "classify" or name == "segment") and info.labels or nil, })
+    classes = (name == "classify" or name == "segment") and info.labels or nil,
+    identifiers = identifiers })
   local list = own and known.list and known.list.test
   built.tested = { part = whole and "all" or built.own_test and "test" or "held out", root = took[place] or data.root(d) }
   if own and whole then built.tested.warning = "the network was trained on a part of them" end
@@ -98,18 +102,32 @@ local function open_records(info, kind, options)
   return built
 end
 
+-- The data of a model that was passed on without its table of identifiers are not named in it.
+local function check_place(known, kind, options, identifiers)
+  if not known or known.kind ~= kind or not known.options.private or identifiers then return end
+  local place = place_of(kind)
+  for _, each in ipairs(options) do
+    if each[1] == "data." .. place then return end
+  end
+  util.failf("eval: the model was trained on private data and does not say where they lie, and there is no " ..
+    "identifiers.csv beside it: --data.%s names them", place)
+end
+
 -- options: `data` (a kind) and pairs {"data.NAME", text}. Returns what data.open gives, with `tested`: {part = "test", "held out" or "all", root =,
--- warning =}.
-function tested.open(info, options)
+-- warning =}. `identifiers`: of the run that the model lies in, whose data are private; without them nobody knows where
+-- those lie.
+function tested.open(info, options, identifiers)
   local kind = options.data or (info.data and info.data.kind)
   if not kind then schema.usage("eval: say what the data are: --data " .. table.concat(data.names, "|")) end
   if not rawget(data.kinds, kind) then schema.usage("--data: " .. util.unknown_text("data", kind, data.names)) end
   if kind == "custom" then
     util.fail("eval: the data of the training were a function of its recipe; name others, like --data folder --data.root DIR")
   end
-  if data.kinds[kind].open then return open_records(info, kind, options) end
+  check_place(info.data, kind, options, identifiers)
+  if data.kinds[kind].open then return open_records(info, kind, options, identifiers) end
   local c = choose(info, kind, options)
-  local built = data.open(c.d, info.preprocessing, info.seed or 0, { only_test = true, whole = c.whole, classes = kind == "folder" and info.labels or nil })
+  local built = data.open(c.d, info.preprocessing, info.seed or 0, { only_test = true, whole = c.whole,
+    classes = kind == "folder" and info.labels or nil, identifiers = identifiers })
   local apart = not c.parts or c.parts.test
   local out = { part = c.whole and "all" or apart and "test" or "held out", root = (not c.whole and c.parts and c.parts.test) or (c.parts and c.parts.train) or c.root }
   local list = info.data and info.data.kind == kind and info.data.list -- pictures of another kind of data are others

@@ -225,6 +225,16 @@ function dicom.preprocessing(d, base, channels)
   return out, n
 end
 
+-- Of each sample the patient, the series and the number in there, false where the file does not say: for identifiers.
+local function whose_of(items)
+  local out = { patients = {}, series = {}, numbers = {} }
+  for i, item in ipairs(items) do
+    local s = item.series
+    out.patients[i], out.series[i], out.numbers[i] = s.patient or false, s.series or false, item.at
+  end
+  return out
+end
+
 function dicom.read(d, options)
   local o = d.options
   local missing = util.missing(o.root, "folder")
@@ -238,6 +248,7 @@ function dicom.read(d, options)
   for key, v in pairs(dicom.stacks(items, neighbours)) do found.record[key] = v end
   found.record.windows = shown
   found.keys, found.attributes = dicom.groups(o, items, said), dicom.attributes(items)
+  found.whose = whose_of(items)
   return found
 end
 

@@ -7,6 +7,7 @@ local augment = require "tlua.data.augment"
 local augment_waves = require "tlua.data.augment_waves"
 local split = require "tlua.data.split"
 local input = require "tlua.data.input"
+local identifiers = require "tlua.data.identifiers"
 local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local windows = require "tlua.data.dicom.windows"
@@ -185,7 +186,8 @@ data.first_of_classes = first_of_classes
 
 -- Whose each picture of a source is: see split.keys.
 local function groups_of(source, root, pattern)
-  return { kind = "folder", pattern = pattern, root = root, n = source:count(), name = function(i) return source:name(i) end }
+  return { kind = "folder", pattern = pattern, root = root, n = source:count(),
+    name = function(i) return source:path(i) end }
 end
 
 -- The groups of the training part as numbers from 0, where test pictures are held out of it; nil where the data have a test part of their own.
@@ -294,13 +296,26 @@ local function hold_out(out, d, seed, selects, keys)
     o.validation and "" or (", since %s goes by them; --data.validation says how many"):format(selects))
 end
 
+-- Gives the samples of all parts aliases (tlua/data/identifiers.lua). `known`: the identifiers of a run that goes on.
+local function name_samples(out, d, root, known)
+  out.private = identifiers.of_data(d, known)
+  for _, part in ipairs { "train", "validation", "test" } do
+    local source, patients = out[part], nil
+    if source and d.options.group then
+      patients = split.known((split.keys(groups_of(source, root, d.options.group), true)))
+    end
+    if source then out.private:name(source, { root = root, patients = patients }) end
+  end
+end
+
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
--- title, skipped, batch, threads, drop_last, on_bad, augment, groups; of class folders parts, split, passed, shared (tlua/data/text.lua)}, and list: how many pictures and
+-- private (of private data: tlua/data/identifiers.lua), title, skipped, batch, threads, drop_last, on_bad, augment,
+-- groups; of class folders parts, split, passed, shared (tlua/data/text.lua)}, and list: how many pictures and
 -- which. Options: classes fixes the class names (those of a model); augment, a
 -- recipe's random changes; only_test; whole, where the test part is all of data without parts.
 function data.open(d, base, seed, options)
   options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false,
-    task = util.none, selects = util.none, changes = util.none })
+    task = util.none, selects = util.none, changes = util.none, identifiers = util.none })
   local info, o = kinds[d.kind], d.options
   for _, name in ipairs(info.needed or {}) do
     if o[name] == nil then
@@ -348,6 +363,7 @@ function data.open(d, base, seed, options)
   out.groups = out.train and o.group and count_groups(out, root, o.group) or nil
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}
+  if o.private then name_samples(out, d, root, options.identifiers) end
   return data.prepare(out, d, base)
 end
 

@@ -37,6 +37,13 @@ local COMMON = {
   { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
 }
 
+-- Of data that patients may be in.
+local function private(default)
+  return { "private", "boolean", default,
+    "what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose " ..
+    "they are" }
+end
+
 local function fields(...)
   local list = { ROOT }
   for _, field in ipairs { ... } do list[#list + 1] = field end
@@ -121,7 +128,7 @@ kinds_of.all = {
     { "decode", "choice", "whole",
       "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least",
       { "whole", "reduced" } },
-    { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }) },
+    { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }, private(false)) },
   csv = { title = "CSV", grey = true, open = true, task = task_of_targets, needed = { "path", "image", "target" },
     schema = listed(
     { "path", "path", nil, "the CSV file: a line for each picture, the first with the names of the columns" },
@@ -130,13 +137,14 @@ kinds_of.all = {
     { "group", "text", nil,
       "column that says whose a picture is: pictures of one patient, field or camera stay in one part" },
     { "part", "text", nil, "column that says which part a picture belongs to: train, validation or test" },
-    { "root", "path", nil, "folder that the files are relative to (the CSV's own)" }) },
+    { "root", "path", nil, "folder that the files are relative to (the CSV's own)" }, private(false)) },
   masks = { title = "Masks", grey = true, open = true, task = function() return "segment" end, schema = listed(
     { "root", "path", nil, "folder with images and masks, or with such folders in train, validation and test" },
     { "classes", "texts", nil, "names of what the masks' values 0, 1, ... mean (the lines of classes.txt)" },
     { "values", "numbers", nil, "the value of each class in the masks (0, 1, 2, ...)", least = 0, most = 255 },
     { "group", "text", nil,
-      "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" }) },
+      "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" },
+    private(false)) },
   dicom = { title = "DICOM", grey = true, open = true, task = task_of_targets, needed = { "root" }, schema = listed(
     { "root", "path", nil, "folder with the files, in any order and depth" },
     { "unit", "choice", "picture", "what a sample is: a slice", { "picture" } },
@@ -158,7 +166,8 @@ kinds_of.all = {
     { "series", "text", nil, "which of a study's series: all, most (that of most slices), a number, or words of the " ..
       "description (all)" },
     { "every", "integer", 1, "of a series every so many-th slice", least = 1 },
-    { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } }) },
+    { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } },
+    private(true)) },
   speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" },
     schema = clips(
     { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },
@@ -185,7 +194,7 @@ kinds_of.all = {
     { "attributes", "texts", nil, "columns that figures are also told by: sex, age, scanner" },
     { "group", "text", nil,
       "column, or without a table a Lua pattern in paths, that says whose a volume is: those of one patient stay in " ..
-      "one part" }) },
+      "one part" }, private(true)) },
   tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
     { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },
     { "images", "tensor", nil, "tensor (N, H, W, C), or its name in the file" },

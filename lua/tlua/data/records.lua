@@ -8,6 +8,7 @@ local cells = require "tlua.data.cells"
 local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local volumes = require "tlua.data.volumes"
+local identifiers = require "tlua.data.identifiers"
 local records = {}
 
 local HELD_OUT = 0.2 -- for testing, where nothing is said
@@ -359,6 +360,14 @@ local function add_attributes(out, found)
   end
 end
 
+-- Aliases for all samples (tlua/data/identifiers.lua). `known`: the identifiers of a run that goes on.
+local function named(d, found, all, known)
+  local whose, ids = found.whose or { patients = split.known(found.keys) }, identifiers.of_data(d, known)
+  ids:name(all, { root = found.root, patients = whose.patients, series = whose.series, numbers = whose.numbers })
+  found.title = require("tlua.data").kinds[d.kind].title -- it may be the name of a file
+  return ids
+end
+
 -- What data.open gives for these kinds.
 function records.open(d, seed, options, base)
   local o = d.options
@@ -367,11 +376,13 @@ function records.open(d, seed, options, base)
   seed = o.split_seed or seed
   local ok, all = pcall(core.data.source, found.custom and "custom" or "records", found.custom or found.record)
   if not ok then util.failf("data.%s: %s", d.kind, util.without_place(all)) end
+  local private = o.private and named(d, found, all, options.identifiers)
   local list, said = parts_of(d, found, all, seed, options.selects)
   if options.whole then list = { train = {}, test = table.move(core.data.permutation(0, 0, all:count()), 1, all:count(), 1, {}) } table.sort(list.test) end
   local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last,
     on_bad = o.on_bad or "error", skipped = {}, noted = {},
-    fields = fields_of(all), title = found.title, value_names = found.value_names, records = true }
+    fields = fields_of(all), title = found.title, value_names = found.value_names, records = true,
+    private = private }
   local function part(name, limit)
     if not list[name] or (#list[name] == 0 and name ~= "test") then return nil end
     local use, bad, notes = core.data.check(limited(core.data.subset(all, list[name]), limit, seed), out.on_bad,

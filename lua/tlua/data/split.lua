@@ -83,6 +83,13 @@ function split.keys(o, lenient)
   return keys, any
 end
 
+-- The same list of keys, with false for samples in whose path nothing was found; nil of nil.
+function split.known(keys)
+  local out = {}
+  for i, key in ipairs(keys or {}) do out[i] = key:sub(1, 1) ~= "/" and key end
+  return keys and out
+end
+
 function split.found_nothing(o)
   util.failf("data.%s: group = %q finds nothing in any path; the first is %s", o.kind, o.pattern, below(o.root, o.name(1)))
 end

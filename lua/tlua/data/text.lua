@@ -1,6 +1,7 @@
 -- data_text.lua - what a run says of its data before it begins: parts and their folders, classes and how many pictures each has, files
 -- that are passed over, pictures that stand on both sides.
 local util = require "tlua.util"
+local identifiers = require "tlua.data.identifiers"
 local data_text = {}
 
 local MOST = 12 -- classes that are named
@@ -25,7 +26,8 @@ local function parts_of(d, say)
   if not p.apart then say(("parts     %s has none; %s are held out for testing"):format(p.train, share_text(d.split)))
   elseif not p.test then say(("parts     training %s; %s of it are held out for testing"):format(p.train, share_text(d.split)))
   else say(("parts     training %s, test %s"):format(p.train, p.test)) end
-  if #p.unused > 0 then say(("unused    %s: beside the parts"):format(util.first_few(p.unused, 4))) end
+  if #p.unused > 0 and d.private then say(("unused    %d more beside the parts"):format(#p.unused))
+  elseif #p.unused > 0 then say(("unused    %s: beside the parts"):format(util.first_few(p.unused, 4))) end
 end
 
 -- "a 9 + 3": training and test pictures.
@@ -85,6 +87,10 @@ function data_text.lines(d, say)
   if d.fields.label and d.counted ~= false then classes_of(d, say) end
   passed_of(d, say)
   shared_of(d, say)
+  if d.private then
+    say(("private   what is written names %s by aliases; %s in the run's folder says whose they are: pass it to nobody")
+      :format(d.input.many, identifiers.FILE))
+  end
 end
 
 -- The loss with its options; weights stand beside the classes' names.

@@ -116,7 +116,7 @@ local function shown(list, run, predicted)
     local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, i, rate)
     local image = ok and (rate and found.image or found) or nil
     out[k] = { image = image, sound = ok and rate and found.sound or nil, name = rate
-      and run.source:name(i):match "[^/]*$" or nil, label = run.seen.labels[i], guess = predicted[i],
+      and run.source:title(i) or nil, label = run.seen.labels[i], guess = predicted[i],
       sure = run.seen.probabilities[i][predicted[i] + 1] }
   end
   return out

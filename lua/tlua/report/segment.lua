@@ -111,7 +111,7 @@ local function with_pictures(run, list)
   for i, each in ipairs(list) do
     out[i] = type(shown) == "table" and type(shown[i]) == "table" and shown[i] or { image = ok and shown[i] or nil }
     out[i].dice = each.dice
-    out[i].name = run.source and (run.source:name(each.index) or ""):match "[^/]*$" or nil
+    out[i].name = run.source and run.source:title(each.index) or nil
   end
   return out
 end

@@ -131,7 +131,7 @@ local function with_sound(run, list)
       and each.characters.distance / each.characters.n or nil, sound = ok and heard.sound or nil,
       image = ok and heard.image or nil, words = placed(each), missing = not ok and util.reason(heard) or nil,
         name = run.source
-        and (run.source:name(each.index) or ""):match "[^/]*$" }
+        and run.source:title(each.index) }
   end
   return out
 end

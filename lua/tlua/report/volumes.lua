@@ -104,7 +104,7 @@ function volumes.gather(run, m, list, groups)
   for i, sums in ipairs(list) do
     local f = maps.figures(sums, first)
     local index = seen.indices[i]
-    local case = { name = run.source and (run.source:name(index) or ""):match "[^/]*$", index = index, dice = f.dice,
+    local case = { name = run.source and run.source:title(index), index = index, dice = f.dice,
       classes = {} }
     for k = first, width do
       local c = seen.cases and seen.cases[i][k] or {}

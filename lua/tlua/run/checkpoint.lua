@@ -7,6 +7,7 @@ local util = require "tlua.util"
 local stage = require "tlua.train.stage"
 local model_file = require "tlua.weights.model_file"
 local cache = require "tlua.train.cache"
+local identifiers = require "tlua.data.identifiers"
 local checkpoint = {}
 
 local FORMAT = 1
@@ -106,7 +107,8 @@ function checkpoint.write(path, s, state, results)
     fields = checkpoint.fields(r), steps = steps, counters = counters_of(s.model), schedule = s.schedule:state(),
     pictures = s.data.list, batch = s.data.batch, features = cache.text(s.cut) }
   for key, value in pairs(state) do all[key] = FIGURES[key] and util.for_json(value) or value end
-  local text = core.json_encode(all)
+  all.private = s.data.private and true or nil
+  local text = core.json_encode(s.data.private and s.data.private:hide(all) or all)
   local description = core.json_encode(model_file.describe(s, results))
   core.save(path, tensors, { tlua = description, checkpoint = text, check = check_of(description, text, tensors),
     format = "pt" })
@@ -160,6 +162,7 @@ function checkpoint.read(path)
   local name = lacking(state)
   if name then return nil, ("%s is damaged: it does not say its %s"):format(path, name) end
   for key in pairs(FIGURES) do state[key] = util.from_json(state[key]) end
+  if state.private then state = identifiers.restored(path, state) end
   return { path = path, state = state, tensors = tensors }
 end
 
@@ -168,7 +171,8 @@ function checkpoint.peek(path)
   local ok, _, metadata = pcall(core.entries, path)
   if not ok or not metadata or not metadata.checkpoint then return nil end
   local good, state = pcall(core.json_decode, metadata.checkpoint)
-  return good and type(state) == "table" and state or nil
+  if not good or type(state) ~= "table" then return nil end
+  return state.private and identifiers.restored(path, state) or state
 end
 
 local function where_text(state) return ("epoch %d, step %d"):format(state.epoch, state.step) end
@@ -215,6 +219,7 @@ function checkpoint.recipe_of(path)
   local named = state.recipe_path
   if named and text_of(named) == state.recipe then return named end
   local kept = text_of(own)
+  if kept and state.private then kept = identifiers.restored(own, kept) end
   if kept and (not state.recipe or kept == state.recipe) then
     return own, named and core.exists(named) and
       ("%s has changed since; the run goes on with its recipe as it was, %s"):format(named, own) or nil

@@ -43,7 +43,7 @@ end
 function Progress:event(name, fields)
   if self.style ~= "json" then return end
   local line = { event = name }
-  for key, value in pairs(fields) do line[key] = value end
+  for key, value in pairs(self.hide and self.hide(fields) or fields) do line[key] = value end
   self:write(core.json_encode(line), "\n")
 end
 
@@ -61,15 +61,18 @@ function Progress:clear()
   end
 end
 
+-- self.hide, where there is one, takes paths and patients out of what is written; a person at a terminal sees them.
 -- A line that stays. event: what machines read in its place, {name, fields}. With `only_log` the log alone has it.
 function Progress:say(text, bold, event)
   self:clear()
+  local hidden = self.hide and self.hide(text) or text
   if not self.only_log then self:event(event and event[1] or "note", event and event[2] or { text = text }) end
   if not self.style and not self.only_log then
-    self:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(text) or text .. "\n")
+    local shown = self.terminal and text or hidden
+    self:write(self.colour and bold and ("\27[1m%s\27[0m\n"):format(shown) or shown .. "\n")
   end
-  if self.path then pcall(core.append_file, self.path, text .. "\n") -- a full disk is no reason to stop
-  else self.held[#self.held + 1] = text .. "\n" end
+  if self.path then pcall(core.append_file, self.path, hidden .. "\n") -- a full disk is no reason to stop
+  else self.held[#self.held + 1] = hidden .. "\n" end
 end
 
 function Progress:bar(share, width)

@@ -86,7 +86,8 @@ end
 -- ---- what stands there already ----
 
 local OLD = "old"
-local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt", "recipe.lua" }
+local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt", "recipe.lua",
+  "identifiers.csv" }
 local CHECKPOINTS = { "last.safetensors", "previous.safetensors", "best.safetensors" }
 
 local function path_of(s, ...) return table.concat({ s.out, ... }, "/") end

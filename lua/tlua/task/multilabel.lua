@@ -196,7 +196,7 @@ local function check_targets(t, s)
     if v ~= v then t.unknown = true
     elseif v ~= 0 and v ~= 1 then
       util.failf("task.multilabel: %s of %s is %g, and a finding is 1, 0 or empty; numbers are for task.regress {}", t.names[k],
-        source:name(i), v)
+        source:path(i), v)
     elseif part == "train" then seen[k][v] = true end
   end)
   for k, name in ipairs(t.names) do

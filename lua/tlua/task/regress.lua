@@ -163,7 +163,8 @@ local function prepare(t, s)
   local n = s.data.train:count()
   values.each(s, function(part, source, i, k, v)
     if not util.is_finite(v) then
-      util.failf("task.regress: %s of %s is %s, and a number is needed", t.names[k], source:name(i), v ~= v and "not known (NaN)" or "infinite")
+      util.failf("task.regress: %s of %s is %s, and a number is needed", t.names[k], source:path(i),
+        v ~= v and "not known (NaN)" or "infinite")
     end
     if part == "train" then t.mean[k] = t.mean[k] + v / n end
   end)

@@ -58,7 +58,8 @@ function build.pictures(r)
   local net = r.model
   util.at(r.data.where, check_hears, r)
   local base = net.preprocessing and net:preprocessing() or {}
-  s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment, task = r.task, selects = r:selects(), changes = r.transforms })
+  s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment, task = r.task,
+    selects = r:selects(), changes = r.transforms, identifiers = r.identifiers })
   s.part = s.data.validation and "validation" or "test" -- what is looked at after each epoch
   s.prefix = s.part == "test" and "test" or "val"
   s.data.epochs = stage.total(r.stages)

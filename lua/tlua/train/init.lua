@@ -103,7 +103,10 @@ end
 -- A checkpoint that cannot be written (a full disk) does not end the run: the one before it stays. True when it was written.
 local function keep_last(s)
   local begin = core.time()
-  local ok, e = pcall(checkpoint.keep_last, s, state_of(s), s.results)
+  local ok, e = pcall(function()
+    checkpoint.keep_last(s, state_of(s), s.results)
+    keep_identifiers(s)
+  end)
   s.last_kept, s.keeping = core.time(), core.time() - begin
   if ok then s.kept_text = checkpoint.where_text { epoch = s.epoch, step = s.done }
   else s.progress:say(("checkpoint not written: %s; %s"):format(util.reason(e), s.kept_text and ("the one of %s stays"):format(s.kept_text) or "there is none yet")) end
@@ -174,12 +177,23 @@ local function evaluate_average(s)
   return sum, stopped
 end
 
+-- What is said of a run of private data, without paths and patients; anything else as it is.
+local function hidden(s, value) return s.data.private and s.data.private:hide(value) or value end
+
+-- Who is behind the aliases that have been written so far.
+local function keep_identifiers(s)
+  if s.data.private then s.data.private:write(s.out) end
+end
+
 local function open_folder(s, resumed, force)
   run_folder.take(s, resumed, force)
   if s.recipe.log == "tensorboard" then s.events = event_file.open(s.out, resumed and s.events_kept or nil) end
   s.progress:log_to(s.out .. "/log.txt", resumed)
   core.write_file(s.out .. "/metrics.csv", run_folder.metrics(s, s.results.epochs))
-  if s.recipe.returned and s.recipe.text then core.write_file(s.out .. "/recipe.lua", s.recipe.text) end -- `tlua --resume RUN` wants no more
+  if s.recipe.returned and s.recipe.text then -- `tlua --resume RUN` wants no more
+    core.write_file(s.out .. "/recipe.lua", hidden(s, s.recipe.text))
+  end
+  keep_identifiers(s)
 end
 
 -- ---- stages ----
@@ -390,7 +404,7 @@ local function write_report(s)
   local seen = s.seen
   if #s.results.epochs == 0 or (not seen and s.data.test:count() > 0) then return end
   local ok, e = pcall(function()
-    local found = report.gather(report_of(s, seen or { part = "test" }))
+    local found = hidden(s, report.gather(report_of(s, seen or { part = "test" })))
     core.write_file(s.out .. "/report.json", core.json_encode(found))
     core.write_file(s.out .. "/report.html", report.page(found))
     s.results.metrics = s.task.summary and s.task:summary(found.metrics) or {}
@@ -451,6 +465,7 @@ end
 local function write_model(s)
   local ok, e = pcall(model_file.save, s.out .. "/model.safetensors", s, s.results)
   if not ok then util.failf("the model is not written: %s; %s", util.reason(e), run_folder.way_on(s, s.kept_text)) end
+  keep_identifiers(s)
   if not s.results.interrupted then run_folder.drop_old(s) end
 end
 
@@ -553,6 +568,7 @@ function train.run(s, options)
   s.results = { epochs = {} }
   s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = s.data.epochs, 1, 0, 0, 0
   s.sum, s.without_better, s.seconds_before, s.last_kept, s.keeping = totals.new(s.task), 0, 0, core.time(), 0
+  s.progress.hide = s.data.private and function(value) return hidden(s, value) end or nil
   train.plan(s, function(text) s.progress:say(text) end)
   s.out = c and (c:match "^(.*)/[^/]+$" or ".") or run_folder.name(s.recipe)
   s.commands, s.weights_stamp = {}, ran.weights_stamp(s.model)

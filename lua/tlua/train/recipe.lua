@@ -398,6 +398,14 @@ end
 -- `batch`: of a run that goes on, where the recipe says auto.
 function Recipe:build(batch) return require("tlua.train.build").session(self, batch) end
 
+-- The aliases of a run of private data that goes on.
+function Recipe:take_identifiers(path)
+  local identifiers = require "tlua.data.identifiers"
+  self.identifiers = identifiers.of_run(path) or util.failf(
+    "--resume: the run is one of private data, and beside %s there is no %s, which says what is behind its aliases: " ..
+    "put it there, or begin anew", path, identifiers.FILE)
+end
+
 -- Trains, tests, keeps. options: resume, a run folder or checkpoint to go on from; force, although the recipe has changed since, or
 -- although the folder holds a run that is not at its end. Returns the results {accuracy, loss, out, model, epochs}.
 function Recipe:run(options)
@@ -410,6 +418,7 @@ function Recipe:run(options)
     local scope <close> = core.scope()
     c = checkpoint.find(options.resume)
   end
+  if c.state.private then self:take_identifiers(c.path) end
   local changes = checkpoint.changes(c.state, self)
   if #changes > 0 and not options.force then
     util.failf("--resume: the recipe has changed since %s was written; --force goes on all the same:\n  %s", c.path, table.concat(changes, "\n  "))

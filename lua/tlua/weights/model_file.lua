@@ -66,7 +66,7 @@ function model_file.describe(session, results)
   end
   local globs = type(r.freeze) == "function" and "(function)" or r.freeze
   local t, path = session.task, rawget(net, "weights_path")
-  return {
+  local about = {
     format = FORMAT, tlua = core.version, model = entry and not entry.file and entry.name or "custom",
     options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names, kept = t.kept
       and t:kept() or nil },
@@ -77,6 +77,8 @@ function model_file.describe(session, results)
     freeze = type(globs) == "table" and { table.unpack(globs) } or globs, seed = r.seed, recipe = r.text,
     metrics = results,
   }
+  local private = session.data.private
+  return private and private:hide(about) or about
 end
 
 -- What goes into a network, as plan.text wants it: what the network says itself, or pictures as the preprocessing makes

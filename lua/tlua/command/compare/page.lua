@@ -4,6 +4,7 @@ local chart = require "tlua.report.chart"
 local report = require "tlua.report"
 local tables = require "tlua.command.compare.tables"
 local ways = require "tlua.command.compare.ways"
+local identifiers = require "tlua.data.identifiers"
 local page = {}
 local escape = chart.escape
 
@@ -115,7 +116,8 @@ function page.html(c, summary)
     plots(c, summary), bars(c, summary, "Peak device memory", "peak", util.bytes),
     bars(c, summary, "Trained parameters", "trained", util.thousands), "</div>",
     "<h2>The table</h2>", result_table(summary), list_of_notes(summary), "<h2>The ways</h2>", list_of_ways(c),
-    c.recipe.text and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(c.recipe.text)) or "", "</body></html>\n" }
+    c.recipe.text and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(identifiers.hidden(c.recipe.data,
+      c.recipe.text))) or "", "</body></html>\n" }
 end
 
 return page
