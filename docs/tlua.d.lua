@@ -1420,7 +1420,10 @@ function data.custom(options) end
 ---- `key`: column of labels that says whose a line is (the one that is called as such columns are)
 ---- `target`: column, or columns, with what is to be learnt
 ---- `part`: column that says which part a sample belongs to: train, validation or test
----- `unmatched` = "error": what pictures without a line, and lines without pictures, mean
+---- `masks`: folder with masks, which may be root: DICOM SEG objects, and NIfTI volumes called as the series' folders
+---- `classes`: names of what the masks' values 0, 1, ... mean (background and the segments)
+---- `values`: the value of each class in NIfTI masks (0, 1, 2, ...)
+---- `unmatched` = "error": what pictures without a line or mask, and lines without pictures, mean
 ---- `windows`: which values are seen, each window a channel: file (the file's own, as where nothing is said), range, lung, bone, brain, soft, or centre/width
 ---- `neighbours`: slices of the series on each side that are channels too (none)
 ---- `modality`: of the series that are taken, like CT,MR (all pictures)
@@ -1446,7 +1449,7 @@ function data.custom(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.dicom(options) end
 

@@ -57,4 +57,9 @@ int tl__series_head(tl_error *err, const tl_series *s, int flags, tl_volume *out
 int tl__series_copy(tl_error *err, const tl_series *from, tl_series *to);
 void tl__series_clear(tl_series *s);
 
+/* A mask beside a series: a DICOM SEG object, whose segments become value[number] where that is not 0, the later frame
+ * before the earlier; or a NIfTI volume whose voxels are those of the series, and of which value[v] is taken. Into
+ * `planes` (slices, rows, columns), which a SEG object fills only where it marks something. 0 or -1. */
+int tl__series_mask(tl_error *err, const tl_series *s, const char *path, const uint8_t value[256], uint8_t *planes);
+
 #endif

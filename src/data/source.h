@@ -6,6 +6,7 @@
 
 #include "data/clips.h"
 #include "data/folders.h"
+#include "data/plane.h"
 #include "data/stacks.h"
 #include "data/target.h"
 #include "data/volumes.h"
@@ -106,6 +107,7 @@ typedef struct tl_records {
     const char *const *value_name;  /* value_count of them, or NULL */
     int value_count;
     const char *const *mask;        /* paths of pictures of classes, 8 bits a pixel */
+    const tl_plane *plane;          /* what they hold, where it has been read already: paths are for messages then */
     const int16_t *mask_value;      /* the class of each of 256 values, -1: unknown; NULL: values are classes */
     const int64_t *box_offset;      /* (count + 1): sample i has boxes box_offset[i] to box_offset[i + 1] */
     const float *box;               /* (boxes, 4): left, top, right, bottom in pixels */

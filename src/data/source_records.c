@@ -13,6 +13,7 @@ typedef struct records {
     tl_clips *clips;         /* instead of pictures */
     tl_stacks *stacks;       /* instead of paths */
     tl_volumes *volumes;     /* likewise */
+    tl_plane *plane;         /* what masks hold */
     tl_image *image;         /* instead of paths */
     char (*hash)[65];        /* of each of these */
     float *values;
@@ -31,6 +32,8 @@ static void records_close(tl_source *s)
     tl__clips_free(r->clips);
     tl__stacks_free(r->stacks);
     tl__volumes_free(r->volumes);
+    for (int64_t i = 0; r->plane && i < s->count; i++) free((char *)r->plane[i].data);
+    free(r->plane);
     for (int64_t i = 0; r->image && i < s->count; i++) tl__image_free(&r->image[i]);
     free(r->image);
     free(r->hash);
@@ -126,7 +129,9 @@ static int to_classes(tl_error *err, const records *r, const char *path, tl_imag
 static int read_mask(tl_error *err, const records *r, int64_t i, tl_image *mask)
 {
     tl_image_request request = {.indices = 1};
-    return tl__image_read_as(err, r->mask[i], &request, mask) == 0 ? to_classes(err, r, r->mask[i], mask) : -1;
+    int bad = r->plane ? tl__plane_unpack(err, &r->plane[i], mask)
+                       : tl__image_read_as(err, r->mask[i], &request, mask);
+    return bad == 0 ? to_classes(err, r, r->mask[i], mask) : -1;
 }
 
 static int records_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out)
@@ -167,6 +172,7 @@ int tl__hash_file(tl_error *err, const char *path, const char *root, tl_sha256 *
 static int hash_mask(tl_error *err, const records *r, int64_t i, const char *root, tl_sha256 *h)
 {
     if (tl__hash_file(err, r->mask[i], root, h) != 0) return -1;
+    if (r->plane) tl__sha256_update(h, r->plane[i].data, r->plane[i].bytes);
     tl__sha256_update(h, r->mask_value, sizeof r->mask_value);
     return 0;
 }
@@ -283,6 +289,17 @@ static int take_points(tl_error *err, records *r, const tl_records *g)
     return r->point ? 0 : -1;
 }
 
+static int take_masks(tl_error *err, records *r, const tl_records *g)
+{
+    if (take_mask_values(err, r, g) != 0 || !(r->mask = tl__names_copy(err, g->mask, g->count))) return -1;
+    if (g->plane && !(r->plane = tl__calloc(err, (size_t)g->count + 1, sizeof *r->plane))) return -1;
+    for (int64_t i = 0; g->plane && i < g->count; i++) {
+        r->plane[i] = (tl_plane){copied(err, g->plane[i].data, g->plane[i].bytes), g->plane[i].bytes};
+        if (!r->plane[i].data) return -1;
+    }
+    return 0;
+}
+
 static int take_values(tl_error *err, records *r, const tl_records *g)
 {
     r->values = copied(err, g->values, (size_t)g->count * (size_t)g->value_count * sizeof *r->values);
@@ -331,7 +348,7 @@ static int take(tl_error *err, records *r, const tl_records *g)
                 (g->values ? TL_FIELD_VALUES : 0) | (masked ? TL_FIELD_MASK : 0) |
                 (g->box ? TL_FIELD_BOXES : 0) | (g->point ? TL_FIELD_POINTS : 0);
     if (g->values && take_values(err, r, g) != 0) return -1;
-    if (g->mask && (take_mask_values(err, r, g) != 0 || !(r->mask = tl__names_copy(err, g->mask, g->count)))) return -1;
+    if (g->mask && take_masks(err, r, g) != 0) return -1;
     if (g->box && take_boxes(err, r, g) != 0) return -1;
     if (g->point && take_points(err, r, g) != 0) return -1;
     if (g->text && !(r->text = tl__names_copy(err, g->text, g->count))) return -1;

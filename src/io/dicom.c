@@ -145,6 +145,8 @@ static void take_identity(reading *r, const tl_element *e)
     case 0x0020000e: take_text(e, d->series, sizeof d->series); break;
     case 0x00200011: take_whole(e, &d->series_number); break;
     case 0x00200013: take_whole(e, &d->instance); break;
+    case 0x00620001: take_text(e, d->segmentation, sizeof d->segmentation); break;
+    case 0x0062000e: take_short(d, e, &d->whole); break;
     case 0x00200060:
     case 0x00200062: /* of the series; of the image, which comes later and is nearer */
         take_text(e, d->laterality, sizeof d->laterality);
@@ -170,6 +172,7 @@ static void take_geometry(reading *r, const tl_element *e, tl_dicom_frame *f)
     case 0x00200037:
         if (take_numbers(e, v, 6) == 6) memcpy(f->orientation, v, sizeof f->orientation), f->oriented = 1;
         break;
+    case 0x0062000b: take_short(d, e, &f->segment); break;
     case 0x00281052: take_number(e, &f->intercept); break;
     case 0x00281053: take_number(e, &f->slope); break;
     case 0x00281056: take_text(e, d->window_function, sizeof d->window_function); break;
@@ -179,10 +182,27 @@ static void take_geometry(reading *r, const tl_element *e, tl_dicom_frame *f)
     }
 }
 
+#define MOST_SEGMENTS 65535 /* their numbers have 16 bits */
+
+/* Number and name of a segment, item `i` of their sequence. */
+static int take_segment(tl_error *err, tl_dicom *d, const tl_element *e, int64_t i)
+{
+    if ((e->tag != 0x00620004 && e->tag != 0x00620005) || i >= MOST_SEGMENTS) return 0;
+    if (i >= d->segments) {
+        tl_dicom_segment *more = tl__realloc(err, d->segment, (size_t)(i + 1) * sizeof *more);
+        if (!more) return -1;
+        memset(more + d->segments, 0, (size_t)(i + 1 - d->segments) * sizeof *more);
+        d->segment = more;
+        d->segments = (int)i + 1;
+    }
+    if (e->tag == 0x00620004) take_short(d, e, &d->segment[i].number);
+    else take_text(e, d->segment[i].label, sizeof d->segment[i].label);
+    return 0;
+}
+
 static int take(tl_error *err, void *with, const tl_element *e, tl_place place)
 {
     reading *r = with;
-    (void)err;
     if (place.kind == TL_DICOM_SHARED || place.kind == TL_DICOM_ONE_FRAME) r->groups = 1;
     if (r->per_frame) {
         if (place.kind == TL_DICOM_ONE_FRAME && place.frame < r->d->frames)
@@ -190,6 +210,10 @@ static int take(tl_error *err, void *with, const tl_element *e, tl_place place)
     } else if (place.kind == TL_DICOM_MODALITY) {
         if (e->tag == 0x00283002) take_table_size(r->d, e, &r->d->own->modality);
         if (e->tag == 0x00283006) take_table(e, &r->d->own->modality);
+    } else if (place.kind == TL_DICOM_SEGMENT) {
+        return take_segment(err, r->d, e, place.frame);
+    } else if (place.kind == TL_DICOM_MARKED) {
+        if (e->tag == 0x0020000e) take_text(e, r->d->marked_series, sizeof r->d->marked_series);
     } else if (place.kind == TL_DICOM_TOP || place.kind == TL_DICOM_SHARED) {
         if (place.kind == TL_DICOM_TOP) take_pixels_about(r, e), take_identity(r, e);
         take_geometry(r, e, &r->all);
@@ -427,6 +451,7 @@ void tl__dicom_close(tl_dicom *d)
     }
     free(d->own);
     free(d->frame);
+    free(d->segment);
     free(d->name);
     free(d);
 }

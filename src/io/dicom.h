@@ -22,7 +22,14 @@ typedef struct tl_dicom_frame {
         orientation[6]; /* mm in the patient's system LPS: the first pixel's centre; along a row, a column */
     double slope, intercept;
     int placed, oriented; /* position, orientation are known */
+    int segment;          /* of a SEG object: whose pixels these are; 0: it does not say */
 } tl_dicom_frame;
+
+/* What a SEG object marks. */
+typedef struct tl_dicom_segment {
+    int number;
+    char label[65];
+} tl_dicom_segment;
 
 typedef struct tl_dicom {
     char *name; /* the path, for messages */
@@ -38,6 +45,11 @@ typedef struct tl_dicom {
     double thickness;     /* mm; 0: not known */
     double slice_spacing; /* SpacingBetweenSlices; 0: not known */
     tl_dicom_frame *frame;
+    /* Of SEG objects: BINARY, FRACTIONAL or LABELMAP, the number that stands for a whole, what is marked, and the
+     * series that it is marked in. */
+    char segmentation[17], marked_series[65];
+    int whole, segments;
+    tl_dicom_segment *segment;
     int64_t instance, series_number; /* as people number them; -1: not known */
     char patient[65], study[65], series[65], uid[65];
     char modality[17], body_part[17], laterality[17], sex[17], age[17], manufacturer[65], scanner[65];

@@ -38,10 +38,18 @@ typedef struct tl_element {
 } tl_element;
 
 /* Where in the file it stands: sequences of the functional groups say what holds for all frames, or for one. */
-enum { TL_DICOM_TOP, TL_DICOM_SHARED, TL_DICOM_ONE_FRAME, TL_DICOM_MODALITY, TL_DICOM_ELSEWHERE };
+enum {
+    TL_DICOM_TOP,
+    TL_DICOM_SHARED,
+    TL_DICOM_ONE_FRAME,
+    TL_DICOM_MODALITY,
+    TL_DICOM_SEGMENT, /* of a SEG object */
+    TL_DICOM_MARKED,  /* the series that it is of */
+    TL_DICOM_ELSEWHERE
+};
 typedef struct tl_place {
     int kind;
-    int64_t frame; /* from 0 */
+    int64_t frame; /* from 0; of segments their number in the sequence */
 } tl_place;
 
 /* Takes an element that is no sequence. 0 or -1. */

@@ -7,7 +7,13 @@
  *     not say is nil. `patient` is for splitting and `description` for choosing alone: they are never printed.
  *   core.dicom.read(path [, {frame=, invert=, stored=}]) -> x (H, W) or (frames, H, W), about
  *     invert: MONOCHROME1 turned about; stored: the numbers of the file, int32 (..., samples), colours as they are
- *     stored */
+ *     stored
+ *   core.dicom.segments(path) -> {series=, kind=, segments={{number=, label=}...}} of a SEG object, series being the
+ *     one that is marked
+ *   core.dicom.mask(series, path [, {[number] = value}]) -> {packed mask...}, one for each slice of a series of
+ *     core.dicom.series, as records have them (planes): of a SEG object or a NIfTI volume; without values all stay */
+#include "data/plane.h"
+#include "data/series.h"
 #include "io/dicom.h"
 #include "lua/binding.h"
 
@@ -169,10 +175,66 @@ static int dicom_read(lua_State *L)
     return 2;
 }
 
+static int dicom_segments(lua_State *L)
+{
+    const tl_dicom *d = open_file(L, 1);
+    lua_createtable(L, 0, 3);
+    set_text(L, "series", d->marked_series);
+    set_text(L, "kind", d->segmentation);
+    lua_createtable(L, d->segments, 0);
+    for (int i = 0; i < d->segments; i++) {
+        lua_createtable(L, 0, 2);
+        set_integer(L, "number", d->segment[i].number);
+        set_text(L, "label", d->segment[i].label);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "segments");
+    return 1;
+}
+
+/* Memory that the collector frees. */
+static uint8_t *new_planes(lua_State *L, int64_t n)
+{
+    return memset(lua_newuserdatauv(L, (size_t)n + 1, 0), 0, (size_t)n);
+}
+
+static int dicom_mask(lua_State *L)
+{
+    const tl_series *s = lua_istable(L, 1) ? tl__lua_series(L, 1) : NULL;
+    if (!s) return tl__lua_raise(L, "dicom.mask: a series of core.dicom.series");
+    const char *path = tl__lua_path(L, 2);
+    int64_t each = (int64_t)s->rows * s->columns, n;
+    uint8_t value[256];
+    tl_error err = {0};
+    lua_settop(L, 3);
+    for (int i = 0; i < 256; i++) {
+        value[i] = (uint8_t)i;
+        if (lua_isnil(L, 3)) continue;
+        lua_rawgeti(L, 3, i);
+        value[i] = (uint8_t)lua_tointeger(L, -1); /* 0 where there is none */
+        lua_pop(L, 1);
+    }
+    if (tl__mul_size(each, s->count, &n) != 0 || n > (int64_t)1 << 36)
+        tl__lua_raisef(L, "%s: its series has more than 64 GB", path);
+    uint8_t *planes = new_planes(L, n);
+    if (tl__series_mask(&err, s, path, value, planes) != 0) return tl__lua_raise(L, err.text);
+    lua_createtable(L, (int)s->count, 0);
+    for (int64_t k = 0; k < s->count; k++) {
+        tl_plane packed;
+        if (tl__plane_pack(&err, planes + k * each, s->rows, s->columns, &packed) != 0)
+            return tl__lua_raise(L, err.text);
+        lua_pushlstring(L, packed.data, packed.bytes);
+        free((char *)packed.data);
+        lua_rawseti(L, -2, k + 1);
+    }
+    return 1;
+}
+
 void tl__lua_open_dicom(lua_State *L)
 {
     static const tl__lua_entry functions[] = {
-        {"info", dicom_info, 1, NULL}, {"read", dicom_read, 2, "frame invert stored"}, {NULL, NULL, 0, NULL}};
+        {"info", dicom_info, 1, NULL}, {"read", dicom_read, 2, "frame invert stored"},
+        {"segments", dicom_segments, 1, NULL}, {"mask", dicom_mask, 3, NULL}, {NULL, NULL, 0, NULL}};
     static const tl__lua_entry methods[] = {{"__gc", dicom_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, DICOM);
     tl__lua_functions(L, methods, 1);

@@ -323,9 +323,26 @@ static void take_stacks(lua_State *L, int t, tl_records *r)
     r->stacks = g;
 }
 
+/* What masks hold, a text of core.dicom.mask for each. */
+static const tl_plane *planes(lua_State *L, int t, int64_t count)
+{
+    int64_t n = list_of(L, t, "planes");
+    if (n < 0) return NULL;
+    int list = lua_gettop(L);
+    check_length(L, "planes", n, count);
+    tl_plane *to = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < n; i++) {
+        if (lua_rawgeti(L, list, i + 1) != LUA_TSTRING)
+            tl__lua_raisef(L, "records: planes[%lld] is no packed mask", (long long)i + 1);
+        to[i].data = lua_tolstring(L, -1, &to[i].bytes); /* the table keeps it alive */
+        lua_pop(L, 1);
+    }
+    return to;
+}
+
 #define RECORD_OPTIONS \
     "paths images slices frames stacks windows waves first count rate texts labels classes values value_names masks " \
-    "mask_values boxes box_labels points volumes parts nan gaps doubles mask_rest"
+    "planes mask_values boxes box_labels points volumes parts nan gaps doubles mask_rest"
 
 /* Volumes, with their masks. */
 static tl_source *volumes_of(lua_State *L, int t, tl_records *r, tl_error *err)
@@ -370,6 +387,7 @@ tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
     take_values(L, t, &r);
     r.mask = texts(L, t, "masks", &n);
     if (r.mask) check_length(L, "masks", n, r.count);
+    r.plane = r.mask ? planes(L, t, r.count) : NULL;
     r.mask_value = mask_values(L, t);
     r.box = places(L, t, "boxes", 4, r.count, &r.box_offset);
     if (r.box) r.box_label = box_labels(L, t, &r);

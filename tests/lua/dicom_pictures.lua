@@ -83,6 +83,50 @@ t.test("slices with their patients' labels, patients apart", function()
   end
 end)
 
+t.test("masks beside the files make a segmentation", function()
+  local function built(o, options)
+    local given = { root = "tests/golden/dicom_masks/p1", masks = folder .. "/masks", size = 8, mean = 0.5, std = 0.5,
+      windows = "range", split = 0 }
+    for key, v in pairs(o) do given[key] = v end
+    return tlua.data.open(tlua.data.dicom(given), {}, 1, options)
+  end
+  local function put(file, to)
+    core.mkdirs(folder .. "/masks")
+    core.write_file(folder .. "/masks/" .. to, core.read_file("tests/golden/dicom_masks/" .. file))
+  end
+  put("bits.dcm", "any.dcm")
+  local d = built {}
+  t.equal(table.concat(d.classes, " "), "background Edge lesion")
+  t.equal(d.train:count(), 5)
+  local counts = { 0, 0, 0 }
+  for i = 1, 5 do
+    for _, row in ipairs(d.train:mask(i):to("float32"):tolist()) do
+      for _, v in ipairs(row) do counts[v // 1 + 1] = counts[v // 1 + 1] + 1 end
+    end
+  end
+  t.equal(table.concat(counts, " "), "236 28 51")
+  d = built { classes = { "background", "Lesion" } }
+  assert(d.said[2]:find "no class there is nothing to learn: Edge", d.said[2])
+  put("map.dcm", "again.dcm")
+  t.fails("two SEG objects mark one series, " .. folder .. "/masks/again.dcm and ", built, {})
+  core.remove(folder .. "/masks/again.dcm")
+  core.remove(folder .. "/masks/any.dcm")
+  t.fails("no series in tests/golden/dicom_masks/p1 has a mask in", built, {})
+  scanner.write(folder .. "/masks/rt.dcm", { modality = "RTSTRUCT", pixels = false })
+  t.fails("rt.dcm: an RTSTRUCT has contours and no mask, and is not read; convert it", built, {})
+  put("turned.nii", "scan.nii")
+  t.fails('masks/scan.nii mean is not said: classes = { "background", "lesion" }', built, {})
+  d = built { classes = { "background", "lesion", "edge", "both" } }
+  t.equal(d.train:count(), 5)
+  put("plain.nii.gz", "scan.nii.gz")
+  t.fails("could both be the mask of the series in tests/golden/dicom_masks/p1/scan", built,
+    { classes = { "a", "b" } })
+  core.remove(folder .. "/masks/scan.nii.gz")
+  t.fails("values are one for each class, and there are 1 for 2 classes", built, { classes = { "a", "b" }, values = 7 })
+  t.fails("and no class has it", built, { classes = { "a", "b" } })
+  t.fails("masks and labels do not go together", built, { labels = finding })
+end)
+
 -- A recipe's run in the folder `run`; gives what it says.
 local function train(run, data)
   local recipe = folder .. "/recipe.lua"
@@ -142,4 +186,39 @@ t.test("one answer for a series, a study or a patient", function()
   local _, _, err = predict "DIR/p01 --by nobody"
   assert(err:find "unknown %-%-by 'nobody'; there is patient, series, study", err)
 end)
+-- ---- masks ----
+
+local MASKS = "tests/golden/dicom_masks/"
+
+-- The masks of the golden series by a file, (slices, rows, columns).
+local function masks_of(name, map)
+  local s = core.dicom.series(MASKS .. "p1")[1]
+  local record, paths, stacks = { slices = {}, stacks = {}, planes = core.dicom.mask(s, MASKS .. name, map) }, {}, {}
+  for k, slice in ipairs(s.slices) do record.slices[k], stacks[k], paths[k] = slice.path, { k }, name end
+  record.stacks, record.masks = stacks, paths
+  local source, list = core.data.source("records", record), {}
+  for k = 1, source:count() do list[k] = source:mask(k):to("float32") end
+  local shape = list[1]:shape()
+  list[#list + 1] = { axis = 1 }
+  return core.ops.concat(table.unpack(list)):reshape(#stacks, table.unpack(shape))
+end
+
+t.test("masks lie where their series says", function()
+  local want = core.load "tests/golden/dicom_masks.safetensors"
+  for _, name in ipairs { "bits.dcm", "implicit.dcm", "fractions.dcm", "map.dcm" } do
+    t.equal((masks_of(name) - want.object:to "float32"):abs():amax():item(), 0, name)
+  end
+  t.equal((masks_of("bits.dcm", { [3] = 1, [7] = 2 }) - want.volume:to "float32"):abs():amax():item(), 0)
+  for _, name in ipairs { "plain.nii.gz", "turned.nii" } do
+    t.equal((masks_of(name) - want.volume:to "float32"):abs():amax():item(), 0, name)
+  end
+  local about = core.dicom.segments(MASKS .. "bits.dcm")
+  t.equal(about.series .. about.kind .. about.segments[2].number .. about.segments[2].label, "1.2.826.0.8.3BINARY7Edge")
+  t.fails("moved.dcm: this mask lies on another grid than its series (a frame lies between its slices", masks_of,
+    "moved.dcm")
+  t.fails("moved.nii: this mask lies on another grid than its series (its voxels lie between pixels)", masks_of,
+    "moved.nii")
+  t.fails("p1/scan/0.dcm: a DICOM file of modality MR is no mask", masks_of, "p1/scan/0.dcm")
+end)
+
 t.finish()

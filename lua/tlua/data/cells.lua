@@ -105,5 +105,22 @@ function cells.class(cell, place, column)
   return text
 end
 
+-- The value in the masks of each of n classes; `what` begins messages.
+function cells.mask_values(given, n, what)
+  local list, known = {}, {}
+  if type(given) == "number" then given = { given } end
+  if given and #given ~= n then
+    util.failf("%s: values are one for each class, and there are %d for %d classes", what, #given, n)
+  end
+  for k = 1, n do
+    local v = given and given[k] or k - 1
+    list[k] = math.tointeger(v) or util.failf("%s: values are whole numbers from 0 to 255, not %s", what, tostring(v))
+    if known[list[k]] then util.failf("%s: values: %d stands there twice", what, list[k]) end
+    known[list[k]] = true
+  end
+  if n > 256 then util.failf("%s: %d classes; a mask of 8 bits has at most 256 values", what, n) end
+  return list
+end
+
 util.seal(cells, "data.")
 return cells

@@ -4,6 +4,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local labels = require "tlua.data.dicom.labels"
+local masks = require "tlua.data.dicom.masks"
 local windows = require "tlua.data.dicom.windows"
 local dicom = {}
 
@@ -242,8 +243,14 @@ function dicom.read(d, options)
   local list, said = dicom.series(o, "data.dicom")
   local found = { record = {}, root = o.root, title = o.root:match "([^/]+)/*$" or o.root, said = said }
   local items = slice_items(list, o.every)
-  if o.labels then items = labels.of_table(d, options, items, found)
+  if o.masks then
+    for _, name in ipairs { "labels", "target", "part" } do
+      if o[name] then util.failf("data.dicom: masks and %s do not go together; what is learnt is one of them", name) end
+    end
+    items = masks.add(o, options, items, found)
+  elseif o.labels then items = labels.of_table(d, options, items, found)
   else items = labels.of_folders(options, o, items, found) end
+  found.parts = found.parts or labels.parts(o, items)
   local shown, neighbours = dicom.of_pictures(o, options.base or {})
   for key, v in pairs(dicom.stacks(items, neighbours)) do found.record[key] = v end
   found.record.windows = shown

@@ -145,7 +145,8 @@ kinds_of.all = {
     { "group", "text", nil,
       "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" },
     private(false)) },
-  dicom = { title = "DICOM", grey = true, open = true, task = task_of_targets, needed = { "root" }, schema = listed(
+  dicom = { title = "DICOM", grey = true, open = true,
+    task = function(o) return o.masks and "segment" or task_of_targets(o) end, needed = { "root" }, schema = listed(
     { "root", "path", nil, "folder with the files, in any order and depth" },
     { "unit", "choice", "picture", "what a sample is: a slice", { "picture" } },
     { "labels", "path", nil,
@@ -155,8 +156,12 @@ kinds_of.all = {
     { "key", "text", nil, "column of labels that says whose a line is (the one that is called as such columns are)" },
     { "target", "texts", nil, "column, or columns, with what is to be learnt" },
     { "part", "text", nil, "column that says which part a sample belongs to: train, validation or test" },
-    { "unmatched", "choice", "error", "what pictures without a line, and lines without pictures, mean",
-      { "error", "skip" } },
+    { "masks", "path", nil,
+      "folder with masks, which may be root: DICOM SEG objects, and NIfTI volumes called as the series' folders" },
+    { "classes", "texts", nil, "names of what the masks' values 0, 1, ... mean (background and the segments)" },
+    { "values", "numbers", nil, "the value of each class in NIfTI masks (0, 1, 2, ...)", least = 0, most = 255 },
+    { "unmatched", "choice", "error",
+      "what pictures without a line or mask, and lines without pictures, mean", { "error", "skip" } },
     { "windows", "windows", nil,
       "which values are seen, each window a channel: file (the file's own, as where nothing is said), range, lung, " ..
       "bone, brain, soft, or centre/width" },

@@ -131,23 +131,6 @@ local function class_names(d, options)
   return util.distinct(list, path)
 end
 
--- The value in the masks of each of n classes.
-local function mask_values(given, n)
-  local list, known = {}, {}
-  if type(given) == "number" then given = { given } end
-  if given and #given ~= n then
-    util.failf("data.masks: values are one for each class, and there are %d for %d classes", #given, n)
-  end
-  for k = 1, n do
-    local v = given and given[k] or k - 1
-    list[k] = math.tointeger(v) or util.failf("data.masks: values are whole numbers from 0 to 255, not %s", tostring(v))
-    if known[list[k]] then util.failf("data.masks: values: %d stands there twice", list[k]) end
-    known[list[k]] = true
-  end
-  if n > 256 then util.failf("data.masks: %d classes; a mask of 8 bits has at most 256 values", n) end
-  return list
-end
-
 local function read_masks(d, options)
   local o, folders = d.options, {}
   if not o.root then util.fail "data.masks: root is missing, the folder where images and masks lie: --data.root DIR" end
@@ -162,7 +145,7 @@ local function read_masks(d, options)
   end
   local r = { paths = {}, masks = {}, classes = class_names(d, options), mask_values = {} }
   if #r.classes < 2 then util.failf("data.masks: two classes at least are needed, not %d", #r.classes) end
-  local values = mask_values(o.values, #r.classes)
+  local values = cells.mask_values(o.values, #r.classes, "data.masks")
   for k = 1, #r.classes do r.mask_values[values[k]] = k - 1 end
   local ignored = options.task and options.task.options.ignore
   if ignored then r.mask_values[ignored] = 255 end

@@ -159,26 +159,33 @@ function labels.of_table(d, options, items, found)
   return items
 end
 
+-- The parts of samples whose root has folders train, test and the like; nil where it has none. A sample beside them is
+-- an error.
+function labels.parts(o, items)
+  local parts, any, beside = {}, {}, nil
+  for i, item in ipairs(items) do
+    local first = split.below(o.root, item.path):match "^([^/]+)/"
+    parts[i] = first and cells.PARTS[first:lower()]
+    if parts[i] then any[parts[i]] = true else beside = beside or item.path end
+  end
+  if not (any.train and (any.test or any.validation)) then return nil end
+  if beside then util.failf("data.dicom: %s lies beside the folders of the parts", beside) end
+  return parts
+end
+
 -- The same by the folders below the root, or below its folders of parts.
 function labels.of_folders(options, o, items, found)
-  local r, texts, places, parts, any = found.record, {}, {}, {}, false
+  local r, texts, places, parts = found.record, {}, {}, labels.parts(o, items)
   for i, item in ipairs(items) do
     local first, rest = split.below(o.root, item.path):match "^([^/]+)/(.+)$"
-    local part = first and cells.PARTS[first:lower()]
-    if part then
-      parts[i], any = part, true
-      first = rest:match "^([^/]+)/"
-    end
+    if parts then first = rest:match "^([^/]+)/" end
     texts[i], places[i] = first, item.path
     if not first then
       util.failf("data.dicom: %s lies in no class folder; labels = CSV names classes by patient, study, series or file",
         item.path)
     end
   end
-  for i, item in ipairs(any and items or {}) do
-    if not parts[i] then util.failf("data.dicom: %s lies beside the folders of the parts", item.path) end
-  end
-  found.parts = any and parts or nil
+  found.parts = parts
   r.classes = options.classes or cells.names(texts)
   if #r.classes < 2 then
     util.failf("data.dicom: all files in %s are of one class, %s, so there is nothing to learn; labels = CSV names "

@@ -31,8 +31,8 @@ local function of_file(path, neighbours, items)
 end
 
 -- paths, files and folders, and a model's description -> { source =, names = {text...}, items = {{series =, at =}
--- ...} }, a sample for each slice. `say` is told what is passed over. Of a model of data.dicom the modality and series are
--- those of its training.
+-- ...} }, a sample for each slice. `say` is told what is passed over. Of a model of data.dicom the modality and series
+-- are those of its training.
 function slices.collect(paths, info, say)
   local p = info.preprocessing
   local known = info.data and info.data.kind == "dicom" and info.data.options or {}
