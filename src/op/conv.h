@@ -61,6 +61,7 @@ const tl_conv_maker *tl__conv_choose(const tl_device *d, const tl_conv_job *j);
     int tl__conv_##name(tl_scope *s, const tl_conv_job *j);
 TL__CONV_MAKER(depthwise)
 TL__CONV_MAKER(winograd)
+TL__CONV_MAKER(narrow)
 TL__CONV_MAKER(direct)
 #undef TL__CONV_MAKER
 
@@ -125,6 +126,9 @@ tl_tensor *tl__conv_gradient_w(tl_scope *s, const tl_conv_shape *g, tl_tensor *g
 /* dw of a convolution by cl/conv_weight.cl; the second only where the first says so. */
 int tl__conv_weight_gradient_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_weight_gradient(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
+/* The same of few channels by cl/conv_narrow.cl. */
+int tl__conv_narrow_weight_needs(const tl_device *d, const tl_conv_shape *g);
+tl_tensor *tl__conv_narrow_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx);
 tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);

@@ -184,6 +184,7 @@ static int always(const tl_device *d, const tl_conv_job *j)
 static const tl_conv_maker makers[] = {
     {"depthwise", tl__conv_depthwise_needs, always, tl__conv_depthwise},
     {"winograd", tl__conv_winograd_needs, tl__conv_winograd_suits, tl__conv_winograd},
+    {"narrow", tl__conv_narrow_needs, tl__conv_narrow_suits, tl__conv_narrow},
     {"direct", tl__conv_direct_needs, tl__conv_direct_suits, tl__conv_direct},
     {"gemm", always, always, product},
     {NULL, NULL, NULL, NULL},
@@ -207,7 +208,10 @@ int tl__conv_run(tl_scope *s, const tl_conv_job *j)
     const char *forced = getenv("TLUA_CONV");
     int known = !forced || !*forced;
     for (const tl_conv_maker *m = makers; m->name && !known; m++) known = strcmp(m->name, forced) == 0;
-    if (!known) return tl__fail(&s->err, TL_EARG, "TLUA_CONV: no convolution is computed by '%s': depthwise, winograd, direct or gemm", forced);
+    if (!known)
+        return tl__fail(&s->err, TL_EARG,
+                        "TLUA_CONV: no convolution is computed by '%s': depthwise, winograd, narrow, direct or gemm",
+                        forced);
     if (tl__numel(&j->y->shape) == 0) return 0;
     return tl__conv_choose(s->device, j)->run(s, j);
 }
