@@ -1,4 +1,4 @@
-#include "conv_tile.clh"
+#include "winograd.clh"
 /* conv_winograd.cl - 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3) (Lavin and Gray 2015): a tile of 6 x 6 inputs d
  * and a kernel g give 4 x 4 outputs A' [(G g G') * (B' d B)] A, where * is a product for each of 36 points, so that over
  * channels there are 36 matrix products in place of 9 * 16 / 4 as many. Vectors run over channels.
@@ -24,18 +24,6 @@ typedef struct winograd_args {
 
 /* ---- weights ---- */
 
-/* o[0], o[step]... = G (a, b, c) */
-INLINE void weights_1d(vf a, vf b, vf c, vf *o, int step)
-{
-    vf s = (a + c) * (vf)(-1.0f / 6), t = b * (vf)(1.0f / 6), u = a * (vf)(1.0f / 24) + c * (vf)(1.0f / 6), v = b * (vf)(1.0f / 12);
-    o[0] = a * (vf)0.25f;
-    o[step] = s - t;
-    o[2 * step] = s + t;
-    o[3 * step] = u + v;
-    o[4 * step] = u - v;
-    o[5 * step] = c;
-}
-
 /* U = G g G' for every pair of channels, in panels; zeros for channels behind the last. Work-item (panel, slice and input
  * channel).
  * The first panel's also clear a pixel of zeros behind U, which stands for inputs outside the picture. */
@@ -57,28 +45,6 @@ __kernel void winograd_weights(const winograd_args g, G const float *restrict W,
 }
 
 /* ---- inputs and outputs ---- */
-
-/* o[0], o[step]... = B' d */
-INLINE void input_1d(vf d0, vf d1, vf d2, vf d3, vf d4, vf d5, vf *o, int step)
-{
-    vf p = fma((vf)-4.0f, d2, d4), q = fma((vf)-4.0f, d1, d3), r = d4 - d2, u = d3 - d1;
-    o[0] = fma((vf)4.0f, d0, fma((vf)-5.0f, d2, d4));
-    o[step] = p + q;
-    o[2 * step] = p - q;
-    o[3 * step] = fma((vf)2.0f, u, r);
-    o[4 * step] = fma((vf)-2.0f, u, r);
-    o[5 * step] = fma((vf)4.0f, d1, fma((vf)-5.0f, d3, d5));
-}
-
-/* o[0], o[step]... = A' m */
-INLINE void output_1d(vf m0, vf m1, vf m2, vf m3, vf m4, vf m5, vf *o, int step)
-{
-    vf a = m1 + m2, b = m1 - m2, c = m3 + m4, d = m3 - m4;
-    o[0] = m0 + a + c;
-    o[step] = fma((vf)2.0f, d, b);
-    o[2 * step] = fma((vf)4.0f, c, a);
-    o[3 * step] = fma((vf)8.0f, d, b) + m5;
-}
 
 /* Where the 36 pixels of a tile lie in the inputs' slice for the kernel's slice k; those outside the picture are `zeros`. */
 INLINE void find_pixels(const winograd_args *g, G const float *X, G const float *zeros, long tile, long k, G const float **at)

@@ -129,6 +129,10 @@ tl_tensor *tl__conv_weight_gradient(tl_scope *s, const tl_conv_shape *g, tl_tens
 /* The same of few channels by cl/conv_narrow.cl. */
 int tl__conv_narrow_weight_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_narrow_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
+/* The same of 3x3x3 kernels by cl/conv_winograd_weight.cl. */
+int tl__conv_winograd_weight_needs(const tl_device *d, const tl_conv_shape *g);
+tl_tensor *tl__conv_winograd_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x,
+                                    const tl_shape *w);
 int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx);
 tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);

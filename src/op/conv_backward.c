@@ -84,6 +84,7 @@ static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape 
 tl_tensor *tl__conv_gradient_w(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *shape)
 {
     if (tl__conv_is_depthwise(g)) return tl__depthwise_dw(s, g, gy, x, shape);
+    if (tl__conv_winograd_weight_needs(s->device, g)) return tl__conv_winograd_weight(s, g, gy, x, shape);
     if (tl__conv_narrow_weight_needs(s->device, g)) return tl__conv_narrow_weight(s, g, gy, x, shape);
     if (tl__conv_weight_gradient_needs(s->device, g)) return tl__conv_weight_gradient(s, g, gy, x, shape);
     int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig, pixels = tl__conv_pixels_out(g), step = tl__conv_chunk(g);
