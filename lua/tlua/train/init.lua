@@ -100,6 +100,14 @@ local function state_of(s)
     frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep"), commands = s.commands }
 end
 
+-- What is said of a run of private data, without paths and patients; anything else as it is.
+local function hidden(s, value) return s.data.private and s.data.private:hide(value) or value end
+
+-- Who is behind the aliases that have been written so far.
+local function keep_identifiers(s)
+  if s.data.private then s.data.private:write(s.out) end
+end
+
 -- A checkpoint that cannot be written (a full disk) does not end the run: the one before it stays. True when it was written.
 local function keep_last(s)
   local begin = core.time()
@@ -175,14 +183,6 @@ local function evaluate_average(s)
   local sum, stopped = train.evaluate(s, s.test_feed, s.test_feed.part == "test" and "Testing" or "Validating")
   if average then s.ema:swap() end
   return sum, stopped
-end
-
--- What is said of a run of private data, without paths and patients; anything else as it is.
-local function hidden(s, value) return s.data.private and s.data.private:hide(value) or value end
-
--- Who is behind the aliases that have been written so far.
-local function keep_identifiers(s)
-  if s.data.private then s.data.private:write(s.out) end
 end
 
 local function open_folder(s, resumed, force)
