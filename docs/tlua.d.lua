@@ -1297,6 +1297,7 @@ function data.folder(options) end
 ---- `target`: column, or columns, with what is to be learnt
 ---- `group`: column that says whose a picture is: pictures of one patient, field or camera stay in one part
 ---- `part`: column that says which part a picture belongs to: train, validation or test
+---- `attributes`: columns, like sex,age,scanner, for each of whose values the report has figures
 ---- `root`: folder that the files are relative to (the CSV's own)
 ---- `private` = false: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
@@ -1317,7 +1318,7 @@ function data.folder(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, root?: string, private?: boolean, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, attributes?: string|string[], root?: string, private?: boolean, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.csv(options) end
 
@@ -1554,14 +1555,21 @@ function data.transform(definition) end
 
 -- tasks
 
----One class a picture; what a recipe learns where its data have classes.
----@param options? table
+---One class a picture; what a recipe learns where its data have classes. Of two `positive` is looked for, from a threshold on that the validation chooses.
+---- `positive`: of two classes the one that is looked for: from a threshold on, chosen on the validation part, it is said to be there (the likelier class is)
+---- `specificity`: that the threshold has on the validation part at least, with the best sensitivity (the largest sum of both)
+---- `sensitivity`: the reverse
+---- `threshold`: the probability itself, instead of one that is chosen
+---@param options? { positive?: string, specificity?: number, sensitivity?: number, threshold?: number }
 ---@return table
 function task.classify(options) end
 
 ---Several findings a picture, each there, not there or not known.
 ---- `threshold` = 0.5: probability from which on a finding is said to be there
----@param options? { threshold?: number }
+---- `youden` = false: each finding has a threshold of its own with the largest sum of sensitivity and specificity on the validation part
+---- `specificity`: the same with a specificity of at least so much
+---- `sensitivity`: the same with a sensitivity of at least so much
+---@param options? { threshold?: number, youden?: boolean, specificity?: number, sensitivity?: number }
 ---@return table
 function task.multilabel(options) end
 

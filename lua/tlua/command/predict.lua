@@ -9,6 +9,8 @@ local input = require "tlua.data.input"
 local waves = require "tlua.data.waves"
 local commands = require "tlua.command.commands"
 local intervals = require "tlua.report.intervals"
+local classes = require "tlua.report.classes"
+local curves = require "tlua.report.findings.curves"
 local progress = require "tlua.run.progress"
 local listen = require "tlua.command.listen"
 local tested = require "tlua.command.tested"
@@ -337,28 +339,54 @@ local function loss_of(info, flip)
   return loss, name
 end
 
--- Shares in percent; the interval is Wilson's.
-local function print_classes(sum, loss_name, built, as_json)
-  local right = sum.meter.right
-  local low, high = intervals.wilson(right, sum.n)
-  local accuracy = sum:value().accuracy
+-- What else there is to say of a classification: of two classes of the one that is looked for, of more of each.
+local function more_of(d, found)
+  if not d then
+    return { auroc = found.auroc, auroc_interval = found.auroc_interval, parts = found.parts }
+  end
+  d.roc, d.pr = nil, nil -- a chart's
+  return { positive = d.name, auroc = d.auroc, auroc_interval = d.auroc_interval, threshold = d.threshold,
+    sensitivity = d.sensitivity, specificity = d.specificity, detection = d }
+end
+
+-- Shares in percent; the interval is Wilson's, or by groups where one has several pictures.
+local function print_classes(s, sum, loss_name, as_json)
+  local right, built = sum.meter.right, s.data
+  local found = classes.figures { task = s.task, seen = s.seen, names = s.task.names, part = "test", session = s }
+  local low, high = table.unpack(found.accuracy_interval)
+  local accuracy, d = sum:value().accuracy, found.detection
   if as_json then
-    print(core.json_encode { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right,
+    local out = { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right, groups = found.groups,
       [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name,
-      tested = built.tested.part, root = built.tested.root, warning = built.tested.warning })
+      tested = built.tested.part, root = built.tested.root, warning = built.tested.warning }
+    for key, v in pairs(more_of(d, found)) do out[key] = v end
+    print(core.json_encode(out))
     return
   end
   print("tested   " .. tested.text(built))
   local loss = util.figure("%.4f", sum:mean())
   print(("accuracy %.1f %% (%s of %s, 95 %%: %s)  loss %s%s"):format(accuracy, util.thousands(right), util.thousands(sum.n), intervals.text(low, high), loss,
     (loss == "-" or loss_name ~= "CrossEntropy") and (" (%s)"):format(loss_name) or ""))
+  if not (d and d.asked) then return end
+  print(("%s  AUROC %s, average precision %s"):format(d.name, curves.area_text(d.auroc, d.auroc_interval),
+    curves.area_text(d.average_precision, d.average_precision_interval)))
+  print(("threshold %.4g (%s): sensitivity %s, specificity %s, PPV %s, NPV %s"):format(d.threshold, d.threshold_by,
+    curves.share_text(d.sensitivity), curves.share_text(d.specificity), curves.share_text(d.ppv),
+    curves.share_text(d.npv)))
+  print(("calibration error %.4f in %d bins, Brier score %.4f; %s"):format(d.calibration_error, d.bins, d.brier,
+    curves.interval_words(d)))
+  for _, row in ipairs(d.parts) do
+    print(("%s %s: %d, of these %d %s, AUROC %s, sensitivity %s, specificity %s%s"):format(row.attribute, row.value,
+      row.count, row.positive, d.name, curves.area_text(row.auroc, row.auroc_interval),
+      curves.share_text(row.sensitivity), curves.share_text(row.specificity), row.few and "; few" or ""))
+  end
 end
 
 -- Of another task: its figures, and what its report would say of them.
 local function print_figures(s, sum, loss_name, as_json)
   local t, values, built = s.task, sum:value(), s.data
   local found = t.gather and t.gather { task = t, seen = s.seen, names = t.names, source = built.test, part = "test", session = s } or { metrics = {} }
-  for _, each in ipairs(found.metrics.targets or {}) do each.dots = nil end -- a chart's
+  for _, each in ipairs(found.metrics.targets or {}) do each.dots, each.roc, each.pr = nil, nil, nil end -- a chart's
   if as_json then
     local out = { [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part,
       root = built.tested.root, task = t.kind,
@@ -425,7 +453,8 @@ function predict.eval_main(args)
       sum.n,
       built.input.many)
   end
-  if task.kind == "classify" then print_classes(sum, loss_name, built, options.json) else print_figures(s, sum, loss_name, options.json) end
+  local print_them = task.kind == "classify" and print_classes or print_figures
+  print_them(s, sum, loss_name, options.json)
   return 0
 end
 

@@ -225,6 +225,15 @@ local function count_groups(out, root, pattern)
   return { count = groups, shared = shared }
 end
 
+-- Whose the pictures of each part are.
+local function keys_of(out, root, pattern)
+  local keys = {}
+  for _, part in ipairs { "train", "validation", "test" } do
+    keys[part] = out[part] and split.keys(groups_of(out[part], root, pattern), true) or nil
+  end
+  return keys
+end
+
 -- How many pictures a list has and the hash of them: what tells that data have changed.
 local function list_of(source, root) return { count = source:count(), hash = source:list_hash(root) } end
 
@@ -311,7 +320,8 @@ end
 -- Opens training and test sources. Returns {train, test, classes, preprocessing, train_pipeline, test_pipeline,
 -- private (of private data: tlua/data/identifiers.lua), title, skipped, batch, threads, drop_last, on_bad, augment,
 -- groups; of class folders parts, split, passed, shared (tlua/data/text.lua)}, and list: how many pictures and
--- which. Options: classes fixes the class names (those of a model); augment, a
+-- which; keys, by part whose each sample is, and attributes, by part and name what else is known of each (nil:
+-- nothing). Options: classes fixes the class names (those of a model); augment, a
 -- recipe's random changes; only_test; whole, where the test part is all of data without parts.
 function data.open(d, base, seed, options)
   options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false,
@@ -361,6 +371,7 @@ function data.open(d, base, seed, options)
   end
   out.changes = data.changes(options.changes, out.fields)
   out.groups = out.train and o.group and count_groups(out, root, o.group) or nil
+  out.keys = o.group and keys_of(out, root, o.group) or nil
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}
   if o.private then name_samples(out, d, root, options.identifiers) end

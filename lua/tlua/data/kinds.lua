@@ -137,6 +137,7 @@ kinds_of.all = {
     { "group", "text", nil,
       "column that says whose a picture is: pictures of one patient, field or camera stay in one part" },
     { "part", "text", nil, "column that says which part a picture belongs to: train, validation or test" },
+    { "attributes", "texts", nil, "columns, like sex,age,scanner, for each of whose values the report has figures" },
     { "root", "path", nil, "folder that the files are relative to (the CSV's own)" }, private(false)) },
   masks = { title = "Masks", grey = true, open = true, task = function() return "segment" end, schema = listed(
     { "root", "path", nil, "folder with images and masks, or with such folders in train, validation and test" },

@@ -22,6 +22,21 @@ local column_of, absolute, part_of, names_in, labels_of = cells.column, cells.ab
   cells.labels
 local wants, number_in = cells.wants, cells.number
 
+-- The columns of `names`: {values = by name what each row says}, whose take(row, i) fills them; nil of none.
+local function attribute_columns(path, header, names)
+  if not names or #names == 0 then return nil end
+  names = util.distinct(type(names) == "string" and { names } or names, "data.csv: attributes")
+  local columns, out = {}, { values = {} }
+  for k, name in ipairs(names) do columns[k], out.values[name] = column_of(path, header, name, "attributes"), {} end
+  function out.take(self, row, i)
+    for k, name in ipairs(names) do
+      local cell = row[columns[k]]:match "^%s*(.-)%s*$"
+      self.values[name][i] = cell ~= "" and shown(cell, LONGEST) or false
+    end
+  end
+  return out
+end
+
 -- { record = the fields of core.data.source("records"), parts = {part...}?, keys = {group...}?, value_names = }
 local function read_csv(d, options)
   local o, path = d.options, d.options.path
@@ -35,13 +50,15 @@ local function read_csv(d, options)
   for k, name in ipairs(targets) do columns[k] = column_of(path, header, name, "target") end
   local group = o.group and column_of(path, header, o.group, "group")
   local part = o.part and column_of(path, header, o.part, "part")
+  local attributes = attribute_columns(path, header, o.attributes)
   local numbers, task = wants("values", d, options)
   local kind = numbers and "values" or "label"
   if kind == "label" and #targets > 1 then
     util.failf("%d targets (%s) are for task.multilabel {} or task.regress {}, not for task.%s", #targets, table.concat(targets, ", "), task)
   end
   local folder = o.root or path:match "^(.*)/[^/]*$" or "."
-  local r, out, texts, places = { paths = {}, values = kind == "values" and {} or nil }, { parts = part and {}, keys = group and {} }, {}, {}
+  local r, texts, places = { paths = {}, values = kind == "values" and {} or nil }, {}, {}
+  local out = { parts = part and {}, keys = group and {}, attributes = attributes and attributes.values }
   for i, row in ipairs(rows) do
     local place = ("%s:%d"):format(path, lines and lines[i] or i + 1)
     places[i], r.paths[i] = place, absolute(folder, row[image])
@@ -49,6 +66,7 @@ local function read_csv(d, options)
     if util.missing(r.paths[i]) then util.failf("%s: there is no file %s", place, shown(r.paths[i], 240)) end
     if group then out.keys[i] = row[group] end
     if part then out.parts[i] = part_of(row[part], place, o.part) end
+    if attributes then attributes:take(row, i) end
     if kind == "label" then
       texts[i] = cells.class(row[columns[1]], place, targets[1])
     else

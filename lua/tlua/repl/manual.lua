@@ -385,7 +385,8 @@ Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"},
 
 == tasks
 # task.classify({schema}): table
-One class a picture; what a recipe learns where its data have classes.
+One class a picture; what a recipe learns where its data have classes. Of two `positive` is
+looked for, from a threshold on that the validation chooses.
 # task.multilabel({schema}): table
 Several findings a picture, each there, not there or not known.
 # task.regress({schema}): table

@@ -105,15 +105,18 @@ local function add_line(add, x, y, line, class)
       add('<line class="%s" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>', class, x(p[1]), x(p[1]), y(p[3]), y(p[4]))
     end
   end
-  if #line.points > 40 and not line.dots then return end
+  if line.plain or #line.points > 40 and not line.dots then return end
   for k, p in ipairs(line.points) do
-    add('<circle class="dot %s" cx="%s" cy="%s" r="2.5"><title>%s: %s</title></circle>', class,
-      points[k]:match "^(.-),", points[k]:match ",(.*)$", chart.escape(line.name), number(p[2]))
+    local at_x, at_y = points[k]:match "^(.-),(.*)$"
+    add('<circle class="dot %s" cx="%s" cy="%s" r="%s"><title>%s: %s</title></circle>', class, at_x, at_y,
+      line.large and "5" or "2.5", chart.escape(line.name), number(p[2]))
   end
 end
 
--- series: { {name =, points = { {x, y [, low, high]}, ... }, dashed = true, dots = true}, ... }: low and high are drawn as a bar, dots
--- alone without a line. options: x, y (titles), x_range, y_range {low, high}, y_same {low, high} where all values are the same, x_whole, x_log, y_log, x_ticks { {x, text}, ... }.
+-- series: { {name =, points = { {x, y [, low, high]}, ... }, dashed = true, dots = true, large = true, plain = true},
+-- ... }: low and high are drawn as a bar; dots alone are without a line, and plain lines without dots. options: x, y
+-- (titles), x_range, y_range {low, high}, y_same {low, high} where all values are the same, x_whole, x_log, y_log,
+-- x_ticks { {x, text}, ... }.
 function chart.lines(series, options)
   local x_low, x_high = range(series, 1, options.x_range, options.x_log)
   local y_low, y_high = range(series, 2, options.y_range, options.y_log, options.y_same)

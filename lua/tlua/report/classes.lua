@@ -5,6 +5,8 @@ local parts = require "tlua.report.parts"
 local sound = require "tlua.report.sound"
 local metrics = require "tlua.report.metrics"
 local intervals = require "tlua.report.intervals"
+local binary = require "tlua.report.findings.binary"
+local curves = require "tlua.report.findings.curves"
 local classes = {}
 local escape, percent, plain, tile, figure = parts.escape, parts.percent, parts.plain, parts.tile, parts.figure
 
@@ -12,10 +14,12 @@ local escape, percent, plain, tile, figure = parts.escape, parts.percent, parts.
 local function many_of(run) return run.many or "pictures" end
 
 local function class_table(m, many)
-  local out = { ('<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>95 %%</th><th>F1</th><th>%s</th></tr>'):format(many) }
+  local out = { ('<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>95 %%</th><th>F1</th>'
+    .. "<th>AUROC (95 %%)</th><th>%s</th></tr>"):format(many) }
   local function line(class, name, row, interval, pictures)
-    out[#out + 1] = ("<tr><td%s>%s</td><td>%s</td><td>%s</td><td class=\"soft\">%s</td><td>%s</td><td>%d</td></tr>"):format(class, escape(name), plain(row.precision), plain(row.recall),
-      interval or "", plain(row.f1), pictures)
+    out[#out + 1] = ("<tr><td%s>%s</td><td>%s</td><td>%s</td><td class=\"soft\">%s</td><td>%s</td><td>%s</td>"
+      .. "<td>%d</td></tr>"):format(class, escape(name), plain(row.precision), plain(row.recall), interval or "",
+      plain(row.f1), curves.area_text(row.auroc, row.auroc_interval), pictures)
   end
   for i, row in ipairs(m.per_class) do
     -- A class that neither occurs nor was predicted has no figures. Reports of older tluas do not say what was predicted.
@@ -23,7 +27,10 @@ local function class_table(m, many)
     local low, high = table.unpack(row.recall_interval or {})
     line("", m.names[i], none and {} or row, low and ("%.3f to %.3f"):format(low, high), row.support)
   end
-  for _, key in ipairs { "macro", "weighted" } do line(' class="soft"', key .. " mean", m.averages[key], nil, m.count) end
+  local macro = m.averages.macro
+  line(' class="soft"', "macro mean", { precision = macro.precision, recall = macro.recall, f1 = macro.f1,
+    auroc = m.auroc, auroc_interval = m.auroc_interval }, nil, m.count)
+  line(' class="soft"', "weighted mean", m.averages.weighted, nil, m.count)
   return table.concat(out) .. "</table></div>"
 end
 
@@ -108,26 +115,105 @@ local function gallery(title, list, m)
   return parts.gallery(title, out, heard and "sounds" or nil)
 end
 
+local function first(list, most) return table.move(list, 1, math.min(most, #list), 1, {}) end
+
 -- The pictures of a gallery: {image =, label =, guess =, sure =} of each.
-local function shown(list, run, predicted)
+local function shown(list, run, predicted, named)
   local out = {}
   for k, i in ipairs(list) do
     local rate = run.session and run.session.data.preprocessing.rate
-    local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, i, rate)
+    local at = run.seen.indices and run.seen.indices[i] or i
+    local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, at, rate)
     local image = ok and (rate and found.image or found) or nil
-    out[k] = { image = image, sound = ok and rate and found.sound or nil, name = rate
-      and run.source:title(i) or nil, label = run.seen.labels[i], guess = predicted[i],
+    out[k] = { image = image, sound = ok and rate and found.sound or nil, name = (rate or named)
+      and run.source:title(at) or nil, label = run.seen.labels[i], guess = predicted[i],
       sure = run.seen.probabilities[i][predicted[i] + 1] }
   end
   return out
 end
 
+-- ---- who the pictures are of ----
+
+-- Keys and attributes of what was seen: groups (binary.groups), attributes by sample of the part, indices.
+local function people(run)
+  local d = run.session and run.session.data or {}
+  local part, indices = run.part or "test", run.seen.indices or {}
+  return binary.groups(d.keys and d.keys[part], indices), d.attributes and d.attributes[part], indices
+end
+
+-- Of two classes the figures of the one that is looked for, and what was missed.
+local function detection(run)
+  local t, seen = run.task, run.seen
+  local k = t.positive_class and t:positive_class()
+  if not k or #(seen.labels or {}) == 0 then return nil end
+  local scores, positive = {}, {}
+  for i, label in ipairs(seen.labels) do scores[i], positive[i] = seen.probabilities[i][k], label == k - 1 end
+  local groups, attributes, indices = people(run)
+  local threshold, by = t:threshold_of()
+  local f = binary.figures { name = t.names[k], scores = scores, positive = positive, indices = indices,
+    groups = groups, attributes = attributes, threshold = threshold, by = by, wanted = t.wanted(t.options) or {} }
+  f.negative, f.asked = t.names[3 - k], t.options.positive ~= nil
+  return f, binary.wrong(scores, positive, threshold)
+end
+
+-- Accuracy for each value of each attribute, of more than two classes.
+local function accuracy_by_part(run, right)
+  local groups, attributes, indices = people(run)
+  local out = {}
+  for _, each in ipairs(binary.parts(attributes, indices)) do
+    for _, value in ipairs(each[2]) do
+      local own, g = {}, binary.groups_of(groups, value[2])
+      for i, at in ipairs(value[2]) do own[i] = right[at] end
+      out[#out + 1] = { attribute = each[1], value = value[1], count = #own, groups = g and g.count,
+        accuracy = binary.share(own, g), few = #own < 20 }
+    end
+  end
+  return out
+end
+
+-- Intervals of accuracy by groups, where one has several samples; areas of classes; figures for parts of the people.
+local function add_people(run, m)
+  local right = {}
+  for i, label in ipairs(run.seen.labels or {}) do right[i] = m.predicted[i] == label end
+  local groups = people(run)
+  if groups and groups.repeats and #right > 0 then
+    local v = binary.share(right, groups)
+    m.accuracy_interval, m.groups, m.interval_by = { v[2], v[3] }, groups.count, "groups drawn anew"
+  end
+  if #right == 0 or #m.names == 2 then return end
+  m.parts = accuracy_by_part(run, right)
+  local by_group, single = groups and groups.repeats
+  m.auroc_interval, single = binary.mean_area(run.seen.labels, run.seen.probabilities, groups)
+  for k, row in ipairs(m.per_class) do
+    row.auroc_interval = by_group and single[k] or not by_group and binary.delong(row.auroc, row.auroc_error) or {}
+  end
+end
+
+-- All figures, without pictures; and what was missed and what taken falsely, of two classes.
+function classes.figures(run)
+  local seen = run.seen
+  local m = metrics.summary(seen.labels or {}, seen.probabilities or {}, run.names)
+  add_people(run, m)
+  local found, missed, alarms = detection(run)
+  m.detection = found
+  if found then m.auroc_interval = found.auroc_interval end
+  return m, missed, alarms
+end
+
 -- Tables and galleries as data. run: what tlua/train/init.lua says of it; run.seen has labels and probabilities.
 function classes.gather(run)
   local seen = run.seen
-  local m = metrics.summary(seen.labels or {}, seen.probabilities or {}, run.names)
+  local m, missed, alarms = classes.figures(run)
+  local found = m.detection
   local right, wrong = extremes(seen.labels or {}, seen.probabilities or {}, m.predicted, 12)
   local out = { metrics = m, wrong = shown(wrong, run, m.predicted), right = shown(right, run, m.predicted) }
+  if found and found.asked then
+    local k, taken = run.task:positive_class(), {}
+    for _, i in ipairs(missed) do taken[i] = 2 - k end
+    for _, i in ipairs(alarms) do taken[i] = k - 1 end
+    out.missed, out.alarms = shown(first(missed, 24), run, taken, true), shown(first(alarms, 24), run, taken, true)
+    out.wrong = {}
+  end
   m.predicted = nil
   if #m.names > MOST_CLASSES then m.confusion = nil end
   return out
@@ -137,18 +223,29 @@ end
 function classes.tiles(run)
   local m = run.metrics
   local right = m.right or math.floor(m.accuracy * m.count + 0.5)
-  return table.concat { tile(percent(m.accuracy),
-    ("accuracy on %s %s %s (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", many_of(run),
-    intervals.text(intervals.wilson(right, m.count)))),
-    tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"), tile(plain(m.auroc), "area under the ROC curve"),
+  local bounds = m.interval_by and intervals.between(m.accuracy_interval)
+    or intervals.text(intervals.wilson(right, m.count))
+  local d = m.detection
+  return table.concat { d and d.asked and curves.tiles(d) or "", tile(percent(m.accuracy),
+    ("accuracy on %s %s %s%s (95\u{A0}%%: %s)"):format(util.thousands(m.count), run.part or "test", many_of(run),
+    m.groups and (" of %s groups"):format(util.thousands(m.groups)) or "", bounds)),
+    tile(percent(m.balanced_accuracy), "balanced accuracy"), tile(plain(m.averages.macro.f1), "F1, mean over classes"),
+    d and d.asked and "" or tile(plain(m.auroc), "area under the ROC curve"),
     tile(plain(m.average_precision), "average precision"), tile(plain(m.kappa), "Cohen's kappa"), m.top_5 and tile(percent(m.top_5), "among the five likeliest") or "" }
 end
 
-function classes.charts(run) return calibration(run.metrics, many_of(run)) end
+function classes.charts(run)
+  local d = run.metrics.detection
+  return (d and curves.charts(d) or "") .. calibration(run.metrics, many_of(run))
+end
 
 function classes.page(run)
   local m, many = run.metrics, many_of(run)
-  return table.concat { "<h2>Classes</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion</h2>",
+  local d = m.detection
+  return table.concat { gallery("Missed", run.missed or {}, m), gallery("False alarms", run.alarms or {}, m),
+    d and ("<h2>Detection of %s</h2>%s"):format(escape(d.name), curves.section(d, d.negative)) or "",
+    m.parts and #m.parts > 0 and "<h2>Parts of the people</h2>" .. curves.parts(m.parts, m.groups) or "",
+    "<h2>Classes</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion</h2>",
     matrix(m), confused(m, many),
     gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
 end
@@ -156,14 +253,21 @@ end
 -- What the results of a run keep of it.
 function classes.summary(m)
   return { accuracy = m.accuracy, interval = m.accuracy_interval, balanced_accuracy = m.balanced_accuracy, kappa = m.kappa,
-    f1 = m.averages and m.averages.macro.f1, calibration_error = m.calibration_error }
+    f1 = m.averages and m.averages.macro.f1, calibration_error = m.calibration_error, auroc = m.auroc,
+    detection = m.detection, groups = m.groups }
 end
 
 -- "88.2 % of 10,000 pictures right, 95 %: 87.6 to 88.8"
 function classes.text_of_test(m, seen)
   if not m.accuracy then return nil end
-  return ("%.1f %% of %s %s right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#seen.labels), seen.many
-    or "pictures", intervals.text(table.unpack(m.interval)))
+  local d = m.detection
+  local text = ("%.1f %% of %s %s%s right, 95 %%: %s"):format(100 * m.accuracy, util.thousands(#seen.labels), seen.many
+    or "pictures", m.groups and (" of %s groups"):format(util.thousands(m.groups)) or "",
+    intervals.text(table.unpack(m.interval)))
+  if not (d and d.asked) then return text end
+  return ("%s; %s: AUROC %s, from %.4g on sensitivity %s, specificity %s"):format(text, d.name,
+    curves.area_text(d.auroc, d.auroc_interval), d.threshold, curves.share_text(d.sensitivity),
+    curves.share_text(d.specificity))
 end
 
 return classes

@@ -96,15 +96,6 @@ function intervals.clopper_pearson(right, n, options)
   return low, high
 end
 
--- Of an area under the ROC curve with so many positive and negative samples: the standard error of Hanley and McNeil (1982), and 1.96 of it both
--- ways, within 0 and 1. With few samples or an area near 1 it is rough.
-function intervals.auroc(area, positive, negative)
-  local q1, q2, square = area / (2 - area), 2 * area * area / (1 + area), area * area
-  local variance = (area * (1 - area) + (positive - 1) * (q1 - square) + (negative - 1) * (q2 - square)) / (positive * negative)
-  local half = 1.959964 * math.sqrt(math.max(0, variance))
-  return math.max(0, area - half), math.min(1, area + half)
-end
-
 -- ---- of anything, by drawing anew ----
 
 -- A generator of its own (xorshift64*, Vigna 2016), so that the intervals of a report are the same each time.

@@ -3,6 +3,7 @@
 local util = require "tlua.util"
 local intervals = require "tlua.report.intervals"
 local metrics = {}
+local roc = require("tlua.core").roc
 
 -- ---- the confusion matrix and what follows from it ----
 
@@ -118,75 +119,24 @@ function metrics.top_k(labels, scores, k)
   return ratio(right, #labels)
 end
 
--- Indices by falling score.
-local function ranking(scores)
-  local order = {}
-  for i = 1, #scores do order[i] = i end
-  table.sort(order, function(a, b)
-    if scores[a] ~= scores[b] then return scores[a] > scores[b] end
-    return a < b
-  end)
-  return order
-end
-
--- Calls f(true positives, false positives) after each group of equal scores, from the highest down.
-local function thresholds(positive, scores, f)
-  local order, tp, fp = ranking(scores), 0, 0
-  for i, index in ipairs(order) do
-    if positive[index] then tp = tp + 1 else fp = fp + 1 end
-    local following = order[i + 1]
-    if not following or scores[following] ~= scores[index] then f(tp, fp) end
-  end
-  return tp, fp
-end
-
-local function any_nan(scores)
-  for _, v in ipairs(scores) do
-    if v ~= v then return true end
-  end
-  return false
-end
-
--- Area under the ROC curve; positive[i] is true or false. NaN where one of both kinds is missing, as in scikit-learn, and where a score is NaN.
-function metrics.auroc(positive, scores)
-  if any_nan(scores) then return 0 / 0 end
-  local area, last_tp, last_fp = 0, 0, 0
-  local p, n = thresholds(positive, scores, function(tp, fp)
-    area = area + (fp - last_fp) * (tp + last_tp) / 2
-    last_tp, last_fp = tp, fp
-  end)
-  return area / (p * n)
-end
+-- Area under the ROC curve; positive[i] is true or false. NaN where one of both kinds is missing, as in scikit-learn,
+-- and where a score is NaN.
+function metrics.auroc(positive, scores) return roc.measure(scores, positive).auroc end
 
 -- Average precision: sum of precision times the growth of recall. NaN where none is positive, and where a score is NaN.
-function metrics.average_precision(positive, scores)
-  if any_nan(scores) then return 0 / 0 end
-  local sum, last = 0, 0
-  local p = thresholds(positive, scores, function(tp, fp)
-    sum = sum + (tp - last) * tp / (tp + fp)
-    last = tp
-  end)
-  return sum / p
-end
+function metrics.average_precision(positive, scores) return roc.measure(scores, positive).average_precision end
 
-local function column(labels, scores, class)
-  local positive, own = {}, {}
-  for i, label in ipairs(labels) do positive[i], own[i] = label == class, scores[i][class + 1] end
-  return positive, own
+-- Of each class against the rest {auroc =, average_precision =, error =}, and the means over classes; of two classes
+-- the second alone, as is usual. NaN where a class does not occur, since its own figure is not defined: leaving it out
+-- would be a mean over another set of classes than the reader thinks of.
+function metrics.one_against_rest(labels, scores)
+  local list, classes = {}, #scores[1]
+  for class = 0, classes - 1 do list[class + 1] = roc.measure(scores, labels, { class = class, column = class + 1 }) end
+  if classes == 2 then return list, list[2].auroc, list[2].average_precision end
+  local area, precision = 0, 0
+  for _, each in ipairs(list) do area, precision = area + each.auroc, precision + each.average_precision end
+  return list, area / classes, precision / classes
 end
-
--- Mean over the classes of f(one class against the rest); of two classes the second alone, as is usual. NaN where a class does not occur, since its
--- own figure is not defined: leaving it out would be a mean over another set of classes than the reader thinks of.
-local function over_classes(f, labels, scores)
-  local classes = #scores[1]
-  if classes == 2 then return f(column(labels, scores, 1)) end
-  local sum = 0
-  for class = 0, classes - 1 do sum = sum + f(column(labels, scores, class)) end
-  return sum / classes
-end
-
-function metrics.mean_auroc(labels, scores) return over_classes(metrics.auroc, labels, scores) end
-function metrics.mean_average_precision(labels, scores) return over_classes(metrics.average_precision, labels, scores) end
 
 -- ---- calibration ----
 
@@ -224,9 +174,11 @@ function metrics.summary(labels, probabilities, names)
   local list, averages = metrics.per_class(m)
   local bins, gap = metrics.calibration(labels, probabilities)
   local _, _, right = sums(m)
+  local areas, auroc, precision = metrics.one_against_rest(labels, probabilities)
+  for i, row in ipairs(list) do row.auroc, row.auroc_error = areas[i].auroc, areas[i].error end
   return { accuracy = metrics.accuracy(m), right = right, accuracy_interval = { intervals.wilson(right, #labels) }, top_5 = classes > 5 and metrics.top_k(labels, probabilities, 5) or nil,
-    balanced_accuracy = metrics.balanced_accuracy(m), kappa = metrics.kappa(m), auroc = metrics.mean_auroc(labels, probabilities),
-    average_precision = metrics.mean_average_precision(labels, probabilities), calibration_error = gap, calibration = bins, confusion = m, per_class = list,
+    balanced_accuracy = metrics.balanced_accuracy(m), kappa = metrics.kappa(m), auroc = auroc,
+    average_precision = precision, calibration_error = gap, calibration = bins, confusion = m, per_class = list,
     averages = averages, confused = metrics.confused(m, 10), predicted = predicted, names = names, count = #labels }
 end
 

@@ -167,4 +167,21 @@ function ran.facts(s)
     { "kernel choices", core.tuning().hash }, { "peak device memory", util.bytes(peak) } }
 end
 
+-- What programs that read along are told when a run begins, and when it has ended.
+function ran.started(s)
+  return { out = s.out, model = s.model:label(), device = s.device.name, parameters = s.parameters, trained = s.trained,
+    train_pictures = s.data.train:count(), test_pictures = s.data.test:count(),
+    validation_pictures = s.data.validation and s.data.validation:count(), task = s.task.kind, classes = #s.classes,
+    epochs = s.epochs, seed = s.seed }
+end
+
+function ran.done(s)
+  local r = s.results
+  local m = r.metrics or {}
+  local interval = m.interval and #m.interval == 2 and { 100 * m.interval[1], 100 * m.interval[2] } or nil
+  return { out = s.out, accuracy = r.accuracy, figure = s.task:main()[1], value = r.value, interval = interval,
+    loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin,
+    interrupted = r.interrupted or false }
+end
+
 return ran

@@ -3,6 +3,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local classes = require "tlua.report.classes"
+local binary = require "tlua.report.findings.binary"
 
 -- ---- the loss ----
 
@@ -81,13 +82,75 @@ Collector.__index = Collector
 function Collector:add(logits, batch)
   local width, flat = logits:shape(2), logits:softmax(-1):reshape(-1):tolist()
   for i, label in ipairs(batch.labels) do
-    self.labels[#self.labels + 1] = label
+    self.labels[#self.labels + 1], self.indices[#self.labels + 1] = label, batch.indices[i]
     self.probabilities[#self.probabilities + 1] = { table.unpack(flat, (i - 1) * width + 1, i * width) }
   end
 end
 function Collector:count() return #self.labels end
 
+-- ---- the positive class ----
+
+-- What the threshold of the recipe's positive class is to have; nil where none is chosen.
+local function wanted(o)
+  if o.positive and not o.threshold then return { specificity = o.specificity, sensitivity = o.sensitivity } end
+end
+
+-- The number, from 1, of the class that is looked for; nil where there are not two.
+local function positive_of(t)
+  if not t.names or #t.names ~= 2 then return nil end
+  return t.options.positive == t.names[1] and 1 or 2
+end
+
+-- The probability from which on the positive class is said to be there, and in words where it comes from.
+local function threshold_of(t)
+  if t.chosen then return t.chosen.threshold, t.chosen.by end
+  if t.options.threshold then return t.options.threshold, "the recipe's" end
+  return 0.5, wanted(t.options) and "no validation chose another" or "the likelier class"
+end
+
+local function choose(t, seen)
+  local k, scores, positive = t:positive_class(), {}, {}
+  for i, label in ipairs(seen.labels) do scores[i], positive[i] = seen.probabilities[i][k], label == k - 1 end
+  local how = wanted(t.options)
+  local c = binary.choose(scores, positive, how)
+  if not c then
+    return ("%s from 0.5 on: the validation has not both classes, so none is chosen"):format(t.names[k])
+  end
+  c.by = binary.by_text(how, c.count, seen.many)
+  t.chosen = c
+  return ("%s from %.4g on: %s; there sensitivity is %.1f %%, specificity %.1f %%"):format(t.names[k], c.threshold,
+    c.by, 100 * c.sensitivity, 100 * c.specificity)
+end
+
+local function check_positive(t)
+  local o = t.options
+  if not o.positive then return end
+  if #t.names ~= 2 then
+    util.failf("task.classify: positive is for two classes, and the data have %d (%s); findings that may go together "
+      .. "are for task.multilabel {}", #t.names, util.first_few(t.names, 6))
+  end
+  if o.positive ~= t.names[1] and o.positive ~= t.names[2] then
+    util.failf("task.classify: positive: %s", util.unknown_text("class", o.positive, t.names))
+  end
+end
+
+local function check_options(o)
+  local n = (o.threshold and 1 or 0) + (o.specificity and 1 or 0) + (o.sensitivity and 1 or 0)
+  if n > 1 then return "threshold, specificity and sensitivity say the same in three ways: one of them" end
+  if n > 0 and not o.positive then
+    return "threshold, specificity and sensitivity want positive, the class they are of"
+  end
+end
+
 -- ---- answers ----
+
+-- Where the recipe names a positive class its threshold decides, and not which class is likelier.
+local function by_threshold(t, order, scores)
+  local k = t.options.positive and positive_of(t)
+  if not k then return end
+  local first = scores[k] >= threshold_of(t) and k or 3 - k
+  order[1], order[2] = first, 3 - first
+end
 
 -- The o.top likeliest classes of each picture of a batch: lists of {class =, label =, score =}, best first. False for rows that are no numbers.
 local function decode(t, logits, o)
@@ -99,6 +162,7 @@ local function decode(t, logits, o)
   for i, scores in ipairs(logits:softmax(-1):tolist()) do
     out[i] = scores[1] == scores[1] and {}
     local order = out[i] and util.descending(scores) or {}
+    if out[i] then by_threshold(t, order, scores) end
     for k = 1, math.min(o.top or 3, #order) do
       local c = order[k]
       out[i][k] = { class = c - 1, label = t.names and t.names[c] or tostring(c - 1), score = scores[c] }
@@ -120,10 +184,21 @@ local function mean(_, rows)
   return out
 end
 
-local function text(_, list)
-  local out = {}
-  for i, each in ipairs(list) do out[i] = ("%s %.1f %%"):format(each.label, 100 * each.score) end
+local function text(t, list)
+  local out, k = {}, t.options.positive and positive_of(t)
+  for i, each in ipairs(list) do
+    out[i] = ("%s %.1f %%%s"):format(each.label, 100 * each.score,
+      each.class + 1 == k and (" (from %.4g %% on)"):format(100 * threshold_of(t)) or "")
+  end
   return table.concat(out, "   ")
+end
+
+local function answer(t, list)
+  local k = t.options.positive and positive_of(t)
+  for _, each in ipairs(list) do
+    if each.class + 1 == k then each.threshold = threshold_of(t) end
+  end
+  return list
 end
 
 local function columns(_, o)
@@ -152,9 +227,23 @@ end
 return {
   name = "classify", brief = "one class a picture", wants = { "label" }, takes = "vector",
   figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },
+  schema = {
+    { "positive", "text", nil, "of two classes the one that is looked for: from a threshold on, chosen on the "
+      .. "validation part, it is said to be there (the likelier class is)" },
+    { "specificity", "number", nil, "that the threshold has on the validation part at least, with the best "
+      .. "sensitivity (the largest sum of both)", above = 0, most = 1 },
+    { "sensitivity", "number", nil, "the reverse", above = 0, most = 1 },
+    { "threshold", "number", nil, "the probability itself, instead of one that is chosen", above = 0, below = 1 },
+    check = check_options,
+  },
+  chooses = function(o) return wanted(o) and "the threshold of task.classify" or nil end,
+  choose = choose, positive_class = positive_of, threshold_of = threshold_of, wanted = wanted,
+  kept = function(t) return t.chosen end,
+  take = function(t, kept) t.chosen = binary.checked(kept) end,
   default_loss = function() return nn.CrossEntropy {} end,
   prepare = function(t, s)
     t.names, t.width = s.classes, #s.classes
+    if t.where then util.at(t.where, check_positive, t) else check_positive(t) end
     count_classes(t, s)
   end,
   head = function(t) return nn.Linear(t.width) end,
@@ -171,10 +260,9 @@ return {
     state = state or {}
     return setmetatable({ right = state.right or 0, n = state.n or 0 }, Meter)
   end,
-  decode = decode, mean = mean, text = text, answer = function(_, list) return list end, columns = columns,
-  fields = fields,
+  decode = decode, mean = mean, text = text, answer = answer, columns = columns, fields = fields,
   gather = classes.gather, tiles = classes.tiles, charts = classes.charts, page = classes.page,
   summary = function(_, m) return classes.summary(m) end,
   text_of_test = function(_, m, seen) return classes.text_of_test(m, seen) end,
-  collector = function() return setmetatable({ labels = {}, probabilities = {} }, Collector) end,
+  collector = function() return setmetatable({ labels = {}, probabilities = {}, indices = {} }, Collector) end,
 }

@@ -17,6 +17,9 @@
 --   meter = function(t, state), -- { add(self, out, batch), value(self) -> {key = number}, state(self) -> numbers, lists and texts }
 --   test_line = function(t, meter), -- what the line of an epoch says of a test; without it the main figure
 --   advice = function(t, values, s),  -- after an epoch: a line for the user, or nil
+--   chooses = function(options),  -- words for what the task decides by the validation (a threshold), nil: nothing
+--   positive_class = function(t), threshold_of = function(t), wanted = function(options), -- of what is chosen
+--   choose = function(t, seen),   -- decides it by what was collected of the validation; a line for the user
 -- kept = function(t), take = function(t, kept), -- what the model file holds of it beside names, as JSON, and the way
 -- back
 --   collector = function(t, s, part), -- { add(self, out, batch) }: what the report wants of a test of a part of s.data
@@ -37,8 +40,8 @@ local kinds, order = {}, {}
 local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss", "meter" }
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
   "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields",
-    "emit", "mean",
-  "start", "advice", "kept", "take", "fits", "test_line", "loss_words", "own_width" }
+    "emit", "mean", "start", "advice", "chooses", "choose", "positive_class", "threshold_of", "wanted", "kept", "take",
+  "fits", "test_line", "loss_words", "own_width" }
 local TAKES = { vector = true, map = true, frames = true }
 
 local function check_figures(name, list)

@@ -4,7 +4,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local metrics = require "tlua.report.metrics"
-local intervals = require "tlua.report.intervals"
+local binary = require "tlua.report.findings.binary"
+local curves = require "tlua.report.findings.curves"
 local parts = require "tlua.report.parts"
 local values = require "tlua.task.values"
 
@@ -41,6 +42,8 @@ local function loss_of(t, logits, batch)
 end
 
 -- ---- figures ----
+
+local MOST_SHOWN = 20 -- targets whose curves a page shows
 
 local function is_known(v) return v == v end
 local function sigmoid(v) return v >= 0 and 1 / (1 + math.exp(-v)) or math.exp(v) / (1 + math.exp(v)) end
@@ -104,18 +107,74 @@ function Collector:add(logits, batch)
   end
 end
 
--- The table's row of one target at a threshold.
-local function row_of(name, targets, scores, threshold)
-  local c = { tp = 0, fp = 0, tn = 0, fn = 0 }
-  for i, positive in ipairs(targets) do
-    local taken = scores[i] >= threshold
-    local key = positive and (taken and "tp" or "fn") or (taken and "fp" or "tn")
-    c[key] = c[key] + 1
+-- Scores and truth of target k where it is known, and the numbers of these pictures in their part.
+local function known_of(seen, k)
+  local scores, positive, indices = {}, {}, {}
+  for i, row in ipairs(seen.scores or {}) do
+    local v = seen.targets[i][k]
+    if is_known(v) then
+      local at = #scores + 1
+      scores[at], positive[at], indices[at] = row[k], v > 0.5, seen.indices[i]
+    end
   end
-  local p, n = c.tp + c.fn, c.fp + c.tn
-  return { name = name, positive = p, count = p + n, auroc = util.for_json(metrics.auroc(targets, scores)),
-    average_precision = util.for_json(metrics.average_precision(targets, scores)), tp = c.tp, fp = c.fp, tn = c.tn, fn = c.fn,
-    auroc_interval = p > 0 and n > 0 and { intervals.auroc(metrics.auroc(targets, scores), p, n) } or {} }
+  return scores, positive, indices
+end
+
+-- ---- thresholds ----
+
+-- What the thresholds are to have; nil where none is chosen.
+local function wanted(o)
+  if not (o.youden or o.specificity or o.sensitivity) then return nil end
+  return { specificity = o.specificity, sensitivity = o.sensitivity }
+end
+
+-- The probability from which on target k is said to be there, and in words where it comes from.
+local function threshold_of(t, k)
+  local c = t.chosen and t.chosen[k]
+  if c then return c.threshold, c.by end
+  return t.options.threshold, wanted(t.options) and "no validation chose another" or "the recipe's"
+end
+
+local function choose(t, seen)
+  local words, how, many = {}, wanted(t.options), 0
+  t.chosen = {}
+  for k, name in ipairs(t.names) do
+    local scores, positive = known_of(seen, k)
+    local c = binary.choose(scores, positive, how)
+    t.chosen[k] = c or false
+    if c then
+      c.by = binary.by_text(how, c.count, seen.many)
+      many, words[#words + 1] = many + 1, ("%s from %.4g on"):format(name, c.threshold)
+    end
+  end
+  return ("%s of %d targets: %s%s"):format(binary.how_text(how), many, util.first_few(words, 6), many < #t.names
+    and ("; the others from %g on, since the validation has not both kinds of them"):format(t.options.threshold) or "")
+end
+
+local function check_options(o)
+  local n = (o.youden and 1 or 0) + (o.specificity and 1 or 0) + (o.sensitivity and 1 or 0)
+  if n > 1 then return "youden, specificity and sensitivity are three ways to choose thresholds: one of them" end
+end
+
+local function take(t, kept)
+  t.chosen = {}
+  if type(kept) ~= "table" then util.failf("its thresholds are damaged") end
+  for k, each in ipairs(kept) do t.chosen[k] = each and binary.checked(each) end
+end
+
+local function there(t, k, v) return v >= (threshold_of(t, k)) end
+
+-- ---- what the report says ----
+
+-- Everything of target k.
+local function figures_of(run, k)
+  local t, seen, d = run.task, run.seen, run.session and run.session.data or {}
+  local part = run.part or "test"
+  local scores, positive, indices = known_of(seen, k)
+  local threshold, by = threshold_of(t, k)
+  return binary.figures { name = t.names[k], scores = scores, positive = positive, indices = indices,
+    groups = binary.groups(d.keys and d.keys[part], indices), attributes = d.attributes and d.attributes[part],
+    threshold = threshold, by = by, wanted = wanted(t.options) }
 end
 
 -- The pictures whose answer lies farthest from what is so.
@@ -138,45 +197,50 @@ end
 
 local function gather(run)
   local t, seen = run.task, run.seen
-  local out = { metrics = { count = #(seen.scores or {}), targets = {}, threshold = t.options.threshold }, wrong = seen.scores and farthest(run) or {} }
+  local out = { metrics = { count = #(seen.scores or {}), targets = {}, threshold = t.options.threshold,
+    chosen = wanted(t.options) and binary.how_text(wanted(t.options)) or nil },
+    wrong = seen.scores and farthest(run) or {} }
   local sum = { auroc = 0, average_precision = 0 }
   local n = { auroc = 0, average_precision = 0 }
-  for k, name in ipairs(t.names) do
-    local targets, scores = {}, {}
-    for i, row in ipairs(seen.scores or {}) do
-      if is_known(seen.targets[i][k]) then targets[#targets + 1], scores[#scores + 1] = seen.targets[i][k] > 0.5, row[k] end
-    end
-    local row = row_of(name, targets, scores, t.options.threshold)
-    out.metrics.targets[k] = row
+  for k in ipairs(t.names) do
+    local row = figures_of(run, k)
     for key in pairs(sum) do
-      local v = metrics[key](targets, scores)
+      local v = row[key]
       if v == v then sum[key], n[key] = sum[key] + v, n[key] + 1 end
+      row[key] = util.for_json(v)
     end
+    out.metrics.targets[k] = row
   end
   for key, v in pairs(sum) do out.metrics[key] = n[key] > 0 and v / n[key] or nil end
   out.metrics.defined = n.auroc
   return out
 end
 
-local function share(a, b)
-  if b == 0 then return "–" end
-  return ("%.1f %% (%s)"):format(100 * a / b, intervals.text(intervals.wilson(a, b)))
-end
-
 local function page(run)
-  local m, rows = run.metrics, { { "target", "positive", "AUROC (95 %)", "average precision", "sensitivity (95 %)", "specificity (95 %)" } }
+  local m = run.metrics
+  local rows = { { "target", "positive", "AUROC (95 %)", "average precision (95 %)", "from", "sensitivity (95 %)",
+    "specificity (95 %)" } }
+  local more = {}
   for i, r in ipairs(m.targets) do
-    local low, high = table.unpack(r.auroc_interval)
-    rows[i + 1] = { r.name, ("%d of %d"):format(r.positive, r.count),
-      low and ("%.3f (%.3f to %.3f)"):format(r.auroc, low, high) or "–", parts.plain(tonumber(r.average_precision)), share(r.tp, r.tp + r.fn), share(r.tn, r.tn + r.fp) }
+    r.auroc, r.average_precision = tonumber(r.auroc), tonumber(r.average_precision) -- "NaN" where it is not defined
+    rows[i + 1] = { r.name, ("%d of %d"):format(r.positive, r.count), curves.area_text(r.auroc, r.auroc_interval),
+      curves.area_text(r.average_precision, r.average_precision_interval), ("%.4g"):format(r.threshold or m.threshold),
+      curves.share_text(r.sensitivity), curves.share_text(r.specificity) }
+    if r.roc and i <= MOST_SHOWN then
+      more[#more + 1] = ('<h2>%s</h2><div class="charts">%s</div>%s'):format(parts.escape(r.name), curves.charts(r),
+        curves.section(r))
+    end
   end
   local wrong = {}
   for i, each in ipairs(run.wrong) do
     wrong[i] = parts.shown(each.image, '<div class="bad">', parts.escape(each.name), (" %s, %s</div>"):format(parts.percent(each.score), each.is and "is there" or "is not there"))
   end
   return table.concat { "<h2>Targets</h2>", parts.table(rows),
-    ('<p class="soft">Sensitivity and specificity are those of the threshold %g. A target without both kinds of pictures has no AUROC and stays out of the mean.</p>'):format(m.threshold),
-    parts.gallery("Farthest from what is so", wrong) }
+    ('<p class="soft">Sensitivity and specificity are those of the threshold%s%s. A target without both kinds of '
+      .. "pictures has no AUROC and stays out of the mean; %s.</p>"):format(m.chosen and "s" or "",
+      m.chosen and (" (%s)"):format(parts.escape(m.chosen)) or (" %g"):format(m.threshold),
+      curves.interval_words(m.targets[1] or {})),
+    parts.gallery("Farthest from what is so", wrong), table.concat(more) }
 end
 
 local function tiles(run)
@@ -208,7 +272,16 @@ end
 
 return {
   name = "multilabel", brief = "several findings a picture, each there or not", wants = { "values" }, takes = "vector",
-  schema = { { "threshold", "number", 0.5, "probability from which on a finding is said to be there", above = 0, below = 1 } },
+  schema = {
+    { "threshold", "number", 0.5, "probability from which on a finding is said to be there", above = 0, below = 1 },
+    { "youden", "boolean", false, "each finding has a threshold of its own with the largest sum of sensitivity and "
+      .. "specificity on the validation part" },
+    { "specificity", "number", nil, "the same with a specificity of at least so much", above = 0, most = 1 },
+    { "sensitivity", "number", nil, "the same with a sensitivity of at least so much", above = 0, most = 1 },
+    check = check_options,
+  },
+  chooses = function(o) return wanted(o) and "the thresholds of task.multilabel" or nil end,
+  choose = choose, kept = function(t) return t.chosen end, take = take,
   figures = { { "auroc", "AUROC", "%.4f", "max" }, { "average_precision", "average precision", "%.4f", "max" }, { "right_labels", "right labels", "%.1f %%", "max" } },
   default_loss = function() return nn.BCEWithLogits {} end,
   prepare = function(t, s)
@@ -245,12 +318,15 @@ return {
   end,
   text = function(t, row)
     local out = {}
-    for k, v in ipairs(row) do out[k] = ("%s %.1f %%%s"):format(t.names[k], 100 * v, v >= t.options.threshold and " *" or "") end
+    for k, v in ipairs(row) do out[k] = ("%s %.1f %%%s"):format(t.names[k], 100 * v, there(t, k, v) and " *" or "") end
     return table.concat(out, "   ")
   end,
   answer = function(t, row)
     local out = {}
-    for k, v in ipairs(row) do out[k] = { label = t.names[k], score = v, there = v >= t.options.threshold } end
+    for k, v in ipairs(row) do
+      local threshold = threshold_of(t, k)
+      out[k] = { label = t.names[k], score = v, there = v >= threshold, threshold = threshold }
+    end
     return out
   end,
   columns = values.columns, fields = values.fields,

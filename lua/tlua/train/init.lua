@@ -469,10 +469,19 @@ local function write_model(s)
   if not s.results.interrupted then run_folder.drop_old(s) end
 end
 
+-- What the task decides by the validation, like a threshold, is decided by the model that is kept.
+local function choose(s)
+  if not (s.task.chooses and s.task.chooses(s.task.options)) then return end
+  if s.results.interrupted or s.part ~= "validation" or s.data.validation:count() == 0 then return end
+  if not (s.seen and s.seen.part == s.part) and not look_at(s, s.part) then return end
+  s.progress:say(("%-9s %s"):format("threshold", s.task:choose(s.seen)))
+end
+
 local function keep_model(s)
   if not s.seen and #s.results.epochs > 0 and s.data[s.part]:count() > 0 and not s.results.interrupted then evaluate_again(s) end
   s.model:eval()
   if s.recipe.keep == "best" and s.best and (s.best.epoch ~= #s.results.epochs or s.done > 0) then restore_best(s) end
+  choose(s)
   -- Where a validation selects, the test is looked at once, by what is kept.
   if s.part ~= "test" and not s.results.interrupted and s.data.test:count() > 0 and #s.results.epochs > 0 then look_at(s, "test") end
   if s.ema and s.ema:begun() then s.ema:swap() end
@@ -544,18 +553,6 @@ local function take_up(s, path, force)
   end
 end
 
-local function start_event(s)
-  return { out = s.out, model = s.model:label(), device = s.device.name, parameters = s.parameters, trained = s.trained, train_pictures = s.data.train:count(),
-    test_pictures = s.data.test:count(), validation_pictures = s.data.validation and s.data.validation:count(), task = s.task.kind,
-    classes = #s.classes, epochs = s.epochs, seed = s.seed }
-end
-
-local function done_event(s)
-  local r = s.results
-  local m = r.metrics or {}
-  return { out = s.out, accuracy = r.accuracy, figure = s.task:main()[1], value = r.value, interval = m.interval and #m.interval == 2 and { 100 * m.interval[1], 100 * m.interval[2] } or nil, loss = r.loss, best = s.best, epochs = #r.epochs, seconds = core.time() - s.begin, interrupted = r.interrupted or false }
-end
-
 -- Runs a session of tlua/train/build.lua. options: checkpoint, the file to go on from; force; style of what is shown; progress, where to
 -- show it; caught, when the caller catches Ctrl-C itself. Returns {accuracy, loss,
 -- epochs = rows, out, interrupted}.
@@ -577,7 +574,7 @@ function train.run(s, options)
   open_folder(s, c ~= nil, options.force)
   -- Killed between writing the last checkpoint and giving it its second name.
   if c and s.best and s.done == 0 and s.best.epoch == #s.results.epochs and c:find "last%.safetensors$" then checkpoint.keep_best(s) end
-  s.progress:event("start", start_event(s))
+  s.progress:event("start", ran.started(s))
   if not options.caught then core.catch_interrupt(true) end
   local ok, e = pcall(function()
     all_epochs(s)
@@ -588,7 +585,7 @@ function train.run(s, options)
   close_feeds(s)
   core.unlock(s.lock)
   if not ok then error(e, 0) end
-  s.progress:say(("done in %s"):format(util.clock(core.time() - s.begin)), false, { "done", done_event(s) })
+  s.progress:say(("done in %s"):format(util.clock(core.time() - s.begin)), false, { "done", ran.done(s) })
   s.results.out, s.results.model, s.results.session = s.out, s.model, s
   return s.results
 end

@@ -151,13 +151,16 @@ function Recipe:take_default_loss()
   self.loss = default(self.task.options)
 end
 
--- What goes by what is seen after an epoch: the model that is kept, an early end, the rate. nil: nothing.
+-- What goes by what is seen after an epoch: the model that is kept, an early end, the rate, and what its task decides.
+-- nil: nothing.
 function Recipe:selects()
   if self.keep == "best" then return 'keep = "best"' end
   if self.stop_after > 0 then return ("stop_after = %d"):format(self.stop_after) end
   for _, o in ipairs(self.stages) do
     if o.rate == "plateau" and o.epochs > 0 then return 'rate = "plateau"' end
   end
+  local chooses = task.definition(self.task.kind).chooses
+  return chooses and chooses(self.task.options)
 end
 
 -- Puts the fields of a way (tlua/command/compare/ways.lua) in place of the recipe's. What a way says nothing of stays, but for what is
