@@ -3,6 +3,7 @@
 
 #include "draw/saliency.h"
 #include "draw/sheet.h"
+#include "data/source.h"
 #include "data/transform.h"
 
 #include <string.h>
@@ -75,7 +76,17 @@ static int sheet_write(lua_State *L)
     return 0;
 }
 
-/* data.saliency{from = picture, to = PNG, map = float32 (height, width), caption =, origin =, resize =, size =}: src/draw/saliency.h */
+/* The picture of a page: picture `index` of `source`, where that is given, else that of a file. 0 or -1. */
+static int read_shown(lua_State *L, tl_error *err, const char *from, tl_image *out)
+{
+    if (lua_getfield(L, 1, "source") == LUA_TNIL) return tl__image_read(err, from, 3, out);
+    const tl_source *s = tl__lua_source(L, lua_gettop(L));
+    int64_t i = tl__lua_field_integer(L, 1, "index", 1, 1, s->count);
+    return tl__source_read(err, s, i - 1, &(tl_image_request){.channels = 3}, out);
+}
+
+/* data.saliency{from = picture, source =, index =, to = PNG, map = float32 (height, width), caption =, origin =,
+ * resize =, size =}: src/draw/saliency.h */
 static int saliency(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -98,7 +109,8 @@ static int saliency(lua_State *L)
     memset(p, 0, sizeof *p);
     luaL_setmetatable(L, SHEET);
     tl_error err = {0};
-    if (tl__image_read(&err, from, 3, &p->picture) != 0 || tl__saliency_page(&err, &heat, &p->picture, &p->sheet.page) != 0 ||
+    if (read_shown(L, &err, from, &p->picture) != 0 ||
+        tl__saliency_page(&err, &heat, &p->picture, &p->sheet.page) != 0 ||
         tl__image_write_png(&err, to, &p->sheet.page) != 0)
         return tl__lua_raise(L, err.text);
     return 0;

@@ -155,5 +155,59 @@ t.test("a run that goes on notices that its pictures have changed", function()
   s.optim:close()
 end)
 
+-- A grey PNG of 16 bits, `side` pixels wide and high, of value(x, y), not packed.
+local function deep_png(path, side, value)
+  local crcs = {}
+  for n = 0, 255 do
+    local c = n
+    for _ = 1, 8 do c = c & 1 == 1 and 0xedb88320 ~ (c >> 1) or c >> 1 end
+    crcs[n] = c
+  end
+  local function chunk(word, body)
+    local c = 0xffffffff
+    for b in (word .. body):gmatch "." do c = crcs[(c ~ b:byte()) & 255] ~ (c >> 8) end
+    return string.pack(">I4", #body) .. word .. body .. string.pack(">I4", c ~ 0xffffffff)
+  end
+  local rows, a, b = {}, 1, 0
+  for y = 0, side - 1 do
+    rows[#rows + 1] = "\0"
+    for x = 0, side - 1 do rows[#rows + 1] = string.pack(">I2", value(x, y)) end
+  end
+  local raw = table.concat(rows)
+  for byte in raw:gmatch "." do
+    a = (a + byte:byte()) % 65521
+    b = (b + a) % 65521
+  end
+  local packed = "\x78\x01\1" .. string.pack("<I2I2", #raw, #raw ~ 0xffff) .. raw .. string.pack(">I2I2", b, a)
+  local file <close> = assert(io.open(path, "wb"))
+  file:write("\x89PNG\r\n\x1a\n", chunk("IHDR", string.pack(">I4I4", side, side) .. "\16\0\0\0\0"),
+    chunk("IDAT", packed), chunk("IEND", ""))
+end
+
+t.test("PNG of 16 bits stays 16 bits from the file to the network", function()
+  local function value(x, y) return (x * 4099 + y * 257 + 77) % 65536 end
+  core.mkdirs(folder .. "/deep/a")
+  core.mkdirs(folder .. "/deep/b")
+  for i = 1, 2 do
+    deep_png(("%s/deep/a/%d.png"):format(folder, i), 16, value)
+    deep_png(("%s/deep/b/%d.png"):format(folder, i), 16, value)
+  end
+  local d = tlua.data.open(tlua.data.folder { root = folder .. "/deep", size = 16, fit = "stretch", mean = 0, std = 1,
+    split = 0.5, batch = 1 }, {}, 1)
+  local loader <close> = tlua.data.loader(d, "train", 1)
+  loader:start(1)
+  local shallow = 0
+  for y, row in ipairs((loader:next()):tolist()[1]) do
+    for x, channels in ipairs(row) do
+      local want = value(x - 1, y - 1)
+      for c = 1, 3 do
+        assert(math.abs(channels[c] - want / 65535) < 1e-7, ("%d, %d: %.9g"):format(x, y, channels[c]))
+      end
+      if want % 257 ~= 0 then shallow = shallow + 1 end -- what 8 bits would have lost
+    end
+  end
+  assert(shallow > 200, shallow)
+end)
+
 os.execute(("rm -rf '%s'"):format(folder))
 t.finish()

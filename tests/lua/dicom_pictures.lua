@@ -183,6 +183,9 @@ t.test("one answer for a series, a study or a patient", function()
   local of_all = slices:match "i002.dcm,bright,([%d.e-]+)"
   t.equal(list[1].series, "1.2.826.0.1.1.1")
   near(list[1].predictions[1].score, tonumber(of_all))
+  local heat = folder .. "/heat"
+  assert(t.run(("./tlua explain %s/two %s/ct/p01/i003.dcm --to %s --quiet"):format(folder, folder, heat)) == 0)
+  t.equal(core.image_read(heat .. "/i003.png"):rank(), 3)
   local _, _, err = predict "DIR/p01 --by nobody"
   assert(err:find "unknown %-%-by 'nobody'; there is patient, series, study", err)
 end)
@@ -221,4 +224,197 @@ t.test("masks lie where their series says", function()
   t.fails("p1/scan/0.dcm: a DICOM file of modality MR is no mask", masks_of, "p1/scan/0.dcm")
 end)
 
+-- ---- what is refused, and what is said ----
+
+t.test("labels that do not fit are named by file and line", function()
+  local function refused(text, o, options) return t.fails(text, open, o, options) end
+  refused("1 row of " .. folder .. "/more.csv is of no patient in " .. folder .. "/ct, as line 12; "
+    .. "--data.unmatched skip",
+    { labels = table_of("more.csv", "SECRET-99,dark,1") })
+  local e = refused("1 of the patients in " .. folder .. "/ct have no row in " .. folder .. "/less.csv, as that of "
+    .. folder .. "/ct/p03/", { labels = table_of("less.csv", nil, 3) })
+  assert(not e:find "SECRET", e)
+  e = refused("two.csv:12: another answer than line 2 has for the same patient", { labels = table_of("two.csv",
+    "SECRET-01,dark,1") })
+  assert(not e:find "SECRET", e)
+  t.equal(open({ labels = table_of("same.csv", "SECRET-01,bright,0.5") }).train:count() > 0, true)
+  local d = open { labels = table_of("both.csv", "SECRET-99,dark,1", 3), unmatched = "skip" }
+  t.equal(d.train:count() + d.test:count(), 45)
+  local said = table.concat(d.said, "\n")
+  assert(said:find "skipped   1 of the patients in [^\n]+ have no row" and said:find "skipped   1 row of" and
+    not said:find "SECRET", said)
+  refused("none of its rows is of a study in", { by = "study", key = "PatientID" })
+  refused("which column has the StudyInstanceUID? --data.key NAME says it; there are PatientID, finding, dose",
+    { by = "study" })
+  refused("target is missing, the column of", { target = false })
+  refused("has no column 'findings' (target); did you mean 'finding'?", { target = "findings" })
+  refused("there is no file " .. folder .. "/none.csv; --data.labels FILE names another",
+    { labels = folder .. "/none.csv" })
+end)
+
+t.test("labels by series, study and file, numbers, and parts of their own", function()
+  local lines = { "SeriesInstanceUID,StudyInstanceUID,kind,part" }
+  for p, class in ipairs(classes) do
+    lines[#lines + 1] = ("1.2.826.0.1.%d.1,1.2.826.0.1.%d,%s,%s"):format(p, p, class, p < 8 and "train" or "test")
+  end
+  core.write_file(folder .. "/uids.csv", table.concat(lines, "\n"))
+  for _, by in ipairs { "series", "study" } do
+    local d = open { labels = folder .. "/uids.csv", by = by, target = "kind", part = "part" }
+    t.equal(d.train:count() .. " " .. d.test:count() .. " " .. d.groups.shared, "35 15 0")
+  end
+  local files = { "file;kind" }
+  for p = 1, 10 do
+    for k = 1, 5 do files[#files + 1] = ("p%02d/i%03d.dcm;%s"):format(p, k, k > 2 and "low" or "high") end
+  end
+  core.write_file(folder .. "/files.csv", table.concat(files, "\n"))
+  local d = open { labels = folder .. "/files.csv", by = "file", target = "kind", every = 2 }
+  t.equal(d.train:count() + d.test:count(), 30) -- the first, third and fifth of five
+  for i = 1, d.train:count() do
+    local k = tonumber(d.train:path(i):match "i(%d+)%.dcm$")
+    t.equal(d.classes[d.train:label(i) + 1], k > 2 and "low" or "high")
+  end
+  d = open({ target = "dose" }, { task = tlua.task.regress {} })
+  t.equal(d.train:values(1)[1], tonumber(d.train:path(1):match "/p(%d+)/") / 2)
+  t.equal(d.value_names[1], "dose")
+end)
+
+t.test("folders are classes and parts", function()
+  for _, name in ipairs { "train/a", "train/b", "test/a", "test/b" } do
+    core.mkdirs(folder .. "/classes/" .. name)
+    for k = 1, 2 do
+      scanner.write(("%s/classes/%s/%d"):format(folder, name, k), { patient = "P-" .. name .. k, study = "1.2." .. k
+        .. #name, series = ("1.3.%d.%d.%d"):format(k, #name, name:byte(-1)), modality = k == 1 and "MR" or "CT",
+        description = k == 1 and "T2 axial" or "scout", number = k })
+    end
+  end
+  core.write_file(folder .. "/classes/readme.txt", "no picture")
+  scanner.write(folder .. "/classes/report", { modality = "SR", pixels = false })
+  local function built(o)
+    local given = { labels = false, target = false, root = folder .. "/classes" }
+    for key, v in pairs(o) do given[key] = v end
+    return open(given)
+  end
+  local d = built {}
+  t.equal(table.concat(d.classes, " ") .. " " .. d.train:count() .. " " .. d.test:count(), "a b 4 4")
+  local said = table.concat(d.said, "\n")
+  assert(said:find("parts     the data's own", 1, true), said)
+  assert(said:find("skipped   1 file that is no DICOM", 1, true), said)
+  assert(said:find("skipped   1 DICOM file without a picture to read: " .. folder
+    .. "/classes/report: a DICOM file without pixels of modality SR", 1, true), said)
+  t.equal(built({ modality = "mr" }).train:count(), 2)
+  t.equal(built({ series = "t2" }).train:count(), 2)
+  t.equal(built({ series = "2" }).train:count(), 2)
+  t.fails("has no series of US, but of CT, MR", built, { modality = "US" })
+  t.fails('series = "FLAIR": no series in', built, { series = "FLAIR" })
+  t.fails("lies in no class folder; labels = CSV names classes", open, { labels = false, target = false,
+    root = folder .. "/ct/p01" })
+  core.mkdirs(folder .. "/nothing")
+  core.write_file(folder .. "/nothing/a.txt", "no DICOM")
+  t.fails("nothing holds no DICOM pictures; 1 file is there of another kind", built, { root = folder .. "/nothing" })
+  t.fails("there is no folder " .. folder .. "/nowhere; --data.root DIR names another", built,
+    { root = folder .. "/nowhere" })
+end)
+
+t.test("series with most slices", function()
+  for p = 1, 4 do
+    core.mkdirs(folder .. "/most/p" .. p)
+    for k = 1, 4 do
+      scanner.write(("%s/most/p%d/%d.dcm"):format(folder, p, k), { patient = "Q" .. p, study = "1.5." .. p,
+        series = ("1.5.%d.%d"):format(p, k == 4 and 2 or 1), number = k == 4 and 2 or 1, instance = k,
+        position = { 0, 0, k } })
+    end
+  end
+  core.write_file(folder .. "/most.csv", "patient,kind\nQ1,a\nQ2,b\nQ3,a\nQ4,b\n")
+  local d = open { root = folder .. "/most", labels = folder .. "/most.csv", target = "kind", series = "most" }
+  t.equal(d.train:count() + d.test:count(), 12)
+  assert(table.concat(d.said, "\n"):find("skipped   4 series by --data.series most", 1, true))
+end)
+
+t.test("patients that files do not name", function()
+  local function built(patient)
+    core.mkdirs(folder .. "/alike")
+    for p = 1, 6 do
+      core.mkdirs(folder .. "/alike/" .. (p % 2 == 0 and "a" or "b"))
+      for k = 1, 2 do
+        scanner.write(("%s/alike/%s/%d-%d.dcm"):format(folder, p % 2 == 0 and "a" or "b", p, k), {
+          patient = patient(p), study = "1.7." .. p, series = "1.7.1." .. p, instance = k, position = { 0, 0, k } })
+      end
+    end
+    return open { root = folder .. "/alike", labels = false, target = false }
+  end
+  local d = built(function() return "ANONYMOUS" end)
+  t.equal(d.groups.count, 6)
+  local line = "patients  all files have one PatientID: series are kept in one part, and may be of one patient"
+  assert(table.concat(d.said, "\n"):find(line, 1, true), table.concat(d.said, "\n"))
+  d = built(function() return false end)
+  t.equal(d.groups.count, 6)
+  assert(table.concat(d.said, "\n"):find("patients  no file says whose it is (PatientID): series", 1, true))
+  d = built(function(p) return p > 2 and "P" .. p % 2 end)
+  t.equal(d.groups.count, 4)
+  assert(table.concat(d.said, "\n"):find("patients  4 samples without a PatientID", 1, true))
+end)
+
+t.test("pictures that cannot be seen so", function()
+  local plain = folder .. "/plain.dcm"
+  scanner.write(plain, {})
+  t.fails("plain.dcm: the file has no window of its own; name one, like soft or 40/400, or range", fed, files(plain),
+    "file")
+  t.equal(fed(files(plain)):amax():item(), 1) -- without a word its range is seen
+  scanner.write(folder .. "/eight.dcm", { bits_allocated = 8, bits = 8, signed = 0 })
+  near(fed(files(folder .. "/eight.dcm"), "file"):amax():item(), 30 / 255) -- numbers of 8 bits are grey values
+  scanner.write(folder .. "/odd.dcm", { centre = 40, width = 0.5 })
+  t.fails("odd.dcm: its window is 0.5 wide; name another window", fed, files(folder .. "/odd.dcm"), "file")
+  t.fails("rgb_0.dcm: colours have no window; the window to name is file, alone", fed,
+    files(GOLDEN .. "rgb_0.dcm"), "soft")
+  t.equal(fed(files(GOLDEN .. "rgb_0.dcm"), "file"):shape(3), 3)
+  t.fails("wide_grey.png: no DICOM file, and windows are of a scanner's values", fed,
+    files "tests/golden/pictures/wide_grey.png", "lung")
+  core.mkdirs(folder .. "/sizes")
+  for k = 1, 2 do
+    scanner.write(("%s/sizes/%d.dcm"):format(folder, k), { series = "1.9", study = "1.8", position = { 0, 0, k },
+      rows = 8 * k })
+  end
+  local slices = { folder .. "/sizes/1.dcm", folder .. "/sizes/2.dcm" }
+  local stack = core.data.source("records", { slices = slices, stacks = { { 1, 1, 2 } } })
+  t.fails("sizes/2.dcm: 16 x 16 pixels (width x height) of 1 channel, and its neighbour has 16 x 8 of 1; "
+    .. "neighbours = 0 takes slices alone", fed, stack, "soft")
+  -- By themselves slices of any size go, since they are brought to one.
+  core.write_file(folder .. "/sizes.csv", "file,kind\n1.dcm,a\n2.dcm,b\n")
+  local d = open { root = folder .. "/sizes", labels = folder .. "/sizes.csv", by = "file", target = "kind", split = 0,
+    windows = "range", group = "none" }
+  local loader <close> = tlua.data.loader(d, "train", 1)
+  loader:start(1)
+  t.equal(table.concat((loader:next()):shape(), " "), "2 16 16 3")
+end)
+
+t.test("windows and neighbours that make no channels", function()
+  t.fails("windows, like lung,bone or 40/400 is needed, not 'long'", tlua.data.dicom, { root = "x", windows = "long" })
+  t.fails("is needed", tlua.data.dicom, { root = "x", windows = { 40 } })
+  t.fails("is needed", tlua.data.dicom, { root = "x", windows = {} })
+  t.equal(windows.text(windows.read "lung, 40/400, file,range,10.5/80"), "lung, soft, file, range, 10.5/80")
+  t.equal(windows.text(windows.read { 40, 80 }), "brain")
+  t.fails("2 windows of 3 slices are 6 channels, and the network takes 3: in_channels = 6", open,
+    { windows = { "lung", "bone" }, neighbours = 1 }, nil, { mean = { 0.5 }, std = { 0.5 }, size = 16 })
+  local d = open({ windows = { "lung", "bone" }, neighbours = 1, mean = false, std = false }, nil,
+    { channels = 6, mean = { 1, 2, 3 }, std = { 4, 5, 6 }, size = 16 })
+  t.equal(table.concat(d.preprocessing.mean, " ") .. " " .. table.concat(d.preprocessing.std, " "),
+    "1 2 3 1 2 3 4 5 6 4 5 6")
+  t.fails("the network sees 3 slices of a series at once, and data.dicom knows which those are", function()
+    tlua.data.open(tlua.data.folder { root = folder .. "/alike", split = 0.5 },
+      { windows = { { 0, 0 } }, neighbours = 1, size = 16 }, 1)
+  end)
+end)
+
+t.test("compressed files without the library that reads them", function()
+  local function read(name)
+    return t.run(([[TLUA_DICOM_LIBRARY=%s/none.so ./tlua -e 'require("tlua.core").image_read("%s%s")']]):format(folder,
+      GOLDEN, name))
+  end
+  local status, _, err = read "jpeg_lossless.dcm"
+  t.equal(status, 1)
+  assert(err:find "jpeg_lossless.dcm: " and err:find "libgdcm" and not err:find "\n.", err)
+  t.equal((read "explicit.dcm"), 0) -- what is not compressed does not ask for it
+end)
+
+os.execute(("rm -rf '%s'"):format(folder))
 t.finish()

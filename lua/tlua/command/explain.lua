@@ -224,7 +224,8 @@ function explain.main(args)
   if input.of(info.preprocessing).kind == "clip" then
     util.failf("explain: %s hears, and Grad-CAM shows places in pictures", rest[1])
   end
-  local paths = predict.collect({ table.unpack(rest, 2) }, not options.quiet and util.note or nil)
+  local paths, found = predict.asked(info, input.of(info.preprocessing), { table.unpack(rest, 2) }, options)
+  o.source = found and found.source
   net:freeze "*"
   o.quiet = options.quiet
   o.class, o.layer = options.class and class_of(info, net, options.class), options.layer
@@ -236,7 +237,8 @@ function explain.main(args)
     local text = said(kind, label, row)
     if not made then core.mkdirs(options.to or "explain") end
     made = true
-    core.data.saliency { from = paths[i], to = to[i], map = row.map, resize = p.fit ~= "stretch" and p.resize or 0,
+    core.data.saliency { from = paths[i], source = o.source, index = i, to = to[i],
+      map = row.map, resize = p.fit ~= "stretch" and p.resize or 0,
       size = p.size, caption = text, origin = row.note and "Grad-CAM: " .. row.note
         or ("Grad-CAM, %s, %s: 0 to most"):format(o.map.name, places_text(o.map)) }
     if options.quiet then return end

@@ -223,7 +223,7 @@ end
 local BY = { series = true, study = true, patient = true }
 
 -- What is asked about: names, and of scanners' files their slices (tlua/data/dicom/slices.lua).
-local function asked(info, kind, words, options)
+function predict.asked(info, kind, words, options)
   local say = not options.quiet and util.note or nil
   if options.by and not BY[options.by] then
     commands.wrong("predict", util.unknown_text("--by", options.by, util.keys(BY)))
@@ -266,7 +266,7 @@ function predict.main(args)
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local kind = input.of(info.preprocessing)
-  local paths, found = asked(info, kind, { table.unpack(rest, 2) }, options)
+  local paths, found = predict.asked(info, kind, { table.unpack(rest, 2) }, options)
   local task = model_file.task(info, net, rest[1])
   if task.takes == "frames" then
     o.raw_rate, o.beam, o.batch = o.rate, options.beam and o.beam or nil, options.batch and o.batch or 8
@@ -295,7 +295,7 @@ function predict.answers(net, task, paths, found, o, options)
   local strange = 0 -- pictures without a number for an answer
   local function said(i, answer, reason, about)
     if answer == false then strange, answer, reason = strange + 1, nil, NO_NUMBERS end
-    if answer and task.emit then answer.file = task:emit(answer, names[i], o) end
+    if answer and task.emit then answer.file = task:emit(answer, names[i], o, i) end
     if found and not about then
       local s = found.items[i].series
       about = { study = s.study, series = s.series }

@@ -147,7 +147,9 @@ function data.steps(p, change, grey, small)
   local channels = p.channels or 3
   if p.gap then step { "decode", gap = p.gap } end
   if p.windows then step(windows.step(p.windows)) end
-  if (grey and channels == 3) or channels == 1 then step { "to_channels", channels = channels } end
+  -- Several windows or slices are the channels; a single one must not stand for all of them.
+  local stacked = p.windows and #p.windows * (2 * (p.neighbours or 0) + 1) > 1
+  if not stacked and ((grey and channels == 3) or channels == 1) then step { "to_channels", channels = channels } end
   local own_size = p.fit == "stretch" and small
   if own_size then augment.shift(step, change, small) end
   if not augment.crop(step, change, size, p.interpolation) then

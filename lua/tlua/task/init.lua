@@ -29,7 +29,7 @@
 --                               -- together, as an output
 --   text = function(t, answer, o), answer = function(t, answer, o), columns = function(t, o), fields = function(t, answer, o) -- an answer as a
 --                               -- line, as a value for JSON, and in a table
---   emit = function(t, answer, path, o) -- writes what is a picture itself, below o.to; returns its path
+--   emit = function(t, answer, path, o, index) -- writes what is a picture itself, below o.to; returns its path
 -- }
 -- `t` is the task of one session: the table above behind t.options, t.criterion (the recipe's loss), t.names and t.width.
 local util = require "tlua.util"

@@ -171,8 +171,8 @@ local function at_full_size(t, map, height, width, p)
 end
 
 -- Writes NAME.png, whose pixels are numbers of classes, and NAME.overlay.png below o.to. o.info: what the model file
--- says.
-local function emit(t, answer, path, o)
+-- says; o.source: whose picture `index` it is, where there is more to that than a path.
+local function emit(t, answer, path, o, index)
   local scope <close> = core.scope()
   local name = path:match "([^/]*)$":gsub("%.[^.]*$", "")
   o.written = o.written or {}
@@ -187,7 +187,7 @@ local function emit(t, answer, path, o)
   if core.same_file(o.to, path:match "^(.*)/[^/]*$" or ".") then
     util.failf("predict: %s holds the pictures themselves, and a mask would take the place of one: --to another folder", o.to)
   end
-  local picture = core.image_read(path, 3)
+  local picture = o.source and o.source:read(index) or core.image_read(path, 3)
   local h, w = picture:shape(1), picture:shape(2)
   local map = at_full_size(t, answer.map, h, w, o.info and o.info.preprocessing)
   local to = ("%s/%s.png"):format(o.to, name)

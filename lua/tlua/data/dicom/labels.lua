@@ -76,6 +76,19 @@ local function names_differ(items)
   return true
 end
 
+-- Marks rows of slices that --data.every leaves out: they are no strangers.
+local function mark_others(items, o, used, by_name)
+  local seen = {}
+  for _, item in ipairs(o.by == "file" and o.every > 1 and items or {}) do
+    for _, slice in ipairs(not seen[item.series] and item.series.slices or {}) do
+      local each = { series = item.series, path = slice.path }
+      used[key_of(each, o)] = true
+      if by_name then used[key_of(each, o, true)] = true end
+    end
+    seen[item.series] = true
+  end
+end
+
 -- Gives each sample its row. Samples without one, and rows without a sample, are errors, or left out and counted.
 local function match(items, o, known, said)
   local kept, used, lost, first, by_name = {}, {}, {}, nil, o.by == "file" and names_differ(items)
@@ -94,6 +107,7 @@ local function match(items, o, known, said)
       lost[key or item.path] = true
     end
   end
+  mark_others(items, o, used, by_name)
   local unlabelled, unmatched, line = 0, 0, math.huge
   for _ in pairs(lost) do unlabelled = unlabelled + 1 end
   for key, row in pairs(known) do
