@@ -174,6 +174,7 @@ void tl__lua_open_line(lua_State *L);
 void tl__lua_open_look(lua_State *L); /* after tensor */
 void tl__lua_open_data(lua_State *L);
 void tl__lua_open_loader(lua_State *L); /* by data */
+void tl__lua_open_doubles(lua_State *L); /* by data */
 void tl__lua_open_path(lua_State *L);  /* after data */
 void tl__lua_open_sheet(lua_State *L); /* after data */
 void tl__lua_open_audio(lua_State *L);

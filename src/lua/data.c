@@ -509,6 +509,7 @@ void tl__lua_open_data(lua_State *L)
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     tl__lua_open_loader(L);
+    tl__lua_open_doubles(L);
     lua_setfield(L, -2, "data");
     tl__lua_functions(L, of_core, 0);
 }

@@ -9,7 +9,7 @@ local tested = {}
 -- What decides which pictures are test pictures, and how they are read; the preprocessing is in the model file already.
 local SAME = { root = true, batch = true, on_bad = true }
 local SAME_PICTURES = { limit = true, test_limit = true, split = true, split_seed = true, group = true,
-  classes = true }
+  classes = true, doubles = true, near = true }
 
 -- The data options of the command line: { {"data.split", "0.2"}, ... } -> {split = 0.2}; and whether all pictures are asked for (split = 1).
 local function said(kind, options)

@@ -8,6 +8,7 @@ local augment_waves = require "tlua.data.augment_waves"
 local split = require "tlua.data.split"
 local input = require "tlua.data.input"
 local identifiers = require "tlua.data.identifiers"
+local doubles = require "tlua.data.doubles"
 local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local windows = require "tlua.data.dicom.windows"
@@ -192,20 +193,35 @@ local function groups_of(source, root, pattern)
     name = function(i) return source:path(i) end }
 end
 
--- The groups of the training part as numbers from 0, where test pictures are held out of it; nil where the data have a test part of their own.
-local function groups_to_split(root, pattern, classes, only)
+-- What stays together where test pictures are held out: the groups of the training part as numbers from 0, the key of
+-- each picture by its path, and a line for the plan. nil where nothing does, and where the data have a test part of
+-- their own.
+local function groups_to_split(o, root, classes, only)
+  if not o.group and o.doubles ~= "apart" then return nil end
   local function open(split)
     return core.data.source("folder", { root = root, split = split, limit = split and 1, classes = classes,
       only = only })
   end
-  if pcall(open, "test") then return nil end
-  local number, count, out = {}, 0, {}
+  if pcall(open, "test") then
+    if o.doubles == "apart" then doubles.cannot_move "folder" end
+    return nil
+  end
+  local number, count, out, of_path, text = {}, 0, {}, {}, nil
   local source = open()
-  local keys = split.keys(groups_of(source, root, pattern))
+  local keys = o.group and split.keys(groups_of(source, root, o.group)) or nil
+  if o.doubles == "apart" then keys, text = doubles.apart(source, o, keys) end
   for i, key in ipairs(keys) do
     if not number[key] then number[key], count = count, count + 1 end
-    out[i] = number[key]
+    out[i], of_path[source:path(i)] = number[key], key
   end
+  return out, of_path, text
+end
+
+-- The keys of the training pictures, for a validation that is held out of them; nil where all stand alone.
+local function keys_to_hold_out(source, o, root, of_path)
+  if not of_path then return o.group and (split.keys(groups_of(source, root, o.group), true)) or nil end
+  local out = {}
+  for i = 1, source:count() do out[i] = of_path[source:path(i)] end
   return out
 end
 
@@ -338,7 +354,8 @@ function data.open(d, base, seed, options)
   local root = data.root(d)
   local test_limit = o.test_limit or (o.limit and math.max(1, o.limit // 5))
   local only = util.distinct(type(o.classes) == "string" and { o.classes } or o.classes, "data.folder: classes")
-  local groups = o.group and groups_to_split(root, o.group, options.classes, only)
+  local groups, of_path, text
+  if not options.whole then groups, of_path, text = groups_to_split(o, root, options.classes, only) end
   local function part(name, limit)
     local ok, source = pcall(core.data.source, d.kind, { root = root, split = name, limit = limit, groups = groups,
       seed = o.split_seed or seed, holdout = o.split or (d.kind == "folder" and HELD_OUT or 0),
@@ -363,12 +380,15 @@ function data.open(d, base, seed, options)
   if d.kind == "folder" then
     out.parts, out.split, out.passed = core.data.parts(root), o.split or HELD_OUT, passed
     if not out.parts.test then passed.test = nil end -- held out of the same folders
-    out.shared = out.train and core.data.shared(out.train, out.test)
   end
   out.fields = { label = true }
   if out.train then
     out.validation = d.kind == "folder" and validation_folder(out, d) or nil
-    hold_out(out, d, seed, options.selects, o.group and (split.keys(groups_of(out.train, root, o.group), true)) or nil)
+    hold_out(out, d, seed, options.selects, keys_to_hold_out(out.train, o, root, of_path))
+    if o.private then name_samples(out, d, root, options.identifiers) end
+    if doubles.wanted(o) then doubles.find(out, o) end
+    out.shared = d.kind == "folder" and core.data.shared(out.train, out.test) or nil
+    out.said = { text }
     out.list = lists_of(out, d.kind, root)
   end
   out.changes = data.changes(options.changes, out.fields)
@@ -376,7 +396,7 @@ function data.open(d, base, seed, options)
   out.keys = o.group and keys_of(out, root, o.group) or nil
   out.classes = (out.train or out.test):classes()
   out.title, out.augment_given = info.title, options.augment or {}
-  if o.private then name_samples(out, d, root, options.identifiers) end
+  if o.private and not out.private then name_samples(out, d, root, options.identifiers) end
   return data.prepare(out, d, base)
 end
 

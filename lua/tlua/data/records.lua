@@ -9,6 +9,7 @@ local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local volumes = require "tlua.data.volumes"
 local identifiers = require "tlua.data.identifiers"
+local doubles = require "tlua.data.doubles"
 local records = {}
 
 local HELD_OUT = 0.2 -- for testing, where nothing is said
@@ -369,6 +370,15 @@ local function named(d, found, all, known)
   return ids
 end
 
+-- Pictures that look nearly the same get the same key.
+local function keep_apart(d, found, all)
+  if found.parts then doubles.cannot_move(d.kind) end
+  local text
+  found.keys, text = doubles.apart(all, d.options, found.keys)
+  found.said = { table.unpack(found.said or {}) }
+  table.insert(found.said, text)
+end
+
 -- What data.open gives for these kinds.
 function records.open(d, seed, options, base)
   local o = d.options
@@ -378,6 +388,7 @@ function records.open(d, seed, options, base)
   local ok, all = pcall(core.data.source, found.custom and "custom" or "records", found.custom or found.record)
   if not ok then util.failf("data.%s: %s", d.kind, util.without_place(all)) end
   local private = o.private and named(d, found, all, options.identifiers)
+  if o.doubles == "apart" and not options.whole then keep_apart(d, found, all) end
   local list, said = parts_of(d, found, all, seed, options.selects)
   if options.whole then list = { train = {}, test = table.move(core.data.permutation(0, 0, all:count()), 1, all:count(), 1, {}) } table.sort(list.test) end
   local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last,
@@ -398,6 +409,10 @@ function records.open(d, seed, options, base)
     if o.per_class then
       if not out.fields.label then util.failf("data.%s: per_class counts pictures of each class, and there are none: --data.limit", d.kind) end
       out.train = require("tlua.data").first_of_classes(out.train, o.per_class, seed)
+    end
+    if doubles.wanted(o) then
+      doubles.find(out, o)
+      out.shared = core.data.shared(out.train, out.test)
     end
     if o.minutes then out.train = minutes_of(out.train, o.minutes, seed) end
     local root = found.root

@@ -2,6 +2,7 @@
 -- that are passed over, pictures that stand on both sides.
 local util = require "tlua.util"
 local identifiers = require "tlua.data.identifiers"
+local doubles = require "tlua.data.doubles"
 local data_text = {}
 
 local MOST = 12 -- classes that are named
@@ -87,6 +88,7 @@ function data_text.lines(d, say)
   if d.fields.label and d.counted ~= false then classes_of(d, say) end
   passed_of(d, say)
   shared_of(d, say)
+  doubles.lines(d, say)
   if d.private then
     say(("private   what is written names %s by aliases; %s in the run's folder says whose they are: pass it to nobody")
       :format(d.input.many, identifiers.FILE))

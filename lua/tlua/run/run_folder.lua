@@ -87,7 +87,7 @@ end
 
 local OLD = "old"
 local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt", "recipe.lua",
-  "identifiers.csv" }
+  "identifiers.csv", "doubles.csv" }
 local CHECKPOINTS = { "last.safetensors", "previous.safetensors", "best.safetensors" }
 
 local function path_of(s, ...) return table.concat({ s.out, ... }, "/") end

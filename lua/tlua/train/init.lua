@@ -2,6 +2,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local data_text = require "tlua.data.text"
+local doubles = require "tlua.data.doubles"
 local feed = require "tlua.train.feed"
 local groups = require "tlua.train.groups"
 local progress = require "tlua.run.progress"
@@ -193,6 +194,8 @@ local function open_folder(s, resumed, force)
   if s.recipe.returned and s.recipe.text then -- `tlua --resume RUN` wants no more
     core.write_file(s.out .. "/recipe.lua", hidden(s, s.recipe.text))
   end
+  local listed = doubles.csv(s.data)
+  if listed then core.write_file(s.out .. "/" .. doubles.FILE, listed) end
   keep_identifiers(s)
 end
 
