@@ -210,6 +210,9 @@ static int take(tl_error *err, void *with, const tl_element *e, tl_place place)
     } else if (place.kind == TL_DICOM_MODALITY) {
         if (e->tag == 0x00283002) take_table_size(r->d, e, &r->d->own->modality);
         if (e->tag == 0x00283006) take_table(e, &r->d->own->modality);
+    } else if (place.kind == TL_DICOM_SEEN && place.frame == 0) { /* the first of several */
+        if (e->tag == 0x00283002) take_table_size(r->d, e, &r->d->own->seen);
+        if (e->tag == 0x00283006) take_table(e, &r->d->own->seen);
     } else if (place.kind == TL_DICOM_SEGMENT) {
         return take_segment(err, r->d, e, place.frame);
     } else if (place.kind == TL_DICOM_MARKED) {
@@ -381,7 +384,11 @@ static int read_frames(tl_error *err, reading *r, tl_walk *w)
     for (int i = 0; i < d->window_count; i++) d->windows[i] = (tl_dicom_window){r->centres[i], r->widths[i]};
     for (int k = 0; k < 3; k++)
         if (d->is_signed) d->own->palette[k].first = (int16_t)d->own->palette[k].first;
-    if (d->is_signed) d->own->modality.first = (int16_t)d->own->modality.first;
+    if (d->is_signed) {
+        d->own->modality.first = (int16_t)d->own->modality.first;
+        d->own->seen.first = (int16_t)d->own->seen.first;
+    }
+    d->seen_by_table = d->own->seen.known == 3;
     return 0;
 }
 

@@ -41,6 +41,7 @@ typedef struct tl_dicom {
     tl_dicom_window windows[TL_DICOM_MOST_WINDOWS];
     int window_count;
     char window_function[17]; /* empty or LINEAR: what tl__window does */
+    int seen_by_table;        /* there is a table for what is seen (VOI LUT): tl__dicom_seen */
     double spacing[2];    /* mm between rows, between columns; 0: not known */
     double thickness;     /* mm; 0: not known */
     double slice_spacing; /* SpacingBetweenSlices; 0: not known */
@@ -81,6 +82,9 @@ enum {
 int tl__dicom_channels(const tl_dicom *d);
 /* (rows, columns, channels) of a frame (from 0). 0 or -1. */
 int tl__dicom_values(tl_error *err, const tl_dicom *d, int frame, int flags, float *out);
+
+/* Values, in place, to 0..1 by the table of a file that has one. 0 or -1. */
+int tl__dicom_seen(tl_error *err, const tl_dicom *d, float *values, int64_t n);
 
 /* Is the library for compressed pixels there? 0, or -1 with an error that says what to install. */
 int tl__dicom_library(tl_error *err, const char *name);

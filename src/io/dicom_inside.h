@@ -27,7 +27,7 @@ typedef struct tl_dicom_private {
     tl_bytes *fragment; /* compressed, in pieces */
     int64_t fragments;
     tl_bytes offsets, wide_offsets; /* where in them frames begin: 32 bits, 64 bits */
-    tl_dicom_table palette[3], modality;
+    tl_dicom_table palette[3], modality, seen;
 } tl_dicom_private;
 
 /* An element of a data set. */
@@ -43,6 +43,7 @@ enum {
     TL_DICOM_SHARED,
     TL_DICOM_ONE_FRAME,
     TL_DICOM_MODALITY,
+    TL_DICOM_SEEN, /* a table of what is seen, in the place of a window */
     TL_DICOM_SEGMENT, /* of a SEG object */
     TL_DICOM_MARKED,  /* the series that it is of */
     TL_DICOM_ELSEWHERE

@@ -190,6 +190,19 @@ static int grey(tl_error *err, const tl_dicom *d, int frame, int flags, const in
     return 0;
 }
 
+int tl__dicom_seen(tl_error *err, const tl_dicom *d, float *values, int64_t n)
+{
+    const tl_dicom_table *t = &d->own->seen;
+    if (t->known != 3 || t->values.bytes < (size_t)t->count || t->bits < 1 || t->bits > 16)
+        return tl__fail(err, TL_EFORMAT, "%s: its table of what is seen (VOI LUT) is damaged; name a window", d->name);
+    double most = ldexp(1, t->bits) - 1;
+    for (int64_t i = 0; i < n; i++) {
+        double v = floor(values[i]), y = table_value(d, t, v > -1e9 && v < 1e9 ? (int64_t)v : t->first) / most;
+        values[i] = (float)(y > 1 ? 1 : y);
+    }
+    return 0;
+}
+
 int tl__dicom_values(tl_error *err, const tl_dicom *d, int frame, int flags, float *out)
 {
     int64_t n = tl__dicom_numel(d), pixels = n / d->samples;

@@ -86,6 +86,8 @@ static tl_place place_within(uint32_t tag, tl_place outer)
         return outer.kind == TL_DICOM_TOP ? (tl_place){TL_DICOM_ONE_FRAME, 0} : (tl_place){TL_DICOM_ELSEWHERE, 0};
     case 0x00283000:
         return outer.kind == TL_DICOM_TOP ? (tl_place){TL_DICOM_MODALITY, 0} : (tl_place){TL_DICOM_ELSEWHERE, 0};
+    case 0x00283010:
+        return outer.kind == TL_DICOM_TOP ? (tl_place){TL_DICOM_SEEN, 0} : (tl_place){TL_DICOM_ELSEWHERE, 0};
     case 0x00620002:
         return outer.kind == TL_DICOM_TOP ? (tl_place){TL_DICOM_SEGMENT, 0} : (tl_place){TL_DICOM_ELSEWHERE, 0};
     case 0x00081115:
@@ -123,8 +125,8 @@ static int walk_items(tl_error *err, tl_walk *w, int explicit_types, uint32_t ta
                             "%s: the DICOM file is damaged: (%04x,%04x) stands between the items of sequence "
                             "(%04x,%04x); get it anew",
                             w->name, h.tag >> 16, h.tag & 0xffff, tag >> 16, tag & 0xffff);
-        if (place.kind == TL_DICOM_SEGMENT || (tag == 0x52009230 && place.kind == TL_DICOM_ONE_FRAME))
-            place.frame = i;
+        int counted = place.kind == TL_DICOM_SEGMENT || place.kind == TL_DICOM_SEEN;
+        if (counted || (tag == 0x52009230 && place.kind == TL_DICOM_ONE_FRAME)) place.frame = i;
         int open_item = h.length == UNDEFINED;
         if (!open_item && check_length(err, w, &h, *at, end) != 0) return -1;
         if (walk_set(err, w, explicit_types, at, open_item ? end : *at + h.length, open_item, place, depth + 1) != 0)

@@ -74,6 +74,8 @@ static int through_window(tl_error *err, const frame *f, const tl_image_window *
         through_own_range(x, f->pixels);
     } else if (d->window_count) {
         return through_own(err, d, x, f->pixels);
+    } else if (d->seen_by_table) {
+        return tl__dicom_seen(err, d, x, f->pixels);
     } else if (is_shallow(d)) {
         double a = d->frame[f->number].intercept, b = a + d->frame[f->number].slope * (ldexp(1, d->bits_stored) - 1);
         through_range(x, f->pixels, fmin(a, b), fmax(a, b));

@@ -44,6 +44,10 @@ def pictures():
     save("palette.png", colour.quantize(5), 2, bits=4)
     save("wide.png", Image.frombytes("I;16", (4, 3), bytes(range(24))))
     others(save, colour)
+    for name, wanted in (("explicit", 3), ("monochrome1", 7), ("window_sigmoid", 2), ("window_exact", 7), ("palette", 0),
+                         ("rle", 0), ("ybr_full_0", 1), ("seg", 255)):
+        file = HERE.parents[1] / "golden" / "dicom" / (name + ".dcm")
+        put("picture", name + ".dcm", bytes([wanted]) + file.read_bytes())
 
 
 def sounds():

@@ -17,6 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     static const int channels[] = {0, 1, 3, 0};
     tl_image_request request = {.channels = channels[data[0] & 3], .deep = (data[0] & 3) == 3 ? TL_DEEP_ALL : TL_DEEP_NONE, .smallest_side = data[0] >> 2,
                                 .indices = data[0] >> 2 == 63};
+    if (request.deep && request.smallest_side & 1) { /* of DICOM files, which are the only ones that have windows */
+        request.window_count = 2;
+        request.window[0] = (tl_image_window){40, 400};
+        request.window[1] = (tl_image_window){0, TL_WINDOW_RANGE};
+    }
     uint8_t *copy = fuzz_copy(data + 1, bytes - 1);
     tl_error err = {0};
     tl_image image = {0};

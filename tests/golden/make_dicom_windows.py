@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import apply_modality_lut, apply_windowing
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 from safetensors.numpy import save_file
 
@@ -63,5 +64,23 @@ save("window_dark", "LINEAR", photometric="MONOCHROME1", signed=0, centre="2047"
 for each in ("window_linear", "window_exact", "window_sigmoid", "window_dark", "explicit", "deflated", "jpeg_lossless"):
     if "WindowWidth" in pydicom.dcmread(os.path.join(OUT, each + ".dcm")):
         expect(each)
+
+
+def table(name, signed, first, entries, bits, photometric="MONOCHROME2"):
+    """A file with a table for what is seen (VOI LUT) and no window."""
+    save(name, None, photometric=photometric, signed=signed, slope="1", intercept="0")
+    ds = pydicom.dcmread(os.path.join(OUT, name + ".dcm"))
+    del ds.WindowCenter, ds.WindowWidth
+    lut = Dataset()
+    lut.add_new(0x00283002, "SS" if signed else "US", [len(entries), first, bits])
+    lut.add_new(0x00283006, "OW", np.asarray(entries, np.uint16).tobytes())
+    ds.VOILUTSequence = Sequence([lut])
+    ds.save_as(os.path.join(OUT, name + ".dcm"), enforce_file_format=True)
+    out = apply_voi(pydicom.dcmread(os.path.join(OUT, name + ".dcm")).pixel_array, ds) / (2.0 ** bits - 1)
+    expected[name + ".file"] = (1 - out if photometric == "MONOCHROME1" else out).astype(np.float32)
+
+
+table("window_table", 1, -700, [int(4095 * (i / 1200) ** 1.7) for i in range(1201)], 12)
+table("window_table_dark", 0, 10, [40 + 3 * i for i in range(300)], 10, "MONOCHROME1")
 save_file(expected, os.path.join(HERE, "dicom_windows.safetensors"))
 print(len(expected), "pictures")

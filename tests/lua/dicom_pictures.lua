@@ -158,6 +158,36 @@ t.test("a folder and a table train a network that knows new files", function()
   for _, secret in ipairs { "SECRET", "Hidden", "19700101" } do assert(not said:find(secret), said) end
 end)
 
+t.test("masks train a network that marks slices", function()
+  local rows = {}
+  for y = 0, 15 do
+    rows[y + 1] = {}
+    for x = 0, 15 do rows[y + 1][x + 1] = math.abs(x - 8) < 4 and math.abs(y - 8) < 4 and 1 or 0 end
+  end
+  core.mkdirs(folder .. "/squares")
+  for p = 1, 10 do
+    core.nifti.write(("%s/squares/p%02d.nii.gz"):format(folder, p), { x = core.tensor { rows, rows, rows, rows, rows },
+      affine = { { -1, 0, 0, 0 }, { 0, -1, 0, 0 }, { 0, 0, 2.5, 2.5 } } }, { whole = true })
+  end
+  core.write_file(folder .. "/squares.lua", ([[
+local tlua = require "tlua"
+local nn = tlua.nn
+return tlua.recipe { model = nn.Sequential(nn.Conv2d(3, 8, 5, { padding = 2 }), nn.ReLU(), nn.Conv2d(8, 2, 1)),
+  data = tlua.data.dicom { root = "%s/ct", masks = "%s/squares", classes = { "background", "square" }, size = 16,
+    batch = 8, mean = 0.5, std = 0.5, windows = "0/200", fit = "stretch" }, device = "cpu",
+  optim = tlua.optim.Adam { lr = 0.03 }, schedule = { epochs = 10 } }]]):format(folder, folder))
+  local status, out, err = t.run(("./tlua %s/squares.lua --out %s/square --quiet"):format(folder, folder))
+  assert(status == 0, out .. err)
+  local _, tested = t.run(("./tlua eval %s/square --json"):format(folder))
+  assert(core.json_decode(tested).dice > 90, tested)
+  status, out, err = t.run(("./tlua predict %s/square %s/ct/p02 --to %s/marked --json"):format(folder, folder, folder))
+  assert(status == 0, err)
+  local list = core.json_decode(out)
+  t.equal(#list, 5)
+  local mark = core.image_read(folder .. "/marked/i003.png", 1):to("float32")
+  assert(math.abs(mark:sum():item() - 49) < 10, mark:sum():item())
+end)
+
 t.test("one answer for a series, a study or a patient", function()
   local function predict(words)
     local status, out, err = t.run(("./tlua predict %s/two %s"):format(folder, words:gsub("DIR", folder .. "/ct")))
