@@ -223,12 +223,20 @@ static void lifetimes(tl_plan *p)
 
 static int64_t size_of(const tl_slot *v) { return (tl__numel(&v->meta.shape) + 63) / 64 * 64; }
 
-static int has_place(const tl_plan *p, int i)
+/* A value that lies in the plan's own memory, unless it is large: such a one has a buffer of its own, whose memory the
+ * results of the plan, which never lie in the plan's, and what comes after it can have too. */
+static int is_inner(const tl_plan *p, int i)
 {
     const tl_slot *v = &p->slots[i];
     for (int k = 0; k < p->outputs; k++)
         if (v->base == p->slots[p->out[k].slot].base) return 0;
     return v->maker >= 0 && v->base == i && !p->calls[v->maker].op->view;
+}
+
+static int has_place(const tl_plan *p, int i)
+{
+    enum { LARGE = 64 << 20 };
+    return is_inner(p, i) && size_of(&p->slots[i]) * (int64_t)sizeof(float) <= LARGE;
 }
 
 static int alive_together(const tl_slot *a, const tl_slot *b)
@@ -403,10 +411,17 @@ size_t tl__plan_bytes(tl_scope *s, tl_plan *p, int64_t n)
     int batch = tl__plan_batch(p);
     for (int i = 0; i < p->g->symbols; i++) sizes[i] = i == batch ? n : p->g->symbol[i].size;
     if (tl__plan_place(s, p, sizes) != 0) return 0;
-    int64_t apart = 0;
-    for (int i = 0; i < p->slot_count; i++)
-        if (p->elements == 0 && has_place(p, i)) apart += size_of(&p->slots[i]);
-    return (size_t)(p->elements + apart) * sizeof(float);
+    int64_t most = 0;
+    for (int k = 0; k < p->call_count; k++) {
+        int64_t apart = 0;
+        for (int i = 0; i < p->slot_count; i++) {
+            const tl_slot *v = &p->slots[i];
+            if (v->at < 0 && is_inner(p, i) && v->maker <= k && k <= (v->last > v->maker ? v->last : v->maker))
+                apart += size_of(v);
+        }
+        if (apart > most) most = apart;
+    }
+    return (size_t)(p->elements + most) * sizeof(float);
 }
 
 /* ---- telling ---- */
