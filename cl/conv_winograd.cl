@@ -97,6 +97,13 @@ INLINE void transform_output(const winograd_args *g, const vf *m, G const float 
 
 /* ---- in one group ---- */
 
+/* The products of a panel of tiles by COLS vectors of channels. */
+#define PANELS(COLS)                                                                      \
+    vf s[MR][COLS];                                                                       \
+    if (g.ahead_w) { PRODUCT(s, a, b, g.depth, MR, COLS, next_w, g.ahead_w) }             \
+    else { PRODUCT(s, a, b, g.depth, MR, COLS, next_x, g.ahead_x) }                       \
+    UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < COLS; x++) VSTORE(s[y][x], x, m + y * NR);
+
 /* Group (x, y): channels from x * nb on, tiles from y * tb on. V (36, panels of the depth), M (36, tb, NR). */
 ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0, G const float *restrict U, G const float *restrict B, long b0,
                        G const float *restrict R, long r0, G float *restrict Y, long y0, __local float *restrict V, __local float *restrict M)
@@ -126,10 +133,12 @@ ONE_ITEM void winograd(const winograd_args g, G const float *restrict X, long x0
             for (long t = 0; t < rows; t += MR) {
                 G const float *b = panel;
                 __local const float *a = V + p * g.v_point + t * g.depth;
-                vf s[MR][JN];
-                if (g.ahead_w) { PRODUCT(s, a, b, g.depth, MR, JN, next_w, g.ahead_w) }
-                else { PRODUCT(s, a, b, g.depth, MR, JN, next_x, g.ahead_x) }
-                UNROLL for (int y = 0; y < MR; y++) UNROLL for (int x = 0; x < JN; x++) VSTORE(s[y][x], x, M + p * g.m_point + (t + y) * NR);
+                __local float *m = M + p * g.m_point + t * NR;
+                if (j1 - j <= TL_VECTOR) { /* the last panel is half empty */
+                    PANELS(1)
+                } else {
+                    PANELS(JN)
+                }
             }
         }
         for (long t = t0; t < t1; t++)
