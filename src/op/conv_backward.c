@@ -56,6 +56,85 @@ static tl_tensor *gathered(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, t
     return laid ? dx : NULL;
 }
 
+/* ---- a stride in three dimensions ---- */
+
+/* Along one axis the pixels i = stride m + r meet every stride-th element of the kernel from k0 on, `count` of them:
+ * dx[i] = sum over t of gy[m + c - t] w[k0 + stride t], c = (r + padding - k0) / stride. */
+typedef struct phase { int64_t r, k0, count, pixels, padding; } phase;
+
+static phase phase_of(const tl_conv_shape *g, int axis, int64_t r)
+{
+    int64_t step = g->stride[axis], k0 = (r + g->padding[axis]) % step;
+    phase p = {.r = r, .k0 = k0, .count = (g->kernel[axis] - k0 + step - 1) / step,
+               .pixels = (g->in[axis] - r + step - 1) / step};
+    p.padding = p.count - 1 - (r + g->padding[axis] - k0) / step;
+    return p;
+}
+
+/* The pixels of one phase along each axis: a convolution of stride 1 with its elements of the kernel, turned around. */
+static int one_phase(tl_scope *s, const tl_conv_shape *g, const phase *p, tl_tensor *gy, tl_tensor *weight,
+                     tl_tensor *dx)
+{
+    tl_conv_shape part = {.spatial = 3, .n = g->n, .ci = g->ci, .co = g->co, .groups = 1, .taps = 1};
+    int64_t kernel[TL_MAX_RANK] = {g->ci * g->taps, g->taps, g->kernel[1] * g->kernel[2], g->kernel[2], 1};
+    int64_t to[TL_MAX_RANK] = {0};
+    int64_t row = g->in[2] * g->ci, plane = g->in[1] * row, first = dx->offset, w0 = weight->offset;
+    const int64_t rows[3] = {plane, row, g->ci};
+    for (int i = 0; i < 3; i++) {
+        part.kernel[i] = p[i].count;
+        part.taps *= p[i].count;
+        part.stride[i] = part.dilation[i] = 1;
+        /* Of the convolution that is turned around. */
+        part.padding[i] = part.padding_end[i] = p[i].count - 1 - p[i].padding;
+        part.in[i] = p[i].pixels;
+        part.out[i] = g->out[i];
+        w0 += p[i].k0 * kernel[2 + i];
+        kernel[2 + i] *= g->stride[i];
+        first += p[i].r * rows[i];
+        to[1 + i] = g->stride[i] * rows[i];
+    }
+    to[0] = g->in[0] * plane;
+    to[4] = 1;
+    tl_shape small = {5, {g->n, part.in[0], part.in[1], part.in[2], g->ci}};
+    tl_shape few = {5, {g->co, g->ci, part.kernel[0], part.kernel[1], part.kernel[2]}};
+    tl_tensor *seen = tl__scope_own(s, tl__tensor_view(&s->err, weight, &few, kernel, w0));
+    tl_tensor *spots = tl__scope_own(s, tl__tensor_view(&s->err, dx, &small, to, first));
+    tl_tensor *w = tl_empty(s, TL_F32, 5, few.dim), *own = tl_empty(s, TL_F32, 5, small.dim);
+    if (!seen || !w || !own || !spots || tl__copy_into(s, seen, w) != 0) return -1;
+    tl_conv_job j = {.g = part};
+    tl__conv_plain_weight(&j, w);
+    tl_conv_job back = turned(&j, gy, own);
+    return tl__conv_run(s, &back) == 0 ? tl__copy_into(s, own, spots) : -1;
+}
+
+/* Patches of a volume would take the kernel's size times its memory; its phases take one eighth of dx at a time. */
+static int has_phases(const tl_conv_shape *g)
+{
+    int volume = g->spatial == 3 && (g->in[0] > 1 || g->kernel[0] > 1), overlap = 0;
+    for (int i = 0; i < 3; i++) {
+        if (g->dilation[i] != 1) return 0;
+        overlap |= g->kernel[i] > g->stride[i];
+    }
+    return volume && overlap && g->groups == 1;
+}
+
+static int by_phases(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *weight, tl_tensor *dx)
+{
+    int64_t wide = g->stride[2], high = g->stride[1];
+    for (int64_t at = 0; at < g->stride[0] * high * wide; at++) {
+        phase p[3] = {phase_of(g, 0, at / wide / high), phase_of(g, 1, at / wide % high), phase_of(g, 2, at % wide)};
+        int empty = 0, status;
+        for (int i = 0; i < 3; i++) empty |= p[i].count < 1 || p[i].pixels < 1;
+        if (empty) continue; /* dx is zero there */
+        tl_scope inner;
+        tl__scope_begin(&inner, s);
+        status = one_phase(&inner, g, p, gy, weight, dx);
+        tl__scope_end(&inner);
+        if (status != 0) return -1;
+    }
+    return 0;
+}
+
 int tl__conv_gradient_x(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *weight, int keep, tl_tensor *dx)
 {
     tl_conv_job j = {.g = *g, .keep = keep};
@@ -69,6 +148,7 @@ int tl__conv_gradient_x(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_t
     if (depthwise) return tl__depthwise_dx(s, &j, gy, dx);
     if (tl__buffer_fill(&s->err, dx->buffer, (size_t)dx->offset * sizeof(float), (size_t)tl_numel(dx) * sizeof(float), 0) != 0) return -1;
     if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, j.w, dx) ? 0 : -1;
+    if (has_phases(g)) return by_phases(s, g, gy, weight, dx);
     tl_tensor *rows = tl__conv_weight_rows(s, &j);
     return rows && gathered(s, g, gy, rows, dx) ? 0 : -1;
 }
