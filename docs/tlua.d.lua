@@ -4131,7 +4131,7 @@ function models.crnn(options) end
 ---@return tlua.nn.Module
 function models.meshnet(options) end
 
----The network resnet18_3d. weights: a file or the name of a published set (kinetics400).
+---The network resnet18_3d. weights: a file or the name of a published set (imagenet, kinetics400).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
 ---@return tlua.nn.Module
 function models.resnet18_3d(options) end

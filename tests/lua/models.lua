@@ -219,6 +219,54 @@ t.test("the first convolution takes other channels, as timm adapts it", function
   t.equal(("%d %d %.4f %.4f"):format(p.channels, #p.mean, p.mean[1], p.std[1]), "1 1 0.4490 0.2260")
 end)
 
+t.test("kernels of pictures become those of volumes", function()
+  core.manual_seed(9)
+  local of_pictures = tlua.models.resnet18 { classes = 4 }
+  of_pictures:eval()
+  local flat = of_pictures:state_dict()
+  for _, rule in ipairs { "repeat", "centre" } do
+    local net = tlua.models.resnet18_3d { classes = 4, in_channels = 3, inflate = rule }
+    local report = net:load(flat, { strict = true })
+    t.equal(#report.missing + #report.unexpected, 0)
+    local deep = net:state_dict()
+    for name, of in pairs { ["stem.0.weight"] = "conv1.weight", ["layer1.1.conv2.0.weight"] = "layer1.1.conv2.weight",
+      ["layer3.0.conv1.0.weight"] = "layer3.0.conv1.weight",
+      ["layer2.0.downsample.0.weight"] = "layer2.0.downsample.0.weight" } do
+      local w, f = deep[name], flat[of]
+      local depth, s = w:shape()[3], f:shape()
+      for k = 1, depth do
+        local slice = core.ops.slice(w, 3, k - 1, 1):reshape(table.unpack(s))
+        local share = rule == "repeat" and 1 / depth or k == depth // 2 + 1 and 1 or 0
+        assert(t.distance(slice, f * share) < 1e-7, name)
+      end
+    end
+    for name, of in pairs { ["stem.1.running_var"] = "bn1.running_var", ["layer4.1.conv2.1.bias"] = "layer4.1.bn2.bias",
+      ["layer4.0.downsample.1.weight"] = "layer4.0.downsample.1.weight", ["fc.bias"] = "fc.bias" } do
+      t.equal(t.distance(deep[name], flat[of]), 0)
+    end
+    -- A volume of equal slices is to the inner slices what the slice is to the network of pictures.
+    local picture = core.randn(1, 16, 16, 3)
+    local slice = picture:reshape(1, 1, 16, 16, 3)
+    local two = core.ops.conv(picture, flat["conv1.weight"], { stride = { 2, 2 }, padding = { 3, 3 } })
+    local three = net:find("stem.0")(core.ops.concat(slice, slice, slice, { axis = 2 }))
+    assert(t.distance(core.ops.slice(three, 2, 1, 1):reshape(1, 8, 8, 64), two) < 1e-5)
+  end
+  -- One channel gets the sum of three; a file says what became of it, and a rule that finds nothing to do is refused.
+  local grey = tlua.models.resnet18_3d { classes = 4 }
+  grey:load(flat)
+  local sum = flat["conv1.weight"]:sum { axes = { 2 }, keep = true }
+  assert(t.distance(grey:state_dict()["stem.0.weight"]:sum { axes = { 3 } }:reshape(64, 1, 7, 7), sum) < 1e-6)
+  core.save(folder .. "/flat.safetensors", flat)
+  core.save(folder .. "/deep.safetensors", grey:state_dict())
+  tlua.models.resnet18_3d { classes = 4, inflate = "centre", weights = folder .. "/flat.safetensors" }:state_dict()
+  t.fails("inflate = 'centre' is for weights of pictures", function()
+    tlua.models.resnet18_3d { classes = 4, inflate = "centre", weights = folder .. "/deep.safetensors" }:state_dict()
+  end)
+  t.fails("wrong shape", function()
+    tlua.models.unet3d { levels = 2, width = 8 }:load { ["encoder.stem.convs.0.conv.weight"] = core.zeros(8, 1, 3, 3) }
+  end)
+end)
+
 t.test("a head below others keeps its place in files", function()
   local net = tlua.models.mobilenet_v2 {}
   net:set_head(nn.Linear(5))

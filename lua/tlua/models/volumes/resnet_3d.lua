@@ -33,7 +33,16 @@ function Block:cost(shape)
 end
 
 local ResNet = module.class("models.ResNet3d", Volume)
-ResNet.head_name, ResNet.first_name = "fc", "stem.0"
+ResNet.head_name, ResNet.first_name, ResNet.of_pictures = "fc", "stem.0", true
+
+-- Names of the same network of pictures: its kernels are inflated (volume.lua).
+function ResNet:current_name(name)
+  local norm, rest = name:match "^bn1%.(.+)$", name:match "^conv1%.(.+)$"
+  if norm or rest then return norm and "stem.1." .. norm or "stem.0." .. rest end
+  name = name:gsub("^(layer%d%.%d+%.conv%d)%.weight$", "%1.0.weight")
+  name = name:gsub("^(layer%d%.%d+%.)bn(%d)%.", "%1conv%2.1.")
+  return name
+end
 
 function ResNet:init(entry, options)
   self.stem = nn.Sequential(conv(options.in_channels, 64, { 3, 7, 7 }, { 1, 2, 2 }, { 1, 3, 3 }), nn.BatchNorm3d(64))
@@ -73,7 +82,14 @@ end
 return function(registry)
   -- torchvision's set was learnt from films of 16 pictures of 112 x 112.
   local film = { mean = { 0.43216, 0.394666, 0.37645 }, std = { 0.22803, 0.22145, 0.216989 } }
-  registry.add { name = "resnet18_3d", class = ResNet, depths = { 2, 2, 2, 2 }, takes = "volume", size = 64, classes = 400,
-    in_channels = 1, preprocessing = {}, weights = { kinetics400 = { file = "r3d_18-b3b3357e.pth",
-      url = "https://download.pytorch.org/models/r3d_18-b3b3357e.pth", sha256 = "b3b3357e", preprocessing = film } } }
+  local site = "https://download.pytorch.org/models/"
+  registry.add { name = "resnet18_3d", class = ResNet, depths = { 2, 2, 2, 2 }, takes = "volume", size = 64,
+    classes = 400, in_channels = 1, preprocessing = {}, fields = {
+      { "inflate", "choice", nil, "how kernels of pictures become those of volumes", { "repeat", "centre" } } },
+    weights = {
+      -- resnet18's, of pictures.
+      imagenet = { file = "resnet18-f37072fd.pth", url = site .. "resnet18-f37072fd.pth", sha256 = "f37072fd",
+        preprocessing = {} },
+      kinetics400 = { file = "r3d_18-b3b3357e.pth", url = site .. "r3d_18-b3b3357e.pth", sha256 = "b3b3357e",
+        preprocessing = film } } }
 end
