@@ -113,7 +113,7 @@ static int add_file(tl_error *err, tl_series_list *l, const tl_dicom *d)
         char *path = tl__strdup(err, d->name);
         if (!path) return -1;
         s->slice[s->count++] = (tl_series_slice){
-            path, i, {f->position[0], f->position[1], f->position[2]}, 0, d->frames > 1 ? i : d->instance};
+            path, i, {f->position[0], f->position[1], f->position[2]}, 0, d->instance};
         if (!f->placed || !f->oriented) s->placed = 0;
         if (!alike(s, d, f)) s->mixed = 1;
     }

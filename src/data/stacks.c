@@ -18,6 +18,34 @@ struct tl_stacks {
 
 /* ---- opening ---- */
 
+typedef struct named {
+    const char *path;
+    size_t slice;
+} named;
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const named *)a)->path, ((const named *)b)->path);
+}
+
+/* Marks slices whose file has more of them, which may stand anywhere: frames of two files can lie at the same places.
+ * 0 or -1. */
+static int mark_several(tl_error *err, tl_stacks *s)
+{
+    size_t n = (size_t)s->slices;
+    named *list = tl__malloc(err, (n + 1) * sizeof *list);
+    if (!list) return -1;
+    for (size_t i = 0; i < n; i++) list[i] = (named){s->path[i], i};
+    qsort(list, n, sizeof *list, by_path);
+    for (size_t i = 0; i < n; i++) {
+        s->several[list[i].slice] |= s->frame[list[i].slice] > 1;
+        if (i && strcmp(list[i].path, list[i - 1].path) == 0)
+            s->several[list[i].slice] = s->several[list[i - 1].slice] = 1;
+    }
+    free(list);
+    return 0;
+}
+
 static int check(tl_error *err, int64_t samples, const tl_stacks_given *g)
 {
     if (g->width < 1 || g->width % 2 == 0)
@@ -47,16 +75,11 @@ tl_stacks *tl__stacks_open(tl_error *err, int64_t samples, const tl_stacks_given
     s->frame = s->path ? tl__malloc(err, (n + 1) * sizeof *s->frame) : NULL;
     s->slice = s->frame ? tl__malloc(err, (all + 1) * sizeof *s->slice) : NULL;
     s->several = s->slice ? tl__calloc(err, n + 1, 1) : NULL;
-    if (!s->several) {
-        tl__stacks_free(s);
-        return NULL;
-    }
-    for (size_t i = 0; i < n; i++) s->frame[i] = g->frame ? g->frame[i] : 1;
-    for (size_t i = 0; i < all; i++) s->slice[i] = g->slice[i] - 1;
-    /* Frames of one file stand behind one another. */
-    for (size_t i = 1; i < n; i++)
-        if (strcmp(s->path[i], s->path[i - 1]) == 0) s->several[i] = s->several[i - 1] = 1;
-    return s;
+    for (size_t i = 0; s->several && i < n; i++) s->frame[i] = g->frame ? g->frame[i] : 1;
+    for (size_t i = 0; s->several && i < all; i++) s->slice[i] = g->slice[i] - 1;
+    if (s->several && mark_several(err, s) == 0) return s;
+    tl__stacks_free(s);
+    return NULL;
 }
 
 void tl__stacks_free(tl_stacks *s)

@@ -384,6 +384,43 @@ t.test("patients that files do not name", function()
   assert(table.concat(d.said, "\n"):find("patients  4 samples without a PatientID", 1, true))
 end)
 
+t.test("frames of several files, and slices that are missing", function()
+  core.mkdirs(folder .. "/frames")
+  for f = 1, 2 do
+    scanner.write(("%s/frames/%d.dcm"):format(folder, f), { series = "1.4", study = "1.4", frames = 3, instance = 3 - f,
+      patient = "F", rows = 4, columns = 4, value = function(_, y) return 100 * f + y // 4 end })
+  end
+  core.write_file(folder .. "/frames.csv", "file,dose\n1.dcm,1\n2.dcm,2\n")
+  local function built(root, csv, o)
+    local given = { root = folder .. root, labels = folder .. csv, by = "file", target = "dose", split = 0,
+      windows = "range" }
+    for key, v in pairs(o or {}) do given[key] = v end
+    return open(given, { task = tlua.task.regress {} })
+  end
+  local d = built("/frames", "/frames.csv")
+  local names = {}
+  for i = 1, d.train:count() do names[i] = d.train:path(i):match "[^/]*$" end
+  t.equal(table.concat(names, " "), "2.dcm#1 2.dcm#2 2.dcm#3 1.dcm#1 1.dcm#2 1.dcm#3")
+  -- Out of order too: the names of one file's frames differ.
+  local path = folder .. "/frames/1.dcm"
+  local source = core.data.source("records", { slices = { path, folder .. "/frames/2.dcm", path }, frames = { 1, 2, 3 },
+    stacks = { { 1 }, { 2 }, { 3 } } })
+  t.equal(source:name(1):match "[^/]*$" .. source:name(2):match "[^/]*$" .. source:name(3):match "[^/]*$",
+    "1.dcm#12.dcm#21.dcm#3")
+  t.fails("1.dcm: there is no frame 4 of 3", fed, core.data.source("records", { slices = { path }, frames = { 4 },
+    stacks = { { 1 } } }))
+  core.mkdirs(folder .. "/gap")
+  for _, k in ipairs { 1, 2, 3, 5, 6 } do
+    scanner.write(("%s/gap/%d.dcm"):format(folder, k), { series = "1.6", study = "1.6", patient = "G",
+      position = { 0, 0, k }, instance = k })
+  end
+  core.write_file(folder .. "/gap.csv", "file,dose\n1.dcm,1\n2.dcm,2\n3.dcm,1\n5.dcm,2\n6.dcm,3\n")
+  d = built("/gap", "/gap.csv", { neighbours = 1 })
+  local said = table.concat(d.said, "\n")
+  assert(said:find("warning   1 odd series: 1 slice is missing between 3.00 and 5.00 mm", 1, true), said)
+  assert(not table.concat(built("/gap", "/gap.csv").said, "\n"):find "odd series")
+end)
+
 t.test("pictures that cannot be seen so", function()
   local plain = folder .. "/plain.dcm"
   scanner.write(plain, {})

@@ -236,6 +236,19 @@ local function whose_of(items)
   return out
 end
 
+-- Where slices are asked for their place: what looks wrong in a series, like slices that are missing.
+local function say_notes(items, said)
+  local seen, n, first = {}, 0, nil
+  for _, item in ipairs(items) do
+    local s = item.series
+    if not seen[s] and #s.notes > 0 then
+      n, first = n + 1, first or ("%s, in that of %s"):format(s.notes[1], item.path)
+    end
+    seen[s] = true
+  end
+  if n > 0 then said[#said + 1] = ("warning   %s: %s"):format(plural(n, "odd series", "odd series"), first) end
+end
+
 function dicom.read(d, options)
   local o = d.options
   local missing = util.missing(o.root, "folder")
@@ -254,6 +267,7 @@ function dicom.read(d, options)
   local shown, neighbours = dicom.of_pictures(o, options.base or {})
   for key, v in pairs(dicom.stacks(items, neighbours)) do found.record[key] = v end
   found.record.windows = shown
+  if neighbours > 0 or o.masks then say_notes(items, said) end
   found.keys, found.attributes = dicom.groups(o, items, said), dicom.attributes(items)
   found.whose = whose_of(items)
   return found
