@@ -24,6 +24,7 @@ return tlua.recipe {
   model    = tlua.models.resnet50 { weights = "imagenet" },
   data     = data.folder { root = "data/chest_xray", classes = { "normal", "pneumonia" }, group = "(%d%d%d%d%d%d%d%d)_",
     validation = 0.15, split_seed = 0, batch = 32 },
+  task     = tlua.task.classify { positive = "pneumonia" },  -- from a threshold on that the validation part chooses
   augment  = { rotate = 7, translate = 0.03, scale = { 0.95, 1.1 }, filter = "bilinear", brightness = 0.15,
     contrast = 0.15 },
   loss     = nn.CrossEntropy { weight = "auto" },          -- a class of fewer pictures counts as much as the other

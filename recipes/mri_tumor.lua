@@ -14,6 +14,7 @@ return tlua.recipe {
   freeze   = "*",
   data     = data.folder { root = "data/brain_tumor", classes = { "no", "yes" }, fit = "stretch", split = 0.3,
     validation = 0.2, split_seed = 0, batch = 32 },
+  task     = tlua.task.classify { positive = "yes" },
   loss     = nn.CrossEntropy { weight = "auto" },
   optim    = optim.Adam { lr = 1e-3 },
   schedule = { epochs = 60, rate = "cosine" },

@@ -15,6 +15,7 @@ return tlua.recipe {
   data      = data.tensors { path = "data/pneumoniamnist.npz", images = "train_images", labels = "train_labels",
     validation_images = "val_images", validation_labels = "val_labels", test_images = "test_images",
     test_labels = "test_labels", classes = { "normal", "pneumonia" }, size = 64, fit = "stretch", batch = 64 },
+  task      = tlua.task.classify { positive = "pneumonia" },
   augment   = { rotate = 10, translate = 0.05, scale = { 0.9, 1.1 }, filter = "bilinear" },
   loss      = nn.CrossEntropy { weight = "auto" },
   optim     = optim.AdamW { lr = 1e-3, weight_decay = 1e-2 },

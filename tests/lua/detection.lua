@@ -100,6 +100,11 @@ t.test("intervals are by patients; parts of the people; what was missed first", 
   t.equal(d.repeats, true)
   t.equal(d.interval_by, "groups drawn anew")
   t.equal(m.groups, 24)
+  t.equal(d.few, true)
+  for _, row in ipairs(m.per_class) do
+    t.equal(#row.recall_interval, 2)
+    assert(row.recall_interval[1] <= row.recall and row.recall <= row.recall_interval[2])
+  end
   t.equal(#report.missed, math.min(24, d.fn))
   t.equal(#report.alarms, math.min(24, d.fp))
   assert(#report.missed + #report.alarms > 0 and #report.wrong == 0)
@@ -117,7 +122,8 @@ t.test("intervals are by patients; parts of the people; what was missed first", 
   for _, row in ipairs(d.parts) do t.equal(row.few, true) end
   local page = core.read_file(folder .. "/run/report.html")
   for _, words in ipairs { "Missed", "False alarms", "ROC curve", "precision and recall", "reliability", "By age",
-    "By sex", "not known", "40 to 64", "drawing the 24 groups anew", "Detection of sick" } do
+    "By sex", "not known", "40 to 64", "drawing the 24 groups anew", "Detection of sick",
+    ("Missed: %d of %d"):format(d.fn, d.tp + d.fn), "fewer than 20 groups of one kind" } do
     assert(page:find(words, 1, true), words)
   end
 end)
@@ -141,6 +147,14 @@ t.test("eval says the same, as text and as JSON", function()
     "sex F: ", "; few",
     "drawing the 24 groups anew" } do
     assert(text:find(words, 1, true), words .. "\n" .. text)
+  end
+end)
+
+t.test("runs side by side have the area and what the threshold comes to", function()
+  says("report", folder .. "/run", folder .. "/run", "--to", folder .. "/both.html")
+  local page = core.read_file(folder .. "/both.html")
+  for _, words in ipairs { "area under the ROC curve (95 %)", "sensitivity at the threshold (95 %)" } do
+    assert(page:find(words, 1, true), words)
   end
 end)
 

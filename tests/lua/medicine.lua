@@ -49,7 +49,7 @@ t.test("chest_xray.lua: two of three folders, patients apart, a threshold's vali
     "all but _blocks.15.*")
   assert(not out:find "covid" and not out:find "the same ", out)
   out = run(("eval %s/chest"):format(folder))
-  holds(out, "in 2 classes")
+  holds(out, "in 2 classes", "pneumonia  AUROC", "pictures of the validation): sensitivity")
   t.equal(out:find("warning", 1, true), nil)
 end)
 

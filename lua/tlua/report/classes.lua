@@ -171,6 +171,16 @@ local function accuracy_by_part(run, right)
   return out
 end
 
+-- Intervals of the classes' recall by groups, of few classes.
+local function recall_by_groups(run, m, right, groups)
+  for k, row in ipairs(m.per_class) do
+    local of = {}
+    for i, label in ipairs(run.seen.labels) do of[i] = label == k - 1 end
+    local v = #m.names <= MOST_CLASSES and binary.share(right, groups, of) or {}
+    row.recall_interval = { v[2], v[3] }
+  end
+end
+
 -- Intervals of accuracy by groups, where one has several samples; areas of classes; figures for parts of the people.
 local function add_people(run, m)
   local right = {}
@@ -179,6 +189,7 @@ local function add_people(run, m)
   if groups and groups.repeats and #right > 0 then
     local v = binary.share(right, groups)
     m.accuracy_interval, m.groups, m.interval_by = { v[2], v[3] }, groups.count, "groups drawn anew"
+    recall_by_groups(run, m, right, groups)
   end
   if #right == 0 or #m.names == 2 then return end
   m.parts = accuracy_by_part(run, right)
@@ -242,10 +253,16 @@ end
 function classes.page(run)
   local m, many = run.metrics, many_of(run)
   local d = m.detection
-  return table.concat { gallery("Missed", run.missed or {}, m), gallery("False alarms", run.alarms or {}, m),
+  local by = d and d.asked and ", by the likelier class" or ""
+  local function missed(words, list, n, of)
+    local shown_of = n > #list and (", the first %d"):format(#list) or ""
+    return gallery(("%s: %d of %d%s"):format(words, n, of, shown_of), list, m)
+  end
+  return table.concat { run.missed and missed("Missed", run.missed, d.fn, d.tp + d.fn) or "",
+    run.alarms and missed("False alarms", run.alarms, d.fp, d.fp + d.tn) or "",
     d and ("<h2>Detection of %s</h2>%s"):format(escape(d.name), curves.section(d, d.negative)) or "",
     m.parts and #m.parts > 0 and "<h2>Parts of the people</h2>" .. curves.parts(m.parts, m.groups) or "",
-    "<h2>Classes</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion</h2>",
+    "<h2>Classes", by, "</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion", by, "</h2>",
     matrix(m), confused(m, many),
     gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
 end

@@ -7,6 +7,7 @@ local chart = require "tlua.report.chart"
 local report = require "tlua.report"
 local checkpoint = require "tlua.run.checkpoint"
 local intervals = require "tlua.report.intervals"
+local curves = require "tlua.report.findings.curves"
 local report_runs = {}
 local escape = chart.escape
 
@@ -147,6 +148,7 @@ local function interval_of(run)
   local bounds = m and m[report.figures(run)[1][1] .. "_interval"]
   if run.task and type(bounds) == "table" and #bounds == 2 then return intervals.text(bounds[1], bounds[2]) end
   if not m or not m.accuracy or m.count == 0 then return "–" end
+  if m.interval_by then return intervals.between(m.accuracy_interval) end
   return intervals.text(intervals.wilson(m.right or math.floor(m.accuracy * m.count + 0.5), m.count))
 end
 
@@ -203,12 +205,22 @@ local function told(runs, rows)
   return out
 end
 
+-- The figures of the class that a run looks for.
+local function found_of(r)
+  local d = r.metrics and r.metrics.detection
+  return d and d.asked and d or {}
+end
+
 -- Title and text of each further row.
 local FIGURES = {
   { "balanced accuracy", function(r) return report.percent(r.metrics and r.metrics.balanced_accuracy) end },
   { "F1, mean over classes",
     function(r) return report.plain(r.metrics and r.metrics.averages and r.metrics.averages.macro.f1) end },
-  { "area under the ROC curve", function(r) return report.plain(r.metrics and r.metrics.auroc) end },
+  { "area under the ROC curve (95 %)", function(r)
+    return r.metrics and curves.area_text(r.metrics.auroc, r.metrics.auroc_interval) or "–"
+  end },
+  { "sensitivity at the threshold (95 %)", function(r) return curves.share_text(found_of(r).sensitivity) end },
+  { "specificity at the threshold (95 %)", function(r) return curves.share_text(found_of(r).specificity) end },
   { "calibration error", function(r) return report.plain(r.metrics and r.metrics.calibration_error) end },
   { "test loss", function(r) return number(last_of(r, "test_loss"), "%.4f") end },
   { "training loss", function(r) return number(last_of(r, "loss"), "%.4f") end },

@@ -227,8 +227,8 @@ local function page(run)
       curves.area_text(r.average_precision, r.average_precision_interval), ("%.4g"):format(r.threshold or m.threshold),
       curves.share_text(r.sensitivity), curves.share_text(r.specificity) }
     if r.roc and i <= MOST_SHOWN then
-      more[#more + 1] = ('<h2>%s</h2><div class="charts">%s</div>%s'):format(parts.escape(r.name), curves.charts(r),
-        curves.section(r))
+      more[#more + 1] = ('<h2>%s</h2><div class="charts">%s</div><h3>Figures</h3>%s'):format(parts.escape(r.name),
+        curves.charts(r), curves.section(r))
     end
   end
   local wrong = {}

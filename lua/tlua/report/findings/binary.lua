@@ -64,9 +64,9 @@ local function share(n, groups, of, hit)
   return { above / below, intervals.wilson(above / below * many, many) }
 end
 
--- The same of a list of booleans: the share of those that hold.
-function binary.share(right, groups)
-  return share(#right, groups, function() return true end, function(i) return right[i] end)
+-- The same of a list of booleans: the share of those that hold, of all or of those for which `of` (a list too) holds.
+function binary.share(right, groups, of)
+  return share(#right, groups, function(i) return not of or of[i] end, function(i) return right[i] end)
 end
 
 -- ---- thresholds ----
@@ -230,11 +230,12 @@ end
 
 -- Brier's score, and of bins of equal width the mean probability and the share that is positive, into `out`; the error
 -- is the mean gap between both, weighted by count.
-local function calibration(out, scores, positive)
-  local list, gap, square = {}, 0, 0
+local function calibration(out, scores, positive, groups)
+  local list, gap, square, within = {}, 0, 0, {}
   for b = 1, BINS do list[b] = { mean = 0, share = 0, count = 0 } end
   for i, v in ipairs(scores) do
-    local bin = list[math.max(1, math.min(BINS, math.ceil(v * BINS)))]
+    within[i] = math.max(1, math.min(BINS, math.ceil(v * BINS)))
+    local bin = list[within[i]]
     bin.count, bin.mean, bin.share = bin.count + 1, bin.mean + v, bin.share + (positive[i] and 1 or 0)
     square = square + (v - (positive[i] and 1 or 0)) ^ 2
   end
@@ -242,9 +243,8 @@ local function calibration(out, scores, positive)
     local bin = list[b]
     if bin.count == 0 then table.remove(list, b)
     else
-      local right = math.tointeger(bin.share)
-      bin.mean, bin.share, bin.interval = bin.mean / bin.count, bin.share / bin.count,
-        { intervals.wilson(right, bin.count) }
+      local v = share(#scores, groups, function(i) return within[i] == b end, function(i) return positive[i] end)
+      bin.mean, bin.share, bin.interval = bin.mean / bin.count, bin.share / bin.count, { v[2], v[3] }
       gap = gap + math.abs(bin.mean - bin.share) * bin.count / #scores
     end
   end
@@ -361,8 +361,8 @@ function binary.figures(o)
   areas(out, o.scores, o.positive, o.groups, o.wanted or {})
   at_threshold(out, o.scores, o.positive, o.groups, o.threshold)
   curves(out, o.scores, o.positive)
-  calibration(out, o.scores, o.positive)
-  out.parts = by_part(o, o.threshold)
+  calibration(out, o.scores, o.positive, o.groups)
+  out.parts, out.few = by_part(o, o.threshold), is_few(o.positive, o.groups)
   return out
 end
 

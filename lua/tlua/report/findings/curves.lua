@@ -80,7 +80,9 @@ function curves.section(f, negative)
   local matrix = { { "is \\ taken for", f.name, negative or "not" },
     { f.name, ("%d"):format(f.tp), ("%d"):format(f.fn) },
     { negative or "not", ("%d"):format(f.fp), ("%d"):format(f.tn) } }
-  return table.concat { parts.table(rows),
+  local few = f.few and ('<p class="bad">There are fewer than 20 %s of one kind: too few to rely on these figures.</p>')
+    :format(f.repeats and "groups" or "samples") or ""
+  return table.concat { parts.table(rows), few,
     ('<p class="soft">%s is said from a probability of %.4g on (%s). %s; predictive values hold for a share of %.1f %% '
       .. 'that is positive, as here. What is read off this curve has a threshold that no one knew before.</p>'):format(
       escape(f.name), f.threshold, escape(f.threshold_by or "fixed"),
