@@ -1271,6 +1271,7 @@ function data.fashion_mnist(options) end
 ---- `decode` = "whole": reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least
 ---- `on_bad` = "error": what a damaged picture means
 ---- `private` = false: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
+---- `strip_corners`: each corner of so much of the height and the width becomes black, for the network and in all that is shown: text of patients is burnt in there (none)
 ---- `doubles` = "say": pictures that look nearly the same in training and in test or validation: named, kept on one side, left out of the training, or not looked for
 ---- `near` = 3: how many of 64 bits of their difference hashes may differ; 0: none
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1289,7 +1290,7 @@ function data.fashion_mnist(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, classes?: string|string[], split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", private?: boolean, doubles?: "say"|"apart"|"drop"|"off", near?: integer, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.folder(options) end
 
@@ -1302,6 +1303,7 @@ function data.folder(options) end
 ---- `attributes`: columns, like sex,age,scanner, for each of whose values the report has figures
 ---- `root`: folder that the files are relative to (the CSV's own)
 ---- `private` = false: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
+---- `strip_corners`: each corner of so much of the height and the width becomes black, for the network and in all that is shown: text of patients is burnt in there (none)
 ---- `doubles` = "say": pictures that look nearly the same in training and in test or validation: named, kept on one side, left out of the training, or not looked for
 ---- `near` = 3: how many of 64 bits of their difference hashes may differ; 0: none
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
@@ -1322,7 +1324,7 @@ function data.folder(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, attributes?: string|string[], root?: string, private?: boolean, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, attributes?: string|string[], root?: string, private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.csv(options) end
 
@@ -1332,6 +1334,7 @@ function data.csv(options) end
 ---- `values`: the value of each class in the masks (0, 1, 2, ...)
 ---- `group`: Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part
 ---- `private` = false: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
+---- `strip_corners`: each corner of so much of the height and the width becomes black, for the network and in all that is shown: text of patients is burnt in there (none)
 ---- `doubles` = "say": pictures that look nearly the same in training and in test or validation: named, kept on one side, left out of the training, or not looked for
 ---- `near` = 3: how many of 64 bits of their difference hashes may differ; 0: none
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
@@ -1352,7 +1355,7 @@ function data.csv(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, private?: boolean, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.masks(options) end
 
@@ -1438,6 +1441,7 @@ function data.custom(options) end
 ---- `every` = 1: of a series every so many-th slice
 ---- `group` = "patient": what stays in one part
 ---- `private` = true: what a run writes names samples by salted identifiers, and no path; identifiers.csv in its folder says whose they are
+---- `strip_corners`: each corner of so much of the height and the width becomes black, for the network and in all that is shown: text of patients is burnt in there (none)
 ---- `doubles` = "say": pictures that look nearly the same in training and in test or validation: named, kept on one side, left out of the training, or not looked for
 ---- `near` = 3: how many of 64 bits of their difference hashes may differ; 0: none
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
@@ -1458,7 +1462,7 @@ function data.custom(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.dicom(options) end
 

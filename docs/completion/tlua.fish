@@ -269,6 +269,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.spacing -x
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.split -x -d 'share held out for testing where there is no folder test; 0.2 where nothing is said'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.split_seed -x -d 'of the draws that hold test pictures out and keep to limits (the run\'s seed)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.std -x -d 'then divided by (the weights\' own)'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.strip_corners -x -d 'each corner of so much of the height and the width becomes black, for the network and in all that is shown: text of patients is burnt in there (none)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.target -x -d 'column with the class, or columns with numbers, that is to be learnt'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.test_images -x -d 'the same for testing; without them a part is held out'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.test_labels -x -d 'their class numbers'

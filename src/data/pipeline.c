@@ -66,6 +66,12 @@ void tl__pipeline_shape(const tl_pipeline *p, int hwc[3])
         if (p->step[i].row->shape) p->step[i].row->shape(&p->step[i], hwc);
 }
 
+/* Steps that make the same of a smaller picture. */
+static int any_size(const char *name)
+{
+    return strcmp(name, "to_channels") == 0 || strcmp(name, "strip_corners") == 0;
+}
+
 void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request)
 {
     *request = (tl_image_request){.deep = TL_DEEP_ALL};
@@ -79,8 +85,9 @@ void tl__pipeline_request(const tl_pipeline *p, tl_image_request *request)
             request->window[k] = (tl_image_window){t->value[0].at[k], t->value[1].at[k]};
     }
     if (p->count < 2 || p->step[0].row->stage != TL_STAGE_DECODE) return;
-    /* Which channels it has changes nothing about the size. */
-    const tl_transform *next = &p->step[p->count > 2 && strcmp(p->step[1].row->name, "to_channels") == 0 ? 2 : 1];
+    int k = 1;
+    while (k + 1 < p->count && any_size(p->step[k].row->name)) k++;
+    const tl_transform *next = &p->step[k];
     if (next->row->need) request->smallest_side = (int)ceil(next->row->need(next) * p->step[0].value[0].at[0]);
 }
 

@@ -76,6 +76,7 @@ static tl_series *series_of(tl_error *err, tl_series_list *l, const tl_dicom *d)
     strcpy(s->age, d->age);
     strcpy(s->manufacturer, d->manufacturer);
     strcpy(s->scanner, d->scanner);
+    strcpy(s->burned_in, d->burned_in);
     strcpy(s->description, d->description);
     memcpy(s->orientation, d->frame[0].orientation, sizeof s->orientation);
     s->placed = d->frame[0].oriented;

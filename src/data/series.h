@@ -19,6 +19,7 @@ typedef struct tl_series_slice {
 typedef struct tl_series {
     char patient[65], study[65], uid[65];
     char modality[17], body_part[17], laterality[17], sex[17], age[17], manufacturer[65], scanner[65];
+    char burned_in[17];   /* BurnedInAnnotation of the first file */
     char description[65]; /* for choosing, never printed */
     int64_t number; /* -1: not known */
     int rows, columns, files;

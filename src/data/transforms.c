@@ -298,6 +298,23 @@ static int normalize_apply(tl_error *err, const tl_transform *t, tl_record *s)
     return 0;
 }
 
+/* ---- strip_corners ---- */
+
+static int strip_corners_apply(tl_error *err, const tl_transform *t, tl_record *s)
+{
+    (void)err;
+    tl_image *image = s->image;
+    size_t pixel = tl__image_pixel(image), row = (size_t)image->width * pixel;
+    int high = (int)(at(t, 0, 0) * image->height + 0.5);
+    size_t wide = (size_t)(at(t, 0, 0) * image->width + 0.5) * pixel;
+    for (int y = 0; y < image->height; y++) {
+        if (y >= high && y < image->height - high) continue;
+        memset(image->data + (size_t)y * row, 0, wide);
+        memset(image->data + (size_t)(y + 1) * row - wide, 0, wide);
+    }
+    return 0;
+}
+
 /* ---- window ---- */
 
 static int window_check(tl_error *err, const tl_transform *t)
@@ -391,6 +408,10 @@ const tl_transform_row tl__transform_rows[] = {
      .param = {{.name = "name", .brief = "which", .choices = operations}, MAGNITUDE, BINS,
                {.name = "negative", .brief = "1: the other way", .least = 1, .most = 1, .low = 0, .high = 1, .integer = 1, .initial = "0"}, AFFINE_FILTER, FILL},
      .check = tl__bins_check, .apply = tl__operation_apply},
+    {.name = "strip_corners", .brief = "The four corners become black: text is burnt in there.", COLOURS,
+     .param = {{.name = "share", .brief = "of the height and of the width, each corner", .least = 1, .most = 1,
+                .low = 0, .high = 0.5}},
+     .apply = strip_corners_apply},
     {.name = "to_channels", .brief = "Grey to three equal channels, or colour to grey.", .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE,
      .param = {{.name = "channels", .brief = "1 or 3", .least = 1, .most = 1, .low = 1, .high = 3, .integer = 1}}, .check = to_channels_check,
      .shape = to_channels_shape, .apply = to_channels_apply},

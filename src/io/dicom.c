@@ -142,6 +142,7 @@ static void take_identity(reading *r, const tl_element *e)
     case 0x00101010: take_text(e, d->age, sizeof d->age); break;
     case 0x00180015: take_text(e, d->body_part, sizeof d->body_part); break;
     case 0x0020000d: take_text(e, d->study, sizeof d->study); break;
+    case 0x00280301: take_text(e, d->burned_in, sizeof d->burned_in); break;
     case 0x0020000e: take_text(e, d->series, sizeof d->series); break;
     case 0x00200011: take_whole(e, &d->series_number); break;
     case 0x00200013: take_whole(e, &d->instance); break;

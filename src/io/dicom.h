@@ -54,6 +54,7 @@ typedef struct tl_dicom {
     int64_t instance, series_number; /* as people number them; -1: not known */
     char patient[65], study[65], series[65], uid[65];
     char modality[17], body_part[17], laterality[17], sex[17], age[17], manufacturer[65], scanner[65];
+    char burned_in[17];   /* BurnedInAnnotation: YES, NO, or not said */
     char description[65]; /* of the series, by whoever sat at the scanner: for choosing, never printed */
     struct tl_dicom_private *own;
 } tl_dicom;

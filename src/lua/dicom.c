@@ -1,9 +1,10 @@
 /* dicom.c - pictures of scanners in Lua: core.dicom. Tensors are float32 values: Hounsfield units of CT, colours from 0
  * to 255 as (..., 3).
  *   core.dicom.info(path) -> about: {rows=, columns=, frames=, samples=, bits=, signed=, photometric=, syntax=,
- *     modality=, body_part=, laterality=, sex=, age=, manufacturer=, scanner=, description=, patient=, study=,
- *     series=, number=, instance=, spacing={row, column}, thickness=, position={x, y, z}, orientation={6}, slope=,
- *     intercept=, windows={{centre=, width=}...}, window_function=}; mm in the patient's system LPS; what a file does
+ *     modality=, body_part=, laterality=, sex=, age=, manufacturer=, scanner=, burned_in=, description=,
+ *     patient=, study=, series=, number=, instance=, spacing={row, column}, thickness=, position={x, y, z},
+ *     orientation={6}, slope=, intercept=,
+ *     windows={{centre=, width=}...}, window_function=}; mm in the patient's system LPS; what a file does
  *     not say is nil. `patient` is for splitting and `description` for choosing alone: they are never printed.
  *   core.dicom.read(path [, {frame=, invert=, stored=}]) -> x (H, W) or (frames, H, W), about
  *     invert: MONOCHROME1 turned about; stored: the numbers of the file, int32 (..., samples), colours as they are
@@ -88,6 +89,7 @@ static void push_about(lua_State *L, const tl_dicom *d)
     set_text(L, "age", d->age);
     set_text(L, "manufacturer", d->manufacturer);
     set_text(L, "scanner", d->scanner);
+    set_text(L, "burned_in", d->burned_in);
     set_text(L, "description", d->description);
     set_text(L, "patient", d->patient);
     set_text(L, "study", d->study);

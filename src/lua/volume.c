@@ -288,6 +288,7 @@ static void push_series(lua_State *L, const tl_series *s)
     set_text(L, "age", s->age);
     set_text(L, "manufacturer", s->manufacturer);
     set_text(L, "scanner", s->scanner);
+    set_text(L, "burned_in", s->burned_in);
     set_text(L, "description", s->description);
     if (s->number >= 0) set_integer(L, "number", s->number);
     set_integer(L, "rows", s->rows);

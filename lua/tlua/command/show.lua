@@ -5,6 +5,7 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
 local augment = require "tlua.data.augment"
+local data_text = require "tlua.data.text"
 local parts = require "tlua.report.parts"
 local sound = require "tlua.report.sound"
 local show = {}
@@ -98,6 +99,8 @@ function show.main(recipe, o)
   local changes = o.part == "train" and augment.text(s.data.augment, s.data.input)
   print(("%s: %s %s %s of epoch %d%s"):format(o.to, util.thousands(n), o.part == "train" and "training" or "test",
     s.data.input.many, o.epoch, changes and ("; augment: " .. changes) or ""))
+  local burnt = data_text.burnt_in(s.data)
+  if burnt then print("burnt in: " .. burnt) end
   return 0
 end
 

@@ -249,6 +249,16 @@ local function say_notes(items, said)
   if n > 0 then said[#said + 1] = ("warning   %s: %s"):format(plural(n, "odd series", "odd series"), first) end
 end
 
+-- How many samples say that text is burnt into them, and how many do not say, by the first file of their series.
+local function burnt_in(items)
+  local out = { yes = 0, unsaid = 0 }
+  for _, item in ipairs(items) do
+    local said = (item.series.burned_in or ""):upper()
+    if said == "YES" then out.yes = out.yes + 1 elseif said ~= "NO" then out.unsaid = out.unsaid + 1 end
+  end
+  return out
+end
+
 function dicom.read(d, options)
   local o = d.options
   local missing = util.missing(o.root, "folder")
@@ -269,7 +279,7 @@ function dicom.read(d, options)
   found.record.windows = shown
   if neighbours > 0 or o.masks then say_notes(items, said) end
   found.keys, found.attributes = dicom.groups(o, items, said), dicom.attributes(items)
-  found.whose = whose_of(items)
+  found.whose, found.burnt_in = whose_of(items), burnt_in(items)
   return found
 end
 

@@ -118,6 +118,8 @@ function data.preprocessing(d, base)
   out.interpolation = o.interpolation or (info.small and not o.fit and "bilinear") or base.interpolation or "bilinear"
   if default then default_normalisation(out, o, base) end
   out.gap = o.decode == "reduced" and GAP or base.gap
+  out.strip_corners = o.strip_corners or base.strip_corners
+  if out.strip_corners == 0 then out.strip_corners = nil end
   if fit == "shorter" and size then
     out.resize = o.resize or math.floor((base.resize or base.size or size) * size / (base.size or size) + 0.5)
     if out.resize < size then util.failf("data.%s: resize = %d is smaller than size = %d", d.kind, out.resize, size) end
@@ -148,6 +150,7 @@ function data.steps(p, change, grey, small)
   local channels = p.channels or 3
   if p.gap then step { "decode", gap = p.gap } end
   if p.windows then step(windows.step(p.windows)) end
+  if p.strip_corners then step { "strip_corners", share = p.strip_corners } end
   -- Several windows or slices are the channels; a single one must not stand for all of them.
   local stacked = p.windows and #p.windows * (2 * (p.neighbours or 0) + 1) > 1
   if not stacked and ((grey and channels == 3) or channels == 1) then step { "to_channels", channels = channels } end

@@ -45,6 +45,10 @@ local function private(default)
     "they are" }
 end
 
+local CORNERS = { "strip_corners", "number", nil,
+  "each corner of so much of the height and the width becomes black, for the network and in all that is shown: text " ..
+  "of patients is burnt in there (none)", least = 0, most = 0.5 }
+
 local function fields(...)
   local list = { ROOT }
   for _, field in ipairs { ... } do list[#list + 1] = field end
@@ -130,7 +134,7 @@ kinds_of.all = {
       "reduced: large JPEGs are decoded at 1/2, 1/4 or 1/8, with twice the pixels that are needed at least",
       { "whole", "reduced" } },
     { "on_bad", "choice", "error", "what a damaged picture means", { "error", "skip" } }, private(false),
-    table.unpack(doubles.FIELDS)) },
+    CORNERS, table.unpack(doubles.FIELDS)) },
   csv = { title = "CSV", grey = true, open = true, task = task_of_targets, needed = { "path", "image", "target" },
     schema = listed(
     { "path", "path", nil, "the CSV file: a line for each picture, the first with the names of the columns" },
@@ -141,14 +145,14 @@ kinds_of.all = {
     { "part", "text", nil, "column that says which part a picture belongs to: train, validation or test" },
     { "attributes", "texts", nil, "columns, like sex,age,scanner, for each of whose values the report has figures" },
     { "root", "path", nil, "folder that the files are relative to (the CSV's own)" }, private(false),
-    table.unpack(doubles.FIELDS)) },
+    CORNERS, table.unpack(doubles.FIELDS)) },
   masks = { title = "Masks", grey = true, open = true, task = function() return "segment" end, schema = listed(
     { "root", "path", nil, "folder with images and masks, or with such folders in train, validation and test" },
     { "classes", "texts", nil, "names of what the masks' values 0, 1, ... mean (the lines of classes.txt)" },
     { "values", "numbers", nil, "the value of each class in the masks (0, 1, 2, ...)", least = 0, most = 255 },
     { "group", "text", nil,
       "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" },
-    private(false), table.unpack(doubles.FIELDS)) },
+    private(false), CORNERS, table.unpack(doubles.FIELDS)) },
   dicom = { title = "DICOM", grey = true, open = true,
     task = function(o) return o.masks and "segment" or task_of_targets(o) end, needed = { "root" }, schema = listed(
     { "root", "path", nil, "folder with the files, in any order and depth" },
@@ -176,7 +180,7 @@ kinds_of.all = {
       "description (all)" },
     { "every", "integer", 1, "of a series every so many-th slice", least = 1 },
     { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } },
-    private(true), table.unpack(doubles.FIELDS)) },
+    private(true), CORNERS, table.unpack(doubles.FIELDS)) },
   speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" },
     schema = clips(
     { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },

@@ -394,7 +394,7 @@ function records.open(d, seed, options, base)
   local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last,
     on_bad = o.on_bad or "error", skipped = {}, noted = {},
     fields = fields_of(all), title = found.title, value_names = found.value_names, records = true,
-    private = private }
+    private = private, burnt_in = found.burnt_in }
   local function part(name, limit)
     if not list[name] or (#list[name] == 0 and name ~= "test") then return nil end
     local use, bad, notes = core.data.check(limited(core.data.subset(all, list[name]), limit, seed), out.on_bad,

@@ -80,6 +80,24 @@ local function shared_of(d, say)
     table.concat(names, ", "), #list > 3 and ", ..." or ""))
 end
 
+-- What is known of text that is burnt into pictures, and what becomes of their corners; nil where nothing is.
+function data_text.burnt_in(d)
+  local share, said = d.preprocessing and d.preprocessing.strip_corners, d.burnt_in
+  if share then return ("the corners are black, %g %% of the height and of the width each"):format(100 * share) end
+  if not said or said.yes + said.unsaid == 0 then return nil end
+  local parts = {}
+  if said.yes > 0 then
+    parts[1] = ("%s %s that text is burnt in"):format(util.thousands(said.yes), said.yes == 1 and "picture says" or
+      "pictures say")
+  end
+  if said.unsaid > 0 then
+    parts[#parts + 1] = ("%s %s not say whether text is burnt in"):format(util.thousands(said.unsaid),
+      said.unsaid == 1 and "picture does" or "pictures do")
+  end
+  return table.concat(parts, ", ") .. " (BurnedInAnnotation); they are shown as they are: --data.strip_corners 0.15 " ..
+    "makes their corners black"
+end
+
 -- Lines of the plan for what data.open gave.
 function data_text.lines(d, say)
   for _, line in ipairs(d.said or {}) do say(line) end
@@ -89,6 +107,8 @@ function data_text.lines(d, say)
   passed_of(d, say)
   shared_of(d, say)
   doubles.lines(d, say)
+  local burnt = data_text.burnt_in(d)
+  if burnt then say("burnt in  " .. burnt) end
   if d.private then
     say(("private   what is written names %s by aliases; %s in the run's folder says whose they are: pass it to nobody")
       :format(d.input.many, identifiers.FILE))

@@ -123,7 +123,7 @@ local function shown(list, run, predicted, named)
   for k, i in ipairs(list) do
     local rate = run.session and run.session.data.preprocessing.rate
     local at = run.seen.indices and run.seen.indices[i] or i
-    local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, at, rate)
+    local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, at, rate or parts.stripped(run))
     local image = ok and (rate and found.image or found) or nil
     out[k] = { image = image, sound = ok and rate and found.sound or nil, name = (rate or named)
       and run.source:title(at) or nil, label = run.seen.labels[i], guess = predicted[i],

@@ -81,10 +81,25 @@ end
 
 local THUMB = 112 -- pixels
 
--- Picture `index` of a source as a data address, at most about twice THUMB on its shorter side.
-local function embedded(source, index)
+-- x (H, W, C) with black corners, `share` of the height and of the width each.
+local function without_corners(x, share)
+  local h, w = x:shape(1), x:shape(2)
+  local high, wide = math.floor(share * h + 0.5), math.floor(share * w + 0.5)
+  if high == 0 or wide == 0 then return x end
+  local edge = core.zeros(high, wide)
+  if 2 * wide < w then edge = core.ops.concat(edge, core.ones(high, w - 2 * wide), core.zeros(high, wide), { axis = 2 })
+  else edge = core.zeros(high, w) end
+  local mask = 2 * high < h and core.ops.concat(edge, core.ones(h - 2 * high, w), edge, { axis = 1 })
+    or core.zeros(h, w)
+  return (x:to "float32" * mask:reshape(h, w, 1) + 0.5):to "uint8"
+end
+
+-- Picture `index` of a source as a data address, at most about twice THUMB on its shorter side. strip: the share of
+-- the corners that is black (data.strip_corners); nil: none.
+local function embedded(source, index, strip)
   local scope <close> = core.scope()
   local x = source:read(index)
+  if strip then x = without_corners(x, strip) end
   local h, w, c = table.unpack(x:shape())
   local k = math.min(h, w) // THUMB
   if k >= 2 then
@@ -99,6 +114,9 @@ local function embedded(source, index)
 end
 
 parts.embedded = embedded
+
+-- How much of the corners of a run's pictures is not to be seen; nil: all of it may be.
+function parts.stripped(run) return run.session and run.session.data.preprocessing.strip_corners or nil end
 
 -- x (H, W, 1 or 3) uint8 as a data address.
 function parts.picture(x)

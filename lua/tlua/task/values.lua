@@ -51,7 +51,7 @@ function values.farthest(run, distances, least, make)
   local out = {}
   for rank, i in ipairs(util.descending(distances)) do
     if rank > MOST or distances[i] <= least then break end
-    local ok, image = pcall(parts.embedded, run.source, run.seen.indices[i])
+    local ok, image = pcall(parts.embedded, run.source, run.seen.indices[i], parts.stripped(run))
     out[rank] = make(i, ok and image or nil)
   end
   return out
