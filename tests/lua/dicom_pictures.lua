@@ -472,6 +472,29 @@ t.test("windows and neighbours that make no channels", function()
   end)
 end)
 
+t.test("model files that say nonsense of windows", function()
+  local description = require "tlua.weights.description"
+  local function read(p)
+    p.size = 16
+    return select(2, description.read(core.json_encode { format = 1, model = "custom", preprocessing = p }))
+  end
+  t.equal(read { windows = { { 40, 400 }, { 0, 0 }, { 0, -1 } }, neighbours = 1 }, nil)
+  for _, bad in ipairs { { windows = {} }, { windows = { { 40 } } }, { windows = { { 40, -3 } } }, { windows = "lung" },
+    { windows = { { "a", "b" } } }, { neighbours = 1.5 }, { neighbours = 99 }, { neighbours = "2" } } do
+    t.equal(read(bad), "its description is damaged: preprocessing")
+  end
+  local info = { preprocessing = {}, data = { kind = "dicom", options = { modality = { 7 } } } }
+  t.fails("description is damaged: data.modality", require("tlua.data.dicom.slices").collect, { folder .. "/ct" }, info)
+end)
+
+t.test("eval on another folder with a table of its own", function()
+  scanner.folder(folder .. "/other", core, { patients = 4, slices = 2 })
+  local _, out = t.run(("./tlua eval %s/one --data.root %s/other --data.unmatched skip"):format(folder, folder))
+  assert(out:find "all 8 pictures of" and out:find "accuracy 100.0 %%", out)
+  local _, _, err = t.run(("./tlua eval %s/one --data.root %s/other"):format(folder, folder))
+  assert(err:find "6 rows of .*labels.csv are of no patient" and not err:find "SECRET", err)
+end)
+
 t.test("compressed files without the library that reads them", function()
   local function read(name)
     return t.run(([[TLUA_DICOM_LIBRARY=%s/none.so ./tlua -e 'require("tlua.core").image_read("%s%s")']]):format(folder,

@@ -49,6 +49,13 @@ local function is_of_volumes(p)
     and is_optional(p.overlap, "number")
 end
 
+-- Pictures have a size, and those of scanners windows and neighbours.
+local function is_of_pictures(p)
+  local neighbours = p.neighbours == nil or math.type(p.neighbours) == "integer" and p.neighbours >= 0
+    and p.neighbours <= 16
+  return math.type(p.size) == "integer" and neighbours and (p.windows == nil or windows.are(p.windows))
+end
+
 -- The part of the description that is not what it must be; nil where all are. What values mean is checked by those who take them.
 local function wrong_part(info)
   local head, data, p, task = info.head, info.data, info.preprocessing, info.task
@@ -65,8 +72,7 @@ local function wrong_part(info)
   if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end
   if task ~= nil and not (type(task) == "table" and type(task.name) == "string" and is_optional(task.options, "table") and
     (task.names == nil or is_list_of_texts(task.names)) and is_optional(task.kept, "table")) then return "task" end
-  local known = p == nil or type(p) == "table" and (math.type(p.size) == "integer" or is_of_sound(p)
-    or is_of_volumes(p))
+  local known = p == nil or type(p) == "table" and (is_of_pictures(p) or is_of_sound(p) or is_of_volumes(p))
   if not known then return "preprocessing" end
 end
 

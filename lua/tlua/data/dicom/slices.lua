@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local dicom = require "tlua.data.dicom"
+local schema = require "tlua.schema"
 local slices = {}
 
 -- A file by itself as a series of its frames. What cannot be read is one slice, so that reading says why.
@@ -37,6 +38,13 @@ function slices.collect(paths, info, say)
   local p = info.preprocessing
   local known = info.data and info.data.kind == "dicom" and info.data.options or {}
   local neighbours, items = p.neighbours or 0, {}
+  -- A model file may come from anybody.
+  for _, name in ipairs { "modality", "series" } do
+    local field = schema.find(require("tlua.data.kinds").all.dicom.schema, name)
+    if known[name] ~= nil and not schema.types[field[2]][3](known[name]) then
+      util.failf("predict: the model file's description is damaged: data.%s", name)
+    end
+  end
   for _, path in ipairs(paths) do
     if core.is_folder(path) then
       path = #path > 1 and path:gsub("/+$", "") or path
