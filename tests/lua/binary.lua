@@ -3,6 +3,7 @@
 local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
 local binary = require "tlua.report.findings.binary"
+local curves = require "tlua.report.findings.curves"
 local intervals = require "tlua.report.intervals"
 local cases = core.json_decode(core.read_file "tests/golden/roc.json")
 
@@ -128,6 +129,33 @@ t.test("parts of the people", function()
   t.equal(by["site 5"].count, 14)
   t.equal(by["4 others"].count, 13 * 4)
   t.equal(#f.parts, 3 + 4 + 12)
+end)
+
+-- What a page says of figures that came through JSON.
+local function page_of(f)
+  f = core.json_decode(core.json_encode(f))
+  return curves.tiles(f) .. curves.charts(f) .. curves.section(f, "other")
+end
+
+t.test("what is not defined is a dash, and neither stops a report", function()
+  local sick = binary.figures { name = "sick", scores = { 0.2, 0.7, 0.9 }, positive = { true, true, true },
+    indices = counted(3), threshold = 0.5 }
+  assert(sick.auroc ~= sick.auroc and #sick.specificity == 0 and sick.few and sick.tp == 2 and sick.fn == 1)
+  local text = page_of(sick)
+  assert(text:find("<b>–</b>", 1, true) and text:find("2 of 3", 1, true) and not text:find "nan", text)
+  local odd = binary.figures { name = "sick", scores = { 0.2, 0 / 0, 0.9 }, positive = { true, false, true },
+    indices = counted(3), threshold = 0.5 }
+  assert(odd.auroc ~= odd.auroc and odd.brier ~= odd.brier and #odd.calibration == 0)
+  assert(not page_of(odd):find "nan")
+  local none = binary.figures { name = "sick", scores = {}, positive = {}, indices = {}, threshold = 0.5 }
+  assert(none.count == 0 and not page_of(none):find "nan")
+end)
+
+t.test("what a model file holds of a threshold is looked at", function()
+  t.equal(binary.checked({ threshold = 0.25, by = "x", sensitivity = 0.5 }).threshold, 0.25)
+  for _, bad in ipairs { 1, {}, { threshold = "a", by = "x" }, { threshold = 0 / 0, by = "x" }, { threshold = 0.5 } } do
+    t.fails("its threshold is damaged", binary.checked, bad)
+  end
 end)
 
 t.test("missed ones come first, the least sure before others", function()

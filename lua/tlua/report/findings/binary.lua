@@ -229,8 +229,13 @@ end
 -- ---- calibration ----
 
 -- Brier's score, and of bins of equal width the mean probability and the share that is positive, into `out`; the error
--- is the mean gap between both, weighted by count.
+-- is the mean gap between both, weighted by count. Nothing of scores of which one is NaN, or of none.
 local function calibration(out, scores, positive, groups)
+  out.brier, out.calibration_error, out.bins, out.calibration = 0 / 0, 0 / 0, BINS, {}
+  for _, v in ipairs(scores) do
+    if v ~= v then return end
+  end
+  if #scores == 0 then return end
   local list, gap, square, within = {}, 0, 0, {}
   for b = 1, BINS do list[b] = { mean = 0, share = 0, count = 0 } end
   for i, v in ipairs(scores) do
@@ -248,7 +253,7 @@ local function calibration(out, scores, positive, groups)
       gap = gap + math.abs(bin.mean - bin.share) * bin.count / #scores
     end
   end
-  out.brier, out.calibration_error, out.bins, out.calibration = square / #scores, gap, BINS, list
+  out.brier, out.calibration_error, out.calibration = square / #scores, gap, list
 end
 
 -- ---- parts of the people ----

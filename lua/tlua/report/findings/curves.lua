@@ -123,14 +123,14 @@ end
 
 -- Tiles of one finding.
 function curves.tiles(f)
-  local function below(v, i)
-    return v and v[i] and ("95\u{A0}%%: %.1f to %.1f"):format(100 * v[i], 100 * v[i + 1]) or ""
+  local function bounds(v)
+    return v[2] and (" (95\u{A0}%%: %.1f to %.1f)"):format(100 * v[2], 100 * v[3]) or ""
   end
-  local auroc = f.auroc_interval and #f.auroc_interval == 2
-    and ("95\u{A0}%%: %.3f to %.3f"):format(f.auroc_interval[1], f.auroc_interval[2]) or ""
-  return table.concat { parts.tile(plain(f.auroc), ("area under the ROC curve of %s (%s)"):format(f.name, auroc)),
-    parts.tile(percent(f.sensitivity[1]), ("sensitivity at the threshold (%s)"):format(below(f.sensitivity, 2))),
-    parts.tile(percent(f.specificity[1]), ("specificity at the threshold (%s)"):format(below(f.specificity, 2))) }
+  local auroc = #f.auroc_interval == 2
+    and (" (95\u{A0}%%: %.3f to %.3f)"):format(f.auroc_interval[1], f.auroc_interval[2]) or ""
+  return table.concat { parts.tile(plain(f.auroc), ("area under the ROC curve of %s%s"):format(f.name, auroc)),
+    parts.tile(percent(f.sensitivity[1]), "sensitivity at the threshold" .. bounds(f.sensitivity)),
+    parts.tile(percent(f.specificity[1]), "specificity at the threshold" .. bounds(f.specificity)) }
 end
 
 return curves
