@@ -224,5 +224,7 @@ struct tl_tokenizer {
 const cJSON *tl__json_field(const cJSON *j, const char *key);
 int tl__json_flag(const cJSON *j, const char *key, int otherwise);
 const char *tl__json_string(const cJSON *j, const char *key);
+/* A whole number from 0 to 2^31 - 1; `otherwise` where it is anything else. */
+int32_t tl__json_number(const cJSON *j, int32_t otherwise);
 
 #endif

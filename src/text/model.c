@@ -51,7 +51,7 @@ static int read_vocabulary(tl_error *err, const char *name, const cJSON *j, tl_t
     {
         if (!cJSON_IsNumber(each))
             return tl__fail(err, TL_EFORMAT, "%s: the piece '%.60s' has no number", name, each->string);
-        if (tl__model_piece(err, m, each->string, (int64_t)each->valuedouble) != 0) {
+        if (tl__model_piece(err, m, each->string, tl__json_number(each, -1)) != 0) {
             tl__error_prefix(err, "%s: ", name);
             return -1;
         }
@@ -76,7 +76,7 @@ static int read_words(tl_error *err, const char *name, const cJSON *j, tl_text_m
     const char *prefix = tl__json_string(j, "continuing_subword_prefix");
     const cJSON *longest = tl__json_field(j, "max_input_chars_per_word");
     if (read_vocabulary(err, name, j, m) != 0 || read_unknown(err, name, j, m, 1) != 0) return -1;
-    m->longest_word = cJSON_IsNumber(longest) ? (int64_t)longest->valuedouble : 100;
+    m->longest_word = tl__json_number(longest, 100);
     prefix = prefix ? prefix : "##";
     if (!(m->prefix = tl__strdup(err, prefix))) return -1;
     for (; *prefix && m->prefix_node != TL_TRIE_NONE; prefix++)

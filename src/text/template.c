@@ -43,8 +43,8 @@ static int read_special(tl_error *err, const char *name, const cJSON *special, c
     if (!n) return tl__fail(err, TL_EFORMAT, "%s: the template's %.60s has no numbers", name, id ? id : "piece");
     if (!p || !(p->ids = tl__malloc(err, (size_t)n * sizeof *p->ids))) return -1;
     type = tl__json_field(special, "type_id");
-    p->type = cJSON_IsNumber(type) ? type->valueint : 0;
-    cJSON_ArrayForEach(each, ids) p->ids[p->count++] = each->valueint;
+    p->type = tl__json_number(type, 0);
+    cJSON_ArrayForEach(each, ids) p->ids[p->count++] = tl__json_number(each, 0);
     return 0;
 }
 
@@ -62,7 +62,7 @@ static int read_template(tl_error *err, const char *name, const cJSON *list, con
         const cJSON *type = tl__json_field(sequence, "type_id");
         if (!id || (strcmp(id, "A") != 0 && strcmp(id, "B") != 0))
             return tl__fail(err, TL_EFORMAT, "%s: its template has a part that is no text and no special piece", name);
-        if (add_sequence(err, t, *id - 'A', cJSON_IsNumber(type) ? type->valueint : 0) != 0) return -1;
+        if (add_sequence(err, t, *id - 'A', tl__json_number(type, 0)) != 0) return -1;
     }
     return 0;
 }
@@ -70,9 +70,8 @@ static int read_template(tl_error *err, const char *name, const cJSON *list, con
 static int number_of(const cJSON *j, const char *key, int32_t *id)
 {
     const cJSON *pair = tl__json_field(j, key), *number = cJSON_GetArrayItem(pair, 1);
-    if (!cJSON_IsArray(pair) || !cJSON_IsNumber(number)) return -1;
-    *id = number->valueint;
-    return 0;
+    *id = tl__json_number(number, -1);
+    return cJSON_IsArray(pair) && *id >= 0 ? 0 : -1;
 }
 
 /* BERT's and RoBERTa's own, which older files have instead of a template. */

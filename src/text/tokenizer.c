@@ -35,6 +35,12 @@ const char *tl__json_string(const cJSON *j, const char *key)
     return cJSON_GetStringValue(tl__json_field(j, key));
 }
 
+int32_t tl__json_number(const cJSON *j, int32_t otherwise)
+{
+    if (!cJSON_IsNumber(j) || !(j->valuedouble >= 0) || j->valuedouble > INT32_MAX) return otherwise;
+    return (int32_t)j->valuedouble;
+}
+
 /* ---- reading ---- */
 
 static void steps_free(tl_text_step *s)
@@ -85,10 +91,10 @@ static int add_token(tl_error *err, tl_tokenizer *t, tl_text_work *w, const cJSO
     tl_added *a = &t->added[i];
     const char *content = tl__json_string(j, "content");
     const cJSON *id = tl__json_field(j, "id");
-    if (!content || !*content || !cJSON_IsNumber(id) || id->valuedouble < 0 || id->valuedouble >= 1 << 24)
+    if (!content || !*content || tl__json_number(id, 1 << 24) >= 1 << 24)
         return tl__fail(err, TL_EFORMAT, "%s: added token %d has no content or no number", t->name, i + 1);
     if (!(a->content = tl__strdup(err, content))) return -1;
-    a->id = id->valueint;
+    a->id = tl__json_number(id, 0);
     a->single_word = tl__json_flag(j, "single_word", 0);
     a->left = tl__json_flag(j, "lstrip", 0);
     a->right = tl__json_flag(j, "rstrip", 0);

@@ -54,7 +54,7 @@ int tl__unigram_read(tl_error *err, const char *name, const cJSON *j, tl_text_mo
         if (m->score[i] < m->least) m->least = m->score[i];
         if (tl__model_piece(err, m, piece->valuestring, i++) != 0) return -1;
     }
-    m->unknown = cJSON_IsNumber(unknown) ? (int32_t)unknown->valuedouble : -1;
+    m->unknown = tl__json_number(unknown, -1);
     if (m->unknown >= count)
         return tl__fail(err, TL_EFORMAT, "%s: unk_id is %d, and there are %d pieces", name, m->unknown, count);
     return 0;
