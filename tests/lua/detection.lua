@@ -208,6 +208,18 @@ t.test("several findings have thresholds of their own", function()
   assert(page:find("opacity: ROC curve", 1, true) and page:find("fluid: reliability", 1, true))
 end)
 
+t.test("errors of numbers have intervals by patients too", function()
+  local net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1))
+  local _, _, report = ran(recipe({ target = "age" }, { task = task.regress {}, model = net }))
+  local row = report.metrics.targets[1]
+  t.equal(row.groups, 24)
+  assert(row.interval[1] < row.mae and row.mae < row.interval[2])
+  -- Four pictures of a patient have one age and nearly one answer: wider than if each stood alone.
+  assert(row.interval[2] - row.interval[1] > 2.5 * row.half, row.half)
+  local page = core.read_file(folder .. "/run/report.html")
+  assert(page:find(("(%.4g to %.4g)"):format(row.interval[1], row.interval[2]), 1, true))
+end)
+
 t.test("class folders know their patients too", function()
   local root = folder .. "/classes"
   for name, sick in pairs(truth) do

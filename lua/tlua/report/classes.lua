@@ -134,13 +134,6 @@ end
 
 -- ---- who the pictures are of ----
 
--- Keys and attributes of what was seen: groups (binary.groups), attributes by sample of the part, indices.
-local function people(run)
-  local d = run.session and run.session.data or {}
-  local part, indices = run.part or "test", run.seen.indices or {}
-  return binary.groups(d.keys and d.keys[part], indices), d.attributes and d.attributes[part], indices
-end
-
 -- Of two classes the figures of the one that is looked for, and what was missed.
 local function detection(run)
   local t, seen = run.task, run.seen
@@ -148,7 +141,7 @@ local function detection(run)
   if not k or #(seen.labels or {}) == 0 then return nil end
   local scores, positive = {}, {}
   for i, label in ipairs(seen.labels) do scores[i], positive[i] = seen.probabilities[i][k], label == k - 1 end
-  local groups, attributes, indices = people(run)
+  local groups, attributes, indices = binary.people(run)
   local threshold, by = t:threshold_of()
   local f = binary.figures { name = t.names[k], scores = scores, positive = positive, indices = indices,
     groups = groups, attributes = attributes, threshold = threshold, by = by, wanted = t.wanted(t.options) or {} }
@@ -158,7 +151,7 @@ end
 
 -- Accuracy for each value of each attribute, of more than two classes.
 local function accuracy_by_part(run, right)
-  local groups, attributes, indices = people(run)
+  local groups, attributes, indices = binary.people(run)
   local out = {}
   for _, each in ipairs(binary.parts(attributes, indices)) do
     for _, value in ipairs(each[2]) do
@@ -185,7 +178,7 @@ end
 local function add_people(run, m)
   local right = {}
   for i, label in ipairs(run.seen.labels or {}) do right[i] = m.predicted[i] == label end
-  local groups = people(run)
+  local groups = binary.people(run)
   if groups and groups.repeats and #right > 0 then
     local v = binary.share(right, groups)
     m.accuracy_interval, m.groups, m.interval_by = { v[2], v[3] }, groups.count, "groups drawn anew"

@@ -168,13 +168,12 @@ local function there(t, k, v) return v >= (threshold_of(t, k)) end
 
 -- Everything of target k.
 local function figures_of(run, k)
-  local t, seen, d = run.task, run.seen, run.session and run.session.data or {}
-  local part = run.part or "test"
-  local scores, positive, indices = known_of(seen, k)
+  local t = run.task
+  local scores, positive, indices = known_of(run.seen, k)
+  local groups, attributes = binary.people(run, indices)
   local threshold, by = threshold_of(t, k)
   return binary.figures { name = t.names[k], scores = scores, positive = positive, indices = indices,
-    groups = binary.groups(d.keys and d.keys[part], indices), attributes = d.attributes and d.attributes[part],
-    threshold = threshold, by = by, wanted = wanted(t.options) }
+    groups = groups, attributes = attributes, threshold = threshold, by = by, wanted = wanted(t.options) }
 end
 
 -- The pictures whose answer lies farthest from what is so.

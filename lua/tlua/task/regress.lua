@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
+local binary = require "tlua.report.findings.binary"
 local parts = require "tlua.report.parts"
 local values = require "tlua.task.values"
 
@@ -94,7 +95,7 @@ local function gather(run)
   local t, seen = run.task, run.seen
   local given = seen.given or {}
   local out = { metrics = { count = #given, targets = {} }, wrong = #given > 0 and worst_of(run) or {} }
-  local meter = meter_of(t)
+  local meter, groups = meter_of(t), binary.people(run)
   for k, name in ipairs(t.names) do
     local errors, dots = {}, {}
     for i, row in ipairs(given) do
@@ -109,6 +110,7 @@ local function gather(run)
       local mae, half = mean_of(errors)
       local _, rmse, r2 = meter:of(k)
       row.mae, row.half, row.rmse, row.r2, row.mean = mae, half, rmse, r2 == r2 and r2 or nil, meter.y[k] / #given
+      row.interval, row.groups = binary.mean_by_groups(errors, groups), groups and groups.count or nil
     end
     out.metrics.targets[k] = row
   end
@@ -117,6 +119,7 @@ local function gather(run)
 end
 
 local function with_interval(row)
+  if row.interval then return ("%.4g (%.4g to %.4g)"):format(row.mae, row.interval[1], row.interval[2]) end
   if not row.half then return ("%.4g"):format(row.mae) end
   return ("%.4g (%.4g to %.4g)"):format(row.mae, math.max(0, row.mae - row.half), row.mae + row.half)
 end

@@ -30,6 +30,13 @@ function binary.groups(keys, indices)
   return { of = of, count = count, repeats = count < #of }
 end
 
+-- Groups and attributes of the samples `indices` (those that were seen, where not given) of a run's tested part.
+function binary.people(run, indices)
+  local d, part = run.session and run.session.data or {}, run.part or "test"
+  indices = indices or run.seen.indices or {}
+  return binary.groups(d.keys and d.keys[part], indices), d.attributes and d.attributes[part], indices
+end
+
 -- The groups of some of the samples.
 function binary.groups_of(groups, list)
   if not groups then return nil end
@@ -67,6 +74,15 @@ end
 -- The same of a list of booleans: the share of those that hold, of all or of those for which `of` (a list too) holds.
 function binary.share(right, groups, of)
   return share(#right, groups, function(i) return not of or of[i] end, function(i) return right[i] end)
+end
+
+-- Bounds of the mean of a list when whole groups are drawn anew; nil where nothing repeats.
+function binary.mean_by_groups(list, groups)
+  if not (groups and groups.repeats) then return nil end
+  local ones = {}
+  for i = 1, #list do ones[i] = 1 end
+  local low, high = roc.shares(list, ones, { groups = groups.of, draws = draws_for(groups.count) })
+  return { low, high }
 end
 
 -- ---- thresholds ----
