@@ -184,7 +184,14 @@ return tlua.recipe { model = nn.Sequential(nn.Conv2d(3, 8, 5, { padding = 2 }), 
   assert(status == 0, err)
   local list = core.json_decode(out)
   t.equal(#list, 5)
+  local volume, given = core.nifti.read(folder .. "/marked/p02.nii.gz"),
+    core.nifti.read(folder .. "/squares/p02.nii.gz")
+  t.equal(table.concat(volume.x:shape(), "x"), "5x16x16")
+  for r = 1, 3 do
+    for c = 1, 4 do t.equal(volume.affine[r][c], given.affine[r][c]) end
+  end
   local mark = core.image_read(folder .. "/marked/i003.png", 1):to("float32")
+  t.equal((volume.x:slice(1, 2, 1):reshape(16, 16) - mark:reshape(16, 16)):abs():amax():item(), 0)
   assert(math.abs(mark:sum():item() - 49) < 10, mark:sum():item())
 end)
 

@@ -292,10 +292,13 @@ function predict.answers(net, task, paths, found, o, options)
   local form = forms[options.json and "json" or options.csv and "csv" or "table"](names, task, o)
   local guard <close> = core.no_grad()
   if form.begin then form.begin() end
-  local strange = 0 -- pictures without a number for an answer
+  local strange, files = 0, {} -- pictures without a number for an answer; masks
   local function said(i, answer, reason, about)
     if answer == false then strange, answer, reason = strange + 1, nil, NO_NUMBERS end
-    if answer and task.emit then answer.file = task:emit(answer, names[i], o, i) end
+    if answer and task.emit then
+      answer.file = task:emit(answer, names[i], o, i)
+      files[i] = answer.file
+    end
     if found and not about then
       local s = found.items[i].series
       about = { study = s.study, series = s.series }
@@ -310,6 +313,7 @@ function predict.answers(net, task, paths, found, o, options)
     return o.by and out:tolist() or task:decode(out, o)
   end, take)
   if finish then finish() end
+  if found and task.emit then slices.volumes(found, files, o.to, not options.quiet and util.note or nil) end
   if strange > 0 then
     status = 1
     util.note(("%s for %d of %d %s; its weights may hold NaN"):format(NO_NUMBERS, strange, #names,

@@ -83,5 +83,33 @@ function slices.groups(found, by, say)
   return groups
 end
 
+-- The masks of a series' slices as one volume on its grid, a NIfTI file beside them. files[i]: the PNG of slice i; nil
+-- where there is none. Series of one slice, or of which slices are missing, stay as they are, which is said.
+function slices.volumes(found, files, to, say)
+  local taken = {}
+  for _, g in ipairs(slices.groups(found, "series")) do
+    local scope <close> = core.scope()
+    local s, list = found.items[g.members[1]].series, {}
+    for k, i in ipairs(g.members) do
+      list[k] = files[i] and core.image_read(files[i], 1):to "float32" or nil
+      if not list[k] then break end
+    end
+    if #list == #s.slices and #list > 1 and s.scan then
+      local name = (g.name:match "([^/]+)/[^/]*$" or "series")
+      taken[name] = (taken[name] or 0) + 1
+      if taken[name] > 1 then name = ("%s-%d"):format(name, taken[name]) end
+      local path = ("%s/%s.nii.gz"):format(to, name)
+      local ok, volume = pcall(core.dicom.volume, s)
+      if ok then
+        local rows, columns = list[1]:shape(1), list[1]:shape(2)
+        list[#list + 1] = { axis = 1 }
+        local x = core.ops.concat(table.unpack(list)):reshape(#s.slices, rows, columns)
+        core.nifti.write(path, { x = x, affine = volume.affine }, { whole = true })
+        if say then say(path .. ": the masks of the series as one volume") end
+      elseif say then say(("no volume of the masks in %s: %s"):format(g.name, util.reason(volume))) end
+    end
+  end
+end
+
 util.seal(slices, "data.")
 return slices
