@@ -187,7 +187,7 @@ local function add_people(run, m)
   if #right == 0 or #m.names == 2 then return end
   m.parts = accuracy_by_part(run, right)
   local by_group, single = groups and groups.repeats
-  m.auroc_interval, single = binary.mean_area(run.seen.labels, run.seen.probabilities, groups)
+  m.auroc_interval, single, m.auroc_draws = binary.mean_area(run.seen.labels, run.seen.probabilities, groups)
   for k, row in ipairs(m.per_class) do
     row.auroc_interval = by_group and single[k] or not by_group and binary.delong(row.auroc, row.auroc_error) or {}
   end

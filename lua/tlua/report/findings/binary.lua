@@ -13,7 +13,7 @@ local BINS = 10          -- of equal width, of the reliability diagram and the c
 local FEW = 20           -- with fewer of one kind a row of a table is not to be relied on
 local MOST_POINTS = 200  -- of a curve on a page
 local MOST_WALKED = 4e7  -- samples that all draws together may take, which is a second
-local MOST_OF_CLASSES = 1.2e8 -- the same of all classes
+local LEAST_DRAWS = 200
 
 -- ---- groups ----
 
@@ -47,7 +47,7 @@ function binary.groups_of(groups, list)
   return binary.groups(keys, all)
 end
 
-local function draws_for(n) return math.max(200, math.min(2000, math.floor(MOST_WALKED / math.max(n, 1)))) end
+local function draws_for(n) return math.max(LEAST_DRAWS, math.min(2000, math.floor(MOST_WALKED / math.max(n, 1)))) end
 
 -- ---- shares ----
 
@@ -191,10 +191,11 @@ local function areas(out, scores, positive, groups, wanted)
 end
 
 -- Interval of the mean area over classes, one against the rest, by draws in which all occur; {} where that would take
--- too long. Those of the single areas as a list. labels from 0, rows of probabilities.
+-- too long. Those of the single areas as a list, and how many draws that were. labels from 0, rows of probabilities.
 function binary.mean_area(labels, rows, groups)
-  local classes, draws = #(rows[1] or {}), 1000
-  if classes * #rows * draws > MOST_OF_CLASSES then return {}, {} end
+  local classes = #(rows[1] or {})
+  if classes * #rows * LEAST_DRAWS > MOST_WALKED then return {}, {}, 0 end
+  local draws = draws_for(classes * #rows)
   local sums, single = {}, {}
   for i = 1, draws do sums[i] = 0 end
   for k = 1, classes do
@@ -203,7 +204,7 @@ function binary.mean_area(labels, rows, groups)
     for i, v in ipairs(values) do sums[i] = sums[i] + v / classes end
     single[k] = binary.middle(values)
   end
-  return binary.middle(sums), single
+  return binary.middle(sums), single, draws
 end
 
 -- Between what the middle 95 % of draws lie that are no NaN; {} where they are all the same.
