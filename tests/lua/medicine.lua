@@ -101,5 +101,39 @@ t.test("ct_slices.lua: a scanner's files and a table, windows as channels", func
   t.equal(select(2, out:gsub("\n", "")), 5)
 end)
 
+t.test("brain_segment3d.lua: regions of an atlas put together, whole volumes tested", function()
+  for _, part in ipairs { "train", "test" } do
+    local x, mask = {}, {}
+    for k = 0, 19 do
+      x[k + 1], mask[k + 1] = {}, {}
+      for i = 0, 19 do
+        x[k + 1][i + 1], mask[k + 1][i + 1] = {}, {}
+        for j = 0, 19 do
+          local region = k < 4 and 0 or i < 10 and 5 or j < 10 and 72 or 100
+          mask[k + 1][i + 1][j + 1], x[k + 1][i + 1][j + 1] = region, region + (i * 7 + j * 3 + k) % 5
+        end
+      end
+    end
+    local affine = { { 2, 0, 0, -20 }, { 0, 2, 0, -20 }, { 0, 0, 2, -20 }, { 0, 0, 0, 1 } }
+    for name, each in pairs { images = x, masks = mask } do
+      core.mkdirs(("%s/brains/%s/%s"):format(folder, part, name))
+      core.nifti.write(("%s/brains/%s/%s/a.nii.gz"):format(folder, part, name),
+        { x = core.tensor(each), affine = affine }, { whole = true })
+    end
+  end
+  local out = run(("recipes/brain_segment3d.lua --weights none --data.root %s/brains --data.patch 16 " ..
+    "--data.patches 2 --schedule.1.epochs 1 --schedule.epochs 2 --out %s/brain"):format(folder, folder))
+  holds(out, "1 training and 1 test volumes, 4 classes", "patches   2 of 16 x 16 x 16", "2 x 2 x 2 mm",
+    "24 of 5,604 parameters", "cerebrum", "deep grey", "cerebellum")
+end)
+
+t.test("MeshNet's published weights say how heads are brought to what they know", function()
+  local net = tlua.models.meshnet { weights = "model5_gw_ae" }
+  local p = net:preprocessing()
+  t.equal(p.orientation, "AIL")
+  t.equal(p.normalise, "quantiles")
+  t.equal(next(tlua.models.meshnet {}:preprocessing()), nil)
+end)
+
 os.execute("rm -rf " .. folder)
 t.finish()
