@@ -116,6 +116,15 @@ static int saliency(lua_State *L)
     return 0;
 }
 
+/* data.heat(v) -> red, green, blue of a heat of 0 to 1, each 0 to 255 */
+static int heat_colour(lua_State *L)
+{
+    double rgb[3];
+    tl__saliency_colour(luaL_checknumber(L, 1), rgb);
+    for (int c = 0; c < 3; c++) lua_pushnumber(L, rgb[c]);
+    return 3;
+}
+
 static tl_tensor *from_pixels(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
 {
     return tl_from(s, dtype, shape->rank, shape->dim, with);
@@ -166,6 +175,8 @@ void tl__lua_open_sheet(lua_State *L)
     lua_setfield(L, -2, "sheet");
     lua_pushcfunction(L, saliency);
     lua_setfield(L, -2, "saliency");
+    lua_pushcfunction(L, heat_colour);
+    lua_setfield(L, -2, "heat");
     lua_pushcfunction(L, lettered);
     lua_setfield(L, -2, "lettered");
     lua_pop(L, 1);

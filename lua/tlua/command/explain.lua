@@ -34,20 +34,30 @@ end
 local FEW = 5 -- places on a side, below which a map hardly says where
 
 -- The layer to take instead of one with few places: the last before it with weights and at least FEW on a side, else
--- the one with the most. outputs: what was seen below it, {name =, height =, width =, tensors =}.
+-- the one with the most. outputs: what was seen below it, {name =, size =, tensors =}.
 local function finer_than(here, outputs)
   local best
   for _, each in ipairs(outputs) do
-    local side = math.min(each.height, each.width)
-    local finer = each.tensors and side > math.min(here.height, here.width)
-    if finer and (side >= FEW or not best or side > math.min(best.height, best.width)) then best = each end
+    local side = math.min(table.unpack(each.size))
+    local finer = each.tensors and side > math.min(table.unpack(here.size))
+    if finer and (side >= FEW or not best or side > math.min(table.unpack(best.size))) then best = each end
   end
   return best
 end
 
+-- The sides of a map (1, ..., C) of as many dimensions as x; nil where it is none, or has one place alone.
+local function size_of(y, x)
+  local size, places = {}, 1
+  for i = 2, y:rank() - 1 do
+    size[i - 1] = y:shape(i)
+    places = places * y:shape(i)
+  end
+  return y:rank() == x:rank() and places > 1 and size or nil
+end
+
 -- The number of the stage whose output is explained: the one called `layer`, else the last with weights whose output x
--- (1, H, W, C) still has places, more than one of them. And {name =, height =, width =} of its output, with a finer one
--- where it has few places.
+-- (1, H, W, C), or of volumes (1, D, H, W, C), still has places, more than one of them. And {name =, size = {...}} of
+-- its output, with a finer one where it has few places.
 function explain.places(net, x, layer)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()
@@ -57,8 +67,9 @@ function explain.places(net, x, layer)
     local wanted = layer == name
     known, names[#names + 1] = known or wanted, name
     y = last_of(y)
-    if y:rank() == 4 and y:shape(2) * y:shape(3) > 1 then
-      local each = { name = name, height = y:shape(2), width = y:shape(3), tensors = tensors }
+    local size = size_of(y, x)
+    if size then
+      local each = { name = name, size = size, tensors = tensors }
       if wanted or (not layer and tensors) then found, here = k, each end
       if not (found == k) or not layer then outputs[#outputs + 1] = each end
     end
@@ -66,12 +77,13 @@ function explain.places(net, x, layer)
   end)
   if layer and not known then util.fail("explain: " .. util.unknown_text("layer", layer, names)) end
   if found then
-    here.finer = math.min(here.height, here.width) < FEW and finer_than(here, outputs) or nil
+    here.finer = math.min(table.unpack(here.size)) < FEW and finer_than(here, outputs) or nil
     return found, here
   end
-  util.failf("explain: %s of %s is %s map of places (height, width, channels); Grad-CAM needs the output of a "
+  util.failf("explain: %s of %s is %s map of places (%sheight, width, channels); Grad-CAM needs the output of a "
     .. "convolution",
-    layer and ("the output of " .. layer) or "no output of a layer", net:label(), layer and "no" or "a")
+    layer and ("the output of " .. layer) or "no output of a layer", net:label(),
+    layer and "no" or "a", x:rank() == 5 and "depth, " or "")
 end
 
 -- The number alone.
@@ -80,21 +92,22 @@ function explain.stage(net, x, layer)
   return k
 end
 
--- x (N, H, W, C), after preprocessing -> maps (N, h, w) of what stage k puts out, not negative, and logits (N, classes)
--- as a list. Equations 1 and 2: weight of channel c = mean over places of d logit / d a_c, map = relu(sum of weight_c
--- a_c). classes: a class a picture, from 0; nil: the likeliest. Parameters may be frozen: the gradient goes to the
--- activations alone. A network that gives a map of classes is asked for the mean over its places (Vinogradova et al.
--- 2020); its scores are the logarithms of the mean probabilities.
+-- x (N, H, W, C) or (N, D, H, W, C), after preprocessing -> maps (N, h, w) or (N, d, h, w) of what stage k puts out,
+-- not negative, and logits (N, classes) as a list. Equations 1 and 2: weight of channel c = mean over places of d
+-- logit / d a_c, map = relu(sum of weight_c a_c). classes: a class a picture, from 0; nil: the likeliest. Parameters
+-- may be frozen: the gradient goes to the activations alone. A network that gives a map of classes is asked for the
+-- mean over its places (Vinogradova et al. 2020); its scores are the logarithms of the mean probabilities.
 function explain.maps(net, x, k, classes)
   local scope <close> = core.scope()
   local below, rest = net:split(x, k)
   local a = last_of(below)
   a:requires_grad(true)
-  local logits = rest(below)
+  local logits, axes = rest(below), {}
+  for i = 2, x:rank() - 1 do axes[i - 1] = i end
   local said = logits
-  if logits:rank() == 4 then
-    said = logits:detach():softmax(-1):mean { axes = { 2, 3 } }:log()
-    logits = logits:mean { axes = { 2, 3 } }
+  if logits:rank() == x:rank() then
+    said = logits:detach():softmax(-1):mean { axes = axes }:log()
+    logits = logits:mean { axes = axes }
   end
   local scores, n, chosen = said:tolist(), x:shape(1), {}
   for i = 1, n do
@@ -109,8 +122,8 @@ function explain.maps(net, x, k, classes)
   local judged = (logits * core.tensor(chosen)):sum()
   judged:backward()
   local guard <close> = core.no_grad()
-  local weight = a.grad:mean { axes = { 2, 3 }, keep = true }
-  local map = (a:detach() * weight):sum { axes = { 4 } }:relu()
+  local weight = a.grad:mean { axes = axes, keep = true }
+  local map = (a:detach() * weight):sum { axes = { x:rank() } }:relu()
   scope:keep(map)
   return map, scores
 end
@@ -118,7 +131,7 @@ end
 -- ---- the command ----
 
 -- The number of a class, from 0, from its name or number.
-local function class_of(info, net, word)
+function explain.class_of(info, net, word)
   for i, label in ipairs(info.labels or {}) do
     if core.composed(label) == core.composed(word) then return i - 1 end
   end
@@ -144,7 +157,7 @@ local function targets(folder, paths)
 end
 
 -- {class, score} of a row of logits.
-local function judged(row, class)
+function explain.judged(row, class)
   local most, sum, best = -math.huge, 0, 1
   for c, v in ipairs(row) do
     if v > most then most, best = v, c end
@@ -156,16 +169,18 @@ end
 
 -- What is said of it: a probability among the classes, or one of its own where labels do not exclude each other, or a
 -- value.
-local function said(kind, label, row)
+function explain.said(kind, label, row)
   if kind == "regress" then return ("%s %.4g"):format(label, row.output) end
   return ("%s %.1f %%"):format(label, 100 * (kind == "multilabel" and 1 / (1 + math.exp(-row.output)) or row.score))
 end
 
 -- Which pictures of a batch x (N, H, W, C) are of one colour.
-local function flat(x)
+function explain.flat(x)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()
-  local spread = x:amax { axes = { 2, 3 } } + (-x):amax { axes = { 2, 3 } }
+  local axes = {}
+  for i = 2, x:rank() - 1 do axes[i - 1] = i end
+  local spread = x:amax { axes = axes } + (-x):amax { axes = axes }
   local list = spread:amax { axes = { 2 } }:tolist()
   for i, v in ipairs(list) do list[i] = v < 1e-6 end
   return list
@@ -180,13 +195,14 @@ function explain.note(map, plain)
   if high - low < 1e-5 * high then return "every place speaks for it alike" end
 end
 
-local function places_text(m) return ("%d x %d places"):format(m.height, m.width) end
+function explain.places_text(m) return table.concat(m.size, " x ") .. " places" end
+local places_text = explain.places_text
 
-local function warn_of_few(m, quiet)
-  if quiet or math.min(m.height, m.width) >= FEW then return end
+function explain.warn_of_few(m, quiet)
+  if quiet or math.min(table.unpack(m.size)) >= FEW then return end
   util.note(("the map of %s has %s, too few to say where: %s"):format(m.name, places_text(m),
-    m.finer and ("--layer %s has %d x %d"):format(m.finer.name, m.finer.height, m.finer.width)
-      or "larger pictures have more"))
+    m.finer and ("--layer %s has %s"):format(m.finer.name, table.concat(m.finer.size, " x "))
+      or #m.size == 3 and "larger volumes have more" or "larger pictures have more"))
 end
 
 -- Answers one batch: maps of its pictures and what was judged.
@@ -194,9 +210,9 @@ local function batch_of(net, o)
   return function(x, n)
     if not o.stage then
       o.stage, o.map = explain.places(net, core.ops.slice(x, 1, 0, 1), o.layer)
-      warn_of_few(o.map, o.quiet)
+      explain.warn_of_few(o.map, o.quiet)
     end
-    local plain = flat(x)
+    local plain = explain.flat(x)
     local classes
     if o.class then
       classes = {}
@@ -205,7 +221,7 @@ local function batch_of(net, o)
     local maps, scores = explain.maps(net, x, o.stage, classes)
     local out = {}
     for i = 1, n do
-      local row = judged(scores[i], o.class)
+      local row = explain.judged(scores[i], o.class)
       row.map = core.ops.slice(maps, 1, i - 1, 1):reshape { maps:shape(2), maps:shape(3) }
       if plain[i] then row.map = row.map * 0 end -- what it shows is where the network pads
       row.note = explain.note(row.map:reshape(-1):tolist(), plain[i])
@@ -224,17 +240,20 @@ function explain.main(args)
   if input.of(info.preprocessing).kind == "clip" then
     util.failf("explain: %s hears, and Grad-CAM shows places in pictures", rest[1])
   end
+  if input.of(info.preprocessing).kind == "volume" then
+    return require("tlua.command.volumes.explain").main(net, info, { table.unpack(rest, 2) }, options)
+  end
   local paths, found = predict.asked(info, input.of(info.preprocessing), { table.unpack(rest, 2) }, options)
   o.source = found and found.source
   net:freeze "*"
   o.quiet = options.quiet
-  o.class, o.layer = options.class and class_of(info, net, options.class), options.layer
+  o.class, o.layer = options.class and explain.class_of(info, net, options.class), options.layer
   local to = targets(options.to or "explain", paths)
   local p, made, kind = info.preprocessing, false, info.task and info.task.name
   return predict.each(info, paths, o, options.quiet, "Explaining", batch_of(net, o), function(i, row)
     if not row then return end
     local label = info.labels and info.labels[row.class + 1] or tostring(row.class)
-    local text = said(kind, label, row)
+    local text = explain.said(kind, label, row)
     if not made then core.mkdirs(options.to or "explain") end
     made = true
     core.data.saliency { from = paths[i], source = o.source, index = i, to = to[i],

@@ -278,7 +278,7 @@ end
 
 -- Where the answer of each recording goes, no two to one place: a.wav to a.txt; where there is an a.mp3 too, each keeps
 -- its ending, and where two folders have an a.wav, their names stand before.
-local function places(paths, to, ending)
+function listen.places(paths, to, ending)
   local ways = {
     function(path) return (path:match "[^/]+$":gsub("%.[^.]*$", "")) end,
     function(path) return path:match "[^/]+$" end,
@@ -331,7 +331,7 @@ function listen.main(net, info, task, paths, options, o)
   end
   if check_paths(paths, form, options) then return from_pipe(net, task, o, form, options) end
   if options.to then core.mkdirs(options.to) end
-  local files = options.to and places(paths, options.to, form == "text" and "txt" or form)
+  local files = options.to and listen.places(paths, options.to, form == "text" and "txt" or form)
   local bar = progress.new((options.quiet or not core.isatty(2)) and "quiet" or nil, 2)
   local bad, begin, heard = 0, core.time(), 0
   if form == "csv" and not options.to then util.put "file,from,to,text\n" end

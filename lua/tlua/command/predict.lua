@@ -16,6 +16,7 @@ local listen = require "tlua.command.listen"
 local tested = require "tlua.command.tested"
 local slices = require "tlua.data.dicom.slices"
 local identifiers = require "tlua.data.identifiers"
+local volumes = require "tlua.command.volumes"
 local predict = {}
 -- Of whole numbers on the command line.
 local BOUNDS = { beam = { 1, 1000 }, window = { 1, 600 }, rate = { 1000, 768000 } }
@@ -138,7 +139,7 @@ end
 -- ---- forms ----
 
 -- A form of the answers writes {begin(), row(path, answer, reason), finish()}; an answer is the task's.
-local forms = {}
+local forms = { NO_NUMBERS = NO_NUMBERS }
 
 function forms.table(paths, t, o)
   local width = 0
@@ -266,6 +267,10 @@ function predict.main(args)
   if options.device then core.device(options.device) end
   local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
   local kind = input.of(info.preprocessing)
+  if kind.kind == "volume" then
+    local task = model_file.task(info, net, rest[1])
+    return volumes.main(net, info, task, { table.unpack(rest, 2) }, options, o, forms)
+  end
   local paths, found = predict.asked(info, kind, { table.unpack(rest, 2) }, options)
   local task = model_file.task(info, net, rest[1])
   if task.takes == "frames" then

@@ -445,6 +445,7 @@ function data.prepare_volumes(out, d, base)
   out.test_pipeline = core.data.pipeline(volumes.steps(p))
   out.validation_pipeline = out.test_pipeline
   out.channels = volumes.channels(out.train or out.test, out.test_pipeline)
+  p.channels = out.channels
   return out
 end
 

@@ -70,14 +70,41 @@ local function densest(mask)
 end
 planes.densest = densest
 
--- The place to look at: of each dimension the slice with most wrong voxels; where all are right, with most of the mask;
--- else the middle. is, said: (D, H, W) int32; voxels of `ignored` do not count.
+-- A place in the midst of most of a mask (D, H, W) of zeros and ones: of boxes of a twelfth of the sides that with
+-- most of it, and in that of each dimension the slice with most; nil where there is nothing.
+local function crowded(mask)
+  local scope <close> = core.scope()
+  local size, kernel, missing = mask:shape(), {}, {}
+  for i = 1, 3 do
+    kernel[i] = math.min(size[i], math.max(3, size[i] // 12))
+    missing[i] = -size[i] % kernel[i]
+  end
+  local whole = core.ops.pad(mask, { before = { 0, 0, 0 }, after = missing })
+  local boxes = whole:reshape { 1, whole:shape(1), whole:shape(2), whole:shape(3), 1 }
+  boxes = core.ops.avg_pool(boxes, { kernel = kernel, stride = kernel })
+  local n = { table.unpack(boxes:shape(), 2, 4) }
+  local best, most = 1, 0
+  for k, v in ipairs(boxes:reshape(-1):tolist()) do
+    if v > most then best, most = k, v end
+  end
+  local first = { (best - 1) // (n[2] * n[3]), (best - 1) // n[3] % n[2], (best - 1) % n[3] }
+  local box = whole
+  for i = 1, 3 do
+    first[i] = first[i] * kernel[i]
+    box = core.ops.slice(box, i, first[i], kernel[i])
+  end
+  local at = densest(box)
+  return at and { first[1] + at[1], first[2] + at[2], first[3] + at[3] } or nil
+end
+
+-- The place to look at: where most is wrong close together; where all is right, of each dimension the slice with most
+-- of the mask; else the middle. is, said: (D, H, W) int32; voxels of `ignored` do not count.
 function planes.place(is, said, ignored)
   local scope <close> = core.scope()
   local truth, seen = is:to "float32", said:to "float32"
   local known = core.ops.ne(truth, core.full({ 1 }, ignored))
   local zero = core.zeros(1)
-  local at = densest(core.ops.ne(truth, seen) * known)
+  local at = crowded(core.ops.ne(truth, seen) * known)
   if at then return at, "error" end
   at = densest(core.ops.ne(truth, zero) * known) or densest(core.ops.ne(seen, zero))
   if at then return at, "mask" end
@@ -139,6 +166,14 @@ local function classes_at(rows, size, ys, xs)
 end
 
 local SHARE = 0.22 -- of a class's colour within its contour
+local OPAQUE = 0.8 -- the hottest heat, as pages of pictures have it (src/draw/saliency.c)
+
+-- Colours of heat in 256 steps, as pages of pictures have them.
+local function heat_colours()
+  local list = {}
+  for i = 0, 255 do list[i] = { core.data.heat(i / 255) } end
+  return list
+end
 
 -- What lies over a pixel: a colour and its share. A contour is the pixels of a class that have others beside them.
 local function of_class(c, x, y, colours)
@@ -154,7 +189,7 @@ end
 local function paint(c, left, top, size, o)
   local ys, xs = steps(size.height, size.rows), steps(size.width, size.columns)
   local classes = o.classes and classes_at(o.classes, size, ys, xs)
-  local scale = 255 / math.max(1e-12, o.high - o.low)
+  local scale, hot = 255 / math.max(1e-12, o.high - o.low), o.heat and heat_colours()
   local function between(rows, y, x)
     local v, u = ys[y], xs[x]
     local a, b = rows[v[1]], rows[v[2]]
@@ -170,7 +205,7 @@ local function paint(c, left, top, size, o)
       if classes then colour, share = of_class(classes, x, y, o.colours)
       elseif o.heat then
         local heat = math.max(0, math.min(1, between(o.heat, y, x)))
-        colour, share = o.colour(heat), 0.7 * heat
+        colour, share = hot[math.floor(255 * heat + 0.5)], OPAQUE * heat
       end
       if colour then
         r, g, b = r + (colour[1] - r) * share, g + (colour[2] - g) * share, b + (colour[3] - b) * share
@@ -191,20 +226,20 @@ end
 
 -- ---- values ----
 
--- Values between which grey goes from black to white: all but a hundredth of them at either end, of what is to be seen.
-local function range_of(slices)
-  local list = {}
-  for _, rows in ipairs(slices) do
-    for y = 1, #rows, 1 + #rows // 100 do
-      for x = 1, #rows[y], 1 + #rows[y] // 100 do
-        local v = rows[y][x]
-        if v == v and math.abs(v) < math.huge then list[#list + 1] = v end
-      end
-    end
+local SAMPLE = 20000 -- voxels that tell what is dark and bright
+
+-- Values between which grey goes from black to white: all but a hundredth of them at either end.
+local function range_of(x)
+  local scope <close> = core.scope()
+  local list, n = {}, x:numel()
+  local step = math.max(1, n // SAMPLE)
+  local all = core.ops.slice(x:reshape(-1), 1, 0, n // step * step):reshape(-1, step)
+  for _, v in ipairs(core.ops.slice(all, 2, step // 2, 1):reshape(-1):tolist()) do
+    if v == v and math.abs(v) < math.huge then list[#list + 1] = v end
   end
   if #list == 0 then return 0, 1 end
   table.sort(list)
-  local low, high = list[1 + #list // 100], list[#list - #list // 100]
+  local low, high = list[1 + #list // 100], list[#list - #list // 200]
   return low, high > low and high or low + 1
 end
 
@@ -212,8 +247,8 @@ end
 
 -- The three slices of a volume at `at` ({z, y, x}, from 0), once for each of `rows`: a line of slices and a text above.
 --   g: size = {D, H, W}, axes = "RAS", spacing = mm of columns, rows, slices
---   x: (D, H, W) float32; low, high: values that are black and white, else those of the slices
---   rows: { {text =, map = (D, H, W) int32} or {text =, heat = (D, H, W) float32 of 0 to 1, colour = f(heat)}, ... }
+--   x: (D, H, W) float32; low, high: values that are black and white, else the volume's own
+--   rows: { {text =, map = (D, H, W) int32}, {text =, heat = (D, H, W) float32 of 0 to 1}, {text =}, ... }
 --   classes, background: which colours there are (maps.rgb)
 -- -> (H, W, 3) uint8
 function planes.picture(g, x, at, rows, o)
@@ -223,7 +258,8 @@ function planes.picture(g, x, at, rows, o)
     width, height = width + list[k].width + GAP, math.max(height, list[k].height)
   end
   local low, high = o.low, o.high
-  if not low then low, high = range_of(greys) end
+  if not low then low, high = range_of(x) end
+  for _, row in ipairs(rows) do width = math.max(width, 2 * GAP + 6 * #row.text) end
   local colours = {}
   for k = 0, (o.classes or 0) - 1 do colours[k] = maps.rgb(k, o.background) end
   local c, texts = canvas(width, #rows * (height + INK) + GAP), {}
@@ -234,7 +270,7 @@ function planes.picture(g, x, at, rows, o)
       local number = at[along(g.axes, view.through)]
       local function of(v) return v and cut(v, view, g.axes, number) end
       paint(c, left, top, list[k], { grey = greys[k], low = low, high = high, classes = of(row.map),
-        heat = of(row.heat), colour = row.colour, colours = colours })
+        heat = of(row.heat), colours = colours })
       letters(texts, view, left, top, list[k])
       left = left + list[k].width + GAP
     end

@@ -150,7 +150,10 @@ end
 
 local function shares_of(t, answer)
   local out = {}
-  for k, v in ipairs(answer.shares) do out[k] = { label = t.names and t.names[k] or tostring(k - 1), share = v } end
+  for k, v in ipairs(answer.shares) do
+    out[k] = { label = t.names and t.names[k] or tostring(k - 1), share = v, ml = answer.ml and answer.ml[k],
+      voxels = answer.voxels and answer.voxels[k] }
+  end
   return out
 end
 
@@ -217,18 +220,21 @@ return {
   decode = decode, emit = emit,
   text = function(t, answer)
     local out = {}
-    for k, each in ipairs(shares_of(t, answer)) do out[k] = ("%s %.1f %%"):format(each.label, 100 * each.share) end
+    for k, each in ipairs(shares_of(t, answer)) do
+      out[k] = each.ml and ("%s %.2f ml"):format(each.label, each.ml)
+        or ("%s %.1f %%"):format(each.label, 100 * each.share)
+    end
     return table.concat(out, "   ") .. (answer.file and "   " .. answer.file or "")
   end,
   answer = function(t, answer) return { mask = answer.file, classes = shares_of(t, answer) } end,
-  columns = function(t)
+  columns = function(t, o)
     local out = { "mask" }
-    for k, name in ipairs(t.names or {}) do out[k + 1] = name end
+    for k, name in ipairs(t.names or {}) do out[k + 1] = o.volumes and name .. " ml" or name end
     return out
   end,
   fields = function(_, answer)
     local out = { answer.file or "" }
-    for k, v in ipairs(answer.shares) do out[k + 1] = ("%.9g"):format(v) end
+    for k, v in ipairs(answer.ml or answer.shares) do out[k + 1] = ("%.9g"):format(v) end
     return out
   end,
 }

@@ -1,6 +1,7 @@
--- windows.lua - a network over a volume, or a picture, that is larger than what it is given at once: patch by patch with
--- overlap, and of what several patches say of a place the weighted mean. Places of patches, weights and the mean are those
--- of MONAI's sliding_window_inference (Cardoso et al. 2022), which are nnU-Net's but for the width of overlaps.
+-- windows.lua - a network over a volume, or a picture, that is larger than what it is given at once: patch by patch
+-- with overlap, and of what several patches say of a place the weighted mean. Places of patches, weights and the mean
+-- are those of MONAI's sliding_window_inference (Cardoso et al. 2022), which are nnU-Net's but for the width of
+-- overlaps.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -88,7 +89,7 @@ local function zeros_of(size, deep, channels)
 end
 
 local function new_sum(size, deep, classes)
-  return setmetatable({ base = 0, deep = deep, size = size, logits = zeros_of(size, deep, classes),
+  return setmetatable({ base = 0, deep = deep, size = size, finite = true, logits = zeros_of(size, deep, classes),
     weights = zeros_of(size, deep, 1) }, Sum)
 end
 
@@ -101,9 +102,11 @@ function Sum:add(place, size, y, weight)
   counted:copy_(counted + weight)
 end
 
--- Layers `from` to `from` + n: their mean.
+-- Layers `from` to `from` + n: their mean. Numbers that are none are noted.
 local function mean_of(self, from, n)
-  return ops.slice(self.logits, 2, from, n) / ops.slice(self.weights, 2, from, n)
+  local y = ops.slice(self.logits, 2, from, n) / ops.slice(self.weights, 2, from, n)
+  self.finite = self.finite and util.is_finite(y:sum():item())
+  return y
 end
 
 -- The sums become means, some layers at a time: no second volume of logits.
@@ -219,7 +222,7 @@ end
 -- x (1, D, H, W, C), or a picture (1, H, W, C) -> logits (1, D, H, W, K), where forward(patches (n, d, h, w, C)) gives
 -- (n, d, h, w, K). Where logits are beyond `budget`, and with classes_only, the classes (1, D, H, W) int32 instead:
 -- then sums of one patch's depth are all that is kept. What is smaller than a patch gets zeros around it. `tell` may
--- end it by giving true; then there is nothing.
+-- end it by giving true; then there is nothing. The second result: are all logits numbers?
 function windows.run(forward, x, o)
   o = schema.options("windows", FIELDS, o or {})
   local guard <close> = core.no_grad()
@@ -238,14 +241,17 @@ function windows.run(forward, x, o)
   if w.map then w.sum:flush(w.sum.deep, w.map) end
   local y = cropped(w.map or w.sum:finish(w.patch[1]), x, before)
   scope:keep(y)
-  return y
+  return y, w.sum.finite
 end
 
 -- The network over volumes as the preprocessing of a model wants it: patch by patch where it has a patch, else at once.
 -- o: more of windows.run's options.
 function windows.forward(net, x, preprocessing, o)
   local p = preprocessing
-  if not p.patch then return net(x) end
+  if not p.patch then
+    local y = net(x)
+    return y, util.is_finite(y:sum():item())
+  end
   local given = { patch = p.patch, overlap = p.overlap }
   for key, value in pairs(o or {}) do given[key] = value end
   return windows.run(net, x, given)

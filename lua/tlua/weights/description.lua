@@ -46,7 +46,7 @@ local function is_of_volumes(p)
     if p[name] ~= nil and not are_numbers(p[name], 3) then return false end
   end
   return (p.windows == nil or windows.are(p.windows)) and (p.quantiles == nil or are_numbers(p.quantiles, 2))
-    and is_optional(p.overlap, "number")
+    and is_optional(p.overlap, "number") and is_optional(p.channels, "number")
 end
 
 -- Pictures have a size, and those of scanners windows and neighbours.

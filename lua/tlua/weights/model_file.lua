@@ -88,7 +88,8 @@ local function inputs_of(net, info)
   local p = info.preprocessing
   if input.of(p).kind == "volume" then
     local side = p.patch or p.extent or { "D", "H", "W" }
-    return { { "N", side[1], side[2], side[3], net.network_options.in_channels, name = "volume" } }
+    return { { "N", side[1], side[2], side[3], p.channels or net.network_options.in_channels,
+      name = "volume" } }
   end
   local size = type(p.size) == "table" and p.size or { p.size, p.size }
   return { { "N", size[1], size[2], p.channels or 3, name = "image" } }

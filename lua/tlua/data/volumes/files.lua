@@ -17,6 +17,7 @@ local function stem(name)
   end
 end
 function files.is_nifti(name) return stem(name) ~= nil end
+files.stem = stem
 
 -- The files below a folder by their names in it without the ending, and the names, sorted.
 local function by_stem(folder)
@@ -45,6 +46,36 @@ local function channels_of(images, names)
     list[#list + 1] = images[name]
   end
   return out, cases
+end
+
+-- What a network of so many channels is given of the folder: paths, or lists of them where each file is a channel.
+function files.below(folder, channels)
+  local images, names, several = {}, {}, nil
+  for _, path in ipairs((waves.below(folder, files.is_nifti))) do
+    local name = stem(path)
+    images[name], names[#names + 1] = path, name
+  end
+  table.sort(names)
+  if (channels or 1) > 1 then several, names = channels_of(images, names) end
+  local out = {}
+  for i, name in ipairs(names or {}) do out[i] = several and several[name] or images[name] end
+  if not names then
+    for name in pairs(images) do out[#out + 1] = images[name] end
+    table.sort(out)
+  end
+  return out
+end
+
+-- The same of one file: NAME_0000.nii.gz with all that are numbered behind it, of several channels.
+function files.together(path, channels)
+  local case, ending = path:match "^(.*)_0000(%.[^/]*)$"
+  if (channels or 1) == 1 or not case then return path end
+  local list = { path }
+  for k = 1, channels - 1 do
+    list[k + 1] = ("%s_%04d%s"):format(case, k, ending)
+    if util.missing(list[k + 1]) then util.failf("%s, channel %d of %s", util.missing(list[k + 1]), k, path) end
+  end
+  return list
 end
 
 -- Adds the pairs of two folders to the record: volumes and, where there are any, masks. How many there are.
