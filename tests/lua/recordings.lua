@@ -210,6 +210,15 @@ t.test("a model file whose task is not what its network gives is refused by name
     local status, out, err = changed(f)
     assert(status == 1 and out == "" and err:find("odd.safetensors: its task: ", 1, true) and err:find(message, 1, true), err)
   end
+  local tensors, meta = tlua.load(run_folder .. "/model.safetensors")
+  local info = core.json_decode(meta.tlua)
+  info.options.width = 1000000000
+  meta.tlua = core.json_encode(info)
+  core.save(folder .. "/odd.safetensors", tensors, meta)
+  local refused, _, odd = t.run(("ulimit -v 8000000; ./tlua predict %s/odd.safetensors %s/said.wav"):format(folder,
+    folder))
+  assert(refused == 1 and odd:find("odd.safetensors: its description is damaged: ", 1, true)
+    and odd:find("width must be from 1 to", 1, true), odd)
   local status, _, err = t.run(("./tlua verify %s --known %s/sounds %s/said.wav"):format(run_folder, folder, folder))
   assert(status == 1 and err:find("gives frames, and a voice is one row a clip", 1, true), err)
 end)
@@ -256,7 +265,13 @@ t.test("predict refuses the words of other models", function()
   assert(piped == 1 and why:find("say their rate (--rate 16000", 1, true), why)
   refused(("verify %s --known %s/sounds %s"):format(run_folder, folder, wave), "gives frames, and a voice is one row a clip", 1)
   refused(("explain %s %s"):format(sounds, wave), "hears, and Grad-CAM shows places in pictures", 1)
-  refused(("export %s --to %s/no.onnx"):format(run_folder, folder), "there is nothing there for mel_spectrogram", 1)
+  local ported, _, wrong = t.run(("./tlua export %s --to %s/heard.onnx"):format(run_folder, folder))
+  t.equal(ported, 0, wrong)
+  local file = core.onnx_read(folder .. "/heard.onnx")
+  t.equal(core.json_decode(file.metadata.tlua).task.name, "ctc")
+  t.equal(file.graph.inputs[2].name, "lengths")
+  local _, cuts = t.run(("./tlua inspect %s --cut-points"):format(run_folder))
+  assert(cuts:find "cut points +none: at no place does a single value pass %(lengths goes along%)", cuts)
   -- Another table: its test part, where a column says which that is.
   local list = core.read_file(folder .. "/tones/list.tsv")
   core.write_file(folder .. "/tones/other.tsv", list)
@@ -360,6 +375,20 @@ t.test("what may not be as its owner thinks is said, and a damaged clip is left 
   assert(log:find "note      [^\n]*1%.wav: [^\n]*too loud" and log:find "skipped   [^\n]*2%.wav: ", log)
 end)
 
+t.test("tlua eval of voices has the loss of their task", function()
+  tlua.recipe { task = task.verify {},
+    model = tlua.models.speaker_lstm { rate = RATE, width = 8, layers = 1, bands = 8 },
+    data = data.sounds { root = folder .. "/sounds", seconds = 0.3, group = "(%d)_", held_out = { "2", "5" } },
+    schedule = { epochs = 1 },
+    out = folder .. "/voices" }:run { style = "quiet" }
+  local status, out, why = t.run(("./tlua eval %s/voices --json"):format(folder))
+  t.equal(status, 0, why)
+  local found, kept = core.json_decode(out), core.json_decode(core.read_file(folder .. "/voices/report.json"))
+  t.equal(found.loss_kind, "supervised contrastive")
+  assert(found.loss and found.loss > 0 and found.loss < 10, out)
+  assert(core.json_encode(kept):find("sounds; %d+ training %(0:%d%d%) and %d+ test clips"), core.json_encode(kept))
+end)
+
 t.test("options of clips that would do nothing, or harm", function()
   local path = recordings("harm", 8)
   t.fails("seconds = 0.5 would cut it, not its text; --data.longest 0.5", open,
@@ -373,6 +402,10 @@ t.test("options of clips that would do nothing, or harm", function()
   end
   t.fails("noise_chance says how often", run, { augment = { noise_chance = 0.3 } })
   t.fails("there is none: freq_masks = 2", run, { augment = { freq_width = 3 } })
+  t.fails("freq_width is 99, and there are", run, { augment = { freq_masks = 1, freq_width = 99 } })
+  t.fails("blocks must be from 1 to 512", function()
+    tlua.models.conformer { blocks = 1000000, weights = "none" }:ready()
+  end)
   t.fails("task.verify has a loss of its own", run, nil, tlua.recipe { model = tlua.models.speaker_lstm { rate = RATE },
     data = data.sounds { root = folder .. "/sounds" }, task = task.verify {}, loss = nn.CrossEntropy {},
     out = folder .. "/never" })

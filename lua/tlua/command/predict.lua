@@ -340,9 +340,10 @@ end
 
 -- ---- eval ----
 
--- The loss that the network was trained with, and its name. One without a loss of its own here has none, and neither have probabilities that --flip
--- makes, but for losses of a softmax.
-local function loss_of(info, flip)
+-- The loss that the network was trained with, and its name; that of the task where it has one of its own. A function of
+-- the recipe's is not in the file, and probabilities that --flip makes have none but for losses of a softmax.
+local function loss_of(info, task, flip)
+  if task.loss_words then return task:default_loss(), task.loss_words end
   local loss, name = model_file.loss(info)
   if flip and loss and not loss.set_counts then return nil, name .. " of --flip" end
   return loss, name
@@ -447,7 +448,7 @@ function predict.eval_main(args)
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
   if options.flip and built.input.kind ~= "picture" then commands.wrong("eval",
     "--flip mirrors pictures, and the model hears") end
-  local loss, loss_name = loss_of(info, options.flip)
+  local loss, loss_name = loss_of(info, task, options.flip)
   task.criterion = loss
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task, progress = progress.new() }
   local source = require("tlua.train.feed").open(s, "test")

@@ -6,6 +6,7 @@ local schema = require "tlua.schema"
 local data = require "tlua.data"
 local volumes = require "tlua.data.volumes"
 local data_text = require "tlua.data.text"
+local input = require "tlua.data.input"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
 local ran = {}
@@ -132,15 +133,25 @@ end
 
 -- ---- for the report ----
 
+-- The data in a line; of clips how long those of the training are together.
+local function data_line(s)
+  local d, parts = s.data, {}
+  local where = s.recipe.data.options.path or data.root(s.recipe.data)
+  if d.title ~= where then parts[1] = d.title end
+  parts[#parts + 1] = where
+  local total = d.input.kind == "clip" and (input.seconds(d.train))
+  return ("%s; %s training%s%s and %s test %s"):format(table.concat(parts, ", "), util.thousands(d.train:count()),
+    total and (" (%s)"):format(util.clock(total)) or "",
+    d.validation and (", %s validation"):format(util.thousands(d.validation:count())) or "",
+    util.thousands(d.test:count()), d.input.many)
+end
+
 -- What decides about the figures beside the recipe's text: { {name, text}, ... }.
 function ran.head(s)
   local r = s.recipe
   local train, test = steps_text(s, s.data.augment), steps_text(s, nil)
   return { { "way", r.cell_text }, { "overrides", overrides_text(r) }, { "weights", weights_of(s) },
-    { "data", ("%s, %s; %s training%s and %s test %s"):format(s.data.title, data.root(r.data),
-      util.thousands(s.data.train:count()),
-      s.data.validation and (", %s validation"):format(util.thousands(s.data.validation:count())) or "",
-      util.thousands(s.data.test:count()), s.data.input.many) },
+    { "data", data_line(s) },
     { "validation", s.data.validation_text },
     { "burnt-in text", data_text.burnt_in(s.data) }, { "split", split_text(s) }, { "groups", group_text(s) },
     { "training " .. s.data.input.many, train },

@@ -88,6 +88,10 @@ local function print_stages(f)
 end
 
 local function print_cuts(f)
+  if #f.cuts == 0 then
+    return say("cut points", "none: at no place does a single value pass%s", f.inputs[2]
+      and (" (%s goes along)"):format(util.shown(f.inputs[2].name)) or "")
+  end
   local rows = { { "cut =", "what comes out", "parameters below", "above", "end of stage" } }
   for _, c in ipairs(f.cuts) do
     rows[#rows + 1] = { c.name, c.shape, util.thousands(c.below), util.thousands(c.above), c.stage or "" }

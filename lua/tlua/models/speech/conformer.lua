@@ -136,11 +136,12 @@ end
 
 -- ---- the registry ----
 
-local FIELDS = { { "blocks", "integer", 4, "how many", least = 1 },
-  { "width", "integer", 144, "features of a frame", least = 1 },
-  { "heads", "integer", 4, "of the attention", least = 1 },
-  { "ffn", "integer", 576, "features within the feed-forward steps", least = 1 },
-  { "kernel", "integer", 31, "frames that the convolution along time sees, an odd number", least = 1 },
+local FIELDS = { { "blocks", "integer", 4, "how many", least = 1, most = 512 },
+  { "width", "integer", 144, "features of a frame", least = 1, most = 1 << 16 },
+  { "heads", "integer", 4, "of the attention", least = 1, most = 1 << 10 },
+  { "ffn", "integer", 576, "features within the feed-forward steps", least = 1, most = 1 << 18 },
+  { "kernel", "integer", 31, "frames that the convolution along time sees, an odd number", least = 1,
+    most = 4095 },
   { "batchnorm", "boolean", false, "a batch norm behind that convolution" },
   table.unpack(frontend.fields { low = 40, high = 7600, scale = "slaney", band_norm = "slaney", corners = "bins" }) }
 

@@ -180,14 +180,15 @@ end
 
 return function(registry)
   local function fields(...)
-    return { { "width", "integer", 32, "channels of the first convolution", least = 1 }, ... }
+    return { { "width", "integer", 32, "channels of the first convolution", least = 1, most = 1 << 14 }, ... }
   end
   registry.add { name = "wave_cnn", class = WaveCNN, takes = "wave", classes = 10,
-    fields = fields { "rate", "integer", 16000, "of the waves, in Hz", least = 1 } }
+    fields = fields { "rate", "integer", 16000, "of the waves, in Hz", least = 1, most = 1 << 24 } }
   registry.add { name = "mel_cnn", class = MelCNN, takes = "wave", classes = 10,
-    fields = { { "width", "integer", 96, "channels of each convolution", least = 1 },
+    fields = { { "width", "integer", 96, "channels of each convolution", least = 1, most = 1 << 14 },
       table.unpack(frontend.fields { bands = 64, normalize = "clip" }) } }
   registry.add { name = "crnn", class = Crnn, takes = "wave", classes = 32,
-    fields = fields({ "hidden", "integer", 128, "of the LSTM, in each direction", least = 1 },
-      { "layers", "integer", 2, "of the LSTM", least = 1 }, table.unpack(frontend.fields { normalize = "channel" })) }
+    fields = fields({ "hidden", "integer", 128, "of the LSTM, in each direction", least = 1, most = 1 << 14 },
+      { "layers", "integer", 2, "of the LSTM", least = 1, most = 64 },
+      table.unpack(frontend.fields { normalize = "channel" })) }
 end

@@ -3,14 +3,20 @@ local nn = require "tlua.nn"
 local util = require "tlua.util"
 local frontend = {}
 
+-- Of filters with so many bands most would be empty.
+frontend.MOST_BANDS = 4096
+local FREQ_WIDTH = 27
+
 -- Options of a network with such a front end; `defaults`: what of it is otherwise.
 function frontend.fields(defaults)
   local d = defaults or {}
-  local function count(name, default, brief, least)
-    return { name, "integer", d[name] or default, brief, least = least or 1 }
+  local function count(name, default, brief, most, least)
+    return { name, "integer", d[name] or default, brief, least = least or 1, most = most }
   end
-  return { count("rate", 16000, "of the waves, in Hz"), count("n_fft", 400, "points of the transform"),
-    count("hop", 160, "samples from frame to frame"), count("bands", 80, "mel bands of a frame"),
+  return { count("rate", 16000, "of the waves, in Hz", 1 << 24),
+    count("n_fft", 400, "points of the transform", 1 << 20),
+    count("hop", 160, "samples from frame to frame", 1 << 20),
+    count("bands", 80, "mel bands of a frame", frontend.MOST_BANDS),
     { "low", "number", d.low or 0, "where the first begins, in Hz", least = 0 },
     { "high", "number", d.high, "where the last ends, in Hz (half of the rate)", above = 0 },
     { "scale", "choice", d.scale or "htk", "of the mels", { "htk", "slaney" } },
@@ -20,16 +26,19 @@ function frontend.fields(defaults)
     { "floor", "number", d.floor or 1e-10, "what is less becomes that before the logarithm", least = 0 },
     { "normalize", "choice", d.normalize or "none", "frames to a mean of 0 and a variance of 1: each band of a clip, "
       .. "the clip, or each band by what was seen in training", { "none", "channel", "clip", "running" } },
-    count("freq_masks", 0, "stretches of bands that are hidden in training", 0),
-    count("freq_width", 27, "bands of one at most", 0),
-    count("time_masks", 0, "stretches of frames that are hidden in training", 0),
-    count("time_width", 100, "frames of one at most", 0),
+    count("freq_masks", 0, "stretches of bands that are hidden in training", 64, 0),
+    count("freq_width", FREQ_WIDTH, "bands of one at most", frontend.MOST_BANDS, 0),
+    count("time_masks", 0, "stretches of frames that are hidden in training", 64, 0),
+    count("time_width", 100, "frames of one at most", 1 << 20, 0),
     { "time_share", "number", 1, "and at most this share of the clip", least = 0, most = 1 } }
 end
 
 -- Where frames are not normalised, what is hidden becomes the clip's mean: 0 would be loud among logarithms.
 local function add_masks(self, o)
   rawset(self, "_stages", nil)
+  if o.freq_width > o.bands and o.freq_width ~= FREQ_WIDTH then
+    util.failf("augment: freq_width is %d, and there are %d bands", o.freq_width, o.bands)
+  end
   if o.freq_masks + o.time_masks == 0 then return end
   self.augment = nn.SpecAugment { freq_masks = o.freq_masks, freq_width = o.freq_width, time_masks = o.time_masks,
     time_width = o.time_width, time_share = o.time_share, fill = o.normalize == "none" and "mean" or "value" }

@@ -60,8 +60,8 @@ end
 
 return function(registry)
   local fields = frontend.fields { bands = 40, scale = "slaney", band_norm = "slaney", log = "none" }
-  table.insert(fields, 1, { "width", "integer", 256, "of the state", least = 1 })
-  table.insert(fields, 2, { "layers", "integer", 3, "one above another", least = 1 })
+  table.insert(fields, 1, { "width", "integer", 256, "of the state", least = 1, most = 1 << 14 })
+  table.insert(fields, 2, { "layers", "integer", 3, "one above another", least = 1, most = 64 })
   registry.add { name = "speaker_lstm", class = Speaker, takes = "wave", classes = 256, fields = fields,
     weights = { resemblyzer = { file = "pretrained.pt", from = "they are in the wheel of PyPI's resemblyzer 0.1.4 "
       .. "(Apache-2.0): pip download --no-deps resemblyzer==0.1.4 and python3 tools/wheel_files.py "

@@ -331,10 +331,13 @@ end
 -- ---- the registry ----
 
 local function share(name, default, brief) return { name, "number", default, brief, least = 0, below = 1 } end
-local function count(name, default, brief) return { name, "integer", default, brief, least = 1 } end
+local function count(name, default, brief, most)
+  return { name, "integer", default, brief, least = 1, most = most or 1 << 16 }
+end
 
-local FIELDS = { count("width", 768, "features of a frame"), count("layers", 12, "of the transformer"),
-  count("heads", 12, "of the attention"), count("ffn", 3072, "features within the feed-forward layers"),
+local FIELDS = { count("width", 768, "features of a frame"), count("layers", 12, "of the transformer", 512),
+  count("heads", 12, "of the attention"), count("ffn", 3072, "features within the feed-forward layers",
+    1 << 18),
   { "conv_widths", "text", "512,512,512,512,512,512,512", "channels of the convolutions over the wave" },
   { "conv_kernels", "text", "10,3,3,3,3,2,2", "their kernels" },
   { "conv_strides", "text", "5,2,2,2,2,2,2", "their steps" }, { "conv_bias", "boolean", false, "have they biases" },

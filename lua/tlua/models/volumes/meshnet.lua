@@ -79,5 +79,5 @@ return function(registry)
   end
   registry.add { name = "meshnet", class = MeshNet, takes = "volume", size = 256, classes = 3, in_channels = 1, read = read,
     weights = weights, preprocessing = {}, fields = {
-      { "channels", "integer", 5, "of each map within", least = 1 } } }
+      { "channels", "integer", 5, "of each map within", least = 1, most = 1 << 14 } } }
 end

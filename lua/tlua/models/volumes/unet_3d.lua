@@ -182,7 +182,7 @@ end
 return function(registry)
   registry.add { name = "unet3d", class = UNet, takes = "volume", size = 96, classes = 2, in_channels = 1, preprocessing = {}, fields = {
     { "levels", "integer", 5, "how many sizes of maps there are, each half of the one before", least = 2, most = 8 },
-    { "width", "integer", 32, "channels of the largest maps; they double up to 320", least = 1 },
-    { "blocks", "integer", 2, "residual blocks of each size but the first, which has one", least = 1 },
+    { "width", "integer", 32, "channels of the largest maps; they double up to 320", least = 1, most = 1 << 12 },
+    { "blocks", "integer", 2, "residual blocks of each size but the first, which has one", least = 1, most = 64 },
     { "deep_supervision", "boolean", false, "a head at each size, for net:deep(x)" } } }
 end
