@@ -4130,6 +4130,11 @@ function models.mel_cnn(options) end
 ---@return tlua.nn.Module
 function models.crnn(options) end
 
+---The network bert. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.bert(options) end
+
 ---The network meshnet. weights: a file or the name of a published set (model18cls, model5_gw_ae).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
 ---@return tlua.nn.Module

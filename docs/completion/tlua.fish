@@ -53,7 +53,7 @@ complete -c tlua -n '__tlua_is predict' -l batch -x -d 'pictures or clips that t
 complete -c tlua -n '__tlua_is predict' -l threads -x -d 'threads that read pictures or clips; 0: one a processor'
 complete -c tlua -n '__tlua_is predict' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_is predict' -l quiet -d 'nothing but results and errors'
-complete -c tlua -n '__tlua_is predict' -a 'conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
+complete -c tlua -n '__tlua_is predict' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
 complete -c tlua -n '__tlua_is predict' -F
 complete -c tlua -n __tlua_first -a eval -d 'test a model on samples whose classes, values or texts are known'
 complete -c tlua -n '__tlua_is eval' -l help -d 'what it does, and its options'
@@ -64,7 +64,7 @@ complete -c tlua -n '__tlua_is eval' -l flip -d 'probabilities are the mean over
 complete -c tlua -n '__tlua_is eval' -l weights -r -F -d 'weights of a network that is named: a published set (imagenet, if it has one), or a file'
 complete -c tlua -n '__tlua_is eval' -l weights.key -x -d 'the part of that file, like ema'
 complete -c tlua -n '__tlua_is eval' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
-complete -c tlua -n '__tlua_is eval' -a 'conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
+complete -c tlua -n '__tlua_is eval' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
 complete -c tlua -n '__tlua_is eval' -F
 complete -c tlua -n __tlua_first -a explain -d 'where the network looked (Grad-CAM), as pictures'
 complete -c tlua -n '__tlua_is explain' -l help -d 'what it does, and its options'
@@ -77,7 +77,7 @@ complete -c tlua -n '__tlua_is explain' -l batch -x -d 'pictures or clips that t
 complete -c tlua -n '__tlua_is explain' -l threads -x -d 'threads that read pictures or clips; 0: one a processor'
 complete -c tlua -n '__tlua_is explain' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_is explain' -l quiet -d 'nothing but results and errors'
-complete -c tlua -n '__tlua_is explain' -a 'conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
+complete -c tlua -n '__tlua_is explain' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
 complete -c tlua -n '__tlua_is explain' -F
 complete -c tlua -n __tlua_first -a verify -d 'whose voice it is, of speakers that a few clips make known'
 complete -c tlua -n '__tlua_is verify' -l help -d 'what it does, and its options'
@@ -90,7 +90,7 @@ complete -c tlua -n '__tlua_is verify' -l batch -x -d 'pictures or clips that th
 complete -c tlua -n '__tlua_is verify' -l threads -x -d 'threads that read pictures or clips; 0: one a processor'
 complete -c tlua -n '__tlua_is verify' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_is verify' -l quiet -d 'nothing but results and errors'
-complete -c tlua -n '__tlua_is verify' -a 'conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
+complete -c tlua -n '__tlua_is verify' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
 complete -c tlua -n '__tlua_is verify' -F
 complete -c tlua -n __tlua_first -a export -d 'a model file for C programs, or an .onnx file, of a checkpoint or a network'
 complete -c tlua -n '__tlua_is export' -l help -d 'what it does, and its options'
@@ -100,7 +100,7 @@ complete -c tlua -n '__tlua_is export' -l fold -d 'of .onnx: batch norms go into
 complete -c tlua -n '__tlua_is export' -l normalize -d 'of .onnx: the graph normalises, and pixels from 0 to 255 go in'
 complete -c tlua -n '__tlua_is export' -l weights -r -F -d 'weights of a network that is named: a published set (imagenet, if it has one), or a file'
 complete -c tlua -n '__tlua_is export' -l weights.key -x -d 'the part of that file, like ema'
-complete -c tlua -n '__tlua_is export' -a 'conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
+complete -c tlua -n '__tlua_is export' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
 complete -c tlua -n '__tlua_is export' -F
 complete -c tlua -n __tlua_first -a report -d 'a run\'s report made again, or several runs side by side'
 complete -c tlua -n '__tlua_is report' -l help -d 'what it does, and its options'
@@ -113,7 +113,7 @@ complete -c tlua -n '__tlua_is params' -l help -d 'what it does, and its options
 complete -c tlua -n '__tlua_is params' -l freeze -x -d 'what this would freeze, like \'*,!layer4.*\''
 complete -c tlua -n '__tlua_is params' -l train -x -d 'what this would train, all else being frozen'
 complete -c tlua -n '__tlua_is params' -l json -d 'JSON, for programs'
-complete -c tlua -n '__tlua_is params' -a 'conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
+complete -c tlua -n '__tlua_is params' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
 complete -c tlua -n '__tlua_is params' -F
 complete -c tlua -n __tlua_first -a inspect -d 'what a file holds: a network or weights, as text and as a picture'
 complete -c tlua -n '__tlua_is inspect' -l help -d 'what it does, and its options'
@@ -310,7 +310,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l loss.reduction 
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l loss.smooth -x -d 'added to numerator and denominator'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l loss.weight -x -d 'a number for each class, or auto: the rarer a class, the more its pictures count'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l loss.zero_infinity -x -a 'true false' -d 'a target that its frames cannot say has a loss of 0 instead of infinity'
-complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model -x -a 'conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn' -d 'the network'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model -x -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn' -d 'the network'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.classes -x -d 'outputs of the network\'s own head'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.drop_connect -x -d 'option of this family of networks'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.dropout -x -d 'before the network\'s own head'

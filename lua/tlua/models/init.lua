@@ -5,7 +5,7 @@ local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
   "efficientnet", "convnext", "vision_transformer", "unet", "speech.conformer",
   "speech.wav2vec2", "speech.speaker_lstm",
-  "speech.convolutions", "volumes.meshnet", "volumes.resnet_3d", "volumes.unet_3d", "onnx" }
+  "speech.convolutions", "text.bert", "volumes.meshnet", "volumes.resnet_3d", "volumes.unet_3d", "onnx" }
 local entries, order, of_files = {}, {}, {}
 local registry = { entries = entries }
 

@@ -41,6 +41,10 @@ local function check_hears(r)
   local net, kind = r.model, r.data.kind
   local info, takes = data.kinds[kind], net.takes or "image"
   if not rawget(net, "entry") then return end
+  if takes == "text" then
+    util.failf("%s reads texts, and data.%s has none; recipes have no data of texts yet: a loop of one's own trains it",
+      net:label(), kind)
+  end
   if info.clips and takes ~= "wave" then
     util.failf("%s sees, and data.%s has clips of sound: models that hear are in the table of docs/recipes.md",
       net:label(), kind)

@@ -48,7 +48,7 @@ local function needs(what, config, name, want)
   end
 end
 
-kinds.wav2vec2 = { model = "wav2vec2_base", aside = { "quantizer.", "project_hid.", "project_q." },
+kinds.wav2vec2 = { model = "wav2vec2_base", symbols = true, aside = { "quantizer.", "project_hid.", "project_q." },
   options = function(config, what)
     local get = getter(what, config)
     needs(what, config, "hidden_act", "gelu")
@@ -79,6 +79,62 @@ kinds.wav2vec2 = { model = "wav2vec2_base", aside = { "quantizer.", "project_hid
   prepared = function(options, config)
     if type(config.do_normalize) == "boolean" then options.normalize = config.do_normalize end
   end }
+
+-- Encoders of text: what differs are names in config.json and where positions begin.
+local ACTIVATIONS = { gelu = "gelu", gelu_new = "gelu_tanh", gelu_pytorch_tanh = "gelu_tanh", relu = "relu",
+  silu = "silu", swish = "silu" }
+local AS_TRAINED = { "cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.",
+  "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "embeddings.position_ids",
+  "bert.embeddings.position_ids",
+  "roberta.embeddings.position_ids", "electra.embeddings.position_ids", "qa_outputs." }
+
+local function classes_of(config)
+  if math.tointeger(config.num_labels) then return config.num_labels end
+  local n = 0
+  for _ in pairs(type(config.id2label) == "table" and config.id2label or {}) do n = n + 1 end
+  return n > 0 and n or 2
+end
+
+local function activation_of(config, what, name)
+  local said = config[name] or "gelu"
+  return ACTIVATIONS[said] or util.failf("%s: %s = %s is not known here; known are %s", what, name, tostring(said),
+    table.concat(util.keys(ACTIVATIONS), ", "))
+end
+
+local function encoder(family, first_position)
+  return { model = "bert", aside = AS_TRAINED, options = function(config, what)
+    local get = getter(what, config)
+    needs(what, config, "position_embedding_type", "absolute")
+    if config.is_decoder then util.failf("%s: is_decoder: a network that continues texts is not known here", what) end
+    local width = get("hidden_size", "integer", 768)
+    return { family = family, classes = classes_of(config), width = width,
+      layers = get("num_hidden_layers", "integer", 12), heads = get("num_attention_heads", "integer", 12),
+      inner = get("intermediate_size", "integer", 3072), vocabulary = get("vocab_size", "integer", 30522),
+      positions = get("max_position_embeddings", "integer", 512),
+      first_position = first_position and get("pad_token_id", "integer", 1) + 1 or 0,
+      types = get("type_vocab_size", "integer", 2), embedding_width = get("embedding_size", "integer", width),
+      activation = activation_of(config, what, "hidden_act"), eps = get("layer_norm_eps", "number", 1e-12),
+      initial = get("initializer_range", "number", 0.02), dropout = get("hidden_dropout_prob", "number", 0.1),
+      attention_dropout = get("attention_probs_dropout_prob", "number", 0.1),
+      classifier_dropout = math.type(config.classifier_dropout) and config.classifier_dropout or nil }
+  end }
+end
+
+kinds.bert = encoder "bert"
+kinds.roberta, kinds["xlm-roberta"], kinds.camembert = encoder("roberta", true), encoder("roberta", true),
+  encoder("roberta", true)
+kinds.electra = encoder "electra"
+
+kinds.distilbert = { model = "bert", aside = AS_TRAINED, options = function(config, what)
+  local get = getter(what, config)
+  return { family = "distilbert", classes = classes_of(config), width = get("dim", "integer", 768),
+    layers = get("n_layers", "integer", 6), heads = get("n_heads", "integer", 12),
+    inner = get("hidden_dim", "integer", 3072), vocabulary = get("vocab_size", "integer", 30522),
+    positions = get("max_position_embeddings", "integer", 512),
+    activation = activation_of(config, what, "activation"), initial = get("initializer_range", "number", 0.02),
+    dropout = get("dropout", "number", 0.1), attention_dropout = get("attention_dropout", "number", 0.1),
+    classifier_dropout = get("seq_classif_dropout", "number", 0.2) }
+end }
 
 -- ---- tensors ----
 
@@ -122,7 +178,9 @@ end
 
 local function load(net, path, files, kind)
   local scope <close> = core.scope()
-  local tensors, left = tensors_of(path, files, kind.aside)
+  local aside = { table.unpack(kind.aside) }
+  for _, name in ipairs(net.left_aside and net:left_aside() or {}) do aside[#aside + 1] = name end
+  local tensors, left = tensors_of(path, files, aside)
   local report = net:load(tensors, { what = path, head = net.head_name })
   if #left > 0 then util.note(("%s: left aside: %s"):format(path, util.first_few(left))) end
   net:took_weights(report, path)
@@ -167,7 +225,7 @@ function folder.network(given)
   end
   local files = files_of(path)
   local net = require("tlua.models").build(kind.model, options)
-  rawset(net, "file_vocabulary", vocabulary(path, config))
+  if kind.symbols then rawset(net, "file_vocabulary", vocabulary(path, config)) end
   rawset(net, "_pending", function(me) load(me, path, files, kind) end)
   return net
 end
