@@ -168,6 +168,16 @@ def features():
     put("features", "huge", b"\1" + header(2**62, 2**61, 0))
 
 
+def prints():
+    def record(kind, bits=5):
+        return b"k" * 16 + struct.pack("<QII", bits, kind, 0)
+    put("prints", "whole", b"\1" + record(1) + record(2, 9))
+    put("prints", "own", b"\3" + record(2))
+    put("prints", "own_even", b"\3" + record(1) + record(7))
+    put("prints", "unchecked", b"\2" + record(2))
+    put("prints", "cut", b"\1" + record(2) + record(2)[:11])
+
+
 def tuning():
     put("tuning", "table", "t4096 512 512 nt kept one cpu-14x32 108\n64 64 64 nn fresh many gpu-64 150\n1 1 1 tt kept one plain 103\n")
     put("tuning", "strangers", "t4096 512 512 nt kept one somebody 108\n")
@@ -343,5 +353,5 @@ def onnx_files():
     put("onnx", "sparse", model(field(15, field(1, tensor("s", 1, [1], field(9, floats[:4]))) + field(2, tensor("", 7, [1], field(7, b"\1"))) + field(3, 9))))
 
 
-for make in (onnx_files, archives, arrays, tables, pictures, sounds, sources, features, tuning, pipelines, jsons, plans, pickles):
+for make in (onnx_files, archives, arrays, tables, pictures, sounds, sources, features, prints, tuning, pipelines, jsons, plans, pickles):
     make()

@@ -21,8 +21,9 @@ end
 
 -- Files below a folder that hold the name, with blanks or quotes in it or not, in their bytes or in their own name.
 local function who_tells(path)
-  local _, list = t.run(("cd '%s' && { grep -rlai '%s\\|SECRET' . ; find . -iname '*%s*'; } | sort -u"):format(path,
-    NAME, NAME))
+  local told = NAME .. "\\|SECRET\\|19700101\\|1\\.2\\.826\\.0\\.1\\." -- of DICOM files: birth dates and UIDs, too
+  local _, list = t.run(("cd '%s' && { grep -rlai '%s' . ; find . -iname '*%s*'; } | sort -u"):format(path,
+    told, NAME))
   return list:gsub("%./", ""):gsub("\n$", ""):gsub("\n", " ")
 end
 
@@ -166,6 +167,10 @@ t.test("a run of a scanner's folder, which is private without a word", function(
   local status, _, err = tlua(file, "--out", run)
   t.equal(status, 0, err)
   t.equal(who_tells(run), "identifiers.csv")
+  local out
+  status, out, err = tlua(file, "--out", folder .. "/run_json", "--json")
+  t.equal(status, 0, err)
+  assert(out:find '"event":"done"' and not out:find(NAME) and not out:find "SECRET", out)
   local text = core.read_file(run .. "/identifiers.csv")
   assert(text:find "\np%-%x+/s%-%x+/002,[^\n]+%.dcm[^,\n]*,SECRET%-0%d\n", text)
   file = recipe(home .. "/open.lua", "dicom", root, options, false, 1)
