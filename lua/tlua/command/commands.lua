@@ -45,8 +45,9 @@ commands.list = {
     text = "Trains the network in several ways, with several numbers of pictures, or minutes of clips, and several seeds. After Ctrl-C the same command goes on. --help lists the fields.",
     examples = { "tlua compare mine.lua --compare.per_class 10,100,all --compare.seeds 0,1,2" } },
   { name = "predict", group = "Use", args = "MODEL FILE|FOLDER|-...",
-    brief = "classify pictures or sounds, turn speech into text",
-    text = MODEL .. " Of a folder all pictures (or recordings) below it are taken. What cannot be read is named, and the status is 1. Recordings may be of any length; " ..
+    brief = "classify pictures, sounds or volumes, draw masks, turn speech into text",
+    text = MODEL .. " Of a folder all pictures (recordings, or volumes and series) below it are taken. " ..
+      "What cannot be read is named, and the status is 1. Recordings may be of any length; " ..
       "- is what comes through a pipe, a WAV file or with --rate bare samples (S16_LE, mono), and is answered window by window.",
     options = { { "top", "K", "so many classes of each (3; with --json 5)" }, JSON,
       { "csv", nil, "a table: file, label, score, ..., error; of speech file, from, to, text" },
@@ -56,9 +57,11 @@ commands.list = {
       { "beam", "N", "of speech: a search that follows N texts (the task's own)" }, { "window", "SECONDS",
         "of speech: the longest piece that is heard at once (20)" },
       { "rate", "HZ", "of speech: samples a second of what comes bare through a pipe" },
-      { "to", "FOLDER", "where masks and overlays go, of a model that segments (predicted); of speech a text for each recording" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
+      { "to", "FOLDER", "where masks and overlays go, of a model that segments (predicted), those of volumes as " ..
+        "NIfTI; of speech a text for each recording" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
     examples = { "tlua predict runs/mine picture.jpg", "tlua predict runs/mine pictures/ --csv > answers.csv",
       "tlua predict resnet50 picture.jpg --top 5", "tlua predict runs/ct series/ --by series --json",
+      "tlua predict runs/brain t1.nii.gz --to masks",
       "tlua predict runs/speech talk.mp3 --srt > talk.srt",
         "arecord -f S16_LE -r 16000 -c 1 -t raw | tlua predict runs/speech - --rate 16000" } },
   { name = "eval", group = "Use", args = "MODEL [--data.root DIR]",
@@ -70,7 +73,8 @@ commands.list = {
       { "data.root", "DIR", "where they lie", field = true }, JSON, FLIP, WEIGHTS, KEY, DEVICE },
     data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip" } },
   { name = "explain", group = "Use", args = "MODEL FILE|FOLDER...", brief = "where the network looked (Grad-CAM), as pictures",
-    text = MODEL .. " A page a picture: the picture on the left, on the right the same with heat over it.",
+    text = MODEL .. " A page a picture: the picture on the left, on the right the same with heat over it. " ..
+      "Of a volume three slices, and the heat as a NIfTI file.",
     options = { { "class", "NAME", "what speaks for this class; without it the likeliest" }, { "layer", "NAME", "the stage whose output is explained; without it the last with places" },
       { "to", "FOLDER", "where the pages go (explain)" }, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
     examples = { "tlua explain runs/mine picture.jpg --to looked" } },
