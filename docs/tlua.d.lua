@@ -1424,7 +1424,7 @@ function data.custom(options) end
 
 ---A folder as it comes from a scanner: slices as pictures, with labels from a CSV or folders; patients stay in one part.
 ---- `root`: folder with the files, in any order and depth
----- `unit` = "picture": what a sample is: a slice
+---- `unit` = "picture": what a sample is: a slice, or a series as a volume
 ---- `labels`: a CSV with what is to be learnt, a line for each patient, study, series or file; without it the folders are classes
 ---- `by` = "patient": what a line of labels is about
 ---- `key`: column of labels that says whose a line is (the one that is called as such columns are)
@@ -1444,6 +1444,17 @@ function data.custom(options) end
 ---- `strip_corners`: each corner of so much of the height and the width becomes black, for the network and in all that is shown: text of patients is burnt in there (none)
 ---- `doubles` = "say": pictures that look nearly the same in training and in test or validation: named, kept on one side, left out of the training, or not looked for
 ---- `near` = 3: how many of 64 bits of their difference hashes may differ; 0: none
+---- `gaps`: volume: slices that are missing are an error, or between their neighbours (error)
+---- `repeated`: volume: slices at the place of another are an error, or the first is taken (error)
+---- `nan`: volume: voxels that are not finite are an error, or count as 0
+---- `orientation`: volume: where columns, rows and slices grow to, like LPS; "file": each file's own (the network's, else RAS)
+---- `spacing`: volume: mm between columns, rows and slices, or one number; volumes are resampled to it (the network's, else the file's)
+---- `normalise`: volume: values by each volume's own: zscore: mean 0, deviation 1; nonzero: so of what is not 0; range: 0 to 1; quantiles: 0 to 1 between two (zscore where there is no window)
+---- `quantiles`: volume: per cent that become 0 and 1 where it goes by quantiles (0.5, 99.5)
+---- `patch`: volume: slices, rows, columns, or one number: training takes such parts of the volumes
+---- `patches`: volume: patches of each volume and epoch (4)
+---- `overlap`: volume: share of a patch that the next has too where whole volumes are tested (0.5)
+---- `keep`: volume: memory in which volumes stay decoded from epoch to epoch; those beyond are read again
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1462,7 +1473,7 @@ function data.custom(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, unit?: "picture", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, unit?: "picture"|"volume", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, gaps?: "error"|"fill", repeated?: "error"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], patch?: number|number[], patches?: integer, overlap?: number, keep?: string|number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.dicom(options) end
 

@@ -159,6 +159,88 @@ t.test("orientation and spacing, the mask by its nearest voxel", function()
   t.fails("orientation cannot be \"RAX\"", one, root, { orientation = "RAX" })
 end)
 
+-- ---- tables, class folders, nnU-Net's names, series ----
+
+t.test("a table with masks, groups, parts and attributes", function()
+  local lines = { "image;mask;patient;part;sex" }
+  for i = 1, 10 do
+    lines[i + 1] = ("images/case%02d.nii.gz;masks/case%02d.nii.gz;p%d;%s;%s"):format(i, i, i // 2,
+      i > 7 and "test" or "train", i % 2 == 0 and "F" or "M")
+  end
+  core.write_file(folder .. "/cases.csv", table.concat(lines, "\n") .. "\n")
+  local given = { root = false, path = folder .. "/cases.csv", mask = "mask", group = "patient", part = "part",
+    attributes = "sex" }
+  local d = open(given)
+  t.equal(d.train:count() .. " " .. d.test:count(), "7 3")
+  t.equal(table.concat(d.attributes.train.sex, ""), "MFMFMFM")
+  t.equal(#d.keys.test, 3)
+  assert(d.keys.test[1] == d.keys.test[2] and d.keys.test[2] ~= d.keys.test[3]) -- 8 and 9 are one patient's
+  t.equal(d.groups.count, 6)
+  given.mask = "masks"
+  t.fails("has no column 'masks' (mask)", open, given)
+end)
+
+t.test("classes and numbers of a table, several files as channels", function()
+  local lines = { "a,b,finding,dose" }
+  for i = 1, 6 do
+    lines[i + 1] = ("images/case02.nii.gz,masks/case02.nii.gz,%s,%g"):format(i % 2 == 0 and "yes" or "no", i / 4)
+  end
+  core.write_file(folder .. "/classes.csv", table.concat(lines, "\n") .. "\n")
+  local path = folder .. "/classes.csv"
+  local d = data.open(data.nifti { path = path, image = { "a", "b" }, target = "finding", split = 0.5, size = 8 },
+    {}, 1)
+  t.equal(d.channels .. " " .. table.concat(d.classes, " "), "2 no yes")
+  t.equal(shape(epoch(d, "train")[1].x), "2 8 8 8 2")
+  d = data.open(data.nifti { path = path, image = "a", target = "dose", split = 0.5, size = 8 }, {}, 1,
+    { task = tlua.task.regress {} })
+  t.equal(d.value_names[1], "dose")
+  t.equal(d.train:values(1)[1] % 0.25, 0)
+end)
+
+t.test("folders of classes, and nnU-Net's names", function()
+  local values = spheres.of(core, 1, { 12, 10, 10 })
+  for i = 1, 6 do
+    for _, name in ipairs { ("classes/%s/v%d.nii"):format(i % 2 == 0 and "even" or "odd", i),
+      ("nn/imagesTr/c%d_0000.nii.gz"):format(i), ("nn/imagesTr/c%d_0001.nii.gz"):format(i),
+      ("nn/labelsTr/c%d.nii.gz"):format(i) } do
+      local path = folder .. "/" .. name
+      core.mkdirs(path:match "^(.*)/")
+      core.nifti.write(path, { x = name:find "label" and core.zeros(12, 10, 10) or values, affine = spheres.IDENTITY })
+    end
+  end
+  local d = data.open(data.nifti { root = folder .. "/classes", split = 0.34 }, {}, 1)
+  t.equal(table.concat(d.classes, " ") .. " " .. d.train:count(), "even odd 4")
+  d = open { root = folder .. "/nn" }
+  t.equal(d.train:count() .. " " .. d.channels, "5 2")
+  core.remove(folder .. "/nn/imagesTr/c3_0000.nii.gz")
+  t.fails("channels are numbered from 0000 on without gaps, and 0000 is missing", open, { root = folder .. "/nn" })
+end)
+
+t.test("series of a scanner as volumes, patients apart", function()
+  local scanner = dofile "tests/lua/run_scanner.lua"
+  local lines, root = { "PatientID,finding" }, folder .. "/ct"
+  for p, class in ipairs(scanner.folder(root, core, { patients = 6, slices = 5 })) do
+    lines[p + 1] = ("SECRET-%02d,%s"):format(p, class == 1 and "bright" or "dark")
+  end
+  core.write_file(folder .. "/ct.csv", table.concat(lines, "\n") .. "\n")
+  local function series(o)
+    local given = { root = root, labels = folder .. "/ct.csv", target = "finding", unit = "volume", batch = 2,
+      size = 8, windows = "soft" }
+    for key, v in pairs(o) do given[key] = v end
+    return data.open(data.dicom(given), {}, 1)
+  end
+  local d = series {}
+  t.equal(d.input.kind .. " " .. d.train:count() .. " " .. d.test:count(), "volume 5 1")
+  t.equal(table.concat(d.train:extent(1).size, " "), "5 16 16")
+  local b = epoch(d, "train")[1]
+  t.equal(shape(b.x), "2 8 8 8 1")
+  assert(b.x:amax():item() <= 1 and b.x:amin():item() >= 0)
+  for i = 1, 5 do assert(not d.train:name(i):find "SECRET", d.train:name(i)) end
+  t.fails('neighbours is of slices, and unit = "volume"', series, { neighbours = 1 })
+  t.fails('patch is of volumes: unit = "volume"', series, { unit = "picture", patch = 8 })
+  t.fails("volumes with masks are read as NIfTI files", series, { masks = root })
+end)
+
 -- ---- what is refused ----
 
 t.test("a mask of another grid is one clear line", function()
@@ -233,6 +315,19 @@ t.test("a U-Net learns where spheres are, from patches, and is tested on whole v
   local again = recipe { data = { root = folder, classes = names, patch = { 8, 8, 8 }, batch = 2 }, epochs = 8,
     augment = { flip = true, rotate = 10 }, loss = nn.Dice {} + nn.CrossEntropy {} }:run { style = "quiet" }
   t.equal(again.dice, r.dice)
+end)
+
+t.test("tlua show has three slices of each patch", function()
+  local path, page = folder .. "/show.lua", folder .. "/page.html"
+  core.write_file(path, ([[local tlua = require "tlua"
+return tlua.recipe { model = tlua.models.unet3d { levels = 2, width = 4 }, data = tlua.data.nifti { root = %q,
+  classes = { "background", "sphere" }, patch = 8 }, augment = { flip = true } }]]):format(folder))
+  local status, out, err = t.run(("./tlua show %s --to %s --pictures 3"):format(path, page))
+  t.equal(status, 0, err)
+  assert(out:find("3 training volumes of epoch 1; augment: flip true", 1, true), out)
+  local html = core.read_file(page)
+  t.equal(select(2, html:gsub("<img ", "")), 3)
+  assert(html:find("axial %d of 8, coronal %d of 8, sagittal %d of 8"))
 end)
 
 t.finish()

@@ -1,5 +1,6 @@
 -- show.lua - `tlua show RECIPE.lua`: a page with the pictures that the network is fed, after all changes and with the
--- normalisation undone, and their labels; of clips of sound one that can be heard, with their spectrograms.
+-- normalisation undone, and their labels; of clips of sound one that can be heard, with their spectrograms; of volumes
+-- three slices of each.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -7,12 +8,16 @@ local data = require "tlua.data"
 local augment = require "tlua.data.augment"
 local data_text = require "tlua.data.text"
 local parts = require "tlua.report.parts"
+local planes = require "tlua.report.planes"
 local sound = require "tlua.report.sound"
 local show = {}
 
+local IGNORED = 255
+local VOLUMES = 8 -- on a page, where nobody says
+
 show.SCHEMA = {
-  { "to", "path", nil, "the PNG file (show.png), of sound a page (show.html)" },
-  { "pictures", "integer", 36, "how many pictures or clips", least = 1 },
+  { "to", "path", nil, "the PNG file (show.png), of sound and volumes a page (show.html)" },
+  { "pictures", "integer", 36, "how many pictures or clips; volumes: 8 where nothing is said", least = 1 },
   { "columns", "integer", 0, "in a row; 0: about as many as rows", least = 0 },
   { "epoch", "integer", 1, "the epoch that they are drawn for", least = 1 },
   { "part", "choice", "train", "training or test samples", { "train", "test" } },
@@ -39,6 +44,7 @@ function show.options(list)
     if field then given[field[1]] = schema.parse(field, each[1], each[2]) else rest[#rest + 1] = each end
   end
   local o = schema.options("show", show.SCHEMA, given)
+  o.pictures_given = given.pictures ~= nil
   return o, rest
 end
 
@@ -68,11 +74,54 @@ local function clips_page(s, o, name)
   return #figures, s
 end
 
+-- Three slices of a sample (D, H, W), with its mask where there is one: through the middle of what is marked, else
+-- through its own.
+local function volume_figure(s, g, x, mask, said)
+  local size = { x:shape(1), x:shape(2), x:shape(3) }
+  local rows, at = { { text = "input" } }, { size[1] // 2, size[2] // 2, size[3] // 2 }
+  if mask then
+    at, rows[2] = planes.place(mask, mask, IGNORED), { text = "mask", map = mask }
+  end
+  local place = { size = size, axes = g.axes, spacing = g.spacing }
+  local picture = planes.picture(place, x, at, rows, { classes = #s.classes, background = true })
+  return parts.shown(parts.picture(picture), ('<div>%s</div><div class="soft">%s</div>'):format(said,
+    planes.text(place, at)))
+end
+
+-- The page of volumes: three slices of each sample, as the network is fed it.
+local function volumes_page(s, o, name)
+  local d, figures = s.data, {}
+  local there = o.part == "train" and d.input.samples(d) or d[o.part]:count()
+  local count = math.min(o.pictures_given and o.pictures or VOLUMES, there)
+  local loader <close> = data.loader(d, o.part, s.seed)
+  loader:start(o.epoch)
+  while #figures < count do
+    local scope <close> = core.scope()
+    local x, labels, n, indices, _, more = loader:next()
+    if not x then break end
+    for i = 1, math.min(n, count - #figures) do
+      local shape = { x:shape(2), x:shape(3), x:shape(4) }
+      local part = core.ops.slice(core.ops.slice(x, 1, i - 1, 1), 5, 0, 1):clone():reshape(shape)
+      local mask = more and more.mask and core.ops.slice(more.mask, 1, i - 1, 1):clone():reshape(shape)
+      local label = d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
+      figures[#figures + 1] = volume_figure(s, d[o.part]:extent(indices[i], d.test_pipeline), part, mask,
+        parts.escape(("%s %s"):format(label, d[o.part]:title(indices[i]))))
+    end
+  end
+  local title = ("%s: %s volumes of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
+  core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
+    parts.escape(o.part == "train" and augment.text(d.augment, d.input) or "nothing is changed"), "</p><p>",
+    planes.WORDS, "</p>", parts.below_each_other(('<div class="pictures">%s</div></body></html>\n'):format(
+      table.concat(figures))) })
+  return #figures, s
+end
+
 -- Writes the page of a recipe. Returns how many pictures stand on it, and the session.
 function show.page(recipe, o)
   local s = require("tlua.train.build").pictures(recipe)
   local d = s.data
-  o.to = o.to or (d.input.kind == "clip" and "show.html" or "show.png")
+  o.to = o.to or (d.input.kind == "picture" and "show.png" or "show.html")
+  if d.input.kind == "volume" then return volumes_page(s, o, recipe.name) end
   if d.input.kind == "clip" then return clips_page(s, o, recipe.name) end
   local source = d[o.part]
   local count, side = math.min(o.pictures, source:count()), d.preprocessing.size

@@ -56,7 +56,8 @@ local CHANCE = { flip = 0.5, flip_vertical = 0.5, grey = 0.1, erase = 0.5 }
 -- The fields that the samples of a description's data can have: of pictures, of clips of sound or of volumes.
 function augment.schema(d)
   local info = d and require("tlua.data").kinds[d.kind] or {}
-  return info.clips and waves.SCHEMA or info.volumes and volumes.SCHEMA or augment.SCHEMA
+  local volume = d and require("tlua.data.kinds").has_volumes(d)
+  return info.clips and waves.SCHEMA or volume and volumes.SCHEMA or augment.SCHEMA
 end
 
 -- A recipe's `augment` with all fields; `d`: the description of its data.

@@ -6,6 +6,7 @@ local util = require "tlua.util"
 local labels = require "tlua.data.dicom.labels"
 local masks = require "tlua.data.dicom.masks"
 local windows = require "tlua.data.dicom.windows"
+local volume_fields = require "tlua.data.volumes.fields"
 local dicom = {}
 
 -- Objects that have pixels and are no pictures of a scanner.
@@ -259,13 +260,52 @@ local function burnt_in(items)
   return out
 end
 
+-- Each series as a sample.
+local function series_items(list)
+  local items = {}
+  for i, s in ipairs(list) do items[i] = { series = s, at = 1, path = s.slices[1].path } end
+  return items
+end
+
+-- Fields that are of slices, or of volumes, alone.
+local function check_unit(o)
+  if o.unit == "volume" then
+    for _, name in ipairs { "masks", "neighbours", "strip_corners", "fit", "resize", "mean", "std" } do
+      if o[name] then
+        util.failf('data.dicom: %s is of slices, and unit = "volume"%s', name, name == "masks"
+          and "; volumes with masks are read as NIfTI files, by data.nifti" or "")
+      end
+    end
+    if o.doubles == "apart" then
+      util.fail 'data.dicom: doubles are looked for among slices, and unit = "volume"'
+    end
+    if o.every > 1 then
+      util.fail 'data.dicom: every is of slices, and unit = "volume"; spacing makes volumes coarser'
+    end
+    return
+  end
+  for _, field in ipairs(volume_fields.SERIES) do
+    if o[field[1]] ~= nil then util.failf('data.dicom: %s is of volumes: unit = "volume"', field[1]) end
+  end
+end
+
+-- The fields of a record whose samples are series.
+local function volumes_of(o, items)
+  local list = {}
+  for i, item in ipairs(items) do list[i] = item.series end
+  return { volumes = list, gaps = o.gaps == "fill" and "fill" or nil,
+    doubles = o.repeated == "first" and "first" or nil, nan = o.nan == "zero" and "zero" or nil }
+end
+
 function dicom.read(d, options)
   local o = d.options
+  check_unit(o)
   local missing = util.missing(o.root, "folder")
   if missing then util.failf("data.dicom: %s; --data.root DIR names another", missing) end
   local list, said = dicom.series(o, "data.dicom")
   local found = { record = {}, root = o.root, title = o.root:match "([^/]+)/*$" or o.root, said = said }
-  local items = slice_items(list, o.every)
+  local volume = o.unit == "volume"
+  local items = volume and series_items(list) or slice_items(list, o.every)
   if o.masks then
     for _, name in ipairs { "labels", "target", "part" } do
       if o[name] then util.failf("data.dicom: masks and %s do not go together; what is learnt is one of them", name) end
@@ -274,10 +314,11 @@ function dicom.read(d, options)
   elseif o.labels then items = labels.of_table(d, options, items, found)
   else items = labels.of_folders(options, o, items, found) end
   found.parts = found.parts or labels.parts(o, items)
-  local shown, neighbours = dicom.of_pictures(o, options.base or {})
-  for key, v in pairs(dicom.stacks(items, neighbours)) do found.record[key] = v end
+  local shown, neighbours
+  if not volume then shown, neighbours = dicom.of_pictures(o, options.base or {}) end
+  for key, v in pairs(volume and volumes_of(o, items) or dicom.stacks(items, neighbours)) do found.record[key] = v end
   found.record.windows = shown
-  if neighbours > 0 or o.masks then say_notes(items, said) end
+  if volume or neighbours > 0 or o.masks then say_notes(items, said) end
   found.keys, found.attributes = dicom.groups(o, items, said), dicom.attributes(items)
   found.whose, found.burnt_in = whose_of(items), burnt_in(items)
   return found

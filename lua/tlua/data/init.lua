@@ -407,7 +407,7 @@ end
 function data.prepare(out, d, base)
   local info = kinds[d.kind]
   if info.clips then return data.prepare_clips(out, d, base) end
-  if info.volumes then return data.prepare_volumes(out, d, base) end
+  if kinds_of.has_volumes(d) then return data.prepare_volumes(out, d, base) end
   out.preprocessing = data.preprocessing(d, base)
   out.input = input.of(out.preprocessing)
   out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
@@ -440,7 +440,7 @@ function data.prepare_volumes(out, d, base)
   out.preprocessing, out.input = p, input.of(p)
   out.augment = augment_volumes.resolve(out.augment_given)
   out.patches, out.foreground = volumes.patches(d, p, masked)
-  out.keep = schema.size(d.options.keep)
+  out.keep = schema.size(d.options.keep or "4 GB")
   out.train_pipeline = core.data.pipeline(volumes.steps(p, out.augment, out.foreground))
   out.test_pipeline = core.data.pipeline(volumes.steps(p))
   out.validation_pipeline = out.test_pipeline

@@ -105,6 +105,13 @@ local function clips(...)
   return list
 end
 
+-- A list of fields and those of series as volumes.
+local function with_volumes(list)
+  local out = { table.unpack(list) }
+  for _, field in ipairs(volume_fields.SERIES) do out[#out + 1] = field end
+  return out
+end
+
 -- One target is a class, several are findings, unless the recipe's task says otherwise.
 local function task_of_targets(o) return type(o.target) == "table" and #o.target > 1 and "multilabel" or "classify" end
 -- Masks are learnt where there are any.
@@ -156,7 +163,7 @@ kinds_of.all = {
   dicom = { title = "DICOM", grey = true, open = true,
     task = function(o) return o.masks and "segment" or task_of_targets(o) end, needed = { "root" }, schema = listed(
     { "root", "path", nil, "folder with the files, in any order and depth" },
-    { "unit", "choice", "picture", "what a sample is: a slice", { "picture" } },
+    { "unit", "choice", "picture", "what a sample is: a slice, or a series as a volume", { "picture", "volume" } },
     { "labels", "path", nil,
       "a CSV with what is to be learnt, a line for each patient, study, series or file; without it the folders are " ..
       "classes" },
@@ -180,7 +187,7 @@ kinds_of.all = {
       "description (all)" },
     { "every", "integer", 1, "of a series every so many-th slice", least = 1 },
     { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } },
-    private(true), CORNERS, table.unpack(doubles.FIELDS)) },
+    private(true), CORNERS, table.unpack(with_volumes(doubles.FIELDS))) },
   speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" },
     schema = clips(
     { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },
@@ -231,5 +238,10 @@ kinds_of.all = {
 }
 
 kinds_of.COMMON = COMMON
+
+-- Are the samples of a description volumes?
+function kinds_of.has_volumes(d)
+  return kinds_of.all[d.kind].volumes or d.kind == "dicom" and d.options.unit == "volume" or false
+end
 
 return kinds_of

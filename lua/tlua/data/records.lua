@@ -410,7 +410,7 @@ function records.open(d, seed, options, base)
       if not out.fields.label then util.failf("data.%s: per_class counts pictures of each class, and there are none: --data.limit", d.kind) end
       out.train = require("tlua.data").first_of_classes(out.train, o.per_class, seed)
     end
-    if doubles.wanted(o) then
+    if doubles.wanted(o) and not (found.record and found.record.volumes) then
       doubles.find(out, o)
       out.shared = core.data.shared(out.train, out.test)
     end

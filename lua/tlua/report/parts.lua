@@ -1,6 +1,7 @@
 -- parts.lua - what pages are made of: the style sheet, tiles, figures, tables, pictures. Charts are SVG, pictures are embedded, nothing is
 -- fetched and no script is run.
 local core = require "tlua.core"
+local planes = require "tlua.report.planes"
 local util = require "tlua.util"
 local chart = require "tlua.report.chart"
 local parts = {}
@@ -94,9 +95,20 @@ local function without_corners(x, share)
   return (x:to "float32" * mask:reshape(h, w, 1) + 0.5):to "uint8"
 end
 
+-- Three slices through the middle of volume `index` of a source, as its file has it.
+local function embedded_volume(source, index)
+  local scope <close> = core.scope()
+  local v = source:volume(index)
+  local size = { v.x:shape(1), v.x:shape(2), v.x:shape(3) }
+  local x = core.ops.slice(v.x, 4, 0, 1):clone():reshape(size)
+  return parts.picture(planes.picture({ size = size, axes = v.axes, spacing = v.spacing }, x,
+    { size[1] // 2, size[2] // 2, size[3] // 2 }, { { text = "" } }, {}))
+end
+
 -- Picture `index` of a source as a data address, at most about twice THUMB on its shorter side. strip: the share of
 -- the corners that is black (data.strip_corners); nil: none.
 local function embedded(source, index, strip)
+  if source:extent(index) then return embedded_volume(source, index) end
   local scope <close> = core.scope()
   local x = source:read(index)
   if strip then x = without_corners(x, strip) end
@@ -136,6 +148,12 @@ end
 function parts.gallery(title, figures, class)
   if #figures == 0 then return "" end
   return ('<h2>%s</h2><div class="%s">%s</div>'):format(escape(title), class or "pictures", table.concat(figures))
+end
+
+-- A gallery whose pictures are of any shape, one below the other.
+function parts.below_each_other(html)
+  html = html:gsub('class="pictures"', 'class="pictures" style="grid-template-columns:1fr"', 1)
+  return (html:gsub("<img ", '<img style="aspect-ratio:auto;width:auto;max-width:100%%" '))
 end
 
 -- rows of texts as a table, the first being its head; a row may have a class.

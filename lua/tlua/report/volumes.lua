@@ -246,9 +246,7 @@ function volumes.gallery(title, list)
       parts.percent(each.dice)), ('<div class="soft">%s; %s</div>'):format(escape(each.text or ""),
       escape(WHY[each.why] or "")))
   end
-  local html = parts.gallery(title, figures)
-  html = html:gsub('class="pictures"', 'class="pictures" style="grid-template-columns:1fr"', 1)
-  return (html:gsub("<img ", '<img style="aspect-ratio:auto;width:auto;max-width:100%%" '))
+  return parts.below_each_other(parts.gallery(title, figures))
 end
 
 util.seal(volumes, "volumes.")

@@ -109,7 +109,8 @@ local function steps_text(s, change)
   local info, out = data.kinds[s.recipe.data.kind], {}
   local p = s.data.preprocessing
   local steps = info.clips and data.clip_steps(p, change)
-    or info.volumes and volumes.steps(p, change, s.data.foreground) or data.steps(p, change, info.grey, info.small)
+    or s.data.input.kind == "volume" and volumes.steps(p, change, s.data.foreground)
+    or data.steps(p, change, info.grey, info.small)
   for i, step in ipairs(steps) do
     local parts = {}
     for _, name in ipairs(util.keys(step)) do parts[#parts + 1] = name .. " " .. schema.show(step[name]) end

@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local data = require "tlua.data"
+local kinds_of = require "tlua.data.kinds"
 local augment_waves = require "tlua.data.augment_waves"
 local stage = require "tlua.train.stage"
 local schedule = require "tlua.train.schedule"
@@ -48,7 +49,7 @@ local function check_hears(r)
   if info.clips and takes ~= "wave" then
     util.failf("%s sees, and data.%s has clips of sound: models that hear are in the table of docs/recipes.md",
       net:label(), kind)
-  elseif info.volumes and takes ~= "volume" then
+  elseif kinds_of.has_volumes(r.data) and takes ~= "volume" then
     util.failf("%s takes %s, and data.%s has volumes: meshnet, unet3d and resnet18_3d take them", net:label(),
       takes == "wave" and "sound" or "pictures", kind)
   end

@@ -57,4 +57,23 @@ function fields.with(...)
   return list
 end
 
+-- Those that data.dicom has for series as volumes beside its own. None has a default: what is said of a slice would do
+-- nothing, and is an error.
+fields.SERIES = {
+  { "gaps", "choice", nil, "volume: slices that are missing are an error, or between their neighbours (error)",
+    { "error", "fill" } },
+  { "repeated", "choice", nil, "volume: slices at the place of another are an error, or the first is taken (error)",
+    { "error", "first" } },
+}
+for _, field in ipairs(LIST) do
+  local named = { nan = 1, orientation = 1, spacing = 1, normalise = 1, quantiles = 1, patch = 1, patches = 1,
+    overlap = 1, keep = 1 }
+  if named[field[1]] then
+    local copy = {}
+    for key, v in pairs(field) do copy[key] = v end
+    copy[3], copy[4] = nil, "volume: " .. field[4]
+    fields.SERIES[#fields.SERIES + 1] = copy
+  end
+end
+
 return fields
