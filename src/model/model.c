@@ -15,6 +15,7 @@ struct tl_model {
     tl_plan *plan;
     tl_pipeline *pipeline;  /* NULL: what goes in is no picture, nor sound */
     int rate;               /* of the waves that a network hears; 0: it does not */
+    int volumes;            /* it takes volumes */
     int hwc[3];             /* of a picture as the network wants it; 0: any */
     char *task;
     int classes;
@@ -73,7 +74,8 @@ static tl_model_tensor about(const tl_port *port)
     return t;
 }
 
-/* Pictures come as the pipeline makes them, and the plan wants them so; waves are any (N, T). */
+/* Pictures come as the pipeline makes them, and the plan wants them so; waves are any (N, T), and volumes any
+ * (N, D, H, W, C). */
 static int check_shapes(tl_error *err, tl_model *m)
 {
     for (int i = 0; i < m->plan->g->inputs; i++) m->in[i] = about(&m->plan->g->in[i]);
@@ -84,6 +86,10 @@ static int check_shapes(tl_error *err, tl_model *m)
     if (m->rate && (x->rank != 2 || x->dtype != TL_F32))
         return tl__fail(err, TL_EFORMAT, "it hears waves (N, T), and its plan wants others");
     if (m->rate) return 0;
+    m->volumes = m->pipeline->count && m->pipeline->step[0].row->stage >= TL_STAGE_GRID;
+    if (m->volumes && (x->rank != 5 || x->dtype != TL_F32))
+        return tl__fail(err, TL_EFORMAT, "it takes volumes (N, D, H, W, C), and its plan wants others");
+    if (m->volumes) return 0;
     tl__pipeline_shape(m->pipeline, m->hwc);
     int same = m->plan->g->inputs == 1 && x->rank == 4 && x->dtype == TL_F32;
     for (int i = 0; i < 3 && same; i++) same = x->dim[i + 1] == m->hwc[i] || (x->dim[i + 1] < 0 && i < 2);
@@ -232,6 +238,9 @@ static int can_ask(tl_scope *s, const tl_model *m, const void *pictures, int n)
     else if (m->rate)
         tl__fail(&s->err, TL_ESTATE, "tl_model_pictures: the network hears; tl_model_run takes waves of %d Hz by name",
                  m->rate);
+    else if (m->volumes)
+        tl__fail(&s->err, TL_ESTATE,
+                 "tl_model_pictures: the network takes volumes; tl_model_run takes them (N, D, H, W, C) by name");
     else if (!m->pipeline)
         tl__fail(&s->err, TL_ESTATE,
                  "tl_model_pictures: the file does not say how pictures are prepared; tl_model_run takes tensors");
