@@ -173,7 +173,7 @@ static int fit_apply(tl_error *err, const tl_transform *t, tl_record *s)
         out.size[d] = (int64_t)at(t, 0, d);
         n *= out.size[d];
         int64_t room = b->size[d] - out.size[d];
-        /* The middles of both, as MONAI has it. */
+        /* The middles of both lie together. */
         first[d] = room >= 0 ? b->size[d] / 2 - out.size[d] / 2 : -(-room / 2);
         for (int r = 0; r < 3; r++) out.affine[r][3] += (double)first[d] * b->affine[r][2 - d];
     }
