@@ -187,7 +187,7 @@ local function list_models(argv)
   print(("%-22s %12s %14s %6s  %s"):format("name", "parameters", "multiply-adds", "size", "weights"))
   for _, m in ipairs(require("tlua.models").list()) do
     print(("%-22s %12s %14s %6s  %s"):format(m.name, util.thousands(m.parameters), util.short(m.multiply_adds),
-      m.size or m.seconds .. " s", table.concat(m.weights, ", ")))
+      m.size or m.seconds and m.seconds .. " s" or "any", table.concat(m.weights, ", ")))
   end
   return 0
 end
