@@ -7,8 +7,10 @@ sum(answers * numbers by formula), and the losses of ten steps of SGD (momentum 
 torchvision's r3d_18; the U-Net is written down here after nnU-Net's ResidualEncoderUNet, whose names it has."""
 import json
 import os
+import re
 import sys
 
+import numpy as np
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -171,8 +173,31 @@ def run(name, out):
     return losses
 
 
+def inflated(rule):
+    """Answers of r3d_18 for volumes of one channel with the weights of torchvision's resnet18, whose kernels become
+    those of volumes in NumPy: all slices alike and their sum the picture's (Carreira and Zisserman 2017), or the middle
+    one alone."""
+    flat = filled(torchvision.models.resnet18(weights=None, num_classes=4)).state_dict()
+    flat["conv1.weight"] = flat["conv1.weight"].sum(1, keepdim=True)
+    net = r3d_18(4, 1).double()
+    state = net.state_dict()
+    for key, t in state.items():
+        own = re.sub(r"\.conv(\d)\.0\.", r".conv\1.", re.sub(r"\.conv(\d)\.1\.", r".bn\1.", key))
+        own = own.replace("stem.0.", "conv1.").replace("stem.1.", "bn1.")
+        value2 = flat[own].numpy()
+        if value2.ndim == 4:
+            depth = t.shape[2]
+            value2 = np.repeat(value2[:, :, None], depth, 2) / depth
+            if rule == "centre":
+                value2 *= depth * (np.arange(depth) == depth // 2)[:, None, None]
+        state[key] = torch.from_numpy(np.asarray(value2))
+    net.load_state_dict(state)
+    with torch.no_grad():
+        return net.eval()(formula((2, 6, 24, 20, 1), "input").movedim(-1, 1)).float()
+
+
 def main():
-    out, about = {}, {}
+    out, about = {"inflated." + rule: inflated(rule) for rule in ("repeat", "centre")}, {}
     for name, (_, model, options, shape, rate) in CASES.items():
         losses = run(name, out)
         about[name] = json.dumps({"model": model, "options": options, "shape": shape, "rate": rate, "losses": losses})

@@ -106,4 +106,16 @@ for _, name in ipairs(names) do
     print(("%-16s answers %.1e  gradients %.1e  losses %.1e"):format(name, worst, steepest, losses(o)))
   end)
 end
+
+t.test("kernels of pictures that became those of volumes", function()
+  core.manual_seed(SEED)
+  local flat = values.fill(tlua.models.resnet18 { classes = 4 }):state_dict()
+  for _, rule in ipairs { "repeat", "centre" } do
+    local net = tlua.models.resnet18_3d { classes = 4, inflate = rule }
+    net:load(flat)
+    net:eval()
+    local e = t.distance(net(core.normal({ 2, 6, 24, 20, 1 }, 0, 1, "input")), golden["inflated." .. rule])
+    assert(e < 1e-4, ("inflate = '%s': the answers are off by %g"):format(rule, e))
+  end
+end)
 t.finish()
