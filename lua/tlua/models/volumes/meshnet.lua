@@ -74,10 +74,12 @@ end
 return function(registry)
   local weights = {}
   for name, set in pairs(SETS) do
-    weights[name] = { file = "meshnet-" .. name .. ".safetensors", url = SOURCE .. name .. "/model.pth", sha256 = set.sha256,
+    weights[name] = { file = "meshnet-" .. name .. ".safetensors", url = SOURCE .. name .. "/model.pth",
+      sha256 = set.sha256,
       preprocessing = HEADS, labels = set.labels }
   end
-  registry.add { name = "meshnet", class = MeshNet, takes = "volume", size = 256, classes = 3, in_channels = 1, read = read,
+  registry.add { name = "meshnet", class = MeshNet, takes = "volume", size = 256, classes = 3, in_channels = 1,
+    read = read,
     weights = weights, preprocessing = {}, fields = {
       { "channels", "integer", 5, "of each map within", least = 1, most = 1 << 14 } } }
 end

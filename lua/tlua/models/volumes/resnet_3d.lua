@@ -1,10 +1,12 @@
--- resnet_3d.lua - residual networks of volumes and of films (Tran et al. 2018), with the names and the layout of torchvision's r3d_18.
+-- resnet_3d.lua - residual networks of volumes and of films (Tran et al. 2018), with the names and the layout of
+-- torchvision's r3d_18.
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Volume = require "tlua.models.volumes.volume"
 
 local function conv(width, out, kernel, stride, padding)
-  return nn.Conv3d(width, out, kernel, { stride = stride, padding = padding, bias = false, initial = "kaiming_normal_fan_out" })
+  return nn.Conv3d(width, out, kernel,
+    { stride = stride, padding = padding, bias = false, initial = "kaiming_normal_fan_out" })
 end
 
 -- Convolution and norm, as elements 0 and 1 of a list.
@@ -15,11 +17,14 @@ Block.scoped = true
 function Block:init(width, out, stride)
   self.conv1 = nn.Sequential(conv(width, out, 3, stride, 1), nn.BatchNorm3d(out))
   self.conv2 = nn.Sequential(conv(out, out, 3, 1, 1), nn.BatchNorm3d(out))
-  if stride ~= 1 or width ~= out then self.downsample = nn.Sequential(conv(width, out, 1, stride, 0), nn.BatchNorm3d(out)) end
+  if stride ~= 1 or width ~= out then
+    self.downsample = nn.Sequential(conv(width, out, 1, stride, 0), nn.BatchNorm3d(out))
+  end
 end
 function Block:forward(x)
   local y = with_norm(self.conv1, x, { activation = "relu" })
-  local out = with_norm(self.conv2, y, { activation = "relu", residual = self.downsample and with_norm(self.downsample, x) or x })
+  local out = with_norm(self.conv2, y,
+    { activation = "relu", residual = self.downsample and with_norm(self.downsample, x) or x })
   return out
 end
 function Block:cost(shape)
@@ -60,12 +65,14 @@ function ResNet:init(entry, options)
 end
 
 function ResNet:stages()
-  local list = { { name = "stem", modules = { "stem" }, run = function(me, x) return with_norm(me.stem, x, { activation = "relu" }) end } }
+  local list = { { name = "stem", modules = { "stem" },
+    run = function(me, x) return with_norm(me.stem, x, { activation = "relu" }) end } }
   for stage = 1, 4 do
     local name = "layer" .. stage
     list[#list + 1] = { name = name, modules = { name }, run = function(me, x) return me[name](x) end }
   end
-  list[#list + 1] = { name = "pool", modules = {}, for_classes = true, run = function(_, x) return x:mean { axes = { 2, 3, 4 } } end }
+  list[#list + 1] = { name = "pool", modules = {}, for_classes = true,
+    run = function(_, x) return x:mean { axes = { 2, 3, 4 } } end }
   return list
 end
 

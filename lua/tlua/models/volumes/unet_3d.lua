@@ -30,7 +30,8 @@ function Convs:init(...) self.convs = nn.Sequential(...) end
 function Convs:forward(x) return self.convs(x) end
 function Convs:cost(shape) return self.convs:cost(shape) end
 
--- Two convolutions, and the input beside them: means of 2 x 2 x 2 where there is a stride, a 1 x 1 x 1 convolution where the width changes.
+-- Two convolutions, and the input beside them: means of 2 x 2 x 2 where there is a stride, a 1 x 1 x 1 convolution
+-- where the width changes.
 local Block = module.class("unet_3d.Block")
 Block.scoped = true
 function Block:init(width, out, stride)
@@ -133,7 +134,8 @@ local function check_size(self, x)
   local step = 1 << (#self.widths - 1)
   for axis = 2, 4 do
     if x:shape(axis) % step ~= 0 then
-      util.failf("%s: the sides of volumes must be multiples of %d, not %d x %d x %d", self:label(), step, x:shape(2), x:shape(3), x:shape(4))
+      util.failf("%s: the sides of volumes must be multiples of %d, not %d x %d x %d", self:label(), step,
+        x:shape(2), x:shape(3), x:shape(4))
     end
   end
 end
@@ -146,7 +148,9 @@ end
 
 -- The maps of all sizes, from the volume's own down, for nn.DeepSupervision: net:deep(x) with deep_supervision = true.
 function UNet:deep(x)
-  if not self.network_options.deep_supervision then util.failf("%s: deep maps want deep_supervision = true", self:label()) end
+  if not self.network_options.deep_supervision then
+    util.failf("%s: deep maps want deep_supervision = true", self:label())
+  end
   check_size(self, x)
   self:ready()
   local maps, y, out, heads = {}, self.encoder.stem(x), {}, #self.widths - 1
@@ -180,7 +184,8 @@ function UNet:features_cost(shape)
 end
 
 return function(registry)
-  registry.add { name = "unet3d", class = UNet, takes = "volume", size = 96, classes = 2, in_channels = 1, preprocessing = {}, fields = {
+  registry.add { name = "unet3d", class = UNet, takes = "volume", size = 96, classes = 2, in_channels = 1,
+    preprocessing = {}, fields = {
     { "levels", "integer", 5, "how many sizes of maps there are, each half of the one before", least = 2, most = 8 },
     { "width", "integer", 32, "channels of the largest maps; they double up to 320", least = 1, most = 1 << 12 },
     { "blocks", "integer", 2, "residual blocks of each size but the first, which has one", least = 1, most = 64 },
