@@ -16,7 +16,7 @@
 typedef struct bytes {
     const uint8_t *data;
     size_t size, at;
-    int packed;
+    int packed, ended;
     z_stream z;
 } bytes;
 
@@ -33,7 +33,8 @@ static void bytes_close(bytes *b)
     if (b->packed) inflateEnd(&b->z);
 }
 
-/* The next `n` bytes; fewer at the end. */
+/* The next `n` bytes; fewer at the end, and where gzip's own sums say that they are damaged. Several packed files
+ * behind each other are one, as gzip has it. */
 static size_t bytes_read(bytes *b, void *to, size_t n)
 {
     if (!b->packed) {
@@ -44,16 +45,28 @@ static size_t bytes_read(bytes *b, void *to, size_t n)
     }
     b->z.next_out = to;
     b->z.avail_out = (uInt)n;
-    while (b->z.avail_out) {
+    while (b->z.avail_out && !b->ended) {
         size_t left = b->size - b->at;
         b->z.next_in = (Bytef *)(b->data + b->at);
         b->z.avail_in = (uInt)(left > 1 << 30 ? 1 << 30 : left);
         uInt before = b->z.avail_in;
         int status = inflate(&b->z, Z_NO_FLUSH);
         b->at += before - b->z.avail_in;
+        const uint8_t *next = b->data + b->at;
+        int more = status == Z_STREAM_END && b->size - b->at >= 2 && next[0] == 0x1f && next[1] == 0x8b;
+        if (more) status = inflateReset(&b->z);
+        b->ended = status == Z_STREAM_END;
         if (status != Z_OK) break; /* its end, or damage, which shows in too few bytes */
     }
     return n - b->z.avail_out;
+}
+
+/* Whether what is left is whole: gzip's sum of the values stands behind them. */
+static int bytes_whole(bytes *b)
+{
+    uint8_t unread[16384];
+    while (b->packed && !b->ended && bytes_read(b, unread, sizeof unread) == sizeof unread) continue;
+    return !b->packed || b->ended;
 }
 
 /* The most bytes that can still come: gzip makes 1032 of one at best. */
@@ -259,7 +272,9 @@ static int read_values(tl_error *err, const char *name, bytes *b, const header *
         }
         done += some;
     }
-    return 0;
+    if (bytes_whole(b)) return 0;
+    return tl__fail(err, TL_EFORMAT, "%s: the NIfTI file is damaged: gzip's sum of its bytes is another; get it anew",
+                    name);
 }
 
 /* The values are in `image`, which is the rest of the header's file where they are one; without `values` what the

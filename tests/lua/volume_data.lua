@@ -274,6 +274,15 @@ t.test("four dimensions, what is not finite, empty and damaged files", function(
   core.write_file(root .. "/images/a.nii.gz", core.read_file(folder .. "/images/case01.nii.gz"):sub(1, -200))
   t.fails("a.nii.gz: the NIfTI file ends within its values", one, root)
   t.fails("a.nii.gz: the NIfTI file ends within its values", one, root, { on_bad = "skip" })
+  -- All values are there, and gzip's sum behind them is another, or missing.
+  local packed = core.read_file(written("odd/images/a.nii.gz", repeated(3, 8), { 2, 2, 2 }, nil, false))
+  t.equal(one(root).train:volume(1).x:sum():item(), 24)
+  for _, bytes in ipairs { packed:sub(1, -9), packed:sub(1, -9) .. "\1\2\3\4" .. packed:sub(-4) } do
+    core.write_file(root .. "/images/a.nii.gz", bytes)
+    t.fails("a.nii.gz: the NIfTI file is damaged: gzip's sum of its bytes is another; get it anew", one, root)
+  end
+  core.write_file(root .. "/images/a.nii.gz", packed .. packed) -- two packed files are one, gzip says
+  t.equal(one(root).train:volume(1).x:sum():item(), 24)
 end)
 
 t.test("masks and images that have no partner", function()
