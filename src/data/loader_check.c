@@ -190,10 +190,11 @@ static int by_index(const void *a, const void *b)
 /* "3 of 500 pictures are damaged: A; B; C (on_bad = "skip" leaves them out)" */
 static void fail_with_names(tl_error *err, const tl_source *s, const tl_check_report *r)
 {
-    char list[640] = "";
-    for (int64_t i = 0; i < r->bad_count && i < NAMED; i++) {
+    char list[900] = ""; /* what the error's text holds beside the words around it */
+    int named = r->bad_count < NAMED ? (int)r->bad_count : NAMED, each = 880 / named;
+    for (int i = 0; i < named; i++) {
         size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%.190s", i ? "; " : "", r->bad[i].reason);
+        snprintf(list + used, sizeof list - used, "%s%.*s", i ? "; " : "", each, r->bad[i].reason);
     }
     tl__fail(err, TL_EFORMAT, "%lld of %lld %s cannot be %s: %s%s (on_bad = \"skip\" leaves them out)",
              (long long)r->bad_count, (long long)r->checked, tl__source_word(s, 0),

@@ -306,6 +306,36 @@ t.test("options that do nothing", function()
   t.fails("windows \"file\" and \"range\" are of pictures", open, { windows = "file" })
 end)
 
+t.test("errors name both files of a mask on another grid whole", function()
+  local long = folder .. "/" .. ("a-long-name-of-a-folder/"):rep(8) .. "grid"
+  core.mkdirs(long .. "/images")
+  core.mkdirs(long .. "/masks")
+  core.nifti.write(long .. "/images/a.nii", { x = core.zeros(2, 3, 4), affine = spheres.IDENTITY })
+  core.nifti.write(long .. "/masks/a.nii", { x = core.zeros(4, 3, 2), affine = spheres.IDENTITY }, { whole = true })
+  t.fails("RAS) than its volume " .. long .. "/images/a.nii (4 x 3 x 2 voxels of 1 x 1 x 1 mm, RAS)", one, long)
+end)
+
+t.test("volumes that are trained on and tested on are told", function()
+  for _, part in ipairs { "train", "test" } do
+    for _, of in ipairs { "images", "masks" } do
+      core.mkdirs(("%s/same/%s/%s"):format(folder, part, of))
+      for i = part == "train" and 1 or 3, part == "train" and 3 or 4 do
+        core.write_file(("%s/same/%s/%s/%s%d.nii.gz"):format(folder, part, of, part, i),
+          core.read_file(("%s/%s/case%02d.nii.gz"):format(folder, of, i)))
+      end
+    end
+  end
+  local d = open { root = folder .. "/same" }
+  t.equal(#d.shared, 1)
+  t.equal(d.train:path(d.shared[1][1]):match "[^/]*$" .. " " .. d.test:path(d.shared[1][2]):match "[^/]*$",
+    "train3.nii.gz test3.nii.gz")
+  local lines = {}
+  require("tlua.data.text").lines(d, function(text) lines[#lines + 1] = text end)
+  local text = table.concat(lines, "\n")
+  assert(text:find("the same  1 test volume is a training volume too, byte for byte: ", 1, true), text)
+  t.equal(#open().shared, 0)
+end)
+
 -- ---- training ----
 
 local function recipe(o)

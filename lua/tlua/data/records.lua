@@ -410,10 +410,9 @@ function records.open(d, seed, options, base)
       if not out.fields.label then util.failf("data.%s: per_class counts pictures of each class, and there are none: --data.limit", d.kind) end
       out.train = require("tlua.data").first_of_classes(out.train, o.per_class, seed)
     end
-    if doubles.wanted(o) and not (found.record and found.record.volumes) then
-      doubles.find(out, o)
-      out.shared = core.data.shared(out.train, out.test)
-    end
+    local volumes = found.record and found.record.volumes -- which have no hash; the same files are found
+    if doubles.wanted(o) and not volumes then doubles.find(out, o) end
+    if doubles.wanted(o) or volumes then out.shared = core.data.shared(out.train, out.test) end
     if o.minutes then out.train = minutes_of(out.train, o.minutes, seed) end
     local root = found.root
     out.list = { train = list_of(out.train, root), test = list_of(out.test, root), validation = out.validation and list_of(out.validation, root) or nil }

@@ -76,8 +76,9 @@ local function shared_of(d, say)
   local list, names = d.shared, {}
   if not list or #list == 0 then return end
   for i = 1, math.min(3, #list) do names[i] = ("%s = %s"):format(d.test:name(list[i][2]), d.train:name(list[i][1])) end
-  say(("the same  %s test %s a training picture too, byte for byte: %s%s"):format(util.thousands(#list), #list == 1 and "picture is" or "pictures are",
-    table.concat(names, ", "), #list > 3 and ", ..." or ""))
+  say(("the same  %s test %s a training %s too, byte for byte: %s%s"):format(util.thousands(#list),
+    #list == 1 and d.input.one .. " is" or d.input.many .. " are", d.input.one, table.concat(names, ", "),
+    #list > 3 and ", ..." or ""))
 end
 
 -- What is known of text that is burnt into pictures, and what becomes of their corners; nil where nothing is.
