@@ -201,9 +201,22 @@ static int take_segment(tl_error *err, tl_dicom *d, const tl_element *e, int64_t
     return 0;
 }
 
+/* Slope and intercept are nothing, or a number: values by a guess would be Hounsfield units that are none. */
+static int check_rescale(tl_error *err, const tl_dicom *d, const tl_element *e)
+{
+    double v;
+    size_t blank = 0;
+    while (blank < e->bytes && (e->value[blank] == ' ' || e->value[blank] == 0)) blank++;
+    if (blank == e->bytes || take_numbers(e, &v, 1) == 1) return 0;
+    return tl__fail(err, TL_EFORMAT, "%s: the DICOM file is damaged: its rescale %s is no number; get it anew", d->name,
+                    e->tag == 0x00281053 ? "slope" : "intercept");
+}
+
 static int take(tl_error *err, void *with, const tl_element *e, tl_place place)
 {
     reading *r = with;
+    int geometry = place.kind == TL_DICOM_TOP || place.kind == TL_DICOM_SHARED || place.kind == TL_DICOM_ONE_FRAME;
+    if (geometry && (e->tag == 0x00281052 || e->tag == 0x00281053) && check_rescale(err, r->d, e) != 0) return -1;
     if (place.kind == TL_DICOM_SHARED || place.kind == TL_DICOM_ONE_FRAME) r->groups = 1;
     if (r->per_frame) {
         if (place.kind == TL_DICOM_ONE_FRAME && place.frame < r->d->frames)

@@ -141,6 +141,19 @@ t.test("compressed files that are not what they say", function()
     replaced(slurp(GOLDEN .. "jpeg_pieces.dcm"), tag(0x28, 8, "IS") .. "\2\0002 ", tag(0x28, 8, "IS") .. "\2\0007 "))
 end)
 
+t.test("a rescale slope or intercept that is no number is refused, an empty one is none", function()
+  local scanner = dofile "tests/lua/run_scanner.lua"
+  local path = t.folder() .. "/rescale.dcm"
+  local function read(slope, intercept)
+    scanner.write(path, { slope = slope, intercept = intercept, value = function(x) return x end })
+    return dicom.read(path):amax():item()
+  end
+  t.equal(read(2, 1), 31)
+  t.equal(read("", " "), 15)
+  t.fails("rescale.dcm: the DICOM file is damaged: its rescale slope is no number; get it anew", read, "abc", 0)
+  t.fails("rescale.dcm: the DICOM file is damaged: its rescale intercept is no number; get it anew", read, 1, "nan")
+end)
+
 -- GDCM asserts, jumps and prints where a frame is damaged: none of it may reach the user.
 t.test("damaged frames end nothing and print nothing", function()
   if os.getenv "ASAN_OPTIONS" then return end -- sanitizers refuse the precautions of src/io/dicom_gdcm.cpp
