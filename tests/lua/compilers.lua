@@ -84,7 +84,7 @@ local function report(name, target, log, change, skipped)
   local n = 0
   for _, file in ipairs(core.list_folder "cl") do
     file = file:match "^(.*)%.cl$"
-    if file and not (" attention attention_any conv_direct conv_weight conv_winograd gemm_cpu gemm_small inverted_residual "):find(" " .. file .. " ", 1, true) then
+    if file and not read.processors[file] then
       n = n + 1
       program(("%016x"):format(n), ("// OPTIONS -DTL_CPU=0 -DTL_VECTOR=1\n/* %s.cl - for a test */\n"):format(file), log)
     end

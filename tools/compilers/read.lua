@@ -6,6 +6,10 @@
 -- occupancy, of a SIMD), simd (Intel: work-items to a thread).
 local read = {}
 
+-- Files of cl/ that only processors compile.
+read.processors = { attention = true, attention_any = true, conv_direct = true, conv_narrow = true, conv_weight = true,
+  conv_winograd = true, conv_winograd_weight = true, gemm_cpu = true, gemm_small = true, inverted_residual = true }
+
 -- What kernels of ours may take. 128 registers leave an NVIDIA unit 512 work-items; 32 KB of local memory is the least that OpenCL promises.
 read.MOST_REGISTERS, read.MOST_BYTES = 128, 32 * 1024
 

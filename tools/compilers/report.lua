@@ -7,9 +7,7 @@ local folder, walks, docs = arg[1], arg[2], arg[3]
 local targets, skipped = {}, {}
 for t in arg[4]:gmatch "%S+" do targets[#targets + 1] = t end
 for t in arg[5]:gmatch "%S+" do skipped[#skipped + 1] = t end
--- Files of cl/ that only processors compile. Every other one must be among the programs, or a test is missing.
-local PROCESSORS = { attention = true, attention_any = true, conv_direct = true, conv_narrow = true, conv_weight = true,
-  conv_winograd = true, conv_winograd_weight = true, gemm_cpu = true, gemm_small = true, inverted_residual = true }
+local PROCESSORS = read.processors -- every other file of cl/ must be among the programs, or a test is missing
 local PAGE, BEGIN, END = "docs/gpu.md", "<!-- made by: sh tools/test_compilers.sh docs -->", "<!-- end of what it made -->"
 
 local findings = 0
@@ -122,7 +120,7 @@ if #targets > 0 then
   for _, name in ipairs(core.list_folder "cl") do
     local file = name:match "^(.*)%.cl$"
     if file and not PROCESSORS[file] and not seen_files[file] then finding("cl/%s: no test builds it for a GPU", name) end
-    if file and PROCESSORS[file] and seen_files[file] then finding("cl/%s: is built for a GPU, against what tools/compilers/report.lua says", name) end
+    if file and PROCESSORS[file] and seen_files[file] then finding("cl/%s: is built for a GPU, against what tools/compilers/read.lua says", name) end
   end
 end
 
