@@ -40,8 +40,8 @@ end
 -- Sound is nothing for a network that sees; said before the data are opened, which would ask it for its rate.
 local function check_hears(r)
   local net, kind = r.model, r.data.kind
+  if not rawget(net, "entry") then return end -- a network in a file that is not open yet has errors of its own
   local info, takes = data.kinds[kind], net.takes or "image"
-  if not rawget(net, "entry") then return end
   if takes == "text" then
     util.failf("%s reads texts, and data.%s has none; recipes have no data of texts yet: a loop of one's own trains it",
       net:label(), kind)
