@@ -59,6 +59,11 @@ end)
 t.test("what could mean several fields, or none, is answered", function()
   local staged = { schedule = { { epochs = 1, freeze = "*" }, { epochs = 2, lr = 1e-3 } } }
   refused("the recipe has 2 stages: --schedule.1.epochs, --schedule.epochs", make(staged), "epochs", "3")
+  refused("unknown option '--schedule.2.lr'; the last stage goes without a number: '--schedule.lr'", make(staged),
+    "schedule.2.lr", "3")
+  refused("unknown option '--schedule.1.lr'; the last stage goes without a number: '--schedule.lr'", make(),
+    "schedule.1.lr", "3")
+  refused("unknown option '--schedule.3.lr'; did you mean '--schedule.1.lr'?", make(staged), "schedule.3.lr", "3")
   refused("rates stand in the schedule of this recipe: --schedule.lr", make(staged), "lr", "3")
   refused("--optim.momentum is what it would mean, and this recipe has no such field", make(), "momentum", "0.9")
   refused("--model.image_size, and the pictures theirs: --data.size", make { model = tlua.models.vit_base_patch16_224 {} }, "img_size", "64")

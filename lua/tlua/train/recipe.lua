@@ -290,6 +290,11 @@ function Recipe:override(list)
   local function find(name)
     local known, names = fields()
     if not known[name] then
+      local last = name:match("^schedule%.(%d+)%.[%w_]+$")
+      local plain = last and name:gsub("^schedule%.%d+", "schedule")
+      if last and tonumber(last) == #self.stages and known[plain] then
+        schema.usage(("unknown option '--%s'; the last stage goes without a number: '--%s'"):format(name, plain))
+      end
       local list = words.all(names)
       for i, each in ipairs(list) do list[i] = "--" .. each end
       local near = core.near_miss("--" .. name, list)
