@@ -40,8 +40,11 @@ end
 -- Sound is nothing for a network that sees; said before the data are opened, which would ask it for its rate.
 local function check_hears(r)
   local net, kind = r.model, r.data.kind
-  if not rawget(net, "entry") then return end -- a network in a file that is not open yet has errors of its own
-  local info, takes = data.kinds[kind], net.takes or "image"
+  if not rawget(net, "entry") then return end
+  local info, volumes = data.kinds[kind], kinds_of.has_volumes(r.data)
+  -- A network in a file that is not open yet sees, and its file's errors are told at its own place.
+  if not (info.clips or volumes) and rawget(net, "open_it") then return end
+  local takes = net.takes or "image"
   if takes == "text" then
     util.failf("%s reads texts, and data.%s has none; recipes have no data of texts yet: a loop of one's own trains it",
       net:label(), kind)
@@ -49,7 +52,7 @@ local function check_hears(r)
   if info.clips and takes ~= "wave" then
     util.failf("%s sees, and data.%s has clips of sound: models that hear are in the table of docs/recipes.md",
       net:label(), kind)
-  elseif kinds_of.has_volumes(r.data) and takes ~= "volume" then
+  elseif volumes and takes ~= "volume" then
     util.failf("%s takes %s, and data.%s has volumes: meshnet, unet3d and resnet18_3d take them", net:label(),
       takes == "wave" and "sound" or "pictures", kind)
   end
