@@ -109,7 +109,8 @@ end
 function progress.speed(pictures, seconds, left, many)
   if seconds <= 0 then return "" end
   local rate = pictures / seconds
-  return ("%.0f %s/s  ETA %s"):format(rate, many or "pictures", util.clock(left / rate))
+  local figure = rate < 9.95 and "%.1f" or "%.0f"
+  return (figure .. " %s/s  ETA %s"):format(rate, many or "pictures", util.clock(left / rate))
 end
 
 return progress
