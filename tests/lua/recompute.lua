@@ -33,7 +33,10 @@ end
 for _, name in ipairs { "resnet18", "efficientnet_lite0" } do
   t.test("the same gradients and running statistics: " .. name, function()
     local a, b = step(name, 64, false), step(name, 64, true)
-    if name == "efficientnet_lite0" then assert(b.peak < 0.9 * a.peak, ("%d bytes at most, %d without"):format(b.peak, a.peak)) end
+    -- Without it a step keeps little more than what backward needs, stages let go of what they took.
+    if name == "efficientnet_lite0" then
+      assert(b.peak < 0.95 * a.peak, ("%d bytes at most, %d without"):format(b.peak, a.peak))
+    end
     a.peak, b.peak = nil, nil
     for key, value in pairs(a) do t.equal(b[key], value, key) end
   end)

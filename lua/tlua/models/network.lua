@@ -102,11 +102,24 @@ function Network:fixed_stages()
 end
 
 -- x and lengths (nil: of pictures, or all are full) through some stages.
+local function as_list(x) return type(x) == "table" and x or { x } end
+
+-- What a stage took and does not pass on: whether backward needs it or not, its handle would hold it until the scope of
+-- the step ends.
+local function discard_all_but(y, x)
+  local passed = {}
+  for _, each in ipairs(as_list(y)) do passed[each] = true end
+  for _, each in ipairs(as_list(x)) do
+    if not passed[each] then core.discard(each) end
+  end
+end
+
 local function through(self, x, lengths, first, last)
   local list = stages_of(self)
   for k = first, last do
     local scope <close> = core.scope() -- a stage leaves its result alone
     local y, left = list[k].run(self, x, lengths)
+    if k > first and not plan.tracing then discard_all_but(y, x) end
     x, lengths = y, lengths and left
     module.keep(scope, x)
     module.keep(scope, lengths)
