@@ -49,7 +49,8 @@ static int64_t *class_sizes(tl_error *err, const tl_source *s)
     return size;
 }
 
-/* Pictures group by group: those of group g are member[start[g]..start[g + 1]), in their order. Returns how many groups, or -1. */
+/* Pictures group by group: those of group g are member[start[g]..start[g + 1]), in their order. Returns how many
+ * groups, or -1. */
 static int64_t members_of_groups(tl_error *err, const int64_t *group, int64_t count, int64_t **start,
                                  int64_t **member)
 {
@@ -69,7 +70,8 @@ static int64_t members_of_groups(tl_error *err, const int64_t *group, int64_t co
     return groups;
 }
 
-/* Marks whole groups, in an order drawn by the seed: one is chosen where that brings the classes nearer to their quotas in sum. */
+/* Marks whole groups, in an order drawn by the seed: one is chosen where that brings the classes nearer to their quotas
+ * in sum. */
 static int choose_groups(tl_error *err, const tl_source *s, const int64_t *quota, const int64_t *group, uint64_t seed,
                          int64_t *held, uint8_t *chosen)
 {
