@@ -441,7 +441,8 @@ static tl_source *open_checked(tl_error *err, int kind, const char *root, const 
 {
     tl_source *s = open_or_split(err, kind, root, o, test);
     if (s && o->limit > 0 && o->limit < s->count)
-        s = kind == FOLDER ? tl__source_limit_classes(err, s, o->limit, o->seed) : tl__source_limit_first(err, s, o->limit);
+        s = kind == FOLDER ? tl__source_limit_classes(err, s, o->limit, o->seed)
+                           : tl__source_limit_first(err, s, o->limit);
     if (!s || !o->class_name || impose(err, s, o, root) == 0) return s;
     tl__source_free(s);
     return NULL;

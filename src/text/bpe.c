@@ -1,5 +1,5 @@
 /* bpe.c - byte pair encoding (Sennrich et al., arXiv:1508.07909): the pair that was learnt first is joined first, the
- * leftmost of several. Words come again and again, so those that were met are kept. */
+ * leftmost of several. */
 #include "text/inside.h"
 
 #include <stdlib.h>

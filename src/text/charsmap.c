@@ -100,18 +100,11 @@ const char *tl__charsmap_find(const tl_charsmap *m, const char *text, size_t byt
 
 /* ---- as a normalizer ---- */
 
-static int64_t characters(const char *text, size_t bytes)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < bytes; i++) n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return n;
-}
-
 /* New characters take the places of the old ones in order; what is more has none, what is fewer goes with the last. */
 static int exchange(tl_error *err, tl_changes *list, const char *old, size_t old_bytes, const char *text,
                     size_t bytes)
 {
-    int64_t had = characters(old, old_bytes), has = characters(text, bytes), k = 0;
+    int64_t had = tl__utf8_count(old, old_bytes), has = tl__utf8_count(text, bytes), k = 0;
     for (size_t at = 0, n; at < bytes; at += n, k++)
         if (tl__changes_add(err, list, tl__utf8_read(text + at, &n), k >= had) != 0) return -1;
     if (has < had && list->count) list->at[list->count - 1].change += (int16_t)(has - had);

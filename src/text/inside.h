@@ -55,8 +55,6 @@ struct tl_text_work {
     size_t heap_room, symbol_room;
     struct tl_best *best;      /* of unigrams */
     size_t best_room;
-    struct tl_word_cache *cache;
-    const void *cache_of;      /* the tokenizer whose words are in it */
     tl_encoding one[2];        /* a text's numbers before the template */
     const char *text[2];       /* the texts, while they are encoded */
     tl_encoding *window;
@@ -114,6 +112,14 @@ typedef struct tl_text_step_row {
 } tl_text_step_row;
 extern const tl_text_step_row tl__normalizer_rows[], tl__splitter_rows[]; /* end with a NULL name */
 
+/* A step's `text` or `regex` from its field "pattern". 0 or -1. */
+int tl__read_pattern(tl_error *err, const char *name, const cJSON *j, tl_text_step *s);
+/* The first place of the step's text at or behind `at`: 1, or 0. */
+int tl__step_find(const tl_text_step *s, const char *text, size_t bytes, size_t at, size_t *from, size_t *to);
+/* Of one piece: a text before it, and its bytes as letters. */
+int tl__prepend(tl_error *err, tl_cursor *c, const char *text);
+int tl__letters_piece(tl_error *err, const tl_text_step *s, tl_cursor *c);
+int tl__run_charsmap(tl_error *err, const tl_text_step *s, tl_text_work *w);
 /* All steps of the list, on what is not a token yet. 0 or -1. */
 int tl__steps_run(tl_error *err, const tl_text_step *list, tl_text_work *w);
 /* Goes through the pieces that are no tokens with `step`, which writes to `next`; the others are copied. */

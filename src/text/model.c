@@ -130,19 +130,12 @@ int tl__model_read(tl_error *err, const char *name, const cJSON *j, tl_text_mode
 
 /* ---- tokens ---- */
 
-static int64_t characters(const char *text, size_t bytes)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < bytes; i++) n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return n;
-}
-
 /* The longest piece first, then again behind it; where that leads nowhere, the word is unknown as a whole. */
 static int wordpiece(tl_error *err, const tl_text_model *m, tl_text_work *w, size_t begin, size_t end, int32_t word)
 {
     const char *text = w->now.text;
     size_t kept = w->tokens.count;
-    int bad = (int64_t)(end - begin) > m->longest_word && characters(text + begin, end - begin) > m->longest_word;
+    int bad = (int64_t)(end - begin) > m->longest_word && tl__utf8_count(text + begin, end - begin) > m->longest_word;
     for (size_t at = begin, n = 0; !bad && at < end; at += n) {
         uint32_t node = at > begin ? m->prefix_node : 0;
         int32_t id = node == TL_TRIE_NONE ? -1 : tl__trie_longest(&m->trie, node, text + at, end - at, &n);

@@ -190,21 +190,6 @@ static int put_text(tl_error *err, tl_cursor *c, const char *text, int change)
     return 0;
 }
 
-static int find_text(const tl_text_step *s, const char *text, size_t bytes, size_t at, size_t *from, size_t *to)
-{
-    size_t n = strlen(s->text);
-    for (; n && at + n <= bytes; at++) {
-        const char *first = memchr(text + at, s->text[0], bytes - at - n + 1);
-        if (!first) return 0;
-        at = (size_t)(first - text);
-        if (memcmp(first, s->text, n) != 0) continue;
-        *from = at;
-        *to = at + n;
-        return 1;
-    }
-    return 0;
-}
-
 static int replace_piece(tl_error *err, const tl_text_step *s, tl_cursor *c)
 {
     tl_text_work *w = c->w;
@@ -212,7 +197,7 @@ static int replace_piece(tl_error *err, const tl_text_step *s, tl_cursor *c)
     size_t bytes = c->end - c->begin, done = 0, at = 0, from = 0, to = 0;
     int found = 0;
     while (at <= bytes && (found = s->regex ? tl__regex_next(err, s->regex, w, text, bytes, at, &from, &to)
-                                            : find_text(s, text, bytes, at, &from, &to)) > 0) {
+                                            : tl__step_find(s, text, bytes, at, &from, &to)) > 0) {
         if (tl__work_copy(err, w, c->begin + done, c->begin + from) != 0) return -1;
         c->at = c->begin + to;
         if (put_text(err, c, s->content, 1) != 0) return -1;
@@ -330,8 +315,6 @@ static int read_map(tl_error *err, const char *name, const cJSON *j, tl_text_ste
     if (!map) return tl__fail(err, TL_EFORMAT, "%s: Precompiled has no precompiled_charsmap", name);
     return (s->map = tl__charsmap_new(err, name, map)) ? 0 : -1;
 }
-
-int tl__run_charsmap(tl_error *err, const tl_text_step *s, tl_text_work *w);
 
 const tl_text_step_row tl__normalizer_rows[] = {{"BertNormalizer", read_bert, run_bert},
                                                 {"NFC", read_form, run_form},

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-int tl__read_pattern(tl_error *err, const char *name, const cJSON *j, tl_text_step *s);
-int tl__prepend(tl_error *err, tl_cursor *c, const char *text);
-int tl__letters_piece(tl_error *err, const tl_text_step *s, tl_cursor *c);
-
 /* ---- by classes of characters ---- */
 
 typedef int (*is_function)(const uint16_t *classes, int32_t point);
@@ -55,19 +51,7 @@ FIND(word)
 
 FIND(regex) { return tl__regex_next(err, ((const tl_text_step *)what)->regex, w, text, bytes, at, from, to); }
 
-FIND(text)
-{
-    (void)err, (void)w;
-    const char *wanted = ((const tl_text_step *)what)->text;
-    size_t n = strlen(wanted);
-    for (; n && at + n <= bytes; at++) {
-        if (memcmp(text + at, wanted, n) != 0) continue;
-        *from = at;
-        *to = at + n;
-        return 1;
-    }
-    return 0;
-}
+FIND(text) { return (void)err, (void)w, tl__step_find(what, text, bytes, at, from, to); }
 
 /* GPT-2's: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ , which always matches. */
 static size_t short_form(const char *t, size_t left)

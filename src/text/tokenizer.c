@@ -224,12 +224,11 @@ static size_t char_before(const char *text, size_t begin, size_t at)
 }
 
 /* What lies around a match and belongs to it; 0 where it is no match for want of a word's ends. */
-static int settle(const tl_tokenizer *t, const tl_text_work *w, const tl_added *a, tl_piece p, size_t done,
+static int settle(const tl_text_work *w, const tl_added *a, tl_piece p, size_t done,
                   size_t *from, size_t *to)
 {
     const char *text = w->now.text;
     size_t n;
-    (void)t;
     if (a->single_word && ((*from > p.begin && is_word(w, text, char_before(text, p.begin, *from))) ||
                            (*to < p.end && is_word(w, text, *to))))
         return 0;
@@ -256,7 +255,7 @@ static int cut_piece(tl_error *err, const tl_tokenizer *t, tl_text_work *w, tl_p
         }
         size_t from = at, to = at + n;
         at = to;
-        if (!settle(t, w, &t->added[which], p, done, &from, &to)) continue;
+        if (!settle(w, &t->added[which], p, done, &from, &to)) continue;
         if (tl__pieces_add(err, &w->other, done, from, -1) != 0 ||
             tl__pieces_add(err, &w->other, from, to, t->added[which].id) != 0)
             return -1;

@@ -73,6 +73,13 @@ int32_t tl__utf8_read(const char *text, size_t *bytes)
     return *bytes = 4, (t[0] & 7) << 18 | (t[1] & 63) << 12 | (t[2] & 63) << 6 | (t[3] & 63);
 }
 
+int64_t tl__utf8_count(const char *text, size_t bytes)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < bytes; i++) n += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return n;
+}
+
 size_t tl__utf8_write(int32_t point, char *out)
 {
     return (size_t)utf8proc_encode_char(point, (utf8proc_uint8_t *)out);

@@ -36,6 +36,8 @@ int tl__unicode_lower(int32_t point, int32_t out[2]);
 
 /* The character at `text`, which is valid UTF-8; `*bytes` of it. */
 int32_t tl__utf8_read(const char *text, size_t *bytes);
+/* How many characters. */
+int64_t tl__utf8_count(const char *text, size_t bytes);
 /* Writes a character; returns its bytes, 1 to 4. */
 size_t tl__utf8_write(int32_t point, char *out);
 

@@ -181,6 +181,21 @@ int tl__work_split(tl_error *err, tl_text_work *w, tl_text_find find, const void
     return 0;
 }
 
+int tl__step_find(const tl_text_step *s, const char *text, size_t bytes, size_t at, size_t *from, size_t *to)
+{
+    size_t n = strlen(s->text);
+    for (; n && at + n <= bytes; at++) {
+        const char *first = memchr(text + at, s->text[0], bytes - at - n + 1);
+        if (!first) return 0;
+        at = (size_t)(first - text);
+        if (memcmp(first, s->text, n) != 0) continue;
+        *from = at;
+        *to = at + n;
+        return 1;
+    }
+    return 0;
+}
+
 int tl__steps_run(tl_error *err, const tl_text_step *list, tl_text_work *w)
 {
     for (const tl_text_step *s = list; s; s = s->next)
@@ -211,7 +226,7 @@ void tl__text_work_free(tl_text_work *w)
     free(w->pieces.at), free(w->other.at);
     free(w->changes.at);
     free(w->tokens.at);
-    free(w->heap), free(w->symbols), free(w->best), free(w->cache);
+    free(w->heap), free(w->symbols), free(w->best);
     for (int i = 0; i < 2; i++) tl__encoding_free(&w->one[i]);
     for (int64_t i = 0; i < w->window_room; i++) tl__encoding_free(&w->window[i]);
     free(w->window);
