@@ -48,25 +48,32 @@ function show.options(list)
   return o, rest
 end
 
+-- Calls f for the first `count` samples that the network is fed: the i-th of a batch.
+local function each_fed(s, o, count, f)
+  local loader <close> = data.loader(s.data, o.part, s.seed)
+  local done = 0
+  loader:start(o.epoch)
+  while done < count do
+    local scope <close> = core.scope()
+    local x, labels, n, indices, _, more = loader:next()
+    if not x then break end
+    for i = 1, math.min(n, count - done) do f(i, x, labels, indices, more) end
+    done = done + n
+  end
+end
+
 -- The page of clips: each with what stands beside it in the data.
 local function clips_page(s, o, name)
   local d, figures, rate = s.data, {}, s.data.preprocessing.rate
   local count = math.min(o.pictures, d[o.part]:count())
-  local loader <close> = data.loader(d, o.part, s.seed)
-  loader:start(o.epoch)
-  while #figures < count do
-    local scope <close> = core.scope()
-    local x, labels, n, indices, _, more = loader:next()
-    if not x then break end
-    for i = 1, math.min(n, count - #figures) do
-      local length = more.length_list[i]
-      local found = sound.of(x:slice(1, i - 1, 1):reshape(x:shape(2)):slice(1, 0, length), rate)
-      local said = more.text and more.text[i] or d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
-      figures[#figures + 1] = sound.figure(found.image, found.sound, "",
-        ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
-        parts.escape(d[o.part]:title(indices[i])), length / rate))
-    end
-  end
+  each_fed(s, o, count, function(i, x, labels, indices, more)
+    local length = more.length_list[i]
+    local found = sound.of(x:slice(1, i - 1, 1):reshape(x:shape(2)):slice(1, 0, length), rate)
+    local said = more.text and more.text[i] or d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
+    figures[#figures + 1] = sound.figure(found.image, found.sound, "",
+      ('<div lang="und">%s</div><div class="soft">%s · %.2f s</div>'):format(parts.escape(said),
+      parts.escape(d[o.part]:title(indices[i])), length / rate))
+  end)
   local title = ("%s: %s clips of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
   core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
     parts.escape(augment.text(d.augment, d.input) or "nothing is changed"),
@@ -93,21 +100,14 @@ local function volumes_page(s, o, name)
   local d, figures = s.data, {}
   local there = o.part == "train" and d.input.samples(d) or d[o.part]:count()
   local count = math.min(o.pictures_given and o.pictures or VOLUMES, there)
-  local loader <close> = data.loader(d, o.part, s.seed)
-  loader:start(o.epoch)
-  while #figures < count do
-    local scope <close> = core.scope()
-    local x, labels, n, indices, _, more = loader:next()
-    if not x then break end
-    for i = 1, math.min(n, count - #figures) do
-      local shape = { x:shape(2), x:shape(3), x:shape(4) }
-      local part = core.ops.slice(core.ops.slice(x, 1, i - 1, 1), 5, 0, 1):clone():reshape(shape)
-      local mask = more and more.mask and core.ops.slice(more.mask, 1, i - 1, 1):clone():reshape(shape)
-      local label = d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
-      figures[#figures + 1] = volume_figure(s, d[o.part]:extent(indices[i], d.test_pipeline), part, mask,
-        parts.escape(("%s %s"):format(label, d[o.part]:title(indices[i]))))
-    end
-  end
+  each_fed(s, o, count, function(i, x, labels, indices, more)
+    local shape = { x:shape(2), x:shape(3), x:shape(4) }
+    local part = core.ops.slice(core.ops.slice(x, 1, i - 1, 1), 5, 0, 1):clone():reshape(shape)
+    local mask = more and more.mask and core.ops.slice(more.mask, 1, i - 1, 1):clone():reshape(shape)
+    local label = d.fields.label and s.classes[labels:tolist()[i] + 1] or ""
+    figures[#figures + 1] = volume_figure(s, d[o.part]:extent(indices[i], d.test_pipeline), part, mask,
+      parts.escape(("%s %s"):format(label, d[o.part]:title(indices[i]))))
+  end)
   local title = ("%s: %s volumes of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
   core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
     parts.escape(o.part == "train" and augment.text(d.augment, d.input) or "nothing is changed"), "</p><p>",
