@@ -201,6 +201,24 @@ local function vocabulary(path, config)
   return { tokens = tokens, blank = math.tointeger(tonumber(config.pad_token_id)) or 0 }
 end
 
+-- ---- the tokenizer ----
+
+-- Of a folder whose network reads texts; nil where it has none. Its numbers must be rows of the network's table; where
+-- a table has far more rows, the tokenizer may be another network's.
+local function tokenizer_of(path, size)
+  local found = require("tlua.data.texts.tokenizer").find(path)
+  local reach = found and found.handle:size() or 0
+  if reach > size then
+    util.failf("%s is of another network: its numbers go up to %d, and the vocabulary of %s/config.json has %d", found.name,
+      reach - 1, path, size)
+  end
+  if found and 10 * reach < 9 * size then
+    util.note(("%s has %d pieces, and the network's vocabulary %d: is it of another network?"):format(found.name, reach,
+      size))
+  end
+  return found
+end
+
 -- models.from_folder { path = FOLDER, ... }: the network that config.json speaks of, described; its tensors are read
 -- when they are needed. Other fields are options of that network and win over what the folder says.
 function folder.network(given)
@@ -226,6 +244,7 @@ function folder.network(given)
   local files = files_of(path)
   local net = require("tlua.models").build(kind.model, options)
   if kind.symbols then rawset(net, "file_vocabulary", vocabulary(path, config)) end
+  if net.takes == "text" then rawset(net, "file_tokenizer", tokenizer_of(path, options.vocabulary)) end
   rawset(net, "_pending", function(me) load(me, path, files, kind) end)
   return net
 end
