@@ -22,7 +22,7 @@ CORE_C  := $(filter-out src/lua/%,$(wildcard src/*/*.c src/*/*/*.c))
 LUA_C   := $(wildcard src/lua/*.c)
 CL      := $(wildcard cl/*.cl cl/*.clh)
 LUA     := $(shell find lua -name '*.lua' 2>/dev/null | sort)
-CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/kernels.o $(BUILD)/gen/onnx.pb-c.o
+CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/kernels.o $(BUILD)/gen/onnx.pb-c.o $(BUILD)/gen/sentencepiece.pb-c.o
 LUA_O   := $(LUA_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/chunks.o
 
 # Compressed DICOM: C++ around GDCM, an object of its own that is loaded with the first such picture, built where it can be.
@@ -63,8 +63,12 @@ ONNX_PROTO ?= /usr/include/onnx/onnx.proto
 $(BUILD)/gen/onnx.pb-c.c: $(ONNX_PROTO) Makefile
 	@mkdir -p $(@D)
 	protoc-c --c_out=$(@D) -I$(<D) $(<F)
-$(BUILD)/gen/onnx.pb-c.h: $(BUILD)/gen/onnx.pb-c.c ;
-$(CORE_O) $(LUA_O): | $(BUILD)/gen/onnx.pb-c.h
+$(BUILD)/gen/sentencepiece.pb-c.c: src/io/sentencepiece.proto
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(@D) -I$(<D) $(<F)
+PROTO_H := $(BUILD)/gen/onnx.pb-c.h $(BUILD)/gen/sentencepiece.pb-c.h
+$(PROTO_H): %.h: %.c ;
+$(CORE_O) $(LUA_O): | $(PROTO_H)
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	$(CC) $(CFLAGS) -c -o $@ $<
 # libjpeg-turbo does not tell its own version.
@@ -232,7 +236,7 @@ lint: all $(BUILD)/ops_doc
 # Readers of files under libFuzzer and sanitizers, FUZZ_SECONDS each (tests/fuzz/fuzz.h); FUZZ="plan json" runs those alone.
 FUZZ_CC ?= clang
 FUZZ_FLAGS := -g -O1 -w -fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_O  := $(CORE_C:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/gen/kernels.o $(BUILD)/fuzz/gen/onnx.pb-c.o
+FUZZ_O  := $(CORE_C:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/gen/kernels.o $(BUILD)/fuzz/gen/onnx.pb-c.o $(BUILD)/fuzz/gen/sentencepiece.pb-c.o
 $(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
@@ -248,7 +252,7 @@ $(BUILD)/fuzz/run_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(BUILD)/fuzz/libtlua.a
 fuzz-tools:
 	@echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return 0 * d[n - n]; }' | $(FUZZ_CC) -x c -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null || \
 	    { echo "fuzz: clang with libFuzzer and sanitizers is needed: apt-get install clang libclang-rt-dev"; exit 1; }
-$(FUZZ_O): | fuzz-tools $(BUILD)/gen/onnx.pb-c.h
+$(FUZZ_O): | fuzz-tools $(PROTO_H)
 fuzz: fuzz-tools $(FUZZ:%=$(BUILD)/fuzz/run_%)
 	sh tools/fuzz.sh $(BUILD)/fuzz $(FUZZ)
 # The same targets over the inputs that are kept, without a fuzzer: a part of `make test`.

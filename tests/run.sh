@@ -43,6 +43,7 @@ all() { # NAME COMMAND... on a line for each test
         [ "$name" = dicom ] && more="${more:+$more }tests/golden/dicom"
         [ "$name" = nifti ] && more="${more:+$more }tests/golden/nifti"
         [ "$name" = tokenizer ] && more="${more:+$more }tests/golden/tokenizers"
+        [ "$name" = sentencepiece ] && more="${more:+$more }tests/golden/tokenizer_files"
         echo "fuzz/$name $t${more:+ $more}" # xargs -L joins a line that ends in a blank with the next
     done
     for t in tests/lua/*.lua tests/golden/*.lua; do

@@ -17,6 +17,7 @@ for target; do
     archive) inputs="$inputs tests/golden/io" ;;
     dicom | nifti) inputs="$inputs tests/golden/$target" ;;
     tokenizer) inputs="$inputs tests/golden/tokenizers" ;;
+    sentencepiece) inputs="$inputs tests/golden/tokenizer_files" ;;
     plan | model) leaks=0 ;; # what the OpenCL driver keeps is its own
     esac
     # shellcheck disable=SC2086

@@ -28,6 +28,21 @@ function util.readable(text)
   return table.concat(out) .. text:sub(at)
 end
 
+local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+function util.base64(bytes)
+  local out = {}
+  for i = 1, #bytes, 3 do
+    local a, b, c = bytes:byte(i, i + 2)
+    local n = a << 16 | (b or 0) << 8 | (c or 0)
+    for k = 3, 0, -1 do
+      local digit = (n >> 6 * k & 63) + 1
+      out[#out + 1] = (k == 1 and not b or k == 0 and not c) and "=" or DIGITS:sub(digit, digit)
+    end
+  end
+  return table.concat(out)
+end
+
 -- What stands in a file of the user's, for a message: in UTF-8, without control characters, and not longer than
 -- `most` bytes.
 function util.shown(text, most)

@@ -6,9 +6,12 @@
  *   t:encode_all({text...} [, {text...} or nil [, {as above, threads=}]]) -> set
  *   set:count(); set:length(i); set:text(i) -> number of the text from 1; set:window(i) -> as above
  *   set:batch({i...}, pad) -> ids, types (N, T) int32, lengths (N) int32
- *   t:size(); t:id(piece) -> id or nil; t:piece(id) -> text or nil; t:is_special(id) */
-#include "text/tokenizer.h"
+ *   t:size(); t:id(piece) -> id or nil; t:piece(id) -> text or nil; t:is_special(id)
+ *   core.tokenizer.sentencepiece(path) -> what a .model file of SentencePiece holds: {pieces={}, scores={}, types={},
+ *     charsmap=bytes or nil, and its settings by their names there} */
+#include "io/sentencepiece.h"
 #include "lua/binding.h"
+#include "text/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +19,7 @@
 #define TOKENIZER "tlua.tokenizer"
 #define ENCODINGS "tlua.encodings"
 #define TEXTS "tlua.texts"
+#define MODEL "tlua.sentencepiece"
 
 /* ---- tokenizers ---- */
 
@@ -297,6 +301,82 @@ static int encodings_batch(lua_State *L)
     return 3;
 }
 
+/* ---- models of SentencePiece ---- */
+
+static int model_gc(lua_State *L)
+{
+    tl__sentencepiece_free(luaL_checkudata(L, 1, MODEL));
+    return 0;
+}
+
+static void set_flag(lua_State *L, const char *key, int v)
+{
+    lua_pushboolean(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static void set_number(lua_State *L, const char *key, int32_t v)
+{
+    lua_pushinteger(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static void set_text(lua_State *L, const char *key, const char *v)
+{
+    lua_pushstring(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static void push_pieces(lua_State *L, const Sentencepiece__Model *m)
+{
+    int n = (int)m->n_pieces;
+    lua_createtable(L, n, 0);
+    lua_createtable(L, n, 0);
+    lua_createtable(L, n, 0);
+    for (int i = 0; i < n; i++) {
+        lua_pushstring(L, m->pieces[i]->piece);
+        lua_rawseti(L, -4, i + 1);
+        lua_pushnumber(L, (double)m->pieces[i]->score);
+        lua_rawseti(L, -3, i + 1);
+        lua_pushinteger(L, m->pieces[i]->type);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -4, "types");
+    lua_setfield(L, -3, "scores");
+    lua_setfield(L, -2, "pieces");
+}
+
+static int tokenizer_sentencepiece(lua_State *L)
+{
+    const char *path = tl__lua_path(L, 1);
+    tl_error err = {0};
+    tl_sentencepiece *s = lua_newuserdatauv(L, sizeof *s, 0);
+    *s = (tl_sentencepiece){0};
+    luaL_setmetatable(L, MODEL);
+    if (tl__sentencepiece_open(&err, path, s) != 0) return tl__lua_raise(L, err.text);
+    const Sentencepiece__Trainer *t = s->model->trainer_spec;
+    const Sentencepiece__Normalizer *n = s->model->normalizer_spec;
+    lua_createtable(L, 0, 16);
+    push_pieces(L, s->model);
+    set_number(L, "model_type", t->model_type);
+    set_number(L, "unk_id", t->unk_id);
+    set_number(L, "bos_id", t->bos_id);
+    set_number(L, "eos_id", t->eos_id);
+    set_text(L, "unk_piece", t->unk_piece);
+    set_text(L, "bos_piece", t->bos_piece);
+    set_text(L, "eos_piece", t->eos_piece);
+    set_flag(L, "byte_fallback", t->byte_fallback);
+    set_flag(L, "treat_whitespace_as_suffix", t->treat_whitespace_as_suffix);
+    set_flag(L, "add_dummy_prefix", n->add_dummy_prefix);
+    set_flag(L, "remove_extra_whitespaces", n->remove_extra_whitespaces);
+    set_flag(L, "escape_whitespaces", n->escape_whitespaces);
+    if (n->precompiled_charsmap.len) {
+        lua_pushlstring(L, (const char *)n->precompiled_charsmap.data, n->precompiled_charsmap.len);
+        lua_setfield(L, -2, "charsmap");
+    }
+    return 1;
+}
+
 /* ---- opening ---- */
 
 static void metatable(lua_State *L, const char *name, const tl__lua_entry *methods)
@@ -311,7 +391,10 @@ static void metatable(lua_State *L, const char *name, const tl__lua_entry *metho
 void tl__lua_open_tokenizer(lua_State *L)
 {
     static const tl__lua_entry functions[] = {
-        {"open", tokenizer_open, 1, NULL}, {"read", tokenizer_read, 2, NULL}, {NULL, NULL, 0, NULL}};
+        {"open", tokenizer_open, 1, NULL},
+        {"read", tokenizer_read, 2, NULL},
+        {"sentencepiece", tokenizer_sentencepiece, 1, NULL},
+        {NULL, NULL, 0, NULL}};
     static const tl__lua_entry methods[] = {
         {"encode", tokenizer_encode, 4, "longest cut stride plain"},
         {"encode_all", tokenizer_encode_all, 4, "longest cut stride plain threads"},
@@ -329,7 +412,9 @@ void tl__lua_open_tokenizer(lua_State *L)
     static const tl__lua_entry lists[] = {{"__gc", texts_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
     metatable(L, TOKENIZER, methods);
     metatable(L, ENCODINGS, sets);
+    static const tl__lua_entry models[] = {{"__gc", model_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
     metatable(L, TEXTS, lists);
+    metatable(L, MODEL, models);
     lua_newtable(L);
     tl__lua_functions(L, functions, 0);
     lua_setfield(L, -2, "tokenizer");

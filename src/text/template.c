@@ -34,16 +34,25 @@ static int add_special(tl_error *err, tl_template *t, int32_t id, int type)
     return 0;
 }
 
+/* The type of what a template's part becomes: an encoding keeps them in a byte. */
+static int read_type(tl_error *err, const char *name, const cJSON *part, int *type)
+{
+    const cJSON *said = tl__json_field(part, "type_id");
+    *type = tl__json_number(said, 0);
+    if (*type <= INT8_MAX) return 0;
+    return tl__fail(err, TL_EFORMAT, "%s: its template has the type %d, and types are at most %d", name, *type,
+                    INT8_MAX);
+}
+
 static int read_special(tl_error *err, const char *name, const cJSON *special, const cJSON *tokens, tl_template *t)
 {
     const char *id = tl__json_string(special, "id");
-    const cJSON *ids = tl__json_field(tl__json_field(tokens, id ? id : ""), "ids"), *type, *each;
+    const cJSON *ids = tl__json_field(tl__json_field(tokens, id ? id : ""), "ids"), *each;
     int n = cJSON_IsArray(ids) ? cJSON_GetArraySize(ids) : 0;
     tl_template_part *p = new_part(err, t);
     if (!n) return tl__fail(err, TL_EFORMAT, "%s: the template's %.60s has no numbers", name, id ? id : "piece");
     if (!p || !(p->ids = tl__malloc(err, (size_t)n * sizeof *p->ids))) return -1;
-    type = tl__json_field(special, "type_id");
-    p->type = tl__json_number(type, 0);
+    if (read_type(err, name, special, &p->type) != 0) return -1;
     cJSON_ArrayForEach(each, ids) p->ids[p->count++] = tl__json_number(each, 0);
     return 0;
 }
@@ -59,10 +68,10 @@ static int read_template(tl_error *err, const char *name, const cJSON *list, con
             continue;
         }
         const char *id = tl__json_string(sequence, "id");
-        const cJSON *type = tl__json_field(sequence, "type_id");
+        int type;
         if (!id || (strcmp(id, "A") != 0 && strcmp(id, "B") != 0))
             return tl__fail(err, TL_EFORMAT, "%s: its template has a part that is no text and no special piece", name);
-        if (add_sequence(err, t, *id - 'A', tl__json_number(type, 0)) != 0) return -1;
+        if (read_type(err, name, sequence, &type) != 0 || add_sequence(err, t, *id - 'A', type) != 0) return -1;
     }
     return 0;
 }

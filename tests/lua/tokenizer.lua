@@ -126,6 +126,11 @@ t.test("what is refused", function()
       '{"pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, ' ..
         '"behavior": "Merged"}, "model": {}}',
   } do t.fails(words, open.read, json, "own.json") end
+  local typed = '{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}, "post_processor": ' ..
+    '{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": %d}}], "pair": []}}'
+  t.fails("own.json: its template has the type 128, and types are at most 127", open.read, typed:format(128),
+    "own.json")
+  t.equal(open.read(typed:format(127), "own.json"):encode("a")[1].types[1], 127, "the largest type")
   local grows = '{"normalizer": {"type": "Sequence", "normalizers": [' ..
     ('{"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaaaaaaaa"},'):rep(12) ..
     '{"type": "NFC"}]}, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}'

@@ -81,21 +81,9 @@ end
 
 -- ---- graphics ----
 
-local BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-local function base64(bytes)
-  local out = {}
-  for i = 1, #bytes, 3 do
-    local a, b, c = bytes:byte(i, i + 2)
-    local n = a << 16 | (b or 0) << 8 | (c or 0)
-    local function at(shift) local k = (n >> shift & 63) + 1 return BASE64:sub(k, k) end
-    out[#out + 1] = at(18) .. at(12) .. (b and at(6) or "=") .. (c and at(0) or "=")
-  end
-  return table.concat(out)
-end
-
 -- kitty's protocol: rgb bytes in base64, in pieces of at most 4096 characters.
 function picture.kitty(pixels, w, h)
-  local text, out = base64(pixels), {}
+  local text, out = util.base64(pixels), {}
   for i = 1, #text, 4096 do
     local more = i + 4096 <= #text and 1 or 0
     local head = i == 1 and ("a=T,f=24,s=%d,v=%d,"):format(w, h) or ""

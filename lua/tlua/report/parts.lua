@@ -65,20 +65,7 @@ parts.column = column
 
 -- ---- pictures ----
 
-local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-function parts.base64(bytes)
-  local out = {}
-  for i = 1, #bytes, 3 do
-    local a, b, c = bytes:byte(i, i + 2)
-    local n = a << 16 | (b or 0) << 8 | (c or 0)
-    for k = 3, 0, -1 do
-      local digit = (n >> 6 * k & 63) + 1
-      out[#out + 1] = (k == 1 and not b or k == 0 and not c) and "=" or DIGITS:sub(digit, digit)
-    end
-  end
-  return table.concat(out)
-end
+parts.base64 = util.base64
 
 local THUMB = 112 -- pixels
 

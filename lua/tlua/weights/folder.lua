@@ -209,8 +209,8 @@ local function tokenizer_of(path, size)
   local found = require("tlua.data.texts.tokenizer").find(path)
   local reach = found and found.handle:size() or 0
   if reach > size then
-    util.failf("%s is of another network: its numbers go up to %d, and the vocabulary of %s/config.json has %d", found.name,
-      reach - 1, path, size)
+    util.failf("%s is of another network: its numbers go up to %d, and the vocabulary of %s/config.json has %d",
+      found.name, reach - 1, path, size)
   end
   if found and 10 * reach < 9 * size then
     util.note(("%s has %d pieces, and the network's vocabulary %d: is it of another network?"):format(found.name, reach,

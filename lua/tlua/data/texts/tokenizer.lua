@@ -1,5 +1,5 @@
--- tokenizer.lua - tokenizers out of files, whatever form they have: { handle = what encodes, of core.tokenizer, json = the
--- text of a tokenizer.json, name = where it is from, sha256 = of the JSON }. Model files keep the JSON alone.
+-- tokenizer.lua - tokenizers out of files, whatever form they have: { handle = what encodes, of core.tokenizer,
+-- json = the text of a tokenizer.json, name = where it is from, sha256 = of the JSON }. Model files keep the JSON.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local tokenizer = {}
@@ -10,33 +10,74 @@ function tokenizer.read(json, name)
   return { handle = core.tokenizer.read(json, name), json = json, name = name, sha256 = core.sha256(json) }
 end
 
--- Forms of files, in the order in which a folder is looked through: the files' names, and what gives the JSON.
+-- Forms of files, in the order in which a folder is looked through: the files' names, and what gives the JSON of their
+-- paths and of what else the folder says (forms/parts.lua: settings).
+local function form(name) return function(...) return require("tlua.data.texts.forms." .. name).json(...) end end
 local forms = {
-  { says = "tokenizer.json", files = { "tokenizer.json" }, json = function(path) return core.read_file(path) end },
+  { files = { "tokenizer.json" }, json = function(path) return core.read_file(path) end },
+  { files = { "vocab.txt" }, json = form "wordpiece" },
+  { files = { "vocab.json", "merges.txt" }, json = form "bytes" },
+  { files = { "*.model" }, json = form "sentencepiece" },
 }
 
--- The first form of which a folder has all files.
-local function form_in(folder)
-  for _, form in ipairs(forms) do
-    local paths = {}
-    for i, name in ipairs(form.files) do
-      local path = folder .. "/" .. name
-      if core.exists(path) then paths[i] = path end
+-- The one file of a folder whose name ends so; nil where there is none.
+local function ending_in(folder, ending)
+  local found
+  for _, name in ipairs(core.list_folder(folder)) do
+    if name:sub(-#ending) == ending then
+      if found then util.failf("%s has %s and %s: say which of them is the tokenizer", folder, found, name) end
+      found = name
     end
-    if #paths == #form.files then return form, paths end
   end
+  return found
+end
+
+-- The files of a form in a folder; nil where it has not all of them.
+local function files_in(folder, each)
+  local paths = {}
+  for i, name in ipairs(each.files) do
+    name = name:sub(1, 1) == "*" and ending_in(folder, name:sub(2)) or name
+    paths[i] = folder .. "/" .. name
+    if not core.exists(paths[i]) then return nil end
+  end
+  return paths
+end
+
+local function opened(each, folder, paths)
+  table.insert(paths, require("tlua.data.texts.forms.parts").settings(folder))
+  return tokenizer.read(each.json(table.unpack(paths)), paths[1])
 end
 
 -- The tokenizer of a folder as Hugging Face lays it out; nil where it has none.
 function tokenizer.find(folder)
-  local form, paths = form_in(folder)
-  return form and tokenizer.read(form.json(table.unpack(paths)), paths[1])
+  for _, each in ipairs(forms) do
+    local paths = files_in(folder, each)
+    if paths then return opened(each, folder, paths) end
+  end
 end
 
 local function known()
   local list = {}
-  for i, form in ipairs(forms) do list[i] = form.says end
+  for i, each in ipairs(forms) do list[i] = table.concat(each.files, " with ") end
   return table.concat(list, ", ")
+end
+
+-- The form of one file, by its name.
+local function form_of(path)
+  local folder, name = path:match "^(.*)/([^/]*)$"
+  folder, name = folder or ".", name or path
+  for _, each in ipairs(forms) do
+    for _, file in ipairs(each.files) do
+      if file == name and #each.files > 1 and not files_in(folder, each) then
+        util.failf("%s: a tokenizer of this form is %s, in one folder", path, table.concat(each.files, " with "))
+      end
+      if file == name then return each, folder, files_in(folder, each) end
+    end
+  end
+  if name:find "%.json$" then return forms[1], folder, { path } end
+  if name:find "%.txt$" then return forms[2], folder, { path } end
+  if name:find "%.model$" then return forms[4], folder, { path } end
+  util.failf("%s: no tokenizer is known by this name; known are %s", path, known())
 end
 
 -- A file, or a folder with one.
@@ -45,7 +86,7 @@ function tokenizer.open(path)
   path = core.path(path):gsub("(.)/+$", "%1")
   local missing = util.missing(path, "tokenizer")
   if missing then util.fail(missing) end
-  if not core.is_folder(path) then return tokenizer.read(core.read_file(path), path) end
+  if not core.is_folder(path) then return opened(form_of(path)) end
   return tokenizer.find(path) or util.failf("%s has no tokenizer: looked for %s", path, known())
 end
 
