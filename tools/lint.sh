@@ -17,7 +17,7 @@ grad   base device tensor op
 plan   base device tensor op
 io     base
 draw   base io
-data   base io
+data   base io text
 text   base
 task   base
 model  base device tensor op plan io data

@@ -152,6 +152,8 @@ static void *work(void *argument)
 static void free_slot(tl_slot *s, int batch)
 {
     free(s->x);
+    free(s->ids);
+    free(s->spans);
     free(s->labels);
     free(s->indices);
     free(s->bad);
@@ -213,7 +215,7 @@ static int open_parts(tl_error *err, tl_loader *l)
 tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *pipeline, const tl_loader_config *config)
 {
     int64_t repeats = config->repeats > 1 ? config->repeats : 1;
-    if (config->batch < 1 && !(config->seconds > 0)) {
+    if (config->batch < 1 && !(config->seconds > 0) && config->pieces < 1) {
         tl__fail(err, TL_EARG, "batch is %d, and must be at least 1", config->batch);
         return NULL;
     }
@@ -237,6 +239,7 @@ tl_loader *tl__loader_open(tl_error *err, tl_source *source, const tl_pipeline *
     l->repeats = repeats;
     l->cargo = source->fields & TL_FIELD_WAVE     ? &tl__cargo_waves
                : source->fields & TL_FIELD_VOLUME ? &tl__cargo_volumes
+               : source->fields & TL_FIELD_PIECES ? &tl__cargo_pieces
                                                   : &tl__cargo_pictures;
     if (open_parts(err, l) == 0) return l;
     tl__loader_close(l);

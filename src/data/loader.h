@@ -17,7 +17,12 @@ typedef struct tl_loader_config {
     int batch;      /* samples in a batch, >= 1 */
     double seconds; /* of sound, if > 0: instead, as many clips as stay below so many seconds, with what is added to the
                        shorter ones */
-    int buckets;    /* of sound: clips of about one length go together, whatever their order; with `seconds` a must if
+    int64_t pieces; /* of texts, if > 0: instead, as many as have together so many pieces, with padding */
+    int32_t pad;    /* of texts: the number behind the ends */
+    int types;      /* of texts: 1: each piece has its type behind its number */
+    double mask_share;            /* of texts, if > 0: so many of their pieces are hidden, and marks say what was there */
+    int32_t mask_id, mask_size;   /* the number that hides, and how many numbers there are */
+    int buckets;    /* of sound and texts: clips of about one length go together, whatever their order; with `seconds` a must if
                        shuffled */
     tl_source *noise;      /* of sound: what the step "noise" adds, borrowed */
     int threads;           /* 0: as many as processors, 8 at most */
@@ -40,7 +45,11 @@ typedef struct tl_batch {
     int depth; /* of volumes: x is (n, depth, height, width, channels), mask (n, depth, height, width); else 0 */
     int64_t length; /* of sound, in samples at `rate`; 0: pictures */
     int rate;
-    int32_t *lengths;             /* (n): of each clip */
+    int32_t *ids;                 /* of texts, in the place of x: (n, length, numbers) */
+    int numbers;                  /* 1, or 2 with types */
+    int32_t *piece_marks;         /* (n, length), TL_MARK_IGNORED where nobody asks */
+    int32_t *spans;               /* (n, 2) */
+    int32_t *lengths;             /* (n): of each clip or text */
     const char **texts;           /* (n), the source's */
     double share;                 /* of a picture's own label; the rest is that of the picture before it (the first: the last) */
     float *values;                /* (n, value_count) */

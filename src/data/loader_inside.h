@@ -1,6 +1,6 @@
 /* loader_inside.h - what the files of the loader share: the batches of an epoch (loader_plan.c), the window of
  * batches that threads fill (loader.c), and what makes samples of one kind into a batch (loader_pictures.c,
- * loader_waves.c, loader_volumes.c). */
+ * loader_waves.c, loader_volumes.c, loader_pieces.c). */
 #ifndef TLUA_LOADER_INSIDE_H
 #define TLUA_LOADER_INSIDE_H
 
@@ -56,6 +56,8 @@ typedef struct tl_slot {
     tl_marks *marks; /* of each picture */
     tl_marks joined; /* those of all, in a row */
     int64_t *box_offsets, *point_offsets;
+    int32_t *ids, *piece_marks; /* of texts; the second lies behind the first */
+    int32_t *spans;   /* (n, 2) */
     int32_t *lengths; /* of sound: samples of each clip, which begin every `row` of x until the batch is finished */
     const char **texts;
     int64_t row;
@@ -100,7 +102,7 @@ typedef struct tl_cargo {
     int (*finish)(const tl_loader *l, tl_slot *s, int64_t epoch);
     void (*lend)(const tl_loader *l, const tl_slot *s, tl_batch *b);
 } tl_cargo;
-extern const tl_cargo tl__cargo_pictures, tl__cargo_waves, tl__cargo_volumes;
+extern const tl_cargo tl__cargo_pictures, tl__cargo_waves, tl__cargo_volumes, tl__cargo_pieces;
 
 /* The volumes that are in memory (loader_volumes.c). */
 typedef struct tl_blocks tl_blocks;

@@ -125,6 +125,8 @@ int tl__pipeline_keeps(tl_error *err, const tl_pipeline *p, unsigned fields)
     const char *own = tl__stage_kind(fields & TL_FIELD_WAVE     ? TL_STAGE_WAVE
                                      : fields & TL_FIELD_VOLUME ? TL_STAGE_BLOCK
                                                                 : TL_STAGE_BYTES);
+    if (fields & TL_FIELD_PIECES && p->count)
+        return tl__fail(err, TL_EARG, "texts have no steps; leave %s out", p->step[0].row->name);
     for (int i = 0; i < p->count; i++) {
         const tl_transform_row *row = p->step[i].row;
         const char *kind = tl__stage_kind(row->stage);

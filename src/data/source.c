@@ -115,15 +115,16 @@ const char *tl__source_word(const tl_source *s, int one)
 {
     if (s->fields & TL_FIELD_WAVE) return one ? "a clip" : "clips";
     if (s->fields & TL_FIELD_VOLUME) return one ? "a volume" : "volumes";
+    if (s->fields & TL_FIELD_PIECES) return one ? "a text" : "texts";
     return one ? "a picture" : "pictures";
 }
 
 int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
     if (i < 0 || i >= s->count) return tl__fail(err, TL_EINDEX, "picture %lld of a source of %lld", (long long)i, (long long)s->count);
-    if (!s->ops->read || s->fields & (TL_FIELD_WAVE | TL_FIELD_VOLUME))
+    if (!s->ops->read || s->fields & (TL_FIELD_WAVE | TL_FIELD_VOLUME | TL_FIELD_PIECES))
         return tl__fail(err, TL_EARG, "a source of %s has no pictures",
-                        s->fields & TL_FIELD_VOLUME ? "volumes" : "sound");
+                        s->fields & TL_FIELD_WAVE ? "sound" : tl__source_word(s, 0));
     return s->ops->read(err, s, i, request, out);
 }
 
@@ -158,6 +159,12 @@ int tl__source_volume(tl_error *err, const tl_source *s, int64_t i, tl_volume *i
 tl_extent tl__source_extent(const tl_source *s, int64_t i)
 {
     return s->fields & TL_FIELD_VOLUME ? *s->ops->extent(s, i) : (tl_extent){.channels = 0};
+}
+
+tl_piece_row tl__source_pieces(const tl_source *s, int64_t i)
+{
+    while (s->ops->behind) s = s->ops->behind(s, &i);
+    return s->fields & TL_FIELD_PIECES ? s->ops->pieces(s, i) : (tl_piece_row){.count = 0};
 }
 
 int tl__source_target(tl_error *err, const tl_source *s, int64_t i, unsigned fields, tl_target *out)

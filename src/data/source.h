@@ -6,6 +6,7 @@
 
 #include "data/clips.h"
 #include "data/folders.h"
+#include "data/pieces.h"
 #include "data/plane.h"
 #include "data/stacks.h"
 #include "data/target.h"
@@ -40,6 +41,8 @@ typedef struct tl_source_ops {
      * volume i lies, without reading values. */
     int (*volume)(tl_error *err, const tl_source *s, int64_t i, tl_volume *image, tl_volume *mask);
     const tl_extent *(*extent)(const tl_source *s, int64_t i);
+    /* Of texts (TL_FIELD_PIECES): window i. */
+    tl_piece_row (*pieces)(const tl_source *s, int64_t i);
     /* Of a view: the source that it shows samples of; *i becomes the number there. */
     const tl_source *(*behind)(const tl_source *s, int64_t *i);
 } tl_source_ops;
@@ -98,6 +101,7 @@ typedef struct tl_records {
     const int64_t *first, *frames;  /* ... so many frames from there on; NULL, or frames 0: all of it */
     tl_wave *waves;                 /* or sound in memory, which is taken over (and zeroed) where that succeeds */
     const tl_volume_list *volumes;  /* instead of pictures: volumes with their masks */
+    const tl_pieces_given *pieces;  /* or windows of texts; `count` is theirs */
     const char *const *text;        /* UTF-8 */
     tl_image *image;                /* instead of paths: pictures in memory, which are taken over (and zeroed) where that succeeds */
     const int32_t *label;           /* -1: none */
@@ -126,7 +130,7 @@ int64_t tl__source_origin(const tl_source *s, int64_t i);
 tl_source *tl__source_retain(tl_source *s);
 void tl__source_free(tl_source *s);
 
-/* What samples are called: "picture", "clip" or "volume" behind its article, or several of them. */
+/* What samples are called: "picture", "clip", "volume" or "text" behind its article, or several of them. */
 const char *tl__source_word(const tl_source *s, int one);
 /* Picture i into `out` (whose memory is used again); 0 or -1. Any thread. */
 int tl__source_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out);
@@ -140,6 +144,8 @@ tl_clip tl__source_clip(const tl_source *s, int64_t i);
 int tl__source_volume(tl_error *err, const tl_source *s, int64_t i, tl_volume *image, tl_volume *mask);
 /* Where volume i lies, by its headers; channels 0: it cannot be read. */
 tl_extent tl__source_extent(const tl_source *s, int64_t i);
+/* Window i of a source of texts; of any other one without pieces. */
+tl_piece_row tl__source_pieces(const tl_source *s, int64_t i);
 /* The text of sample i, the source's own; NULL where the source has none. */
 const char *tl__source_text(const tl_source *s, int64_t i);
 /* What sample i has of `fields`, of which only those that the source has are read; 0 or -1. Any thread. */

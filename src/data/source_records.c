@@ -13,6 +13,7 @@ typedef struct records {
     tl_clips *clips;         /* instead of pictures */
     tl_stacks *stacks;       /* instead of paths */
     tl_volumes *volumes;     /* likewise */
+    tl_pieces *pieces;       /* likewise */
     tl_plane *plane;         /* what masks hold */
     tl_image *image;         /* instead of paths */
     char (*hash)[65];        /* of each of these */
@@ -32,6 +33,7 @@ static void records_close(tl_source *s)
     tl__clips_free(r->clips);
     tl__stacks_free(r->stacks);
     tl__volumes_free(r->volumes);
+    tl__pieces_free(r->pieces);
     for (int64_t i = 0; r->plane && i < s->count; i++) free((char *)r->plane[i].data);
     free(r->plane);
     for (int64_t i = 0; r->image && i < s->count; i++) tl__image_free(&r->image[i]);
@@ -108,6 +110,24 @@ static const char *volumes_locate(const tl_source *s, int64_t i, int64_t *number
     return tl__volumes_locate(((const records *)s)->volumes, i);
 }
 
+static tl_piece_row records_pieces(const tl_source *s, int64_t i)
+{
+    return tl__pieces_row(((const records *)s)->pieces, i);
+}
+
+static const char *pieces_locate(const tl_source *s, int64_t i, int64_t *number)
+{
+    return tl__pieces_locate(((const records *)s)->pieces, i, number);
+}
+
+/* Texts are in memory: what they are is in the hash of the target. */
+static char *pieces_identity(tl_error *err, const tl_source *s, int64_t i)
+{
+    int64_t number;
+    const char *place = pieces_locate(s, i, &number);
+    return tl__asprintf(err, "%s#%lld", place, (long long)number);
+}
+
 static const char *records_text(const tl_source *s, int64_t i) { return ((const records *)s)->text[i]; }
 
 /* ---- targets ---- */
@@ -182,6 +202,7 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
     const records *r = (const records *)s;
     if (r->hash) tl__sha256_update(h, r->hash[i], sizeof r->hash[i]);
     if (r->clips) tl__clips_hash(r->clips, i, h);
+    if (r->pieces) tl__pieces_hash(r->pieces, i, h);
     if (r->stacks) tl__stacks_hash(r->stacks, i, root, h);
     if (r->text) tl__sha256_update(h, r->text[i], strlen(r->text[i]) + 1);
     if (s->fields & TL_FIELD_VALUES)
@@ -213,6 +234,9 @@ static const tl_source_ops waves_ops = {RECORDS, .locate = clips_locate, .wave =
 static const tl_source_ops volumes_ops = {RECORDS, .from_files = 1, .locate = volumes_locate, .volume = records_volume,
                                           .extent = records_extent};
 
+static const tl_source_ops pieces_ops = {RECORDS, .locate = pieces_locate, .pieces = records_pieces,
+                                         .identity = pieces_identity};
+
 /* ---- opening ---- */
 
 static const char *name_of(const tl_records *g, int64_t i, char text[40])
@@ -220,6 +244,7 @@ static const char *name_of(const tl_records *g, int64_t i, char text[40])
     snprintf(text, 40, "images#%lld", (long long)i + 1);
     if (g->stacks) return g->stacks->path[g->stacks->slice[i * g->stacks->width + g->stacks->width / 2] - 1];
     if (g->volumes) snprintf(text, 40, "volumes#%lld", (long long)i + 1);
+    if (g->pieces) snprintf(text, 40, "texts#%lld", (long long)i + 1);
     return g->path ? g->path[i] : g->wave ? g->wave[i] : text;
 }
 
@@ -343,7 +368,12 @@ static int take(tl_error *err, records *r, const tl_records *g)
     for (int64_t i = 0; i < g->count; i++) s->label[i] = g->label ? g->label[i] : -1;
     int sound = g->wave || g->waves;
     int masked = g->mask || (g->volumes && g->volumes->mask);
-    s->fields = (sound ? TL_FIELD_WAVE : g->volumes ? TL_FIELD_VOLUME : TL_FIELD_IMAGE) |
+    s->fields = (sound        ? TL_FIELD_WAVE
+                 : g->volumes ? TL_FIELD_VOLUME
+                 : g->pieces  ? TL_FIELD_PIECES
+                              : TL_FIELD_IMAGE) |
+                (g->pieces && g->pieces->mark ? TL_FIELD_MARKS : 0) |
+                (g->pieces && g->pieces->span ? TL_FIELD_SPANS : 0) |
                 (g->text ? TL_FIELD_TEXT : 0) | (g->label ? TL_FIELD_LABEL : 0) |
                 (g->values ? TL_FIELD_VALUES : 0) | (masked ? TL_FIELD_MASK : 0) |
                 (g->box ? TL_FIELD_BOXES : 0) | (g->point ? TL_FIELD_POINTS : 0);
@@ -357,6 +387,8 @@ static int take(tl_error *err, records *r, const tl_records *g)
     if (g->volumes && (g->mask || s->fields & (TL_FIELD_BOXES | TL_FIELD_POINTS)))
         return tl__fail(err, TL_EARG, "volumes have masks of volumes, and no boxes or points");
     if (g->volumes) return (r->volumes = tl__volumes_open(err, g->volumes)) ? 0 : -1;
+    if (g->pieces && s->fields & TL_FIELDS_PLACED) return tl__fail(err, TL_EARG, "texts have no masks, boxes or points");
+    if (g->pieces) return (r->pieces = tl__pieces_open(err, g->pieces)) ? 0 : -1;
     return g->path || g->stacks ? 0 : take_images(err, r, g);
 }
 
@@ -365,6 +397,7 @@ tl_source *tl__source_records(tl_error *err, const tl_records *given)
     records *r = tl__calloc(err, 1, sizeof *r);
     if (!r) return NULL;
     r->base.ops = given->volumes  ? &volumes_ops
+                  : given->pieces ? &pieces_ops
                   : given->wave   ? &clips_ops
                   : given->waves  ? &waves_ops
                   : given->stacks ? &stacks_ops

@@ -12,7 +12,8 @@ const char *tl__field_name(unsigned field)
     } names[] = {{TL_FIELD_IMAGE, "image"}, {TL_FIELD_LABEL, "label"}, {TL_FIELD_VALUES, "values"},
                  {TL_FIELD_MASK, "mask"},   {TL_FIELD_BOXES, "boxes"}, {TL_FIELD_POINTS, "points"},
                  {TL_FIELD_WAVE, "wave"},   {TL_FIELD_TEXT, "text"},
-                 {TL_FIELD_VOLUME, "volume"}};
+                 {TL_FIELD_VOLUME, "volume"}, {TL_FIELD_PIECES, "pieces"},
+                 {TL_FIELD_MARKS, "marks"}, {TL_FIELD_SPANS, "spans"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].field == field) return names[i].name;
     return "?";

@@ -15,7 +15,10 @@ enum {
     TL_FIELD_POINTS = 32,
     TL_FIELD_WAVE = 64,
     TL_FIELD_TEXT = 128,
-    TL_FIELD_VOLUME = 256
+    TL_FIELD_VOLUME = 256,
+    TL_FIELD_PIECES = 512,
+    TL_FIELD_MARKS = 1024,
+    TL_FIELD_SPANS = 2048
 };
 /* Those that lie in the picture, and so follow when its pixels move. */
 #define TL_FIELDS_PLACED (TL_FIELD_MASK | TL_FIELD_BOXES | TL_FIELD_POINTS)

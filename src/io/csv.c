@@ -10,6 +10,7 @@ typedef struct parser {
     const char *name;
     char *at, *end, *to;      /* what is read next, its end, and where cells are written, which is never ahead */
     char separator;
+    int quotes;
     int64_t line, cells, room, row_room;
     tl_csv *table;
 } parser;
@@ -91,7 +92,8 @@ static int add_cell(tl_error *err, parser *p, const char *cell)
 static int take_cell(tl_error *err, parser *p, int64_t column, int *more)
 {
     char *from = p->to;
-    if (p->at < p->end && *p->at == '"') {
+    int plain = p->quotes == TL_CSV_LETTERS || (p->quotes == TL_CSV_LETTERS_OF_TSV && p->separator == '\t');
+    if (p->at < p->end && *p->at == '"' && !plain) {
         if (take_quoted(err, p, column) != 0) return -1;
     } else {
         while (!is_end_of_line(p) && *p->at != p->separator) *p->to++ = *p->at++;
@@ -148,7 +150,7 @@ static int take_rows(tl_error *err, parser *p)
     return 0;
 }
 
-tl_csv *tl__csv_parse(tl_error *err, const char *name, const char *data, size_t bytes)
+static tl_csv *parse(tl_error *err, const char *name, const char *data, size_t bytes, int quotes)
 {
     tl_csv *t = tl__calloc(err, 1, sizeof *t);
     if (!t) return NULL;
@@ -157,18 +159,26 @@ tl_csv *tl__csv_parse(tl_error *err, const char *name, const char *data, size_t 
     } else if ((t->text = tl__malloc(err, bytes + 1)) != NULL) {
         size_t mark = bytes >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
         if (bytes > mark) memcpy(t->text, data + mark, bytes - mark);
-        parser p = {.name = name, .at = t->text, .end = t->text + bytes - mark, .to = t->text, .line = 1, .table = t};
+        parser p = {.name = name, .at = t->text, .end = t->text + bytes - mark, .to = t->text, .line = 1, .table = t,
+                    .quotes = quotes};
         if (take_rows(err, &p) == 0) return t;
     }
     tl__csv_free(t);
     return NULL;
 }
 
-tl_csv *tl__csv_read(tl_error *err, const char *path)
+tl_csv *tl__csv_parse(tl_error *err, const char *name, const char *data, size_t bytes)
+{
+    return parse(err, name, data, bytes, TL_CSV_QUOTES);
+}
+
+tl_csv *tl__csv_read(tl_error *err, const char *path) { return tl__csv_read_as(err, path, TL_CSV_QUOTES); }
+
+tl_csv *tl__csv_read_as(tl_error *err, const char *path, int quotes)
 {
     size_t bytes;
     char *data = tl__read_file(err, path, &bytes);
-    tl_csv *t = data ? tl__csv_parse(err, path, data, bytes) : NULL;
+    tl_csv *t = data ? parse(err, path, data, bytes, quotes) : NULL;
     free(data);
     return t;
 }

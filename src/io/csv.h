@@ -15,6 +15,10 @@ typedef struct tl_csv {
  * separators, line ends and doubled quotes; lines end in LF, CRLF or CR; a byte order mark and empty lines are passed over. Each row has
  * as many cells as the header. NULL with one line that starts with the path and names line and column. */
 tl_csv *tl__csv_read(tl_error *err, const char *path);
+/* The same where quotes may be letters like others, as reviews have them: never, always, or where tabs separate the
+ * cells (TSV as IANA has it knows no quoting). */
+enum { TL_CSV_QUOTES = 0, TL_CSV_LETTERS, TL_CSV_LETTERS_OF_TSV };
+tl_csv *tl__csv_read_as(tl_error *err, const char *path, int quotes);
 /* The same of `bytes` at `data`, which are not changed; `name` is for messages. */
 tl_csv *tl__csv_parse(tl_error *err, const char *name, const char *data, size_t bytes);
 void tl__csv_free(tl_csv *t);

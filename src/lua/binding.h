@@ -103,6 +103,10 @@ struct tl_wave *tl__lua_waves(lua_State *L, int list, int64_t n);
 void tl__lua_add_fields(lua_State *L);
 void tl__lua_add_sound(lua_State *L);
 void tl__lua_add_volumes(lua_State *L);
+/* Adds window, length and text_of. */
+void tl__lua_add_pieces(lua_State *L);
+/* A set of tokenizer:encode_all; raises what is none. */
+struct tl_encodings *tl__lua_encodings(lua_State *L, int index);
 /* The volumes of the table at `t` (its fields `volumes` and those that say how they are read), whose masks have so many
  * classes; the stack keeps it, but for `mask`. */
 struct tl_volume_list;

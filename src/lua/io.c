@@ -324,15 +324,17 @@ static void push_row(lua_State *L, const tl_csv *t, int64_t row)
     }
 }
 
-/* core.csv(path) -> list of the header's texts, list of rows (lists of texts), list of the lines that these stand in */
+/* core.csv(path [, quotes]) ("quotes", "letters", "letters of tsv": src/io/csv.h) -> list of the header's texts, list of rows (lists of texts), list of the lines that these stand in */
 static int csv(lua_State *L)
 {
+    static const char *const ways[] = {"quotes", "letters", "letters of tsv", NULL};
     const char *path = tl__lua_path(L, 1);
+    int quotes = luaL_checkoption(L, 2, "quotes", ways);
     tl_csv **t = lua_newuserdatauv(L, sizeof *t, 0);
     *t = NULL;
     luaL_setmetatable(L, CSV);
     tl_error err = {0};
-    *t = tl__csv_read(&err, path);
+    *t = tl__csv_read_as(&err, path, quotes);
     if (!*t) return tl__lua_raise(L, err.text);
     push_row(L, *t, 0);
     lua_createtable(L, (int)(*t)->rows, 0);
@@ -348,7 +350,7 @@ static int csv(lua_State *L)
 
 void tl__lua_open_io(lua_State *L)
 {
-    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"}, {"entries", entries, 2, "key"}, {"save", save, 3, NULL}, {"csv", csv, 1, NULL},
+    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"}, {"entries", entries, 2, "key"}, {"save", save, 3, NULL}, {"csv", csv, 2, NULL},
                                               {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, CSV);
     lua_pushcfunction(L, csv_gc);

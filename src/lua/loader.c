@@ -25,10 +25,22 @@ static int loader_close(lua_State *L)
     return 0;
 }
 
+/* What is of texts alone: batch_pieces, pad, types, mask_share, mask_id, mask_size. */
+static void take_text_options(lua_State *L, tl_loader_config *c)
+{
+    c->pieces = tl__lua_field_integer(L, 3, "batch_pieces", 0, 1, INT32_MAX);
+    c->pad = (int32_t)tl__lua_field_integer(L, 3, "pad", 0, 0, INT32_MAX);
+    c->types = tl__lua_field_bool(L, 3, "types", 0);
+    c->mask_share = tl__lua_field_number(L, 3, "mask_share", 0);
+    c->mask_id = (int32_t)tl__lua_field_integer(L, 3, "mask_id", 0, 0, INT32_MAX);
+    c->mask_size = (int32_t)tl__lua_field_integer(L, 3, "mask_size", 0, 0, INT32_MAX);
+}
+
 /* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=, mixup=, cutmix=,
  * unmixed_from=}); of sound also batch_seconds= (in the place of batch), buckets= (as shuffle), noise= (a source of
  * sound, for the step "noise"), prefetch= (bytes); of volumes repeats= (samples of each in an epoch), keep= (bytes of
- * them that may stay in memory) */
+ * them that may stay in memory); of texts batch_pieces= (in the place of batch), buckets=, pad=, types= (numbers are
+ * (N, T, 2) with them), mask_share=, mask_id=, mask_size= (hidden words, which marks tell) */
 static int loader(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
@@ -45,6 +57,7 @@ static int loader(lua_State *L)
                           .unmixed_from = tl__lua_field_integer(L, 3, "unmixed_from", 0, 0, INT64_MAX)};
     c.seconds = tl__lua_field_number(L, 3, "batch_seconds", 0);
     c.buckets = tl__lua_field_bool(L, 3, "buckets", c.shuffle);
+    take_text_options(L, &c);
     c.repeats = (int)tl__lua_field_integer(L, 3, "repeats", 0, 0, INT_MAX);
     c.keep = tl__lua_field_integer(L, 3, "keep", 0, 0, INT64_MAX);
     c.max_prefetch = tl__lua_field_integer(L, 3, "prefetch", 0, 0, INT64_MAX);
@@ -83,22 +96,34 @@ enum {
     BATCH_BOX_LABELS,
     BATCH_POINTS,
     BATCH_LENGTHS,
+    BATCH_MARKS,
+    BATCH_SPANS,
     BATCH_PARTS
 };
 static const char *const batch_names[BATCH_PARTS] = {NULL,    NULL,         "values", "mask",
-                                                     "boxes", "box_labels", "points", "lengths"};
+                                                     "boxes", "box_labels", "points", "lengths",
+                                                     "marks", "spans"};
 
 static const void *part_of(const tl_batch *b, int part)
 {
     const void *const parts[BATCH_PARTS] = {b->x,           b->labels,      b->values,        b->mask,
-                                            b->box_offsets, b->box_offsets, b->point_offsets, b->lengths};
+                                            b->box_offsets, b->box_offsets, b->point_offsets, b->lengths,
+                                            b->piece_marks, b->spans};
     return parts[part];
+}
+
+static void upload_pieces(tl_scope *s, const tl_batch *b, tl_tensor **t)
+{
+    t[BATCH_X] = tl_from(s, TL_I32, b->numbers > 1 ? 3 : 2, (int64_t[]){b->n, b->length, b->numbers}, b->ids);
+    if (b->piece_marks) t[BATCH_MARKS] = tl_from(s, TL_I32, 2, (int64_t[]){b->n, b->length}, b->piece_marks);
+    if (b->spans) t[BATCH_SPANS] = tl_from(s, TL_I32, 2, (int64_t[]){b->n, 2}, b->spans);
 }
 
 static void upload(tl_scope *s, const tl_batch *b, tl_tensor **t)
 {
     int64_t n = b->n, boxes = b->box_offsets ? b->box_offsets[n] : 0, points = b->point_offsets ? b->point_offsets[n] : 0;
-    if (b->lengths) t[BATCH_X] = tl_from(s, TL_F32, 2, (int64_t[]){n, b->length}, b->x);
+    if (b->ids) upload_pieces(s, b, t);
+    else if (b->lengths) t[BATCH_X] = tl_from(s, TL_F32, 2, (int64_t[]){n, b->length}, b->x);
     else if (b->depth)
         t[BATCH_X] = tl_from(s, TL_F32, 5, (int64_t[]){n, b->depth, b->height, b->width, b->channels}, b->x);
     else t[BATCH_X] = tl_from(s, TL_F32, 4, (int64_t[]){n, b->height, b->width, b->channels}, b->x);
@@ -133,6 +158,7 @@ static void push_lengths(lua_State *L, const tl_batch *b)
         lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "length_list");
+    if (!b->rate) return;
     lua_pushinteger(L, b->rate);
     lua_setfield(L, -2, "rate");
 }
@@ -174,7 +200,8 @@ static void push_batch(lua_State *L, const tl_batch *b, box **to)
  * the source has beside pictures and labels, or nil: values (N, K), mask (N, H, W) of int32, boxes (M, 4), box_labels
  * (M), boxes_offsets {0, ..., M}, points (P, 2), points_offsets, text {...}; of sound x is (N, T), and there are
  * lengths (N) of int32, in samples, the same as the list length_list, and rate; of volumes x is (N, D, H, W, C) and
- * mask (N, D, H, W); nothing at the end */
+ * mask (N, D, H, W); of texts x is (N, T) or (N, T, 2) of int32, and there are lengths, length_list, marks (N, T) and
+ * spans (N, 2) of int32; nothing at the end */
 static int loader_next(lua_State *L)
 {
     tl_loader *l = to_loader(L, 1);

@@ -342,7 +342,7 @@ static const tl_plane *planes(lua_State *L, int t, int64_t count)
 
 #define RECORD_OPTIONS \
     "paths images slices frames stacks windows waves first count rate texts labels classes values value_names masks " \
-    "planes mask_values boxes box_labels points volumes parts nan gaps doubles mask_rest"
+    "planes mask_values boxes box_labels points volumes parts nan gaps doubles mask_rest pieces marks spans places"
 
 /* Volumes, with their masks. */
 static tl_source *volumes_of(lua_State *L, int t, tl_records *r, tl_error *err)
@@ -359,6 +359,45 @@ static tl_source *volumes_of(lua_State *L, int t, tl_records *r, tl_error *err)
     return tl__source_records(err, r);
 }
 
+/* The flat list of whole numbers in field `key`; NULL where there is none. */
+static const int32_t *flat_numbers(lua_State *L, int t, const char *key, int64_t count)
+{
+    int64_t n = list_of(L, t, key);
+    if (n < 0) return NULL;
+    int list = lua_gettop(L);
+    if (n != count)
+        tl__lua_raisef(L, "records: %s are %lld numbers, and the windows want %lld", key, (long long)n, (long long)count);
+    int32_t *to = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < n; i++) {
+        int whole;
+        lua_rawgeti(L, list, i + 1);
+        lua_Integer v = lua_tointegerx(L, -1, &whole);
+        if (!whole || v < INT32_MIN || v > INT32_MAX)
+            tl__lua_raisef(L, "records: %s[%lld] is no whole number", key, (long long)i + 1);
+        to[i] = (int32_t)v;
+        lua_pop(L, 1);
+    }
+    return to;
+}
+
+/* Windows of texts: pieces, a set of tokenizer:encode_all, which is empty afterwards; marks, a number for each piece of
+ * all windows; spans, two for each window; places, where each text stands in its file. */
+static tl_source *pieces_of(lua_State *L, int t, tl_records *r, tl_error *err)
+{
+    int64_t n;
+    tl_pieces_given g = {.windows = tl__lua_encodings(L, -1)};
+    r->count = g.windows->windows;
+    g.mark = flat_numbers(L, t, "marks", g.windows->all.count);
+    g.span = flat_numbers(L, t, "spans", 2 * r->count);
+    g.place = texts(L, t, "places", &g.place_count);
+    r->pieces = &g;
+    r->class_name = texts(L, t, "classes", &n);
+    r->class_count = r->class_name ? (int)n : 0;
+    r->label = labels(L, t, r->count);
+    take_values(L, t, r);
+    return tl__source_records(err, r);
+}
+
 tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
 {
     tl_records r = {0};
@@ -366,6 +405,7 @@ tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
     luaL_checkstack(L, 80, NULL); /* every list stays until the source is made */
     tl__lua_options(L, t, "records", RECORD_OPTIONS);
     if (lua_getfield(L, t, "volumes") != LUA_TNIL) return volumes_of(L, t, &r, err);
+    if (lua_getfield(L, t, "pieces") != LUA_TNIL) return pieces_of(L, t, &r, err);
     if (lua_getfield(L, t, "waves") != LUA_TNIL) {
         take_sound(L, t, &r);
     } else if (lua_getfield(L, t, "stacks") != LUA_TNIL) {
@@ -407,7 +447,8 @@ static int source_fields(lua_State *L)
     } all[] = {{TL_FIELD_IMAGE, "image"}, {TL_FIELD_LABEL, "label"}, {TL_FIELD_VALUES, "value"},
                {TL_FIELD_MASK, "mask"},   {TL_FIELD_BOXES, "boxes"}, {TL_FIELD_POINTS, "points"},
                {TL_FIELD_WAVE, "wave"},   {TL_FIELD_TEXT, "text"},
-               {TL_FIELD_VOLUME, "volume"}};
+               {TL_FIELD_VOLUME, "volume"}, {TL_FIELD_PIECES, "pieces"}, {TL_FIELD_MARKS, "marks"},
+               {TL_FIELD_SPANS, "spans"}};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!(s->fields & all[i].field)) continue;
@@ -532,4 +573,5 @@ void tl__lua_add_fields(lua_State *L)
     tl__lua_functions(L, methods, 1);
     tl__lua_add_sound(L);
     tl__lua_add_volumes(L);
+    tl__lua_add_pieces(L);
 }

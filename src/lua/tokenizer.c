@@ -11,6 +11,8 @@
  *     charsmap=bytes or nil, and its settings by their names there} */
 #include "io/sentencepiece.h"
 #include "lua/binding.h"
+
+#include "data/source.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -375,6 +377,51 @@ static int tokenizer_sentencepiece(lua_State *L)
         lua_setfield(L, -2, "charsmap");
     }
     return 1;
+}
+
+
+tl_encodings *tl__lua_encodings(lua_State *L, int index) { return luaL_checkudata(L, index, ENCODINGS); }
+
+static tl_piece_row row_at(lua_State *L)
+{
+    const tl_source *s = tl__lua_source(L, 1);
+    int64_t i = luaL_checkinteger(L, 2);
+    if (i < 1 || i > s->count) tl__lua_raisef(L, "there is no text %lld of %lld", (long long)i, (long long)s->count);
+    return tl__source_pieces(s, i - 1);
+}
+
+/* source:window(i) -> as a set's, with `text`, the number of its text from 1, and marks and span where there are any;
+ * nil of a source that has no texts */
+static int source_window(lua_State *L)
+{
+    tl_piece_row r = row_at(L);
+    if (!r.all) return 0;
+    push_window(L, r.all, r.at, r.count);
+    lua_pushinteger(L, r.text + 1);
+    lua_setfield(L, -2, "text");
+    if (r.mark) push_numbers(L, "marks", r.mark, NULL, r.count);
+    if (r.span) push_numbers(L, "span", r.span, NULL, 2);
+    return 1;
+}
+
+/* source:length(i) -> how many pieces window i has; source:text_of(i) -> the number of its text, from 1 */
+static int source_length(lua_State *L)
+{
+    lua_pushinteger(L, row_at(L).count);
+    return 1;
+}
+
+static int source_text_of(lua_State *L)
+{
+    lua_pushinteger(L, row_at(L).text + 1);
+    return 1;
+}
+
+void tl__lua_add_pieces(lua_State *L)
+{
+    static const tl__lua_entry methods[] = {{"window", source_window, 2, NULL}, {"length", source_length, 2, NULL},
+                                            {"text_of", source_text_of, 2, NULL}, {NULL, NULL, 0, NULL}};
+    tl__lua_functions(L, methods, 1);
 }
 
 /* ---- opening ---- */
