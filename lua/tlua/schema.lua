@@ -42,6 +42,16 @@ end
 types.load = { "a whole number, or seconds like '60 s'", function(t) return schema.seconds(t) and t
   or math.tointeger(tonumber(t)) end,
   function(v) return schema.seconds(v) ~= nil or (type(v) == "number" and math.tointeger(v) ~= nil) end }
+-- Of texts: so many, or as many as have so many pieces.
+function schema.pieces(v)
+  local n = is_text(v) and math.tointeger(tonumber(v:match "^%s*(%d+)%s*pieces$"))
+  return n and n > 0 and n or nil
+end
+types.pieces = { "a whole number, or pieces like '4096 pieces'", function(t) return schema.pieces(t) and t
+  or math.tointeger(tonumber(t)) end,
+  function(v) return schema.pieces(v) ~= nil or (type(v) == "number" and math.tointeger(v) ~= nil) end }
+types.file_or_share = { "a path, or a share like 0.1", function(t) return tonumber(t) or t ~= "" and core.path(t) or nil end,
+  function(v) return type(v) == "number" and v >= 0 and v < 1 or is_text(v) and v ~= "" end }
 types.boolean = { "true or false", function(t)
   local known = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
   return known[t]

@@ -186,6 +186,7 @@ void tl__lua_open_dicom(lua_State *L);
 void tl__lua_open_volume(lua_State *L); /* after dicom */
 void tl__lua_open_ctc(lua_State *L);
 void tl__lua_open_tokenizer(lua_State *L);
+void tl__lua_open_packed(lua_State *L);
 void tl__lua_open_surface(lua_State *L);
 void tl__lua_open_roc(lua_State *L);
 void tl__lua_open_features(lua_State *L);

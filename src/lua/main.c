@@ -63,6 +63,7 @@ static int open_core(lua_State *L)
     tl__lua_open_volume(L);
     tl__lua_open_ctc(L);
     tl__lua_open_tokenizer(L);
+    tl__lua_open_packed(L);
     tl__lua_open_surface(L);
     tl__lua_open_roc(L);
     tl__lua_open_features(L);

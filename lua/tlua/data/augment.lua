@@ -53,11 +53,13 @@ augment.SCHEMA = {
 -- What `true` means for a chance; torchvision's defaults.
 local CHANCE = { flip = 0.5, flip_vertical = 0.5, grey = 0.1, erase = 0.5 }
 
+augment.OF_TEXTS = {} -- they are learnt as they stand
+
 -- The fields that the samples of a description's data can have: of pictures, of clips of sound or of volumes.
 function augment.schema(d)
   local info = d and require("tlua.data").kinds[d.kind] or {}
   local volume = d and require("tlua.data.kinds").has_volumes(d)
-  return info.clips and waves.SCHEMA or volume and volumes.SCHEMA or augment.SCHEMA
+  return info.texts and augment.OF_TEXTS or info.clips and waves.SCHEMA or volume and volumes.SCHEMA or augment.SCHEMA
 end
 
 -- A recipe's `augment` with all fields; `d`: the description of its data.
@@ -67,6 +69,9 @@ function augment.read(given, d)
     util.failf("recipe: augment must be like %s", list == waves.SCHEMA and "{ speed = 0.1, gain = 6 }"
       or list == volumes.SCHEMA and "{ flip = true, rotate = 15, scale = { 0.8, 1.2 } }"
       or "{ crop = { 0.3, 1 }, flip = true, rotate = 15 }")
+  end
+  if list == augment.OF_TEXTS and given and next(given) then
+    util.failf("recipe: augment: %s: texts are learnt as they stand; leave it out", tostring((next(given))))
   end
   return schema.options("augment", list, given or {})
 end

@@ -13,13 +13,14 @@ local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local windows = require "tlua.data.dicom.windows"
 local volumes = require "tlua.data.volumes"
+local texts = require "tlua.data.texts"
 local augment_volumes = require "tlua.data.volumes.augment"
 local kinds_of = require "tlua.data.kinds"
 
 local kinds = kinds_of.all
 
 -- Fields of a sample beside its picture.
-local FIELDS = { input = true, text = true, label = true, values = true, mask = true, boxes = true, points = true }
+local FIELDS = { input = true, text = true, marks = true, spans = true, label = true, values = true, mask = true, boxes = true, points = true }
 
 -- How many times the pixels that the resize needs a reduced picture has at least, on a side; Pillow's thumbnails take 2 as well.
 local GAP = 2
@@ -346,7 +347,7 @@ end
 -- recipe's random changes; only_test; whole, where the test part is all of data without parts.
 function data.open(d, base, seed, options)
   options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false,
-    task = util.none, selects = util.none, changes = util.none, identifiers = util.none })
+    task = util.none, tokenizer = util.none, selects = util.none, changes = util.none, identifiers = util.none })
   local info, o = kinds[d.kind], d.options
   for _, name in ipairs(info.needed or {}) do
     if o[name] == nil then
@@ -408,6 +409,7 @@ function data.prepare(out, d, base)
   local info = kinds[d.kind]
   if info.clips then return data.prepare_clips(out, d, base) end
   if kinds_of.has_volumes(d) then return data.prepare_volumes(out, d, base) end
+  if info.texts then return data.prepare_texts(out, d) end
   out.preprocessing = data.preprocessing(d, base)
   out.input = input.of(out.preprocessing)
   out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
@@ -449,6 +451,19 @@ function data.prepare_volumes(out, d, base)
   return out
 end
 
+-- The same of texts, which became numbers when they were read.
+function data.prepare_texts(out, d)
+  out.preprocessing = out.texts.preprocessing
+  out.input = input.of(out.preprocessing)
+  out.augment = { mixup = 0, cutmix = 0, off_last = 0 }
+  out.batch_pieces = schema.pieces(d.options.batch)
+  if out.batch_pieces then out.batch = 1 end
+  out.buckets = d.options.buckets
+  out.train_pipeline = core.data.pipeline {}
+  out.test_pipeline, out.validation_pipeline = out.train_pipeline, out.train_pipeline
+  return out
+end
+
 -- The steps of a pipeline of clips. `change`: random changes; nil: none.
 function data.clip_steps(p, change)
   local steps = { { "rate", rate = p.rate } }
@@ -470,14 +485,17 @@ function data.loader(built, part, seed, options)
   local seconds = not options.batch and built.batch_seconds or nil
   -- Whole volumes are of any size: one at a time.
   local one = built.input.kind == "volume" and part ~= "train" and not built.preprocessing.extent and 1
-  return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, {
+  local more = built.texts and texts.loader_options(built) or {}
+  for key, value in pairs {
     batch = not seconds and (options.batch or one or built.batch) or nil, batch_seconds = seconds,
     threads = built.threads,
     shuffle = part == "train" and options.shuffle ~= false,
     drop_last = part == "train" and built.drop_last, seed = seed, on_bad = built.on_bad,
     mixup = mix.mixup, cutmix = mix.cutmix, unmixed_from = unmixed, noise = part == "train" and built.noises or nil,
     repeats = part == "train" and built.patches or nil, keep = built.keep,
-  })
+  } do more[key] = value end
+  if more.batch_pieces then more.batch = nil end
+  return core.data.loader(built[part], part == "train" and built.train_pipeline or built.test_pipeline, more)
 end
 
 -- How many batches an epoch of a part has.

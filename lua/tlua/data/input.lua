@@ -164,9 +164,46 @@ input.volume = {
   cannot_keep = function() return "volumes are read anew, or kept whole in memory" end,
 }
 
+-- ---- texts ----
+
+-- Pieces of the longest text that training can meet.
+local function longest_text(d)
+  if d.longest_text then return d.longest_text end
+  local most = 1
+  for _, part in ipairs { "train", "validation", "test" } do
+    for i = 1, d[part] and d[part]:count() or 0 do most = math.max(most, d[part]:length(i)) end
+  end
+  d.longest_text = most
+  return most
+end
+
+-- How many texts of that length a batch has: of "4096 pieces" as many as fit, one at least.
+local function texts_in(d, n) return d.batch_pieces and math.max(1, d.batch_pieces // longest_text(d)) or n end
+
+input.text = {
+  kind = "text", one = "text", many = "texts", smaller = "--data.longest cuts texts shorter",
+  lines = function(d, say)
+    say(("tokenizer %s, %s pieces"):format(d.tokenizer.name, util.thousands(d.tokenizer.handle:size())))
+    if d.batch_pieces then say(("batches   %s pieces each, padding among them"):format(util.thousands(d.batch_pieces))) end
+    if d.buckets or d.batch_pieces then say "batches   texts of like length stand together (--data.buckets)" end
+  end,
+  blank = function(d, n)
+    local length, list = longest_text(d), {}
+    n = texts_in(d, n)
+    for i = 1, n do list[i] = length end
+    local shape = d.preprocessing.types and { n, length, 2 } or { n, length }
+    return { input = core.zeros(shape, { dtype = "int32" }), n = n, indices = {}, length_list = list,
+      lengths = core.tensor(list, { dtype = "int32" }) }
+  end,
+  bytes = function(d, n) return 4 * texts_in(d, n) * longest_text(d) * (d.preprocessing.types and 2 or 1) end,
+  size_text = function(d) return ("of %d pieces"):format(longest_text(d)) end, samples = as_many,
+  cannot_keep = function() return "texts differ in length" end,
+}
+
 -- The kind of input that a preprocessing (of a data set or a model file) speaks of.
 function input.of(preprocessing)
-  return preprocessing.rate and input.clip or preprocessing.orientation and input.volume or input.picture
+  return preprocessing.rate and input.clip or preprocessing.orientation and input.volume
+    or preprocessing.pad and input.text or input.picture
 end
 
 return input

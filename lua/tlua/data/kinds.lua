@@ -4,6 +4,7 @@
 -- grey     all or some of them may be grey
 -- open     samples are a list (tlua/data/records.lua); task(options): the name of the task that its fields imply
 -- clips    samples are sound
+-- texts    samples are texts
 -- volumes  samples are volumes
 -- url      of a download that no folder had; it stands in the cache folder afterwards, in the folder `inside`
 local volume_fields = require "tlua.data.volumes.fields"
@@ -101,6 +102,37 @@ local function clips(...)
     { "threads", "integer", 0, "threads that read clips; 0: one a processor", least = 0, most = 64 },
     { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
     { "on_bad", "choice", "error", "what a damaged, empty or silent clip means", { "error", "skip" } },
+  } do list[#list + 1] = field end
+  return list
+end
+
+-- The fields of a kind whose samples are texts.
+local function written(...)
+  local list = { ... }
+  for _, field in ipairs {
+    { "test", "path", nil, "another file, which is the test part" },
+    { "validation", "file_or_share", nil,
+      "another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate looks " ..
+      "at them (0.1 where something selects so and the data have no validation part)" },
+    { "split", "number", nil, "share held out for testing where the data do not say which; 0.2 where nothing is said",
+      least = 0, below = 1 },
+    { "split_seed", "seed", nil, "of the draws that hold test texts out and keep to limits (the run's seed)" },
+    { "tokenizer", "path", nil, "a tokenizer.json or another form, or a folder with one (the network's own)" },
+    { "longest", "integer", nil,
+      "pieces of a text at most, with those of the template; longer ones are cut, and counted (128, or what the " ..
+      "network knows)", least = 3, most = 1 << 20 },
+    { "cut", "choice", nil, "what is cut of a pair that is longer: the longer of both, the first, the second (longest)",
+      { "longest", "first", "second" } },
+    { "batch", "pieces", 32, "texts a step, or as many as have together so many pieces with padding, like '4096 pieces'",
+      least = 1 },
+    { "buckets", "boolean", true,
+      "texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn" },
+    { "limit", "integer", nil, "at most so many training texts (all)", least = 1 },
+    { "test_limit", "integer", nil, "at most so many test texts (a fifth of limit, else all)", least = 1 },
+    { "per_class", "integer", nil, "at most so many training texts of each class, drawn by the seed (all)", least = 1 },
+    { "threads", "integer", 0, "threads that make numbers of texts; 0: one a processor", least = 0, most = 64 },
+    { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
+    { "on_bad", "choice", "error", "what an empty text means", { "error", "skip" } },
   } do list[#list + 1] = field end
   return list
 end
@@ -215,6 +247,19 @@ kinds_of.all = {
     { "group", "text", nil,
       "column, or without a table a Lua pattern in paths, that says whose a volume is: those of one patient stay in " ..
       "one part" }, private(true)) },
+  texts = { title = "Texts", open = true, texts = true, task = task_of_targets, needed = { "path" }, schema = written(
+    { "path", "path", nil,
+      "a table (TSV or CSV): a line for each text, the first with the names of the columns; with `test` the training part" },
+    { "text", "text", "text", "column with the texts" },
+    { "pair", "text", nil, "column with a second text of each, as in comparisons" },
+    { "target", "texts", "label", "column, or columns, with what is to be learnt" },
+    { "part", "text", nil, "column that says which part a text belongs to: train, validation or test" },
+    { "group", "text", nil, "column that says whose a text is: those of one writer, article or thread stay in one part" },
+    { "quotes", "choice", "auto",
+      "double quotes around a cell: yes, they hold it together; no, they are letters; auto, letters where tabs separate",
+      { "auto", "yes", "no" } }) },
+  lines = { title = "Lines", open = true, texts = true, task = function() return "masked" end, needed = { "path" },
+    schema = written({ "path", "path", nil, "a file with a text in each line; with `test` the training part" }) },
   tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
     { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },
     { "images", "tensor", nil, "tensor (N, H, W, C), or its name in the file" },

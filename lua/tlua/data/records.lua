@@ -223,7 +223,9 @@ local function read_custom(d, options)
     value_names = value_names, title = "Custom" }
 end
 
-local readers = { csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
+local function read_texts(name) return function(d, o) return require("tlua.data.texts.tables")[name](d, o) end end
+
+local readers = { texts = read_texts "read_texts", lines = read_texts "read_lines", csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
   dicom = dicom.read, speech = waves.read_speech, sounds = waves.read_sounds, nifti = volumes.read_nifti }
 
 -- ---- parts ----
@@ -240,10 +242,20 @@ local function drawn(source, seed, take)
   return core.data.subset(source, chosen)
 end
 
--- `n` of the samples of a source, drawn by the seed, in their order.
-local function limited(source, n, seed)
+-- `n` of the samples of a source, drawn by the seed, in their order. `units`: numbers of what counts as one, of each
+-- sample of the source of all (windows of a text); they are drawn whole.
+local function limited(source, n, seed, units)
   if not n or source:count() <= n then return source end
-  return drawn(source, seed, function(taken) return taken < n end)
+  if not units then return drawn(source, seed, function(taken) return taken < n end) end
+  local known, count, chosen = {}, 0, {}
+  for _, i in ipairs(core.data.permutation(seed, 1 << 42, source:count())) do
+    local unit = units[source:origin(i)]
+    if not known[unit] and count < n then known[unit], count = true, count + 1 end
+  end
+  for i = 1, source:count() do
+    if known[units[source:origin(i)]] then chosen[#chosen + 1] = i end
+  end
+  return core.data.subset(source, chosen)
 end
 
 -- Clips of at most so many minutes together, in the order of a draw, as a view in their own order.
@@ -310,7 +322,7 @@ end
 local function fields_of(source)
   local out = {}
   for _, f in ipairs(source:fields()) do
-    if f.name ~= "image" and f.name ~= "volume" then out[f.name] = true end
+    if f.name ~= "image" and f.name ~= "volume" and f.name ~= "pieces" then out[f.name] = true end
   end
   return out
 end
@@ -394,10 +406,12 @@ function records.open(d, seed, options, base)
   local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last,
     on_bad = o.on_bad or "error", skipped = {}, noted = {},
     fields = fields_of(all), title = found.title, value_names = found.value_names, records = true,
-    private = private, burnt_in = found.burnt_in }
+    private = private, burnt_in = found.burnt_in, tokenizer = found.tokenizer,
+    texts = found.texts and { texts = found.texts, pairs = found.pairs, places = found.places, answers = found.answers,
+      words = found.words, preprocessing = found.texts_preprocessing } or nil }
   local function part(name, limit)
     if not list[name] or (#list[name] == 0 and name ~= "test") then return nil end
-    local use, bad, notes = core.data.check(limited(core.data.subset(all, list[name]), limit, seed), out.on_bad,
+    local use, bad, notes = core.data.check(limited(core.data.subset(all, list[name]), limit, seed, found.units), out.on_bad,
       out.threads)
     for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
     for _, each in ipairs(notes) do out.noted[#out.noted + 1] = { part = name, reason = each.reason } end

@@ -1,4 +1,5 @@
--- linear.lua - layers on the last dimension: Linear, Embedding; and Identity, Flatten, Dropout.
+-- linear.lua - layers on the last dimension: Linear, Embedding; and Identity, Flatten, Dropout. A layer that
+-- `takes_lora` may have an adapter (tlua/nn/lora.lua), of which it holds {scale =, ...} as `lora`.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -13,6 +14,7 @@ local M = {}
 -- initial = {"normal", mean, deviation} or the like: the weight starts so, the bias at zero.
 local Linear = module.class("nn.Linear")
 M.Linear = Linear
+Linear.takes_lora = true
 local LINEAR = { { "bias", "boolean", true, "is there one" }, { "initial", "any", nil, "how the weight starts" }, { "in_features", "any", nil, "the input width" },
   { "out_features", "any", nil, "the output width" } }
 
@@ -43,11 +45,22 @@ function Linear:infer(width)
   return self.out_features
 end
 
+-- y = x w' + b + scale B(A(dropout(x)))
+local function adapted(self, x, activation)
+  local y = ops.linear(x, self.weight, self.bias)
+  local low = self.lora_A(self.lora_dropout(x)) * self.lora.scale
+  return ops.linear(low, self.lora_B.weight, nil, y, activation and { activation = activation })
+end
+
 -- activation: as for a convolution.
 function Linear:forward(x, activation)
   if self.needs_width then
     self:set_width(x:shape(-1))
     self:ready()
+  end
+  if self.lora then
+    local y = adapted(self, x, activation)
+    return y
   end
   local y = ops.linear(x, self.weight, self.bias, nil, activation and { activation = activation })
   return y
@@ -65,14 +78,26 @@ end
 -- Rows of a table by id: ids (...) int32 from 0 -> (..., width). weight (count, width) starts normal(0, 1).
 local Embedding = module.class("nn.Embedding")
 M.Embedding = Embedding
+Embedding.takes_lora = true
 function Embedding:init(...)
   local values = schema.arguments("nn.Embedding", {}, { false, false }, ...)
   self.num_embeddings = util.whole("nn.Embedding", "the number of rows", values[1])
   self.embedding_dim = util.whole("nn.Embedding", "the width", values[2])
   self:parameter("weight", { self.num_embeddings, self.embedding_dim }, { "normal", 0, 1 })
 end
+-- What an adapter adds to rows y, where `a` (..., rank) are the same rows of its A': A (rank, rows), B (width, rank).
+local function adapted_rows(self, y, a)
+  return ops.linear(a * self.lora.scale, self.lora_embedding_B, nil, y)
+end
 function Embedding:forward(ids)
   local y = ops.embedding(self.weight, ids)
+  if self.lora then y = adapted_rows(self, y, ops.embedding(self.lora_embedding_A:transpose(), ids)) end
+  return y
+end
+-- The rows first + 1 to first + count, (count, width).
+function Embedding:rows(first, count)
+  local y = ops.slice(self.weight, 1, first, count)
+  if self.lora then y = adapted_rows(self, y, ops.slice(self.lora_embedding_A, 2, first, count):transpose()) end
   return y
 end
 function Embedding:infer() return self.embedding_dim end

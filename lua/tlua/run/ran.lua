@@ -103,9 +103,17 @@ local HEARD = {
   pad_seconds = function(o) return ("silence behind it up to %g s"):format(o.seconds) end,
 }
 
+-- How texts become numbers.
+local function texts_text(s)
+  local p, t = s.data.preprocessing, s.data.tokenizer
+  return ("%s (sha256 %s...), %d pieces at most, cut: %s%s"):format(t.name, t.sha256:sub(1, 12), p.longest, p.cut,
+    p.stride and (", windows that share %d pieces"):format(p.stride) or "")
+end
+
 -- "resize interpolation bilinear, size 36; center_crop size 32; ...": the steps that a picture or clip passes through.
 -- `change`: the random ones.
 local function steps_text(s, change)
+  if s.data.texts then return texts_text(s) end
   local info, out = data.kinds[s.recipe.data.kind], {}
   local p = s.data.preprocessing
   local steps = info.clips and data.clip_steps(p, change)

@@ -45,10 +45,11 @@ local function check_hears(r)
   -- A network in a file that is not open yet sees, and its file's errors are told at its own place.
   if not (info.clips or volumes) and rawget(net, "open_it") then return end
   local takes = net.takes or "image"
-  if takes == "text" then
-    util.failf("%s reads texts, and data.%s has none; recipes have no data of texts yet: a loop of one's own trains it",
-      net:label(), kind)
+  if (takes == "text") ~= (info.texts or false) then
+    util.failf(info.texts and "%s reads no texts, and data.%s has nothing else: bert and others of docs/recipes.md do"
+      or "%s reads texts, and data.%s has none: data.texts and data.lines have", net:label(), kind)
   end
+  if info.texts then return end
   if info.clips and takes ~= "wave" then
     util.failf("%s sees, and data.%s has clips of sound: models that hear are in the table of docs/recipes.md",
       net:label(), kind)
@@ -67,6 +68,7 @@ function build.pictures(r)
   util.at(r.data.where, check_hears, r)
   local base = net.preprocessing and net:preprocessing() or {}
   s.data = util.at(r.data.where, data.open, r.data, base, r.seed, { augment = r.augment, task = r.task,
+    tokenizer = net.tokenizer and net:tokenizer() or nil,
     selects = r:selects(), changes = r.transforms, identifiers = r.identifiers })
   s.part = s.data.validation and "validation" or "test" -- what is looked at after each epoch
   s.prefix = s.part == "test" and "test" or "val"
@@ -112,6 +114,13 @@ local function check_inputs(s)
   elseif takes == "volume" and kind.kind ~= "volume" then
     util.failf("%s takes volumes, and %s has %s", net:label(), s.data.title, kind.kind == "clip" and "clips of sound"
       or "pictures")
+  end
+  if kind.kind == "text" and net.vocabulary_size then
+    local reach, size = s.data.tokenizer.handle:size(), net:vocabulary_size()
+    if reach > size then
+      util.failf("the tokenizer %s is of another network: its numbers go up to %d, and %s knows %d", s.data.tokenizer.name,
+        reach - 1, net:label(), size)
+    end
   end
   local own, given = (rawget(net, "network_options") or {}).in_channels, s.data.channels
   if own and given and own ~= given then

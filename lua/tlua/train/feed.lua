@@ -214,6 +214,8 @@ function feed.blank(s, n, features)
   local batch = features and { input = features, n = n, indices = {} } or s.data.input.blank(s.data, n)
   local fields, p = s.data.fields, s.data.preprocessing
   n = batch.n
+  if fields.marks or s.data.masking then batch.marks = core.zeros(n, batch.input:shape(2)):to "int32" end
+  if fields.spans then batch.spans = core.zeros({ n, 2 }, { dtype = "int32" }) end
   if fields.text then
     batch.text = {}
     for i = 1, n do batch.text[i] = "" end

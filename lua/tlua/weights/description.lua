@@ -49,6 +49,13 @@ local function is_of_volumes(p)
     and is_optional(p.overlap, "number") and is_optional(p.channels, "number")
 end
 
+-- What a network of texts wants of one: pieces at most, and the number behind the ends.
+local function is_of_texts(p)
+  return math.type(p.longest) == "integer" and p.longest >= 1 and math.type(p.pad) == "integer" and p.pad >= 0
+    and type(p.types) == "boolean" and is_optional(p.cut, "string") and is_optional(p.stride, "number")
+    and is_optional(p.tokenizer, "string")
+end
+
 -- Pictures have a size, and those of scanners windows and neighbours.
 local function is_of_pictures(p)
   local neighbours = p.neighbours == nil or math.type(p.neighbours) == "integer" and p.neighbours >= 0
@@ -72,7 +79,7 @@ local function wrong_part(info)
   if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end
   if task ~= nil and not (type(task) == "table" and type(task.name) == "string" and is_optional(task.options, "table") and
     (task.names == nil or is_list_of_texts(task.names)) and is_optional(task.kept, "table")) then return "task" end
-  local known = p == nil or type(p) == "table" and (is_of_pictures(p) or is_of_sound(p) or is_of_volumes(p))
+  local known = p == nil or type(p) == "table" and (is_of_texts(p) or is_of_pictures(p) or is_of_sound(p) or is_of_volumes(p))
   if not known then return "preprocessing" end
 end
 

@@ -98,23 +98,25 @@ end
 -- Beside the description stands what tl_model_load and nn.Graph need, since C has no Lua to build the network with and
 -- a file holds no code: its calls, and what happens to a picture before. A network that cannot be traced goes without;
 -- returns why.
-local function write(path, net, info)
+local function write(path, net, info, tokenizer)
   local meta = { tlua = core.json_encode(info), format = "pt" }
   local text, why = plan.text(net, inputs_of(net, info), net.output_names, net.open_sizes)
   if text then meta["tlua.plan"], meta["tlua.pipeline"] = text, model_file.pipeline(info):text() end
-  core.save(path, net:state_dict(), meta)
+  local tensors = net:state_dict()
+  if tokenizer then tensors["tlua.tokenizer"] = core.pack(tokenizer.json) end
+  core.save(path, tensors, meta)
   return why
 end
 
 function model_file.save(path, session, results)
-  return write(path, session.model, model_file.describe(session, results))
+  return write(path, session.model, model_file.describe(session, results), session.data.tokenizer)
 end
 
 -- What happens to a picture or clip before the network is given it, when there is nothing random about it.
 function model_file.pipeline(info)
   local p = info.preprocessing
   local kind = input.of(p).kind
-  return core.data.pipeline(kind == "clip" and data.clip_steps(p) or kind == "volume" and volumes.steps(p)
+  return core.data.pipeline(kind == "text" and {} or kind == "clip" and data.clip_steps(p) or kind == "volume" and volumes.steps(p)
     or data.steps(p, nil, true))
 end
 
@@ -247,7 +249,7 @@ function model_file.export(name, to, weights, key, options)
     require("tlua.weights.onnx_export").write(to, net, info, inputs_of(net, info), pipeline, options)
     return
   end
-  local why = write(to, net, info)
+  local why = write(to, net, info, net.tokenizer and net:tokenizer())
   if why then util.failf("%s was written, but C programs cannot load it: %s", to, util.without_place(why)) end
 end
 

@@ -124,6 +124,17 @@ local function note_choice(what, key, about, report)
   end
 end
 
+-- What a model file of ours holds beside the network's tensors, packed ("tlua.tokenizer"): taken by a network that has
+-- took_kept, and no tensor of any.
+local function take_kept(self, tensors, what)
+  for _, name in ipairs(util.keys(tensors)) do
+    if name:find "^tlua%." then
+      if self.took_kept then self:took_kept(name, tensors[name], what) end
+      tensors[name] = nil
+    end
+  end
+end
+
 -- self:load(path or table [, {strict = true, head = name, key = part of the file}]) -> report {missing, unexpected, wrong_shape, unreadable,
 -- head_dropped, loaded, key, others, prefix, outside}. Names may have the words of wrappers before them (tlua/weights/names.lua).
 -- A head of another size is left as it is, and `head_dropped` names it; anything else that does not match is an
@@ -140,6 +151,7 @@ function state.load(self, source, options)
   local function in_head(name) return head ~= nil and name:sub(1, #head + 1) == head .. "." end
   local what = options.what or (from_file and source or "this table")
   local odd, names_report
+  if from_file then take_kept(self, tensors, what) end
   tensors, odd, names_report = by_own_names(self, what, metadata.checkpoint and without_optimizer(tensors) or tensors, about.odd, in_head)
   local pending = rawget(self, "_pending")
   rawset(self, "_pending", nil) -- what was to be loaded is replaced

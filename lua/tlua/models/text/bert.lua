@@ -132,9 +132,9 @@ function Bert:embed(x)
     util.failf("%s: a text of %d pieces, and the network knows %d places: --data.longest %d", self:label(), steps,
       o.positions - o.first_position, o.positions - o.first_position)
   end
-  local y = e.word_embeddings(ids) + ops.slice(e.position_embeddings.weight, 1, o.first_position, steps)
+  local y = e.word_embeddings(ids) + e.position_embeddings:rows(o.first_position, steps)
   if o.types > 0 then
-    y = y + (types and e.token_type_embeddings(types) or ops.slice(e.token_type_embeddings.weight, 1, 0, 1))
+    y = y + (types and e.token_type_embeddings(types) or e.token_type_embeddings:rows(0, 1))
   end
   y = self.dropout_embeddings(e.LayerNorm(y))
   return y
@@ -210,7 +210,16 @@ end
 function Bert:plan_inputs()
   return { { "N", "T", name = "input", dtype = "int32" }, { "N", name = "lengths", dtype = "int32" } }
 end
-function Bert:preprocessing() return rawget(self, "file_preprocessing") or { longest = self:most_pieces() } end
+function Bert:preprocessing() return rawget(self, "file_preprocessing") or { longest = self:most_pieces(),
+  types = self.o.types > 1 } end
+function Bert:tokenizer() return rawget(self, "file_tokenizer") end
+function Bert:vocabulary_size() return self.o.vocabulary end
+-- A model file brings the tokenizer that it was trained with.
+function Bert:took_kept(name, packed, what)
+  if name ~= "tlua.tokenizer" then return end
+  local place = what .. ": its tokenizer"
+  rawset(self, "file_tokenizer", require("tlua.data.texts.tokenizer").read(core.unpack(packed, place), place))
+end
 function Bert:most_pieces() return self.o.positions - self.o.first_position end
 function Bert:picture_shape(pieces) return { 1, pieces or 64 } end
 function Bert:labels() return rawget(self, "file_labels") end
