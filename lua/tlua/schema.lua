@@ -50,8 +50,9 @@ end
 types.pieces = { "a whole number, or pieces like '4096 pieces'", function(t) return schema.pieces(t) and t
   or math.tointeger(tonumber(t)) end,
   function(v) return schema.pieces(v) ~= nil or (type(v) == "number" and math.tointeger(v) ~= nil) end }
-types.file_or_share = { "a path, or a share like 0.1", function(t) return tonumber(t) or t ~= "" and core.path(t) or nil end,
-  function(v) return type(v) == "number" and v >= 0 and v < 1 or is_text(v) and v ~= "" end }
+types.file_or_share = { "a path, or a share like 0.1",
+  function(t) return tonumber(t) or t ~= "" and core.path(t) or nil end, function(v)
+   return type(v) == "number" and v >= 0 and v < 1 or is_text(v) and v ~= "" end }
 types.boolean = { "true or false", function(t)
   local known = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
   return known[t]

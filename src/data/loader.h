@@ -20,9 +20,10 @@ typedef struct tl_loader_config {
     int64_t pieces; /* of texts, if > 0: instead, as many as have together so many pieces, with padding */
     int32_t pad;    /* of texts: the number behind the ends */
     int types;      /* of texts: 1: each piece has its type behind its number */
-    double mask_share;            /* of texts, if > 0: so many of their pieces are hidden, and marks say what was there */
+    double mask_share; /* of texts, if > 0: so many of their pieces are hidden, and marks say what was there */
     int32_t mask_id, mask_size;   /* the number that hides, and how many numbers there are */
-    int buckets;    /* of sound and texts: clips of about one length go together, whatever their order; with `seconds` a must if
+    int buckets;    /* of sound and texts: those of about one length go together, whatever their order; a must if
+                       with `seconds` or `pieces` they are
                        shuffled */
     tl_source *noise;      /* of sound: what the step "noise" adds, borrowed */
     int threads;           /* 0: as many as processors, 8 at most */

@@ -118,7 +118,8 @@ static int check_options(tl_error *err, const tl_loader *l)
     if (c->noise || c->seconds > 0)
         return tl__fail(err, TL_EARG, "noises and seconds are for sound, and these are texts; leave them out");
     if (c->pieces > 0 && c->drop_last)
-        return tl__fail(err, TL_EARG, "drop_last is for batches of so many texts, and these are of pieces; leave it out");
+        return tl__fail(err, TL_EARG,
+                        "drop_last is for batches of so many texts, and these are of pieces; leave it out");
     if (c->pieces > 0 && c->shuffle && !c->buckets)
         return tl__fail(err, TL_EARG, "shuffled batches of pieces need buckets = true");
     if (c->mask_share > 0 && (c->mask_id < 0 || c->mask_size < 1 || c->mask_share > 1))

@@ -1,5 +1,6 @@
 /* pieces.h - texts as the numbers of their pieces, in windows: what networks of text are fed. A window is a sample; it
- * may have a mark for each piece (a class, TL_MARK_IGNORED where nobody asks), or a span of pieces that is to be found. */
+ * may have a mark for each piece (a class, TL_MARK_IGNORED where nobody asks), or a span of pieces that is to be
+ * found. */
 #ifndef TLUA_PIECES_H
 #define TLUA_PIECES_H
 

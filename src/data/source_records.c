@@ -387,7 +387,8 @@ static int take(tl_error *err, records *r, const tl_records *g)
     if (g->volumes && (g->mask || s->fields & (TL_FIELD_BOXES | TL_FIELD_POINTS)))
         return tl__fail(err, TL_EARG, "volumes have masks of volumes, and no boxes or points");
     if (g->volumes) return (r->volumes = tl__volumes_open(err, g->volumes)) ? 0 : -1;
-    if (g->pieces && s->fields & TL_FIELDS_PLACED) return tl__fail(err, TL_EARG, "texts have no masks, boxes or points");
+    if (g->pieces && s->fields & TL_FIELDS_PLACED)
+        return tl__fail(err, TL_EARG, "texts have no masks, boxes or points");
     if (g->pieces) return (r->pieces = tl__pieces_open(err, g->pieces)) ? 0 : -1;
     return g->path || g->stacks ? 0 : take_images(err, r, g);
 }

@@ -52,6 +52,7 @@ static int unpack(lua_State *L)
 
 void tl__lua_open_packed(lua_State *L)
 {
-    static const tl__lua_entry functions[] = {{"pack", pack, 1, NULL}, {"unpack", unpack, 2, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry functions[] = {
+        {"pack", pack, 1, NULL}, {"unpack", unpack, 2, NULL}, {NULL, NULL, 0, NULL}};
     tl__lua_functions(L, functions, 0);
 }

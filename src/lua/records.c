@@ -366,7 +366,8 @@ static const int32_t *flat_numbers(lua_State *L, int t, const char *key, int64_t
     if (n < 0) return NULL;
     int list = lua_gettop(L);
     if (n != count)
-        tl__lua_raisef(L, "records: %s are %lld numbers, and the windows want %lld", key, (long long)n, (long long)count);
+        tl__lua_raisef(L, "records: %s are %lld numbers, and the windows want %lld", key, (long long)n,
+                       (long long)count);
     int32_t *to = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *to, 0);
     for (int64_t i = 0; i < n; i++) {
         int whole;

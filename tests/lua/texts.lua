@@ -82,10 +82,12 @@ t.test("what a table of texts must not be: one line with its place", function()
 end)
 
 t.test("texts of more pieces than are wanted are cut and counted; one of a million letters too", function()
-  core.write_file(folder .. "/long.tsv", "text\tlabel\n" .. ("the "):rep(250000) .. "\ta\nthe\tb\nwith\ta\nand\tb\nfor\ta\n")
+  core.write_file(folder .. "/long.tsv", "text\tlabel\n" .. ("the "):rep(250000)
+    .. "\ta\nthe\tb\nwith\ta\nand\tb\nfor\ta\n")
   local built = open(data.texts { path = folder .. "/long.tsv", longest = 16 })
   assert(built.said[2]:find("1 of 5 are cut at 16", 1, true), built.said[2])
-  t.fails("longest = 65, and the network knows 64 places", open, data.texts { path = folder .. "/long.tsv", longest = 65 })
+  t.fails("longest = 65, and the network knows 64 places", open,
+    data.texts { path = folder .. "/long.tsv", longest = 65 })
 end)
 
 t.test("batches: lengths, padding, types of pairs, texts of like length together", function()
@@ -208,7 +210,8 @@ t.test("marks and spans reach their batches, at the pieces that they were said o
   end
   loader:close()
   t.fails("window 1 has", core.data.source, "records", { pieces = own.handle:encode_all { "the" }, spans = { 0, 99 } })
-  t.fails("marks are 1 numbers", core.data.source, "records", { pieces = own.handle:encode_all { "the" }, marks = { 0 } })
+  t.fails("marks are 1 numbers", core.data.source, "records",
+    { pieces = own.handle:encode_all { "the" }, marks = { 0 } })
 end)
 
 -- ---- runs ----
@@ -216,8 +219,10 @@ end)
 local function recipe_text(more)
   return ([[local tlua = require "tlua"
 return tlua.recipe {
-  model = tlua.models.bert { width = 32, layers = 1, heads = 2, inner = 64, vocabulary = %d, positions = 64, dropout = 0 },
-  data = tlua.data.texts { path = "%s/train.tsv", test = "%s/test.tsv", text = "document", tokenizer = "%s", batch = 8 },
+  model = tlua.models.bert { width = 32, layers = 1, heads = 2, inner = 64, vocabulary = %d, positions = 64,
+    dropout = 0 },
+  data = tlua.data.texts { path = "%s/train.tsv", test = "%s/test.tsv", text = "document", tokenizer = "%s",
+    batch = 8 },
   optim = tlua.optim.AdamW { lr = 5e-3 }, schedule = { epochs = 4 }, %s
 }]]):format(own.handle:size(), folder, folder, PIECES, more or "")
 end

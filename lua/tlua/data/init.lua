@@ -20,7 +20,8 @@ local kinds_of = require "tlua.data.kinds"
 local kinds = kinds_of.all
 
 -- Fields of a sample beside its picture.
-local FIELDS = { input = true, text = true, marks = true, spans = true, label = true, values = true, mask = true, boxes = true, points = true }
+local FIELDS = { input = true, text = true, marks = true, spans = true, label = true, values = true, mask = true,
+  boxes = true, points = true }
 
 -- How many times the pixels that the resize needs a reduced picture has at least, on a side; Pillow's thumbnails take 2 as well.
 local GAP = 2

@@ -184,7 +184,9 @@ input.text = {
   kind = "text", one = "text", many = "texts", smaller = "--data.longest cuts texts shorter",
   lines = function(d, say)
     say(("tokenizer %s, %s pieces"):format(d.tokenizer.name, util.thousands(d.tokenizer.handle:size())))
-    if d.batch_pieces then say(("batches   %s pieces each, padding among them"):format(util.thousands(d.batch_pieces))) end
+    if d.batch_pieces then
+      say(("batches   %s pieces each, padding among them"):format(util.thousands(d.batch_pieces)))
+    end
     if d.buckets or d.batch_pieces then say "batches   texts of like length stand together (--data.buckets)" end
   end,
   blank = function(d, n)

@@ -112,8 +112,8 @@ local function written(...)
   for _, field in ipairs {
     { "test", "path", nil, "another file, which is the test part" },
     { "validation", "file_or_share", nil,
-      "another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate looks " ..
-      "at them (0.1 where something selects so and the data have no validation part)" },
+      "another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate " ..
+      "looks at them (0.1 where something selects so and the data have no validation part)" },
     { "split", "number", nil, "share held out for testing where the data do not say which; 0.2 where nothing is said",
       least = 0, below = 1 },
     { "split_seed", "seed", nil, "of the draws that hold test texts out and keep to limits (the run's seed)" },
@@ -123,10 +123,12 @@ local function written(...)
       "network knows)", least = 3, most = 1 << 20 },
     { "cut", "choice", nil, "what is cut of a pair that is longer: the longer of both, the first, the second (longest)",
       { "longest", "first", "second" } },
-    { "batch", "pieces", 32, "texts a step, or as many as have together so many pieces with padding, like '4096 pieces'",
+    { "batch", "pieces", 32,
+      "texts a step, or as many as have together so many pieces with padding, like '4096 pieces'",
       least = 1 },
     { "buckets", "boolean", true,
-      "texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn" },
+      "texts of about one length stand in a batch together, which leaves less to pad; else they come as they are " ..
+      "drawn" },
     { "limit", "integer", nil, "at most so many training texts (all)", least = 1 },
     { "test_limit", "integer", nil, "at most so many test texts (a fifth of limit, else all)", least = 1 },
     { "per_class", "integer", nil, "at most so many training texts of each class, drawn by the seed (all)", least = 1 },
@@ -249,16 +251,19 @@ kinds_of.all = {
       "one part" }, private(true)) },
   texts = { title = "Texts", open = true, texts = true, task = task_of_targets, needed = { "path" }, schema = written(
     { "path", "path", nil,
-      "a table (TSV or CSV): a line for each text, the first with the names of the columns; with `test` the training part" },
+      "a table (TSV or CSV): a line for each text, the first with the names of the columns; with `test` the training " ..
+      "part" },
     { "text", "text", "text", "column with the texts" },
     { "pair", "text", nil, "column with a second text of each, as in comparisons" },
     { "target", "texts", "label", "column, or columns, with what is to be learnt" },
     { "part", "text", nil, "column that says which part a text belongs to: train, validation or test" },
-    { "group", "text", nil, "column that says whose a text is: those of one writer, article or thread stay in one part" },
+    { "group", "text", nil,
+      "column that says whose a text is: those of one writer, article or thread stay in one part" },
     { "quotes", "choice", "auto",
-      "double quotes around a cell: yes, they hold it together; no, they are letters; auto, letters where tabs separate",
+      "double quotes around a cell: yes, they hold it together; no, they are letters; auto, letters where tabs " ..
+      "separate",
       { "auto", "yes", "no" } }) },
-  lines = { title = "Lines", open = true, texts = true, task = function() return "masked" end, needed = { "path" },
+  lines = { title = "Lines", open = true, texts = true, task = function() return "classify" end, needed = { "path" },
     schema = written({ "path", "path", nil, "a file with a text in each line; with `test` the training part" }) },
   tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
     { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },

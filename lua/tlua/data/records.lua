@@ -225,7 +225,8 @@ end
 
 local function read_texts(name) return function(d, o) return require("tlua.data.texts.tables")[name](d, o) end end
 
-local readers = { texts = read_texts "read_texts", lines = read_texts "read_lines", csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
+local readers = { texts = read_texts "read_texts", lines = read_texts "read_lines",
+  csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
   dicom = dicom.read, speech = waves.read_speech, sounds = waves.read_sounds, nifti = volumes.read_nifti }
 
 -- ---- parts ----
@@ -411,8 +412,8 @@ function records.open(d, seed, options, base)
       words = found.words, preprocessing = found.texts_preprocessing } or nil }
   local function part(name, limit)
     if not list[name] or (#list[name] == 0 and name ~= "test") then return nil end
-    local use, bad, notes = core.data.check(limited(core.data.subset(all, list[name]), limit, seed, found.units), out.on_bad,
-      out.threads)
+    local some = limited(core.data.subset(all, list[name]), limit, seed, found.units)
+    local use, bad, notes = core.data.check(some, out.on_bad, out.threads)
     for _, each in ipairs(bad) do out.skipped[#out.skipped + 1] = { part = name, reason = each.reason } end
     for _, each in ipairs(notes) do out.noted[#out.noted + 1] = { part = name, reason = each.reason } end
     return use

@@ -13,7 +13,9 @@ local function drawn(list, seed, k)
 end
 
 -- At least one of a class that has two, never all of it; of no share nothing.
-local function share_of(n, share) return (n < 2 or share == 0) and 0 or math.max(1, math.min(n - 1, math.floor(n * share + 0.5))) end
+local function share_of(n, share)
+  return (n < 2 or share == 0) and 0 or math.max(1, math.min(n - 1, math.floor(n * share + 0.5)))
+end
 
 -- Numbers 1..n into the kept and the held out. o: share; seed; n; label(i) -> class, where classes keep their shares; group(i) -> key, where
 -- those of one key stay together. Both lists are in the order of the numbers.

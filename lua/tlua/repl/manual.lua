@@ -380,6 +380,10 @@ Volumes from NIfTI files, with masks, classes or numbers from folders or a table
 A table of recordings and what is said in them.
 # data.sounds({schema}): table
 Sounds in a folder for each class, or with classes in their names.
+# data.texts({schema}): table
+A table of texts, or pairs of texts, with classes or numbers: the network's tokenizer makes numbers of them.
+# data.lines({schema}): table
+A file with a text in each line.
 # data.transform(definition: table): function
 Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, geometric, apply(options, batch) }, on batches of training tensors.
 

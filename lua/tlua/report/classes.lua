@@ -127,7 +127,8 @@ local function shown(list, run, predicted, named)
     local text = run.session and run.session.data.texts
     local image = ok and (rate and found.image or found) or nil
     out[k] = { image = image, sound = ok and rate and found.sound or nil, name = text
-      and util.shown(text.texts[run.source:text_of(at)], 200) or (rate or named) and run.source:title(at) or nil, label = run.seen.labels[i], guess = predicted[i],
+      and util.shown(text.texts[run.source:text_of(at)], 200) or (rate or named) and run.source:title(at) or nil,
+      label = run.seen.labels[i], guess = predicted[i],
       sure = run.seen.probabilities[i][predicted[i] + 1] }
   end
   return out

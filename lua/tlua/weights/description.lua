@@ -79,7 +79,8 @@ local function wrong_part(info)
   if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end
   if task ~= nil and not (type(task) == "table" and type(task.name) == "string" and is_optional(task.options, "table") and
     (task.names == nil or is_list_of_texts(task.names)) and is_optional(task.kept, "table")) then return "task" end
-  local known = p == nil or type(p) == "table" and (is_of_texts(p) or is_of_pictures(p) or is_of_sound(p) or is_of_volumes(p))
+  local known = p == nil or type(p) == "table" and (is_of_texts(p) or is_of_pictures(p) or is_of_sound(p)
+    or is_of_volumes(p))
   if not known then return "preprocessing" end
 end
 

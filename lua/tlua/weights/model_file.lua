@@ -116,7 +116,8 @@ end
 function model_file.pipeline(info)
   local p = info.preprocessing
   local kind = input.of(p).kind
-  return core.data.pipeline(kind == "text" and {} or kind == "clip" and data.clip_steps(p) or kind == "volume" and volumes.steps(p)
+  return core.data.pipeline(kind == "text" and {} or kind == "clip" and data.clip_steps(p) or kind == "volume"
+    and volumes.steps(p)
     or data.steps(p, nil, true))
 end
 
