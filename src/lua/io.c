@@ -324,8 +324,8 @@ static void push_row(lua_State *L, const tl_csv *t, int64_t row)
     }
 }
 
-/* core.csv(path [, quotes]) ("quotes", "letters", "letters of tsv": src/io/csv.h) -> list of the header's texts, list of
- * rows (lists of texts), list of the lines that these stand in */
+/* core.csv(path [, quotes]) ("quotes", "letters", "letters of tsv": src/io/csv.h) -> list of the header's texts, list
+ * of rows (lists of texts), list of the lines that these stand in */
 static int csv(lua_State *L)
 {
     static const char *const ways[] = {"quotes", "letters", "letters of tsv", NULL};
@@ -351,7 +351,9 @@ static int csv(lua_State *L)
 
 void tl__lua_open_io(lua_State *L)
 {
-    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"}, {"entries", entries, 2, "key"}, {"save", save, 3, NULL},
+    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"},
+                                              {"entries", entries, 2, "key"},
+                                              {"save", save, 3, NULL},
                                               {"csv", csv, 2, NULL},
                                               {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, CSV);

@@ -251,8 +251,8 @@ kinds_of.all = {
       "one part" }, private(true)) },
   texts = { title = "Texts", open = true, texts = true, task = task_of_targets, needed = { "path" }, schema = written(
     { "path", "path", nil,
-      "a table (TSV or CSV): a line for each text, the first with the names of the columns; with `test` the training " ..
-      "part" },
+      "a table (TSV or CSV): a line for each text, the first with the names of the columns; with `test` the " ..
+      "training part" },
     { "text", "text", "text", "column with the texts" },
     { "pair", "text", nil, "column with a second text of each, as in comparisons" },
     { "target", "texts", "label", "column, or columns, with what is to be learnt" },
