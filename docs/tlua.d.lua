@@ -46,6 +46,9 @@ local nn = {}
 ---@overload fun(x: tlua.Tensor, ...: any): tlua.Tensor
 local Module = {}
 
+---@class tlua.Encoder: tlua.nn.Module
+local Encoder = {}
+
 ---@class tlua.optim
 local optim = {}
 
@@ -1012,6 +1015,17 @@ function Module:parameter(name, shape, initial) end
 ---@param initial table
 function Module:buffer(name, shape, initial) end
 
+---What a network of texts gives from now on: a row a text, a row a piece, or the rows that encoder:vocabulary asks for words. head: the name of that of pieces, "classifier" or "qa_outputs".
+---@param what "vector"|"frames"|"vocabulary"
+---@param head? string
+---@return tlua.nn.Module
+function Encoder:give(what, head) end
+
+---The logits of all words for rows of pieces (M, width), by the head of masked or next words and the table of words itself.
+---@param rows tlua.Tensor
+---@return tlua.Tensor
+function Encoder:vocabulary(rows) end
+
 -- optimisers
 
 ---Stochastic gradient descent with momentum. With options alone it describes one for a recipe, with parameters it makes one.
@@ -1156,7 +1170,7 @@ function models.onnx(options) end
 ---@return tlua.nn.Graph
 function models.graph(options) end
 
----The network of a folder as Hugging Face lays it out (wav2vec2): models.from_folder { path = FOLDER, classes = 40 }. Other fields are options of the network.
+---The network of a folder as Hugging Face lays it out: models.from_folder { path = FOLDER, classes = 40 }. Other fields are options of the network. BERT, RoBERTa, XLM-R, CamemBERT, ELECTRA, DistilBERT, GPT-2 and wav2vec 2.0.
 ---@param options string|table
 ---@return tlua.nn.Module
 function models.from_folder(options) end
@@ -1570,6 +1584,54 @@ function data.speech(options) end
 ---@param options? { root?: string, label?: string|function, held_out?: string|string[], group?: string, split?: number, validation?: number, split_seed?: integer, rate?: integer, seconds?: number, place?: "any"|"start", trim?: number, longest?: number, shortest?: number, batch?: integer|string, limit?: integer, test_limit?: integer, minutes?: number, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
 ---@return table
 function data.sounds(options) end
+
+---A table of texts, or pairs of texts, with classes or numbers: the network's tokenizer makes numbers of them.
+---- `path`: a table (TSV or CSV): a line for each text, the first with the names of the columns; with `test` the training part
+---- `text` = "text": column with the texts
+---- `pair`: column with a second text of each, as in comparisons
+---- `target` = "label": column, or columns, with what is to be learnt
+---- `part`: column that says which part a text belongs to: train, validation or test
+---- `group`: column that says whose a text is: those of one writer, article or thread stay in one part
+---- `quotes` = "auto": double quotes around a cell: yes, they hold it together; no, they are letters; auto, letters where tabs separate
+---- `test`: another file, which is the test part
+---- `validation`: another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `split_seed`: of the draws that hold test texts out and keep to limits (the run's seed)
+---- `tokenizer`: a tokenizer.json or another form, or a folder with one (the network's own)
+---- `longest`: pieces of a text at most, with those of the template; longer ones are cut, and counted (128, or what the network knows)
+---- `cut`: what is cut of a pair that is longer: the longer of both, the first, the second (longest)
+---- `batch` = 32: texts a step, or as many as have together so many pieces with padding, like '4096 pieces'
+---- `buckets` = true: texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn
+---- `limit`: at most so many training texts (all)
+---- `test_limit`: at most so many test texts (a fifth of limit, else all)
+---- `per_class`: at most so many training texts of each class, drawn by the seed (all)
+---- `threads` = 0: threads that make numbers of texts; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what an empty text means
+---@param options? { path?: string, text?: string, pair?: string, target?: string|string[], part?: string, group?: string, quotes?: "auto"|"yes"|"no", test?: string, validation?: string|number, split?: number, split_seed?: integer, tokenizer?: string, longest?: integer, cut?: "longest"|"first"|"second", batch?: integer|string, buckets?: boolean, limit?: integer, test_limit?: integer, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@return table
+function data.texts(options) end
+
+---A file with a text in each line.
+---- `path`: a file with a text in each line; with `test` the training part
+---- `test`: another file, which is the test part
+---- `validation`: another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `split_seed`: of the draws that hold test texts out and keep to limits (the run's seed)
+---- `tokenizer`: a tokenizer.json or another form, or a folder with one (the network's own)
+---- `longest`: pieces of a text at most, with those of the template; longer ones are cut, and counted (128, or what the network knows)
+---- `cut`: what is cut of a pair that is longer: the longer of both, the first, the second (longest)
+---- `batch` = 32: texts a step, or as many as have together so many pieces with padding, like '4096 pieces'
+---- `buckets` = true: texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn
+---- `limit`: at most so many training texts (all)
+---- `test_limit`: at most so many test texts (a fifth of limit, else all)
+---- `per_class`: at most so many training texts of each class, drawn by the seed (all)
+---- `threads` = 0: threads that make numbers of texts; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what an empty text means
+---@param options? { path?: string, test?: string, validation?: string|number, split?: number, split_seed?: integer, tokenizer?: string, longest?: integer, cut?: "longest"|"first"|"second", batch?: integer|string, buckets?: boolean, limit?: integer, test_limit?: integer, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---@return table
+function data.lines(options) end
 
 ---Makes a transform in Lua for a recipe's transforms: { name, touches = {"input"}, schema, geometric, apply(options, batch) }, on batches of training tensors.
 ---@param definition table
@@ -4142,9 +4204,14 @@ function models.mel_cnn(options) end
 function models.crnn(options) end
 
 ---The network bert. weights: a file or the name of a published set.
----@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.Encoder
 function models.bert(options) end
+
+---The network gpt2. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number }
+---@return tlua.Encoder
+function models.gpt2(options) end
 
 ---The network meshnet. weights: a file or the name of a published set (model18cls, model5_gw_ae).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }

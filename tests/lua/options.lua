@@ -190,7 +190,8 @@ end
 t.test("surplus arguments and unknown options, of every function of the manual", function()
   local net = nn.Linear(3, 2)
   net:ready()
-  local objects = { x = core.ones(2, 3), net = net, opt = optim.SGD(net, { lr = 1 }) }
+  local encoder = tlua.models.bert { width = 4, heads = 1, layers = 1, inner = 4, vocabulary = 5, positions = 4 }
+  local objects = { x = core.ones(2, 3), net = net, encoder = encoder, opt = optim.SGD(net, { lr = 1 }) }
   local surplus, unknown = 0, 0
   for _, section in ipairs(require("tlua.repl.help").sections()) do
     for _, entry in ipairs(section) do

@@ -1,19 +1,37 @@
--- text_networks.lua - encoders of text out of folders as transformers saves them (tests/golden/make_text.py): logits,
--- gradients and ten losses as theirs; plans, frozen stages, and what is refused.
+-- text_networks.lua - encoders of text out of folders as transformers lays them out (tests/golden/make_text.py):
+-- logits, gradients and ten losses as theirs, of every family and whatever it gives; plans, heads, files, and what is
+-- refused.
 -- Run by `tlua tests/lua/text_networks.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
+local plan = require "tlua.plan"
 local nn, ops = tlua.nn, core.ops
 
 local FOLDER = "tests/golden/text/"
-local LABELS = { 0, 2, 1 }
-local function labels() return core.tensor(LABELS, { dtype = "int32" }) end
+local FAMILIES = { "bert", "roberta", "electra", "distilbert", "gpt2" }
+local LABELS, BEGINS, ENDS = { 0, 2, 1 }, { 1, 0, 2 }, { 4, 5, 2 }
+-- What is given, under which name of a head, and how many numbers a row then has.
+local FORMS = { vector = { "vector", nil, 3 }, frames = { "frames", nil, 3 }, spans = { "frames", "qa_outputs", 2 },
+  vocabulary = { "vocabulary", nil, 50 } }
+local ORDER = { "vector", "frames", "spans", "vocabulary" }
 
-local function opened(family, more)
+local goldens = {}
+local function golden_of(family)
+  goldens[family] = goldens[family] or core.load(FOLDER .. family .. "/golden.safetensors")
+  return goldens[family]
+end
+
+local function described(family, form, more)
+  local what, head, outputs = table.unpack(FORMS[form], 1, 3)
   local options = { path = FOLDER .. family, dropout = 0, attention_dropout = 0, classifier_dropout = 0 }
+  if family == "gpt2" then options.embedding_dropout = 0 end
+  if form ~= "vocabulary" then options.classes = outputs end
   for key, value in pairs(more or {}) do options[key] = value end
-  local net = tlua.models.from_folder(options)
+  return tlua.models.from_folder(options):give(what, head)
+end
+local function opened(...)
+  local net = described(...)
   net:ready()
   return net
 end
@@ -26,57 +44,95 @@ local function input_of(family, golden)
 end
 
 local function largest(x) return x:abs():amax():item() end
+local function ints(list) return core.tensor(list, { dtype = "int32" }) end
 
-for _, family in ipairs { "bert", "roberta", "electra", "distilbert" } do
-  local golden = core.load(FOLDER .. family .. "/golden.safetensors")
+-- Logits of a form, and the golden's with the rows of padding taken out of both.
+local function logits_of(net, form, x, lengths)
+  local y = net(x, lengths)
+  return form == "vocabulary" and net:vocabulary(y) or y
+end
 
-  t.test(family .. ": logits and gradients", function()
-    local net = opened(family)
-    net:train()
-    local out = net(input_of(family, golden), golden.lengths)
-    assert(largest(out - golden.logits) < 2e-6 * largest(golden.logits), "logits")
-    nn.functional.cross_entropy(out, labels()):backward()
-    local most, count = 0, 0
-    for path in net:parameters() do most = math.max(most, largest(golden["grad." .. path])) end
-    for path, p in net:parameters() do
-      local want = golden["grad." .. path]
-      -- A bias of keys moves all scores of a query alike: its gradient is rounding, and held against the others'.
-      local scale = (path:find "key.bias" or path:find "k_lin.bias") and most or largest(want)
-      assert(largest(p.grad - want) <= 2e-5 * scale, path)
-      count = count + 1
-    end
-    assert(count > 30)
-  end)
+local function mask_of(golden) -- (3, 10, 1): 1 where a piece counts
+  local rows = {}
+  for i, n in ipairs(golden.lengths:tolist()) do
+    rows[i] = {}
+    for k = 1, 10 do rows[i][k] = { k <= n and 1 or 0 } end
+  end
+  return core.tensor(rows)
+end
 
-  t.test(family .. ": ten losses", function()
-    local net, params = opened(family), {}
-    for _, p in net:parameters() do params[#params + 1] = p end
-    local sgd, want, x = tlua.optim.SGD(params, { lr = 0.1 }), golden.losses:tolist(), input_of(family, golden)
-    for i = 1, 10 do
-      sgd:zero_grad()
-      local loss = nn.functional.cross_entropy(net(x, golden.lengths), labels())
-      loss:backward()
-      sgd:step()
-      assert(math.abs(loss:item() - want[i]) < 2e-6, "loss " .. i)
-    end
-  end)
+local function loss_of(form, out, golden)
+  if form == "vector" then return nn.functional.cross_entropy(out, ints(LABELS)) end
+  if form ~= "spans" then return ops.cross_entropy(out, golden[form .. ".marks"]) end
+  local seen = out + (mask_of(golden) - 1) * 1e9
+  local function side(k, at)
+    return ops.cross_entropy(ops.slice(seen, 3, k, 1):reshape { 3, 10 }, ints(at))
+  end
+  return (side(0, BEGINS) + side(1, ENDS)) * 0.5
+end
 
-  t.test(family .. ": frozen, as a plan, in batches of any length", function()
-    local net = opened(family)
-    net:eval()
-    local guard <close> = core.no_grad()
-    local x = input_of(family, golden)
-    assert(largest(net(x, golden.lengths) - golden.logits) < 2e-6 * largest(golden.logits), "the plan")
-    -- The second text alone, without padding.
-    local alone = ops.slice(ops.slice(x, 1, 1, 1), 2, 0, 6)
-    local row = ops.slice(golden.logits, 1, 1, 1)
-    assert(largest(net(alone) - row) < 5e-6 * largest(golden.logits), "alone")
-    assert(largest(net(alone, core.tensor({ 6 }, { dtype = "int32" })) - row) < 5e-6 * largest(golden.logits))
-  end)
+for _, family in ipairs(FAMILIES) do
+  for _, form in ipairs(ORDER) do
+    local what = ("%s, %s: "):format(family, form)
+
+    t.test(what .. "logits and gradients", function()
+      local net, golden = opened(family, form), golden_of(family)
+      net:train()
+      local out, left = net(input_of(family, golden), golden.lengths)
+      t.equal(net.gives == "vector" and left == nil or left:tolist()[3], net.gives == "vector" or 3, "lengths")
+      if form == "vocabulary" then out = net:vocabulary(out) end
+      local want, apart = golden[form .. ".logits"], out - golden[form .. ".logits"]
+      if form ~= "vector" then apart = apart * mask_of(golden) end
+      assert(largest(apart) < 2e-6 * largest(want), "logits")
+      if form == "spans" then return end -- its gradients are those of "frames"
+      loss_of(form, out, golden):backward()
+      local most, count, prefix = 0, 0, form .. ".grad."
+      for path in net:parameters() do most = math.max(most, largest(golden[prefix .. path])) end
+      for path, p in net:parameters() do
+        local gradient = golden[prefix .. path]
+        -- A bias of keys moves all scores of a query alike: its gradient is rounding, and held against the others'.
+        local scale = (path:find "key.bias" or path:find "k_lin.bias") and most or largest(gradient)
+        assert(largest(p.grad - gradient) <= 3e-5 * scale, path)
+        count = count + 1
+      end
+      for name in pairs(golden) do count = count - (name:sub(1, #prefix) == prefix and 1 or 0) end
+      t.equal(count, 0, "parameters that are not theirs")
+    end)
+
+    t.test(what .. "ten losses", function()
+      local net, golden, params = opened(family, form), golden_of(family), {}
+      for _, p in net:parameters() do params[#params + 1] = p end
+      local adam = tlua.optim.AdamW(params, { lr = 0.01, weight_decay = 0.01 })
+      local want, x = golden[form .. ".losses"]:tolist(), input_of(family, golden)
+      for i = 1, 10 do
+        adam:zero_grad()
+        local loss = loss_of(form, logits_of(net, form, x, golden.lengths), golden)
+        loss:backward()
+        adam:step()
+        assert(math.abs(loss:item() - want[i]) < 2e-5, ("loss %d: %.7g, not %.7g"):format(i, loss:item(), want[i]))
+      end
+    end)
+
+    t.test(what .. "frozen, as a plan, in batches of any length", function()
+      local net, golden = opened(family, form), golden_of(family)
+      net:eval()
+      local guard <close> = core.no_grad()
+      local x, want = input_of(family, golden), golden[form .. ".logits"]
+      local apart = logits_of(net, form, x, golden.lengths) - want
+      if form ~= "vector" then apart = apart * mask_of(golden) end
+      assert(largest(apart) < 2e-6 * largest(want), "the plan")
+      assert(plan.of(net, ("below %d with lengths"):format(net:stage_count())), "there is no plan")
+      -- The second text alone, without padding.
+      local alone, row = ops.slice(ops.slice(x, 1, 1, 1), 2, 0, 6), ops.slice(want, 1, 1, 1)
+      if form ~= "vector" then row = ops.slice(row, 2, 0, 6) end
+      assert(largest(logits_of(net, form, alone) - row) < 5e-6 * largest(want), "alone")
+      assert(largest(logits_of(net, form, alone, ints { 6 }) - row) < 5e-6 * largest(want))
+    end)
+  end
 end
 
 t.test("the mean over pieces leaves padding out", function()
-  local golden = core.load(FOLDER .. "bert/golden.safetensors")
+  local golden = golden_of "bert"
   local net = tlua.models.bert { vocabulary = 50, positions = 20, width = 16, layers = 2, heads = 2, inner = 24,
     pool = "mean", dropout = 0, attention_dropout = 0 }
   net:ready()
@@ -91,13 +147,66 @@ t.test("the mean over pieces leaves padding out", function()
   t.equal(table.concat(first:features(golden.ids, golden.lengths):shape(), " "), "3 16")
 end)
 
+t.test("what is given changes, before and after the file was read", function()
+  local golden = golden_of "bert"
+  local net = opened("bert", "vector")
+  local guard <close> = core.no_grad()
+  net:eval()
+  local function near(form, y) return largest((y - golden[form .. ".logits"]) * mask_of(golden)) < 1e-5 end
+  net:give "vocabulary"
+  t.equal(net.head_name, "cls.predictions")
+  assert(near("vocabulary", net:vocabulary((net(input_of("bert", golden), golden.lengths)))), "its words")
+  net:give "frames"
+  assert(near("frames", (net(input_of("bert", golden), golden.lengths))), "its pieces")
+  t.equal(net.head_name, "classifier")
+  assert(not net:find "cls" and not net:find "bert.pooler", "modules of other heads are left")
+  net:give "vector"
+  assert(largest(net(input_of("bert", golden), golden.lengths) - golden["vector.logits"]) < 1e-5, "its rows")
+end)
+
+t.test("the table of words is one parameter, frozen with the encoder", function()
+  for _, family in ipairs(FAMILIES) do
+    local net, golden, tables = opened(family, "vocabulary"), golden_of(family), 0
+    for path, p in net:parameters() do
+      if p:shape(1) == 50 and p:rank() == 2 then tables = tables + 1 end
+      assert(not path:find "decoder" and path ~= "lm_head.weight", path)
+    end
+    t.equal(tables, 1, family)
+    net:freeze(net.family.body .. ".*")
+    net:train()
+    local rows = net(input_of(family, golden), golden.lengths)
+    assert(not rows:requires_grad(), "the encoder is frozen")
+    local logits = net:vocabulary(rows)
+    if not net.family.words.dense then assert(not logits:requires_grad()) else
+      logits:sum():backward()
+      for path, p in net:parameters() do
+        t.equal(p.grad ~= nil, path:sub(1, #net.family.body) ~= net.family.body, path)
+      end
+    end
+    net:unfreeze() -- the table alone gets a gradient from the words
+    net:freeze { "*", "!*." .. net.family.tables .. ".*" }
+    net:vocabulary((net(input_of(family, golden), golden.lengths))):sum():backward()
+    assert(net:words().grad, "no gradient of the table")
+  end
+end)
+
 t.test("what is refused", function()
   t.fails("3 heads do not share a width of 16", tlua.models.bert, { width = 16, heads = 3 })
-  local net = opened "bert"
+  local net = opened("bert", "vector")
   t.fails("a text of 21 pieces, and the network knows 20 places: --data.longest 20", net,
     core.zeros({ 1, 21 }, { dtype = "int32" }))
   t.fails("numbers of pieces (N, T), or with their types (N, T, 2), are needed, not (1, 2, 3)", net,
     core.zeros({ 1, 2, 3 }, { dtype = "int32" }))
+  t.fails("unknown word of net:give: 'frame'; did you mean 'frames'?", net.give, net, "frame")
+  t.fails('a head is named for "frames" alone, not for "vector"', net.give, net, "vector", "classifier")
+  t.fails("unknown head of net:give: 'qa_output'; did you mean 'qa_outputs'?", net.give, net, "frames", "qa_output")
+  t.fails('bert gives vector: net:give "vocabulary" makes it one that tells words', net.vocabulary, net,
+    core.zeros(1, 16))
+  net:give "vocabulary"
+  t.fails("bert gives rows for its table of words, which has the network's own head: name none", net.set_head, net,
+    nn.Linear(3))
+  t.fails("gpt2: numbers of pieces (N, T) are needed: it has no types of pieces", opened("gpt2", "vector"),
+    core.zeros({ 1, 2, 2 }, { dtype = "int32" }))
 end)
 
 t.finish()

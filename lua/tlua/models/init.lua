@@ -5,7 +5,7 @@ local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
   "efficientnet", "convnext", "vision_transformer", "unet", "speech.conformer",
   "speech.wav2vec2", "speech.speaker_lstm",
-  "speech.convolutions", "text.bert", "volumes.meshnet", "volumes.resnet_3d", "volumes.unet_3d", "onnx" }
+  "speech.convolutions", "text.bert", "text.gpt2", "volumes.meshnet", "volumes.resnet_3d", "volumes.unet_3d", "onnx" }
 local entries, order, of_files = {}, {}, {}
 local registry = { entries = entries }
 
@@ -63,13 +63,13 @@ end
 -- The typed options of a network; `drop_connect` and the like are its family's.
 function registry.schema(entry)
   if entry.file then return entry.fields end
-  local wave = entry.takes == "wave"
+  local wave, text = entry.takes == "wave", entry.takes == "text"
   local list = { { "weights", "path", nil, "a file, the name of a published set, or none" },
     { "weights_key", "text", nil, "the part of that file, where it has several" },
     { "classes", "integer", entry.classes or 1000, "outputs of the network's own head", least = 1 },
-    { "dropout", "number", entry.dropout or 0, wave and "within the network" or "before the network's own head",
-      least = 0, below = 1 },
-    not wave and { "in_channels", "integer", entry.in_channels or 3,
+    { "dropout", "number", entry.dropout or 0, (wave or text) and "within the network"
+      or "before the network's own head", least = 0, below = 1 },
+    not wave and not text and { "in_channels", "integer", entry.in_channels or 3,
       entry.takes == "volume" and "of the volumes" or "of the pictures: 3, or 1 for grey ones", least = 1 } or nil }
   for _, field in ipairs(entry.fields or {}) do list[#list + 1] = field end
   for _, name in ipairs(util.keys(entry.options or {})) do

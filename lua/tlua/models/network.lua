@@ -185,7 +185,7 @@ end
 -- What a task that names no head gives this network.
 function Network:default_head(classes) return require("tlua.nn").Linear(classes) end
 
-function Network:head() return self:find(self.head_name) end
+function Network:head() return self.head_name and self:find(self.head_name) end
 
 -- Features (N, width) -> logits; a head that was set replaces all that follows the features.
 function Network:classify(features)

@@ -1,7 +1,8 @@
 -- manual.lua - what help() says and the editor stubs know about everything that is no operator (those are told by their descriptors).
 -- "== TITLE" begins a section. "# NAME(name: type, other?: type, {option: type = default}): result" begins an entry, further lines of
 -- that kind are other ways to call it; "{schema}" stands for the typed fields that the code itself has. The text follows; its
--- first sentence is the short form. Types are those of LuaLS. x: is a tensor, net: a module, opt: an optimiser.
+-- first sentence is the short form. Types are those of LuaLS. x: is a tensor, net: a module, encoder: a
+-- network of texts, opt: an optimiser.
 return [==[
 == tensors
 # tlua.tensor(values: number|table, {dtype: tlua.dtype = "float32"}): tlua.Tensor
@@ -296,6 +297,12 @@ Makes the tensors that are not there yet; calling the module does it too.
 Declares a parameter in init: { "uniform", low, high }, { "normal", mean, deviation } or { "constant", value }.
 # net:buffer(name: string, shape: integer[], initial: table): nil
 Declares a tensor that is kept but not trained.
+# encoder:give(what: "vector"|"frames"|"vocabulary", head?: string): nn.Module
+What a network of texts gives from now on: a row a text, a row a piece, or the rows that encoder:vocabulary asks for
+words. head: the name of that of pieces, "classifier" or "qa_outputs".
+# encoder:vocabulary(rows: tlua.Tensor): tlua.Tensor
+The logits of all words for rows of pieces (M, width), by the head of masked or next words and the table of words
+itself.
 
 == optimisers
 # optim.SGD({schema}): table
@@ -346,8 +353,8 @@ It is opened when it is first looked into.
 # models.graph({schema}): nn.Graph
 The same of a model file of ours, or of a run's folder.
 # models.from_folder(options: string|table): nn.Module
-The network of a folder as Hugging Face lays it out (wav2vec2): models.from_folder { path = FOLDER, classes = 40 }.
-Other fields are options of the network.
+The network of a folder as Hugging Face lays it out: models.from_folder { path = FOLDER, classes = 40 }. Other fields
+are options of the network. BERT, RoBERTa, XLM-R, CamemBERT, ELECTRA, DistilBERT, GPT-2 and wav2vec 2.0.
 # models.names(): string[]
 The networks there are; models.resnet18 { weights = "imagenet", classes = 10 } makes one.
 # models.list(): table[]

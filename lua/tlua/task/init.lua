@@ -4,7 +4,9 @@
 -- task.define {
 --   name = "classify", brief = "one class a picture", schema = {},  -- options of task.NAME {...} in recipes, as in tlua/schema.lua
 --   wants = { "label" },        -- fields of a sample beside its picture
---   takes = "vector",           -- what the network gives: vector (N, K), map (N, H, W, K) or frames (N, T, K)
+--   takes = "vector",           -- what the network gives: vector (N, K), map (N, H, W, K), frames (N, T, K) or
+--                               -- vocabulary (rows of pieces, which net:vocabulary asks for words)
+--   head_name = "qa_outputs",   -- what the head of pieces is called in files of texts' networks, if not "classifier"
 --   figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },     -- key, words, format, which is better; the first is the main one
 --   prepare = function(t, s),   -- the data are open: sets t.names, t.width (how many outputs); refuses targets that are none
 --   own_width = true,           -- how many outputs there are is not how many classes or numbers the data have
@@ -41,8 +43,8 @@ local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss"
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
   "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields",
     "emit", "mean", "start", "advice", "chooses", "choose", "positive_class", "threshold_of", "wanted", "kept", "take",
-  "fits", "test_line", "loss_words", "own_width" }
-local TAKES = { vector = true, map = true, frames = true }
+  "fits", "test_line", "loss_words", "own_width", "head_name" }
+local TAKES = { vector = true, map = true, frames = true, vocabulary = true }
 
 local function check_figures(name, list)
   for i, f in ipairs(type(list) == "table" and list or {}) do
@@ -65,8 +67,8 @@ function task.define(definition)
     if not known then util.unknown("field of a task:", key, KNOWN) end
   end
   local name = definition.name
-  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map or frames, not %s", name,
-    tostring(definition.takes)) end
+  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map, frames or vocabulary, not %s",
+    name, tostring(definition.takes)) end
   check_figures(name, definition.figures)
   if not kinds[name] then order[#order + 1] = name end
   definition.schema = definition.schema or {}

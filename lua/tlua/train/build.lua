@@ -75,6 +75,10 @@ function build.pictures(r)
   s.data.epochs = stage.total(r.stages)
   s.classes = s.data.classes
   rawset(net, "quiet", true)
+  if net.give then -- of texts, one network serves tasks of rows, of pieces and of words
+    local task = require("tlua.task").definition(r.task.kind)
+    util.at(r.where, net.give, net, task.takes, task.head_name)
+  end
   util.at(net.where, function() net:ready() end)
   -- A weights file of an earlier run may bring preprocessing of its own.
   if rawget(net, "file_preprocessing") then

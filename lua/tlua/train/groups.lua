@@ -42,7 +42,9 @@ function groups.set_frozen(net, freeze, train)
     net:unfreeze(train)
   end
   local head = net.set_head and net.head_name
-  if head and rawget(net, "head_trains") and net:head() then net:unfreeze(head .. ".*") end
+  if head and rawget(net, "head_trains") and net:head() then
+    for _, each in ipairs(net.head_parts or { head }) do net:unfreeze(each .. ".*") end
+  end
 end
 
 -- How far a parameter lies below the head, from 0, and how far the lowest does: the network's stages, or, of other modules,

@@ -83,11 +83,6 @@ kinds.wav2vec2 = { model = "wav2vec2_base", symbols = true, aside = { "quantizer
 -- Encoders of text: what differs are names in config.json and where positions begin.
 local ACTIVATIONS = { gelu = "gelu", gelu_new = "gelu_tanh", gelu_pytorch_tanh = "gelu_tanh", relu = "relu",
   silu = "silu", swish = "silu" }
-local AS_TRAINED = { "cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.",
-  "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "embeddings.position_ids",
-  "bert.embeddings.position_ids",
-  "roberta.embeddings.position_ids", "electra.embeddings.position_ids", "qa_outputs." }
-
 local function classes_of(config)
   if math.tointeger(config.num_labels) then return config.num_labels end
   local n = 0
@@ -95,14 +90,14 @@ local function classes_of(config)
   return n > 0 and n or 2
 end
 
-local function activation_of(config, what, name)
-  local said = config[name] or "gelu"
+local function activation_of(config, what, name, default)
+  local said = config[name] or default or "gelu"
   return ACTIVATIONS[said] or util.failf("%s: %s = %s is not known here; known are %s", what, name, tostring(said),
     table.concat(util.keys(ACTIVATIONS), ", "))
 end
 
 local function encoder(family, first_position)
-  return { model = "bert", aside = AS_TRAINED, options = function(config, what)
+  return { model = "bert", options = function(config, what)
     local get = getter(what, config)
     needs(what, config, "position_embedding_type", "absolute")
     if config.is_decoder then util.failf("%s: is_decoder: a network that continues texts is not known here", what) end
@@ -125,7 +120,7 @@ kinds.roberta, kinds["xlm-roberta"], kinds.camembert = encoder("roberta", true),
   encoder("roberta", true)
 kinds.electra = encoder "electra"
 
-kinds.distilbert = { model = "bert", aside = AS_TRAINED, options = function(config, what)
+kinds.distilbert = { model = "bert", options = function(config, what)
   local get = getter(what, config)
   return { family = "distilbert", classes = classes_of(config), width = get("dim", "integer", 768),
     layers = get("n_layers", "integer", 6), heads = get("n_heads", "integer", 12),
@@ -134,6 +129,22 @@ kinds.distilbert = { model = "bert", aside = AS_TRAINED, options = function(conf
     activation = activation_of(config, what, "activation"), initial = get("initializer_range", "number", 0.02),
     dropout = get("dropout", "number", 0.1), attention_dropout = get("attention_dropout", "number", 0.1),
     classifier_dropout = get("seq_classif_dropout", "number", 0.2) }
+end }
+
+kinds.gpt2 = { model = "gpt2", options = function(config, what)
+  local get = getter(what, config)
+  needs(what, config, "scale_attn_weights", true)
+  needs(what, config, "scale_attn_by_inverse_layer_idx", false)
+  needs(what, config, "add_cross_attention", false)
+  local width = get("n_embd", "integer", 768)
+  return { classes = classes_of(config), width = width, layers = get("n_layer", "integer", 12),
+    heads = get("n_head", "integer", 12), inner = get("n_inner", "integer", 4 * width),
+    vocabulary = get("vocab_size", "integer", 50257), positions = get("n_positions", "integer", 1024),
+    activation = activation_of(config, what, "activation_function", "gelu_new"),
+    eps = get("layer_norm_epsilon", "number", 1e-5), initial = get("initializer_range", "number", 0.02),
+    dropout = get("resid_pdrop", "number", 0.1), embedding_dropout = get("embd_pdrop", "number", 0.1),
+    attention_dropout = get("attn_pdrop", "number", 0.1),
+    classifier_dropout = math.type(config.classifier_dropout) and config.classifier_dropout or nil }
 end }
 
 -- ---- tensors ----
@@ -178,12 +189,35 @@ end
 
 local function load(net, path, files, kind)
   local scope <close> = core.scope()
-  local aside = { table.unpack(kind.aside) }
-  for _, name in ipairs(net.left_aside and net:left_aside() or {}) do aside[#aside + 1] = name end
-  local tensors, left = tensors_of(path, files, aside)
+  local tensors, left = tensors_of(path, files, kind.aside)
   local report = net:load(tensors, { what = path, head = net.head_name })
   if #left > 0 then util.note(("%s: left aside: %s"):format(path, util.first_few(left))) end
   net:took_weights(report, path)
+end
+
+-- The same of a head alone, which the network, read already, has from now on.
+local function load_head(net, path, files)
+  local scope <close> = core.scope()
+  local own, found = {}, {}
+  for _, each in ipairs(net:specs()) do
+    for _, head in ipairs(net.head_paths) do
+      if each.path:find(head .. ".", 1, true) == 1 then own[each.path] = true end
+    end
+  end
+  for _, file in ipairs(files) do
+    local wanted
+    for _, each in ipairs((core.entries(path .. "/" .. file))) do
+      wanted = wanted or own[net:current_name(each.name)]
+    end
+    for name, t in pairs(wanted and core.load(path .. "/" .. file) or {}) do
+      local now = net:current_name(name)
+      if own[now] then found[now] = t end
+    end
+  end
+  local report = net:load(found, { what = path, strict = false })
+  local all = rawget(net, "weights_report")
+  all.head_dropped, all.head_why = report.head_dropped, report.head_why
+  net:note_head(report)
 end
 
 -- ---- the symbols ----
@@ -245,7 +279,14 @@ function folder.network(given)
   local net = require("tlua.models").build(kind.model, options)
   if kind.symbols then rawset(net, "file_vocabulary", vocabulary(path, config)) end
   if net.takes == "text" then rawset(net, "file_tokenizer", tokenizer_of(path, options.vocabulary)) end
-  rawset(net, "_pending", function(me) load(me, path, files, kind) end)
+  if net.give then
+    local made = type(config.architectures) == "table" and tostring(config.architectures[1]) or ""
+    rawset(net, "file_head", made:find "QuestionAnswering" and "qa_outputs" or nil)
+  end
+  rawset(net, "_pending", function(me)
+    load(me, path, files, kind)
+    rawset(me, "reread_head", function(again) load_head(again, path, files) end)
+  end)
   return net
 end
 

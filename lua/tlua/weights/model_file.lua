@@ -32,6 +32,9 @@ local function task_of(info, net)
   t.names = info.task and info.task.names or info.labels
   t.width = t.names and #t.names or net.classes
   local gives = net.gives
+  if net.give and gives ~= t.takes then
+    util.failf("task.%s takes %s, and %s gives %s", t.kind, t.takes, net:label(), gives)
+  end
   if gives and (gives == "frames") ~= (t.takes == "frames") then
     util.failf("task.%s is for %s, and %s gives %s", t.kind, t.takes == "frames" and "frames" or "a row a clip",
       net:label(), gives == "frames" and "frames" or "a row a clip")

@@ -47,7 +47,8 @@ end
 
 -- Compares names and shapes. Returns pairs to take {path=, module=, spec=, value=} and the report.
 local function match(self, tensors, odd, head, in_head, adapts)
-  local report = { missing = {}, unexpected = {}, wrong_shape = {}, unreadable = {}, head_dropped = nil, loaded = 0 }
+  local report = { missing = {}, unexpected = {}, wrong_shape = {}, unreadable = {}, head_dropped = nil, loaded = 0,
+    drawn = {}, aside = {} }
   local take, known = {}, {}
   for _, each in ipairs(self:specs()) do
     local value = tensors[each.path]
@@ -55,6 +56,8 @@ local function match(self, tensors, odd, head, in_head, adapts)
     if value == nil then
       if in_head(each.path) then
         report.head_missing = odd[each.path] and ("%s %s"):format(each.path, odd[each.path]) or report.head_missing or "is not in the file"
+      elseif adapts and not odd[each.path] and self.may_lack and self:may_lack(each.path) then
+        report.drawn[#report.drawn + 1] = each.path
       elseif odd[each.path] then report.unreadable[#report.unreadable + 1] = ("%s %s"):format(each.path, odd[each.path])
       elseif each.spec.initial[1] ~= "values" then report.missing[#report.missing + 1] = each.path end
     elseif not util.same_shape(shape_of(value), each.spec.shape) then
@@ -74,9 +77,15 @@ local function match(self, tensors, odd, head, in_head, adapts)
   end)
   for name in pairs(tensors) do
     if not known[name] and not counters[name] then
-      if in_head(name) then report.head_dropped = head else report.unexpected[#report.unexpected + 1] = name end
+      local aside, told = nil, nil
+      if adapts and self.is_aside then aside, told = self:is_aside(name) end
+      if aside then report.aside[told and #report.aside + 1 or 0] = name
+      elseif in_head(name) then report.head_dropped = head
+      else report.unexpected[#report.unexpected + 1] = name end
     end
   end
+  report.aside[0] = nil
+  table.sort(report.aside)
   table.sort(report.unexpected)
   if report.head_dropped then report.head_why = "has another size"
   elseif report.head_missing then report.head_dropped, report.head_why = head, report.head_missing end
@@ -135,8 +144,17 @@ local function take_kept(self, tensors, what)
   end
 end
 
+-- The same of heads that the network has not now, and of what no file of a pretrained network has.
+local function note_parts(what, report)
+  if #report.aside > 0 then util.note(("%s: left aside: %s"):format(what, util.first_few(report.aside))) end
+  if #report.drawn > 0 then
+    util.note(("%s has no %s: new ones start at random"):format(what, table.concat(report.drawn, ", ")))
+  end
+end
+
 -- self:load(path or table [, {strict = true, head = name, key = part of the file}]) -> report {missing, unexpected, wrong_shape, unreadable,
--- head_dropped, loaded, key, others, prefix, outside}. Names may have the words of wrappers before them (tlua/weights/names.lua).
+-- head_dropped, loaded, key, others, prefix, outside, drawn, aside}. Names may have the words of wrappers before them
+-- (tlua/weights/names.lua).
 -- A head of another size is left as it is, and `head_dropped` names it; anything else that does not match is an
 -- error, unless strict = false: then what matches is taken. whole = true: a head of another size is an error too, and nothing is made to fit.
 function state.load(self, source, options)
@@ -148,7 +166,13 @@ function state.load(self, source, options)
   elseif options.key ~= nil then util.fail "load: key chooses a part of a file; of a table give the part itself" end
   if type(tensors) ~= "table" then util.failf("load: a path or a table of tensors is needed, not %s", type(source)) end
   local head = not options.whole and (options.head or self.head_name) or nil
-  local function in_head(name) return head ~= nil and name:sub(1, #head + 1) == head .. "." end
+  local parts = head and (self.head_parts or { head }) or {} -- a head may stand at several places
+  local function in_head(name)
+    for _, each in ipairs(parts) do
+      if name:sub(1, #each + 1) == each .. "." then return true end
+    end
+    return false
+  end
   local what = options.what or (from_file and source or "this table")
   local odd, names_report
   if from_file then take_kept(self, tensors, what) end
@@ -165,13 +189,14 @@ function state.load(self, source, options)
   if report.head_dropped then -- all of the head or nothing
     local rest = {}
     for _, each in ipairs(take) do
-      if each.path:sub(1, #head + 1) ~= head .. "." then rest[#rest + 1] = each end
+      if not in_head(each.path) then rest[#rest + 1] = each end
     end
     take = rest
   end
   put(take, counters, tensors, not from_file)
   report.loaded, report.metadata = #take, metadata
   if not rawget(self, "quiet") then note_choice(what, options.key, about, report) end
+  note_parts(what, report)
   return report
 end
 

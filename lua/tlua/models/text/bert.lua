@@ -7,8 +7,8 @@ local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local util = require "tlua.util"
 local lengths_of = require "tlua.nn.sound.lengths"
-local Network = require "tlua.models.network"
-local ops = core.ops
+local Texts = require "tlua.models.text.texts"
+local ops, put, linear = core.ops, Texts.put, Texts.linear
 
 -- Of each family: the name of its body, where its layers are, the names within a layer, and what is between body and
 -- classifier: {path, activation}.
@@ -18,33 +18,29 @@ local LAYER = { query = "attention.self.query", key = "attention.self.key", valu
 local DISTIL = { query = "attention.q_lin", key = "attention.k_lin", value = "attention.v_lin",
   out = "attention.out_lin", norm1 = "sa_layer_norm", up = "ffn.lin1", down = "ffn.lin2",
   norm2 = "output_layer_norm" }
+-- Of the masked words' heads, and of the chances before the heads of pieces.
+local BERT = "cls.predictions"
+local NONE_OF_SPANS = { classifier = "classifier_dropout", qa_outputs = 0 }
+local TABLE = "embeddings.word_embeddings"
 local FAMILIES = {
   bert = { body = "bert", layers = "encoder.layer", layer = LAYER, before = { "bert.pooler.dense", "tanh" },
-    head = "classifier", types = 2 },
+    head = "classifier", types = 2, tables = TABLE, drops = NONE_OF_SPANS,
+    words = { top = BERT, dense = BERT .. ".transform.dense", norm = BERT .. ".transform.LayerNorm", bias = BERT,
+      tied = { BERT .. ".decoder." } } },
   roberta = { body = "roberta", layers = "encoder.layer", layer = LAYER, before = { "classifier.dense", "tanh" },
-    head = "classifier.out_proj", types = 1 },
+    head = "classifier.out_proj", types = 1, tables = TABLE, drops = NONE_OF_SPANS,
+    words = { dense = "lm_head.dense", norm = "lm_head.layer_norm", activation = "gelu", bias = "lm_head",
+      tied = { "lm_head.decoder." } } },
   electra = { body = "electra", layers = "encoder.layer", layer = LAYER, before = { "classifier.dense", "gelu" },
-    head = "classifier.out_proj", types = 2 },
+    head = "classifier.out_proj", types = 2, tables = TABLE, drops = NONE_OF_SPANS,
+    words = { dense = "generator_predictions.dense", norm = "generator_predictions.LayerNorm", activation = "gelu",
+      bias = "generator_lm_head", tied = { "generator_lm_head.weight" } } },
   distilbert = { body = "distilbert", layers = "transformer.layer", layer = DISTIL,
-    before = { "pre_classifier", "relu" }, head = "classifier", types = 0 },
+    before = { "pre_classifier", "relu" }, head = "classifier", types = 0, tables = TABLE,
+    drops = { classifier = "dropout", qa_outputs = "dropout" },
+    words = { dense = "vocab_transform", norm = "vocab_layer_norm", bias = "vocab_projector",
+      tied = { "vocab_projector.weight" } } },
 }
-
--- A name between others, without a forward of its own.
-local Parts = module.class("bert.Parts")
-
--- Puts a module at a path below another, through names that only lead there.
-local function put(owner, path, m)
-  for name in path:gmatch "([^.]+)%." do
-    if not owner:find(name) then owner[name] = Parts() end
-    owner = owner:find(name)
-  end
-  owner[path:match "[^.]+$"] = m
-  return m
-end
-
--- All linear maps and tables of these networks start so.
-local function initial(o) return { "normal", 0, o.initial } end
-local function linear(width, out, o) return nn.Linear(width, out, { initial = initial(o) }) end
 
 -- ---- a layer: (N, T, width) -> the same ----
 
@@ -68,20 +64,17 @@ function Layer:forward(x, lengths)
   local y = ops.attention(p.query(x), p.key(x), p.value(x), lengths, { heads = o.heads,
     dropout = o.attention_dropout, training = self.training and o.attention_dropout > 0 and not self:all_frozen() })
   y = p.norm1(x + self.dropout(p.out(y)))
-  y = p.norm2(y + self.dropout(p.down(p.up(y, o.activation))))
+  y = p.norm2(y + self.dropout(p.down(Texts.activated(p.up, y, o.activation))))
   return y
 end
 
 -- ---- the network ----
 
-local Bert = module.class("models.Bert", Network)
-Bert.gives, Bert.takes, Bert.drops_within = "vector", "text", true
-Bert.open_sizes = { T = 64 }
-Bert.first_name = ""
+local Bert = module.class("models.Bert", Texts)
 
 local function embeddings(o)
-  local e = Parts()
-  local function table_of(rows) return nn.Embedding(rows, o.embedding_width) end
+  local e = Texts.Parts()
+  local function table_of(rows) return Texts.table_of(rows, o.embedding_width, o) end
   e.word_embeddings = table_of(o.vocabulary)
   e.position_embeddings = table_of(o.positions)
   if o.types > 0 then e.token_type_embeddings = table_of(o.types) end
@@ -99,39 +92,22 @@ function Bert:init(entry, options)
   if o.pool == "published" then o.pool = nil end
   rawset(self, "o", o)
   rawset(self, "family", family)
-  rawset(self, "head_name", family.head)
   rawset(self, "features_width", o.width)
-  local body = put(self, family.body, Parts())
+  local body = put(self, family.body, Texts.Parts())
   body.embeddings = embeddings(o)
   if o.embedding_width ~= o.width then body.embeddings_project = linear(o.embedding_width, o.width, o) end
   local layers = {}
   for i = 1, o.layers do layers[i] = Layer(o, family.layer) end
   put(self, family.body .. "." .. family.layers, nn.Sequential(layers))
-  if not o.pool then put(self, family.before[1], linear(o.width, o.width, o)) end
-  put(self, family.head, linear(o.width, o.classes, o))
   self.dropout_embeddings = nn.Dropout(o.dropout)
-  self.dropout_pooled = nn.Dropout(o.classifier_dropout or o.dropout)
-end
-
--- Numbers (N, T), or with their types (N, T, 2).
-local function apart(self, x)
-  if x:rank() == 2 then return x end
-  if x:rank() ~= 3 or x:shape(3) ~= 2 then
-    util.failf("%s: numbers of pieces (N, T), or with their types (N, T, 2), are needed, not %s", self:label(),
-      util.shape_text(x:shape()))
-  end
-  local function one(k) return ops.slice(x, 3, k, 1):reshape { x:shape(1), x:shape(2) } end
-  return one(0), one(1)
+  self:dress(options)
 end
 
 function Bert:embed(x)
   local o, e = self.o, self:find(self.family.body).embeddings
-  local ids, types = apart(self, x)
+  local ids, types = self:apart(x)
   local steps = ids:shape(2)
-  if steps + o.first_position > o.positions then
-    util.failf("%s: a text of %d pieces, and the network knows %d places: --data.longest %d", self:label(), steps,
-      o.positions - o.first_position, o.positions - o.first_position)
-  end
+  self:check_steps(steps)
   local y = e.word_embeddings(ids) + e.position_embeddings:rows(o.first_position, steps)
   if o.types > 0 then
     y = y + (types and e.token_type_embeddings(types) or e.token_type_embeddings:rows(0, 1))
@@ -150,12 +126,12 @@ function Bert:pooled(x, lengths)
   local y = ops.slice(x, 2, 0, 1):reshape { x:shape(1), self.o.width }
   if self.o.pool == "first" then return y end
   local path, activation = table.unpack(self.family.before)
-  if path:find "^classifier" then y = self.dropout_pooled(y) end
+  if path:find "^classifier" then y = self.dropout_head(y) end
   y = ops[activation]((self:find(path)(y)))
   return y
 end
 
-function Bert:stages()
+function Bert:body_stages()
   local family, o = self.family, self.o
   local body = self:find(family.body)
   local embedded = family.body .. ".embeddings"
@@ -175,21 +151,7 @@ function Bert:stages()
       return me:find(layers):at(i)(x, lengths), lengths
     end }
   end
-  local before = not o.pool and family.before[1] or nil
-  list[#list + 1] = { name = before or "pooling", modules = { before }, run = function(me, x, lengths)
-    return me:pooled(x, lengths), lengths
-  end }
   return list
-end
-
-function Bert:forward(x, lengths)
-  local y = self:classify((self:features(x, lengths)))
-  return y
-end
-
-function Bert:classify(features)
-  local y = self:head()(self.dropout_pooled(features))
-  return y
 end
 
 -- Files of the network without a head have no name of its body.
@@ -202,61 +164,22 @@ function Bert:current_name(name)
   return (name:gsub("%.LayerNorm%.gamma$", ".LayerNorm.weight"):gsub("%.LayerNorm%.beta$", ".LayerNorm.bias"))
 end
 
--- What stands before the published classifier has no place where texts are pooled otherwise.
-function Bert:left_aside()
-  return self.o.pool and { self.family.before[1] .. ".", "pooler.dense." } or {}
-end
-
-function Bert:plan_inputs()
-  return { { "N", "T", name = "input", dtype = "int32" }, { "N", name = "lengths", dtype = "int32" } }
-end
-function Bert:preprocessing() return rawget(self, "file_preprocessing") or { longest = self:most_pieces(),
-  types = self.o.types > 1 } end
-function Bert:tokenizer() return rawget(self, "file_tokenizer") end
-function Bert:vocabulary_size() return self.o.vocabulary end
--- A model file brings the tokenizer that it was trained with.
-function Bert:took_kept(name, packed, what)
-  if name ~= "tlua.tokenizer" then return end
-  local place = what .. ": its tokenizer"
-  rawset(self, "file_tokenizer", require("tlua.data.texts.tokenizer").read(core.unpack(packed, place), place))
-end
 function Bert:most_pieces() return self.o.positions - self.o.first_position end
-function Bert:picture_shape(pieces) return { 1, pieces or 64 } end
-function Bert:labels() return rawget(self, "file_labels") end
-function Bert:structure(_) return self.o.pool or "published" end
-
-function Bert:features_cost(shape)
-  local o, n, steps = self.o, shape[1], shape[2]
-  local w = o.width
-  local layer = steps * (4 * w * w + 2 * w * o.inner + 2 * steps * w)
-  return { n, w }, n * (o.layers * layer + (o.pool and 0 or w * w))
-end
 
 -- ---- the registry ----
 
-local function share(name, default, brief) return { name, "number", default, brief, least = 0, below = 1 } end
-local function count(name, default, brief, most)
-  return { name, "integer", default, brief, least = 1, most = most }
-end
-
 local FIELDS = { { "family", "choice", "bert", "whose names and classifier it has",
     { "bert", "roberta", "electra", "distilbert" } },
-  count("width", 768, "features of a piece", 65536), count("layers", 12, "of the transformer", 1024),
-  count("heads", 12, "of the attention", 1024),
-  count("inner", 3072, "features within the feed-forward layers", 1 << 20),
-  count("vocabulary", 30522, "pieces that it knows", 1 << 24),
-  count("positions", 512, "rows of places", 1 << 20),
+  { "inner", "integer", 3072, "features within the feed-forward layers", least = 1, most = 1 << 20 },
   { "first_position", "integer", 0, "row of the first piece's place", least = 0, most = 1 << 20 },
   { "types", "integer", nil, "types of pieces (the family's)", least = 0, most = 1024 },
   { "embedding_width", "integer", nil, "features of its tables, where they are fewer than `width`", least = 1,
     most = 65536 },
-  { "activation", "choice", "gelu", "within the feed-forward layers", { "gelu", "gelu_tanh", "relu", "silu" } },
   { "pool", "choice", "published", "what stands for a text: as the family has it published (its first piece through " ..
-    "one more layer), the first piece, or the mean of all", { "published", "first", "mean" } },
-  { "eps", "number", 1e-12, "added to the variance in norms", least = 0 },
-  { "initial", "number", 0.02, "deviation that linear maps start with", least = 0 },
-  share("attention_dropout", 0.1, "of the attention's shares"),
-  { "classifier_dropout", "number", nil, "before the classifier (that of all else)", least = 0, below = 1 } }
+    "one more layer), the first piece, or the mean of all", { "published", "first", "mean" } } }
+for _, field in ipairs(Texts.fields { vocabulary = 30522, positions = 512, activation = "gelu", eps = 1e-12 }) do
+  FIELDS[#FIELDS + 1] = field
+end
 
 return function(registry)
   registry.add { name = "bert", class = Bert, takes = "text", classes = 2, dropout = 0.1, fields = FIELDS }

@@ -1,0 +1,351 @@
+-- texts.lua - what encoders of text share: numbers of pieces in, and out, by what they `give`, a row a text
+-- ("vector"), a row a piece ("frames"), or the rows that a table of words is asked with ("vocabulary": net:vocabulary).
+-- Names of all heads are those of Hugging Face's transformers, so that files go both ways.
+local core = require "tlua.core"
+local module = require "tlua.nn.module"
+local nn = require "tlua.nn"
+local plan = require "tlua.plan"
+local util = require "tlua.util"
+local Network = require "tlua.models.network"
+local ops = core.ops
+
+-- A subclass has: o (its options), family, body_stages() (up to the rows of all pieces), pooled(rows, lengths), and a
+-- family has
+--   body     the name of all but the heads
+--   tables   the path of the table of words, behind `body`
+--   before   {path, activation} of a layer between a text's row and the head of "vector"
+--   head     the name of that head; head_bias = false: it has none
+--   words    of "vocabulary": dense, norm (paths of a layer and a norm in front of the table; nil: none), activation,
+--            bias (the path of the module that has one number a word), tied (names under which files repeat the table)
+--   drops    of "frames": {classifier = name of an option or number, qa_outputs = ...}, the chance before the head
+local Texts = module.class("models.Texts", Network)
+Texts.gives, Texts.takes, Texts.drops_within, Texts.first_name = "vector", "text", true, ""
+Texts.open_sizes = { T = 64 }
+
+local GIVES, HEADS = { "vector", "frames", "vocabulary" }, { "classifier", "qa_outputs" }
+Texts.GIVES, Texts.HEADS = GIVES, HEADS
+
+-- ---- the tree ----
+
+-- A name between others, without a forward of its own.
+local Parts = module.class("texts.Parts")
+Texts.Parts = Parts
+
+-- Puts a module at a path below another, through names that only lead there.
+function Texts.put(owner, path, m)
+  for name in path:gmatch "([^.]+)%." do
+    if not owner:find(name) then owner[name] = Parts() end
+    owner = owner:find(name)
+  end
+  owner[path:match "[^.]+$"] = m
+  return m
+end
+local put = Texts.put
+
+-- Takes it away again, and names that lead nowhere then.
+local function remove(net, path)
+  while path do
+    local above, key = path:match "^(.*)%.([^.]+)$"
+    local owner = above and net:find(above) or net
+    owner[key or path] = nil
+    path = above and #owner._order == 0 and owner._class == Parts._class and #owner._specs == 0 and above or nil
+  end
+end
+
+-- All linear maps and tables of these networks start so.
+function Texts.linear(width, out, o, bias)
+  return nn.Linear(width, out, { initial = { "normal", 0, o.initial }, bias = bias ~= false })
+end
+local linear = Texts.linear
+
+-- A linear map with an activation behind it, which the operator has but for one.
+function Texts.activated(m, x, name)
+  if name ~= "gelu_tanh" then return m(x, name) end
+  local scope <close> = core.scope()
+  return scope:keep(ops.gelu_tanh((m(x))))
+end
+
+function Texts.table_of(rows, width, o)
+  local m = nn.Embedding(rows, width)
+  m:parameter("weight", { rows, width }, { "normal", 0, o.initial })
+  return m
+end
+
+-- ---- what it gives ----
+
+-- A number for each word, added to its logit.
+local Bias = module.class("texts.Bias")
+function Bias:init(size)
+  rawset(self, "size", size)
+  self:parameter("bias", { size }, { "constant", 0 })
+end
+function Bias:label() return ("the head of %d words"):format(self.size) end
+
+local function is_one_of(list, v)
+  for _, each in ipairs(list) do
+    if each == v then return true end
+  end
+  return false
+end
+
+-- The chance of dropout before the head.
+local function chance(self)
+  local o, family = self.o, self.family
+  if self.gives == "vector" then return family.drops.vector and 0 or o.classifier_dropout or o.dropout end
+  local p = self.gives == "frames" and family.drops[self.head_name] or 0
+  return type(p) == "number" and p or o[p] or o.dropout
+end
+
+-- The modules of each kind of head: puts them in their places and gives these, the head's own first.
+local dress = {}
+
+function dress.vector(self)
+  local o, family, paths = self.o, self.family, { self.family.head }
+  if family.before and not o.pool then
+    paths[2] = family.before[1]
+    put(self, paths[2], linear(o.width, o.width, o))
+  end
+  put(self, family.head, linear(o.width, o.classes, o, family.head_bias))
+  return paths, { family.head }
+end
+
+function dress.frames(self, head)
+  put(self, head, linear(self.o.width, self.o.classes, self.o))
+  return { head }, { head }
+end
+
+function dress.vocabulary(self)
+  local o, w, paths, tops = self.o, self.family.words, {}, {}
+  local function add(path, m)
+    if not path then return end
+    paths[#paths + 1] = path
+    put(self, path, m)
+    local top = w.top or path:match "^[^.]+"
+    if tops[#tops] ~= top then tops[#tops + 1] = top end
+  end
+  local width = o.embedding_width or o.width
+  if w.bias then -- the module may lead to the others
+    local above = Bias(o.vocabulary)
+    put(self, w.bias, above)
+    paths[1], tops[1] = w.bias, w.top or w.bias:match "^[^.]+"
+  end
+  if w.dense then
+    add(w.dense, linear(o.width, width, o))
+    add(w.norm, nn.LayerNorm(width, { eps = o.eps }))
+  end
+  return paths, tops
+end
+
+local function put_on(self, what, head)
+  rawset(self, "gives", what)
+  rawset(self, "frames_head", what == "frames" and head or nil)
+  rawset(self, "own_head", nil)
+  local paths, parts = dress[what](self, head)
+  rawset(self, "head_paths", paths)
+  rawset(self, "head_parts", parts)
+  rawset(self, "head_name", parts[1])
+  rawset(self, "output_names", what ~= "vector" and { "output", "output_lengths" } or nil)
+  rawset(self, "classes", what == "vocabulary" and self.o.vocabulary or self.o.classes)
+  self.dropout_head = nn.Dropout(chance(self))
+  rawset(self, "_stages", nil)
+  self:_touch()
+end
+
+-- What the constructor of a subclass calls last, with all but the heads in place.
+function Texts:dress(options) put_on(self, options.gives, options.gives == "frames" and options.head or nil) end
+
+-- net:give(what [, head]): what comes out from now on: "vector", "frames" or "vocabulary"; the head of frames is called
+-- "classifier" (of pieces) or "qa_outputs" (where an answer begins and ends). A head of a file is read where it fits.
+function Texts:give(what, head)
+  if not is_one_of(GIVES, what) then util.unknown("word of net:give:", tostring(what), GIVES) end
+  if head ~= nil and what ~= "frames" then
+    util.failf("%s: give: a head is named for \"frames\" alone, not for \"%s\"", self:label(), what)
+  end
+  if head ~= nil and not is_one_of(HEADS, head) then
+    util.unknown("head of net:give:", tostring(head), HEADS)
+  end
+  if what == "frames" then head = head or rawget(self, "file_head") or "classifier" end
+  if self.gives == what and rawget(self, "frames_head") == head then return self end
+  for i = #self.head_paths, 1, -1 do remove(self, self.head_paths[i]) end
+  put_on(self, what, head)
+  local options = rawget(self, "network_options")
+  options.gives, options.head = what, head or options.head
+  rawset(self, "_built", nil)
+  if not rawget(self, "_pending") then rawset(self, "_pending", rawget(self, "reread_head")) end
+  return self
+end
+
+function Texts:set_up(entry, options)
+  Network.set_up(self, entry, options)
+  if self.gives == "vocabulary" then rawset(self, "classes", self.o.vocabulary) end
+end
+
+function Texts:set_head(head)
+  if self.gives == "vocabulary" then
+    util.failf("%s gives rows for its table of words, which has the network's own head: name none", self:label())
+  end
+  return Network.set_head(self, head)
+end
+
+function Texts:default_head(classes)
+  return linear(self.features_width, classes, self.o, self.gives ~= "vector" or self.family.head_bias)
+end
+
+-- ---- forward ----
+
+-- The table of words, (vocabulary, width).
+function Texts:words() return self:find(self.family.body .. "." .. self.family.tables).weight end
+
+-- Numbers (N, T), or with their types (N, T, 2).
+function Texts:apart(x)
+  if x:rank() == 2 then return x end
+  if x:rank() ~= 3 or x:shape(3) ~= 2 then
+    util.failf("%s: numbers of pieces (N, T), or with their types (N, T, 2), are needed, not %s", self:label(),
+      util.shape_text(x:shape()))
+  end
+  local function one(k) return ops.slice(x, 3, k, 1):reshape { x:shape(1), x:shape(2) } end
+  return one(0), one(1)
+end
+
+-- Refuses texts with more pieces than there are places.
+function Texts:check_steps(steps)
+  local most = self:most_pieces()
+  if steps > most then
+    util.failf("%s: a text of %d pieces, and the network knows %d places: --data.longest %d", self:label(), steps, most,
+      most)
+  end
+end
+
+function Texts:stages()
+  local list = self:body_stages()
+  if self.gives ~= "vector" then return list end
+  local before = not self.o.pool and self.family.before and self.family.before[1] or nil
+  list[#list + 1] = { name = before or "pooling", modules = { before }, run = function(me, x, lengths)
+    return me:pooled(x, lengths), lengths
+  end }
+  return list
+end
+
+-- x (N, T) or (N, T, 2) int32, lengths (N) int32 (nil: all are full) -> (N, K); or (N, T, K) and lengths; or the rows
+-- of all pieces (N, T, width) and lengths, for net:vocabulary. What is written into a model file has the words' logits.
+function Texts:forward(x, lengths)
+  local y, left = self:features(x, lengths)
+  if self.gives == "vocabulary" then
+    if plan.writing then y = self:vocabulary(y) end
+    return y, left
+  end
+  y = self:classify(y)
+  if self.gives == "vector" then return y end
+  return y, left
+end
+
+function Texts:classify(features)
+  if self.gives == "vocabulary" then return features end
+  local y = self:head()(self.dropout_head(features))
+  return y
+end
+
+-- Rows (..., width) of pieces, as forward gives them -> logits (..., V) of the words there, by the head of masked or
+-- next words and the table of words itself.
+function Texts:vocabulary(rows)
+  if self.gives ~= "vocabulary" then
+    util.failf("%s gives %s: net:give \"vocabulary\" makes it one that tells words", self:label(), self.gives)
+  end
+  if not rawget(self, "_built") then self:ready() end
+  local scope <close> = core.scope()
+  local w, y = self.family.words, rows
+  if w.dense then
+    y = Texts.activated(self:find(w.dense), y, w.activation or self.o.activation)
+    y = self:find(w.norm)(y)
+  end
+  y = ops.linear(y, self:words(), w.bias and self:find(w.bias).bias or nil)
+  return scope:keep(y)
+end
+
+-- ---- files ----
+
+-- What files have beside: heads of other tasks and of pretraining, and numbers that follow from sizes.
+local OTHERS = { "cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.",
+  "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "classifier.", "pre_classifier.", "qa_outputs.",
+  "score.", "multiple_choice_head.", "pooler." }
+
+-- Is a tensor of a file, by the network's own name, one that this network has no use for? And is that to be told?
+function Texts:is_aside(name)
+  for _, each in ipairs(self.gives == "vocabulary" and self.family.words.tied or {}) do
+    if name:sub(1, #each) == each then return true, false end
+  end
+  local own = self.family.body .. "."
+  local rest = name:sub(1, #own) == own and name:sub(#own + 1) or name
+  if rest:find "^embeddings%.position_ids$" or rest:find "^h%.%d+%.attn%.[%a_]*bias$" then return true, false end
+  for _, each in ipairs(OTHERS) do
+    if name:sub(1, #each) == each or rest:sub(1, #each) == each and each == "pooler." then return true, true end
+  end
+  return false
+end
+
+-- Whether a file may be without a tensor: a layer that stands before the head, which pretraining has not.
+function Texts:may_lack(path)
+  local before = self.gives == "vector" and not self.o.pool and self.family.before
+  return before and path:sub(1, #before[1] + 1) == before[1] .. "."
+end
+
+-- ---- what others ask ----
+
+function Texts:plan_inputs()
+  return { { "N", "T", name = "input", dtype = "int32" }, { "N", name = "lengths", dtype = "int32" } }
+end
+function Texts:preprocessing()
+  return rawget(self, "file_preprocessing") or { longest = self:most_pieces(), types = (self.o.types or 0) > 1 }
+end
+function Texts:tokenizer() return rawget(self, "file_tokenizer") end
+function Texts:vocabulary_size() return self.o.vocabulary end
+-- A model file brings the tokenizer that it was trained with.
+function Texts:took_kept(name, packed, what)
+  if name ~= "tlua.tokenizer" then return end
+  local place = what .. ": its tokenizer"
+  rawset(self, "file_tokenizer", require("tlua.data.texts.tokenizer").read(core.unpack(packed, place), place))
+end
+function Texts:picture_shape(pieces) return { 1, pieces or 64 } end
+function Texts:labels() return rawget(self, "file_labels") end
+function Texts:structure(_) return self.gives == "vector" and (self.o.pool or "published") or "pieces" end
+
+-- Multiply-adds of the layers: four products of the attention, two of the feed-forward part, and the scores.
+function Texts:features_cost(shape)
+  local o, n, steps = self.o, shape[1], shape[2]
+  local w = o.width
+  local count = n * o.layers * steps * (4 * w * w + 2 * w * o.inner + 2 * steps * w)
+  if self.gives ~= "vector" then return { n, steps, w }, count end
+  return { n, w }, count + (self.family.before and not o.pool and n * w * w or 0)
+end
+
+function Texts:cost(shape)
+  if self.gives ~= "vocabulary" then return Network.cost(self, shape) end
+  local o, out, count = self.o, self:features_cost(shape)
+  local rows, width = out[1] * out[2], o.embedding_width or o.width
+  return { out[1], out[2], o.vocabulary }, count + rows * width * (o.vocabulary + (self.family.words.dense and o.width
+    or 0))
+end
+
+-- Fields of the registry that they share.
+function Texts.fields(defaults)
+  local function share(name, default, brief) return { name, "number", default, brief, least = 0, below = 1 } end
+  local function count(name, default, brief, most)
+    return { name, "integer", default, brief, least = 1, most = most }
+  end
+  return { count("width", 768, "features of a piece", 65536), count("layers", 12, "of the transformer", 1024),
+    count("heads", 12, "of the attention", 1024),
+    count("vocabulary", defaults.vocabulary, "pieces that it knows", 1 << 24),
+    count("positions", defaults.positions, "rows of places", 1 << 20),
+    { "activation", "choice", defaults.activation, "within the feed-forward layers", { "gelu", "gelu_tanh", "relu",
+      "silu" } },
+    { "eps", "number", defaults.eps, "added to the variance in norms", least = 0 },
+    { "initial", "number", 0.02, "deviation that linear maps and tables start with", least = 0 },
+    share("attention_dropout", 0.1, "of the attention's shares"),
+    { "classifier_dropout", "number", nil, "before the classifier (that of all else)", least = 0, below = 1 },
+    { "gives", "choice", "vector", "a row a text, a row a piece, or the rows that a table of words is asked with; the "
+      .. "task says it (net:give)", GIVES },
+    { "head", "choice", "classifier", "the name of the head of pieces", HEADS } }
+end
+
+util.seal(Texts, "", 1, { forward = true })
+return Texts
