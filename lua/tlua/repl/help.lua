@@ -83,7 +83,8 @@ end
 -- Types of typed fields (schema.lua) as LuaLS writes them.
 local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer",
   batch = 'integer|"auto"', load = "integer|string",
-  pieces = "integer|string", file_or_share = "string|number", pattern = "string|function", boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
+  pieces = "integer|string", file_or_share = "string|number",
+  pattern = "string|function", boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
   range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
   windows = "string|table", number_lists = "table",
   globs = "string|string[]|fun(name: string): boolean", parts = "boolean|string|string[]",
