@@ -258,6 +258,46 @@ t.test("an interrupted run goes on to the same bits", function()
   for name, x in pairs(b) do t.equal(a[name]:hash(), x:hash(), name) end
 end)
 
+t.test("what stands for a text is kept where all below the head is frozen, and the run is the same", function()
+  local command = ("./tlua %s/mine.lua --freeze 'bert.*' --schedule.epochs 3 --cache.folder %s/kept "
+    .. "--cache.dtype float32"):format(folder, folder)
+  local status, out, err = t.run(command .. (" --out %s/kept_run"):format(folder))
+  t.equal(status, 0, err)
+  assert(out:find("cache     after bert.pooler.dense", 1, true), out)
+  status, out, err = t.run(command .. (" --cache false --out %s/plain_run"):format(folder))
+  t.equal(status, 0, err)
+  assert(out:find("cache     none: cache = false", 1, true), out)
+  local a, b = core.load(folder .. "/kept_run/model.safetensors"), core.load(folder .. "/plain_run/model.safetensors")
+  assert(t.distance(a["classifier.weight"], b["classifier.weight"]) < 1e-4)
+  status, _, err = t.run(("./tlua %s/mine.lua --freeze 'bert.embeddings.*' --schedule.epochs 1 --cache true "
+    .. "--out %s/none"):format(folder, folder))
+  assert(status == 1 and err:find("texts differ in length: only what stands for a whole text is kept", 1, true), err)
+end)
+
+t.test("a folder's network stays that of the folder when options change; weights may be another file's", function()
+  local path = "tests/golden/text/bert"
+  core.write_file(folder .. "/folder.lua", ([[local tlua = require "tlua"
+return tlua.recipe { model = tlua.models.from_folder { path = "%s", hint = "make it" },
+  data = tlua.data.texts { path = "x.tsv", tokenizer = "%s" } }]]):format(path, PIECES))
+  local r = dofile(folder .. "/folder.lua")
+  r:override { { "model.pool", "mean" } }
+  local net = r.model
+  net:ready()
+  local want = core.load(path .. "/model.safetensors")
+  local name = "bert.embeddings.word_embeddings.weight"
+  for path_of, p in net:parameters() do
+    if path_of == name then t.equal(p:hash(), want[name]:hash()) end
+  end
+  t.equal(net.o.pool, "mean")
+  r:override { { "model.weights", "none" } }
+  r.model:ready()
+  for path_of, p in r.model:parameters() do
+    if path_of == name then assert(p:hash() ~= want[name]:hash()) end
+  end
+  t.fails("config.json is not there; make it", tlua.models.from_folder,
+    { path = folder .. "/nowhere", hint = "make it" })
+end)
+
 t.test("networks and data that do not go together", function()
   local function refused(text, message)
     core.write_file(folder .. "/no.lua", text)

@@ -199,7 +199,7 @@ input.text = {
   end,
   bytes = function(d, n) return 4 * texts_in(d, n) * longest_text(d) * (d.preprocessing.types and 2 or 1) end,
   size_text = function(d) return ("of %d pieces"):format(longest_text(d)) end, samples = as_many,
-  cannot_keep = function() return "texts differ in length" end,
+  cannot_keep = function() end,
 }
 
 -- The kind of input that a preprocessing (of a data set or a model file) speaks of.

@@ -64,9 +64,9 @@ end
 local function shape_of(s, k)
   local shape
   plan.memory(function()
-    local x = s.data.input.kind == "clip" and s.data.input.blank(s.data, 1).input
-      or core.zeros(table.unpack(s.model:picture_shape(s.data.preprocessing.size)))
-    shape = s.model:below(x, k):shape()
+    local blank = s.data.input.kind ~= "picture" and s.data.input.blank(s.data, 1)
+      or { input = core.zeros(table.unpack(s.model:picture_shape(s.data.preprocessing.size))) }
+    shape = s.model:below(blank.input, k, s.data.texts and blank.lengths or nil):shape()
   end)
   table.remove(shape, 1)
   return shape
@@ -167,12 +167,16 @@ function cache.choose(s)
   if s.data.changes then return nil, "transforms of the recipe change batches" end
   if augment.mixes(s.data.augment) then return nil, "mixup and cutmix mix the pictures of each batch anew" end
   local k = net:fixed_stages()
+  if s.data.texts and (k < net:stage_count() or net.gives ~= "vector") then
+    return nil, "texts differ in length: only what stands for a whole text is kept, where all below the head is frozen"
+  end
+  if s.data.masking then return nil, "words are hidden anew in each epoch" end
   if k < math.min(2, net:stage_count()) then return nil, "nothing below the trained part is frozen and fixed" end
   if s.data.train_pipeline:is_random() and s.recipe.cache_options.views < 1 then
     return nil, ("training %s change at random (--cache.views K keeps K views of each)"):format(s.data.input.many)
   end
   local first
-  for each = k, math.min(k, 2), -1 do
+  for each = k, s.data.texts and k or math.min(k, 2), -1 do
     local cut, why, now = try_stage(s, each)
     if cut or now then return cut, why end
     first = first or why
@@ -249,9 +253,9 @@ function Store:close() self.features:close() end
 -- the epoch, true, or false and why on what cannot be kept.
 local function add_batch(self, loader)
   local scope <close> = core.scope()
-  local x, _, n, indices = loader:next()
+  local x, _, n, indices, _, more = loader:next()
   if not x then return nil end
-  local y = self.session.model:below(x, self.cut.stage)
+  local y = self.session.model:below(x, self.cut.stage, self.session.data.texts and more.lengths or nil)
   local i = 1
   while i <= n do
     local done, first = self.features:done(), i
@@ -276,8 +280,10 @@ function Store:fill(progress)
   local s, d = self.session, self.session.data
   if self:complete() then return true end
   local before, batch = self.features:done(), cache.batch(s)
+  local p = d.preprocessing
   local loader <close> = core.data.loader(d[self.part], d[self.part .. "_pipeline"], { batch = batch,
-    threads = d.threads, seed = s.seed, on_bad = d.on_bad, noise = self.part == "train" and d.noises or nil })
+    threads = d.threads, seed = s.seed, on_bad = d.on_bad, noise = self.part == "train" and d.noises or nil,
+    pad = p.pad, types = p.types })
   loader:start(self.view, before // batch + 1)
   while true do
     local ok, why = add_batch(self, loader)

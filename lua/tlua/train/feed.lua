@@ -31,7 +31,7 @@ local function fill(self, store)
   local s, begin = self.session, core.time()
   local label = self.part == "train" and "Features" or self.part == "test" and "Test features" or "Validation features"
   local ok, done, why = pcall(store.fill, store, function(n, all)
-    s.progress:update(label, n, all, progress.speed(n, core.time() - begin, all - n))
+    s.progress:update(label, n, all, progress.speed(n, core.time() - begin, all - n, s.data.input.many))
     return core.interrupted()
   end)
   spent(self, begin)
@@ -134,6 +134,10 @@ function Feed:start(epoch, done)
   self.view = self.part == "train" and (epoch - 1) % self.cut.views + 1 or 1
   self.store = ready_store(self, self.view)
   if not self.store then return true end
+  if self.session.data.texts then -- which texts stand together is the loader's to say, kept or not
+    self.loader = self.loader or data.loader(self.session.data, self.part, self.session.seed)
+    self.loader:start(epoch, (done or 0) + 1)
+  end
   self.at = math.min((done or 0) * self.batch, self.count)
   self.order = self.part == "train" and core.data.permutation(self.session.seed, epoch, self.count) or nil
   return false
@@ -168,7 +172,15 @@ local function targets_of(self, batch, list)
   return batch
 end
 
+local function kept(self, list)
+  return targets_of(self, { input = read(self, list), n = #list, indices = list }, list)
+end
+
 local function from_store(self)
+  if self.loader then
+    local x, _, _, indices = self.loader:next()
+    return x and kept(self, indices)
+  end
   while self.at < self.count do
     local list = {}
     local last = math.min(self.at + self.batch, self.count)
@@ -176,7 +188,7 @@ local function from_store(self)
     for i = self.at + 1, last do list[#list + 1] = self.order and self.order[i] or i end
     self.at = last
     list = self.store:present(list)
-    if #list > 0 then return targets_of(self, { input = read(self, list), n = #list, indices = list }, list) end
+    if #list > 0 then return kept(self, list) end
   end
 end
 

@@ -30,8 +30,10 @@ local function of_step(s, batch)
   end)
   s.optim:zero_grad()
   if cut then
-    bytes = math.max(bytes, plan.memory(function() s.model:below(s.data.input.blank(s.data, cache.batch(s)).input,
-      cut.stage) end))
+    bytes = math.max(bytes, plan.memory(function()
+      local blank = s.data.input.blank(s.data, cache.batch(s))
+      s.model:below(blank.input, cut.stage, s.data.texts and blank.lengths or nil)
+    end))
   end
   return bytes
 end

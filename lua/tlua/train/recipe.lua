@@ -343,7 +343,9 @@ end
 -- A network takes its options when it is described: describe it anew after one has changed.
 function Recipe:remake_model()
   local where, name, options = self.model.where, self.model.entry.name, self.model.network_options
+  local folder = rawget(self.model, "of_folder")
   self.model = registry.build(name, options)
+  if folder then folder.attach(self.model) end
   rawset(self.model, "where", where)
 end
 

@@ -253,8 +253,25 @@ local function tokenizer_of(path, size)
   return found
 end
 
+-- Gives a network of a folder what the folder has beside its options. Its tensors are the folder's, unless `weights`
+-- says another file, or none.
+local attach
+function attach(net, about)
+  rawset(net, "of_folder", { attach = function(other) attach(other, about) end })
+  rawset(net, "file_vocabulary", about.vocabulary)
+  rawset(net, "file_tokenizer", about.tokenizer)
+  rawset(net, "file_head", about.head)
+  if net.network_options.weights == nil then
+    rawset(net, "_pending", function(me)
+      load(me, about.path, about.files, about.kind)
+      rawset(me, "reread_head", function(again) load_head(again, about.path, about.files) end)
+    end)
+  end
+end
+
 -- models.from_folder { path = FOLDER, ... }: the network that config.json speaks of, described; its tensors are read
--- when they are needed. Other fields are options of that network and win over what the folder says.
+-- when they are needed. Other fields are options of that network and win over what the folder says; `weights` names
+-- another file of tensors, as of a run; `hint` says what lays the folder out, where it is not there.
 function folder.network(given)
   local what = "models.from_folder"
   if type(given) == "string" then given = { path = given } end
@@ -263,7 +280,9 @@ function folder.network(given)
   end
   local path = core.path(given.path):gsub("(.)/+$", "%1")
   local config = read_json(path .. "/config.json")
-  if not config then util.failf("%s: %s/config.json is not there", what, path) end
+  if not config then
+    util.failf("%s: %s/config.json is not there%s", what, path, given.hint and "; " .. tostring(given.hint) or "")
+  end
   local kind = type(config.model_type) == "string" and rawget(kinds, config.model_type)
   if not kind then
     util.failf("%s: %s/config.json: networks of the model_type %s are not known here; known are %s", what, path,
@@ -272,21 +291,14 @@ function folder.network(given)
   local options = kind.options(config, path .. "/config.json")
   if kind.prepared then kind.prepared(options, read_json(path .. "/preprocessor_config.json") or {}) end
   for name, value in pairs(given) do
-    if name == "weights" or name == "weights_key" then util.failf("%s: %s: the folder has them", what, name) end
-    if name ~= "path" then options[name] = value end
+    if name ~= "path" and name ~= "hint" then options[name] = value end
   end
   local files = files_of(path)
   local net = require("tlua.models").build(kind.model, options)
-  if kind.symbols then rawset(net, "file_vocabulary", vocabulary(path, config)) end
-  if net.takes == "text" then rawset(net, "file_tokenizer", tokenizer_of(path, options.vocabulary)) end
-  if net.give then
-    local made = type(config.architectures) == "table" and tostring(config.architectures[1]) or ""
-    rawset(net, "file_head", made:find "QuestionAnswering" and "qa_outputs" or nil)
-  end
-  rawset(net, "_pending", function(me)
-    load(me, path, files, kind)
-    rawset(me, "reread_head", function(again) load_head(again, path, files) end)
-  end)
+  local made = net.give and type(config.architectures) == "table" and tostring(config.architectures[1]) or ""
+  attach(net, { path = path, files = files, kind = kind, vocabulary = kind.symbols and vocabulary(path, config) or nil,
+    tokenizer = net.takes == "text" and tokenizer_of(path, options.vocabulary) or nil,
+    head = made:find "QuestionAnswering" and "qa_outputs" or nil })
   return net
 end
 
