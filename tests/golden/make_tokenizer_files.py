@@ -86,13 +86,16 @@ def trained(folder, name, kind, size, **options):
     with open(where + "/rules", "w") as f:
         for key, value in RULES.items():
             f.write("%s\t%s\n" % (" ".join("%X" % ord(c) for c in key), " ".join("%X" % ord(c) for c in value)))
+    back = os.getcwd()
+    os.chdir(where)  # names of files go into the model
     if options.pop("rules", False):
-        options["normalization_rule_tsv"] = where + "/rules"
+        options["normalization_rule_tsv"] = "rules"
     else:
         options["normalization_rule_name"] = "identity"
     sentencepiece.SentencePieceTrainer.train(
-        input=where + "/texts", model_prefix=where + "/own", model_type=kind, vocab_size=size, hard_vocab_limit=False,
+        input="texts", model_prefix="own", model_type=kind, vocab_size=size, hard_vocab_limit=False,
         num_threads=1, minloglevel=2, **options)  # fmt: skip
+    os.chdir(back)
     shutil.copy(where + "/own.model", os.path.join(folder, name))
     shutil.rmtree(where)
 
@@ -149,8 +152,10 @@ def main():
             e = t.encode(text)
             rows.append([e.ids, places(text, e.offsets)])
         both = t.encode(TEXTS[0], TEXTS[2])
-        made[make.__name__] = {"rows": rows, "pair": both.ids, "types": both.type_ids, "size": t.get_vocab_size(),
-                               "added": {each["content"]: each["id"] for each in json.loads(whole)["added_tokens"]}}  # fmt: skip
+        rest = json.loads(whole)  # all but the vocabulary
+        for long in ("vocab", "merges"):
+            rest["model"].pop(long, None)
+        made[make.__name__] = {"rows": rows, "pair": both.ids, "types": both.type_ids, "rest": rest}
     with open(os.path.join(OUT, "golden.json"), "w") as f:
         json.dump({"every": EVERY, "made": made}, f, separators=(",", ":"))
 

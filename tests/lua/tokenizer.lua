@@ -32,6 +32,16 @@ for _, name in ipairs(names) do
     end
   end)
 
+  t.test(name .. ": hundreds of hostile texts", function()
+    local set = tokenizer:encode_all(made.hostile)
+    for i, want in ipairs(golden.hostile) do
+      local w = set:window(i)
+      local digest = core.sha256(text(w.ids) .. "|" .. places(w)):sub(1, 8)
+      t.equal(digest, want, ("the digest of %q"):format(made.hostile[i]))
+    end
+    assert(set:count() == 400 and #golden.hostile == 400)
+  end)
+
   t.test(name .. ": windows and pairs", function()
     for _, row in ipairs(golden.windows) do
       local a, b, longest, stride, windows, both, types = table.unpack(row)

@@ -90,4 +90,29 @@ function tokenizer.open(path)
   return tokenizer.find(path) or util.failf("%s has no tokenizer: looked for %s", path, known())
 end
 
+-- ---- places ----
+
+-- Places in a text count bytes; files of answers count characters. A function of a place in bytes, from 0, that gives
+-- the characters before it; a place within a character is behind it. And a function the other way.
+function tokenizer.characters(text)
+  local before, count = {}, 0
+  for at in utf8.codes(text) do
+    before[at - 1] = count
+    count = count + 1
+  end
+  before[#text] = count
+  return function(byte)
+    while byte > 0 and byte < #text and not before[byte] do byte = byte + 1 end
+    return before[byte] or util.failf("a place at byte %d of a text of %d", byte, #text)
+  end
+end
+function tokenizer.bytes(text)
+  local at = {}
+  for byte in utf8.codes(text) do at[#at + 1] = byte - 1 end
+  at[#at + 1] = #text
+  return function(character)
+    return at[character + 1] or util.failf("a place at character %d of a text of %d", character, #at - 1)
+  end
+end
+
 return tokenizer

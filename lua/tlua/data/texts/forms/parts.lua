@@ -11,6 +11,14 @@ function parts.quoted(text)
   return text:find '[%c"\\]' and core.json_encode(text) or '"' .. text .. '"'
 end
 
+-- A number with as few digits as give it back.
+function parts.number_text(v)
+  for digits = 15, 17 do
+    local text = ("%." .. digits .. "g"):format(v)
+    if tonumber(text) == v then return (text:gsub(",", ".")) end -- some locales have a comma
+  end
+end
+
 function parts.list(items) return "[" .. table.concat(items, ",") .. "]" end
 
 -- {text = number} of a vocabulary, in the order of the numbers. What an empty line is a number of stands for nothing.
@@ -107,10 +115,13 @@ local function is_token(v) return type(v) == "string" or (type(v) == "table" and
 -- A piece with its ways: {content =, single_word =, lstrip =, rstrip =, normalized =, special =}.
 local function as_token(v, special)
   local t = type(v) == "table" and v or { content = v }
-  local function flag(name, otherwise) return type(t[name]) ~= "boolean" and otherwise or t[name] end
+  local function flag(name, otherwise)
+    if type(t[name]) == "boolean" then return t[name] end
+    return otherwise
+  end
+  special = special or flag("special", false)
   return { content = t.content, single_word = flag("single_word", false), lstrip = flag("lstrip", false),
-    rstrip = flag("rstrip", false), special = special or flag("special", false),
-    normalized = flag("normalized", not (special or flag("special", false))) }
+    rstrip = flag("rstrip", false), special = special, normalized = flag("normalized", not special) }
 end
 
 -- {name without "_token" = text}: what the folder says, else `usual`.

@@ -46,7 +46,7 @@ end
 local function unigram(list, unknown, byte_fallback)
   local out, ids = {}, {}
   for i, each in ipairs(list) do
-    out[i] = ("[%s,%s]"):format(parts.quoted(each[1]), core.json_encode(each[2]))
+    out[i] = ("[%s,%s]"):format(parts.quoted(each[1]), parts.number_text(each[2]))
     ids[each[1]] = i - 1
   end
   return ('{"type":"Unigram","unk_id":%d,"vocab":%s,"byte_fallback":%s}'):format(unknown, parts.list(out),
@@ -177,7 +177,10 @@ local function camembert(m, names)
 end
 
 local function numbered(m, settings, way)
-  local names = parts.names(settings, USUAL)
+  local names, given = parts.names(settings, USUAL), settings.config
+  if way == camembert and type(given.mask_token) ~= "table" then -- a mask takes the spaces before it
+    given.mask_token = { content = names.mask, lstrip = true }
+  end
   local list, unknown, types = way(m, names)
   local model, ids = unigram(list, unknown, false)
   local scheme = parts.flag(settings, "add_prefix_space", true) and "always" or "never"
