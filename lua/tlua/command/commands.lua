@@ -10,7 +10,7 @@ local WEIGHTS = { "weights", "FILE|NAME",
   "weights of a network that is named: a published set (imagenet, if it has one), or a file" }
 local KEY = { "weights.key", "KEY", "the part of that file, like ema" }
 local DEVICE = { "device", "D", "cpu, gpu, a number of `tlua devices` or a part of a name" }
-local BATCH = { "batch", "N", "pictures or clips that the device gets at once" }
+local BATCH = { "batch", "N", "pictures, clips or texts that the device gets at once" }
 local THREADS = { "threads", "N", "threads that read pictures or clips; 0: one a processor" }
 local QUIET = { "quiet", nil, "nothing but results and errors" }
 local FLIP = { "flip", nil, "probabilities are the mean over a picture and its mirror image" }
@@ -44,14 +44,19 @@ commands.list = {
   { name = "compare", group = "Train", args = "RECIPE.lua", brief = "from scratch beside frozen and fine-tuned: a table, a page", fields = true, recipe = true,
     text = "Trains the network in several ways, with several numbers of pictures, or minutes of clips, and several seeds. After Ctrl-C the same command goes on. --help lists the fields.",
     examples = { "tlua compare mine.lua --compare.per_class 10,100,all --compare.seeds 0,1,2" } },
-  { name = "predict", group = "Use", args = "MODEL FILE|FOLDER|-...",
-    brief = "classify pictures, sounds or volumes, draw masks, turn speech into text",
+  { name = "predict", group = "Use", args = "MODEL FILE|FOLDER|TEXT|-...",
+    brief = "classify pictures, sounds, volumes or texts, draw masks, turn speech into text",
     text = MODEL .. " Of a folder all pictures (recordings, or volumes and series) below it are taken. " ..
       "What cannot be read is named, and the status is 1. Recordings may be of any length; " ..
-      "- is what comes through a pipe, a WAV file or with --rate bare samples (S16_LE, mono), and is answered window by window.",
+      "- is what comes through a pipe, a WAV file or with --rate bare samples (S16_LE, mono), and is answered " ..
+      "window by window. A model that reads takes texts as they are typed, tables (.tsv, .csv, or a first line " ..
+      "that names the column), files with a text in each line, and lines through a pipe (-); a word that is the " ..
+      "name of a file means the file. Of pairs a tab stands between both texts, or --pair has the second.",
     options = { { "top", "K", "so many classes of each (3; with --json 5)" }, JSON,
       { "csv", nil, "a table: file, label, score, ..., error; of speech file, from, to, text" },
       { "by", "series|study|patient", "of DICOM slices: one answer for each, the mean over its slices" },
+      { "text", "NAME", "of tables: the column with the texts (that of the training)" },
+      { "pair", "NAME|TEXT", "of tables: the column with the second text of each pair; else the second text itself" },
       { "srt", nil, "of speech: subtitles as SubRip has them" },
         { "vtt", nil, "of speech: subtitles as WebVTT has them" },
       { "beam", "N", "of speech: a search that follows N texts (the task's own)" }, { "window", "SECONDS",
@@ -62,6 +67,7 @@ commands.list = {
     examples = { "tlua predict runs/mine picture.jpg", "tlua predict runs/mine pictures/ --csv > answers.csv",
       "tlua predict resnet50 picture.jpg --top 5", "tlua predict runs/ct series/ --by series --json",
       "tlua predict runs/brain t1.nii.gz --to masks",
+      "tlua predict runs/reviews 'worth every minute' --top 2", "tlua predict runs/reviews new.tsv --csv > said.csv",
       "tlua predict runs/speech talk.mp3 --srt > talk.srt",
         "arecord -f S16_LE -r 16000 -c 1 -t raw | tlua predict runs/speech - --rate 16000" } },
   { name = "eval", group = "Use", args = "MODEL [--data.root DIR]",

@@ -260,7 +260,7 @@ end
 
 function predict.main(args)
   local options, rest = commands.parse("predict", args)
-  if #rest < 2 then commands.usage("predict", "a model and pictures or recordings are needed") end
+  if #rest < 2 then commands.usage("predict", "a model and pictures, recordings or texts are needed") end
   if options.json and options.csv then commands.wrong("predict", "--json and --csv do not go together") end
   local o = commands.numbers(options, { top = options.json and 5 or 3, batch = 32, threads = 0, beam = 1, window = 20,
     rate = 16000 }, BOUNDS)
@@ -270,6 +270,15 @@ function predict.main(args)
   if kind.kind == "volume" then
     local task = model_file.task(info, net, rest[1])
     return volumes.main(net, info, task, { table.unpack(rest, 2) }, options, o, forms)
+  end
+  if kind.kind == "text" then
+    o.NO_NUMBERS = NO_NUMBERS
+    return require("tlua.command.texts").main(net, info, model_file.task(info, net, rest[1]),
+      { table.unpack(rest, 2) }, rest[1], options, o)
+  end
+  for _, name in ipairs { "text", "pair" } do
+    if options[name] then commands.wrong("predict", ("--%s is for texts, and the model takes %s"):format(name,
+      kind.many)) end
   end
   local paths, found = predict.asked(info, kind, { table.unpack(rest, 2) }, options)
   local task = model_file.task(info, net, rest[1])

@@ -13,8 +13,8 @@ cells.LONGEST = 200 -- bytes of a class's name
 local MOST = 3.4028234e38 -- of float32
 local YES = { ["1"] = 1, ["0"] = 0, ["true"] = 1, ["false"] = 0, yes = 1, no = 0 }
 
--- The number of the column `name` in a header; `what`: the option that names it.
-function cells.column(path, header, name, what)
+-- The number of the column `name` in a header; `what`: what names it, `option`: as an option (--data.WHAT).
+function cells.column(path, header, name, what, option)
   local found
   for k, each in ipairs(header) do
     if each == name then
@@ -29,7 +29,7 @@ function cells.column(path, header, name, what)
   local names = {}
   for k, each in ipairs(header) do names[k] = shown(each) end
   local there = util.unknown_text("column", name, names):gsub("^unknown [^;]*; ", "", 1)
-  util.failf("%s has no column '%s' (%s); %s: --data.%s NAME", path, shown(name), what, there, what)
+  util.failf("%s has no column '%s' (%s); %s: %s NAME", path, shown(name), what, there, option or "--data." .. what)
 end
 
 function cells.absolute(folder, path) return path:find "^/" and path or folder .. "/" .. path end

@@ -76,8 +76,8 @@ local function without_empty(d, found)
     first, #empty > 1 and ", ..." or ""))
 end
 
--- How many texts lost their ends, among the windows that are as long as may be.
-local function count_cut(found, set, p)
+-- How many texts lost their ends, among the windows that are as long as may be. found: {texts =, pairs =}.
+function texts.count_cut(found, set, p)
   local cut = 0
   for k = 1, p.stride and 0 or set:count() do
     if set:length(k) == p.longest then
@@ -117,7 +117,7 @@ local function lengths_said(found, set, p, say)
     local n = set:length(k)
     least, most, total = math.min(least, n), math.max(most, n), total + n
   end
-  local cut = count_cut(found, set, p)
+  local cut = texts.count_cut(found, set, p)
   say(("pieces    %d to %d of a text, %.1f in the mean%s%s"):format(least, most, total / set:count(),
     cut > 0 and ("; %s of %s are cut at %d (--data.longest)"):format(util.thousands(cut),
       util.thousands(#found.texts), p.longest) or "",
