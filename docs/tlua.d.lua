@@ -1728,7 +1728,7 @@ function data.loader(pictures, part, seed, options) end
 ---- `batchnorm` = "train": eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum
 ---- `recompute` = false: less memory: backward computes blocks of the network again
 ---- `stop_after` = 0: stop after so many epochs without a better test result; 0: never
----- `best`: what the best epoch is chosen by: loss, or the main figure of the task (accuracy)
+---- `best`: what the best epoch is chosen by: loss, or a figure of the task (its first, like accuracy)
 ---- `keep` = "last": the model that is kept is that of the last epoch or of the best
 ---- `test_every` = 1: epochs from one test to the next; 0: only after the last
 ---- `log` = "none": beside metrics.csv: scalars of steps and epochs as TensorBoard reads them

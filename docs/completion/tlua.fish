@@ -199,7 +199,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.transla
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.turn_chance -x -d 'of turning, enlarging, shearing and moving, together (1)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l augment.value_chance -x -d 'of each change of values (0.15)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l batchnorm -x -d 'eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum'
-complete -c tlua -n '__tlua_recipe -i lr show compare params' -l best -x -d 'what the best epoch is chosen by: loss, or the main figure of the task (accuracy)'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l best -x -d 'what the best epoch is chosen by: loss, or a figure of the task (its first, like accuracy)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l cache -x -d 'keep the frozen part\'s outputs on disk: auto where they fit and nothing is random'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l cache.dtype -x -a 'float16 float32' -d 'how numbers are kept'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l cache.folder -r -F -d 'where they are kept (features in the cache folder)'

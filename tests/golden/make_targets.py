@@ -1,9 +1,10 @@
-"""scikit-learn's figures of numbers and findings for lua/tlua/task/regress.lua and multilabel.lua, on made-up answers. Writes targets.json beside
+"""scikit-learn's and scipy's figures of numbers and findings for lua/tlua/task/regress.lua and multilabel.lua, on made-up answers. Writes targets.json beside
 this file. Findings that are not known (null) are left out of their own column."""
 import json
 import os
 
 import numpy
+from scipy import stats
 from sklearn import metrics as M
 
 rng = numpy.random.default_rng(1)
@@ -19,6 +20,8 @@ for n, k in [(40, 1), (37, 3)]:
     given = y + rng.normal(0.3, 1.5, (n, k))
     y, given = numpy.array(short(y)), numpy.array(short(given))
     numbers.append({"targets": y.tolist(), "given": given.tolist(), "mae": M.mean_absolute_error(y, given),
+                    "spearman": float(numpy.mean([stats.spearmanr(y[:, j], given[:, j]).statistic for j in range(k)])),
+                    "pearson": float(numpy.mean([stats.pearsonr(y[:, j], given[:, j]).statistic for j in range(k)])),
                     "rmse": float(numpy.sqrt(M.mean_squared_error(y, given))), "r2": M.r2_score(y, given)})
 
 findings = []

@@ -111,7 +111,7 @@ t.test("least_steps makes epochs, test_every leaves tests out", function()
   t.equal(status, 0, err)
   assert(out:find("7 epochs of 2 steps of 16", 1, true), out)
   local tested = {}
-  for epoch, test in read(folder .. "/least/metrics.csv"):gmatch "\n(%d+),[^,]+,[^,]+,([^,]*)," do
+  for epoch, test in read(folder .. "/least/metrics.csv"):gmatch "\n(%d+),[^,]+,[^,]+,[^,]+,([^,]*)," do
     if test ~= "" then tested[#tested + 1] = epoch end
   end
   t.equal(table.concat(tested, " "), "3 6 7")

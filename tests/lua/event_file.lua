@@ -136,7 +136,7 @@ t.test("a run writes them, and after --resume nothing twice", function()
   for i = 2, 6 do loss = loss + list[i]["step/loss"] / 5 end
   assert(math.abs(loss - list[7]["epoch/loss"]) < 1e-5, "the mean of the steps is not the epoch's")
   local row = core.read_file(run .. "/metrics.csv"):match "\n4,([^\n]+)"
-  t.equal(("%.4f"):format(list[#list]["epoch/test_accuracy"]), row:match "^[^,]+,[^,]+,[^,]+,([^,]+)")
+  t.equal(("%.4f"):format(list[#list]["epoch/test_accuracy"]), row:match "^[^,]+,[^,]+,[^,]+,[^,]+,([^,]+)")
   t.equal(list[#list].step, 4)
   local before = as_text(list)
   -- From the checkpoint before the last one: its epochs are computed again, and their events are there once.

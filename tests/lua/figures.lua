@@ -136,7 +136,7 @@ t.test("a test loss that is no number is never the best, stops nothing in silenc
     assert(r.session.best.epoch > 2, best)
     assert(log:find("validation the loss is nan: this epoch counts as no better one", 1, true) and log:find("the loss is inf", 1, true), log)
     local csv = read(folder .. "/nan/metrics.csv")
-    assert(csv:find "\n1,[%d.]+,[%d.]+,nan,[%d.]+," and csv:find "\n2,[%d.]+,[%d.]+,inf,[%d.]+,", csv)
+    assert(csv:find "\n1,[%d.]+,[%d.]+,[%d.]+,nan,[%d.]+," and csv:find "\n2,[%d.]+,[%d.]+,[%d.]+,inf,[%d.]+,", csv)
     local page = read(folder .. "/nan/report.html")
     page = page:sub(1, page:find("<h2>The recipe</h2>", 1, true)) -- which is this file
     local at = page:find "[%p%s]%-?nan[%p%s]" or page:find "[%p%s]%-?inf[%p%s]"
@@ -153,7 +153,19 @@ t.test("a test loss that is no number is never the best, stops nothing in silenc
   r = run(fast, nil, { resume = folder .. "/nan", force = true })
   t.equal(#r.epochs, 4)
   assert(r.epochs[1].val_loss ~= r.epochs[1].val_loss and r.session.best.epoch > 2)
-  assert(read(folder .. "/nan/metrics.csv"):find "\n1,[%d.]+,[%d.]+,nan,[%d.]+,")
+  assert(read(folder .. "/nan/metrics.csv"):find "\n1,[%d.]+,[%d.]+,[%d.]+,nan,[%d.]+,")
+end)
+
+t.test("best names another figure, by which the run goes then", function()
+  local r, log = run({ schedule = { epochs = 3 }, optim = tlua.optim.Adam { lr = 1e-2 }, best = "f1", keep = "best",
+    out = folder .. "/f1" })
+  local most = 0
+  for _, row in ipairs(r.epochs) do most = math.max(most, row.val_f1) end
+  t.equal(r.session.best.val_f1, most)
+  assert(log:find("  validation macro F1 ", 1, true) and not log:find("validation accuracy", 1, true), log)
+  local found = core.json_decode(read(folder .. "/f1/report.json"))
+  t.equal(found.figures[1][1], "f1")
+  assert(r.accuracy and r.value == r.f1 and r.f1 ~= r.accuracy, "the test's figures")
 end)
 
 t.test("figures that are no numbers go through JSON and back", function()
@@ -172,7 +184,7 @@ t.test("without a test picture there is no accuracy, and what goes by it is refu
   assert(log:find("test      there is no test picture: no accuracy is measured, and no epoch is the best", 1, true), log)
   assert(log:find("test accuracy -", 1, true) and not log:find("test accuracy 0", 1, true), log)
   local csv = read(folder .. "/run/metrics.csv")
-  assert(csv:find "\n2,[%d.]+,[%d.]+,,,", csv)
+  assert(csv:find "\n2,[%d.]+,[%d.]+,[%d.]+,,,", csv)
   local _, metadata = core.entries(folder .. "/run/model.safetensors")
   t.equal(core.json_decode(metadata.tlua).metrics.accuracy, nil)
   local function refused(what, fields)
@@ -273,7 +285,7 @@ return tlua.recipe { model = tlua.models.squeezenet1_1 {}, head = tlua.nn.Linear
   end
   for _, more in ipairs { "", "--loss CrossEntropy --loss.weight 1,5,0", "--loss SmoothL1Loss --loss.reduction sum" } do
     command(("%s/loss.lua --force --quiet %s"):format(folder, more))
-    local loss, accuracy = read(folder .. "/loss/metrics.csv"):match "\n1,[%d.]+,[%d.]+,([%d.]+),([%d.]+)"
+    local loss, accuracy = read(folder .. "/loss/metrics.csv"):match "\n1,[%d.]+,[%d.]+,[%d.]+,([%d.]+),([%d.]+)"
     local result = core.json_decode(command(("eval %s/loss/model.safetensors --data.batch 4 --json"):format(folder)))
     near(result.loss, tonumber(loss), "the loss " .. more, 2e-5)
     near(result.accuracy, tonumber(accuracy), "accuracy", 1e-4)

@@ -38,7 +38,7 @@ t.test("several runs: figures, curves, in what they differ", function()
     n = n + 1
     local name = n == 1 and "a" or "b"
     local last = core.read_file(("%s/%s/metrics.csv"):format(folder, name)):match "([^\n]+)\n$"
-    local accuracy = tonumber(last:match "^[^,]+,[^,]+,[^,]+,[^,]+,([^,]+)")
+    local accuracy = tonumber(last:match "^[^,]+,[^,]+,[^,]+,[^,]+,[^,]+,([^,]+)")
     t.equal(accuracy_shown, ("%.1f %%"):format(accuracy), name)
   end
   t.equal(n, 2)

@@ -36,7 +36,7 @@ local function batches(targets, given, each)
   end
 end
 
-t.test("numbers: mean absolute error, root mean square error and R² are scikit-learn's", function()
+t.test("numbers: mean absolute error, root mean square error and R² are scikit-learn's, correlations scipy's", function()
   for i, case in ipairs(golden.numbers) do
     local o = opened("regress", #case.given[1])
     local meter, half = o:meter(nil, true), nil
@@ -44,9 +44,28 @@ t.test("numbers: mean absolute error, root mean square error and R² are scikit-
       meter:add(out, batch)
       half = half or core.json_decode(core.json_encode(meter:state()))
     end)
-    for key, v in pairs(meter:value()) do near(v, case[key], ("case %d, %s"):format(i, key)) end
+    for _, f in ipairs(o.figures) do near(meter:value()[f[1]], case[f[1]], ("case %d, %s"):format(i, f[1])) end
+    t.equal(o:meter():value().spearman, nil, "what wants all numbers, in training")
     assert(o:meter(half):value().mae, "a meter goes on from its state")
   end
+end)
+
+t.test("one class: accuracy and macro F1 are scikit-learn's, in batches and from a kept state", function()
+  for k, case in ipairs(core.json_decode(core.read_file "tests/golden/metrics.json")) do
+    local o = opened("classify", #case.probabilities[1])
+    local meter = o:meter()
+    for from = 1, #case.labels, 16 do
+      local rows = table.move(case.probabilities, from, math.min(from + 15, #case.labels), 1, {})
+      meter:add(core.tensor(rows), { labels = table.move(case.labels, from, from + #rows - 1, 1, {}) })
+      meter = o:meter(core.json_decode(core.json_encode(meter:state())))
+    end
+    near(meter:value().accuracy, 100 * case.accuracy, ("case %d, accuracy"):format(k))
+    near(meter:value().f1, 100 * case.averages.macro.f1, ("case %d, macro F1"):format(k))
+  end
+  local older = opened("classify", 2):meter { right = 3, n = 4 }
+  older:add(core.tensor { { 1, 0 } }, { labels = { 0 } })
+  t.equal(older:value().accuracy, 80)
+  t.equal(older:value().f1, nil, "F1 of an epoch that an older run began")
 end)
 
 t.test("findings: AUROC, average precision, right labels and the loss, of what is known alone", function()
@@ -195,7 +214,7 @@ t.test("tasks and networks, heads and data that do not fit", function()
   fails("the network gives outputs of shape (6, 3), and the data have 2 targets (bright, red)", { target = { "bright", "red" } }, { model = network(3) })
   fails("the head nn.Linear", { target = { "bright", "red" } }, { model = tlua.models.squeezenet1_1 {}, head = nn.Linear(4) })
   fails("task.segment wants a mask for each sample", { target = "bright" }, { task = task.segment {} })
-  t.fails("recipe: best must be auroc or loss for task.multilabel, not 'accuracy'", function() recipe({ target = { "bright", "red" } }, { best = "accuracy" }) end)
+  t.fails("recipe: best must be auroc, average_precision, right_labels or loss for task.multilabel, not 'accuracy'", function() recipe({ target = { "bright", "red" } }, { best = "accuracy" }) end)
   t.fails("recipe: task must be like task.multilabel {}", function() recipe({ target = "bright" }, { task = "multilabel" }) end)
   t.fails("validation = 0.5, but the data have a validation part of their own", function() recipe({ target = "bright", part = "part", validation = 0.5 }):build() end)
 end)

@@ -33,7 +33,7 @@ t.test("cifar_fe.lua", function()
   assert(out:find("40 training and 20 test pictures, 10 classes", 1, true), out)
   assert(out:find("cache     after pool (1280, float16): 162 kB in ", 1, true) and out:find(", computed once", 1, true), out)
   local csv = read(folder .. "/fe/metrics.csv")
-  assert(csv:find("^epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n1,") and csv:find("\n2,"), csv)
+  assert(csv:find("^epoch,loss,train_accuracy,train_f1,test_loss,test_accuracy,test_f1,learning_rate,seconds\n1,") and csv:find("\n2,"), csv)
   assert(read(folder .. "/fe/log.txt"):find("[Epoch 2] loss: ", 1, true))
   local _, metadata = core.entries(folder .. "/fe/model.safetensors")
   local info = core.json_decode(metadata.tlua)
@@ -59,7 +59,7 @@ t.test("ema: the average is tested and kept, the weights go on", function()
     local last, model = core.load(("%s/%s/last.safetensors"):format(folder, out)), core.load(("%s/%s/model.safetensors"):format(folder, out))
     local function hash(tensors, name) return tensors[name] and tensors[name]:hash() end
     local csv = read(("%s/%s/metrics.csv"):format(folder, out))
-    local loss, test_loss = csv:match "\n1,([%d.]+),[%d.]+,([%d.]+)"
+    local loss, test_loss = csv:match "\n1,([%d.]+),[%d.]+,[%d.]+,([%d.]+)"
     return { live = hash(last, "fc.weight"), average = hash(last, "optimizer.fc.weight.ema"), model = hash(model, "fc.weight"), loss = loss, test_loss = test_loss,
       statistics = hash(last, "optimizer.ema.layer4.0.bn1.running_mean"), kept = hash(model, "layer4.0.bn1.running_mean") }
   end
@@ -127,7 +127,7 @@ return tlua.recipe { model = tlua.models.resnet18 {}, data = tlua.data.cifar10 {
   assert(out:find("frozen    *; 5,130 of 11,181,642", 1, true) and out:find("frozen    nothing; 11,181,642 of 11,181,642", 1, true), out)
   assert(out:find("lr 0.00025 to 0.025 in ", 1, true), out)
   local best, lowest
-  for epoch, loss in read(folder .. "/tuned/metrics.csv"):gmatch "\n(%d+),[^,]+,[^,]+,([^,]+)," do
+  for epoch, loss in read(folder .. "/tuned/metrics.csv"):gmatch "\n(%d+),[^,]+,[^,]+,[^,]+,([^,]+)," do
     if not lowest or tonumber(loss) < lowest then best, lowest = tonumber(epoch), tonumber(loss) end
   end
   if best ~= 4 then assert(out:find(("best      epoch %d,"):format(best), 1, true), out) end
@@ -151,7 +151,7 @@ t.test("the report stands alone and says what metrics.csv says", function()
   for _, outside in ipairs { "http://", "https://", "<script", "@import", "url(" } do
     assert(not page:gsub('xmlns="http://www.w3.org/2000/svg"', ""):find(outside, 1, true), outside)
   end
-  local last = read(folder .. "/report/metrics.csv"):match "\n2,[^,]+,[^,]+,[^,]+,([^,]+),"
+  local last = read(folder .. "/report/metrics.csv"):match "\n2,[^,]+,[^,]+,[^,]+,[^,]+,([^,]+),"
   assert(page:find(("<b>%.1f %%%%</b>"):format(tonumber(last))), last)
   assert(page:find("data:image/png;base64,iVBORw0KGgo", 1, true), "no picture")
   for _, heading in ipairs { "Training", "Classes", "Confusion", "The run", "The recipe" } do assert(page:find("<h2>" .. heading, 1, true), heading) end
@@ -438,7 +438,7 @@ return tlua.recipe {
   local sum = 0
   for _, each in ipairs(list[1].predictions) do sum = sum + each.score end
   assert(math.abs(sum - 1) < 1e-5)
-  local accuracy = read(folder .. "/run/metrics.csv"):match("\n3,[^,]*,[^,]*,[^,]*,([^,]*),")
+  local accuracy = read(folder .. "/run/metrics.csv"):match("\n3,[^,]*,[^,]*,[^,]*,[^,]*,([^,]*),")
   out = run(("eval %s --json"):format(model))
   assert(math.abs(core.json_decode(out).accuracy - tonumber(accuracy)) < 1e-3, out .. accuracy)
 end)

@@ -32,12 +32,22 @@ local function curves(run)
   return table.concat(out)
 end
 
+-- The figures of a task, the one that its recipe goes by first.
+local function main_first(t)
+  local main = t:main()
+  local out = { main }
+  for _, f in ipairs(t.figures) do
+    if f ~= main then out[#out + 1] = f end
+  end
+  return out
+end
+
 -- All that a page says, as numbers and texts alone: what report.json holds. run: task (of a session), seen (what it collected), title, subtitle,
 -- name, names (of the classes), rows (epochs), prefix, part, source (of that part), seconds, trained, parameters, peak_bytes, commands, ran and
 -- facts (tlua/run/ran.lua), test (count and hash of the test pictures), fields, recipe.
 function report.gather(run)
   local out = run.task.gather and run.task.gather(run) or { metrics = {} }
-  out.format, out.figures = 1, run.task.figures
+  out.format, out.figures = 1, main_first(run.task)
   if run.task.kind ~= "classify" then out.task = run.task.kind end
   local s = run.session
   if s and s.data.input and s.data.input.kind ~= "picture" then out.many = s.data.input.many end

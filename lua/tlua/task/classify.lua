@@ -67,14 +67,41 @@ Meter.__index = Meter
 -- In a mixed batch the right answers are those of the larger share.
 function Meter:add(logits, batch)
   local labels = batch.mix and batch.mix.share < 0.5 and batch.mix.list or batch.labels
-  local predicted = logits:argmax(-1):tolist()
+  local predicted, shape = logits:argmax(-1):tolist(), logits:shape()
+  for _, list in pairs(self.of) do
+    for k = #list + 1, shape[#shape] do list[k] = 0 end
+  end
+  local of = self.of
   for i, label in ipairs(labels) do
-    if predicted[i] == label then self.right = self.right + 1 end
+    local k, got = label + 1, predicted[i] + 1
+    of.support[k], of.predicted[got] = (of.support[k] or 0) + 1, of.predicted[got] + 1
+    if k == got then self.right, of.right[k] = self.right + 1, of.right[k] + 1 end
   end
   self.n = self.n + #labels
 end
-function Meter:value() return { accuracy = self.n > 0 and 100 * self.right / self.n or nil } end
-function Meter:state() return { right = self.right, n = self.n } end
+
+-- The mean of the classes' F1, over those that occur or were predicted; nil where an older run, which did not count
+-- them, had begun the epoch.
+function Meter:macro_f1()
+  local sum, there, n = 0, 0, 0
+  for k, support in ipairs(self.of.support) do
+    local all = support + self.of.predicted[k]
+    if all > 0 then sum, there = sum + 2 * self.of.right[k] / all, there + 1 end
+    n = n + support
+  end
+  return n == self.n and there > 0 and 100 * sum / there or nil
+end
+
+function Meter:value()
+  return { accuracy = self.n > 0 and 100 * self.right / self.n or nil, f1 = self:macro_f1() }
+end
+function Meter:state() return { right = self.right, n = self.n, of = self.of } end
+
+local function meter_of(_, state)
+  state = state or {}
+  return setmetatable({ right = state.right or 0, n = state.n or 0,
+    of = state.of or { support = {}, predicted = {}, right = {} } }, Meter)
+end
 
 local Collector = {}
 Collector.__index = Collector
@@ -226,7 +253,7 @@ end
 
 return {
   name = "classify", brief = "one class a picture", wants = { "label" }, takes = "vector",
-  figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },
+  figures = { { "accuracy", "accuracy", "%.1f %%", "max" }, { "f1", "macro F1", "%.1f %%", "max" } },
   schema = {
     { "positive", "text", nil, "of two classes the one that is looked for: from a threshold on, chosen on the "
       .. "validation part, it is said to be there (the likelier class is)" },
@@ -256,10 +283,7 @@ return {
     end
   end,
   loss = loss_of,
-  meter = function(_, state)
-    state = state or {}
-    return setmetatable({ right = state.right or 0, n = state.n or 0 }, Meter)
-  end,
+  meter = meter_of,
   decode = decode, mean = mean, text = text, answer = answer, columns = columns, fields = fields,
   gather = classes.gather, tiles = classes.tiles, charts = classes.charts, page = classes.page,
   summary = function(_, m) return classes.summary(m) end,

@@ -33,7 +33,8 @@
 --                               -- line, as a value for JSON, and in a table
 --   emit = function(t, answer, path, o, index) -- writes what is a picture itself, below o.to; returns its path
 -- }
--- `t` is the task of one session: the table above behind t.options, t.criterion (the recipe's loss), t.names and t.width.
+-- `t` is the task of one session: the table above behind t.options, t.criterion (the recipe's loss), t.best (what its
+-- best epoch is chosen by), t.names and t.width.
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local task = {}
@@ -102,8 +103,22 @@ function task.of_file(info)
   return task[known.name](options)
 end
 
--- The main figure of a task: {key, words, format, "max" or "min"}.
-function task.main(name) return task.definition(name).figures[1] end
+-- The main figure of a task: {key, words, format, "max" or "min"}; the one called `best`, where that is one.
+function task.main(name, best)
+  local figures = task.definition(name).figures
+  for _, f in ipairs(figures) do
+    if f[1] == best then return f end
+  end
+  return figures[1]
+end
+
+-- What a recipe's `best` may be: the names of the figures, and loss.
+function task.best_names(name)
+  local list = {}
+  for i, f in ipairs(task.definition(name).figures) do list[i] = f[1] end
+  list[#list + 1] = "loss"
+  return list
+end
 
 local Task = {}
 
@@ -115,10 +130,11 @@ end
 
 -- "accuracy 91.2 %"
 function Task:figure_text(f, v) return ("%s %s"):format(f[2], v and util.figure(f[3], v) or "-") end
-function Task:main() return self.figures[1] end
+-- The figure that the recipe's `best` names, else the first.
+function Task:main() return task.main(self.kind, self.best) end
 -- Is v better than `before`?
 function Task:is_better(v, before)
-  if self.figures[1][4] == "max" then return v > before end
+  if self:main()[4] == "max" then return v > before end
   return v < before
 end
 

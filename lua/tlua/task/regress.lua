@@ -1,8 +1,10 @@
 -- regress.lua - numbers of a picture: outputs (N, K) and targets (N, K) in their own units. The bias of a new head begins at the mean of the
--- training targets, so that what is to be learnt are differences; mean absolute and squared errors.
+-- training targets, so that what is to be learnt are differences; mean absolute and squared errors, and of a test how
+-- far numbers and targets go together.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local nn = require "tlua.nn"
+local correlation = require "tlua.report.correlation"
 local binary = require "tlua.report.findings.binary"
 local parts = require "tlua.report.parts"
 local values = require "tlua.task.values"
@@ -14,8 +16,9 @@ local SUMS = { "n", "y", "y2", "error", "error2" }
 local Meter = {}
 Meter.__index = Meter
 
-local function meter_of(t, state)
-  local self = setmetatable({ width = t.width }, Meter)
+-- `tested`: outputs and targets are kept, for what depends on their order.
+local function meter_of(t, state, tested)
+  local self = setmetatable({ width = t.width, given = tested and {}, targets = tested and {} }, Meter)
   for _, name in ipairs(SUMS) do
     self[name] = {}
     for k = 1, t.width do self[name][k] = state and state[name] and state[name][k] or 0 end
@@ -26,6 +29,7 @@ end
 function Meter:add(out, batch)
   local rows, targets = out:tolist(), batch.values:tolist()
   for i, row in ipairs(rows) do
+    if self.given then self.given[#self.given + 1], self.targets[#self.targets + 1] = row, targets[i] end
     for k = 1, self.width do
       local y = targets[i][k]
       local e = row[k] - y
@@ -42,6 +46,19 @@ function Meter:of(k)
   return self.error[k] / n, math.sqrt(self.error2[k] / n), spread > 0 and 1 - self.error2[k] / spread or 0 / 0
 end
 
+local function column(rows, k)
+  local out = {}
+  for i, row in ipairs(rows) do out[i] = row[k] end
+  return out
+end
+
+-- The mean over the targets of a coefficient of correlation; nil where one of them has none.
+local function together(self, name)
+  local sum = 0
+  for k = 1, self.width do sum = sum + correlation[name](column(self.given, k), column(self.targets, k)) / self.width end
+  return sum == sum and sum or nil
+end
+
 -- Means over the targets, as scikit-learn's "uniform_average"; rmse is the root of the mean over targets.
 function Meter:value()
   if self.n[1] == 0 then return {} end
@@ -50,7 +67,9 @@ function Meter:value()
     local a, b, c = self:of(k)
     mae, mse, r2 = mae + a / self.width, mse + b * b / self.width, r2 + c / self.width
   end
-  return { mae = mae, rmse = math.sqrt(mse), r2 = r2 }
+  local out = { mae = mae, rmse = math.sqrt(mse), r2 = r2 }
+  if self.given then out.spearman, out.pearson = together(self, "spearman"), together(self, "pearson") end
+  return out
 end
 function Meter:state()
   local out = {}
@@ -91,11 +110,29 @@ end
 
 local DOTS = 400 -- of a chart
 
+-- Of one target the coefficients with their bounds, where there are any.
+local function add_correlations(row, given, targets)
+  for _, name in ipairs { "spearman", "pearson" } do
+    local r = correlation[name](given, targets)
+    local low, high = correlation.interval(r, #given, name == "spearman")
+    if r == r then row[name], row[name .. "_interval"] = r, low and { low, high } or nil end
+  end
+end
+
+-- "0.8123 (0.8010 to 0.8231)"
+local function coefficient(row, name)
+  local between = row[name .. "_interval"]
+  if not row[name] then return "-" end
+  return ("%.4f%s"):format(row[name], between and #between == 2 and (" (%.4f to %.4f)"):format(between[1], between[2])
+    or "")
+end
+
 local function gather(run)
   local t, seen = run.task, run.seen
   local given = seen.given or {}
   local out = { metrics = { count = #given, targets = {} }, wrong = #given > 0 and worst_of(run) or {} }
-  local meter, groups = meter_of(t), binary.people(run)
+  local meter, groups = meter_of(t, nil, true), binary.people(run)
+  meter.given, meter.targets = given, seen.targets or {}
   for k, name in ipairs(t.names) do
     local errors, dots = {}, {}
     for i, row in ipairs(given) do
@@ -110,6 +147,7 @@ local function gather(run)
       local mae, half = mean_of(errors)
       local _, rmse, r2 = meter:of(k)
       row.mae, row.half, row.rmse, row.r2, row.mean = mae, half, rmse, r2 == r2 and r2 or nil, meter.y[k] / #given
+      add_correlations(row, column(given, k), column(seen.targets, k))
       row.interval, row.groups = binary.mean_by_groups(errors, groups), groups and groups.count or nil
     end
     out.metrics.targets[k] = row
@@ -137,9 +175,11 @@ local function charts(run)
 end
 
 local function page(run)
-  local rows, worst = { { "target", "mean absolute error (95 %)", "root mean square error", "R²", "mean of the target" } }, {}
+  local rows, worst = { { "target", "mean absolute error (95 %)", "root mean square error", "R²", "Spearman (95 %)",
+    "Pearson (95 %)", "mean of the target" } }, {}
   for i, r in ipairs(run.metrics.targets) do
-    rows[i + 1] = { r.name, with_interval(r), ("%.4g"):format(r.rmse), parts.plain(r.r2), ("%.4g"):format(r.mean) }
+    rows[i + 1] = { r.name, with_interval(r), ("%.4g"):format(r.rmse), parts.plain(r.r2), coefficient(r, "spearman"),
+      coefficient(r, "pearson"), ("%.4g"):format(r.mean) }
   end
   for i, each in ipairs(run.wrong) do
     local lines = {}
@@ -155,6 +195,19 @@ local function tiles(run)
   local m = run.metrics
   return parts.tile(("%.4g"):format(m.mae), ("mean absolute error on %s %s pictures"):format(util.thousands(m.count), run.part)) ..
     parts.tile(("%.4g"):format(m.rmse), "root mean square error") .. parts.tile(parts.plain(m.r2), "R², coefficient of determination")
+end
+
+local function summary(_, m)
+  local one = #m.targets == 1 and m.targets[1] or {}
+  return { mae = m.mae, rmse = m.rmse, r2 = m.r2, spearman = m.spearman, pearson = m.pearson,
+    spearman_interval = one.spearman_interval, pearson_interval = one.pearson_interval }
+end
+
+local function text_of_test(_, m, seen)
+  local one = { spearman = m.spearman, spearman_interval = m.spearman_interval }
+  return ("mean absolute error %s, root mean square error %s, R² %s, Spearman %s, of %s %s"):format(
+    util.figure("%.4g", m.mae), util.figure("%.4g", m.rmse), util.figure("%.4f", m.r2), coefficient(one, "spearman"),
+    util.thousands(#seen.given), seen.many or "pictures")
 end
 
 -- ---- preparation ----
@@ -184,7 +237,9 @@ end
 
 return {
   name = "regress", brief = "numbers of a picture", wants = { "values" }, takes = "vector",
-  figures = { { "mae", "mean absolute error", "%.4g", "min" }, { "rmse", "root mean square error", "%.4g", "min" }, { "r2", "R²", "%.4f", "max" } },
+  figures = { { "mae", "mean absolute error", "%.4g", "min" }, { "rmse", "root mean square error", "%.4g", "min" },
+    { "r2", "R²", "%.4f", "max" }, { "spearman", "Spearman's correlation", "%.4f", "max" },
+    { "pearson", "Pearson's correlation", "%.4f", "max" } },
   default_loss = function() return nn.MSELoss {} end,
   prepare = prepare, start = start,
   head = values.head, check = values.check "numbers",
@@ -192,11 +247,7 @@ return {
   meter = meter_of,
   collector = function() return setmetatable({ given = {}, targets = {}, indices = {} }, Collector) end,
   gather = gather, page = page, tiles = tiles, charts = charts,
-  summary = function(_, m) return { mae = m.mae, rmse = m.rmse, r2 = m.r2 } end,
-  text_of_test = function(_, m, seen)
-    return ("mean absolute error %s, root mean square error %s, R² %s, of %s pictures"):format(util.figure("%.4g", m.mae), util.figure("%.4g", m.rmse),
-      util.figure("%.4f", m.r2), util.thousands(#seen.given))
-  end,
+  summary = summary, text_of_test = text_of_test,
   decode = function(_, out) return out:tolist() end, mean = values.mean,
   text = function(t, row)
     local out = {}

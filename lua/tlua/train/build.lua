@@ -153,6 +153,7 @@ function build.session(r, batch)
   local net = s.model
   s.loss = r.loss
   s.task = require("tlua.task").open(r.task, s.loss)
+  s.task.best = r.best
   util.at(r.task_given and r.task.where or r.data.where, function()
     check_fields(s)
     s.task:prepare(s)

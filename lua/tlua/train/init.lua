@@ -272,7 +272,8 @@ local function epoch_text(s, row, test)
   local function of(prefix, word)
     local shown = main
     for i = #s.task.figures, 1, -1 do
-      if row[("%s_%s"):format(prefix, s.task.figures[i][1])] then shown = s.task.figures[i] end
+      local f = s.task.figures[i]
+      if not row[prefix .. "_" .. main[1]] and row[prefix .. "_" .. f[1]] then shown = f end
     end
     return ("  %s %s"):format(word, s.task:figure_text(shown, row[prefix .. "_" .. shown[1]]))
   end
@@ -301,7 +302,11 @@ local function finish_epoch(s, test, begin)
   results.epochs[s.epoch] = row
   local loss, figure = judged(s, row)
   results.loss = row.loss
-  if figure ~= nil then results[main], results.value = figure, figure end
+  for _, f in ipairs(s.task.figures) do
+    local v = row[s.prefix .. "_" .. f[1]]
+    if v ~= nil then results[f[1]] = v end
+  end
+  if figure ~= nil then results.value = figure end
   pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(s, results.epochs)) -- written anew after every epoch
   log_epoch(s, row)
   if not test then return false end

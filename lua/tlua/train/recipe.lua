@@ -33,7 +33,7 @@ local PLAIN = {
   { "batchnorm", "statistics", "train", "eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum" },
   { "recompute", "parts", false, "less memory: backward computes blocks of the network again" },
   { "stop_after", "integer", 0, "stop after so many epochs without a better test result; 0: never", least = 0 },
-  { "best", "text", nil, "what the best epoch is chosen by: loss, or the main figure of the task (accuracy)" },
+  { "best", "text", nil, "what the best epoch is chosen by: loss, or a figure of the task (its first, like accuracy)" },
   { "keep", "choice", "last", "the model that is kept is that of the last epoch or of the best", { "last", "best" } },
   { "test_every", "integer", 1, "epochs from one test to the next; 0: only after the last", least = 0 },
   { "log", "choice", "none", "beside metrics.csv: scalars of steps and epochs as TensorBoard reads them", { "none", "tensorboard" } },
@@ -134,13 +134,20 @@ function recipe.checked(fields, place)
   return self
 end
 
--- What the best epoch is chosen by: the main figure of the task, or the loss.
-function Recipe:check_best(what)
-  local main = task.main(self.task.kind)[1]
-  self.best = self.best or main
-  if self.best ~= main and self.best ~= "loss" then
-    util.failf("%s: best must be %s or loss for task.%s, not '%s'", what, main, self.task.kind, self.best)
+-- "accuracy, f1 or loss", nil where `best` is one of these.
+local function not_among(best, kind)
+  local names = task.best_names(kind)
+  for _, name in ipairs(names) do
+    if name == best then return nil end
   end
+  return table.concat(names, ", ", 1, #names - 1) .. " or " .. names[#names]
+end
+
+-- What the best epoch is chosen by: a figure of the task, or the loss.
+function Recipe:check_best(what)
+  self.best = self.best or task.main(self.task.kind)[1]
+  local wanted = not_among(self.best, self.task.kind)
+  if wanted then util.failf("%s: best must be %s for task.%s, not '%s'", what, wanted, self.task.kind, self.best) end
 end
 
 -- Where the recipe names no loss it is that of its task.
@@ -332,8 +339,8 @@ end
 -- Options that are right one by one may not go together once the command line has changed them.
 function Recipe:recheck()
   if not self.task_given then take_task(self, data.task_of(self.data)) end
-  local main = task.main(self.task.kind)[1]
-  if self.best ~= main and self.best ~= "loss" then schema.usage(("--best: %s or loss, not '%s'"):format(main, self.best)) end
+  local wanted = not_among(self.best, self.task.kind)
+  if wanted then schema.usage(("--best: %s, not '%s'"):format(wanted, self.best)) end
   schema.recheck("task." .. self.task.kind, self.task.schema, self.task.options)
   for i, each in ipairs(self.stages) do schema.recheck(#self.stages > 1 and ("schedule, stage %d"):format(i) or "schedule", stage.SCHEMA, each) end
   schema.recheck("optim." .. self.optim.kind, self.optim.schema, self.optim.options)

@@ -278,7 +278,7 @@ local function prepare(read, words)
   check_words(r, general)
   if not rawget(r.model, "entry") then util.failf("compare: %s is not a network of the registry (tlua models), so there are no weights to transfer", r.model:label()) end
   local c = { read = read, words = words, out = r.out or ("runs/%s-compare"):format(r.name), options = r.compare, own = own, recipe = r }
-  c.counts, c.figure = count_pictures(r), task.main(r.task.kind)
+  c.counts, c.figure = count_pictures(r), task.main(r.task.kind, r.best)
   if r.compare.minutes and not c.counts.seconds then
     util.at(r.where, util.failf, "compare: minutes counts minutes of clips, and %s has pictures: --compare.per_class",
       c.counts.title)

@@ -53,8 +53,8 @@ local function strict(tags)
   return list
 end
 
--- The entities of a list of tags: { {type =, from =, to =}, ... }, words counted from 1. `exactly`: B and I are taken at
--- their word (strict mode with the scheme IOB2 of seqeval), else as conlleval does.
+-- The entities of a list of tags: { {type =, from =, to =}, ... }, words counted from 1. `exactly`: B and I are taken
+-- at their word (seqeval's strict mode with the scheme IOB2), else as conlleval does.
 function entities.of(tags, exactly) return exactly and strict(tags) or lenient(tags) end
 
 -- ---- counts ----
