@@ -36,7 +36,7 @@ local function batches(targets, given, each)
   end
 end
 
-t.test("numbers: mean absolute error, root mean square error and R² are scikit-learn's, correlations scipy's", function()
+t.test("numbers: errors and R² are scikit-learn's, correlations scipy's", function()
   for i, case in ipairs(golden.numbers) do
     local o = opened("regress", #case.given[1])
     local meter, half = o:meter(nil, true), nil
@@ -214,7 +214,8 @@ t.test("tasks and networks, heads and data that do not fit", function()
   fails("the network gives outputs of shape (6, 3), and the data have 2 targets (bright, red)", { target = { "bright", "red" } }, { model = network(3) })
   fails("the head nn.Linear", { target = { "bright", "red" } }, { model = tlua.models.squeezenet1_1 {}, head = nn.Linear(4) })
   fails("task.segment wants a mask for each sample", { target = "bright" }, { task = task.segment {} })
-  t.fails("recipe: best must be auroc, average_precision, right_labels or loss for task.multilabel, not 'accuracy'", function() recipe({ target = { "bright", "red" } }, { best = "accuracy" }) end)
+  t.fails("best must be auroc, average_precision, right_labels or loss for task.multilabel, not 'accuracy'",
+    function() recipe({ target = { "bright", "red" } }, { best = "accuracy" }) end)
   t.fails("recipe: task must be like task.multilabel {}", function() recipe({ target = "bright" }, { task = "multilabel" }) end)
   t.fails("validation = 0.5, but the data have a validation part of their own", function() recipe({ target = "bright", part = "part", validation = 0.5 }):build() end)
 end)

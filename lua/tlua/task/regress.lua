@@ -55,7 +55,9 @@ end
 -- The mean over the targets of a coefficient of correlation; nil where one of them has none.
 local function together(self, name)
   local sum = 0
-  for k = 1, self.width do sum = sum + correlation[name](column(self.given, k), column(self.targets, k)) / self.width end
+  for k = 1, self.width do
+    sum = sum + correlation[name](column(self.given, k), column(self.targets, k)) / self.width
+  end
   return sum == sum and sum or nil
 end
 

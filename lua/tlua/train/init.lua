@@ -302,10 +302,7 @@ local function finish_epoch(s, test, begin)
   results.epochs[s.epoch] = row
   local loss, figure = judged(s, row)
   results.loss = row.loss
-  for _, f in ipairs(s.task.figures) do
-    local v = row[s.prefix .. "_" .. f[1]]
-    if v ~= nil then results[f[1]] = v end
-  end
+  for _, f in ipairs(s.task.figures) do results[f[1]] = row[s.prefix .. "_" .. f[1]] or results[f[1]] end
   if figure ~= nil then results.value = figure end
   pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(s, results.epochs)) -- written anew after every epoch
   log_epoch(s, row)
