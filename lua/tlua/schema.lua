@@ -135,7 +135,8 @@ types.class_weights = { "auto or numbers, like 1,2.5,1", function(t)
 end, function(v) return v == "auto" or list_of(v, "number") end }
 -- Windows of a scanner's values (tlua/data/dicom/windows.lua).
 local function are_windows(v) return (require("tlua.data.dicom.windows").read(v)) ~= nil end
-types.windows = { "windows, like lung,bone or 40/400", function(t) return are_windows(t) and t or nil end, are_windows }
+types.windows = { "windows, like lung,bone or 40/400", function(t) return are_windows(t) and t or nil end, are_windows,
+  function(v) return select(2, require("tlua.data.dicom.windows").read(v)) end }
 types.texts = { "names, like a,b,c", function(t) return split(t) end, function(v) return is_text(v) or list_of(v, "string") end }
 types.globs = { "globs, like 'layer1.*,layer2.*', or none", function(t)
   local list = t == "none" and {} or split(t)
@@ -189,9 +190,16 @@ types.cache = { "auto, true or false", function(t)
 end, function(v) return v == "auto" or type(v) == "boolean" end }
 
 -- "a whole number, not 'many'"
-local function need(field, shown)
-  if field[2] == "choice" then return ("one of %s is needed, not %s"):format(table.concat(field[5], ", "), shown) end
-  return ("%s is needed, not %s"):format(types[field[2]][1], shown)
+-- Types that can say what is wrong with a value do (their fourth).
+local function need(field, shown, value)
+  if field[2] == "choice" then
+    local near = type(value) == "string" and core.near_miss(value, field[5])
+    return ("one of %s is needed, not %s%s"):format(table.concat(field[5], ", "), shown,
+      near and ("; did you mean '%s'?"):format(near) or "")
+  end
+  local kind = types[field[2]]
+  local why = kind[4] and kind[4](value)
+  return ("%s is needed, not %s%s"):format(kind[1], shown, why and ": " .. why or "")
 end
 
 local function in_choices(field, value)
@@ -257,7 +265,9 @@ end
 function schema.parse(field, name, text)
   local value
   if field[2] == "choice" then value = text else value = types[field[2]][2](text) end
-  if value == nil or not in_choices(field, value) then schema.usage(("--%s: %s"):format(name, need(field, ("'%s'"):format(text)))) end
+  if value == nil or not in_choices(field, value) then
+    schema.usage(("--%s: %s"):format(name, need(field, ("'%s'"):format(text), text)))
+  end
   local wrong = schema.wrong(field, value)
   if wrong then schema.usage(("--%s %s"):format(name, wrong)) end
   return value
@@ -268,7 +278,7 @@ function schema.check(what, field, value)
   if value == nil then return nil end
   if not types[field[2]][3](value) or not in_choices(field, value) then
     util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value)
-      or schema.show(value)))
+      or schema.show(value), value))
   end
   local text = schema.wrong(field, value)
   if text then util.failf("%s: %s %s", what, field[1], text) end

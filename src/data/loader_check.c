@@ -187,6 +187,9 @@ static int by_index(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* "picture", without its article. */
+static const char *one_of(const tl_source *s) { return tl__source_word(s, 1) + 2; }
+
 /* "3 of 500 pictures are damaged: A; B; C (on_bad = "skip" leaves them out)" */
 static void fail_with_names(tl_error *err, const tl_source *s, const tl_check_report *r)
 {
@@ -197,7 +200,7 @@ static void fail_with_names(tl_error *err, const tl_source *s, const tl_check_re
         snprintf(list + used, sizeof list - used, "%s%.*s", i ? "; " : "", each, r->bad[i].reason);
     }
     tl__fail(err, TL_EFORMAT, "%lld of %lld %s cannot be %s: %s%s (on_bad = \"skip\" leaves them out)",
-             (long long)r->bad_count, (long long)r->checked, tl__source_word(s, 0),
+             (long long)r->bad_count, (long long)r->checked, r->checked == 1 ? one_of(s) : tl__source_word(s, 0),
              s->fields & TL_FIELD_WAVE ? "learnt from" : "read", list, r->bad_count > NAMED ? "; ..." : "");
 }
 
@@ -205,8 +208,11 @@ static void fail_with_names(tl_error *err, const tl_source *s, const tl_check_re
 static tl_source *without_bad(tl_error *err, tl_source *source, const tl_check_report *r)
 {
     if (r->bad_count == source->count) {
-        tl__fail(err, TL_EFORMAT, "none of the %lld %s can be read; the first: %s", (long long)source->count,
-                 tl__source_word(source, 0), r->bad[0].reason);
+        if (source->count == 1)
+            tl__fail(err, TL_EFORMAT, "the only %s cannot be read: %s", one_of(source), r->bad[0].reason);
+        else
+            tl__fail(err, TL_EFORMAT, "none of the %lld %s can be read; the first: %s", (long long)source->count,
+                     tl__source_word(source, 0), r->bad[0].reason);
         return NULL;
     }
     int64_t *index = tl__malloc(err, (size_t)source->count * sizeof *index), n = 0;

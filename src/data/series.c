@@ -38,7 +38,7 @@ static int files_below(tl_error *err, const char *folder, int depth, tl_texts *f
     return bad;
 }
 
-/* Adds a line to notes; beyond a number that anybody reads only the first are kept. */
+/* Adds a line; beyond a number that anybody reads only the first are kept. */
 static int note(tl_error *err, tl_texts *notes, const char *format, ...) TL__PRINTF(3, 4);
 static int note(tl_error *err, tl_texts *notes, const char *format, ...)
 {
@@ -230,12 +230,19 @@ static int settle(tl_error *err, tl_series *s)
 
 /* ---- a folder ---- */
 
+/* A file of which there is no picture; TL_EARG is one that is none. */
+static int note_file(tl_error *err, tl_series_list *l, const tl_error *why)
+{
+    if (note(err, &l->notes, "%s", why->text) != 0) return -1;
+    return why->code == TL_EARG ? 0 : note(err, &l->damaged, "%s", why->text);
+}
+
 static int look_at(tl_error *err, tl_series_list *l, const char *path)
 {
     tl_error own = {0};
     void *map;
     size_t bytes;
-    if (tl__map_file(&own, path, "a DICOM file", &map, &bytes) != 0) return note(err, &l->notes, "%s", own.text);
+    if (tl__map_file(&own, path, "a DICOM file", &map, &bytes) != 0) return note_file(err, l, &own);
     if (!tl__looks_like_dicom(map, bytes)) {
         tl__unmap_file(map, bytes);
         l->passed++;
@@ -243,7 +250,7 @@ static int look_at(tl_error *err, tl_series_list *l, const char *path)
     }
     tl_dicom *d = tl__dicom_open_memory(&own, path, map, bytes);
     int bad = d ? add_file(err, l, d) : own.code == TL_EMEMORY ? tl__fail(err, own.code, "%s", own.text) : 0;
-    if (!d && !bad) bad = note(err, &l->notes, "%s", own.text);
+    if (!d && !bad) bad = note_file(err, l, &own);
     tl__dicom_close(d);
     tl__unmap_file(map, bytes);
     return bad;
@@ -296,5 +303,6 @@ void tl__series_free(tl_series_list *list)
     for (int64_t i = 0; i < list->count; i++) tl__series_clear(&list->at[i]);
     free(list->at);
     tl__texts_free(&list->notes);
+    tl__texts_free(&list->damaged);
     *list = (tl_series_list){0};
 }

@@ -37,17 +37,21 @@ typedef struct tl_series_list {
     tl_series *at;
     int64_t count, capacity;
     int64_t passed; /* files that are no DICOM files */
-    tl_texts notes; /* DICOM files that could not be read, or have no pictures */
+    tl_texts notes;   /* DICOM files that could not be read, or have no pictures */
+    tl_texts damaged; /* the lines of those that should be pictures and cannot be read */
 } tl_series_list;
 
 /* All series below a folder, by patient, study and number. 0 or -1. */
 int tl__series_scan(tl_error *err, const char *folder, tl_series_list *list);
 void tl__series_free(tl_series_list *list);
 
-/* What is done about slices that are missing or lie at one place; else they are an error. */
+/* What is done about slices that are missing or lie at one place; else they are an error. The last two are about that
+ * error: how who asks can say otherwise. */
 enum {
     TL_SERIES_FILL = 1 /* between their neighbours' values */,
-    TL_SERIES_FIRST = 2 /* the one of the lowest number */
+    TL_SERIES_FIRST = 2 /* the one of the lowest number */,
+    TL_SERIES_RECIPE = 4 /* by options of a recipe's data */,
+    TL_SERIES_ASKED = 8 /* not at all */
 };
 /* The slices as a volume of values (Hounsfield units of CT), read by `threads` (0: as many as there are processors;
  * TL_THREADS_NONE: by the caller's). 0 or -1. */

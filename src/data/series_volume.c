@@ -85,17 +85,20 @@ static int refuse(tl_error *err, const tl_series *s, int flags)
 {
     const char *said = s->notes.count ? s->notes.at[0] : "";
     const char *what = *s->modality ? s->modality : "picture";
+    int asked = flags & TL_SERIES_ASKED;
     if (s->mixed) return tl__fail(err, TL_EARG, "this %s series is no volume: %s", what, said);
     if (s->doubles && !(flags & TL_SERIES_FIRST))
         return tl__fail(err, TL_EARG,
-                        "this %s series is no volume: %lld of its %lld slices lie at the place of another; doubles = "
-                        "\"first\" takes the first of each place",
-                        what, (long long)s->doubles, (long long)s->count);
+                        "this %s series is no volume: %lld of its %lld slices lie at the place of another; %s",
+                        what, (long long)s->doubles, (long long)s->count,
+                        asked                      ? "leave out the files of all but one time, echo or copy"
+                        : flags & TL_SERIES_RECIPE ? "repeated = \"first\" takes the first of each place"
+                                                   : "doubles = \"first\" takes the first of each place");
     if ((s->missing || s->uneven) && !(flags & TL_SERIES_FILL))
         return tl__fail(err, TL_EARG,
-                        "this %s series is no volume: %s; gaps = \"fill\" takes values between the slices "
-                        "that are there",
-                        what, said);
+                        "this %s series is no volume: %s; %s", what, said,
+                        asked ? "get the slices that are not there"
+                              : "gaps = \"fill\" takes values between the slices that are there");
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "data/folders.h"
 #include "data/source.h"
+#include "io/dicom.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,16 @@ static int read_slice(tl_error *err, const tl_stacks *s, int64_t slice, const tl
     return tl__dicom_picture(err, s->path[slice], (int)s->frame[slice] - 1, r, out);
 }
 
+/* The error of a slice that is not as large as its neighbour, of width, height and channels `size`. */
+static int refuse_size(tl_error *err, const tl_stacks *s, int64_t slice, int width, int height, int channels,
+                       const int size[3])
+{
+    return tl__fail(err, TL_EFORMAT,
+                    "%s: %d x %d pixels (width x height) of %d channel%s, and its neighbour has %d x %d of %d; "
+                    "neighbours = 0 takes slices alone",
+                    s->path[slice], width, height, channels, channels == 1 ? "" : "s", size[0], size[1], size[2]);
+}
+
 /* The channels of a slice into their place among those of the stack. 0 or -1. */
 static int put(tl_error *err, const tl_stacks *s, int64_t slice, const tl_image *from, int place, tl_image *stack)
 {
@@ -111,13 +122,10 @@ static int put(tl_error *err, const tl_stacks *s, int64_t slice, const tl_image 
                         s->width, from->channels, TL_IMAGE_MOST_CHANNELS);
     if (place == 0 && tl__image_reserve_deep(err, stack, from->width, from->height, channels, from->depth) != 0)
         return -1;
+    const int size[3] = {stack->width, stack->height, stack->channels / s->width};
     if (from->width != stack->width || from->height != stack->height || channels != stack->channels ||
         from->depth != stack->depth)
-        return tl__fail(err, TL_EFORMAT,
-                        "%s: %d x %d pixels (width x height) of %d channel%s, and its neighbour has %d x %d of %d; "
-                        "neighbours = 0 takes slices alone",
-                        s->path[slice], from->width, from->height, from->channels, from->channels == 1 ? "" : "s",
-                        stack->width, stack->height, stack->channels / s->width);
+        return refuse_size(err, s, slice, from->width, from->height, from->channels, size);
     size_t each = tl__image_pixel(from), all = each * (size_t)s->width;
     size_t pixels = (size_t)from->width * (size_t)from->height;
     for (size_t i = 0; i < pixels; i++)
@@ -139,10 +147,30 @@ static int read_stack(tl_error *err, const tl_stacks *s, int64_t i, const tl_ima
     return bad ? -1 : 0;
 }
 
+/* Are the slices of a stack as large as their own one, by what their heads say? */
+static int check_sizes(tl_error *err, const tl_stacks *s, int64_t i)
+{
+    const int64_t *slice = slices_of(s, i);
+    int size[3] = {0, 0, 0};
+    for (int k = 0; k < s->width; k++) {
+        if (k && slice[k] == slice[k - 1]) continue;
+        tl_dicom *d = tl__dicom_open(err, s->path[slice[k]]);
+        if (!d) return -1;
+        int own[3] = {d->columns, d->rows, tl__dicom_channels(d)};
+        tl__dicom_close(d);
+        if (k == 0) memcpy(size, own, sizeof size);
+        if (memcmp(size, own, sizeof size) != 0)
+            return refuse_size(err, s, slice[k], own[0], own[1], own[2], size);
+    }
+    return 0;
+}
+
+/* Who reads without windows looks at one slice, or checks before a training that slices go together. */
 int tl__stacks_read(tl_error *err, const tl_stacks *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
     tl_image_request seen = *request;
     int64_t own = own_slice(s, i);
+    if (!request->window_count && s->width > 1 && check_sizes(err, s, i) != 0) return -1;
     if (request->window_count && s->width > 1) return read_stack(err, s, i, request, out);
     if (!request->window_count && s->window_count) {
         seen.window_count = 1;

@@ -116,11 +116,12 @@ static int64_t channels_of(tl_error *err, const tl_volumes *v, const char *path,
 {
     if (image->size[3] == 1 || v->flags & TL_VOLUMES_FIRST) return 1;
     if (v->flags & TL_VOLUMES_PARTS) return image->size[3];
-    return tl__fail(
-        err, TL_EFORMAT,
-        "%s: the file has 4 dimensions: %lld parts (times, contrasts) of one volume; parts = \"channels\" "
-        "takes them as channels, parts = \"first\" the first alone",
-        path, (long long)image->size[3]);
+    return tl__fail(err, TL_EFORMAT,
+                    "%s: the file has 4 dimensions: %lld parts (times, contrasts) of one volume; %s", path,
+                    (long long)image->size[3],
+                    v->flags & TL_SERIES_ASKED
+                        ? "the network was trained on files of one; write one of them into a file of its own"
+                        : "parts = \"channels\" takes them as channels, parts = \"first\" the first alone");
 }
 
 static int head_of(tl_error *err, const tl_volumes *v, int64_t i, tl_volume *head)
@@ -243,7 +244,7 @@ tl_volumes *tl__volumes_open(tl_error *err, const tl_volume_list *l)
     if (!v) return NULL;
     v->count = l->count;
     v->files = l->files;
-    v->flags = l->flags;
+    v->flags = l->flags | (l->flags & TL_SERIES_ASKED ? 0 : TL_SERIES_RECIPE);
     if (take(err, v, l) == 0 && measure(err, v) == 0) return v;
     tl__volumes_free(v);
     return NULL;
@@ -264,9 +265,10 @@ static int all_finite(tl_error *err, const tl_volumes *v, const char *path, tl_v
     return tl__fail(
         err, TL_EFORMAT,
         "%s: %lld of its %lld voxels are not finite (NaN or infinite), the first in column %lld, row %lld, "
-        "slice %lld; nan = \"zero\" takes 0 for them",
+        "slice %lld; %s",
         path, (long long)bad, (long long)n, (long long)(first % row + 1), (long long)(first / row % x->size[1] + 1),
-        (long long)(first / slice % x->size[2] + 1));
+        (long long)(first / slice % x->size[2] + 1),
+        v->flags & TL_SERIES_ASKED ? "write numbers in their place" : "nan = \"zero\" takes 0 for them");
 }
 
 /* One file; of several parts those that count. */
@@ -307,8 +309,10 @@ static int read_image(tl_error *err, const tl_volumes *v, int64_t i, tl_volume *
     tl_volume again = {0};
     const char *path = tl__volumes_locate(v, i);
     if (is_series(v, i)) {
-        if (tl__series_volume(err, &v->series[i], (int)v->flags, TL_THREADS_NONE, out) != 0) return -1;
-        return all_finite(err, v, path, out);
+        if (tl__series_volume(err, &v->series[i], (int)v->flags, TL_THREADS_NONE, out) == 0)
+            return all_finite(err, v, path, out);
+        if (err->code == TL_EARG) tl__error_prefix(err, "%s: ", path); /* of the series, and not of a file in it */
+        return -1;
     }
     if (v->about[i].channels == 0) { /* say why */
         if (head_of(err, v, i, &again) < 0) return -1;
@@ -346,7 +350,8 @@ int tl__volumes_read(tl_error *err, const tl_volumes *v, int64_t i, tl_volume *i
 
 int tl__volumes_hash(tl_error *err, const tl_volumes *v, int64_t i, const char *root, tl_sha256 *h)
 {
-    tl__sha256_update(h, &v->flags, sizeof v->flags);
+    unsigned flags = v->flags & ~(unsigned)(TL_SERIES_ASKED | TL_SERIES_RECIPE);
+    tl__sha256_update(h, &flags, sizeof flags);
     for (int64_t k = 0; is_series(v, i) && k < v->series[i].count; k++)
         if (tl__hash_file(err, v->series[i].slice[k].path, root, h) != 0) return -1;
     for (int k = 0; !is_series(v, i) && k < v->files; k++)

@@ -17,7 +17,7 @@ typedef struct tl_volume_list {
     const int32_t *value, *meaning; /* NULL: values are classes */
     int classes;                    /* meanings without a table, and TL_MASK_IGNORED */
     int rest;                       /* what other values mean: a class, TL_MASK_IGNORED, or -1: they are an error */
-    unsigned flags;                 /* TL_SERIES_... and TL_VOLUMES_... */
+    unsigned flags; /* TL_SERIES_... and TL_VOLUMES_...; with TL_SERIES_ASKED no error names an option of a recipe */
 } tl_volume_list;
 
 enum {

@@ -307,9 +307,9 @@ static int check(tl_error *err, const reading *r, const tl_walk *w)
     tl_dicom *d = r->d;
     const char *why = NULL;
     if (!w->has_pixels && r->table_type)
-        return tl__fail(err, TL_EFORMAT, "%s: its pixels are floats (a parametric map), which are not read", d->name);
+        return tl__fail(err, TL_EARG, "%s: its pixels are floats (a parametric map), which are not read", d->name);
     if (!w->has_pixels)
-        return tl__fail(err, TL_EFORMAT, "%s: a DICOM file without pixels%s%s; leave it out", d->name,
+        return tl__fail(err, TL_EARG, "%s: a DICOM file without pixels%s%s; leave it out", d->name,
                         *d->modality ? " of modality " : "", d->modality);
     if (r->frames < 1 || r->frames > 1000000)
         return tl__fail(err, TL_EFORMAT, "%s: %lld frames, and a picture has one at least", d->name,

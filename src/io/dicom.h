@@ -61,7 +61,8 @@ typedef struct tl_dicom {
 
 /* Do these bytes begin a DICOM file? Those of old programs lack the head, and begin with the data set itself. */
 int tl__looks_like_dicom(const uint8_t *data, size_t bytes);
-/* What a file says before its pixels. NULL on failure. The file stays mapped until it is closed. */
+/* What a file says before its pixels. NULL on failure, of which TL_EARG says that the file is in order and no picture
+ * (a report, contours), and anything else that it cannot be used. The file stays mapped until it is closed. */
 tl_dicom *tl__dicom_open(tl_error *err, const char *path);
 /* The same of a file in memory, which must outlive it; `name` is for messages. */
 tl_dicom *tl__dicom_open_memory(tl_error *err, const char *name, const void *data, size_t bytes);

@@ -83,7 +83,10 @@ static int through_window(tl_error *err, const frame *f, const tl_image_window *
         through_own_range(x, f->pixels);
     } else {
         return tl__fail(err, TL_EFORMAT,
-                        "%s: the file has no window of its own; name one, like soft or 40/400, or range", d->name);
+                        "%s: the file has no window of its own; %s", d->name,
+                        strcmp(d->modality, "CT") == 0
+                            ? "--data.windows names one, like soft or 40/400, or range"
+                            : "--data.windows range takes each picture's own range of values");
     }
     return 0;
 }

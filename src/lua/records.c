@@ -342,7 +342,8 @@ static const tl_plane *planes(lua_State *L, int t, int64_t count)
 
 #define RECORD_OPTIONS \
     "paths images slices frames stacks windows waves first count rate texts labels classes values value_names masks " \
-    "planes mask_values boxes box_labels points volumes parts nan gaps doubles mask_rest pieces marks spans places"
+    "planes mask_values boxes box_labels points volumes parts nan gaps doubles asked mask_rest pieces marks spans "    \
+    "places"
 
 /* Volumes, with their masks. */
 static tl_source *volumes_of(lua_State *L, int t, tl_records *r, tl_error *err)

@@ -4,7 +4,8 @@
  *   core.dicom.series(folder) -> {{series=, study=, patient=, modality=, number=, rows=, columns=, files=,
  *     slices={{path=, frame=, position={x, y, z}}...}, spacing=, missing=, doubles=, notes={line...}, body_part=,
  *     laterality=, sex=, age=, manufacturer=, scanner=, description=}...}, {line...} of DICOM files left out, how many
- *     files are none; `description` is for choosing: it is never printed
+ *     files are none, and of the lines those of files that should be pictures and cannot be read; `description` is
+ *     for choosing: it is never printed
  *   core.dicom.volume(series or folder [, {series=, gaps="fill", doubles="first", threads=, and as below}]) -> volume,
  *     also with modality=, series=, notes=
  *   core.nifti.read(path [, {as below}]) -> volume, also with placed="sform", "qform" or "spacing"
@@ -329,7 +330,8 @@ static int dicom_series(lua_State *L)
     }
     push_lines(L, &l->notes);
     lua_pushinteger(L, l->passed);
-    return 3;
+    push_lines(L, &l->damaged);
+    return 4;
 }
 
 /* How many series of the list have this number. */

@@ -96,7 +96,8 @@ const tl_volume_list *tl__lua_volumes(lua_State *L, int t, int classes, int64_t 
         lua_pop(L, 1); /* the list keeps it alive */
     }
     l->flags = flag(L, t, "gaps", "fill", TL_SERIES_FILL) | flag(L, t, "doubles", "first", TL_SERIES_FIRST) |
-               flag(L, t, "nan", "zero", TL_VOLUMES_NAN);
+               flag(L, t, "nan", "zero", TL_VOLUMES_NAN) |
+               (tl__lua_field_bool(L, t, "asked", 0) ? TL_SERIES_ASKED : 0);
     const char *parts = tl__lua_field_text(L, t, "parts", "");
     if (*parts && strcmp(parts, "first") != 0 && strcmp(parts, "channels") != 0)
         tl__lua_raise(L, "records: parts is \"channels\", \"first\", or not given");

@@ -431,8 +431,8 @@ end)
 t.test("pictures that cannot be seen so", function()
   local plain = folder .. "/plain.dcm"
   scanner.write(plain, {})
-  t.fails("plain.dcm: the file has no window of its own; name one, like soft or 40/400, or range", fed, files(plain),
-    "file")
+  t.fails("plain.dcm: the file has no window of its own; --data.windows names one, like soft or 40/400, or range", fed,
+    files(plain), "file")
   t.equal(fed(files(plain)):amax():item(), 1) -- without a word its range is seen
   scanner.write(folder .. "/eight.dcm", { bits_allocated = 8, bits = 8, signed = 0 })
   near(fed(files(folder .. "/eight.dcm"), "file"):amax():item(), 30 / 255) -- numbers of 8 bits are grey values

@@ -156,7 +156,8 @@ t.test("orientation and spacing, the mask by its nearest voxel", function()
   t.equal(table.concat(d.train:extent(1, d.test_pipeline).size, " "), "4 6 4")
   d = one(root, { orientation = "file" })
   t.equal(d.train:volume(1, d.test_pipeline).axes, "LPS")
-  t.fails("orientation cannot be \"RAX\"", one, root, { orientation = "RAX" })
+  t.fails("orientation has one letter each of L or R, P or A, S or I, like RAS, or is file: not 'RAX'", one, root,
+    { orientation = "RAX" })
 end)
 
 -- ---- tables, class folders, nnU-Net's names, series ----

@@ -94,7 +94,8 @@ end
 
 -- x (N, H, W, C) or (N, D, H, W, C), after preprocessing -> maps (N, h, w) or (N, d, h, w) of what stage k puts out,
 -- not negative, and logits (N, classes) as a list. Equations 1 and 2: weight of channel c = mean over places of d
--- logit / d a_c, map = relu(sum of weight_c a_c). classes: a class a picture, from 0; nil: the likeliest. Parameters
+-- logit / d a_c, map = relu(sum of weight_c a_c). classes: a class a picture, from 0, or a function of a row of logits
+-- that says it; nil: the likeliest. Parameters
 -- may be frozen: the gradient goes to the activations alone. A network that gives a map of classes is asked for the
 -- mean over its places (Vinogradova et al. 2020); its scores are the logarithms of the mean probabilities.
 function explain.maps(net, x, k, classes)
@@ -116,7 +117,8 @@ function explain.maps(net, x, k, classes)
       row[c] = 0
       if scores[i][c] > scores[i][best] then best = c end
     end
-    row[classes and classes[i] + 1 or best] = 1
+    local class = type(classes) == "function" and classes(scores[i]) or type(classes) == "table" and classes[i]
+    row[class and class + 1 or best] = 1
     chosen[i] = row
   end
   local judged = (logits * core.tensor(chosen)):sum()
@@ -167,6 +169,19 @@ function explain.judged(row, class)
   return { class = class, score = math.exp(row[class + 1] - most) / sum, output = row[class + 1] }
 end
 
+-- Where a threshold decides between two classes, as the recipe's positive class has one: a function of a row of logits
+-- that says which class it is, and one that says in words what was judged. nil elsewhere.
+function explain.decides(task)
+  if task.kind ~= "classify" or not task.options.positive then return nil end
+  local function answer(row) return task:decode(core.tensor { row }, { top = 2 })[1] end
+  local function text(row, class)
+    for _, each in ipairs(answer(row)) do
+      if each.class == class then return (task:text { each }) end
+    end
+  end
+  return function(row) return answer(row)[1].class end, text
+end
+
 -- What is said of it: a probability among the classes, or one of its own where labels do not exclude each other, or a
 -- value.
 function explain.said(kind, label, row)
@@ -213,15 +228,12 @@ local function batch_of(net, o)
       explain.warn_of_few(o.map, o.quiet)
     end
     local plain = explain.flat(x)
-    local classes
-    if o.class then
-      classes = {}
-      for i = 1, n do classes[i] = o.class end
-    end
+    local classes = o.class and function() return o.class end or o.decides
     local maps, scores = explain.maps(net, x, o.stage, classes)
     local out = {}
     for i = 1, n do
-      local row = explain.judged(scores[i], o.class)
+      local row = explain.judged(scores[i], classes and classes(scores[i]))
+      row.text = o.words and o.words(scores[i], row.class)
       row.map = core.ops.slice(maps, 1, i - 1, 1):reshape { maps:shape(2), maps:shape(3) }
       if plain[i] then row.map = row.map * 0 end -- what it shows is where the network pads
       row.note = explain.note(row.map:reshape(-1):tolist(), plain[i])
@@ -247,13 +259,14 @@ function explain.main(args)
   o.source = found and found.source
   net:freeze "*"
   o.quiet = options.quiet
+  o.decides, o.words = explain.decides(model_file.task(info, net, rest[1]))
   o.class, o.layer = options.class and explain.class_of(info, net, options.class), options.layer
   local to = targets(options.to or "explain", paths)
   local p, made, kind = info.preprocessing, false, info.task and info.task.name
   return predict.each(info, paths, o, options.quiet, "Explaining", batch_of(net, o), function(i, row)
     if not row then return end
     local label = info.labels and info.labels[row.class + 1] or tostring(row.class)
-    local text = explain.said(kind, label, row)
+    local text = row.text or explain.said(kind, label, row)
     if not made then core.mkdirs(options.to or "explain") end
     made = true
     core.data.saliency { from = paths[i], source = o.source, index = i, to = to[i],

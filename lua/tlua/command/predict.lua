@@ -334,6 +334,10 @@ function predict.answers(net, task, paths, found, o, options)
       kind.many))
   end
   if form.finish then form.finish() end
+  if found and found.broken > 0 then
+    io.stderr:write(("tlua: %s below the folders could not be read\n"):format(util.counted(found.broken, "DICOM file")))
+    return 1
+  end
   return status
 end
 

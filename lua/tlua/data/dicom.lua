@@ -75,9 +75,35 @@ local function chosen(o, list, said, what)
   return kept
 end
 
--- The series of a folder, and lines about what is left out. o: root, modality, series; `what` begins messages.
+-- What `said` is told of files of which there is no picture: those that are no pictures, and those that should be and
+-- cannot be read (`damaged`, of the lines `notes`), which are an error unless on_bad says otherwise.
+function dicom.left_out(o, notes, damaged, said)
+  local bad = {}
+  for _, line in ipairs(damaged) do bad[line] = true end
+  if #damaged > 0 and o.on_bad == "error" then
+    util.failf('data.dicom: %s below %s cannot be read: %s%s (on_bad = "skip" leaves %s out)',
+      plural(#damaged, "DICOM file"), o.root, #damaged > 1 and "the first, " or "", damaged[1],
+      #damaged == 1 and "it" or "them")
+  end
+  if #damaged > 0 then
+    said[#said + 1] = ("skipped   %s that cannot be read: %s"):format(plural(#damaged, "DICOM file"), damaged[1])
+  end
+  for _, line in ipairs(notes) do
+    if not bad[line] then
+      said[#said + 1] = ("skipped   %s without a picture to read: %s"):format(plural(#notes - #damaged, "DICOM file"),
+        line)
+      break
+    end
+  end
+end
+
+-- Of a list of series those that o.modality and o.series name; `said` is told of the others.
+function dicom.select(o, list, said, what) return chosen(o, of_modalities(o, list, said, what), said, what) end
+
+-- The series of a folder, and lines about what is left out. o: root, modality, series, on_bad; `what` begins messages.
+-- Third: lines about files that cannot be read.
 function dicom.series(o, what)
-  local list, notes, passed = core.dicom.series(o.root)
+  local list, notes, passed, damaged = core.dicom.series(o.root)
   local said = {}
   if #list == 0 then
     util.failf("%s: %s holds no DICOM pictures%s", what, o.root, #notes > 0 and "; " .. notes[1]
@@ -86,11 +112,8 @@ function dicom.series(o, what)
   if passed > 0 then
     said[1] = ("skipped   %s that %s no DICOM"):format(plural(passed, "file"), passed == 1 and "is" or "are")
   end
-  if #notes > 0 then
-    said[#said + 1] = ("skipped   %s without a picture to read: %s"):format(plural(#notes, "DICOM file"), notes[1])
-  end
-  list = of_modalities(o, list, said, what)
-  return chosen(o, list, said, what), said
+  dicom.left_out(o, notes, damaged, said)
+  return dicom.select(o, list, said, what), said, damaged
 end
 
 -- ---- whose they are ----
@@ -289,6 +312,28 @@ local function check_unit(o)
   end
 end
 
+-- Fields that would do nothing, since what they are of is not there.
+local function check_used(o)
+  if o.masks and o.labels then
+    util.fail("data.dicom: masks and labels do not go together; what is learnt is one of them: masks where it is for "
+      .. "each voxel or pixel, or labels, a class or numbers for each patient, study, series or file")
+  end
+  for _, name in ipairs { "by", "key", "target", "part" } do
+    if o[name] and not o.labels then
+      util.failf(
+        "data.dicom: %s is of labels, the CSV with what is to be learnt, and there is none: --data.labels FILE", name)
+    end
+  end
+  for _, name in ipairs { "classes", "values" } do
+    if o[name] and not o.masks then
+      util.failf("data.dicom: %s are of masks, and there are none: --data.masks DIR", name)
+    end
+  end
+  if o.unmatched and not (o.labels or o.masks) then
+    util.fail "data.dicom: unmatched is of labels or masks, and there are none"
+  end
+end
+
 -- The fields of a record whose samples are series.
 local function volumes_of(o, items)
   local list = {}
@@ -300,17 +345,14 @@ end
 function dicom.read(d, options)
   local o = d.options
   check_unit(o)
+  check_used(o)
   local missing = util.missing(o.root, "folder")
   if missing then util.failf("data.dicom: %s; --data.root DIR names another", missing) end
   local list, said = dicom.series(o, "data.dicom")
   local found = { record = {}, root = o.root, title = o.root:match "([^/]+)/*$" or o.root, said = said }
   local volume = o.unit == "volume"
   local items = volume and series_items(list) or slice_items(list, o.every)
-  if o.masks then
-    for _, name in ipairs { "labels", "target", "part" } do
-      if o[name] then util.failf("data.dicom: masks and %s do not go together; what is learnt is one of them", name) end
-    end
-    items = masks.add(o, options, items, found)
+  if o.masks then items = masks.add(o, options, items, found)
   elseif o.labels then items = labels.of_table(d, options, items, found)
   else items = labels.of_folders(options, o, items, found) end
   found.parts = found.parts or labels.parts(o, items)

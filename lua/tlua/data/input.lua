@@ -112,6 +112,16 @@ local function extents(d)
   return d.extents
 end
 
+-- Bytes of the largest volume that is decoded, whatever its part, and its size in words.
+local function largest(d)
+  local bytes, size = 0, {}
+  for _, part in ipairs { "train", "validation", "test" } do
+    local e = d[part] and volumes.extents(d[part], d.test_pipeline, nil, d.fields.mask)
+    if e and e.largest > bytes then bytes, size = e.largest, e.largest_size end
+  end
+  return bytes, table.concat(size, " x ")
+end
+
 -- Slices, rows and columns of the largest sample of training.
 local function sides(d)
   local p = d.preprocessing
@@ -140,7 +150,9 @@ local function volume_lines(d, say)
   if p.patch then
     say(("patches   %d of %s of each training volume and epoch%s%s"):format(d.patches, times(p.patch),
       d.foreground > 0 and (", %g %% around a voxel of a class"):format(100 * d.foreground) or "",
-      e.small > 0 and ("; %d of %d volumes are smaller and get zeros around them"):format(e.small, e.count) or ""))
+      e.small > 0 and ("; %d of %s %s smaller and get%s zeros around %s"):format(e.small,
+        util.counted(e.count, "volume"),
+        table.unpack(e.small == 1 and { "is", "s", "it" } or { "are", "", "them" })) or ""))
   end
   say(("kept      decoded volumes in up to %s of memory, which %s"):format(util.bytes(d.keep), e.bytes <= d.keep
     and ("holds all training volumes (%s)"):format(util.bytes(e.bytes))
@@ -159,7 +171,7 @@ input.volume = {
     local s = sides(d)
     return n * s[1] * s[2] * s[3] * (4 * extents(d).channels + (d.fields.mask and 4 or 0))
   end,
-  size_text = function(d) return ("of %s voxels"):format(times(sides(d))) end,
+  size_text = function(d) return ("of %s voxels"):format(times(sides(d))) end, largest = largest,
   samples = function(d) return d.train:count() * d.patches end,
   cannot_keep = function() return "volumes are read anew, or kept whole in memory" end,
 }

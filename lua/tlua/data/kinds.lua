@@ -139,9 +139,19 @@ local function written(...)
   return list
 end
 
--- A list of fields and those of series as volumes.
+-- How many samples a step has where nothing is said: kinds_of.batch(d).
+local PICTURES, VOLUMES = 64, 2
+
+-- A list of fields and those of series as volumes, of which a step has fewer.
 local function with_volumes(list)
   local out = { table.unpack(list) }
+  for i, field in ipairs(out) do
+    if field[1] == "batch" then
+      out[i] = { "batch", "batch", nil,
+        ("pictures (%d) or volumes (%d) a step; auto: what the memory allows, up to 256"):format(PICTURES, VOLUMES),
+        least = 1 }
+    end
+  end
   for _, field in ipairs(volume_fields.SERIES) do out[#out + 1] = field end
   return out
 end
@@ -195,13 +205,14 @@ kinds_of.all = {
       "Lua pattern that finds in a picture's path whose it is: those of one patient stay in one part" },
     private(false), CORNERS, table.unpack(doubles.FIELDS)) },
   dicom = { title = "DICOM", grey = true, open = true,
-    task = function(o) return o.masks and "segment" or task_of_targets(o) end, needed = { "root" }, schema = listed(
+    task = function(o) return o.masks and "segment" or task_of_targets(o) end, needed = { "root" },
+    schema = with_volumes(listed(
     { "root", "path", nil, "folder with the files, in any order and depth" },
     { "unit", "choice", "picture", "what a sample is: a slice, or a series as a volume", { "picture", "volume" } },
     { "labels", "path", nil,
       "a CSV with what is to be learnt, a line for each patient, study, series or file; without it the folders are " ..
       "classes" },
-    { "by", "choice", "patient", "what a line of labels is about", { "patient", "study", "series", "file" } },
+    { "by", "choice", nil, "what a line of labels is about (patient)", { "patient", "study", "series", "file" } },
     { "key", "text", nil, "column of labels that says whose a line is (the one that is called as such columns are)" },
     { "target", "texts", nil, "column, or columns, with what is to be learnt" },
     { "part", "text", nil, "column that says which part a sample belongs to: train, validation or test" },
@@ -209,8 +220,8 @@ kinds_of.all = {
       "folder with masks, which may be root: DICOM SEG objects, and NIfTI volumes called as the series' folders" },
     { "classes", "texts", nil, "names of what the masks' values 0, 1, ... mean (background and the segments)" },
     { "values", "numbers", nil, "the value of each class in NIfTI masks (0, 1, 2, ...)", least = 0, most = 255 },
-    { "unmatched", "choice", "error",
-      "what pictures without a line or mask, and lines without pictures, mean", { "error", "skip" } },
+    { "unmatched", "choice", nil,
+      "what pictures without a line or mask, and lines without pictures, mean (error)", { "error", "skip" } },
     { "windows", "windows", nil,
       "which values are seen, each window a channel: file (the file's own, as where nothing is said), range, lung, " ..
       "bone, brain, soft, or centre/width" },
@@ -221,7 +232,7 @@ kinds_of.all = {
       "description (all)" },
     { "every", "integer", 1, "of a series every so many-th slice", least = 1 },
     { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } },
-    private(true), CORNERS, table.unpack(with_volumes(doubles.FIELDS))) },
+    private(true), CORNERS, table.unpack(doubles.FIELDS))) },
   speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" },
     schema = clips(
     { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },
@@ -288,6 +299,9 @@ kinds_of.all = {
 }
 
 kinds_of.COMMON = COMMON
+
+-- How many samples of a description a step has.
+function kinds_of.batch(d) return d.options.batch or kinds_of.has_volumes(d) and VOLUMES or PICTURES end
 
 -- Are the samples of a description volumes?
 function kinds_of.has_volumes(d)

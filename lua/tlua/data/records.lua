@@ -5,6 +5,7 @@ local util = require "tlua.util"
 local split = require "tlua.data.split"
 local tensors = require "tlua.data.tensors"
 local cells = require "tlua.data.cells"
+local kinds = require "tlua.data.kinds"
 local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local volumes = require "tlua.data.volumes"
@@ -404,7 +405,8 @@ function records.open(d, seed, options, base)
   if o.doubles == "apart" and not options.whole then keep_apart(d, found, all) end
   local list, said = parts_of(d, found, all, seed, options.selects)
   if options.whole then list = { train = {}, test = table.move(core.data.permutation(0, 0, all:count()), 1, all:count(), 1, {}) } table.sort(list.test) end
-  local out = { batch = o.batch == "auto" and 1 or o.batch, threads = o.threads, drop_last = o.drop_last,
+  local batch = kinds.batch(d)
+  local out = { batch = batch == "auto" and 1 or batch, threads = o.threads, drop_last = o.drop_last,
     on_bad = o.on_bad or "error", skipped = {}, noted = {},
     fields = fields_of(all), title = found.title, value_names = found.value_names, records = true,
     private = private, burnt_in = found.burnt_in, tokenizer = found.tokenizer,

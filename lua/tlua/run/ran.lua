@@ -181,7 +181,7 @@ function ran.facts(s)
       util.thousands(s.parameters)) },
     { "frozen", ran.freeze_text(stage.frozen_of(r, s.stage_options)) },
     { "optimiser", ("%s, %s, batch %s%s"):format(r.optim.kind, groups.text(s.groups),
-      tostring(r.data.options.batch == "auto" and s.data.batch or r.data.options.batch),
+      tostring((r.data.options.batch or "auto") == "auto" and s.data.batch or r.data.options.batch),
       r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },
     { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") },
     { "feature cache", saved or s.no_cache },

@@ -61,6 +61,10 @@ end
 
 -- ---- figures ----
 
+local FIGURES = { { "accuracy", "accuracy", "%.1f %%", "max" }, { "f1", "macro F1", "%.1f %%", "max" } }
+-- Of two classes of which one is looked for also the area under the ROC curve, of what is tested.
+local OF_TWO = { FIGURES[1], FIGURES[2], { "auroc", "AUROC", "%.3f", "max" } }
+
 local Meter = {}
 Meter.__index = Meter
 
@@ -78,6 +82,12 @@ function Meter:add(logits, batch)
     if k == got then self.right, of.right[k] = self.right + 1, of.right[k] + 1 end
   end
   self.n = self.n + #labels
+  if not self.scores then return end
+  local k = self.looked_for
+  for i, row in ipairs(logits:softmax(-1):tolist()) do
+    local at = #self.scores + 1
+    self.scores[at], self.positive[at] = row[k], labels[i] == k - 1
+  end
 end
 
 -- The mean of the classes' F1, over those that occur or were predicted; nil where an older run, which did not count
@@ -93,15 +103,11 @@ function Meter:macro_f1()
 end
 
 function Meter:value()
-  return { accuracy = self.n > 0 and 100 * self.right / self.n or nil, f1 = self:macro_f1() }
+  local area = self.scores and core.roc.measure(self.scores, self.positive).auroc or 0 / 0
+  return { accuracy = self.n > 0 and 100 * self.right / self.n or nil, f1 = self:macro_f1(),
+    auroc = area == area and area or nil }
 end
 function Meter:state() return { right = self.right, n = self.n, of = self.of } end
-
-local function meter_of(_, state)
-  state = state or {}
-  return setmetatable({ right = state.right or 0, n = state.n or 0,
-    of = state.of or { support = {}, predicted = {}, right = {} } }, Meter)
-end
 
 local Collector = {}
 Collector.__index = Collector
@@ -126,6 +132,14 @@ end
 local function positive_of(t)
   if not t.names or #t.names ~= 2 then return nil end
   return t.options.positive == t.names[1] and 1 or 2
+end
+
+local function meter_of(t, state, is_tested)
+  local k = is_tested and t.options.positive and positive_of(t) or nil
+  state = state or {}
+  return setmetatable({ right = state.right or 0, n = state.n or 0,
+    of = state.of or { support = {}, predicted = {}, right = {} }, looked_for = k, scores = k and {},
+    positive = k and {} }, Meter)
 end
 
 -- The probability from which on the positive class is said to be there, and in words where it comes from.
@@ -228,17 +242,20 @@ local function answer(t, list)
   return list
 end
 
-local function columns(_, o)
+-- Where there is a class that is looked for, also the score from which on it is said to be there.
+local function columns(t, o)
   local names = { "label", "score" }
   for k = 2, o.top do names[#names + 1], names[#names + 2] = "label_" .. k, "score_" .. k end
+  if t.options.positive then names[#names + 1] = "threshold" end
   return names
 end
 
-local function fields(_, list, o)
+local function fields(t, list, o)
   local out = {}
   for k = 1, o.top do
     out[2 * k - 1], out[2 * k] = list[k] and list[k].label or "", list[k] and ("%.9g"):format(list[k].score) or ""
   end
+  if t.options.positive then out[#out + 1] = ("%.9g"):format(threshold_of(t)) end
   return out
 end
 
@@ -253,7 +270,7 @@ end
 
 return {
   name = "classify", brief = "one class a picture", wants = { "label" }, takes = "vector",
-  figures = { { "accuracy", "accuracy", "%.1f %%", "max" }, { "f1", "macro F1", "%.1f %%", "max" } },
+  figures = FIGURES, figures_of = function(o) return o.positive and OF_TWO or FIGURES end,
   schema = {
     { "positive", "text", nil, "of two classes the one that is looked for: from a threshold on, chosen on the "
       .. "validation part, it is said to be there (the likelier class is)" },

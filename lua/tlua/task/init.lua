@@ -8,6 +8,7 @@
 --                               -- vocabulary (rows of pieces, which net:vocabulary asks for words)
 --   head_name = "qa_outputs",   -- what the head of pieces is called in files of texts' networks, if not "classifier"
 --   figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },     -- key, words, format, which is better; the first is the main one
+--   figures_of = function(options), -- all of them, where options add to these
 --   prepare = function(t, s),   -- the data are open: sets t.names, t.width (how many outputs); refuses targets that are none
 --   own_width = true,           -- how many outputs there are is not how many classes or numbers the data have
 --   head = function(t, net),    -- the head where the recipe names none
@@ -44,7 +45,7 @@ local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss"
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
   "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields",
     "emit", "mean", "start", "advice", "chooses", "choose", "positive_class", "threshold_of", "wanted", "kept", "take",
-  "fits", "test_line", "loss_words", "own_width", "head_name" }
+  "fits", "test_line", "loss_words", "own_width", "head_name", "figures_of" }
 local TAKES = { vector = true, map = true, frames = true, vocabulary = true }
 
 local function check_figures(name, list)
@@ -103,9 +104,15 @@ function task.of_file(info)
   return task[known.name](options)
 end
 
+-- The figures of a task with these options (nil: none): its definition's, and those that options add.
+function task.figures_with(name, options)
+  local definition = task.definition(name)
+  return definition.figures_of and options and definition.figures_of(options) or definition.figures
+end
+
 -- The main figure of a task: {key, words, format, "max" or "min"}; the one called `best`, where that is one.
-function task.main(name, best)
-  local figures = task.definition(name).figures
+function task.main(name, best, options)
+  local figures = task.figures_with(name, options)
   for _, f in ipairs(figures) do
     if f[1] == best then return f end
   end
@@ -113,9 +120,9 @@ function task.main(name, best)
 end
 
 -- What a recipe's `best` may be: the names of the figures, and loss.
-function task.best_names(name)
+function task.best_names(name, options)
   local list = {}
-  for i, f in ipairs(task.definition(name).figures) do list[i] = f[1] end
+  for i, f in ipairs(task.figures_with(name, options)) do list[i] = f[1] end
   list[#list + 1] = "loss"
   return list
 end
@@ -131,7 +138,7 @@ end
 -- "accuracy 91.2 %"
 function Task:figure_text(f, v) return ("%s %s"):format(f[2], v and util.figure(f[3], v) or "-") end
 -- The figure that the recipe's `best` names, else the first.
-function Task:main() return task.main(self.kind, self.best) end
+function Task:main() return task.main(self.kind, self.best, self.options) end
 -- Is v better than `before`?
 function Task:is_better(v, before)
   if self:main()[4] == "max" then return v > before end
@@ -154,7 +161,8 @@ end
 -- The task of a session. `d`: a description; criterion: the session's loss; kept: what a model file holds of it.
 function task.open(d, criterion, kept)
   local definition = task.definition(d.kind)
-  local t = { kind = d.kind, options = d.options, criterion = criterion, where = d.where }
+  local t = { kind = d.kind, options = d.options, criterion = criterion, where = d.where,
+    figures = task.figures_with(d.kind, d.options) }
   setmetatable(t, { __index = function(_, key)
     local v = definition[key]
     if v == nil then v = Task[key] end

@@ -8,14 +8,30 @@ local cache = require "tlua.train.cache"
 local feed = require "tlua.train.feed"
 local memory = {}
 
--- Bytes that the device can still give: of a processor what the system says is available, beside what tlua holds already.
-local function room(s)
-  local live, pooled = core.memory()
-  if s.device.type ~= "cpu" then return s.device.bytes end
+-- Bytes of host memory that the system says are available; nil where it does not say.
+local function available()
   local file = io.open "/proc/meminfo"
   local kb = file and file:read("a"):match "MemAvailable:%s+(%d+)"
   if file then file:close() end
-  return kb and math.min(s.device.bytes, tonumber(kb) * 1024 + live + pooled) or s.device.bytes
+  return kb and tonumber(kb) * 1024
+end
+
+-- Bytes that the device can still give: of a processor what is available, beside what tlua holds already.
+local function room(s)
+  local live, pooled = core.memory()
+  if s.device.type ~= "cpu" then return s.device.bytes end
+  local free = available()
+  return free and math.min(s.device.bytes, free + live + pooled) or s.device.bytes
+end
+
+-- A volume is decoded whole, however small the parts of it are that a step takes.
+local function check_whole(s)
+  local kind, free = s.data.input, available()
+  if not kind.largest or not free then return end
+  local bytes, size = kind.largest(s.data)
+  if bytes <= free then return end
+  util.failf("data: a %s of %s voxels takes %s, and %s are free: a coarser --data.spacing makes it smaller", kind.one,
+    size, util.bytes(bytes), util.bytes(free))
 end
 
 -- The most bytes on the device in a training step of `batch` pictures.
@@ -73,6 +89,7 @@ end
 
 -- Where the step of the session's batch does not fit, an error that gives one that does. Returns {step =, room =}.
 function memory.check(s)
+  check_whole(s)
   local batch, all = s.data.batch, room(s)
   local bytes = needed(s, batch)
   if bytes <= all then return { step = bytes, room = all } end

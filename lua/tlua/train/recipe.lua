@@ -134,19 +134,20 @@ function recipe.checked(fields, place)
   return self
 end
 
--- "accuracy, f1 or loss", nil where `best` is one of these.
-local function not_among(best, kind)
-  local names = task.best_names(kind)
+-- "accuracy, f1 or loss", nil where `best` is one of these; d: the task's description.
+local function not_among(best, d)
+  local names = task.best_names(d.kind, d.options)
   for _, name in ipairs(names) do
     if name == best then return nil end
   end
-  return table.concat(names, ", ", 1, #names - 1) .. " or " .. names[#names]
+  local more = best == "auroc" and d.kind == "classify" and " (auroc where positive says what is looked for)" or ""
+  return ("%s or %s%s"):format(table.concat(names, ", ", 1, #names - 1), names[#names], more)
 end
 
 -- What the best epoch is chosen by: a figure of the task, or the loss.
 function Recipe:check_best(what)
   self.best = self.best or task.main(self.task.kind)[1]
-  local wanted = not_among(self.best, self.task.kind)
+  local wanted = not_among(self.best, self.task)
   if wanted then util.failf("%s: best must be %s for task.%s, not '%s'", what, wanted, self.task.kind, self.best) end
 end
 
@@ -339,7 +340,7 @@ end
 -- Options that are right one by one may not go together once the command line has changed them.
 function Recipe:recheck()
   if not self.task_given then take_task(self, data.task_of(self.data)) end
-  local wanted = not_among(self.best, self.task.kind)
+  local wanted = not_among(self.best, self.task)
   if wanted then schema.usage(("--best: %s, not '%s'"):format(wanted, self.best)) end
   schema.recheck("task." .. self.task.kind, self.task.schema, self.task.options)
   for i, each in ipairs(self.stages) do schema.recheck(#self.stages > 1 and ("schedule, stage %d"):format(i) or "schedule", stage.SCHEMA, each) end

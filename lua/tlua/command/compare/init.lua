@@ -5,6 +5,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
+local kinds = require "tlua.data.kinds"
 local input = require "tlua.data.input"
 local stage = require "tlua.train.stage"
 local build = require "tlua.train.build"
@@ -122,7 +123,8 @@ end
 -- Pictures that go through the network in a cell: training ones in every epoch, test ones once.
 local function work_of(r, counts, cell)
   local n = pictures_of(r, counts, cell)
-  local batch = r.data.options.batch == "auto" and 64 or r.data.options.batch
+  local batch = kinds.batch(r.data)
+  if batch == "auto" then batch = 64 end
   if type(batch) == "string" then batch = math.max(1,
     math.floor(schema.seconds(batch) * counts.all / counts.seconds)) end
   return stage.total(stage.resolved(r.stages, (n + batch - 1) // batch)) * n + counts.test
@@ -255,7 +257,7 @@ local function foresee_cells(c)
   local seen = {}
   for _, cell in ipairs(c.cells) do
     local r, what = recipe_of(c, cell), cell.way .. size_text(cell.per_class)
-    local d = r.data.options
+    local d, batch = r.data.options, kinds.batch(r.data)
     if not seen[cell.way] then
       -- The width of some tasks is the network's own, or known once the symbols are counted.
       if not task.definition(r.task.kind).own_width then build.place_head(r, r.model, c.counts.outputs)
@@ -264,8 +266,8 @@ local function foresee_cells(c)
       if not ok then error(("%s\n  in the way %s"):format(tostring(e), cell.way), 0) end
       seen[cell.way], r = true, recipe_of(c, cell)
     end
-    if not cell.result and not seen[what] and math.type(d.batch) == "integer" and not c.counts.seconds
-      and foresee.doubtful(pictures_of(r, c.counts, cell), d.batch, d.drop_last) then
+    if not cell.result and not seen[what] and math.type(batch) == "integer" and not c.counts.seconds
+      and foresee.doubtful(pictures_of(r, c.counts, cell), batch, d.drop_last) then
       local ok, e = pcall(function() r:build().optim:close() end)
       if not ok then error(("%s\n  in the cell %s"):format(tostring(e), cell_text(cell)), 0) end
     end
@@ -278,7 +280,7 @@ local function prepare(read, words)
   check_words(r, general)
   if not rawget(r.model, "entry") then util.failf("compare: %s is not a network of the registry (tlua models), so there are no weights to transfer", r.model:label()) end
   local c = { read = read, words = words, out = r.out or ("runs/%s-compare"):format(r.name), options = r.compare, own = own, recipe = r }
-  c.counts, c.figure = count_pictures(r), task.main(r.task.kind, r.best)
+  c.counts, c.figure = count_pictures(r), task.main(r.task.kind, r.best, r.task.options)
   if r.compare.minutes and not c.counts.seconds then
     util.at(r.where, util.failf, "compare: minutes counts minutes of clips, and %s has pictures: --compare.per_class",
       c.counts.title)

@@ -85,14 +85,16 @@ local function explained(net, each, o, to)
   local stage, place = explain.places(net, part, o.layer)
   explain.warn_of_few(place, o.quiet or o.warned)
   o.warned = true
-  local maps, scores = explain.maps(net, part, stage, class and { class } or nil)
+  local maps, scores = explain.maps(net, part, stage, class and { class } or o.decides)
   local guard <close> = core.no_grad()
+  class = class or o.decides and o.decides(scores[1])
   local row = explain.judged(scores[1], class)
   local map, plain = maps:reshape { table.unpack(maps:shape(), 2) }, explain.flat(part)[1]
   if plain then map = map * 0 end -- what it shows is where the network pads
   local note = explain.note(map:reshape(-1):tolist(), plain)
   local heat = spread(map, part, first, size)
-  local text = explain.said(o.kind, o.info.labels and o.info.labels[row.class + 1] or tostring(row.class), row)
+  local label = o.info.labels and o.info.labels[row.class + 1] or tostring(row.class)
+  local text = o.words and o.words(scores[1], row.class) or explain.said(o.kind, label, row)
   local where = places_text(place, part, block.spacing)
   local g = { size = size, axes = block.axes, spacing = block.spacing }
   local grey, at = ops.slice(block.x, 4, 0, 1):reshape(size), hottest(heat)
@@ -118,6 +120,7 @@ function M.main(net, info, words, options)
   local o = { info = info, task = model_file.task(info, net, "the model"), pipeline = model_file.pipeline(info),
     class = options.class and explain.class_of(info, net, options.class), layer = options.layer, quiet = options.quiet,
     kind = info.task and info.task.name, to = options.to or "explain" }
+  o.decides, o.words = explain.decides(o.task)
   local to, bad = volumes.places(list, o.to), 0
   for i, each in ipairs(list) do
     local ok, line = pcall(explained, net, each, o, to[i])
@@ -127,7 +130,7 @@ function M.main(net, info, words, options)
     elseif not options.quiet then print(line) end
     if core.interrupted() then break end
   end
-  return bad > 0 and 1 or 0
+  return bad + list.broken > 0 and 1 or 0
 end
 
 return M

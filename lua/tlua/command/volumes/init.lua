@@ -11,26 +11,52 @@ local commands = require "tlua.command.commands"
 local listen = require "tlua.command.listen"
 local grid = require "tlua.command.volumes.grid"
 local files = require "tlua.data.volumes.files"
+local dicom = require "tlua.data.dicom"
+local slices = require "tlua.data.dicom.slices"
 local volumes = {}
 
 -- ---- what is asked about ----
 
+local function of_series(name, s) return { name = name, volume = s, about = { study = s.study, series = s.series } } end
+
 -- Series of a scanner below a folder: {name =, volume = the series, about = UIDs}. The modality and the series are
--- those of the training where it was of a scanner's.
-local function series_below(folder, info, say)
-  local known = info.data and info.data.kind == "dicom" and info.data.options or {}
-  local list, notes = core.dicom.series(folder)
-  local out = {}
+-- those of the training where it was of a scanner's. `others`: there is something else to answer, so that none is no
+-- fault. Third: how many files cannot be read.
+local function series_below(folder, info, say, others)
+  local list, notes, _, damaged = core.dicom.series(folder)
+  local out, said, known = {}, {}, slices.known(info)
+  dicom.left_out({}, notes, damaged, said)
+  if #list > 0 then
+    local ok, kept = pcall(dicom.select, { root = folder, modality = known.modality, series = known.series }, list,
+      said, "predict")
+    if not ok and not others then error(kept, 0) end
+    list = ok and kept or {}
+  end
+  for _, line in ipairs(say and said or {}) do say(folder .. ": " .. line:gsub("^skipped%s+", "passed over ")) end
   for _, s in ipairs(list) do
-    if not known.modality or s.modality == known.modality then
-      out[#out + 1] = { name = folder, volume = s, about = { study = s.study, series = s.series } }
-      for _, line in ipairs(say and s.notes or {}) do say(("%s: %s"):format(folder, line)) end
-    elseif say then say(("%s: passed over a series of %s"):format(folder, s.modality or "no modality")) end
+    out[#out + 1] = of_series(folder, s)
+    for _, line in ipairs(say and s.notes or {}) do say(("%s: %s"):format(folder, line)) end
   end
   for i, each in ipairs(#out > 1 and out or {}) do
     each.name = ("%s, series %s"):format(folder, each.volume.number and each.volume.number or i)
   end
-  return out, notes
+  return out, notes, #damaged
+end
+
+-- A DICOM file by itself: a volume where all slices of its series are its frames; nil of a file that is none.
+local function of_dicom(path)
+  local ok = core.exists(path) and not files.is_nifti(path) and pcall(core.dicom.info, path)
+  if not ok then return nil end
+  local folder = path:match "^(.*)/[^/]*$" or "."
+  for _, s in ipairs(core.dicom.series(folder)) do
+    local own = 0
+    for _, slice in ipairs(s.slices) do own = own + (core.same_file(slice.path, path) and 1 or 0) end
+    if own == #s.slices and own > 1 then return of_series(path, s) end
+    if own > 0 then
+      util.failf("%s is %s of a series of %d, and the model takes volumes: name the folder, %s", path,
+        own == 1 and "one slice" or own .. " slices", #s.slices, folder)
+    end
+  end
 end
 
 -- How many channels the files of a volume have; nil where nobody knows.
@@ -39,16 +65,18 @@ function volumes.channels(net, info)
   return p.windows and 1 or p.channels or (rawget(net, "network_options") or {}).in_channels
 end
 
--- The volumes that words name, in their order.
+-- The volumes that words name, in their order; `broken`: how many files of scanners below folders cannot be read.
 function volumes.collect(words, info, say)
-  local out = {}
+  local out = { broken = 0 }
   local function take(list) table.move(list, 1, #list, #out + 1, out) end
   for _, word in ipairs(words) do
     local path = #word > 1 and word:gsub("/+$", "") or word
-    if not core.is_folder(path) then take { { name = path, volume = files.together(path, info.channels), file = path } }
+    if not core.is_folder(path) then
+      take { of_dicom(path) or { name = path, volume = files.together(path, info.channels), file = path } }
     else
-      local found, notes = series_below(path, info, say)
       local list = files.below(path, info.channels)
+      local found, notes, broken = series_below(path, info, say, #list > 0)
+      out.broken = out.broken + broken
       take(found)
       for _, each in ipairs(list) do
         take { { name = type(each) == "table" and each[1] or each, volume = each,
@@ -66,9 +94,9 @@ end
 -- A source of one of them. Options of the data that say how files are read are those of the training.
 function volumes.source_of(each, info)
   local known = info.data and info.data.options or {}
-  local record = { volumes = { each.volume } }
-  for _, name in ipairs { "parts", "nan", "gaps", "doubles" } do
-    if type(known[name]) == "string" and known[name] ~= "error" then record[name] = known[name] end
+  local record = { volumes = { each.volume }, asked = true }
+  for from, to in pairs { parts = "parts", nan = "nan", gaps = "gaps", repeated = "doubles" } do
+    if type(known[from]) == "string" and known[from] ~= "error" then record[to] = known[from] end
   end
   return core.data.source("records", record)
 end
@@ -185,9 +213,13 @@ function volumes.main(net, info, task, words, options, o, forms)
   if form.finish then form.finish() end
   if bad > 0 and #list > 1 then io.stderr:write(("tlua: %d of %d volumes have no answer\n"):format(bad, #list)) end
   if strange > 0 then
-    util.note(("%s for %d of %d volumes; its weights may hold NaN"):format(forms.NO_NUMBERS, strange, #list))
+    util.note(("%s for %d of %s; its weights may hold NaN"):format(forms.NO_NUMBERS, strange,
+      util.counted(#list, "volume")))
   end
-  return bad + strange > 0 and 1 or 0
+  if list.broken > 0 then
+    io.stderr:write(("tlua: %s below the folders could not be read\n"):format(util.counted(list.broken, "DICOM file")))
+  end
+  return bad + strange + list.broken > 0 and 1 or 0
 end
 
 return volumes

@@ -135,7 +135,9 @@ end
 
 -- Samples with a row of the table `o.labels`; sets classes and labels, or values, of the record, and parts.
 function labels.of_table(d, options, items, found)
-  local o, path, r = d.options, d.options.labels, found.record
+  local path, r = d.options.labels, found.record
+  local o = setmetatable({ by = d.options.by or "patient", unmatched = d.options.unmatched or "error" },
+    { __index = d.options })
   local missing = util.missing(path)
   if missing then util.failf("%s; --data.labels FILE names another", missing) end
   local targets = type(o.target) == "table" and o.target or { o.target }

@@ -28,9 +28,13 @@ local function volumes_below(folder)
 end
 
 -- The SEG objects of a folder by the UID of the series that they mark, and the RTSTRUCT that stands there, if one does.
-local function objects_below(folder)
+-- Files that cannot be read could have been one; of the folder of the pictures that was said already.
+local function objects_below(o, said)
   local by_series, contours = {}, nil
-  local list, notes = core.dicom.series(folder)
+  local list, notes, _, damaged = core.dicom.series(o.masks)
+  if #damaged > 0 and not core.same_file(o.masks, o.root) then
+    require("tlua.data.dicom").left_out({ root = o.masks, on_bad = o.on_bad }, damaged, damaged, said)
+  end
   for _, s in ipairs(list) do
     local seen = {}
     for _, slice in ipairs(s.modality == "SEG" and s.slices or {}) do
@@ -92,7 +96,7 @@ end
 local function find(o, list, said)
   local missing = util.missing(o.masks, "folder")
   if missing then util.failf("data.dicom: masks: %s; --data.masks DIR names another", missing) end
-  local objects, contours = objects_below(o.masks)
+  local objects, contours = objects_below(o, said)
   local volumes, count, found, left, first = volumes_below(o.masks), count_places(o, list), {}, 0, nil
   for _, s in ipairs(list) do
     local object = s.series and objects[s.series]
@@ -110,7 +114,7 @@ local function find(o, list, said)
   end
   if left > 0 then
     local text = ("%d series without a mask in %s, as that of %s"):format(left, o.masks, first)
-    if o.unmatched == "error" then util.failf("data.dicom: %s; --data.unmatched skip leaves them out", text) end
+    if o.unmatched ~= "skip" then util.failf("data.dicom: %s; --data.unmatched skip leaves them out", text) end
     said[#said + 1] = "skipped   " .. text
   end
   return found
@@ -148,13 +152,21 @@ local function values_of(segments, classes, values, others)
   return out
 end
 
+-- The planes of a series' mask. Where damaged ones are left out a line of `bad` says why there are none.
+local function read(o, s, mask, map, bad)
+  if o.on_bad ~= "skip" then return core.dicom.mask(s, mask.path, map) end
+  local ok, planes = pcall(core.dicom.mask, s, mask.path, map)
+  if ok then return planes end
+  bad[#bad + 1] = util.without_place(planes)
+end
+
 -- Adds masks to the record of samples {series =, at =}; gives those that have one.
 function masks.add(o, options, items, found)
   local r, list, seen = found.record, {}, {}
   for _, item in ipairs(items) do
     if not seen[item.series] then seen[item.series], list[#list + 1] = true, item.series end
   end
-  local of, planes, others, kept = find(o, list, found.said), {}, {}, {}
+  local of, planes, others, kept, bad = find(o, list, found.said), {}, {}, {}, {}
   r.classes = classes_of(o, options, of)
   if #r.classes < 2 then util.failf("data.dicom: two classes at least are needed, not %d", #r.classes) end
   local values = cells.mask_values(o.values, #r.classes, "data.dicom")
@@ -165,9 +177,11 @@ function masks.add(o, options, items, found)
   for _, s in ipairs(list) do
     local mask = of[s]
     if mask then
-      local map = mask.segments and values_of(mask.segments, r.classes, values, others)
-      planes[s] = core.dicom.mask(s, mask.path, map)
+      planes[s] = read(o, s, mask, mask.segments and values_of(mask.segments, r.classes, values, others), bad)
     end
+  end
+  if #bad > 0 then
+    found.said[#found.said + 1] = ("skipped   %d series whose masks cannot be used: %s"):format(#bad, bad[1])
   end
   for _, item in ipairs(items) do
     local s = item.series
@@ -175,6 +189,9 @@ function masks.add(o, options, items, found)
       local i = #kept + 1
       kept[i], r.masks[i], r.planes[i] = item, of[s].path, planes[s][item.at]
     end
+  end
+  if #kept == 0 then
+    util.failf("data.dicom: none of the masks in %s can be used; the first: %s", o.masks, bad[1] or "it marks nothing")
   end
   if #others > 0 then
     found.said[#found.said + 1] = ("masks     of segments that are no class there is nothing to learn: %s"):format(

@@ -31,25 +31,32 @@ local function of_file(path, neighbours, items)
   for k = 1, #s.slices do items[#items + 1] = { series = s, at = k, path = path } end
 end
 
--- paths, files and folders, and a model's description -> { source =, names = {text...}, items = {{series =, at =}
--- ...} }, a sample for each slice. `say` is told what is passed over. Of a model of data.dicom the modality and series
--- are those of its training.
-function slices.collect(paths, info, say)
-  local p = info.preprocessing
-  local known = info.data and info.data.kind == "dicom" and info.data.options or {}
-  local neighbours, items = p.neighbours or 0, {}
-  -- A model file may come from anybody.
+-- Which series a model of data.dicom was trained on: {modality =, series =}. A model file may come from anybody.
+function slices.known(info)
+  local known, out = info.data and info.data.kind == "dicom" and info.data.options or {}, {}
   for _, name in ipairs { "modality", "series" } do
     local field = schema.find(require("tlua.data.kinds").all.dicom.schema, name)
     if known[name] ~= nil and not schema.types[field[2]][3](known[name]) then
       util.failf("predict: the model file's description is damaged: data.%s", name)
     end
+    out[name] = known[name]
   end
+  return out
+end
+
+-- paths, files and folders, and a model's description -> { source =, names = {text...}, items = {{series =, at =}
+-- ...}, broken = how many files below folders cannot be read }, a sample for each slice. `say` is told what is passed
+-- over. Of a model of data.dicom the modality and series are those of its training.
+function slices.collect(paths, info, say)
+  local p, known = info.preprocessing, slices.known(info)
+  local neighbours, items, broken = p.neighbours or 0, {}, 0
   for _, path in ipairs(paths) do
     if core.is_folder(path) then
       path = #path > 1 and path:gsub("/+$", "") or path
-      local list, said = dicom.series({ root = path, modality = known.modality, series = known.series }, "predict")
+      local list, said, damaged = dicom.series({ root = path, modality = known.modality, series = known.series },
+        "predict")
       for _, line in ipairs(say and said or {}) do say(path .. ": " .. line:gsub("^skipped%s+", "passed over ")) end
+      broken = broken + #damaged
       for _, s in ipairs(list) do
         for k, slice in ipairs(s.slices) do items[#items + 1] = { series = s, at = k, path = slice.path } end
       end
@@ -59,7 +66,7 @@ function slices.collect(paths, info, say)
   record.windows = p.windows
   local source = core.data.source("records", record)
   for i = 1, #items do names[i] = source:name(i) end
-  return { source = source, names = names, items = items }
+  return { source = source, names = names, items = items, broken = broken }
 end
 
 -- The slices by what they are of, `by` being "series", "study" or "patient": a list of { name = the first one's file,

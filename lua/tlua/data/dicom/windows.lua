@@ -33,8 +33,10 @@ function windows.read(given)
   for i, each in ipairs(given) do
     out[i] = one(each)
     if not out[i] then
-      return nil, ("has %s, and a window is one of %s, or its centre and width, like 40/400"):format(
-        type(each) == "string" and "'" .. util.shown(each) .. "'" or "no window", table.concat(windows.names, ", "))
+      local near = type(each) == "string" and core.near_miss(each, windows.names)
+      return nil, ("'%s' is no window, which is one of %s, or its centre and width, like 40/400%s"):format(
+        type(each) == "string" and util.shown(each) or "a list of other things", table.concat(windows.names, ", "),
+        near and ("; did you mean '%s'?"):format(near) or "")
     end
   end
   if #out == 0 then return nil, "names no window" end

@@ -1,6 +1,21 @@
 -- fields.lua - the fields of data whose samples are volumes: how their grids and grey values are made alike, which
 -- parts of them are taken, and how they are read. Kinds of data (tlua/data/kinds.lua) add where the files lie.
+local core = require "tlua.core"
 local fields = {}
+
+-- What is wrong with an orientation, nil: nothing.
+local function wrong_axes(v)
+  if v == "file" then return nil end
+  local axes = { RL = 0, AP = 0, SI = 0 }
+  for pair in pairs(axes) do
+    for letter in v:gmatch "." do axes[pair] = axes[pair] + (pair:find(letter, 1, true) and 1 or 0) end
+  end
+  if #v == 3 and axes.RL == 1 and axes.AP == 1 and axes.SI == 1 then return nil end
+  local near = core.near_miss(v, { "file", "RAS", "LPS", "RPS", "LAS", "LPI", "RPI", "LAI", "RAI", "AIL", "SRA" })
+  return ("has one letter each of L or R, P or A, S or I, like RAS, or is file: not '%s'%s"):format(v,
+    v:upper() ~= v and not wrong_axes(v:upper()) and ("; did you mean '%s'?"):format(v:upper())
+      or near and ("; did you mean '%s'?"):format(near) or "")
+end
 
 local LIST = {
   { "classes", "texts", nil, "names of the classes, of labels or of what masks mean" },
@@ -11,7 +26,8 @@ local LIST = {
     { "channels", "first" } },
   { "nan", "choice", "error", "voxels that are not finite are an error, or count as 0", { "error", "zero" } },
   { "orientation", "text", nil,
-    'where columns, rows and slices grow to, like LPS; "file": each file\'s own (the network\'s, else RAS)' },
+    'where columns, rows and slices grow to, like LPS; "file": each file\'s own (the network\'s, else RAS)',
+    check = wrong_axes },
   { "spacing", "numbers", nil,
     "mm between columns, rows and slices, or one number; volumes are resampled to it (the network's, else the file's)",
     above = 0, count = { 1, 3 } },

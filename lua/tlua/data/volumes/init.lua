@@ -295,9 +295,9 @@ end
 -- ---- what the plan says, and what memory is made of ----
 
 -- Sizes of a part's volumes as the pipeline makes them: least and most in each dimension, how many are smaller than a
--- patch, and the bytes of all.
+-- patch, the bytes of all, and of the largest with its size.
 function volumes.extents(source, pipeline, patch, masked)
-  local out = { least = {}, most = {}, small = 0, bytes = 0, count = source:count() }
+  local out = { least = {}, most = {}, small = 0, bytes = 0, count = source:count(), largest = 0 }
   for i = 1, out.count do
     local e = source:extent(i, pipeline)
     local voxels, small = 1, false
@@ -308,7 +308,9 @@ function volumes.extents(source, pipeline, patch, masked)
     end
     if e then
       out.channels = out.channels or e.channels
-      out.bytes = out.bytes + voxels * (4 * e.channels + (masked and 1 or 0))
+      local bytes = voxels * (4 * e.channels + (masked and 1 or 0))
+      out.bytes = out.bytes + bytes
+      if bytes > out.largest then out.largest, out.largest_size = bytes, e.size end
     end
     if small then out.small = out.small + 1 end
   end

@@ -8,7 +8,11 @@ local plain, percent, figure, escape = parts.plain, parts.percent, parts.figure,
 -- "0.873 (0.821 to 0.925)", "87.3 % (82.1 to 92.5)"; a dash for what is not defined.
 local function area_text(v, interval)
   if not v or v ~= v then return "–" end
-  if not interval or #interval < 2 then return plain(v) end
+  if interval and #interval < 2 then
+    return ("%s (no interval: %s)"):format(plain(v), (v == 1 or v == 0) and "nothing follows from all being in order"
+      or "there are too few")
+  end
+  if not interval then return plain(v) end
   return ("%.3f (%.3f to %.3f)"):format(v, interval[1], interval[2])
 end
 local function share_text(v)
