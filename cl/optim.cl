@@ -1,15 +1,31 @@
 #include "common.clh"
-/* optim.cl - one step over a stretch of flat parameters. One work-item: `chunk` elements. Gradients lie in buffers of their own,
- * the first of which belongs to element `from`. */
+/* optim.cl - one step over a stretch of flat parameters. One work-item: `chunk` elements. Gradients lie in buffers of
+ * their own, the first of which belongs to element `from`.
+ *
+ * With ROWS the stretch is of some rows of a table, `from` numbers each: moments lie by `place`, which says for each
+ * the row of the table and that of the gradient (its last row, which is zero, where the step has none). A work-item
+ * stays within a row. */
+#ifdef ROWS
+#define STRETCH                                                       \
+    long i = get_global_id(0) * chunk, end = min(i + chunk, n);       \
+    long row = i / from;                                              \
+    W += at + (place[row].x - row) * from;                            \
+    GR += (place[row].y - row) * from
+#else
+#define STRETCH                                                       \
+    long i = get_global_id(0) * chunk + at, end = min(i + chunk, n + at); \
+    GR -= from
+#endif
 
 /* SGD: g += wd w; v = momentum v + fresh g, fresh = 1 - dampening (first step: v = g); g = nesterov ? g + momentum v : v; w -= lr g */
-__kernel void sgd(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict V, float lr, float wd, float momentum,
-                  float fresh, int nesterov, int first BOUND)
+__kernel void sgd(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from,
+                  G const int2 *restrict place, G float *restrict V, float lr, float wd, float momentum, float fresh,
+                  int nesterov, int first BOUND)
 {
     INSIDE;
-    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
-    for (i += at, end += at; i < end; i++) {
-        float g = GR[i - from] + wd * W[i];
+    STRETCH;
+    for (; i < end; i++) {
+        float g = GR[i] + wd * W[i];
         if (momentum != 0.0f) {
             float v = first ? g : momentum * V[i] + fresh * g;
             V[i] = v;
@@ -21,13 +37,14 @@ __kernel void sgd(long at, long n, long chunk, G float *restrict W, G const floa
 
 /* Adam (Kingma and Ba 2015), as torch.optim.Adam: step = lr / (1 - beta1^t), root = sqrt(1 - beta2^t), rest = 1 - beta;
  * w -= step m / (sqrt(v) / root + eps). Decoupled decay (AdamW): w *= 1 - lr wd first, given as `shrink`. */
-__kernel void adam(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict M, G float *restrict V, float step,
-                   float root, float rest1, float beta2, float rest2, float eps, float wd, float shrink BOUND)
+__kernel void adam(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from,
+                   G const int2 *restrict place, G float *restrict M, G float *restrict V, float step, float root,
+                   float rest1, float beta2, float rest2, float eps, float wd, float shrink BOUND)
 {
     INSIDE;
-    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
-    for (i += at, end += at; i < end; i++) {
-        float w = W[i] * shrink, g = GR[i - from] + wd * W[i];
+    STRETCH;
+    for (; i < end; i++) {
+        float w = W[i] * shrink, g = GR[i] + wd * W[i];
         float m = M[i] + (g - M[i]) * rest1, v = beta2 * V[i] + rest2 * g * g;
         M[i] = m;
         V[i] = v;
@@ -37,13 +54,14 @@ __kernel void adam(long at, long n, long chunk, G float *restrict W, G const flo
 
 /* RMSprop, as torch.optim.RMSprop: g += wd w; v = alpha v + rest g g, rest = 1 - alpha; d = sqrt(v) + eps, centered:
  * a += rest (g - a), d = sqrt(v - a a) + eps; with momentum m = momentum m + g / d, w -= lr m; else w -= lr g / d. */
-__kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict V, G float *restrict M,
-                      G float *restrict A, float lr, float wd, float alpha, float rest, float eps, float momentum, int centered BOUND)
+__kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from,
+                      G const int2 *restrict place, G float *restrict V, G float *restrict M, G float *restrict A,
+                      float lr, float wd, float alpha, float rest, float eps, float momentum, int centered BOUND)
 {
     INSIDE;
-    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
-    for (i += at, end += at; i < end; i++) {
-        float g = GR[i - from] + wd * W[i], v = alpha * V[i] + rest * g * g, square = v;
+    STRETCH;
+    for (; i < end; i++) {
+        float g = GR[i] + wd * W[i], v = alpha * V[i] + rest * g * g, square = v;
         V[i] = v;
         if (centered) {
             float a = A[i] + (g - A[i]) * rest;
@@ -59,13 +77,14 @@ __kernel void rmsprop(long at, long n, long chunk, G float *restrict W, G const 
 
 /* Lion (Chen et al. 2023, algorithm 2): w = shrink w - lr sign(beta1 m + rest1 g), shrink = 1 - lr wd; m = beta2 m + rest2 g;
  * rest = 1 - beta. sign(0) is 0, a NaN stays one. */
-__kernel void lion(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from, G float *restrict M, float lr, float shrink,
-                   float beta1, float rest1, float beta2, float rest2 BOUND)
+__kernel void lion(long at, long n, long chunk, G float *restrict W, G const float *restrict GR, long from,
+                   G const int2 *restrict place, G float *restrict M, float lr, float shrink, float beta1, float rest1,
+                   float beta2, float rest2 BOUND)
 {
     INSIDE;
-    long i = get_global_id(0) * chunk, end = min(i + chunk, n);
-    for (i += at, end += at; i < end; i++) {
-        float g = GR[i - from], m = M[i], c = beta1 * m + rest1 * g;
+    STRETCH;
+    for (; i < end; i++) {
+        float g = GR[i], m = M[i], c = beta1 * m + rest1 * g;
         float way = c > 0.0f ? 1.0f : c < 0.0f ? -1.0f : c; /* sign() would hide a NaN */
         W[i] = shrink * W[i] - lr * way;
         M[i] = beta2 * m + rest2 * g;

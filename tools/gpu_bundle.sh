@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
 to=${1:-$BUILD/gpu-bundle}
-TESTS="op/ops op/golden unit/core unit/optim unit/gemm unit/launch unit/attention unit/again unit/arena"
+TESTS="op/ops op/golden unit/core unit/optim unit/optim_tables unit/gemm unit/launch unit/attention unit/again unit/arena"
 # Libraries that most systems bring and drivers load too: run.sh takes the system's where there are any.
 SHARED="libstdc++.so.6 libgcc_s.so.1 libz.so.1 libtinfo.so.6 libedit.so.2 libbsd.so.0 libmd.so.0 libffi.so.8 libcrypto.so.3 libpcre2-8.so.0"
 MOST=50000000 # bytes

@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/again unit/launch unit/attention"
+TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/optim_tables unit/again unit/launch unit/attention"
 ONLY=${ONLY:-}
 failed=0 asked=""
 TLUA_CACHE=$PWD/$BUILD/test-cache
@@ -43,7 +43,7 @@ if device_there "portable computing"; then
     # The tiles for narrower registers, and the makers for GPUs, on the same device; and CLBlast, which compiles for half a minute.
     TLUA_DEVICE=portable TLUA_VECTOR=8 suite pocl-vector8 op/ops unit/gemm
     TLUA_DEVICE=portable TLUA_VECTOR=4 suite pocl-vector4 unit/gemm
-    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops op/golden unit/gemm unit/launch unit/optim
+    TLUA_DEVICE=portable TLUA_VECTOR=1 suite pocl-gpu-kernels op/ops op/golden unit/gemm unit/launch unit/optim unit/optim_tables
     # Every sample over the edges of groups of sixteen, launches of more than two groups in pieces.
     TLUA_DEVICE=portable TLUA_VECTOR=1 TLUA_GEMM=own TLUA_GROUP=16 TLUA_MAX_GROUPS=2 suite pocl-gpu-pieces op/ops
     TLUA_DEVICE=portable TLUA_TEST_CLBLAST=1 suite pocl-clblast unit/gemm

@@ -72,10 +72,24 @@ typedef struct tl_buffer {
     unsigned version;
     int dry;                  /* number of the dry run it was made in: there is no memory behind it */
     struct tl_buffer *next;   /* in the pool's free list */
+    struct tl_debt *debt;     /* what its contents owe; NULL: they are what they are. The buffer's own */
     struct tl_derived *derived;  /* what was worked out from the contents and is kept beside them */
 } tl_buffer;
 
+/* What the rows of a table still owe (tensor/rows.c): every number of a row for which `paid` (int32, one a row) is 0 is
+ * to be multiplied by the first `count` of `factors` in turn. So a step that only shrinks the rows that it does not
+ * know costs nothing. What reads or writes a buffer settles its debt first (tl__buffer_settle); only a kernel that was
+ * given it as TL_KRAW sees the rows as they lie there. */
+typedef struct tl_debt {
+    struct tl_buffer *paid, *factors; /* held */
+    int64_t at, rows, width;          /* where the table begins in the buffer, in elements */
+    int64_t count;
+    int (*settle)(tl_error *err, struct tl_buffer *of);
+} tl_debt;
+
 tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes);
+/* 0, or -1 where the debt could not be settled: then it stands. */
+int tl__buffer_settle(tl_error *err, tl_buffer *b);
 void tl__buffer_retain(tl_buffer *b);
 void tl__buffer_release(tl_buffer *b);
 /* What was derived from a buffer's contents (packed or transformed weights) can be kept beside it, under a key of
@@ -122,12 +136,13 @@ typedef struct tl_program {
 } tl_program;
 
 typedef struct tl_karg {
-    enum { TL_K_BUFFER, TL_K_INT, TL_K_LONG, TL_K_FLOAT, TL_K_LOCAL, TL_K_DATA } kind;
+    enum { TL_K_BUFFER, TL_K_RAW, TL_K_INT, TL_K_LONG, TL_K_FLOAT, TL_K_LOCAL, TL_K_DATA } kind;
     union { tl_buffer *buffer; int32_t i; int64_t l; float f; size_t bytes; const void *data; } u;
     size_t size;  /* of TL_K_DATA */
 } tl_karg;
 
 #define TL_KBUF(b) ((tl_karg){.kind = TL_K_BUFFER, .u.buffer = (b)})   /* NULL: nothing */
+#define TL_KRAW(b) ((tl_karg){.kind = TL_K_RAW, .u.buffer = (b)})      /* its debt stands: see tl_debt */
 #define TL_KI(v) ((tl_karg){.kind = TL_K_INT, .u.i = (int32_t)(v)})
 #define TL_KL(v) ((tl_karg){.kind = TL_K_LONG, .u.l = (int64_t)(v)})
 #define TL_KF(v) ((tl_karg){.kind = TL_K_FLOAT, .u.f = (float)(v)})

@@ -70,7 +70,8 @@ static int set_argument(tl_error *err, tl_device *d, cl_kernel k, cl_uint at, co
 {
     cl_int e;
     switch (a->kind) {
-    case TL_K_BUFFER: {
+    case TL_K_BUFFER:
+    case TL_K_RAW: {
         if (a->u.buffer && tl__buffer_check(err, a->u.buffer, label) != 0) return -1;
         cl_mem m = a->u.buffer ? a->u.buffer->mem : d->nothing->mem;
         e = clSetKernelArg(k, at, sizeof m, &m);
@@ -119,6 +120,8 @@ int tl__launch(tl_error *err, tl_device *d, const tl_launch *l, const tl_karg *a
     for (int i = 0; i < l->dims; i++)
         if (l->global[i] == 0) return 0;  /* nothing to do; OpenCL 1.2 refuses empty ranges */
     if (d->dry) return 0;
+    for (int i = 0; i < count; i++)
+        if (args[i].kind == TL_K_BUFFER && args[i].u.buffer && tl__buffer_settle(err, args[i].u.buffer) != 0) return -1;
     if (tl__may_launch(err, d) != 0) return -1;
     const tl_kernel *k = tl__kernel_get(err, d, l->program, l->options, l->kernel);
     if (!k) return -1;

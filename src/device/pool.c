@@ -241,10 +241,25 @@ static void give_back(tl_pool *p, tl_buffer *b)
     p->pooled += b->bytes;
 }
 
+int tl__buffer_settle(tl_error *err, tl_buffer *b)
+{
+    return b->debt && b->debt->count && !b->device->dry ? b->debt->settle(err, b) : 0;
+}
+
+static void drop_debt(tl_buffer *b)
+{
+    if (!b->debt) return;
+    tl__buffer_release(b->debt->paid);
+    tl__buffer_release(b->debt->factors);
+    free(b->debt);
+    b->debt = NULL;
+}
+
 void tl__buffer_release(tl_buffer *b)
 {
     if (--b->refs > 0) return;
     drop_derived(b, 0);
+    drop_debt(b);
     tl_device *d = b->device;
     tl_pool *p = d->pool;
     if (b->dry && b->dry != d->dry) { /* outlived its run */
@@ -325,7 +340,7 @@ size_t tl__dry_end(tl_device *d)
 int tl__buffer_write(tl_error *err, tl_buffer *b, size_t at, size_t bytes, const void *host)
 {
     if (!bytes || b->device->dry) return 0;
-    if (tl__launch_fails(err, b->device) || tl__wait(err, b->device) != 0) return -1;
+    if (tl__buffer_settle(err, b) != 0 || tl__launch_fails(err, b->device) || tl__wait(err, b->device) != 0) return -1;
     return tl__cl_check(err, clEnqueueWriteBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying to the device failed", NULL);
 }
@@ -337,7 +352,7 @@ int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *
         memset(host, 0, bytes);
         return 0;
     }
-    if (tl__launch_fails(err, b->device) || tl__wait(err, b->device) != 0) return -1;
+    if (tl__buffer_settle(err, b) != 0 || tl__launch_fails(err, b->device) || tl__wait(err, b->device) != 0) return -1;
     return tl__cl_check(err, clEnqueueReadBuffer(b->device->queue, b->mem, CL_TRUE, at, bytes, host, 0, NULL, NULL),
                         "copying from the device failed", NULL);
 }
@@ -345,7 +360,7 @@ int tl__buffer_read(tl_error *err, tl_buffer *b, size_t at, size_t bytes, void *
 int tl__buffer_fill(tl_error *err, tl_buffer *b, size_t at, size_t bytes, uint32_t pattern)
 {
     if (!bytes || b->device->dry) return 0;
-    if (tl__launch_fails(err, b->device)) return -1;
+    if (tl__buffer_settle(err, b) != 0 || tl__launch_fails(err, b->device)) return -1;
     /* A pattern of four bytes wants a length of fours; buffers are whole size classes, so round up. */
     size_t n = (bytes + 3) / 4 * 4;
     return tl__cl_check(err, clEnqueueFillBuffer(b->device->queue, b->mem, &pattern, 4, at, n, 0, NULL, NULL),
@@ -355,7 +370,8 @@ int tl__buffer_fill(tl_error *err, tl_buffer *b, size_t at, size_t bytes, uint32
 int tl__buffer_copy(tl_error *err, tl_buffer *from, size_t from_at, tl_buffer *to, size_t to_at, size_t bytes)
 {
     if (!bytes || from->device->dry) return 0;
-    if (tl__launch_fails(err, from->device)) return -1;
+    if (tl__buffer_settle(err, from) != 0 || tl__buffer_settle(err, to) != 0 || tl__launch_fails(err, from->device))
+        return -1;
     return tl__cl_check(err, clEnqueueCopyBuffer(from->device->queue, from->mem, to->mem, from_at, to_at, bytes, 0, NULL, NULL),
                         "copying device memory failed", NULL);
 }

@@ -51,7 +51,7 @@ static int newest_first(const void *a, const void *b)
 /* Sums g back to `shape`: broadcasting repeated values, so their gradients add up. */
 static tl_tensor *unbroadcast(tl_scope *s, tl_tensor *g, const tl_shape *shape)
 {
-    if (!g || tl__shape_equal(&g->shape, shape)) return g;
+    if (!g || g->rows || tl__shape_equal(&g->shape, shape)) return g;
     int extra = g->shape.rank - shape->rank, n = 0, axes[TL_MAX_RANK];
     for (int i = 0; i < g->shape.rank; i++)
         if (i < extra || (shape->dim[i - extra] == 1 && g->shape.dim[i] != 1)) axes[n++] = i;
@@ -63,9 +63,40 @@ static tl_tensor *unbroadcast(tl_scope *s, tl_tensor *g, const tl_shape *shape)
 /* A tensor that nobody else can see may be added to in place. */
 static int is_alone(const tl_tensor *t) { return t->refs == 1 && t->buffer->refs == 1; }
 
+/* A gradient by rows, on one of the same kind, on a whole one, or on nothing. */
+static int accumulate_rows(tl_scope *s, tl_node *n, tl_tensor *g)
+{
+    tl_tensor *old = n->grad;
+    if (old && !old->rows) return tl__rows_add_into(s, old, g);
+    if (old && !(g = tl__rows_sum(s, old, g))) return -1;
+    n->grad = g;
+    tl_tensor_retain(g);
+    tl_tensor_release(old);
+    return 0;
+}
+
+/* A gradient by rows becomes a whole one, since another of a whole tensor comes. */
+static int make_whole(tl_scope *s, tl_node *n)
+{
+    tl_tensor *old = n->grad, *whole = tl__rows_whole(s, old, &n->shape);
+    n->grad = NULL;
+    if (whole && (!n->home || tl__home_take(s, n, whole) == 0)) {
+        if (!n->home) {
+            n->grad = whole;
+            tl_tensor_retain(whole);
+        }
+        tl_tensor_release(old);
+        return 0;
+    }
+    n->grad = old;
+    return -1;
+}
+
 static int accumulate(tl_scope *s, tl_node *n, tl_tensor *g)
 {
     if (s->err.code || !g) return -1;
+    if (g->rows) return accumulate_rows(s, n, g);
+    if (n->grad && n->grad->rows && make_whole(s, n) != 0) return -1;
     tl_tensor *old = n->grad;
     if (n->home) return old ? tl__add_into(s, old, g) : tl__home_take(s, n, g);
     if (old && is_alone(old) && tl__is_packed(old)) return tl__add_into(s, old, g);

@@ -67,6 +67,8 @@ static void free_group(group *g)
         free(g->view[k]);
         tl_tensor_release(g->moment[k]);
     }
+    for (int i = 0; i < g->table_count; i++) tl__table_free(&g->tables[i]);
+    free(g->tables);
     tl_tensor_release(g->weights);
     for (int i = 0; i < g->home_count; i++) tl__home_release(g->homes[i]);
     free(g->homes);
@@ -124,7 +126,7 @@ static tl_tensor *part_of(tl_error *err, const tl_tensor *whole, int64_t at, con
 
 enum { HOME = 8 << 20 }; /* elements: large, so that a step is few launches; small beside a large network, so that backward makes room for it as it goes */
 
-/* Homes for the gradients, from g->at and g->total. */
+/* Homes for the gradients, from g->at and g->total; of tables one each, of their own. */
 static int cut_homes(tl_error *err, tl_device *d, group *g)
 {
     g->homes = tl__calloc(err, (size_t)g->count, sizeof *g->homes);
@@ -132,27 +134,47 @@ static int cut_homes(tl_error *err, tl_device *d, group *g)
     g->home_of = tl__calloc(err, (size_t)g->count, sizeof *g->home_of);
     if (!g->homes || !g->home_at || !g->home_of) return -1;
     for (int from = 0, to; from < g->count; from = to) {
+        const tl__table *table = tl__table_of(g, from);
         int64_t end = g->total;
         for (to = from; to < g->count; to++) {
             end = to + 1 < g->count ? g->at[to + 1] : g->total;
-            if (to > from && end - g->at[from] > HOME) {
+            if (to > from && (end - g->at[from] > HOME || table || tl__table_of(g, to))) {
                 end = g->at[to];
                 break;
             }
             g->home_of[to] = g->home_count;
         }
         g->home_at[g->home_count] = g->at[from];
-        if (!(g->homes[g->home_count] = tl__home_new(err, d, end - g->at[from]))) return -1;
+        int64_t length = table ? (table->rows * table->width + 15) / 16 * 16 : end - g->at[from];
+        if (!(g->homes[g->home_count] = tl__home_new(err, d, length))) return -1;
+        g->homes[g->home_count]->by_rows = table != NULL;
         g->home_at[++g->home_count] = end;
     }
     return 0;
+}
+
+/* The parameters that keep a buffer of their own. */
+static int set_tables_up(tl_scope *s, const tl_optim *o, group *g, tl_tensor *const *params)
+{
+    g->tables = tl__calloc(&s->err, (size_t)g->count, sizeof *g->tables);
+    for (int i = 0; g->tables && i < g->count; i++)
+        if (tl__table_suits(o->rule, &g->options, params[i]) &&
+            tl__table_init(&s->err, &g->tables[g->table_count++], params[i], i) != 0)
+            return -1;
+    return g->tables ? 0 : -1;
 }
 
 /* A gradient that parameter i brings along, copied to where it will be. NULL on failure. */
 static tl_tensor *bring(tl_scope *s, const group *g, int i, const tl_node *old)
 {
     tl_node n = {.shape = old->shape, .home = g->homes[g->home_of[i]], .at = g->at[i] - g->home_at[g->home_of[i]]};
-    return tl__home_take(s, &n, old->grad) == 0 ? n.grad : NULL;
+    tl_tensor *grad = old->grad;
+    if (grad->rows && tl__table_of(g, i)) {
+        tl_tensor_retain(grad);
+        return grad;
+    }
+    if (grad->rows && !(grad = tl__rows_whole(s, grad, &old->shape))) return NULL;
+    return tl__home_take(s, &n, grad) == 0 ? n.grad : NULL;
 }
 
 /* All that can fail, before any parameter moves: flat buffers with the values in place, views for them and for gradients that there are. */
@@ -162,10 +184,10 @@ static int prepare(tl_scope *s, tl_optim *o, group *g, tl_tensor *const *params,
     g->at = tl__calloc(err, (size_t)g->count, sizeof *g->at);
     g->steps = tl__calloc(err, (size_t)g->count, sizeof *g->steps);
     g->params = tl__calloc(err, (size_t)g->count, sizeof *g->params);
-    if (!g->at || !g->steps || !g->params) return -1;
+    if (!g->at || !g->steps || !g->params || set_tables_up(s, o, g, params) != 0) return -1;
     for (int i = 0; i < g->count; i++) {
         g->at[i] = g->total;
-        g->total += (tl_numel(params[i]) + 15) / 16 * 16; /* each begins on a cache line */
+        if (!tl__table_of(g, i)) g->total += (tl_numel(params[i]) + 15) / 16 * 16; /* each begins on a cache line */
     }
     g->has = o->rule->moments(&g->options);
     if (!(g->weights = flat(err, o->device, g->total, 1)) || cut_homes(err, o->device, g) != 0) return -1;
@@ -173,14 +195,16 @@ static int prepare(tl_scope *s, tl_optim *o, group *g, tl_tensor *const *params,
         if (g->has >> k & 1 && !(g->moment[k] = flat(err, o->device, g->total, 1))) return -1;
     if (o->rule->norms && tl__group_cut(s, g, params) != 0) return -1;
     for (int i = 0; i < g->count; i++) {
-        values[i] = part_of(err, g->weights, g->at[i], &params[i]->shape);
-        if (!values[i] || tl__copy_into(s, params[i], values[i]) != 0) return -1;
+        values[i] = tl__table_of(g, i) ? tl__tensor_alias(err, params[i])
+                                       : part_of(err, g->weights, g->at[i], &params[i]->shape);
+        if (!values[i] || (!tl__table_of(g, i) && tl__copy_into(s, params[i], values[i]) != 0)) return -1;
         if (params[i]->node->grad && !(grads[i] = bring(s, g, i, params[i]->node))) return -1;
     }
     return 0;
 }
 
-/* The parameter's own tensor now lies in the flat buffer; every handle to it sees that. */
+/* The parameter's own tensor now lies in the flat buffer, but that of a table, which stays; every handle to it sees
+ * that. */
 static void move_in(group *g, int i, tl_tensor *p, tl_tensor *value, tl_tensor *grad)
 {
     tl_buffer *old = p->buffer;
@@ -242,17 +266,26 @@ static int has_gradient(const group *g, int i)
     return n && n->home && n->grad;
 }
 
-/* The next run of neighbours with a gradient in one home, and (if asked for) the same count of steps, from parameter run->to on: usually
- * a whole home. 0 at the end. Begin with {0}. */
+/* The next run of neighbours with a gradient in one home, and (if asked for) the same count of steps, from parameter
+ * run->to on: usually a whole home. 0 at the end. Begin with {0}. */
 static int next_run(const group *g, tl__stretch *run, int same_step)
 {
     int i = run->to;
     while (i < g->count && !has_gradient(g, i)) i++;
     if (i == g->count) return 0;
     int home = g->home_of[i], j = i;
-    while (j < g->count && g->home_of[j] == home && has_gradient(g, j) && (!same_step || g->steps[j] == g->steps[i])) j++;
+    while (j < g->count && g->home_of[j] == home && has_gradient(g, j) && (!same_step || g->steps[j] == g->steps[i]))
+        j++;
+    tl__table *table = tl__table_of(g, i);
+    if (table) {
+        const tl_tensor *grad = g->params[i]->node->grad;
+        int64_t rows = grad->rows ? grad->rows->count : table->rows;
+        *run = (tl__stretch){0, rows * table->width, g->steps[i] + 1, i, j, grad->buffer, 0, table, NULL};
+        return 1;
+    }
     int64_t end = j < g->count ? g->at[j] : g->total;
-    *run = (tl__stretch){g->at[i], end - g->at[i], g->steps[i] + 1, i, j, g->homes[home]->flat->buffer, g->home_at[home]};
+    *run = (tl__stretch){
+        g->at[i], end - g->at[i], g->steps[i] + 1, i, j, g->homes[home]->flat->buffer, g->home_at[home], NULL, NULL};
     return 1;
 }
 
@@ -269,7 +302,8 @@ int tl_optim_scale_grad(tl_scope *s, tl_optim *o, int only, double factor)
         for (tl__stretch run = {0}; !s->err.code && next_run(g, &run, 0);) {
             tl_launch l = tl__optim_launch(s, "scale_gradients", run.n, &chunk);
             run.gradients->version++;
-            done += TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(run.at), TL_KL(run.n), TL_KL(chunk), GRADIENTS(&run), TL_KF(factor)) == 0;
+            done += TL__LAUNCH(&s->err, s->device, &l, "scale_grad", TL_KL(run.at), TL_KL(run.n), TL_KL(chunk),
+                               GRADIENTS(&run), TL_KF(factor)) == 0;
         }
     }
     tl__end_whole(o->device);
@@ -277,7 +311,8 @@ int tl_optim_scale_grad(tl_scope *s, tl_optim *o, int only, double factor)
     return s->err.code ? -1 : 0;
 }
 
-/* Adds the squares of a run of gradients to *sum: float32 within stretches of fixed length, which the host adds in double precision. */
+/* Adds the squares of a run of gradients to *sum: float32 within stretches of fixed length, which the host adds in
+ * double precision. */
 static int add_squares(tl_scope *s, const tl__stretch *run, double *sum)
 {
     enum { STRETCH = 4096 };
@@ -319,11 +354,15 @@ int tl_optim_step(tl_scope *s, tl_optim *o)
 {
     int done = 0;
     if (begin(s, o) != 0) return -1;
+    for (int k = 0; k < o->count && !s->err.code; k++)
+        for (int i = 0; i < o->groups[k].table_count && !s->err.code; i++)
+            if (has_gradient(&o->groups[k], o->groups[k].tables[i].param))
+                tl__table_ready(s, &o->groups[k], &o->groups[k].tables[i]);
     for (int k = 0; k < o->count && !s->err.code; k++) {
         group *g = &o->groups[k];
         g->weights->buffer->version++;
         for (tl__stretch run = {0}; !s->err.code && next_run(g, &run, 1);) {
-            int launched = o->rule->apply(s, g, run);
+            int launched = run.table ? tl__table_step(s, o->rule, g, run) : o->rule->apply(s, g, run);
             done += launched;
             for (int i = run.from; i < run.to && !s->err.code; i++) g->steps[i] = run.step;
         }
@@ -367,7 +406,14 @@ int tl__optim_begin_ema(tl_scope *s, tl_optim *o, int k)
     group *g = &o->groups[k];
     if (s->err.code || g->has >> TL__MOMENT_EMA & 1) return s->err.code ? -1 : 0;
     tl_tensor *t = flat(&s->err, o->device, g->total, 0);
-    if (!t || tl__copy_into(s, g->weights, t) != 0) {
+    int bad = !t || tl__copy_into(s, g->weights, t) != 0;
+    for (int i = 0; i < g->table_count && !bad; i++) {
+        tl__table *own = &g->tables[i];
+        if (!own->moment[TL__MOMENT_EMA])
+            own->moment[TL__MOMENT_EMA] = tl__tensor_new(&s->err, o->device, TL_F32, &own->weights->shape);
+        bad = !own->moment[TL__MOMENT_EMA] || tl__copy_into(s, own->weights, own->moment[TL__MOMENT_EMA]) != 0;
+    }
+    if (bad) {
         tl_tensor_release(t);
         return -1;
     }
@@ -385,6 +431,8 @@ int tl_optim_ema(tl_scope *s, tl_optim *o, double decay)
         group *g = &o->groups[k];
         int has = g->has >> TL__MOMENT_EMA & 1;
         done += (has ? tl_ema(s, g->moment[TL__MOMENT_EMA], g->weights, decay) : tl__optim_begin_ema(s, o, k)) == 0;
+        for (int i = 0; i < g->table_count && has && !s->err.code; i++)
+            done += tl_ema(s, g->tables[i].moment[TL__MOMENT_EMA], g->tables[i].weights, decay) == 0;
     }
     return end(s, o, "an average of the weights", done);
 }
@@ -395,7 +443,12 @@ int tl_optim_swap_ema(tl_scope *s, tl_optim *o)
     for (int k = 0; k < o->count && !s->err.code; k++)
         if (!(o->groups[k].has >> TL__MOMENT_EMA & 1)) return tl__fail(&s->err, TL_ESTATE, "ema: there is no average yet; update it after a step");
     if (begin(s, o) != 0) return -1;
-    for (int k = 0; k < o->count && !s->err.code; k++) done += tl_swap(s, o->groups[k].weights, o->groups[k].moment[TL__MOMENT_EMA]) == 0;
+    for (int k = 0; k < o->count && !s->err.code; k++) {
+        group *g = &o->groups[k];
+        done += tl_swap(s, g->weights, g->moment[TL__MOMENT_EMA]) == 0;
+        for (int i = 0; i < g->table_count && !s->err.code; i++)
+            done += tl_swap(s, g->tables[i].weights, g->tables[i].moment[TL__MOMENT_EMA]) == 0;
+    }
     return end(s, o, "an exchange of weights and averages", done);
 }
 
@@ -409,6 +462,8 @@ int64_t *tl__optim_steps(tl_optim *o, int k, int i) { return &o->groups[k].steps
 tl_tensor *tl__optim_moment(tl_optim *o, int k, int i, int which)
 {
     group *g = &o->groups[k];
+    tl__table *table = tl__table_of(g, i);
+    if (table) return tl__table_moment(g, table, which);
     if (!(g->has >> which & 1)) return NULL;
     if (!g->view[which]) g->view[which] = tl__calloc(NULL, (size_t)g->count, sizeof **g->view);
     if (g->view[which] && !g->view[which][i]) g->view[which][i] = part_of(NULL, g->moment[which], g->at[i], &g->params[i]->shape);
@@ -427,6 +482,23 @@ double tl_optim_lr(const tl_optim *o, int k)
     return k < o->count ? o->groups[k].options.lr : 0;
 }
 
+tl_tensor *tl__optim_rows(tl_scope *s, tl_optim *o, int k, int i)
+{
+    const tl__table *t = tl__table_of(&o->groups[k], i);
+    return t && !t->whole && t->used ? tl_from(s, TL_I32, 1, &t->used, t->row) : NULL;
+}
+
+int tl__optim_take_rows(tl_scope *s, tl_optim *o, int k, int i, const tl_tensor *rows, int moments)
+{
+    tl__table *t = tl__table_of(&o->groups[k], i);
+    if (!t)
+        return rows ? tl__fail(&s->err, TL_EARG,
+                               "optimiser: the state of parameter %d is of some rows alone, and it has moments for all",
+                               i + 1)
+                    : 0;
+    return rows || !moments ? tl__table_take_rows(s, &o->groups[k], t, rows) : tl__table_take_all(s, &o->groups[k], t);
+}
+
 static void state_name(char name[64], int k, int i, const char *what) { snprintf(name, 64, "%d.%d.%s", k + 1, i + 1, what); }
 
 int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char *name, tl_tensor *t), void *user)
@@ -440,6 +512,11 @@ int tl_optim_state(tl_scope *s, tl_optim *o, void (*each)(void *user, const char
                 if (!t) return tl__fail(&s->err, TL_EMEMORY, "optimiser: no memory for its state");
                 state_name(name, k, i, tl__optim_moment_names[m]);
                 each(user, name, t);
+            }
+            tl_tensor *rows = tl__optim_rows(s, o, k, i);
+            if (rows) {
+                state_name(name, k, i, "rows");
+                each(user, name, rows);
             }
             tl_tensor *step = tl_full(s, TL_I32, 0, NULL, (double)o->groups[k].steps[i]);
             if (!step) return -1;
@@ -455,10 +532,19 @@ int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user,
     for (int k = 0; k < o->count && !s->err.code; k++) {
         state_name(name, k, 0, tl__optim_moment_names[TL__MOMENT_EMA]);
         if (find(user, name) && tl__optim_begin_ema(s, o, k) != 0) return -1;
-        for (int i = 0; i < o->groups[k].count; i++)
+        for (int i = 0; i < o->groups[k].count; i++) {
+            state_name(name, k, i, "rows");
+            const tl_tensor *rows = find(user, name);
+            state_name(
+                name, k, i,
+                tl__optim_moment_names[o->rule->moments(&o->groups[k].options) & 1u << TL__MOMENT_M ? TL__MOMENT_M
+                                                                                                    : TL__MOMENT_V]);
+            if (tl__optim_take_rows(s, o, k, i, rows, find(user, name) != NULL) != 0) return -1;
             for (int m = 0; m <= TL__MOMENTS; m++) {
                 int is_step = m == TL__MOMENTS;
-                if (!is_step && !(o->groups[k].has >> m & 1)) continue;
+                if (!is_step &&
+                    (!(o->groups[k].has >> m & 1) || (tl__table_of(&o->groups[k], i) && !tl__optim_moment(o, k, i, m))))
+                    continue;
                 state_name(name, k, i, is_step ? "step" : tl__optim_moment_names[m]);
                 tl_tensor *from = find(user, name), *to = is_step ? NULL : tl__optim_moment(o, k, i, m);
                 if (!from) return tl__fail(&s->err, TL_EARG, "the optimiser's state has no %s", name);
@@ -466,6 +552,7 @@ int tl_optim_load_state(tl_scope *s, tl_optim *o, tl_tensor *(*find)(void *user,
                 if (is_step) o->groups[k].steps[i] = (int64_t)tl_item(s, from);
                 else if (!to || tl__copy_into(s, from, to) != 0) return s->err.code ? -1 : tl__fail(&s->err, TL_EMEMORY, "optimiser: no memory for its state");
             }
+        }
     }
     if (!s->err.code) tl__optim_mended(o);
     return s->err.code ? -1 : 0;

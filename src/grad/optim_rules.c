@@ -16,10 +16,24 @@ tl_launch tl__optim_launch(const tl_scope *s, const char *kernel, int64_t n, int
     return (tl_launch){.program = &program, .kernel = kernel, .dims = 1, .global = {(size_t)((n + *chunk - 1) / *chunk)}, .local = {t->is_cpu ? 1u : 0u}};
 }
 
+/* The same for a rule's step: over rows of a table on processors a row to a work-item. */
+static tl_launch step_launch(const tl_scope *s, const char *kernel, const tl__stretch *at, int64_t *chunk)
+{
+    tl_launch l = tl__optim_launch(s, kernel, at->n, chunk);
+    if (!at->place) return l;
+    if (s->device->traits.is_cpu) *chunk = at->gradients_at;
+    l.global[0] = (size_t)(at->n / *chunk);
+    l.options = "-DROWS";
+    return l;
+}
+
 static tl_buffer *buffer_of(const tl_tensor *t) { return t ? t->buffer : NULL; }
 
 /* The arguments that all kernels of a step begin with. */
-#define STRETCH(g, at, chunk) TL_KL((at).at), TL_KL((at).n), TL_KL(chunk), TL_KBUF((g)->weights->buffer), TL_KBUF((at).gradients), TL_KL((at).gradients_at)
+#define STRETCH(g, at, chunk) \
+    TL_KL((at).at), TL_KL((at).n), TL_KL(chunk), \
+        (at).place ? TL_KRAW((g)->weights->buffer) : TL_KBUF((g)->weights->buffer), TL_KBUF((at).gradients), \
+        TL_KL((at).gradients_at), TL_KBUF((at).place)
 #define MOMENT(g, which) TL_KBUF(buffer_of((g)->moment[TL__MOMENT_##which]))
 
 static unsigned sgd_moments(const tl_optim_options *o) { return o->momentum != 0 ? M : 0; }
@@ -28,7 +42,7 @@ static int sgd_apply(tl_scope *s, const tl__group *g, tl__stretch at)
 {
     const tl_optim_options *p = &g->options;
     int64_t chunk;
-    tl_launch l = tl__optim_launch(s, "sgd", at.n, &chunk);
+    tl_launch l = step_launch(s, "sgd", &at, &chunk);
     return TL__LAUNCH(&s->err, s->device, &l, "sgd", STRETCH(g, at, chunk), MOMENT(g, M), TL_KF(p->lr), TL_KF(p->weight_decay),
                       TL_KF(g->has & M ? p->momentum : 0), TL_KF(1 - p->dampening), TL_KI(p->nesterov), TL_KI(at.step == 1)) == 0;
 }
@@ -44,7 +58,7 @@ static int adam(tl_scope *s, const tl__group *g, tl__stretch at, double decay, d
 {
     const tl_optim_options *p = &g->options;
     int64_t chunk;
-    tl_launch l = tl__optim_launch(s, "adam", at.n, &chunk);
+    tl_launch l = step_launch(s, "adam", &at, &chunk);
     double step = p->lr / (1 - pow(p->beta1, (double)at.step)), root = sqrt(1 - pow(p->beta2, (double)at.step));
     return TL__LAUNCH(&s->err, s->device, &l, "adam", STRETCH(g, at, chunk), MOMENT(g, M), MOMENT(g, V), TL_KF(step), TL_KF(root),
                       TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2), TL_KF(p->eps), TL_KF(decay), TL_KF(shrink)) == 0;
@@ -59,7 +73,7 @@ static int rmsprop_apply(tl_scope *s, const tl__group *g, tl__stretch at)
 {
     const tl_optim_options *p = &g->options;
     int64_t chunk;
-    tl_launch l = tl__optim_launch(s, "rmsprop", at.n, &chunk);
+    tl_launch l = step_launch(s, "rmsprop", &at, &chunk);
     return TL__LAUNCH(&s->err, s->device, &l, "rmsprop", STRETCH(g, at, chunk), MOMENT(g, V), MOMENT(g, M), MOMENT(g, A), TL_KF(p->lr),
                       TL_KF(p->weight_decay), TL_KF(p->alpha), TL_KF(1 - p->alpha), TL_KF(p->eps), TL_KF(g->has & M ? p->momentum : 0), TL_KI(p->centered)) == 0;
 }
@@ -74,7 +88,7 @@ static int lion_apply(tl_scope *s, const tl__group *g, tl__stretch at)
 {
     const tl_optim_options *p = &g->options;
     int64_t chunk;
-    tl_launch l = tl__optim_launch(s, "lion", at.n, &chunk);
+    tl_launch l = step_launch(s, "lion", &at, &chunk);
     return TL__LAUNCH(&s->err, s->device, &l, "lion", STRETCH(g, at, chunk), MOMENT(g, M), TL_KF(p->lr), TL_KF(1 - p->lr * p->weight_decay),
                       TL_KF(p->beta1), TL_KF(1 - p->beta1), TL_KF(p->beta2), TL_KF(1 - p->beta2)) == 0;
 }
@@ -127,15 +141,29 @@ static int lamb_apply(tl_scope *s, const tl__group *g, tl__stretch at)
                       TL_KF(p->lr), TL_KF(fix1), TL_KF(root), TL_KF(p->eps), TL_KF(p->weight_decay)) == 0 ? 3 : 2;
 }
 
+/* ---- rows without gradient and moments: what a step multiplies them by; 0 where it does something else to them ----
+ */
+
+/* A decay that is part of the gradient makes one for every row. */
+static double stands(const tl_optim_options *o) { return o->weight_decay == 0 ? 1 : 0; }
+static double stands_beside_eps(const tl_optim_options *o) { return o->eps > 0 ? stands(o) : 0; } /* 0 / 0 otherwise */
+static double shrinks(const tl_optim_options *o) { return 1 - o->lr * o->weight_decay; }
+static double shrinks_beside_eps(const tl_optim_options *o) { return o->eps > 0 ? shrinks(o) : 0; }
+
 /* ---- the table ---- */
 
 static const tl__rule rules[] = {
-    {"sgd", {.lr = 1e-3}, sgd_moments, sgd_apply, 0},
-    {"adam", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, adam_moments, adam_apply, 0},
-    {"adamw", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2}, adam_moments, adamw_apply, 0},
-    {"rmsprop", {.lr = 1e-2, .alpha = 0.99, .eps = 1e-8}, rmsprop_moments, rmsprop_apply, 0},
-    {"lion", {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.99}, lion_moments, lion_apply, 0},
-    {"lamb", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6}, adam_moments, lamb_apply, 1},
+    {"sgd", {.lr = 1e-3}, sgd_moments, sgd_apply, 0, stands},
+    {"adam", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, adam_moments, adam_apply, 0, stands_beside_eps},
+    {"adamw",
+     {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2},
+     adam_moments,
+     adamw_apply,
+     0,
+     shrinks_beside_eps},
+    {"rmsprop", {.lr = 1e-2, .alpha = 0.99, .eps = 1e-8}, rmsprop_moments, rmsprop_apply, 0, stands_beside_eps},
+    {"lion", {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.99}, lion_moments, lion_apply, 0, shrinks},
+    {"lamb", {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6}, adam_moments, lamb_apply, 1, NULL},
 };
 enum { RULES = sizeof rules / sizeof *rules };
 const char *const tl__optim_names[] = {"sgd", "adam", "adamw", "rmsprop", "lion", "lamb", NULL};

@@ -208,7 +208,28 @@ static int lr(lua_State *L)
     return 1;
 }
 
-/* o:state() -> { ["1.3.m"] = tensor, ["1.3.v"] = tensor, ["1.3.step"] = {int64 = n} }: group, parameter, what */
+/* The rows of a table that have moments go into the table on top as "1.3.rows". */
+static void put_rows(lua_State *L, tl_optim *o, int k, int i)
+{
+    char key[64];
+    tl_scope s;
+    box *b = tl__lua_box(L);
+    tl__scope_root(&s, tl__lua_device(L), 0);
+    tl_tensor *t = tl__optim_rows(&s, o, k, i);
+    if (s.err.code) tl__lua_scope_error(L, &s);
+    if (t) tl_tensor_retain(t);
+    tl__scope_drop(&s);
+    if (!t) {
+        lua_pop(L, 1);
+        return;
+    }
+    tl__lua_fill(L, b, t);
+    snprintf(key, sizeof key, "%d.%d.rows", k + 1, i + 1);
+    lua_setfield(L, -2, key);
+}
+
+/* o:state() -> { ["1.3.m"] = tensor, ["1.3.v"] = tensor, ["1.3.step"] = {int64 = n} }: group, parameter, what. A table
+ * of many rows has moments for those that ["1.3.rows"] names. */
 static int state(lua_State *L)
 {
     tl_optim *o = to_optim(L);
@@ -225,6 +246,7 @@ static int state(lua_State *L)
                 snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, tl__optim_moment_names[w]);
                 lua_setfield(L, -2, key);
             }
+            put_rows(L, o, k, i);
             lua_createtable(L, 0, 1);
             lua_pushinteger(L, *tl__optim_steps(o, k, i));
             lua_setfield(L, -2, "int64");
@@ -232,6 +254,26 @@ static int state(lua_State *L)
             lua_setfield(L, -2, key);
         }
     return 1;
+}
+
+/* Makes room for the moments of parameter i as the state at 2 has them: of some rows of a table, of all, or none. */
+static void take_rows(lua_State *L, tl_optim *o, int k, int i)
+{
+    char key[64];
+    int moments = 0;
+    for (int w = 0; w < TL__MOMENT_EMA; w++) {
+        snprintf(key, sizeof key, "%d.%d.%s", k + 1, i + 1, tl__optim_moment_names[w]);
+        moments |= lua_getfield(L, 2, key) != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    snprintf(key, sizeof key, "%d.%d.rows", k + 1, i + 1);
+    tl_tensor *rows = lua_getfield(L, 2, key) == LUA_TNIL ? NULL : tl__lua_tensor(L, -1);
+    tl_scope s;
+    tl__scope_root(&s, tl__lua_device(L), 0);
+    tl__optim_take_rows(&s, o, k, i, rows, moments);
+    if (s.err.code) tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    lua_pop(L, 1);
 }
 
 /* o:load_state(table as state() gives it; steps may be tensors or numbers too) */
@@ -250,6 +292,7 @@ static int load_state(lua_State *L)
         }
         lua_pop(L, 1);
         for (int i = 0; i < tl__optim_group_size(o, k); i++) {
+            take_rows(L, o, k, i);
             for (int w = 0; tl__optim_moment_names[w]; w++) {
                 tl_tensor *t = tl__optim_moment(o, k, i, w);
                 if (!t) continue;

@@ -25,9 +25,15 @@ static int embedding_forward(tl_scope *s, const tl_call *c)
     const char *options = t->dtype == TL_I32 ? "-DT=int" : NULL;
     tl_launch l = {
         .program = &program, .options = options, .kernel = "embedding", .dims = 1, .global = {(size_t)tl_numel(ids)}};
+    const tl_debt *debt = t->buffer->debt;
     tl__arm_error_word(s->device);
-    return TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(t), TL_KT(ids), TL_KT(c->out[0]),
-                      TL_KL(t->shape.dim[0]), TL_KL(t->shape.dim[1]), TL_KBUF(s->device->error_word));
+    if (!debt || !debt->count || t->dtype != TL_F32 || t->offset != debt->at || t->shape.dim[1] != debt->width)
+        return TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(t), TL_KT(ids), TL_KT(c->out[0]),
+                          TL_KL(t->shape.dim[0]), TL_KL(t->shape.dim[1]), TL_KBUF(s->device->error_word));
+    l.kernel = "embedding_owing";
+    return TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KRAW(t->buffer), TL_KL(t->offset), TL_KT(ids),
+                      TL_KT(c->out[0]), TL_KL(t->shape.dim[0]), TL_KL(t->shape.dim[1]), TL_KBUF(s->device->error_word),
+                      TL_KBUF(debt->paid), TL_KBUF(debt->factors), TL_KL(debt->count));
 }
 
 /* Counting sort: `order` lists places by id, ascending within an id; `segments` is (id, where it begins in order)
@@ -52,17 +58,35 @@ static int64_t sort_ids(const int32_t *ids, int64_t n, int64_t rows, int32_t *st
     return count;
 }
 
-/* dtable[id] = sum of gy at the places that hold id; sorted on the host, since float atomics have no fixed order */
+/* Zeros for the rows that occur, which the segments number from 0 on from now on. `ids` is written over. */
+static tl_tensor *rows_that_occur(tl_scope *s, int64_t count, int32_t *segments, int32_t *ids, int64_t width)
+{
+    for (int64_t i = 0; i < count; i++) {
+        ids[i] = segments[2 * i];
+        segments[2 * i] = (int32_t)i;
+    }
+    return tl__rows_new(s, count, ids, width);
+}
+
+/* dtable[id] = sum of gy at the places that hold id; sorted on the host, since float atomics have no fixed order. Where
+ * the table's gradient may come by rows it has those that occur alone. */
 static void embedding_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
     const tl_shape *t = &c->in_meta[0].shape;
-    int64_t n = tl_numel(c->in[1]), rows = t->dim[0];
-    tl_tensor *g = tl__packed(s, gy[0]), *d = tl_full(s, TL_F32, 2, t->dim, 0);
-    int32_t *host = g && d ? tl__calloc(&s->err, (size_t)(4 * n + rows + 4), sizeof *host) : NULL;
+    const tl_home *home = c->in_node[0] && !c->in_node[0]->call ? c->in_node[0]->home : NULL;
+    int64_t n = tl_numel(c->in[1]), rows = t->dim[0], by_rows = home && home->by_rows, count = 0;
+    tl_tensor *g = tl__packed(s, gy[0]), *d = NULL;
+    int32_t *host = g ? tl__calloc(&s->err, (size_t)(4 * n + rows + 4), sizeof *host) : NULL;
     if (!host) return;
     int32_t *ids = host, *order = host + n, *segments = host + 2 * n, *start = host + 4 * n + 2;
-    if (n > 0 && tl_read(s, c->in[1], ids, (size_t)n * 4) == 0) {
-        int64_t count = sort_ids(ids, n, rows, start, order, segments);
+    if (n > 0 && tl_read(s, c->in[1], ids, (size_t)n * 4) == 0) count = sort_ids(ids, n, rows, start, order, segments);
+    if (s->device->dry && by_rows) { /* what is read there says nothing of how many rows there will be */
+        count = n < rows ? n : rows;
+        for (int64_t i = 0; i < count; i++) segments[2 * i] = (int32_t)i;
+    }
+    if (!s->err.code)
+        d = by_rows ? rows_that_occur(s, count, segments, ids, t->dim[1]) : tl_full(s, TL_F32, 2, t->dim, 0);
+    if (d && count > 0) {
         tl_tensor *o = tl_from(s, TL_I32, 1, &n, order);
         tl_tensor *seg = tl_from(s, TL_I32, 2, (int64_t[]){count + 1, 2}, segments);
         tl_launch l = {.program = &program, .kernel = "embedding_grad", .dims = 1, .global = {(size_t)count}};

@@ -48,7 +48,7 @@ int tl__home_take(tl_scope *s, tl_node *n, const tl_tensor *g)
 
 void tl__node_zero_grad(tl_node *n)
 {
-    int lodging = n->home && n->grad;
+    int lodging = n->home && n->grad && !n->grad->rows;
     tl_tensor_release(n->grad);
     n->grad = NULL;
     if (lodging) one_less(n->home);
@@ -59,6 +59,6 @@ void tl__home_leave(tl_node *n)
     tl_home *h = n->home;
     if (!h) return;
     n->home = NULL;
-    if (n->grad) one_less(h);
+    if (n->grad && !n->grad->rows) one_less(h);
     tl__home_release(h);
 }

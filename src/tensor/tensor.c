@@ -62,6 +62,8 @@ void tl_tensor_release(tl_tensor *t)
     if (!t || --t->refs > 0) return;
     tl_node *n = t->node;
     tl__buffer_release(t->buffer);
+    if (t->rows) tl_tensor_release(t->rows->whole);
+    free(t->rows);
     free(t);
     if (n) tl__node_release(n);
 }
@@ -237,7 +239,17 @@ int tl_require_grad(tl_scope *s, tl_tensor *t, int on)
 }
 
 int tl_requires_grad(const tl_tensor *t) { return t->node != NULL; }
-tl_tensor *tl_grad(const tl_tensor *t) { return t->node ? t->node->grad : NULL; }
+
+tl_tensor *tl_grad(const tl_tensor *t)
+{
+    tl_tensor *g = t->node ? t->node->grad : NULL;
+    if (!g || !g->rows || g->rows->whole) return g && g->rows ? g->rows->whole : g;
+    tl_scope s;
+    tl__scope_root(&s, t->buffer->device, 0);
+    if ((g->rows->whole = tl__rows_whole(&s, g, &t->shape))) tl_tensor_retain(g->rows->whole);
+    tl__scope_drop(&s);
+    return g->rows->whole;
+}
 
 void tl_zero_grad(tl_tensor *t)
 {

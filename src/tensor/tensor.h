@@ -15,6 +15,7 @@ typedef struct tl_home {
     int64_t length;         /* elements; a multiple of 16 */
     tl_tensor *flat;        /* held; NULL: nobody has a gradient */
     int used;               /* how many do */
+    int by_rows;            /* of a table alone: a gradient that has some rows only is welcome as it is (tl_rows) */
 } tl_home;
 
 /* The place of a tensor in the graph that backward walks: its shape, who made it, its gradient.
@@ -31,6 +32,14 @@ typedef struct tl_node {
     tl_tensor *grad;        /* accumulated, held; of a leaf (and of others only while backward runs) */
 } tl_node;
 
+/* Which rows a gradient by rows has, in ascending order, each once. Its tensor is (count + 1, width), the last row
+ * zero. */
+typedef struct tl_rows {
+    int64_t count;
+    tl_tensor *whole;       /* held; the same as a tensor of all rows, where somebody has asked for it */
+    int32_t id[];
+} tl_rows;
+
 struct tl_tensor {
     long refs;
     tl_buffer *buffer;
@@ -39,6 +48,7 @@ struct tl_tensor {
     int64_t stride[TL_MAX_RANK];  /* in elements; 0 where broadcast */
     int64_t offset;               /* in elements */
     tl_node *node;                /* NULL where no gradient is wanted */
+    tl_rows *rows;                /* of a gradient that has some rows only; NULL: of all else */
 };
 
 struct tl_scope {
@@ -93,6 +103,19 @@ void tl__home_release(tl_home *h);
 int tl__home_take(tl_scope *s, tl_node *n, const tl_tensor *g);
 /* The gradient, if there is one, stays with the node; another will not come here. */
 void tl__home_leave(tl_node *n);
+
+/* ---- gradients by rows (rows.c) ---- */
+
+/* Zeros for `count` rows of a table, whose numbers are copied from `id`; of the scope. */
+tl_tensor *tl__rows_new(tl_scope *s, int64_t count, const int32_t *id, int64_t width);
+/* The sum of two gradients by rows, which has the rows of both. */
+tl_tensor *tl__rows_sum(tl_scope *s, const tl_tensor *a, const tl_tensor *b);
+/* Adds the rows to a whole packed gradient. 0 or -1. */
+int tl__rows_add_into(tl_scope *s, tl_tensor *whole, const tl_tensor *rows);
+/* The same gradient as a tensor of all rows. */
+tl_tensor *tl__rows_whole(tl_scope *s, const tl_tensor *rows, const tl_shape *shape);
+/* Of a tl_debt. */
+int tl__rows_settle(tl_error *err, tl_buffer *of);
 
 /* ---- helpers for kernels over any strides ---- */
 

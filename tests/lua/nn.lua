@@ -281,6 +281,42 @@ t.test("a hand-written loop learns", function()
   t.fails("no parameter is trained", function() local o = tlua.optim.Adam(net:parameters(), { lr = 1 }) return o end)
 end)
 
+t.test("a table of many rows has moments for those alone that were touched, in its state too", function()
+  local y = core.tensor({ 0, 1, 1 }, { dtype = "int32" })
+  local function new()
+    core.manual_seed(4)
+    local net = nn.Sequential(nn.Embedding(5000, 6), nn.Linear(6, 2))
+    return net, tlua.optim.AdamW(net, { lr = 0.1, weight_decay = 0.3 })
+  end
+  local function step(net, opt, ids)
+    local s <close> = core.scope()
+    opt:zero_grad()
+    F.cross_entropy(net(core.tensor(ids, { dtype = "int32" })), y):backward()
+    opt:step()
+  end
+  local net, opt = new()
+  step(net, opt, { 7, 4999, 7 })
+  step(net, opt, { 12, 7, 0 })
+  local state = opt:state()
+  t.equal(table.concat(state["1.1.rows"]:tolist(), " "), "7 4999 0 12")
+  t.equal(table.concat(state["1.1.m"]:shape(), " "), "4 6")
+  t.equal(table.concat(net:at(1).weight.grad:shape(), " "), "5000 6")
+  local again, other = new()
+  again:load(net:state_dict())
+  other:load_state(state)
+  for _, ids in ipairs { { 1, 2, 3 }, { 4999, 3, 9 } } do
+    step(net, opt, ids)
+    step(again, other, ids)
+  end
+  t.equal(net:at(1).weight:crc32(), again:at(1).weight:crc32())
+  -- A row that no step touched has only decayed, as in torch.optim.AdamW: by 1 - 0.1 * 0.3 four times.
+  core.manual_seed(4)
+  local first = nn.Sequential(nn.Embedding(5000, 6), nn.Linear(6, 2))
+  first:ready()
+  local was, now = first:at(1).weight:slice(1, 100, 1):tolist()[1], net:at(1).weight:slice(1, 100, 1):tolist()[1]
+  for i = 1, 6 do assert(math.abs(now[i] - was[i] * 0.97 ^ 4) < 1e-6) end
+end)
+
 t.test("every optimiser learns, and goes on from its state to the same bits", function()
   local options = { SGD = { lr = 0.5, momentum = 0.9 }, RMSprop = { momentum = 0.5, centered = true }, Lion = { lr = 0.01, weight_decay = 0.1 }, LAMB = { lr = 0.05 } }
   local kept = { SGD = "m", Adam = "mv", AdamW = "mv", RMSprop = "amv", Lion = "m", LAMB = "mv" }

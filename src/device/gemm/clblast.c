@@ -105,6 +105,7 @@ static int multiply(tl_error *err, tl_device *d, const library *lib, const tl_ge
     size_t a0 = (size_t)g->a.offset, b0 = (size_t)g->b.offset, c0 = (size_t)g->c.offset;
     cl_command_queue queue = d->queue;
     float beta = g->accumulate ? 1.0f : 0.0f;
+    if (tl__buffer_settle(err, g->a.buffer) != 0 || tl__buffer_settle(err, g->b.buffer) != 0) return -1;
     lines(&g->a, g->m, g->k, &ta, &lda);
     lines(&g->b, g->k, g->n, &tb, &ldb);
     if (g->batch > 1)
