@@ -2,6 +2,8 @@
 of hostile ones, pairs in windows, and how long it takes on one thread and on two.
 
     python bench/pieces.py compare DATA TOKENIZER...     DATA: a folder with nsmc/, text/KorQuAD_v1.0_dev.json, text/xquad/
+    python bench/pieces.py sentencepiece DATA MODEL...       plain .model files: numbers beside transformers' and SentencePiece's
+    python bench/pieces.py train DATA FOLDER                 some of those, trained on the reviews, into FOLDER/NAME/own.model
     python bench/pieces.py speed DATA TOKENIZER... [--rounds N]
 
 TOKENIZER is a tokenizer.json or another form's file or folder (tlua converts it, and the library reads the same JSON where
@@ -168,6 +170,51 @@ def compare(data, paths):
     return wrong
 
 
+TRAINED = {
+    "unigram": dict(model_type="unigram", normalization_rule_name="nmt_nfkc"),
+    "bpe": dict(model_type="bpe", normalization_rule_name="nmt_nfkc", byte_fallback=True),
+    "unigram_folded": dict(model_type="unigram", normalization_rule_name="nmt_nfkc_cf", byte_fallback=True),
+    "bpe_symbols": dict(model_type="bpe", normalization_rule_name="identity", user_defined_symbols=["영화", "ㅋㅋㅋ"]),
+    "unigram_bare": dict(model_type="unigram", normalization_rule_name="nfkc", remove_extra_whitespaces=False,
+                         add_dummy_prefix=False),
+}  # fmt: skip
+
+
+def train(data, folder):
+    import sentencepiece
+
+    lines, _ = sources(data)
+    for name, options in TRAINED.items():
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines["NSMC"][:20000] + lines["XQuAD"][:1000]), vocab_size=4000, minloglevel=2,
+            model_prefix=os.path.join(folder, name, "own"), num_threads=1, **options)  # fmt: skip
+
+
+def beside_sentencepiece(data, paths):
+    """What transformers converts must be equal; how SentencePiece itself differs from that is said."""
+    import sentencepiece
+    import transformers
+
+    lines, _ = sources(data)
+    wrong = 0
+    for path in paths:
+        original = sentencepiece.SentencePieceProcessor(model_file=path)
+        folder = os.path.dirname(path)
+        converted = transformers.PreTrainedTokenizerFast.from_pretrained(folder, vocab_file=path)._tokenizer
+        for name, texts in lines.items():
+            texts = texts[:30000]
+            with tempfile.TemporaryDirectory() as where:
+                rows = [list(row[1]) for row in ours(where, path, texts)]
+            theirs = [converted.encode(text).ids for text in texts]
+            bad = sum(a != b for a, b in zip(rows, theirs))
+            apart = sum(a != original.encode(text) for a, text in zip(theirs, texts))
+            print("%s, %s: %d texts, %d differ from transformers', whose own differ from SentencePiece's in %d" % (
+                path, name, len(texts), bad, apart), flush=True)  # fmt: skip
+            wrong += bad
+    return wrong
+
+
 class Peer:
     """A process that does its work once for every line it gets and says how long that took."""
 
@@ -234,10 +281,15 @@ def main():
         del paths[at:at + 2]
     if what == "worker":
         worker(data, paths[0])
+    elif what == "train":
+        train(data, paths[0])
+    elif what == "sentencepiece":
+        sys.exit(beside_sentencepiece(data, paths) > 0)
     elif what == "speed":
         speed(data, paths, rounds)
     else:
         sys.exit(compare(data, paths) > 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -61,6 +61,27 @@ for _, name in ipairs(util.keys(golden.made)) do
   end)
 end
 
+-- What is said while f runs.
+local function noted(f)
+  local said
+  local note <close> = setmetatable({ util.note }, { __close = function(me) util.note = me[1] end })
+  util.note = function(line) said = line end
+  f()
+  return said
+end
+
+t.test("a tokenizer.json counts, and that others would read it otherwise is said", function()
+  local folder = t.folder()
+  copy_to(folder, FOLDER .. "/wordpiece.json", "tokenizer.json")
+  local function opened(said)
+    core.write_file(folder .. "/tokenizer_config.json", core.json_encode { do_lower_case = said })
+    return noted(function() assert(tokenizer.open(folder).handle:encode("A")[1].ids[2] == 17) end)
+  end
+  t.equal(opened(true), nil)
+  t.equal(opened(false), ("%s/tokenizer.json says lowercase = true, and tokenizer_config.json beside it " ..
+    "do_lower_case = false: the first counts"):format(folder))
+end)
+
 t.test("what is no tokenizer", function()
   local folder = t.folder()
   t.equal(tokenizer.find(folder), nil)
@@ -175,14 +196,13 @@ t.test("a network's folder gives its tokenizer along", function()
   local function opened(rows) return tlua.models.from_folder { path = folder, vocabulary = rows } end
   t.equal(rawget(opened(size), "file_tokenizer"), nil)
   copy_to(folder, path, "tokenizer.json")
-  local note <close> = setmetatable({ util.note }, { __close = function(me) util.note = me[1] end })
-  util.note = function(text) said = text end
-  t.equal(rawget(opened(size), "file_tokenizer").sha256, tokenizer.open(path).sha256)
+  said = noted(function()
+    t.equal(rawget(opened(size), "file_tokenizer").sha256, tokenizer.open(path).sha256)
+  end)
   t.equal(said, nil)
   t.fails(("%s/tokenizer.json is of another network: its numbers go up to %d, and the vocabulary of %s/config.json " ..
     "has %d"):format(folder, size - 1, folder, size - 1), opened, size - 1)
-  opened(2 * size)
-  t.equal(said, ("%s/tokenizer.json has %d pieces, and the network's vocabulary %d: is it of another network?"):format(
+  t.equal(noted(function() opened(2 * size) end), ("%s/tokenizer.json has %d pieces, and the network's vocabulary %d: is it of another network?"):format(
     folder, size, 2 * size))
 end)
 

@@ -13,8 +13,21 @@ end
 -- Forms of files, in the order in which a folder is looked through: the files' names, and what gives the JSON of their
 -- paths and of what else the folder says (forms/parts.lua: settings).
 local function form(name) return function(...) return require("tlua.data.texts.forms." .. name).json(...) end end
+
+-- A tokenizer.json is taken as it is. transformers rebuilds some of its classes by tokenizer_config.json, whatever the
+-- JSON says; where both differ in what everybody trips over, that is said.
+local function whole(path, settings)
+  local json = core.read_file(path)
+  local own, said = json:match '"lowercase"%s*:%s*(%a+)', settings.config.do_lower_case
+  if own and type(said) == "boolean" and own ~= tostring(said) then
+    util.note(("%s says lowercase = %s, and tokenizer_config.json beside it do_lower_case = %s: the first counts"):format(
+      path, own, said))
+  end
+  return json
+end
+
 local forms = {
-  { files = { "tokenizer.json" }, json = function(path) return core.read_file(path) end },
+  { files = { "tokenizer.json" }, json = whole },
   { files = { "vocab.txt" }, json = form "wordpiece" },
   { files = { "vocab.json", "merges.txt" }, json = form "bytes" },
   { files = { "*.model" }, json = form "sentencepiece" },
