@@ -81,6 +81,13 @@ t.test("what a table of texts must not be: one line with its place", function()
   refused("words\tlabel\na\t1\n", "has no column 'text' (text)")
 end)
 
+t.test("what the tokenizer refuses of a text is said of its row", function()
+  core.write_file(folder .. "/wide.tsv", "a\tb\tlabel\nthe\twith\tx\n" .. ("the "):rep(40) .. "\twith\ty\n")
+  local e = t.fails("wide.tsv:3: the other text of the pair has 40 numbers, which leaves none of 16", open,
+    data.texts { path = folder .. "/wide.tsv", text = "a", pair = "b", longest = 16, cut = "second" })
+  assert(not e:find "\n", e)
+end)
+
 t.test("texts of more pieces than are wanted are cut and counted; one of a million letters too", function()
   core.write_file(folder .. "/long.tsv", "text\tlabel\n" .. ("the "):rep(250000)
     .. "\ta\nthe\tb\nwith\ta\nand\tb\nfor\ta\n")

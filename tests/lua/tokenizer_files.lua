@@ -202,8 +202,8 @@ t.test("a network's folder gives its tokenizer along", function()
   t.equal(said, nil)
   t.fails(("%s/tokenizer.json is of another network: its numbers go up to %d, and the vocabulary of %s/config.json " ..
     "has %d"):format(folder, size - 1, folder, size - 1), opened, size - 1)
-  t.equal(noted(function() opened(2 * size) end), ("%s/tokenizer.json has %d pieces, and the network's vocabulary %d: is it of another network?"):format(
-    folder, size, 2 * size))
+  t.equal(noted(function() opened(2 * size) end), ("%s/tokenizer.json has %d pieces, and the network's vocabulary " ..
+    "%d: is it of another network?"):format(folder, size, 2 * size))
 end)
 
 t.finish()

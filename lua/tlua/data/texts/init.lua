@@ -141,6 +141,16 @@ local function shared(found)
     util.shown(found.texts[first], 60))
 end
 
+-- Windows of all texts; what is wrong with one is said of its place in the file.
+local function encoded(found, tokenizer, options)
+  local ok, set = pcall(tokenizer.handle.encode_all, tokenizer.handle, found.texts, found.pairs, options)
+  if ok then return set end
+  local message = util.reason(set)
+  local number, why = message:match "^text (%d+): (.*)$"
+  local place = number and found.places and found.places[tonumber(number)]
+  util.fail(place and ("%s: %s"):format(place, why) or message)
+end
+
 -- What records.open wants of a reader's findings. Of classes: found.labels are texts.
 function texts.prepare(d, found, options)
   found.said = found.said or {}
@@ -150,7 +160,7 @@ function texts.prepare(d, found, options)
   local p = texts.preprocessing(d, options.base, tokenizer, found.pairs ~= nil)
   local encode = texts.options(p)
   encode.threads = d.options.threads
-  local set = tokenizer.handle:encode_all(found.texts, found.pairs, encode)
+  local set = encoded(found, tokenizer, encode)
   found.texts_preprocessing, found.tokenizer = p, tokenizer
   lengths_said(found, set, p, function(line) table.insert(found.said, line) end)
   local line = found.parts and shared(found)

@@ -20,8 +20,8 @@ local function whole(path, settings)
   local json = core.read_file(path)
   local own, said = json:match '"lowercase"%s*:%s*(%a+)', settings.config.do_lower_case
   if own and type(said) == "boolean" and own ~= tostring(said) then
-    util.note(("%s says lowercase = %s, and tokenizer_config.json beside it do_lower_case = %s: the first counts"):format(
-      path, own, said))
+    util.note(("%s says lowercase = %s, and tokenizer_config.json beside it do_lower_case = %s: the first counts")
+      :format(path, own, said))
   end
   return json
 end
