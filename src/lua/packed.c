@@ -1,52 +1,50 @@
-/* packed.c - texts that go with a network in its file, as tensors of bytes: core.pack(text) -> uint8 (N), the text's
- * length in 8 bytes, lowest first, and the text as zlib packs it; core.unpack(tensor, name) -> text. */
+/* packed.c - texts that go with a network in its file, as tensors of bytes: core.pack(text) -> uint8 (N);
+ * core.unpack(tensor, name) -> text. */
 #include "lua/binding.h"
+
+#include "text/packed.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
-
-#define MOST ((uint64_t)1 << 30) /* of a text that a file claims to hold */
-
-enum { HEAD = 8 };
 
 static tl_tensor *upload(tl_scope *s, const tl_shape *shape, tl_dtype dtype, const void *with)
 {
     return tl_from(s, dtype, shape->rank, shape->dim, with);
 }
 
+/* Memory of the core's as a userdata's, which the collector frees; pushed. */
+static void *kept(lua_State *L, const tl_error *err, void *memory, size_t bytes)
+{
+    if (!memory) tl__lua_raise(L, err->text);
+    void *own = lua_newuserdatauv(L, bytes + 1, 0); /* an error here leaks what ends with it: memory is short */
+    memcpy(own, memory, bytes);
+    free(memory);
+    return own;
+}
+
 static int pack(lua_State *L)
 {
-    size_t bytes;
+    size_t bytes, packed = 0;
     const char *text = luaL_checklstring(L, 1, &bytes);
-    if (bytes > MOST) return tl__lua_raise(L, "pack: a text of more than 1 GiB");
-    uLongf room = compressBound((uLong)bytes);
-    uint8_t *data = lua_newuserdatauv(L, HEAD + room, 0);
-    for (int i = 0; i < HEAD; i++) data[i] = (uint8_t)((uint64_t)bytes >> (8 * i));
-    if (compress2(data + HEAD, &room, (const Bytef *)text, (uLong)bytes, 6) != Z_OK)
-        return tl__lua_raise(L, "pack: no memory");
-    tl_shape shape = {1, {(int64_t)(HEAD + room)}};
-    return tl__lua_make(L, upload, &shape, TL_U8, data);
+    tl_error err = {0};
+    uint8_t *memory = tl__text_pack(&err, text, bytes, &packed);
+    const void *own = kept(L, &err, memory, packed);
+    tl_shape shape = {1, {(int64_t)packed}};
+    return tl__lua_make(L, upload, &shape, TL_U8, own);
 }
 
 static int unpack(lua_State *L)
 {
-    const tl_tensor *t = tl__lua_tensor(L, 1);
+    tl_tensor *t = tl__lua_tensor(L, 1);
     const char *name = luaL_checkstring(L, 2);
-    if (t->dtype != TL_U8 || t->shape.rank != 1 || t->shape.dim[0] < HEAD)
+    if (t->dtype != TL_U8 || t->shape.rank != 1)
         return tl__lua_raisef(L, "%s is damaged: packed text is a row of bytes", name);
-    const uint8_t *data = tl__lua_values(L, tl__lua_tensor(L, 1));
-    uint64_t bytes = 0;
-    for (int i = 0; i < HEAD; i++) bytes |= (uint64_t)data[i] << (8 * i);
-    /* Deflate makes nothing smaller than a thousandth: a length beyond that is a lie, and no memory is asked for it. */
-    if (bytes > MOST || bytes / 1100 > (uint64_t)t->shape.dim[0])
-        return tl__lua_raisef(L, "%s is damaged: it announces a text of %llu bytes", name, (unsigned long long)bytes);
-    luaL_Buffer b;
-    char *to = luaL_buffinitsize(L, &b, (size_t)bytes + 1);
-    uLongf room = (uLongf)bytes;
-    if (uncompress((Bytef *)to, &room, data + HEAD, (uLong)t->shape.dim[0] - HEAD) != Z_OK || room != bytes)
-        return tl__lua_raisef(L, "%s is damaged: what is packed there cannot be unpacked", name);
-    luaL_pushresultsize(&b, (size_t)bytes);
+    size_t bytes = 0;
+    tl_error err = {0};
+    const uint8_t *packed = tl__lua_values(L, t);
+    char *text = tl__text_unpack(&err, name, packed, (size_t)t->shape.dim[0], &bytes);
+    const void *own = kept(L, &err, text, bytes);
+    lua_pushlstring(L, own, bytes);
     return 1;
 }
 

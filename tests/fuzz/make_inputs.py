@@ -11,6 +11,7 @@ import pathlib
 import struct
 import tarfile
 import zipfile
+import zlib
 
 from PIL import Image
 
@@ -116,6 +117,10 @@ def tables():
     put("csv", "tabs", "a\tb\r1\t2\r")
     put("csv", "open", 'a,b\n1,"2\n')
     put("csv", "bytes", b"a\n\xff\n")
+    text = b'{"version": "1.0"}' * 3
+    put("packed", "text", struct.pack("<Q", len(text)) + zlib.compress(text, 6))
+    put("packed", "lie", struct.pack("<Q", 1 << 40) + zlib.compress(text, 6))
+    put("packed", "short", struct.pack("<Q", len(text)) + zlib.compress(text, 6)[:-4])
 
 
 def arrays():
