@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every command of docs/guide.md, docs/speech.md and docs/medicine.md as it stands there, in a folder of its own. `make demo` is only looked up, since it
+# Runs every command of docs/guide.md, docs/speech.md, docs/medicine.md and docs/texts.md as it stands there, in a folder of its own. `make demo` is only looked up, since it
 # installs packages; in place of the published weights stand random ones under their name, so nothing is downloaded.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -33,6 +33,7 @@ blocks() {
 blocks guide
 blocks speech
 blocks medicine
+blocks texts
 failed=0 ran=0
 for block in "$W"/block-*.sh; do
     grep -q '^make demo' "$block" && continue
@@ -56,5 +57,5 @@ tail -c +45 "$W/recordings/001.wav" | "$ROOT/build/hear" "$W/runs/letters/model.
     { failed=$((failed + 1)); echo "FAILED: hear gives no class"; }
 "$ROOT/build/hear" "$W/runs/speech/model.safetensors" </dev/null 2>&1 | grep -q 'hears nothing' || { failed=$((failed + 1)); echo "FAILED: hear of nothing"; }
 [ "$(wc -l <"$W/runs/mine/metrics.csv")" = 7 ] || { failed=$((failed + 1)); echo "FAILED: runs/mine has not six epochs"; }
-echo "$ran blocks of docs/guide.md, docs/speech.md and docs/medicine.md ran, $failed failed"
+echo "$ran blocks of docs/guide.md, docs/speech.md, docs/medicine.md and docs/texts.md ran, $failed failed"
 [ "$failed" = 0 ] && [ "$ran" -ge 14 ]

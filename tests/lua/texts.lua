@@ -51,6 +51,14 @@ t.test("a table of texts: parts, classes, pieces", function()
   assert(built.said[2]:find "^pieces    %d+ to %d+ of a text", built.said[2])
 end)
 
+t.test("texts of the test that stand in the training too are counted", function()
+  core.write_file(folder .. "/twice.tsv", "text\tlabel\tpart\nthe two\ta\ttrain\nwith\tb\ttrain\n"
+    .. "the two\ta\ttest\nfor\tb\ttest\n")
+  local built = open(data.texts { path = folder .. "/twice.tsv", part = "part" })
+  assert(built.said[3]:find "^warning   1 of the test texts stand among the training texts too, like 'the two'",
+    built.said[3])
+end)
+
 t.test("quotes are letters of TSV, and hold cells of CSV together", function()
   core.write_file(folder .. "/q.tsv", 'text\tlabel\n"good" he said\ta\n"bad\tb\nof course\ta\nno "\tb\nx\ta\n')
   local built = open(data.texts { path = folder .. "/q.tsv" })

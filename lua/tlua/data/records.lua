@@ -10,6 +10,7 @@ local waves = require "tlua.data.waves"
 local dicom = require "tlua.data.dicom"
 local volumes = require "tlua.data.volumes"
 local identifiers = require "tlua.data.identifiers"
+local texts = require "tlua.data.texts"
 local doubles = require "tlua.data.doubles"
 local records = {}
 
@@ -434,7 +435,7 @@ function records.open(d, seed, options, base)
     local root = found.root
     out.list = { train = list_of(out.train, root), test = list_of(out.test, root), validation = out.validation and list_of(out.validation, root) or nil }
     out.groups = groups_of(found, list)
-    local shared = shared_clips(found, list)
+    local shared = found.text_of and texts.shared(found, list) or shared_clips(found, list)
     if shared then
       found.said = found.said or {}
       table.insert(found.said, shared)

@@ -126,19 +126,22 @@ local function lengths_said(found, set, p, say)
   return most
 end
 
--- Texts that stand in training and in test too, as a line; nil where none do.
-local function shared(found)
-  local function key(i) return found.texts[i] .. "\0" .. (found.pairs and found.pairs[i] or "") end
-  local own, n, first = {}, 0, nil
-  for i in ipairs(found.texts) do
-    if found.parts[i] == "train" then own[key(i)] = true end
+-- Texts that stand in training and in test too, as a line; nil where none do. `list`: numbers of the windows of each
+-- part.
+function texts.shared(found, list)
+  local own, seen, n, first = {}, {}, 0, nil
+  local function key(k)
+    local i = found.text_of[k]
+    return found.texts[i] .. "\0" .. (found.pairs and found.pairs[i] or ""), i
   end
-  for i in ipairs(found.texts) do
-    if found.parts[i] == "test" and own[key(i)] then n, first = n + 1, first or i end
+  for _, k in ipairs(list.train) do own[key(k)] = true end
+  for _, k in ipairs(list.test) do
+    local text, i = key(k)
+    if own[text] and not seen[i] then seen[i], n, first = true, n + 1, first or i end
   end
   if n == 0 then return nil end
-  return ("warning   %s of the test texts stand among the training texts too, like '%s'"):format(util.thousands(n),
-    util.shown(found.texts[first], 60))
+  return ("warning   %s of the test texts stand among the training texts too, like '%s': figures are better than " ..
+    "elsewhere"):format(util.thousands(n), util.shown(found.texts[first], 60))
 end
 
 -- Windows of all texts; what is wrong with one is said of its place in the file.
@@ -163,8 +166,8 @@ function texts.prepare(d, found, options)
   local set = encoded(found, tokenizer, encode)
   found.texts_preprocessing, found.tokenizer = p, tokenizer
   lengths_said(found, set, p, function(line) table.insert(found.said, line) end)
-  local line = found.parts and shared(found)
-  if line then table.insert(found.said, line) end
+  found.text_of = {}
+  for k = 1, set:count() do found.text_of[k] = set:text(k) end
   local record = { pieces = set, places = found.places }
   if found.labels then
     record.classes = options.classes or found.classes or cells.names(found.labels)
@@ -176,9 +179,7 @@ function texts.prepare(d, found, options)
   found.parts = of_windows(found.parts, set)
   found.keys = of_windows(found.keys, set)
   if set:count() > #found.texts then -- windows of a text are of one part, and count as one
-    found.units = {}
-    for k = 1, set:count() do found.units[k] = set:text(k) end
-    found.keys = found.keys or found.units
+    found.units, found.keys = found.text_of, found.keys or found.text_of
   end
   found.record = record
   return found
