@@ -1440,14 +1440,14 @@ function data.custom(options) end
 ---- `root`: folder with the files, in any order and depth
 ---- `unit` = "picture": what a sample is: a slice, or a series as a volume
 ---- `labels`: a CSV with what is to be learnt, a line for each patient, study, series or file; without it the folders are classes
----- `by` = "patient": what a line of labels is about
+---- `by`: what a line of labels is about (patient)
 ---- `key`: column of labels that says whose a line is (the one that is called as such columns are)
 ---- `target`: column, or columns, with what is to be learnt
 ---- `part`: column that says which part a sample belongs to: train, validation or test
 ---- `masks`: folder with masks, which may be root: DICOM SEG objects, and NIfTI volumes called as the series' folders
 ---- `classes`: names of what the masks' values 0, 1, ... mean (background and the segments)
 ---- `values`: the value of each class in NIfTI masks (0, 1, 2, ...)
----- `unmatched` = "error": what pictures without a line or mask, and lines without pictures, mean
+---- `unmatched`: what pictures without a line or mask, and lines without pictures, mean (error)
 ---- `windows`: which values are seen, each window a channel: file (the file's own, as where nothing is said), range, lung, bone, brain, soft, or centre/width
 ---- `neighbours`: slices of the series on each side that are channels too (none)
 ---- `modality`: of the series that are taken, like CT,MR (all pictures)
@@ -1458,22 +1458,11 @@ function data.custom(options) end
 ---- `strip_corners`: each corner of so much of the height and the width becomes black, for the network and in all that is shown: text of patients is burnt in there (none)
 ---- `doubles` = "say": pictures that look nearly the same in training and in test or validation: named, kept on one side, left out of the training, or not looked for
 ---- `near` = 3: how many of 64 bits of their difference hashes may differ; 0: none
----- `gaps`: volume: slices that are missing are an error, or between their neighbours (error)
----- `repeated`: volume: slices at the place of another are an error, or the first is taken (error)
----- `nan`: volume: voxels that are not finite are an error, or count as 0
----- `orientation`: volume: where columns, rows and slices grow to, like LPS; "file": each file's own (the network's, else RAS)
----- `spacing`: volume: mm between columns, rows and slices, or one number; volumes are resampled to it (the network's, else the file's)
----- `normalise`: volume: values by each volume's own: zscore: mean 0, deviation 1; nonzero: so of what is not 0; range: 0 to 1; quantiles: 0 to 1 between two (zscore where there is no window)
----- `quantiles`: volume: per cent that become 0 and 1 where it goes by quantiles (0.5, 99.5)
----- `patch`: volume: slices, rows, columns, or one number: training takes such parts of the volumes
----- `patches`: volume: patches of each volume and epoch (4)
----- `overlap`: volume: share of a patch that the next has too where whole volumes are tested (0.5)
----- `keep`: volume: memory in which volumes stay decoded from epoch to epoch; those beyond are read again
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
 ---- `size`: side of the pictures in pixels (the network's own)
----- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `batch`: pictures (64) or volumes (2) a step; auto: what the memory allows, up to 256
 ---- `limit`: at most so many training pictures (all)
 ---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
 ---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
@@ -1487,7 +1476,18 @@ function data.custom(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, unit?: "picture"|"volume", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, gaps?: "error"|"fill", repeated?: "error"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], patch?: number|number[], patches?: integer, overlap?: number, keep?: string|number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---- `gaps`: volume: slices that are missing are an error, or between their neighbours (error)
+---- `repeated`: volume: slices at the place of another are an error, or the first is taken (error)
+---- `nan`: volume: voxels that are not finite are an error, or count as 0
+---- `orientation`: volume: where columns, rows and slices grow to, like LPS; "file": each file's own (the network's, else RAS)
+---- `spacing`: volume: mm between columns, rows and slices, or one number; volumes are resampled to it (the network's, else the file's)
+---- `normalise`: volume: values by each volume's own: zscore: mean 0, deviation 1; nonzero: so of what is not 0; range: 0 to 1; quantiles: 0 to 1 between two (zscore where there is no window)
+---- `quantiles`: volume: per cent that become 0 and 1 where it goes by quantiles (0.5, 99.5)
+---- `patch`: volume: slices, rows, columns, or one number: training takes such parts of the volumes
+---- `patches`: volume: patches of each volume and epoch (4)
+---- `overlap`: volume: share of a patch that the next has too where whole volumes are tested (0.5)
+---- `keep`: volume: memory in which volumes stay decoded from epoch to epoch; those beyond are read again
+---@param options? { root?: string, unit?: "picture"|"volume", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean, gaps?: "error"|"fill", repeated?: "error"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], patch?: number|number[], patches?: integer, overlap?: number, keep?: string|number }
 ---@return table
 function data.dicom(options) end
 
