@@ -1021,6 +1021,11 @@ function Module:buffer(name, shape, initial) end
 ---@return tlua.nn.Module
 function Encoder:give(what, head) end
 
+---Another number of words: rows of the table are kept, new ones are the mean of those there are.
+---@param n integer
+---@return tlua.nn.Module
+function Encoder:resize_vocabulary(n) end
+
 ---The logits of all words for rows of pieces (M, width), by the head of masked or next words and the table of words itself.
 ---@param rows tlua.Tensor
 ---@return tlua.Tensor

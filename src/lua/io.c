@@ -103,18 +103,20 @@ static int odd_index(lua_State *L)
     return tl__lua_raisef(L, "%s: %s %s", lua_tostring(L, lua_upvalueindex(2)), lua_tostring(L, 2), lua_tostring(L, -1));
 }
 
-/* core.load(path [, {half=true keeps half types, key= a part of the file}]) -> tensors by name, metadata, about the file. What cannot be
- * read is an error where it is asked for. */
+/* core.load(path [, {half=true keeps half types, key= a part of the file, only= the one tensor that is wanted}]) ->
+ * tensors by name, metadata, about the file. What cannot be read is an error where it is asked for. */
 static int load(lua_State *L)
 {
     tl_archive *a = open_archive(L);
     int keep_half = tl__lua_field_bool(L, 2, "half", 0);
+    const char *only = tl__lua_field_text(L, 2, "only", NULL);
     push_about(L, a);
     int about = lua_gettop(L);
     lua_getfield(L, about, "odd");
     lua_createtable(L, 0, a->count);
     for (int i = 0; i < a->count; i++) {
         const char *name = a->entries[i].name;
+        if (only && strcmp(name, only) != 0) continue;
         int odd = push_entry(L, &a->entries[i], keep_half) != 0;
         if (odd) lua_pushstring(L, "holds whole numbers that do not fit into 32 bits, which is all that devices have here");
         lua_setfield(L, odd ? about + 1 : -2, name);
@@ -351,7 +353,7 @@ static int csv(lua_State *L)
 
 void tl__lua_open_io(lua_State *L)
 {
-    static const tl__lua_entry functions[] = {{"load", load, 2, "half key"},
+    static const tl__lua_entry functions[] = {{"load", load, 2, "half key only"},
                                               {"entries", entries, 2, "key"},
                                               {"save", save, 3, NULL},
                                               {"csv", csv, 2, NULL},

@@ -3,6 +3,7 @@
 ("vector"), a row a piece ("frames", and "spans" for where an answer lies) and the words ("vocabulary") the logits,
 gradients of a cross-entropy, and ten losses of AdamW."""
 
+import json
 import os
 import shutil
 
@@ -78,6 +79,22 @@ def of(name, model, form, x, types, mask, labels, marks):
     )
 
 
+def save(name, tensors, folder):
+    """As folders come: one file, one of PyTorch's own kind, or several and their index."""
+    if name == "electra":
+        torch.save(tensors, os.path.join(folder, "pytorch_model.bin"))
+    elif name == "distilbert":
+        keys, where = list(tensors), {}
+        for i, part in enumerate((keys[: len(keys) // 2], keys[len(keys) // 2 :])):
+            file = "model-%05d-of-00002.safetensors" % (i + 1)
+            save_file({k: tensors[k] for k in part}, os.path.join(folder, file))
+            where.update({k: file for k in part})
+        with open(os.path.join(folder, "model.safetensors.index.json"), "w") as f:
+            json.dump(dict(metadata={}, weight_map=where), f)
+    else:
+        save_file(tensors, os.path.join(folder, "model.safetensors"))
+
+
 def main():
     names()
     for name, config in CONFIGS.items():
@@ -118,7 +135,7 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         config.save_pretrained(folder)
-        save_file(whole, os.path.join(folder, "model.safetensors"))
+        save(name, whole, folder)
         save_file(made, os.path.join(folder, "golden.safetensors"))
         print(name, len(whole), {k: v for k, v in made.items() if k.endswith("losses")})
 

@@ -121,7 +121,9 @@ for _, family in ipairs(FAMILIES) do
       local apart = logits_of(net, form, x, golden.lengths) - want
       if form ~= "vector" then apart = apart * mask_of(golden) end
       assert(largest(apart) < 2e-6 * largest(want), "the plan")
-      assert(plan.of(net, ("below %d with lengths"):format(net:stage_count())), "there is no plan")
+      local name = ("below %d with lengths"):format(net:stage_count())
+      assert(plan.of(net, name), "there is no plan")
+      assert(net._plans[name].open, "the plan is of one length")
       -- The second text alone, without padding.
       local alone, row = ops.slice(ops.slice(x, 1, 1, 1), 2, 0, 6), ops.slice(want, 1, 1, 1)
       if form ~= "vector" then row = ops.slice(row, 2, 0, 6) end
@@ -188,6 +190,148 @@ t.test("the table of words is one parameter, frozen with the encoder", function(
     net:vocabulary((net(input_of(family, golden), golden.lengths))):sum():backward()
     assert(net:words().grad, "no gradient of the table")
   end
+end)
+
+-- A folder of its own, with the files of FOLDER/family where `change` gives no others.
+local function folder_of(family, change)
+  local path = t.folder()
+  local config = core.json_decode(core.read_file(FOLDER .. family .. "/config.json"))
+  local tensors = core.load(FOLDER .. family .. (family == "electra" and "/pytorch_model.bin" or "/model.safetensors"))
+  change(path, config, tensors)
+  core.write_file(path .. "/config.json", core.json_encode(config))
+  return path
+end
+
+t.test("XLM-R and CamemBERT are RoBERTa, KoELECTRA's config is read as it was published", function()
+  local golden = golden_of "roberta"
+  local guard <close> = core.no_grad()
+  for _, kind in ipairs { "xlm-roberta", "camembert" } do
+    local path = folder_of("roberta", function(path, config, tensors)
+      config.model_type, config.architectures = kind, nil
+      core.save(path .. "/model.safetensors", tensors)
+    end)
+    local net = tlua.models.from_folder { path = path }
+    net:eval()
+    assert(largest(net(golden.ids, golden.lengths) - golden["vector.logits"]) < 1e-5, kind)
+  end
+  local path = folder_of("electra", function(path, config, tensors)
+    for key in pairs(config) do config[key] = nil end
+    for key, value in pairs { architectures = { "ElectraForPreTraining" }, attention_probs_dropout_prob = 0.1,
+      embedding_size = 8, hidden_act = "gelu", hidden_dropout_prob = 0.1, hidden_size = 16, initializer_range = 0.02,
+      intermediate_size = 24, layer_norm_eps = 1e-12, max_position_embeddings = 20, model_type = "electra",
+      num_attention_heads = 2, num_hidden_layers = 2, pad_token_id = 0, summary_activation = "gelu",
+      summary_last_dropout = 0.1, summary_type = "first", summary_use_proj = true, type_vocab_size = 2,
+      vocab_size = 50 } do config[key] = value end
+    local own = {}
+    for name, each in pairs(tensors) do own[name] = name:find "^electra" and each or nil end
+    own["discriminator_predictions.dense.weight"] = core.zeros(16, 16)
+    own["electra.embeddings.position_ids"] = core.zeros({ 1, 20 }, { dtype = "int32" })
+    core.save(path .. "/model.safetensors", own)
+  end)
+  local net = tlua.models.from_folder { path = path, classes = 3 }
+  net:ready()
+  t.equal(table.concat(net.weights_report.drawn, " "), "classifier.dense.weight classifier.dense.bias")
+  t.equal(table.concat(net.weights_report.aside, " "), "discriminator_predictions.dense.weight")
+  t.equal(net.weights_report.head_dropped, "classifier.out_proj")
+  golden = golden_of "electra"
+  net:give "vocabulary":eval()
+  t.equal(table.concat(net(input_of("electra", golden), golden.lengths):shape(), " "), "3 10 16")
+end)
+
+t.test("names of older files, without the body", function()
+  local golden, guard <close> = golden_of "gpt2", core.no_grad()
+  local path = folder_of("gpt2", function(path, _, tensors)
+    local old = {}
+    for name, each in pairs(tensors) do old[name:gsub("^transformer%.", "")] = each end
+    old["h.0.attn.bias"], old["h.1.attn.masked_bias"] = core.zeros(1, 1, 20, 20), core.zeros(1)
+    core.save(path .. "/model.safetensors", old)
+  end)
+  local net = tlua.models.from_folder { path = path }
+  net:eval()
+  assert(largest(net(golden.ids, golden.lengths) - golden["vector.logits"]) < 1e-5)
+  t.equal(#net.weights_report.unexpected, 0)
+end)
+
+t.test("the vocabulary is resized: rows are kept, new ones are their mean", function()
+  for _, family in ipairs(FAMILIES) do
+    local golden, guard <close> = golden_of(family), core.no_grad()
+    local net = opened(family, "vocabulary", { vocabulary = 53 })
+    net:eval()
+    local before = opened(family, "vocabulary")
+    before:eval()
+    local want = before:words():mean { axes = { 1 } }
+    local rows = net(input_of(family, golden), golden.lengths)
+    local words = net:vocabulary(rows)
+    assert(largest((ops.slice(words, 3, 0, 50) - golden["vocabulary.logits"]) * mask_of(golden)) < 2e-5, family)
+    t.equal(words:shape(3), 53)
+    for _, each in ipairs { 50, 52 } do
+      assert(largest(ops.slice(net:words(), 1, each, 1):reshape { -1 } - want) < 1e-6, family)
+    end
+    net:resize_vocabulary(40)
+    assert(largest(net:vocabulary(rows) - ops.slice(words, 3, 0, 40)) == 0, family)
+    t.equal(net.classes, 40)
+    t.equal(net:state_dict()[net.family.body .. "." .. net.family.tables .. ".weight"]:shape(1), 40)
+    before:resize_vocabulary(53)
+    assert(largest(before:vocabulary(rows) - words) == 0, "as from the file")
+    t.fails("resize_vocabulary: the number of words", before.resize_vocabulary, before, 0)
+  end
+  local net = described("bert", "vector", { vocabulary = 60 })
+  net:resize_vocabulary(55)
+  net:ready()
+  t.equal(net:words():shape(1), 55)
+end)
+
+t.test("a model file of whatever is given opens again to the same bits, and so do its calls alone", function()
+  local folder, guard <close> = t.folder(), core.no_grad()
+  for _, family in ipairs(FAMILIES) do
+    for _, form in ipairs(ORDER) do
+      local net, golden, what = opened(family, form), golden_of(family), family .. ", " .. form
+      net:eval()
+      local options = {}
+      for key, value in pairs(net.network_options) do options[key] = value end
+      options.classes = net.classes
+      local text, why = plan.text(net, net:plan_inputs(), net.output_names, net.open_sizes)
+      assert(text, why)
+      local path = ("%s/%s_%s.safetensors"):format(folder, family, form)
+      core.save(path, net:state_dict(), { format = "pt", ["tlua.plan"] = text, tlua = core.json_encode { format = 1,
+        tlua = core.version, model = net.entry.name, options = options, labels = { "a", "b", "c" },
+        task = { name = "regress" }, preprocessing = { longest = 20, pad = 0, types = false } } })
+      local again = tlua.models.load(path)
+      local want = logits_of(net, form, golden.ids, golden.lengths)
+      t.equal(logits_of(again, form, golden.ids, golden.lengths):hash(), want:hash(), what)
+      t.equal(again.gives .. tostring(again.head_name), net.gives .. tostring(net.head_name), what)
+      local graph = nn.Graph { path = path }
+      graph:eval()
+      local y, left = graph(golden.ids, golden.lengths), nil
+      if form ~= "vector" then y, left = table.unpack(y) end
+      t.equal(y:hash(), want:hash(), what .. ": its calls")
+      t.equal(left and left:hash(), form ~= "vector" and golden.lengths:hash() or nil, what .. ": lengths")
+    end
+  end
+end)
+
+t.test("the network of a run goes on in another task, with its tokenizer", function()
+  local folder, golden, guard <close> = t.folder(), golden_of "bert", core.no_grad()
+  local net = opened("bert", "vocabulary")
+  net:eval()
+  local want = net(input_of("bert", golden), golden.lengths)
+  local options, tensors = {}, net:state_dict()
+  for key, value in pairs(net.network_options) do options[key] = value end
+  local json = core.read_file "tests/golden/tokenizers/wordpiece.json"
+  tensors["tlua.tokenizer"] = core.pack(json)
+  local preprocessing = { longest = 12, pad = 0, types = true }
+  core.save(folder .. "/model.safetensors", tensors, { tlua = core.json_encode { format = 1, tlua = core.version,
+    model = "bert", options = options, preprocessing = preprocessing } })
+  local again = tlua.models.from_folder { path = folder, gives = "frames", classes = 5 }
+  t.equal(again.gives .. again.head_name, "framesclassifier")
+  t.equal(again:tokenizer().json, json)
+  t.equal(again:preprocessing().longest, 12)
+  again:eval()
+  t.equal(again:features(input_of("bert", golden), golden.lengths):hash(), want:hash())
+  t.equal(again.weights_report.head_dropped, "classifier")
+  again:give "vocabulary"
+  t.equal(again:vocabulary(want):hash(), net:vocabulary(want):hash(), "its words")
+  t.fails("config.json is not there, nor the model file of a run", tlua.models.from_folder, t.folder())
 end)
 
 t.test("what is refused", function()

@@ -300,6 +300,8 @@ Declares a tensor that is kept but not trained.
 # encoder:give(what: "vector"|"frames"|"vocabulary", head?: string): nn.Module
 What a network of texts gives from now on: a row a text, a row a piece, or the rows that encoder:vocabulary asks for
 words. head: the name of that of pieces, "classifier" or "qa_outputs".
+# encoder:resize_vocabulary(n: integer): nn.Module
+Another number of words: rows of the table are kept, new ones are the mean of those there are.
 # encoder:vocabulary(rows: tlua.Tensor): tlua.Tensor
 The logits of all words for rows of pieces (M, width), by the head of masked or next words and the table of words
 itself.

@@ -195,8 +195,8 @@ local function load(net, path, files, kind)
   net:took_weights(report, path)
 end
 
--- The same of a head alone, which the network, read already, has from now on.
-local function load_head(net, path, files)
+-- The same of a head alone, out of the files `paths`, which the network, read already, has from now on.
+function folder.load_head(net, what, paths)
   local scope <close> = core.scope()
   local own, found = {}, {}
   for _, each in ipairs(net:specs()) do
@@ -204,17 +204,15 @@ local function load_head(net, path, files)
       if each.path:find(head .. ".", 1, true) == 1 then own[each.path] = true end
     end
   end
-  for _, file in ipairs(files) do
+  for _, path in ipairs(paths) do
     local wanted
-    for _, each in ipairs((core.entries(path .. "/" .. file))) do
-      wanted = wanted or own[net:current_name(each.name)]
-    end
-    for name, t in pairs(wanted and core.load(path .. "/" .. file) or {}) do
+    for _, each in ipairs((core.entries(path))) do wanted = wanted or own[net:current_name(each.name)] end
+    for name, t in pairs(wanted and core.load(path) or {}) do
       local now = net:current_name(name)
       if own[now] then found[now] = t end
     end
   end
-  local report = net:load(found, { what = path, strict = false })
+  local report = net:load(found, { what = what, strict = false })
   local all = rawget(net, "weights_report")
   all.head_dropped, all.head_why = report.head_dropped, report.head_why
   net:note_head(report)
@@ -253,25 +251,65 @@ local function tokenizer_of(path, size)
   return found
 end
 
+-- ---- folders ----
+
 -- Gives a network of a folder what the folder has beside its options. Its tensors are the folder's, unless `weights`
 -- says another file, or none.
 local attach
 function attach(net, about)
+  local paths, options = {}, net.network_options
+  for i, file in ipairs(about.files) do paths[i] = about.path .. "/" .. file end
   rawset(net, "of_folder", { attach = function(other) attach(other, about) end })
   rawset(net, "file_vocabulary", about.vocabulary)
   rawset(net, "file_tokenizer", about.tokenizer)
   rawset(net, "file_head", about.head)
-  if net.network_options.weights == nil then
+  rawset(net, "resized", net.give and options.vocabulary ~= about.words)
+  rawset(net, "untied", about.untied)
+  if options.weights == nil then
     rawset(net, "_pending", function(me)
       load(me, about.path, about.files, about.kind)
-      rawset(me, "reread_head", function(again) load_head(again, about.path, about.files) end)
+      rawset(me, "reread_head", function(again) folder.load_head(again, about.path, paths) end)
     end)
   end
 end
 
--- models.from_folder { path = FOLDER, ... }: the network that config.json speaks of, described; its tensors are read
--- when they are needed. Other fields are options of that network and win over what the folder says; `weights` names
--- another file of tensors, as of a run; `hint` says what lays the folder out, where it is not there.
+-- The recipe's fields over what the folder says.
+local function over(options, given)
+  for name, value in pairs(given) do
+    if name ~= "path" and name ~= "hint" then options[name] = value end
+  end
+  return options
+end
+
+-- The network of a run of ours, by its model file, for another task; nil where the folder is none.
+local function of_run(path, given)
+  local file
+  for _, name in ipairs { "model.safetensors", "last.safetensors" } do
+    if not file and core.exists(path .. "/" .. name) then file = path .. "/" .. name end
+  end
+  local model_file = require "tlua.weights.model_file"
+  local info = file and model_file.read(file)
+  if not info then return nil end
+  if model_file.is_custom(info) then
+    util.failf("models.from_folder: %s holds a network or a head of its recipe's own; tlua.models.graph takes it", file)
+  end
+  local options = info.options or {}
+  options.weights = file
+  local net = require("tlua.models").build(info.model, over(options, given))
+  rawset(net, "file_preprocessing", info.preprocessing)
+  return net
+end
+
+-- What an object of config.json says of the network, beside sizes.
+local function made_for(config)
+  local list = config.architectures
+  return type(list) == "table" and type(list[1]) == "string" and list[1] or ""
+end
+
+-- models.from_folder { path = FOLDER, ... }: the network that config.json speaks of, or that a run of ours has trained,
+-- described; its tensors are read when they are needed. Other fields are options of that network and win over what the
+-- folder says; `weights` names another file of tensors, as of a run; `hint` says what lays the folder out, where it is
+-- not there.
 function folder.network(given)
   local what = "models.from_folder"
   if type(given) == "string" then given = { path = given } end
@@ -281,7 +319,8 @@ function folder.network(given)
   local path = core.path(given.path):gsub("(.)/+$", "%1")
   local config = read_json(path .. "/config.json")
   if not config then
-    util.failf("%s: %s/config.json is not there%s", what, path, given.hint and "; " .. tostring(given.hint) or "")
+    return of_run(path, given) or util.failf("%s: %s/config.json is not there%s", what, path, given.hint and "; "
+      .. tostring(given.hint) or ", nor the model file of a run")
   end
   local kind = type(config.model_type) == "string" and rawget(kinds, config.model_type)
   if not kind then
@@ -290,15 +329,14 @@ function folder.network(given)
   end
   local options = kind.options(config, path .. "/config.json")
   if kind.prepared then kind.prepared(options, read_json(path .. "/preprocessor_config.json") or {}) end
-  for name, value in pairs(given) do
-    if name ~= "path" and name ~= "hint" then options[name] = value end
-  end
+  local words = options.vocabulary
+  over(options, given)
   local files = files_of(path)
   local net = require("tlua.models").build(kind.model, options)
-  local made = net.give and type(config.architectures) == "table" and tostring(config.architectures[1]) or ""
   attach(net, { path = path, files = files, kind = kind, vocabulary = kind.symbols and vocabulary(path, config) or nil,
-    tokenizer = net.takes == "text" and tokenizer_of(path, options.vocabulary) or nil,
-    head = made:find "QuestionAnswering" and "qa_outputs" or nil })
+    tokenizer = net.takes == "text" and tokenizer_of(path, options.vocabulary) or nil, words = words,
+    head = made_for(config):find "QuestionAnswering" and "qa_outputs" or nil,
+    untied = config.tie_word_embeddings == false and path .. "/config.json" or nil })
   return net
 end
 

@@ -20,8 +20,8 @@ local ops = core.ops
 --   drops    of "frames": {classifier = name of an option or number, qa_outputs = ...}, the chance before the head
 local Texts = module.class("models.Texts", Network)
 Texts.gives, Texts.takes, Texts.drops_within, Texts.first_name = "vector", "text", true, ""
-Texts.open_sizes = { T = 64 }
 
+local KEPT = "tlua.tokenizer" -- of a model file, beside the network's tensors
 local GIVES, HEADS = { "vector", "frames", "vocabulary" }, { "classifier", "qa_outputs" }
 Texts.GIVES, Texts.HEADS = GIVES, HEADS
 
@@ -152,7 +152,11 @@ local function put_on(self, what, head)
 end
 
 -- What the constructor of a subclass calls last, with all but the heads in place.
-function Texts:dress(options) put_on(self, options.gives, options.gives == "frames" and options.head or nil) end
+function Texts:dress(options)
+  -- A length that a plan is traced with, and twice that.
+  rawset(self, "open_sizes", { T = math.min(64, math.max(1, self:most_pieces() // 2)) })
+  put_on(self, options.gives, options.gives == "frames" and options.head or nil)
+end
 
 -- net:give(what [, head]): what comes out from now on: "vector", "frames" or "vocabulary"; the head of frames is called
 -- "classifier" (of pieces) or "qa_outputs" (where an answer begins and ends). A head of a file is read where it fits.
@@ -163,6 +167,10 @@ function Texts:give(what, head)
   end
   if head ~= nil and not is_one_of(HEADS, head) then
     util.unknown("head of net:give:", tostring(head), HEADS)
+  end
+  if what == "vocabulary" and rawget(self, "untied") then
+    util.failf("%s: tie_word_embeddings = false: a head of words with a table of its own is not known here",
+      self.untied)
   end
   if what == "frames" then head = head or rawget(self, "file_head") or "classifier" end
   if self.gives == what and rawget(self, "frames_head") == head then return self end
@@ -189,6 +197,55 @@ end
 
 function Texts:default_head(classes)
   return linear(self.features_width, classes, self.o, self.gives ~= "vector" or self.family.head_bias)
+end
+
+-- ---- another vocabulary ----
+
+-- n rows of a table, or numbers: those there are, and for new ones the mean of these.
+local function resized(t, n)
+  local have, shape = t:shape(1), t:shape()
+  if n <= have then return ops.slice(t, 1, 0, n) end
+  shape[1] = n - have
+  return ops.concat(t, ops.expand(t:mean { axes = { 1 }, keep = true }, shape), { axis = 1 })
+end
+
+-- The modules with a row a word, and the names of their tensors.
+local function of_words(self)
+  local bias = self.gives == "vocabulary" and self.family.words.bias
+  local list = { { self.family.body .. "." .. self.family.tables, "weight" } }
+  if bias then list[2] = { bias, "bias" } end
+  return list
+end
+
+-- A tensor of a file for `path`, where the recipe wants another number of words than the file has.
+function Texts:adapted(path, t, shape)
+  local from = t:shape()
+  if not rawget(self, "resized") or #from ~= #shape or from[2] ~= shape[2] then return nil end
+  for _, each in ipairs(of_words(self)) do
+    if path == each[1] .. "." .. each[2] then return resized(t, shape[1]) end
+  end
+end
+
+-- net:resize_vocabulary(n): n words from now on: rows are kept, new ones are the mean of those there are (as
+-- transformers has it, but for a draw of a billionth of their variance), and so are the numbers of a head of words.
+function Texts:resize_vocabulary(n)
+  n = util.whole("resize_vocabulary", "the number of words", n)
+  local scope <close> = core.scope()
+  local guard <close> = core.no_grad()
+  for _, each in ipairs(of_words(self)) do
+    local m = self:find(each[1])
+    local spec, have = m._specs[1], m._tensors[each[2]]
+    local shape = { n, table.unpack(spec.shape, 2) }
+    m._tensors[each[2]] = nil
+    m:parameter(each[2], shape, spec.initial)
+    if have then m:_adopt(m._specs[1], resized(have, n):clone()) end
+    if m.num_embeddings then rawset(m, "num_embeddings", n) else rawset(m, "size", n) end
+  end
+  self.o.vocabulary, self.network_options.vocabulary = n, n
+  if self.gives == "vocabulary" then rawset(self, "classes", n) end
+  rawset(self, "resized", true)
+  rawset(self, "_built", nil)
+  return self
 end
 
 -- ---- forward ----
@@ -264,6 +321,16 @@ end
 
 -- ---- files ----
 
+-- Loads as any network does, and can read another head of the file later.
+function Texts:load_weights(spec, key)
+  local report = Network.load_weights(self, spec, key)
+  local path = rawget(self, "weights_path")
+  rawset(self, "reread_head", not key and function(again)
+    require("tlua.weights.folder").load_head(again, path, { path })
+  end or nil)
+  return report
+end
+
 -- What files have beside: heads of other tasks and of pretraining, and numbers that follow from sizes.
 local OTHERS = { "cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.",
   "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "classifier.", "pre_classifier.", "qa_outputs.",
@@ -297,11 +364,20 @@ end
 function Texts:preprocessing()
   return rawget(self, "file_preprocessing") or { longest = self:most_pieces(), types = (self.o.types or 0) > 1 }
 end
-function Texts:tokenizer() return rawget(self, "file_tokenizer") end
+-- That of the folder, or of the model file that the weights are to come from.
+function Texts:tokenizer()
+  local path = rawget(self, "network_options").weights
+  if not rawget(self, "file_tokenizer") and type(path) == "string" and core.exists(path) then
+    local scope <close> = core.scope()
+    local packed = core.load(util.model_path(path), { only = KEPT })[KEPT]
+    if packed then self:took_kept(KEPT, packed, path) end
+  end
+  return rawget(self, "file_tokenizer")
+end
 function Texts:vocabulary_size() return self.o.vocabulary end
 -- A model file brings the tokenizer that it was trained with.
 function Texts:took_kept(name, packed, what)
-  if name ~= "tlua.tokenizer" then return end
+  if name ~= KEPT then return end
   local place = what .. ": its tokenizer"
   rawset(self, "file_tokenizer", require("tlua.data.texts.tokenizer").read(core.unpack(packed, place), place))
 end
