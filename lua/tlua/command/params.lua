@@ -6,6 +6,7 @@ local schema = require "tlua.schema"
 local models = require "tlua.models"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
+local lora = require "tlua.nn.lora"
 local model_file = require "tlua.weights.model_file"
 local commands = require "tlua.command.commands"
 local params = {}
@@ -28,8 +29,8 @@ local function network_of(name)
   error(net, 0)
 end
 
--- That of a recipe, with its head in place. Without one it is made for the classes of the data, which nobody has looked at yet.
-local function network_of_recipe(r)
+-- That of a recipe, with its head and its adapters in place. Without one it is made for the classes of the data, which nobody has looked at yet.
+local function with_head(r)
   local net = r.model
   if not (net.set_head and net.head_name) then return net end
   rawset(net, "head_trains", true)
@@ -37,6 +38,12 @@ local function network_of_recipe(r)
   elseif not net.classes then
     util.note "the recipe names no head: one is made for the classes of the data, and here is none"
   else util.note(("the recipe names no head: one is made for the classes of the data, and here stands that of %s for %d"):format(net:label(), net.classes)) end
+  return net
+end
+
+local function network_of_recipe(r)
+  local net = with_head(r)
+  if lora.wanted(r.lora) then util.at(r.where, lora.add, net, "recipe: lora", r.lora, true) end
   return net
 end
 

@@ -49,7 +49,8 @@ end
 local function adapted(self, x, activation)
   local y = ops.linear(x, self.weight, self.bias)
   local low = self.lora_A(self.lora_dropout(x)) * self.lora.scale
-  return ops.linear(low, self.lora_B.weight, nil, y, activation and { activation = activation })
+  y = ops.linear(low, self.lora_B.weight, nil, y, activation and { activation = activation })
+  return y
 end
 
 -- activation: as for a convolution.
@@ -87,7 +88,8 @@ function Embedding:init(...)
 end
 -- What an adapter adds to rows y, where `a` (..., rank) are the same rows of its A': A (rank, rows), B (width, rank).
 local function adapted_rows(self, y, a)
-  return ops.linear(a * self.lora.scale, self.lora_embedding_B, nil, y)
+  y = ops.linear(a * self.lora.scale, self.lora_embedding_B, nil, y)
+  return y
 end
 function Embedding:forward(ids)
   local y = ops.embedding(self.weight, ids)

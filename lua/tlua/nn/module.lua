@@ -92,6 +92,15 @@ local function declare(self, kind, name, shape, initial)
   self:_touch()
 end
 
+-- Takes a parameter or buffer away again.
+function Module:_forget(name)
+  for i, spec in ipairs(self._specs) do
+    if spec.name == name then table.remove(self._specs, i) break end
+  end
+  self._declared[name], self._tensors[name], self._frozen[name] = nil, nil, nil
+  self:_touch()
+end
+
 function Module:parameter(name, shape, initial) declare(self, "parameter", name, shape, initial) end
 function Module:buffer(name, shape, initial) declare(self, "buffer", name, shape, initial) end
 
@@ -527,6 +536,23 @@ function Module:select(what, globs, advice)
   for i, each in ipairs(select_parameters(self, what, globs, advice)) do names[i] = each.path end
   return names
 end
+
+-- ---- adapters (tlua/nn/lora.lua) ----
+
+-- Adapters beside the layers that `on` matches; all else is frozen then, but for the head of a network that has one.
+-- options: on, rank, alpha, dropout, rs, or from, a folder.
+function Module:add_lora(options)
+  local lora = require "tlua.nn.lora"
+  lora.add(self, "add_lora", lora.read("add_lora", options or {}))
+  require("tlua.train.groups").set_frozen(self)
+  return self
+end
+
+-- Makes adapters part of the weights, and takes them away.
+function Module:merge_lora() return require("tlua.nn.lora").merge(self) end
+
+-- Writes adapters, and what else is trained, into a folder as PEFT lays it out.
+function Module:save_lora(folder, options) require("tlua.weights.adapter").save(self, folder, options) end
 
 -- ---- weights from files ----
 

@@ -87,7 +87,7 @@ end
 
 local OLD = "old"
 local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt", "recipe.lua",
-  "identifiers.csv", "doubles.csv" }
+  "identifiers.csv", "doubles.csv", "adapter/adapter_config.json", "adapter/adapter_model.safetensors" }
 local CHECKPOINTS = { "last.safetensors", "previous.safetensors", "best.safetensors" }
 
 local function path_of(s, ...) return table.concat({ s.out, ... }, "/") end
@@ -119,7 +119,7 @@ local function set_aside(s)
   local before = checkpoint.peek(path_of(s, "last.safetensors"))
   if core.exists(path_of(s, "model.safetensors")) then
     local keep = not (before and not before.finished and core.exists(path_of(s, OLD, "model.safetensors")))
-    if keep then core.mkdirs(path_of(s, OLD)) end
+    if keep then core.mkdirs(path_of(s, OLD, core.exists(path_of(s, "adapter")) and "adapter" or nil)) end
     for _, name in ipairs(RESULTS) do
       if keep then core.remove(path_of(s, OLD, name)) end
       if keep and core.exists(path_of(s, name)) then
@@ -130,11 +130,13 @@ local function set_aside(s)
     end
   end
   for _, name in ipairs(CHECKPOINTS) do core.remove(path_of(s, name)) end
+  core.remove(path_of(s, "adapter"))
 end
 
 -- The new model is whole.
 function run_folder.drop_old(s)
   for _, name in ipairs(RESULTS) do core.remove(path_of(s, OLD, name)) end
+  core.remove(path_of(s, OLD, "adapter"))
   core.remove(path_of(s, OLD))
 end
 
@@ -196,7 +198,7 @@ function run_folder.kept(s, reported)
     end
     return table.concat(list, ", ")
   end
-  local results, checkpoints = there { "model.safetensors", "report.html", "metrics.csv", "log.txt" },
+  local results, checkpoints = there { "model.safetensors", "adapter", "report.html", "metrics.csv", "log.txt" },
     there { "last.safetensors", "best.safetensors" }
   return ("kept in %s: %s%s"):format(s.out, results, checkpoints ~= "" and ", and to go on from: " .. checkpoints or "")
 end

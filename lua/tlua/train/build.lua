@@ -9,6 +9,7 @@ local augment_waves = require "tlua.data.augment_waves"
 local stage = require "tlua.train.stage"
 local schedule = require "tlua.train.schedule"
 local memory = require "tlua.train.memory"
+local lora = require "tlua.nn.lora"
 local build = {}
 
 local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "a mask", boxes = "boxes",
@@ -163,9 +164,11 @@ function build.session(r, batch)
   util.at(r.where, check_inputs, s)
   if net.set_head and (r.head or net.head_name) then build.place_head(r, net, s.task.width, s.task) end
   net:ready()
+  if lora.wanted(r.lora) then util.at(r.where, lora.add, net, "recipe: lora", r.lora) end
   if s.task.start then s.task:start(s) end
   check_names(r, net)
   util.at(r.where, stage.check_names, r, net)
+  s.ever_trained = stage.ever_trained(r, net)
   if r.batchnorm == "eval" then net:keep_statistics()
   elseif type(r.batchnorm) == "number" then
     net:walk(function(m) if m.uses_batch then rawset(m, "momentum", r.batchnorm) end end)

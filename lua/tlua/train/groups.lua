@@ -2,6 +2,7 @@
 -- and a clip of their own.
 local util = require "tlua.util"
 local schema = require "tlua.schema"
+local lora = require "tlua.nn.lora"
 local groups = {}
 
 -- One of the recipe's `groups`: { "layer4.*", lr = 1e-4 }, the globs in the list part.
@@ -32,17 +33,21 @@ function groups.read(list)
   return out
 end
 
--- Freezes what `freeze` names; `train` names what is trained, and all else is frozen then. The head always trains.
+-- Freezes what `freeze` names; `train` names what is trained, and all else is frozen then. The head always trains. Of a
+-- network with adapters all but them is frozen, but for the head and what `train` names.
 function groups.set_frozen(net, freeze, train)
+  local adapted = lora.has(net)
   net:unfreeze "*"
   if train and not freeze then freeze = "*" end
+  if adapted then net:freeze "*" end
   if freeze then net:freeze(freeze) end
+  if adapted then lora.unfreeze(net, freeze) end
   if train then
     net:select("train", train)
     net:unfreeze(train)
   end
   local head = net.set_head and net.head_name
-  if head and rawget(net, "head_trains") and net:head() then
+  if head and (rawget(net, "head_trains") or adapted) and net:head() then
     for _, each in ipairs(net.head_parts or { head }) do net:unfreeze(each .. ".*") end
   end
 end

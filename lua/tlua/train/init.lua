@@ -18,6 +18,7 @@ local report = require "tlua.report"
 local event_file = require "tlua.run.event_file"
 local totals = require "tlua.train.totals"
 local ran = require "tlua.run.ran"
+local lora = require "tlua.nn.lora"
 local train = {}
 
 -- ---- the plan ----
@@ -65,6 +66,7 @@ function train.plan(s, say)
   local cut = options and options.cut and (", cut at '%s'"):format(options.cut) or ""
   say(("model     %s%s, weights: %s"):format(net:label(), cut, own and "the file's" or weights))
   if net.set_head and net:head() then say(("head      %s"):format(net:head():label())) end
+  if lora.has(net) then say("lora      " .. lora.text(net)) end
   for _, text in ipairs(rawget(net, "notes") or {}) do say("note      " .. text) end
   say(data_text.data(s))
   data_text.lines(d, say)

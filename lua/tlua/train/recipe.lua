@@ -14,6 +14,7 @@ local ways = require "tlua.command.compare.ways"
 local words = require "tlua.command.words"
 local registry = require("tlua.models").registry
 local task = require "tlua.task"
+local lora = require "tlua.nn.lora"
 
 local Recipe = {}
 Recipe.__index = Recipe
@@ -40,7 +41,7 @@ local PLAIN = {
   { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none", least = 0 },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
-local BUILT = { "model", "head", "data", "task", "augment", "transforms", "loss", "optim", "schedule", "groups", "compare" }
+local BUILT = { "model", "head", "data", "task", "augment", "transforms", "loss", "optim", "schedule", "groups", "lora", "compare" }
 recipe.PLAIN = PLAIN
 
 local function all_names()
@@ -121,6 +122,7 @@ function recipe.checked(fields, place)
   self.optim = fields.optim or optim.Adam {}
   self.stages, self.groups = stage.read(fields.schedule), groups.read(fields.groups)
   self.schedule = self.stages[#self.stages] -- what `schedule.NAME` without a number means
+  self.lora = fields.lora == nil and lora.none() or lora.read("recipe: lora", fields.lora)
   self.cache_options = schema.options("cache", cache.SCHEMA, type(fields.cache) == "table" and fields.cache or {})
   for _, field in ipairs(PLAIN) do
     local value = fields[field[1]]
@@ -179,6 +181,7 @@ function Recipe:take(way)
     self:remake_model()
   end
   self.freeze, self.train = way.freeze, way.train
+  self.lora = way.lora and lora.read(("way %s: lora"):format(way.name), way.lora) or lora.none()
   self.optim = way.optim or self.optim
   if way.schedule then self.stages = stage.read(way.schedule) end
   self.schedule = self.stages[#self.stages]
@@ -219,6 +222,7 @@ function Recipe:each_field(f)
   group("schedule", stage.SCHEMA, self.schedule)
   for i = 1, #self.stages - 1 do group(("schedule.%d"):format(i), stage.SCHEMA, self.stages[i]) end
   for _, field in ipairs(PLAIN) do f(field[1], field, self[field[1]], self, field[1]) end
+  group("lora", lora.SCHEMA, self.lora)
   group("cache", cache.SCHEMA, self.cache_options)
   if self.compare then group("compare", ways.SCHEMA, self.compare) end
 end
@@ -346,6 +350,26 @@ function Recipe:recheck()
   for i, each in ipairs(self.stages) do schema.recheck(#self.stages > 1 and ("schedule, stage %d"):format(i) or "schedule", stage.SCHEMA, each) end
   schema.recheck("optim." .. self.optim.kind, self.optim.schema, self.optim.options)
   schema.recheck("data." .. self.data.kind, self.data.schema, self.data.options)
+  self:recheck_lora()
+end
+
+-- Adapters of which the command line says something, and which are on no layer; or whose folder says what a word says.
+function Recipe:recheck_lora()
+  local said = {}
+  for _, each in ipairs(self.overrides or {}) do
+    local name = each[1]:match "^lora%.(.+)$"
+    if name then said[name] = true end
+  end
+  if said.dropout then rawset(self.lora, "own_dropout", self.lora.dropout) end
+  if said.from then -- in place of the recipe's adapters
+    for _, name in ipairs { "on", "rank", "alpha", "rs" } do
+      if said[name] then schema.usage(("--lora.%s: the folder of --lora.from says it"):format(name)) end
+      self.lora[name] = schema.find(lora.SCHEMA, name)[3]
+    end
+  elseif said.on and self.lora.from then self.lora.from = nil end
+  if next(said) and not said.on and not lora.wanted(self.lora) then
+    schema.usage(("--lora.%s: the recipe has no adapters: --lora.on GLOBS says which layers get one"):format(util.keys(said)[1]))
+  end
 end
 
 -- A network takes its options when it is described: describe it anew after one has changed.
@@ -360,7 +384,7 @@ end
 -- Fields that most runs change, for the head of the help.
 local USUAL = { ["data.root"] = true, ["data.batch"] = true, model = true, weights = true, freeze = true, ["optim.lr"] = true, ["schedule.epochs"] = true, seed = true, out = true,
   device = true }
-local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train" }, { "The data", "data" }, { "The task", "task" }, { "Changes of training pictures", "augment" }, { "Loss and optimiser", "loss", "optim" },
+local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train", "lora" }, { "The data", "data" }, { "The task", "task" }, { "Changes of training pictures", "augment" }, { "Loss and optimiser", "loss", "optim" },
   { "The schedule", "schedule" }, { "The run" }, { "Features on disk", "cache" }, { "Comparison", "compare" } }
 
 -- What to type, the fields that most runs change, and all fields by headings.
@@ -402,6 +426,7 @@ function Recipe:__tostring()
   add("model", self.model:label())
   if self.head then add("head", self.head:label()) end
   if self.freeze then add("freeze", schema.show(self.freeze)) end
+  if lora.wanted(self.lora) then add("lora", self.lora.from and "from " .. self.lora.from or schema.show(self.lora.on)) end
   add("data", tostring(self.data))
   if self.task_given then add("task", tostring(self.task)) end
   add("loss", nn.is_module(self.loss) and self.loss:label() or "(function)")

@@ -5,6 +5,7 @@ local util = require "tlua.util"
 local schema = require "tlua.schema"
 local schedule = require "tlua.train.schedule"
 local groups = require "tlua.train.groups"
+local lora = require "tlua.nn.lora"
 local stage = {}
 
 stage.SCHEMA = {
@@ -131,6 +132,30 @@ local function check_groups(r, net, advice)
   end
 end
 
+-- Adapters that no stage trains would be of no use.
+local function check_adapters(r, net)
+  if not lora.has(net) then return end
+  for _, o in ipairs(r.stages) do
+    groups.set_frozen(net, stage.frozen_of(r, o))
+    if o.epochs > 0 and lora.trains(net) then return end
+  end
+  if stage.total(r.stages) > 0 then util.fail "recipe: lora: freeze holds every adapter still in every stage" end
+end
+
+-- The names of all that any stage trains, as a set.
+function stage.ever_trained(r, net)
+  local set = {}
+  for _, o in ipairs(r.stages) do
+    if o.epochs > 0 then
+      groups.set_frozen(net, stage.frozen_of(r, o))
+      for _, each in ipairs(net:specs()) do
+        if each.spec.kind == "parameter" and not each.module._frozen[each.spec.name] then set[each.path] = true end
+      end
+    end
+  end
+  return set
+end
+
 -- Every glob of every stage and group, before anything is trained: one that matches nothing would be dropped without a word.
 function stage.check_names(r, net, listed)
   local last, counts = #r.stages, {}
@@ -140,7 +165,11 @@ function stage.check_names(r, net, listed)
       local globs = (own and o or r)[name]
       local what = not own and "recipe" or last > 1 and ("schedule, stage %d"):format(i) or "schedule"
       local field = not own and name or i == last and "schedule." .. name or ("schedule.%d.%s"):format(i, name)
-      if globs ~= nil then net:select(("%s: %s"):format(what, name), globs, advice_for(r, field, listed)) end
+      if globs ~= nil then
+        local words = ("%s: %s"):format(what, name)
+        local names = net:select(words, globs, advice_for(r, field, listed))
+        if name == "train" then lora.check_train(net, words, names) end
+      end
       counts[name] = counts[name] or not own
     end
   end
@@ -151,6 +180,7 @@ function stage.check_names(r, net, listed)
     end
   end
   check_groups(r, net, advice_for(r, "groups", listed))
+  check_adapters(r, net)
 end
 
 -- What groups.plan wants to know of a stage.

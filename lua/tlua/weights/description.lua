@@ -1,6 +1,7 @@
 -- description.lua - what a model file says of itself (its metadata key `tlua`), checked: the file may come from anybody.
 local core = require "tlua.core"
 local windows = require "tlua.data.dicom.windows"
+local lora = require "tlua.nn.lora"
 local description = { FORMAT = 1 }
 
 local function is_list_of_texts(v)
@@ -74,6 +75,7 @@ local function wrong_part(info)
     if type(key) ~= "string" or (kind ~= "number" and kind ~= "boolean" and kind ~= "string") then return "options" end
   end
   if head ~= nil and not (type(head) == "table" and type(head.class) == "string") then return "head" end
+  if info.lora ~= nil and not lora.is_description(info.lora) then return "lora" end
   if info.labels ~= nil and not is_list_of_texts(info.labels) then return "labels" end
   if data ~= nil and not (type(data) == "table" and type(data.kind) == "string" and is_optional(data.options, "table")) then return "data" end
   if data and data.list ~= nil and not are_lists(data.list) then return "data.list" end

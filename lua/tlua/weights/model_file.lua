@@ -9,6 +9,8 @@ local data = require "tlua.data"
 local input = require "tlua.data.input"
 local volumes = require "tlua.data.volumes"
 local description = require "tlua.weights.description"
+local lora = require "tlua.nn.lora"
+local adapter = require "tlua.weights.adapter"
 local model_file = {}
 
 local FORMAT = description.FORMAT
@@ -71,7 +73,7 @@ function model_file.describe(session, results)
   local t, path = session.task, rawget(net, "weights_path")
   local about = {
     format = FORMAT, tlua = core.version, model = entry and not entry.file and entry.name or "custom",
-    options = options, head = head or nil, task = { name = t.kind, options = t.options, names = t.names, kept = t.kept
+    options = options, head = head or nil, lora = lora.describe(net), task = { name = t.kind, options = t.options, names = t.names, kept = t.kept
       and t:kept() or nil },
     loss = describe_loss(session.loss),
     labels = t.kind == "classify" and session.classes or t.names, preprocessing = session.data.preprocessing,
@@ -111,8 +113,18 @@ local function write(path, net, info, tokenizer)
   return why
 end
 
+-- What PEFT calls the tasks of texts.
+local TASKS = { classify = "SEQ_CLS", multilabel = "SEQ_CLS", regress = "SEQ_CLS", tokens = "TOKEN_CLS",
+  span = "QUESTION_ANS", causal = "CAUSAL_LM" }
+
+-- Writes the model of a session, and of one with adapters the folder `adapter` beside it.
 function model_file.save(path, session, results)
-  return write(path, session.model, model_file.describe(session, results), session.data.tokenizer)
+  local net = session.model
+  if lora.has(net) then
+    adapter.save(net, (path:match "^(.*)/[^/]+$" or ".") .. "/adapter", { trained = session.ever_trained,
+      task = net.takes == "text" and TASKS[session.task.kind] or nil })
+  end
+  return write(path, net, model_file.describe(session, results), session.data.tokenizer)
 end
 
 -- What happens to a picture or clip before the network is given it, when there is nothing random about it.
@@ -142,6 +154,7 @@ local function build(info)
   for key, value in pairs(info.options or {}) do options[key] = value end
   local net = models.build(info.model, options)
   if info.head then net:set_head(nn.from_spec(info.head)) end
+  if info.lora then lora.rebuild(net, info.lora) end
   return net
 end
 

@@ -2,6 +2,8 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local names = require "tlua.weights.names"
+local lora = require "tlua.nn.lora"
+local description = require "tlua.weights.description"
 local state = {}
 
 -- A checkpoint of a run holds the optimiser's tensors too.
@@ -17,7 +19,7 @@ end
 local function by_own_names(self, what, tensors, odd, in_head)
   local own, body, list = {}, 0, {}
   for _, each in ipairs(self:specs()) do
-    own[each.path] = in_head(each.path) and "head" or "body"
+    own[each.path] = in_head(each.path) and "head" or lora.is_adapter(each.path) and "adapter" or "body"
     if own[each.path] == "body" then body = body + 1 end
   end
   self:walk(function(m, path)
@@ -59,7 +61,7 @@ local function match(self, tensors, odd, head, in_head, adapts)
       elseif adapts and not odd[each.path] and self.may_lack and self:may_lack(each.path) then
         report.drawn[#report.drawn + 1] = each.path
       elseif odd[each.path] then report.unreadable[#report.unreadable + 1] = ("%s %s"):format(each.path, odd[each.path])
-      elseif each.spec.initial[1] ~= "values" then report.missing[#report.missing + 1] = each.path end
+      elseif each.spec.initial[1] ~= "values" and not (adapts and lora.is_adapter(each.path)) then report.missing[#report.missing + 1] = each.path end
     elseif not util.same_shape(shape_of(value), each.spec.shape) then
       local fitted = adapts and self.adapted and core.is_tensor(value) and self:adapted(each.path, value, each.spec.shape)
       if fitted then take[#take + 1] = { path = each.path, module = each.module, spec = each.spec, value = fitted }
@@ -121,6 +123,12 @@ local function put(take, counters, tensors, copy)
   end
 end
 
+-- Adapters of a run become part of the weights that a network without them takes.
+local function without_adapters(self, tensors, metadata)
+  local info = metadata.tlua and not lora.has(self) and description.read(metadata.tlua)
+  return info and info.lora and lora.merged(tensors, info.lora) or tensors
+end
+
 -- A line on what was chosen and what was left aside, where the file gave a choice.
 local function note_choice(what, key, about, report)
   local prefix, left = report.prefix ~= "" and report.prefix:sub(1, -2), #report.outside
@@ -174,6 +182,7 @@ function state.load(self, source, options)
     return false
   end
   local what = options.what or (from_file and source or "this table")
+  if not options.whole then tensors = without_adapters(self, tensors, metadata) end
   local odd, names_report
   if from_file then take_kept(self, tensors, what) end
   tensors, odd, names_report = by_own_names(self, what, metadata.checkpoint and without_optimizer(tensors) or tensors, about.odd, in_head)

@@ -1,0 +1,232 @@
+-- lora.lua - adapters of low rank: PEFT's folders read (tests/golden/make_lora.py), written and read again, merged;
+-- recipes that train them, resume to the same bits, and what is refused. Run by `tlua tests/lua/lora.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local nn, ops = tlua.nn, core.ops
+
+local LORA, TEXT = "tests/golden/lora/", "tests/golden/text/"
+local FAMILY = { attention = "bert", all = "bert", tables = "roberta", patterns = "distilbert" }
+local LABELS = core.tensor({ 0, 2, 1 }, { dtype = "int32" })
+
+local function opened(family)
+  return tlua.models.from_folder { path = TEXT .. family, dropout = 0, attention_dropout = 0, classifier_dropout = 0 }
+end
+
+local function input_of(family)
+  local g = core.load(TEXT .. family .. "/golden.safetensors")
+  if family ~= "bert" then return g.ids, g.lengths end
+  local n, steps = table.unpack(g.ids:shape())
+  return ops.concat(g.ids:reshape(n, steps, 1), g.types:reshape(n, steps, 1), { axis = 3 }), g.lengths
+end
+
+local function largest(x) return x:abs():amax():item() end
+local function apart(a, b) return largest(a - b) end
+
+-- Values for all adapters, so that they change something.
+local function drawn(net, deviation)
+  for name, p in net:parameters() do
+    if name:find "lora_" then p:copy_(core.normal(p:shape(), 0, deviation or 0.2, name)) end
+  end
+  return net
+end
+
+-- ---- PEFT's folders ----
+
+-- PEFT's name of a gradient -> ours
+local function own_name(key)
+  return (key:gsub("^grad%.base_model%.model%.", ""):gsub("%.modules_to_save", ""):gsub("%.base_layer", ""))
+end
+
+for _, name in ipairs { "attention", "all", "tables", "patterns" } do
+  local golden = core.load(LORA .. name .. "/golden.safetensors")
+
+  t.test(name .. ": PEFT's folder gives PEFT's logits, gradients, losses and merged logits", function()
+    local net = opened(FAMILY[name]):add_lora { from = LORA .. name }
+    local x, lengths = input_of(FAMILY[name])
+    assert(apart(net(x, lengths), golden.logits) < 2e-6 * largest(golden.logits), "logits")
+    local trained, want = {}, {}
+    for key, g in pairs(golden) do
+      if key:find "^grad%." then trained[#trained + 1], want[own_name(key)] = own_name(key), g end
+    end
+    net:freeze "*"
+    net:unfreeze(trained)
+    nn.functional.cross_entropy(net(x, lengths), LABELS):backward()
+    local count, most = 0, 0
+    for _, g in pairs(want) do most = math.max(most, largest(g)) end
+    for path, p in net:parameters() do
+      assert((p.grad ~= nil) == (want[path] ~= nil), path)
+      if p.grad then
+        local scale = (path:find "key.bias" or path:find "k_lin.bias") and most or largest(want[path])
+        assert(apart(p.grad, want[path]) <= 2e-5 * scale, path)
+        count = count + 1
+      end
+    end
+    assert(count >= 8, "gradients")
+    net:zero_grad()
+    local sgd = tlua.optim.SGD((net:trained()), { lr = 0.1 })
+    for i, loss_wanted in ipairs(golden.losses:tolist()) do
+      sgd:zero_grad()
+      local loss = nn.functional.cross_entropy(net(x, lengths), LABELS)
+      loss:backward()
+      sgd:step()
+      assert(math.abs(loss:item() - loss_wanted) < 3e-6, "loss " .. i)
+    end
+    net:eval()
+    local before = net(x, lengths)
+    net:merge_lora()
+    assert(apart(net(x, lengths), before) < 1e-6 * math.max(1, largest(before)), "merged")
+    assert(apart(net(x, lengths), golden.merged) < 1e-5 * largest(golden.merged), "merged as PEFT's")
+    for path in net:named_tensors() do assert(not path:find "lora", path) end
+  end)
+
+  t.test(name .. ": a folder of ours has the tensors of PEFT's, and gives the same bits", function()
+    local net, folder = opened(FAMILY[name]):add_lora { from = LORA .. name }, t.folder()
+    local theirs, had = core.load(LORA .. name .. "/adapter_model.safetensors"), {}
+    for key in pairs(theirs) do
+      if key:find "%.modules_to_save%." or key:find "%.original_module%." then theirs[key] = nil end -- biases once more
+    end
+    for key in pairs(theirs) do
+      had[(key:gsub("^base_model%.model%.", ""):gsub("%.base_layer%.", "."))] = true
+    end
+    net:save_lora(folder, { trained = had })
+    local ours = core.load(folder .. "/adapter_model.safetensors")
+    for key, want in pairs(theirs) do
+      assert(ours[key], key)
+      t.equal(apart(ours[key], want), 0.0, key)
+    end
+    local x, lengths = input_of(FAMILY[name])
+    net:eval()
+    local again = opened(FAMILY[name]):add_lora { from = folder }
+    again:eval()
+    t.equal(apart(again(x, lengths), net(x, lengths)), 0.0)
+    local a = core.json_decode(core.read_file(folder .. "/adapter_config.json"))
+    local b = core.json_decode(core.read_file(LORA .. name .. "/adapter_config.json"))
+    for _, key in ipairs { "r", "lora_alpha", "use_rslora", "bias", "peft_type" } do t.equal(a[key], b[key], key) end
+  end)
+end
+
+-- ---- adding and merging ----
+
+t.test("a fresh adapter changes nothing, and is drawn as PEFT draws it", function()
+  local net, x, lengths = opened "bert", input_of "bert"
+  net:eval()
+  local before = net(x, lengths)
+  net:add_lora { on = "*.query,*.word_embeddings", rank = 4, alpha = 8 }
+  t.equal(apart(net(x, lengths), before), 0.0)
+  local query = net:find "bert.encoder.layer.0.attention.self.query"
+  local a = query.lora_A.weight
+  local most = largest(a)
+  assert(most <= 1 / math.sqrt(16) and most > 0.9 / math.sqrt(16), "A is uniform in +-1/sqrt(in)")
+  t.equal(largest(query.lora_B.weight), 0.0)
+  local words = net:find "bert.embeddings.word_embeddings"
+  t.equal(largest(words.lora_embedding_A), 0.0)
+  assert(largest(words.lora_embedding_B) > 1, "B is normal")
+  t.equal(table.concat(words.lora_embedding_A:shape(), " "), "4 50")
+  local all, trained = net:count()
+  t.equal(trained, 2 * 2 * 4 * 16 + 4 * (50 + 16) + 3 * 16 + 3, "adapters and the head")
+  assert(all > trained)
+end)
+
+t.test("scales: alpha / rank, of rsLoRA alpha / sqrt(rank)", function()
+  for _, rs in ipairs { false, true } do
+    local net = nn.Sequential(nn.Linear(3, 2))
+    net:add_lora { on = "0", rank = 4, alpha = 6, rs = rs }
+    drawn(net)
+    local layer, x = net:find "0", core.randn(5, 3)
+    local low = x:matmul(layer.lora_A.weight:transpose()):matmul(layer.lora_B.weight:transpose())
+    local want = x:matmul(layer.weight:transpose()) + layer.bias + low * (rs and 3 or 1.5)
+    assert(t.distance(net(x), want) < 1e-6)
+  end
+end)
+
+t.test("dropout is the adapter's alone, and none in inference", function()
+  local net = nn.Sequential(nn.Linear(64, 8))
+  net:add_lora { on = "0", rank = 4, dropout = 0.5 }
+  local x = core.randn(5, 64)
+  local plain = net(x)
+  t.equal(apart(net(x), plain), 0.0, "B is 0")
+  drawn(net)
+  assert(apart(net(x), net(x)) > 0, "two draws")
+  net:eval()
+  t.equal(apart(net(x), net(x)), 0.0)
+end)
+
+t.test("a layer with an activation behind it", function()
+  local net = tlua.models.vit_small_patch16_224 { image_size = 32, classes = 3 }
+  net:add_lora { on = "*.fc1,*.qkv", rank = 2 }
+  drawn(net, 0.05)
+  net:eval()
+  local x = core.randn(2, 32, 32, 3)
+  local before = net(x)
+  net:merge_lora()
+  assert(t.distance(net(x), before) < 3e-6)
+  t.fails("merge_lora: vit_small_patch16_224 has no adapters", net.merge_lora, net)
+end)
+
+-- ---- what is refused ----
+
+t.test("globs and options that mean nothing are one line", function()
+  local function refused(pattern, options) t.fails(pattern, function() opened "bert":add_lora(options) end) end
+  refused("no layer of bert matches 'query'; did you mean '*.query'?", { on = "query" })
+  refused("'classifier' is the head, which is trained as a whole", { on = "classifier" })
+  refused("'*.LayerNorm' is nn.LayerNorm(16), bert.embeddings.LayerNorm, which cannot have an adapter", { on = "*.LayerNorm" })
+  refused("'*.query.weight' matches parameters; layers are named without .weight", { on = "*.query.weight" })
+  refused("rank must be from 1 to 65536, not 0", { on = "*.query", rank = 0 })
+  refused("alpha must be above 0", { on = "*.query", alpha = 0 })
+  refused("PEFT's r is called rank here", { on = "*.query", r = 8 })
+  refused("there is no modules_to_save: the recipe's `train`", { on = "*.query", modules_to_save = {} })
+  refused("on is missing", { rank = 4 })
+  refused("from and rank: the folder says", { from = LORA .. "all", rank = 4 })
+  refused("nothing of bert is left to have an adapter", { on = { "*", "!*" } })
+  local net = opened "bert":add_lora { on = "*.query" }
+  t.fails("bert has adapters already", net.add_lora, net, { on = "*.key" })
+  local conv = nn.Sequential(nn.Conv2d(3, 4, 3))
+  t.fails("has no nn.Linear and no nn.Embedding below its head", conv.add_lora, conv, { on = "*" })
+  t.fails("save_lora: bert has no adapters", function() opened "bert":save_lora(t.folder()) end)
+end)
+
+local function folder_with(config, tensors)
+  local folder = t.folder()
+  core.write_file(folder .. "/adapter_config.json", config)
+  if tensors then core.save(folder .. "/adapter_model.safetensors", tensors, {}) end
+  return folder
+end
+
+t.test("folders that cannot be taken are one line", function()
+  local layer = "base_model.model.bert.encoder.layer.0.attention.self.query."
+  local fine = { [layer .. "lora_A.weight"] = core.zeros(2, 16), [layer .. "lora_B.weight"] = core.zeros(16, 2) }
+  local function with(name, value)
+    local out = {}
+    for key, v in pairs(fine) do out[key] = v end
+    out[name] = value
+    return out
+  end
+  local function refused(pattern, config, tensors)
+    t.fails(pattern, function() opened "bert":add_lora { from = folder_with(config, tensors) } end)
+  end
+  local LINE = '{"peft_type":"LORA","r":2,"lora_alpha":4%s}'
+  local plain = LINE:format ""
+  opened "bert":add_lora { from = folder_with(plain, fine) }
+  refused("is damaged: it is not JSON", "{", fine)
+  refused("adapters of the peft_type LOHA are not known here", '{"peft_type":"LOHA"}', fine)
+  refused("use_dora is not known here", LINE:format ',"use_dora":true', fine)
+  refused("init_lora_weights = pissa has changed the base's weights", LINE:format ',"init_lora_weights":"pissa"', fine)
+  refused("'.*query' is a regular expression", LINE:format ',"alpha_pattern":{".*query":3}', fine)
+  refused("adapter_model.safetensors", plain, nil)
+  refused("holds no adapters", plain, { ["base_model.model.classifier.weight"] = core.zeros(3, 16) })
+  refused("and bert has no such layer", plain, with("base_model.model.h.0.c_attn.lora_A.weight", core.zeros(2, 16)))
+  refused("do not fit nn.Linear(16 -> 16)", plain, with(layer .. "lora_B.weight", core.zeros(16, 3)))
+  refused("do not fit nn.Linear(16 -> 16)", plain, { [layer .. "lora_A.weight"] = core.zeros(2, 16) })
+  refused("which bert has not", plain, with("base_model.model.bert.other.weight", core.zeros(3)))
+  refused("lora_magnitude_vector", plain, with(layer .. "lora_magnitude_vector", core.zeros(3)))
+end)
+
+t.test("a head of another size is left aside", function()
+  local net = tlua.models.from_folder { path = TEXT .. "bert", classes = 5 }
+  net:add_lora { from = LORA .. "attention" }
+  t.equal(net:find("classifier").out_features, 5)
+  t.equal(net:find("bert.encoder.layer.1.attention.self.value").lora.rank, 4)
+end)
+
+t.finish()
