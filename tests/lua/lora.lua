@@ -229,4 +229,156 @@ t.test("a head of another size is left aside", function()
   t.equal(net:find("bert.encoder.layer.1.attention.self.value").lora.rank, 4)
 end)
 
+-- ---- recipes ----
+
+local pictures = dofile "tests/lua/run_pictures.lua"
+local checkpoint = require "tlua.run.checkpoint"
+local model_file = require "tlua.weights.model_file"
+local folder = t.folder()
+pictures.cifar(folder .. "/cifar", 20)
+
+local function recipe_of(name, changes)
+  local fields = { model = tlua.models.deit_tiny_patch16_224 { image_size = 32 }, head = nn.Linear(10),
+    lora = { on = "blocks.11.attn.*,blocks.10.mlp.fc1", rank = 4, alpha = 8, dropout = 0.2 },
+    data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = 4 },
+    optim = tlua.optim.Adam { lr = 1e-2 }, ema = 0.9, schedule = { epochs = 2 }, out = folder .. "/" .. name,
+    cache = { folder = folder .. "/features" } }
+  for key, value in pairs(changes or {}) do fields[key] = value end
+  return tlua.recipe(fields)
+end
+
+-- Runs a recipe; what it said is the second result.
+local function run(r, options)
+  local lines, out = {}, io.stdout
+  io.stdout = { write = function(self, text) lines[#lines + 1] = text return self end,
+    flush = function(self) return self end }
+  local ok, result = pcall(r.run, r, options or { force = true })
+  io.stdout = out
+  if not ok then error(result, 0) end
+  return result, table.concat(lines)
+end
+
+local function says(text, part) assert(text:find(part, 1, true), ("no %q in:\n%s"):format(part, text)) end
+
+local function hashes(path)
+  local scope <close> = core.scope()
+  local list = {}
+  for name, x in pairs((core.load(path .. "/model.safetensors"))) do list[#list + 1] = name .. " " .. x:hash() end
+  table.sort(list)
+  return table.concat(list, "\n")
+end
+
+-- A run whose checkpoint in the middle of its second epoch is kept in another folder.
+local function run_with_middle(name, changes)
+  local keep, calls = checkpoint.keep_last, 0
+  checkpoint.keep_last = function(s, ...)
+    keep(s, ...)
+    calls = calls + 1
+    if s.epoch == 2 and s.done == 2 then
+      core.mkdirs(folder .. "/" .. name .. "-middle")
+      core.write_file(folder .. "/" .. name .. "-middle/last.safetensors", core.read_file(s.out .. "/last.safetensors"))
+    end
+  end
+  local more = { checkpoint = 1e-5 }
+  for key, value in pairs(changes or {}) do more[key] = value end
+  local ok, result, text = pcall(run, recipe_of(name, more))
+  checkpoint.keep_last = keep
+  if not ok then error(result, 0) end
+  return result, text, more
+end
+
+t.test("a run with adapters: the base stays, features are kept below the lowest, it resumes to the same bits", function()
+  local result, text, more = run_with_middle "run"
+  says(text, "lora      rank 4, alpha 8, dropout 0.2 on 3 layers, 8,448 parameters")
+  says(text, "cache     after blocks.9")
+  says(text, "frozen    the base; 10,378 of 5,497,930 parameters are trained")
+  says(text, "tensors unchanged")
+  says(text, "model.safetensors, adapter, ")
+  more.out = folder .. "/run-middle"
+  local again, said = run(recipe_of("run-middle", more), { resume = folder .. "/run-middle" })
+  says(said, "resumed")
+  t.equal(hashes(folder .. "/run-middle"), hashes(folder .. "/run"))
+  t.equal(again.epochs[2].loss, result.epochs[2].loss)
+  local b = result.model:find "blocks.11.attn.qkv".lora_B.weight
+  assert(largest(b) > 0, "the adapter was trained")
+end)
+
+local function answers(net)
+  net:eval()
+  local guard <close> = core.no_grad()
+  core.manual_seed(5)
+  return net(core.randn(3, 32, 32, 3))
+end
+
+t.test("its model file, its folder and weights = RUN give the same answers", function()
+  local out = folder .. "/run"
+  local net, info = model_file.load(out)
+  t.equal(#info.lora.layers, 3)
+  local want = answers(net)
+  local base = tlua.models.deit_tiny_patch16_224 { image_size = 32, classes = 10 }
+  base:load(out .. "/model.safetensors") -- adapters become part of the weights
+  for path in base:named_tensors() do assert(not path:find "lora") end
+  assert(t.distance(answers(base), want) < 2e-6)
+  -- The base as it was before, with the run's folder.
+  core.manual_seed(0)
+  local fresh = tlua.models.deit_tiny_patch16_224 { image_size = 32 }
+  fresh:ready()
+  fresh:set_head(nn.Linear(10))
+  fresh:add_lora { from = out .. "/adapter" }
+  t.equal(apart(answers(fresh), want), 0.0)
+  local size = core.file_size(out .. "/adapter/adapter_model.safetensors")
+  assert(size < 60000, size)
+  net:merge_lora()
+  assert(t.distance(answers(net), want) < 2e-6)
+end)
+
+t.test("tlua params, predict and export know a run with adapters", function()
+  local out = folder .. "/run"
+  local status, text, err = t.run("./tlua params " .. out .. " 'blocks.11.attn.qkv.*'")
+  assert(status == 0, err)
+  says(text, "blocks.11.attn.qkv.lora_A.weight  (4, 192)")
+  status, text, err = t.run(("./tlua export %s --to %s/merged.safetensors --merge"):format(out, folder))
+  assert(status == 0, text .. err)
+  local net, info = model_file.load(folder .. "/merged.safetensors")
+  assert(info.lora == nil)
+  assert(t.distance(answers(net), answers((model_file.load(out)))) < 2e-6)
+  status, text, err = t.run(("./tlua export %s/merged.safetensors --to %s/x.safetensors --merge"):format(folder, folder))
+  assert(status == 1 and err:find("--merge: deit_tiny_patch16_224 has no adapters", 1, true), text .. err)
+end)
+
+t.test("stages: freeze holds adapters where it says lora_, train names what is trained beside them", function()
+  local net = recipe_of("stages", { train = "norm.*",
+    schedule = { { epochs = 1, freeze = "*.lora_*" }, { epochs = 1 } } }):build().model
+  local names = table.concat((select(2, net:trained())), " ")
+  t.equal(names, "head.weight head.bias")
+  local _, text = run(recipe_of("stages", { train = "norm.*",
+    schedule = { { epochs = 1, freeze = "*.lora_*" }, { epochs = 1 } } }))
+  says(text, "cache     after norm")
+  says(text, "frozen    the base and *.lora_*; ")
+  says(text, "frozen    the base, but norm.*; ")
+  says(text, "cache     after blocks.9")
+  local config = core.json_decode(core.read_file(folder .. "/stages/adapter/adapter_config.json"))
+  t.equal(table.concat(config.modules_to_save, " "), "norm head")
+  t.equal(table.concat(config.target_modules, " "), "blocks.10.mlp.fc1 blocks.11.attn.qkv blocks.11.attn.proj")
+end)
+
+t.test("recipes that make no sense are one line", function()
+  local function refused(pattern, changes) t.fails(pattern, function() recipe_of("refused", changes):build() end) end
+  refused("recipe: lora: on: no layer of deit_tiny_patch16_224 matches '*.query'", { lora = { on = "*.query" } })
+  refused("recipe: train names blocks.10.mlp.fc1.weight, beside which an adapter stands", { train = "*" })
+  refused("recipe: lora: freeze holds every adapter still in every stage", { freeze = "*.lora_*" })
+  t.fails("recipe: lora must be like", function() recipe_of("refused", { lora = 3 }) end)
+  t.fails("--lora.rank: the recipe has no adapters: --lora.on GLOBS", function()
+    local fields = recipe_of "refused"
+    fields.lora = require("tlua.nn.lora").none()
+    fields:override { { "lora.rank", "3" } }
+  end)
+  t.fails("--lora.rank: the folder of --lora.from says it", function()
+    recipe_of("refused"):override { { "lora.from", "x" }, { "lora.rank", "3" } }
+  end)
+  local r = recipe_of("refused"):override { { "lora.on", "blocks.3.mlp.*" }, { "lora_r", "2" } }
+  t.equal(r.lora.on[1], "blocks.3.mlp.*")
+  t.equal(r.lora.rank, 2)
+end)
+
 t.finish()

@@ -97,11 +97,12 @@ commands.list = {
     text = MODEL .. " A FILE that ends with .onnx is for other programs: pictures (N, channels, height, width), "
       .. "already normalised, any number of them (docs/onnx.md).",
     options = { { "to", "FILE", "the model file" },
+      { "merge", nil, "adapters (LoRA) become part of the weights" },
       { "opset", "N", "of .onnx: the version of its operators, 13 to 21 (17)" },
       { "fold", nil, "of .onnx: batch norms go into the convolutions before them, for who will not train it" },
       { "normalize", nil, "of .onnx: the graph normalises, and pixels from 0 to 255 go in" }, WEIGHTS, KEY },
     examples = { "tlua export runs/mine/best.safetensors --to best.safetensors",
-      "tlua export runs/mine --to mine.onnx" } },
+      "tlua export runs/mine --to mine.onnx", "tlua export runs/lora --to whole.safetensors --merge" } },
   { name = "report", group = "Use", args = "RUN...", brief = "a run's report made again, or several runs side by side",
     options = { { "to", "FILE", "the page (report.html, of one run that in its folder)" } }, examples = { "tlua report runs/a runs/b --to both.html" } },
   { name = "models", group = "What there is", args = "", brief = "networks: parameters, multiply-adds, published weights" },

@@ -346,7 +346,7 @@ function predict.export_main(args)
   if #rest ~= 1 or not options.to then commands.usage("export", "a model and a file are needed") end
   local onnx = { fold = options.fold, normalize = options.normalize }
   if options.opset then onnx.opset = commands.numbers(options, { opset = 17 }).opset end
-  model_file.export(rest[1], options.to, options.weights, options["weights.key"], onnx)
+  model_file.export(rest[1], options.to, options.weights, options["weights.key"], onnx, options.merge)
   print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))
   return 0
 end

@@ -37,6 +37,9 @@ local FIELDS = table_of {
   ["schedule.warmup"] = "warmup warmup_epochs", ["schedule.rate"] = "scheduler lr_scheduler sched lr_schedule lr_scheduler_type",
   test_every = "eval_every val_every test_interval eval_interval val_interval eval_freq check_val_every_n_epoch", freeze = "frozen freeze_layers",
   train = "unfreeze trainable train_layers", ema = "ema_decay model_ema", recompute = "gradient_checkpointing grad_checkpointing",
+  ["lora.on"] = "lora target_modules lora_target_modules lora_targets", ["lora.rank"] = "lora_r lora_rank lora_dim",
+  ["lora.alpha"] = "lora_alpha", ["lora.dropout"] = "lora_dropout", ["lora.rs"] = "use_rslora rslora",
+  ["lora.from"] = "adapter adapter_path peft_model lora_path lora_weights",
   ["augment.flip"] = "flip hflip horizontal_flip", ["augment.mixup"] = "mixup mixup_alpha", ["augment.cutmix"] = "cutmix cutmix_alpha",
   ["augment.rotate"] = "rotate rotation degrees",
 }

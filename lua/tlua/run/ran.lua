@@ -9,17 +9,33 @@ local data_text = require "tlua.data.text"
 local input = require "tlua.data.input"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
+local lora = require "tlua.nn.lora"
 local ran = {}
 
 -- ---- pieces of the plan and the report ----
 
-function ran.freeze_text(freeze, only)
+-- `adapted`: of a network with adapters, all but which is frozen.
+function ran.freeze_text(freeze, only, adapted)
+  if adapted then
+    local held = {}
+    for _, glob in ipairs(type(freeze) == "table" and freeze or { type(freeze) == "string" and freeze or nil }) do
+      if glob:find("lora_", 1, true) then held[#held + 1] = glob end
+    end
+    return "the base" .. (type(freeze) == "function" and ", (function)" or #held > 0 and " and " .. schema.show(held) or "")
+      .. (only and ", but " .. schema.show(only) or "")
+  end
   if only == "*" or type(only) == "table" and #only == 1 and only[1] == "*" then only = nil end
   if freeze == nil and only then return "all but " .. schema.show(only) end
   if freeze == nil or type(freeze) == "table" and #freeze == 0 then return "nothing" end
   return schema.show(freeze) ..
     (type(freeze) == "table" and freeze.batchnorm == "train" and ', batchnorm = "train"' or "") ..
     (only and ", but " .. schema.show(only) or "")
+end
+
+-- What a session's stage holds still.
+function ran.stage_text(s)
+  local freeze, only = stage.frozen_of(s.recipe, s.stage_options)
+  return ran.freeze_text(freeze, only, lora.has(s.model))
 end
 
 function ran.weights_text(net)
@@ -179,7 +195,8 @@ function ran.facts(s)
   return {
     { "network", ("%s, %s of %s parameters trained"):format(s.model:label(), util.thousands(s.trained),
       util.thousands(s.parameters)) },
-    { "frozen", ran.freeze_text(stage.frozen_of(r, s.stage_options)) },
+    { "adapters", lora.text(s.model) },
+    { "frozen", ran.stage_text(s) },
     { "optimiser", ("%s, %s, batch %s%s"):format(r.optim.kind, groups.text(s.groups),
       tostring((r.data.options.batch or "auto") == "auto" and s.data.batch or r.data.options.batch),
       r.accumulate > 1 and (" x %d"):format(r.accumulate) or "") },

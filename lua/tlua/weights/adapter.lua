@@ -32,12 +32,19 @@ local function pattern(list, key, most)
   return next(out) and out or nil
 end
 
--- A head in parts that transformers has below one name, "classifier": PEFT keeps that as a whole.
-local function whole_head(net, path)
+local function is_below(name, path) return name:sub(1, #path + 1) == path .. "." end
+
+-- A head in parts that transformers has below one name, "classifier": PEFT keeps that as a whole. The name, and whether
+-- an adapter stands in it, which PEFT has then to be told as a network without a task.
+local function head_in_parts(net)
   local head = net.set_head and net.head_name
   local top = head and head:match "^(classifier)%."
-  if not top or path:sub(1, #top + 1) ~= top .. "." or #lora.layers(net:find(top)) > 0 then return path end
-  return top
+  return top, top ~= nil and #lora.layers(net:find(top)) > 0
+end
+
+local function whole_head(net, path)
+  local top, adapted = head_in_parts(net)
+  return top and not adapted and is_below(path, top) and top or path
 end
 
 -- Modules with something that is trained, each once and named as PEFT is to keep it; and single tensors of layers that
@@ -56,8 +63,6 @@ local function trained_modules(net, trained)
   end
   return modules, single
 end
-
-local function is_below(name, path) return name:sub(1, #path + 1) == path .. "." end
 
 -- name of the network -> name in PEFT's file.
 local function written_name(net, name)
@@ -91,11 +96,12 @@ function adapter.save(net, folder, options)
   end
   for i, each in ipairs(layers) do targets[i] = each.path end
   local rank, alpha = usual(layers, "rank"), usual(layers, "alpha")
+  local _, adapted_head = head_in_parts(net)
   local config = { peft_type = "LORA", r = rank, lora_alpha = alpha, lora_dropout = layers[1].module.lora.dropout,
     use_rslora = layers[1].module.lora.rs, target_modules = targets, modules_to_save = #modules > 0 and modules or nil,
     bias = #single > 0 and "all" or "none", rank_pattern = pattern(layers, "rank", rank),
     alpha_pattern = pattern(layers, "alpha", alpha), inference_mode = true, init_lora_weights = true,
-    fan_in_fan_out = false, task_type = o.task, base_model_name_or_path = o.base or rawget(net, "weights_path") }
+    fan_in_fan_out = false, task_type = not adapted_head and o.task or nil, base_model_name_or_path = o.base or rawget(net, "weights_path") }
   core.mkdirs(folder)
   core.save(folder .. "/" .. TENSORS, tensors, { format = "pt" })
   core.write_file(folder .. "/" .. CONFIG, core.json_encode(config) .. "\n")

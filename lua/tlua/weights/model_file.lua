@@ -254,13 +254,18 @@ function model_file.open(name, weights, key)
     preprocessing = net:preprocessing(), labels = net:labels(), weights = rawget(net, "weights_name") }
 end
 
--- options: of .onnx files alone (tlua/weights/onnx_export.lua).
-function model_file.export(name, to, weights, key, options)
+-- options: of .onnx files alone (tlua/weights/onnx_export.lua). merge: adapters become part of the weights.
+function model_file.export(name, to, weights, key, options, merge)
   local onnx = to:lower():find "%.onnx$"
   if not onnx and options and next(options) then
     util.failf("--%s: is for .onnx files, and %s is another", next(options), to)
   end
   local net, info = model_file.open(name, weights, key)
+  if merge then
+    if not lora.has(net) then util.failf("--merge: %s has no adapters", net:label()) end
+    net:merge_lora()
+    info.lora = nil
+  end
   if onnx then
     local function pipeline(about) return model_file.pipeline(about):text() end
     require("tlua.weights.onnx_export").write(to, net, info, inputs_of(net, info), pipeline, options)

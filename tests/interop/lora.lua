@@ -1,0 +1,34 @@
+-- lora.lua - folders of adapters for PEFT, on the encoders of tests/golden/text, with the logits that they give: read by
+-- tests/interop/lora.py. Run by hand: tlua tests/interop/lora.lua FOLDER
+local tlua = require "tlua"
+local core = require "tlua.core"
+local TEXT, out = "tests/golden/text/", arg[1]
+
+local CASES = {
+  { "bert", "bert", { on = "*.query,*.value", rank = 4, alpha = 8 }, task = "SEQ_CLS" },
+  { "bert_all", "bert", { on = "*", rank = 3, alpha = 6, rs = true }, train = { "*.LayerNorm.*" } },
+  { "roberta", "roberta", { on = "*.word_embeddings,*.position_embeddings,*.key", rank = 2, alpha = 3 },
+    task = "SEQ_CLS" },
+  { "electra", "electra", { on = "*.query,*.dense", rank = 4 }, task = "SEQ_CLS" },
+  { "distilbert", "distilbert", { on = "*_lin", rank = 4 }, train = { "*.bias" }, task = "SEQ_CLS" },
+}
+
+for _, case in ipairs(CASES) do
+  local name, family, options = table.unpack(case)
+  local golden = core.load(TEXT .. family .. "/golden.safetensors")
+  local net = tlua.models.from_folder { path = TEXT .. family }
+  net:add_lora(options)
+  if case.train then net:unfreeze(case.train) end
+  for path, p in net:parameters() do
+    if p:requires_grad() then p:copy_(p:detach() + core.normal(p:shape(), 0, 0.2, path)) end
+  end
+  net:eval()
+  local x = golden.ids
+  if family == "bert" or family == "electra" then
+    local n, steps = table.unpack(x:shape())
+    x = core.ops.concat(x:reshape(n, steps, 1), golden.types:reshape(n, steps, 1), { axis = 3 })
+  end
+  net:save_lora(out .. "/" .. name, { task = case.task })
+  core.write_file(out .. "/" .. name .. "/family", family)
+  core.save(out .. "/" .. name .. "/logits.safetensors", { logits = net(x, golden.lengths):detach() }, {})
+end
