@@ -1,5 +1,5 @@
--- lora.lua - folders of adapters for PEFT, on the encoders of tests/golden/text, with the logits that they give: read by
--- tests/interop/lora.py. Run by hand: tlua tests/interop/lora.lua FOLDER
+-- lora.lua - folders of adapters for PEFT, on the encoders of tests/golden/text, with the logits that they give: read
+-- by tests/interop/lora.py. Run by hand: tlua tests/interop/lora.lua FOLDER
 local tlua = require "tlua"
 local core = require "tlua.core"
 local TEXT, out = "tests/golden/text/", arg[1]

@@ -170,7 +170,8 @@ t.test("globs and options that mean nothing are one line", function()
   local function refused(pattern, options) t.fails(pattern, function() opened "bert":add_lora(options) end) end
   refused("no layer of bert matches 'query'; did you mean '*.query'?", { on = "query" })
   refused("'classifier' is the head, which is trained as a whole", { on = "classifier" })
-  refused("'*.LayerNorm' is nn.LayerNorm(16), bert.embeddings.LayerNorm, which cannot have an adapter", { on = "*.LayerNorm" })
+  refused("'*.LayerNorm' is nn.LayerNorm(16), bert.embeddings.LayerNorm, which cannot have an adapter",
+    { on = "*.LayerNorm" })
   refused("'*.query.weight' matches parameters; layers are named without .weight", { on = "*.query.weight" })
   refused("rank must be from 1 to 65536, not 0", { on = "*.query", rank = 0 })
   refused("alpha must be above 0", { on = "*.query", alpha = 0 })
@@ -287,7 +288,7 @@ local function run_with_middle(name, changes)
   return result, text, more
 end
 
-t.test("a run with adapters: the base stays, features are kept below the lowest, it resumes to the same bits", function()
+t.test("a run: the base stays, features are kept below the lowest adapter, it resumes to the same bits", function()
   local result, text, more = run_with_middle "run"
   says(text, "lora      rank 4, alpha 8, dropout 0.2 on 3 layers, 8,448 parameters")
   says(text, "cache     after blocks.9")
@@ -342,7 +343,8 @@ t.test("tlua params, predict and export know a run with adapters", function()
   local net, info = model_file.load(folder .. "/merged.safetensors")
   assert(info.lora == nil)
   assert(t.distance(answers(net), answers((model_file.load(out)))) < 2e-6)
-  status, text, err = t.run(("./tlua export %s/merged.safetensors --to %s/x.safetensors --merge"):format(folder, folder))
+  status, text, err = t.run(("./tlua export %s/merged.safetensors --to %s/x.safetensors --merge"):format(folder,
+    folder))
   assert(status == 1 and err:find("--merge: deit_tiny_patch16_224 has no adapters", 1, true), text .. err)
 end)
 

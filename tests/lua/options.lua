@@ -11,7 +11,10 @@ local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 -- Every list of typed fields there is, by a name for messages.
 local function all_schemas()
   local list = { recipe = require("tlua.train.recipe").PLAIN, stage = require("tlua.train.stage").SCHEMA, fine_tune = require("tlua.train.stage").FINE_TUNE, groups = require("tlua.train.groups").SCHEMA,
-    augment = require("tlua.data.augment").SCHEMA, cache = require("tlua.train.cache").SCHEMA, compare = require("tlua.command.compare.ways").SCHEMA, show = require("tlua.command.show").SCHEMA, lora = require("tlua.nn.lora").SCHEMA }
+    augment = require("tlua.data.augment").SCHEMA, cache = require("tlua.train.cache").SCHEMA,
+    compare = require("tlua.command.compare.ways").SCHEMA,
+    show = require("tlua.command.show").SCHEMA,
+    lora = require("tlua.nn.lora").SCHEMA }
   for _, name in ipairs(data.names) do list["data." .. name] = data.kinds[name].schema end
   for _, name in ipairs(optim.names) do list["optim." .. name] = optim.kinds[name] end
   for _, name in ipairs(require("tlua.nn.loss").list) do list["nn." .. name] = nn[name].schema end

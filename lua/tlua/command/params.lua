@@ -29,7 +29,8 @@ local function network_of(name)
   error(net, 0)
 end
 
--- That of a recipe, with its head and its adapters in place. Without one it is made for the classes of the data, which nobody has looked at yet.
+-- That of a recipe, with its head in place. Without one it is made for the classes of the data, which nobody has looked
+-- at yet.
 local function with_head(r)
   local net = r.model
   if not (net.set_head and net.head_name) then return net end

@@ -1,5 +1,5 @@
 -- linear.lua - layers on the last dimension: Linear, Embedding; and Identity, Flatten, Dropout. A layer that
--- `takes_lora` may have an adapter (tlua/nn/lora.lua), of which it holds {scale =, ...} as `lora`.
+-- `takes_lora` may have an adapter (tlua/nn/lora), of which it holds {scale =, ...} as `lora`.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"

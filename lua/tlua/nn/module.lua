@@ -537,14 +537,14 @@ function Module:select(what, globs, advice)
   return names
 end
 
--- ---- adapters (tlua/nn/lora.lua) ----
+-- ---- adapters (tlua/nn/lora) ----
 
 -- Adapters beside the layers that `on` matches; all else is frozen then, but for the head of a network that has one.
 -- options: on, rank, alpha, dropout, rs, or from, a folder.
 function Module:add_lora(options)
   local lora = require "tlua.nn.lora"
   lora.add(self, "add_lora", lora.read("add_lora", options or {}))
-  require("tlua.train.groups").set_frozen(self)
+  lora.freeze(self)
   return self
 end
 
@@ -552,7 +552,7 @@ end
 function Module:merge_lora() return require("tlua.nn.lora").merge(self) end
 
 -- Writes adapters, and what else is trained, into a folder as PEFT lays it out.
-function Module:save_lora(folder, options) require("tlua.weights.adapter").save(self, folder, options) end
+function Module:save_lora(folder, options) require("tlua.nn.lora.peft").save(self, folder, options) end
 
 -- ---- weights from files ----
 

@@ -278,11 +278,13 @@ The parameters that the globs match keep their values: net:freeze "layer1.*". { 
 # net:unfreeze(globs?: string|string[]): nn.Module
 They are trained again.
 # net:add_lora(options: table): nn.Module
-Adapters of low rank (LoRA) beside layers; all else is frozen then but the head: net:add_lora { on = "*.query,*.value", rank = 8, alpha = 16 }. Also dropout, rs (rsLoRA), or from, a folder of PEFT's or of a run.
+Adapters of low rank (LoRA) beside layers; all else is frozen then but the head: net:add_lora { on = "*.query,*.value",
+rank = 8, alpha = 16 }. Also dropout, rs (rsLoRA), or from, a folder of PEFT's or of a run.
 # net:merge_lora(): nn.Module
 Adapters become part of the weights and are taken away: W + scale B A.
 # net:save_lora(folder: string, {trained: table<string, boolean>, task: string, base: string}): nil
-Writes adapters and what else is trained, the head, as PEFT loads them. trained: names that were trained; task: PEFT's task_type; base: what it notes as the base.
+Writes adapters and what else is trained, the head, as PEFT loads them. trained: names that were trained; task: PEFT's
+task_type; base: what it notes as the base.
 # net:keep_statistics(on?: boolean): nn.Module
 Batch norms use and keep their running statistics in training too; false: no longer.
 # net:trained(): tlua.Tensor[], string[]

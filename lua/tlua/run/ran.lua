@@ -21,8 +21,8 @@ function ran.freeze_text(freeze, only, adapted)
     for _, glob in ipairs(type(freeze) == "table" and freeze or { type(freeze) == "string" and freeze or nil }) do
       if glob:find("lora_", 1, true) then held[#held + 1] = glob end
     end
-    return "the base" .. (type(freeze) == "function" and ", (function)" or #held > 0 and " and " .. schema.show(held) or "")
-      .. (only and ", but " .. schema.show(only) or "")
+    local more = type(freeze) == "function" and ", (function)" or #held > 0 and " and " .. schema.show(held) or ""
+    return "the base" .. more .. (only and ", but " .. schema.show(only) or "")
   end
   if only == "*" or type(only) == "table" and #only == 1 and only[1] == "*" then only = nil end
   if freeze == nil and only then return "all but " .. schema.show(only) end

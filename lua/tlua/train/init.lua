@@ -28,7 +28,8 @@ local function plan_of_stage(s, say)
   local several = #r.stages > 1
   local function counted(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
   if several then say(("stage %d   of %d, %s"):format(s.stage, #r.stages, counted(o.epochs, "epoch"))) end
-  say(("frozen    %s; %s of %s parameters are trained%s"):format(ran.stage_text(s), util.thousands(s.trained), util.thousands(s.parameters),
+  say(("frozen    %s; %s of %s parameters are trained%s"):format(ran.stage_text(s), util.thousands(s.trained),
+    util.thousands(s.parameters),
     r.batchnorm == "eval" and ", batch norms keep their statistics" or ""))
   local rate = groups.text(s.groups) .. (o.rate ~= "constant" and ", " .. o.rate or "") .. (o.warmup > 0
     and (", warm-up %g %s"):format(o.warmup, o.warmup == 1 and "epoch" or "epochs") or "")

@@ -41,7 +41,8 @@ local PLAIN = {
   { "checkpoint", "number", 10, "minutes between checkpoints in the middle of an epoch; 0: none", least = 0 },
   { "cache", "cache", "auto", "keep the frozen part's outputs on disk: auto where they fit and nothing is random" },
 }
-local BUILT = { "model", "head", "data", "task", "augment", "transforms", "loss", "optim", "schedule", "groups", "lora", "compare" }
+local BUILT = { "model", "head", "data", "task", "augment", "transforms", "loss", "optim", "schedule", "groups", "lora",
+  "compare" }
 recipe.PLAIN = PLAIN
 
 local function all_names()
@@ -368,7 +369,8 @@ function Recipe:recheck_lora()
     end
   elseif said.on and self.lora.from then self.lora.from = nil end
   if next(said) and not said.on and not lora.wanted(self.lora) then
-    schema.usage(("--lora.%s: the recipe has no adapters: --lora.on GLOBS says which layers get one"):format(util.keys(said)[1]))
+    schema.usage(("--lora.%s: the recipe has no adapters: --lora.on GLOBS says which layers get one"):format(
+      util.keys(said)[1]))
   end
 end
 
@@ -384,7 +386,9 @@ end
 -- Fields that most runs change, for the head of the help.
 local USUAL = { ["data.root"] = true, ["data.batch"] = true, model = true, weights = true, freeze = true, ["optim.lr"] = true, ["schedule.epochs"] = true, seed = true, out = true,
   device = true }
-local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train", "lora" }, { "The data", "data" }, { "The task", "task" }, { "Changes of training pictures", "augment" }, { "Loss and optimiser", "loss", "optim" },
+local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train", "lora" },
+  { "The data", "data" }, { "The task", "task" }, { "Changes of training pictures", "augment" },
+  { "Loss and optimiser", "loss", "optim" },
   { "The schedule", "schedule" }, { "The run" }, { "Features on disk", "cache" }, { "Comparison", "compare" } }
 
 -- What to type, the fields that most runs change, and all fields by headings.
@@ -426,7 +430,9 @@ function Recipe:__tostring()
   add("model", self.model:label())
   if self.head then add("head", self.head:label()) end
   if self.freeze then add("freeze", schema.show(self.freeze)) end
-  if lora.wanted(self.lora) then add("lora", self.lora.from and "from " .. self.lora.from or schema.show(self.lora.on)) end
+  if lora.wanted(self.lora) then
+    add("lora", self.lora.from and "from " .. self.lora.from or schema.show(self.lora.on))
+  end
   add("data", tostring(self.data))
   if self.task_given then add("task", tostring(self.task)) end
   add("loss", nn.is_module(self.loss) and self.loss:label() or "(function)")

@@ -10,7 +10,7 @@ local input = require "tlua.data.input"
 local volumes = require "tlua.data.volumes"
 local description = require "tlua.weights.description"
 local lora = require "tlua.nn.lora"
-local adapter = require "tlua.weights.adapter"
+local adapter = require "tlua.nn.lora.peft"
 local model_file = {}
 
 local FORMAT = description.FORMAT
@@ -73,8 +73,8 @@ function model_file.describe(session, results)
   local t, path = session.task, rawget(net, "weights_path")
   local about = {
     format = FORMAT, tlua = core.version, model = entry and not entry.file and entry.name or "custom",
-    options = options, head = head or nil, lora = lora.describe(net), task = { name = t.kind, options = t.options, names = t.names, kept = t.kept
-      and t:kept() or nil },
+    options = options, head = head or nil, lora = lora.describe(net),
+    task = { name = t.kind, options = t.options, names = t.names, kept = t.kept and t:kept() or nil },
     loss = describe_loss(session.loss),
     labels = t.kind == "classify" and session.classes or t.names, preprocessing = session.data.preprocessing,
     data = { kind = r.data.kind, options = data_options, list = session.data.list },

@@ -61,7 +61,9 @@ local function match(self, tensors, odd, head, in_head, adapts)
       elseif adapts and not odd[each.path] and self.may_lack and self:may_lack(each.path) then
         report.drawn[#report.drawn + 1] = each.path
       elseif odd[each.path] then report.unreadable[#report.unreadable + 1] = ("%s %s"):format(each.path, odd[each.path])
-      elseif each.spec.initial[1] ~= "values" and not (adapts and lora.is_adapter(each.path)) then report.missing[#report.missing + 1] = each.path end
+      elseif each.spec.initial[1] ~= "values" and not (adapts and lora.is_adapter(each.path)) then
+        report.missing[#report.missing + 1] = each.path
+      end
     elseif not util.same_shape(shape_of(value), each.spec.shape) then
       local fitted = adapts and self.adapted and core.is_tensor(value) and self:adapted(each.path, value, each.spec.shape)
       if fitted then take[#take + 1] = { path = each.path, module = each.module, spec = each.spec, value = fitted }

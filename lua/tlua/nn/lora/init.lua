@@ -1,8 +1,8 @@
--- lora.lua - adapters of low rank beside frozen layers (LoRA, Hu et al. 2021): y = W x + scale B A x, with A (rank, in)
+-- lora - adapters of low rank beside frozen layers (LoRA, Hu et al. 2021): y = W x + scale B A x, with A (rank, in)
 -- and B (out, rank) trained and W not. An adapter belongs to its layer, nn.Linear or nn.Embedding, whose own names
 -- stay: beside "query.weight" there are "query.lora_A.weight" and "query.lora_B.weight", beside a table's "weight"
 -- "lora_embedding_A" (rank, rows) and "lora_embedding_B" (width, rank), in PEFT's orientation. What the layers do with
--- them stands in linear.lua; files are read and written by tlua/weights/adapter.lua.
+-- them stands in linear.lua; files are read and written by peft.lua.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -71,7 +71,9 @@ local function candidates(net)
   local head, list = net.set_head and net.head_name or nil, {}
   for path, m in net:modules() do
     local in_head = head and (path == head or path:sub(1, #head + 1) == head .. ".")
-    if m.takes_lora and not in_head and not rawget(m, "is_adapter") then list[#list + 1] = { path = path, module = m } end
+    if m.takes_lora and not in_head and not rawget(m, "is_adapter") then
+      list[#list + 1] = { path = path, module = m }
+    end
   end
   return list
 end
@@ -191,7 +193,7 @@ function lora.add(net, what, o, described)
   if lora.has(net) then
     util.failf("%s: %s has adapters already; net:merge_lora() makes them part of the weights", what, net:label())
   end
-  if o.from then require("tlua.weights.adapter").open(net, what, o, described)
+  if o.from then require("tlua.nn.lora.peft").open(net, what, o, described)
   else
     for _, each in ipairs(chosen(net, what .. ": on", o.on)) do attach(each.module, o) end
   end
@@ -224,6 +226,14 @@ function lora.unfreeze(net, freeze)
   if #names > 0 then net:unfreeze(names) end
 end
 
+-- Freezes all but adapters and the head.
+function lora.freeze(net)
+  net:freeze "*"
+  lora.unfreeze(net)
+  local head = net.set_head and net.head_name
+  if head and net:head() then net:unfreeze(head .. ".*") end
+end
+
 -- Is any adapter trained by now?
 function lora.trains(net)
   for _, each in ipairs(net:specs()) do
@@ -238,8 +248,8 @@ function lora.check_train(net, what, names)
   for _, each in ipairs(lora.layers(net)) do beside[each.path .. ".weight"] = true end
   for _, name in ipairs(names) do
     if beside[name] then
-      util.failf("%s names %s, beside which an adapter stands: the one or the other is trained; name what is trained " ..
-        "beside adapters, like '*.LayerNorm.*', or leave lora out", what, name)
+      util.failf("%s names %s, beside which an adapter stands: the one or the other is trained; name what is " ..
+        "trained beside adapters, like '*.LayerNorm.*', or leave lora out", what, name)
     end
   end
 end
@@ -360,7 +370,8 @@ function lora.merged(tensors, about)
     local name, scale = each.name, each.alpha / (each.rs and math.sqrt(each.rank) or each.rank)
     local a, b = out[name .. ".lora_A.weight"], out[name .. ".lora_B.weight"]
     local table_a, table_b = out[name .. ".lora_embedding_A"], out[name .. ".lora_embedding_B"]
-    local delta = a and b and b:matmul(a) * scale or table_a and table_b and (table_b:matmul(table_a) * scale):transpose()
+    local delta = a and b and b:matmul(a) * scale
+      or table_a and table_b and (table_b:matmul(table_a) * scale):transpose()
     local weight = out[name .. ".weight"]
     if weight and delta then out[name .. ".weight"] = weight + delta end
     for _, part in ipairs { "lora_A.weight", "lora_B.weight", "lora_embedding_A", "lora_embedding_B" } do

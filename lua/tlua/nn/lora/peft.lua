@@ -1,4 +1,4 @@
--- adapter.lua - adapters (tlua/nn/lora.lua) in a folder as PEFT lays it out: adapter_config.json says of which layers,
+-- peft.lua - adapters (tlua/nn/lora) in a folder as PEFT lays it out: adapter_config.json says of which layers,
 -- rank and scale, adapter_model.safetensors has their tensors and the modules that were trained as a whole, the head
 -- among them. What it writes PEFT loads with PeftModel.from_pretrained; what PEFT saves is read here.
 local core = require "tlua.core"
@@ -101,7 +101,8 @@ function adapter.save(net, folder, options)
     use_rslora = layers[1].module.lora.rs, target_modules = targets, modules_to_save = #modules > 0 and modules or nil,
     bias = #single > 0 and "all" or "none", rank_pattern = pattern(layers, "rank", rank),
     alpha_pattern = pattern(layers, "alpha", alpha), inference_mode = true, init_lora_weights = true,
-    fan_in_fan_out = false, task_type = not adapted_head and o.task or nil, base_model_name_or_path = o.base or rawget(net, "weights_path") }
+    fan_in_fan_out = false, task_type = not adapted_head and o.task or nil,
+    base_model_name_or_path = o.base or rawget(net, "weights_path") }
   core.mkdirs(folder)
   core.save(folder .. "/" .. TENSORS, tensors, { format = "pt" })
   core.write_file(folder .. "/" .. CONFIG, core.json_encode(config) .. "\n")
@@ -240,8 +241,8 @@ local function take(net, what, file, names)
     elseif util.same_shape(t:shape(), shapes[name]) then own[name]:copy_(t)
     elseif head and is_below(name, head) then dropped[#dropped + 1] = name
     else
-      util.failf("%s: %s: %s is %s, and %s of %s is %s", what, file, from, util.shape_text(t:shape()), name, net:label(),
-        util.shape_text(shapes[name]))
+      util.failf("%s: %s: %s is %s, and %s of %s is %s", what, file, from, util.shape_text(t:shape()), name,
+        net:label(), util.shape_text(shapes[name]))
     end
   end
   if #dropped > 0 then
