@@ -23,6 +23,8 @@ CASES = {
     "patterns": ("distilbert", dict(r=4, lora_alpha=8, target_modules=["q_lin", "v_lin", "lin1"], bias="all",
                                     rank_pattern={"layer.0.attention.q_lin": 2}, alpha_pattern={"lin1": 5},
                                     modules_to_save=["classifier", "pre_classifier"])),
+    "transposed": ("gpt2", dict(r=3, lora_alpha=6, target_modules=["c_attn", "c_fc", "wte"], fan_in_fan_out=True,
+                                task_type="SEQ_CLS")),
 }  # fmt: skip
 
 

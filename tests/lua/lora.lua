@@ -6,7 +6,8 @@ local core = require "tlua.core"
 local nn, ops = tlua.nn, core.ops
 
 local LORA, TEXT = "tests/golden/lora/", "tests/golden/text/"
-local FAMILY = { attention = "bert", all = "bert", tables = "roberta", patterns = "distilbert" }
+local FAMILY = { attention = "bert", all = "bert", tables = "roberta", patterns = "distilbert",
+  transposed = "gpt2" }
 local LABELS = core.tensor({ 0, 2, 1 }, { dtype = "int32" })
 
 local function opened(family)

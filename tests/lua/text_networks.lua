@@ -353,4 +353,17 @@ t.test("what is refused", function()
     core.zeros({ 1, 2, 2 }, { dtype = "int32" }))
 end)
 
+t.test("a frozen part drops nothing in training", function()
+  for _, family in ipairs { "bert", "gpt2" } do
+    local net = tlua.models.from_folder { path = FOLDER .. family, dropout = 0.5 }
+    net:freeze { "*", "!" .. net.head_name .. ".*" }
+    net:train()
+    t.equal(net:fixed_stages(), net:stage_count())
+    local ids = core.load(FOLDER .. family .. "/golden.safetensors").ids
+    t.equal(largest(net:features(ids) - net:features(ids)), 0.0, family)
+    net:unfreeze "*"
+    assert(largest(net:features(ids) - net:features(ids)) > 0.1, family)
+  end
+end)
+
 t.finish()

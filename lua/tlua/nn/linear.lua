@@ -45,9 +45,8 @@ function Linear:infer(width)
   return self.out_features
 end
 
--- y = x w' + b + scale B(A(dropout(x)))
-local function adapted(self, x, activation)
-  local y = ops.linear(x, self.weight, self.bias)
+-- activation(y + scale B(A(dropout(x)))), where y is what the layer without its adapter makes of x.
+function M.adapted(self, x, y, activation)
   local low = self.lora_A(self.lora_dropout(x)) * self.lora.scale
   y = ops.linear(low, self.lora_B.weight, nil, y, activation and { activation = activation })
   return y
@@ -60,7 +59,7 @@ function Linear:forward(x, activation)
     self:ready()
   end
   if self.lora then
-    local y = adapted(self, x, activation)
+    local y = M.adapted(self, x, ops.linear(x, self.weight, self.bias), activation)
     return y
   end
   local y = ops.linear(x, self.weight, self.bias, nil, activation and { activation = activation })

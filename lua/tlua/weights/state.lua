@@ -128,7 +128,7 @@ end
 -- Adapters of a run become part of the weights that a network without them takes.
 local function without_adapters(self, tensors, metadata)
   local info = metadata.tlua and not lora.has(self) and description.read(metadata.tlua)
-  return info and info.lora and lora.merged(tensors, info.lora) or tensors
+  return info and info.lora and lora.merged(self, tensors, info.lora) or tensors
 end
 
 -- A line on what was chosen and what was left aside, where the file gave a choice.

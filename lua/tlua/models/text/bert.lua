@@ -112,7 +112,7 @@ function Bert:embed(x)
   if o.types > 0 then
     y = y + (types and e.token_type_embeddings(types) or e.token_type_embeddings:rows(0, 1))
   end
-  y = self.dropout_embeddings(e.LayerNorm(y))
+  y = self:embedded(e.LayerNorm(y), { e })
   return y
 end
 

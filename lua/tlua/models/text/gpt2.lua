@@ -5,6 +5,7 @@ local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local util = require "tlua.util"
 local Texts = require "tlua.models.text.texts"
+local adapted = require("tlua.nn.linear").adapted
 local ops, put = core.ops, Texts.put
 
 local FAMILY = { body = "transformer", tables = "wte", head = "score", head_bias = false,
@@ -13,7 +14,7 @@ local FAMILY = { body = "transformer", tables = "wte", head = "score", head_bias
 
 -- A linear map whose weight is (in, out), as its files have it.
 local Conv1D = module.class("gpt2.Conv1D")
-Conv1D.transposed = true
+Conv1D.transposed, Conv1D.takes_lora = true, true
 function Conv1D:init(width, out, deviation)
   rawset(self, "in_features", width)
   rawset(self, "out_features", out)
@@ -21,6 +22,10 @@ function Conv1D:init(width, out, deviation)
   self:parameter("bias", { out }, { "constant", 0 })
 end
 function Conv1D:forward(x, activation)
+  if self.lora then
+    local y = adapted(self, x, ops.linear(x, self.weight:transpose(), self.bias), activation)
+    return y
+  end
   local y = ops.linear(x, self.weight:transpose(), self.bias, nil, activation and { activation = activation })
   return y
 end
@@ -82,7 +87,7 @@ function Gpt2:embed(x)
   if types then util.failf("%s: numbers of pieces (N, T) are needed: it has no types of pieces", self:label()) end
   local steps = ids:shape(2)
   self:check_steps(steps)
-  return self.dropout_embeddings(body.wte(ids) + body.wpe:rows(0, steps))
+  return self:embedded(body.wte(ids) + body.wpe:rows(0, steps), { body.wte, body.wpe })
 end
 
 -- The row of the last piece that counts.

@@ -250,8 +250,9 @@ end
 
 -- ---- forward ----
 
--- The table of words, (vocabulary, width).
-function Texts:words() return self:find(self.family.body .. "." .. self.family.tables).weight end
+-- The table of words, (vocabulary, width), and its path.
+function Texts:words_path() return self.family.body .. "." .. self.family.tables end
+function Texts:words() return self:find(self:words_path()).weight end
 
 -- Numbers (N, T), or with their types (N, T, 2).
 function Texts:apart(x)
@@ -262,6 +263,13 @@ function Texts:apart(x)
   end
   local function one(k) return ops.slice(x, 3, k, 1):reshape { x:shape(1), x:shape(2) } end
   return one(0), one(1)
+end
+
+-- Rows of the tables, of which none are dropped where all `tables` are frozen: that stage is fixed then.
+function Texts:embedded(y, tables)
+  local frozen = not plan.writing
+  for _, each in ipairs(tables) do frozen = frozen and each:all_frozen() end
+  return frozen and y or self.dropout_embeddings(y)
 end
 
 -- Refuses texts with more pieces than there are places.

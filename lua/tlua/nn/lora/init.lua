@@ -66,12 +66,22 @@ function lora.is_adapter(name)
   return name:find "%.?lora_[AB]%.weight$" ~= nil or name:find "%.?lora_embedding_[AB]$" ~= nil
 end
 
+-- Where the head stands: the paths of its parts.
+local function head_parts(net) return net.set_head and (net.head_parts or { net.head_name }) or {} end
+
+local function is_in_head(net, path)
+  for _, part in ipairs(head_parts(net)) do
+    if path == part or path:sub(1, #part + 1) == part .. "." then return true end
+  end
+  return false
+end
+lora.is_in_head = is_in_head
+
 -- Layers that may have an adapter, {path =, module =}, by the order of the network. The head is trained as it is.
 local function candidates(net)
-  local head, list = net.set_head and net.head_name or nil, {}
+  local list = {}
   for path, m in net:modules() do
-    local in_head = head and (path == head or path:sub(1, #head + 1) == head .. ".")
-    if m.takes_lora and not in_head and not rawget(m, "is_adapter") then
+    if m.takes_lora and not rawget(m, "is_adapter") and not is_in_head(net, path) then
       list[#list + 1] = { path = path, module = m }
     end
   end
@@ -101,9 +111,10 @@ local function complain(net, what, glob, list)
     util.failf("%s: %s has no nn.Linear and no nn.Embedding below its head, and only those can have an adapter", what,
       net:label())
   end
-  local head = net.set_head and net.head_name
-  if head and util.unmatched({ glob }, { head }) == nil then
-    util.failf("%s: '%s' is the head, which is trained as a whole", what, glob)
+  for _, part in ipairs(head_parts(net)) do
+    if util.unmatched({ glob }, { part }) == nil then
+      util.failf("%s: '%s' is the head, which is trained as a whole", what, glob)
+    end
   end
   for path, m in net:modules() do
     if path ~= "" and not m.takes_lora and util.unmatched({ glob }, { path }) == nil then
@@ -153,8 +164,12 @@ end
 
 -- Gives a layer an adapter of rank, alpha, dropout and rs. A is drawn as PEFT draws it, and B is 0, so that nothing
 -- changes at first; of a table it is the other way round.
-local function attach(m, o)
+local function attach(net, m, o)
   local rank = o.rank
+  if net.gives == "vocabulary" and net.words and m:path() == net:words_path() then
+    util.failf("%s: the table %s tells words too, where an adapter would not count: leave it out", net:label(),
+      net:words_path())
+  end
   m.lora = { rank = rank, alpha = o.alpha, rs = o.rs or false, dropout = o.dropout,
     scale = o.alpha / (o.rs and math.sqrt(rank) or rank) }
   if m.num_embeddings then
@@ -195,7 +210,7 @@ function lora.add(net, what, o, described)
   end
   if o.from then require("tlua.nn.lora.peft").open(net, what, o, described)
   else
-    for _, each in ipairs(chosen(net, what .. ": on", o.on)) do attach(each.module, o) end
+    for _, each in ipairs(chosen(net, what .. ": on", o.on)) do attach(net, each.module, o) end
   end
   rawset(net, "_built", nil)
   return net
@@ -230,8 +245,9 @@ end
 function lora.freeze(net)
   net:freeze "*"
   lora.unfreeze(net)
-  local head = net.set_head and net.head_name
-  if head and net:head() then net:unfreeze(head .. ".*") end
+  for _, part in ipairs(head_parts(net)) do
+    if net:find(part) then net:unfreeze(part .. ".*") end
+  end
 end
 
 -- Is any adapter trained by now?
@@ -267,7 +283,8 @@ function lora.delta(m)
   if m.num_embeddings then
     return (m.lora_embedding_B:matmul(m.lora_embedding_A) * m.lora.scale):transpose()
   end
-  return m.lora_B.weight:matmul(m.lora_A.weight) * m.lora.scale
+  local delta = m.lora_B.weight:matmul(m.lora_A.weight) * m.lora.scale
+  return m.transposed and delta:transpose() or delta
 end
 
 local function detach(m)
@@ -358,12 +375,13 @@ function lora.rebuild(net, about)
     if not m or not m.takes_lora or rawget(m, "lora") then
       util.failf("lora: %s has no layer '%s' for an adapter", net:label(), each.name)
     end
-    attach(m, each)
+    attach(net, m, each)
   end
 end
 
--- Tensors of a file whose network has adapters, with these merged into the weights: name -> tensor.
-function lora.merged(tensors, about)
+-- Tensors of a file whose network has adapters, with these merged into the weights: name -> tensor. `net` is one
+-- without adapters that is to take them.
+function lora.merged(net, tensors, about)
   local out = {}
   for name, t in pairs(tensors) do out[name] = t end
   for _, each in ipairs(about.layers) do
@@ -372,7 +390,8 @@ function lora.merged(tensors, about)
     local table_a, table_b = out[name .. ".lora_embedding_A"], out[name .. ".lora_embedding_B"]
     local delta = a and b and b:matmul(a) * scale
       or table_a and table_b and (table_b:matmul(table_a) * scale):transpose()
-    local weight = out[name .. ".weight"]
+    local weight, m = out[name .. ".weight"], net:find(name)
+    if delta and a and m and m.transposed then delta = delta:transpose() end
     if weight and delta then out[name .. ".weight"] = weight + delta end
     for _, part in ipairs { "lora_A.weight", "lora_B.weight", "lora_embedding_A", "lora_embedding_B" } do
       out[name .. "." .. part] = nil

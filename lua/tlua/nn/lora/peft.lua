@@ -101,7 +101,7 @@ function adapter.save(net, folder, options)
     use_rslora = layers[1].module.lora.rs, target_modules = targets, modules_to_save = #modules > 0 and modules or nil,
     bias = #single > 0 and "all" or "none", rank_pattern = pattern(layers, "rank", rank),
     alpha_pattern = pattern(layers, "alpha", alpha), inference_mode = true, init_lora_weights = true,
-    fan_in_fan_out = false, task_type = not adapted_head and o.task or nil,
+    fan_in_fan_out = layers[1].module.transposed or false, task_type = not adapted_head and o.task or nil,
     base_model_name_or_path = o.base or rawget(net, "weights_path") }
   core.mkdirs(folder)
   core.save(folder .. "/" .. TENSORS, tensors, { format = "pt" })
@@ -230,7 +230,6 @@ end
 local function take(net, what, file, names)
   local scope <close> = core.scope()
   local tensors, shapes = core.load(file), {}
-  local head = net.set_head and net.head_name
   for _, each in ipairs(net:specs()) do shapes[each.path] = each.spec.shape end
   local own, dropped = {}, {}
   for name, t in net:named_tensors() do own[name] = t end
@@ -239,7 +238,7 @@ local function take(net, what, file, names)
     if not shapes[name] then
       util.failf("%s: %s holds %s, which %s has not: it is of another network", what, file, from, net:label())
     elseif util.same_shape(t:shape(), shapes[name]) then own[name]:copy_(t)
-    elseif head and is_below(name, head) then dropped[#dropped + 1] = name
+    elseif lora.is_in_head(net, name) then dropped[#dropped + 1] = name
     else
       util.failf("%s: %s: %s is %s, and %s of %s is %s", what, file, from, util.shape_text(t:shape()), name,
         net:label(), util.shape_text(shapes[name]))
@@ -264,7 +263,7 @@ function adapter.open(net, what, o, described)
     local each = layers[layer]
     check_shapes(what, file, each)
     local alpha = by_pattern(what, path, config.alpha_pattern, each.name, config.lora_alpha or 8)
-    lora.attach(each.module, { rank = each.A[1], alpha = alpha, rs = config.use_rslora == true,
+    lora.attach(net, each.module, { rank = each.A[1], alpha = alpha, rs = config.use_rslora == true,
       dropout = rawget(o, "own_dropout") or config.lora_dropout or 0 })
   end
   rawset(net, "_built", nil)
