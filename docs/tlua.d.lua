@@ -968,6 +968,20 @@ function Module:freeze(globs) end
 ---@return tlua.nn.Module
 function Module:unfreeze(globs) end
 
+---Adapters of low rank (LoRA) beside layers; all else is frozen then but the head: net:add_lora { on = "*.query,*.value", rank = 8, alpha = 16 }. Also dropout, rs (rsLoRA), or from, a folder of PEFT's or of a run.
+---@param options table
+---@return tlua.nn.Module
+function Module:add_lora(options) end
+
+---Adapters become part of the weights and are taken away: W + scale B A.
+---@return tlua.nn.Module
+function Module:merge_lora() end
+
+---Writes adapters and what else is trained, the head, as PEFT loads them. trained: names that were trained; task: PEFT's task_type; base: what it notes as the base.
+---@param folder string
+---@param options? { trained?: table<string, boolean>, task?: string, base?: string }
+function Module:save_lora(folder, options) end
+
 ---Batch norms use and keep their running statistics in training too; false: no longer.
 ---@param on? boolean
 ---@return tlua.nn.Module
