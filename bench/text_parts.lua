@@ -10,6 +10,8 @@ local s = recipe:build()
 local stage = require "tlua.train.stage"
 
 local out = { batch = s.data.batch, clip = recipe.clip, classes = s.data.classes, task = s.task.kind, pad = s.data.preprocessing.pad,
+  lora = recipe.lora and recipe.lora.on and { rank = recipe.lora.rank, alpha = recipe.lora.alpha, dropout = recipe.lora.dropout,
+    rs = recipe.lora.rs } or nil,
   types = s.data.preprocessing.types, parts = {}, stages = {} }
 for _, part in ipairs { "train", "test" } do
   local source, list = s.data[part], {}
