@@ -206,7 +206,7 @@ local function check_words(task, kind, paths, options)
     end
   end
   if options.flip and kind.kind ~= "picture" then commands.wrong("predict",
-    "--flip mirrors pictures, and the model hears") end
+    "--flip mirrors pictures, and the model takes " .. kind.many) end
   for _, name in ipairs { "top", "flip" } do
     if options[name] and task.kind ~= "classify" then
       commands.wrong("predict", ("--%s is for one class a %s, and the model's task is %s"):format(name, kind.one,
@@ -453,14 +453,15 @@ function predict.eval_main(args)
     if each[1] == "data.augment" or each[1] == "data.per_class" then commands.wrong("eval", ("--%s is for training"):format(each[1])) end
   end
   local known = core.exists(rest[1]) and identifiers.of_run(rest[1]) or nil
-  local built = tested.open(known and known:shown(info) or info, options, known)
+  local built = tested.open(known and known:shown(info) or info, options, known,
+    net.tokenizer and net:tokenizer() or nil)
   if built.test:count() == 0 then util.failf("eval: there is no test %s in %s", built.input.one, built.tested.root) end
   local task = model_file.task(info, net, rest[1])
   if task.kind == "classify" then same_classes(info, net, built)
   elseif not built.fields.text then same_targets(task, built) end
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
   if options.flip and built.input.kind ~= "picture" then commands.wrong("eval",
-    "--flip mirrors pictures, and the model hears") end
+    "--flip mirrors pictures, and the model takes " .. built.input.many) end
   local loss, loss_name = loss_of(info, task, options.flip)
   task.criterion = loss
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task, progress = progress.new() }

@@ -69,8 +69,31 @@ end
 -- The option that says where data of a kind lie.
 local function place_of(kind) return schema.find(data.kinds[kind].schema, "path") and "path" or "root" end
 
+-- What divides the texts of the training and is no property of others.
+local DIVIDES = { "test", "validation", "split", "split_seed", "limit", "test_limit", "per_class" }
+
+-- Options of texts: the parts of the training are not those of another file, and of data whose test part is a file of
+-- its own that one alone is read. Returns the options, and whether this is so.
+local function of_texts(took, given, own)
+  took.tokenizer = given.tokenizer
+  for _, name in ipairs(own and {} or DIVIDES) do took[name] = given[name] end
+  if type(took.test) ~= "string" then return took, false end
+  local alone = {}
+  for name, value in pairs(took) do alone[name] = value end
+  alone.path, alone.test, alone.validation, alone.split = took.test, nil, nil, nil
+  return alone, true
+end
+
+-- The numbers of a model mean pieces of its own tokenizer.
+local function same_tokenizer(built, tokenizer)
+  if tokenizer and built.tokenizer and built.tokenizer.sha256 ~= tokenizer.sha256 then
+    util.failf("eval: the tokenizer %s is another than the model's own, which is in its file: leave out "
+      .. "--data.tokenizer", built.tokenizer.name)
+  end
+end
+
 -- Data that are lists of samples: the same file or folder with the same options has the same parts.
-local function open_records(info, kind, options, identifiers)
+local function open_records(info, kind, options, identifiers, tokenizer)
   local known = info.data
   local given, whole = said(kind, options)
   local same = known and known.kind == kind
@@ -86,16 +109,21 @@ local function open_records(info, kind, options, identifiers)
   end
   local task = require "tlua.task"
   local name = info.task and info.task.name or "classify"
+  local root, alone = data.root(data[kind](took)), false
+  if data.kinds[kind].texts then took, alone = of_texts(took, given, own) end
   local d = data[kind](took)
   -- Other data without parts of their own are tested whole.
-  if not own and not own_parts(took) and given.split == nil then whole = true end
-  local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or nil, task = task.of_file(info),
+  if not own and not own_parts(took) and not alone and given.split == nil then whole = true end
+  local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or alone or nil,
+    task = task.of_file(info), tokenizer = tokenizer,
     classes = (name == "classify" or name == "segment") and info.labels or nil,
     identifiers = identifiers })
   local list = own and known.list and known.list.test
-  built.tested = { part = whole and "all" or built.own_test and "test" or "held out", root = took[place] or data.root(d) }
+  same_tokenizer(built, tokenizer)
+  built.tested = { part = whole and "all" or (built.own_test or alone) and "test" or "held out",
+    root = took[place] or root }
   if own and whole then built.tested.warning = "the network was trained on a part of them" end
-  if list and kind ~= "custom" and not whole and built.test:list_hash(data.root(d)) ~= list.hash then
+  if list and kind ~= "custom" and not whole and built.test:list_hash(root) ~= list.hash then
     built.tested.warning = ("these are not the %s that were held out in the training, which may be among them"):format(
       built.input.many)
   end
@@ -115,8 +143,8 @@ end
 
 -- options: `data` (a kind) and pairs {"data.NAME", text}. Returns what data.open gives, with `tested`: {part = "test", "held out" or "all", root =,
 -- warning =}. `identifiers`: of the run that the model lies in, whose data are private; without them nobody knows where
--- those lie.
-function tested.open(info, options, identifiers)
+-- those lie. `tokenizer`: that of the network, where it reads.
+function tested.open(info, options, identifiers, tokenizer)
   local kind = options.data or (info.data and info.data.kind)
   if not kind then schema.usage("eval: say what the data are: --data " .. table.concat(data.names, "|")) end
   if not rawget(data.kinds, kind) then schema.usage("--data: " .. util.unknown_text("data", kind, data.names)) end
@@ -124,7 +152,7 @@ function tested.open(info, options, identifiers)
     util.fail("eval: the data of the training were a function of its recipe; name others, like --data folder --data.root DIR")
   end
   check_place(info.data, kind, options, identifiers)
-  if data.kinds[kind].open then return open_records(info, kind, options, identifiers) end
+  if data.kinds[kind].open then return open_records(info, kind, options, identifiers, tokenizer) end
   local c = choose(info, kind, options)
   local built = data.open(c.d, info.preprocessing, info.seed or 0, { only_test = true, whole = c.whole,
     classes = kind == "folder" and info.labels or nil, identifiers = identifiers })

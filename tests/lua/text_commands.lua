@@ -1,0 +1,64 @@
+-- text_commands.lua - what the other commands make of a run on texts: eval, show, explain, inspect, export.
+local t = dofile "tests/lua/run_tests.lua"
+local reviews = dofile "tests/lua/run_texts.lua"
+local core = require "tlua.core"
+
+local folder = t.folder()
+local run = reviews.run(t, folder, "single")
+
+local function eval(words)
+  local status, out, err = t.run(("./tlua eval %s --json %s"):format(run, words or ""))
+  t.equal(status, 0, err)
+  return core.json_decode(out)
+end
+
+-- The last epoch's figures by their names.
+local function last_row()
+  local lines, out = {}, {}
+  for line in core.read_file(run .. "/metrics.csv"):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  local cells = (lines[#lines] .. ","):gmatch "([^,]*),"
+  for name in (lines[1] .. ","):gmatch "([^,]*)," do out[name] = tonumber(cells()) end
+  return out
+end
+
+t.test("eval: the figures of the training, by the tokenizer in the file; the test file alone is read", function()
+  local row, found = last_row(), eval()
+  t.equal(found.texts, 30)
+  t.equal(found.tested, "test")
+  assert(math.abs(found.loss - row.test_loss) < 1e-5 and math.abs(found.accuracy - row.test_accuracy) < 1e-3)
+  t.equal(found.warning, nil)
+  -- Neither the training texts nor the tokenizer's file are needed.
+  core.rename(folder .. "/train.tsv", folder .. "/away.tsv")
+  local status, out, err = t.run(("./tlua eval %s"):format(run))
+  core.rename(folder .. "/away.tsv", folder .. "/train.tsv")
+  t.equal(status, 0, err)
+  assert(out:find("tested   30 texts of the test part, " .. folder .. "/test.tsv", 1, true), out)
+end)
+
+t.test("eval of another table tests all of it, or what is said; its columns may have other names", function()
+  reviews.table(folder .. "/other.tsv", 40, 500)
+  local found = eval(("--data.path %s/other.tsv"):format(folder))
+  t.equal(found.texts, 40)
+  t.equal(found.tested, "all")
+  t.equal(eval(("--data.path %s/other.tsv --data.test_limit 10"):format(folder)).texts, 10)
+  t.equal(eval(("--data.path %s/other.tsv --data.split 0.25"):format(folder)).texts, 10)
+  local changed = eval(("--data.test %s/other.tsv"):format(folder))
+  assert(changed.warning:find("these are not the texts that were held out in the training", 1, true))
+  core.write_file(folder .. "/named.csv", "a,b\nthe and,good\nwas two,bad\n")
+  found = eval(("--data texts --data.path %s/named.csv --data.text a --data.target b"):format(folder))
+  t.equal(found.texts, 2)
+  t.equal(found.accuracy, 100)
+end)
+
+t.test("eval: what does not fit", function()
+  local function refused(words, message)
+    local status, _, err = t.run(("./tlua eval %s %s"):format(run, words))
+    assert(status ~= 0 and err:find(message, 1, true) and select(2, err:gsub("\n", "")) == 1, err)
+  end
+  core.write_file(folder .. "/strange.tsv", "document\tlabel\nthe\tgood\nwas\tterrible\n")
+  refused(("--data.path %s/strange.tsv"):format(folder), "strange.tsv:3: 'terrible' is none of the classes bad, good")
+  refused("--data.tokenizer tests/golden/tokenizers/unigram.json", "is another than the model's own")
+  refused("--flip", "--flip mirrors pictures, and the model takes texts")
+end)
+
+t.finish()
