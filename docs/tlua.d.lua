@@ -1631,6 +1631,71 @@ function data.sounds(options) end
 ---@return table
 function data.texts(options) end
 
+---Texts whose words have tags, a line for each word.
+---- `path`: a file of columns: a line for each word, an empty one behind each sentence; with `test` the training part
+---- `token` = "1": column with the words: its number (-1: the last), or its name in the first line
+---- `tag` = "-1": column with what is to be learnt of each word
+---- `between` = "space": what stands between the words of a text: a space, or nothing where words are single characters
+---- `test`: another file, which is the test part
+---- `validation`: another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `split_seed`: of the draws that hold test texts out and keep to limits (the run's seed)
+---- `tokenizer`: a tokenizer.json or another form, or a folder with one (the network's own)
+---- `longest`: pieces of a text at most, with those of the template; longer ones are cut, and counted (128, or what the network knows)
+---- `batch` = 32: texts a step, or as many as have together so many pieces with padding, like '4096 pieces'
+---- `buckets` = true: texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn
+---- `limit`: at most so many training texts (all)
+---- `test_limit`: at most so many test texts (a fifth of limit, else all)
+---- `threads` = 0: threads that make numbers of texts; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what an empty text means
+---- `stride`: texts that are longer become windows, each of which shares so many pieces with the one before
+---@param options? { path?: string, token?: string, tag?: string, between?: "space"|"nothing", test?: string, validation?: string|number, split?: number, split_seed?: integer, tokenizer?: string, longest?: integer, batch?: integer|string, buckets?: boolean, limit?: integer, test_limit?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip", stride?: integer }
+---@return table
+function data.conll(options) end
+
+---Texts whose spaces are to be found: each character a word.
+---- `path`: a file with a text in each line, or a table; with `test` the training part
+---- `text`: of a table (TSV or CSV): the column with the texts
+---- `quotes` = "auto": double quotes around a cell of a table, as in data.texts
+---- `test`: another file, which is the test part
+---- `validation`: another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `split_seed`: of the draws that hold test texts out and keep to limits (the run's seed)
+---- `tokenizer`: a tokenizer.json or another form, or a folder with one (the network's own)
+---- `longest`: pieces of a text at most, with those of the template; longer ones are cut, and counted (128, or what the network knows)
+---- `batch` = 32: texts a step, or as many as have together so many pieces with padding, like '4096 pieces'
+---- `buckets` = true: texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn
+---- `limit`: at most so many training texts (all)
+---- `test_limit`: at most so many test texts (a fifth of limit, else all)
+---- `threads` = 0: threads that make numbers of texts; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what an empty text means
+---- `stride`: texts that are longer become windows, each of which shares so many pieces with the one before
+---@param options? { path?: string, text?: string, quotes?: "auto"|"yes"|"no", test?: string, validation?: string|number, split?: number, split_seed?: integer, tokenizer?: string, longest?: integer, batch?: integer|string, buckets?: boolean, limit?: integer, test_limit?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip", stride?: integer }
+---@return table
+function data.spacing(options) end
+
+---Questions about paragraphs, in the JSON of SQuAD and KorQuAD.
+---- `path`: questions about paragraphs in the JSON of SQuAD 1.1, 2.0 or KorQuAD 1.0; with `test` the training part, else whole articles are held out
+---- `test`: another file, which is the test part
+---- `validation`: another file, or the share of the training texts held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `split_seed`: of the draws that hold test texts out and keep to limits (the run's seed)
+---- `tokenizer`: a tokenizer.json or another form, or a folder with one (the network's own)
+---- `longest`: pieces of a text at most, with those of the template; longer ones are cut, and counted (128, or what the network knows)
+---- `batch` = 32: texts a step, or as many as have together so many pieces with padding, like '4096 pieces'
+---- `buckets` = true: texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn
+---- `limit`: at most so many training texts (all)
+---- `test_limit`: at most so many test texts (a fifth of limit, else all)
+---- `threads` = 0: threads that make numbers of texts; 0: one a processor
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---- `on_bad` = "error": what an empty text means
+---- `stride`: texts that are longer become windows, each of which shares so many pieces with the one before
+---@param options? { path?: string, test?: string, validation?: string|number, split?: number, split_seed?: integer, tokenizer?: string, longest?: integer, batch?: integer|string, buckets?: boolean, limit?: integer, test_limit?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip", stride?: integer }
+---@return table
+function data.squad(options) end
+
 ---A file with a text in each line.
 ---- `path`: a file with a text in each line; with `test` the training part
 ---- `test`: another file, which is the test part
@@ -1639,16 +1704,15 @@ function data.texts(options) end
 ---- `split_seed`: of the draws that hold test texts out and keep to limits (the run's seed)
 ---- `tokenizer`: a tokenizer.json or another form, or a folder with one (the network's own)
 ---- `longest`: pieces of a text at most, with those of the template; longer ones are cut, and counted (128, or what the network knows)
----- `cut`: what is cut of a pair that is longer: the longer of both, the first, the second (longest)
 ---- `batch` = 32: texts a step, or as many as have together so many pieces with padding, like '4096 pieces'
 ---- `buckets` = true: texts of about one length stand in a batch together, which leaves less to pad; else they come as they are drawn
 ---- `limit`: at most so many training texts (all)
 ---- `test_limit`: at most so many test texts (a fifth of limit, else all)
----- `per_class`: at most so many training texts of each class, drawn by the seed (all)
 ---- `threads` = 0: threads that make numbers of texts; 0: one a processor
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
 ---- `on_bad` = "error": what an empty text means
----@param options? { path?: string, test?: string, validation?: string|number, split?: number, split_seed?: integer, tokenizer?: string, longest?: integer, cut?: "longest"|"first"|"second", batch?: integer|string, buckets?: boolean, limit?: integer, test_limit?: integer, per_class?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
+---- `stride`: texts that are longer become windows, each of which shares so many pieces with the one before
+---@param options? { path?: string, test?: string, validation?: string|number, split?: number, split_seed?: integer, tokenizer?: string, longest?: integer, batch?: integer|string, buckets?: boolean, limit?: integer, test_limit?: integer, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip", stride?: integer }
 ---@return table
 function data.lines(options) end
 
@@ -1701,6 +1765,21 @@ function task.segment(options) end
 ---@param options? { casing?: "lower"|"keep", punctuation?: "drop"|"keep", digits?: "refuse"|"keep"|"drop", symbols?: "data"|"network", beam?: integer, language?: integer, alpha?: number, beta?: number }
 ---@return table
 function task.ctc(options) end
+
+---A class for each word of a text; tags of entities (B-PER, I-PER, O) are counted as entities.
+---- `strict` = false: an entity begins with B alone, and other I's are none (seqeval's strict mode); else as conlleval
+---@param options? { strict?: boolean }
+---@return table
+function task.tokens(options) end
+
+---Answers that stand in a text: where they begin and end.
+---- `longest_answer` = 30: pieces of an answer at most
+---- `candidates` = 20: places that are looked at for where an answer begins and ends, and answers that are kept of them
+---- `threshold` = 0: where data have questions without an answer: none is given where it is so much likelier than the best
+---- `choose` = false: the threshold is chosen on the validation part, by F1
+---@param options? { longest_answer?: integer, candidates?: integer, threshold?: number, choose?: boolean }
+---@return table
+function task.span(options) end
 
 ---Whose voice it is: embeddings of clips, near each other where one speaker has both.
 ---- `enroll` = 3: clips by which each speaker of a test is known

@@ -458,7 +458,7 @@ function predict.eval_main(args)
   if built.test:count() == 0 then util.failf("eval: there is no test %s in %s", built.input.one, built.tested.root) end
   local task = model_file.task(info, net, rest[1])
   if task.kind == "classify" then same_classes(info, net, built)
-  elseif not built.fields.text then same_targets(task, built) end
+  elseif not (built.fields.text or task.own_width) then same_targets(task, built) end
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
   if options.flip and built.input.kind ~= "picture" then commands.wrong("eval",
     "--flip mirrors pictures, and the model takes " .. built.input.many) end

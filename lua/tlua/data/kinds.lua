@@ -4,7 +4,7 @@
 -- grey     all or some of them may be grey
 -- open     samples are a list (tlua/data/records.lua); task(options): the name of the task that its fields imply
 -- clips    samples are sound
--- texts    samples are texts
+-- texts    samples are texts; pairs: always two; longest, stride, cut: what texts.preprocessing takes where nobody says
 -- volumes  samples are volumes
 -- url      of a download that no folder had; it stands in the cache folder afterwards, in the folder `inside`
 local volume_fields = require "tlua.data.volumes.fields"
@@ -106,6 +106,10 @@ local function clips(...)
   return list
 end
 
+local STRIDE = { "stride", "integer", nil,
+  "texts that are longer become windows, each of which shares so many pieces with the one before", least = 0,
+  most = 1 << 20 }
+
 -- The fields of a kind whose samples are texts.
 local function written(...)
   local list = { ... }
@@ -136,6 +140,16 @@ local function written(...)
     { "drop_last", "boolean", false, "leave out the last batch of an epoch when it is smaller" },
     { "on_bad", "choice", "error", "what an empty text means", { "error", "skip" } },
   } do list[#list + 1] = field end
+  return list
+end
+
+-- The same of single texts, or of pairs of which always the second is cut; long ones may become windows.
+local function in_windows(...)
+  local list = {}
+  for _, field in ipairs(written(...)) do
+    if field[1] ~= "cut" and field[1] ~= "per_class" then list[#list + 1] = field end
+  end
+  list[#list + 1] = STRIDE
   return list
 end
 
@@ -275,7 +289,25 @@ kinds_of.all = {
       "separate",
       { "auto", "yes", "no" } }) },
   lines = { title = "Lines", open = true, texts = true, task = function() return "classify" end, needed = { "path" },
-    schema = written({ "path", "path", nil, "a file with a text in each line; with `test` the training part" }) },
+    schema = in_windows({ "path", "path", nil, "a file with a text in each line; with `test` the training part" }) },
+  conll = { title = "Words with tags", open = true, texts = true, task = function() return "tokens" end,
+    needed = { "path" }, schema = in_windows(
+    { "path", "path", nil,
+      "a file of columns: a line for each word, an empty one behind each sentence; with `test` the training part" },
+    { "token", "text", "1", "column with the words: its number (-1: the last), or its name in the first line" },
+    { "tag", "text", "-1", "column with what is to be learnt of each word" },
+    { "between", "choice", "space", "what stands between the words of a text: a space, or nothing where words are " ..
+      "single characters", { "space", "nothing" } }) },
+  spacing = { title = "Texts and their spaces", open = true, texts = true, task = function() return "tokens" end,
+    needed = { "path" }, schema = in_windows(
+    { "path", "path", nil, "a file with a text in each line, or a table; with `test` the training part" },
+    { "text", "text", nil, "of a table (TSV or CSV): the column with the texts" },
+    { "quotes", "choice", "auto", "double quotes around a cell of a table, as in data.texts",
+      { "auto", "yes", "no" } }) },
+  squad = { title = "Questions", open = true, texts = true, pairs = true, task = function() return "span" end,
+    longest = 384, stride = 128, cut = "second", needed = { "path" }, schema = in_windows(
+    { "path", "path", nil, "questions about paragraphs in the JSON of SQuAD 1.1, 2.0 or KorQuAD 1.0; with `test` " ..
+      "the training part, else whole articles are held out" }) },
   tensors = { title = "Tensors", grey = true, open = true, task = task_of_fields, schema = listed(
     { "path", "path", nil, "a .safetensors, .npz or .npy file with the tensors; without it they are given themselves" },
     { "images", "tensor", nil, "tensor (N, H, W, C), or its name in the file" },

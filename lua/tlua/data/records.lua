@@ -225,9 +225,13 @@ local function read_custom(d, options)
     value_names = value_names, title = "Custom" }
 end
 
-local function read_texts(name) return function(d, o) return require("tlua.data.texts.tables")[name](d, o) end end
+local function read_texts(file, name)
+  return function(d, o) return require("tlua.data.texts." .. file)[name](d, o) end
+end
 
-local readers = { texts = read_texts "read_texts", lines = read_texts "read_lines",
+local readers = { texts = read_texts("tables", "read_texts"), lines = read_texts("tables", "read_lines"),
+  conll = read_texts("words", "read_conll"), spacing = read_texts("words", "read_spacing"),
+  squad = read_texts("squad", "read"),
   csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
   dicom = dicom.read, speech = waves.read_speech, sounds = waves.read_sounds, nifti = volumes.read_nifti }
 

@@ -399,6 +399,12 @@ A table of recordings and what is said in them.
 Sounds in a folder for each class, or with classes in their names.
 # data.texts({schema}): table
 A table of texts, or pairs of texts, with classes or numbers: the network's tokenizer makes numbers of them.
+# data.conll({schema}): table
+Texts whose words have tags, a line for each word.
+# data.spacing({schema}): table
+Texts whose spaces are to be found: each character a word.
+# data.squad({schema}): table
+Questions about paragraphs, in the JSON of SQuAD and KorQuAD.
 # data.lines({schema}): table
 A file with a text in each line.
 # data.transform(definition: table): function
@@ -416,6 +422,10 @@ Numbers of a picture.
 A class for each place of a picture.
 # task.ctc({schema}): table
 Speech to text, letter by letter.
+# task.tokens({schema}): table
+A class for each word of a text; tags of entities (B-PER, I-PER, O) are counted as entities.
+# task.span({schema}): table
+Answers that stand in a text: where they begin and end.
 # task.verify({schema}): table
 Whose voice it is: embeddings of clips, near each other where one speaker has both.
 # task.define(definition: table): function

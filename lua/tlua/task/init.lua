@@ -23,6 +23,10 @@
 --   chooses = function(options),  -- words for what the task decides by the validation (a threshold), nil: nothing
 --   positive_class = function(t), threshold_of = function(t), wanted = function(options), -- of what is chosen
 --   choose = function(t, seen),   -- decides it by what was collected of the validation; a line for the user
+--   fed = function(t, text),    -- of a text that is asked about: what the network is fed for it
+--   join = function(t, answers, windows, o),  -- what the windows of one text say together
+--   tops = true,                -- answers have several, the best first, of which --top says how many
+--   feeds = function(t, built), -- what the loader is to do to texts, as to hide words
 -- kept = function(t), take = function(t, kept), -- what the model file holds of it beside names, as JSON, and the way
 -- back
 --   collector = function(t, s, part), -- { add(self, out, batch) }: what the report wants of a test of a part of s.data
@@ -45,7 +49,8 @@ local NEEDED = { "name", "brief", "wants", "takes", "figures", "prepare", "loss"
 local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare", "head", "default_loss", "check", "loss", "meter", "collector",
   "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields",
     "emit", "mean", "start", "advice", "chooses", "choose", "positive_class", "threshold_of", "wanted", "kept", "take",
-  "fits", "test_line", "loss_words", "own_width", "head_name", "figures_of" }
+  "fits", "test_line", "loss_words", "own_width", "head_name", "figures_of", "fed", "join", "joined", "tops", "feeds",
+  "threshold" }
 local TAKES = { vector = true, map = true, frames = true, vocabulary = true }
 
 local function check_figures(name, list)
@@ -173,7 +178,7 @@ function task.open(d, criterion, kept)
 end
 
 for _, name in ipairs { "classify", "multilabel", "regress", "segment", "ctc",
-  "verify" } do task.define(require("tlua.task." .. name)) end
+  "verify", "tokens", "span" } do task.define(require("tlua.task." .. name)) end
 
 util.seal(task, "task.")
 return util.strict("task", task, function() return { "define", table.unpack(order) } end)

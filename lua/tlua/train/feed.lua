@@ -209,6 +209,8 @@ function Feed:next()
   if not x then return nil end
   local batch = more or {}
   batch.input, batch.n, batch.indices = x, n, indices
+  local texts = self.session.data.texts
+  batch.read = texts and { source = self.source, texts = texts } or nil -- where words, answers and windows are found
   if self.fields.label then
     local list = {}
     for i = 1, n do list[i] = self.source:label(indices[i]) end

@@ -11,12 +11,12 @@ function ask.tokenizer(net, path)
 end
 
 -- The windows of items that are texts: {set =, of = {number of the item of each text}}; nil where none is.
-local function windows_of(items, tokenizer, p, paired, threads)
+local function windows_of(items, task, tokenizer, p, paired, threads)
   local own, second, of = {}, paired and {} or nil, {}
   for i, each in ipairs(items) do
     if not each.reason then
       local at = #own + 1
-      own[at], of[at] = each.text, i
+      own[at], of[at] = task.fed and task:fed(each.text) or each.text, i
       if paired then second[at] = each.pair end
     end
   end
@@ -24,7 +24,7 @@ local function windows_of(items, tokenizer, p, paired, threads)
   local options = texts.options(p)
   options.threads = threads
   local set = tokenizer.handle:encode_all(own, second, options)
-  return { set = set, of = of, cut = texts.count_cut({ texts = own, pairs = second }, set, p) }
+  return { set = set, of = of, texts = own, cut = texts.count_cut({ texts = own, pairs = second }, set, p) }
 end
 
 -- Windows by their lengths, in batches of at most `most`.
@@ -53,7 +53,7 @@ local function windows_in(found, batch, items)
   for r, k in ipairs(batch) do
     local window = found.set:window(k)
     local each = items[found.of[found.set:text(k)]]
-    window.text, window.pair = each.text, each.pair
+    window.text, window.pair = found.texts[found.set:text(k)], each.pair
     out[r] = window
   end
   return out
@@ -80,7 +80,7 @@ end
 -- decode o.windows has the windows of the batch. `tell(done, all)`: of texts, for a bar. Returns how many were cut.
 function ask.through(net, task, items, o, f, tell)
   local p = o.info.preprocessing
-  local found = windows_of(items, o.tokenizer, p, o.paired, o.threads)
+  local found = windows_of(items, task, o.tokenizer, p, o.paired, o.threads)
   local parts, done = {}, 0
   for k = 1, #items do parts[k] = {} end
   local several = found and found.set:count() > #found.of

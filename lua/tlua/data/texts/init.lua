@@ -7,6 +7,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local cells = require "tlua.data.cells"
+local kinds_of = require "tlua.data.kinds"
 local texts = {}
 
 texts.IGNORED = -100 -- the mark of pieces that nobody asks for
@@ -33,17 +34,31 @@ function texts.tokenizer(d, own)
     .. "--data.tokenizer FILE names a tokenizer.json, or a folder with one", d.kind)
 end
 
+-- How many pieces windows share; nil: there are none, long texts are cut.
+local function stride_of(d, base, longest)
+  local usual = kinds_of.all[d.kind].stride
+  local stride = d.options.stride or base.stride
+  if not stride and usual and not base.pad then stride = math.min(usual, longest // 3) end
+  if stride and stride > longest // 2 then
+    util.failf("data.%s: stride = %d shares more than half of a window of longest = %d with the next: --data.stride %d",
+      d.kind, stride, longest, longest // 3)
+  end
+  return stride
+end
+
 -- How texts become numbers. `base`: what the network says of itself, or what a model file keeps.
 function texts.preprocessing(d, base, tokenizer, paired)
-  local o, most = d.options, base.most or base.longest
-  local longest = o.longest or base.pad and base.longest or math.min(LONGEST, most or LONGEST)
+  local o, info, most = d.options, kinds_of.all[d.kind], base.most or base.longest
+  local usual = info.longest or LONGEST
+  local longest = o.longest or base.pad and base.longest or math.min(usual, most or usual)
   if most and longest > most then
     util.failf("data.%s: longest = %d, and the network knows %d places: --data.longest %d", d.kind, longest, most, most)
   end
   local types = base.types
   if paired ~= nil and not base.pad then types = paired and types end
   return { longest = longest, most = most, pad = base.pad or pad_of(tokenizer), types = types or false,
-    cut = o.cut or base.cut or "longest", stride = o.stride or base.stride, tokenizer = tokenizer.sha256 }
+    cut = o.cut or base.cut or info.cut or "longest", stride = stride_of(d, base, longest),
+    tokenizer = tokenizer.sha256 }
 end
 
 -- Options of tokenizer:encode and encode_all.

@@ -32,6 +32,12 @@ local function share_or_file(d)
   end
 end
 
+-- What the readers of texts share: the files of a description, each {path =, part =}, and whether these are its parts.
+function tables.files(d)
+  share_or_file(d)
+  return files_of(d)
+end
+
 local function columns_of(d, path, header, targets)
   local o, out = d.options, { targets = {} }
   for _, name in ipairs { "text", "pair", "part", "group" } do
@@ -68,8 +74,7 @@ function tables.read_texts(d, options)
   local targets = type(o.target) == "table" and o.target or { o.target }
   if #targets == 0 then util.fail 'data.texts: target names no column, like target = "label"' end
   util.distinct(targets, "data.texts: target")
-  share_or_file(d)
-  local files, have_parts = files_of(d)
+  local files, have_parts = tables.files(d)
   local numbers, task = cells.wants("values", d, options)
   local labelled = cells.wants("label", d, options)
   local kind = numbers and "values" or labelled and "label" or nil
@@ -82,7 +87,7 @@ function tables.read_texts(d, options)
     values = kind == "values" and {} or nil, value_names = kind == "values" and targets or nil, places = {},
     parts = (have_parts or o.part) and {} or nil, keys = o.group and {} or nil, said = {},
     title = o.path:match "([^/]+)$", root = o.path:match "^(.*)/[^/]*$" or "." }
-  for _, file in ipairs(files) do take_rows(d, file, kind, task, targets, found) end
+  for _, file in ipairs(files) do take_rows(d, file, kind, task, kind and targets or {}, found) end
   local prepared = texts.prepare(d, found, options)
   if kind == "label" and #prepared.record.classes < 2 then
     util.failf("%s: column '%s' has one class only, %s", o.path, targets[1], prepared.record.classes[1])
@@ -113,8 +118,7 @@ function tables.lines_of(path, found, part)
 end
 
 function tables.read_lines(d, options)
-  share_or_file(d)
-  local files, have_parts = files_of(d)
+  local files, have_parts = tables.files(d)
   local found = { texts = {}, places = {}, parts = have_parts and {} or nil, said = {},
     title = d.options.path:match "([^/]+)$", root = d.options.path:match "^(.*)/[^/]*$" or "." }
   for _, file in ipairs(files) do tables.lines_of(file.path, found, file.part) end

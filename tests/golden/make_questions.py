@@ -1,0 +1,69 @@
+"""Questions in the form of SQuAD (questions.json beside this file, which tlua reads too), and under "golden" which pieces
+their answers begin and end with in each window: prepare_train_features of transformers' run_qa.py, with the tokenizers
+of tokenizers/."""
+import json
+import os
+
+from tokenizers import Tokenizer
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LONGEST, STRIDE = 40, 12
+
+PARAGRAPHS = [
+    ("Networks", "A network that knows pictures learns new ones from few of them, and keeps what it knows. In 2026 it was "
+     "trained with 12,345 of them; he said that she'll come, and that they've gone. Few pictures were there then.",
+     [("What learns new ones?", "A network that knows pictures"), ("How many of them?", "12,345"),
+      ("  When was it trained?", "2026"), ("Who said it?", "he"), ("What were there then?", "Few pictures")]),
+    ("\uc601\ud654", "\uc601\ud654\uac00 \uc815\ub9d0 \uc7ac\ubbf8\uc788\uc5c8\ub2e4. \ub2e4\uc2dc \ubcf4\uace0 \uc2f6\uc740"
+     " \uc601\ud654, \ubc30\uc6b0\ub4e4\uc758 \uc5f0\uae30\uac00 \uc88b\uc558\ub2e4. \ub108\ubb34 \uc9c0\ub8e8\ud574\uc11c"
+     " \uc911\uac04\uc5d0 \ub098\uc654\uc5b4\uc694. \ub3c8\uc774 \uc544\uae5d\ub2e4, \ubcc4\uc810 1\uc810\ub3c4 \uc544\uae5d\ub2e4.",
+     [("\ubb34\uc5c7\uc774 \uc88b\uc558\ub098?", "\ubc30\uc6b0\ub4e4\uc758 \uc5f0\uae30"), ("\uc5b8\uc81c?", "\uc911\uac04"),
+      ("\ubcc4\uc810\uc740?", "1\uc810")]),
+    ("\u00c9cole", "Caf\u00e9 \u2014 \u00e9cole \u00e9t\u00e9; K\u00e4se \U0001F9C0 und W\u00f6rter. \u65e5\u672c\u8a9e\u306e\u6587\u7ae0.",
+     [("Welcher?", "K\u00e4se"), ("Was?", "W\u00f6rter"), ("\u4f55?", "\u65e5\u672c\u8a9e")]),
+]
+
+
+def data():
+    articles, n = [], 0
+    for title, context, qas in PARAGRAPHS:
+        rows = []
+        for question, answer in qas:
+            n += 1
+            rows.append({"id": "q%d" % n, "question": question,
+                         "answers": [{"text": answer, "answer_start": context.index(answer)}]})
+        articles.append({"title": title, "paragraphs": [{"context": context, "qas": rows}]})
+    return {"version": "1.1", "data": articles}
+
+
+def span(encoding, start, end):
+    places = [i for i, s in enumerate(encoding.sequence_ids) if s == 1]
+    offsets = encoding.offsets
+    a, b = places[0], places[-1]
+    if not (offsets[a][0] <= start and offsets[b][1] >= end):
+        return [0, 0]
+    while a <= places[-1] and offsets[a][0] <= start:
+        a += 1
+    while b >= places[0] and offsets[b][1] >= end:
+        b -= 1
+    return sorted([a - 1, b + 1])  # two pieces of one character may stand at one place
+
+
+made = data()
+golden = {}
+for name in ("wordpiece", "unigram", "roberta"):
+    tokenizer = Tokenizer.from_file(os.path.join(HERE, "tokenizers", name + ".json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(LONGEST, stride=STRIDE, strategy="only_second")
+    rows = []
+    for article in made["data"]:
+        for p in article["paragraphs"]:
+            for qa in p["qas"]:
+                first = tokenizer.encode(qa["question"].lstrip(), p["context"])
+                start = qa["answers"][0]["answer_start"]
+                end = start + len(qa["answers"][0]["text"])
+                rows.append([{"ids": e.ids, "span": span(e, start, end)} for e in [first] + first.overflowing])
+    golden[name] = rows
+with open(os.path.join(HERE, "questions.json"), "w") as f:
+    json.dump({"longest": LONGEST, "stride": STRIDE, "golden": golden, **made}, f, ensure_ascii=False,
+              separators=(",", ":"))
