@@ -1,6 +1,7 @@
-/* pipeline.c - the steps of pictures in a model file. What is read is written and read again, and run on a small picture where what comes out
- * is small. */
+/* pipeline.c - the steps of pictures and volumes in a model file. What is read is written and read again, and run on a
+ * small picture or volume where what comes out is small. */
 #include "fuzz.h"
+#include "data/blocks.h"
 #include "data/transform.h"
 
 enum { SIDE = 9, MOST = 64 };
@@ -58,6 +59,42 @@ static void run(const tl_pipeline *p, tl_depth depth)
     tl__scratch_free(&scratch);
 }
 
+/* Takes a sample of a small volume: classes are those of its mask, or ignored. */
+static void run_volume(const tl_pipeline *p)
+{
+    enum { D = 6, H = 5, W = 7, C = 2 };
+    static float data[D * H * W * C];
+    static uint8_t mask[D * H * W];
+    tl_error err = {0};
+    tl_block b = {.size = {D, H, W}, .channels = C, .data = data, .mask = mask};
+    tl_draw_key who = {1, 2, 3};
+    int64_t size[3], n;
+    int of_volumes = 0;
+    for (int i = 0; i < p->count; i++) of_volumes |= (p->step[i].row->touches & TL_FIELD_VOLUME) != 0;
+    if (!of_volumes || p->count > 20) return;
+    for (int r = 0; r < 3; r++) b.affine[r][r] = 1 + r;
+    for (int i = 0; i < D * H * W; i++) {
+        mask[i] = (uint8_t)(i % 5 == 0);
+        b.of_class[mask[i]]++;
+        for (int c = 0; c < C; c++) data[i * C + c] = (float)(i % 11) / 10 - (float)c;
+    }
+    const tl_extent from = {.grid = {.size = {W, H, D}, .affine = {{1, 0, 0, 0}, {0, 2, 0, 0}, {0, 0, 3, 0}}},
+                            .channels = C};
+    tl_extent to;
+    tl__block_extent(p, &from, &to);
+    tl__block_sample_size(p, b.size, size);
+    n = size[0] * size[1] * size[2];
+    never(n < 1);
+    if (size[0] > MOST || size[1] > MOST || size[2] > MOST || n > 1 << 15) return;
+    float *out = malloc((size_t)n * C * sizeof *out);
+    int32_t *class = malloc((size_t)n * sizeof *class);
+    if (tl__block_sample(&err, p, &who, &b, out, class) != 0) check_error(&err, "");
+    else
+        for (int64_t i = 0; i < n; i++) never(class[i] != 0 && class[i] != 1 && class[i] != TL_MASK_IGNORED);
+    free(class);
+    free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     char *text = fuzz_text(data, bytes);
@@ -72,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         tl_image_request request;
         tl__pipeline_request(p, &request);
         for (int depth = TL_DEPTH_8; depth <= TL_DEPTH_FLOAT; depth++) run(p, (tl_depth)depth);
+        run_volume(p);
         free(third);
         free(again);
         tl__pipeline_free(q);
