@@ -25,14 +25,51 @@
 #endif
 #define SWAP_ALL(SWAP, D) UNROLL for (int y = 0; y < TL_VECTOR; y++) if (D < TL_VECTOR && (y & D) == 0) SWAP(r[y], r[(y + D) % TL_VECTOR])
 
+/* b as it lies in memory: B_TYPE 0 float32, 1 float16, 2 bfloat16. B_ONE is an element, B_VECTOR a vector of them. */
+#ifndef B_TYPE
+#define B_TYPE 0
+#endif
+#if TL_VECTOR == 16
+#define VLOAD_HALF vload_half16
+#define WIDENED convert_uint16
+#elif TL_VECTOR == 8
+#define VLOAD_HALF vload_half8
+#define WIDENED convert_uint8
+#else
+#define VLOAD_HALF vload_half4
+#define WIDENED convert_uint4
+#endif
+#if B_TYPE == 1
+typedef ushort b_t;
+#define B_ONE(p) vload_half(0, (G const half *)(p))
+#define B_VECTOR(p) VLOAD_HALF(0, (G const half *)(p))
+#elif B_TYPE == 2
+typedef ushort b_t;
+#define B_ONE(p) as_float((uint)*(p) << 16)
+#define B_VECTOR(p) VF(WIDENED(VLOAD(0, (p))) << 16)
+#else
+typedef float b_t;
+#define B_ONE(p) (*(p))
+#define B_VECTOR(p) VLOAD(0, (p))
+#endif
+
+/* load_part of gemm.clh. */
+static inline vf load_b(G const b_t *p, long stride, int n)
+{
+    if (stride == 1 && n >= TL_VECTOR) return B_VECTOR(p);
+    float t[TL_VECTOR];
+    for (int i = 0; i < TL_VECTOR; i++) t[i] = i < n ? B_ONE(p + i * stride) : 0.0f;
+    return VLOAD(0, t);
+}
+
 /* b becomes panels of NR columns, (z, panel, k, NR), with zeros where columns or the last vector's worth of k end.
  * Work-item (x, y, z): panel x, `length` of k from y on (a multiple of the vector), matrix z. */
-__kernel void pack_b(const gemm_args g, G const float *restrict B, G float *restrict P, long length, long p_batch)
+__kernel void pack_b(const gemm_args g, G const b_t *restrict B, G float *restrict P, long length, long p_batch)
 {
     long j = get_global_id(0) * NR, k0 = get_global_id(1) * length, z = get_global_id(2);
     long kp = (g.k + TL_VECTOR - 1) / TL_VECTOR * TL_VECTOR, k1 = min(k0 + length, kp);
     int cols = (int)min((long)NR, g.n - j);
-    G const float *b = B + g.b_at + z * g.b_batch + j * g.b_col;
+    G const b_t *b = B + g.b_at + z * g.b_batch + j * g.b_col;
     G float *p = P + z * p_batch + j * kp;
     if (g.b_row == 1 && g.b_col != 1) {
         /* Columns lie along k: squares are turned around. */
@@ -40,7 +77,8 @@ __kernel void pack_b(const gemm_args g, G const float *restrict B, G float *rest
             int part = (int)clamp(g.k - k, 0L, (long)TL_VECTOR);
             for (int x = 0; x < NR; x += TL_VECTOR) {
                 vf r[TL_VECTOR];
-                UNROLL for (int y = 0; y < TL_VECTOR; y++) r[y] = x + y < cols ? load_part(b + (x + y) * g.b_col + k, 1, part) : (vf)0.0f;
+                UNROLL for (int y = 0; y < TL_VECTOR; y++)
+                    r[y] = x + y < cols ? load_b(b + (x + y) * g.b_col + k, 1, part) : (vf)0.0f;
                 SWAP_ALL(SWAP8, 8);
                 SWAP_ALL(SWAP4, 4);
                 SWAP_ALL(SWAP2, 2);
@@ -52,7 +90,8 @@ __kernel void pack_b(const gemm_args g, G const float *restrict B, G float *rest
     }
     for (long k = k0; k < k1; k++)
         for (int x = 0; x < NR; x += TL_VECTOR)
-            VSTORE(k < g.k && x < cols ? load_part(b + k * g.b_row + x * g.b_col, g.b_col, cols - x) : (vf)0.0f, 0, p + k * NR + x);
+            VSTORE(k < g.k && x < cols ? load_b(b + k * g.b_row + x * g.b_col, g.b_col, cols - x) : (vf)0.0f, 0,
+                   p + k * NR + x);
 }
 
 /* One panel of a in steps of TL_VECTOR columns, each (MR, TL_VECTOR): rows of a are copied as they are. */

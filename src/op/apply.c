@@ -204,7 +204,8 @@ static tl_tensor *prepared(tl_scope *s, const tl_call *c, int i, tl_tensor *t, i
 {
     int64_t row;
     tl_layout layout = i < TL_MAX_INPUTS ? c->op->layout[i] : TL_PACKED;
-    if (!c->op->any_dtype && (t->dtype == TL_F16 || t->dtype == TL_BF16)) {
+    int as_it_is = c->op->any_dtype || (i < 16 && (c->op->halves >> i & 1));
+    if (!as_it_is && (t->dtype == TL_F16 || t->dtype == TL_BF16)) {
         s->device->casts++;
         return tl__cast(s, t, TL_F32);
     }

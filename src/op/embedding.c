@@ -13,6 +13,7 @@ static int embedding_infer(tl_error *err, tl_call *c)
         return tl__op_fail(err, c, TL_ESHAPE, "the table must be (rows, width), not %s",
                            tl__shape_text(t, text, sizeof text));
     if (ids->rank == TL_MAX_RANK) return tl__op_fail(err, c, TL_ESHAPE, "the ids have too many dimensions");
+    if (c->in_meta[0].dtype == TL_U8) return tl__op_fail(err, c, TL_EDTYPE, "the table must be of floats or int32");
     c->n_out = 1;
     c->out_meta[0] = (tl_meta){*ids, c->in_meta[0].dtype};
     c->out_meta[0].shape.dim[c->out_meta[0].shape.rank++] = t->dim[1];
@@ -22,7 +23,8 @@ static int embedding_infer(tl_error *err, tl_call *c)
 static int embedding_forward(tl_scope *s, const tl_call *c)
 {
     tl_tensor *t = c->in[0], *ids = c->in[1];
-    const char *options = t->dtype == TL_I32 ? "-DT=int" : NULL;
+    /* Rows of halves are copied as they are. */
+    const char *options = t->dtype == TL_I32 ? "-DT=int" : t->dtype != TL_F32 ? "-DT=ushort" : NULL;
     tl_launch l = {
         .program = &program, .options = options, .kernel = "embedding", .dims = 1, .global = {(size_t)tl_numel(ids)}};
     const tl_debt *debt = t->buffer->debt;
@@ -117,7 +119,7 @@ static void embedding_samples(tl_sampler *to)
 
 const tl_op tl__op_embedding = {
     .name = "embedding", .brief = "Rows of `table` (rows, width) by `ids` (...), counted from 0: (..., width).",
-    .inputs = {"table", "ids"}, .int_inputs = 1u << 1, .ints = 1,
+    .inputs = {"table", "ids"}, .int_inputs = 1u << 1, .ints = 1, .any_dtype = 1,
     .infer = embedding_infer, .forward = embedding_forward, .vjp = embedding_vjp, .saves = TL_SAVE_IN(1),
     .torch = "F.embedding(ids.long(), table)", .samples = embedding_samples,
 };

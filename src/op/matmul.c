@@ -79,10 +79,24 @@ static void walk_batches(batches *w, const tl_tensor *const *t, const int *batch
     }
 }
 
+/* b of g is `w`, a matrix of halves whose rows or columns (`transposed`) are b's: read as the product packs it, or
+ * converted before. 0 or -1. */
+static int take_half(tl_scope *s, tl_gemm *g, tl_tensor *w, int transposed)
+{
+    g->b_type = w->dtype;
+    if (tl__gemm_takes_half(s->device, g)) return 0;
+    g->b_type = TL_F32;
+    if (!(w = tl__cast(s, w, TL_F32))) return -1;
+    s->device->casts++;
+    g->b = (tl_matrix){w->buffer, w->offset, w->stride[transposed ? 1 : 0], w->stride[transposed ? 0 : 1], 0};
+    return 0;
+}
+
 static int matmul_forward(tl_scope *s, const tl_call *c)
 {
     const tl_tensor *t[3] = {c->in[0], c->in[1], c->out[0]};
     operand a, b;
+    if (t[1]->dtype != TL_F32 && t[1]->shape.rank != 2 && !(t[1] = tl__cast(s, c->in[1], TL_F32))) return -1;
     see(&a, &t[0]->shape, t[0]->stride, (int)c->attr[0].i, 0);
     see(&b, &t[1]->shape, t[1]->stride, (int)c->attr[1].i, 1);
     tl_gemm g = {.m = a.rows, .n = b.cols, .k = a.cols, .batch = 1, .alpha = 1,
@@ -103,6 +117,7 @@ static int matmul_forward(tl_scope *s, const tl_call *c)
         g.b.batch = w.stride[1][w.rank];
         g.c.batch = w.stride[2][w.rank];
     }
+    if (t[1]->dtype != TL_F32 && take_half(s, &g, c->in[1], c->attr[1].i != 0) != 0) return -1;
     int64_t count = 1, base[3] = {g.a.offset, g.b.offset, g.c.offset};
     for (int i = 0; i < w.rank; i++) count *= w.dim[i];
     for (int64_t x = 0; x < count; x++) {
@@ -220,7 +235,8 @@ const tl_op tl__op_matmul = {
     .name = "matmul", .brief = "Matrix product of `a` (..., m, k) and `b` (..., k, n); batches broadcast, vectors are a row of `a` or a column of `b`.",
     .inputs = {"a", "b"},
     .attrs = {TL_BOOL_("transpose_a", 0, "`a` is given as (..., k, m)"), TL_BOOL_("transpose_b", 0, "`b` is given as (..., n, k)")},
-    .layout = {TL_ANY, TL_ANY}, .infer = matmul_infer, .forward = matmul_forward, .vjp = matmul_vjp, .flops = matmul_flops, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1),
+    .layout = {TL_ANY, TL_ANY}, .halves = 1u << 1, .infer = matmul_infer, .forward = matmul_forward,
+    .vjp = matmul_vjp, .flops = matmul_flops, .saves = TL_SAVE_IN(0) | TL_SAVE_IN(1),
     .torch = "torch.matmul(a.mT if transpose_a else a, b.mT if transpose_b else b)", .samples = matmul_samples,
 };
 
@@ -270,6 +286,7 @@ static int linear_forward(tl_scope *s, const tl_call *c)
                  /* A weight that is trained is written in every step; a frozen one is worth keeping packed. */
                  .constant_b = w->node == NULL};
     if (residual) g.residual = (tl_matrix){residual->buffer, residual->offset, r_row, 1, 0};
+    if (w->dtype != TL_F32 && take_half(s, &g, c->in[WEIGHT], 1) != 0) return -1;
     return tl__gemm(&s->err, s->device, &g, "linear");
 }
 
@@ -355,7 +372,8 @@ const tl_op tl__op_linear = {
     .name = "linear", .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
     .inputs = {"x", "weight", "bias?", "residual?"},
     .attrs = {TL_CHOICE("activation", tl__activations, "applied to the sum")},
-    .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .infer = linear_infer, .forward = linear_forward, .vjp = linear_vjp,
+    .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .halves = 1u << WEIGHT, .infer = linear_infer,
+    .forward = linear_forward, .vjp = linear_vjp,
     .saves_for = linear_saves, .flops = linear_flops,
     .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'hardswish': F.hardswish, 'gelu': F.gelu}[activation]"
              "(F.linear(x, weight, bias) + (0 if residual is None else residual))",

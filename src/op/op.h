@@ -158,6 +158,7 @@ typedef struct tl_op {
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
     unsigned constants;          /* inputs that never get a gradient (running statistics, class weights) */
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
+    unsigned halves;             /* inputs that forward takes as float16 and bfloat16 too: large and seldom changed */
     unsigned ints; /* inputs that may be int32 as well as floats; bit 31 stands for all from the 32nd on */
     unsigned alike;              /* of these: int32 where all of them are, else converted to float32 like the others */
     double (*flops)(const tl_call *c);  /* additions and multiplications of the forward, for profiles; NULL: one an output */

@@ -35,7 +35,8 @@ local FIELDS = table_of {
   clip = "grad_clip clip_grad clip_norm gradient_clip max_grad_norm gradient_clipping clip_grad_norm gradient_clip_val",
   accumulate = "accum accumulation accumulation_steps grad_accum gradient_accumulation_steps accumulate_grad_batches iters_to_accumulate",
   ["schedule.warmup"] = "warmup warmup_epochs", ["schedule.rate"] = "scheduler lr_scheduler sched lr_schedule lr_scheduler_type",
-  test_every = "eval_every val_every test_interval eval_interval val_interval eval_freq check_val_every_n_epoch", freeze = "frozen freeze_layers",
+  test_every = "eval_every val_every test_interval eval_interval val_interval eval_freq check_val_every_n_epoch",
+  freeze = "freeze_layers",
   train = "unfreeze trainable train_layers", ema = "ema_decay model_ema", recompute = "gradient_checkpointing grad_checkpointing",
   ["lora.on"] = "lora target_modules lora_target_modules lora_targets", ["lora.rank"] = "lora_r lora_rank lora_dim",
   ["lora.alpha"] = "lora_alpha", ["lora.dropout"] = "lora_dropout", ["lora.rs"] = "use_rslora rslora",
@@ -52,7 +53,9 @@ local FLAGS = { cpu = { "device", "cpu" }, no_cuda = { "device", "cpu" }, gpu = 
 -- What there is in place of things that are not there.
 local ANSWERS = {
   dataset = "--data KIND says the kind of data (cifar10, folder, ...), --data.root DIR where they lie",
-  amp = "tlua trains in float32, there is no mixed precision", run_name = "--out DIR is the folder of the run", name = "--out DIR is the folder of the run",
+  amp = "tlua trains in float32, there is no mixed precision; --frozen float16 holds what is frozen in halves",
+  run_name = "--out DIR is the folder of the run",
+  name = "--out DIR is the folder of the run",
   verbose = "a run says all it knows; --quiet says nothing", device_ids = "a run has one device: --device N, a number of `tlua devices`",
   save_every = "--checkpoint MINUTES in the middle of epochs; after an epoch it is by itself", val_dir = "--data.root DIR holds the folders train and test",
   config = "the recipe is the configuration: tlua RECIPE.lua --FIELD VALUE", evaluate = "tlua eval RUN", wandb = "--log tensorboard, and metrics.csv in the run's folder",

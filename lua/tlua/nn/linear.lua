@@ -1,5 +1,6 @@
 -- linear.lua - layers on the last dimension: Linear, Embedding; and Identity, Flatten, Dropout. A layer that
--- `takes_lora` may have an adapter (tlua/nn/lora), of which it holds {scale =, ...} as `lora`.
+-- `takes_lora` may have an adapter (tlua/nn/lora), of which it holds {scale =, ...} as `lora`; the weight of one that
+-- `takes_half` may be float16 or bfloat16 while it is not trained (tlua/train/halves.lua).
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -14,7 +15,7 @@ local M = {}
 -- initial = {"normal", mean, deviation} or the like: the weight starts so, the bias at zero.
 local Linear = module.class("nn.Linear")
 M.Linear = Linear
-Linear.takes_lora = true
+Linear.takes_lora, Linear.takes_half = true, true
 local LINEAR = { { "bias", "boolean", true, "is there one" }, { "initial", "any", nil, "how the weight starts" }, { "in_features", "any", nil, "the input width" },
   { "out_features", "any", nil, "the output width" } }
 
@@ -78,7 +79,7 @@ end
 -- Rows of a table by id: ids (...) int32 from 0 -> (..., width). weight (count, width) starts normal(0, 1).
 local Embedding = module.class("nn.Embedding")
 M.Embedding = Embedding
-Embedding.takes_lora = true
+Embedding.takes_lora, Embedding.takes_half = true, true
 function Embedding:init(...)
   local values = schema.arguments("nn.Embedding", {}, { false, false }, ...)
   self.num_embeddings = util.whole("nn.Embedding", "the number of rows", values[1])
@@ -90,14 +91,15 @@ local function adapted_rows(self, y, a)
   y = ops.linear(a * self.lora.scale, self.lora_embedding_B, nil, y)
   return y
 end
+local function float32(y) return y:dtype() == "float32" and y or ops.cast(y, { dtype = "float32" }) end
 function Embedding:forward(ids)
-  local y = ops.embedding(self.weight, ids)
+  local y = float32(ops.embedding(self.weight, ids))
   if self.lora then y = adapted_rows(self, y, ops.embedding(self.lora_embedding_A:transpose(), ids)) end
   return y
 end
 -- The rows first + 1 to first + count, (count, width).
 function Embedding:rows(first, count)
-  local y = ops.slice(self.weight, 1, first, count)
+  local y = float32(ops.slice(self.weight, 1, first, count))
   if self.lora then y = adapted_rows(self, y, ops.slice(self.lora_embedding_A, 2, first, count):transpose()) end
   return y
 end

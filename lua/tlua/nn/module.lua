@@ -92,6 +92,13 @@ local function declare(self, kind, name, shape, initial)
   self:_touch()
 end
 
+-- Puts another tensor, of the same shape and of any float type, in the place of one.
+function Module:_replace(name, t)
+  for _, spec in ipairs(self._specs) do
+    if spec.name == name then self:_adopt(spec, t) end
+  end
+end
+
 -- Takes a parameter or buffer away again.
 function Module:_forget(name)
   for i, spec in ipairs(self._specs) do
@@ -528,6 +535,14 @@ function Module:buffers_move() return not self.keeps_statistics and (not self:al
 function Module:unfreeze(globs)
   for _, each in ipairs(select_parameters(self, "unfreeze", globs or "*")) do set_frozen(each, false) end
   return self
+end
+
+-- All that can be trained is, so but for what is held in halves.
+function Module:_thaw()
+  for _, each in ipairs(self:specs()) do
+    local t = each.module._tensors[each.spec.name]
+    if each.spec.kind == "parameter" and not (t and t:dtype() ~= "float32") then set_frozen(each, false) end
+  end
 end
 
 -- The names of the parameters that the globs match. A glob that matches nothing is an error of `what`, with `advice` at its end.

@@ -147,7 +147,7 @@ end
 function checkpoint.read(path)
   local missing = util.missing(path)
   if missing then return nil, missing end
-  local ok, tensors, metadata = pcall(core.load, path)
+  local ok, tensors, metadata = pcall(core.load, path, { half = true })
   if not ok then return nil, ("%s is damaged: %s"):format(path, util.reason(tensors, path)) end
   if not metadata.checkpoint or not metadata.check then return nil, path .. " is not a checkpoint of a run" end
   local good, state = pcall(core.json_decode, metadata.checkpoint)

@@ -35,7 +35,10 @@ end
 -- What a session's stage holds still.
 function ran.stage_text(s)
   local freeze, only = stage.frozen_of(s.recipe, s.stage_options)
-  return ran.freeze_text(freeze, only, lora.has(s.model))
+  local text = ran.freeze_text(freeze, only, lora.has(s.model))
+  if not s.halves then return text end
+  return ("%s, matrices as %s (%s instead of %s)"):format(text, s.recipe.frozen, util.bytes(s.halves),
+    util.bytes(s.halved))
 end
 
 function ran.weights_text(net)

@@ -169,6 +169,9 @@ function build.session(r, batch)
   check_names(r, net)
   util.at(r.where, stage.check_names, r, net)
   s.ever_trained = stage.ever_trained(r, net)
+  if r.frozen ~= "float32" then
+    s.halved, s.halves = util.at(r.where, require("tlua.train.halves").hold, net, r.frozen, s.ever_trained)
+  end
   if r.batchnorm == "eval" then net:keep_statistics()
   elseif type(r.batchnorm) == "number" then
     net:walk(function(m) if m.uses_batch then rawset(m, "momentum", r.batchnorm) end end)

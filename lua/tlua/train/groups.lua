@@ -37,7 +37,7 @@ end
 -- network with adapters all but them is frozen, but for the head and what `train` names.
 function groups.set_frozen(net, freeze, train)
   local adapted = lora.has(net)
-  net:unfreeze "*"
+  net:_thaw()
   if train and not freeze then freeze = "*" end
   if adapted then net:freeze "*" end
   if freeze then net:freeze(freeze) end

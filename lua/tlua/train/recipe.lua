@@ -24,6 +24,8 @@ local recipe = {}
 local PLAIN = {
   { "freeze", "globs", nil, "parameters that keep their values: globs of names" },
   { "train", "globs", nil, "parameters that are trained, all others frozen: globs of names" },
+  { "frozen", "choice", "float32", "how matrices and tables are held that no stage trains", { "float32", "float16",
+    "bfloat16" } },
   { "seed", "seed", 0, "of all random draws" },
   { "out", "path", nil, "folder of the run (runs/NAME-DATE-N)" },
   { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
@@ -386,7 +388,7 @@ end
 -- Fields that most runs change, for the head of the help.
 local USUAL = { ["data.root"] = true, ["data.batch"] = true, model = true, weights = true, freeze = true, ["optim.lr"] = true, ["schedule.epochs"] = true, seed = true, out = true,
   device = true }
-local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train", "lora" },
+local HEADINGS = { { "The network", "model", "weights", "head", "freeze", "train", "frozen", "lora" },
   { "The data", "data" }, { "The task", "task" }, { "Changes of training pictures", "augment" },
   { "Loss and optimiser", "loss", "optim" },
   { "The schedule", "schedule" }, { "The run" }, { "Features on disk", "cache" }, { "Comparison", "compare" } }

@@ -56,7 +56,10 @@ function onnx_export.write(path, net, info, inputs, pipeline, options)
   local text, why = plan.text(net, inputs, net.output_names, net.open_sizes)
   if not text then util.failf("%s cannot be written: %s", path, util.without_place(why)) end
   local list, tensors = core.plan_calls(text), {}
-  for name, t in net:named_tensors() do tensors[name] = t end
+  for name, t in net:named_tensors() do -- in halves where a checkpoint's run held them so
+    local half = t:dtype() == "float16" or t:dtype() == "bfloat16"
+    tensors[name] = half and t:to "float32" or t
+  end
   local before
   if o.normalize then
     local first, p = list.inputs[1], info.preprocessing or {}

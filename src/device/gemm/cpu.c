@@ -76,16 +76,30 @@ static block divide(const tl_device *d, const tl_gemm *g, int mr, int nr)
     return b;
 }
 
+/* What the kernels are compiled for; a b of halves has a program of its own, for pack_b alone. */
+enum { OPTIONS = 64 };
+static void options_for(char *text, const tl_gemm *g, tl_dtype b_type)
+{
+    snprintf(text, OPTIONS, "-DMR=%d -DNR=%d", g->tile.rows, g->tile.columns);
+    if (b_type == TL_F32) return;
+    size_t n = strlen(text);
+    snprintf(text + n, OPTIONS - n, " -DB_TYPE=%d", b_type == TL_F16 ? 1 : 2);
+}
+
 /* Which packed b this is, kept beside its buffer. All 64-bit, so that no padding is compared. */
 typedef struct packed_key { int64_t kind, offset, row, col, batch, k, n, count, nr; } packed_key;
 
-static tl_buffer *packed_b(tl_error *err, tl_device *d, const tl_gemm *g, const tl_gemm_args *args, const char *options, int nr, int64_t *p_batch,
-                           const char *label)
+static tl_buffer *packed_b(tl_error *err, tl_device *d, const tl_gemm *g, const tl_gemm_args *args, int nr,
+                           int64_t *p_batch, const char *label)
 {
+    /* Kept beside halves it would take twice their memory. */
+    int kept = g->constant_b && g->b_type == TL_F32;
+    char options[OPTIONS];
+    options_for(options, g, g->b_type);
     int64_t v = d->traits.vector_width, kp = over(g->k, v) * v, panels = over(g->n, nr), count = g->b.batch ? g->batch : 1;
     packed_key key = {0x676d6d70, g->b.offset, g->b.row, g->b.col, g->b.batch, g->k, g->n, count, nr};
     *p_batch = count > 1 ? panels * nr * kp : 0;
-    tl_buffer *p = g->constant_b ? tl__buffer_find_derived(g->b.buffer, &key, sizeof key) : NULL;
+    tl_buffer *p = kept ? tl__buffer_find_derived(g->b.buffer, &key, sizeof key) : NULL;
     if (p) {
         tl__buffer_retain(p);
         return p;
@@ -96,7 +110,7 @@ static tl_buffer *packed_b(tl_error *err, tl_device *d, const tl_gemm *g, const 
     tl_launch l = {.program = &program, .options = options, .kernel = "pack_b", .dims = 3,
                    .global = {(size_t)panels, (size_t)over(kp, length), (size_t)count}, .local = {1, 1, 1}};
     if (TL__LAUNCH(err, d, &l, label, TL_KDATA(args), TL_KBUF(g->b.buffer), TL_KBUF(p), TL_KL(length), TL_KL(*p_batch)) != 0 ||
-        (g->constant_b && tl__buffer_keep_derived(err, g->b.buffer, &key, sizeof key, p) != 0)) {
+        (kept && tl__buffer_keep_derived(err, g->b.buffer, &key, sizeof key, p) != 0)) {
         tl__buffer_release(p);
         return NULL;
     }
@@ -129,14 +143,14 @@ int tl__gemm_cpu_suits(tl_device *d, const tl_gemm *g)
 int tl__gemm_cpu(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
     int mr = g->tile.rows, nr = g->tile.columns;
-    char options[64];
+    char options[OPTIONS];
     int64_t p_batch;
     tl_gemm_args args;
-    snprintf(options, sizeof options, "-DMR=%d -DNR=%d", mr, nr);
+    options_for(options, g, TL_F32);
     block b = divide(d, g, mr, nr);
     tl__gemm_fill(&args, g);
     args.stream = streams(d, g);
-    tl_buffer *p = packed_b(err, d, g, &args, options, nr, &p_batch, label);
+    tl_buffer *p = packed_b(err, d, g, &args, nr, &p_batch, label);
     if (!p) return -1;
     int transposed = g->a.row == 1 && g->a.col != 1;
     tl_launch l = {.program = &program, .options = options, .kernel = transposed ? "gemm_columns" : "gemm_rows", .dims = 3,

@@ -91,6 +91,8 @@ const tl_gemm_maker *tl__gemm_choose(tl_device *d, const tl_gemm *g)
     return tuned && tl__gemm_can(d, tuned, g) ? tuned : tl__gemm_shipped(d, g);
 }
 
+int tl__gemm_takes_half(tl_device *d, const tl_gemm *g) { return tl__gemm_choose(d, g)->run == tl__gemm_cpu; }
+
 int tl__gemm(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
 {
     if (g->m <= 0 || g->n <= 0 || g->batch <= 0) return 0;

@@ -46,6 +46,7 @@ typedef struct tl_gemm {
     tl_matrix residual;      /* added; buffer NULL: none. Its column stride is 1. It may not overlap c: that is `accumulate` */
     tl_act activation;
     const tl_patches *patches; /* a is these instead, from a's buffer and offset on; see tl__gemm_takes_patches */
+    tl_dtype b_type;         /* b is float16 or bfloat16 instead of float32; see tl__gemm_takes_half */
     int constant_b;          /* b is weights that seldom change: what is packed of it is kept beside its buffer */
     tl_gemm_tile tile;       /* not the caller's: tl__gemm_run sets it to the maker's */
 } tl_gemm;
@@ -59,6 +60,9 @@ void tl__gemm_prepare(tl_device *d);
 
 /* Whether tl__gemm gathers patches on this device; elsewhere the caller lays them out (op/conv). */
 int tl__gemm_takes_patches(const tl_device *d);
+
+/* Whether the maker that this product takes reads a b of halves as it packs; elsewhere the caller converts it. */
+int tl__gemm_takes_half(tl_device *d, const tl_gemm *g);
 
 /* The register tile of the maker that large products take on this device, for tests that walk its edges. */
 void tl__gemm_tile(const tl_device *d, int *rows, int *columns);

@@ -57,7 +57,7 @@ local function defaults()
 end
 
 -- What a way may say: name, why, weights, and these fields of a recipe.
-local FIELDS = { "name", "why", "weights", "freeze", "train", "lora", "optim", "schedule", "groups",
+local FIELDS = { "name", "why", "weights", "freeze", "train", "frozen", "lora", "optim", "schedule", "groups",
   "augment", "accumulate", "clip", "ema", "decay_all", "batchnorm", "recompute" }
 
 local function check_way(i, way)

@@ -14,7 +14,7 @@ local FAMILY = { body = "transformer", tables = "wte", head = "score", head_bias
 
 -- A linear map whose weight is (in, out), as its files have it.
 local Conv1D = module.class("gpt2.Conv1D")
-Conv1D.transposed, Conv1D.takes_lora = true, true
+Conv1D.transposed, Conv1D.takes_lora, Conv1D.takes_half = true, true, true
 function Conv1D:init(width, out, deviation)
   rawset(self, "in_features", width)
   rawset(self, "out_features", out)

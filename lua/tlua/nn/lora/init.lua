@@ -308,11 +308,7 @@ function lora.merge(net)
     local guard <close> = core.no_grad()
     local sum = m.weight:to "float32" + lora.delta(m)
     if m.weight:dtype() == "float32" then m.weight:copy_(sum)
-    else
-      for _, spec in ipairs(m._specs) do
-        if spec.name == "weight" then m:_adopt(spec, sum:clone()) end
-      end
-    end
+    else m:_replace("weight", sum:clone()) end
     detach(m)
     m:_touch()
   end
