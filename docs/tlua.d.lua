@@ -1816,6 +1816,7 @@ function data.loader(pictures, part, seed, options) end
 ---A recipe: what is trained, on what and how. recipe:run() trains it, recipe:build() stops before the training; `tlua -i RECIPE.lua` does so at a prompt.
 ---- `freeze`: parameters that keep their values: globs of names
 ---- `train`: parameters that are trained, all others frozen: globs of names
+---- `frozen` = "float32": how matrices and tables are held that no stage trains
 ---- `seed` = 0: of all random draws
 ---- `out`: folder of the run (runs/NAME-DATE-N)
 ---- `device`: cpu, gpu, a number of `tlua devices` or a part of a name
@@ -1832,7 +1833,7 @@ function data.loader(pictures, part, seed, options) end
 ---- `log` = "none": beside metrics.csv: scalars of steps and epochs as TensorBoard reads them
 ---- `checkpoint` = 10: minutes between checkpoints in the middle of an epoch; 0: none
 ---- `cache` = "auto": keep the frozen part's outputs on disk: auto where they fit and nothing is random
----@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, task?: table, transforms?: table[], loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: string, keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
+---@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, task?: table, transforms?: table[], loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, frozen?: "float32"|"float16"|"bfloat16", seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: string, keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
 ---@return tlua.Recipe
 function tlua.recipe(options) end
 

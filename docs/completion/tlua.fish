@@ -306,6 +306,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l decay_all -x -a
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l ema -x -d 'share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l freeze -x -a 'none' -d 'parameters that keep their values: globs of names'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l frozen -x -a 'float32 float16 bfloat16' -d 'how matrices and tables are held that no stage trains'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l head -x -d 'replaces the head by nn.Linear of so many outputs'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l keep -x -a 'last best' -d 'the model that is kept is that of the last epoch or of the best'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l log -x -a 'none tensorboard' -d 'beside metrics.csv: scalars of steps and epochs as TensorBoard reads them'

@@ -13,7 +13,6 @@ static int embedding_infer(tl_error *err, tl_call *c)
         return tl__op_fail(err, c, TL_ESHAPE, "the table must be (rows, width), not %s",
                            tl__shape_text(t, text, sizeof text));
     if (ids->rank == TL_MAX_RANK) return tl__op_fail(err, c, TL_ESHAPE, "the ids have too many dimensions");
-    if (c->in_meta[0].dtype == TL_U8) return tl__op_fail(err, c, TL_EDTYPE, "the table must be of floats or int32");
     c->n_out = 1;
     c->out_meta[0] = (tl_meta){*ids, c->in_meta[0].dtype};
     c->out_meta[0].shape.dim[c->out_meta[0].shape.rank++] = t->dim[1];
@@ -119,7 +118,7 @@ static void embedding_samples(tl_sampler *to)
 
 const tl_op tl__op_embedding = {
     .name = "embedding", .brief = "Rows of `table` (rows, width) by `ids` (...), counted from 0: (..., width).",
-    .inputs = {"table", "ids"}, .int_inputs = 1u << 1, .ints = 1, .any_dtype = 1,
+    .inputs = {"table", "ids"}, .int_inputs = 1u << 1, .ints = 1, .halves = 1,
     .infer = embedding_infer, .forward = embedding_forward, .vjp = embedding_vjp, .saves = TL_SAVE_IN(1),
     .torch = "F.embedding(ids.long(), table)", .samples = embedding_samples,
 };

@@ -13,7 +13,8 @@ local function largest(x) return x:abs():amax():item() end
 
 for _, dtype in ipairs { "float16", "bfloat16" } do
   t.test(dtype .. ": products with halves, and their gradients, are those of the same numbers in float32", function()
-    for _, shape in ipairs { { 1, 7, 5 }, { 100, 384, 384 }, { 64, 33, 70 }, { 300, 1536, 130 }, { 3, 384, 16 } } do
+    local shapes = { { 1, 7, 5 }, { 100, 384, 384 }, { 64, 33, 70 }, { 300, 1536, 130 }, { 3, 384, 16 } }
+    for _, shape in ipairs(shapes) do
       local m, k, n = table.unpack(shape)
       local half, bias, given = core.randn(n, k):to(dtype), core.randn(n), core.randn(m, k)
       local results = {}
@@ -48,7 +49,9 @@ end
 
 local folder = t.folder()
 pictures.cifar(folder .. "/cifar", 20)
-local function network(path) return tlua.models.deit_tiny_patch16_224 { image_size = 32, classes = 10, weights = path } end
+local function network(path)
+  return tlua.models.deit_tiny_patch16_224 { image_size = 32, classes = 10, weights = path }
+end
 
 -- Weights, and the same with matrices rounded to halves.
 core.manual_seed(3)
@@ -118,7 +121,8 @@ t.test("the model file has the halves, and what is opened is float32 again", fun
   t.equal(types["blocks.11.attn.qkv.lora_A.weight"], "float32")
   t.equal(types["head.weight"], "float32")
   t.equal(types["blocks.3.attn.qkv.bias"], "float32")
-  local small, large = core.file_size(folder .. "/half/model.safetensors"), core.file_size(folder .. "/full/model.safetensors")
+  local small = core.file_size(folder .. "/half/model.safetensors")
+  local large = core.file_size(folder .. "/full/model.safetensors")
   assert(small < 0.55 * large, small / large)
   core.manual_seed(5)
   local x = core.randn(2, 32, 32, 3)

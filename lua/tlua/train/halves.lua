@@ -23,8 +23,8 @@ function halves.hold(net, dtype, trained)
       local t = m.weight
       local large = too_large(t, dtype)
       if large then
-        util.failf('frozen = "%s": %s has a number of size %g, and %g is the most: "bfloat16" holds it', dtype, name, large,
-          LARGEST[dtype])
+        util.failf('frozen = "%s": %s has a number of size %g, and %g is the most: "bfloat16" holds it', dtype, name,
+          large, LARGEST[dtype])
       end
       before = before + 4 * t:numel()
       now = now + 2 * t:numel()
@@ -32,8 +32,8 @@ function halves.hold(net, dtype, trained)
     end
   end
   if before == 0 then
-    util.failf('frozen = "%s": no matrix of nn.Linear and no table of nn.Embedding is frozen in every stage of %s', dtype,
-      net:label())
+    util.failf('frozen = "%s": no matrix of nn.Linear and no table of nn.Embedding is frozen in every stage of %s',
+      dtype, net:label())
   end
   collectgarbage() -- what they were has no other owner
   return before, now
