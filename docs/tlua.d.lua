@@ -1781,6 +1781,17 @@ function task.tokens(options) end
 ---@return table
 function task.span(options) end
 
+---Hidden words of texts, as in BERT's pretraining.
+---- `share` = 0.15: of the pieces of a text that are hidden
+---@param options? { share?: number }
+---@return table
+function task.masked(options) end
+
+---The next piece of texts, for networks whose pieces see those before them alone.
+---@param options? table
+---@return table
+function task.causal(options) end
+
 ---Whose voice it is: embeddings of clips, near each other where one speaker has both.
 ---- `enroll` = 3: clips by which each speaker of a test is known
 ---- `temperature` = 0.1: that cosines are divided by in the loss

@@ -214,6 +214,80 @@ t.test("questions: a run finds answers, and where there is none; the threshold i
   assert(status == 1 and err:find("choose is for questions without an answer, and the data have none", 1, true), err)
 end)
 
+-- ---- words ----
+
+local vocabulary = require "tlua.task.vocabulary"
+
+t.test("words: the loss of those that are asked for, in parts as whole, gradients too", function()
+  local net = tlua.models.bert { width = 16, layers = 1, heads = 2, inner = 32, vocabulary = 30, positions = 16,
+    gives = "vocabulary" }
+  net:ready()
+  net:eval()
+  local o = opened "masked"
+  o.net, o.width = net, 30
+  local input = core.tensor({ { 1, 2, 3, 4 }, { 5, 6, 7, 0 } }, { dtype = "int32" })
+  local batch = { n = 2, input = input, length_list = { 4, 3 },
+    marks = core.tensor({ { -100, 9, -100, 8 }, { 7, -100, 29, -100 } }, { dtype = "int32" }) }
+  local function gradient(budget)
+    vocabulary.BUDGET = budget
+    local out = net(input)
+    local loss, count = o:loss(out, batch)
+    t.equal(count, 4)
+    loss:backward()
+    local words, value = net:words(), loss:item()
+    local g = words.grad:clone()
+    net:zero_grad()
+    return value, g
+  end
+  local logits = net:vocabulary((net(input))):tolist()
+  local want = (entropy(logits[1][2], 10) + entropy(logits[1][4], 9) + entropy(logits[2][1], 8)
+    + entropy(logits[2][3], 30)) / 4
+  local whole, g = gradient(1 << 20)
+  near(whole, want, "the loss")
+  local m = o:meter()
+  m:add(nil, batch)
+  near(m:value().perplexity, math.exp(want), "perplexity")
+  near(m:value().bits, want / math.log(2), "bits")
+  local parted, h = gradient(4 * 30) -- one row at a time
+  near(parted, want, "the loss in parts")
+  assert(t.distance(h, g) < 1e-5, "gradients")
+  vocabulary.BUDGET = 96 << 20
+  o = opened "causal"
+  o.net, o.width = net, 30
+  local loss, count = o:loss((net(input)), batch)
+  t.equal(count, 5)
+  near(loss:item(), (entropy(logits[1][1], 3) + entropy(logits[1][2], 4) + entropy(logits[1][3], 5)
+    + entropy(logits[2][1], 7) + entropy(logits[2][2], 8)) / 5, "the loss of the next pieces")
+end)
+
+t.test("words: runs learn hidden and next words, are tested again, and answer", function()
+  local lines = {}
+  for i = 1, 120 do
+    local out = {}
+    for k = 1, 4 + i % 5 do out[k] = ({ "the", "with", "and", "two", "was" })[(i + k) % 5 + 1] end
+    lines[i] = table.concat(out, " ")
+  end
+  core.write_file(folder .. "/lines.txt", table.concat(lines, "\n") .. "\n")
+  for name, network in pairs { masked = "bert", causal = "gpt2" } do
+    recipe(name, ([[lines { path = "%s/lines.txt", tokenizer = "%s", batch = 8 }]]):format(folder, PIECES),
+      ("schedule = { epochs = 8 }, task = tlua.task.%s {}"):format(name))
+    local path = ("%s/%s.lua"):format(folder, name)
+    core.write_file(path, (core.read_file(path):gsub("models%.bert", "models." .. network)))
+    local out = run(("%s --out %s/%s"):format(path, folder, name))
+    local first, last = out:match "Epoch 1%].-test perplexity ([%d.]+)", out:match "Epoch 8%].-test perplexity ([%d.]+)"
+    assert(tonumber(last) < tonumber(first) / 3, out)
+    local eval = core.json_decode(run(("eval %s/%s --json"):format(folder, name)))
+    assert(math.abs(eval.perplexity - tonumber(last)) < 0.006, eval.perplexity)
+    local page = core.read_file(("%s/%s/report.html"):format(folder, name))
+    assert(page:find("perplexity, 24 texts", 1, true), "the report")
+  end
+  local said = core.json_decode(run(("predict %s/masked 'the with [MASK] two was' --json --top 2"):format(folder)))
+  t.equal(#said[1].predictions, 1)
+  t.equal(#said[1].predictions[1], 2)
+  said = core.json_decode(run(("predict %s/causal 'the with and two' --json"):format(folder)))[1].predictions
+  assert(said.perplexity > 1 and said.pieces > 3 and #said.following > 1)
+end)
+
 t.test("what does not go together is one line", function()
   local function refused(line, message)
     local status, _, err = t.run(("./tlua %s --quiet --out %s/none"):format(line, folder))
@@ -222,6 +296,10 @@ t.test("what does not go together is one line", function()
   local path = folder .. "/words.lua"
   refused(path .. " --task span", "task.span wants")
   refused(path .. " --loss MSELoss", "task.tokens: nn.MSELoss compares no classes")
+  refused(folder .. "/masked.lua --task causal", "in bert each piece sees those behind it too")
+  refused(folder .. "/masked.lua --loss CrossEntropy", "task.masked has a loss of its own")
+  refused(folder .. "/masked.lua --data.tokenizer tests/golden/tokenizers/gpt2.json --model.vocabulary 2000",
+    "has no piece [MASK] or <mask>, which hides others")
   refused(folder .. "/asked.lua --loss FocalLoss", "task.span has a loss of its own")
 end)
 

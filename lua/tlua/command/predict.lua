@@ -464,6 +464,7 @@ function predict.eval_main(args)
     "--flip mirrors pictures, and the model takes " .. built.input.many) end
   local loss, loss_name = loss_of(info, task, options.flip)
   task.criterion = loss
+  if task.feeds then task:feeds(built) end
   local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task, progress = progress.new() }
   local source = require("tlua.train.feed").open(s, "test")
   local guard <close> = core.no_grad()

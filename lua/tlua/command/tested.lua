@@ -116,7 +116,7 @@ local function open_records(info, kind, options, identifiers, tokenizer)
   if not own and not own_parts(took) and not alone and given.split == nil then whole = true end
   local built = data.open(d, info.preprocessing, info.seed or 0, { only_test = true, whole = whole or alone or nil,
     task = task.of_file(info), tokenizer = tokenizer,
-    classes = (name == "classify" or name == "segment") and info.labels or nil,
+    classes = (name == "classify" or name == "segment" or name == "tokens") and info.labels or nil,
     identifiers = identifiers })
   local list = own and known.list and known.list.test
   same_tokenizer(built, tokenizer)

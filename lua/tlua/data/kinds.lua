@@ -288,7 +288,7 @@ kinds_of.all = {
       "double quotes around a cell: yes, they hold it together; no, they are letters; auto, letters where tabs " ..
       "separate",
       { "auto", "yes", "no" } }) },
-  lines = { title = "Lines", open = true, texts = true, task = function() return "classify" end, needed = { "path" },
+  lines = { title = "Lines", open = true, texts = true, task = function() return "masked" end, needed = { "path" },
     schema = in_windows({ "path", "path", nil, "a file with a text in each line; with `test` the training part" }) },
   conll = { title = "Words with tags", open = true, texts = true, task = function() return "tokens" end,
     needed = { "path" }, schema = in_windows(

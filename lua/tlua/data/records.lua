@@ -452,7 +452,7 @@ function records.open(d, seed, options, base)
   out.said, out.validation_text, out.own_test = { "parts     " .. said[1], table.unpack(found.said or {}) }, said[2],
     found.parts ~= nil
   out.fields_text = out.value_names and ("%d target%s (%s)"):format(#out.value_names, #out.value_names == 1 and "" or "s", util.first_few(out.value_names, 6))
-    or ("%d classes"):format(#out.classes)
+    or #out.classes > 0 and ("%d classes"):format(#out.classes) or out.fields.spans and "their answers" or "their words"
   out.augment_given = options.augment or {}
   return out
 end

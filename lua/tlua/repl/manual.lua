@@ -426,6 +426,10 @@ Speech to text, letter by letter.
 A class for each word of a text; tags of entities (B-PER, I-PER, O) are counted as entities.
 # task.span({schema}): table
 Answers that stand in a text: where they begin and end.
+# task.masked({schema}): table
+Hidden words of texts, as in BERT's pretraining.
+# task.causal({schema}): table
+The next piece of texts, for networks whose pieces see those before them alone.
 # task.verify({schema}): table
 Whose voice it is: embeddings of clips, near each other where one speaker has both.
 # task.define(definition: table): function

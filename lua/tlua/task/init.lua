@@ -178,7 +178,7 @@ function task.open(d, criterion, kept)
 end
 
 for _, name in ipairs { "classify", "multilabel", "regress", "segment", "ctc",
-  "verify", "tokens", "span" } do task.define(require("tlua.task." .. name)) end
+  "verify", "tokens", "span", "causal", "masked" } do task.define(require("tlua.task." .. name)) end
 
 util.seal(task, "task.")
 return util.strict("task", task, function() return { "define", table.unpack(order) } end)

@@ -33,6 +33,7 @@ local function task_of(info, net)
   local t = tasks.open(tasks.of_file(info), (model_file.loss(info)), info.task and info.task.kept)
   t.names = info.task and info.task.names or info.labels
   t.width = t.names and #t.names or net.classes
+  t.net = net
   local gives = net.gives
   if net.give and gives ~= t.takes then
     util.failf("task.%s takes %s, and %s gives %s", t.kind, t.takes, net:label(), gives)

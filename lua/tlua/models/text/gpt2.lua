@@ -61,6 +61,7 @@ end
 -- ---- the network ----
 
 local Gpt2 = module.class("models.Gpt2", Texts)
+Gpt2.causal = true -- a piece sees none behind it
 
 function Gpt2:init(entry, options)
   local o, what = {}, "models." .. entry.name
