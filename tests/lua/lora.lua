@@ -366,6 +366,43 @@ t.test("stages: freeze holds adapters where it says lora_, train names what is t
   t.equal(table.concat(config.target_modules, " "), "blocks.10.mlp.fc1 blocks.11.attn.qkv blocks.11.attn.proj")
 end)
 
+t.test("an encoder of texts, whose table has an adapter and is held in halves", function()
+  local words = { "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "plot", "was", "the" }
+  core.write_file(folder .. "/vocab.txt", table.concat(words, "\n") .. "\n")
+  local lines = { "text\tlabel" }
+  for i = 1, 40 do
+    lines[#lines + 1] = ("the %s was %s\t%d"):format(i % 3 == 0 and "film" or "plot", i % 2 == 0 and "good" or "bad", i % 2)
+  end
+  core.write_file(folder .. "/texts.tsv", table.concat(lines, "\n") .. "\n")
+  local function texts(name, changes)
+    local more = { frozen = "float16", cache = false, head = nn.Linear(2),
+      model = tlua.models.bert { width = 32, layers = 2, heads = 2, inner = 48, vocabulary = 11, positions = 16 },
+      data = tlua.data.texts { path = folder .. "/texts.tsv", tokenizer = folder .. "/vocab.txt", batch = 8 },
+      lora = { on = "*.query,*.value,*.word_embeddings", rank = 4, rs = true, dropout = 0.1 } }
+    for key, value in pairs(changes or {}) do more[key] = value end
+    return recipe_of(name, more)
+  end
+  local first = run(texts "texts")
+  t.equal(first.model:words():dtype(), "float16")
+  assert(largest(first.model:find("bert.embeddings.word_embeddings").lora_embedding_A) > 0)
+  local config = core.json_decode(core.read_file(folder .. "/texts/adapter/adapter_config.json"))
+  t.equal(config.task_type, "SEQ_CLS")
+  t.equal(table.concat(config.modules_to_save, " "), "classifier")
+  -- Its folder and its base, once more, without a step: the same answers.
+  local again = texts("texts-from", { frozen = "float32", lora = { from = folder .. "/texts/adapter" } }):build().model
+  local net = model_file.load(folder .. "/texts")
+  local ids = core.tensor({ { 2, 10, 7, 9, 5, 3 }, { 2, 10, 8, 9, 6, 3 } }, { dtype = "int32" })
+  again:eval()
+  local guard <close> = core.no_grad()
+  assert(t.distance(again(ids), net(ids)) < 2e-3) -- its base is not rounded
+  local status, out, err = t.run(("./tlua predict %s/texts 'the film was good' --json"):format(folder))
+  assert(status == 0, out .. err)
+  t.fails("tells words too, where an adapter would not count", function()
+    tlua.models.bert { width = 32, layers = 1, heads = 2, inner = 48, gives = "vocabulary" }
+      :add_lora { on = "*.word_embeddings" }
+  end)
+end)
+
 t.test("recipes that make no sense are one line", function()
   local function refused(pattern, changes) t.fails(pattern, function() recipe_of("refused", changes):build() end) end
   refused("recipe: lora: on: no layer of deit_tiny_patch16_224 matches '*.query'", { lora = { on = "*.query" } })
