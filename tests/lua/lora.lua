@@ -225,6 +225,28 @@ t.test("folders that cannot be taken are one line", function()
   refused("lora_magnitude_vector", plain, with(layer .. "lora_magnitude_vector", core.zeros(3)))
 end)
 
+t.test("the table of a vocabulary that was resized is kept with the adapters", function()
+  local function larger() return tlua.models.from_folder { path = TEXT .. "bert", vocabulary = 53 } end
+  local folder, x, lengths = t.folder(), input_of "bert"
+  core.manual_seed(7)
+  local net = larger():add_lora { on = "*.query" }
+  drawn(net):save_lora(folder)
+  local config = core.json_decode(core.read_file(folder .. "/adapter_config.json"))
+  t.equal(config.bias, "none")
+  core.manual_seed(8)
+  local other = larger():add_lora { from = folder }
+  t.equal(largest(other:words() - net:words()), 0.0)
+  net:eval()
+  other:eval()
+  t.equal(apart(net(x, lengths), other(x, lengths)), 0.0)
+  t.fails("bert: an adapter stands beside the table of words", function()
+    larger():add_lora({ on = "*.word_embeddings" }):resize_vocabulary(60)
+  end)
+  t.fails("is (53, 16), and bert.embeddings.word_embeddings.weight of bert is (50, 16)", function()
+    opened "bert":add_lora { from = folder }
+  end)
+end)
+
 t.test("a head of another size is left aside", function()
   local net = tlua.models.from_folder { path = TEXT .. "bert", classes = 5 }
   net:add_lora { from = LORA .. "attention" }

@@ -230,6 +230,9 @@ end
 -- transformers has it, but for a draw of a billionth of their variance), and so are the numbers of a head of words.
 function Texts:resize_vocabulary(n)
   n = util.whole("resize_vocabulary", "the number of words", n)
+  if rawget(self:find(self:words_path()), "lora") then
+    util.failf("%s: an adapter stands beside the table of words; resize it before net:add_lora", self:label())
+  end
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
   for _, each in ipairs(of_words(self)) do

@@ -87,7 +87,9 @@ function adapter.save(net, folder, options)
   end
   local scope <close> = core.scope()
   local modules, single = trained_modules(net, trained)
-  local tensors, targets = {}, {}
+  local tensors, targets, biases = {}, {}, #single > 0
+  -- Words that the base has not are drawn here alone, so its table goes along, as PEFT has it.
+  if rawget(net, "resized") then single[#single + 1] = net:words_path() .. ".weight" end
   for name, t in net:named_tensors() do
     local kept = lora.is_adapter(name)
     for _, path in ipairs(modules) do kept = kept or is_below(name, path) end
@@ -99,7 +101,7 @@ function adapter.save(net, folder, options)
   local _, adapted_head = head_in_parts(net)
   local config = { peft_type = "LORA", r = rank, lora_alpha = alpha, lora_dropout = layers[1].module.lora.dropout,
     use_rslora = layers[1].module.lora.rs, target_modules = targets, modules_to_save = #modules > 0 and modules or nil,
-    bias = #single > 0 and "all" or "none", rank_pattern = pattern(layers, "rank", rank),
+    bias = biases and "all" or "none", rank_pattern = pattern(layers, "rank", rank),
     alpha_pattern = pattern(layers, "alpha", alpha), inference_mode = true, init_lora_weights = true,
     fan_in_fan_out = layers[1].module.transposed or false, task_type = not adapted_head and o.task or nil,
     base_model_name_or_path = o.base or rawget(net, "weights_path") }
