@@ -393,7 +393,8 @@ t.test("an encoder of texts, whose table has an adapter and is held in halves", 
   core.write_file(folder .. "/vocab.txt", table.concat(words, "\n") .. "\n")
   local lines = { "text\tlabel" }
   for i = 1, 40 do
-    lines[#lines + 1] = ("the %s was %s\t%d"):format(i % 3 == 0 and "film" or "plot", i % 2 == 0 and "good" or "bad", i % 2)
+    local what, how = i % 3 == 0 and "film" or "plot", i % 2 == 0 and "good" or "bad"
+    lines[#lines + 1] = ("the %s was %s\t%d"):format(what, how, i % 2)
   end
   core.write_file(folder .. "/texts.tsv", table.concat(lines, "\n") .. "\n")
   local function texts(name, changes)
