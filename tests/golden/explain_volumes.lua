@@ -9,7 +9,8 @@ local values = dofile "tests/golden/run_values.lua"
 local golden = core.load "tests/golden/explain_volumes.safetensors"
 local SEED, LIMIT = 7, 1e-4
 
-local CASES = { resnet18_3d = { layer = "layer4", options = { classes = 4, in_channels = 1 }, shape = { 3, 8, 24, 32, 1 } },
+local CASES = {
+  resnet18_3d = { layer = "layer4", options = { classes = 4, in_channels = 1 }, shape = { 3, 8, 24, 32, 1 } },
   meshnet = { layer = "model.16", options = { classes = 3, channels = 5 }, shape = { 2, 9, 8, 11, 1 } },
   unet3d = { layer = "decoder.stages.1", options = { classes = 3, levels = 3, width = 8, blocks = 2 },
     shape = { 2, 8, 12, 8, 1 } } }

@@ -131,6 +131,7 @@ t.test("MeshNet's published weights say how heads are brought to what they know"
   local net = tlua.models.meshnet { weights = "model5_gw_ae" }
   local p = net:preprocessing()
   t.equal(p.orientation, "AIL")
+  t.equal(table.concat(net:labels(), ", "), "background, white matter, grey matter")
   t.equal(p.normalise, "quantiles")
   t.equal(next(tlua.models.meshnet {}:preprocessing()), nil)
 end)

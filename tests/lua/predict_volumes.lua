@@ -161,6 +161,14 @@ t.test("eval says the same as the run", function()
   assert(out.targets[2].hausdorff.mean)
 end)
 
+t.test("a published network that gives maps marks volumes, and one of classes names them", function()
+  local model_file = require "tlua.weights.model_file"
+  local net, info = model_file.open("meshnet", "none")
+  t.equal(info.task.name, "segment")
+  t.equal(model_file.task(info, net, "meshnet").width, 3)
+  t.equal(select(2, model_file.open("resnet18_3d", "none")).task, nil)
+end)
+
 t.test("explain writes three slices and a map on the file's own grid", function()
   local path = folder .. "/data/images/case01.nii.gz"
   local out = said(("explain %s/run %s --to %s/explained --class sphere"):format(folder, path, folder))

@@ -27,7 +27,7 @@ function model_file.loss(info)
 end
 
 -- The task that a description speaks of, with its loss (nil: it was the recipe's own), for those who ask the network or
--- test it. Files of an older tlua, and published networks, classify.
+-- test it. Files of an older tlua classify, and published networks where they give no maps.
 local function task_of(info, net)
   local tasks = require "tlua.task"
   local t = tasks.open(tasks.of_file(info), (model_file.loss(info)), info.task and info.task.kept)
@@ -252,6 +252,7 @@ function model_file.open(name, weights, key)
   net:ready()
   net:eval()
   return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes },
+    task = net.gives == "map" and { name = "segment", options = {} } or nil,
     preprocessing = net:preprocessing(), labels = net:labels(), weights = rawget(net, "weights_name") }
 end
 

@@ -62,6 +62,12 @@ function MeshNet:preprocessing()
   return Volume.preprocessing(self)
 end
 
+-- A published set knows what its classes are, as long as its head is the network's.
+function MeshNet:labels()
+  local set = SETS[self.network_options.weights or ""]
+  return rawget(self, "file_labels") or not rawget(self, "own_head") and set and set.labels or nil
+end
+
 -- A published set says how many channels and classes there are.
 local function read(given)
   local set = type(given.weights) == "string" and SETS[given.weights]
