@@ -275,12 +275,12 @@ static tl_tensor *input(const tl_call *c, int i) { return i < c->n_in ? c->in[i]
 static int linear_forward(tl_scope *s, const tl_call *c)
 {
     const tl_tensor *x = c->in[X], *w = c->in[WEIGHT], *bias = input(c, BIAS), *residual = input(c, RESIDUAL), *y = c->out[0];
-    int64_t in = w->shape.dim[1], out = w->shape.dim[0], row, w_row, r_row = 0;
+    int64_t in = w->shape.dim[1], out = w->shape.dim[0], row, r_row = 0;
     tl__is_rows(x, &row);
-    tl__is_rows(w, &w_row);
     if (residual) tl__is_rows(residual, &r_row);
     tl_gemm g = {.m = out ? tl_numel(y) / out : 0, .n = out, .k = in, .batch = 1, .alpha = 1,
-                 .a = {x->buffer, x->offset, row, 1, 0}, .b = {w->buffer, w->offset, 1, w_row, 0}, .c = {y->buffer, y->offset, out, 1, 0},
+                 .a = {x->buffer, x->offset, row, 1, 0},
+                 .b = {w->buffer, w->offset, w->stride[1], w->stride[0], 0}, .c = {y->buffer, y->offset, out, 1, 0},
                  .bias = bias ? bias->buffer : NULL, .bias_offset = bias ? bias->offset : 0,
                  .activation = (tl_act)c->attr[0].i,
                  /* A weight that is trained is written in every step; a frozen one is worth keeping packed. */
@@ -372,7 +372,7 @@ const tl_op tl__op_linear = {
     .name = "linear", .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
     .inputs = {"x", "weight", "bias?", "residual?"},
     .attrs = {TL_CHOICE("activation", tl__activations, "applied to the sum")},
-    .layout = {TL_ROWS, TL_ROWS, TL_PACKED, TL_ROWS}, .halves = 1u << WEIGHT, .infer = linear_infer,
+    .layout = {TL_ROWS, TL_ANY, TL_PACKED, TL_ROWS}, .halves = 1u << WEIGHT, .infer = linear_infer,
     .forward = linear_forward, .vjp = linear_vjp,
     .saves_for = linear_saves, .flops = linear_flops,
     .torch = "{'none': lambda v: v, 'relu': torch.relu, 'relu6': F.relu6, 'silu': F.silu, 'hardswish': F.hardswish, 'gelu': F.gelu}[activation]"

@@ -42,6 +42,49 @@ for _, name in ipairs { "resnet18", "efficientnet_lite0" } do
   end)
 end
 
+-- One step of AdamW of an encoder of text that gives `what`, with dropout.
+local function text_step(name, what, marked)
+  core.manual_seed(3)
+  local net = tlua.models[name] { vocabulary = 40, positions = 64, width = 32, layers = 10, heads = 4, inner = 128 }
+  net:give(what):ready()
+  net:train()
+  if marked then t.equal(recompute.mark(net), 10) end
+  local rows, marks, lengths = {}, {}, {}
+  for i = 1, 8 do
+    rows[i], marks[i], lengths[i] = {}, {}, 64 - 5 * i
+    for k = 1, 64 do rows[i][k], marks[i][k] = (i * k) % 40, k <= lengths[i] and (i + k) % 2 or -100 end
+  end
+  local function ints(list) return core.tensor(list, { dtype = "int32" }) end
+  local adam = tlua.optim.AdamW(net, { lr = 0.01 })
+  core.random_step(5)
+  local before, out = core.memory(), nil
+  core.reset_peak()
+  do
+    local s <close> = core.scope()
+    local y = net(ints(rows), ints(lengths))
+    if what == "vocabulary" then y = net:vocabulary(y) end
+    local loss = core.ops.cross_entropy(y, ints(what == "vector" and { 0, 1, 1, 0, 1, 0, 0, 1 } or marks))
+    out = { loss = loss:item() }
+    loss:backward()
+    out.peak = select(3, core.memory()) - before
+  end
+  adam:step()
+  for path, p in net:parameters() do out[path] = p:hash() end
+  out.ordinal = core.random_ordinal()
+  return out
+end
+
+for _, name in ipairs { "bert", "gpt2" } do
+  for _, what in ipairs { "vector", "frames", "vocabulary" } do
+    t.test(("the same parameters after a step, and half the memory at most: %s, %s"):format(name, what), function()
+      local a, b = text_step(name, what, false), text_step(name, what, true)
+      assert(b.peak < 0.5 * a.peak, ("%d bytes at most, %d without"):format(b.peak, a.peak))
+      a.peak, b.peak = nil, nil
+      for key, value in pairs(a) do t.equal(b[key], value, key) end
+    end)
+  end
+end
+
 t.test("blocks by name", function()
   local net = tlua.models.resnet18 {}
   t.equal(recompute.mark(net, "layer1.*"), 2)
