@@ -57,6 +57,7 @@ local function worker(work, folder, numbers, profiled)
   local net = tlua.models.from_folder { path = folder, classes = 2, pool = "mean" }
   net:ready()
   net:train()
+  rawset(net, "packs", work == "packed")
   local opt = tlua.optim.AdamW(net, { lr = 2e-5 })
   local batches = read_batches(numbers)
   local function step(batch)

@@ -129,7 +129,7 @@ static inline void factors(__local float *restrict m, const attention_args *a, l
 {
     for (int j = 0; j < n; j += 4 * TL_VECTOR) {
         vf u[4];
-        units(a->key0, a->key1, (ulong)(line * ((a->tk + 3) / 4) + (j0 + j) / 4), u);
+        units(a->key0, a->key1, (ulong)(line * a->quads + (j0 + j) / 4), u);
         for (int k = 0; k < 4; k++) VSTORE(u[k] >= (vf)a->p ? (vf)a->keep : (vf)0.0f, k, m + j);
     }
 }
@@ -187,11 +187,13 @@ static inline void no_rows(G float *restrict to, long row, int first, int last)
         for (int x = 0; x < VECTORS; x++) put_features((vf)0.0f, x, to + i * row);
 }
 
-__kernel void attention(const attention_args a, G const float *restrict Q, G const float *restrict K,
+__kernel void attention(const attention_args given, G const float *restrict Q, G const float *restrict K,
                         G const float *restrict V, G const int *restrict L, G const float *restrict B,
                         G float *restrict O, G float *restrict S, __local float *restrict space)
 {
-    long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq;
+    long h = get_global_id(1), b = get_global_id(2);
+    SEQUENCE_OF(a);
+    long line = s_first;
     int first = get_global_id(0) * a.rows, end = min(first + a.rows, a.tq);
     HEAD_OF(a);
     BIAS_OF(a);
@@ -338,17 +340,18 @@ static inline void keep_scores(G float *restrict to, __local const float *restri
 
 /* dq = scale dS k, dk = scale dS^T q, dv = (P m)^T dO; DB, where there is one, (batch, heads, tq, tk) gets dS, and was
  * zero. */
-__kernel void attention_gradient(const attention_args a, G const float *restrict Q, G const float *restrict K,
+__kernel void attention_gradient(const attention_args given, G const float *restrict Q, G const float *restrict K,
                                  G const float *restrict V, G const int *restrict L, G const float *restrict B,
                                  G const float *restrict O, G const float *restrict S, G const float *restrict GO,
                                  G float *restrict DQ, G float *restrict DK, G float *restrict DV,
                                  G float *restrict DB, int keep, __local float *restrict space)
 {
-    long h = get_global_id(0), b = get_global_id(1), line = (b * a.heads + h) * a.tq;
+    long h = get_global_id(0), b = get_global_id(1);
+    SEQUENCE_OF(a);
+    long line = s_first, dk_at = k_first * a.o_row + h * HEAD;
     HEAD_OF(a);
     BIAS_OF(a);
     GO += a.go_at;
-    long dk_at = b * a.tk * a.o_row + h * HEAD;
     int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : queries_of(&a, keys),
         most = queries == 0 ? 0 : seen(&a, queries - 1, keys), bk = a.block_k, bq = a.block_q;
     __local float *kt = space, *vt = kt + HEAD * bk, *k_rows = vt + HEAD * bk, *dk = k_rows + WIDTH * bk,
@@ -400,7 +403,8 @@ __kernel void attention_bias(const attention_args a, G const float *restrict Q, 
     GO += a.go_at;
     DB += own_b * a.bias_n + own_h * a.bias_h;
     for (long x = 0; x < hs * bs; x++) {
-        long h = own_h + x % hs, b = own_b + x / hs, line = (b * a.heads + h) * a.tq;
+        long h = own_h + x % hs, b = own_b + x / hs, line = (b * a.heads + h) * a.tq, q_first = b * a.tq,
+             k_first = b * a.tk;
         B = bias;
         O = result;
         S = sums;

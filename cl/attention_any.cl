@@ -21,12 +21,15 @@ static inline float dot(const float *x, __local const float *y)
     return s;
 }
 
-__kernel void attention_any(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                            G const float *restrict B, G float *restrict O, G float *restrict S)
+__kernel void attention_any(const attention_args given, G const float *restrict Q, G const float *restrict K,
+                            G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                            G float *restrict O, G float *restrict S)
 {
     __local float kt[TILE * HEAD], vt[TILE * HEAD];
     int i = get_global_id(0);
-    long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
+    long h = get_global_id(1), b = get_global_id(2);
+    SEQUENCE_OF(a);
+    long line = s_first + i;
     HEAD_OF(a);
     BIAS_OF(a);
     int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = a.causal ? min(keys, i + 1) : keys;
@@ -55,13 +58,16 @@ __kernel void attention_any(const attention_args a, G const float *restrict Q, G
 }
 
 /* dq, one work-item a query row. The formulas stand at attention_gradient. */
-__kernel void attention_any_dq(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
-                               G const int *restrict L, G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+__kernel void attention_any_dq(const attention_args given, G const float *restrict Q, G const float *restrict K,
+                               G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                               G const float *restrict O, G const float *restrict S, G const float *restrict GO,
                                G float *restrict D, G float *restrict DQ)
 {
     __local float kt[TILE * HEAD], vt[TILE * HEAD];
     int i = get_global_id(0);
-    long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
+    long h = get_global_id(1), b = get_global_id(2);
+    SEQUENCE_OF(a);
+    long line = s_first + i;
     HEAD_OF(a);
     BIAS_OF(a);
     GO += a.go_at;
@@ -93,13 +99,16 @@ __kernel void attention_any_dq(const attention_args a, G const float *restrict Q
 }
 
 /* dk and dv, one work-item a key row; D is what attention_any_dq left. */
-__kernel void attention_any_dkv(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V,
-                                G const int *restrict L, G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+__kernel void attention_any_dkv(const attention_args given, G const float *restrict Q, G const float *restrict K,
+                                G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                                G const float *restrict O, G const float *restrict S, G const float *restrict GO,
                                 G const float *restrict D, G float *restrict DK, G float *restrict DV)
 {
     __local float qt[TILE * HEAD], gt[TILE * HEAD];
     int j = get_global_id(0);
-    long h = get_global_id(1), b = get_global_id(2), lines = (b * a.heads + h) * a.tq;
+    long h = get_global_id(1), b = get_global_id(2);
+    SEQUENCE_OF(a);
+    long lines = s_first;
     HEAD_OF(a);
     BIAS_OF(a);
     GO += a.go_at;
@@ -126,7 +135,7 @@ __kernel void attention_any_dkv(const attention_args a, G const float *restrict 
         }
     }
     if (j >= a.tk) return;
-    long at = b * a.tk * a.o_row + h * HEAD + j * a.o_row;
+    long at = (k_first + j) * a.o_row + h * HEAD;
     for (int d = 0; d < HEAD; d++) {
         DK[at + d] = dk[d];
         DV[at + d] = dv[d];

@@ -53,13 +53,16 @@ static inline float over_owners(__local const float *parts, int r)
 /* Keys that query i sees. */
 static inline int seen(const attention_args *a, int i, int queries, int keys) { return i >= queries ? 0 : a->causal ? min(keys, i + 1) : keys; }
 
-AS_GROUP void attention_gpu(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                            G const float *restrict B, G float *restrict O, G float *restrict S)
+AS_GROUP void attention_gpu(const attention_args given, G const float *restrict Q, G const float *restrict K,
+                            G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                            G float *restrict O, G float *restrict S)
 {
     __local float q[ROWS * LINE], k[TILE * LINE], v[TILE * LINE], s[ROWS * SCORES], w[ROWS * SCORES], parts[GROUP];
     PLACE;
     int i = first + r;
-    long h = get_global_id(1), b = get_global_id(2), line = (b * a.heads + h) * a.tq + i;
+    long h = get_global_id(1), b = get_global_id(2);
+    SEQUENCE_OF(a);
+    long line = s_first + i;
     HEAD_OF(a);
     BIAS_OF(a);
     int keys = lengths_of(&a, L, b), queries = queries_of(&a, keys), n = seen(&a, i, queries, keys);
@@ -102,13 +105,17 @@ AS_GROUP void attention_gpu(const attention_args a, G const float *restrict Q, G
 }
 
 /* dq. The formulas stand at attention_gradient. D keeps sum of dO O for attention_gpu_dkv. */
-AS_GROUP void attention_gpu_dq(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                               G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO, G float *restrict D, G float *restrict DQ)
+AS_GROUP void attention_gpu_dq(const attention_args given, G const float *restrict Q, G const float *restrict K,
+                               G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                               G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                               G float *restrict D, G float *restrict DQ)
 {
     __local float q[ROWS * LINE], go[ROWS * LINE], k[TILE * LINE], v[TILE * LINE], ds[ROWS * SCORES], parts[GROUP], own[ROWS], shift[ROWS];
     PLACE;
     int i = first + r;
-    long h = get_global_id(1), b = get_global_id(2), lines = (b * a.heads + h) * a.tq;
+    long h = get_global_id(1), b = get_global_id(2);
+    SEQUENCE_OF(a);
+    long lines = s_first;
     HEAD_OF(a);
     BIAS_OF(a);
     GO += a.go_at;
@@ -150,14 +157,17 @@ AS_GROUP void attention_gpu_dq(const attention_args a, G const float *restrict Q
 }
 
 /* dk and dv; rows are keys and tiles queries. D is what attention_gpu_dq left. */
-AS_GROUP void attention_gpu_dkv(const attention_args a, G const float *restrict Q, G const float *restrict K, G const float *restrict V, G const int *restrict L,
-                                G const float *restrict B, G const float *restrict O, G const float *restrict S, G const float *restrict GO, G const float *restrict D,
-                                G float *restrict DK, G float *restrict DV)
+AS_GROUP void attention_gpu_dkv(const attention_args given, G const float *restrict Q, G const float *restrict K,
+                                G const float *restrict V, G const int *restrict L, G const float *restrict B,
+                                G const float *restrict O, G const float *restrict S, G const float *restrict GO,
+                                G const float *restrict D, G float *restrict DK, G float *restrict DV)
 {
     __local float k[ROWS * LINE], v[ROWS * LINE], q[TILE * LINE], go[TILE * LINE], w[ROWS * SCORES], ds[ROWS * SCORES];
     PLACE;
     int j = first + r;
-    long h = get_global_id(1), b = get_global_id(2), lines = (b * a.heads + h) * a.tq;
+    long h = get_global_id(1), b = get_global_id(2);
+    SEQUENCE_OF(a);
+    long lines = s_first;
     HEAD_OF(a);
     BIAS_OF(a);
     GO += a.go_at;
@@ -196,7 +206,7 @@ AS_GROUP void attention_gpu_dkv(const attention_args a, G const float *restrict 
         }
     }
     if (j >= a.tk) return;
-    long at = b * a.tk * a.o_row + h * HEAD + j * a.o_row;
+    long at = (k_first + j) * a.o_row + h * HEAD;
     EACH_FEATURE
         if (STORED(x)) {
             DK[at + FEATURE(x)] = dk[x];

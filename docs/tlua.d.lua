@@ -3886,40 +3886,84 @@ tlua.embedding = ops.embedding
 ---@return tlua.Tensor
 function Tensor:embedding(ids) end
 
----softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero.
----PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale). Gradient towards q, k, v, bias.
+---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero. `q`, `k` and `v` (rows, C) are sequences one behind the other (pack), of `lengths`, which look at themselves; a row has at most `longest` before and behind it.
+---PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale, longest). Gradient towards q, k, v, bias.
 ---- `heads` = 1: how many
 ---- `causal` = false: row i sees keys up to i
 ---- `scale` = 0: 0: 1 / sqrt(C / heads)
 ---- `dropout` = 0: share of the probabilities that is dropped
 ---- `training` = false: otherwise none is
+---- `longest` = 0: of packed sequences: the most rows of one (0: any number)
 ---@param q tlua.Tensor
 ---@param k tlua.Tensor
 ---@param v tlua.Tensor
 ---@param lengths? tlua.Tensor
 ---@param bias? tlua.Tensor
----@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean }|number|number[]|string|boolean
+---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean, longest?: integer }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function ops.attention(q, k, v, lengths, bias, options, ...) end
 
 tlua.attention = ops.attention
 
----softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero.
----PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale). Gradient towards q, k, v, bias.
+---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero. `q`, `k` and `v` (rows, C) are sequences one behind the other (pack), of `lengths`, which look at themselves; a row has at most `longest` before and behind it.
+---PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale, longest). Gradient towards q, k, v, bias.
 ---- `heads` = 1: how many
 ---- `causal` = false: row i sees keys up to i
 ---- `scale` = 0: 0: 1 / sqrt(C / heads)
 ---- `dropout` = 0: share of the probabilities that is dropped
 ---- `training` = false: otherwise none is
+---- `longest` = 0: of packed sequences: the most rows of one (0: any number)
 ---@param k tlua.Tensor
 ---@param v tlua.Tensor
 ---@param lengths? tlua.Tensor
 ---@param bias? tlua.Tensor
----@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean }|number|number[]|string|boolean
+---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean, longest?: integer }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:attention(k, v, lengths, bias, options, ...) end
+
+---Of `x` (N, T, ...) the rows that count, sequence by sequence: (rows, ...). Of sequence n the first `lengths`[n] do; `rows` is their sum (zeros stand behind them where it is more).
+---PyTorch: pack(x, lengths, rows). Gradient towards x.
+---- `rows`: the sum of the lengths
+---@param x tlua.Tensor
+---@param lengths tlua.Tensor
+---@param options? { rows: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.pack(x, lengths, options, ...) end
+
+tlua.pack = ops.pack
+
+---Of `x` (N, T, ...) the rows that count, sequence by sequence: (rows, ...). Of sequence n the first `lengths`[n] do; `rows` is their sum (zeros stand behind them where it is more).
+---PyTorch: pack(x, lengths, rows). Gradient towards x.
+---- `rows`: the sum of the lengths
+---@param lengths tlua.Tensor
+---@param options? { rows: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:pack(lengths, options, ...) end
+
+---Sequences one behind the other, `x` (rows, ...), each at its place: (N, longest, ...), zeros behind the first `lengths`[n] rows of sequence n. What `pack` undoes.
+---PyTorch: unpack(x, lengths, longest). Gradient towards x.
+---- `longest`: rows of each sequence in the result
+---@param x tlua.Tensor
+---@param lengths tlua.Tensor
+---@param options? { longest: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function ops.unpack(x, lengths, options, ...) end
+
+tlua.unpack = ops.unpack
+
+---Sequences one behind the other, `x` (rows, ...), each at its place: (N, longest, ...), zeros behind the first `lengths`[n] rows of sequence n. What `pack` undoes.
+---PyTorch: unpack(x, lengths, longest). Gradient towards x.
+---- `longest`: rows of each sequence in the result
+---@param lengths tlua.Tensor
+---@param options? { longest: integer }|number|number[]|string|boolean
+---@param ... any
+---@return tlua.Tensor
+function Tensor:unpack(lengths, options, ...) end
 
 ---Recurrent layer over `x` (N, T, C): h = activation(x weight_x^T + bias_x + h weight_h^T + bias_h), `weight_x` (width, C), `weight_h` (width, width). The results are y (N, T, width) and the last state (N, width); `h` is the first one. Sequence n ends after its first `lengths`[n] elements: y is 0 behind them.
 ---PyTorch: rnn(x, weight_x, weight_h, bias_x, bias_h, h, lengths, reverse, activation). Gradient towards x, weight_x, weight_h, bias_x, bias_h, h.

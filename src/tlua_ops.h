@@ -179,15 +179,21 @@ TL_API tl_tensor *tl_group_norm(tl_scope *s, tl_tensor *x, tl_tensor *weight, tl
 /* table (rows, width), ids (...) int32 from 0 -> (..., width). An id out of range is reported at the next read or sync. */
 TL_API tl_tensor *tl_embedding(tl_scope *s, tl_tensor *table, tl_tensor *ids);
 /* softmax(scale q k^T) v by heads: q (N, T, C), k and v (N, S, C), lengths (N) int32 or NULL. Rows may be any distance apart, so
- * that q, k and v can be slices of one tensor. bias (N or 1, heads or 1, T or 1, S), or NULL, is added to scale q k^T. */
+ * that q, k and v can be slices of one tensor. bias (N or 1, heads or 1, T or 1, S), or NULL, is added to scale q k^T.
+ * q, k and v (rows, C) are sequences one behind the other, of `lengths`, which look at themselves. */
 typedef struct tl_attention_options {
     int heads, causal;
     double scale;    /* 0: 1 / sqrt(C / heads) */
     double dropout;  /* of the probabilities, while `training` */
     int training;
+    int longest;     /* of sequences one behind the other: the most rows of one; 0: any number */
 } tl_attention_options;
 TL_API tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, tl_tensor *lengths, tl_tensor *bias,
                                const tl_attention_options *o);
+/* x (N, T, ...), lengths (N) int32 -> (rows, ...), the rows that count one behind the other; and back: (N, longest,
+ * ...). */
+TL_API tl_tensor *tl_pack(tl_scope *s, tl_tensor *x, tl_tensor *lengths, int64_t rows);
+TL_API tl_tensor *tl_unpack(tl_scope *s, tl_tensor *x, tl_tensor *lengths, int64_t longest);
 /* The mask depends on the device's seed and the number of the call. */
 TL_API tl_tensor *tl_dropout(tl_scope *s, tl_tensor *x, double p, int training);
 TL_API tl_tensor *tl_concat(tl_scope *s, tl_tensor *const *xs, int n, int axis);

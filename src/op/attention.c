@@ -8,7 +8,7 @@
 static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL},
                         on_gpu = {"attention_gpu", NULL}, of_bias = {"attention_bias", NULL};
 enum { Q, K, V, LENGTHS, BIAS };
-enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING };
+enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING, LONGEST };
 enum { GROUP = 32, TILE = 16, WIDEST = 256 };
 enum { SLICE = 8, ITEMS = 128, MOST_ROWS = 64, WIDE = 128, SIDE = 16 }; /* of the kernels for GPUs */
 /* Of the kernels for processors: rows of a register tile with vectors of 16 floats and with others, tiles to a block
@@ -24,12 +24,25 @@ typedef struct attention_args {
     float scale, p, keep;
     uint32_t key0, key1;
     int32_t rows, block_q, block_k;
+    int32_t packed, quads;
 } attention_args;
 
 static tl_tensor *optional(const tl_call *c, int i) { return c->n_in > i ? c->in[i] : NULL; }
 static tl_tensor *lengths_of(const tl_call *c) { return optional(c, LENGTHS); }
 static int has_bias(const tl_call *c) { return c->n_in > BIAS && c->present[BIAS]; }
-static int64_t head_width(const tl_call *c) { return c->in_meta[Q].shape.dim[2] / c->attr[HEADS].i; }
+/* Sequences one behind the other, (rows of all, C). */
+static int is_packed(const tl_call *c) { return c->in_meta[Q].shape.rank == 2; }
+static int64_t width_of(const tl_call *c) { return c->in_meta[Q].shape.dim[c->in_meta[Q].shape.rank - 1]; }
+static int64_t head_width(const tl_call *c) { return width_of(c) / c->attr[HEADS].i; }
+/* How many sequences there are, and the most rows of one among queries and keys. */
+static int64_t batch_of(const tl_call *c) { return c->in_meta[is_packed(c) ? LENGTHS : Q].shape.dim[0]; }
+static int64_t steps_of(const tl_call *c, int input)
+{
+    const tl_shape *x = &c->in_meta[input].shape;
+    int64_t longest = c->attr[LONGEST].i;
+    if (!is_packed(c)) return x->dim[1];
+    return longest > 0 && longest < x->dim[0] ? longest : x->dim[0];
+}
 
 static int bias_infer(tl_error *err, const tl_call *c)
 {
@@ -46,28 +59,52 @@ static int bias_infer(tl_error *err, const tl_call *c)
         tl__shape_text(bias, text, sizeof text));
 }
 
+/* What is said of packed sequences; 0, or -1 with an error. */
+static int packed_infer(tl_error *err, const tl_call *c)
+{
+    const tl_shape *q = &c->in_meta[Q].shape, *k = &c->in_meta[K].shape, *v = &c->in_meta[V].shape;
+    char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT], d[TL__SHAPE_TEXT];
+    if (!tl__shape_equal(q, k) || !tl__shape_equal(q, v))
+        return tl__op_fail(err, c, TL_ESHAPE, "of packed sequences q, k and v are alike, not %s, %s, %s",
+                           tl__shape_text(q, a, sizeof a), tl__shape_text(k, b, sizeof b),
+                           tl__shape_text(v, d, sizeof d));
+    if (!(c->n_in > LENGTHS && c->present[LENGTHS]) || c->in_meta[LENGTHS].shape.rank != 1)
+        return tl__op_fail(err, c, TL_ESHAPE, "packed sequences (rows, C) want their lengths (N)");
+    if (has_bias(c)) return tl__op_fail(err, c, TL_EARG, "packed sequences take no bias");
+    return 0;
+}
+
 static int attention_infer(tl_error *err, tl_call *c)
 {
     const tl_shape *q = &c->in_meta[Q].shape, *k = &c->in_meta[K].shape, *v = &c->in_meta[V].shape;
     char a[TL__SHAPE_TEXT], b[TL__SHAPE_TEXT], d[TL__SHAPE_TEXT];
     int64_t heads = c->attr[HEADS].i;
-    if (q->rank != 3 || k->rank != 3 || !tl__shape_equal(k, v) || q->dim[0] != k->dim[0] || q->dim[2] != k->dim[2])
+    int packed = is_packed(c);
+    if (packed && packed_infer(err, c) != 0) return -1;
+    if (!packed && c->attr[LONGEST].i)
+        return tl__op_fail(err, c, TL_EARG, "longest is of packed sequences (rows, C), not of %s",
+                           tl__shape_text(q, a, sizeof a));
+    if (!packed &&
+        (q->rank != 3 || k->rank != 3 || !tl__shape_equal(k, v) || q->dim[0] != k->dim[0] || q->dim[2] != k->dim[2]))
         return tl__op_fail(err, c, TL_ESHAPE, "q (N, T, C), k and v (N, S, C) are needed, not %s, %s, %s",
                            tl__shape_text(q, a, sizeof a), tl__shape_text(k, b, sizeof b),
                            tl__shape_text(v, d, sizeof d));
-    if (heads < 1 || q->dim[2] % heads || q->dim[2] / heads > WIDEST || q->dim[2] == 0)
+    int64_t width = width_of(c);
+    if (heads < 1 || width % heads || width / heads > WIDEST || width == 0)
         return tl__op_fail(err, c, TL_EARG, "%lld heads do not share %lld features (%d a head at most)",
-                           (long long)heads, (long long)q->dim[2], WIDEST);
-    if (q->dim[1] > 1 << 24 || k->dim[1] > 1 << 24) return tl__op_fail(err, c, TL_ESHAPE, "the sequence is too long");
+                           (long long)heads, (long long)width, WIDEST);
+    if (steps_of(c, Q) > 1 << 24 || steps_of(c, K) > 1 << 24 || (packed && q->dim[0] > INT32_MAX))
+        return tl__op_fail(err, c, TL_ESHAPE, "the sequence is too long");
     if (!(c->attr[DROPOUT].f >= 0 && c->attr[DROPOUT].f < 1))
         return tl__op_fail(err, c, TL_EARG, "p is a share, 0 <= p < 1, not %g", c->attr[DROPOUT].f);
-    if (c->n_in > LENGTHS && c->present[LENGTHS] &&
+    if (!packed && c->n_in > LENGTHS && c->present[LENGTHS] &&
         (c->in_meta[LENGTHS].shape.rank != 1 || c->in_meta[LENGTHS].shape.dim[0] != q->dim[0]))
         return tl__op_fail(err, c, TL_ESHAPE, "lengths must be (%lld), one a sequence", (long long)q->dim[0]);
     if (has_bias(c) && bias_infer(err, c) != 0) return -1;
     c->n_out = 2;
     c->out_meta[0] = (tl_meta){*q, TL_F32};
-    c->out_meta[1] = (tl_meta){{3, {q->dim[0], heads, q->dim[1]}}, TL_F32}; /* logarithms of the softmax's sums */
+    /* Logarithms of the softmax's sums. */
+    c->out_meta[1] = (tl_meta){{3, {packed ? 1 : q->dim[0], heads, packed ? q->dim[0] : q->dim[1]}}, TL_F32};
     return 0;
 }
 
@@ -80,15 +117,16 @@ static void add_bias(attention_args *a, const tl_tensor *bias)
 
 static attention_args args_of(const tl_call *c)
 {
-    const tl_shape *q = &c->in_meta[Q].shape;
     double p = c->attr[TRAINING].i ? c->attr[DROPOUT].f : 0, scale = c->attr[SCALE].f;
-    attention_args a = {.batch = (int32_t)q->dim[0],
+    attention_args a = {.batch = (int32_t)batch_of(c),
                         .heads = (int32_t)c->attr[HEADS].i,
-                        .tq = (int32_t)q->dim[1],
-                        .tk = (int32_t)c->in_meta[K].shape.dim[1],
+                        .tq = (int32_t)steps_of(c, Q),
+                        .tk = (int32_t)steps_of(c, K),
+                        .packed = is_packed(c) ? (int32_t)c->in_meta[Q].shape.dim[0] : 0,
+                        .quads = (int32_t)((steps_of(c, K) + 3) / 4),
                         .lengths = lengths_of(c) != NULL,
                         .causal = (int32_t)c->attr[CAUSAL].i,
-                        .o_row = q->dim[2],
+                        .o_row = width_of(c),
                         .p = (float)p,
                         .keep = (float)(1 / (1 - p)),
                         .scale = (float)(scale > 0 ? scale : 1 / sqrt((double)head_width(c))),
@@ -159,7 +197,7 @@ static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char 
                        .kernel = name,
                        .dims = 3,
                        .global = {(size_t)((rows + a_group - 1) / a_group * items), (size_t)c->attr[HEADS].i,
-                                  (size_t)c->in_meta[Q].shape.dim[0]},
+                                  (size_t)batch_of(c)},
                        .local = {(size_t)items, 1, 1}};
 }
 
@@ -168,12 +206,20 @@ static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char 
     TL_KBUF((c)->in[Q]->buffer), TL_KBUF((c)->in[K]->buffer), TL_KBUF((c)->in[V]->buffer), BUFFER(lengths_of(c))
 #define FLOATS(n) TL_KLOCAL((size_t)(n) * sizeof(float))
 
+/* Rows behind the last packed sequence are nobody's: zero. */
+static int no_rows(tl_scope *s, const attention_args *a, const tl_tensor *t)
+{
+    return a->packed ? tl__buffer_fill(&s->err, t->buffer, (size_t)t->offset * 4, (size_t)tl__numel(&t->shape) * 4, 0)
+                     : 0;
+}
+
 static int attention_forward(tl_scope *s, const tl_call *c)
 {
     attention_args a = args_of(c);
     char options[64], name[64];
     int64_t head = head_width(c);
     int rows = cpu_blocks(s->device, &a, head, (int64_t)a.batch * a.heads, 0);
+    if (no_rows(s, &a, c->out[0]) != 0) return -1;
     if (a.batch == 0 || a.tq == 0) return 0;
     if (!rows) {
         tl_launch l = over_rows(s, "", options, name, c, a.tq);
@@ -225,7 +271,7 @@ static int bias_anywhere(tl_scope *s, const tl_call *c, const attention_args *a,
 static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g)
 {
     char options[2][64], names[2][64];
-    tl_tensor *own = tl_empty(s, TL_F32, 3, (int64_t[]){a->batch, a->heads, a->tq});
+    tl_tensor *own = tl_empty(s, TL_F32, 3, c->out_meta[1].shape.dim);
     tl_launch lq = over_rows(s, "_dq", options[0], names[0], c, a->tq),
               lk = over_rows(s, "_dkv", options[1], names[1], c, a->tk);
     if (!own || s->err.code ||
@@ -276,7 +322,9 @@ static void attention_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
     attention_args a = args_of(c);
     gradients g = {.out = tl__packed(s, gy[0])};
     for (int i = Q; i <= V; i++)
-        if (!(g.d[i] = tl_empty(s, TL_F32, 3, c->in_meta[i].shape.dim))) return;
+        if (!(g.d[i] = tl_empty(s, TL_F32, c->in_meta[i].shape.rank, c->in_meta[i].shape.dim)) ||
+            no_rows(s, &a, g.d[i]) != 0)
+            return;
     if (has_bias(c)) {
         if (!(g.bias = tl__packed(s, c->in[BIAS]))) return;
         add_bias(&a, g.bias);
@@ -298,7 +346,7 @@ static void attention_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
 
 static double attention_flops(const tl_call *c)
 {
-    return 4.0 * (double)tl__numel(&c->out_meta[0].shape) * (double)c->in_meta[K].shape.dim[1];
+    return 4.0 * (double)tl__numel(&c->out_meta[0].shape) * (double)steps_of(c, K);
 }
 
 extern const tl_op tl__op_attention;
@@ -325,6 +373,19 @@ static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t widt
     to->take(to, &v);
 }
 
+/* Sequences one behind the other. */
+static void take_packed(tl_sampler *to, int64_t rows, int64_t n, int64_t longest, int64_t width, int heads, int causal)
+{
+    tl_sample v = tl__sample(&tl__op_attention);
+    for (int i = Q; i <= V; i++) tl__sample_input(&v, 2, (int64_t[]){rows, width}, -1, 1);
+    tl__sample_input(&v, 1, &n, 0, (double)longest);
+    tl__sample_absent(&v);
+    v.attr[HEADS].i = heads;
+    v.attr[CAUSAL].i = causal;
+    v.attr[LONGEST].i = longest;
+    to->take(to, &v);
+}
+
 static void attention_samples(tl_sampler *to)
 {
     take(to, 2, 3, 3, 6, 2, 0, 0, NULL);
@@ -336,6 +397,7 @@ static void attention_samples(tl_sampler *to)
     take(to, 2, 3, 3, 4, 2, 0, 0, "nhtk");
     take(to, 2, 3, 4, 4, 2, 1, 0, "1htk");
     take(to, 2, 3, 3, 4, 2, 1, 1, "n11k");
+    if (to->small) take_packed(to, 7, 3, 4, 6, 2, 0);
     if (to->small) return;
     take(to, 2, 3, 3, 4, 2, 0, 1, "n1tk");
     take(to, 2, 3, 3, 4, 2, 0, 0, "nh1k");
@@ -345,20 +407,26 @@ static void attention_samples(tl_sampler *to)
     take(to, 1, 5, 35, 64, 2, 0, 0, "11tk");
     take(to, 1, 7, 7, 128, 2, 1, 0, NULL);
     take(to, 1, 9, 33, 36, 1, 0, 0, "1h1k");
+    take_packed(to, 7, 3, 4, 6, 2, 0);
+    take_packed(to, 9, 4, 5, 4, 1, 1);
+    take_packed(to, 21, 2, 15, 64, 2, 0);
 }
 
 const tl_op tl__op_attention = {
     .name = "attention",
-    .brief = "softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. "
-             "Of sequence n only the first `lengths`[n] "
-             "keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added "
-             "to the scaled products: positions, or a mask; "
-             "a row of which it hides all keys with -inf is zero.",
+    .brief =
+        "softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. "
+        "Of sequence n only the first `lengths`[n] "
+        "keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added "
+        "to the scaled products: positions, or a mask; "
+        "a row of which it hides all keys with -inf is zero. `q`, `k` and `v` (rows, C) are sequences one behind "
+        "the other (pack), of `lengths`, which look at themselves; a row has at most `longest` before and behind it.",
     .inputs = {"q", "k", "v", "lengths?", "bias?"},
     .attrs = {TL_INT("heads", 1, "how many"), TL_BOOL_("causal", 0, "row i sees keys up to i"),
               TL_FLOAT("scale", 0, "0: 1 / sqrt(C / heads)"),
               TL_FLOAT("dropout", 0, "share of the probabilities that is dropped"),
-              TL_BOOL_("training", 0, "otherwise none is")},
+              TL_BOOL_("training", 0, "otherwise none is"),
+              TL_INT("longest", 0, "of packed sequences: the most rows of one (0: any number)")},
     .layout = {TL_ROWS, TL_ROWS, TL_ROWS, TL_PACKED, TL_ANY},
     .int_inputs = 1u << LENGTHS,
     .random = 1,
@@ -369,7 +437,7 @@ const tl_op tl__op_attention = {
     .saves = TL_SAVE_IN(Q) | TL_SAVE_IN(K) | TL_SAVE_IN(V) | TL_SAVE_IN(LENGTHS) | TL_SAVE_IN(BIAS) | TL_SAVE_OUT(0) |
              TL_SAVE_OUT(1),
     .hidden = 1,
-    .torch = "attention(q, k, v, lengths, bias, heads, causal, scale)",
+    .torch = "attention(q, k, v, lengths, bias, heads, causal, scale, longest)",
     .samples = attention_samples,
 };
 
@@ -379,6 +447,7 @@ tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, t
     static const tl_attention_options plain = {.heads = 1};
     if (!o) o = &plain;
     tl_value a[TL_MAX_ATTRS] = {
-        {.i = o->heads}, {.i = o->causal != 0}, {.f = o->scale}, {.f = o->dropout}, {.i = o->training != 0}};
+        {.i = o->heads}, {.i = o->causal != 0}, {.f = o->scale}, {.f = o->dropout}, {.i = o->training != 0},
+        {.i = o->longest}};
     return tl__apply(s, &tl__op_attention, (tl_tensor *[]){q, k, v, lengths, bias}, 5, a, NULL);
 }

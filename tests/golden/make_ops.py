@@ -271,7 +271,26 @@ def group_norm(x, weight, bias, groups, eps, slope):
     return F.leaky_relu(y, slope)
 
 
-def attention(q, k, v, lengths, bias, heads, causal, scale):
+def pack(x, lengths, rows):
+    counts = lengths.long().clamp(0, x.shape[1])
+    y = torch.cat([x[i, :k] for i, k in enumerate(counts.tolist())])[:rows]
+    return torch.cat([y, y.new_zeros(rows - len(y), *x.shape[2:])])
+
+
+def unpack(x, lengths, longest):
+    y, at = [], 0
+    for k in lengths.long().clamp(0, longest).tolist():
+        own = x[at : at + k]
+        y.append(torch.cat([own, x.new_zeros(longest - len(own), *x.shape[1:])]))
+        at += k
+    return torch.stack(y)
+
+
+def attention(q, k, v, lengths, bias, heads, causal, scale, longest=0):
+    if q.dim() == 2:  # sequences one behind the other
+        longest = longest or len(q)
+        return pack(attention(*(unpack(x, lengths, longest) for x in (q, k, v)), lengths.clamp(0, longest), bias, heads, causal, scale), lengths.clamp(0, longest), len(q))
+
     def split(x):
         return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
     n, t, s = q.shape[0], q.shape[1], k.shape[1]
@@ -310,7 +329,7 @@ WHOLE = {"a / b": "torch.div(a, b, rounding_mode='trunc')"}
 
 
 def evaluate(sample, inputs):
-    names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "group_norm": group_norm, "attention": attention,
+    names = {"torch": torch, "F": F, "conv": conv, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm, "group_norm": group_norm, "attention": attention, "pack": pack, "unpack": unpack,
              "torchvision": torchvision, "focal_loss": focal_loss, "ctc_loss": ctc_loss, "conv_transpose": conv_transpose,
              "interpolate": interpolate, "pad": pad, "prod": prod, "roi_align": roi_align, "grid_sample": grid_sample, "rnn": rnn, "gru": gru, "lstm": lstm, "scatter": scatter, "cumsum": cumsum,
              "stft": stft, "mel_spectrogram": mel_spectrogram, "deltas": deltas}

@@ -133,6 +133,62 @@ for _, family in ipairs(FAMILIES) do
   end
 end
 
+-- The loss, all gradients, and how many rows of pieces the layers of a network saw.
+local function trained(family, form, more, packs)
+  local net, golden = opened(family, form, more), golden_of(family)
+  local rows = {}
+  rawset(net, "packs", packs)
+  net:train()
+  core.manual_seed(5)
+  core.random_step(1)
+  local layers = net:find(family == "gpt2" and "transformer.h" or net.family.body .. "." .. net.family.layers)
+  require("tlua.nn.module").watching = function(m, y)
+    if m == layers:at(1) then rows[1] = table.concat(y:shape(), " ") end
+  end
+  local loss = loss_of(form, logits_of(net, form, input_of(family, golden), golden.lengths), golden)
+  require("tlua.nn.module").watching = nil
+  loss:backward()
+  return loss:item(), net, rows[1]
+end
+
+t.test("what is trained computes nothing for padding, and gives what it gave with it", function()
+  for _, family in ipairs { "bert", "gpt2" } do
+    for _, form in ipairs { "vector", "frames" } do
+      local a, packed, rows = trained(family, form, nil, true)
+      local b, padded, all = trained(family, form, nil, false)
+      t.equal(rows, "19 16")
+      t.equal(all, "3 10 16")
+      assert(math.abs(a - b) < 1e-6, form)
+      local other = {}
+      for path, p in padded:parameters() do other[path] = p.grad end
+      for path, p in packed:parameters() do
+        assert(largest(p.grad - other[path]) < 1e-6 + 1e-5 * largest(other[path]), path)
+      end
+    end
+  end
+end)
+
+t.test("without padding the same seed draws the same, and so does what backward makes again", function()
+  for _, family in ipairs { "bert", "gpt2" } do
+    local dropped = { dropout = 0.3, attention_dropout = 0.2 }
+    local a, first = trained(family, "vector", dropped, true)
+    local b, second = trained(family, "vector", dropped, true)
+    local c, third = trained(family, "vector", { dropout = 0.3, attention_dropout = 0.2 }, true)
+    t.equal(a, b)
+    t.equal(a, c)
+    require("tlua.recompute").mark(third, true)
+    third:zero_grad()
+    core.manual_seed(5)
+    core.random_step(1)
+    local golden = golden_of(family)
+    loss_of("vector", third(input_of(family, golden), golden.lengths), golden):backward()
+    for path, p in first:parameters() do
+      t.equal(p.grad:hash(), second:find(path:match "^(.*)%.")._tensors[path:match "[^.]+$"].grad:hash(), path)
+      t.equal(p.grad:hash(), third:find(path:match "^(.*)%.")._tensors[path:match "[^.]+$"].grad:hash(), path)
+    end
+  end
+end)
+
 t.test("the mean over pieces leaves padding out", function()
   local golden = golden_of "bert"
   local net = tlua.models.bert { vocabulary = 50, positions = 20, width = 16, layers = 2, heads = 2, inner = 24,

@@ -127,6 +127,9 @@ local function through(self, x, lengths, first, last)
   return x, lengths
 end
 
+-- Stages first..last, one after the other.
+function Network:through(x, lengths, first, last) return through(self, x, lengths, first, last) end
+
 -- What the feature cache calls the network; what its stages depend on beside tensors, where their names do not say it;
 -- and the shape of a picture.
 function Network:short_name() return self.entry.name end

@@ -59,9 +59,10 @@ function Layer:init(o, names)
   rawset(self, "parts", parts)
   rawset(self, "o", o)
 end
-function Layer:forward(x, lengths)
+-- longest: of texts one behind the other, (rows, width), the most rows of one.
+function Layer:forward(x, lengths, longest)
   local p, o = self.parts, self.o
-  local y = ops.attention(p.query(x), p.key(x), p.value(x), lengths, { heads = o.heads,
+  local y = ops.attention(p.query(x), p.key(x), p.value(x), lengths, { heads = o.heads, longest = longest,
     dropout = o.attention_dropout, training = self.training and o.attention_dropout > 0 and not self:all_frozen() })
   y = p.norm1(x + self.dropout(p.out(y)))
   y = p.norm2(y + self.dropout(p.down(Texts.activated(p.up, y, o.activation))))
@@ -106,9 +107,10 @@ end
 function Bert:embed(x)
   local o, e = self.o, self:find(self.family.body).embeddings
   local ids, types = self:apart(x)
-  local steps = ids:shape(2)
+  local steps = self.packing and self.packing.longest or ids:shape(2)
   self:check_steps(steps)
-  local y = e.word_embeddings(ids) + e.position_embeddings:rows(o.first_position, steps)
+  local y = e.word_embeddings(ids) + (self.packing and e.position_embeddings(self:places(o.first_position))
+    or e.position_embeddings:rows(o.first_position, steps))
   if o.types > 0 then
     y = y + (types and e.token_type_embeddings(types) or e.token_type_embeddings:rows(0, 1))
   end
@@ -148,7 +150,7 @@ function Bert:body_stages()
   for i = 1, o.layers do
     local name = layers .. "." .. i - 1
     list[#list + 1] = { name = name, modules = { name }, run = function(me, x, lengths)
-      return me:find(layers):at(i)(x, lengths), lengths
+      return me:find(layers):at(i)(x, lengths, me.packing and me.packing.longest), lengths
     end }
   end
   return list

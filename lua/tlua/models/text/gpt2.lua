@@ -47,11 +47,12 @@ function Layer:init(o)
   self.dropout = nn.Dropout(o.dropout)
   rawset(self, "o", o)
 end
-function Layer:forward(x, lengths)
+-- longest: of texts one behind the other, (rows, width), the most rows of one.
+function Layer:forward(x, lengths, longest)
   local o = self.o
   local joint = self.attn.c_attn(self.ln_1(x))
-  local function part(k) return ops.slice(joint, 3, k * o.width, o.width) end
-  local y = ops.attention(part(0), part(1), part(2), lengths, { heads = o.heads, causal = true,
+  local function part(k) return ops.slice(joint, -1, k * o.width, o.width) end
+  local y = ops.attention(part(0), part(1), part(2), lengths, { heads = o.heads, causal = true, longest = longest,
     dropout = o.attention_dropout, training = self.training and o.attention_dropout > 0 and not self:all_frozen() })
   x = x + self.dropout(self.attn.c_proj(y))
   y = x + self.dropout(self.mlp.c_proj(Texts.activated(self.mlp.c_fc, self.ln_2(x), o.activation)))
@@ -86,9 +87,10 @@ function Gpt2:embed(x)
   local body = self.transformer
   local ids, types = self:apart(x)
   if types then util.failf("%s: numbers of pieces (N, T) are needed: it has no types of pieces", self:label()) end
-  local steps = ids:shape(2)
+  local steps = self.packing and self.packing.longest or ids:shape(2)
   self:check_steps(steps)
-  return self:embedded(body.wte(ids) + body.wpe:rows(0, steps), { body.wte, body.wpe })
+  local places = self.packing and body.wpe(self:places(0)) or body.wpe:rows(0, steps)
+  return self:embedded(body.wte(ids) + places, { body.wte, body.wpe })
 end
 
 -- The row of the last piece that counts.
@@ -109,7 +111,7 @@ function Gpt2:body_stages()
   for i = 1, self.o.layers do
     local name = "transformer.h." .. i - 1
     list[#list + 1] = { name = name, modules = { name }, run = function(me, x, lengths)
-      return me.transformer.h:at(i)(x, lengths), lengths
+      return me.transformer.h:at(i)(x, lengths, me.packing and me.packing.longest), lengths
     end }
   end
   list[#list + 1] = { name = "transformer.ln_f", modules = { "transformer.ln_f" }, run = function(me, x, lengths)

@@ -58,11 +58,12 @@ function Texts.linear(width, out, o, bias)
 end
 local linear = Texts.linear
 
--- A linear map with an activation behind it, which the operator has but for one.
+-- A linear map with an activation behind it, which the operator has but for one. Where there may be a gradient a smooth
+-- one stands by itself: as a part of the operator it would have the product made again in backward.
 function Texts.activated(m, x, name)
-  if name ~= "gelu_tanh" then return m(x, name) end
+  if name == "relu" or name ~= "gelu_tanh" and not core.recording() then return m(x, name) end
   local scope <close> = core.scope()
-  return scope:keep(ops.gelu_tanh((m(x))))
+  return scope:keep(ops[name]((m(x))))
 end
 
 function Texts.table_of(rows, width, o)
@@ -259,6 +260,10 @@ function Texts:words() return self:find(self:words_path()).weight end
 
 -- Numbers (N, T), or with their types (N, T, 2).
 function Texts:apart(x)
+  if self.packing then
+    if x:rank() == 1 then return x end
+    return ops.slice(x, 2, 0, 1):reshape { -1 }, ops.slice(x, 2, 1, 1):reshape { -1 }
+  end
   if x:rank() == 2 then return x end
   if x:rank() ~= 3 or x:shape(3) ~= 2 then
     util.failf("%s: numbers of pieces (N, T), or with their types (N, T, 2), are needed, not %s", self:label(),
@@ -282,6 +287,45 @@ function Texts:check_steps(steps)
     util.failf("%s: a text of %d pieces, and the network knows %d places: --data.longest %d", self:label(), steps, most,
       most)
   end
+end
+
+-- ---- without padding ----
+
+-- What is trained goes through the stages with the rows of its texts one behind the other, (rows, width), and nothing
+-- is computed for padding. `packing` of a network: {lengths =, longest =, rows =} while it does, for its stages.
+Texts.packs = true
+
+-- nil where there is nothing to leave out, in a dry run too, which sees no lengths.
+local function packing_of(self, x, lengths)
+  if not self.packs or not lengths or plan.tracing or plan.writing or not core.recording() then return nil end
+  local longest, rows = x:shape(2), 0
+  for _, n in ipairs(lengths:tolist()) do rows = rows + math.min(n, longest) end
+  if rows == 0 or rows == x:shape(1) * longest then return nil end
+  return setmetatable({ lengths = lengths, longest = longest, rows = rows }, { __close = function()
+    rawset(self, "packing", nil)
+  end })
+end
+
+-- The places of all rows, int32 from `first` on.
+function Texts:places(first)
+  local p = self.packing
+  local all = ops.range { start = first, count = p.longest }:reshape { 1, p.longest }
+  return ops.pack(ops.expand(all, { p.lengths:shape(1), p.longest }), p.lengths, { rows = p.rows })
+end
+
+function Texts:above(x, k, lengths)
+  local last, packing = #self:body_stages(), packing_of(self, x, lengths)
+  if not packing or k >= last then return Network.above(self, x, k, lengths) end
+  local scope <close> = core.scope()
+  local y
+  do
+    local closing <close> = packing
+    rawset(self, "packing", packing)
+    y = self:through(ops.pack(x, lengths, { rows = packing.rows }), lengths, k + 1, last)
+  end
+  y = ops.unpack(y, lengths, { longest = packing.longest })
+  y = self:through(y, lengths, last + 1, self:stage_count())
+  return scope:keep(y), lengths
 end
 
 function Texts:stages()
