@@ -22,6 +22,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOSTILE = 20000
 SHOWN = 3
+SPEED = 30000  # texts of each source
 
 
 def golden_maker():
@@ -100,7 +101,8 @@ def bytes_before(text):
 def wanted(e, texts):
     """(numbers, from and to in bytes, from and to in characters, sequence) of one of the library's encodings."""
     at = [bytes_before(t) for t in texts]
-    sequence = [-1 if s is None else s for s in e.sequence_ids]
+    # Of windows behind the first the library forgets which are of the second text where there is no template.
+    sequence = [(-1 if special else 1) if s is None else s for s, special in zip(e.sequence_ids, e.special_tokens_mask)]
     places = [(0, 0) if s < 0 else o for s, o in zip(sequence, e.offsets)]
     in_bytes = [(0, 0) if s < 0 else (at[s][a], at[s][b]) for s, (a, b) in zip(sequence, places)]
     columns = [[p[0] for p in in_bytes], [p[1] for p in in_bytes], [p[0] for p in places], [p[1] for p in places]]
@@ -146,6 +148,8 @@ def library(path):
 def compare(data, paths):
     lines, pairs = sources(data)
     wrong = 0
+    if os.environ.get("ONLY_WINDOWS"):
+        lines = {}
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             t = library(path)
@@ -251,23 +255,26 @@ def worker(path, file):
 
 def speed(data, paths, rounds):
     lines, _ = sources(data)
-    print("| tokenizer | texts | threads | tlua, texts a second | tokenizers | ratio |\n|---|---|---|---|---|---|")
+    print("| tokenizer | texts | threads | tlua, texts a second | tokenizers | ratio | by processor time |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             for name in ("NSMC", "KorQuAD", "XQuAD"):
-                put(folder + "/texts", lines[name])
+                texts = lines[name][:SPEED]
+                put(folder + "/texts", texts)
                 for threads in (1, 2):
                     own = Peer(["./tlua", "bench/pieces.lua", "speed", path, folder + "/texts", str(threads)])
                     peer = Peer([sys.executable, __file__, "worker", path, folder + "/texts"],
                                 RAYON_NUM_THREADS=str(threads), RAYON_RS_NUM_THREADS=str(threads),
                                 TOKENIZERS_PARALLELISM="true" if threads > 1 else "false")  # fmt: skip
-                    took = [(own.run()[0], peer.run()[0]) for _ in range(rounds)]
+                    took = [own.run() + peer.run() for _ in range(rounds)]
                     own.close(), peer.close()
-                    ratio = statistics.median(b / a for a, b in took)
-                    mine, theirs = (len(lines[name]) / statistics.median(t) for t in zip(*took))
-                    print("| %s | %s, %s | %d | %s | %s | %.2f |" % (os.path.basename(path.rstrip("/")), name,
-                          format(len(lines[name]), ","), threads, format(round(mine), ","), format(round(theirs), ","),
-                          ratio), flush=True)  # fmt: skip
+                    wall = statistics.median(theirs / mine for mine, _, theirs, _ in took)
+                    cpu = statistics.median(theirs / mine for _, mine, _, theirs in took)
+                    mine, theirs = (len(texts) / statistics.median(row[k] for row in took) for k in (0, 2))
+                    print("| %s | %s, %s | %d | %s | %s | %.2f | %.2f |" % (os.path.basename(path.rstrip("/")), name,
+                          format(len(texts), ","), threads, format(round(mine), ","), format(round(theirs), ","),
+                          wall, cpu), flush=True)  # fmt: skip
 
 
 def main():

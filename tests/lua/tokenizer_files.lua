@@ -130,7 +130,7 @@ t.test("what other forms cannot be", function()
   local function fails(words, files) t.fails(words, tokenizer.open, folder_with(files)) end
   fails("vocab.txt: line 2 is not UTF-8: this is no vocabulary", { ["vocab.txt"] = "a\n\xff\n" })
   fails("vocab.txt has no [UNK], the piece for what is unknown", { ["vocab.txt"] = "" })
-  fails("a vocab.txt of the tokenizer_class BertJapaneseTokenizer is not known here; known are BertTokenizer, Dis",
+  fails("tokenizer_config.json: a vocab.txt of BertJapaneseTokenizer is not known here; known are those of BertTok",
     { ["vocab.txt"] = vocabulary, ["tokenizer_config.json"] = { tokenizer_class = "BertJapaneseTokenizer" } })
   fails("tokenizer_config.json: do_lower_case must be true or false, not 1",
     { ["vocab.txt"] = vocabulary, ["tokenizer_config.json"] = { do_lower_case = 1 } })
@@ -148,7 +148,8 @@ t.test("what other forms cannot be", function()
     { ["vocab.json"] = pairs_, ["merges.txt"] = "b a\n" })
   fails("vocab.json: this is no vocabulary: it does not give a number to each piece",
     { ["vocab.json"] = { a = "b" }, ["merges.txt"] = "a b\n" })
-  fails("vocab.json and merges.txt of the tokenizer_class CLIPTokenizer are not known here",
+  fails("a vocab.txt of mpnet is not known", { ["vocab.txt"] = vocabulary, ["config.json"] = { model_type = "mpnet" } })
+  fails("a vocab.json with merges.txt of CLIPTokenizer is not known here; known are those of BartTokenizer, GPT2To",
     { ["vocab.json"] = pairs_, ["merges.txt"] = "", ["tokenizer_config.json"] = { tokenizer_class = "CLIPTokenizer" } })
   t.fails("vocab.json: a tokenizer of this form is vocab.json with merges.txt, in one folder", tokenizer.open,
     folder_with { ["vocab.json"] = pairs_ } .. "/vocab.json")
@@ -158,7 +159,7 @@ t.test("what other forms cannot be", function()
   fails("the file is cut short or broken, fetch it again", { ["a.model"] = model:sub(1, -2) })
   fails("sentencepiece.bpe.model: files of this name are numbered as their network has it: put its config.json beside",
     { ["sentencepiece.bpe.model"] = model })
-  fails("a .model of the tokenizer_class T5Tokenizer is not known here; known are those of CamembertTokenizer",
+  fails("a .model of T5Tokenizer is not known here; known are those of CamembertTokenizer, XLMRobertaTokenizer, cam",
     { ["spiece.model"] = model, ["tokenizer_config.json"] = { tokenizer_class = "T5Tokenizer" } })
   fails("XLMRobertaTokenizer has models of the type unigram, not BPE", { ["tokenizer_config.json"] =
     { tokenizer_class = "XLMRobertaTokenizer" }, ["a.model"] = core.read_file(FILES .. "/plain_bare/own.model") })
@@ -200,6 +201,11 @@ t.test("a network's folder gives its tokenizer along", function()
     t.equal(rawget(opened(size), "file_tokenizer").sha256, tokenizer.open(path).sha256)
   end)
   t.equal(said, nil)
+  core.write_file(folder .. "/tokenizer.json", "{}")
+  said = noted(function() t.equal(rawget(opened(size), "file_tokenizer"), nil) end)
+  t.equal(said, ("%s/tokenizer.json: this is no tokenizer.json: it has no model: the network comes without its " ..
+    "tokenizer"):format(folder))
+  copy_to(folder, path, "tokenizer.json")
   t.fails(("%s/tokenizer.json is of another network: its numbers go up to %d, and the vocabulary of %s/config.json " ..
     "has %d"):format(folder, size - 1, folder, size - 1), opened, size - 1)
   t.equal(noted(function() opened(2 * size) end), ("%s/tokenizer.json has %d pieces, and the network's vocabulary " ..

@@ -235,10 +235,15 @@ end
 
 -- ---- the tokenizer ----
 
--- Of a folder whose network reads texts; nil where it has none. Its numbers must be rows of the network's table; where
--- a table has far more rows, the tokenizer may be another network's.
+-- Of a folder whose network reads texts; nil where it has none, or one that is not read here: the network can be used
+-- with another. Its numbers must be rows of the network's table; where a table has far more rows, the tokenizer may be
+-- another network's.
 local function tokenizer_of(path, size)
-  local found = require("tlua.data.texts.tokenizer").find(path)
+  local ok, found = pcall(require("tlua.data.texts.tokenizer").find, path)
+  if not ok then
+    util.note(("%s: the network comes without its tokenizer"):format(util.reason(found)))
+    return nil
+  end
   local reach = found and found.handle:size() or 0
   if reach > size then
     util.failf("%s is of another network: its numbers go up to %d, and the vocabulary of %s/config.json has %d",

@@ -18,8 +18,9 @@ local function form(name) return function(...) return require("tlua.data.texts.f
 -- JSON says; where both differ in what everybody trips over, that is said.
 local function whole(path, settings)
   local json = core.read_file(path)
-  local own, said = json:match '"lowercase"%s*:%s*(%a+)', settings.config.do_lower_case
-  if own and type(said) == "boolean" and own ~= tostring(said) then
+  local said = settings.config.do_lower_case
+  local own = type(said) == "boolean" and json:match '"lowercase"%s*:%s*(%a+)'
+  if own and own ~= tostring(said) then
     util.note(("%s says lowercase = %s, and tokenizer_config.json beside it do_lower_case = %s: the first counts")
       :format(path, own, said))
   end

@@ -12,12 +12,8 @@ local USUAL = {
   gpt2 = { unk = "<|endoftext|>", bos = "<|endoftext|>", eos = "<|endoftext|>" } }
 
 local function way_of(settings, ids)
-  local said = settings.class or settings.model_type
-  if settings.class and not WAYS[said] then
-    util.failf("%s: vocab.json and merges.txt of the tokenizer_class %s are not known here; known are those of %s",
-      settings.where, said, table.concat(util.keys(WAYS), ", "))
-  end
-  return said and WAYS[said] or (ids["<s>"] and ids["</s>"] and "roberta" or "gpt2")
+  return parts.way(settings, "a vocab.json with merges.txt", WAYS) or
+    (ids["<s>"] and ids["</s>"] and "roberta" or "gpt2")
 end
 
 local function read_vocabulary(path)

@@ -75,8 +75,8 @@ local function read_json(path)
   return value
 end
 
--- What a folder says of its tokenizer: { config = tokenizer_config.json, class = "BertTokenizer" or nil,
--- model_type = of config.json or nil, where = for messages }.
+-- What a folder says of its tokenizer: { config = tokenizer_config.json, said = tokenizer_class or model_type or nil,
+-- where = for messages, added = added_tokens.json }.
 function parts.settings(folder)
   local where = folder .. "/tokenizer_config.json"
   local config = read_json(where) or {}
@@ -84,10 +84,18 @@ function parts.settings(folder)
   if not config.added_tokens_decoder then -- older folders have them in files of their own
     for key, value in pairs(read_json(folder .. "/special_tokens_map.json") or {}) do config[key] = value end
   end
-  local class = type(config.tokenizer_class) == "string" and config.tokenizer_class:gsub("Fast$", "") or nil
-  if class == "PreTrainedTokenizer" or class == "TokenizersBackend" then class = nil end -- any
-  return { config = config, class = class, where = where, added = read_json(folder .. "/added_tokens.json") or {},
-    model_type = type(whole.model_type) == "string" and whole.model_type or nil }
+  local said = config.tokenizer_class or whole.tokenizer_class or whole.model_type
+  said = type(said) == "string" and said:gsub("Fast$", "") or nil
+  if said == "PreTrainedTokenizer" or said == "TokenizersBackend" then said = nil end -- any
+  return { config = config, said = said, where = where, added = read_json(folder .. "/added_tokens.json") or {} }
+end
+
+-- The way of a form that the folder asks for; nil where it says nothing. What is not known is not guessed.
+function parts.way(settings, form, ways)
+  if not settings.said then return nil end
+  return ways[settings.said] or util.failf("%s: %s of %s is not known here; known are those of %s, and plain ones " ..
+    "(tokenizer_class = PreTrainedTokenizerFast)", settings.where, form, settings.said,
+    table.concat(util.keys(ways), ", "))
 end
 
 -- A yes or no of tokenizer_config.json.

@@ -199,23 +199,19 @@ local WAYS = { XLMRobertaTokenizer = xlm_roberta, ["xlm-roberta"] = xlm_roberta,
   camembert = camembert }
 
 function sentencepiece.json(path, settings)
-  local m, said = core.tokenizer.sentencepiece(path), settings.class or settings.model_type
+  local m = core.tokenizer.sentencepiece(path)
   if m.model_type ~= UNIGRAM and m.model_type ~= BPE then
     util.failf("%s: its model is of the type %d; unigram (1) and BPE (2) are read", path, m.model_type)
   end
   if m.treat_whitespace_as_suffix then
     util.failf("%s: its pieces have their spaces behind them (treat_whitespace_as_suffix), which is not read", path)
   end
-  local way = said and WAYS[said]
-  if settings.class and not way then
-    util.failf("%s: a .model of the tokenizer_class %s is not known here; known are those of %s, and plain ones",
-      settings.where, settings.class, table.concat(util.keys(WAYS), ", "))
-  end
-  if not said and path:find "sentencepiece%.bpe%.model$" then
+  local way = parts.way(settings, "a .model", WAYS)
+  if not way and not settings.config.tokenizer_class and path:find "sentencepiece%.bpe%.model$" then
     util.failf("%s: files of this name are numbered as their network has it: put its config.json beside it", path)
   end
   if not way then return plain(m, settings) end
-  if m.model_type ~= UNIGRAM then util.failf("%s: %s has models of the type unigram, not BPE", path, said) end
+  if m.model_type ~= UNIGRAM then util.failf("%s: %s has models of the type unigram, not BPE", path, settings.said) end
   return numbered(m, settings, way)
 end
 

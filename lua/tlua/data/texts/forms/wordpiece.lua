@@ -6,8 +6,9 @@ local parts = require "tlua.data.texts.forms.parts"
 local wordpiece = {}
 
 -- Whose vocab.txt is BERT's.
-local CLASSES = { BertTokenizer = true, DistilBertTokenizer = true, ElectraTokenizer = true, MobileBertTokenizer = true,
-  LayoutLMTokenizer = true }
+local WAYS = {}
+for _, name in ipairs { "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer",
+  "LayoutLMTokenizer", "bert", "distilbert", "electra", "mobilebert", "layoutlm" } do WAYS[name] = true end
 local USUAL = { unk = "[UNK]", sep = "[SEP]", pad = "[PAD]", cls = "[CLS]", mask = "[MASK]" }
 
 -- White space at the end of a line, as Unicode has it.
@@ -37,10 +38,7 @@ local function read(path)
 end
 
 function wordpiece.json(path, settings)
-  if settings.class and not CLASSES[settings.class] then
-    util.failf("%s: a vocab.txt of the tokenizer_class %s is not known here; known are %s", settings.where,
-      settings.class, table.concat(util.keys(CLASSES), ", "))
-  end
+  parts.way(settings, "a vocab.txt", WAYS)
   parts.refuse(settings, "do_basic_tokenize", true)
   parts.refuse(settings, "never_split")
   local ids, names = read(path), parts.names(settings, USUAL)
