@@ -4,7 +4,7 @@ local reviews = dofile "tests/lua/run_texts.lua"
 local core = require "tlua.core"
 
 local folder = t.folder()
-local run = reviews.run(t, folder, "single")
+local run, recipe = reviews.run(t, folder, "single")
 
 local function eval(words)
   local status, out, err = t.run(("./tlua eval %s --json %s"):format(run, words or ""))
@@ -59,6 +59,25 @@ t.test("eval: what does not fit", function()
   refused(("--data.path %s/strange.tsv"):format(folder), "strange.tsv:3: 'terrible' is none of the classes bad, good")
   refused("--data.tokenizer tests/golden/tokenizers/unigram.json", "is another than the model's own")
   refused("--flip", "--flip mirrors pictures, and the model takes texts")
+end)
+
+t.test("show: pieces with their numbers, as the network is fed them", function()
+  local status, out, err = t.run(("./tlua show %s --to %s/fed.txt --pictures 5"):format(recipe, folder))
+  t.equal(status, 0, err)
+  assert(out:find("fed.txt: 5 training texts of epoch 1; " .. reviews.PIECES .. ", 64 pieces at most; ", 1, true), out)
+  local text, own = core.read_file(folder .. "/fed.txt"), reviews.tokenizer.handle
+  local _, rows = text:gsub("\n  %[CLS%]/" .. own:id "[CLS]" .. " ", "")
+  t.equal(rows, 5)
+  local the = own:id "the"
+  assert(text:find(("the/%d"):format(the), 1, true) or text:find("was/" .. own:id "was", 1, true), text)
+  assert(text:find "batch 1: 8 texts of at most %d+ pieces, %d+ %% padding")
+  status, _, err = t.run(("./tlua show %s --to %s/fed.html --data.pair other"):format(recipe, folder))
+  t.equal(status, 0, err)
+  local page = core.read_file(folder .. "/fed.html")
+  local _, boxes = page:gsub('<span class="piece special[^"]*">%[SEP%]', "")
+  t.equal(boxes, 48) -- two of each of 24 pairs
+  assert(page:find('<span class="piece second">', 1, true) or page:find('<span class="piece special second">', 1, true))
+  assert(not page:find "<script")
 end)
 
 t.finish()

@@ -1,6 +1,6 @@
 -- show.lua - `tlua show RECIPE.lua`: a page with the pictures that the network is fed, after all changes and with the
 -- normalisation undone, and their labels; of clips of sound one that can be heard, with their spectrograms; of volumes
--- three slices of each.
+-- three slices of each; of texts their pieces.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -10,14 +10,15 @@ local data_text = require "tlua.data.text"
 local parts = require "tlua.report.parts"
 local planes = require "tlua.report.planes"
 local sound = require "tlua.report.sound"
+local pieces = require "tlua.report.texts.pieces"
 local show = {}
 
 local IGNORED = 255
-local VOLUMES = 8 -- on a page, where nobody says
+local VOLUMES, TEXTS = 8, 24 -- on a page, where nobody says
 
 show.SCHEMA = {
-  { "to", "path", nil, "the PNG file (show.png), of sound and volumes a page (show.html)" },
-  { "pictures", "integer", 36, "how many pictures or clips; volumes: 8 where nothing is said", least = 1 },
+  { "to", "path", nil, "the PNG file (show.png), of sound, volumes and texts a page (show.html); of texts also .txt" },
+  { "pictures", "integer", 36, "how many pictures or clips; volumes: 8, texts: 24 where nothing is said", least = 1 },
   { "columns", "integer", 0, "in a row; 0: about as many as rows", least = 0 },
   { "epoch", "integer", 1, "the epoch that they are drawn for", least = 1 },
   { "part", "choice", "train", "training or test samples", { "train", "test" } },
@@ -116,11 +117,35 @@ local function volumes_page(s, o, name)
   return #figures, s
 end
 
--- Writes the page of a recipe. Returns how many pictures stand on it, and the session.
+-- The page of texts: the pieces of each, as the network is fed them.
+local function texts_page(s, o, name)
+  local r, d = s.recipe, s.data
+  s.task = require("tlua.task").open(r.task, r.loss)
+  util.at(r.task_given and r.task.where or r.data.where, s.task.prepare, s.task, s)
+  local fed = pieces.fed(s, o, o.pictures_given and o.pictures or TEXTS, s.task.names)
+  local title = ("%s: %s texts of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
+  local about = ("%s, %d pieces at most; %.0f %% of %s is padding"):format(d.tokenizer.name, d.preprocessing.longest,
+    100 * fed.pad, util.counted(#fed.batches, "batch"):gsub("batchs", "batches"))
+  local html = o.to:lower():find "%.html?$" ~= nil
+  local out = {}
+  for i, each in ipairs(fed.rows) do out[i] = (html and pieces.html or pieces.plain)(table.unpack(each)) end
+  if not html then
+    core.write_file(o.to, table.concat { title, "\n", about, "\n", table.concat(fed.batches, "\n"), "\n\n",
+      table.concat(out) })
+    return #out, s, about
+  end
+  core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
+    parts.escape(about), "<br>", parts.escape(table.concat(fed.batches, "; ")), "</p>", pieces.legend(d),
+    '<div class="texts">', table.concat(out), "</div></body></html>\n" })
+  return #out, s, about
+end
+
+-- Writes the page of a recipe. Returns how many samples stand on it, the session, and what else is to be said.
 function show.page(recipe, o)
   local s = require("tlua.train.build").pictures(recipe)
   local d = s.data
   o.to = o.to or (d.input.kind == "picture" and "show.png" or "show.html")
+  if d.input.kind == "text" then return texts_page(s, o, recipe.name) end
   if d.input.kind == "volume" then return volumes_page(s, o, recipe.name) end
   if d.input.kind == "clip" then return clips_page(s, o, recipe.name) end
   local source = d[o.part]
@@ -144,10 +169,10 @@ end
 
 -- The command, with the recipe as the command line has changed it.
 function show.main(recipe, o)
-  local n, s = show.page(recipe, o)
-  local changes = o.part == "train" and augment.text(s.data.augment, s.data.input)
+  local n, s, about = show.page(recipe, o)
+  local changes = o.part == "train" and not about and augment.text(s.data.augment, s.data.input)
   print(("%s: %s %s %s of epoch %d%s"):format(o.to, util.thousands(n), o.part == "train" and "training" or "test",
-    s.data.input.many, o.epoch, changes and ("; augment: " .. changes) or ""))
+    s.data.input.many, o.epoch, about and "; " .. about or changes and ("; augment: " .. changes) or ""))
   local burnt = data_text.burnt_in(s.data)
   if burnt then print("burnt in: " .. burnt) end
   return 0

@@ -95,6 +95,7 @@ local function float32(y) return y:dtype() == "float32" and y or ops.cast(y, { d
 function Embedding:forward(ids)
   local y = float32(ops.embedding(self.weight, ids))
   if self.lora then y = adapted_rows(self, y, ops.embedding(self.lora_embedding_A:transpose(), ids)) end
+  if module.tap then y = module.tap(y) end
   return y
 end
 -- The rows first + 1 to first + count, (count, width).

@@ -8,8 +8,10 @@ local parts = {}
 local escape = chart.escape
 
 local STYLE = [[
-:root{color-scheme:light dark;--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;--c2:#d1602b;--c3:#2e8540;--c4:#7a4ba3;--c5:#b0861a;--c6:#c23f5e;--heat:11,98,164}
-@media (prefers-color-scheme:dark){:root{--bg:#14161a;--fg:#e6e8eb;--soft:#9aa3ad;--line:#2c3138;--card:#1c2026;--c1:#6db3f2;--c2:#f0935f;--c3:#6fc583;--c4:#bb92e0;--c5:#e0bb5a;--c6:#f08aa4;--heat:109,179,242}}
+:root{color-scheme:light dark;--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;
+--c2:#d1602b;--c3:#2e8540;--c4:#7a4ba3;--c5:#b0861a;--c6:#c23f5e;--heat:11,98,164;--cold:209,96,43}
+@media (prefers-color-scheme:dark){:root{--bg:#14161a;--fg:#e6e8eb;--soft:#9aa3ad;--line:#2c3138;--card:#1c2026;
+--c1:#6db3f2;--c2:#f0935f;--c3:#6fc583;--c4:#bb92e0;--c5:#e0bb5a;--c6:#f08aa4;--heat:109,179,242;--cold:240,147,95}}
 *{box-sizing:border-box}body{margin:0 auto;padding:24px 20px 60px;max-width:1180px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:34px 0 10px;border-bottom:1px solid var(--line);padding-bottom:4px}.soft{color:var(--soft)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:18px 0}.tile{background:var(--card);border-radius:8px;padding:12px 14px}.tile b{display:block;font-size:24px;line-height:1.2}.tile span{color:var(--soft);font-size:13px}
@@ -24,6 +26,21 @@ circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circl
 .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}.pictures figure{margin:0;font-size:12px;line-height:1.35}.pictures img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;background:var(--card);image-rendering:auto}.bad{color:var(--c6)}
 .sounds{display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:16px}.sounds figure{margin:0;font-size:13px;line-height:1.4}.sounds img{width:100%;height:96px;object-fit:fill;border-radius:6px}.placed{position:relative;height:19px;font-size:11px;line-height:17px}.placed span{position:absolute;top:0;white-space:nowrap;overflow:hidden;border-left:2px solid var(--c1);background:var(--card);padding-left:2px}
 .sounds audio{width:100%;height:34px;margin:4px 0}
+.texts figure{margin:0 0 14px}.texts figcaption{font-weight:400;font-size:13px}.text{margin:2px 0 8px;
+line-height:1.75;overflow-wrap:anywhere;max-width:80ch}
+mark{color:inherit;border-radius:3px;padding:1px 2px;background:rgba(var(--heat),var(--a,.2))}
+mark.con{background:rgba(var(--cold),var(--a));border-bottom:2px dotted var(--c2)}mark b{font-size:10px;
+margin-left:4px;vertical-align:super}
+mark.n1{background:rgba(var(--cold),.3)}mark.n2{background:rgba(46,133,64,.3)}mark.n3{background:rgba(122,75,163,.3)}
+s{color:var(--soft);opacity:.7}.odd{font-style:normal;font-size:10px;border:1px solid var(--soft);border-radius:3px;
+padding:0 2px;color:var(--soft)}
+.boxes{display:flex;flex-wrap:wrap;gap:4px}.piece{display:inline-flex;flex-direction:column;
+border:1px solid var(--line);border-radius:4px;padding:1px 5px;background:var(--card);font-size:14px;line-height:1.35;
+max-width:100%;overflow-wrap:anywhere}.piece small{font-size:10px;color:var(--soft)}.piece em{font-style:normal;
+font-size:12px;color:var(--c3)}
+p .piece{display:inline-block}.special{color:var(--soft);border-style:dashed}.second{background:rgba(var(--heat),.16)}
+.inside{border-color:var(--c3);box-shadow:inset 0 -3px var(--c3)}.hidden{border-color:var(--c2);
+box-shadow:inset 0 -3px var(--c2)}.pad{background:none;color:var(--soft);border-style:dotted}
 .words td,.words th{padding:4px 9px}td.left,th.left{text-align:left}.first td{border-top:2px solid var(--line)}.good{color:var(--c3)}
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;margin-top:12px}.bars i{height:18px;min-width:2px;border-radius:3px}
 pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}

@@ -100,6 +100,7 @@ local function call(self, c, i, values, sizes, tensors)
     attrs = { p = attrs.p, training = draws }
   end
   args[n + 1] = attrs
+  if module.tap and c.op == "embedding" then return module.tap((ops[c.op](table.unpack(args, 1, n + 1)))) end
   return ops[c.op](table.unpack(args, 1, n + 1))
 end
 
