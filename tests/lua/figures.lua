@@ -163,6 +163,7 @@ t.test("best names another figure, by which the run goes then", function()
   for _, row in ipairs(r.epochs) do most = math.max(most, row.val_f1) end
   t.equal(r.session.best.val_f1, most)
   assert(log:find("  validation macro F1 ", 1, true) and not log:find("validation accuracy", 1, true), log)
+  assert(log:find("; macro F1 %d+%.%d %%\n"), log)
   local found = core.json_decode(read(folder .. "/f1/report.json"))
   t.equal(found.figures[1][1], "f1")
   assert(r.accuracy and r.value == r.f1 and r.f1 ~= r.accuracy, "the test's figures")

@@ -78,6 +78,15 @@ t.test("columns by number and by name, other habits of tags, tags of no entities
     "tags      BIO with entities that begin with I: 1 of 4 are changed")
 end)
 
+t.test("parts out of files, validation too", function()
+  local d = data.conll { path = file("p1.txt", "a O\nb B-X\n\nc O\n"), validation = file("p2.txt", "d O\n"),
+    test = file("p3.txt", "e B-X\n\nf O\n") }
+  local built = open(d)
+  t.equal(("%d %d %d"):format(built.train:count(), built.validation:count(), built.test:count()), "2 1 2")
+  built = open(data.conll { path = folder .. "/p1.txt", test = folder .. "/p3.txt", validation = "0.5" })
+  t.equal(("%d %d"):format(built.train:count(), built.validation:count()), "1 1")
+end)
+
 t.test("columns that make no sense are refused at their line", function()
   local function conll(text, o)
     o = o or {}

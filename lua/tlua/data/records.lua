@@ -309,9 +309,10 @@ local function parts_of(d, found, all, seed, selects)
     list.train, list.test = draw(n, share, seed, found, all)
     said[1] = share > 0 and ("%g %% held out for testing%s"):format(100 * share, found.keys and ", groups as a whole" or "") or "nothing is held out for testing"
   end
-  local share = o.validation or (selects and #(list.validation or {}) == 0 and 0.1) or 0
-  if o.validation and list.validation and #list.validation > 0 then
-    util.failf("data.%s: validation = %g, but the data have a validation part of their own", d.kind, o.validation)
+  local asked = type(o.validation) == "number" and o.validation or nil -- of texts it may be a file
+  local share = asked or (selects and #(list.validation or {}) == 0 and 0.1) or 0
+  if asked and list.validation and #list.validation > 0 then
+    util.failf("data.%s: validation = %g, but the data have a validation part of their own", d.kind, asked)
   end
   if share > 0 then
     local own = list.train
@@ -319,8 +320,8 @@ local function parts_of(d, found, all, seed, selects)
     if #held > 0 then
       list.train, list.validation = chosen(own, kept), chosen(own, held)
       said[2] = ("%g %% of the training samples held out%s%s"):format(100 * share, found.keys and ", groups as a whole" or "",
-        o.validation and "" or (", since %s goes by them; --data.validation says how many"):format(selects))
-    elseif o.validation then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, #own) end
+        asked and "" or (", since %s goes by them; --data.validation says how many"):format(selects))
+    elseif asked then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, #own) end
   elseif list.validation and #list.validation > 0 then said[2] = "the data's own" end
   if selects and #(list.validation or {}) == 0 then split.none_held(d.kind, selects) end
   return list, said
