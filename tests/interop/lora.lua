@@ -10,13 +10,20 @@ local CASES = {
   { "roberta", "roberta", { on = "*.word_embeddings,*.position_embeddings,*.key", rank = 2, alpha = 3 },
     task = "SEQ_CLS" },
   { "electra", "electra", { on = "*.query,*.dense", rank = 4 }, task = "SEQ_CLS" },
+  { "roberta_pieces", "roberta", { on = "*.query", rank = 2 }, task = "TOKEN_CLS", gives = "frames" },
+  { "electra_spans", "electra", { on = "*.key", rank = 2 }, task = "QUESTION_ANS", gives = "frames",
+    head = "qa_outputs" },
+  { "gpt2", "gpt2", { on = "*.c_attn,*.c_fc,*.wpe", rank = 2 }, task = "SEQ_CLS" },
+  { "gpt2_words", "gpt2", { on = "*.c_proj", rank = 2 }, task = "CAUSAL_LM", gives = "vocabulary" },
+  { "bert_words", "bert", { on = "*.query", rank = 2 }, gives = "vocabulary" },
   { "distilbert", "distilbert", { on = "*_lin", rank = 4 }, train = { "*.bias" }, task = "SEQ_CLS" },
 }
 
 for _, case in ipairs(CASES) do
   local name, family, options = table.unpack(case)
   local golden = core.load(TEXT .. family .. "/golden.safetensors")
-  local net = tlua.models.from_folder { path = TEXT .. family }
+  local net = tlua.models.from_folder { path = TEXT .. family, classes = case.head and 2 or nil }
+  net:give(case.gives or "vector", case.head)
   net:add_lora(options)
   if case.train then net:unfreeze(case.train) end
   for path, p in net:parameters() do
@@ -29,6 +36,10 @@ for _, case in ipairs(CASES) do
     x = core.ops.concat(x:reshape(n, steps, 1), golden.types:reshape(n, steps, 1), { axis = 3 })
   end
   net:save_lora(out .. "/" .. name, { task = case.task })
-  core.write_file(out .. "/" .. name .. "/family", family)
-  core.save(out .. "/" .. name .. "/logits.safetensors", { logits = net(x, golden.lengths):detach() }, {})
+  local kind = case.head == "qa_outputs" and "QuestionAnswering" or case.gives == "frames" and "TokenClassification"
+    or case.gives ~= "vocabulary" and "SequenceClassification" or family == "gpt2" and "CausalLM" or "MaskedLM"
+  core.write_file(out .. "/" .. name .. "/family", family .. " " .. kind)
+  local y = net(x, golden.lengths)
+  if case.gives == "vocabulary" then y = net:vocabulary(y) end
+  core.save(out .. "/" .. name .. "/logits.safetensors", { logits = y:detach() }, {})
 end

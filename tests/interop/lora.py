@@ -14,10 +14,11 @@ TEXT = os.path.join(os.path.dirname(__file__), "..", "golden", "text")
 worst = 0
 for name in sorted(os.listdir(sys.argv[1])):
     folder = os.path.join(sys.argv[1], name)
-    family = open(os.path.join(folder, "family")).read()
+    family, kind = open(os.path.join(folder, "family")).read().split()
     given = load_file(os.path.join(TEXT, family, "golden.safetensors"))
-    base = transformers.AutoModelForSequenceClassification.from_pretrained(
-        os.path.join(TEXT, family), attn_implementation="eager"
+    labels = dict(num_labels=2) if kind == "QuestionAnswering" else {}
+    base = getattr(transformers, "AutoModelFor" + kind).from_pretrained(
+        os.path.join(TEXT, family), attn_implementation="eager", **labels
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # keys that are missing or not expected
@@ -27,9 +28,16 @@ for name in sorted(os.listdir(sys.argv[1])):
     if family in ("bert", "electra"):
         x["token_type_ids"] = given["types"].long()
     want = load_file(os.path.join(folder, "logits.safetensors"))["logits"]
+    counts = mask[..., None] if want.dim() == 3 else 1
+
+    def distance(out):
+        if kind == "QuestionAnswering":
+            out = dict(logits=torch.stack([out.start_logits, out.end_logits], -1))
+        return ((out["logits"] - want) * counts).abs().max().item()
+
     with torch.no_grad():
-        apart = (model(**x).logits - want).abs().max().item()
-        merged = (model.merge_and_unload()(**x).logits - want).abs().max().item()
+        apart = distance(model.base_model(**x))  # PeftModelForQuestionAnswering drops the types of pieces
+        merged = distance(model.merge_and_unload()(**x))
     size = os.path.getsize(os.path.join(folder, "adapter_model.safetensors"))
     print("%-12s %-32s logits apart %.1e, merged %.1e, %d bytes" % (name, type(model).__name__, apart, merged, size))
     worst = max(worst, apart, merged)

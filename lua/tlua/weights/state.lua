@@ -55,23 +55,24 @@ local function match(self, tensors, odd, head, in_head, adapts)
   for _, each in ipairs(self:specs()) do
     local value = tensors[each.path]
     known[each.path] = true
-    if value == nil then
+    local fresh = value == nil and adapts and lora.is_adapter(each.path) -- no file of a base has one
+    if value == nil and not fresh then
       if in_head(each.path) then
         report.head_missing = odd[each.path] and ("%s %s"):format(each.path, odd[each.path]) or report.head_missing or "is not in the file"
       elseif adapts and not odd[each.path] and self.may_lack and self:may_lack(each.path) then
         report.drawn[#report.drawn + 1] = each.path
       elseif odd[each.path] then report.unreadable[#report.unreadable + 1] = ("%s %s"):format(each.path, odd[each.path])
-      elseif each.spec.initial[1] ~= "values" and not (adapts and lora.is_adapter(each.path)) then
+      elseif each.spec.initial[1] ~= "values" then
         report.missing[#report.missing + 1] = each.path
       end
-    elseif not util.same_shape(shape_of(value), each.spec.shape) then
+    elseif value ~= nil and not util.same_shape(shape_of(value), each.spec.shape) then
       local fitted = adapts and self.adapted and core.is_tensor(value) and self:adapted(each.path, value, each.spec.shape)
       if fitted then take[#take + 1] = { path = each.path, module = each.module, spec = each.spec, value = fitted }
       elseif in_head(each.path) then report.head_dropped = head
       else
         report.wrong_shape[#report.wrong_shape + 1] = ("%s %s instead of %s"):format(each.path, util.shape_text(shape_of(value)), util.shape_text(each.spec.shape))
       end
-    else
+    elseif value ~= nil then
       take[#take + 1] = { path = each.path, module = each.module, spec = each.spec, value = value }
     end
   end

@@ -47,14 +47,14 @@ local function whole_head(net, path)
   return top and not adapted and is_below(path, top) and top or path
 end
 
--- Modules with something that is trained, each once and named as PEFT is to keep it; and single tensors of layers that
--- have an adapter, which are no modules of their own for PEFT.
+-- Modules with something that is trained, each once and named as PEFT is to keep it; and single tensors, of layers that
+-- have an adapter and of modules that others are below, which PEFT cannot keep as a whole.
 local function trained_modules(net, trained)
   local modules, single, known = {}, {}, {}
   for _, each in ipairs(net:specs()) do
     if trained[each.path] and not lora.is_adapter(each.path) then
       local owner = each.path:match "^(.*)%.[^.]+$"
-      if not owner or rawget(each.module, "lora") then single[#single + 1] = each.path
+      if not owner or rawget(each.module, "lora") or #each.module._order > 0 then single[#single + 1] = each.path
       else
         owner = whole_head(net, owner)
         if not known[owner] then known[owner], modules[#modules + 1] = true, owner end
@@ -96,14 +96,18 @@ function adapter.save(net, folder, options)
     for _, path in ipairs(single) do kept = kept or name == path end
     if kept then tensors[written_name(net, name)] = float32(t) end
   end
-  for i, each in ipairs(layers) do targets[i] = each.path end
+  local transposed = false
+  for i, each in ipairs(layers) do
+    targets[i] = each.path
+    transposed = transposed or each.module.transposed or false
+  end
   local rank, alpha = usual(layers, "rank"), usual(layers, "alpha")
   local _, adapted_head = head_in_parts(net)
   local config = { peft_type = "LORA", r = rank, lora_alpha = alpha, lora_dropout = layers[1].module.lora.dropout,
     use_rslora = layers[1].module.lora.rs, target_modules = targets, modules_to_save = #modules > 0 and modules or nil,
     bias = biases and "all" or "none", rank_pattern = pattern(layers, "rank", rank),
     alpha_pattern = pattern(layers, "alpha", alpha), inference_mode = true, init_lora_weights = true,
-    fan_in_fan_out = layers[1].module.transposed or false, task_type = not adapted_head and o.task or nil,
+    fan_in_fan_out = transposed, task_type = not adapted_head and o.task or nil,
     base_model_name_or_path = o.base or rawget(net, "weights_path") }
   core.mkdirs(folder)
   core.save(folder .. "/" .. TENSORS, tensors, { format = "pt" })
