@@ -33,8 +33,13 @@ end
 -- at yet.
 local function with_head(r)
   local net = r.model
+  if net.give then
+    local task = require("tlua.task").definition(r.task.kind)
+    net:give(task.takes, task.head_name)
+  end
   if not (net.set_head and net.head_name) then return net end
   rawset(net, "head_trains", true)
+  if net.gives == "vocabulary" then return net end
   if r.head then util.at(rawget(r.head, "where") or r.where, net.set_head, net, r.head)
   elseif not net.classes then
     util.note "the recipe names no head: one is made for the classes of the data, and here is none"

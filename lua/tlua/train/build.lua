@@ -124,8 +124,8 @@ local function check_inputs(s)
   if kind.kind == "text" and net.vocabulary_size then
     local reach, size = s.data.tokenizer.handle:size(), net:vocabulary_size()
     if reach > size then
-      util.failf("the tokenizer %s is of another network: its numbers go up to %d, and %s knows %d",
-        s.data.tokenizer.name, reach - 1, net:label(), size)
+      util.failf("the tokenizer %s is of another network: its numbers go up to %d, and %s knows %d "
+        .. "(--model.vocabulary %d: new rows)", s.data.tokenizer.name, reach - 1, net:label(), size, reach)
     end
   end
   local own, given = (rawget(net, "network_options") or {}).in_channels, s.data.channels
