@@ -321,7 +321,9 @@ local function parts_of(d, found, all, seed, selects)
       list.train, list.validation = chosen(own, kept), chosen(own, held)
       said[2] = ("%g %% of the training samples held out%s%s"):format(100 * share, found.keys and ", groups as a whole" or "",
         asked and "" or (", since %s goes by them; --data.validation says how many"):format(selects))
-    elseif asked then util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, #own) end
+    elseif asked then
+      util.failf("data.%s: validation = %g of %d training samples leaves none for it", d.kind, share, #own)
+    end
   elseif list.validation and #list.validation > 0 then said[2] = "the data's own" end
   if selects and #(list.validation or {}) == 0 then split.none_held(d.kind, selects) end
   return list, said
