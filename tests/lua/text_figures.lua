@@ -72,16 +72,18 @@ end)
 
 t.test("the threshold of no answer", function()
   for _, case in ipairs(found.thresholds) do
-    local at, mean = answers.threshold(case.rows)
+    local at, mean, middle = answers.threshold(case.rows)
     near(mean, case.best, "the mean score")
     local any = false
     for _, row in ipairs(case.rows) do any = any or row.none <= at end
     if any then near(at, case.at, "the threshold") end
-    local sum = 0 -- what it gives where it is used
-    for _, row in ipairs(case.rows) do
-      if row.none > at then sum = sum + (row.answerable and 0 or 1) else sum = sum + row.score end
+    for _, used in ipairs { at, middle } do -- what they give where they are used
+      local sum = 0
+      for _, row in ipairs(case.rows) do
+        if row.none > used then sum = sum + (row.answerable and 0 or 1) else sum = sum + row.score end
+      end
+      near(sum / #case.rows, mean, "the mean score of its use")
     end
-    near(sum / #case.rows, mean, "the mean score of its use")
   end
   -- Rows that cannot be told apart go together: official's order would part them.
   local rows = { { none = 0, score = 1, answerable = true }, { none = 0, score = 0, answerable = false } }

@@ -195,7 +195,7 @@ end
 t.test("questions: a run finds answers, and where there is none; the threshold is the validation's", function()
   questions("asked", 80, true)
   recipe("asked", ([[squad { path = "%s/asked.json", tokenizer = "%s", batch = 8 }]]):format(folder, PIECES),
-    "schedule = { epochs = 8 }, task = tlua.task.span { choose = true }")
+    "schedule = { epochs = 20 }, task = tlua.task.span { choose = true }")
   local out = run(("%s/asked.lua --out %s/asked"):format(folder, folder))
   assert(out:find("threshold no answer where it is more than ", 1, true), out)
   local f1 = tonumber(out:match "\ntest      F1 ([%d.]+) %%")
@@ -284,6 +284,10 @@ t.test("words: runs learn hidden and next words, are tested again, and answer", 
   local said = core.json_decode(run(("predict %s/masked 'the with [MASK] two was' --json --top 2"):format(folder)))
   t.equal(#said[1].predictions, 1)
   t.equal(#said[1].predictions[1], 2)
+  core.write_file(folder .. "/table.tsv", "id\tsaid\n" .. ("1\tthe with and two was\n"):rep(40))
+  out = run(("%s/masked.lua --data texts --data.path %s/table.tsv --data.text said --schedule.epochs 1 --out %s/table")
+    :format(folder, folder, folder))
+  assert(out:find("test perplexity", 1, true), "a table without labels")
   said = core.json_decode(run(("predict %s/causal 'the with and two' --json"):format(folder)))[1].predictions
   assert(said.perplexity > 1 and said.pieces > 3 and #said.following > 1)
 end)

@@ -152,7 +152,7 @@ local function choose(t, seen)
   for i, each in ipairs(seen.asked:scored(t)) do
     rows[i] = { none = each.none, score = each.f1_if_answered, answerable = not each.impossible }
   end
-  local at, mean = answers.threshold(rows)
+  local _, mean, at = answers.threshold(rows)
   t.chosen = { threshold = at, count = #rows }
   return ("no answer where it is more than %.4g likelier than the best one, chosen on %s: F1 %.1f %% there"):format(at,
     util.counted(#rows, "validation question"), 100 * mean)

@@ -124,7 +124,8 @@ end
 
 -- The threshold of "no answer" with the best mean score: a question whose `none` is above it gets no answer. rows:
 -- {none = how much likelier no answer is than the best one, score = of that answer, answerable = is there one?}.
--- Returns the threshold and the mean score that it gives, 0 to 1. As SQuAD 2.0's script, but that rows of the same
+-- Returns the threshold, the mean score that it gives, 0 to 1, and the threshold in the middle between that and the
+-- next row, which gives the same here and has room on both sides. As SQuAD 2.0's script, but that rows of the same
 -- `none` go together.
 function answers.threshold(rows)
   local order, sum = {}, 0
@@ -137,13 +138,16 @@ function answers.threshold(rows)
     return a < b
   end)
   local best, at = sum, #rows > 0 and rows[order[1]].none - 1 or 0.0
+  local middle = at
   for k, i in ipairs(order) do
     local row = rows[i]
     sum = sum + (row.answerable and row.score or -1)
     local following = rows[order[k + 1]]
-    if sum > best and not (following and following.none == row.none) then best, at = sum, row.none end
+    if sum > best and not (following and following.none == row.none) then
+      best, at, middle = sum, row.none, following and (row.none + following.none) / 2 or row.none
+    end
   end
-  return at, #rows > 0 and best / #rows or 0 / 0
+  return at, #rows > 0 and best / #rows or 0 / 0, middle
 end
 
 util.seal(answers, "answers.")
