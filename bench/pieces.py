@@ -2,6 +2,7 @@
 of hostile ones, pairs in windows, and how long it takes on one thread and on two.
 
     python bench/pieces.py compare DATA TOKENIZER...     DATA: a folder with nsmc/, text/KorQuAD_v1.0_dev.json, text/xquad/
+    python bench/pieces.py windows DATA TOKENIZER...         of those the pairs alone
     python bench/pieces.py sentencepiece DATA MODEL...       plain .model files: numbers beside transformers' and SentencePiece's
     python bench/pieces.py train DATA FOLDER                 some of those, trained on the reviews, into FOLDER/NAME/own.model
     python bench/pieces.py speed DATA TOKENIZER... [--rounds N]
@@ -145,11 +146,10 @@ def library(path):
     return t
 
 
-def compare(data, paths):
+def compare(data, paths, alone=True):
     lines, pairs = sources(data)
     wrong = 0
-    if os.environ.get("ONLY_WINDOWS"):
-        lines = {}
+    lines = lines if alone else {}
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             t = library(path)
@@ -294,8 +294,10 @@ def main():
         sys.exit(beside_sentencepiece(data, paths) > 0)
     elif what == "speed":
         speed(data, paths, rounds)
+    elif what in ("compare", "windows"):
+        sys.exit(compare(data, paths, what == "compare") > 0)
     else:
-        sys.exit(compare(data, paths) > 0)
+        sys.exit(__doc__)
 
 
 if __name__ == "__main__":
