@@ -258,6 +258,31 @@ t.test("a run learns, and its model file keeps the tokenizer: eval says the same
   t.equal(tonumber(out:match "accuracy ([%d.]+) %%"), accuracy, out)
 end)
 
+t.test("a model file whose parts do not go together is refused in one line", function()
+  local path, json = folder .. "/lies.safetensors", require "tlua.weights.model_file"
+  local tensors, meta = core.load(folder .. "/run/model.safetensors")
+  local function refused(message, change)
+    local info = core.json_decode(meta.tlua)
+    local own_tensors = {}
+    for name, x in pairs(tensors) do own_tensors[name] = x end
+    change(info.preprocessing, own_tensors)
+    core.save(path, own_tensors, { tlua = core.json_encode(info), format = "pt" })
+    local e = t.fails(message, json.load, path)
+    assert(not e:gsub("\n  in [%w.]+", ""):find "\n", e) -- modules say where they stand
+  end
+  refused("its tokenizer is damaged", function(_, x) x["tlua.tokenizer"] = core.zeros({ 40 }, { dtype = "uint8" }) end)
+  refused("cannot hold a text of", function(_, x)
+    x["tlua.tokenizer"] = core.tensor({ 0, 0, 0, 32, 0, 0, 0, 0, 1 }, { dtype = "uint8" })
+  end)
+  refused("is not the one that it was trained with", function(p) p.tokenizer = "abc" end)
+  refused("texts end in number 100000", function(p) p.pad = 100000 end)
+  refused("texts of 65 pieces, and the network knows 64 places", function(p) p.longest = 65 end)
+  for _, wrong in ipairs { { "cut", "words" }, { "stride", 1e30 }, { "stride", 64 }, { "longest", "x" },
+    { "types", 1 } } do
+    refused("its description is damaged: preprocessing", function(p) p[wrong[1]] = wrong[2] end)
+  end
+end)
+
 t.test("an interrupted run goes on to the same bits", function()
   local function losses(name)
     local out = {}

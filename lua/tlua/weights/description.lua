@@ -52,9 +52,10 @@ end
 
 -- What a network of texts wants of one: pieces at most, and the number behind the ends.
 local function is_of_texts(p)
+  local cut = p.cut == nil or p.cut == "longest" or p.cut == "first" or p.cut == "second"
+  local stride = p.stride == nil or math.type(p.stride) == "integer" and p.stride >= 0 and p.stride < (p.longest or 0)
   return math.type(p.longest) == "integer" and p.longest >= 1 and math.type(p.pad) == "integer" and p.pad >= 0
-    and type(p.types) == "boolean" and is_optional(p.cut, "string") and is_optional(p.stride, "number")
-    and is_optional(p.tokenizer, "string")
+    and type(p.types) == "boolean" and cut and stride and is_optional(p.tokenizer, "string")
 end
 
 -- Pictures have a size, and those of scanners windows and neighbours.

@@ -225,6 +225,18 @@ function model_file.network(path)
   return net, info
 end
 
+-- Of a network that reads: do its tokenizer, what it was trained with and the network go together?
+local function check_texts(path, net, p)
+  local tokenizer, most = net.tokenizer and net:tokenizer(), net.most_pieces and net:most_pieces()
+  local size = net.vocabulary_size and net:vocabulary_size()
+  local why = tokenizer and p.tokenizer and tokenizer.sha256 ~= p.tokenizer
+    and "the tokenizer in it is not the one that it was trained with"
+    or size and p.pad >= size and ("texts end in number %d, and the network knows %d"):format(p.pad, size)
+    or size and tokenizer and tokenizer.handle:size() > size and "its tokenizer is of another network"
+    or most and p.longest > most and ("texts of %d pieces, and the network knows %d places"):format(p.longest, most)
+  if why then util.failf("%s: its description is damaged: %s", path, why) end
+end
+
 -- path, of a file or of a run's folder -> network in inference mode, description.
 function model_file.load(path)
   path = util.model_path(path)
@@ -232,6 +244,7 @@ function model_file.load(path)
   local fits, e = pcall(model_file.pipeline, info)
   if not fits then util.failf("%s: its description is damaged: preprocessing: %s", path, util.reason(e)) end
   if is_onnx(path) then net:ready() else net:load(path, { what = path, whole = true }) end
+  if input.of(info.preprocessing).kind == "text" then check_texts(path, net, info.preprocessing) end
   rawset(net, "file_labels", info.labels)
   rawset(net, "file_preprocessing", info.preprocessing)
   net:eval()

@@ -434,7 +434,9 @@ function Texts:vocabulary_size() return self.o.vocabulary end
 function Texts:took_kept(name, packed, what)
   if name ~= KEPT then return end
   local place = what .. ": its tokenizer"
-  rawset(self, "file_tokenizer", require("tlua.data.texts.tokenizer").read(core.unpack(packed, place), place))
+  local ok, json = pcall(core.unpack, packed, place)
+  if not ok then util.fail(util.without_place(json)) end
+  rawset(self, "file_tokenizer", require("tlua.data.texts.tokenizer").read(json, place))
 end
 function Texts:picture_shape(pieces) return { 1, pieces or 64 } end
 function Texts:labels() return rawget(self, "file_labels") end
