@@ -10,9 +10,11 @@ local gradient = {}
 
 gradient.NAME = "gradient × input, word embeddings"
 
--- Parameters want no gradients meanwhile, dropout is off, and calls are made one by one. f() is done within.
+-- Parameters want no gradients meanwhile, dropout is off, calls are made one by one and rows keep their padding. f() is
+-- done within.
 local function aside(net, f)
-  local wanted, training, before = {}, net.training, plan.off
+  local wanted, training, before, packs = {}, net.training, plan.off, rawget(net, "packs")
+  rawset(net, "packs", false)
   for _, p in net:parameters() do
     if p:requires_grad() then
       wanted[#wanted + 1] = p
@@ -23,6 +25,7 @@ local function aside(net, f)
   plan.off = true
   local ok, a, b = pcall(f)
   plan.off, module.tap = before, nil
+  rawset(net, "packs", packs)
   for _, p in ipairs(wanted) do p:requires_grad(true) end
   if training then net:train() end
   if not ok then error(a, 0) end
