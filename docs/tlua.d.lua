@@ -1219,14 +1219,14 @@ function models.build(name, options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.cifar10(options) end
 
@@ -1241,14 +1241,14 @@ function data.cifar10(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.cifar100(options) end
 
@@ -1263,14 +1263,14 @@ function data.cifar100(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.mnist(options) end
 
@@ -1285,14 +1285,14 @@ function data.mnist(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.fashion_mnist(options) end
 
@@ -1316,14 +1316,14 @@ function data.fashion_mnist(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, classes?: string|string[], split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], split?: number, group?: string, decode?: "whole"|"reduced", on_bad?: "error"|"skip", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.folder(options) end
 
@@ -1350,14 +1350,14 @@ function data.folder(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, attributes?: string|string[], root?: string, private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, image?: string, target?: string|string[], group?: string, part?: string, attributes?: string|string[], root?: string, private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.csv(options) end
 
@@ -1381,14 +1381,14 @@ function data.csv(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, classes?: string|string[], values?: number|number[], group?: string, private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.masks(options) end
 
@@ -1416,14 +1416,14 @@ function data.masks(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, images?: tlua.Tensor|table|string, labels?: tlua.Tensor|table|string, values?: tlua.Tensor|table|string, test_images?: tlua.Tensor|table|string, test_labels?: tlua.Tensor|table|string, test_values?: tlua.Tensor|table|string, validation_images?: tlua.Tensor|table|string, validation_labels?: tlua.Tensor|table|string, validation_values?: tlua.Tensor|table|string, classes?: string|string[], value_names?: string|string[], split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, images?: tlua.Tensor|table|string, labels?: tlua.Tensor|table|string, values?: tlua.Tensor|table|string, test_images?: tlua.Tensor|table|string, test_labels?: tlua.Tensor|table|string, test_values?: tlua.Tensor|table|string, validation_images?: tlua.Tensor|table|string, validation_labels?: tlua.Tensor|table|string, validation_values?: tlua.Tensor|table|string, classes?: string|string[], value_names?: string|string[], split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.tensors(options) end
 
@@ -1444,14 +1444,14 @@ function data.tensors(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { count?: integer, get?: function, classes?: string|string[], value_names?: string|string[], key?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { count?: integer, get?: function, classes?: string|string[], value_names?: string|string[], key?: string, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.custom(options) end
 
@@ -1488,9 +1488,9 @@ function data.custom(options) end
 ---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
 ---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
 ---- `threads` = 0: threads that read pictures; 0: one a processor
----- `fit`: stretch to a square, or scale the shorter side and crop
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
 ---- `resize`: the shorter side before the crop (the weights' own)
----- `interpolation`: filter of the resize
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
 ---- `mean`: subtracted from pixels in 0..1 (the weights' own)
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
@@ -1506,7 +1506,7 @@ function data.custom(options) end
 ---- `patches`: volume: patches of each volume and epoch (4)
 ---- `overlap`: volume: share of a patch that the next has too where whole volumes are tested (0.5)
 ---- `keep`: volume: memory in which volumes stay decoded from epoch to epoch; those beyond are read again
----@param options? { root?: string, unit?: "picture"|"volume", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean, gaps?: "error"|"fill", repeated?: "error"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], patch?: number|number[], patches?: integer, overlap?: number, keep?: string|number }
+---@param options? { root?: string, unit?: "picture"|"volume", labels?: string, by?: "patient"|"study"|"series"|"file", key?: string, target?: string|string[], part?: string, masks?: string, classes?: string|string[], values?: number|number[], unmatched?: "error"|"skip", windows?: string|table, neighbours?: integer, modality?: string|string[], series?: string, every?: integer, group?: "patient"|"study"|"series"|"none", private?: boolean, strip_corners?: number, doubles?: "say"|"apart"|"drop"|"off", near?: integer, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean, gaps?: "error"|"fill", repeated?: "error"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], patch?: number|number[], patches?: integer, overlap?: number, keep?: string|number }
 ---@return table
 function data.dicom(options) end
 
@@ -1549,6 +1549,133 @@ function data.dicom(options) end
 ---@param options? { root?: string, path?: string, image?: string|string[], mask?: string, target?: string|string[], part?: string, attributes?: string|string[], group?: string, private?: boolean, classes?: string|string[], values?: table, rest?: "error"|"background"|"ignored", parts?: "channels"|"first", nan?: "error"|"zero", orientation?: string, spacing?: number|number[], windows?: string|table, normalise?: "zscore"|"nonzero"|"range"|"quantiles"|"none", quantiles?: number|number[], size?: number|number[], patch?: number|number[], patches?: integer, foreground?: number, overlap?: number, split?: number, validation?: number, split_seed?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, keep?: string|number, threads?: integer, drop_last?: boolean, on_bad?: "error"|"skip" }
 ---@return table
 function data.nifti(options) end
+
+---Pictures with boxes in the JSON of COCO: annotations is the training part, or all of which a share is held out.
+---- `annotations`: the JSON of COCO's form; with the next two the training part
+---- `validation_annotations`: another JSON, which is the validation part
+---- `test_annotations`: another JSON, which is the test part
+---- `root`: folder with the pictures (that of the JSON, or images beside it)
+---- `group`: Lua pattern that finds in a picture's path whose it is: pictures of one field, patient or camera stay in one part
+---- `classes`: names of the classes, in this order (the data's own)
+---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
+---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
+---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { annotations?: string, validation_annotations?: string, test_annotations?: string, root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.coco(options) end
+
+---Pictures with boxes in the XML of Pascal VOC: Annotations, JPEGImages and ImageSets, or an XML beside each picture.
+---- `root`: folder with Annotations, JPEGImages and ImageSets, or with pictures and an XML beside each
+---- `group`: Lua pattern that finds in a picture's path whose it is: pictures of one field, patient or camera stay in one part
+---- `classes`: names of the classes, in this order (the data's own)
+---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
+---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
+---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.voc(options) end
+
+---Pictures with boxes in the text files of YOLO: folders images and labels, classes named by data.yaml or classes.txt.
+---- `root`: folder with images and labels, and data.yaml, classes.txt or obj.names; parts are folders in it
+---- `group`: Lua pattern that finds in a picture's path whose it is: pictures of one field, patient or camera stay in one part
+---- `classes`: names of the classes, in this order (the data's own)
+---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
+---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
+---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.yolo(options) end
+
+---Pictures with boxes in a table, a line for each box: file, left, top, right, bottom and class.
+---- `path`: a table: a line for each box, the first with the names of the columns
+---- `file` = "file": column with the pictures' files, relative to root
+---- `left` = "left": column with the left edge in pixels
+---- `top` = "top": column with the upper edge
+---- `right` = "right": column with the right edge
+---- `bottom` = "bottom": column with the lower edge
+---- `target` = "class": column with the class
+---- `part`: column that says which part a picture belongs to: train, validation or test
+---- `group`: column that says whose a picture is: those of one stay in one part
+---- `root`: folder that the files are relative to (the table's own)
+---- `classes`: names of the classes, in this order (the data's own)
+---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
+---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
+---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
+---- `on_bad` = "error": what a damaged picture means
+---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
+---- `size`: side of the pictures in pixels (the network's own)
+---- `batch` = 64: pictures a step; auto: what the memory allows, up to 256
+---- `limit`: at most so many training pictures (all)
+---- `test_limit`: at most so many test pictures (a fifth of limit, else all)
+---- `per_class`: at most so many training pictures of each class, drawn by the seed (all)
+---- `validation`: share of the training pictures held out: what keeps the best, stops or lowers the rate looks at them (0.1 where something selects so and the data have no validation part)
+---- `split_seed`: of the draws that hold test pictures out and keep to limits (the run's seed)
+---- `threads` = 0: threads that read pictures; 0: one a processor
+---- `fit`: stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it
+---- `resize`: the shorter side before the crop (the weights' own)
+---- `interpolation`: filter of the resize; linear: OpenCV's, of letterboxes alone
+---- `mean`: subtracted from pixels in 0..1 (the weights' own)
+---- `std`: then divided by (the weights' own)
+---- `augment` = "none": random changes of training pictures: flips, or flips and crops
+---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
+---@param options? { path?: string, file?: string, left?: string, top?: string, right?: string, bottom?: string, target?: string, part?: string, group?: string, root?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@return table
+function data.boxes(options) end
 
 ---A table of recordings and what is said in them.
 ---- `path`: a table (TSV or CSV): a line for each recording, the first with the names of the columns

@@ -29,6 +29,7 @@ static int inverse(const tl_affine *m, tl_affine *out)
 void tl__geometry_start(tl_geometry *g, int width, int height)
 {
     g->count = 0;
+    g->least_visible = 0;
     g->width = width;
     g->height = height;
     g->part[0].width = width;
@@ -133,9 +134,27 @@ static void map_box(const tl_affine *m, double box[4])
     memcpy(box + 2, high, sizeof high);
 }
 
-static void clip_box(double box[4], int width, int height)
+static double area_of(const double box[4]) { return (box[2] - box[0]) * (box[3] - box[1]); }
+
+/* Gives the share of its area that the box keeps. */
+static double clip_box(double box[4], int width, int height)
 {
+    double before = area_of(box);
     for (int i = 0; i < 4; i++) box[i] = clamped(box[i], i % 2 ? height : width);
+    return before > 0 ? area_of(box) / before : 0;
+}
+
+/* The way of one box; the share of its area that is still seen. A turned one has that of what encloses it. */
+static double move_box(const tl_geometry *g, const tl_affine *to, double box[4])
+{
+    double seen = 1;
+    for (int k = 0; k < g->count; k++) {
+        double share = clip_box(box, g->part[k].width, g->part[k].height);
+        if (k > 0) seen *= share; /* what lay outside of the file's picture was never seen */
+        map_box(&to[k], box);
+    }
+    double share = clip_box(box, g->width, g->height);
+    return g->count > 0 ? seen * share : 1;
 }
 
 int tl__geometry_marks(tl_error *err, const tl_geometry *g, const tl_marks *in, tl_marks *out)
@@ -148,11 +167,8 @@ int tl__geometry_marks(tl_error *err, const tl_geometry *g, const tl_marks *in, 
     for (int64_t i = 0; i < in->boxes; i++) {
         double box[4];
         for (int k = 0; k < 4; k++) box[k] = (double)in->box[4 * i + k];
-        for (int k = 0; k < g->count; k++) {
-            clip_box(box, g->part[k].width, g->part[k].height);
-            map_box(&to[k], box);
-        }
-        clip_box(box, g->width, g->height);
+        double seen = move_box(g, to, box);
+        if (seen < g->least_visible - 1e-9) continue;
         if (!(box[2] - box[0] >= 1 && box[3] - box[1] >= 1)) continue;
         for (int k = 0; k < 4; k++) out->box[4 * out->boxes + k] = (float)box[k];
         out->box_label[out->boxes++] = in->box_label[i];

@@ -1,6 +1,7 @@
 /* transforms.c - the table of steps, each with what it does. To add one, write a row: the loader, the
  * parser, the Lua interface and the errors follow from it. */
 #include "data/augment.h"
+#include "data/letterbox.h"
 
 #include <math.h>
 #include <string.h>
@@ -298,6 +299,15 @@ static int normalize_apply(tl_error *err, const tl_transform *t, tl_record *s)
     return 0;
 }
 
+/* ---- boxes ---- */
+
+static int least_visible_apply(tl_error *err, const tl_transform *t, tl_record *s)
+{
+    (void)err;
+    s->scratch->geometry.least_visible = at(t, 0, 0);
+    return 0;
+}
+
 /* ---- strip_corners ---- */
 
 static int strip_corners_apply(tl_error *err, const tl_transform *t, tl_record *s)
@@ -340,6 +350,7 @@ static int window_check(tl_error *err, const tl_transform *t)
 static const char *const tl__filter_names_here[] = {"nearest", "box", "bilinear", "bicubic", "lanczos", NULL};
 static const char *const affine_filters[] = {TL_AFFINE_FILTER_NAMES};
 static const char *const operations[] = {TL_OPERATION_NAMES};
+static const char *const letterbox_filters[] = {TL_LETTERBOX_FILTERS};
 
 #define AFFINE_FILTER {.name = "interpolation", .brief = "filter", .choices = affine_filters, .initial = "nearest"}
 #define FILL {.name = "fill", .brief = "value of pixels from outside", .least = 1, .most = 1, .low = 0, .high = 255, .integer = 1, .initial = "0"}
@@ -368,6 +379,19 @@ const tl_transform_row tl__transform_rows[] = {
      .apply = resize_apply},
     {.name = "center_crop", .brief = "The middle; a smaller picture gets a black border.", MOVES,
      .param = {SIDE("side, or height and width")}, .shape = shape_is_size, .apply = center_crop_apply},
+    {.name = "letterbox",
+     .brief = "As large as fits into `size` in its own shape, in the upper left corner, `fill` around it.", MOVES,
+     .param = {SIDE("side, or height and width"),
+               {.name = "fill", .brief = "value of the ground", .least = 1, .most = 1, .low = 0, .high = 255,
+                .integer = 1, .initial = "114"},
+               {.name = "interpolation", .brief = "linear is OpenCV's, the others those of resize",
+                .choices = letterbox_filters, .initial = "linear"}},
+     .shape = shape_is_size, .apply = tl__letterbox_apply},
+    {.name = "least_visible", .brief = "Boxes are dropped of which less than `share` is seen in the end.",
+     .stage = TL_STAGE_BYTES, .touches = TL_FIELD_BOXES,
+     .param = {{.name = "share", .brief = "of the area that the file's picture shows", .least = 1, .most = 1, .low = 0,
+                .high = 1}},
+     .apply = least_visible_apply},
     {.name = "random_crop", .brief = "Any part of that size, after padding.", MOVES, .is_random = 1,
      .param = {SIDE("side, or height and width"),
                {.name = "padding", .brief = "pixels on each side", .least = 1, .most = 1, .low = 0, .high = 4096, .integer = 1, .initial = "0"},

@@ -72,6 +72,9 @@ int tl__image_read(tl_error *err, const char *path, int channels, tl_image *out)
 int tl__image_read_as(tl_error *err, const char *path, const tl_image_request *request, tl_image *out);
 /* The same from memory; `name` stands for the path in messages. */
 int tl__image_decode(tl_error *err, const char *name, const void *data, size_t bytes, const tl_image_request *request, tl_image *out);
+/* How large the picture in a file is once it stands upright; most formats tell it in their head. 0, or -1 with one
+ * line that starts with the path. */
+int tl__image_size(tl_error *err, const char *path, int *width, int *height);
 /* A copy of pixels in memory as they are requested; 0 or -1. */
 int tl__image_copy(tl_error *err, const tl_image *image, const tl_image_request *request, tl_image *out);
 /* Writes an 8-bit PNG, whole or not at all. */
@@ -94,6 +97,8 @@ int tl__orientation(const uint8_t *exif, size_t exif_bytes, const uint8_t *xmp, 
 /* Turns the picture so that it stands upright. 0 or -1. */
 int tl__image_orient(tl_error *err, tl_image *image, int orientation);
 
+/* The same of a JPEG in memory, for image_size.c. */
+int tl__jpeg_size(tl_error *err, const char *name, const uint8_t *data, size_t bytes, int *width, int *height);
 /* The formats, for image.c. */
 int tl__jpeg_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);
 int tl__webp_decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out);

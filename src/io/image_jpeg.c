@@ -67,6 +67,16 @@ static int walk_markers(tl_error *err, const char *name, const uint8_t *d, size_
     return tl__fail(err, TL_EFORMAT, "%s: damaged JPEG: it ends before the picture", name);
 }
 
+int tl__jpeg_size(tl_error *err, const char *name, const uint8_t *data, size_t bytes, int *width, int *height)
+{
+    jpeg_header h;
+    if (walk_markers(err, name, data, bytes, &h) != 0) return -1;
+    int turned = tl__orientation(h.exif, h.exif_bytes, h.xmp, h.xmp_bytes) >= 5;
+    *width = turned ? h.height : h.width;
+    *height = turned ? h.width : h.height;
+    return 0;
+}
+
 static int ends_properly(const uint8_t *d, size_t bytes, size_t scan)
 {
     for (size_t i = bytes; i >= scan + 2; i--)

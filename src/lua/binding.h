@@ -190,6 +190,7 @@ void tl__lua_open_packed(lua_State *L);
 void tl__lua_open_surface(lua_State *L);
 void tl__lua_open_roc(lua_State *L);
 void tl__lua_open_detect(lua_State *L);
+void tl__lua_open_xml(lua_State *L);
 void tl__lua_open_features(lua_State *L);
 void tl__lua_open_plan(lua_State *L);
 void tl__lua_open_profile(lua_State *L);

@@ -458,6 +458,18 @@ static int image_read(lua_State *L)
     return 1;
 }
 
+/* core.image_size(path) -> width, height of the picture as it is read, mostly from the file's head alone */
+static int image_size(lua_State *L)
+{
+    const char *path = tl__lua_path(L, 1);
+    tl_error err = {0};
+    int width, height;
+    if (tl__image_size(&err, path, &width, &height) != 0) return tl__lua_raise(L, err.text);
+    lua_pushinteger(L, width);
+    lua_pushinteger(L, height);
+    return 2;
+}
+
 /* core.image_write(path, x): a PNG from uint8 (H, W, 1 or 3) */
 static int image_write(lua_State *L)
 {
@@ -498,7 +510,8 @@ void tl__lua_open_data(lua_State *L)
     static const tl__lua_entry pipeline_methods[] = {
         {"__gc", pipeline_gc, TL__ANY, NULL}, {"text", pipeline_text, 1, NULL}, {"is_random", pipeline_is_random, 1, NULL}, {NULL, NULL, 0, NULL}};
     static const tl__lua_entry image_methods[] = {{"__gc", image_gc, TL__ANY, NULL}, {NULL, NULL, 0, NULL}};
-    static const tl__lua_entry of_core[] = {{"image_read", image_read, 2, NULL}, {"image_write", image_write, 2, NULL}, {NULL, NULL, 0, NULL}};
+    static const tl__lua_entry of_core[] = {{"image_read", image_read, 2, NULL}, {"image_write", image_write, 2, NULL},
+                                           {"image_size", image_size, 1, NULL}, {NULL, NULL, 0, NULL}};
     static const luaL_Reg functions[] = {{"source", source}, {"subset", subset}, {"shared", shared}, {"check", check}, {"pipeline", pipeline}, {NULL, NULL}};
     class_of(L, SOURCE, source_methods);
     luaL_getmetatable(L, SOURCE);

@@ -67,6 +67,7 @@ static int open_core(lua_State *L)
     tl__lua_open_surface(L);
     tl__lua_open_roc(L);
     tl__lua_open_detect(L);
+    tl__lua_open_xml(L);
     tl__lua_open_features(L);
     tl__lua_open_plan(L);
     tl__lua_open_profile(L);

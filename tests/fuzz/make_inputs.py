@@ -358,5 +358,15 @@ def onnx_files():
     put("onnx", "sparse", model(field(15, field(1, tensor("s", 1, [1], field(9, floats[:4]))) + field(2, tensor("", 7, [1], field(7, b"\1"))) + field(3, 9))))
 
 
-for make in (onnx_files, archives, arrays, tables, pictures, sounds, sources, features, prints, tuning, pipelines, jsons, plans, pickles):
+def xmls():
+    box = "<object><name>a &amp; b&#x1F600;</name><bndbox><xmin>1</xmin><ymin>2</ymin></bndbox></object>"
+    put("xml", "voc", f"\ufeff<?xml version='1.0' encoding=\"utf-8\"?>\n<!-- LabelImg --><annotation verified='yes'>{box}<segmented/></annotation>\n")
+    put("xml", "entities", "<!DOCTYPE a [<!ENTITY b 'bbbb'>]><a>&b;&b;</a>")
+    put("xml", "unknown", "<a>&b; &#0; &#xD800; &#1114112;</a>")
+    put("xml", "deep", "<a>" * 40 + "</a>" * 40)
+    put("xml", "cdata", "<a><![CDATA[<b>]]>c<![CDATA[]]></a>")
+    put("xml", "open", "<a b='c")
+
+
+for make in (onnx_files, archives, arrays, tables, pictures, sounds, sources, features, prints, tuning, pipelines, jsons, plans, pickles, xmls):
     make()

@@ -61,7 +61,7 @@ end
 function data.root(d)
   local info, root = kinds[d.kind], d.options.root
   if info.open then
-    local path = d.options.path
+    local path = d.options.path or d.options.annotations
     return root or path and (path:match "^(.*)/[^/]*$" or ".") or "memory"
   end
   if root and core.exists(root) then return root end
@@ -122,6 +122,7 @@ function data.preprocessing(d, base)
   out.gap = o.decode == "reduced" and GAP or base.gap
   out.strip_corners = o.strip_corners or base.strip_corners
   if out.strip_corners == 0 then out.strip_corners = nil end
+  input.letterboxed(d, out, o.interpolation or base.interpolation)
   if fit == "shorter" and size then
     out.resize = o.resize or math.floor((base.resize or base.size or size) * size / (base.size or size) + 0.5)
     if out.resize < size then util.failf("data.%s: resize = %d is smaller than size = %d", d.kind, out.resize, size) end
@@ -159,7 +160,8 @@ function data.steps(p, change, grey, small)
   local own_size = p.fit == "stretch" and small
   if own_size then augment.shift(step, change, small) end
   if not augment.crop(step, change, size, p.interpolation) then
-    if p.fit == "stretch" then
+    if p.fit == "letterbox" then step { "letterbox", size = { size, size }, interpolation = p.interpolation }
+    elseif p.fit == "stretch" then
       step { "resize", size = { size, size }, interpolation = p.interpolation }
     else
       step { "resize", size = p.resize, interpolation = p.interpolation }
@@ -168,6 +170,7 @@ function data.steps(p, change, grey, small)
   end
   if not own_size then augment.shift(step, change, size) end
   augment.bytes(step, change)
+  if change and change.least_visible then step { "least_visible", share = change.least_visible } end
   step { "normalize", mean = p.mean, std = p.std }
   augment.floats(step, change)
   return steps
@@ -414,6 +417,7 @@ function data.prepare(out, d, base)
   out.preprocessing = data.preprocessing(d, base)
   out.input = input.of(out.preprocessing)
   out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
+  out.augment.least_visible = out.boxes and d.options.least_visible
   out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, out.augment, info.grey, info.small))
   out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, nil, info.grey, info.small))
   out.validation_pipeline = out.test_pipeline

@@ -17,9 +17,22 @@ local function as_many(d) return d.train:count() end
 
 -- ---- pictures ----
 
+-- The filter of a preprocessing whose pictures may be letterboxes, as they have one of their own.
+function input.letterboxed(d, p, wanted)
+  if p.fit == "letterbox" then
+    p.interpolation = wanted or "linear"
+    if p.interpolation == "nearest" then
+      util.failf("data.%s: nearest is no filter of letterboxes: linear, box, bilinear, bicubic or lanczos", d.kind)
+    end
+  elseif p.interpolation == "linear" then
+    util.failf("data.%s: linear is a filter of letterboxes (fit = \"letterbox\"); bilinear is that of a resize", d.kind)
+  end
+end
+
 local function picture_lines(d, say)
   local p = d.preprocessing
   say(("pictures  %d x %d, %s, %s"):format(p.size, p.size, p.fit == "stretch" and "stretched"
+    or p.fit == "letterbox" and "the longer side scaled, grey beside the rest"
     or ("shorter side to %d, centre cropped"):format(p.resize), p.interpolation))
   if p.windows then
     local slices = (p.neighbours or 0) > 0 and (", of %d slices each"):format(2 * p.neighbours + 1) or ""

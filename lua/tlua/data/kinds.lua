@@ -29,9 +29,12 @@ local COMMON = {
     "where something selects so and the data have no validation part)", least = 0, below = 1 },
   { "split_seed", "seed", nil, "of the draws that hold test pictures out and keep to limits (the run's seed)" },
   { "threads", "integer", 0, "threads that read pictures; 0: one a processor", least = 0, most = 64 },
-  { "fit", "choice", nil, "stretch to a square, or scale the shorter side and crop", { "stretch", "shorter" } },
+  { "fit", "choice", nil,
+    "stretch to a square, scale the shorter side and crop, or letterbox: scale the longer side, grey beside it",
+    { "stretch", "shorter", "letterbox" } },
   { "resize", "integer", nil, "the shorter side before the crop (the weights' own)", least = 1 },
-  { "interpolation", "choice", nil, "filter of the resize", { "nearest", "box", "bilinear", "bicubic", "lanczos" } },
+  { "interpolation", "choice", nil, "filter of the resize; linear: OpenCV's, of letterboxes alone",
+    { "nearest", "box", "bilinear", "bicubic", "lanczos", "linear" } },
   { "mean", "numbers", nil, "subtracted from pixels in 0..1 (the weights' own)", count = { 1, 3 } },
   { "std", "numbers", nil, "then divided by (the weights' own)", above = 0, count = { 1, 3 } },
   { "augment", "choice", "none", "random changes of training pictures: flips, or flips and crops",
@@ -66,6 +69,30 @@ local function listed(...)
   for _, field in ipairs(COMMON) do list[#list + 1] = field end
   return list
 end
+
+-- The fields of a kind whose samples are pictures with boxes.
+local function boxed(...)
+  local list = { ... }
+  for _, field in ipairs {
+    { "classes", "texts", nil, "names of the classes, in this order (the data's own)" },
+    { "background", "choice", "error",
+      "what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out",
+      { "error", "keep", "skip" } },
+    { "faults", "choice", "error",
+      "what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so",
+      { "error", "skip" } },
+    { "least_visible", "number", 0.1,
+      "share of its area that a box keeps where training pictures are cut; with less it is dropped", least = 0,
+      most = 1 },
+  } do list[#list + 1] = field end
+  return listed(table.unpack(list))
+end
+local function detects()
+  local known = " " .. table.concat(require("tlua.task").names(), " ") .. " "
+  return known:find(" detect ", 1, true) and "detect" or "classify"
+end
+local GROUP = { "group", "text", nil,
+  "Lua pattern that finds in a picture's path whose it is: pictures of one field, patient or camera stay in one part" }
 
 -- The fields of a kind whose samples are clips of sound.
 local function clips(...)
@@ -247,6 +274,28 @@ kinds_of.all = {
     { "every", "integer", 1, "of a series every so many-th slice", least = 1 },
     { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } },
     private(true), CORNERS, table.unpack(doubles.FIELDS))) },
+  coco = { title = "COCO", grey = true, open = true, task = detects, needed = { "annotations" }, schema = boxed(
+    { "annotations", "path", nil, "the JSON of COCO's form; with the next two the training part" },
+    { "validation_annotations", "path", nil, "another JSON, which is the validation part" },
+    { "test_annotations", "path", nil, "another JSON, which is the test part" },
+    { "root", "path", nil, "folder with the pictures (that of the JSON, or images beside it)" }, GROUP) },
+  voc = { title = "VOC", grey = true, open = true, task = detects, needed = { "root" }, schema = boxed(
+    { "root", "path", nil,
+      "folder with Annotations, JPEGImages and ImageSets, or with pictures and an XML beside each" }, GROUP) },
+  yolo = { title = "YOLO", grey = true, open = true, task = detects, needed = { "root" }, schema = boxed(
+    { "root", "path", nil,
+      "folder with images and labels, and data.yaml, classes.txt or obj.names; parts are folders in it" }, GROUP) },
+  boxes = { title = "Boxes", grey = true, open = true, task = detects, needed = { "path" }, schema = boxed(
+    { "path", "path", nil, "a table: a line for each box, the first with the names of the columns" },
+    { "file", "text", "file", "column with the pictures' files, relative to root" },
+    { "left", "text", "left", "column with the left edge in pixels" },
+    { "top", "text", "top", "column with the upper edge" },
+    { "right", "text", "right", "column with the right edge" },
+    { "bottom", "text", "bottom", "column with the lower edge" },
+    { "target", "text", "class", "column with the class" },
+    { "part", "text", nil, "column that says which part a picture belongs to: train, validation or test" },
+    { "group", "text", nil, "column that says whose a picture is: those of one stay in one part" },
+    { "root", "path", nil, "folder that the files are relative to (the table's own)" }) },
   speech = { title = "Speech", open = true, clips = true, task = function() return "ctc" end, needed = { "path" },
     schema = clips(
     { "path", "path", nil, "a table (TSV or CSV): a line for each recording, the first with the names of the columns" },

@@ -229,7 +229,13 @@ local function read_texts(file, name)
   return function(d, o) return require("tlua.data.texts." .. file)[name](d, o) end
 end
 
-local readers = { texts = read_texts("tables", "read_texts"), lines = read_texts("tables", "read_lines"),
+-- Readers of boxes are loaded when they are called.
+local function read_boxes(name)
+  return function(d, options) return require("tlua.data.boxes." .. name).read(d, options) end
+end
+
+local readers = { coco = read_boxes "coco", voc = read_boxes "voc", yolo = read_boxes "yolo",
+  boxes = read_boxes "table", texts = read_texts("tables", "read_texts"), lines = read_texts("tables", "read_lines"),
   conll = read_texts("words", "read_conll"), spacing = read_texts("words", "read_spacing"),
   squad = read_texts("squad", "read"),
   csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
@@ -450,6 +456,8 @@ function records.open(d, seed, options, base)
     out.changes = require("tlua.data").changes(options.changes, out.fields)
   end
   add_attributes(out, found)
+  out.boxes = found.boxes
+  if found.boxes and out.train then found.said[#found.said + 1] = require("tlua.data.boxes").opened(d, out) end
   out.classes = all:classes()
   out.counted = not found.custom -- labels of a function are known once it was called
   out.said, out.validation_text, out.own_test = { "parts     " .. said[1], table.unpack(found.said or {}) }, said[2],

@@ -393,6 +393,14 @@ Samples that a Lua function gives, one by one on the main thread: for small thin
 A folder as it comes from a scanner: slices as pictures, with labels from a CSV or folders; patients stay in one part.
 # data.nifti({schema}): table
 Volumes from NIfTI files, with masks, classes or numbers from folders or a table, whole or in patches.
+# data.coco({schema}): table
+Pictures with boxes in the JSON of COCO: annotations is the training part, or all of which a share is held out.
+# data.voc({schema}): table
+Pictures with boxes in the XML of Pascal VOC: Annotations, JPEGImages and ImageSets, or an XML beside each picture.
+# data.yolo({schema}): table
+Pictures with boxes in the text files of YOLO: folders images and labels, classes named by data.yaml or classes.txt.
+# data.boxes({schema}): table
+Pictures with boxes in a table, a line for each box: file, left, top, right, bottom and class.
 # data.speech({schema}): table
 A table of recordings and what is said in them.
 # data.sounds({schema}): table

@@ -1,0 +1,279 @@
+-- init.lua - data whose samples are pictures with boxes: what the readers of the forms (coco.lua, voc.lua, yolo.lua,
+-- table.lua) find becomes a list of records here, once its labels were checked. A reader gives
+--   { pictures = {{path=, place=, part=, boxes=, listed=, spoilt=}...}, classes = names or nil, root=, title=, said=,
+--     faults= }
+-- place: where the labels of a picture stand, for messages; listed: that nothing is on it is said, and no accident;
+-- spoilt: its labels had faults already. A box is { left, top, right, bottom, class = number from 1 or a name, place=,
+-- crowd=, area=, share = true: as shares of the picture }. Each fault of labels is a line with its place and a count;
+-- together they stop, or with faults = "skip" the boxes or pictures that they are in are left out.
+local core = require "tlua.core"
+local util = require "tlua.util"
+local cells = require "tlua.data.cells"
+local split = require "tlua.data.split"
+local boxes = {}
+
+local OUTSIDE = 0.01 -- of a side: so far a box may reach out of the picture, and is cut; a pixel at least
+
+-- ---- faults ----
+
+local Faults = {}
+Faults.__index = Faults
+
+-- Counts of faults by what they are, with the first of each.
+function boxes.faults() return setmetatable({ list = {}, known = {}, total = 0 }, Faults) end
+
+-- `kind`: the words for all that are alike; `place` and `text` tell of this one.
+function Faults:add(kind, place, text)
+  local found = self.known[kind]
+  if not found then
+    found = { kind = kind, count = 0, first = ("%s: %s"):format(place, text) }
+    self.known[kind], self.list[#self.list + 1] = found, found
+  end
+  found.count, self.total = found.count + 1, self.total + 1
+end
+
+-- A line for each kind: "labels   FIRST; 12 such: boxes of no area".
+function Faults:lines()
+  local out = {}
+  for i, each in ipairs(self.list) do
+    out[i] = ("%s (%s: %s)"):format(each.first, each.kind, util.thousands(each.count))
+  end
+  return out
+end
+
+-- Stops where there is one, or gives lines for the plan.
+function Faults:settle(kind, skip, said)
+  local lines = self:lines()
+  if #lines == 0 then return end
+  if skip then
+    for _, line in ipairs(lines) do said[#said + 1] = "skipped   " .. line end
+    return
+  end
+  for i = 2, #lines do util.note(lines[i]) end
+  util.failf("data.%s: %s%s; --data.faults skip leaves out what is wrong so", kind, lines[1],
+    #lines > 1 and ("; %d other kinds of faults stand above"):format(#lines - 1) or "")
+end
+
+-- ---- one picture ----
+
+local function number(v) return ("%g"):format(v) end
+local function text_of(b) return ("%s, %s, %s, %s"):format(number(b[1]), number(b[2]), number(b[3]), number(b[4])) end
+
+-- How large a picture is; nil and a fault where it cannot be read.
+local function size_of(picture, faults)
+  local ok, width, height = pcall(core.image_size, picture.path)
+  if ok then return width, height end
+  local text = util.without_place(width)
+  faults:add("files that cannot be read as pictures", picture.place, text)
+end
+
+-- Why a box is none, or nil. A box that reaches out a little is cut.
+local function wrong(b, width, height)
+  for k = 1, 4 do
+    if not util.is_finite(b[k]) then return "boxes with a side that is no number", text_of(b) end
+  end
+  if b[3] < b[1] or b[4] < b[2] then
+    return "boxes whose corners are in the wrong order",
+      ("box %s; left, top, right, bottom are wanted"):format(text_of(b))
+  elseif b[3] == b[1] or b[4] == b[2] then return "boxes of no area", "box " .. text_of(b) end
+  local x, y = math.max(1, OUTSIDE * width), math.max(1, OUTSIDE * height)
+  if b[1] < -x or b[2] < -y or b[3] > width + x or b[4] > height + y then
+    return "boxes that reach out of the picture",
+      ("box %s, and the picture is %d x %d"):format(text_of(b), width, height)
+  end
+  b[1], b[2] = math.max(0, b[1]), math.max(0, b[2])
+  b[3], b[4] = math.min(width, b[3]), math.min(height, b[4])
+  if b[3] <= b[1] or b[4] <= b[2] then return "boxes of no area", "box " .. text_of(b) end
+end
+
+-- The boxes of a picture that are right.
+local function right_ones(picture, width, height, faults)
+  local out, known = {}, {}
+  for _, b in ipairs(picture.boxes) do
+    if b.share then
+      b[1], b[3], b[2], b[4] = b[1] * width, b[3] * width, b[2] * height, b[4] * height
+    end
+    local kind, text = wrong(b, width, height)
+    local key = ("%s %s"):format(text_of(b), b.class)
+    if not kind and known[key] and not b.crowd then
+      kind, text = "boxes that stand there twice", "box " .. text_of(b)
+    end
+    known[key] = true
+    if kind then faults:add(kind, b.place or picture.place, text) else out[#out + 1] = b end
+  end
+  return out
+end
+
+-- ---- the record ----
+
+-- The number of each class by its name, from 0: those of the model or the recipe, of the data, or all that occur.
+local function class_numbers(d, options, found)
+  local given = options.classes or d.options.classes or found.classes
+  if type(given) == "string" then given = { given } end
+  local names = given
+  if not names then
+    local all = {}
+    for _, p in ipairs(found.pictures) do
+      for _, b in ipairs(p.boxes) do all[#all + 1] = b.class end
+    end
+    names = cells.names(all)
+  end
+  if #names == 0 then util.failf("data.%s: there is no box, and so nothing to learn", d.kind) end
+  util.distinct(names, ("data.%s: classes"):format(d.kind))
+  local number_of = {}
+  for k, name in ipairs(names) do number_of[name] = k - 1 end
+  return names, number_of
+end
+
+-- Numbers of classes in place of names; boxes of no class that is known are faults.
+local function set_classes(picture, names, number_of, found, faults)
+  local out = {}
+  for _, b in ipairs(picture.boxes) do
+    local name = b.class
+    if type(name) == "number" then name = found.classes and found.classes[name] end
+    local k = name and number_of[name]
+    if k then
+      b.label, out[#out + 1] = k, b
+    else
+      faults:add("boxes of a class that is not known", b.place or picture.place,
+        type(b.class) == "number" and ("class %d of %d"):format(b.class - 1, #(found.classes or names))
+        or ("'%s' is none of the classes %s"):format(util.shown(b.class), util.first_few(names, 6)))
+    end
+  end
+  picture.boxes = out
+end
+
+-- Adds a picture to the record.
+local function take(r, out, picture)
+  local n = #r.paths + 1
+  local list, labels, crowd, areas = {}, {}, { boxes = {}, labels = {}, areas = {} }, {}
+  for _, b in ipairs(picture.boxes) do
+    local area = b.area or (b[3] - b[1]) * (b[4] - b[2])
+    if b.crowd then
+      local k = #crowd.boxes + 1
+      crowd.boxes[k], crowd.labels[k], crowd.areas[k] = { b[1], b[2], b[3], b[4] }, b.label, area
+    else
+      local k = #list + 1
+      list[k], labels[k], areas[k] = { b[1], b[2], b[3], b[4] }, b.label, area
+    end
+  end
+  r.paths[n], r.boxes[n], r.box_labels[n] = picture.path, list, labels
+  out.areas[n], out.crowds[n] = areas, #crowd.boxes > 0 and crowd or false
+  out.sizes[n] = { picture.width, picture.height }
+end
+
+-- What a picture without boxes means; true: it stays.
+local function is_background(picture, o, faults, counts)
+  counts.background = counts.background + 1
+  if o.background == "keep" or picture.listed then return true end
+  if o.background == "error" then
+    faults:add("pictures without a box", picture.place,
+      "no box; --data.background keep takes such pictures as ones that show nothing, skip leaves them out")
+  end
+  return false
+end
+
+local function boxes_line(counts, names, r)
+  local text = ("boxes     %s in %s, %s"):format(util.counted(counts.boxes, "box"):gsub("boxs$", "boxes"),
+    util.counted(#r.paths, "picture"), #names == 1 and "1 class" or #names .. " classes")
+  if counts.background > 0 then
+    text = ("%s; %s without a box"):format(text, util.counted(counts.background, "picture"))
+  end
+  if counts.crowds > 0 then
+    text = ("%s; %s of crowds, which are not learnt"):format(text, util.thousands(counts.crowds))
+  end
+  return text
+end
+
+-- Checks what a reader found, and makes the records of it.
+function boxes.records(d, options, found)
+  local o, faults = d.options, found.faults or boxes.faults()
+  local r = { paths = {}, boxes = {}, box_labels = {} }
+  local out = { record = r, title = found.title, root = found.root, said = found.said or {}, parts = nil,
+    boxes = { areas = {}, crowds = {}, sizes = {} }, keys = found.groups and {} }
+  local names, number_of = class_numbers(d, options, found)
+  local counts, parts, any = { boxes = 0, background = 0, crowds = 0 }, {}, false
+  r.classes = names
+  for i, picture in ipairs(found.pictures) do
+    local before = faults.total
+    local width, height = size_of(picture, faults)
+    if width then
+      picture.width, picture.height = width, height
+      set_classes(picture, names, number_of, found, faults)
+      picture.boxes = right_ones(picture, width, height, faults)
+      local spoilt = picture.spoilt or faults.total > before
+      if #picture.boxes > 0 or not spoilt and is_background(picture, o, faults, counts) then
+        take(r, out.boxes, picture)
+        parts[#r.paths], any = picture.part, any or picture.part ~= nil
+        if found.groups then out.keys[#r.paths] = found.groups[i] end
+        local crowd = out.boxes.crowds[#r.paths]
+        counts.boxes, counts.crowds = counts.boxes + #r.boxes[#r.paths], counts.crowds + (crowd and #crowd.boxes or 0)
+      end
+    end
+  end
+  faults:settle(d.kind, o.faults == "skip", out.said)
+  if #r.paths == 0 then util.failf("data.%s: %s holds no picture with labels", d.kind, found.root) end
+  table.insert(out.said, 1, boxes_line(counts, names, r))
+  out.parts = any and parts or nil
+  if o.group and not found.groups then
+    out.keys = split.keys { kind = d.kind, pattern = o.group, root = found.root, n = #r.paths,
+      name = function(i) return r.paths[i] end }
+  end
+  return out
+end
+
+-- Once the parts are known: classes that no training picture shows cannot be learnt. Where pictures were left out by
+-- hand (--data.limit) that is no fault of the labels.
+function boxes.opened(d, built)
+  local o, counts, none = d.options, {}, {}
+  local names = built.train and built.train:classes() or {}
+  for i = 1, built.train and built.train:count() or 0 do
+    local _, labels = built.train:boxes(i)
+    for _, k in ipairs(labels) do counts[k + 1] = (counts[k + 1] or 0) + 1 end
+  end
+  for k, name in ipairs(names) do
+    if not counts[k] then none[#none + 1] = name end
+  end
+  if #none == 0 then return end
+  local text = ("no training picture has a box of %s (classes without one: %d)"):format(util.first_few(none, 6), #none)
+  if o.faults == "error" and not (o.limit or o.per_class) then
+    util.failf("data.%s: %s; --data.classes names those that are to be learnt, --data.faults skip goes on without",
+      d.kind, text)
+  end
+  return "skipped   " .. text
+end
+
+-- ---- what readers share ----
+
+-- The part that a path below the root belongs to by the names of its folders; nil where none says.
+function boxes.part_of(root, path)
+  for word in split.below(root, path):gmatch "([^/]+)/" do
+    local part = cells.PARTS[word:lower()] or cells.PARTS[word:lower():match "^(%a+)%d*$" or ""]
+    if part then return part end
+  end
+end
+
+-- Names of classes, one in each line.
+function boxes.names_in(path)
+  local list = {}
+  for line in core.read_file(path):gsub("^\xEF\xBB\xBF", ""):gmatch "[^\r\n]+" do
+    local name = line:match "^%s*(.-)%s*$"
+    if name ~= "" then list[#list + 1] = cells.class(name, ("%s:%d"):format(path, #list + 1), "name") end
+  end
+  return util.distinct(list, path)
+end
+
+-- The root of a description, which must be there.
+function boxes.root(d, what)
+  local root = d.options.root
+  if not root then util.failf("data.%s: root is missing, the folder with %s: --data.root DIR", d.kind, what) end
+  local missing = util.missing(root, "folder")
+  if missing then util.failf("data.%s: %s; --data.root DIR names another", d.kind, missing) end
+  return (root:gsub("(.)/+$", "%1"))
+end
+
+-- The name without its ending.
+function boxes.stem(path) return (path:gsub("%.[^./]*$", "")) end
+
+util.seal(boxes, "data.")
+return boxes
