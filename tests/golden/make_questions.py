@@ -1,8 +1,11 @@
 """Questions in the form of SQuAD (questions.json beside this file, which tlua reads too), and under "golden" which pieces
 their answers begin and end with in each window: prepare_train_features of transformers' run_qa.py, with the tokenizers
-of tokenizers/."""
+of tokenizers/. "answers" are what comes of random logits: postprocess_qa_predictions of its utils_qa.py, written down after
+it."""
 import json
+import math
 import os
+import random
 
 from tokenizers import Tokenizer
 
@@ -49,6 +52,26 @@ def span(encoding, start, end):
     return sorted([a - 1, b + 1])  # two pieces of one character may stand at one place
 
 
+def answered(windows, context, best_of=20, longest=30):
+    """windows: [(encoding, begins, ends)]; the answer, its share, and the share of none, with and without "none"."""
+    found, none = [], math.inf
+    for e, begins, ends in windows:
+        none = min(none, begins[0] + ends[0])
+        order = lambda v: sorted(range(len(v)), key=lambda i: -v[i])
+        inside = [s == 1 for s in e.sequence_ids]
+        for a in [i for i in order(begins) if inside[i]][:best_of]:
+            for b in [i for i in order(ends) if inside[i]][:best_of]:
+                if a <= b < a + longest:
+                    found.append((begins[a] + ends[b], e.offsets[a][0], e.offsets[b][1]))
+    best = sorted(found, key=lambda f: -f[0])[:best_of]
+    out = {"none": none - best[0][0]}
+    for name, scores in (("plain", [f[0] for f in best]), ("with_none", [f[0] for f in best] + [none])):
+        out[name] = math.exp(best[0][0] - max(scores)) / sum(math.exp(s - max(scores)) for s in scores)
+    out["text"] = context[best[0][1]:best[0][2]]
+    return out
+
+
+random.seed(5)
 made = data()
 golden = {}
 for name in ("wordpiece", "unigram", "roberta"):
@@ -64,6 +87,17 @@ for name in ("wordpiece", "unigram", "roberta"):
                 end = start + len(qa["answers"][0]["text"])
                 rows.append([{"ids": e.ids, "span": span(e, start, end)} for e in [first] + first.overflowing])
     golden[name] = rows
+tokenizer = Tokenizer.from_file(os.path.join(HERE, "tokenizers", "wordpiece.json"))
+tokenizer.no_padding()
+tokenizer.enable_truncation(LONGEST, stride=STRIDE, strategy="only_second")
+answers = []
+for article in made["data"]:
+    for p in article["paragraphs"]:
+        for qa in p["qas"]:
+            first = tokenizer.encode(qa["question"].lstrip(), p["context"])
+            windows = [(e, [round(random.gauss(0, 2), 4) for _ in e.ids], [round(random.gauss(0, 2), 4) for _ in e.ids])
+                       for e in [first] + first.overflowing]
+            answers.append({"logits": [[b, e] for _, b, e in windows], **answered(windows, p["context"])})
 with open(os.path.join(HERE, "questions.json"), "w") as f:
-    json.dump({"longest": LONGEST, "stride": STRIDE, "golden": golden, **made}, f, ensure_ascii=False,
+    json.dump({"longest": LONGEST, "stride": STRIDE, "golden": golden, "answers": answers, **made}, f, ensure_ascii=False,
               separators=(",", ":"))

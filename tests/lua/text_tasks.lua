@@ -111,6 +111,35 @@ t.test("span: the likeliest begin and end in order, within the paragraph, not to
   near(a.best[1].score + a.no_answer < 1 and a.best[1].from or -1, 0, "where the better one begins")
 end)
 
+t.test("span: answers of all windows of a question are those of transformers' run_qa", function()
+  local golden = core.json_decode(core.read_file "tests/golden/questions.json")
+  local built = tlua.data.open(tlua.data.squad { path = "tests/golden/questions.json", longest = golden.longest,
+    stride = golden.stride, split = 0 }, { longest = 512, types = true }, 0, { tokenizer = own })
+  local of = {}
+  for k = 1, built.train:count() do
+    local w = built.train:window(k)
+    w.pair = built.texts.pairs[w.text]
+    of[w.text] = of[w.text] or {}
+    table.insert(of[w.text], w)
+  end
+  for i, want in ipairs(golden.answers) do
+    for _, with_none in ipairs { false, true } do
+      local o, list = opened("span", { threshold = 1e9 }), {}
+      o.unanswerable = with_none
+      for k, w in ipairs(of[i]) do
+        local rows = {}
+        for p = 1, #w.ids do rows[p] = { want.logits[k][1][p], want.logits[k][2][p] } end
+        list[k] = o:decode(core.tensor { rows }, { windows = { w } })[1]
+      end
+      t.equal(#list, #want.logits)
+      local a = o:join(list, of[i], {})
+      t.equal(a.text, want.text, "the answer to question " .. i)
+      near(a.score, with_none and want.with_none or want.plain, "its share")
+      near(a.none, want.none, "how much likelier no answer is")
+    end
+  end
+end)
+
 -- ---- runs ----
 
 local function run(line)
