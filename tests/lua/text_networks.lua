@@ -308,6 +308,27 @@ t.test("names of older files, without the body", function()
   t.equal(#net.weights_report.unexpected, 0)
 end)
 
+t.test("files in halves are read as float32 with the values that they hold", function()
+  for family, dtype in pairs { roberta = "float16", gpt2 = "bfloat16" } do
+    local golden, guard <close> = golden_of(family), core.no_grad()
+    local function logits(change)
+      local path = folder_of(family, function(path, _, tensors)
+        for name, each in pairs(tensors) do tensors[name] = change(each) end
+        core.save(path .. "/model.safetensors", tensors)
+      end)
+      t.equal(core.entries(path .. "/model.safetensors")[1].dtype, change(core.ones(1)):dtype())
+      local net = tlua.models.from_folder { path = path, gives = "vocabulary" }
+      net:eval()
+      t.equal(net:words():dtype(), "float32")
+      return net:vocabulary((net(golden.ids, golden.lengths)))
+    end
+    local half = logits(function(x) return x:to(dtype) end)
+    t.equal(half:hash(), logits(function(x) return x:to(dtype):to "float32" end):hash(), family)
+    local apart = largest((half - golden["vocabulary.logits"]) * mask_of(golden)) / largest(half)
+    assert(apart > 1e-5 and apart < 0.05, family .. ": " .. apart)
+  end
+end)
+
 t.test("the vocabulary is resized: rows are kept, new ones are their mean", function()
   for _, family in ipairs(FAMILIES) do
     local golden, guard <close> = golden_of(family), core.no_grad()
@@ -351,7 +372,7 @@ t.test("a model file of whatever is given opens again to the same bits, and so d
       local path = ("%s/%s_%s.safetensors"):format(folder, family, form)
       core.save(path, net:state_dict(), { format = "pt", ["tlua.plan"] = text, tlua = core.json_encode { format = 1,
         tlua = core.version, model = net.entry.name, options = options, labels = { "a", "b", "c" },
-        task = { name = "regress" }, preprocessing = { longest = 20, pad = 0, types = false } } })
+        task = { name = "regress" }, preprocessing = { longest = net:most_pieces(), pad = 0, types = false } } })
       local again = tlua.models.load(path)
       local want = logits_of(net, form, golden.ids, golden.lengths)
       t.equal(logits_of(again, form, golden.ids, golden.lengths):hash(), want:hash(), what)
