@@ -80,4 +80,59 @@ t.test("show: pieces with their numbers, as the network is fed them", function()
   assert(not page:find "<script")
 end)
 
+local function page_of(path) return core.read_file(path .. "/report.html"), core.json_decode(core.read_file(path
+  .. "/report.json")) end
+
+t.test("report: texts in shades, by length; what the texts hold is text and nothing else", function()
+  local hostile = '<script>alert(1)</script> \u{202E}the \u{200B}and "\u{1F468}\u{200D}\u{1F469}" '
+  local rows = { "document\tlabel" }
+  for i = 1, 30 do
+    rows[i + 1] = ("%s%s\t%s"):format(i % 3 == 0 and hostile or "", reviews.text(i, i % 2 == 0 and reviews.GOOD
+      or reviews.BAD), i % 4 == 0 and "bad" or i % 2 == 0 and "good" or "bad")
+  end
+  rows[#rows + 1] = ("was "):rep(30) .. "the " .. ("for "):rep(200) .. "\tgood"
+  core.write_file(folder .. "/hostile.tsv", table.concat(rows, "\n") .. "\n")
+  local status, _, err = t.run(("./tlua %s --data.test %s/hostile.tsv --out %s/hostile --quiet"):format(recipe, folder,
+    folder))
+  t.equal(status, 0, err)
+  local page, found = page_of(folder .. "/hostile")
+  assert(not page:find "<script" and page:find "&lt;[^&]*script")
+  assert(not page:find "\u{202E}" and page:find('<i class="odd">U+202E</i>', 1, true))
+  assert(page:find '<mark class="pro" style="%-%-a:0%.75" title="%+1%.00">')
+  assert(page:find("gradient times input at the table of pieces", 1, true))
+  assert(page:find("<h2>Length of texts</h2>", 1, true))
+  local n, cut = 0, 0
+  for _, row in ipairs(found.lengths) do
+    n, cut = n + row.count, cut + row.cut * row.count
+    assert(row.from <= row.to and row.interval[1] <= row.value and row.value <= row.interval[2])
+  end
+  t.equal(n, 31)
+  assert(math.abs(cut - 1) < 1e-9)
+  assert(#found.wrong > 0 and #found.right > 0)
+  local long
+  for _, each in ipairs(found.wrong) do
+    t.equal(each.image, nil)
+    local text = ""
+    for _, part in ipairs(each.words[1]) do
+      text = text .. part.text
+      long = long or part.skip
+    end
+    assert(#text > 0)
+  end
+  assert(long, "a long text is shortened")
+  -- The page is made again of the data alone.
+  status, _, err = t.run(("./tlua report %s/hostile --to %s/again.html"):format(folder, folder))
+  t.equal(status, 0, err)
+  t.equal(core.read_file(folder .. "/again.html"), page)
+end)
+
+t.test("report of numbers: the worst texts", function()
+  local path = reviews.run(t, folder, "numbers", 'target = "stars"', "task = tlua.task.regress {}")
+  local page, found = page_of(path)
+  assert(page:find("raise the number", 1, true) and page:find('<mark class="', 1, true))
+  t.equal(#found.wrong, 12)
+  assert(found.wrong[1].words[1][1].text ~= "")
+  assert(page:find("mean absolute error</th><th>95", 1, true))
+end)
+
 t.finish()

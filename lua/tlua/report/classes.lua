@@ -7,6 +7,8 @@ local metrics = require "tlua.report.metrics"
 local intervals = require "tlua.report.intervals"
 local binary = require "tlua.report.findings.binary"
 local curves = require "tlua.report.findings.curves"
+local explained = require "tlua.report.texts.explained"
+local lengths = require "tlua.report.texts.lengths"
 local classes = {}
 local escape, percent, plain, tile, figure = parts.escape, parts.percent, parts.plain, parts.tile, parts.figure
 
@@ -102,32 +104,55 @@ local function extremes(labels, probabilities, predicted, most)
   return by(right), by(wrong)
 end
 
+-- What stands above a text of a gallery.
+local function caption(each, m)
+  return ('is %s, taken for <span class="%s">%s %s</span> <span class="soft">%s</span>'):format(
+    escape(m.names[each.label + 1]), each.label == each.guess and "good" or "bad", escape(m.names[each.guess + 1]),
+    percent(each.sure), escape(each.name or ""))
+end
+
+local function one(each, m)
+  if each.words then return explained.figure(each.words, caption(each, m)) end
+  local lines = { "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
+    each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)) }
+  if each.name then lines[#lines + 1] = ('<div class="soft">%s</div>'):format(escape(each.name)) end
+  return each.sound and sound.figure(each.image, each.sound, "", table.unpack(lines))
+    or parts.shown(each.image, table.unpack(lines))
+end
+
 local function gallery(title, list, m)
-  local out, heard = {}, false
+  local out, class = {}, nil
   for i, each in ipairs(list) do
-    local words = { "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
-      each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)) }
-    if each.name then words[#words + 1] = ('<div class="soft">%s</div>'):format(escape(each.name)) end
-    heard = heard or each.sound ~= nil
-    out[i] = each.sound and sound.figure(each.image, each.sound, "", table.unpack(words)) or parts.shown(each.image,
-      table.unpack(words))
+    out[i], class = one(each, m), class or each.words and "texts" or each.sound and "sounds"
   end
-  return parts.gallery(title, out, heard and "sounds" or nil)
+  return parts.gallery(title, out, class)
 end
 
 local function first(list, most) return table.move(list, 1, math.min(most, #list), 1, {}) end
 
+-- The texts of a gallery: {words =, label =, guess =, sure =, name = file and line} of each.
+local function shown_texts(list, run, predicted)
+  local indices, which, out = {}, {}, {}
+  for k, i in ipairs(list) do indices[k], which[k] = run.seen.indices[i], predicted[i] + 1 end
+  local shades, why = explained.of_run(run, indices, which)
+  for k, i in ipairs(list) do
+    out[k] = { words = shades[k], label = run.seen.labels[i], guess = predicted[i], why = why,
+      sure = run.seen.probabilities[i][predicted[i] + 1], name = run.source:title(indices[k]) }
+  end
+  return out
+end
+
 -- The pictures of a gallery: {image =, label =, guess =, sure =} of each.
 local function shown(list, run, predicted, named)
+  if run.session and run.session.data.texts then return shown_texts(list, run, predicted) end
   local out = {}
   for k, i in ipairs(list) do
     local rate = run.session and run.session.data.preprocessing.rate
     local at = run.seen.indices and run.seen.indices[i] or i
     local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, at, rate or parts.stripped(run))
-    local text = run.session and run.session.data.texts
     local image = ok and (rate and found.image or found) or nil
-    out[k] = { image = image, sound = ok and rate and found.sound or nil, name = text
-      and util.shown(text.texts[run.source:text_of(at)], 200) or (rate or named) and run.source:title(at) or nil,
+    out[k] = { image = image, sound = ok and rate and found.sound or nil,
+      name = (rate or named) and run.source:title(at) or nil,
       label = run.seen.labels[i], guess = predicted[i],
       sure = run.seen.probabilities[i][predicted[i] + 1] }
   end
@@ -220,8 +245,11 @@ function classes.gather(run)
     out.missed, out.alarms = shown(first(missed, 24), run, taken, true), shown(first(alarms, 24), run, taken, true)
     out.wrong = {}
   end
+  local rights = {}
+  for i, label in ipairs(seen.labels or {}) do rights[i] = m.predicted[i] == label end
   m.predicted = nil
   if #m.names > MOST_CLASSES then m.confusion = nil end
+  out.lengths = lengths.gather(run, lengths.share(rights))
   return out
 end
 
@@ -258,8 +286,8 @@ function classes.page(run)
     d and ("<h2>Detection of %s</h2>%s"):format(escape(d.name), curves.section(d, d.negative)) or "",
     m.parts and #m.parts > 0 and "<h2>Parts of the people</h2>" .. curves.parts(m.parts, m.groups) or "",
     "<h2>Classes", by, "</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion", by, "</h2>",
-    matrix(m), confused(m, many),
-    gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
+    matrix(m), confused(m, many), lengths.page(run.lengths, "accuracy", percent),
+    explained.legend(run), gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
 end
 
 -- What the results of a run keep of it.

@@ -232,7 +232,8 @@ local function page(run)
   end
   local wrong = {}
   for i, each in ipairs(run.wrong) do
-    wrong[i] = parts.shown(each.image, '<div class="bad">', parts.escape(each.name), (" %s, %s</div>"):format(parts.percent(each.score), each.is and "is there" or "is not there"))
+    wrong[i] = values.figure(each, ('<div class="bad">%s %s, %s</div>'):format(parts.escape(each.name),
+      parts.percent(each.score), each.is and "is there" or "is not there"))
   end
   return table.concat { "<h2>Targets</h2>", parts.table(rows),
     ('<p class="soft">Sensitivity and specificity are those of the threshold%s%s. A target without both kinds of '

@@ -8,6 +8,8 @@ local correlation = require "tlua.report.correlation"
 local binary = require "tlua.report.findings.binary"
 local parts = require "tlua.report.parts"
 local values = require "tlua.task.values"
+local explained = require "tlua.report.texts.explained"
+local lengths = require "tlua.report.texts.lengths"
 
 -- ---- figures: sums per target, of which all follow ----
 
@@ -155,6 +157,15 @@ local function gather(run)
     out.metrics.targets[k] = row
   end
   for key, v in pairs(meter:value()) do out.metrics[key] = v == v and v or nil end
+  out.lengths = lengths.gather(run, function(members)
+    local errors = {}
+    for n, i in ipairs(members) do
+      errors[n] = 0
+      for k, v in ipairs(given[i]) do errors[n] = errors[n] + math.abs(v - seen.targets[i][k]) / #given[i] end
+    end
+    local mean, half = mean_of(errors)
+    return mean, half and { math.max(0, mean - half), mean + half } or nil
+  end)
   return out
 end
 
@@ -188,9 +199,11 @@ local function page(run)
     for k, v in ipairs(each.given) do
       lines[k] = ("<div>%s %.4g <span class=\"soft\">is %.4g</span></div>"):format(parts.escape(run.metrics.targets[k].name), v, each.target[k])
     end
-    worst[i] = parts.shown(each.image, table.concat(lines))
+    worst[i] = values.figure(each, table.concat(lines, " "))
   end
-  return table.concat { "<h2>Targets</h2>", parts.table(rows), parts.gallery("Farthest from what is so", worst) }
+  return table.concat { "<h2>Targets</h2>", parts.table(rows),
+    lengths.page(run.lengths, "mean absolute error", function(v) return ("%.4g"):format(v) end),
+    explained.legend(run), parts.gallery("Farthest from what is so", worst, values.class(run.wrong)) }
 end
 
 local function tiles(run)

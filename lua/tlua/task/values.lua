@@ -3,6 +3,7 @@
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local parts = require "tlua.report.parts"
+local explained = require "tlua.report.texts.explained"
 local values = {}
 
 -- Refuses outputs that are not one row of t.width for each picture; `what`: "targets" or "numbers".
@@ -48,13 +49,26 @@ local MOST = 12
 -- The pictures with the largest distances (a list, one of each picture), largest first: a list of what make(i, data address or nil) gives. Those
 -- of at most `least` are left out.
 function values.farthest(run, distances, least, make)
-  local out = {}
+  local out, at, texts = {}, {}, run.session and run.session.data.texts
   for rank, i in ipairs(util.descending(distances)) do
     if rank > MOST or distances[i] <= least then break end
-    local ok, image = pcall(parts.embedded, run.source, run.seen.indices[i], parts.stripped(run))
+    local ok, image = not texts and pcall(parts.embedded, run.source, run.seen.indices[i], parts.stripped(run))
     out[rank] = make(i, ok and image or nil)
+    at[rank] = run.seen.indices[i]
+  end
+  local shades = texts and explained.of_run(run, at)
+  for rank, each in ipairs(texts and out or {}) do
+    each.words, each.place = shades[rank], run.source:title(at[rank])
   end
   return out
 end
+
+-- One of them on a page, with a line of HTML; and their gallery's class.
+function values.figure(each, line)
+  if not each.words then return parts.shown(each.image, line) end
+  return explained.figure(each.words, ('%s <span class="soft">%s</span>'):format(line:gsub("div>", "span>"):gsub(
+    "<div ", "<span "), parts.escape(each.place)))
+end
+function values.class(list) return list[1] and list[1].words and "texts" or nil end
 
 return values

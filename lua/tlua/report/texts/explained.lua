@@ -52,9 +52,20 @@ function explained.of_run(run, list, which)
   return out, not ok and util.reason(scores) or nil
 end
 
--- A gallery's figures: words of each below its lines of HTML.
-function explained.figure(lists, ...)
-  return ("<figure><figcaption>%s</figcaption>%s</figure>"):format(table.concat({ ... }, " "), words.html(lists))
+-- One text of a gallery: a line of HTML above its words.
+function explained.figure(lists, head)
+  return ("<figure><figcaption>%s</figcaption>%s</figure>"):format(head, words.html(lists))
+end
+
+-- What the shades of a run's galleries mean, or why there are none.
+function explained.legend(run)
+  local first = (run.wrong or {})[1] or (run.right or {})[1] or (run.missed or {})[1] or (run.alarms or {})[1]
+  if not first or not first.words then return "" end
+  if not first.why then
+    return first.given and words.LEGEND:gsub("speak for what was said", "raise the number"):gsub("against it",
+      "lower it") or words.LEGEND
+  end
+  return ('<p class="soft">Words have no shades: %s</p>'):format(words.escaped(first.why))
 end
 
 util.seal(explained, "report.texts.explained.")

@@ -194,10 +194,10 @@ function words.html(lists)
 end
 
 -- What the shades mean.
-words.LEGEND = '<p class="soft">Words in shades of <mark class="pro" style="--a:.5">blue</mark> speak for what was '
-  .. 'said, in <mark class="con" style="--a:.5">orange</mark>, dotted, against it: gradient times input at the table '
-  .. 'of pieces, each text by its largest. It is what the answer would lose, to first order, without the word; it is '
-  .. 'no proof of why.</p>'
+words.LEGEND = '<p class="soft">Words in shades of <mark class="pro" style="--a:.5">blue</mark> '
+  .. 'speak for what was said, in <mark class="con" style="--a:.5">orange</mark>, dotted, against it: '
+  .. 'gradient times input at the table of pieces, each text by its largest. It is what the answer would lose, to '
+  .. 'first order, without the word; it is no proof of why.</p>'
 
 -- ---- on a terminal ----
 
