@@ -129,6 +129,33 @@ t.test("a meter goes on after its figures were asked", function()
   t.equal(rows(none:confusion { confidence = 0 }), "0 0 0 0 / 0 0 0 0 / 0 0 0 0 / 0 0 0 0")
 end)
 
+t.test("every allocation may fail, and the figures come all the same", function()
+  local want, failures = small():figures().ap, 0
+  local function again(f)
+    for n = 1, 200 do
+      core.inject_failure(n)
+      local ok, e = pcall(f)
+      if core.inject_failure(0) < n and ok then return e end
+      assert(not ok and tostring(e):find("memory", 1, true), tostring(e))
+      failures = failures + 1
+    end
+    error "it never ends"
+  end
+  local m = detect.meter(2)
+  local picture = { truth = { 0, 0, 10, 10, 20, 20, 30, 30, 50, 50, 60, 60 }, truth_labels = { 0, 0, 1 },
+    boxes = { 0, 0, 10, 10, 20, 20, 30, 31, 80, 80, 90, 90 }, labels = { 0, 1, 1 }, scores = { 0.9, 0.8, 0.3 } }
+  again(function() m:add(picture) end)
+  again(function() m:add { truth = { { 0, 0, 100, 100 } }, truth_labels = { 1 }, crowd = { true },
+    boxes = { { 5, 5, 10, 10 } }, labels = { 1 }, scores = { 0.7 } } end)
+  t.equal(m:pictures(), 2)
+  again(function() m:confusion { confidence = 0.25 } end)
+  again(function() m:pairs(1, { confidence = 0.25 }) end)
+  t.equal(again(function() return m:figures() end).ap, want)
+  again(function() m:best() end)
+  t.equal(#again(function() return detect.nms(picture.boxes, picture.scores, nil) end), 3)
+  assert(failures > 15, failures)
+end)
+
 t.test("what is wrong is said", function()
   local m = detect.meter(2)
   t.fails("the label of box 1 is 2, and must be a whole number from 0 to 1", m.add, m,
