@@ -68,7 +68,7 @@ complete -c tlua -n '__tlua_is eval' -l weights.key -x -d 'the part of that file
 complete -c tlua -n '__tlua_is eval' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_is eval' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 gpt2 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn'
 complete -c tlua -n '__tlua_is eval' -F
-complete -c tlua -n __tlua_first -a explain -d 'where the network looked (Grad-CAM), as pictures'
+complete -c tlua -n __tlua_first -a explain -d 'where the network looked (Grad-CAM), as pictures; which words of a text spoke for its answer'
 complete -c tlua -n '__tlua_is explain' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is explain' -l class -x -d 'what speaks for this class; without it the likeliest'
 complete -c tlua -n '__tlua_is explain' -l layer -x -d 'the stage whose output is explained; without it the last with places'

@@ -78,9 +78,11 @@ commands.list = {
         "sounds" },
       { "data.root", "DIR", "where they lie", field = true }, JSON, FLIP, WEIGHTS, KEY, DEVICE },
     data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip" } },
-  { name = "explain", group = "Use", args = "MODEL FILE|FOLDER...", brief = "where the network looked (Grad-CAM), as pictures",
+  { name = "explain", group = "Use", args = "MODEL FILE|FOLDER|TEXT...",
+    brief = "where the network looked (Grad-CAM), as pictures; which words of a text spoke for its answer",
     text = MODEL .. " A page a picture: the picture on the left, on the right the same with heat over it. " ..
-      "Of a volume three slices, and the heat as a NIfTI file.",
+      "Of a volume three slices, and the heat as a NIfTI file. Of texts (as predict takes them) the words in shades " ..
+      "of gradient times input, on the terminal and as the page texts.html.",
     options = { { "class", "NAME", "what speaks for this class; without it the likeliest" }, { "layer", "NAME", "the stage whose output is explained; without it the last with places" },
       { "to", "FOLDER", "where the pages go (explain)" }, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
     examples = { "tlua explain runs/mine picture.jpg --to looked" } },

@@ -252,6 +252,10 @@ function explain.main(args)
   if input.of(info.preprocessing).kind == "clip" then
     util.failf("explain: %s hears, and Grad-CAM shows places in pictures", rest[1])
   end
+  if input.of(info.preprocessing).kind == "text" then
+    return require("tlua.command.texts.explain").main(net, info, model_file.task(info, net, rest[1]),
+      { table.unpack(rest, 2) }, rest[1], options, options.class and explain.class_of(info, net, options.class))
+  end
   if input.of(info.preprocessing).kind == "volume" then
     return require("tlua.command.volumes.explain").main(net, info, { table.unpack(rest, 2) }, options)
   end
