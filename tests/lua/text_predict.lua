@@ -107,7 +107,8 @@ t.test("texts that are none are named, the others go on; the longer are cut, sai
   t.equal(list[2].error, "an empty text")
   t.equal(list[3].error, "bytes that are no UTF-8 text")
   t.equal(list[4].predictions[1].label, "good")
-  assert(err:find("tlua: '': an empty text\n", 1, true) and err:find("tlua: 2 of 4 texts are none", 1, true), err)
+  assert(err:find("tlua: '': an empty text\n", 1, true) and err:find("tlua: 2 of 4 texts could not be read", 1,
+    true), err)
   core.write_file(folder .. "/empty.tsv", "document\tx\nthe\t1\n \t2\n")
   status, out, err = predict(("%s %s/empty.tsv --csv"):format(run, folder))
   t.equal(status, 1)

@@ -190,6 +190,8 @@ t.test("words with tags: a run learns them in windows, eval says the same, predi
   t.equal(said.words[2].tag, "I-PER")
   t.equal(("%s %s"):format(said.entities[1].text, said.entities[2].text), "Anna Lee Rome")
   t.equal(("%d %d"):format(said.entities[2].from, said.entities[2].to), "14 18")
+  said = core.json_decode(run(("predict %s/words 'Ännä Lee left Rome' --json"):format(folder)))[1].predictions
+  t.equal(("%d %d"):format(said.words[4].from, said.words[4].to), "14 18", "characters, not bytes")
   local page = core.read_file(folder .. "/words/report.html")
   assert(page:find("F1 of entities", 1, true) and page:find("<td>PER</td>", 1, true))
 end)

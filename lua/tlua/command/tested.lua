@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local data = require "tlua.data"
+local data_text = require "tlua.data.text"
 local tested = {}
 
 -- What decides which pictures are test pictures, and how they are read; the preprocessing is in the model file already.
@@ -175,7 +176,7 @@ end
 -- "all 18 pictures of DIR", "the 3 pictures held out of DIR".
 function tested.text(built)
   local t, n = built.tested, built.test:count()
-  local pictures = ("%s %s"):format(util.thousands(n), n == 1 and built.input.one or built.input.many)
+  local pictures = ("%s %s"):format(util.thousands(n), data_text.samples(built, n == 1))
   local text = t.part == "all" and ("all %s of %s"):format(pictures, t.root) or t.part == "test" and ("%s of the test part, %s"):format(pictures, t.root)
     or ("the %s held out of %s"):format(pictures, t.root)
   return ("%s, %s%s"):format(text, built.records and (not built.fields.text and built.fields_text or "their texts")

@@ -462,6 +462,7 @@ function records.open(d, seed, options, base)
   out.counted = not found.custom -- labels of a function are known once it was called
   out.said, out.validation_text, out.own_test = { "parts     " .. said[1], table.unpack(found.said or {}) }, said[2],
     found.parts ~= nil
+  out.windowed = found.units ~= nil
   out.fields_text = out.value_names and ("%d target%s (%s)"):format(#out.value_names, #out.value_names == 1 and "" or "s", util.first_few(out.value_names, 6))
     or #out.classes > 0 and ("%d classes"):format(#out.classes) or out.fields.spans and "their answers" or "their words"
   out.augment_given = options.augment or {}

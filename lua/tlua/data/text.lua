@@ -63,13 +63,19 @@ local function passed_of(d, say)
   end
 end
 
+-- What is counted: long texts are in windows, each a sample.
+function data_text.samples(d, one)
+  if d.windowed then return one and "window of a text" or "windows of texts" end
+  return one and d.input.one or d.input.many
+end
+
 -- "Shapes: 120 training and 30 test pictures, 3 classes"
 function data_text.data(s)
   local d = s.data
   local validation = d.validation and (", %s validation"):format(util.thousands(d.validation:count())) or ""
   local what = s.task.kind == "classify" and ("%d classes"):format(#s.classes) or d.fields_text or table.concat(util.keys(d.fields), ", ")
   return ("data      %s: %s training%s and %s test %s, %s"):format(d.title, util.thousands(d.train:count()),
-    validation, util.thousands(d.test:count()), d.input.many, what)
+    validation, util.thousands(d.test:count()), data_text.samples(d), what)
 end
 
 local function shared_of(d, say)

@@ -47,7 +47,7 @@ function ran.weights_text(net)
   local text = (name and name .. ", " or "") .. net.weights_path
   if net.weights_report.key then text = ("%s, its part '%s'"):format(text, net.weights_report.key) end
   if net.weights_report.head_dropped then
-    text = text .. "; its head " .. net.weights_report.head_why .. " and was dropped"
+    text = text .. "; its head " .. net.weights_report.head_why .. ": a new one starts at random"
   end
   return text
 end
@@ -106,7 +106,8 @@ end
 
 local function group_text(s)
   local g = s.data.groups
-  return g and ("%s: %s"):format(s.recipe.data.options.group, ran.groups_text(g, s.data.input)) or nil
+  local name, text = s.recipe.data.options.group, g and ran.groups_text(g, s.data.input)
+  return name and text and ("%s: %s"):format(name, text) or text or nil
 end
 
 -- Steps of clips in words; the others are their names and what they hold.

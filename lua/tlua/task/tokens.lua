@@ -5,6 +5,7 @@ local nn = require "tlua.nn"
 local entities = require "tlua.report.texts.entities"
 local tagged = require "tlua.report.texts.tagged"
 local words = require "tlua.data.texts.words"
+local tokenizer = require "tlua.data.texts.tokenizer"
 
 -- How many marks count in the loss.
 local function counted(t, marks)
@@ -76,7 +77,8 @@ local function fed(t, text)
   return table.concat(out, " ")
 end
 
--- A window's words: a list of {word =, tag =, score =, from =, to = bytes, room = pieces around it in the window}.
+-- A window's words: a list of {word =, tag =, score =, from =, to = bytes of text =, room = pieces
+-- around it in the window}.
 local function decode(t, out, o)
   local answers = {}
   local shares, best = out:softmax(-1):tolist(), out:argmax(-1):tolist()
@@ -88,7 +90,8 @@ local function decode(t, out, o)
       local score = shares[i][p][k]
       if score ~= score then places = false break end
       places[#places + 1] = { index = w, word = window.text:sub(list.from[w] + 1, list.to[w]), tag = t.names[k],
-        score = score, from = list.from[w], to = list.to[w], room = math.min(p - 1, #window.ids - p) }
+        score = score, from = list.from[w], to = list.to[w], text = window.text,
+        room = math.min(p - 1, #window.ids - p) }
     end
     answers[i] = places
   end
@@ -141,12 +144,19 @@ local function text(t, list)
   return table.concat(out, " ")
 end
 
+-- Places count characters, as those of answers in paragraphs: of the text that was asked, or of
+-- the one with its spaces.
 local function answer(t, list)
   local out = { words = {}, entities = t.entities and not t.spaces and entities_of(t, list) or nil,
     text = t.spaces and spaced(list) or nil }
+  local characters, at = not t.spaces and list[1] and tokenizer.characters(list[1].text), 0
   for k, each in ipairs(list) do
-    out.words[k] = { word = each.word, tag = each.tag, score = each.score, from = each.from, to = each.to }
+    local from, to = at, at + utf8.len(each.word)
+    if characters then from, to = characters(each.from), characters(each.to) end
+    out.words[k] = { word = each.word, tag = each.tag, score = each.score, from = from, to = to }
+    at = to + (each.tag ~= "O" and 1 or 0)
   end
+  for _, e in ipairs(characters and out.entities or {}) do e.from, e.to = characters(e.from), characters(e.to) end
   return out
 end
 

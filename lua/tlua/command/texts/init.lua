@@ -83,7 +83,7 @@ function texts.main(net, info, task, words, path, options, o)
   end
   w.bar:clear()
   if form.finish then form.finish() end
-  if w.bad > 0 and w.count > 1 then util.note(("%d of %d texts are none"):format(w.bad, w.count)) end
+  if w.bad > 0 and w.count > 1 then util.note(("%d of %d texts could not be read"):format(w.bad, w.count)) end
   if w.strange > 0 then
     util.note(("%s for %d of %d texts; its weights may hold NaN"):format(o.NO_NUMBERS, w.strange, w.count))
   end

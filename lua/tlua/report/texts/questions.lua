@@ -129,7 +129,8 @@ end
 local function gallery(title, list)
   local out = {}
   for k, each in ipairs(list or {}) do out[k] = entry(each) end
-  return #out > 0 and ("<h2>%s</h2>%s"):format(title, table.concat(out)) or ""
+  return #out > 0 and ('<h2>%s</h2><p class="soft">The question, the answer that was given in colour, the ' ..
+    'right ones in grey.</p>%s'):format(title, table.concat(out)) or ""
 end
 
 function questions.page(run)
