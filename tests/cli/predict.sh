@@ -27,7 +27,7 @@ share=$(awk -F, 'NR > 1 { split($1, part, "/"); n++; right += part[2] == $2 } EN
 
 # Where test pictures are held out, eval holds out the same ones again.
 "$T" "$W/r.lua" --data.root "$W/good" --data.split 0.4 --data.split_seed 5 --data.group '(%d)%.' --schedule.epochs 1 --out "$W/held" --quiet || fail "pictures held out"
-loss=$(tail -n 1 "$W/held/metrics.csv" | cut -d, -f4 | cut -c 1-6)
+loss=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "test_loss") at = i } END { print substr($at, 1, 6) }' "$W/held/metrics.csv")
 "$T" eval "$W/held/model.safetensors" --json | grep -q "\"loss\":$loss" || fail "the test loss was $loss, eval says $("$T" eval "$W/held/model.safetensors" --json)"
 
 # eval says what it tests: a part, what was held out (also where the data were moved), all of other folders.
