@@ -16,6 +16,7 @@ struct tl_model {
     tl_pipeline *pipeline;  /* NULL: what goes in is no picture, nor sound */
     int rate;               /* of the waves that a network hears; 0: it does not */
     int volumes;            /* it takes volumes */
+    int texts;              /* it takes numbers of pieces of texts */
     int hwc[3];             /* of a picture as the network wants it; 0: any */
     char *task;
     int classes;
@@ -74,8 +75,8 @@ static tl_model_tensor about(const tl_port *port)
     return t;
 }
 
-/* Pictures come as the pipeline makes them, and the plan wants them so; waves are any (N, T), and volumes any
- * (N, D, H, W, C). */
+/* Pictures come as the pipeline makes them, and the plan wants them so; waves are any (N, T), volumes any
+ * (N, D, H, W, C), and numbers of pieces whatever the plan has. */
 static int check_shapes(tl_error *err, tl_model *m)
 {
     for (int i = 0; i < m->plan->g->inputs; i++) m->in[i] = about(&m->plan->g->in[i]);
@@ -90,6 +91,8 @@ static int check_shapes(tl_error *err, tl_model *m)
     if (m->volumes && (x->rank != 5 || x->dtype != TL_F32))
         return tl__fail(err, TL_EFORMAT, "it takes volumes (N, D, H, W, C), and its plan wants others");
     if (m->volumes) return 0;
+    m->texts = m->pipeline->count == 0 && x->dtype == TL_I32;
+    if (m->texts) return 0;
     tl__pipeline_shape(m->pipeline, m->hwc);
     int same = m->plan->g->inputs == 1 && x->rank == 4 && x->dtype == TL_F32;
     for (int i = 0; i < 3 && same; i++) same = x->dim[i + 1] == m->hwc[i] || (x->dim[i + 1] < 0 && i < 2);
@@ -241,6 +244,9 @@ static int can_ask(tl_scope *s, const tl_model *m, const void *pictures, int n)
     else if (m->volumes)
         tl__fail(&s->err, TL_ESTATE,
                  "tl_model_pictures: the network takes volumes; tl_model_run takes them (N, D, H, W, C) by name");
+    else if (m->texts)
+        tl__fail(&s->err, TL_ESTATE,
+                 "tl_model_pictures: the network reads; tl_model_run takes numbers of pieces (N, T) and lengths by name");
     else if (!m->pipeline)
         tl__fail(&s->err, TL_ESTATE,
                  "tl_model_pictures: the file does not say how pictures are prepared; tl_model_run takes tensors");
