@@ -246,7 +246,8 @@ static int can_ask(tl_scope *s, const tl_model *m, const void *pictures, int n)
                  "tl_model_pictures: the network takes volumes; tl_model_run takes them (N, D, H, W, C) by name");
     else if (m->texts)
         tl__fail(&s->err, TL_ESTATE,
-                 "tl_model_pictures: the network reads; tl_model_run takes numbers of pieces (N, T) and lengths by name");
+                 "tl_model_pictures: the network reads; tl_model_run takes numbers of pieces (N, T) and their lengths "
+                 "by name");
     else if (!m->pipeline)
         tl__fail(&s->err, TL_ESTATE,
                  "tl_model_pictures: the file does not say how pictures are prepared; tl_model_run takes tensors");
