@@ -18,7 +18,8 @@ local AVERAGE = OPTIMIZER .. "ema." -- of running statistics; the weights' avera
 
 -- Every field of a recipe as text: path -> value. What may differ between the runs is left out.
 local FREE = { out = true, log = true, device = true, ["data.threads"] = true, ["cache.folder"] = true,
-  ["cache.limit"] = true, checkpoint = true }
+  ["cache.limit"] = true, checkpoint = true,
+  ["model.gives"] = true, ["model.head"] = true } -- of texts: the task says it to the network when the session is built
 function checkpoint.fields(r)
   local schema, list = require "tlua.schema", {}
   r:each_field(function(path, _, value)
