@@ -74,4 +74,16 @@ t.test("hidden words", function()
   end)
 end)
 
+t.test("tags", function()
+  local tagged = {}
+  for i = 1, 40 do
+    for word in plain[i]:gmatch "%S+" do tagged[#tagged + 1] = word .. "\t" .. (#word % 2 == 0 and "B-X" or "O") end
+    tagged[#tagged + 1] = ""
+  end
+  core.write_file(folder .. "/tagged.conll", table.concat(tagged, "\n") .. "\n")
+  compare("tags", function()
+    return { data = tlua.data.conll { path = folder .. "/tagged.conll", tokenizer = folder .. "/vocab.txt", batch = 4 } }
+  end)
+end)
+
 t.finish()
