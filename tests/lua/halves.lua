@@ -5,7 +5,7 @@ local t = dofile "tests/lua/run_tests.lua"
 local pictures = dofile "tests/lua/run_pictures.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
-local checkpoint = require "tlua.run.checkpoint"
+local resumed = dofile "tests/lua/run_resumed.lua"
 local model_file = require "tlua.weights.model_file"
 local nn, ops = tlua.nn, core.ops
 
@@ -73,36 +73,10 @@ local function recipe_of(name, changes)
   return tlua.recipe(fields)
 end
 
-local function run(r, options)
-  local lines, out = {}, io.stdout
-  io.stdout = { write = function(self, text) lines[#lines + 1] = text return self end,
-    flush = function(self) return self end }
-  local ok, result = pcall(r.run, r, options or { force = true })
-  io.stdout = out
-  if not ok then error(result, 0) end
-  return result, table.concat(lines)
-end
-
-local function hashes(path)
-  local scope <close> = core.scope()
-  local list = {}
-  for name, x in pairs((core.load(path .. "/model.safetensors"))) do list[#list + 1] = name .. " " .. x:hash() end
-  table.sort(list)
-  return table.concat(list, "\n")
-end
+local run, hashes = resumed.run, resumed.hashes
 
 t.test("a run is that of the same network with rounded weights, to the bit", function()
-  local keep = checkpoint.keep_last
-  checkpoint.keep_last = function(s, ...)
-    keep(s, ...)
-    if s.epoch == 2 and s.done == 2 then
-      core.mkdirs(folder .. "/middle")
-      core.write_file(folder .. "/middle/last.safetensors", core.read_file(s.out .. "/last.safetensors"))
-    end
-  end
-  local ok, a, text = pcall(run, recipe_of("half", { checkpoint = 1e-5 }))
-  checkpoint.keep_last = keep
-  assert(ok, a)
+  local a, text = resumed.with_middle(folder .. "/middle", 2, run, recipe_of("half", { checkpoint = 1e-5 }))
   assert(text:find("frozen    the base, matrices as float16 (10.6 MB instead of 21.2 MB); ", 1, true), text)
   local b = run(recipe_of("full", { model = network(folder .. "/rounded.safetensors"), frozen = "float32" }))
   t.equal(a.epochs[2].loss, b.epochs[2].loss)

@@ -257,7 +257,7 @@ end)
 -- ---- recipes ----
 
 local pictures = dofile "tests/lua/run_pictures.lua"
-local checkpoint = require "tlua.run.checkpoint"
+local resumed = dofile "tests/lua/run_resumed.lua"
 local model_file = require "tlua.weights.model_file"
 local folder = t.folder()
 pictures.cifar(folder .. "/cifar", 20)
@@ -272,43 +272,15 @@ local function recipe_of(name, changes)
   return tlua.recipe(fields)
 end
 
--- Runs a recipe; what it said is the second result.
-local function run(r, options)
-  local lines, out = {}, io.stdout
-  io.stdout = { write = function(self, text) lines[#lines + 1] = text return self end,
-    flush = function(self) return self end }
-  local ok, result = pcall(r.run, r, options or { force = true })
-  io.stdout = out
-  if not ok then error(result, 0) end
-  return result, table.concat(lines)
-end
+local run, hashes = resumed.run, resumed.hashes
 
 local function says(text, part) assert(text:find(part, 1, true), ("no %q in:\n%s"):format(part, text)) end
 
-local function hashes(path)
-  local scope <close> = core.scope()
-  local list = {}
-  for name, x in pairs((core.load(path .. "/model.safetensors"))) do list[#list + 1] = name .. " " .. x:hash() end
-  table.sort(list)
-  return table.concat(list, "\n")
-end
-
 -- A run whose checkpoint in the middle of its second epoch is kept in another folder.
 local function run_with_middle(name, changes)
-  local keep, calls = checkpoint.keep_last, 0
-  checkpoint.keep_last = function(s, ...)
-    keep(s, ...)
-    calls = calls + 1
-    if s.epoch == 2 and s.done == 2 then
-      core.mkdirs(folder .. "/" .. name .. "-middle")
-      core.write_file(folder .. "/" .. name .. "-middle/last.safetensors", core.read_file(s.out .. "/last.safetensors"))
-    end
-  end
   local more = { checkpoint = 1e-5 }
   for key, value in pairs(changes or {}) do more[key] = value end
-  local ok, result, text = pcall(run, recipe_of(name, more))
-  checkpoint.keep_last = keep
-  if not ok then error(result, 0) end
+  local result, text = resumed.with_middle(folder .. "/" .. name .. "-middle", 2, run, recipe_of(name, more))
   return result, text, more
 end
 

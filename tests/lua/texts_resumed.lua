@@ -3,7 +3,7 @@
 local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
 local tlua = require "tlua"
-local checkpoint = require "tlua.run.checkpoint"
+local resumed = dofile "tests/lua/run_resumed.lua"
 local folder = t.folder()
 
 -- A vocabulary of so many words that the table is one of rows (docs/internals.md, Tables), and texts of some of them.
@@ -29,32 +29,15 @@ local function recipe_of(name, changes)
   return tlua.recipe(fields)
 end
 
-local function hashes(path)
-  local scope <close> = core.scope()
-  local list = {}
-  for name, x in pairs((core.load(path .. "/model.safetensors"))) do list[#list + 1] = name .. " " .. x:hash() end
-  table.sort(list)
-  return table.concat(list, "\n")
-end
-
 -- The run, and one that goes on from its third batch of the second epoch.
 local function compare(name, changes)
-  local keep, kept = checkpoint.keep_last, false
-  checkpoint.keep_last = function(s, ...)
-    keep(s, ...)
-    if s.epoch == 2 and s.done >= 3 and s.done < 7 and not kept then
-      core.mkdirs(folder .. "/" .. name .. "-middle")
-      core.write_file(folder .. "/" .. name .. "-middle/last.safetensors", core.read_file(s.out .. "/last.safetensors"))
-      kept = true
-    end
-  end
-  local ok, whole = pcall(function() return recipe_of(name, changes()):run { style = "quiet", force = true } end)
-  checkpoint.keep_last = keep
-  assert(ok, whole)
-  assert(kept, "the checkpoint in the middle")
-  local again = recipe_of(name .. "-middle", changes()):run { style = "quiet", resume = folder .. "/" .. name .. "-middle" }
+  local middle = folder .. "/" .. name .. "-middle"
+  local whole = resumed.with_middle(middle, 3, function()
+    return recipe_of(name, changes()):run { style = "quiet", force = true }
+  end)
+  local again = recipe_of(name .. "-middle", changes()):run { style = "quiet", resume = middle }
   t.equal(again.epochs[2].loss, whole.epochs[2].loss)
-  t.equal(hashes(folder .. "/" .. name .. "-middle"), hashes(folder .. "/" .. name))
+  t.equal(resumed.hashes(middle), resumed.hashes(folder .. "/" .. name))
 end
 
 t.test("classes: dropout and the rows of a table", function() compare("classes", function() return {} end) end)
