@@ -484,5 +484,6 @@ void tl__lua_open_detect(lua_State *L)
     lua_pop(L, 1);
     lua_newtable(L);
     tl__lua_functions(L, functions, 0);
+    tl__lua_add_levels(L);
     lua_setfield(L, -2, "detect");
 }

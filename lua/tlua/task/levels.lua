@@ -1,0 +1,127 @@
+-- levels.lua - what outputs of detectors are to say: losses of networks that give a row for each cell of several levels
+-- (src/task/assign.h has what rows are). Which cells learn which box is worked out on the host; what they learn has its
+-- gradients on the device.
+local core = require "tlua.core"
+local boxes = require "tlua.nn.box_loss"
+local ops = core.ops
+local levels = {}
+
+-- What core.detect wants to know of a network and a batch's pictures (N, H, W, 3); `more`: further fields.
+function levels.options(net, height, width, more)
+  local l = net:levels()
+  local o = { strides = l.strides, bins = l.bins or 0, classes = net.classes, height = height, width = width }
+  for key, v in pairs(more or {}) do o[key] = v end
+  return o
+end
+
+-- Rows of `flat` (R, W) by their numbers.
+local function rows_of(flat, rows) return ops.embedding(flat, rows) end
+local function columns(x, from, n) return ops.slice(x, 2, from, n) end
+
+-- (n, classes) of zeros but for each row's score at its label.
+local function class_targets(m, classes)
+  local hot = ops.eq(m.labels:to "float32":reshape(m.n, 1), core.arange(classes))
+  return hot * m.scores:reshape(m.n, 1)
+end
+
+local function sum_of(loss) return loss:sum() end
+local function bce(x, target) return ops.bce_with_logits(x, target, { reduction = "sum" }) end
+
+-- 1 where a row has a box to learn, (rows, 1).
+local function where_matched(rows, m)
+  local none = core.zeros(rows)
+  if m.n == 0 then return none:reshape(rows, 1) end
+  return ops.scatter(none, m.rows, core.full({ m.n }, 1), { axis = 1 }):reshape(rows, 1)
+end
+
+-- ---- YOLOX ----
+
+-- Boxes of rows that were matched, in pixels.
+local function offset_boxes(x, m)
+  local place, stride = columns(m.cells, 0, 2), columns(m.cells, 2, 1)
+  local centre, half = (columns(x, 0, 2) + place) * stride, ops.exp(columns(x, 2, 2)) * stride * 0.5
+  return ops.concat(centre - half, centre + half, { axis = 2 })
+end
+
+-- What the first four numbers of rows are to be, in strides.
+local function offset_targets(m)
+  local place, stride = columns(m.cells, 0, 2), columns(m.cells, 2, 1)
+  local first, last = columns(m.boxes, 0, 2), columns(m.boxes, 2, 2)
+  local centre, side = (first + last) * 0.5, last - first
+  return ops.concat(centre / stride - place, ops.log(side / stride + 1e-8), { axis = 2 })
+end
+
+-- The parts of YOLOX's loss (Ge et al. 2021): of boxes, of there being an object, of classes and, where `l1` says so, of
+-- the four numbers themselves; sums over what was matched divided by how many that are.
+local function offset_parts(flat, m, o, classes)
+  local n = math.max(m.n, 1)
+  local parts = { object = bce(columns(flat, 4, 1), where_matched(flat:shape(1), m)) / n }
+  if m.n > 0 then
+    local x = rows_of(flat, m.rows)
+    parts.box = sum_of(boxes.loss(offset_boxes(x, m), m.boxes, o.box_loss)) * (o.box_weight / n)
+    parts.class = bce(columns(x, 5, classes), class_targets(m, classes)) * (o.class_weight / n)
+    if o.l1 then parts.l1 = sum_of((columns(x, 0, 4) - offset_targets(m)):abs()) / n end
+  end
+  return parts, n
+end
+
+-- ---- YOLOv8 ----
+
+-- Boxes of distances (n, 4) in strides from the centres of cells, in pixels.
+local function distance_boxes(far, m)
+  local centre, stride = columns(m.cells, 0, 2) + 0.5, columns(m.cells, 2, 1)
+  local first, last = centre - columns(far, 0, 2), centre + columns(far, 2, 2)
+  return ops.concat(first * stride, last * stride, { axis = 2 })
+end
+
+-- The distances that rows are to say, in strides, within what their bins can.
+local function distance_targets(m, bins)
+  local centre, stride = columns(m.cells, 0, 2) + 0.5, columns(m.cells, 2, 1)
+  local first, last = columns(m.boxes, 0, 2) / stride, columns(m.boxes, 2, 2) / stride
+  return ops.clamp(ops.concat(centre - first, last - centre, { axis = 2 }), 0, bins - 1 - 0.01)
+end
+
+-- The parts of YOLOv8's loss: CIoU and the distribution focal loss (Li et al. 2020) of what was matched, weighted by what
+-- their class is to be, and the classes of all rows; divided by what all classes are to be in sum.
+local function distance_parts(flat, m, o, classes, bins)
+  local rows, width = flat:shape(1), flat:shape(2)
+  local total = m.n > 0 and math.max(m.scores:sum():item(), 1) or 1
+  local all = core.zeros(rows * classes)
+  if m.n > 0 then
+    local at = m.rows:to "int32" * classes + m.labels
+    all = ops.scatter(all, at, m.scores, { axis = 1 })
+  end
+  local parts = { class = bce(columns(flat, width - classes, classes), all:reshape(rows, classes))
+    * (o.class_weight / total) }
+  if m.n > 0 then
+    local logits = columns(rows_of(flat, m.rows), 0, 4 * bins):reshape(4 * m.n, bins)
+    local far = (logits:softmax(-1) * core.arange(bins)):sum { axes = { 2 } }:reshape(m.n, 4)
+    parts.box = sum_of(boxes.loss(distance_boxes(far, m), m.boxes, o.box_loss) * m.scores) * (o.box_weight / total)
+    local target = distance_targets(m, bins):reshape(4 * m.n, 1)
+    local two = ops.relu(1 - (target - core.arange(bins)):abs()) -- the two bins beside it, by nearness
+    local each = -(logits:log_softmax(-1) * two):sum { axes = { 2 } }:reshape(m.n, 4):mean { axes = { 2 } }
+    parts.distribution = sum_of(each * m.scores) * (o.distribution_weight / total)
+  end
+  return parts, total
+end
+
+-- ---- both ----
+
+-- The parts of the loss of outputs (N, A, width) by name, scalars; what they were divided by; and the matches. `batch`:
+-- boxes (B, 4), box_labels (B), boxes_offsets. o: box_loss, l1, box_weight, class_weight, distribution_weight.
+function levels.parts(net, out, batch, o)
+  local shape = out:shape()
+  local m
+  do
+    local guard <close> = core.no_grad()
+    m = core.detect.assign(out, batch.boxes, batch.box_labels, batch.boxes_offsets,
+      levels.options(net, batch.input:shape(2), batch.input:shape(3)))
+  end
+  local flat, bins = out:reshape(shape[1] * shape[2], shape[3]), net:levels().bins
+  local parts, n
+  if bins then parts, n = distance_parts(flat, m, o, net.classes, bins)
+  else parts, n = offset_parts(flat, m, o, net.classes) end
+  return parts, n, m
+end
+
+return levels

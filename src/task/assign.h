@@ -1,0 +1,54 @@
+/* assign.h - networks whose outputs are a row for each cell of several levels (YOLOX, YOLOv8), on the host: where cells
+ * lie, which boxes rows stand for, and which cells are to learn which box. Boxes are left, top, right, bottom in
+ * pixels of the network's input; rows are float32 and not changed. */
+#ifndef TLUA_TASK_ASSIGN_H
+#define TLUA_TASK_ASSIGN_H
+
+#include "base/base.h"
+
+enum { TL_MOST_LEVELS = 8, TL_MOST_BINS = 64 };
+
+/* Levels of a picture of height x width pixels: a cell for every stride x stride of them, level after level, cells row
+ * by row. A row is
+ *   bins = 0: x, y (of the centre, from the cell's corner) and log width, log height in strides; the logit of there
+ *             being an object; a logit for each class (Ge et al. 2021, YOLOX);
+ *   bins > 0: for left, top, right, bottom `bins` logits each of the distance from the cell's centre being 0, 1, ...
+ *             strides (Li et al. 2020, GFL); a logit for each class. */
+typedef struct tl_levels {
+    int count, bins, classes;
+    int stride[TL_MOST_LEVELS];
+    int64_t height, width;
+} tl_levels;
+
+/* 0, or -1 where strides do not divide the picture or numbers are none. */
+int tl__levels_check(tl_error *err, const tl_levels *l);
+int64_t tl__levels_cells(const tl_levels *l);
+int64_t tl__levels_width(const tl_levels *l);
+/* Column, row and stride of each cell into cell (cells, 3). */
+void tl__levels_place(const tl_levels *l, float *cell);
+/* The box of a row. */
+void tl__levels_box(const tl_levels *l, const float *cell, const float *row, float box[4]);
+
+float tl__logistic(float x);
+
+/* ---- which cells learn which box ---- */
+
+/* A cell that is to learn a box; cells come in their order. */
+typedef struct tl_match { int32_t cell, truth; float score; } tl_match;
+typedef struct tl_matches { int64_t n, room; tl_match *match; } tl_matches;
+
+int tl__matches_add(tl_error *err, tl_matches *m, tl_match one);
+/* In the order of cells, and each once: f(cell's matches, n, with) says which. */
+void tl__matches_sort(tl_matches *m);
+
+/* SimOTA (Ge et al. 2021) as YOLOX 0.3.0 has it, for one picture of n boxes: score is the IoU of the cell's box with
+ * the truth. Adds to m. 0 or -1. */
+int tl__assign_simota(tl_error *err, const tl_levels *l, const float *cell, const float *rows, const float *truth,
+                      const int32_t *label, int64_t n, tl_matches *m);
+
+/* Task-aligned assignment (Feng et al. 2021, TOOD; ten cells a box, score^0.5 CIoU^6) as keras-cv 0.9.0 has it: score is
+ * the alignment, scaled so that the best cell of a box has its IoU. Adds to m. 0 or -1. */
+int tl__assign_aligned(tl_error *err, const tl_levels *l, const float *cell, const float *rows, const float *truth,
+                       const int32_t *label, int64_t n, tl_matches *m);
+
+#endif

@@ -1,0 +1,95 @@
+/* levels.c - cells of several levels and the boxes that their rows stand for. */
+#include "task/assign.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+int tl__levels_check(tl_error *err, const tl_levels *l)
+{
+    if (l->count < 1 || l->count > TL_MOST_LEVELS)
+        return tl__fail(err, TL_EARG, "levels: there are from 1 to %d strides, not %d", TL_MOST_LEVELS, l->count);
+    if (l->bins < 0 || l->bins == 1 || l->bins > TL_MOST_BINS || l->classes < 1)
+        return tl__fail(err, TL_EARG, "levels: %d bins and %d classes are none", l->bins, l->classes);
+    for (int k = 0; k < l->count; k++)
+        if (l->stride[k] < 1 || l->height < 1 || l->width < 1 || l->height % l->stride[k] || l->width % l->stride[k])
+            return tl__fail(err, TL_EARG, "levels: pictures of %lld x %lld pixels have no whole cells of %d",
+                                 (long long)l->width, (long long)l->height, l->stride[k]);
+    return 0;
+}
+
+int64_t tl__levels_cells(const tl_levels *l)
+{
+    int64_t n = 0;
+    for (int k = 0; k < l->count; k++) n += (l->height / l->stride[k]) * (l->width / l->stride[k]);
+    return n;
+}
+
+int64_t tl__levels_width(const tl_levels *l) { return (l->bins ? 4 * l->bins : 5) + l->classes; }
+
+void tl__levels_place(const tl_levels *l, float *cell)
+{
+    for (int k = 0; k < l->count; k++)
+        for (int64_t y = 0; y < l->height / l->stride[k]; y++)
+            for (int64_t x = 0; x < l->width / l->stride[k]; x++) {
+                *cell++ = (float)x;
+                *cell++ = (float)y;
+                *cell++ = (float)l->stride[k];
+            }
+}
+
+float tl__logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+/* The mean of 0, 1, ... weighted by the softmax of the logits. */
+static float expected(const float *logit, int bins)
+{
+    float most = logit[0], sum = 0.0f, mean = 0.0f;
+    for (int i = 1; i < bins; i++) most = logit[i] > most ? logit[i] : most;
+    for (int i = 0; i < bins; i++) {
+        float e = expf(logit[i] - most);
+        sum += e;
+        mean += e * (float)i;
+    }
+    return mean / sum;
+}
+
+void tl__levels_box(const tl_levels *l, const float *cell, const float *row, float box[4])
+{
+    float s = cell[2];
+    if (l->bins) {
+        for (int k = 0; k < 4; k++) {
+            float far = expected(row + k * l->bins, l->bins);
+            float centre = cell[k & 1] + 0.5f;
+            box[k] = (k < 2 ? centre - far : centre + far) * s;
+        }
+        return;
+    }
+    float x = (row[0] + cell[0]) * s, y = (row[1] + cell[1]) * s, w = expf(row[2]) * s, h = expf(row[3]) * s;
+    box[0] = x - 0.5f * w;
+    box[1] = y - 0.5f * h;
+    box[2] = x + 0.5f * w;
+    box[3] = y + 0.5f * h;
+}
+
+/* ---- matches ---- */
+
+int tl__matches_add(tl_error *err, tl_matches *m, tl_match one)
+{
+    if (m->n == m->room) {
+        int64_t room = m->room ? 2 * m->room : 64;
+        tl_match *more = tl__realloc(err, m->match, (size_t)room * sizeof *more);
+        if (!more) return -1;
+        m->match = more;
+        m->room = room;
+    }
+    m->match[m->n++] = one;
+    return 0;
+}
+
+static int by_cell(const void *a, const void *b)
+{
+    const tl_match *x = a, *y = b;
+    if (x->cell != y->cell) return x->cell < y->cell ? -1 : 1;
+    return x->truth < y->truth ? -1 : x->truth > y->truth;
+}
+
+void tl__matches_sort(tl_matches *m) { qsort(m->match, (size_t)m->n, sizeof *m->match, by_cell); }
