@@ -9,6 +9,7 @@
 #define GAP 8
 #define LEAST_SIDE 96  /* smaller pictures are enlarged to this */
 #define LARGE_SIDE 160 /* below pictures from here on the font is doubled */
+#define LARGE_TAGS 600 /* likewise that of boxes, which stand on the picture */
 
 /* Characters 32 to 126: eight rows from the top, a blank after each. */
 static const char *const glyph[] = {
@@ -165,14 +166,18 @@ void tl__draw_text(tl_image *page, int x, int y, int size, int width, const char
     tl__draw_text_in(page, black, x, y, size, width, text, end);
 }
 
+static int left_of(const tl_sheet *s, int at) { return GAP + at % s->columns * cell_width(s); }
+static int top_of(const tl_sheet *s, int at) { return GAP + at / s->columns * cell_height(s); }
+
 int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, const char *caption)
 {
-    if (at < 0 || at >= s->count || picture->width != s->width || picture->height != s->height)
+    if (at < 0 || at >= s->count || picture->width > s->width || picture->height > s->height)
         return tl__fail(err, TL_EARG, "a picture of %d x %d at place %d does not fit the sheet", picture->height, picture->width, at);
-    int left = GAP + at % s->columns * cell_width(s), top = GAP + at / s->columns * cell_height(s);
-    for (int y = 0; y < s->height; y++) {
-        for (int x = 0; x < s->width; x++) {
-            const uint8_t *p = picture->data + ((size_t)y * (size_t)s->width + (size_t)x) * (size_t)picture->channels;
+    int left = left_of(s, at), top = top_of(s, at);
+    for (int y = 0; y < picture->height; y++) {
+        for (int x = 0; x < picture->width; x++) {
+            size_t pixel = (size_t)y * (size_t)picture->width + (size_t)x;
+            const uint8_t *p = picture->data + pixel * (size_t)picture->channels;
             const uint8_t grey[3] = {p[0], p[0], p[0]};
             dot(&s->page, left + x * s->zoom, top + y * s->zoom, s->zoom, picture->channels == 3 ? p : grey);
         }
@@ -184,4 +189,11 @@ int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, c
         caption = end ? end + 1 : NULL;
     }
     return 0;
+}
+
+void tl__sheet_boxes(tl_sheet *s, int at, const tl_drawn_box *box, int64_t count)
+{
+    const int area[4] = {left_of(s, at), top_of(s, at), s->width * s->zoom, s->height * s->zoom};
+    int size = area[2] >= LARGE_TAGS ? 2 : 1;
+    for (int64_t i = 0; i < count; i++) tl__draw_box(&s->page, &box[i], area, s->zoom, 2, size);
 }

@@ -2,7 +2,7 @@
 #ifndef TLUA_SHEET_H
 #define TLUA_SHEET_H
 
-#include "io/image.h"
+#include "draw/boxes.h"
 
 /* A page of cells. Zero it; tl__sheet_free frees it. */
 typedef struct tl_sheet {
@@ -14,9 +14,11 @@ typedef struct tl_sheet {
 /* An empty page for `count` pictures of one size, in `columns` columns (0: about as wide as high), with `lines` lines of text
  * each. Small pictures are enlarged. */
 int tl__sheet_open(tl_error *err, tl_sheet *s, int count, int columns, int height, int width, int lines);
-/* Puts `picture` (grey or colour, of the sheet's size) at place `at`, from 0. Lines of `caption` are divided by '\n'; what is too
- * long is cut, and what is not ASCII becomes '?'. */
+/* Puts `picture` (grey or colour, of the sheet's size or smaller) at place `at`, from 0. Lines of `caption` are divided
+ * by '\n'; what is too long is cut, and what is not ASCII becomes '?'. */
 int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, const char *caption);
+/* Draws boxes on the picture that was put at place `at`. */
+void tl__sheet_boxes(tl_sheet *s, int at, const tl_drawn_box *box, int64_t count);
 void tl__sheet_free(tl_sheet *s);
 
 /* The font: characters of 5 x 8 points, six apart. Draws the bytes from `text` to `end` in black, with its upper left

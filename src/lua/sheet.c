@@ -39,7 +39,23 @@ static int sheet(lua_State *L)
     return tl__sheet_open(&err, &p->sheet, count, columns, height, width, lines) == 0 ? 1 : tl__lua_raise(L, err.text);
 }
 
-/* sheet:add(pipeline, x, captions): the first #captions pictures of x (N, H, W, C), which came out of `pipeline` */
+/* Draws the list of boxes on top, {left, top, right, bottom, number of the colour, text} each, on picture `at`. */
+static void add_boxes(lua_State *L, tl_sheet *s, int at)
+{
+    int list = lua_gettop(L);
+    for (int i = 1; i <= (int)lua_rawlen(L, list); i++) {
+        lua_rawgeti(L, list, i);
+        luaL_checktype(L, -1, LUA_TTABLE);
+        for (int k = 1; k <= 6; k++) lua_rawgeti(L, list + 1, k);
+        tl_drawn_box drawn = {.colour = (int)luaL_checkinteger(L, -2), .text = luaL_checkstring(L, -1)};
+        for (int k = 0; k < 4; k++) drawn.at[k] = luaL_checknumber(L, list + 2 + k);
+        tl__sheet_boxes(s, at, &drawn, 1);
+        lua_settop(L, list);
+    }
+}
+
+/* sheet:add(pipeline, x, captions [, boxes]): the first #captions pictures of x (N, H, W, C), which came out of
+ * `pipeline`; boxes: a list of each picture, as add_boxes takes it, in pixels of x */
 static int sheet_add(lua_State *L)
 {
     page *p = to_page(L);
@@ -57,13 +73,15 @@ static int sheet_add(lua_State *L)
     if (s.err.code) return tl__lua_scope_error(L, &s);
     tl__scope_drop(&s);
     size_t each = (size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2];
+    int top = lua_gettop(L);
     for (int i = 0; i < n; i++) {
         tl_error err = {0};
         lua_rawgeti(L, 4, i + 1);
         if (tl__pipeline_picture(&err, pipeline, host + (size_t)i * each, hwc, &p->picture) != 0 ||
             tl__sheet_put(&err, &p->sheet, p->used++, &p->picture, lua_tostring(L, -1)) != 0)
             return tl__lua_raise(L, err.text);
-        lua_pop(L, 1);
+        if (lua_istable(L, 5) && lua_rawgeti(L, 5, i + 1) == LUA_TTABLE) add_boxes(L, &p->sheet, p->used - 1);
+        lua_settop(L, top);
     }
     return 0;
 }

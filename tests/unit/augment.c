@@ -464,10 +464,57 @@ Test(sheet, pictures_and_captions)
     cr_expect_eq(black(&s, 166, 130, 316, 138), 115 + 8);
     cr_assert_eq(tl__sheet_put(&err, &s, 2, &m, "\xc3\xa4"), 0);
     cr_expect_eq(black(&s, 324, 130, 474, 138), 9);
-    m.height = 39;
+    m.height = 41;
     cr_assert_neq(tl__sheet_put(&err, &s, 2, &m, ""), 0);
+    m.height = 39; /* a smaller one leaves the rest of its place as it is */
+    cr_assert_eq(tl__sheet_put(&err, &s, 3, &m, ""), 0);
+    cr_expect(s.page.data[((148 + 8 + 116) * s.page.width + 8) * 3] == 1);
+    cr_expect(s.page.data[((148 + 8 + 117) * s.page.width + 8) * 3] == 255);
     tl__image_free(&m);
     tl__sheet_free(&s);
     err = (tl_error){0};
     cr_assert_neq(tl__sheet_open(&err, &s, 0, 0, 4, 4, 1), 0);
+}
+
+static int is_colour(const tl_sheet *s, int x, int y, const uint8_t colour[3])
+{
+    return memcmp(s->page.data + (y * s->page.width + x) * 3, colour, 3) == 0;
+}
+
+/* Frames lie within the edges of their boxes, and nothing is drawn beside the picture. */
+Test(sheet, boxes)
+{
+    tl_error err = {0};
+    tl_sheet s = {0};
+    tl_image m = {0};
+    uint8_t a[3], b[3];
+    cr_assert_eq(tl__sheet_open(&err, &s, 2, 0, 200, 200, 1), 0);
+    cr_assert_eq(tl__image_reserve(&err, &m, 200, 200, 3), 0);
+    memset(m.data, 255, 120000);
+    cr_assert(tl__sheet_put(&err, &s, 0, &m, "") == 0 && tl__sheet_put(&err, &s, 1, &m, "") == 0);
+    tl__box_colour(0, a);
+    tl__box_colour(1, b);
+    cr_assert_neq(memcmp(a, b, 3), 0);
+    const tl_drawn_box box[] = {{{50, 60, 90, 80}, 0, "ab"}, {{-30, 150, 1e9, 300}, 1, NULL}};
+    tl__sheet_boxes(&s, 1, box, 2);
+    int left = 8 + 208, top = 8; /* of the second picture */
+    for (int x = 50; x < 90; x++)
+        cr_expect(is_colour(&s, left + x, top + 60, a) && is_colour(&s, left + x, top + 79, a), "column %d", x);
+    for (int y = 60; y < 80; y++)
+        cr_expect(is_colour(&s, left + 50, top + y, a) && is_colour(&s, left + 89, top + y, a), "row %d", y);
+    const uint8_t white[3] = {255, 255, 255};
+    cr_expect(is_colour(&s, left + 52, top + 62, white) && is_colour(&s, left + 87, top + 77, white));
+    cr_expect(is_colour(&s, left + 90, top + 70, white) && is_colour(&s, left + 70, top + 80, white));
+    /* the tag: ten rows above the box, thirteen columns, of which letters leave some */
+    cr_expect(is_colour(&s, left + 50, top + 50, a) && is_colour(&s, left + 62, top + 59, a));
+    cr_expect(is_colour(&s, left + 63, top + 59, white) && is_colour(&s, left + 50, top + 49, white));
+    for (int x = 0; x < 200; x++) cr_expect(is_colour(&s, left + x, top + 150, b), "column %d", x);
+    cr_expect(is_colour(&s, left - 1, top + 150, white) && is_colour(&s, left + 200, top + 150, white));
+    cr_expect(is_colour(&s, left + 100, top + 199, white) && is_colour(&s, left + 100, top + 200, white));
+    /* a tag that has no room above stands inside */
+    tl__sheet_boxes(&s, 0, &(tl_drawn_box){{150, 3, 195, 90}, 0, "long name"}, 1);
+    cr_expect(is_colour(&s, 8 + 150, 8 + 3, a) && is_colour(&s, 8 + 199, 8 + 12, a));
+    cr_expect(is_colour(&s, 8 + 200, 8 + 12, white));
+    tl__image_free(&m);
+    tl__sheet_free(&s);
 }

@@ -37,6 +37,21 @@ local function captions(classes, labels, n, share)
   return out
 end
 
+-- Of a batch with boxes: the list of each picture for sheet:add, and captions with names and numbers of boxes.
+local function boxes_of(source, classes, n, indices, more)
+  local at, labels, lists, words = more.boxes:tolist(), more.box_labels:tolist(), {}, {}
+  for i = 1, n do
+    local list = {}
+    for k = more.boxes_offsets[i] + 1, more.boxes_offsets[i + 1] do
+      list[#list + 1] = { at[k][1], at[k][2], at[k][3], at[k][4], labels[k], classes[labels[k] + 1] }
+    end
+    lists[i] = list
+    words[i] = ("%s %s"):format(#list == 0 and "no box," or #list == 1 and "1 box," or #list .. " boxes,",
+      source:title(indices[i]))
+  end
+  return words, lists
+end
+
 -- Takes the options of `show` out of a list of overrides { {name, text}, ... }; returns them and the rest.
 function show.options(list)
   local given, rest = {}, {}
@@ -157,11 +172,14 @@ function show.page(recipe, o)
   local done = 0
   while done < count do
     local scope <close> = core.scope()
-    local x, labels, n, _, share = loader:next()
+    local x, labels, n, indices, share, more = loader:next()
     if not x then break end
-    sheet:add(d[o.part .. "_pipeline"], x,
-      { table.unpack(captions(s.classes, labels:tolist(), n, share), 1, math.min(n, count - done)) })
-    done = done + math.min(n, count - done)
+    local words, boxes
+    if d.fields.boxes then words, boxes = boxes_of(source, s.classes, n, indices, more)
+    else words = captions(s.classes, labels:tolist(), n, share) end
+    n = math.min(n, count - done)
+    sheet:add(d[o.part .. "_pipeline"], x, { table.unpack(words, 1, n) }, boxes)
+    done = done + n
   end
   sheet:write(o.to)
   return done, s
