@@ -4454,6 +4454,26 @@ function models.deit_tiny_patch16_224(options) end
 ---@return tlua.nn.Module
 function models.unet(options) end
 
+---The network yolox_nano. weights: a file or the name of a published set (coco).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolox_nano(options) end
+
+---The network yolox_tiny. weights: a file or the name of a published set (coco).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolox_tiny(options) end
+
+---The network yolox_s. weights: a file or the name of a published set (coco).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolox_s(options) end
+
+---The network yolox_m. weights: a file or the name of a published set (coco).
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolox_m(options) end
+
 ---The network conformer. weights: a file or the name of a published set (hama).
 ---@param options? { weights?: string, classes?: integer, dropout?: number }
 ---@return tlua.nn.Module
