@@ -16,7 +16,8 @@
  *   meter:confusion {confidence=, iou=} -> rows[truth][found], the last of both is background
  *   meter:pairs(picture, {confidence=, iou=}) -> of each box found its truth, of each truth its box; 0 none, -1 a
  *     crowd, false: below the confidence, which is a number or one for each class
- *   meter:pictures() -> how many were added */
+ *   meter:pictures() -> how many were added
+ *   meter:drawn(list) -> a meter of these pictures (numbers from 1, some of them more than once) */
 #include "lua/binding.h"
 
 #include "task/detect.h"
@@ -188,15 +189,21 @@ static int nms(lua_State *L)
 
 /* ---- meter ---- */
 
+static meter *push_meter(lua_State *L, int classes)
+{
+    meter *m = lua_newuserdatauv(L, sizeof *m, 0);
+    *m = (meter){.boxes.classes = classes};
+    luaL_setmetatable(L, METER);
+    return m;
+}
+
 static int new_meter(lua_State *L)
 {
     lua_Integer classes = luaL_checkinteger(L, 1);
     if (classes < 1 || classes > MOST_CLASSES)
         return tl__lua_raisef(L, "detect.meter: classes must be from 1 to %d, not %lld", MOST_CLASSES,
                               (long long)classes);
-    meter *m = lua_newuserdatauv(L, sizeof *m, 0);
-    *m = (meter){.boxes.classes = (int)classes};
-    luaL_setmetatable(L, METER);
+    push_meter(L, (int)classes);
     return 1;
 }
 
@@ -456,6 +463,27 @@ static int pairs_of(lua_State *L)
     return 2;
 }
 
+static int drawn(lua_State *L)
+{
+    const tl_boxes *b = &meter_at(L)->boxes;
+    tl_error err = {0};
+    luaL_checktype(L, 2, LUA_TTABLE);
+    meter *out = push_meter(L, b->classes);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+    for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
+        lua_rawgeti(L, 2, i);
+        lua_Integer at = luaL_checkinteger(L, -1) - 1;
+        if (at < 0 || at >= b->pictures)
+            return tl__lua_raisef(L, "detect: there is no picture %lld of %lld", (long long)at + 1,
+                                  (long long)b->pictures);
+        int64_t f = b->found_from[at], t = b->truth_from[at];
+        if (tl__boxes_add(&err, &out->boxes, b->found + f, b->found_from[at + 1] - f, b->truth + t,
+                          b->truth_from[at + 1] - t) != 0)
+            return tl__lua_raise(L, err.text);
+    }
+    return 1;
+}
+
 static int pictures(lua_State *L)
 {
     lua_pushinteger(L, meter_at(L)->boxes.pictures);
@@ -475,6 +503,7 @@ void tl__lua_open_detect(lua_State *L)
         {"confusion", confusion, 2, "confidence iou"},
         {"pairs", pairs_of, 3, "confidence iou"},
         {"pictures", pictures, 1, NULL},
+        {"drawn", drawn, 2, NULL},
         {"__gc", meter_gc, TL__ANY, NULL},
         {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, METER);

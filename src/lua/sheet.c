@@ -1,6 +1,7 @@
 /* sheet.c - `tlua show` and `tlua explain`: pages of pictures in Lua. */
 #include "lua/binding.h"
 
+#include "draw/boxes.h"
 #include "draw/saliency.h"
 #include "draw/sheet.h"
 #include "data/source.h"
@@ -39,16 +40,24 @@ static int sheet(lua_State *L)
     return tl__sheet_open(&err, &p->sheet, count, columns, height, width, lines) == 0 ? 1 : tl__lua_raise(L, err.text);
 }
 
-/* Draws the list of boxes on top, {left, top, right, bottom, number of the colour, text} each, on picture `at`. */
+/* The box {left, top, right, bottom, number of the colour, text} on top; its parts are pushed. */
+static void box_on_top(lua_State *L, tl_drawn_box *drawn)
+{
+    int at = lua_gettop(L);
+    luaL_checktype(L, at, LUA_TTABLE);
+    for (int k = 1; k <= 6; k++) lua_rawgeti(L, at, k);
+    *drawn = (tl_drawn_box){.colour = (int)luaL_checkinteger(L, -2), .text = luaL_checkstring(L, -1)};
+    for (int k = 0; k < 4; k++) drawn->at[k] = luaL_checknumber(L, at + 1 + k);
+}
+
+/* Draws the list of such boxes on top on picture `at`. */
 static void add_boxes(lua_State *L, tl_sheet *s, int at)
 {
     int list = lua_gettop(L);
     for (int i = 1; i <= (int)lua_rawlen(L, list); i++) {
+        tl_drawn_box drawn;
         lua_rawgeti(L, list, i);
-        luaL_checktype(L, -1, LUA_TTABLE);
-        for (int k = 1; k <= 6; k++) lua_rawgeti(L, list + 1, k);
-        tl_drawn_box drawn = {.colour = (int)luaL_checkinteger(L, -2), .text = luaL_checkstring(L, -1)};
-        for (int k = 0; k < 4; k++) drawn.at[k] = luaL_checknumber(L, list + 2 + k);
+        box_on_top(L, &drawn);
         tl__sheet_boxes(s, at, &drawn, 1);
         lua_settop(L, list);
     }
@@ -148,6 +157,21 @@ static tl_tensor *from_pixels(tl_scope *s, const tl_shape *shape, tl_dtype dtype
     return tl_from(s, dtype, shape->rank, shape->dim, with);
 }
 
+/* A copy of the picture (height, width, 3) at argument 1, uint8, to draw on; what holds it is pushed. */
+static tl_image coloured(lua_State *L, const char *function)
+{
+    tl_tensor *x = tl__lua_tensor(L, 1);
+    if (x->dtype != TL_U8 || x->shape.rank != 3 || x->shape.dim[2] != 3 || tl_numel(x) > INT32_MAX)
+        tl__lua_raisef(L, "%s: uint8 (height, width, 3) is needed", function);
+    uint8_t *pixels = lua_newuserdatauv(L, (size_t)tl_numel(x) + 1, 0);
+    tl_scope s;
+    tl__scope_root(&s, x->buffer->device, 0);
+    tl_read(&s, x, pixels, (size_t)tl_numel(x));
+    if (s.err.code) tl__lua_scope_error(L, &s);
+    tl__scope_drop(&s);
+    return (tl_image){.width = (int)x->shape.dim[1], .height = (int)x->shape.dim[0], .channels = 3, .data = pixels};
+}
+
 /* data.lettered(x uint8 (height, width, 3), {{text, x, y, size}, ...}) -> the same with these texts in white, their
  * upper left corners at (x, y), points of `size` pixels. */
 static int lettered(lua_State *L)
@@ -155,16 +179,8 @@ static int lettered(lua_State *L)
     static const uint8_t white[3] = {255, 255, 255};
     tl_tensor *x = tl__lua_tensor(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    if (x->dtype != TL_U8 || x->shape.rank != 3 || x->shape.dim[2] != 3 || tl_numel(x) > INT32_MAX)
-        return tl__lua_raise(L, "lettered: uint8 (height, width, 3) is needed");
+    tl_image picture = coloured(L, "lettered");
     tl_shape shape = x->shape;
-    uint8_t *pixels = lua_newuserdatauv(L, (size_t)tl_numel(x) + 1, 0);
-    tl_scope s;
-    tl__scope_root(&s, x->buffer->device, 0);
-    tl_read(&s, x, pixels, (size_t)tl_numel(x));
-    if (s.err.code) return tl__lua_scope_error(L, &s);
-    tl__scope_drop(&s);
-    tl_image picture = {.width = (int)shape.dim[1], .height = (int)shape.dim[0], .channels = 3, .data = pixels};
     for (int i = 1; i <= (int)lua_rawlen(L, 2); i++) {
         size_t length;
         lua_rawgeti(L, 2, i);
@@ -177,7 +193,29 @@ static int lettered(lua_State *L)
             tl__draw_text_in(&picture, white, left, top, size, picture.width - left, text, text + length);
         lua_pop(L, 5);
     }
-    return tl__lua_make(L, from_pixels, &shape, TL_U8, pixels);
+    return tl__lua_make(L, from_pixels, &shape, TL_U8, picture.data);
+}
+
+/* data.boxed(x uint8 (height, width, 3), {{left, top, right, bottom, number of the colour, text}, ...} [, {line =, size =}])
+ * -> the same with these boxes, their frames `line` pixels wide and points of their texts `size` pixels (both 2) */
+static int boxed(lua_State *L)
+{
+    lua_settop(L, 3);
+    tl_tensor *x = tl__lua_tensor(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int line = lua_istable(L, 3) ? (int)tl__lua_field_integer(L, 3, "line", 2, 1, 100) : 2;
+    int size = lua_istable(L, 3) ? (int)tl__lua_field_integer(L, 3, "size", 2, 1, 100) : 2;
+    tl_shape shape = x->shape;
+    tl_image picture = coloured(L, "boxed");
+    int area[4] = {0, 0, picture.width, picture.height}, top = lua_gettop(L);
+    for (int i = 1; i <= (int)lua_rawlen(L, 2); i++) {
+        tl_drawn_box drawn;
+        lua_rawgeti(L, 2, i);
+        box_on_top(L, &drawn);
+        tl__draw_box(&picture, &drawn, area, 1, line, size);
+        lua_settop(L, top);
+    }
+    return tl__lua_make(L, from_pixels, &shape, TL_U8, picture.data);
 }
 
 void tl__lua_open_sheet(lua_State *L)
@@ -197,5 +235,7 @@ void tl__lua_open_sheet(lua_State *L)
     lua_setfield(L, -2, "heat");
     lua_pushcfunction(L, lettered);
     lua_setfield(L, -2, "lettered");
+    lua_pushcfunction(L, boxed);
+    lua_setfield(L, -2, "boxed");
     lua_pop(L, 1);
 }

@@ -42,9 +42,7 @@ local function batch()
     box_labels = core.tensor(l, { dtype = "int32" }), boxes_offsets = offsets, n = PICTURES }
 end
 
-local function network(bins)
-  return { classes = golden.classes, levels = function() return { strides = golden.strides, bins = bins } end }
-end
+local function levels_with(bins) return { strides = golden.strides, bins = bins } end
 
 local function check_gradient(case, grad, width)
   local flat = grad:reshape(PICTURES * CELLS, width)
@@ -64,7 +62,7 @@ end
 local function compare(case, width, bins, options)
   local scope <close> = core.scope()
   local out, b = outputs(case, width):requires_grad(true), batch()
-  local parts, _, m = levels.parts(network(bins), out, b, options)
+  local parts, _, m = levels.parts(levels_with(bins), golden.classes, out, b, options)
   t.equal(m.n, #case.rows)
   local offsets, all, rows, cell = b.boxes_offsets, b.boxes:tolist(), m.rows:tolist(), m.boxes:tolist()
   for i, row in ipairs(case.rows) do
@@ -116,7 +114,7 @@ t.test("a batch without boxes learns that there is nothing", function()
   local b = batch()
   b.boxes_offsets = { 0, 0, 0 }
   local out = outputs(golden.simota[1], 8):requires_grad(true)
-  local parts, n, m = levels.parts(network(), out, b, { box_loss = "giou", box_weight = 5, class_weight = 1 })
+  local parts, n, m = levels.parts(levels_with(), golden.classes, out, b, { box_loss = "giou", box_weight = 5, class_weight = 1 })
   t.equal(m.n, 0)
   t.equal(n, 1)
   t.equal(parts.box, nil)

@@ -187,7 +187,9 @@ function forms.csv(_, t, o)
         local v = about[key] or ""
         list[i] = type(v) == "table" and table.concat(v, " ") or tostring(v)
       end
-      line(path, table.move(answer and t:fields(answer, o) or {}, 1, #names, #own + 1, list), reason or "")
+      for _, fields in ipairs(answer and t.rows and t:rows(answer, o) or { answer and t:fields(answer, o) or {} }) do
+        line(path, table.move(fields, 1, #names, #own + 1, { table.unpack(list) }), reason or "")
+      end
     end,
   }
 end
@@ -290,7 +292,7 @@ function predict.main(args)
   if not task.decode then util.failf("predict: the task '%s' says no answers for a %s (decode)", task.kind,
     kind.one) end
   o.info, o.top = info, math.min(o.top, task.width or o.top)
-  o.to = task.emit and (options.to or "predicted") or nil
+  o.to = task.emit and (options.to or not task.only_to and "predicted") or nil
   o.source, o.by = found and found.source, options.by
   if options.flip then net = predict.flipping(net) end
   return predict.answers(net, task, paths, found, o, options)
@@ -309,7 +311,8 @@ function predict.answers(net, task, paths, found, o, options)
   local strange, files = 0, {} -- pictures without a number for an answer; masks
   local function said(i, answer, reason, about)
     if answer == false then strange, answer, reason = strange + 1, nil, NO_NUMBERS end
-    if answer and task.emit then
+    if answer and task.place then task:place(answer, names[i], o, i) end
+    if answer and o.to then
       answer.file = task:emit(answer, names[i], o, i)
       files[i] = answer.file
     end
@@ -327,7 +330,8 @@ function predict.answers(net, task, paths, found, o, options)
     return o.by and out:tolist() or task:decode(out, o)
   end, take)
   if finish then finish() end
-  if found and task.emit then slices.volumes(found, files, o.to, not options.quiet and util.note or nil) end
+  if o.to and task.finish then task:finish(o) end
+  if found and o.to and not task.finish then slices.volumes(found, files, o.to, not options.quiet and util.note or nil) end
   if strange > 0 then
     status = 1
     util.note(("%s for %d of %d %s; its weights may hold NaN"):format(NO_NUMBERS, strange, #names,

@@ -5,7 +5,8 @@
 --   name = "classify", brief = "one class a picture", schema = {},  -- options of task.NAME {...} in recipes, as in tlua/schema.lua
 --   wants = { "label" },        -- fields of a sample beside its picture
 --   takes = "vector",           -- what the network gives: vector (N, K), map (N, H, W, K), frames (N, T, K) or
---                               -- vocabulary (rows of pieces, which net:vocabulary asks for words)
+--                               -- vocabulary (rows of pieces, which net:vocabulary asks for words), or levels (a row
+--                               -- for each cell of several, (N, A, W); src/task/assign.h)
 --   head_name = "qa_outputs",   -- what the head of pieces is called in files of texts' networks, if not "classifier"
 --   figures = { { "accuracy", "accuracy", "%.1f %%", "max" } },     -- key, words, format, which is better; the first is the main one
 --   figures_of = function(options), -- all of them, where options add to these
@@ -36,7 +37,11 @@
 --                               -- together, as an output
 --   text = function(t, answer, o), answer = function(t, answer, o), columns = function(t, o), fields = function(t, answer, o) -- an answer as a
 --                               -- line, as a value for JSON, and in a table
+--   place = function(t, answer, path, o, index) -- an answer in pixels of the network's input: in those of the picture
+--   rows = function(t, answer, o) -- in a table several lines an answer, in the place of fields
 --   emit = function(t, answer, path, o, index) -- writes what is a picture itself, below o.to; returns its path
+--   only_to = true,             -- nothing is written without --to
+--   finish = function(t, o),    -- writes what is said of all pictures together, below o.to
 -- }
 -- `t` is the task of one session: the table above behind t.options, t.criterion (the recipe's loss), t.best (what its
 -- best epoch is chosen by), t.names and t.width.
@@ -50,8 +55,8 @@ local KNOWN = { "name", "brief", "schema", "wants", "takes", "figures", "prepare
   "gather", "page", "tiles", "charts", "summary", "text_of_test", "decode", "text", "answer", "columns", "fields",
     "emit", "mean", "start", "advice", "chooses", "choose", "positive_class", "threshold_of", "wanted", "kept", "take",
   "fits", "test_line", "loss_words", "own_width", "head_name", "figures_of", "fed", "join", "joined", "tops", "feeds",
-  "threshold" }
-local TAKES = { vector = true, map = true, frames = true, vocabulary = true }
+  "threshold", "place", "rows", "only_to", "finish" }
+local TAKES = { vector = true, map = true, frames = true, vocabulary = true, levels = true }
 
 local function check_figures(name, list)
   for i, f in ipairs(type(list) == "table" and list or {}) do
@@ -74,7 +79,7 @@ function task.define(definition)
     if not known then util.unknown("field of a task:", key, KNOWN) end
   end
   local name = definition.name
-  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map, frames or vocabulary, not %s",
+  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map, frames, vocabulary or levels, not %s",
     name, tostring(definition.takes)) end
   check_figures(name, definition.figures)
   if not kinds[name] then order[#order + 1] = name end
@@ -178,7 +183,7 @@ function task.open(d, criterion, kept)
 end
 
 for _, name in ipairs { "classify", "multilabel", "regress", "segment", "ctc",
-  "verify", "tokens", "span", "causal", "masked" } do task.define(require("tlua.task." .. name)) end
+  "verify", "tokens", "span", "causal", "masked", "detect" } do task.define(require("tlua.task." .. name)) end
 
 util.seal(task, "task.")
 return util.strict("task", task, function() return { "define", table.unpack(order) } end)

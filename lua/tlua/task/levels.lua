@@ -3,15 +3,31 @@
 -- gradients on the device.
 local core = require "tlua.core"
 local boxes = require "tlua.nn.box_loss"
+local plan = require "tlua.plan"
 local ops = core.ops
 local levels = {}
 
--- What core.detect wants to know of a network and a batch's pictures (N, H, W, 3); `more`: further fields.
-function levels.options(net, height, width, more)
-  local l = net:levels()
-  local o = { strides = l.strides, bins = l.bins or 0, classes = net.classes, height = height, width = width }
+-- What core.detect wants to know: `l`, what a network's levels() says, how many classes there are, and the size of the
+-- pictures; `more`: further fields.
+function levels.options(l, classes, height, width, more)
+  local o = { strides = l.strides, bins = l.bins or 0, classes = classes, height = height, width = width }
   for key, v in pairs(more or {}) do o[key] = v end
   return o
+end
+
+-- Matches of a dry run, in which no output can be read: as many as boxes usually get.
+local MATCHES = 16
+local function imagined(rows)
+  local n = math.min(rows, MATCHES)
+  return { n = n, rows = core.zeros({ n }, { dtype = "int32" }), labels = core.zeros({ n }, { dtype = "int32" }),
+    scores = core.zeros(n), cells = core.zeros(n, 3), boxes = core.zeros(n, 4) }
+end
+
+local function matches_of(l, classes, out, batch)
+  local guard <close> = core.no_grad()
+  if plan.imaginary then return imagined(out:shape(1) * out:shape(2)) end
+  return core.detect.assign(out, batch.boxes, batch.box_labels, batch.boxes_offsets,
+    levels.options(l, classes, batch.input:shape(2), batch.input:shape(3)))
 end
 
 -- Rows of `flat` (R, W) by their numbers.
@@ -85,7 +101,7 @@ end
 -- their class is to be, and the classes of all rows; divided by what all classes are to be in sum.
 local function distance_parts(flat, m, o, classes, bins)
   local rows, width = flat:shape(1), flat:shape(2)
-  local total = m.n > 0 and math.max(m.scores:sum():item(), 1) or 1
+  local total = m.n > 0 and not plan.imaginary and math.max(m.scores:sum():item(), 1) or 1
   local all = core.zeros(rows * classes)
   if m.n > 0 then
     local at = m.rows:to "int32" * classes + m.labels
@@ -107,20 +123,14 @@ end
 
 -- ---- both ----
 
--- The parts of the loss of outputs (N, A, width) by name, scalars; what they were divided by; and the matches. `batch`:
--- boxes (B, 4), box_labels (B), boxes_offsets. o: box_loss, l1, box_weight, class_weight, distribution_weight.
-function levels.parts(net, out, batch, o)
-  local shape = out:shape()
-  local m
-  do
-    local guard <close> = core.no_grad()
-    m = core.detect.assign(out, batch.boxes, batch.box_labels, batch.boxes_offsets,
-      levels.options(net, batch.input:shape(2), batch.input:shape(3)))
-  end
-  local flat, bins = out:reshape(shape[1] * shape[2], shape[3]), net:levels().bins
-  local parts, n
-  if bins then parts, n = distance_parts(flat, m, o, net.classes, bins)
-  else parts, n = offset_parts(flat, m, o, net.classes) end
+-- The parts of the loss of outputs (N, A, width) by name, scalars; what they were divided by; and the matches. `l`: what
+-- the network's levels() says; batch: input (N, H, W, C), boxes (B, 4), box_labels (B), boxes_offsets. o: box_loss, l1,
+-- box_weight, class_weight, distribution_weight.
+function levels.parts(l, classes, out, batch, o)
+  local shape, m = out:shape(), matches_of(l, classes, out, batch)
+  local flat, parts, n = out:reshape(shape[1] * shape[2], shape[3]), nil, nil
+  if l.bins then parts, n = distance_parts(flat, m, o, classes, l.bins)
+  else parts, n = offset_parts(flat, m, o, classes) end
   return parts, n, m
 end
 

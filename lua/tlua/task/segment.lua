@@ -8,6 +8,7 @@ local nn = require "tlua.nn"
 local maps = require "tlua.report.maps"
 local pages = require "tlua.report.segment"
 local volumes = require "tlua.report.volumes"
+local written = require "tlua.task.written"
 
 local IGNORED = 255 -- what the source makes of ignored pixels (src/data/target.h), and places outside of the picture have
 
@@ -177,19 +178,8 @@ end
 -- says; o.source: whose picture `index` it is, where there is more to that than a path.
 local function emit(t, answer, path, o, index)
   local scope <close> = core.scope()
-  local name = path:match "([^/]*)$":gsub("%.[^.]*$", "")
-  o.written = o.written or {}
-  if o.written[name] then name = path:gsub("%.[^./]*$", ""):gsub("^[./]+", ""):gsub("/", "_") end
-  local plain, number = name, 1
-  while o.written[name] do -- a.jpg and a.png of one folder
-    number = number + 1
-    name = ("%s-%d"):format(plain, number)
-  end
-  o.written[name] = true
-  core.mkdirs(o.to)
-  if core.same_file(o.to, path:match "^(.*)/[^/]*$" or ".") then
-    util.failf("predict: %s holds the pictures themselves, and a mask would take the place of one: --to another folder", o.to)
-  end
+  local name = written.name(o, path)
+  written.check(o, path, "a mask")
   local picture = o.source and o.source:read(index) or core.image_read(path, 3)
   local h, w = picture:shape(1), picture:shape(2)
   local map = at_full_size(t, answer.map, h, w, o.info and o.info.preprocessing)

@@ -160,7 +160,7 @@ function cache.choose(s)
   local net = s.model
   if s.recipe.cache == false then return nil, "cache = false" end
   if not net.stage_count then return nil, "the network is not one of the registry" end
-  if net.lists then return nil, "skips (what a U-Net's encoder gives are several maps)" end
+  if net.lists then return nil, "several maps lie between this network's parts, and a row of a cache holds one" end
   if not s.data.train:hash() then return nil, "data.custom without a key: nobody knows what get gives the next time" end
   local clips = s.data.input.cannot_keep(s.data)
   if clips then return nil, clips end

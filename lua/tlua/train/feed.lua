@@ -201,7 +201,8 @@ local function mixed_with(share, list, n)
 end
 
 -- The next batch; nil at the end. {input = (N, ...), n =, indices = numbers in the source, and by the fields of the source: label = (N) int32 and
--- labels = the same as a list, values = (N, K), mask = (N, H, W) int32, boxes and points (src/lua/data.c); mix (see above)}
+-- labels = the same as a list, values = (N, K), mask = (N, H, W) int32, boxes and points (src/lua/data.c), and with boxes the
+-- source and the session's data, which know how large pictures were; mix (see above)}
 function Feed:next()
   if self.store then return from_store(self) end
   if not self.loader then return nil end -- stopped
@@ -211,6 +212,7 @@ function Feed:next()
   batch.input, batch.n, batch.indices = x, n, indices
   local texts = self.session.data.texts
   batch.read = texts and { source = self.source, texts = texts } or nil -- where words, answers and windows are found
+  if self.fields.boxes then batch.source, batch.data = self.source, self.session.data end
   if self.fields.label then
     local list = {}
     for i = 1, n do list[i] = self.source:label(indices[i]) end
@@ -239,6 +241,10 @@ function feed.blank(s, n, features)
     for i = 1, n do batch.labels[i] = 0 end
   end
   if fields.values then batch.values = core.zeros(n, s.task.width) end
+  if fields.boxes then
+    batch.boxes, batch.box_labels, batch.boxes_offsets = core.zeros(n, 4), core.zeros({ n }, { dtype = "int32" }), { 0 }
+    for i = 1, n do batch.boxes_offsets[i + 1] = i end
+  end
   if fields.mask then
     local shape = { n, p.height or p.size, p.width or p.size }
     if s.data.input.kind == "volume" then shape = { table.unpack(batch.input:shape(), 1, 4) } end
