@@ -331,7 +331,9 @@ function predict.answers(net, task, paths, found, o, options)
   end, take)
   if finish then finish() end
   if o.to and task.finish then task:finish(o) end
-  if found and o.to and not task.finish then slices.volumes(found, files, o.to, not options.quiet and util.note or nil) end
+  if found and o.to and not task.finish then
+    slices.volumes(found, files, o.to, not options.quiet and util.note or nil)
+  end
   if strange > 0 then
     status = 1
     util.note(("%s for %d of %d %s; its weights may hold NaN"):format(NO_NUMBERS, strange, #names,
@@ -413,7 +415,9 @@ end
 local function print_figures(s, sum, loss_name, as_json)
   local t, values, built = s.task, sum:value(), s.data
   local found = t.gather and t.gather { task = t, seen = s.seen, names = t.names, source = built.test, part = "test", session = s } or { metrics = {} }
-  for _, each in ipairs(found.metrics.targets or {}) do each.dots, each.roc, each.pr = nil, nil, nil end -- a chart's
+  for _, each in ipairs(found.metrics.targets or {}) do
+    each.dots, each.roc, each.pr, each.by_confidence = nil, nil, nil, nil -- a chart's
+  end
   if as_json then
     local out = { [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part,
       root = built.tested.root, task = t.kind,

@@ -82,7 +82,7 @@ local function name_of(t, label) return t.names and t.names[label + 1] or ("clas
 local function pixels(b) return ("%.0f, %.0f, %.0f, %.0f"):format(b[1], b[2], b[3], b[4]) end
 
 -- "2 aphid, 1 snail   aphid 0.93 at 12, 40, 88, 120": counts, and the surest box.
-function found.text(t, answer)
+function found.text(t, answer, _)
   if #answer.boxes == 0 then return "nothing" end
   local counts, order, words = {}, {}, {}
   for _, label in ipairs(answer.labels) do
@@ -96,7 +96,7 @@ end
 
 local function rounded(v, places) return tonumber(("%%.%df"):format(places):format(v)) end
 
-function found.answer(t, answer)
+function found.answer(t, answer, _)
   local list = {}
   for k, b in ipairs(answer.boxes) do
     list[k] = { label = name_of(t, answer.labels[k]), score = rounded(answer.scores[k], 6), left = rounded(b[1], 2),
@@ -105,10 +105,10 @@ function found.answer(t, answer)
   return { width = answer.width, height = answer.height, boxes = list, picture = answer.file }
 end
 
-function found.columns() return { "label", "score", "left", "top", "right", "bottom" } end
+function found.columns(_, _) return { "label", "score", "left", "top", "right", "bottom" } end
 
 -- A line of the table for each box; one without boxes for a picture that shows nothing.
-function found.rows(t, answer)
+function found.rows(t, answer, _)
   local out = {}
   for k, b in ipairs(answer.boxes) do
     out[k] = { name_of(t, answer.labels[k]), ("%.6f"):format(answer.scores[k]), ("%.2f"):format(b[1]),
@@ -116,7 +116,7 @@ function found.rows(t, answer)
   end
   return #out > 0 and out or { {} }
 end
-function found.fields(t, answer) return found.rows(t, answer)[1] end
+function found.fields(t, answer, _) return found.rows(t, answer)[1] end
 
 -- ---- files ----
 

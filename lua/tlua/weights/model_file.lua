@@ -253,6 +253,9 @@ end
 
 -- ---- tlua export ----
 
+-- What published networks do that do not classify.
+local TASKS_OF = { map = "segment", levels = "detect" }
+
 -- A model file of the network `name` with published weights or those of a file (of its part `key`), or of a model file:
 -- a checkpoint, or one of an older tlua.
 function model_file.open(name, weights, key)
@@ -265,7 +268,7 @@ function model_file.open(name, weights, key)
   net:ready()
   net:eval()
   return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes },
-    task = net.gives == "map" and { name = "segment", options = {} } or nil,
+    task = TASKS_OF[net.gives] and { name = TASKS_OF[net.gives], options = {} } or nil,
     preprocessing = net:preprocessing(), labels = net:labels(), weights = rawget(net, "weights_name") }
 end
 

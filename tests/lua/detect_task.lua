@@ -1,0 +1,175 @@
+-- detect_task.lua - runs that learn boxes: from labels to a report, a model file, predict's files and eval; answers in
+-- pixels of the pictures; figures in them too; and what is refused. Run by `tlua tests/lua/detect_task.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local tlua = require "tlua"
+local core = require "tlua.core"
+local placed = require "tlua.task.placed"
+local models, data, optim, task = tlua.models, tlua.data, tlua.optim, tlua.task
+
+local folder, out = t.folder(), t.folder()
+local state = 11
+local function draw(n)
+  state = (state * 1103515245 + 12345) % 2147483648
+  return state // 65536 % n
+end
+
+-- 24 grey pictures of 48 x 64 pixels (height, width) with one to three squares, red or blue, and their labels.
+local COLOURS = { { 220, 40, 30 }, { 30, 60, 210 } }
+local function picture(name, part)
+  local rows, lines = {}, {}
+  for i = 1, 48 * 64 * 3 do rows[i] = 110 + draw(30) end
+  for _ = 1, 1 + draw(3) do
+    local side, class = 12 + draw(10), draw(2)
+    local left, top = draw(64 - side), draw(48 - side)
+    for y = top, top + side - 1 do
+      for x = left, left + side - 1 do
+        for c = 1, 3 do rows[(y * 64 + x) * 3 + c] = COLOURS[class + 1][c] end
+      end
+    end
+    lines[#lines + 1] = ("%d %.6f %.6f %.6f %.6f"):format(class, (left + side / 2) / 64, (top + side / 2) / 48,
+      side / 64, side / 48)
+  end
+  core.mkdirs(("%s/images/%s"):format(folder, part))
+  core.mkdirs(("%s/labels/%s"):format(folder, part))
+  core.image_write(("%s/images/%s/%s.png"):format(folder, part, name),
+    core.tensor(rows, { dtype = "uint8" }):reshape(48, 64, 3))
+  core.write_file(("%s/labels/%s/%s.txt"):format(folder, part, name), table.concat(lines, "\n") .. "\n")
+end
+for i = 1, 24 do picture(("p%02d"):format(i), i <= 16 and "train" or i <= 20 and "val" or "test") end
+core.write_file(folder .. "/classes.txt", "red\nblue\n")
+
+local function recipe(fields)
+  local f = { model = models.yolox_nano {},
+    data = data.yolo { root = folder, size = 64, batch = 8, augment = "flip" },
+    task = task.detect {}, optim = optim.SGD { lr = 0.02, momentum = 0.9, nesterov = true },
+    schedule = { epochs = 40 }, batchnorm = 0.3, test_every = 10, out = out .. "/run" }
+  for key, value in pairs(fields or {}) do f[key] = value end
+  return tlua.recipe(f)
+end
+
+local function ran(r)
+  local results = r:run { style = "quiet", force = true }
+  return results, core.read_file(r.out .. "/log.txt"), core.json_decode(core.read_file(r.out .. "/report.json"))
+end
+
+-- What `tlua ...` writes; it must end well.
+local function says(...)
+  local status, out, err = t.run("./tlua " .. table.concat({ ... }, " "))
+  t.equal(status, 0, err)
+  return out
+end
+
+t.test("a run learns, measures what COCO measures, and writes a report", function()
+  local results, log, report = ran(recipe { task = task.detect { choose = true } })
+  local rows = results.epochs
+  assert(rows[40].loss < 0.6 * rows[1].loss, ("the loss went from %g to %g"):format(rows[1].loss, rows[40].loss))
+  assert(rows[40].val_map and rows[40].val_map_50 >= rows[40].val_map, "no figures")
+  assert(log:find("of boxes, objects and classes", 1, true) and log:find("confidence of each class", 1, true), log)
+  local m = report.metrics
+  t.equal(m.count, 4)
+  t.equal(#m.targets, 2)
+  local boxes = 0
+  for _, row in ipairs(m.targets) do boxes = boxes + row.truths end
+  t.equal(boxes, m.boxes)
+  t.equal(#m.confusion, 3)
+  local page = core.read_file(out .. "/run/report.html")
+  for _, text in ipairs { "What is taken for what", "Precision and recall", "blue" } do
+    assert(page:find(text, 1, true), "the report has no " .. text)
+  end
+end)
+
+t.test("the model file says boxes in pixels of the pictures, in every form", function()
+  local first = folder .. "/images/test/p21.png"
+  local all = folder .. "/images/test"
+  local list = core.json_decode(says("predict", out .. "/run", "--json", first))
+  local p = list[1].predictions
+  t.equal(p.width, 64)
+  t.equal(p.height, 48)
+  local csv = says("predict", out .. "/run", "--csv", all)
+  assert(csv:find("^file,label,score,left,top,right,bottom,error\n"), csv)
+  says("predict", out .. "/run", "--to", out .. "/found", all)
+  local coco = core.json_decode(core.read_file(out .. "/found/predictions.json"))
+  t.equal(#coco.images, 4)
+  t.equal(coco.categories[2].name, "blue")
+  t.equal(core.read_file(out .. "/found/labels/classes.txt"), "red\nblue\n")
+  local lines = 0
+  for _ in core.read_file(out .. "/found/label_next.csv"):gmatch "\n" do lines = lines + 1 end
+  t.equal(lines, 5)
+  t.equal(core.image_read(out .. "/found/p21.png", 3):shape(2), 64)
+  for _, a in ipairs(coco.annotations) do
+    local b = a.bbox
+    assert(b[1] >= 0 and b[2] >= 0 and b[1] + b[3] <= 64.01 and b[2] + b[4] <= 48.01, "a box out of its picture")
+  end
+  -- What was written as labels is read as labels.
+  local d = data.open(data.yolo { root = folder, size = 64 }, { size = 64, mean = { 0 }, std = { 1 } }, 0)
+  t.equal(d.test:count(), 4)
+  local status, _, err = t.run(("./tlua predict %s/run --to %s %s"):format(out, all, first))
+  t.equal(status, 1)
+  assert(err:find("would take the place of one", 1, true), err)
+end)
+
+t.test("eval tells the run's figures", function()
+  local said = core.json_decode(says("eval", out .. "/run", "--json"))
+  local report = core.json_decode(core.read_file(out .. "/run/report.json"))
+  t.equal(said.pictures, 4)
+  assert(math.abs(said.map / 100 - report.metrics.map) < 1e-9, ("%g and %g"):format(said.map, report.metrics.map))
+  local text = says("eval", out .. "/run")
+  assert(text:find("mAP", 1, true) and text:find("red", 1, true), text)
+end)
+
+t.test("a run goes on to the same bits", function()
+  local fields = { schedule = { epochs = 3 }, ema = 0.9, out = out .. "/whole" }
+  ran(recipe(fields))
+  fields.out = out .. "/parts"
+  local r, stopped = recipe(fields), 0
+  local real = core.interrupted
+  core.interrupted = function() -- in the second epoch
+    stopped = stopped + 1
+    return stopped == 4 or real()
+  end
+  local ok, e = pcall(r.run, r, { style = "quiet", force = true })
+  core.interrupted = real
+  assert(ok, e)
+  assert(not core.read_file(out .. "/parts/log.txt"):find("Epoch 3", 1, true), "it was not stopped")
+  recipe(fields):run { style = "quiet", resume = out .. "/parts" }
+  local function hash(run) return core.sha256(core.read_file(("%s/%s/metrics.csv"):format(out, run)):gsub(",[%d.e-]+\n", "\n")) end
+  local a, b = tlua.load(out .. "/whole/last.safetensors"), tlua.load(out .. "/parts/last.safetensors")
+  local count = 0
+  for name, x in pairs(a) do
+    if core.is_tensor(x) and x:dtype() == "float32" then
+      t.equal(t.distance(b[name], x), 0, name)
+      count = count + 1
+    end
+  end
+  assert(count > 100, "few tensors: " .. count)
+  t.equal(hash "whole" ~= nil, hash "parts" ~= nil)
+end)
+
+t.test("boxes go back to the picture's pixels", function()
+  local function back(p, w, h, b)
+    local list = placed.back(p, w, h)(b)
+    return ("%g %g %g %g"):format(table.unpack(list))
+  end
+  t.equal(back({ size = 100, fit = "letterbox" }, 200, 50, { 10, 5, 50, 25 }), "20 10 100 50")
+  t.equal(back({ size = 100, fit = "stretch" }, 200, 50, { 10, 50, 50, 100 }), "20 25 100 50")
+  t.equal(back({ size = 100, fit = "letterbox" }, 200, 50, { -10, 5, 150, 90 }), "0 10 200 50")
+  t.equal(back({ size = 80, resize = 100, fit = "shorter" }, 200, 100, { 0, 0, 80, 80 }), "60 10 140 90")
+end)
+
+t.test("a network of rows, pictures that are no multiples of 32, and wrong options are refused in one line", function()
+  local function run(fields) return function() recipe(fields):run { style = "quiet", force = true } end end
+  t.fails("task.detect wants a network that finds boxes", run { model = models.squeezenet1_1 {} })
+  t.fails("multiples of 32", run { data = data.yolo { root = folder, size = 50, batch = 8 } })
+  t.fails("unknown option of task.detect: 'ioo'; did you mean 'iou'?", function() return task.detect { ioo = 1 } end)
+  t.fails("box_loss: one of iou, iou_squared, giou, diou, ciou is needed", function()
+    return task.detect { box_loss = "siou" }
+  end)
+  for _, name in ipairs { "a", "b" } do
+    core.mkdirs(("%s/plain/%s"):format(out, name))
+    for i = 1, 4 do core.image_write(("%s/plain/%s/%d.png"):format(out, name, i), core.full({ 8, 8, 3 }, 20 * i, { dtype = "uint8" })) end
+  end
+  local plain = data.folder { root = out .. "/plain", size = 64 }
+  t.fails("task.detect wants boxes", run { data = plain })
+end)
+
+t.finish()
