@@ -1,4 +1,4 @@
-"""Goldens of src/task/assign_*.c, lua/tlua/task/levels.lua and lua/tlua/nn/box_loss.lua: which cells learn which boxes,
+"""Goldens of src/task/assign_*.c, lua/tlua/task/boxes/levels.lua and lua/tlua/task/boxes/losses.lua: which cells learn which boxes,
 the parts of the losses and their gradients.
 
     PYTHONPATH=YOLOX python tests/golden/make_assign.py        writes tests/golden/assign.json

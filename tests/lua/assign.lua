@@ -2,8 +2,8 @@
 -- and torchvision's (tests/golden/make_assign.py); what core.detect.decode finds, by hand; and what both refuse.
 local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
-local levels = require "tlua.task.levels"
-local boxes = require "tlua.nn.box_loss"
+local levels = require "tlua.task.boxes.levels"
+local boxes = require "tlua.task.boxes.losses"
 local golden = core.json_decode(core.read_file "tests/golden/assign.json")
 
 local function near(got, want, most, what)

@@ -3,7 +3,7 @@
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
-local placed = require "tlua.task.placed"
+local placed = require "tlua.task.boxes.placed"
 local models, data, optim, task = tlua.models, tlua.data, tlua.optim, tlua.task
 
 local folder, out = t.folder(), t.folder()

@@ -3,11 +3,11 @@
 -- precision over IoUs from 0.5 to 0.95.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local boxes = require "tlua.nn.box_loss"
-local levels = require "tlua.task.levels"
-local placed = require "tlua.task.placed"
-local found = require "tlua.task.found"
-local pages = require "tlua.report.detect"
+local boxes = require "tlua.task.boxes.losses"
+local levels = require "tlua.task.boxes.levels"
+local placed = require "tlua.task.boxes.placed"
+local found = require "tlua.task.boxes.found"
+local pages = require "tlua.report.findings.boxes"
 
 -- What a test asks of the network: as YOLOX's evaluation.
 local TEST = { confidence = 0.01, most = 300 }

@@ -1,4 +1,4 @@
--- box_loss.lua - how boxes agree with others: IoU and its relatives, with gradients. Boxes are rows (n, 4): left, top,
+-- losses.lua - how boxes agree with others: IoU and its relatives, with gradients. Boxes are rows (n, 4): left, top,
 -- right, bottom.
 local core = require "tlua.core"
 local util = require "tlua.util"
@@ -61,5 +61,5 @@ function boxes.loss(predicted, target, kind)
   return out:reshape(n)
 end
 
-util.seal(boxes, "nn.")
+util.seal(boxes, "")
 return boxes

@@ -2,7 +2,7 @@
 -- and for tools that mend labels. Boxes are left, top, right, bottom.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local placed = require "tlua.task.placed"
+local placed = require "tlua.task.boxes.placed"
 local written = require "tlua.task.written"
 local found = {}
 

@@ -2,7 +2,7 @@
 -- (src/task/assign.h has what rows are). Which cells learn which box is worked out on the host; what they learn has its
 -- gradients on the device.
 local core = require "tlua.core"
-local boxes = require "tlua.nn.box_loss"
+local boxes = require "tlua.task.boxes.losses"
 local plan = require "tlua.plan"
 local ops = core.ops
 local levels = {}

@@ -1,11 +1,11 @@
--- detect.lua - what a report says of boxes: COCO's figures with intervals, a table of the classes, precision over recall
+-- boxes.lua - what a report says of boxes: COCO's figures with intervals, a table of the classes, precision over recall
 -- and F1 over the confidence, what is taken for what, and pictures with what was missed and with false alarms.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local chart = require "tlua.report.chart"
 local intervals = require "tlua.report.intervals"
 local parts = require "tlua.report.parts"
-local found = require "tlua.task.found"
+local found = require "tlua.task.boxes.found"
 local detect = {}
 local escape = parts.escape
 
