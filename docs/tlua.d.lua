@@ -1880,6 +1880,21 @@ function task.regress(options) end
 ---@return table
 function task.segment(options) end
 
+---Boxes round what is looked for, and what it is: networks as yolox_nano; figures are COCO's.
+---- `confidence` = 0.25: from which on predict says a box
+---- `choose` = false: the validation chooses the confidence of each class, where F1 is highest
+---- `iou` = 0.65: of boxes that overlap more, the surest alone stays
+---- `per_class` = true: only boxes of one class take each other out
+---- `most` = 100: boxes that predict says of a picture
+---- `box_loss`: of boxes: the network's own (YOLOX iou_squared, YOLOv8 ciou)
+---- `box_weight`: of that loss (the network's own: 5; YOLOv8 7.5)
+---- `class_weight`: of the loss of the classes (1; YOLOv8 0.5)
+---- `distribution_weight` = 1.5: of YOLOv8's distribution focal loss
+---- `l1` = false: YOLOX's loss of the four numbers themselves too, as in its last epochs
+---@param options? { confidence?: number, choose?: boolean, iou?: number, per_class?: boolean, most?: integer, box_loss?: "iou"|"iou_squared"|"giou"|"diou"|"ciou", box_weight?: number, class_weight?: number, distribution_weight?: number, l1?: boolean }
+---@return table
+function task.detect(options) end
+
 ---Speech to text, letter by letter.
 ---- `casing` = "lower": of letters: lower makes capitals small, keep learns both
 ---- `punctuation` = "drop": of the texts: it is learnt where it is kept

@@ -428,6 +428,8 @@ Several findings a picture, each there, not there or not known.
 Numbers of a picture.
 # task.segment({schema}): table
 A class for each place of a picture.
+# task.detect({schema}): table
+Boxes round what is looked for, and what it is: networks as yolox_nano; figures are COCO's.
 # task.ctc({schema}): table
 Speech to text, letter by letter.
 # task.tokens({schema}): table
