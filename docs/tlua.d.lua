@@ -1110,7 +1110,7 @@ function optim.LAMB(options) end
 
 ---A running average of the weights: ema:update() after each step, ema:swap() puts it into the network and back.
 ---@param opt tlua.Optimizer
----@param options? { decay?: number, model?: tlua.nn.Module }
+---@param options? { decay?: number, ramp?: number, model?: tlua.nn.Module }
 ---@return table
 function optim.ema(opt, options) end
 
@@ -1976,6 +1976,7 @@ function data.loader(pictures, part, seed, options) end
 ---- `accumulate` = 1: batches whose gradients make one step
 ---- `clip`: largest norm of the gradient of a step
 ---- `ema` = 0: share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none
+---- `ema_ramp` = 0: steps in which that share grows from 0: it is ema (1 - exp(-step / ema_ramp))
 ---- `decay_all` = false: weight decay of norms and biases too
 ---- `batchnorm` = "train": eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum
 ---- `recompute` = false: less memory: backward computes blocks of the network again
@@ -1986,7 +1987,7 @@ function data.loader(pictures, part, seed, options) end
 ---- `log` = "none": beside metrics.csv: scalars of steps and epochs as TensorBoard reads them
 ---- `checkpoint` = 10: minutes between checkpoints in the middle of an epoch; 0: none
 ---- `cache` = "auto": keep the frozen part's outputs on disk: auto where they fit and nothing is random
----@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, task?: table, transforms?: table[], loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, frozen?: "float32"|"float16"|"bfloat16", seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: string, keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
+---@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, task?: table, transforms?: table[], loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, frozen?: "float32"|"float16"|"bfloat16", seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, ema_ramp?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: string, keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
 ---@return tlua.Recipe
 function tlua.recipe(options) end
 

@@ -315,6 +315,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.windows -x
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l decay_all -x -a 'true false' -d 'weight decay of norms and biases too'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l ema -x -d 'share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l ema_ramp -x -d 'steps in which that share grows from 0: it is ema (1 - exp(-step / ema_ramp))'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l freeze -x -a 'none' -d 'parameters that keep their values: globs of names'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l frozen -x -a 'float32 float16 bfloat16' -d 'how matrices and tables are held that no stage trains'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l head -x -d 'replaces the head by nn.Linear of so many outputs'

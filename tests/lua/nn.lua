@@ -378,6 +378,20 @@ t.test("averages of weights and running statistics", function()
   t.fails("optim.ema: decay must be above 0 and below 1, not 2", function() tlua.optim.ema(opt, { decay = 2 }) end)
   t.fails("no average yet", function() tlua.optim.ema(tlua.optim.SGD({ core.ones(2):requires_grad(true) }, {})):swap() end)
   net:freeze "*"
+  local w = core.zeros(1):requires_grad(true)
+  local plain = tlua.optim.SGD({ w }, { lr = 1 })
+  local ramp, want = tlua.optim.ema(plain, { decay = 0.9, ramp = 4 }), nil
+  for k = 1, 5 do
+
+    plain:zero_grad()
+    w:sum():backward()
+    plain:step()
+    ramp:update()
+    local share = 0.9 * (1 - math.exp(-k / 4))
+    want = want and share * want - (1 - share) * k or -k
+  end
+  ramp:swap()
+  assert(math.abs(w:item() - want) < 1e-5, ("%g, not %g"):format(w:item(), want))
   t.equal(#tlua.optim.ema(opt, { model = net }).names, 0)
 end)
 

@@ -244,7 +244,7 @@ t.test("surplus arguments of functions that take any number, of networks and of 
     ["backward: too many arguments: 2, and it takes at most 1"] = function() x:backward({ retain = true }, 3) end,
     ["backward: options come in a table, not a boolean"] = function() x:backward(nil, true) end,
     ["close: too many arguments: 1, and it takes 0"] = function() scope:close(1) end,
-    ["ema:update: too many arguments: 1, and it takes 0"] = function() ema:update(3) end,
+    ["ema:update: too many arguments: 2, and it takes at most 1"] = function() ema:update(3, 4) end,
     ["nn.ReLU: too many arguments: 2, and it takes at most 1"] = function() return nn.ReLU()(x, 2) end,
     ["nn.CrossEntropy: too many arguments: 3, and it takes at most 2"] = function() return nn.CrossEntropy {}(x, x, 0.1) end,
     ["Own: too many arguments: 2, and it takes at most 1"] = function() local m = Own(3, 4) return m end,

@@ -333,7 +333,7 @@ Every element moves by the rate itself (Chen et al. 2023); rates are 3 to 10 tim
 # optim.LAMB({schema}): table
 # optim.LAMB(params: nn.Module|tlua.Tensor[]|table[], {schema}): tlua.Optimizer
 AdamW whose step of each parameter has that parameter's norm, for large batches (You et al. 2020).
-# optim.ema(opt: tlua.Optimizer, {decay: number = 0.999, model: nn.Module}): table
+# optim.ema(opt: tlua.Optimizer, {decay: number = 0.999, ramp: number = 0, model: nn.Module}): table
 A running average of the weights: ema:update() after each step, ema:swap() puts it into the network and back.
 # opt:step(): nil
 One step along the gradients.

@@ -151,6 +151,9 @@ end
 
 -- `batch`: that of the run which goes on, where the recipe leaves it open.
 function build.session(r, batch)
+  if r.ema_ramp > 0 and r.ema == 0 then
+    util.at(r.where, util.fail, "recipe: ema_ramp is of an average of the weights, and there is none: --ema 0.999")
+  end
   local s = build.pictures(r)
   local net = s.model
   s.loss = r.loss

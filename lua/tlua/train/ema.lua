@@ -2,6 +2,7 @@
 --
 --   local ema = tlua.optim.ema(opt, { decay = 0.999, model = net })
 --   ... opt:step() ema:update() ...      average = decay average + (1 - decay) weight, one launch a group
+--   ramp = 2000 lets the share grow, so that the first steps are forgotten; ema:update(step) says which step it is
 --   ema:swap() ... ema:swap()            the network has the averages between the two
 --
 -- The first update begins the average, as torch.optim.swa_utils.AveragedModel does. With `model`, its running statistics are averaged
@@ -15,7 +16,9 @@ local ema = {}
 local Ema = {}
 Ema.__index = Ema
 
-local SCHEMA = { { "decay", "number", 0.999, "share of the average that stays in each step", above = 0, below = 1 } }
+local SCHEMA = { { "decay", "number", 0.999, "share of the average that stays in each step", above = 0, below = 1 },
+  { "ramp", "number", 0, "steps in which that share grows: it is decay (1 - exp(-step / ramp)), as YOLOX has it; 0: at once",
+    least = 0 } }
 
 -- name -> tensor, of the buffers that training changes.
 local function moving_buffers(net)
@@ -57,12 +60,16 @@ local function whole(self, what, weights, each)
   self.half = nil
 end
 
--- Takes the weights of now into the average; call it after every opt:step().
-function Ema:update()
+-- Takes the weights of now into the average; call it after every opt:step(). step: which one it was, from 1, where the
+-- average goes on from a state; else they are counted.
+function Ema:update(step)
   if self.swapped then util.fail("optim.ema: the network has the averages; swap() back before update()") end
-  whole(self, "an update", function() self.opt:ema(self.decay) end, function(name)
+  self.count = step or (self.count or 0) + 1
+  local decay = self.decay
+  if self.ramp > 0 then decay = decay * (1 - math.exp(-self.count / self.ramp)) end
+  whole(self, "an update", function() self.opt:ema(decay) end, function(name)
     local average = self.averages[name]
-    if average then core.ema(average, self.buffers[name], self.decay)
+    if average then core.ema(average, self.buffers[name], decay)
     else self.averages[name] = core.persist(self.buffers[name]:clone()) end
   end)
 end

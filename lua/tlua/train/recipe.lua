@@ -32,6 +32,7 @@ local PLAIN = {
   { "accumulate", "integer", 1, "batches whose gradients make one step", least = 1 },
   { "clip", "number", nil, "largest norm of the gradient of a step", above = 0 },
   { "ema", "number", 0.0, "share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none", least = 0, below = 1 },
+  { "ema_ramp", "number", 0, "steps in which that share grows from 0: it is ema (1 - exp(-step / ema_ramp))", least = 0 },
   { "decay_all", "boolean", false, "weight decay of norms and biases too" },
   { "batchnorm", "statistics", "train", "eval: trained batch norms too use their running statistics, which stay as they are; a number: their momentum" },
   { "recompute", "parts", false, "less memory: backward computes blocks of the network again" },

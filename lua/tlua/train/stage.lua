@@ -201,7 +201,8 @@ local function make_optimizer(s, o)
   end
   if not moves then util.failf("recipe: the learning rate is 0%s, so nothing is trained", #r.stages > 1 and (" in stage %d"):format(s.stage) or "") end
   s.optim = util.at(r.optim.where, require("tlua.optim").make, r.optim.kind, list, options)
-  s.ema = r.ema ~= 0 and require("tlua.train.ema").new(s.optim, { decay = r.ema, model = s.model }) or nil
+  s.ema = r.ema ~= 0 and require("tlua.train.ema").new(s.optim, { decay = r.ema, ramp = r.ema_ramp,
+    model = s.model }) or nil
 end
 
 -- Makes a session ready for stage k: what is frozen, the optimiser, the cut of the feature cache. What the stage before

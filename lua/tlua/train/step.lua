@@ -129,7 +129,7 @@ function step.train(s, source, sum)
     if s.recipe.accumulate > 1 and not s.task:is_sum() then s.optim:scale_grad(1 / counted_in_all) end
     clip(s)
     s.optim:step()
-    if s.ema then s.ema:update() end
+    if s.ema then s.ema:update(s.stage_steps + 1) end
   end
   s.stage_steps = s.stage_steps + 1
   return true

@@ -58,7 +58,7 @@ end
 
 -- What a way may say: name, why, weights, and these fields of a recipe.
 local FIELDS = { "name", "why", "weights", "freeze", "train", "frozen", "lora", "optim", "schedule", "groups",
-  "augment", "accumulate", "clip", "ema", "decay_all", "batchnorm", "recompute" }
+  "augment", "accumulate", "clip", "ema", "ema_ramp", "decay_all", "batchnorm", "recompute" }
 
 local function check_way(i, way)
   local what = ("compare: way %d"):format(i)
