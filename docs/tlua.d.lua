@@ -1560,6 +1560,15 @@ function data.nifti(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
+---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
+---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
+---- `mosaic_scale`: enlarged by a factor, from and to (0.5 to 1.5)
+---- `mosaic_shear`: sheared along x by up to so many degrees, or from and to; then the same along y (2)
+---- `mixup`: share of the mosaics that are mixed by half with another picture, the boxes of both (0)
+---- `mixup_scale`: the other picture enlarged by a factor, from and to (0.5 to 1.5)
+---- `close_mosaic`: no mosaics in so many last epochs (0)
+---- `multi_scale`: least and greatest side of training pictures: each batch has one of the multiples of 32 between (none: all have `size`)
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1578,7 +1587,7 @@ function data.nifti(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { annotations?: string, validation_annotations?: string, test_annotations?: string, root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { annotations?: string, validation_annotations?: string, test_annotations?: string, root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.coco(options) end
 
@@ -1589,6 +1598,15 @@ function data.coco(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
+---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
+---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
+---- `mosaic_scale`: enlarged by a factor, from and to (0.5 to 1.5)
+---- `mosaic_shear`: sheared along x by up to so many degrees, or from and to; then the same along y (2)
+---- `mixup`: share of the mosaics that are mixed by half with another picture, the boxes of both (0)
+---- `mixup_scale`: the other picture enlarged by a factor, from and to (0.5 to 1.5)
+---- `close_mosaic`: no mosaics in so many last epochs (0)
+---- `multi_scale`: least and greatest side of training pictures: each batch has one of the multiples of 32 between (none: all have `size`)
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1607,7 +1625,7 @@ function data.coco(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.voc(options) end
 
@@ -1618,6 +1636,15 @@ function data.voc(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
+---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
+---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
+---- `mosaic_scale`: enlarged by a factor, from and to (0.5 to 1.5)
+---- `mosaic_shear`: sheared along x by up to so many degrees, or from and to; then the same along y (2)
+---- `mixup`: share of the mosaics that are mixed by half with another picture, the boxes of both (0)
+---- `mixup_scale`: the other picture enlarged by a factor, from and to (0.5 to 1.5)
+---- `close_mosaic`: no mosaics in so many last epochs (0)
+---- `multi_scale`: least and greatest side of training pictures: each batch has one of the multiples of 32 between (none: all have `size`)
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1636,7 +1663,7 @@ function data.voc(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.yolo(options) end
 
@@ -1655,6 +1682,15 @@ function data.yolo(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
+---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
+---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
+---- `mosaic_scale`: enlarged by a factor, from and to (0.5 to 1.5)
+---- `mosaic_shear`: sheared along x by up to so many degrees, or from and to; then the same along y (2)
+---- `mixup`: share of the mosaics that are mixed by half with another picture, the boxes of both (0)
+---- `mixup_scale`: the other picture enlarged by a factor, from and to (0.5 to 1.5)
+---- `close_mosaic`: no mosaics in so many last epochs (0)
+---- `multi_scale`: least and greatest side of training pictures: each batch has one of the multiples of 32 between (none: all have `size`)
 ---- `split`: share held out for testing where the data do not say which; 0.2 where nothing is said
 ---- `on_bad` = "error": what a damaged picture means
 ---- `channels`: of the pictures (the network's, else 3); other than 1 and 3 for tensors and functions that give so many
@@ -1673,7 +1709,7 @@ function data.yolo(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, file?: string, left?: string, top?: string, right?: string, bottom?: string, target?: string, part?: string, group?: string, root?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, file?: string, left?: string, top?: string, right?: string, bottom?: string, target?: string, part?: string, group?: string, root?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.boxes(options) end
 

@@ -83,7 +83,7 @@ uint16_t tl__float_to_bf16(float f);  /* round to nearest even, NaN kept */
 
 /* What a stream of numbers is for; part of its key, so streams never overlap. */
 enum { TL_RNG_INIT = 1, TL_RNG_RANDN, TL_RNG_DROPOUT, TL_RNG_SHUFFLE, TL_RNG_AUGMENT, TL_RNG_SPLIT, TL_RNG_UNIFORM,
-       TL_RNG_MIX, TL_RNG_BOOTSTRAP };
+       TL_RNG_MIX, TL_RNG_BOOTSTRAP, TL_RNG_MOSAIC, TL_RNG_SIZES };
 
 typedef struct tl_rng_key { uint32_t k0, k1; } tl_rng_key;
 /* The key of a stream: seed and purpose and an index (sample index, call ordinal, hash of a name). */

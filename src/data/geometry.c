@@ -30,6 +30,7 @@ void tl__geometry_start(tl_geometry *g, int width, int height)
 {
     g->count = 0;
     g->least_visible = 0;
+    g->least_side = 1;
     g->width = width;
     g->height = height;
     g->part[0].width = width;
@@ -161,15 +162,17 @@ int tl__geometry_marks(tl_error *err, const tl_geometry *g, const tl_marks *in, 
 {
     tl_affine to[TL_GEOMETRY_PARTS];
     if (check_parts(err, g) != 0 || tl__marks_reserve(err, out, in->boxes, in->points) != 0) return -1;
+    if (out->seen && tl__marks_reserve_seen(err, out, in->boxes) != 0) return -1;
     for (int k = 0; k < g->count; k++)
         if (inverse(&g->part[k].from, &to[k]) != 0) return tl__fail(err, TL_EARG, "boxes and points cannot follow a picture that shrinks to nothing");
     out->boxes = 0;
     for (int64_t i = 0; i < in->boxes; i++) {
         double box[4];
         for (int k = 0; k < 4; k++) box[k] = (double)in->box[4 * i + k];
-        double seen = move_box(g, to, box);
+        double seen = move_box(g, to, box) * (in->seen ? (double)in->seen[i] : 1);
         if (seen < g->least_visible - 1e-9) continue;
-        if (!(box[2] - box[0] >= 1 && box[3] - box[1] >= 1)) continue;
+        if (!(box[2] - box[0] >= g->least_side && box[3] - box[1] >= g->least_side)) continue;
+        if (out->seen) out->seen[out->boxes] = (float)seen;
         for (int k = 0; k < 4; k++) out->box[4 * out->boxes + k] = (float)box[k];
         out->box_label[out->boxes++] = in->box_label[i];
     }

@@ -12,6 +12,7 @@
 typedef struct tl_geometry {
     int count, width, height; /* parts; size of the picture now */
     double least_visible;     /* boxes that keep less than this share of their area are dropped */
+    double least_side;        /* likewise those with a side below so many pixels; 1 to begin with */
     struct tl_geometry_part {
         tl_affine from;       /* where a point of the part's result comes from */
         int width, height;    /* of the picture that it comes from */
@@ -28,8 +29,9 @@ void tl__geometry_move(tl_geometry *g, const tl_affine *from, int width, int hei
  * nearest pixel, TL_MASK_IGNORED where the picture shows nothing of its file. */
 int tl__geometry_mask(tl_error *err, const tl_geometry *g, const tl_image *mask, int32_t *out);
 /* Boxes and points as they lie now. A box is what encloses its turned corners, clipped to the picture; one that has less
- * than a pixel left along a side, or less than least_visible of what it covered of the file's picture, is dropped with
- * its label. Points are all kept, also those outside. */
+ * than a pixel (least_side) left along a side, or less than least_visible of what it covered of the file's picture, is
+ * dropped with its label. Shares of `in` that are seen count, and where `out` has room for such it gets those that are
+ * left (tl__marks_reserve_seen). Points are all kept, also those outside. */
 int tl__geometry_marks(tl_error *err, const tl_geometry *g, const tl_marks *in, tl_marks *out);
 
 #endif

@@ -116,21 +116,28 @@ static int place(tl_error *err, tl_record *s, int width, int height, uint8_t fil
     return 0;
 }
 
+int tl__letterbox_fit(tl_error *err, const tl_transform *t, tl_resizer *resizer, const tl_image *in, int height,
+                      int width, tl_image *out, double *scale)
+{
+    int wide, high, status, filter = (int)t->value[2].at[0]; /* after linear those of tl_filter but for the first */
+    *scale = tl__letterbox_scale(in->width, in->height, width, height, &wide, &high);
+    if (filter == 0 && in->depth != TL_DEPTH_8) filter = TL_FILTER_BILINEAR;
+    if (filter == 0) status = tl__resize_linear(err, in, wide, high, out);
+    else {
+        tl_view all = tl__image_view(in);
+        status = tl__resize(err, resizer, &all, NULL, (tl_filter)filter, wide, high, out);
+    }
+    if (status != 0) tl__error_prefix(err, "letterbox: ");
+    return status;
+}
+
 int tl__letterbox_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
-    int height = (int)t->value[0].at[0], width = (int)t->value[0].at[t->value[0].count - 1], wide, high, status;
-    int filter = (int)t->value[2].at[0]; /* after linear those of tl_filter but for the first */
-    double scale = tl__letterbox_scale(s->image->width, s->image->height, width, height, &wide, &high);
-    if (filter == 0 && s->image->depth != TL_DEPTH_8) filter = TL_FILTER_BILINEAR;
-    if (filter == 0) status = tl__resize_linear(err, s->image, wide, high, &s->scratch->spare);
-    else {
-        tl_view in = tl__image_view(s->image);
-        status = tl__resize(err, &s->scratch->resizer, &in, NULL, (tl_filter)filter, wide, high, &s->scratch->spare);
-    }
-    if (status != 0) {
-        tl__error_prefix(err, "letterbox: ");
-        return -1;
-    }
+    tl_scratch *r = s->scratch;
+    int height = r->letterbox ? r->letterbox : (int)t->value[0].at[0];
+    int width = r->letterbox ? r->letterbox : (int)t->value[0].at[t->value[0].count - 1];
+    double scale;
+    if (tl__letterbox_fit(err, t, &r->resizer, s->image, height, width, &r->spare, &scale) != 0) return -1;
     if (place(err, s, width, height, (uint8_t)t->value[1].at[0]) != 0) return -1;
     tl__sample_moved(s, &(tl_affine){{1 / scale, 0, 0, 0, 1 / scale, 0}});
     return 0;

@@ -259,6 +259,7 @@ void tl__loader_close(tl_loader *l)
         tl__image_free(&l->worker[i].image);
         tl__wave_free(&l->worker[i].wave);
         tl__target_free(&l->worker[i].target);
+        tl__mosaic_free(&l->worker[i].mosaic);
     }
     for (int i = 0; i < TL_LOADER_SLOTS; i++) free_slot(&l->slot[i], l->batch_room);
     if (l->cargo->close) l->cargo->close(l);

@@ -5,6 +5,7 @@
 #define TLUA_LOADER_H
 
 #include "data/mix.h"
+#include "data/mosaic.h"
 #include "data/source.h"
 #include "data/transform.h"
 
@@ -12,6 +13,8 @@ enum { TL_BAD_ERROR = 0, TL_BAD_SKIP };
 
 /* No threads: tl__loader_next does the work itself. */
 #define TL_THREADS_NONE (-1)
+
+#define TL_SIZES_STEP 32
 
 typedef struct tl_loader_config {
     int batch;      /* samples in a batch, >= 1 */
@@ -33,6 +36,9 @@ typedef struct tl_loader_config {
     int on_bad;            /* a picture that cannot be read is an error, or is left out of its batch */
     double mixup, cutmix;  /* if > 0, batches are mixed with shares from Beta(mixup, mixup), or cut (data/mix.h) */
     int64_t unmixed_from;  /* the first epoch whose batches are not mixed; 0: all are */
+    tl_mosaic_options mosaic; /* of pictures with boxes */
+    int sizes[2];          /* of pictures with boxes, if the first is > 0: their letterboxes have any side from the first
+                              to the second in steps of TL_SIZES_STEP, another in each batch */
     int repeats;           /* of volumes: samples of each in an epoch; 0: one */
     int64_t keep;          /* of volumes: bytes that may stay in memory from epoch to epoch */
 } tl_loader_config;

@@ -78,6 +78,7 @@ typedef struct tl_loader_worker {
     tl_image image;
     tl_wave wave;
     tl_target target;
+    tl_mosaic mosaic;
 } tl_worker;
 
 /* What differs between pictures, sound and volumes. But for the first three, each is called for one slot by one
@@ -113,7 +114,8 @@ struct tl_loader {
     tl_loader_config config;
     const tl_cargo *cargo;
     tl_image_request request;
-    int hwc[3];
+    int hwc[3];         /* of pictures whose sizes change: of the largest */
+    int letterbox;      /* the number of that step, where mosaics or changing sizes want it */
     size_t picture_floats;
     size_t values, mask_pixels; /* of a picture; 0: none */
     int marked;                 /* there are boxes or points */

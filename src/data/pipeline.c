@@ -154,11 +154,11 @@ static int only_bytes(tl_error *err, const char *name, const tl_image *image)
                     what[image->depth]);
 }
 
-/* Runs the steps of stages `first` to `last`. A step's draws are counted from a number of its own, so that
+/* Runs the steps number `from` to `to` of stages `first` to `last`. A step's draws are counted from a number of its own, so that
  * a step added behind others leaves their draws as they were. */
-static int run_stages(tl_error *err, const tl_pipeline *p, tl_record *s, int first, int last)
+static int run_steps(tl_error *err, const tl_pipeline *p, tl_record *s, int from, int to, int first, int last)
 {
-    for (int i = 0; i < p->count; i++) {
+    for (int i = from; i < to; i++) {
         const tl_transform_row *row = p->step[i].row;
         s->draw = (uint64_t)i << 32;
         if (row->bytes_only && (s->image->depth != TL_DEPTH_8 || (s->image->channels != 1 && s->image->channels != 3)))
@@ -171,7 +171,21 @@ static int run_stages(tl_error *err, const tl_pipeline *p, tl_record *s, int fir
 int tl__pipeline_run_bytes(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image)
 {
     tl_record s = start(scratch, who, image);
-    return run_stages(err, p, &s, TL_STAGE_BYTES, TL_STAGE_BYTES);
+    return run_steps(err, p, &s, 0, p->count, TL_STAGE_BYTES, TL_STAGE_BYTES);
+}
+
+int tl__pipeline_run_before(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who,
+                            tl_image *image, int step)
+{
+    tl_record s = start(scratch, who, image);
+    return run_steps(err, p, &s, 0, step, TL_STAGE_BYTES, TL_STAGE_BYTES);
+}
+
+int tl__pipeline_find(const tl_pipeline *p, const char *name)
+{
+    for (int i = 0; i < p->count; i++)
+        if (strcmp(p->step[i].row->name, name) == 0) return i;
+    return -1;
 }
 
 static int wrong_size(tl_error *err, const tl_image *image, const int hwc[3])
@@ -203,15 +217,21 @@ static int has_stage(const tl_pipeline *p, int stage)
 
 int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image, const int hwc[3], float *out)
 {
+    return tl__pipeline_run_from(err, p, scratch, who, image, 0, hwc, out);
+}
+
+int tl__pipeline_run_from(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who,
+                          tl_image *image, int step, const int hwc[3], float *out)
+{
     tl_record s = start(scratch, who, image);
-    if (run_stages(err, p, &s, TL_STAGE_BYTES, TL_STAGE_BYTES) != 0) return -1;
+    if (run_steps(err, p, &s, step, p->count, TL_STAGE_BYTES, TL_STAGE_BYTES) != 0) return -1;
     if (image->height != hwc[0] || image->width != hwc[1] || image->channels != hwc[2]) return wrong_size(err, image, hwc);
     s.values = out;
     s.height = hwc[0];
     s.width = hwc[1];
     s.channels = hwc[2];
     if (!has_stage(p, TL_STAGE_TO_FLOAT)) tl__image_floats(image, out);
-    return run_stages(err, p, &s, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS);
+    return run_steps(err, p, &s, step, p->count, TL_STAGE_TO_FLOAT, TL_STAGE_FLOATS);
 }
 
 int tl__pipeline_picture(tl_error *err, const tl_pipeline *p, const float *values, const int hwc[3], tl_image *out)

@@ -43,8 +43,20 @@ int tl__marks_reserve(tl_error *err, tl_marks *m, int64_t boxes, int64_t points)
     return 0;
 }
 
+int tl__marks_reserve_seen(tl_error *err, tl_marks *m, int64_t boxes)
+{
+    if (m->seen && boxes <= m->seen_room) return 0;
+    int64_t room = grown(m->seen_room, boxes < 16 ? 16 : boxes);
+    float *seen = tl__realloc(err, m->seen, (size_t)room * sizeof *seen);
+    if (!seen) return -1;
+    m->seen = seen;
+    m->seen_room = room;
+    return 0;
+}
+
 void tl__marks_free(tl_marks *m)
 {
+    free(m->seen);
     free(m->box);
     free(m->box_label);
     free(m->point);

@@ -31,14 +31,17 @@ const char *tl__field_name(unsigned field);
 /* Boxes and points of one sample; zero it, free it with tl__marks_free. */
 typedef struct tl_marks {
     int64_t boxes, points;
-    int64_t box_room, point_room;
+    int64_t box_room, point_room, seen_room;
     float *box;         /* (boxes, 4): left, top, right, bottom */
     int32_t *box_label; /* (boxes) */
     float *point;       /* (points, 2): x, y */
+    float *seen;        /* (boxes) the share of each that is left of what its picture showed; NULL: all of it */
 } tl_marks;
 
 /* Room for so many, in all; what is there stays. 0 or -1. */
 int tl__marks_reserve(tl_error *err, tl_marks *m, int64_t boxes, int64_t points);
+/* The same for so many shares. */
+int tl__marks_reserve_seen(tl_error *err, tl_marks *m, int64_t boxes);
 void tl__marks_free(tl_marks *m);
 
 /* Memory that one sample after the other is read into; zero it, free it with tl__target_free. */

@@ -100,6 +100,7 @@ typedef struct tl_scratch {
     tl_resizer resizer;
     tl_geometry geometry; /* of the picture that was run last */
     tl_wave wave, other;  /* of sound */
+    int letterbox;        /* if > 0, the side of letterboxes in the place of their own */
 } tl_scratch;
 void tl__scratch_free(tl_scratch *s);
 
@@ -159,6 +160,14 @@ typedef struct tl_draw_key {
  * must have the size `hwc`; another is a TL_ESHAPE error that names both and what to add. Where its pixels
  * went stands in scratch->geometry. */
 int tl__pipeline_run(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image, const int hwc[3], float *out);
+/* The same in two parts, for who puts several pictures together between them: the steps before number `step`, all of
+ * bytes, and those from there on, to which the picture is one that has not moved yet. */
+int tl__pipeline_run_before(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who,
+                            tl_image *image, int step);
+int tl__pipeline_run_from(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who,
+                          tl_image *image, int step, const int hwc[3], float *out);
+/* The number of the first step of that name, from 0; -1: there is none. */
+int tl__pipeline_find(const tl_pipeline *p, const char *name);
 /* The same up to the step to floats: the picture as bytes, in `image`. */
 int tl__pipeline_run_bytes(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who, tl_image *image);
 /* All samples as float32: bytes / 255, 16 bits / 65535, floats as they are. */

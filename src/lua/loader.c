@@ -36,11 +36,53 @@ static void take_text_options(lua_State *L, tl_loader_config *c)
     c->mask_size = (int32_t)tl__lua_field_integer(L, 3, "mask_size", 0, 0, INT32_MAX);
 }
 
+/* Up to `most` numbers of field `key` of the table at `t`; what is not given stays. */
+static void take_range(lua_State *L, int t, const char *key, int most, double *to)
+{
+    if (lua_getfield(L, t, key) != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TTABLE);
+        if ((int)lua_rawlen(L, -1) != most) tl__lua_raisef(L, "mosaic: %s takes %d numbers", key, most);
+        for (int k = 0; k < most; k++) {
+            lua_rawgeti(L, -1, k + 1);
+            to[k] = luaL_checknumber(L, -1);
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+/* Of pictures with boxes: mosaic = {chance=, mixup=, until= (the first epoch without any), rotate={from, to}, scale={},
+ * shear={along x from, to, along y from, to}, translate={x, y}, mixup_scale={}} (data/mosaic.h), and sizes = {least,
+ * most}, which change from batch to batch. */
+static void take_box_options(lua_State *L, tl_loader_config *c)
+{
+    double sizes[2] = {0, 0};
+    tl_mosaic_options *o = &c->mosaic;
+    *o = (tl_mosaic_options){.scale = {1, 1}, .mixup_scale = {1, 1}};
+    if (!lua_istable(L, 3)) return;
+    if (lua_getfield(L, 3, "mosaic") == LUA_TTABLE) {
+        int t = lua_gettop(L);
+        o->chance = tl__lua_field_number(L, t, "chance", 1);
+        o->mixup = tl__lua_field_number(L, t, "mixup", 0);
+        o->until = tl__lua_field_integer(L, t, "until", 0, 0, INT64_MAX);
+        take_range(L, t, "rotate", 2, o->degrees);
+        take_range(L, t, "scale", 2, o->scale);
+        take_range(L, t, "shear", 4, o->shear);
+        take_range(L, t, "translate", 2, o->translate);
+        take_range(L, t, "mixup_scale", 2, o->mixup_scale);
+    }
+    lua_pop(L, 1);
+    take_range(L, 3, "sizes", 2, sizes);
+    if (lua_getfield(L, 3, "sizes") != LUA_TNIL) /* those that are none are told when the loader opens */
+        for (int k = 0; k < 2; k++) c->sizes[k] = sizes[k] >= 1 && sizes[k] < 1 << 20 ? (int)sizes[k] : 1;
+    lua_pop(L, 1);
+}
+
 /* data.loader(source, pipeline, {batch=, threads=, shuffle=, drop_last=, seed=, on_bad=, mixup=, cutmix=,
  * unmixed_from=}); of sound also batch_seconds= (in the place of batch), buckets= (as shuffle), noise= (a source of
  * sound, for the step "noise"), prefetch= (bytes); of volumes repeats= (samples of each in an epoch), keep= (bytes of
  * them that may stay in memory); of texts batch_pieces= (in the place of batch), buckets=, pad=, types= (numbers are
- * (N, T, 2) with them), mask_share=, mask_id=, mask_size= (hidden words, which marks tell) */
+ * (N, T, 2) with them), mask_share=, mask_id=, mask_size= (hidden words, which marks tell); of boxes what take_box_options says */
 static int loader(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);
@@ -58,6 +100,7 @@ static int loader(lua_State *L)
     c.seconds = tl__lua_field_number(L, 3, "batch_seconds", 0);
     c.buckets = tl__lua_field_bool(L, 3, "buckets", c.shuffle);
     take_text_options(L, &c);
+    take_box_options(L, &c);
     c.repeats = (int)tl__lua_field_integer(L, 3, "repeats", 0, 0, INT_MAX);
     c.keep = tl__lua_field_integer(L, 3, "keep", 0, 0, INT64_MAX);
     c.max_prefetch = tl__lua_field_integer(L, 3, "prefetch", 0, 0, INT64_MAX);

@@ -165,6 +165,8 @@ function show.page(recipe, o)
   if d.input.kind == "clip" then return clips_page(s, o, recipe.name) end
   local source = d[o.part]
   local count, side = math.min(o.pictures, source:count()), d.preprocessing.size
+  local sizes = o.part == "train" and d.augment.sizes
+  if sizes then side = sizes[2] end
   local mixed = o.part == "train" and augment.mixes(d.augment)
   local sheet = core.data.sheet(count, side, side, mixed and 2 or 1, o.columns)
   local loader <close> = data.loader(d, o.part, s.seed, { batch = recipe.data.options.batch == "auto" and 64 or nil })

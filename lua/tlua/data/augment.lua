@@ -5,6 +5,7 @@ local schema = require "tlua.schema"
 local ranges = require "tlua.data.ranges"
 local waves = require "tlua.data.augment_waves"
 local volumes = require "tlua.data.volumes.augment"
+local boxes = require "tlua.data.boxes.changes"
 local augment = {}
 local wrong_numbers, numbers, range, around = ranges.wrong_numbers, ranges.numbers, ranges.range, ranges.around
 
@@ -20,6 +21,12 @@ local function randaugment_is(v)
   if text or not v then return text end
   local bins = v[3] or 31
   if v[2] >= bins then return ("has magnitude %g, and it must be below %g, the number of them"):format(v[2], bins) end
+end
+
+local function hsv_is(v)
+  local text = wrong_numbers(v, 3, 3, 0, 255)
+  if text or not v then return text end
+  if v[1] > 90 then return ("moves hue by %g, and half a turn is 90"):format(v[1]) end
 end
 
 augment.SCHEMA = {
@@ -38,6 +45,8 @@ augment.SCHEMA = {
   { "contrast", "range", nil, "the same for contrast", check = around(0, 100) },
   { "saturation", "range", nil, "the same for saturation", check = around(0, 100) },
   { "hue", "range", nil, "hue moved by up to so much of a turn either way (at most 0.5), or from and to", check = around(-0.5, 0.5) },
+  { "hsv", "range", nil, "hue (of 180), saturation and value (of 255) moved by up to so much, each by an even chance",
+    check = hsv_is },
   { "grey", "chance", nil, "made grey" },
   { "randaugment", "range", nil, "RandAugment: how many operations, their magnitude, of how many (31)", check = randaugment_is },
   { "erase", "chance", nil, "a rectangle painted over, after normalisation" },
@@ -136,6 +145,8 @@ local function add_colours(step, o)
   local j = { "color_jitter", brightness = both_ways(o, "brightness", 1, 0), contrast = both_ways(o, "contrast", 1, 0),
     saturation = both_ways(o, "saturation", 1, 0), hue = both_ways(o, "hue", 0, -0.5) }
   if j.brightness or j.contrast or j.saturation or j.hue then step(j) end
+  local hsv = list(o, "hsv")
+  if hsv then step { "random_hsv", hue = hsv[1], saturation = hsv[2], value = hsv[3] } end
   local grey = chance(o, "grey")
   if grey then step { "random_grayscale", p = grey } end
 end
@@ -194,6 +205,7 @@ function augment.text(o, kind)
       parts[#parts + 1] = name .. " " .. schema.show(CHANCE[name] and chance(o, name) or v)
     end
   end
+  for _, text in ipairs(boxes.texts(o)) do parts[#parts + 1] = text end
   if #parts == 0 then return nil end
   if augment.mixes(o) and o.off_last > 0 then parts[#parts] = ("%s but for the last %d epochs"):format(parts[#parts], o.off_last) end
   return table.concat(parts, ", ")

@@ -16,6 +16,7 @@ local volumes = require "tlua.data.volumes"
 local texts = require "tlua.data.texts"
 local augment_volumes = require "tlua.data.volumes.augment"
 local kinds_of = require "tlua.data.kinds"
+local box_changes = require "tlua.data.boxes.changes"
 
 local kinds = kinds_of.all
 
@@ -418,6 +419,7 @@ function data.prepare(out, d, base)
   out.input = input.of(out.preprocessing)
   out.augment = augment.resolve(d.options.augment, out.augment_given, info.small and out.preprocessing.fit == "stretch")
   out.augment.least_visible = out.boxes and d.options.least_visible
+  if out.boxes then box_changes.add(out.augment, d, out.preprocessing, out.augment_given) end
   out.train_pipeline = core.data.pipeline(data.steps(out.preprocessing, out.augment, info.grey, info.small))
   out.test_pipeline = core.data.pipeline(data.steps(out.preprocessing, nil, info.grey, info.small))
   out.validation_pipeline = out.test_pipeline
@@ -490,7 +492,8 @@ function data.loader(built, part, seed, options)
   local seconds = not options.batch and built.batch_seconds or nil
   -- Whole volumes are of any size: one at a time.
   local one = built.input.kind == "volume" and part ~= "train" and not built.preprocessing.extent and 1
-  local more = built.texts and texts.loader_options(built) or {}
+  local more = built.texts and texts.loader_options(built)
+    or built.boxes and part == "train" and box_changes.loader_options(mix, built.epochs) or {}
   for key, value in pairs {
     batch = not seconds and (options.batch or one or built.batch) or nil, batch_seconds = seconds,
     threads = built.threads,

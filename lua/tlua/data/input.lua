@@ -44,14 +44,20 @@ local function picture_lines(d, say)
   end
 end
 
+-- Of the largest pictures that training can meet.
+local function largest_side(d)
+  local sizes = d.augment and d.augment.sizes
+  return sizes and math.max(sizes[2], d.preprocessing.size) or d.preprocessing.size
+end
+
 input.picture = {
   kind = "picture", one = "picture", many = "pictures", smaller = "--data.size makes them smaller",
   lines = picture_lines,
   blank = function(d, n)
-    local p = d.preprocessing
-    return { input = core.zeros(n, p.size, p.size, p.channels or 3), n = n, indices = {} }
+    local side = largest_side(d)
+    return { input = core.zeros(n, side, side, d.preprocessing.channels or 3), n = n, indices = {} }
   end,
-  bytes = function(d, n) return 4 * n * d.preprocessing.size ^ 2 * 3 end,
+  bytes = function(d, n) return 4 * n * largest_side(d) ^ 2 * 3 end,
   size_text = function(d) return ("of %d pixels"):format(d.preprocessing.size) end, samples = as_many,
   cannot_keep = function() end,
 }

@@ -11,6 +11,7 @@ local volume_fields = require "tlua.data.volumes.fields"
 local volume_files = require "tlua.data.volumes.files"
 
 local doubles = require "tlua.data.doubles"
+local changes = require "tlua.data.boxes.changes"
 local kinds_of = {}
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
@@ -85,6 +86,7 @@ local function boxed(...)
       "share of its area that a box keeps where training pictures are cut; with less it is dropped", least = 0,
       most = 1 },
   } do list[#list + 1] = field end
+  for _, field in ipairs(changes.SCHEMA) do list[#list + 1] = field end
   return listed(table.unpack(list))
 end
 local function detects()

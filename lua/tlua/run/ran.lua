@@ -7,6 +7,7 @@ local data = require "tlua.data"
 local volumes = require "tlua.data.volumes"
 local data_text = require "tlua.data.text"
 local input = require "tlua.data.input"
+local box_changes = require "tlua.data.boxes.changes"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
 local lora = require "tlua.nn.lora"
@@ -146,6 +147,7 @@ local function steps_text(s, change)
     out[i] = heard and heard(step, s.recipe.data.options.place)
       or step[1] .. (#parts > 0 and " " .. table.concat(parts, ", ") or "")
   end
+  for _, text in ipairs(change and box_changes.texts(change) or {}) do out[#out + 1] = text end
   if change and change.mixup > 0 then out[#out + 1] = ("mixup %g"):format(change.mixup) end
   if change and change.cutmix > 0 then out[#out + 1] = ("cutmix %g"):format(change.cutmix) end
   return table.concat(out, "; ")

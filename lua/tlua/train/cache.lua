@@ -166,6 +166,8 @@ function cache.choose(s)
   if clips then return nil, clips end
   if s.data.changes then return nil, "transforms of the recipe change batches" end
   if augment.mixes(s.data.augment) then return nil, "mixup and cutmix mix the pictures of each batch anew" end
+  if s.data.augment.mosaic then return nil, "mosaics are put together anew in each epoch" end
+  if s.data.augment.sizes then return nil, "sizes change from batch to batch (multi_scale)" end
   local k = net:fixed_stages()
   if s.data.texts and (k < net:stage_count() or net.gives ~= "vector") then
     return nil, "texts differ in length: only what stands for a whole text is kept, where all below the head is frozen"
