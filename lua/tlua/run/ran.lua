@@ -42,6 +42,13 @@ function ran.stage_text(s)
     util.bytes(s.halved))
 end
 
+-- ", average of the weights 0.999 over 2000 steps"; nothing where there is none.
+function ran.average_text(s)
+  local r = s.recipe
+  if not s.ema then return "" end
+  return (", average of the weights %g%s"):format(r.ema, r.ema_ramp > 0 and (" over %g steps"):format(r.ema_ramp) or "")
+end
+
 function ran.weights_text(net)
   if not rawget(net, "weights_path") then return rawget(net, "weights_origin") or "drawn at random (no weights)" end
   local name = rawget(net, "weights_name")

@@ -36,8 +36,7 @@ local function plan_of_stage(s, say)
   say(("training  %s of %s of %s%s, %s, %s%s, seed %d"):format(counted(o.epochs, "epoch"), counted(s.steps, "step"),
     s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1
     and (" x %d"):format(r.accumulate) or "",
-    r.optim.kind, rate, s.ema and (", average of the weights %g%s"):format(r.ema,
-      r.ema_ramp > 0 and (" over %g steps"):format(r.ema_ramp) or "") or "", s.seed))
+    r.optim.kind, rate, ran.average_text(s), s.seed))
   if s.cut then
     local c = s.cut
     local state = c.done == c.rows and "found, complete" or c.done > 0 and ("found, %d %% made"):format(100 * c.done // c.rows) or "computed once"
