@@ -41,6 +41,7 @@ _tlua()
     --augment.filter) COMPREPLY=($(compgen -W "nearest bilinear" -- "$current")); return ;;
     --data.interpolation) COMPREPLY=($(compgen -W "nearest box bilinear bicubic lanczos linear" -- "$current")); return ;;
     --freeze) COMPREPLY=($(compgen -W "none" -- "$current")); return ;;
+    --task.l1) COMPREPLY=($(compgen -W "none closed always" -- "$current")); return ;;
     --data.augment) COMPREPLY=($(compgen -W "none flip standard" -- "$current")); return ;;
     --log) COMPREPLY=($(compgen -W "none tensorboard" -- "$current")); return ;;
     --data.by) COMPREPLY=($(compgen -W "patient study series file" -- "$current")); return ;;
@@ -52,7 +53,7 @@ _tlua()
     --schedule.per) COMPREPLY=($(compgen -W "step epoch" -- "$current")); return ;;
     --data.fit) COMPREPLY=($(compgen -W "stretch shorter letterbox" -- "$current")); return ;;
     --part) COMPREPLY=($(compgen -W "train test" -- "$current")); return ;;
-    --augment.erase_noise|--data.buckets|--data.drop_last|--data.private|--decay_all|--lora.rs|--loss.background|--loss.log|--loss.zero_infinity|--optim.centered|--optim.nesterov|--task.background|--task.choose|--task.l1|--task.per_class|--task.strict) COMPREPLY=($(compgen -W "true false" -- "$current")); return ;;
+    --augment.erase_noise|--data.buckets|--data.drop_last|--data.private|--decay_all|--lora.rs|--loss.background|--loss.log|--loss.zero_infinity|--optim.centered|--optim.nesterov|--task.background|--task.choose|--task.per_class|--task.strict) COMPREPLY=($(compgen -W "true false" -- "$current")); return ;;
     --data.decode) COMPREPLY=($(compgen -W "whole reduced" -- "$current")); return ;;
     --data.normalise) COMPREPLY=($(compgen -W "zscore nonzero range quantiles none" -- "$current")); return ;;
     --augment.noise|--cache.folder|--data.annotations|--data.masks|--data.path|--data.root|--data.test|--data.test_annotations|--data.tokenizer|--data.validation_annotations|--folder|--known|--lora.from|--model.weights|--out|--resume|--svg|--to|--weights) COMPREPLY=($(compgen -f -- "$current")); return ;;

@@ -408,7 +408,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.digits -x 
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.distribution_weight -x -d 'of YOLOv8\'s distribution focal loss'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.ignore -x -d 'value in masks of pixels that do not count, beside 255'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.iou -x -d 'of boxes that overlap more, the surest alone stays'
-complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.l1 -x -a 'true false' -d 'YOLOX\'s loss of the four numbers themselves too, as in its last epochs'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.l1 -x -a 'none closed always' -d 'YOLOX\'s loss of the four numbers themselves too: in the epochs in which mosaics are closed, as YOLOX has it, or always'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.language -x -d 'length of the runs of letters that are counted in the training texts and help that search; 0: none'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.longest_answer -x -d 'pieces of an answer at most'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.most -x -d 'boxes that predict says of a picture'

@@ -89,10 +89,7 @@ local function boxed(...)
   for _, field in ipairs(changes.SCHEMA) do list[#list + 1] = field end
   return listed(table.unpack(list))
 end
-local function detects()
-  local known = " " .. table.concat(require("tlua.task").names(), " ") .. " "
-  return known:find(" detect ", 1, true) and "detect" or "classify"
-end
+local function detects() return "detect" end
 local GROUP = { "group", "text", nil,
   "Lua pattern that finds in a picture's path whose it is: pictures of one field, patient or camera stay in one part" }
 

@@ -27,8 +27,15 @@ local function set_levels(t, net)
 end
 
 local function prepare(t, s)
+  local l1, closed = t.options.l1, s.recipe.data.options.close_mosaic
   t.names, t.width = s.classes, #s.classes
   set_levels(t, s.model)
+  if l1 ~= "none" and t.levels.bins then
+    util.failf("task.detect: l1 is of rows as YOLOX has them, and %s gives distributions", s.model:label())
+  end
+  if l1 == "closed" and (closed or 0) == 0 then
+    util.fail "task.detect: l1 = \"closed\" goes by close_mosaic, and the data have none: --data.close_mosaic 15"
+  end
 end
 
 local function check(t, shape)
@@ -45,17 +52,18 @@ local WEIGHTS = { offsets = { box_loss = "iou_squared", box = 5, class = 1 },
   distribution = { box_loss = "ciou", box = 7.5, class = 0.5 } }
 
 -- How the parts of the loss count: what the recipe says, else what the network was published with.
-local function weights_of(t)
+local function weights_of(t, batch)
   local o, usual = t.options, WEIGHTS[t.levels.bins and "distribution" or "offsets"]
+  local l1 = o.l1 == "always" or o.l1 == "closed" and batch.closed
   return { box_loss = o.box_loss or usual.box_loss, box_weight = o.box_weight or usual.box,
-    class_weight = o.class_weight or usual.class, distribution_weight = o.distribution_weight, l1 = o.l1 }
+    class_weight = o.class_weight or usual.class, distribution_weight = o.distribution_weight, l1 = l1 }
 end
 
 local ORDER = { "box", "object", "class", "l1", "distribution" } -- sums of floats have one
 
 local function loss_of(t, out, batch)
   if t.criterion ~= own_loss then return t.criterion(out, batch), batch.n end
-  local parts, n = levels.parts(t.levels, t.width, out, batch, weights_of(t))
+  local parts, n = levels.parts(t.levels, t.width, out, batch, weights_of(t, batch))
   local loss
   for _, name in ipairs(ORDER) do
     if parts[name] then loss = loss and loss + parts[name] or parts[name] end
@@ -201,7 +209,8 @@ return {
     { "box_weight", "number", nil, "of that loss (the network's own: 5; YOLOv8 7.5)", least = 0 },
     { "class_weight", "number", nil, "of the loss of the classes (1; YOLOv8 0.5)", least = 0 },
     { "distribution_weight", "number", 1.5, "of YOLOv8's distribution focal loss", least = 0 },
-    { "l1", "boolean", false, "YOLOX's loss of the four numbers themselves too, as in its last epochs" },
+    { "l1", "choice", "none", "YOLOX's loss of the four numbers themselves too: in the epochs in which mosaics are closed, "
+      .. "as YOLOX has it, or always", { "none", "closed", "always" } },
   },
   figures = { { "map", "mAP", "%.1f %%", "max" }, { "map_50", "mAP50", "%.1f %%", "max" },
     { "map_75", "mAP75", "%.1f %%", "max" }, { "map_small", "mAP small", "%.1f %%", "max" },

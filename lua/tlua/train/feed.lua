@@ -125,7 +125,7 @@ end
 
 -- Begins an epoch, after `done` of its batches. Returns true when Ctrl-C stopped it.
 function Feed:start(epoch, done)
-  self.store = nil
+  self.store, self.epoch = nil, epoch
   if not self.cut then
     self.loader = self.loader or data.loader(self.session.data, self.part, self.session.seed)
     self.loader:start(epoch, (done or 0) + 1)
@@ -202,7 +202,7 @@ end
 
 -- The next batch; nil at the end. {input = (N, ...), n =, indices = numbers in the source, and by the fields of the source: label = (N) int32 and
 -- labels = the same as a list, values = (N, K), mask = (N, H, W) int32, boxes and points (src/lua/data.c), and with boxes the
--- source and the session's data, which know how large pictures were; mix (see above)}
+-- source and the session's data, which know how large pictures were, and closed = mosaics are over; mix (see above)}
 function Feed:next()
   if self.store then return from_store(self) end
   if not self.loader then return nil end -- stopped
@@ -212,7 +212,12 @@ function Feed:next()
   batch.input, batch.n, batch.indices = x, n, indices
   local texts = self.session.data.texts
   batch.read = texts and { source = self.source, texts = texts } or nil -- where words, answers and windows are found
-  if self.fields.boxes then batch.source, batch.data = self.source, self.session.data end
+  if self.fields.boxes then
+    local d = self.session.data
+    local mosaics = d.augment and d.augment.mosaic
+    batch.source, batch.data = self.source, d
+    batch.closed = self.part == "train" and self.epoch > d.epochs - (mosaics and mosaics.close or 0)
+  end
   if self.fields.label then
     local list = {}
     for i = 1, n do list[i] = self.source:label(indices[i]) end

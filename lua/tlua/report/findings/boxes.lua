@@ -2,7 +2,6 @@
 -- and F1 over the confidence, what is taken for what, and pictures with what was missed and with false alarms.
 local core = require "tlua.core"
 local util = require "tlua.util"
-local chart = require "tlua.report.chart"
 local intervals = require "tlua.report.intervals"
 local parts = require "tlua.report.parts"
 local found = require "tlua.task.boxes.found"
@@ -197,11 +196,9 @@ local function charts_of(m)
     f1[i] = { name = row.name, points = row.by_confidence, plain = true }
   end
   local unit = { 0, 1 }
-  return table.concat { "<h2>Precision and recall</h2>",
-    chart.lines(pr, { x = "recall", y = "precision", x_range = unit, y_range = unit }), chart.legend(pr),
-    "<h2>F1 by confidence</h2>", chart.lines(f1, { x = "confidence", y = "F1", x_range = unit, y_range = unit }),
-    chart.legend(f1),
-    #m.targets > #pr and ('<p class="soft">The %d classes with the most boxes.</p>'):format(#pr) or "" }
+  local few = #m.targets > #pr and (", the %d classes with the most boxes"):format(#pr) or ""
+  return parts.figure("Precision and recall" .. few, pr, { x = "recall", y = "precision", x_range = unit, y_range = unit })
+    .. parts.figure("F1 by confidence" .. few, f1, { x = "confidence", y = "F1", x_range = unit, y_range = unit })
 end
 
 local function confusion_table(m)
