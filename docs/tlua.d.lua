@@ -4526,6 +4526,31 @@ function models.yolox_s(options) end
 ---@return tlua.nn.Module
 function models.yolox_m(options) end
 
+---The network yolov8n. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolov8n(options) end
+
+---The network yolov8s. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolov8s(options) end
+
+---The network yolov8m. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolov8m(options) end
+
+---The network yolov8l. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolov8l(options) end
+
+---The network yolov8x. weights: a file or the name of a published set.
+---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
+---@return tlua.nn.Module
+function models.yolov8x(options) end
+
 ---The network conformer. weights: a file or the name of a published set (hama).
 ---@param options? { weights?: string, classes?: integer, dropout?: number }
 ---@return tlua.nn.Module

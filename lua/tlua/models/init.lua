@@ -3,7 +3,7 @@
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local files = { "resnet", "efficientnet_lite", "mobilenet_v2", "mobilenet_v3", "squeezenet", "vgg", "densenet",
-  "efficientnet", "convnext", "vision_transformer", "unet", "detect.yolox", "speech.conformer",
+  "efficientnet", "convnext", "vision_transformer", "unet", "detect.yolox", "detect.yolov8", "speech.conformer",
   "speech.wav2vec2", "speech.speaker_lstm",
   "speech.convolutions", "text.bert", "text.gpt2", "volumes.meshnet", "volumes.resnet_3d", "volumes.unet_3d", "onnx" }
 local entries, order, of_files = {}, {}, {}
