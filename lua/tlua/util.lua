@@ -92,6 +92,15 @@ function util.missing(path, what)
   return why and ("cannot open %s: %s"):format(path, why) or ("there is no %s %s"):format(what or "file", path)
 end
 
+-- What a file of JSON holds; an error where there is no such file. With `words`, like "it is not JSON", it must be a
+-- table, and "FILE is damaged: WORDS" is said of all else; without, the error says what is wrong with the JSON.
+function util.read_json(path, words)
+  local ok, value = pcall(core.json_decode, core.read_file(path))
+  if words and (not ok or type(value) ~= "table") then util.failf("%s is damaged: %s", path, words) end
+  if not ok then util.failf("%s: %s", path, util.without_place(value)) end
+  return value
+end
+
 -- Calls f; an error names `where` (what util.where gave when the thing was described): the line where the user
 -- wrote it says more than the line that ran it, and than the modules passed through.
 function util.at(where, f, ...)
@@ -355,6 +364,13 @@ end
 
 -- A shape as text: (2, 3)
 function util.shape_text(shape) return "(" .. table.concat(shape, ", ") .. ")" end
+
+-- How many elements a shape has: the product of a list, 1 of an empty one.
+function util.product(list)
+  local n = 1
+  for _, d in ipairs(list) do n = n * d end
+  return n
+end
 
 function util.same_shape(a, b)
   if #a ~= #b then return false end

@@ -62,8 +62,6 @@ tl_pieces *tl__pieces_open(tl_error *err, const tl_pieces_given *g)
     return p;
 }
 
-int64_t tl__pieces_count(const tl_pieces *p) { return p->windows.windows; }
-
 tl_piece_row tl__pieces_row(const tl_pieces *p, int64_t i)
 {
     const tl_encodings *w = &p->windows;

@@ -32,7 +32,6 @@ typedef struct tl_piece_row {
 tl_pieces *tl__pieces_open(tl_error *err, const tl_pieces_given *given);
 void tl__pieces_free(tl_pieces *p); /* NULL is allowed */
 
-int64_t tl__pieces_count(const tl_pieces *p);
 tl_piece_row tl__pieces_row(const tl_pieces *p, int64_t i);
 /* The place of window i's text, and -1; or "texts" and the text's number from 1. */
 const char *tl__pieces_locate(const tl_pieces *p, int64_t i, int64_t *number);

@@ -57,28 +57,16 @@ static int64_t rate_field(lua_State *L, int table, const char *key)
     return tl__lua_field_integer(L, table, key, 0, TL_AUDIO_LEAST_RATE, TL_AUDIO_MOST_RATE);
 }
 
-static void set_integer(lua_State *L, const char *key, int64_t v)
-{
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_number(lua_State *L, const char *key, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static int audio_info(lua_State *L)
 {
     tl_error err = {0};
     tl_audio_info info;
     if (tl__audio_info(&err, tl__lua_path(L, 1), &info) != 0) return tl__lua_raise(L, err.text);
     lua_createtable(L, 0, 6);
-    set_integer(L, "rate", info.rate);
-    set_integer(L, "channels", info.channels);
-    set_integer(L, "frames", info.frames);
-    set_number(L, "seconds", (double)info.frames / info.rate);
+    tl__lua_set_integer(L, "rate", info.rate);
+    tl__lua_set_integer(L, "channels", info.channels);
+    tl__lua_set_integer(L, "frames", info.frames);
+    tl__lua_set_number(L, "seconds", (double)info.frames / info.rate);
     lua_pushstring(L, info.format);
     lua_setfield(L, -2, "format");
     lua_pushstring(L, info.coding);
@@ -108,9 +96,9 @@ static void request_window(lua_State *L, const char *path, tl_audio_request *q)
 static void push_heard(lua_State *L, const tl_audio_heard *h)
 {
     lua_createtable(L, 0, 4);
-    set_number(L, "peak", h->peak);
-    set_number(L, "clipped", h->clipped);
-    set_integer(L, "channels", h->channels);
+    tl__lua_set_number(L, "peak", h->peak);
+    tl__lua_set_number(L, "clipped", h->clipped);
+    tl__lua_set_integer(L, "channels", h->channels);
     lua_newtable(L);
     for (int c = 0, n = 0; c < h->channels; c++) {
         if (!(h->silent >> c & 1)) continue;

@@ -142,6 +142,13 @@ uint64_t tl__lua_seed(lua_State *L, int index);
 uint64_t tl__lua_field_seed(lua_State *L, int table, const char *key);
 int tl__lua_field_bool(lua_State *L, int table, const char *key, int fallback);
 
+/* Each sets a field of the table on top. A text that is NULL is left out; of `set_filled` one that is empty too. */
+void tl__lua_set_integer(lua_State *L, const char *key, int64_t v);
+void tl__lua_set_number(lua_State *L, const char *key, double v);
+void tl__lua_set_bool(lua_State *L, const char *key, int v);
+void tl__lua_set_text(lua_State *L, const char *key, const char *v);
+void tl__lua_set_filled(lua_State *L, const char *key, const char *v);
+
 /* Ctrl-C from now on raises an error in L (NULL: nowhere), or with `poll` only sets what the other tells. */
 void tl__lua_catch_interrupt(lua_State *L, int poll);
 int tl__lua_interrupted(void);

@@ -20,18 +20,6 @@ static void on_begin(void *user, const char *family)
     call(t, 1);
 }
 
-static void set_number(lua_State *L, const char *key, double value)
-{
-    lua_pushnumber(L, value);
-    lua_setfield(L, -2, key);
-}
-
-static void set_count(lua_State *L, const char *key, long value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, key);
-}
-
 static void on_end(void *user, const tl__check_family *f)
 {
     told *t = user;
@@ -39,11 +27,11 @@ static void on_end(void *user, const tl__check_family *f)
     lua_createtable(t->L, 0, 8);
     lua_pushstring(t->L, f->name);
     lua_setfield(t->L, -2, "name");
-    set_count(t->L, "checks", f->checks);
-    set_count(t->L, "failures", f->failures);
-    set_count(t->L, "compared", f->compared);
-    set_count(t->L, "others", f->others);
-    set_number(t->L, "seconds", f->seconds);
+    tl__lua_set_integer(t->L, "checks", f->checks);
+    tl__lua_set_integer(t->L, "failures", f->failures);
+    tl__lua_set_integer(t->L, "compared", f->compared);
+    tl__lua_set_integer(t->L, "others", f->others);
+    tl__lua_set_number(t->L, "seconds", f->seconds);
     lua_pushboolean(t->L, f->reached);
     lua_setfield(t->L, -2, "reached");
     if (f->failures) {

@@ -44,18 +44,6 @@ static int goods_gc(lua_State *L)
     return 0;
 }
 
-static void set_number(lua_State *L, const char *key, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_integer(lua_State *L, const char *key, int64_t v)
-{
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
 enum { LABEL, BEGIN, END, PEAK };
 
 static void set_list(lua_State *L, const char *key, const tl_ctc_text *t, int what)
@@ -82,10 +70,10 @@ static void push_said(lua_State *L, const tl_ctc_text *t)
         lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "chances");
-    set_number(L, "score", t->score);
-    set_number(L, "model", t->model);
-    set_integer(L, "blanks", t->blanks);
-    set_integer(L, "unknown", t->unknown);
+    tl__lua_set_number(L, "score", t->score);
+    tl__lua_set_number(L, "model", t->model);
+    tl__lua_set_integer(L, "blanks", t->blanks);
+    tl__lua_set_integer(L, "unknown", t->unknown);
 }
 
 /* Whole numbers of the list at `index`, in a userdata that is pushed. */
@@ -290,10 +278,10 @@ static int edit(lua_State *L)
     goods *g = new_goods(L, 1);
     if (tl__edit(&err, said, n, heard, m, want, &g->edit) != 0) return tl__lua_raisef(L, "ctc.edit: %s", err.text);
     lua_createtable(L, 0, 5);
-    set_integer(L, "distance", g->edit.substitutions + g->edit.insertions + g->edit.deletions);
-    set_integer(L, "substitutions", g->edit.substitutions);
-    set_integer(L, "insertions", g->edit.insertions);
-    set_integer(L, "deletions", g->edit.deletions);
+    tl__lua_set_integer(L, "distance", g->edit.substitutions + g->edit.insertions + g->edit.deletions);
+    tl__lua_set_integer(L, "substitutions", g->edit.substitutions);
+    tl__lua_set_integer(L, "insertions", g->edit.insertions);
+    tl__lua_set_integer(L, "deletions", g->edit.deletions);
     if (!want) return 1;
     lua_createtable(L, (int)g->edit.count, 0);
     for (int64_t k = 0; k < g->edit.count; k++) {
@@ -361,8 +349,8 @@ static int ngram_table(lua_State *L)
     const int32_t *gram;
     int length;
     lua_createtable(L, 0, 3);
-    set_integer(L, "order", tl__ngram_order(m));
-    set_integer(L, "classes", tl__ngram_classes(m));
+    tl__lua_set_integer(L, "order", tl__ngram_order(m));
+    tl__lua_set_integer(L, "classes", tl__ngram_classes(m));
     lua_createtable(L, tl__ngram_order(m), 0);
     for (int n = 1; n <= tl__ngram_order(m); n++) {
         int64_t at = 0, place = 0, count;

@@ -263,24 +263,12 @@ static const tl_fates *fates_of(lua_State *L, meter *m)
     return &m->fates;
 }
 
-static void set_number(lua_State *L, const char *key, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_integer(lua_State *L, const char *key, int64_t v)
-{
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static void push_figures(lua_State *L, const double *row)
 {
     static const char *const keys[TL_BOX_FIGURES] = {"ap",   "ap_50", "ap_75",  "ap_small", "ap_medium", "ap_large",
                                                      "ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"};
     lua_createtable(L, 0, TL_BOX_FIGURES + 2);
-    for (int i = 0; i < TL_BOX_FIGURES; i++) set_number(L, keys[i], row[i]);
+    for (int i = 0; i < TL_BOX_FIGURES; i++) tl__lua_set_number(L, keys[i], row[i]);
 }
 
 static int figures(lua_State *L)
@@ -295,8 +283,8 @@ static int figures(lua_State *L)
     lua_createtable(L, classes, 0);
     for (int k = 0; k < classes; k++) {
         push_figures(L, rows[k]);
-        set_integer(L, "truths", f->truths[k][0]);
-        set_integer(L, "found", f->from[k + 1] - f->from[k]);
+        tl__lua_set_integer(L, "truths", f->truths[k][0]);
+        tl__lua_set_integer(L, "found", f->from[k + 1] - f->from[k]);
         lua_rawseti(L, -2, k + 1);
     }
     lua_setfield(L, -2, "classes");
@@ -347,7 +335,7 @@ static int curve(lua_State *L)
         }
         lua_setfield(L, -2, keys[k]);
     }
-    set_integer(L, "truths", truths);
+    tl__lua_set_integer(L, "truths", truths);
     return 1;
 }
 
@@ -364,10 +352,10 @@ static void push_best(lua_State *L, meter *m, int label)
     }
     lua_createtable(L, 0, 4);
     if (best >= 0) rates(&steps[best], truths, v);
-    if (best >= 0) set_number(L, "confidence", steps[best].score);
-    set_number(L, "precision", best >= 0 ? v[0] : (double)NAN);
-    set_number(L, "recall", best >= 0 ? v[1] : truths ? 0 : (double)NAN);
-    set_number(L, "f1", best >= 0 ? v[2] : truths ? 0 : (double)NAN);
+    if (best >= 0) tl__lua_set_number(L, "confidence", steps[best].score);
+    tl__lua_set_number(L, "precision", best >= 0 ? v[0] : (double)NAN);
+    tl__lua_set_number(L, "recall", best >= 0 ? v[1] : truths ? 0 : (double)NAN);
+    tl__lua_set_number(L, "f1", best >= 0 ? v[2] : truths ? 0 : (double)NAN);
     lua_remove(L, -2);
 }
 

@@ -40,25 +40,6 @@ static int dicom_gc(lua_State *L)
     return 0;
 }
 
-static void set_integer(lua_State *L, const char *key, int64_t v)
-{
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_number(lua_State *L, const char *key, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_text(lua_State *L, const char *key, const char *v)
-{
-    if (!*v) return;
-    lua_pushstring(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static void set_numbers(lua_State *L, const char *key, const double *v, int n)
 {
     lua_createtable(L, n, 0);
@@ -73,44 +54,44 @@ static void push_about(lua_State *L, const tl_dicom *d)
 {
     const tl_dicom_frame *f = &d->frame[0];
     lua_createtable(L, 0, 28);
-    set_integer(L, "rows", d->rows);
-    set_integer(L, "columns", d->columns);
-    set_integer(L, "frames", d->frames);
-    set_integer(L, "samples", d->samples);
-    set_integer(L, "bits", d->bits_stored);
+    tl__lua_set_integer(L, "rows", d->rows);
+    tl__lua_set_integer(L, "columns", d->columns);
+    tl__lua_set_integer(L, "frames", d->frames);
+    tl__lua_set_integer(L, "samples", d->samples);
+    tl__lua_set_integer(L, "bits", d->bits_stored);
     lua_pushboolean(L, d->is_signed);
     lua_setfield(L, -2, "signed");
-    set_text(L, "photometric", d->photometric);
-    set_text(L, "syntax", d->syntax);
-    set_text(L, "modality", d->modality);
-    set_text(L, "body_part", d->body_part);
-    set_text(L, "laterality", d->laterality);
-    set_text(L, "sex", d->sex);
-    set_text(L, "age", d->age);
-    set_text(L, "manufacturer", d->manufacturer);
-    set_text(L, "scanner", d->scanner);
-    set_text(L, "burned_in", d->burned_in);
-    set_text(L, "description", d->description);
-    set_text(L, "patient", d->patient);
-    set_text(L, "study", d->study);
-    set_text(L, "series", d->series);
-    if (d->series_number >= 0) set_integer(L, "number", d->series_number);
-    if (d->instance >= 0) set_integer(L, "instance", d->instance);
+    tl__lua_set_filled(L, "photometric", d->photometric);
+    tl__lua_set_filled(L, "syntax", d->syntax);
+    tl__lua_set_filled(L, "modality", d->modality);
+    tl__lua_set_filled(L, "body_part", d->body_part);
+    tl__lua_set_filled(L, "laterality", d->laterality);
+    tl__lua_set_filled(L, "sex", d->sex);
+    tl__lua_set_filled(L, "age", d->age);
+    tl__lua_set_filled(L, "manufacturer", d->manufacturer);
+    tl__lua_set_filled(L, "scanner", d->scanner);
+    tl__lua_set_filled(L, "burned_in", d->burned_in);
+    tl__lua_set_filled(L, "description", d->description);
+    tl__lua_set_filled(L, "patient", d->patient);
+    tl__lua_set_filled(L, "study", d->study);
+    tl__lua_set_filled(L, "series", d->series);
+    if (d->series_number >= 0) tl__lua_set_integer(L, "number", d->series_number);
+    if (d->instance >= 0) tl__lua_set_integer(L, "instance", d->instance);
     if (d->spacing[0] > 0) set_numbers(L, "spacing", d->spacing, 2);
-    if (d->thickness > 0) set_number(L, "thickness", d->thickness);
+    if (d->thickness > 0) tl__lua_set_number(L, "thickness", d->thickness);
     if (f->placed) set_numbers(L, "position", f->position, 3);
     if (f->oriented) set_numbers(L, "orientation", f->orientation, 6);
-    set_number(L, "slope", f->slope);
-    set_number(L, "intercept", f->intercept);
+    tl__lua_set_number(L, "slope", f->slope);
+    tl__lua_set_number(L, "intercept", f->intercept);
     lua_createtable(L, d->window_count, 0);
     for (int i = 0; i < d->window_count; i++) {
         lua_createtable(L, 0, 2);
-        set_number(L, "centre", d->windows[i].centre);
-        set_number(L, "width", d->windows[i].width);
+        tl__lua_set_number(L, "centre", d->windows[i].centre);
+        tl__lua_set_number(L, "width", d->windows[i].width);
         lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "windows");
-    set_text(L, "window_function", d->window_function);
+    tl__lua_set_filled(L, "window_function", d->window_function);
 }
 
 static tl_dicom *open_file(lua_State *L, int index)
@@ -181,13 +162,13 @@ static int dicom_segments(lua_State *L)
 {
     const tl_dicom *d = open_file(L, 1);
     lua_createtable(L, 0, 3);
-    set_text(L, "series", d->marked_series);
-    set_text(L, "kind", d->segmentation);
+    tl__lua_set_filled(L, "series", d->marked_series);
+    tl__lua_set_filled(L, "kind", d->segmentation);
     lua_createtable(L, d->segments, 0);
     for (int i = 0; i < d->segments; i++) {
         lua_createtable(L, 0, 2);
-        set_integer(L, "number", d->segment[i].number);
-        set_text(L, "label", d->segment[i].label);
+        tl__lua_set_integer(L, "number", d->segment[i].number);
+        tl__lua_set_filled(L, "label", d->segment[i].label);
         lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "segments");

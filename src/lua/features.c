@@ -43,12 +43,6 @@ static int features_open(lua_State *L)
     return 2;
 }
 
-static void set_integer(lua_State *L, const char *name, int64_t value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, name);
-}
-
 /* data.features_about(path) -> {key=, text=, rows=, elements=, done=, bytes=, used=, dtype=, busy=}; nil, a message and whether somebody has the
  * file open */
 static int features_about(lua_State *L)
@@ -68,11 +62,11 @@ static int features_about(lua_State *L)
     lua_setfield(L, -2, "text");
     lua_pushstring(L, a->dtype == TL_F16 ? "float16" : "float32");
     lua_setfield(L, -2, "dtype");
-    set_integer(L, "rows", a->rows);
-    set_integer(L, "elements", a->elements);
-    set_integer(L, "done", a->done);
-    set_integer(L, "bytes", a->bytes);
-    set_integer(L, "used", a->used);
+    tl__lua_set_integer(L, "rows", a->rows);
+    tl__lua_set_integer(L, "elements", a->elements);
+    tl__lua_set_integer(L, "done", a->done);
+    tl__lua_set_integer(L, "bytes", a->bytes);
+    tl__lua_set_integer(L, "used", a->used);
     lua_pushboolean(L, a->busy);
     lua_setfield(L, -2, "busy");
     return 1;

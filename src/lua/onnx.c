@@ -23,13 +23,6 @@ static int file_gc(lua_State *L)
     return 0;
 }
 
-static void set_text(lua_State *L, const char *key, const char *text)
-{
-    if (!text) return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, key);
-}
-
 static void push_texts(lua_State *L, char *const *list, size_t count)
 {
     lua_createtable(L, (int)count, 0);
@@ -197,14 +190,14 @@ static void push_value(lua_State *L, const Onnx__ValueInfoProto *v)
                  {ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE, "optional"},
                  {ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE, "sparse"}};
     lua_createtable(L, 0, 3);
-    set_text(L, "name", v->name ? v->name : "");
+    tl__lua_set_text(L, "name", v->name ? v->name : "");
     if (!v->type) return;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if ((int)v->type->value_case == kinds[i].which) set_text(L, "kind", kinds[i].kind);
+        if ((int)v->type->value_case == kinds[i].which) tl__lua_set_text(L, "kind", kinds[i].kind);
     if (v->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !v->type->tensor_type) return;
     const Onnx__TypeProto__Tensor *t = v->type->tensor_type;
     const tl_onnx_type *type = tl__onnx_type(t->elem_type);
-    if (type) set_text(L, "dtype", type->name);
+    if (type) tl__lua_set_text(L, "dtype", type->name);
     if (!t->shape) return;
     push_shape(L, t->shape);
     lua_setfield(L, -2, "shape");
@@ -226,7 +219,7 @@ static void push_graph(lua_State *L, const reading *r, const Onnx__GraphProto *g
 static void push_marked(lua_State *L, const char *key, const char *text)
 {
     lua_createtable(L, 0, 1);
-    set_text(L, key, text);
+    tl__lua_set_text(L, key, text);
 }
 
 /* What kind of attribute it is; files older than version 2 of the format do not say. */
@@ -318,7 +311,7 @@ static void set_newer_metadata(lua_State *L, const reading *r, const ProtobufCMe
     while ((found = tl__onnx_newer(&err, r->o, m, tag, n, &onnx__string_string_entry_proto__descriptor)) != NULL) {
         const Onnx__StringStringEntryProto *pair = (const Onnx__StringStringEntryProto *)found;
         if (n++ == 0) lua_newtable(L);
-        set_text(L, pair->key ? pair->key : "", pair->value ? pair->value : "");
+        tl__lua_set_text(L, pair->key ? pair->key : "", pair->value ? pair->value : "");
     }
     if (err.code) tl__lua_raisef(L, "%s: %s", r->path, err.text);
     if (n) lua_setfield(L, -2, "metadata");
@@ -327,9 +320,9 @@ static void set_newer_metadata(lua_State *L, const reading *r, const ProtobufCMe
 static void push_node(lua_State *L, const reading *r, const Onnx__NodeProto *n)
 {
     lua_createtable(L, 0, 7);
-    set_text(L, "op", n->op_type ? n->op_type : "");
-    set_text(L, "domain", domain_of(n->domain));
-    set_text(L, "name", n->name ? n->name : "");
+    tl__lua_set_text(L, "op", n->op_type ? n->op_type : "");
+    tl__lua_set_text(L, "domain", domain_of(n->domain));
+    tl__lua_set_text(L, "name", n->name ? n->name : "");
     push_texts(L, n->input, n->n_input);
     lua_setfield(L, -2, "inputs");
     push_texts(L, n->output, n->n_output);
@@ -348,7 +341,7 @@ static void push_graph(lua_State *L, const reading *r, const Onnx__GraphProto *g
 {
     luaL_checkstack(L, 24, "graphs nested too deep");
     lua_createtable(L, 0, 6);
-    set_text(L, "name", g->name ? g->name : "");
+    tl__lua_set_text(L, "name", g->name ? g->name : "");
     push_nodes(L, r, g->node, g->n_node);
     lua_setfield(L, -2, "nodes");
     lua_createtable(L, (int)(g->n_initializer + g->n_sparse_initializer), 0);
@@ -388,8 +381,8 @@ static void push_function(lua_State *L, const reading *r, const Onnx__FunctionPr
     const ProtobufCMessage *found;
     tl_error err = {0};
     lua_createtable(L, 0, 8);
-    set_text(L, "domain", domain_of(f->domain));
-    set_text(L, "name", f->name ? f->name : "");
+    tl__lua_set_text(L, "domain", domain_of(f->domain));
+    tl__lua_set_text(L, "name", f->name ? f->name : "");
     push_texts(L, f->input, f->n_input);
     lua_setfield(L, -2, "inputs");
     push_texts(L, f->output, f->n_output);
@@ -429,8 +422,8 @@ static void push_model(lua_State *L, const reading *r)
     lua_setfield(L, -2, "opsets");
     lua_createtable(L, 0, (int)m->n_metadata_props);
     for (size_t i = 0; i < m->n_metadata_props; i++)
-        set_text(L, m->metadata_props[i]->key ? m->metadata_props[i]->key : "",
-                 m->metadata_props[i]->value ? m->metadata_props[i]->value : "");
+        tl__lua_set_text(L, m->metadata_props[i]->key ? m->metadata_props[i]->key : "",
+                         m->metadata_props[i]->value ? m->metadata_props[i]->value : "");
     lua_setfield(L, -2, "metadata");
     LIST(m->n_functions, push_function(L, r, m->functions[i]));
     lua_setfield(L, -2, "functions");

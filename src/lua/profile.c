@@ -10,19 +10,13 @@ static int profile_begin(lua_State *L)
     return 0;
 }
 
-static void set_number(lua_State *L, const char *name, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, name);
-}
-
 static void push_launch(lua_State *L, const tl_profile *p, const tl_profiled *t, const tl_span *spans)
 {
     lua_createtable(L, 0, 9);
     lua_pushstring(L, t->kernel);
     lua_setfield(L, -2, "kernel");
-    set_number(L, "start", t->start);
-    set_number(L, "seconds", t->end - t->start);
+    tl__lua_set_number(L, "start", t->start);
+    tl__lua_set_number(L, "seconds", t->end - t->start);
     if (t->span < 0) return;
     const tl_span *s = &spans[t->span];
     lua_pushinteger(L, t->span + 1);
@@ -33,8 +27,8 @@ static void push_launch(lua_State *L, const tl_profile *p, const tl_profiled *t,
     lua_setfield(L, -2, "where");
     lua_pushboolean(L, s->backward);
     lua_setfield(L, -2, "backward");
-    set_number(L, "flops", s->flops);
-    set_number(L, "bytes", s->bytes);
+    tl__lua_set_number(L, "flops", s->flops);
+    tl__lua_set_number(L, "bytes", s->bytes);
 }
 
 /* core.profile_end() -> {wall = seconds, lost = launches that had no room, [1..] = {kernel =, start =, seconds =, and of the operator
@@ -49,7 +43,7 @@ static int profile_end(lua_State *L)
     int n = tl__profile_launches(p, &times);
     tl__profile_spans(p, &spans);
     lua_createtable(L, n, 2);
-    set_number(L, "wall", tl__profile_wall(p));
+    tl__lua_set_number(L, "wall", tl__profile_wall(p));
     lua_pushinteger(L, tl__profile_lost(p));
     lua_setfield(L, -2, "lost");
     for (int i = 0; i < n; i++) {

@@ -99,21 +99,15 @@ static tl_roc *sorted(lua_State *L, const char *function, int with_groups)
     return r;
 }
 
-static void set_number(lua_State *L, const char *key, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static int measure(lua_State *L)
 {
     tl_roc *r = sorted(L, "measure", 0);
     tl_roc_areas a = {(double)NAN, (double)NAN, (double)NAN};
     if (r) tl__roc_areas(r, &a);
     lua_createtable(L, 0, 5);
-    set_number(L, "auroc", a.auroc);
-    set_number(L, "average_precision", a.precision);
-    set_number(L, "error", a.error);
+    tl__lua_set_number(L, "auroc", a.auroc);
+    tl__lua_set_number(L, "average_precision", a.precision);
+    tl__lua_set_number(L, "error", a.error);
     lua_pushinteger(L, r ? r->positive : 0);
     lua_setfield(L, -2, "positive");
     lua_pushinteger(L, r ? r->negative : 0);

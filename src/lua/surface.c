@@ -14,34 +14,22 @@
 
 #include <math.h>
 
-static void set_number(lua_State *L, const char *key, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_integer(lua_State *L, const char *key, int64_t v)
-{
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static void push_result(lua_State *L, const tl_surface *s, double unit)
 {
     double said = (double)s->elements[0], is = (double)s->elements[1];
     lua_createtable(L, 0, 13);
-    set_number(L, "hausdorff", s->hausdorff);
-    set_number(L, "hausdorff_95", s->hausdorff_95);
-    set_number(L, "mean", s->mean);
-    set_number(L, "mean_said", s->directed[0]);
-    set_number(L, "mean_is", s->directed[1]);
-    set_integer(L, "surface_said", s->surface[0]);
-    set_integer(L, "surface_is", s->surface[1]);
-    set_integer(L, "elements_said", s->elements[0]);
-    set_integer(L, "elements_is", s->elements[1]);
-    set_number(L, "volume_said", said * unit);
-    set_number(L, "volume_is", is * unit);
-    set_number(L, "volume_error", is > 0 ? (said - is) / is : (double)NAN);
+    tl__lua_set_number(L, "hausdorff", s->hausdorff);
+    tl__lua_set_number(L, "hausdorff_95", s->hausdorff_95);
+    tl__lua_set_number(L, "mean", s->mean);
+    tl__lua_set_number(L, "mean_said", s->directed[0]);
+    tl__lua_set_number(L, "mean_is", s->directed[1]);
+    tl__lua_set_integer(L, "surface_said", s->surface[0]);
+    tl__lua_set_integer(L, "surface_is", s->surface[1]);
+    tl__lua_set_integer(L, "elements_said", s->elements[0]);
+    tl__lua_set_integer(L, "elements_is", s->elements[1]);
+    tl__lua_set_number(L, "volume_said", said * unit);
+    tl__lua_set_number(L, "volume_is", is * unit);
+    tl__lua_set_number(L, "volume_error", is > 0 ? (said - is) / is : (double)NAN);
     if (said > 0 && is > 0) return;
     lua_pushstring(L, said > 0 ? "is" : is > 0 ? "said" : "both");
     lua_setfield(L, -2, "empty");

@@ -311,24 +311,6 @@ static int model_gc(lua_State *L)
     return 0;
 }
 
-static void set_flag(lua_State *L, const char *key, int v)
-{
-    lua_pushboolean(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_number(lua_State *L, const char *key, int32_t v)
-{
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_text(lua_State *L, const char *key, const char *v)
-{
-    lua_pushstring(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static void push_pieces(lua_State *L, const Sentencepiece__Model *m)
 {
     int n = (int)m->n_pieces;
@@ -360,18 +342,18 @@ static int tokenizer_sentencepiece(lua_State *L)
     const Sentencepiece__Normalizer *n = s->model->normalizer_spec;
     lua_createtable(L, 0, 16);
     push_pieces(L, s->model);
-    set_number(L, "model_type", t->model_type);
-    set_number(L, "unk_id", t->unk_id);
-    set_number(L, "bos_id", t->bos_id);
-    set_number(L, "eos_id", t->eos_id);
-    set_text(L, "unk_piece", t->unk_piece);
-    set_text(L, "bos_piece", t->bos_piece);
-    set_text(L, "eos_piece", t->eos_piece);
-    set_flag(L, "byte_fallback", t->byte_fallback);
-    set_flag(L, "treat_whitespace_as_suffix", t->treat_whitespace_as_suffix);
-    set_flag(L, "add_dummy_prefix", n->add_dummy_prefix);
-    set_flag(L, "remove_extra_whitespaces", n->remove_extra_whitespaces);
-    set_flag(L, "escape_whitespaces", n->escape_whitespaces);
+    tl__lua_set_integer(L, "model_type", t->model_type);
+    tl__lua_set_integer(L, "unk_id", t->unk_id);
+    tl__lua_set_integer(L, "bos_id", t->bos_id);
+    tl__lua_set_integer(L, "eos_id", t->eos_id);
+    tl__lua_set_text(L, "unk_piece", t->unk_piece);
+    tl__lua_set_text(L, "bos_piece", t->bos_piece);
+    tl__lua_set_text(L, "eos_piece", t->eos_piece);
+    tl__lua_set_bool(L, "byte_fallback", t->byte_fallback);
+    tl__lua_set_bool(L, "treat_whitespace_as_suffix", t->treat_whitespace_as_suffix);
+    tl__lua_set_bool(L, "add_dummy_prefix", n->add_dummy_prefix);
+    tl__lua_set_bool(L, "remove_extra_whitespaces", n->remove_extra_whitespaces);
+    tl__lua_set_bool(L, "escape_whitespaces", n->escape_whitespaces);
     if (n->precompiled_charsmap.len) {
         lua_pushlstring(L, (const char *)n->precompiled_charsmap.data, n->precompiled_charsmap.len);
         lua_setfield(L, -2, "charsmap");

@@ -46,19 +46,6 @@ static int scan_gc(lua_State *L)
 
 /* ---- tables ---- */
 
-static void set_integer(lua_State *L, const char *key, int64_t v)
-{
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_text(lua_State *L, const char *key, const char *v)
-{
-    if (!*v) return;
-    lua_pushstring(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static void push_numbers(lua_State *L, const double *v, int n)
 {
     lua_createtable(L, n, 0);
@@ -96,7 +83,7 @@ void tl__lua_push_place(lua_State *L, const tl_volume *v)
     push_numbers(L, spacing, 3);
     lua_setfield(L, -2, "spacing");
     tl__volume_axes(v, axes);
-    set_text(L, "axes", axes);
+    tl__lua_set_filled(L, "axes", axes);
 }
 
 /* Pushes the table of a volume, and frees its memory here. */
@@ -266,8 +253,8 @@ static void push_slices(lua_State *L, const tl_series *s)
     lua_createtable(L, (int)s->count, 0);
     for (int64_t i = 0; i < s->count; i++) {
         lua_createtable(L, 0, 3);
-        set_text(L, "path", s->slice[i].path);
-        set_integer(L, "frame", s->slice[i].frame + 1);
+        tl__lua_set_filled(L, "path", s->slice[i].path);
+        tl__lua_set_integer(L, "frame", s->slice[i].frame + 1);
         if (s->placed) {
             push_numbers(L, s->slice[i].position, 3);
             lua_setfield(L, -2, "position");
@@ -279,24 +266,24 @@ static void push_slices(lua_State *L, const tl_series *s)
 static void push_series(lua_State *L, const tl_series *s)
 {
     lua_createtable(L, 0, 24);
-    set_text(L, "series", s->uid);
-    set_text(L, "study", s->study);
-    set_text(L, "patient", s->patient);
-    set_text(L, "modality", s->modality);
-    set_text(L, "body_part", s->body_part);
-    set_text(L, "laterality", s->laterality);
-    set_text(L, "sex", s->sex);
-    set_text(L, "age", s->age);
-    set_text(L, "manufacturer", s->manufacturer);
-    set_text(L, "scanner", s->scanner);
-    set_text(L, "burned_in", s->burned_in);
-    set_text(L, "description", s->description);
-    if (s->number >= 0) set_integer(L, "number", s->number);
-    set_integer(L, "rows", s->rows);
-    set_integer(L, "columns", s->columns);
-    set_integer(L, "files", s->files);
-    set_integer(L, "missing", s->missing);
-    set_integer(L, "doubles", s->doubles);
+    tl__lua_set_filled(L, "series", s->uid);
+    tl__lua_set_filled(L, "study", s->study);
+    tl__lua_set_filled(L, "patient", s->patient);
+    tl__lua_set_filled(L, "modality", s->modality);
+    tl__lua_set_filled(L, "body_part", s->body_part);
+    tl__lua_set_filled(L, "laterality", s->laterality);
+    tl__lua_set_filled(L, "sex", s->sex);
+    tl__lua_set_filled(L, "age", s->age);
+    tl__lua_set_filled(L, "manufacturer", s->manufacturer);
+    tl__lua_set_filled(L, "scanner", s->scanner);
+    tl__lua_set_filled(L, "burned_in", s->burned_in);
+    tl__lua_set_filled(L, "description", s->description);
+    if (s->number >= 0) tl__lua_set_integer(L, "number", s->number);
+    tl__lua_set_integer(L, "rows", s->rows);
+    tl__lua_set_integer(L, "columns", s->columns);
+    tl__lua_set_integer(L, "files", s->files);
+    tl__lua_set_integer(L, "missing", s->missing);
+    tl__lua_set_integer(L, "doubles", s->doubles);
     push_numbers(L, s->spacing, 3);
     lua_setfield(L, -2, "spacing");
     push_slices(L, s);
@@ -325,7 +312,7 @@ static int dicom_series(lua_State *L)
         push_series(L, &l->at[i]);
         lua_pushvalue(L, list); /* what core.dicom.volume reads from */
         lua_setfield(L, -2, "scan");
-        set_integer(L, "index", i + 1);
+        tl__lua_set_integer(L, "index", i + 1);
         lua_rawseti(L, -2, i + 1);
     }
     push_lines(L, &l->notes);
@@ -424,8 +411,8 @@ static int dicom_volume(lua_State *L)
     if (tl__series_volume(&err, s, flags, threads, v) != 0) return tl__lua_raise(L, err.text);
     steps(L, 2, "dicom.volume", s->centre, s->width, v);
     push_volume(L, v);
-    set_text(L, "modality", s->modality);
-    set_text(L, "series", s->uid);
+    tl__lua_set_filled(L, "modality", s->modality);
+    tl__lua_set_filled(L, "series", s->uid);
     push_lines(L, &s->notes);
     lua_setfield(L, -2, "notes");
     return 1;
@@ -444,7 +431,7 @@ static int nifti_read(lua_State *L)
     if (tl__nifti_read(&err, path, v, &about) != 0) return tl__lua_raise(L, err.text);
     steps(L, 2, "nifti.read", 0, 0, v);
     push_volume(L, v);
-    set_text(L, "placed", about.placed);
+    tl__lua_set_filled(L, "placed", about.placed);
     return 1;
 }
 

@@ -71,33 +71,33 @@ def answered(windows, context, best_of=20, longest=30):
     return out
 
 
-random.seed(5)
-made = data()
-golden = {}
-for name in ("wordpiece", "unigram", "roberta"):
+def asked(name):
+    """Each question of `made` beside its paragraph, through a tokenizer: (qa, context, [encoding of each window])."""
     tokenizer = Tokenizer.from_file(os.path.join(HERE, "tokenizers", name + ".json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(LONGEST, stride=STRIDE, strategy="only_second")
-    rows = []
     for article in made["data"]:
         for p in article["paragraphs"]:
             for qa in p["qas"]:
                 first = tokenizer.encode(qa["question"].lstrip(), p["context"])
-                start = qa["answers"][0]["answer_start"]
-                end = start + len(qa["answers"][0]["text"])
-                rows.append([{"ids": e.ids, "span": span(e, start, end)} for e in [first] + first.overflowing])
+                yield qa, p["context"], [first] + first.overflowing
+
+
+random.seed(5)
+made = data()
+golden = {}
+for name in ("wordpiece", "unigram", "roberta"):
+    rows = []
+    for qa, _, encodings in asked(name):
+        start = qa["answers"][0]["answer_start"]
+        end = start + len(qa["answers"][0]["text"])
+        rows.append([{"ids": e.ids, "span": span(e, start, end)} for e in encodings])
     golden[name] = rows
-tokenizer = Tokenizer.from_file(os.path.join(HERE, "tokenizers", "wordpiece.json"))
-tokenizer.no_padding()
-tokenizer.enable_truncation(LONGEST, stride=STRIDE, strategy="only_second")
 answers = []
-for article in made["data"]:
-    for p in article["paragraphs"]:
-        for qa in p["qas"]:
-            first = tokenizer.encode(qa["question"].lstrip(), p["context"])
-            windows = [(e, [round(random.gauss(0, 2), 4) for _ in e.ids], [round(random.gauss(0, 2), 4) for _ in e.ids])
-                       for e in [first] + first.overflowing]
-            answers.append({"logits": [[b, e] for _, b, e in windows], **answered(windows, p["context"])})
+for _, context, encodings in asked("wordpiece"):
+    windows = [(e, [round(random.gauss(0, 2), 4) for _ in e.ids], [round(random.gauss(0, 2), 4) for _ in e.ids])
+               for e in encodings]
+    answers.append({"logits": [[b, e] for _, b, e in windows], **answered(windows, context)})
 with open(os.path.join(HERE, "questions.json"), "w") as f:
     json.dump({"longest": LONGEST, "stride": STRIDE, "golden": golden, "answers": answers, **made}, f, ensure_ascii=False,
               separators=(",", ":"))

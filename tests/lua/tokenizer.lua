@@ -2,17 +2,10 @@
 -- windows and pairs; what is refused. Run by `tlua tests/lua/tokenizer.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
+local pieces = dofile "tests/lua/run_pieces.lua"
 
-local FOLDER = "tests/golden/tokenizers"
-local made = core.json_decode(core.read_file(FOLDER .. "/texts.json"))
+local FOLDER, made, text, places = pieces.FOLDER, pieces.made, pieces.text, pieces.places
 local texts = made.texts
-
-local function text(list) return table.concat(list, " ") end
-local function places(w)
-  local out = {}
-  for i, from in ipairs(w.from) do out[2 * i - 1], out[2 * i] = from, w.to[i] end
-  return text(out)
-end
 local function options(longest, stride, cut) return { longest = longest, stride = stride, cut = cut } end
 
 local names = {}

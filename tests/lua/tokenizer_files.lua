@@ -4,8 +4,9 @@ local t = dofile "tests/lua/run_tests.lua"
 local core = require "tlua.core"
 local util = require "tlua.util"
 local tokenizer = require "tlua.data.texts.tokenizer"
+local pieces = dofile "tests/lua/run_pieces.lua"
 
-local FOLDER = "tests/golden/tokenizers"
+local FOLDER, texts, text, places = pieces.FOLDER, pieces.made.texts, pieces.text, pieces.places
 
 local function copy_to(folder, from, name) core.write_file(folder .. "/" .. name, core.read_file(from)) end
 
@@ -26,13 +27,6 @@ end)
 
 local FILES = "tests/golden/tokenizer_files"
 local golden = core.json_decode(core.read_file(FILES .. "/golden.json"))
-local texts = core.json_decode(core.read_file(FOLDER .. "/texts.json")).texts
-local function text(list) return table.concat(list, " ") end
-local function places(w)
-  local out = {}
-  for i, from in ipairs(w.from) do out[2 * i - 1], out[2 * i] = from, w.to[i] end
-  return text(out)
-end
 
 -- Tables of JSON with the same fields throughout.
 local function same(own, want, where)

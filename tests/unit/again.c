@@ -1,5 +1,6 @@
 /* again.c - results that backward computes again instead of having them kept: the same bits, less memory, and in turn where one
  * result that was not kept is made from another. */
+#include "plain_device.h"
 #include "op/op.h"
 
 #include <criterion/criterion.h>
@@ -8,21 +9,6 @@
 
 enum { SIDE = 128, WIDTH = 64, WIDE = 256 };
 enum { X, W1, W2, LEAVES };
-
-static tl_device *open_device(void)
-{
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
-    return d;
-}
-
-static size_t live(tl_device *d)
-{
-    size_t l;
-    tl_device_memory(d, &l, NULL, NULL);
-    return l;
-}
 
 typedef struct problem { tl_tensor *leaf[LEAVES], *zero, *one, *mean[2], *var[2], *towards; } problem;
 

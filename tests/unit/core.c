@@ -1,5 +1,6 @@
 /* core.c - ownership, errors and the tape, before any operator matters: nothing leaks, nothing
  * crashes, whatever allocation fails. */
+#include "plain_device.h"
 #include "device/device.h"
 #include "op/op.h"
 #include "tensor/tensor.h"
@@ -10,21 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static tl_device *open_device(void)
-{
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
-    return d;
-}
-
-static size_t live(tl_device *d)
-{
-    size_t l;
-    tl_device_memory(d, &l, NULL, NULL);
-    return l;
-}
 
 static tl_tensor *vector(tl_scope *s, int n, const float *x) { return tl_from(s, TL_F32, 1, (int64_t[]){n}, x); }
 

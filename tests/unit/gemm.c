@@ -1,5 +1,6 @@
 /* gemm.c - every maker of the matrix product against sums in double precision: tile edges, strides, offsets,
  * broadcast batches, epilogues; the same bits twice; nothing left on the device. */
+#include "plain_device.h"
 #include "device/gemm/maker.h"
 #include "op/op.h"
 
@@ -7,21 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static tl_device *open_device(void)
-{
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
-    return d;
-}
-
-static size_t live(tl_device *d)
-{
-    size_t l;
-    tl_device_memory(d, &l, NULL, NULL);
-    return l;
-}
 
 /* ---- one problem ---- */
 

@@ -1,5 +1,6 @@
 /* model.c - models of several inputs and outputs, of other tasks than labels, and of format 1, through the public
  * header. */
+#include "plain_device.h"
 #include "base/base.h"
 #include "tlua.h"
 
@@ -8,19 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static tl_device *open_device(void)
-{
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
-    return d;
-}
-
 static void close_device(tl_device *d)
 {
-    size_t live;
-    tl_device_memory(d, &live, NULL, NULL);
-    cr_expect_eq(live, 0, "%zu bytes are still in use", live);
+    cr_expect_eq(live(d), 0, "%zu bytes are still in use", live(d));
     tl_device_release(d);
 }
 

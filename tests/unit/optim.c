@@ -1,5 +1,6 @@
 /* optim.c - optimisers against PyTorch over twenty steps (tests/golden/optim.safetensors), their state, and that whatever
  * fails no parameter is lost. */
+#include "plain_device.h"
 #include "grad/optim.h"
 #include "io/io.h"
 
@@ -29,21 +30,6 @@ static const struct { const char *name, *kind; tl_optim_options o; } cases[] = {
     {"lamb_decay", "lamb", {.lr = 0.05, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
-
-static tl_device *open_device(void)
-{
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
-    return d;
-}
-
-static size_t live(tl_device *d)
-{
-    size_t l;
-    tl_device_memory(d, &l, NULL, NULL);
-    return l;
-}
 
 /* As tests/golden/philox.py: normal(shape, mean, deviation, name, seed 1). */
 static tl_tensor *normal(tl_scope *s, const tl_shape *shape, double mean, double deviation, const char *name)

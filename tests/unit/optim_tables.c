@@ -1,5 +1,6 @@
 /* optim_tables.c - parameters of many rows whose gradients come by rows: a step over the rows that were touched, with
  * the debts of the others, gives the numbers of a step over all of them. */
+#include "plain_device.h"
 #include "grad/optim.h"
 #include "op/op.h"
 
@@ -10,21 +11,6 @@
 
 enum { ROWS = 4200, WIDTH = 7, IDS = 12 };
 static const int64_t table_dims[2] = {ROWS, WIDTH};
-
-static tl_device *open_device(void)
-{
-    tl_error err = {0};
-    tl_device *d = tl_device_open(NULL, &err);
-    cr_assert(d, "%s", err.text);
-    return d;
-}
-
-static size_t live(tl_device *d)
-{
-    size_t l;
-    tl_device_memory(d, &l, NULL, NULL);
-    return l;
-}
 
 static tl_tensor *new_table(tl_scope *s)
 {

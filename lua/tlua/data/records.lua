@@ -225,19 +225,15 @@ local function read_custom(d, options)
     value_names = value_names, title = "Custom" }
 end
 
-local function read_texts(file, name)
-  return function(d, o) return require("tlua.data.texts." .. file)[name](d, o) end
+-- Readers of boxes and of texts are loaded when they are called.
+local function later(file, name)
+  return function(d, options) return require("tlua.data." .. file)[name](d, options) end
 end
 
--- Readers of boxes are loaded when they are called.
-local function read_boxes(name)
-  return function(d, options) return require("tlua.data.boxes." .. name).read(d, options) end
-end
-
-local readers = { coco = read_boxes "coco", voc = read_boxes "voc", yolo = read_boxes "yolo",
-  boxes = read_boxes "table", texts = read_texts("tables", "read_texts"), lines = read_texts("tables", "read_lines"),
-  conll = read_texts("words", "read_conll"), spacing = read_texts("words", "read_spacing"),
-  squad = read_texts("squad", "read"),
+local readers = { coco = later("boxes.coco", "read"), voc = later("boxes.voc", "read"),
+  yolo = later("boxes.yolo", "read"), boxes = later("boxes.table", "read"), squad = later("texts.squad", "read"),
+  texts = later("texts.tables", "read_texts"), lines = later("texts.tables", "read_lines"),
+  conll = later("texts.words", "read_conll"), spacing = later("texts.words", "read_spacing"),
   csv = read_csv, masks = read_masks, tensors = tensors.read, custom = read_custom,
   dicom = dicom.read, speech = waves.read_speech, sounds = waves.read_sounds, nifti = volumes.read_nifti }
 

@@ -72,12 +72,6 @@ local function shape_of(s, k)
   return shape
 end
 
-local function product(list)
-  local n = 1
-  for _, d in ipairs(list) do n = n * d end
-  return n
-end
-
 -- Hash of the tensors that the first k stages are made of.
 local function weights_hash(net, k)
   local lines = {}
@@ -145,8 +139,8 @@ local function try_stage(s, k)
   local ok, shape = pcall(shape_of, s, k)
   if not ok and core.memory_failures() ~= before then error(shape, 0) end -- the next run may have the memory, and a cut by it
   if not ok then return nil, util.reason(shape) end
-  local cut = { stage = k, name = s.model:stage_name(k), shape = shape, elements = product(shape), dtype = o.dtype, views = math.max(o.views, 1),
-    folder = o.folder or default_folder(), limit = schema.size(o.limit) }
+  local cut = { stage = k, name = s.model:stage_name(k), shape = shape, elements = util.product(shape), dtype = o.dtype,
+    views = math.max(o.views, 1), folder = o.folder or default_folder(), limit = schema.size(o.limit) }
   cut.keys = keys_of(s, cut)
   local all, there = bytes_of(s, cut)
   local why, now = too_large(cut, all - there, cut.limit)

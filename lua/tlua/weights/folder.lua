@@ -9,20 +9,8 @@ local folder = {}
 local kinds = {}
 folder.kinds = kinds
 
-local function read(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
 local function read_json(path)
-  local text = read(path)
-  if not text then return nil end
-  local ok, value = pcall(core.json_decode, text)
-  if not ok or type(value) ~= "table" then util.failf("%s is damaged: it is not JSON", path) end
-  return value
+  return core.exists(path) and util.read_json(path, "it is not JSON") or nil
 end
 
 -- ---- config.json ----

@@ -13,7 +13,7 @@ local split = require("tlua.nn.graph.parts").split
 local description = require "tlua.weights.description"
 local facts = {}
 
-local product = shapes.product
+local product = util.product
 
 -- ---- of a network ----
 

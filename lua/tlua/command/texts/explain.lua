@@ -1,5 +1,5 @@
--- explain.lua - `tlua explain` of networks that read: the words of a text in shades of what speaks for an answer, on the
--- terminal and as a page (report/texts).
+-- explain.lua - `tlua explain` of networks that read: the words of a text in shades of what speaks for an answer, on
+-- the terminal and as a page (report/texts).
 local core = require "tlua.core"
 local util = require "tlua.util"
 local commands = require "tlua.command.commands"

@@ -9,8 +9,7 @@ local coco = {}
 local function read_json(path, option)
   local missing = util.missing(path)
   if missing then util.failf("%s; --data.%s FILE names another", missing, option) end
-  local ok, all = pcall(core.json_decode, core.read_file(path))
-  if not ok then util.failf("%s: %s", path, util.without_place(all)) end
+  local all = util.read_json(path)
   for _, key in ipairs { "images", "annotations", "categories" } do
     if type(all) ~= "table" or type(all[key]) ~= "table" then
       util.failf("%s is no JSON of COCO's form: it has no list '%s'", path, key)

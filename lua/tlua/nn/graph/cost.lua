@@ -1,6 +1,5 @@
 -- cost.lua - multiply-adds of a graph's calls, from their shapes alone.
-local shapes = require "tlua.nn.graph.shapes"
-local product = shapes.product
+local product = require("tlua.util").product
 local cost = {}
 
 local function shape_of(self, found, each)

@@ -6,13 +6,6 @@ local plan = require "tlua.plan"
 local run = require "tlua.nn.graph.run"
 local shapes = {}
 
-local function product(list)
-  local n = 1
-  for _, d in ipairs(list) do n = n * d end
-  return n
-end
-shapes.product = product
-
 local function standins(self)
   local out = {}
   for name, place in pairs(self.places_of) do

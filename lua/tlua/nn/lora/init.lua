@@ -272,12 +272,6 @@ end
 
 -- ---- merging ----
 
-local function product(list)
-  local n = 1
-  for _, d in ipairs(list) do n = n * d end
-  return n
-end
-
 -- scale B A, in the layout of the layer's weight.
 function lora.delta(m)
   if m.num_embeddings then
@@ -332,7 +326,7 @@ function lora.text(net)
     note(alphas, ("%g"):format(each.module.lora.alpha))
   end
   for _, each in ipairs(net:specs()) do
-    if lora.is_adapter(each.path) then count = count + product(each.spec.shape) end
+    if lora.is_adapter(each.path) then count = count + util.product(each.spec.shape) end
   end
   local first = list[1].module.lora
   return ("rank %s, alpha %s%s%s on %d layer%s, %s parameters"):format(table.concat(ranks, ", "),

@@ -17,10 +17,8 @@ local function way_of(settings, ids)
 end
 
 local function read_vocabulary(path)
-  local ok, given = pcall(core.json_decode, core.read_file(path))
-  if not ok or type(given) ~= "table" then util.failf("%s is damaged: it is not a table of JSON", path) end
   local ids = {}
-  for text, number in pairs(given) do
+  for text, number in pairs(util.read_json(path, "it is not a table of JSON")) do
     local id = math.tointeger(tonumber(number))
     if type(text) ~= "string" or not id or id < 0 then
       util.failf("%s: this is no vocabulary: it does not give a number to each piece", path)

@@ -69,10 +69,7 @@ end
 -- ---- the files beside ----
 
 local function read_json(path)
-  if not core.exists(path) then return nil end
-  local ok, value = pcall(core.json_decode, core.read_file(path))
-  if not ok or type(value) ~= "table" then util.failf("%s is damaged: it is not a table of JSON", path) end
-  return value
+  return core.exists(path) and util.read_json(path, "it is not a table of JSON") or nil
 end
 
 -- What a folder says of its tokenizer: { config = tokenizer_config.json, said = tokenizer_class or model_type or nil,
