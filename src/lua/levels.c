@@ -7,7 +7,9 @@
  *     with bins task-aligned; where n is 0 there are no tensors
  *   core.detect.decode(out, {..., confidence = 0, iou = 0.65, most = 300, per_class = true}) -> {{boxes = {{left, top,
  *     right, bottom}...}, scores = {...}, labels = {...}}...}      what was found in each picture after suppression, the
- *     highest score first; false for a picture whose numbers are none */
+ *     highest score first; false for a picture whose numbers are none
+ *   core.detect.row_boxes(out, rows, {...}) -> {{left, top, right, bottom}...}      of rows by their numbers from 0, those of
+ *     the second picture behind those of the first */
 #include "lua/binding.h"
 
 #include "task/assign.h"
@@ -274,11 +276,38 @@ static int decode(lua_State *L)
     return 1;
 }
 
+static int row_boxes(lua_State *L)
+{
+    lua_settop(L, 3);
+    outputs o = outputs_of(L, 3);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+    lua_createtable(L, (int)n, 0);
+    for (lua_Integer i = 1; i <= n; i++) {
+        float box[4];
+        lua_rawgeti(L, 2, i);
+        lua_Integer row = luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+        if (row < 0 || row >= o.n * o.cells)
+            return tl__lua_raisef(L, "detect.row_boxes: there is no row %lld of %lld", (long long)row,
+                                  (long long)(o.n * o.cells));
+        tl__levels_box(&o.l, o.cell + 3 * (row % o.cells), o.rows + row * o.width, box);
+        lua_createtable(L, 4, 0);
+        for (int k = 0; k < 4; k++) {
+            lua_pushnumber(L, box[k]);
+            lua_rawseti(L, -2, k + 1);
+        }
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
 void tl__lua_add_levels(lua_State *L)
 {
     static const tl__lua_entry functions[] = {
         {"assign", assign, 5, "strides height width bins classes"},
         {"decode", decode, 2, "strides height width bins classes confidence iou most per_class"},
+        {"row_boxes", row_boxes, 3, "strides height width bins classes"},
         {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, "tlua.matches");
     lua_pushcfunction(L, found_gc);

@@ -108,6 +108,17 @@ t.test("the model file says boxes in pixels of the pictures, in every form", fun
   assert(err:find("would take the place of one", 1, true), err)
 end)
 
+t.test("explain shows where the network looked for a box", function()
+  local first, second = folder .. "/images/test/p21.png", folder .. "/images/test/p22.png"
+  local text = says("explain", out .. "/run", first, second, "--to", out .. "/why")
+  assert(text:find("p21%.png  %a+ 0%.%d+ at %d+, %d+, %d+, %d+  backbone%.backbone%.dark5"), text)
+  assert(core.image_read(out .. "/why/p22.png", 3):shape(2) > 64)
+  assert(says("explain", out .. "/run", first, "--class", "blue", "--to", out .. "/why"):find("blue", 1, true))
+  local status, _, err = t.run(("./tlua explain %s/run %s --layer dark9 --to %s/why"):format(out, first, out))
+  t.equal(status, 1)
+  assert(err:find("unknown layer 'dark9'", 1, true), err)
+end)
+
 t.test("eval tells the run's figures", function()
   local said = core.json_decode(says("eval", out .. "/run", "--json"))
   local report = core.json_decode(core.read_file(out .. "/run/report.json"))

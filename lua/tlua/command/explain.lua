@@ -263,9 +263,13 @@ function explain.main(args)
   o.source = found and found.source
   net:freeze "*"
   o.quiet = options.quiet
-  o.decides, o.words = explain.decides(model_file.task(info, net, rest[1]))
+  local task = model_file.task(info, net, rest[1])
+  o.decides, o.words = explain.decides(task)
   o.class, o.layer = options.class and explain.class_of(info, net, options.class), options.layer
   local to = targets(options.to or "explain", paths)
+  if task.takes == "levels" then
+    return require("tlua.command.boxes.explain").main(net, info, task, paths, to, o, options)
+  end
   local p, made, kind = info.preprocessing, false, info.task and info.task.name
   return predict.each(info, paths, o, options.quiet, "Explaining", batch_of(net, o), function(i, row)
     if not row then return end

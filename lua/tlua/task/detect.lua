@@ -224,7 +224,7 @@ return {
     local v = m:value()
     return ("%s  %s"):format(t:figure_text(t.figures[1], v.map), t:figure_text(t.figures[2], v.map_50))
   end,
-  chooses = function(o) return o.choose and "the confidences of task.detect" or nil end, choose = choose,
+  chooses = function(o) return o.choose and "the confidence of each class in task.detect" or nil end, choose = choose,
   kept = function(t) return { levels = t.levels, confidences = t.confidences } end, take = take, fits = fits,
   decode = decode, place = found.place, emit = found.emit, only_to = true, finish = found.finish,
   text = found.text, answer = found.answer, columns = found.columns, rows = found.rows, fields = found.fields,
