@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every command of docs/guide.md, docs/speech.md, docs/medicine.md and docs/texts.md as it stands there, in a folder of its own. `make demo` is only looked up, since it
+# Runs every command of docs/guide.md, docs/speech.md, docs/medicine.md, docs/texts.md and docs/detection.md as it stands there, in a folder of its own. `make demo` is only looked up, since it
 # installs packages; in place of the published weights stand random ones under their name, so nothing is downloaded.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -34,6 +34,7 @@ blocks guide
 blocks speech
 blocks medicine
 blocks texts
+blocks detection
 failed=0 ran=0
 for block in "$W"/block-*.sh; do
     grep -q '^make demo' "$block" && continue
@@ -44,7 +45,7 @@ for block in "$W"/block-*.sh; do
         tail -n 5 "$block.log"
     fi
 done
-for made in ct.png patients.csv worklist.json runs/ct/report.html fed.png fed.html heard.csv heard.srt runs/speech/report.html runs/letters/model.safetensors lr.svg runs/mine/report.html runs/mine/model.safetensors runs/deeper/metrics.csv; do
+for made in squares.png found/predictions.json found/labels/square60.txt runs/squares/report.html explain/square60.png ct.png patients.csv worklist.json runs/ct/report.html fed.png fed.html heard.csv heard.srt runs/speech/report.html runs/letters/model.safetensors lr.svg runs/mine/report.html runs/mine/model.safetensors runs/deeper/metrics.csv; do
     [ -s "$W/$made" ] || { failed=$((failed + 1)); echo "FAILED: $made was not made"; }
 done
 # examples/hear.c: from C the same is heard.
@@ -57,5 +58,5 @@ tail -c +45 "$W/recordings/001.wav" | "$ROOT/build/hear" "$W/runs/letters/model.
     { failed=$((failed + 1)); echo "FAILED: hear gives no class"; }
 "$ROOT/build/hear" "$W/runs/speech/model.safetensors" </dev/null 2>&1 | grep -q 'hears nothing' || { failed=$((failed + 1)); echo "FAILED: hear of nothing"; }
 [ "$(wc -l <"$W/runs/mine/metrics.csv")" = 7 ] || { failed=$((failed + 1)); echo "FAILED: runs/mine has not six epochs"; }
-echo "$ran blocks of docs/guide.md, docs/speech.md, docs/medicine.md and docs/texts.md ran, $failed failed"
+echo "$ran blocks of docs/guide.md, docs/speech.md, docs/medicine.md, docs/texts.md and docs/detection.md ran, $failed failed"
 [ "$failed" = 0 ] && [ "$ran" -ge 14 ]
