@@ -1560,6 +1560,7 @@ function data.nifti(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `tiles`: side and overlap in pixels of tiles that pictures are cut into, each a sample of its own (none: whole pictures)
 ---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
 ---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
 ---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
@@ -1587,7 +1588,7 @@ function data.nifti(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { annotations?: string, validation_annotations?: string, test_annotations?: string, root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { annotations?: string, validation_annotations?: string, test_annotations?: string, root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, tiles?: number|number[]|false, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.coco(options) end
 
@@ -1598,6 +1599,7 @@ function data.coco(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `tiles`: side and overlap in pixels of tiles that pictures are cut into, each a sample of its own (none: whole pictures)
 ---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
 ---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
 ---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
@@ -1625,7 +1627,7 @@ function data.coco(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, tiles?: number|number[]|false, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.voc(options) end
 
@@ -1636,6 +1638,7 @@ function data.voc(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `tiles`: side and overlap in pixels of tiles that pictures are cut into, each a sample of its own (none: whole pictures)
 ---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
 ---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
 ---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
@@ -1663,7 +1666,7 @@ function data.voc(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { root?: string, group?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, tiles?: number|number[]|false, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.yolo(options) end
 
@@ -1682,6 +1685,7 @@ function data.yolo(options) end
 ---- `background` = "error": what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out
 ---- `faults` = "error": what labels that cannot be right mean: an error that counts them; skip: they are left out, and the plan says so
 ---- `least_visible` = 0.1: share of its area that a box keeps where training pictures are cut; with less it is dropped
+---- `tiles`: side and overlap in pixels of tiles that pictures are cut into, each a sample of its own (none: whole pictures)
 ---- `mosaic`: share of the training samples that are mosaics: four pictures around a point, and an affine map of them (0)
 ---- `mosaic_rotate`: of a mosaic: turned by up to so many degrees either way, or from and to (10)
 ---- `mosaic_translate`: moved by up to these shares of width and height (0.1)
@@ -1709,7 +1713,7 @@ function data.yolo(options) end
 ---- `std`: then divided by (the weights' own)
 ---- `augment` = "none": random changes of training pictures: flips, or flips and crops
 ---- `drop_last` = false: leave out the last batch of an epoch when it is smaller
----@param options? { path?: string, file?: string, left?: string, top?: string, right?: string, bottom?: string, target?: string, part?: string, group?: string, root?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
+---@param options? { path?: string, file?: string, left?: string, top?: string, right?: string, bottom?: string, target?: string, part?: string, group?: string, root?: string, classes?: string|string[], background?: "error"|"keep"|"skip", faults?: "error"|"skip", least_visible?: number, tiles?: number|number[]|false, mosaic?: number, mosaic_rotate?: number|number[]|false, mosaic_translate?: number|number[]|false, mosaic_scale?: number|number[]|false, mosaic_shear?: number|number[]|false, mixup?: number, mixup_scale?: number|number[]|false, close_mosaic?: integer, multi_scale?: number|number[]|false, split?: number, on_bad?: "error"|"skip", channels?: integer, size?: integer, batch?: integer|"auto", limit?: integer, test_limit?: integer, per_class?: integer, validation?: number, split_seed?: integer, threads?: integer, fit?: "stretch"|"shorter"|"letterbox", resize?: integer, interpolation?: "nearest"|"box"|"bilinear"|"bicubic"|"lanczos"|"linear", mean?: number|number[], std?: number|number[], augment?: "none"|"flip"|"standard", drop_last?: boolean }
 ---@return table
 function data.boxes(options) end
 

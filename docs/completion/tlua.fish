@@ -308,6 +308,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.test_limit
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.test_values -x -d 'their numbers'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.text -x -d 'column with the texts'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.threads -x -d 'threads that read pictures; 0: one a processor'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.tiles -x -d 'side and overlap in pixels of tiles that pictures are cut into, each a sample of its own (none: whole pictures)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.token -x -d 'column with the words: its number (-1: the last), or its name in the first line'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.tokenizer -r -F -d 'a tokenizer.json or another form, or a folder with one (the network\'s own)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.top -x -d 'column with the upper edge'

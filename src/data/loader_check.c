@@ -106,12 +106,21 @@ static int hear_clip(tl_error *err, tl_error *note, const tl_source *s, int64_t 
     return err->code ? -1 : 0;
 }
 
+/* Is sample i a tile of the same picture as the one before it? That one has been read as a whole. */
+static int goes_with_last(const tl_source *s, int64_t i)
+{
+    int64_t number;
+    if (!s->tiled || i == 0) return 0;
+    return strcmp(s->ops->locate(s, i, &number), s->ops->locate(s, i - 1, &number)) == 0;
+}
+
 /* Checks samples until none is left. The lock is held on entry and exit. */
 static void check_one(check *c, tl_image *image, tl_target *target)
 {
     int64_t i = c->next++;
     tl_error error = {0}, note = {0};
     unsigned fields = c->source->fields;
+    if (goes_with_last(c->source, i)) return;
     pthread_mutex_unlock(&c->lock);
     int bad = (fields & TL_FIELD_WAVE     ? hear_clip(&error, &note, c->source, i)
                : fields & TL_FIELD_VOLUME ? read_volume(&error, c->source, i)
@@ -207,20 +216,21 @@ static void fail_with_names(tl_error *err, const tl_source *s, const tl_check_re
 /* The source without the damaged pictures. */
 static tl_source *without_bad(tl_error *err, tl_source *source, const tl_check_report *r)
 {
-    if (r->bad_count == source->count) {
-        if (source->count == 1)
+    if (r->bad_count == r->checked) {
+        if (r->checked == 1)
             tl__fail(err, TL_EFORMAT, "the only %s cannot be read: %s", one_of(source), r->bad[0].reason);
         else
-            tl__fail(err, TL_EFORMAT, "none of the %lld %s can be read; the first: %s", (long long)source->count,
+            tl__fail(err, TL_EFORMAT, "none of the %lld %s can be read; the first: %s", (long long)r->checked,
                      tl__source_word(source, 0), r->bad[0].reason);
         return NULL;
     }
     int64_t *index = tl__malloc(err, (size_t)source->count * sizeof *index), n = 0;
+    int with_bad = 0;
     for (int64_t i = 0, b = 0; index && i < source->count; i++) {
-        if (b < r->bad_count && r->bad[b].index == i)
-            b++;
-        else
-            index[n++] = i;
+        int bad = b < r->bad_count && r->bad[b].index == i;
+        if (bad) b++;
+        else if (!goes_with_last(source, i) || !with_bad) index[n++] = i;
+        with_bad = bad || (with_bad && goes_with_last(source, i));
     }
     tl_source *view = index ? tl__source_subset(err, source, index, n) : NULL;
     free(index);

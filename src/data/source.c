@@ -346,6 +346,7 @@ tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *in
         v->base.fields = parent->fields;
         v->base.alone = parent->alone;
         v->base.unknown = parent->unknown;
+        v->base.tiled = parent->tiled;
         v->base.value_count = parent->value_count;
         if (!parent->value_name) return &v->base;
         if ((v->base.value_name = tl__names_copy(err, (const char *const *)parent->value_name, parent->value_count)) != NULL) return &v->base;

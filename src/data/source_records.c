@@ -10,6 +10,7 @@
 typedef struct records {
     tl_source base;
     char **path, **mask, **text;
+    int32_t (*tile)[5];      /* of pictures in files: left, top, width, height, number; NULL: whole ones */
     tl_clips *clips;         /* instead of pictures */
     tl_stacks *stacks;       /* instead of paths */
     tl_volumes *volumes;     /* likewise */
@@ -29,6 +30,7 @@ static void records_close(tl_source *s)
     records *r = (records *)s;
     tl__names_free(r->path, s->count);
     tl__names_free(r->mask, s->count);
+    free(r->tile);
     tl__names_free(r->text, s->count);
     tl__clips_free(r->clips);
     tl__stacks_free(r->stacks);
@@ -48,9 +50,31 @@ static void records_close(tl_source *s)
     free(r);
 }
 
+/* Leaves the tile of a picture, in place. */
+static int cut_tile(tl_error *err, const char *path, const int32_t tile[5], tl_image *image)
+{
+    size_t pixel = tl__image_pixel(image), row = (size_t)image->width * pixel, width = (size_t)tile[2] * pixel;
+    if (tile[0] + tile[2] > image->width || tile[1] + tile[3] > image->height)
+        return tl__fail(err, TL_EFORMAT, "%s: it is %d x %d now, and tile %d reaches to %d x %d: the file has changed",
+                        path, image->width, image->height, tile[4], tile[0] + tile[2], tile[1] + tile[3]);
+    const uint8_t *from = image->data + (size_t)tile[1] * row + (size_t)tile[0] * pixel;
+    for (int y = 0; y < tile[3]; y++) memmove(image->data + (size_t)y * width, from + (size_t)y * row, width);
+    image->width = tile[2];
+    image->height = tile[3];
+    return 0;
+}
+
+static int read_tile(tl_error *err, const records *r, int64_t i, const tl_image_request *request, tl_image *out)
+{
+    tl_image_request whole = *request;
+    whole.smallest_side = 0;
+    return tl__image_read_as(err, r->path[i], &whole, out) == 0 ? cut_tile(err, r->path[i], r->tile[i], out) : -1;
+}
+
 static int records_read(tl_error *err, const tl_source *s, int64_t i, const tl_image_request *request, tl_image *out)
 {
     const records *r = (const records *)s;
+    if (r->tile) return read_tile(err, r, i, request, out);
     if (r->path) return tl__image_read_as(err, r->path[i], request, out);
     if (tl__image_copy(err, &r->image[i], request, out) == 0) return 0;
     tl__error_prefix(err, "images#%lld: ", (long long)i + 1);
@@ -60,7 +84,7 @@ static int records_read(tl_error *err, const tl_source *s, int64_t i, const tl_i
 static const char *records_locate(const tl_source *s, int64_t i, int64_t *number)
 {
     const records *r = (const records *)s;
-    *number = r->path ? -1 : i + 1;
+    *number = r->tile ? r->tile[i][4] : r->path ? -1 : i + 1;
     return r->path ? r->path[i] : "images";
 }
 
@@ -201,6 +225,7 @@ static int records_target_hash(tl_error *err, const tl_source *s, int64_t i, con
 {
     const records *r = (const records *)s;
     if (r->hash) tl__sha256_update(h, r->hash[i], sizeof r->hash[i]);
+    if (r->tile) tl__sha256_update(h, r->tile[i], sizeof r->tile[i]);
     if (r->clips) tl__clips_hash(r->clips, i, h);
     if (r->pieces) tl__pieces_hash(r->pieces, i, h);
     if (r->stacks) tl__stacks_hash(r->stacks, i, root, h);
@@ -358,6 +383,21 @@ static int take_images(tl_error *err, records *r, const tl_records *g)
     return 0;
 }
 
+static int take_tiles(tl_error *err, records *r, const tl_records *g)
+{
+    char name[40];
+    for (int64_t i = 0; i < g->count; i++) {
+        const int32_t *t = g->tile + 5 * i;
+        if (!g->path || t[0] < 0 || t[1] < 0 || t[2] < 1 || t[3] < 1 || t[4] < 1 || t[0] > 1 << 24 || t[1] > 1 << 24 ||
+            t[2] > 1 << 24 || t[3] > 1 << 24)
+            return tl__fail(err, TL_EARG, "%s: a tile is left, top, width, height and number of a picture in a file",
+                            name_of(g, i, name));
+    }
+    r->base.tiled = 1;
+    r->tile = copied(err, g->tile, (size_t)g->count * sizeof *r->tile);
+    return r->tile ? 0 : -1;
+}
+
 static int take(tl_error *err, records *r, const tl_records *g)
 {
     tl_source *s = &r->base;
@@ -365,6 +405,7 @@ static int take(tl_error *err, records *r, const tl_records *g)
     if (g->stacks && (r->stacks = tl__stacks_open(err, g->count, g->stacks)) == NULL) return -1;
     if (check_labels(err, g) != 0 || tl__source_prepare(err, s, g->count, g->class_name, g->class_count) != 0) return -1;
     if (g->path && (r->path = tl__names_copy(err, g->path, g->count)) == NULL) return -1;
+    if (g->tile && take_tiles(err, r, g) != 0) return -1;
     for (int64_t i = 0; i < g->count; i++) s->label[i] = g->label ? g->label[i] : -1;
     int sound = g->wave || g->waves;
     int masked = g->mask || (g->volumes && g->volumes->mask);

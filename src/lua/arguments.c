@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { MOST_OPTIONS = 32 };
+enum { MOST_OPTIONS = 48 };
 
 void tl__lua_options(lua_State *L, int table, const char *function, const char *options)
 {

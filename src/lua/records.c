@@ -343,7 +343,24 @@ static const tl_plane *planes(lua_State *L, int t, int64_t count)
 #define RECORD_OPTIONS \
     "paths images slices frames stacks windows waves first count rate texts labels classes values value_names masks " \
     "planes mask_values boxes box_labels points volumes parts nan gaps doubles asked mask_rest pieces marks spans "    \
-    "places"
+    "places tiles"
+
+/* {{left, top, width, height, number in its picture}...}, one of each sample. */
+static const int32_t *tiles(lua_State *L, int t, int64_t count)
+{
+    int64_t n = list_of(L, t, "tiles");
+    if (n < 0) return NULL;
+    int list = lua_gettop(L);
+    check_length(L, "tiles", n, count);
+    int32_t *to = lua_newuserdatauv(L, (size_t)(5 * n + 1) * sizeof *to, 0);
+    for (int64_t i = 0; i < n; i++) {
+        float v[5];
+        lua_rawgeti(L, list, i + 1);
+        tl__lua_numbers(L, "records", "tiles", i + 1, 5, 0, v);
+        for (int k = 0; k < 5; k++) to[5 * i + k] = v[k] >= 0 && v[k] < 1 << 24 ? (int32_t)v[k] : -1;
+    }
+    return to;
+}
 
 /* Volumes, with their masks. */
 static tl_source *volumes_of(lua_State *L, int t, tl_records *r, tl_error *err)
@@ -421,6 +438,7 @@ tl_source *tl__lua_records(lua_State *L, int t, tl_error *err)
             "records: paths is missing, the list of pictures (or images, in memory, waves, the sound files, or "
             "volumes)");
     }
+    r.tile = tiles(L, t, r.count);
     r.text = texts(L, t, "texts", &n);
     if (r.text) check_length(L, "texts", n, r.count);
     r.class_name = texts(L, t, "classes", &n);

@@ -12,6 +12,7 @@ local volume_files = require "tlua.data.volumes.files"
 
 local doubles = require "tlua.data.doubles"
 local changes = require "tlua.data.boxes.changes"
+local tiles = require "tlua.data.boxes.tiles"
 local kinds_of = {}
 
 local ROOT = { "root", "path", nil, "folder where the data lie" }
@@ -86,6 +87,9 @@ local function boxed(...)
       "share of its area that a box keeps where training pictures are cut; with less it is dropped", least = 0,
       most = 1 },
   } do list[#list + 1] = field end
+  list[#list + 1] = { "tiles", "range", nil,
+    "side and overlap in pixels of tiles that pictures are cut into, each a sample of its own (none: whole pictures)",
+    check = tiles.wrong }
   for _, field in ipairs(changes.SCHEMA) do list[#list + 1] = field end
   return listed(table.unpack(list))
 end

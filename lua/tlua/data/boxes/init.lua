@@ -10,6 +10,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local cells = require "tlua.data.cells"
 local split = require "tlua.data.split"
+local tiles = require "tlua.data.boxes.tiles"
 local boxes = {}
 
 local OUTSIDE = 0.01 -- of a side: so far a box may reach out of the picture, and is cut; a pixel at least
@@ -158,6 +159,7 @@ local function take(r, out, picture)
     end
   end
   r.paths[n], r.boxes[n], r.box_labels[n] = picture.path, list, labels
+  if r.tiles then r.tiles[n] = picture.tile end
   out.areas[n], out.crowds[n] = areas, #crowd.boxes > 0 and crowd or false
   out.sizes[n] = { picture.width, picture.height }
 end
@@ -185,14 +187,41 @@ local function boxes_line(counts, names, r)
   return text
 end
 
+-- What becomes a sample of a picture: it, or its tiles. Of tiles without a box `background = "skip"` leaves none.
+local function samples_of(picture, o, counts)
+  if not o.tiles then return { picture } end
+  local out = {}
+  counts.pictures = counts.pictures + 1
+  for _, each in ipairs(tiles.cut(picture, o.tiles, o.least_visible)) do
+    local empty = #each.boxes == 0
+    if not empty or o.background ~= "skip" then
+      out[#out + 1], counts.tiles = each, counts.tiles + 1
+      if empty then counts.empty = counts.empty + 1 end
+    end
+  end
+  return out
+end
+
+-- Adds a sample to the records, with what is known of its picture, number i of those that were found.
+local function add(out, sample, picture, i, found, counts)
+  local r = out.record
+  take(r, out.boxes, sample)
+  local n = #r.paths
+  local crowd = out.boxes.crowds[n]
+  out.parts[n] = picture.part
+  if out.keys then out.keys[n] = found.groups and found.groups[i] or picture.path end
+  counts.boxes, counts.crowds = counts.boxes + #r.boxes[n], counts.crowds + (crowd and #crowd.boxes or 0)
+  counts.with_part = counts.with_part + (picture.part and 1 or 0)
+end
+
 -- Checks what a reader found, and makes the records of it.
 function boxes.records(d, options, found)
   local o, faults = d.options, found.faults or boxes.faults()
-  local r = { paths = {}, boxes = {}, box_labels = {} }
-  local out = { record = r, title = found.title, root = found.root, said = found.said or {}, parts = nil,
-    boxes = { areas = {}, crowds = {}, sizes = {} }, keys = found.groups and {} }
+  local r = { paths = {}, boxes = {}, box_labels = {}, tiles = o.tiles and {} or nil }
+  local out = { record = r, title = found.title, root = found.root, said = found.said or {}, parts = {},
+    boxes = { areas = {}, crowds = {}, sizes = {} }, keys = (found.groups or o.tiles) and {} or nil }
   local names, number_of = class_numbers(d, options, found)
-  local counts, parts, any = { boxes = 0, background = 0, crowds = 0 }, {}, false
+  local counts = { boxes = 0, background = 0, crowds = 0, tiles = 0, empty = 0, pictures = 0, with_part = 0 }
   r.classes = names
   for i, picture in ipairs(found.pictures) do
     local before = faults.total
@@ -203,18 +232,15 @@ function boxes.records(d, options, found)
       picture.boxes = right_ones(picture, width, height, faults)
       local spoilt = picture.spoilt or faults.total > before
       if #picture.boxes > 0 or not spoilt and is_background(picture, o, faults, counts) then
-        take(r, out.boxes, picture)
-        parts[#r.paths], any = picture.part, any or picture.part ~= nil
-        if found.groups then out.keys[#r.paths] = found.groups[i] end
-        local crowd = out.boxes.crowds[#r.paths]
-        counts.boxes, counts.crowds = counts.boxes + #r.boxes[#r.paths], counts.crowds + (crowd and #crowd.boxes or 0)
+        for _, sample in ipairs(samples_of(picture, o, counts)) do add(out, sample, picture, i, found, counts) end
       end
     end
   end
   faults:settle(d.kind, o.faults == "skip", out.said)
   if #r.paths == 0 then util.failf("data.%s: %s holds no picture with labels", d.kind, found.root) end
   table.insert(out.said, 1, boxes_line(counts, names, r))
-  out.parts = any and parts or nil
+  if o.tiles then table.insert(out.said, 2, tiles.text(o.tiles, counts)) end
+  if counts.with_part == 0 then out.parts = nil end
   if o.group and not found.groups then
     out.keys = split.keys { kind = d.kind, pattern = o.group, root = found.root, n = #r.paths,
       name = function(i) return r.paths[i] end }
