@@ -45,7 +45,7 @@ commands.list = {
     text = "Trains the network in several ways, with several numbers of pictures, or minutes of clips, and several seeds. After Ctrl-C the same command goes on. --help lists the fields.",
     examples = { "tlua compare mine.lua --compare.per_class 10,100,all --compare.seeds 0,1,2" } },
   { name = "predict", group = "Use", args = "MODEL FILE|FOLDER|TEXT|-...",
-    brief = "classify pictures, sounds, volumes or texts, draw masks, turn speech into text",
+    brief = "classify pictures, sounds, volumes or texts, find boxes, draw masks, turn speech into text",
     text = MODEL .. " Of a folder all pictures (recordings, or volumes and series) below it are taken. " ..
       "What cannot be read is named, and the status is 1. Recordings may be of any length; " ..
       "- is what comes through a pipe, a WAV file or with --rate bare samples (S16_LE, mono), and is answered " ..
@@ -62,11 +62,13 @@ commands.list = {
       { "beam", "N", "of speech: a search that follows N texts (the task's own)" }, { "window", "SECONDS",
         "of speech: the longest piece that is heard at once (20)" },
       { "rate", "HZ", "of speech: samples a second of what comes bare through a pipe" },
+      { "confidence", "X", "of boxes: from which score on they are said (the task's own, or chosen)" },
+      { "tiles", "SIDE,OVERLAP", "of boxes: large pictures are cut into such tiles (those of the training); none: whole" },
       { "to", "FOLDER", "where masks and overlays go, of a model that segments (predicted), those of volumes as " ..
-        "NIfTI; of speech a text for each recording" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
+        "NIfTI; of speech a text for each recording; of boxes pictures with them, labels to correct and predictions.json" }, FLIP, WEIGHTS, KEY, BATCH, THREADS, DEVICE, QUIET },
     examples = { "tlua predict runs/mine picture.jpg", "tlua predict runs/mine pictures/ --csv > answers.csv",
       "tlua predict resnet50 picture.jpg --top 5", "tlua predict runs/ct series/ --by series --json",
-      "tlua predict runs/brain t1.nii.gz --to masks",
+      "tlua predict runs/brain t1.nii.gz --to masks", "tlua predict runs/pests field/ --to found",
       "tlua predict runs/reviews 'worth every minute' --top 2", "tlua predict runs/reviews new.tsv --csv > said.csv",
       "tlua predict runs/speech talk.mp3 --srt > talk.srt",
         "arecord -f S16_LE -r 16000 -c 1 -t raw | tlua predict runs/speech - --rate 16000" } },
@@ -350,6 +352,9 @@ function commands.numbers(options, defaults, bounds)
   end
   return o
 end
+
+-- A number from 0 to 1 that an option says.
+function commands.share(name, text) return schema.parse({ name, "number", least = 0, most = 1 }, name, text) end
 
 -- For a word that is no command.
 function commands.unknown(word) schema.usage(util.unknown_text("command", word, commands.names()) .. "; tlua --help says what each does") end

@@ -17,6 +17,7 @@ local tested = require "tlua.command.tested"
 local slices = require "tlua.data.dicom.slices"
 local identifiers = require "tlua.data.identifiers"
 local volumes = require "tlua.command.volumes"
+local tiled = require "tlua.command.boxes.tiled"
 local predict = {}
 -- Of whole numbers on the command line.
 local BOUNDS = { beam = { 1, 1000 }, window = { 1, 600 }, rate = { 1000, 768000 } }
@@ -209,6 +210,11 @@ local function check_words(task, kind, paths, options)
   end
   if options.flip and kind.kind ~= "picture" then commands.wrong("predict",
     "--flip mirrors pictures, and the model takes " .. kind.many) end
+  for _, name in ipairs { "tiles", "confidence" } do
+    if options[name] and task.takes ~= "levels" then
+      commands.wrong("predict", ("--%s is for boxes, and the model's task is %s"):format(name, task.kind))
+    end
+  end
   for _, name in ipairs { "top", "flip" } do
     if options[name] and task.kind ~= "classify" then
       commands.wrong("predict", ("--%s is for one class a %s, and the model's task is %s"):format(name, kind.one,
@@ -294,6 +300,7 @@ function predict.main(args)
   o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or not task.only_to and "predicted") or nil
   o.source, o.by = found and found.source, options.by
+  if task.takes == "levels" and not o.source then o.tiles = tiled.option(options.tiles, info) end
   if options.flip then net = predict.flipping(net) end
   return predict.answers(net, task, paths, found, o, options)
 end
@@ -311,7 +318,7 @@ function predict.answers(net, task, paths, found, o, options)
   local strange, files = 0, {} -- pictures without a number for an answer; masks
   local function said(i, answer, reason, about)
     if answer == false then strange, answer, reason = strange + 1, nil, NO_NUMBERS end
-    if answer and task.place then task:place(answer, names[i], o, i) end
+    if answer and task.place and not answer.width then task:place(answer, names[i], o, i) end
     if answer and o.to then
       answer.file = task:emit(answer, names[i], o, i)
       files[i] = answer.file
@@ -322,9 +329,14 @@ function predict.answers(net, task, paths, found, o, options)
     end
     form.row(names[i], answer, reason, about)
   end
-  local take, finish = said, nil
+  local take, finish, read = said, nil, o
   if o.by then take, finish = pooled(task, found, o, said) end
-  local status = predict.each(o.info, paths, o, options.quiet, "Predicting", function(x, _, more)
+  local asked = paths
+  if o.tiles then
+    read = setmetatable({}, { __index = o })
+    asked, read.source, take = tiled.open(task, paths, o, said)
+  end
+  local status = #asked == 0 and 1 or predict.each(o.info, asked, read, options.quiet, "Predicting", function(x, _, more)
     local out
     if more and more.lengths then out = net(x, more.lengths) else out = net(x) end
     return o.by and out:tolist() or task:decode(out, o)

@@ -151,7 +151,9 @@ end
 
 -- ---- answers ----
 
-local function confidence_of(t, label) return t.confidences and t.confidences[label + 1] or t.options.confidence end
+local function confidence_of(t, o, label)
+  return o.confidence or t.confidences and t.confidences[label + 1] or t.options.confidence
+end
 
 -- How undecided the network is about a picture: the entropies of its boxes in bits, from a low confidence on, in sum.
 local DOUBTFUL = 0.05
@@ -166,10 +168,10 @@ end
 -- The boxes of each picture of a batch in pixels of the input, those whose confidence is high enough.
 local function decode(t, out, o)
   local p, least = o.info.preprocessing, DOUBTFUL
-  for k = 0, t.width - 1 do least = math.min(least, confidence_of(t, k)) end
+  for k = 0, t.width - 1 do least = math.min(least, confidence_of(t, o, k)) end
   local list = boxes_in(t, out, p.height or p.size, p.width or p.size, { confidence = least, most = t.options.most })
   for i, each in ipairs(list) do
-    list[i] = each and found.above(each, function(k) return confidence_of(t, k) end)
+    list[i] = each and found.above(each, function(k) return confidence_of(t, o, k) end)
     if each then list[i].doubt = doubt(each) end
   end
   return list
