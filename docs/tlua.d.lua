@@ -49,6 +49,9 @@ local Module = {}
 ---@class tlua.Encoder: tlua.nn.Module
 local Encoder = {}
 
+---@class tlua.Detector: tlua.nn.Module
+local Detector = {}
+
 ---@class tlua.optim
 local optim = {}
 
@@ -1028,6 +1031,19 @@ function Module:parameter(name, shape, initial) end
 ---@param shape integer[]
 ---@param initial table
 function Module:buffer(name, shape, initial) end
+
+---What the rows of a network that finds boxes mean: strides, form ("offsets" or "distribution"), bins, objectness.
+---@return table
+function Detector:levels() end
+
+---Has it batch norms without statistics, since the ONNX file of its weights had them folded into convolutions?
+---@return boolean
+function Detector:wants_statistics() end
+
+---Measures these, by inputs (N, H, W, C) that the iterator gives, and leaves the answers as they are: how many norms, and pictures. Runs of recipes do it by themselves; in an open loop it stands before the first step.
+---@param batches function
+---@return integer, integer
+function Detector:measure_statistics(batches) end
 
 ---What a network of texts gives from now on: a row a text, a row a piece, or the rows that encoder:vocabulary asks for words. head: the name of that of pieces, "classifier" or "qa_outputs".
 ---@param what "vector"|"frames"|"vocabulary"
@@ -4512,47 +4528,47 @@ function models.unet(options) end
 
 ---The network yolox_nano. weights: a file or the name of a published set (coco).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolox_nano(options) end
 
 ---The network yolox_tiny. weights: a file or the name of a published set (coco).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolox_tiny(options) end
 
 ---The network yolox_s. weights: a file or the name of a published set (coco).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolox_s(options) end
 
 ---The network yolox_m. weights: a file or the name of a published set (coco).
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolox_m(options) end
 
 ---The network yolov8n. weights: a file or the name of a published set.
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolov8n(options) end
 
 ---The network yolov8s. weights: a file or the name of a published set.
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolov8s(options) end
 
 ---The network yolov8m. weights: a file or the name of a published set.
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolov8m(options) end
 
 ---The network yolov8l. weights: a file or the name of a published set.
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolov8l(options) end
 
 ---The network yolov8x. weights: a file or the name of a published set.
 ---@param options? { weights?: string, classes?: integer, dropout?: number, in_channels?: integer }
----@return tlua.nn.Module
+---@return tlua.Detector
 function models.yolov8x(options) end
 
 ---The network conformer. weights: a file or the name of a published set (hama).

@@ -75,18 +75,21 @@ local function head()
   say "local Optimizer = {}\n"
   say "---@class tlua.nn\nlocal nn = {}\n\n---@class tlua.nn.Module\n---@overload fun(x: tlua.Tensor, ...: any): tlua.Tensor\nlocal Module = {}\n"
   say "---@class tlua.Encoder: tlua.nn.Module\nlocal Encoder = {}\n"
+  say "---@class tlua.Detector: tlua.nn.Module\nlocal Detector = {}\n"
   say "---@class tlua.optim\nlocal optim = {}\n\n---@class tlua.models\nlocal models = {}\n\n---@class tlua.data\nlocal data = {}\n\n---@class tlua.ops\nlocal ops = {}\n"
   say "---@class tlua.Recipe\nlocal Recipe = {}\n---Trains, tests, keeps.\n---@param options? { resume?: string, force?: boolean }\n---@return table results\nfunction Recipe:run(options) end\n---Builds everything and stops before the training: model, data, optim, loss.\n---@return table session\nfunction Recipe:build() end\n"
 end
 
-local OWNERS = { x = "Tensor", net = "Module", opt = "Optimizer", encoder = "Encoder" }
-local CLASSES = { x = "tlua.Tensor", net = "tlua.nn.Module", opt = "tlua.Optimizer", encoder = "tlua.Encoder" }
+local OWNERS = { x = "Tensor", net = "Module", opt = "Optimizer", encoder = "Encoder", detector = "Detector" }
+local CLASSES = { x = "tlua.Tensor", net = "tlua.nn.Module", opt = "tlua.Optimizer", encoder = "tlua.Encoder",
+  detector = "tlua.Detector" }
 
 local function network(name)
   local entry = models.registry.entry(name)
   local known = require("tlua.util").keys(entry.weights or {})
   say("---The network %s. weights: a file or the name of a published set%s.", name, #known > 0 and (" (%s)"):format(table.concat(known, ", ")) or "")
-  local flat, class = entry.takes == "wave" or entry.takes == "text", entry.takes == "text" and "Encoder" or "nn.Module"
+  local flat, class = entry.takes == "wave" or entry.takes == "text", entry.takes == "text" and "Encoder"
+    or entry.class.gives == "levels" and "Detector" or "nn.Module"
   say("---@param options? { weights?: string, classes?: integer, dropout?: number%s }", flat and ""
     or ", in_channels?: integer")
   say("---@return tlua.%s\nfunction models.%s(options) end\n", class, name)

@@ -49,6 +49,7 @@ t.test("every entry stands for something", function()
       if owner == "x" then assert(tlua.zeros(1)[name], entry.name)
       elseif owner == "net" then assert(nn.Module[name], entry.name)
       elseif owner == "encoder" then assert(require("tlua.models.text.texts")[name], entry.name)
+      elseif owner == "detector" then assert(require("tlua.models.detect.detector")[name], entry.name)
       elseif owner == "opt" then assert(core.optimizer_methods[name], entry.name)
       elseif owner == "tlua" then assert(tlua[name], entry.name)
       elseif owner then assert(tlua[owner][name], entry.name) end

@@ -194,7 +194,8 @@ t.test("surplus arguments and unknown options, of every function of the manual",
   local net = nn.Linear(3, 2)
   net:ready()
   local encoder = tlua.models.bert { width = 4, heads = 1, layers = 1, inner = 4, vocabulary = 5, positions = 4 }
-  local objects = { x = core.ones(2, 3), net = net, encoder = encoder, opt = optim.SGD(net, { lr = 1 }) }
+  local objects = { x = core.ones(2, 3), net = net, encoder = encoder, opt = optim.SGD(net, { lr = 1 }),
+    detector = tlua.models.yolox_nano { classes = 1 } }
   local surplus, unknown = 0, 0
   for _, section in ipairs(require("tlua.repl.help").sections()) do
     for _, entry in ipairs(section) do

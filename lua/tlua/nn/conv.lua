@@ -151,7 +151,7 @@ end
 -- May the norm be folded into this call? Not when it uses the batch's statistics, nor when a gradient passes through.
 local function may_fold(self, norm, x, residual)
   if plan.tracing then return false end -- a plan folds by itself
-  if norm:uses_batch() then return false end
+  if norm:uses_batch() or rawget(norm, "measured") then return false end
   if not core.recording() then return true end
   return self:all_frozen() and norm:all_frozen() and not module.wants_gradient(x, residual)
 end

@@ -11,6 +11,7 @@ local M = {}
 -- y = (x - mean) / sqrt(var + eps) * weight + bias per channel (Ioffe and Szegedy 2015). In training mean and
 -- variance are the batch's, and running_mean, running_var follow with `momentum`; in inference and in frozen
 -- parts they are the running ones (unless frozen with batchnorm = "train"), and everywhere after keep_statistics.
+-- `measured`: a function that is given what goes in (tlua/models/detect/statistics.lua).
 local BatchNorm = module.class("nn.BatchNorm")
 local EPS = { "eps", "number", 1e-5, "added to the variance", least = 0 }
 local BATCH_NORM = { EPS, { "momentum", "number", 0.1, "share of the batch in the running statistics", least = 0, most = 1 },
@@ -56,7 +57,8 @@ function BatchNorm:forward(x, options)
     self:set_width(x:shape(-1))
     self:ready()
   end
-  local training = self:uses_batch()
+  local training, measured = self:uses_batch(), rawget(self, "measured")
+  if measured then measured(x) end
   local y = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, options and options.residual,
     { training = training, momentum = recompute.again and 0 or self.momentum, eps = self.eps, activation = options and options.activation })
   if training and not plan.imaginary and not recompute.again then self.batches = self.batches + 1 end

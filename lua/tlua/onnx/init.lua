@@ -33,15 +33,24 @@ local function takers_of(nodes)
   return takers
 end
 
+-- Does a Reshape cut the sides of pictures (N, C, H, W) into blocks of pixels, (N, C, h, b, w, b), as what moves pixels
+-- into channels begins?
+local function cuts_blocks(constants, node, dims)
+  local c = node.op == "Reshape" and #dims == 4 and constants[node.inputs[2]]
+  if not c or c.dtype ~= "int64" or c.count ~= 6 then return false end
+  local to = c:numbers(6)
+  return (to[2] == 0 or to[2] == dims[2]) and to[3] * to[4] == dims[3] and to[5] * to[6] == dims[4]
+end
+
 -- Does the value go into something that looks at neighbours, at the end of a few operators that change nothing of its
--- order? Then it lies channels last, as all pictures here.
-local function is_picture(takers, name, rank)
+-- order? Then it lies channels last, as all pictures here. dims, constants: of an input, and of the graph.
+local function is_picture(takers, name, rank, dims, constants)
   if rank < 3 then return false end
   local waiting, seen = { name }, {}
   while #waiting > 0 do
     local each = table.remove(waiting)
     for _, node in ipairs(takers[each] or {}) do
-      if PICTURE[node.op] then return true end
+      if PICTURE[node.op] or constants and cuts_blocks(constants, node, dims) then return true end
       if THROUGH[node.op] and not seen[node] then
         seen[node] = true
         for _, output in ipairs(node.outputs) do waiting[#waiting + 1] = output end
@@ -97,7 +106,8 @@ local function ports_of(prepared, o)
       if d == false then d = k == 1 and "N" or ("%s_%d"):format(port.name:gsub("[^%w_]", "_"), k) end
       dims[k] = d
     end
-    list[i] = { name = port.name, dtype = port.dtype, dims = dims, picture = is_picture(takers, port.name, #dims) }
+    list[i] = { name = port.name, dtype = port.dtype, dims = dims, 
+      picture = is_picture(takers, port.name, #dims, dims, prepared.constants) }
     list[i].last = not list[i].picture and lies_channels_last(takers, port.name, dims)
   end
   for size in pairs(o.sizes or {}) do

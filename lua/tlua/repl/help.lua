@@ -154,6 +154,7 @@ end
 local PLACES = { x = function() return debug.getmetatable(core.tensor(0)).methods end,
   net = function() return require("tlua.nn.module").Module end,
   encoder = function() return require "tlua.models.text.texts" end,
+  detector = function() return require "tlua.models.detect.detector" end,
   opt = function() return core.optimizer_methods end }
 
 -- The value that a name of the manual stands for.

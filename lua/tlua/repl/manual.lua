@@ -2,7 +2,7 @@
 -- "== TITLE" begins a section. "# NAME(name: type, other?: type, {option: type = default}): result" begins an entry, further lines of
 -- that kind are other ways to call it; "{schema}" stands for the typed fields that the code itself has. The text follows; its
 -- first sentence is the short form. Types are those of LuaLS. x: is a tensor, net: a module, encoder: a
--- network of texts, opt: an optimiser.
+-- network of texts, detector: one that finds boxes, opt: an optimiser.
 return [==[
 == tensors
 # tlua.tensor(values: number|table, {dtype: tlua.dtype = "float32"}): tlua.Tensor
@@ -305,6 +305,13 @@ Makes the tensors that are not there yet; calling the module does it too.
 Declares a parameter in init: { "uniform", low, high }, { "normal", mean, deviation } or { "constant", value }.
 # net:buffer(name: string, shape: integer[], initial: table): nil
 Declares a tensor that is kept but not trained.
+# detector:levels(): table
+What the rows of a network that finds boxes mean: strides, form ("offsets" or "distribution"), bins, objectness.
+# detector:wants_statistics(): boolean
+Has it batch norms without statistics, since the ONNX file of its weights had them folded into convolutions?
+# detector:measure_statistics(batches: function): integer, integer
+Measures these, by inputs (N, H, W, C) that the iterator gives, and leaves the answers as they are: how many norms, and
+pictures. Runs of recipes do it by themselves; in an open loop it stands before the first step.
 # encoder:give(what: "vector"|"frames"|"vocabulary", head?: string): nn.Module
 What a network of texts gives from now on: a row a text, a row a piece, or the rows that encoder:vocabulary asks for
 words. head: the name of that of pieces, "classifier" or "qa_outputs".

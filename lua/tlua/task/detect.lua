@@ -221,7 +221,7 @@ return {
   loss_words = "of boxes, objects and classes, by the network's own assignment",
   default_loss = function() return own_loss end,
   prepare = prepare, check = check, loss = loss_of, meter = meter, collector = collector,
-  head = function(t, net) return net:default_head(t.width) end,
+  head = function(t, net) return net:default_head(t.width, t.names) end,
   test_line = function(t, m)
     local v = m:value()
     return ("%s  %s"):format(t:figure_text(t.figures[1], v.map), t:figure_text(t.figures[2], v.map_50))

@@ -19,7 +19,8 @@ local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "
 function build.place_head(r, net, count, t)
   local head = r.head
   rawset(net, "head_trains", true)
-  if not head and (net.classes == count or net.gives == "vocabulary") then return end
+  local fits = net.classes == count and not (net.takes_rows and net:takes_rows(t and t.names))
+  if not head and (fits or net.gives == "vocabulary") then return end
   local usual = net.takes == "text" and net.default_head and net:default_head(count)
   head = head or usual or t and t.head and t:head(net) or nn.Linear(count)
   util.at(rawget(head, "where") or r.where, function()

@@ -576,7 +576,7 @@ function train.run(s, options)
   train.plan(s, function(text) s.progress:say(text) end)
   s.out = c and (c:match "^(.*)/[^/]+$" or ".") or run_folder.name(s.recipe)
   s.commands, s.weights_stamp = {}, ran.weights_stamp(s.model)
-  if c then take_up(s, c, options.force) end
+  if c then take_up(s, c, options.force) else require("tlua.train.norms").measure(s) end
   s.commands[#s.commands + 1] = ran.command()
   open_folder(s, c ~= nil, options.force)
   -- Killed between writing the last checkpoint and giving it its second name.

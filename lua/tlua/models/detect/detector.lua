@@ -7,6 +7,7 @@ local module = require "tlua.nn.module"
 local Network = require "tlua.models.network"
 local parts = require "tlua.models.detect.parts"
 local folded = require "tlua.models.detect.folded"
+local statistics = require "tlua.models.detect.statistics"
 local ops = core.ops
 
 -- A subclass has: steps() -> its way from pictures ("x") to the maps that the last layers take (tlua/models/detect/
@@ -83,24 +84,70 @@ end
 
 -- ---- heads ----
 
--- New layers of so many classes, for set_head: all else, boxes and objectness too, stays what it is.
-function Detector:default_head(classes)
+-- The classes of `names` that the weights know: {{new =, old =}, ...}, numbers of rows.
+local function kept_rows(self, names)
+  local own, at, list = self:labels(), {}, {}
+  if not own or not names then
+    util.failf("%s: keep_classes: the names of the %s are not known", self:label(), own and "new classes"
+      or "weights' classes")
+  end
+  for i, name in ipairs(own) do at[name] = at[name] or i end
+  for i, name in ipairs(names) do
+    if at[name] then list[#list + 1] = { new = i, old = at[name] } end
+  end
+  if #list == 0 then
+    util.failf("%s: keep_classes: no class of the data (%s) is one of the weights' (%s)", self:label(),
+      util.first_few(names, 6), util.first_few(own, 6))
+  end
+  return list
+end
+
+-- New layers of so many classes, for set_head: all else, boxes and objectness too, stays what it is. With the option
+-- keep_classes rows of classes that the weights know, by their names, are taken over.
+function Detector:default_head(classes, names)
   local widths = {}
   for k, path in ipairs(self.class_paths) do widths[k] = self:find(path).in_channels end
-  return parts.ClassLayers(widths, classes)
+  local head = parts.ClassLayers(widths, classes)
+  if self.network_options.keep_classes then head.kept = kept_rows(self, names) end
+  return head
+end
+
+-- Must layers of these classes be made anew although there are as many, since rows would be others?
+function Detector:takes_rows(names)
+  return names ~= nil and self.network_options.keep_classes and not util.same_shape(names, self:labels() or {})
+end
+
+-- The rows of `old` in their new places of `new`, two layers of classes.
+local function take_rows(old, new, kept)
+  local scope <close> = core.scope()
+  local guard <close> = core.no_grad()
+  local from = {}
+  for _, each in ipairs(kept) do from[each.new] = each.old end
+  new:ready()
+  for _, name in ipairs { "weight", "bias" } do
+    local rows = {}
+    for i = 1, new.out_channels do
+      rows[i] = ops.slice(from[i] and old[name] or new[name], 1, (from[i] or i) - 1, 1)
+    end
+    rows[#rows + 1] = { axis = 1 }
+    new[name]:copy_(ops.concat(table.unpack(rows)))
+  end
 end
 
 function Detector:set_head(head)
   if head._class ~= parts.ClassLayers._class then
     util.failf("%s: its head are layers of its own, for as many classes as the data have: leave head out", self:label())
   end
+  if head.kept then self:ready() end
   for k, path in ipairs(self.class_paths) do
     local above, key = path:match "^(.*)%.([^.]+)$"
-    self:find(above)[key] = head:at(k)
-    head:at(k)._frozen = {}
+    local old, new = self:find(path), head:at(k)
+    self:find(above)[key] = new
+    rawset(new, "_frozen", {})
+    if head.kept then take_rows(old, new, head.kept) end
   end
   local list = self:find(self.head_name) -- says how many there are
-  list.classes = head.classes
+  list.classes, list.kept = head.classes, head.kept
   rawset(self, "classes", head.classes)
   rawset(self, "other_classes", true)
   self:_touch()
@@ -108,9 +155,10 @@ function Detector:set_head(head)
 end
 
 function Detector:labels()
+  if rawget(self, "other_classes") then return nil end
   if rawget(self, "file_labels") then return self.file_labels end
   local names = require "tlua.models.detect.coco_labels"
-  if not rawget(self, "other_classes") and self.classes == #names and self.network_options.weights then return names end
+  if self.classes == #names and self.network_options.weights then return names end
 end
 
 -- ---- weights ----
@@ -123,10 +171,30 @@ function Detector:load(source, options)
     if o.key ~= nil then util.failf("load: key chooses a part of a file, and %s has none", source) end
     o.what = o.what or source
     local scope <close> = core.scope()
-    return Network.load(self, folded.tensors(self, source, o.what), o)
+    local tensors, labels = folded.tensors(self, source, o.what)
+    local report = Network.load(self, tensors, o)
+    rawset(self, "file_labels", not report.head_dropped and labels or nil)
+    return report
   end
   return Network.load(self, source, options)
 end
+
+function Detector:load_weights(spec, key)
+  local report = Network.load_weights(self, spec, key)
+  local labels = rawget(self, "file_labels")
+  if self.network_options.keep_classes and report.head_dropped then
+    util.failf("%s: keep_classes: the layers of classes of %s are not for %d classes: classes = %s", self:label(),
+      self.weights_path, self.classes, labels and #labels or "as many as it has")
+  end
+  return report
+end
+
+-- Has the network batch norms without statistics, since an ONNX file had them folded?
+function Detector:wants_statistics() return #statistics.missing(self) > 0 end
+
+-- Measures these by the inputs (N, H, W, C) that the iterator function `batches` gives, one forward each; the network
+-- answers the same before and after. Returns how many norms and pictures that were.
+function Detector:measure_statistics(batches) return statistics.measure(self, batches) end
 
 util.seal(Detector, "", 1, { forward = true, init = true })
 return Detector

@@ -132,15 +132,37 @@ local function by_names(prepared)
   return out
 end
 
--- The tensors of the .onnx file at `path` by the names of `net`, which is only described; `what` is what errors call the
--- file.
+-- Names of `count` classes in a file's metadata: a list in JSON, as tlua writes it, or Python's {0: 'person', ...}; nil
+-- where there are none.
+local function labels_in(metadata, count)
+  local list = {}
+  local ok, found = pcall(core.json_decode, metadata and metadata.labels or "")
+  if ok and type(found) == "table" then list = found end
+  for i, quote, name in (metadata and metadata.names or ""):gmatch "(%d+):%s*(['\"])(.-)%2" do
+    list[math.tointeger(i) + 1] = quote and name
+  end
+  for i = 1, count do
+    if type(list[i]) ~= "string" then return nil end
+  end
+  return #list == count and list or nil
+end
+
+-- The tensors of the .onnx file at `path` by the names of `net`, which is only described, and the names of its classes
+-- where it has them; `what` is what errors call the file.
 function folded.tensors(net, path, what)
   local missing = util.missing(path)
   if missing then util.fail(missing) end
-  local ok, prepared = pcall(function() return graph.prepare(core.onnx_read(path), handlers) end)
+  local ok, prepared, metadata = pcall(function()
+    local model = core.onnx_read(path)
+    return graph.prepare(model, handlers), model.metadata
+  end)
   if not ok then util.failf("%s: %s", what, util.reason(prepared)) end
+  local function with_labels(out, last)
+    local weight = out[last .. ".weight"]
+    return out, weight and labels_in(metadata, weight:shape(1))
+  end
   for _, node in ipairs(prepared.nodes) do
-    if node.op == "BatchNormalization" then return by_names(prepared) end
+    if node.op == "BatchNormalization" then return with_labels(by_names(prepared), net.class_paths[1]) end
   end
   local theirs, ours, out, of_classes = {}, folded.convolutions(net), {}, {}
   for _, each in ipairs(convolutions_of(prepared, what)) do
@@ -154,7 +176,7 @@ function folded.tensors(net, path, what)
     compare(what, each, theirs[i], of_classes[each.path])
     add_tensors(out, each, theirs[i])
   end
-  return out
+  return with_labels(out, net.class_paths[1])
 end
 
 return folded

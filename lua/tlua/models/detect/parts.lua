@@ -9,6 +9,10 @@ local parts = {}
 parts.STRIDES = { 8, 16, 32 } -- of the levels; the last is what sides of pictures must be multiples of
 parts.PRIOR = 0.01 -- what a fresh layer of classes takes each class of each cell to be (Lin et al. 2017, 4.1)
 
+-- An option of all.
+parts.KEEP_CLASSES = { "keep_classes", "boolean", false, "classes of the data that the weights know by name keep their "
+  .. "rows of the head" }
+
 -- ---- blocks ----
 -- `order`, where a class has it: its parts in the order in which they are computed, where files have them in another.
 
@@ -110,7 +114,13 @@ function ClassLayers:init(widths, classes)
   self.classes = classes
   for _, width in ipairs(widths) do self:append(parts.prior_layer(width, classes)) end
 end
-function ClassLayers:label() return ("layers of %d classes at %d levels"):format(self.classes, self:length()) end
+function ClassLayers:label() return parts.classes_text(self) end
+
+-- Of a list with `classes` and `kept`: "layers of 3 classes at 3 levels".
+function parts.classes_text(list)
+  local kept = list.kept and (", %d of them the weights' own"):format(#list.kept) or ""
+  return ("layers of %d classes at %d levels%s"):format(list.classes, list:length(), kept)
+end
 
 -- ---- steps ----
 

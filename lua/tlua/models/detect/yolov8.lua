@@ -54,7 +54,7 @@ local Layers = module.class("yolov8.Layers")
 
 -- The branches of classes at all levels: two convolutions and the layer of classes.
 local Branches = module.class("yolov8.Branches", nn.ModuleList)
-function Branches:label() return ("layers of %d classes at %d levels"):format(self.classes, self:length()) end
+function Branches:label() return parts.classes_text(self) end
 
 local Head = module.class("yolov8.Head")
 function Head:init(widths, box, class, classes)
@@ -182,7 +182,7 @@ return function(registry)
     registry.add { name = "yolov8" .. letter, class = YOLOv8, size = SIZE, classes = 80,
       arguments = { depth = each[1], width = each[2], most = each[3] },
       preprocessing = { size = SIZE, fit = "letterbox", interpolation = "linear", mean = 0, std = 1 },
-      fields = { { "class_width", "integer", nil, "channels of the branches of classes: of as many as the classes, "
-        .. "and at least those of the finest map", least = 1 } } }
+      fields = { parts.KEEP_CLASSES, { "class_width", "integer", nil, "channels of the branches of classes: as many as "
+        .. "there are classes, and at least those of the finest map", least = 1 } } }
   end
 end

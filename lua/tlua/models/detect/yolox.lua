@@ -207,6 +207,7 @@ return function(registry)
     local set = published(name)
     set.preprocessing = p
     registry.add { name = name, class = YOLOX, size = each[4], classes = 80, preprocessing = p,
-      arguments = { depth = each[2], width = each[3], depthwise = each[1] == "nano" }, weights = { coco = set } }
+      arguments = { depth = each[2], width = each[3], depthwise = each[1] == "nano" }, weights = { coco = set },
+      fields = { parts.KEEP_CLASSES } }
   end
 end
