@@ -131,6 +131,7 @@ function plan.run(self, name, f, x, open)
   local kept = plans[name]
   if not kept or not fits(kept, x) then
     if kept and kept.plan then kept.plan:close() end
+    self:walk(function(m) if m.before_plan then m:before_plan() end end)
     local made, why, gives_list, any_length = trace(self, f, x, open)
     kept = { plan = made, why = why, changes = module.changes, inputs = inputs_of(x, any_length),
       open = any_length, is_list = not core.is_tensor(x),

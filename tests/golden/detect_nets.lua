@@ -5,7 +5,7 @@ local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
 local golden = core.load "tests/golden/detect_nets.safetensors"
-local SEED, CLASSES, SHAPE = 7, 5, { 4, 64, 96, 3 }
+local SEED, CLASSES, SHAPE, INPUTS = 7, 5, { 4, 64, 96, 3 }, { yolox_s = "another input" }
 
 -- The values of make_detect_nets.py.
 local function value(name, shape)
@@ -83,7 +83,7 @@ local function compare(name, mode)
   local net = tlua.models[name] { classes = CLASSES }
   for key, p in net:named_tensors() do p:copy_(value(key, p:shape())) end
   if mode == "train" then net:train() else net:eval() end
-  local x, want = core.normal(SHAPE, 0, 1, "input"), golden[tag .. "outputs"]
+  local x, want = core.normal(SHAPE, 0, 1, INPUTS[name] or "input"), golden[tag .. "outputs"]
   local y = net(x)
   local far, limit = distance(third(y:detach()), want), math.max(1e-4, 2 * golden[tag .. "noise"]:item())
   assert(far < limit, ("outputs: error %.2g, limit %.2g"):format(far, limit))

@@ -25,6 +25,8 @@ sys.path.insert(0, HERE)
 import philox  # noqa: E402
 
 CLASSES, SEED, SHAPE = 5, 7, (4, 64, 96, 3)
+# With "input" two values under a pooling of yolox_s are so near that rounding decides which is the largest.
+INPUTS = {"yolox_s": "another input"}
 torch.set_num_threads(2)
 torch.use_deterministic_algorithms(True)
 
@@ -218,7 +220,7 @@ NORMS = {"yolox": ["backbone.backbone.dark3.1.conv1.bn", "head.stems.2.bn"], "yo
 
 def step(name, mode, dtype, layout=torch.contiguous_format, disturbed=0):
     """Outputs, samples of gradients by name with how many there are, and the state afterwards."""
-    x = torch.from_numpy(philox.normal(SHAPE, 0, 1, "input", SEED)).permute(0, 3, 1, 2)
+    x = torch.from_numpy(philox.normal(SHAPE, 0, 1, INPUTS.get(name, "input"), SEED)).permute(0, 3, 1, 2)
     net, raw = filled(name)
     if disturbed:
         g = torch.Generator().manual_seed(disturbed)

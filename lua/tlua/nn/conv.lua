@@ -98,6 +98,26 @@ function Conv:infer(width)
   return self.out_channels
 end
 
+-- The weight that the operator gets: the parameter, or what a network makes of it (used_weight, a function), whose
+-- files have it in another form than its convolution. Where nothing is recorded it is made once; the calls of a model
+-- file make it themselves, since the file has the parameter.
+local function used(self, w)
+  local make, kept = rawget(self, "used_weight"), rawget(self, "_used")
+  if not make then return w end
+  if core.recording() or plan.writing or not rawequal(w, self.weight) then return make(w) end
+  if kept and rawequal(kept.from, w) and kept.version == w:version() then return kept.weight end
+  if plan.imaginary then return make(w) end
+  kept = { from = w, version = w:version(), weight = core.persist(make(w)) }
+  rawset(self, "_used", kept)
+  return kept.weight
+end
+
+-- A plan takes the weight that stands there: nothing is computed while it is made.
+function Conv:before_plan()
+  local guard <close> = core.no_grad()
+  if rawget(self, "used_weight") and rawget(self, "_built") then used(self, self.weight) end
+end
+
 -- activation: the name of one that is taken along ("relu", "relu6", "silu", "hardswish", "gelu"), or nil.
 function Conv:forward(x, activation)
   if self.needs_width then
@@ -108,7 +128,7 @@ function Conv:forward(x, activation)
   if activation then
     a = { stride = a.stride, padding = a.padding, padding_end = a.padding_end, dilation = a.dilation, groups = a.groups, activation = activation }
   end
-  local y = ops.conv(x, self.weight, self.bias, nil, a)
+  local y = ops.conv(x, used(self, self.weight), self.bias, nil, a)
   return y
 end
 
@@ -125,6 +145,7 @@ local function fold(self, norm)
   local b = norm.running_mean * scale * -1
   if self.bias then b = b + self.bias * scale end
   if norm.bias then b = b + norm.bias end
+  w = used(self, w)
   core.persist(w, b)
   return w, b
 end

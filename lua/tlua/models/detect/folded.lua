@@ -91,6 +91,16 @@ local function is_mean(each, bins)
   return bins and not each.bias and #d == 4 and d[1] == 1 and d[2] == bins and d[3] == 1 and d[4] == 1
 end
 
+-- Is `theirs` the convolution `ours` as it is computed (nn.Conv's used_weight), and not as its files have it?
+local function is_computed(ours, theirs)
+  local conv, d = ours.conv, theirs.weight.dims
+  if not rawget(conv, "file_weight") or #d ~= 4 then return false end
+  local a = conv.attributes
+  return d[1] == conv.out_channels and 4 * d[2] == conv.in_channels and d[3] == 2 * conv.kernel[1]
+    and d[4] == 2 * conv.kernel[2] and theirs.stride[1] == a.stride[1] and theirs.stride[2] == a.stride[2]
+    and theirs.groups == conv.groups
+end
+
 -- Ends in an error unless `theirs` is a convolution like `ours`; layers of classes may have other outputs.
 local function compare(what, ours, theirs, of_classes)
   local shape = {}
@@ -98,6 +108,7 @@ local function compare(what, ours, theirs, of_classes)
     if spec.name == "weight" then shape = { table.unpack(spec.shape) } end
   end
   local dims, stride = theirs.weight.dims, ours.conv.stride
+  if is_computed(ours, theirs) then return end
   local wanted = text_of(shape, stride[1], ours.conv.groups)
   if of_classes and dims[1] then shape[1] = dims[1] end
   local same = util.same_shape(shape, dims) and theirs.stride[1] == stride[1] and theirs.stride[2] == stride[2]
@@ -113,7 +124,8 @@ end
 local function add_tensors(out, ours, theirs)
   local conv, n = ours.norm and ours.path .. ".conv" or ours.path, theirs.weight.dims[1]
   local bias = theirs.bias and theirs.bias:tensor() or core.zeros(n)
-  out[conv .. ".weight"] = theirs.weight:tensor()
+  local weight = theirs.weight:tensor()
+  out[conv .. ".weight"] = is_computed(ours, theirs) and ours.conv.file_weight(weight) or weight
   if not ours.norm then
     out[conv .. ".bias"] = bias
     return

@@ -12,23 +12,44 @@ local LEVELS = #parts.STRIDES
 
 -- ---- blocks ----
 
--- Each pixel of the result has four of the picture: upper left, lower left, upper right, lower right. Published weights
--- were trained on blue, green, red, as OpenCV reads files, and pictures here are red, green, blue.
+-- The stem of YOLOX puts four pixels of the picture (upper left, lower left, upper right, lower right) into one of twelve channels, and
+-- convolves 3 x 3 of these: the same as 6 x 6 pixels of the picture in steps of two, which is computed here, since
+-- pixels need not be moved then. The weight is the published one (O, 12, 3, 3). Published weights were trained on blue,
+-- green, red, as OpenCV reads files, and pictures here are red, green, blue.
+local function reversed(w)
+  local list = {}
+  for c = 3, 1, -1 do list[#list + 1] = ops.slice(w, 2, c - 1, 1) end
+  list[#list + 1] = { axis = 2 }
+  return (ops.concat(table.unpack(list)))
+end
+-- (O, 4 C, 3, 3), channels as right, lower, C, to (O, C, 6, 6).
+local function of_pixels(w)
+  local scope <close> = core.scope()
+  local o, c = w:shape(1), w:shape(2) // 4
+  local y = ops.permute(w:reshape { o, 2, 2, c, 3, 3 }, { axes = { 1, 4, 5, 3, 6, 2 } }):reshape { o, c, 6, 6 }
+  if c == 3 then y = reversed(y) end
+  scope:keep(y)
+  return y
+end
+
+-- The way back, for files that have the convolution as it is computed.
+local function of_channels(w)
+  local o, c = w:shape(1), w:shape(2)
+  if c == 3 then w = reversed(w) end
+  return (ops.permute(w:reshape { o, c, 3, 2, 3, 2 }, { axes = { 1, 6, 4, 2, 3, 5 } }):reshape { o, 4 * c, 3, 3 })
+end
+
 local Focus = module.class("yolox.Focus")
 Focus.scoped = true
-function Focus:init(channels, out) self.conv = parts.ConvNorm(4 * channels, out, 3) end
-local function reversed(x)
-  local list = {}
-  for c = 3, 1, -1 do list[#list + 1] = ops.slice(x, -1, c - 1, 1) end
-  list[#list + 1] = { axis = -1 }
-  return ops.concat(table.unpack(list))
+function Focus:init(channels, out)
+  self.conv = parts.ConvNorm(4 * channels, out, 3)
+  rawset(self.conv.conv, "used_weight", of_pixels)
+  rawset(self.conv.conv, "file_weight", of_channels)
+  rawset(self.conv.conv, "attributes", { stride = { 2, 2 }, padding = { 2, 2 }, padding_end = { 2, 2 },
+    dilation = { 1, 1 }, groups = 1 })
 end
 function Focus:forward(x)
-  local n, h, w, c = table.unpack(x:shape())
-  local y = x:reshape { n, h // 2, 2, w // 2, 2, c }
-  y = ops.permute(y, { axes = { 1, 2, 4, 5, 3, 6 } }) -- (N, H / 2, W / 2, right, lower, C)
-  if c == 3 then y = reversed(y) end
-  y = self.conv(y:reshape { n, h // 2, w // 2, 4 * c })
+  local y = self.conv(x)
   return y
 end
 function Focus:cost(shape) return self.conv:cost { shape[1], shape[2] // 2, shape[3] // 2, 4 * shape[4] } end

@@ -1,6 +1,7 @@
 -- fold.lua - batch norms into the convolutions and linear layers before them, in a list of calls: for files that are
 -- only to be run.
 local core = require "tlua.core"
+local plan = require "tlua.plan"
 local folding = {}
 
 -- How often each value is taken, and by which call last.
@@ -43,11 +44,41 @@ local function goes(c, norm, count, used)
   return not norm.attrs.training
 end
 
+-- What moves elements alone, of tensors, is done here: a convolution whose weight is made so has a plain one then.
+local MOVES = { reshape = true, permute = true, slice = true, concat = true }
+
+-- Changes the list: calls of tensors alone go, and their results become tensors, which are added to `out`.
+local function made_of_constants(list, out)
+  local made, kept = {}, {}
+  for _, c in ipairs(list.calls) do
+    local args, fixed = {}, MOVES[c.op] and c.results == 1
+    for k, each in ipairs(c.inputs) do
+      if type(each) == "number" and made[each] then c.inputs[k] = made[each] end
+      args[k] = type(c.inputs[k]) == "string" and out[c.inputs[k]] or nil
+      fixed = fixed and args[k] ~= nil
+    end
+    if fixed and #args > 0 then
+      local scope <close> = core.scope()
+      args[#args + 1] = plan.attributes(c, {})
+      local name = ("%s (%s)"):format(c.inputs[1], c.op)
+      while out[name] do name = name .. "'" end
+      out[name], made[c.first] = core.persist(core.ops[c.op](table.unpack(args)):clone()), name
+    else kept[#kept + 1] = c end
+  end
+  for _, port in ipairs(list.outputs) do
+    if made[port.value] then return end -- nothing is folded of what is given out itself
+  end
+  list.calls = kept
+end
+
 -- Changes the list, of which values are numbered; gives the tensors of the new one. A norm's call becomes the
 -- convolution's, and the convolution's is left out.
 function folding.fold(list, tensors)
-  local count, used, maker, out = takers(list), {}, {}, {}
+  local out = {}
   for name, t in pairs(tensors) do out[name] = t end
+  made_of_constants(list, out)
+  tensors = out
+  local count, used, maker = takers(list), {}, {}
   for _, c in ipairs(list.calls) do
     maker[c.first] = c
     for _, each in ipairs(c.inputs) do
