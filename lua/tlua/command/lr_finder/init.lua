@@ -258,6 +258,7 @@ function finder.main(recipe, o)
   local json = o.json
   o.json = nil
   s.progress = progress.new(json and "quiet" or nil)
+  require("tlua.train.norms").measure(s) -- as a run does before its first step
   core.catch_interrupt(true)
   local ok, found = pcall(finder.find, s, o, function(...) s.progress:update(...) end)
   local stopped = core.interrupted()
