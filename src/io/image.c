@@ -157,6 +157,27 @@ int tl__image_no_mask(tl_error *err, const char *name, int channels, int bits)
     return tl__fail(err, TL_EFORMAT, "%s: a mask has one number of 8 bits a pixel (grey, or a palette), and this has %d of %d", name, channels, bits);
 }
 
+/* Files that people take for pictures, by how they begin; those of one container by its brand. */
+static int fail_unknown(tl_error *err, const char *name, const uint8_t *data, size_t bytes)
+{
+    static const struct {
+        size_t at;
+        const char *bytes, *what;
+    } others[] = {{4, "ftypavif", "an AVIF picture"},       {4, "ftyphei", "a HEIC picture, as phones take them"},
+                  {4, "ftypmif1", "a HEIC picture, as phones take them"},
+                  {4, "ftyp", "a video (MP4)"},             {4, "moov", "a video (QuickTime)"},
+                  {8, "AVI ", "a video (AVI)"},             {0, "\x1a\x45\xdf\xa3", "a video (Matroska)"},
+                  {0, "FLV\x01", "a video (FLV)"},          {0, "\x30\x26\xb2\x75", "a video (WMV)"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t n = strlen(others[i].bytes);
+        if (bytes < others[i].at + n || memcmp(data + others[i].at, others[i].bytes, n) != 0) continue;
+        int video = strchr(others[i].what, '(') != NULL;
+        return tl__fail(err, TL_EFORMAT, "%s: %s, which is not read; %s", name, others[i].what,
+                        video ? "take pictures out of it: ffmpeg -i FILE -r 1 %04d.jpg" : "save it as JPEG or PNG");
+    }
+    return tl__fail(err, TL_EFORMAT, "%s: no picture of a known format (" TL_IMAGE_FORMATS ")", name);
+}
+
 static int decode(tl_error *err, const char *name, const uint8_t *data, size_t bytes, const tl_image_request *request, tl_image *out)
 {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
@@ -179,7 +200,7 @@ static int decode(tl_error *err, const char *name, const uint8_t *data, size_t b
     if (bytes >= 4 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0 || memcmp(data, "II+\0", 4) == 0 || memcmp(data, "MM\0+", 4) == 0))
         return tl__tiff_decode(err, name, data, bytes, request, out);
     if (bytes >= 2 && data[0] == 'B' && data[1] == 'M') return tl__bmp_decode(err, name, data, bytes, request, out);
-    return tl__fail(err, TL_EFORMAT, "%s: no picture of a known format (" TL_IMAGE_FORMATS ")", name);
+    return fail_unknown(err, name, data, bytes);
 }
 
 int tl__image_decode(tl_error *err, const char *name, const void *data, size_t bytes, const tl_image_request *request, tl_image *out)

@@ -303,6 +303,59 @@ t.test("a picture of 10,000 x 10 pixels, and 3,000 boxes in one", function()
   t.equal(#batch.boxes:tolist(), 0) -- less than a pixel high
 end)
 
+t.test("videos and pictures of other formats that were taken for pictures", function()
+  local film = "\0\0\0\24ftypisom\0\0\2\0isomiso2" .. ("\0"):rep(200)
+  picture("films/images/a.png")
+  put("films/images/b.jpg", film)
+  put("films/images/c.MOV", film)
+  put("films/images/d.png", "\0\0\0\24ftypheic\0\0\0\0mif1heic" .. ("\0"):rep(200))
+  put("films/images/e.bmp", "RIFF\16\0\0\0AVI LIST" .. ("\0"):rep(200))
+  put("films/images/notes.txt", "")
+  for _, name in ipairs { "a", "b", "c", "d", "e" } do
+    put("films/labels/" .. name .. ".txt", "0 0.5 0.5 0.5 0.5")
+  end
+  put("films/classes.txt", "a")
+  local built = faults("yolo", { root = root .. "/films", split = 0 }, {
+    "images/b.jpg: a video (MP4), which is not read; take pictures out of it: ffmpeg -i FILE -r 1 %04d.jpg " ..
+      "(files that cannot be read as pictures: 3)",
+    "c.txt: there is " .. root .. "/films/images/c.MOV, and no picture is read of that (label files without" })
+  t.equal(built.train:count(), 1)
+  assert(table.concat(built.said, "\n"):find("skipped   1 .mov is passed over: JPEG, PNG", 1, true),
+    table.concat(built.said, "\n"))
+  t.fails("d.png: a HEIC picture, as phones take them, which is not read; save it as JPEG or PNG", core.image_size,
+    root .. "/films/images/d.png")
+  t.fails("e.bmp: a video (AVI), which is not read", core.image_size, root .. "/films/images/e.bmp")
+  t.fails("films/images/b.jpg is a file; --data.root DIR names another", open, "yolo",
+    { root = root .. "/films/images/b.jpg" })
+  t.fails("b.jpg: this text is not JSON", open, "coco", { annotations = root .. "/films/images/b.jpg" })
+end)
+
+t.test("a picture of 10,000 x 10 pixels and one with 3,000 boxes in training", function()
+  picture("wide/images/a.png", 10, 10000)
+  picture("wide/images/b.png", 300, 400)
+  put("wide/labels/a.txt", "0 0.5 0.5 0.9 0.9\n")
+  local lines = {}
+  for i = 0, 2999 do lines[i + 1] = ("0 %.5f %.5f 0.02 0.02"):format(0.02 + i % 60 / 62.5, 0.02 + i // 60 / 52) end
+  put("wide/labels/b.txt", table.concat(lines, "\n"))
+  put("wide/classes.txt", "a")
+  local o = { root = root .. "/wide", split = 0, size = 416, fit = "letterbox", batch = 2, mosaic = 1, mixup = 1 }
+  for k, options in ipairs { { mosaic = 0, mixup = 0 }, {}, { multi_scale = { 32, 640 } }, { tiles = { 64, 16 } } } do
+    for key, v in pairs(o) do if options[key] == nil then options[key] = v end end
+    local built, most = open("yolo", options), 0
+    for epoch = 1, 3 do
+      local loader <close> = data.loader(built, "train", 0)
+      loader:start(epoch)
+      while true do
+        local scope <close> = core.scope()
+        local x, _, _, _, _, more = loader:next()
+        if not x then break end
+        most = math.max(most, more.boxes:shape(1))
+      end
+    end
+    assert(k == 1 and most == 3000 or k == 4 and most > 50 or most > 500, ("case %d: %d boxes"):format(k, most))
+  end
+end)
+
 t.test("boxes of which little is seen are dropped", function()
   local s = core.data.source("records", { images = { core.zeros({ 40, 40, 3 }, { dtype = "uint8" }) },
     classes = { "a" },

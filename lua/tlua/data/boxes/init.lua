@@ -11,6 +11,7 @@ local util = require "tlua.util"
 local cells = require "tlua.data.cells"
 local split = require "tlua.data.split"
 local tiles = require "tlua.data.boxes.tiles"
+local data_text = require "tlua.data.text"
 local boxes = {}
 
 local OUTSIDE = 0.01 -- of a side: so far a box may reach out of the picture, and is cut; a pixel at least
@@ -293,9 +294,27 @@ end
 function boxes.root(d, what)
   local root = d.options.root
   if not root then util.failf("data.%s: root is missing, the folder with %s: --data.root DIR", d.kind, what) end
-  local missing = util.missing(root, "folder")
+  local missing = util.missing(root, "folder") or not core.is_folder(root) and ("%s is a file"):format(root)
   if missing then util.failf("data.%s: %s; --data.root DIR names another", d.kind, missing) end
   return (root:gsub("(.)/+$", "%1"))
+end
+
+-- What lies beside pictures and is none of the things that people put there: videos, pictures of other formats.
+local BESIDE = {}
+for _, ending in ipairs { "txt", "xml", "json", "csv", "yaml", "yml", "names", "data", "cache", "md", "html" } do
+  BESIDE["." .. ending] = true
+end
+
+-- The pictures below a folder. Files that might be meant as such and are not read are a line of `said`.
+function boxes.pictures_in(root, said)
+  local list, passed = core.data.pictures(root)
+  local others = {}
+  for _, each in ipairs(passed) do
+    if not BESIDE[each.ending:lower()] then others[#others + 1] = each end
+  end
+  local text = data_text.passed(others)
+  if text then said[#said + 1] = "skipped   " .. text end
+  return list
 end
 
 -- The name without its ending.

@@ -94,9 +94,9 @@ local function parts_of(root)
 end
 
 -- Pictures by their names without endings.
-local function by_stem(folder, kind)
+local function by_stem(folder, kind, said)
   local out = {}
-  for _, path in ipairs((core.data.pictures(folder))) do
+  for _, path in ipairs(boxes.pictures_in(folder, said)) do
     local name = boxes.stem(split.below(folder, path))
     if out[name] then
       util.failf("data.%s: %s and %s have the same name but for their endings", kind, out[name], path)
@@ -114,7 +114,7 @@ function voc.read(d, options)
     util.failf("data.voc: there is no folder %s beside %s", pictures, labels)
   end
   local found = { pictures = {}, root = root, title = "VOC", faults = faults, said = {} }
-  local of_name, parts, left = by_stem(pictures, d.kind), parts_of(root), 0
+  local of_name, parts, left = by_stem(pictures, d.kind, found.said), parts_of(root), 0
   local function is_xml(name) return name:lower():find "%.xml$" ~= nil end
   for _, path in ipairs((waves.below(labels, is_xml))) do
     local name = boxes.stem(split.below(labels, path))
@@ -142,7 +142,7 @@ function voc.read(d, options)
     else faults:add("pictures without a label file", of_name[name], ("there is no %s/%s.xml"):format(labels, name)) end
   end
   if left > 0 then
-    found.said[1] = ("skipped   %s of no part in %s/ImageSets/Main"):format(util.counted(left, "picture"), root)
+    found.said[#found.said + 1] = ("skipped   %s of no part in %s/ImageSets/Main"):format(util.counted(left, "picture"), root)
   end
   if #found.pictures == 0 and #faults.list == 0 then util.failf("data.voc: %s holds no XML files", labels) end
   return boxes.records(d, options, found)

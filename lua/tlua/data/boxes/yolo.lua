@@ -133,13 +133,28 @@ end
 local NOT_LABELS = { ["classes.txt"] = true, ["train.txt"] = true, ["test.txt"] = true, ["valid.txt"] = true,
   ["val.txt"] = true, ["readme.txt"] = true, ["notes.txt"] = true, ["license.txt"] = true }
 
+local NOT_READ = { "mp4", "avi", "mov", "mkv", "webm", "heic", "avif", "MP4", "AVI", "MOV", "MKV", "HEIC" }
+
+-- Why a label file has no picture.
+local function why_stray(path)
+  local stem = boxes.stem(path)
+  local before, after = stem:match "^(.*/)labels/(.*)$"
+  for _, ending in ipairs(NOT_READ) do
+    for _, base in ipairs { before and before .. "images/" .. after or stem, stem } do
+      local file = ("%s.%s"):format(base, ending)
+      if core.exists(file) then return ("there is %s, and no picture is read of that"):format(file) end
+    end
+  end
+  return "there is no picture of that name"
+end
+
 -- Label files that no picture has, which are faults.
 local function strays(root, used, faults)
   local function is_label(name)
     return name:lower():find "%.txt$" and not NOT_LABELS[name:lower()] and not name:find "^README"
   end
   for _, path in ipairs((waves.below(root, is_label))) do
-    if not used[path] then faults:add("label files without a picture", path, "there is no picture of that name") end
+    if not used[path] then faults:add("label files without a picture", path, why_stray(path)) end
   end
 end
 
@@ -150,8 +165,8 @@ function yolo.read(d, options)
     util.failf("data.yolo: what the classes are called is not said: there is no data.yaml, classes.txt or obj.names " ..
       "in %s", root)
   end
-  local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO", faults = faults }, {}
-  for _, path in ipairs((core.data.pictures(root))) do
+  local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO", faults = faults, said = {} }, {}
+  for _, path in ipairs(boxes.pictures_in(root, found.said)) do
     local labels, wanted = label_file(path)
     local picture = { path = path, place = labels or path, part = boxes.part_of(root, path), boxes = {} }
     if labels then
