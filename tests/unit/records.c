@@ -344,3 +344,51 @@ Test(records, masks_are_numbers)
         tl__image_free(&m);
     }
 }
+
+/* A hash of the first batch of an epoch, 0 where allocation n (0: none) failed. */
+static uint64_t batch_without(long n, const tl_records *r, const tl_pipeline *p, const tl_loader_config *c)
+{
+    tl_error err = {0};
+    tl_batch b = {.slot = -1};
+    uint64_t hash = 0;
+    tl__inject_failure(n);
+    tl_source *s = tl__source_records(&err, r);
+    tl_loader *l = s ? tl__loader_open(&err, s, p, c) : NULL;
+    int status = l && tl__loader_start(l, &err, 4) == 0 ? tl__loader_next(l, &err, &b) : -1;
+    tl__inject_failure(0);
+    cr_assert(status == 1 || err.code == TL_EMEMORY, "%ld: %s", n, err.text);
+    if (status == 1) {
+        cr_assert(b.height % 32 == 0 && b.box_offsets[b.n] > 0);
+        hash = tl__hash64(b.x, sizeof *b.x * (size_t)(b.n * b.height * b.width * b.channels), 1);
+        hash = tl__hash64(b.boxes, sizeof *b.boxes * 4 * (size_t)b.box_offsets[b.n], hash);
+    }
+    if (l) tl__loader_recycle(l, &b);
+    tl__loader_close(l);
+    tl__source_free(s);
+    return hash;
+}
+
+/* The same of tiles that are put together, mixed, and of changing size. */
+Test(records, mosaics_survive_a_lack_of_memory)
+{
+    char *folder = temporary_folder(), *path = joined(folder, "a.png");
+    put_grey(folder, "a.png", 60, 40, 0);
+    const char *const paths[] = {path, path, path};
+    static const int32_t tile[] = {0, 0, 30, 40, 1, 20, 5, 40, 30, 2, 0, 0, 60, 40, 3}, label[] = {0, 1, 2};
+    static const float box[] = {1, 1, 25, 30, 5, 5, 35, 20, 2, 2, 58, 38};
+    static const int64_t offset[] = {0, 1, 2, 3};
+    tl_records r = {.count = 3, .path = paths, .tile = tile, .class_name = classes, .class_count = 3,
+                    .box_offset = offset, .box = box, .box_label = label};
+    tl_loader_config c = {.batch = 3, .threads = TL_THREADS_NONE, .sizes = {32, 64},
+                          .mosaic = {1, 1, 0, {-9, 9}, {0.5, 1.5}, {-2, 2, -2, 2}, {0.1, 0.1}, {0.5, 1.5}}};
+    tl_pipeline *p = pipeline("to_channels(channels=3); letterbox(size=48); random_horizontal_flip(); random_hsv(); "
+                              "normalize(mean=0, std=1)");
+    uint64_t whole = batch_without(0, &r, p, &c), hash = 0;
+    long n = 1;
+    for (; hash == 0; n++) hash = batch_without(n, &r, p, &c);
+    cr_assert_eq(hash, whole);
+    cr_assert_gt(n, 50);
+    tl__pipeline_free(p);
+    free(path);
+    remove_folder(folder);
+}

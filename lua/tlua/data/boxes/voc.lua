@@ -142,7 +142,8 @@ function voc.read(d, options)
     else faults:add("pictures without a label file", of_name[name], ("there is no %s/%s.xml"):format(labels, name)) end
   end
   if left > 0 then
-    found.said[#found.said + 1] = ("skipped   %s of no part in %s/ImageSets/Main"):format(util.counted(left, "picture"), root)
+    found.said[#found.said + 1] = ("skipped   %s of no part in %s/ImageSets/Main"):format(
+      util.counted(left, "picture"), root)
   end
   if #found.pictures == 0 and #faults.list == 0 then util.failf("data.voc: %s holds no XML files", labels) end
   return boxes.records(d, options, found)
