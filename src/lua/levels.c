@@ -284,17 +284,17 @@ static int row_boxes(lua_State *L)
     lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
     lua_createtable(L, (int)n, 0);
     for (lua_Integer i = 1; i <= n; i++) {
-        float box[4];
+        float side[4];
         lua_rawgeti(L, 2, i);
         lua_Integer row = luaL_checkinteger(L, -1);
         lua_pop(L, 1);
         if (row < 0 || row >= o.n * o.cells)
             return tl__lua_raisef(L, "detect.row_boxes: there is no row %lld of %lld", (long long)row,
                                   (long long)(o.n * o.cells));
-        tl__levels_box(&o.l, o.cell + 3 * (row % o.cells), o.rows + row * o.width, box);
+        tl__levels_box(&o.l, o.cell + 3 * (row % o.cells), o.rows + row * o.width, side);
         lua_createtable(L, 4, 0);
         for (int k = 0; k < 4; k++) {
-            lua_pushnumber(L, box[k]);
+            lua_pushnumber(L, side[k]);
             lua_rawseti(L, -2, k + 1);
         }
         lua_rawseti(L, -2, i);
