@@ -218,6 +218,33 @@ t.test("with mosaics, several sizes and l1 in the last epochs a run goes on to t
   assert(plain.epochs[3].loss < results.epochs[3].loss, "l1 adds nothing in the last epoch")
 end)
 
+t.test("classes that are kept and not shown stay as they are, to the bit", function()
+  local rows, fed = {}, core.randn(2, 64, 64, 3)
+  local function answers(path) -- logits of the class blue
+    local net = tlua.models.yolox_nano { classes = path and 3 or 2, weights = path or out .. "/run/model.safetensors" }
+    net:ready()
+    net:eval()
+    local guard <close> = core.no_grad()
+    return core.ops.slice(net(fed), 3, path and 5 or 6, 1)
+  end
+  core.mkdirs(out .. "/more/images")
+  core.mkdirs(out .. "/more/labels")
+  for i = 1, 16 do -- red ones alone, which are called so, and something new
+    local name = ("p%02d"):format(i)
+    core.write_file(("%s/more/images/%s.png"):format(out, name), core.read_file(("%s/images/train/%s.png"):format(folder, name)))
+    core.write_file(("%s/more/labels/%s.txt"):format(out, name), ("%d 0.5 0.5 0.4 0.4\n"):format(1 + i % 2))
+  end
+  core.write_file(out .. "/more/classes.txt", "blue\nred\nround\n")
+  local fields = { model = models.yolox_nano { weights = out .. "/run/model.safetensors", classes = 2, keep_classes = true },
+    data = data.yolo { root = out .. "/more", size = 64, batch = 8, faults = "skip", split = 0.2 }, task = task.detect {},
+    freeze = { "*", "!head.cls_preds.*" }, schedule = { epochs = 2 }, out = out .. "/kept" }
+  ran(recipe(fields))
+  t.equal(t.distance(answers(out .. "/kept/model.safetensors"), answers()), 0, "answers of the class that was kept")
+  local a, b = tlua.load(out .. "/kept/model.safetensors"), tlua.load(out .. "/run/model.safetensors")
+  local name = "head.cls_preds.0.weight"
+  assert(t.distance(core.ops.slice(a[name], 1, 1, 1), core.ops.slice(b[name], 1, 0, 1)) > 0, "red has not been trained")
+end)
+
 t.test("boxes go back to the picture's pixels", function()
   local function back(p, w, h, b)
     local list = placed.back(p, w, h)(b)

@@ -26,6 +26,20 @@ local function set_levels(t, net)
   t.levels = net:levels()
 end
 
+-- Where classes of the weights are kept, those that no training picture shows are to stay as they are: as (1, classes)
+-- 1 for those that are learnt; nil where all are.
+local function learnt_of(s, width)
+  if not (rawget(s.model, "network_options") or {}).keep_classes then return nil end
+  local list, all = {}, true
+  for k = 1, width do list[k] = 0 end
+  for i = 1, s.data.train:count() do
+    local _, labels = s.data.train:boxes(i)
+    for _, label in ipairs(labels) do list[label + 1] = 1 end
+  end
+  for _, v in ipairs(list) do all = all and v == 1 end
+  return not all and core.persist(core.tensor { list }) or nil
+end
+
 local function prepare(t, s)
   local l1, closed = t.options.l1, s.recipe.data.options.close_mosaic
   t.names, t.width = s.classes, #s.classes
@@ -36,6 +50,7 @@ local function prepare(t, s)
   if l1 == "closed" and (closed or 0) == 0 then
     util.fail "task.detect: l1 = \"closed\" goes by close_mosaic, and the data have none: --data.close_mosaic 15"
   end
+  t.learnt = learnt_of(s, t.width)
 end
 
 local function check(t, shape)
@@ -56,7 +71,8 @@ local function weights_of(t, batch)
   local o, usual = t.options, WEIGHTS[t.levels.bins and "distribution" or "offsets"]
   local l1 = o.l1 == "always" or o.l1 == "closed" and batch.closed
   return { box_loss = o.box_loss or usual.box_loss, box_weight = o.box_weight or usual.box,
-    class_weight = o.class_weight or usual.class, distribution_weight = o.distribution_weight, l1 = l1 }
+    class_weight = o.class_weight or usual.class, distribution_weight = o.distribution_weight, l1 = l1,
+    learnt = t.learnt }
 end
 
 local ORDER = { "box", "object", "class", "l1", "distribution" } -- sums of floats have one

@@ -43,6 +43,14 @@ end
 local function sum_of(loss) return loss:sum() end
 local function bce(x, target) return ops.bce_with_logits(x, target, { reduction = "sum" }) end
 
+-- Logits (n, classes) of which those that are not learnt say "no" and have no gradient: learnt is (1, classes) of ones and
+-- zeros; nil: all are.
+local NO = 100
+local function of_learnt(x, learnt)
+  if not learnt then return x end
+  return x * learnt + (learnt - 1) * NO
+end
+
 -- 1 where a row has a box to learn, (rows, 1).
 local function where_matched(rows, m)
   local none = core.zeros(rows)
@@ -75,7 +83,7 @@ local function offset_parts(flat, m, o, classes)
   if m.n > 0 then
     local x = rows_of(flat, m.rows)
     parts.box = sum_of(boxes.loss(offset_boxes(x, m), m.boxes, o.box_loss)) * (o.box_weight / n)
-    parts.class = bce(columns(x, 5, classes), class_targets(m, classes)) * (o.class_weight / n)
+    parts.class = bce(of_learnt(columns(x, 5, classes), o.learnt), class_targets(m, classes)) * (o.class_weight / n)
     if o.l1 then parts.l1 = sum_of((columns(x, 0, 4) - offset_targets(m)):abs()) / n end
   end
   return parts, n
@@ -107,7 +115,7 @@ local function distance_parts(flat, m, o, classes, bins)
     local at = m.rows:to "int32" * classes + m.labels
     all = ops.scatter(all, at, m.scores, { axis = 1 })
   end
-  local parts = { class = bce(columns(flat, width - classes, classes), all:reshape(rows, classes))
+  local parts = { class = bce(of_learnt(columns(flat, width - classes, classes), o.learnt), all:reshape(rows, classes))
     * (o.class_weight / total) }
   if m.n > 0 then
     local logits = columns(rows_of(flat, m.rows), 0, 4 * bins):reshape(4 * m.n, bins)
@@ -125,7 +133,7 @@ end
 
 -- The parts of the loss of outputs (N, A, width) by name, scalars; what they were divided by; and the matches. `l`: what
 -- the network's levels() says; batch: input (N, H, W, C), boxes (B, 4), box_labels (B), boxes_offsets. o: box_loss, l1,
--- box_weight, class_weight, distribution_weight.
+-- box_weight, class_weight, distribution_weight, learnt (a tensor (1, classes): 0 for classes that stay as they are).
 function levels.parts(l, classes, out, batch, o)
   local shape, m = out:shape(), matches_of(l, classes, out, batch)
   local flat, parts, n = out:reshape(shape[1] * shape[2], shape[3]), nil, nil
