@@ -214,6 +214,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l clip -x -d 'lar
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.limit -x -d 'all means at most so many training pictures in all'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.minutes -x -d 'of recordings, which have no classes: minutes of training clips, in one column after the other'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.per_class -x -d 'training pictures of each class, in one column after the other'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.pictures -x -d 'of pictures with boxes, masks or numbers, which have no classes: training pictures in all, in one column after the other'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.seeds -x -d 'each draws the pictures, the new parameters and the order'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data -x -a 'boxes cifar10 cifar100 coco conll csv custom dicom fashion_mnist folder lines masks mnist nifti sounds spacing speech squad tensors texts voc yolo' -d 'the kind of data'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.annotations -r -F -d 'the JSON of COCO\'s form; with the next two the training part'

@@ -315,6 +315,12 @@ function util.thousands(n)
   return sign .. digits
 end
 
+-- The first letter large, where the words begin a line; "mAP" stays what it is.
+function util.capital(words)
+  if words:find "^%l%u" then return words end
+  return words:sub(1, 1):upper() .. words:sub(2)
+end
+
 -- "1 volume", "1,200 volumes"
 function util.counted(n, word) return ("%s %s%s"):format(util.thousands(n), word, n == 1 and "" or "s") end
 

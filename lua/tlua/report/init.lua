@@ -25,7 +25,7 @@ local function curves(run)
   local out = { figure("Loss", pair("loss", "loss"), { x = "epoch", x_whole = true, y = "loss" }) }
   for i, f in ipairs(report.figures(run)) do
     if i > 3 then break end
-    local title = (f[2]:find "^%l%u" and f[2] or f[2]:sub(1, 1):upper() .. f[2]:sub(2)) .. (f[3]:find "%%%%" and ", percent" or "")
+    local title = util.capital(f[2]) .. (f[3]:find "%%%%" and ", percent" or "")
     out[#out + 1] = figure(title, pair(f[1], "train_" .. f[1]), { x = "epoch", x_whole = true, y = f[2], y_same = report.axis(f) })
   end
   out[#out + 1] = figure("Learning rate", { { name = "rate", points = column(rows, "lr") } }, { x = "epoch", x_whole = true, y = "rate" })

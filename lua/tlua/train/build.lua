@@ -16,12 +16,14 @@ local WORDS = { label = "a class (label)", values = "numbers (values)", mask = "
   points = "points", text = "a text" }
 
 -- Puts the recipe's head in place, with its width from the network; without one, a Linear for so many outputs, or what the task `t` gives.
-function build.place_head(r, net, count, t)
+-- names: of the classes, where there is no task yet.
+function build.place_head(r, net, count, t, names)
   local head = r.head
   rawset(net, "head_trains", true)
   local fits = net.classes == count and not (net.takes_rows and net:takes_rows(t and t.names))
   if not head and (fits or net.gives == "vocabulary") then return end
   local usual = net.takes == "text" and net.default_head and net:default_head(count)
+    or net.gives == "levels" and not t and net:default_head(count, names)
   head = head or usual or t and t.head and t:head(net) or nn.Linear(count)
   util.at(rawget(head, "where") or r.where, function()
     net:set_head(head)

@@ -84,8 +84,12 @@ local function recipe_of(c, cell)
   r:override(own[cell.way] or {})
   local d = r.data.options
   d.split_seed = d.split_seed or o.seeds[1] -- the same test pictures in all cells
-  if cell.per_class == "all" then d.limit = o.limit or d.limit else d[cell.unit.field], d.limit = cell.per_class,
-    nil end
+  if cell.per_class == "all" then d.limit = o.limit or d.limit
+  else
+    d.limit = nil
+    d[cell.unit.field] = cell.per_class
+    if cell.unit.field == "limit" then d.test_limit = d.test_limit or math.maxinteger end -- the same test for all
+  end
   r.seed, r.out, r.cell_text = cell.seed, cell.out, cell_text(cell)
   r.keep, r.stop_after, r.test_every = "last", 0, 0 -- test pictures decide nothing
   return r
@@ -115,6 +119,7 @@ local function pictures_of(r, counts, cell)
   if cell.per_class == "all" then return math.min(counts.all, r.data.options.limit or counts.all) end
   if cell.unit.field == "minutes" then return math.max(1, math.min(counts.all,
     math.floor(counts.all * cell.per_class * 60 / counts.seconds))) end
+  if cell.unit.field == "limit" then return math.min(counts.all, cell.per_class) end
   local n = 0
   for _, k in ipairs(counts.classes) do n = n + math.min(k, cell.per_class) end
   return n
@@ -226,6 +231,7 @@ local function count_pictures(r)
   local counts = { classes = {}, all = opened.train:count(), test = opened.test:count(), title = opened.title,
     list = opened.list, many = opened.input.many }
   counts.class_count, counts.outputs = opened.fields.label and #opened.classes or 1, #(opened.value_names or opened.classes)
+  counts.names = opened.classes
   if opened.fields.label then counts.classes = opened.train:counts() end
   if opened.input.kind == "clip" then counts.seconds = input.seconds(opened.train) end
   return counts
@@ -260,7 +266,8 @@ local function foresee_cells(c)
     local d, batch = r.data.options, kinds.batch(r.data)
     if not seen[cell.way] then
       -- The width of some tasks is the network's own, or known once the symbols are counted.
-      if not task.definition(r.task.kind).own_width then build.place_head(r, r.model, c.counts.outputs)
+      if not task.definition(r.task.kind).own_width then build.place_head(r, r.model, c.counts.outputs,
+        nil, c.counts.names)
       elseif r.head then r.model:set_head(r.head) end
       local ok, e = pcall(util.at, r.where, stage.check_names, r, r.model)
       if not ok then error(("%s\n  in the way %s"):format(tostring(e), cell.way), 0) end
@@ -285,11 +292,14 @@ local function prepare(read, words)
     util.at(r.where, util.failf, "compare: minutes counts minutes of clips, and %s has pictures: --compare.per_class",
       c.counts.title)
   end
-  for _, n in ipairs(not r.compare.minutes and r.compare.per_class or {}) do
+  if r.compare.minutes and r.compare.pictures then
+    util.at(r.where, util.fail, "compare: minutes and pictures are two ways to count: leave one out")
+  end
+  for _, n in ipairs(not r.compare.minutes and not r.compare.pictures and r.compare.per_class or {}) do
     if n ~= "all" and #c.counts.classes == 0 then
       util.at(r.where, util.failf,
         "compare: per_class = %s counts pictures of each class, and %s has no classes: --compare.per_class all%s", n,
-        c.counts.title, c.counts.seconds and ", or --compare.minutes 1,3,all" or "")
+        c.counts.title, c.counts.seconds and ", or --compare.minutes 1,3,all" or ", or --compare.pictures 30,100,all")
     end
   end
   if c.counts.test == 0 then

@@ -9,7 +9,9 @@ local page = {}
 local escape = chart.escape
 
 -- How much the ways of a row were trained on: pictures of a class, or minutes.
-local function amount(c, row) return row.minutes or row.pictures / c.counts.class_count end
+local function amount(c, row)
+  return row.minutes or c.options.pictures and row.pictures or row.pictures / c.counts.class_count
+end
 
 -- One line a way over the pictures of each class: value(row) -> y, low, high.
 local function lines_of(c, summary, value)
@@ -44,7 +46,7 @@ local function plots(c, summary)
   local f = summary.figure
   local percent = f[3]:find "%%%%" ~= nil
   local out = {
-    report.figure(f[2]:sub(1, 1):upper() .. f[2]:sub(2) .. (percent and ", percent" or "") .. "; bars: deviation over the seeds",
+    report.figure(util.capital(f[2]) .. (percent and ", percent" or "") .. "; bars: deviation over the seeds",
       lines_of(c, summary, function(r)
         local low, high = r.spread and r.accuracy - r.spread, r.spread and r.accuracy + r.spread
         return r.accuracy, low and percent and math.max(low, 0) or low, high and percent and math.min(high, 100) or high

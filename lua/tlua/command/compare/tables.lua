@@ -151,7 +151,7 @@ local function notes(c, summary)
   end
   if #c.options.seeds < 3 then out[#out + 1] = "Fewer than three seeds tell nothing of the spread: what wins here may lose with the next." end
   local words, many = figure_of(c)[2], c.counts.many
-  out[#out + 1] = words:sub(1, 1):upper() .. words:sub(2)
+  out[#out + 1] = util.capital(words)
     .. ": mean ± standard deviation over the seeds. Difference: mean over the seeds, each with the same " .. many
     .. " in all ways, ± 95 % (Student's t); beyond that it counts."
   out[#out + 1] = "Time: training, and computing the features once; tests are left out."

@@ -37,6 +37,8 @@ ways.SCHEMA = {
   { "per_class", "sizes", { 10, 30, 100, "all" }, "training pictures of each class, in one column after the other" },
   { "minutes", "minutes", nil,
     "of recordings, which have no classes: minutes of training clips, in one column after the other" },
+  { "pictures", "sizes", nil,
+    "of pictures with boxes, masks or numbers, which have no classes: training pictures in all, in one column after the other" },
   { "limit", "integer", nil, "all means at most so many training pictures in all", least = 1 },
   { "seeds", "seeds", { 0, 1, 2 }, "each draws the pictures, the new parameters and the order" },
 }
@@ -48,7 +50,7 @@ local function defaults()
   return {
     { name = "scratch", why = "all weights are drawn at random: the most epochs, the largest rate", weights = "none", batchnorm = 0.1,
       optim = optim.AdamW { lr = 2e-3 }, schedule = { epochs = 12, least_steps = 400, rate = "one_cycle" } },
-    { name = "frozen", why = "only the new head is trained, on features that are computed once", freeze = "*",
+    { name = "frozen", why = "only the new head is trained, on features that are computed once where a cache can hold them", freeze = "*",
       optim = optim.AdamW { lr = 3e-3 }, schedule = { epochs = 10, least_steps = 300, rate = "cosine" } },
     { name = "finetuned", why = "the head first, then everything at a small rate, the lower the smaller; batch norms keep their statistics", optim = optim.AdamW {},
       batchnorm = "eval",
@@ -97,13 +99,15 @@ end
 function ways.amounts(options)
   if options.minutes then return options.minutes, { few = "minutes", many = "minutes of clips", field = "minutes",
     x = "minutes of training clips" } end
+  if options.pictures then return options.pictures, { few = "pictures", many = "pictures", field = "limit",
+    x = "training pictures" } end
   return options.per_class, { few = "a class", many = "pictures a class", field = "per_class",
     x = "training pictures a class" }
 end
 
 -- A number of pictures or a seed that is named twice would count its cells twice.
 function ways.check_twice(options)
-  for _, name in ipairs { "per_class", "minutes", "seeds" } do
+  for _, name in ipairs { "per_class", "minutes", "pictures", "seeds" } do
     local seen = {}
     for _, v in ipairs(options[name] or {}) do
       if seen[v] then util.failf("compare: %s names %s twice, which would count its cells twice", name, tostring(v)) end
