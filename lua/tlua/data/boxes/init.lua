@@ -178,7 +178,7 @@ end
 
 local function boxes_line(counts, names, r)
   local text = ("boxes     %s in %s, %s"):format(util.counted(counts.boxes, "box"):gsub("boxs$", "boxes"),
-    util.counted(#r.paths, "picture"), #names == 1 and "1 class" or #names .. " classes")
+    util.counted(#r.paths, r.tiles and "tile" or "picture"), #names == 1 and "1 class" or #names .. " classes")
   if counts.background > 0 then
     text = ("%s; %s without a box"):format(text, util.counted(counts.background, "picture"))
   end
