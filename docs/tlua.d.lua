@@ -1946,8 +1946,9 @@ function task.segment(options) end
 ---- `box_weight`: of that loss (the network's own: 5; YOLOv8 7.5)
 ---- `class_weight`: of the loss of the classes (1; YOLOv8 0.5)
 ---- `distribution_weight` = 1.5: of YOLOv8's distribution focal loss
+---- `focal` = 0: gamma of a focal loss of objects and classes in the place of the cross entropy; 0: none
 ---- `l1` = "none": YOLOX's loss of the four numbers themselves too: in the epochs in which mosaics are closed, as YOLOX has it, or always
----@param options? { confidence?: number, choose?: boolean, iou?: number, per_class?: boolean, most?: integer, box_loss?: "iou"|"iou_squared"|"giou"|"diou"|"ciou", box_weight?: number, class_weight?: number, distribution_weight?: number, l1?: "none"|"closed"|"always" }
+---@param options? { confidence?: number, choose?: boolean, iou?: number, per_class?: boolean, most?: integer, box_loss?: "iou"|"iou_squared"|"giou"|"diou"|"ciou", box_weight?: number, class_weight?: number, distribution_weight?: number, focal?: number, l1?: "none"|"closed"|"always" }
 ---@return table
 function task.detect(options) end
 

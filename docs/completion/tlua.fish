@@ -410,6 +410,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.class_weig
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.confidence -x -d 'from which on predict says a box'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.digits -x -a 'refuse keep drop' -d 'in the texts: an error, since they are not written as they are spoken; or learnt; or left out'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.distribution_weight -x -d 'of YOLOv8\'s distribution focal loss'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.focal -x -d 'gamma of a focal loss of objects and classes in the place of the cross entropy; 0: none'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.ignore -x -d 'value in masks of pixels that do not count, beside 255'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.iou -x -d 'of boxes that overlap more, the surest alone stays'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.l1 -x -a 'none closed always' -d 'YOLOX\'s loss of the four numbers themselves too: in the epochs in which mosaics are closed, as YOLOX has it, or always'

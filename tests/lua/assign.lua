@@ -110,6 +110,24 @@ t.test("losses of boxes are torchvision's", function()
   t.fails("siou", function() boxes.loss(core.zeros(1, 4), core.zeros(1, 4), "siou") end)
 end)
 
+t.test("a focal loss weighs what is known less", function()
+  local b, out = batch(), outputs(golden.simota[1], 8)
+  local o = { box_loss = "giou", box_weight = 5, class_weight = 1 }
+  local plain = levels.parts(levels_with(), golden.classes, out, b, o)
+  o.focal = 2
+  local parts, n = levels.parts(levels_with(), golden.classes, out, b, o)
+  -- By hand: the sum over all rows of (1 - p_t)^2 times the cross entropy.
+  local want, matched = 0, {}
+  for _, row in ipairs(golden.simota[1].rows) do matched[row + 1] = true end
+  for i, row in ipairs(out:reshape(-1, 8):tolist()) do
+    local p = 1 / (1 + math.exp(-row[5]))
+    local pt = matched[i] and p or 1 - p
+    want = want - (1 - pt) ^ 2 * math.log(pt)
+  end
+  near(parts.object:item(), want / n, 2e-5, "focal loss of objects")
+  assert(parts.object:item() < plain.object:item())
+end)
+
 t.test("a batch without boxes learns that there is nothing", function()
   local b = batch()
   b.boxes_offsets = { 0, 0, 0 }

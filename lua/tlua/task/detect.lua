@@ -72,7 +72,7 @@ local function weights_of(t, batch)
   local l1 = o.l1 == "always" or o.l1 == "closed" and batch.closed
   return { box_loss = o.box_loss or usual.box_loss, box_weight = o.box_weight or usual.box,
     class_weight = o.class_weight or usual.class, distribution_weight = o.distribution_weight, l1 = l1,
-    learnt = t.learnt }
+    learnt = t.learnt, focal = o.focal }
 end
 
 local ORDER = { "box", "object", "class", "l1", "distribution" } -- sums of floats have one
@@ -227,6 +227,8 @@ return {
     { "box_weight", "number", nil, "of that loss (the network's own: 5; YOLOv8 7.5)", least = 0 },
     { "class_weight", "number", nil, "of the loss of the classes (1; YOLOv8 0.5)", least = 0 },
     { "distribution_weight", "number", 1.5, "of YOLOv8's distribution focal loss", least = 0 },
+    { "focal", "number", 0, "gamma of a focal loss of objects and classes in the place of the cross entropy; 0: none",
+      least = 0, most = 10 },
     { "l1", "choice", "none", "YOLOX's loss of the four numbers themselves too: in the epochs in which mosaics are closed, "
       .. "as YOLOX has it, or always", { "none", "closed", "always" } },
   },

@@ -41,7 +41,11 @@ local function class_targets(m, classes)
 end
 
 local function sum_of(loss) return loss:sum() end
-local function bce(x, target) return ops.bce_with_logits(x, target, { reduction = "sum" }) end
+-- The sum of binary cross entropies, or with o.focal their focal loss (Lin et al. 2017) without alpha.
+local function bce(x, target, o)
+  if (o.focal or 0) == 0 then return ops.bce_with_logits(x, target, { reduction = "sum" }) end
+  return ops.sigmoid_focal_loss(x, target, { alpha = -1, gamma = o.focal, reduction = "sum" })
+end
 
 -- Logits (n, classes) of which those that are not learnt say "no" and have no gradient: learnt is (1, classes) of ones and
 -- zeros; nil: all are.
@@ -79,11 +83,11 @@ end
 -- the four numbers themselves; sums over what was matched divided by how many that are.
 local function offset_parts(flat, m, o, classes)
   local n = math.max(m.n, 1)
-  local parts = { object = bce(columns(flat, 4, 1), where_matched(flat:shape(1), m)) / n }
+  local parts = { object = bce(columns(flat, 4, 1), where_matched(flat:shape(1), m), o) / n }
   if m.n > 0 then
     local x = rows_of(flat, m.rows)
     parts.box = sum_of(boxes.loss(offset_boxes(x, m), m.boxes, o.box_loss)) * (o.box_weight / n)
-    parts.class = bce(of_learnt(columns(x, 5, classes), o.learnt), class_targets(m, classes)) * (o.class_weight / n)
+    parts.class = bce(of_learnt(columns(x, 5, classes), o.learnt), class_targets(m, classes), o) * (o.class_weight / n)
     if o.l1 then parts.l1 = sum_of((columns(x, 0, 4) - offset_targets(m)):abs()) / n end
   end
   return parts, n
@@ -115,7 +119,7 @@ local function distance_parts(flat, m, o, classes, bins)
     local at = m.rows:to "int32" * classes + m.labels
     all = ops.scatter(all, at, m.scores, { axis = 1 })
   end
-  local parts = { class = bce(of_learnt(columns(flat, width - classes, classes), o.learnt), all:reshape(rows, classes))
+  local parts = { class = bce(of_learnt(columns(flat, width - classes, classes), o.learnt), all:reshape(rows, classes), o)
     * (o.class_weight / total) }
   if m.n > 0 then
     local logits = columns(rows_of(flat, m.rows), 0, 4 * bins):reshape(4 * m.n, bins)
@@ -133,7 +137,7 @@ end
 
 -- The parts of the loss of outputs (N, A, width) by name, scalars; what they were divided by; and the matches. `l`: what
 -- the network's levels() says; batch: input (N, H, W, C), boxes (B, 4), box_labels (B), boxes_offsets. o: box_loss, l1,
--- box_weight, class_weight, distribution_weight, learnt (a tensor (1, classes): 0 for classes that stay as they are).
+-- box_weight, class_weight, distribution_weight, focal (gamma), learnt (a tensor (1, classes): 0 for classes that stay as they are).
 function levels.parts(l, classes, out, batch, o)
   local shape, m = out:shape(), matches_of(l, classes, out, batch)
   local flat, parts, n = out:reshape(shape[1] * shape[2], shape[3]), nil, nil
