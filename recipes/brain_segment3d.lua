@@ -14,6 +14,8 @@
 local tlua = require "tlua"
 local nn, data, optim, task = tlua.nn, tlua.data, tlua.optim, tlua.task
 
+-- A patch holds a whole brain at 2 mm: where a voxel lies is told by the edges, which dilated kernels reach.
+
 -- The atlas numbers its regions; those from 1 on and from 79 on are of the cerebrum, 71 to 78 lie deep in it.
 local function numbers(first, last, more)
   for v = first, last do more[#more + 1] = v end
@@ -22,7 +24,7 @@ end
 
 return tlua.recipe {
   model    = tlua.models.meshnet { weights = "model5_gw_ae" },
-  data     = data.nifti { root = "data/brain3d", spacing = 2, patch = 64, patches = 16, batch = 1, foreground = 0.5,
+  data     = data.nifti { root = "data/brain3d", spacing = 2, patch = 112, patches = 16, batch = 1, foreground = 0.5,
     overlap = 0.25, classes = { "background", "cerebrum", "deep grey", "cerebellum" },
     values = { 0, numbers(79, 90, numbers(1, 70, {})), numbers(71, 78, {}), numbers(91, 116, {}) } },
   task     = task.segment {},
