@@ -111,6 +111,11 @@ uninstall:
 	cd $(DESTDIR)$(PREFIX) && rm -rf bin/tlua lib/libtlua.* lib/libtlua_dicom.so lib/pkgconfig/tlua.pc include/tlua.h include/tlua_ops.h share/tlua share/doc/tlua share/man/man1/tlua.1
 	cd $(DESTDIR)$(PREFIX)/share && rm -f bash-completion/completions/tlua zsh/site-functions/_tlua fish/vendor_completions.d/tlua.fish
 
+# A Debian package of what is installed.
+.PHONY: deb
+deb: all
+	@sh tools/deb.sh $(BUILD)
+
 # ---- demo ----
 .PHONY: demo
 demo:
@@ -260,7 +265,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/replay.c $(BU
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -Itests/fuzz -o $@ $< tests/fuzz/replay.c $(BUILD)/libtlua.a $(LIBS)
 help:
-	@echo "make            library and program        make install PREFIX=/usr/local"
+	@echo "make            library and program        make install PREFIX=/usr/local, make deb"
 	@echo "make demo       train on real pictures     make test          all tests"
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
 	@echo "make test-compilers every kernel compiled for GPUs of three makers, without one"

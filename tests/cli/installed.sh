@@ -20,6 +20,21 @@ same bash bash-completion/completions/tlua
 same zsh zsh/site-functions/_tlua
 same fish fish/vendor_completions.d/tlua.fish
 
+# The Debian package holds the same, says what it is linked with, and runs from where it was unpacked.
+if command -v dpkg-deb >/dev/null 2>&1 && command -v dpkg-shlibdeps >/dev/null 2>&1; then
+    make -s deb BUILD="${BUILD:-build}" >"$W/deb.out" 2>&1 || fail "make deb: $(cat "$W/deb.out")"
+    deb=$(sed 's/: .*//' "$W/deb.out" | tail -n 1)
+    dpkg-deb -x "$deb" "$W/deb" || fail "$deb cannot be unpacked"
+    for file in bin/tlua include/tlua.h lib/libtlua.so.0 share/man/man1/tlua.1.gz share/doc/tlua/changelog.gz share/tlua/recipes/own_net.lua; do
+        [ -s "$W/deb/usr/$file" ] || fail "$file is not in the package"
+    done
+    dpkg-deb -f "$deb" Depends | grep -q 'liblua5.4-0' || fail "the package does not ask for Lua: $(dpkg-deb -f "$deb" Depends)"
+    dpkg-deb -f "$deb" Recommends | grep -q 'libsndfile1' || fail "the package does not recommend what is loaded when it is used"
+    [ "$("$W/deb/usr/bin/tlua" --version)" = "$("$T" --version)" ] || fail "the package's program says another version"
+else
+    echo "skipped: dpkg-dev is not here, so no package is built"
+fi
+
 # Every link between the documents leads to a file, in the source and where it is installed.
 links() { # FOLDER FILE...
     from=$1
