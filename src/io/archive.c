@@ -15,7 +15,7 @@ struct tl_archive_private {
     size_t map_bytes;
     size_t budget;              /* how much more memory tensors may take that are copied out of the file */
     void **buffers;
-    int buffer_count, buffer_room, room, meta_room, odd_room, other_room;
+    int buffer_count, buffer_room, room, meta_room, odd_room, other_room, label_room;
     const tl_entry **by_name;   /* sorted, made when all entries are there */
 };
 
@@ -107,16 +107,27 @@ int tl__archive_took(tl_error *err, tl_archive *a, const char *key, const char *
     return (a->key = tl__strdup(err, key)) ? 0 : -1;
 }
 
+/* One more text in a list. */
+static int add_text(tl_error *err, char ***list, int *count, int *room, const char *text, size_t bytes)
+{
+    void *texts = *list;
+    if (grow(err, &texts, *count, room, sizeof **list) != 0) return -1;
+    *list = texts;
+    char *copy = tl__asprintf(err, "%.*s", (int)bytes, text);
+    if (!copy) return -1;
+    (*list)[(*count)++] = copy;
+    return 0;
+}
+
 int tl__archive_left(tl_error *err, tl_archive *a, const char *other, size_t bytes)
 {
-    void *keys = a->other_keys;
     if (memchr(other, 0, bytes) || !tl__utf8_valid(other, bytes)) return 0;
-    if (grow(err, &keys, a->other_count, &a->own->other_room, sizeof *a->other_keys) != 0) return -1;
-    a->other_keys = keys;
-    char *copy = tl__asprintf(err, "%.*s", bytes < 200 ? (int)bytes : 200, other);
-    if (!copy) return -1;
-    a->other_keys[a->other_count++] = copy;
-    return 0;
+    return add_text(err, &a->other_keys, &a->other_count, &a->own->other_room, other, bytes < 200 ? bytes : 200);
+}
+
+int tl__archive_add_label(tl_error *err, tl_archive *a, const char *label, size_t bytes)
+{
+    return add_text(err, &a->labels, &a->label_count, &a->own->label_room, label, bytes);
 }
 
 void *tl__archive_buffer(tl_error *err, tl_archive *a, size_t bytes)
@@ -341,6 +352,7 @@ void tl__archive_free(tl_archive *a)
         free(a->odd[i].why);
     }
     for (int i = 0; i < a->other_count; i++) free(a->other_keys[i]);
+    for (int i = 0; i < a->label_count; i++) free(a->labels[i]);
     for (int i = 0; i < a->own->buffer_count; i++) free(a->own->buffers[i]);
     tl__unmap_file(a->own->map, a->own->map_bytes);
     free(a->own->buffers);
@@ -351,6 +363,7 @@ void tl__archive_free(tl_archive *a)
     free(a->odd);
     free(a->key);
     free(a->other_keys);
+    free(a->labels);
     free(a->meta_keys);
     free(a->meta_values);
     free(a);

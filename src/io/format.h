@@ -23,6 +23,8 @@ int tl__archive_add(tl_error *err, tl_archive *a, const char *name, size_t name_
                     const tl_shape *shape, const void *data, size_t bytes);
 /* Notes something of that name that is no readable tensor, and why; all is copied. A name that is no text is passed over. */
 int tl__archive_add_odd(tl_error *err, tl_archive *a, const char *name, size_t name_bytes, const char *format, ...) TL__PRINTF(5, 6);
+/* Adds the name of the next class, UTF-8 without zeros; it is copied. */
+int tl__archive_add_label(tl_error *err, tl_archive *a, const char *label, size_t bytes);
 /* The part of the file that is wanted, NULL for the usual one. The reader of a format with parts says which it took, and what of the
  * wanted key is left for the beginnings of names (a part of the key's own text; NULL: nothing); and which parts it left aside. */
 const char *tl__archive_wanted(const tl_archive *a);

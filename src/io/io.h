@@ -30,6 +30,8 @@ typedef struct tl_archive {
     char *key;          /* the part of a checkpoint that the entries are; NULL: all of it */
     char **other_keys;  /* parts that hold tensors too and were left aside */
     int other_count;
+    char **labels;      /* names of the classes, by number, where a pickled module has them */
+    int label_count;
     char **meta_keys, **meta_values;  /* the metadata of a safetensors file, in the order of the file */
     int meta_count;
     struct tl_archive_private *own;

@@ -447,13 +447,17 @@ static int op_instance(tl_pmachine *m, int op)
     return call(m, function, args);
 }
 
-/* The state of an object is not looked at: that of an OrderedDict is the `_metadata` of a state dict (version numbers of
- * modules), that of a tensor its attributes in Python, and neither tells anything about its values. */
+/* The attributes of an object are kept as they stand, a dict or one beside those of __slots__: they may hold the object
+ * itself, and what its class would do with them is not known. Those of an OrderedDict (the `_metadata` of a state dict,
+ * version numbers of modules) and of a tensor tell nothing about its values. */
 static int op_build(tl_pmachine *m, int op)
 {
     (void)op;
-    tl_pvalue *state = pop(m);
-    return state && top(m) ? 0 : -1;
+    tl_pvalue *state = pop(m), *object = state ? top(m) : NULL;
+    if (!object) return -1;
+    if (state->kind == TL_P_TUPLE && state->as.items.n == 2) state = state->as.items.at[0];
+    if (object->kind == TL_P_OPAQUE && state->kind == TL_P_DICT) object->as.object.state = state;
+    return 0;
 }
 
 static int op_persistent_id(tl_pmachine *m, int op)

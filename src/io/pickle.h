@@ -2,7 +2,9 @@
  * Pickle is a small stack machine whose GLOBAL and REDUCE opcodes call any function of Python. Here
  * they "call" a handful of known names, each of which only builds one of the values below. Whatever else
  * a pickle wants to call gives an opaque value: people keep arguments, numpy numbers and the like beside
- * their weights, and these can be passed over. It is an error only where a tensor is needed instead. */
+ * their weights, and these can be passed over. It is an error only where a tensor is needed instead. An
+ * opaque value keeps the attributes that the pickle gives it, as a dict of values like any other: they say
+ * what a pickled torch.nn.Module holds, without its class. */
 #ifndef TLUA_IO_PICKLE_H
 #define TLUA_IO_PICKLE_H
 
@@ -22,13 +24,16 @@ typedef struct tl_pstorage {
     int64_t view_at, view_numel; /* the part of them that is this storage (old files have storages in storages) */
 } tl_pstorage;
 
-/* `odd` says why tlua cannot read it ("it has 9 dimensions, ..."); NULL: it can. The rest then says nothing. */
+/* `odd` says why tlua cannot read it ("it has 9 dimensions, ..."); NULL: it can. The rest then says nothing.
+ * `packed` is for who reads its elements: a copy of them without strides, owned by the archive, so that a tensor of
+ * many names is copied once. */
 typedef struct tl_ptensor {
     const char *odd;
     const tl_pstorage *storage;
     int64_t offset;
     tl_shape shape;
     int64_t stride[TL_MAX_RANK]; /* in elements, >= 0 */
+    const uint8_t *packed;
 } tl_ptensor;
 
 typedef enum tl_pkind {
@@ -40,11 +45,13 @@ typedef struct tl_pvalue {
     tl_pkind kind;
     union {
         int64_t i;                                                   /* BOOL, INT */
-        struct { const char *at; size_t n; } text;                   /* TEXT, BYTES, BIG (little-endian): inside the pickle; OPAQUE: what makes it */
+        struct { const char *at; size_t n; } text;  /* TEXT, BYTES, BIG (little-endian): in the pickle */
+        /* OPAQUE: what makes it, and the DICT of its attributes; NULL: none are known */
+        struct { const char *maker; const struct tl_pvalue *state; } object;
         struct { struct tl_pvalue **at; uint32_t n, room; } items;   /* TUPLE, LIST; DICT: key, value, key, value */
         const tl_pglobal *global;
         const tl_pstorage *storage;
-        const tl_ptensor *tensor;
+        tl_ptensor *tensor;
     } as;
 } tl_pvalue;
 
@@ -69,8 +76,8 @@ typedef struct tl_pstore {
     int swap;  /* the bytes of each element stand in big-endian order */
 } tl_pstore;
 
-/* Adds every tensor of a state dict, or of the state dict in a checkpoint, to the archive: of the one under the archive's
- * wanted key where there is one, else of the usual one. What is no tensor is noted as odd. */
+/* Adds every tensor of a state dict or pickled module, or of the one in a checkpoint, to the archive: of the one under
+ * the archive's wanted key where there is one, else of the usual one. What is no tensor is noted as odd. */
 int tl__state_dict(tl_error *err, tl_archive *a, const tl_pvalue *root, const tl_pstore *store);
 
 #endif

@@ -35,8 +35,14 @@ tl_pvalue *tl__pickle_opaque(tl_pmachine *m, const char *module, size_t module_b
     char *text = tl__pickle_alloc(m, n + 1);
     if (!text) return NULL;
     snprintf(text, n + 1, "%s.%s", a, b);
-    v->as.text.at = text;
-    v->as.text.n = n;
+    v->as.object.maker = text;
+    return v;
+}
+
+tl_pvalue *tl__pickle_object(tl_pmachine *m, const tl_pvalue *maker)
+{
+    tl_pvalue *v = tl__pickle_value(m, TL_P_OPAQUE);
+    if (v) v->as.object.maker = maker->as.object.maker;
     return v;
 }
 
@@ -96,6 +102,20 @@ static tl_pvalue *call_defaultdict(tl_pmachine *m, const tl_pvalue *args)
     return tl__pickle_value(m, TL_P_DICT);
 }
 
+/* set([...]) as protocols below 4 write it. Sets are kept as lists, as pickle.c does. */
+static tl_pvalue *call_set(tl_pmachine *m, const tl_pvalue *args)
+{
+    if (args->as.items.n == 0) return tl__pickle_value(m, TL_P_LIST);
+    return arg(args, 0, TL_P_LIST) ? args->as.items.at[0] : opaque(m, "builtins", "set");
+}
+
+/* copyreg._reconstructor(class, base, value of the base) is what protocols below 2 have for NEWOBJ. */
+static tl_pvalue *call_reconstructor(tl_pmachine *m, const tl_pvalue *args)
+{
+    const tl_pvalue *class = arg(args, 0, TL_P_OPAQUE);
+    return class ? tl__pickle_object(m, class) : opaque(m, "copyreg", "_reconstructor");
+}
+
 /* (storage, offset, size, stride, ...). Whether the view lies inside its storage is checked where the
  * true size of the storage is known. */
 static tl_pvalue *call_tensor(tl_pmachine *m, const tl_pvalue *args)
@@ -130,7 +150,7 @@ static tl_pvalue *call_tensor(tl_pmachine *m, const tl_pvalue *args)
 static tl_pvalue *call_foreign_tensor(tl_pmachine *m, const tl_pvalue *args)
 {
     const tl_pvalue *dtype = arg(args, 6, TL_P_OPAQUE);
-    const char *dot = dtype ? strrchr(dtype->as.text.at, '.') : NULL;
+    const char *dot = dtype ? strrchr(dtype->as.object.maker, '.') : NULL;
     return foreign_type(m, dot ? dot + 1 : "?");
 }
 
@@ -167,6 +187,8 @@ static tl_pvalue *call_with_attributes(tl_pmachine *m, const tl_pvalue *args)
 static const tl_pglobal globals[] = {
     CALL("collections", "OrderedDict", call_dict), CALL("collections", "defaultdict", call_defaultdict),
     CALL("builtins", "dict", call_dict), CALL("__builtin__", "dict", call_dict),
+    CALL("builtins", "set", call_set), CALL("__builtin__", "set", call_set),
+    CALL("copyreg", "_reconstructor", call_reconstructor), CALL("copy_reg", "_reconstructor", call_reconstructor),
     TENSOR_CALL("_rebuild_tensor_v2", call_tensor), TENSOR_CALL("_rebuild_tensor", call_tensor),
     TENSOR_CALL("_rebuild_tensor_v3", call_foreign_tensor),
     TENSOR_CALL("_rebuild_qtensor", call_quantised), TENSOR_CALL("_rebuild_sparse_tensor", call_sparse),
@@ -202,9 +224,7 @@ tl_pvalue *tl__pickle_call(tl_pmachine *m, const tl_pvalue *function, const tl_p
         const tl_pglobal *g = function->as.global;
         return g->call ? g->call(m, args) : opaque(m, g->module, g->name);
     }
-    tl_pvalue *v = tl__pickle_value(m, TL_P_OPAQUE); /* a new one, although the same name: a pickle may tell two objects apart */
-    if (v) v->as = function->as;
-    return v;
+    return tl__pickle_object(m, function); /* a new one, although the same name: each has its attributes */
 }
 
 /* ("storage", class, key, device, elements[, view]). A class that is not known may be one of a newer PyTorch. */
@@ -223,8 +243,8 @@ static tl_pvalue *torch_storage(tl_pmachine *m, const tl_pvalue *id)
         s->foreign = known->foreign;
         s->size = known->foreign ? known->size : tl__dtype_size(known->dtype);
     } else {
-        const char *dot = strrchr(class->as.text.at, '.');
-        s->foreign = dot ? dot + 1 : class->as.text.at;
+        const char *dot = strrchr(class->as.object.maker, '.');
+        s->foreign = dot ? dot + 1 : class->as.object.maker;
     }
     const tl_pvalue *view = arg(id, 5, TL_P_TUPLE);
     if (view) {

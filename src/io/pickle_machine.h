@@ -26,6 +26,8 @@ int tl__pickle_damaged(tl_pmachine *m, const char *why);
 
 /* Something that was not made, and the name of what would make it, "module.name"; `name` may be empty. */
 tl_pvalue *tl__pickle_opaque(tl_pmachine *m, const char *module, size_t module_bytes, const char *name, size_t name_bytes);
+/* A new object of what an opaque value names, without attributes. */
+tl_pvalue *tl__pickle_object(tl_pmachine *m, const tl_pvalue *maker);
 /* The value for a name of Python, known or not. NULL and an error where memory is short. */
 tl_pvalue *tl__pickle_global(tl_pmachine *m, const char *module, size_t module_bytes, const char *name, size_t name_bytes);
 /* What REDUCE makes of a name, known or opaque, and a tuple of arguments. */

@@ -75,18 +75,26 @@ static int push_entry(lua_State *L, const tl_entry *e, int keep_half)
     return 0;
 }
 
-/* {key = the part of the file that was read, others = {names of other parts}, odd = {name = why it cannot be read}} */
-static void push_about(lua_State *L, const tl_archive *a)
+/* Sets the list of texts as a field of the table on top. */
+static void set_texts(lua_State *L, const char *field, char *const *texts, int count)
 {
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, a->key);
-    lua_setfield(L, -2, "key");
-    lua_createtable(L, a->other_count, 0);
-    for (int i = 0; i < a->other_count; i++) {
-        lua_pushstring(L, a->other_keys[i]);
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        lua_pushstring(L, texts[i]);
         lua_rawseti(L, -2, i + 1);
     }
-    lua_setfield(L, -2, "others");
+    lua_setfield(L, -2, field);
+}
+
+/* {key = the part of the file that was read, others = {names of other parts}, odd = {name = why it cannot be read},
+ * labels = {names of the classes}, which is nil where there are none} */
+static void push_about(lua_State *L, const tl_archive *a)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, a->key);
+    lua_setfield(L, -2, "key");
+    set_texts(L, "others", a->other_keys, a->other_count);
+    if (a->label_count) set_texts(L, "labels", a->labels, a->label_count);
     lua_createtable(L, 0, a->odd_count);
     for (int i = 0; i < a->odd_count; i++) {
         lua_pushstring(L, a->odd[i].why);

@@ -278,6 +278,24 @@ def pickles():
     put("pickle", "checkpoint", b"\x80\4}(\x8c\5model}\x8c\1w" + tensor + b"s\x8c\3ema}\x8c\1w" + tensor + b"s\x8c\4argscargparse\nNamespace\n)\x81}\x8c\1aK\1sb"
         b"\x8c\1b\x8c\5numpy\x8c\6scalar\x93C\1a\x85Ru.")
     put("pickle", "old", b"(dp0\nS'n'\np1\n(iargparse\nNamespace\np2\n(dp3\nS'a'\nI01\nsbsS'x'\nL12L\nsVt\nF1.5\nsg1\n(cm\nC\nI2\nosS'l'\n(lp4\nI1\nasS'w'\n" + tensor + b"s.")
+    modules(tensor)
+
+
+def modules(tensor):
+    def text(t):
+        return b"\x8c" + bytes([len(t)]) + t
+    def module(children=b"}", more=b""):
+        return (b"cm\nC\n)\x81}(" + text(b"_parameters") + b"}" + text(b"w") + b"ctorch._utils\n_rebuild_parameter\n(" + tensor + b"\x88}tRs"
+                + text(b"_buffers") + b"}(" + text(b"b") + tensor + text(b"n") + tensor + text(b"x") + b"Nu" + text(b"_modules") + children + more + b"ub")
+    children = b"ccollections\nOrderedDict\n)R(" + text(b"0") + module() + b"q\1" + text(b"again") + b"h\1" + text(b"gone") + b"Nu"
+    more = (text(b"_non_persistent_buffers_set") + b"cbuiltins\nset\n](" + text(b"n") + b"e\x85R" + text(b"names") + b"}(K\0" + text(b"cat") + b"K\1" + text(b"dog") + b"u")
+    whole = module(children, more)
+    put("pickle", "module", b"\x80\2" + whole + b".")
+    put("pickle", "modules", b"\x80\4}(" + text(b"model") + whole + text(b"ema") + module() + text(b"epoch") + b"K\1u.")
+    put("pickle", "module_circle", b"\x80\2cm\nC\n)\x81q\1}q\2(" + text(b"_parameters") + b"}" + text(b"_buffers") + b"h\2" + text(b"_modules") + b"}("
+        + text(b"a") + b"h\1" + text(b"b") + b"h\2uub.")
+    put("pickle", "module_lies", b"\x80\2ccopy_reg\n_reconstructor\n(cm\nC\nc__builtin__\nobject\nNtR}(" + text(b"_parameters") + b"]" + text(b"_buffers") + b"N"
+        + text(b"_modules") + b"]ub.")
 
 
 def archives():

@@ -8,15 +8,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     static const char head[] = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
     static const char with[] = "\x80\x02]X\x01\0\0\0000a.\x40\0\0\0\0\0\0", without[] = "\x80\x02].";
     enum { STORAGE = 64 * sizeof(float) };
-    for (int round = 0; round < 2; round++) {
-        const char *tail = round ? without : with;
-        size_t tail_bytes = round ? sizeof without - 1 : sizeof with, n = sizeof head - 1 + bytes + tail_bytes + (round ? 0 : STORAGE);
+    static const char *const keys[] = {NULL, "ema.a", NULL};
+    for (int round = 0; round < 3; round++) {
+        int empty = round == 2;
+        const char *tail = empty ? without : with;
+        size_t tail_bytes = empty ? sizeof without - 1 : sizeof with;
+        size_t n = sizeof head - 1 + bytes + tail_bytes + (empty ? 0 : STORAGE);
         uint8_t *file = calloc(1, n);
         memcpy(file, head, sizeof head - 1);
         if (bytes) memcpy(file + sizeof head - 1, data, bytes);
         memcpy(file + sizeof head - 1 + bytes, tail, tail_bytes);
         tl_error err = {0};
-        tl_archive *a = tl__archive_read_memory(&err, "f", NULL, file, n);
+        tl_archive *a = tl__archive_read_memory(&err, "f", keys[round], file, n);
         for (int i = 0; a && i < a->count; i++) {
             const tl_entry *e = &a->entries[i];
             size_t count = (size_t)tl__numel(&e->shape);

@@ -250,6 +250,8 @@ function Network:load_weights(spec, key)
       rawset(self, "file_labels", info.labels)
     end
   end
+  local named = report.labels -- by a pickled module
+  if named and not report.head_dropped and #named == self.classes then rawset(self, "weights_labels", named) end
   self:note_head(report)
   return report
 end
@@ -293,6 +295,7 @@ end
 -- Class names of the head, where they are known.
 function Network:labels()
   if rawget(self, "file_labels") then return self.file_labels end
+  if not rawget(self, "own_head") and rawget(self, "weights_labels") then return self.weights_labels end
   if not rawget(self, "own_head") and self.classes == 1000 and self.network_options.weights then
     return require "tlua.models.imagenet_labels"
   end

@@ -164,7 +164,7 @@ local function note_parts(what, report)
 end
 
 -- self:load(path or table [, {strict = true, head = name, key = part of the file}]) -> report {missing, unexpected, wrong_shape, unreadable,
--- head_dropped, loaded, key, others, prefix, outside, drawn, aside}. Names may have the words of wrappers before them
+-- head_dropped, loaded, key, others, labels, prefix, outside, drawn, aside}. Names may have the words of wrappers before them
 -- (tlua/weights/names.lua).
 -- A head of another size is left as it is, and `head_dropped` names it; anything else that does not match is an
 -- error, unless strict = false: then what matches is taken. whole = true: a head of another size is an error too, and nothing is made to fit.
@@ -192,7 +192,8 @@ function state.load(self, source, options)
   local pending = rawget(self, "_pending")
   rawset(self, "_pending", nil) -- what was to be loaded is replaced
   local take, report, counters = match(self, tensors, odd, head, in_head, not options.whole)
-  report.key, report.others, report.prefix, report.outside = about.key, about.others, names_report.prefix, names_report.outside
+  report.key, report.others, report.labels = about.key, about.others, about.labels
+  report.prefix, report.outside = names_report.prefix, names_report.outside
   local complaint = state.complaint(what, report)
   if complaint and options.strict then
     rawset(self, "_pending", pending)

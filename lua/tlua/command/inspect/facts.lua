@@ -210,6 +210,7 @@ local function weights(path)
       if type(value) == "string" then own[key] = util.shown(value, 200) end
     end
     f.metadata = next(own) and own or nil
+    f.labels = about and about.labels
   end
   if not (metadata and metadata["tlua.plan"]) then return f end
   f.kind = "model"

@@ -157,7 +157,7 @@ end
 function Detector:labels()
   if rawget(self, "other_classes") then return nil end
   if rawget(self, "file_labels") then return self.file_labels end
-  local names = require "tlua.models.detect.coco_labels"
+  local names = rawget(self, "weights_labels") or require "tlua.models.detect.coco_labels"
   if self.classes == #names and self.network_options.weights then return names end
 end
 
