@@ -272,7 +272,7 @@ function tlua.checkpoint(f, x, ...) end
 
 -- files
 
----The tensors of a file (.safetensors, .pth, .pt, .npz; .npy, whose one is arr_0) by name, its metadata, and { key, others, odd }: the part that was read, the other parts, what cannot be read. half: half types stay. key: a part of a checkpoint, like "ema".
+---The tensors of a file (.safetensors, .pth, .pt, .npz; .npy, whose one is arr_0) by name, its metadata, and { key, others, odd, labels }: the part that was read, the other parts, what cannot be read, the names of classes of a pickled module. half: half types stay. key: a part of a checkpoint, like "ema".
 ---@param path string
 ---@param options? { half?: boolean, key?: string }
 ---@return table<string, tlua.Tensor>, table<string, string>, table

@@ -179,6 +179,112 @@ t.test("what cannot be read is an error where it is needed, by name", function()
   t.fails("seen holds whole numbers that do not fit into 32 bits", function() return tensors.seen end)
 end)
 
+t.test("a pickled module is its state dict, without its class", function()
+  local expected = tlua.load "tests/golden/io/module.safetensors"
+  local ema = tlua.load "tests/golden/io/module_ema.safetensors"
+  local function is(tensors, wanted)
+    local n = 0
+    for name, v in pairs(wanted) do
+      t.equal(tensors[name]:hash(), v:hash(), name)
+      n = n + 1
+    end
+    for name in pairs(tensors) do assert(wanted[name], name) end
+    assert(n > 30)
+  end
+  for _, file in ipairs { "2.pt", "3.pt", "4.pt", "legacy_4.pt", "pair.pt", "pair_legacy.pt", "alone.pt" } do
+    local tensors, _, about = tlua.load("tests/golden/io/module_" .. file)
+    is(tensors, expected)
+    t.equal(table.concat(about.labels, "|"), "cat|déjà vu|stop sign")
+  end
+  for _, file in ipairs { "pair.pt", "pair_legacy.pt" } do
+    is(tlua.load("tests/golden/io/module_" .. file, { key = "ema" }), ema)
+  end
+  local tensors, _, about = tlua.load "tests/golden/io/module_odd.pt"
+  t.fails("turns.back is a module that it stands in itself", function() return tensors["turns.back"] end)
+  t.equal(about.labels, nil)
+  local One = nn.class "One"
+  function One:init() self.good = nn.Linear(2, 1) end
+  local net = One()
+  t.equal(net:load("tests/golden/io/module_odd.pt", { strict = false }).key, "model")
+  t.equal(net.good.weight:tolist()[1][2], 2.0)
+end)
+
+-- A file of torch.save's old form that holds {key = a pickled module} with the tensors of `net`, all of them 0.5, and
+-- names of classes.
+local function pickled(path, net, key, names)
+  local tree, most = { tensors = {}, order = {} }, 1
+  for name, v in pairs(net:state_dict()) do
+    local at = tree
+    for part in name:gmatch "([^.]+)%." do
+      if not at[part] then
+        at[part] = { tensors = {}, order = {} }
+        at.order[#at.order + 1] = part
+      end
+      at = at[part]
+    end
+    local shape = core.is_tensor(v) and v:shape() or {}
+    at.tensors[#at.tensors + 1] = { name = name:match "[^.]+$", shape = shape }
+    local n = 1
+    for _, d in ipairs(shape) do n = n * d end
+    most = math.max(most, n)
+  end
+  local function text(s) return "X" .. string.pack("<s4", s) end
+  local function number(n) return "J" .. string.pack("<i4", n) end
+  local function tensor(shape)
+    local size, stride, step = "(", {}, 1
+    for i = #shape, 1, -1 do
+      stride[i] = number(step)
+      step = step * shape[i]
+    end
+    for _, d in ipairs(shape) do size = size .. number(d) end
+    return "ctorch._utils\n_rebuild_tensor_v2\n((" .. text "storage" .. "ctorch\nFloatStorage\n" .. text "0"
+      .. text "cpu" .. number(most) .. "tQK\0" .. size .. "t(" .. table.concat(stride) .. "t\x89}tR"
+  end
+  local function module(at, more)
+    local parameters, children = {}, {}
+    for _, each in ipairs(at.tensors) do parameters[#parameters + 1] = text(each.name) .. tensor(each.shape) end
+    for _, part in ipairs(at.order) do children[#children + 1] = text(part) .. module(at[part]) end
+    return "csomewhere\nModule\n)\x81}(" .. text "_parameters" .. "}(" .. table.concat(parameters) .. "u"
+      .. text "_buffers" .. "}" .. text "_modules" .. "}(" .. table.concat(children) .. "u" .. (more or "") .. "ub"
+  end
+  local list = {}
+  for i, name in ipairs(names) do list[i] = number(i - 1) .. text(name) end
+  local file <close> = assert(io.open(path, "wb"))
+  file:write("\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\2M\xe9\x03.\x80\2}.\x80\2}", text(key),
+    module(tree, text "names" .. "}(" .. table.concat(list) .. "u"), "s.\x80\2]", text "0", "a.",
+    string.pack("<i8", most), string.pack("<f", 0.5):rep(most))
+  return path
+end
+
+t.test("a pickled module names the classes of a network whose head fits them", function()
+  local function names(n, word)
+    local list = {}
+    for i = 1, n do list[i] = word .. i end
+    return list
+  end
+  for _, each in ipairs { { "squeezenet1_1", "classifier.1.bias" }, { "yolov8n", "model.22.cv3.0.2.bias" } } do
+    local name, bias = table.unpack(each)
+    local source = tlua.models[name] { classes = 3 }
+    source:ready()
+    local path = pickled(folder .. "/" .. name .. ".pt", source, "model", { "cat", "dog", "cow" })
+    local net = tlua.models[name] { classes = 3, weights = path }
+    t.equal(notes_of(function() net:ready() end), "")
+    t.equal(net:state_dict()[bias]:tolist()[3], 0.5)
+    t.equal(table.concat(net:labels(), " "), "cat dog cow")
+    net:set_head(net:default_head(2)) -- the classes of another head are not those
+    t.equal(net:labels(), nil)
+    net = tlua.models[name] { classes = 4, weights = path }
+    rawset(net, "quiet", true)
+    net:ready()
+    t.equal(net:labels(), nil)
+    -- Names that are not as many as the classes are not theirs.
+    pickled(path, source, "model", names(2, "a"))
+    net = tlua.models[name] { classes = 3, weights = path }
+    net:ready()
+    t.equal(net:labels(), nil)
+  end
+end)
+
 t.test("weights of a recipe's network: a file and its key", function()
   local function resnet(options) return tlua.models.resnet18(options) end
   local a, b = resnet { classes = 3 }, resnet { classes = 3 }

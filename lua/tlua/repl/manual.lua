@@ -96,7 +96,7 @@ f(x, ...) of which only x is kept; backward computes the rest again. Less memory
 
 == files
 # tlua.load(path: string, {half: boolean = false, key: string}): table<string, tlua.Tensor>, table<string, string>, table
-The tensors of a file (.safetensors, .pth, .pt, .npz; .npy, whose one is arr_0) by name, its metadata, and { key, others, odd }: the part that was read, the other parts, what cannot be read. half: half types stay. key: a part of a checkpoint, like "ema".
+The tensors of a file (.safetensors, .pth, .pt, .npz; .npy, whose one is arr_0) by name, its metadata, and { key, others, odd, labels }: the part that was read, the other parts, what cannot be read, the names of classes of a pickled module. half: half types stay. key: a part of a checkpoint, like "ema".
 # tlua.save(path: string, tensors: table<string, tlua.Tensor|table>, metadata?: table<string, string>): nil
 Writes tensors by name into a .safetensors file. Tables within the table are flattened: { a = { b = x } } is written as a.b, its name when it is read.
 # tlua.image_read(path: string, channels?: integer): tlua.Tensor

@@ -163,9 +163,9 @@ local function note_parts(what, report)
   end
 end
 
--- self:load(path or table [, {strict = true, head = name, key = part of the file}]) -> report {missing, unexpected, wrong_shape, unreadable,
--- head_dropped, loaded, key, others, labels, prefix, outside, drawn, aside}. Names may have the words of wrappers before them
--- (tlua/weights/names.lua).
+-- self:load(path or table [, {strict = true, head = name, key = part of the file}]) -> report {missing, unexpected,
+-- wrong_shape, unreadable, head_dropped, loaded, key, others, labels, prefix, outside, drawn, aside}. Names may have
+-- words of wrappers before them (tlua/weights/names.lua).
 -- A head of another size is left as it is, and `head_dropped` names it; anything else that does not match is an
 -- error, unless strict = false: then what matches is taken. whole = true: a head of another size is an error too, and nothing is made to fit.
 function state.load(self, source, options)
