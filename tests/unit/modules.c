@@ -229,6 +229,9 @@ Test(modules, states_that_are_none)
         STATE("cm\nC\n)\x81.", "it holds what m.C makes, not a state dict"),
         STATE("cm\nC\n)\x81}b.", "it holds what m.C makes"), STATE("cm\nC\n)\x81Nb.", "it holds what m.C makes"),
         STATE("cm\nC\n)\x81N}\x86" "b.", "it holds what m.C makes"),
+        STATE("ccopy_reg\n_reconstructor\n(cm\nC\nNNtR.", "it holds what m.C makes"),
+        STATE("ccopyreg\n_reconstructor\n(cm\nC\nNNtR.", "it holds what m.C makes"),
+        STATE("ccopyreg\n_reconstructor\n)R.", "it holds what copyreg._reconstructor makes"),
         STATE("cm\nC\n)\x81}(" PARAMETERS "}" MODULES "}ub.", "it holds what m.C makes"), /* no _buffers */
         STATE("cm\nC\n" MODULE("") "b)\x81.", "it holds what m.C makes"), /* attributes of the class */
         STATE("cm\nC\n)\x81}(" PARAMETERS "N" BUFFERS "}" MODULES "}ub.", "damaged module: its _parameters is None"),
@@ -243,6 +246,33 @@ Test(modules, states_that_are_none)
         add(&t, states[i].bytes, states[i].n);
         cr_assert_null(read_object(&err, &t, NULL), "state %zu was read", i);
         cr_assert(strstr(err.text, states[i].why), "%zu: %s", i, err.text);
+    }
+}
+
+/* What may stand under `names` without being names of the classes. */
+Test(modules, names_that_are_none)
+{
+#define NAMES(bytes, count) {bytes, sizeof(bytes) - 1, count}
+    static const struct { const char *bytes; size_t n; int count; } names[] = {
+        NAMES("}(K\0" KEY("\1", "a") "K\1" KEY("\1", "b") "u", 2),
+        NAMES("](" KEY("\1", "a") KEY("\1", "b") KEY("\1", "c") "e", 3),
+        NAMES("}(K\1" KEY("\1", "a") "K\0" KEY("\1", "b") "u", 0), NAMES("}K\1" KEY("\1", "a") "s", 0),
+        NAMES("}" KEY("\1", "0") KEY("\1", "a") "s", 0),
+        NAMES("}K\0K\1s", 0), NAMES("](" KEY("\1", "a") "Ne", 0), NAMES("N", 0), NAMES(KEY("\1", "a"), 0), NAMES("]", 0),
+        NAMES("]" KEY("\1", "\xff") "a", 0), NAMES("]" KEY("\2", "a\0") "a", 0),
+    };
+#undef NAMES
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        text t = {.n = 0};
+        tl_error err = {0};
+        ADD(&t, "cm\nC\n)\x81" BEFORE KEY("\x05", "names"));
+        add(&t, names[i].bytes, names[i].n);
+        ADD(&t, "ub.");
+        tl_archive *a = read_object(&err, &t, NULL);
+        cr_assert(a && a->count == 1, "%zu: %s", i, err.text);
+        cr_assert_eq(a->label_count, names[i].count, "%zu: %d", i, a->label_count);
+        if (a->label_count) cr_assert_str_eq(a->labels[1], "b");
+        tl__archive_free(a);
     }
 }
 
@@ -332,4 +362,19 @@ Test(modules, names_that_clash)
     ADD(&t, "cm\nC\n)\x81" MODULE("") "b.");
     cr_assert_null(read_object(&err, &t, "w"));
     cr_assert(strstr(err.text, "there is no part \"w\" in it; there is w"), "%s", err.text);
+}
+
+/* No memory, at each place where some is asked for, is an error of its own and no crash. */
+Test(modules, without_memory)
+{
+    long asked = 0;
+    for (int done = 0; !done;) {
+        tl_error err = {0};
+        tl__inject_failure(++asked);
+        tl_archive *a = tl__archive_read_part(&err, pairs[1], "ema");
+        done = tl__inject_failure(0) < asked;
+        cr_assert(done ? a != NULL : !a && err.code == TL_EMEMORY, "%ld: %s", asked, err.text);
+        tl__archive_free(a);
+    }
+    cr_assert_gt(asked, 50);
 }
