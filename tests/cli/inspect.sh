@@ -72,6 +72,8 @@ has "x (batch, 3, H, W) float32" "ONNX that cannot be run"
 
 "$T" inspect "$W/weights.safetensors" >"$W/out" 2>&1 || fail "weights: $(cat "$W/out")"
 for each in "weights.safetensors, weights, " "1,419 in 8 tensors" "author: some<body>" "2.conv1" "bias (8), weight (8, 8, 3, 3)"; do has "$each" "weights"; done
+"$T" inspect tests/golden/io/module_pair.pt >"$W/out" 2>&1 || fail "a pickled module: $(cat "$W/out")"
+for each in "part           model" "other parts    ema" "327 in 36 tensors" "3: cat, déjà vu, stop sign" "weight (2, 3, 3, 3) float16"; do has "$each" "a pickled module"; done
 [ "$("$T" inspect "$W/weights.safetensors" --json | "$T" -e 'local f = require("tlua.core").json_decode(io.read "a")
 print(f.kind, #f.modules, f.parameters)')" = "weights	4	1419" ] || fail "weights as JSON"
 

@@ -57,6 +57,10 @@ local function print_origin(f)
   if f.other_parts then say("other parts", "%s", table.concat(f.other_parts, ", ")) end
 end
 
+local function print_labels(f)
+  if f.labels then say("labels", "%d: %s", #f.labels, list_text(f.labels, 8, util.shown)) end
+end
+
 local function print_network(f)
   print_ports("inputs", f.inputs)
   print_ports("outputs", f.outputs)
@@ -72,7 +76,7 @@ local function print_network(f)
       type(p.mean) == "table" and table.concat(p.mean, ", ") or p.mean,
       type(p.std) == "table" and table.concat(p.std, ", ") or p.std) or "")
   end
-  if f.labels then say("labels", "%d: %s", #f.labels, list_text(f.labels, 8, util.shown)) end
+  print_labels(f)
   for _, text in ipairs(f.notes or {}) do say("note", "%s", text) end
   if f.why_not then say("cannot run", "%s", f.why_not) end
 end
@@ -116,7 +120,10 @@ end
 local function print_text(f, o)
   print_origin(f)
   if f.inputs then print_network(f)
-  else say("parameters", "%s in %d tensors", util.thousands(f.parameters), f.tensors) end
+  else
+    say("parameters", "%s in %d tensors", util.thousands(f.parameters), f.tensors)
+    print_labels(f)
+  end
   if o["cut-points"] then print_cuts(f) elseif f.stages then print_stages(f) end
   if f.modules then print_modules(f) end
 end
