@@ -63,6 +63,7 @@ complete -c tlua -n __tlua_first -a eval -d 'test a model on samples whose class
 complete -c tlua -n '__tlua_is eval' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is eval' -l data -x -a 'boxes cifar10 cifar100 coco conll csv custom dicom fashion_mnist folder lines masks mnist nifti sounds spacing speech squad tensors texts voc yolo' -d 'the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, dicom, tensors, speech, sounds'
 complete -c tlua -n '__tlua_is eval' -l data.root -r -F -d 'where they lie'
+complete -c tlua -n '__tlua_is eval' -l wrong -r -F -d 'of classes and boxes: a CSV of what was taken for something else, the surest first'
 complete -c tlua -n '__tlua_is eval' -l json -d 'JSON, for programs'
 complete -c tlua -n '__tlua_is eval' -l flip -d 'probabilities are the mean over a picture and its mirror image'
 complete -c tlua -n '__tlua_is eval' -l weights -r -F -d 'weights of a network that is named: a published set (imagenet, if it has one), or a file'

@@ -169,7 +169,19 @@ t.test("eval tells the run's figures", function()
   local report = core.json_decode(core.read_file(out .. "/run/report.json"))
   t.equal(said.pictures, 4)
   assert(math.abs(said.map / 100 - report.metrics.map) < 1e-9, ("%g and %g"):format(said.map, report.metrics.map))
-  local text = says("eval", out .. "/run")
+  local text = says("eval", out .. "/run", "--wrong", out .. "/wrong.csv")
+  local table_of = core.read_file(out .. "/wrong.csv")
+  assert(table_of:find("^file,what,label,score,left,top,right,bottom\n"), table_of)
+  local rows, missed, before = 0, 0, 1
+  for what, score in table_of:gmatch "p2%d%.png,(%a+),%a+,([%d.]*)," do
+    rows, missed = rows + 1, missed + (what == "missed" and 1 or 0)
+    assert(what == "missed" or tonumber(score) <= before, "not the surest first")
+    before = tonumber(score) or before
+  end
+  assert(text:find(("wrong.csv: %d row"):format(rows), 1, true), text)
+  local in_report = 0
+  for k = 1, 2 do in_report = in_report + report.metrics.confusion[k][3] end
+  assert(missed >= in_report, ("%d missed, and the report has %d"):format(missed, in_report))
   assert(text:find("mAP", 1, true) and text:find("red", 1, true), text)
 end)
 

@@ -270,4 +270,18 @@ t.test("what is refused", function()
   t.fails("has no column 'gender' (attributes)", function() ran(recipe { attributes = "gender" }) end)
 end)
 
+t.test("eval lists what was taken for something else, the surest first", function()
+  local run, path = folder .. "/run", folder .. "/wrong.csv"
+  ran(recipe({}, { task = task.classify { positive = "sick" } }))
+  local d = core.json_decode(says("eval", run, "--json", "--wrong", path)).detection
+  local rows, before = 0, 1
+  for file, label, said, score in core.read_file(path):gmatch "([^\n,]+%.png),(%a+),(%a+),([%d.]+)," do
+    rows = rows + 1
+    assert(label ~= said and (label == "sick") == truth[file:match "[^/]+$"], file)
+    assert(tonumber(score) <= before)
+    before = tonumber(score)
+  end
+  t.equal(rows, d.fn + d.fp)
+end)
+
 t.finish()

@@ -78,8 +78,11 @@ commands.list = {
     options = { { "data", "KIND",
       "the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, dicom, tensors, speech, " ..
         "sounds" },
-      { "data.root", "DIR", "where they lie", field = true }, JSON, FLIP, WEIGHTS, KEY, DEVICE },
-    data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip" } },
+      { "data.root", "DIR", "where they lie", field = true },
+      { "wrong", "FILE", "of classes and boxes: a CSV of what was taken for something else, the surest first" }, JSON, FLIP,
+      WEIGHTS, KEY, DEVICE },
+    data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip",
+      "tlua eval runs/mine --wrong wrong.csv" } },
   { name = "explain", group = "Use", args = "MODEL FILE|FOLDER|TEXT...",
     brief = "where the network looked (Grad-CAM), as pictures; which words of a text spoke for its answer",
     text = MODEL .. " A page a picture: the picture on the left, on the right the same with heat over it. " ..

@@ -18,6 +18,7 @@ local slices = require "tlua.data.dicom.slices"
 local identifiers = require "tlua.data.identifiers"
 local volumes = require "tlua.command.volumes"
 local tiled = require "tlua.command.boxes.tiled"
+local wrong = require "tlua.command.wrong"
 local predict = {}
 -- Of whole numbers on the command line.
 local BOUNDS = { beam = { 1, 1000 }, window = { 1, 600 }, rate = { 1000, 768000 } }
@@ -482,6 +483,7 @@ function predict.eval_main(args)
   if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
   if options.flip and built.input.kind ~= "picture" then commands.wrong("eval",
     "--flip mirrors pictures, and the model takes " .. built.input.many) end
+  if options.wrong then wrong.check(task) end
   local loss, loss_name = loss_of(info, task, options.flip)
   task.criterion = loss
   if task.feeds then task:feeds(built) end
@@ -500,6 +502,10 @@ function predict.eval_main(args)
   end
   local print_them = task.kind == "classify" and print_classes or print_figures
   print_them(s, sum, loss_name, options.json)
+  if options.wrong then
+    local n = wrong.write(options.wrong, s)
+    if not options.json then print(("%s: %s"):format(options.wrong, util.counted(n, "row"))) end
+  end
   return 0
 end
 
