@@ -106,11 +106,13 @@ function Progress:update(label, done, total, text)
 end
 
 -- pictures per second and time left, as text.
-function progress.speed(pictures, seconds, left, many)
+-- whole: those that are left of the whole run, where that is more than `left`; tests beside it are not reckoned.
+function progress.speed(pictures, seconds, left, many, whole)
   if seconds <= 0 then return "" end
   local rate = pictures / seconds
   local figure = rate < 9.95 and "%.1f" or "%.0f"
-  return (figure .. " %s/s  ETA %s"):format(rate, many or "pictures", util.clock(left / rate))
+  local all = whole and whole > left and (", all %s"):format(util.clock(whole / rate)) or ""
+  return (figure .. " %s/s  ETA %s%s"):format(rate, many or "pictures", util.clock(left / rate), all)
 end
 
 return progress

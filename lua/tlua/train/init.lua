@@ -134,7 +134,7 @@ local function show_progress(s, source, sum, begin, first, waited)
   local pictures = s.data.input.samples(s.data)
   local seconds, idle = core.time() - begin, source:waited() - waited
   local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds,
-    pictures - sum.n, s.data.input.many))
+    pictures - sum.n, s.data.input.many, pictures * (s.epochs - s.epoch + 1) - sum.n))
   if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for %s %.0f %%"):format(s.data.input.many,
     100 * idle / seconds) end
   s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, pictures, text)
