@@ -156,9 +156,29 @@ int tl__json_is_whole(const cJSON *j, int64_t *v)
     return 1;
 }
 
-/* cJSON refuses lone surrogates, so those that stand for bytes are bytes before it sees them. */
-cJSON *tl__json_parse(const char *text, size_t bytes)
+/* Tells where `own` stops to be JSON, at `at`: the line, the byte in it, and what stands there. */
+static void say_place(const char *own, const char *at, char place[TL_JSON_PLACE])
 {
+    int64_t line = 1;
+    const char *begin = own;
+    for (const char *p = own; p < at; p++)
+        if (*p == '\n') line++, begin = p + 1;
+    int n = snprintf(place, TL_JSON_PLACE, "line %lld, byte %lld", (long long)line, (long long)(at - begin) + 1);
+    if (!*at) {
+        snprintf(place + n, TL_JSON_PLACE - (size_t)n, ", where the text ends");
+        return;
+    }
+    char shown[TL_JSON_PLACE] = {0};
+    for (size_t i = 0; i < 24 && at[i] && at[i] != '\n'; i++)
+        shown[i] = at[i] >= ' ' && at[i] <= '~' ? at[i] : '?';
+    snprintf(place + n, TL_JSON_PLACE - (size_t)n, ": '%s'", shown);
+}
+
+/* cJSON refuses lone surrogates, so those that stand for bytes are bytes before it sees them. */
+cJSON *tl__json_parse_at(const char *text, size_t bytes, char *place)
+{
+    const char *end = NULL;
+    if (place) *place = 0;
     char *own = tl__malloc(NULL, bytes + 1);
     if (!own) return NULL;
     size_t n = 0;
@@ -177,13 +197,16 @@ cJSON *tl__json_parse(const char *text, size_t bytes)
     }
     own[n] = 0;
     locale_t before = tl__point_begin();
-    cJSON *j = memchr(own, 0, n) ? NULL : cJSON_ParseWithOpts(own, NULL, 1);
+    cJSON *j = memchr(own, 0, n) ? NULL : cJSON_ParseWithOpts(own, &end, 1);
     tl__point_end(before);
+    if (!j && place) say_place(own, end ? end : own + strlen(own), place);
     size_t at = 0;
     keep_digits(j, own, &at);
     free(own);
     return j;
 }
+
+cJSON *tl__json_parse(const char *text, size_t bytes) { return tl__json_parse_at(text, bytes, NULL); }
 
 /* `text` with each byte that is no UTF-8 as six characters. cJSON copies such bytes, and they stand inside strings only. */
 static char *escape_bytes(tl_error *err, const char *text)

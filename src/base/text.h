@@ -24,6 +24,10 @@ int tl__print(char *out, size_t size, const char *format, ...) TL__PRINTF(3, 4);
  * has it, so that the text is UTF-8 and the byte comes back when it is read. NULL where `text` is not JSON, or without memory; the
  * result is freed with cJSON_Delete. */
 cJSON *tl__json_parse(const char *text, size_t bytes);
+/* The same, and where the text stops to be JSON, for messages: "line 3, byte 17: 'NaN, 1]'"; empty where it is, or without
+ * memory. place may be NULL. */
+enum { TL_JSON_PLACE = 96 };
+cJSON *tl__json_parse_at(const char *text, size_t bytes, char *place);
 /* Whole numbers keep all their 64 bits (a seed), though cJSON's own have the 53 of a double: a number to be written, and one that
  * tl__json_parse has read. */
 cJSON *tl__json_whole(int64_t v);

@@ -129,8 +129,9 @@ static int json_decode(lua_State *L)
 {
     size_t n;
     const char *text = luaL_checklstring(L, 1, &n);
-    cJSON *j = tl__json_parse(text, n);
-    if (!j) return tl__lua_raise(L, "this text is not JSON");
+    char place[TL_JSON_PLACE];
+    cJSON *j = tl__json_parse_at(text, n, place);
+    if (!j) return tl__lua_raisef(L, "this text is not JSON%s%s", *place ? ": " : "", place);
     if (too_deep(j, 0)) {
         cJSON_Delete(j);
         return tl__lua_raisef(L, "this JSON has lists in lists more than %d deep", MOST_DEEP);

@@ -96,7 +96,8 @@ end
 
 -- The text of a cell as the name of a class; `column`: for the message.
 function cells.class(cell, place, column)
-  local text = core.composed(cell:match "^%s*(.-)%s*$")
+  local text = cell:match "^%s*(.-)%s*$"
+  text = text:find("\0", 1, true) and text or core.composed(text)
   if text == "" then util.failf("%s: column '%s' is empty, and a class is needed", place, column) end
   if text ~= shown(text, cells.LONGEST) then
     util.failf("%s: column '%s': '%s' is no name of a class: at most %d bytes, and no control characters", place,

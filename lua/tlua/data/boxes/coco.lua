@@ -56,10 +56,13 @@ local function box_of(a, place, of_id, faults)
     end
   end
   if #b > 4 then return faults:add("annotations without a box", place, ("bbox has %d numbers"):format(#b)) end
+  if type(a.area) == "number" and not (a.area >= 0 and util.is_finite(a.area)) then
+    return faults:add("annotations whose area is none", place, ("area is %g, in square pixels"):format(a.area))
+  end
   local class = of_id[a.category_id]
   if not class then
     return faults:add("boxes of a class that is not known", place, ("category %s is none of the file's"):format(
-      util.shown(tostring(a.category_id))))
+      a.category_id == nil and "null" or util.shown(tostring(a.category_id))))
   end
   return { b[1], b[2], b[1] + b[3], b[2] + b[4], class = class, place = place,
     crowd = a.iscrowd == 1 or a.iscrowd == true or nil, area = type(a.area) == "number" and a.area or nil }
@@ -77,7 +80,8 @@ local function add(d, found, path, part, option)
     local file, id = type(image) == "table" and image.file_name, type(image) == "table" and image.id
     if type(file) ~= "string" or id == nil then util.failf("%s: id and file_name are needed", place) end
     if pictures[id] then util.failf("%s: id %s is there twice", place, util.shown(tostring(id))) end
-    local picture = { path = cells.absolute(folder, file), place = place, part = part, boxes = {} }
+    local picture = { path = cells.absolute(folder, file), place = place, part = part, boxes = {},
+      says = { tonumber(image.width), tonumber(image.height) } }
     pictures[id] = picture
     if util.missing(picture.path) then
       faults:add("pictures that are not there", place, ("there is no file %s"):format(util.shown(picture.path, 240)))

@@ -3,7 +3,7 @@
 --   { pictures = {{path=, place=, part=, boxes=, listed=, spoilt=}...}, classes = names or nil, root=, title=, said=,
 --     faults= }
 -- place: where the labels of a picture stand, for messages; listed: that nothing is on it is said, and no accident;
--- spoilt: its labels had faults already. A box is { left, top, right, bottom, class = number from 1 or a name, place=,
+-- spoilt: its labels had faults already; says = {width, height}: the size that its labels speak of. A box is { left, top, right, bottom, class = number from 1 or a name, place=,
 -- crowd=, area=, share = true: as shares of the picture }. Each fault of labels is a line with its place and a count;
 -- together they stop, or with faults = "skip" the boxes or pictures that they are in are left out.
 local core = require "tlua.core"
@@ -58,7 +58,14 @@ end
 
 -- ---- one picture ----
 
-local function number(v) return ("%g"):format(v) end
+-- One name for a file that is called by several: "./a//b/./c" is "a/b/c".
+function boxes.plain(path)
+  local before
+  repeat before, path = path, path:gsub("//+", "/"):gsub("/%./", "/"):gsub("^%./(.)", "%1") until path == before
+  return path
+end
+
+local function number(v) return v ~= v and "nan" or ("%g"):format(v) end
 local function text_of(b) return ("%s, %s, %s, %s"):format(number(b[1]), number(b[2]), number(b[3]), number(b[4])) end
 
 -- How large a picture is; nil and a fault where it cannot be read.
@@ -67,6 +74,18 @@ local function size_of(picture, faults)
   if ok then return width, height end
   local text = util.without_place(width)
   faults:add("files that cannot be read as pictures", picture.place, text)
+end
+
+-- Is a picture of the size that its labels speak of? Else its boxes are of another picture, or of it before it was made
+-- smaller, and those that happen to lie within it are wrong too.
+local function is_of_size(picture, width, height, faults)
+  local w, h = table.unpack(picture.says or {})
+  if not (w and h and w > 0 and h > 0) or w == width and h == height then return true end
+  local turned = w == height and h == width
+  faults:add("files that speak of another size", picture.place,
+    ("it says %g x %g pixels, and the picture has %d x %d%s"):format(w, h, width, height,
+    turned and " as it stands upright: its boxes are of the picture before it was turned" or ""))
+  return false
 end
 
 -- Why a box is none, or nil. A box that reaches out a little is cut.
@@ -120,7 +139,11 @@ local function class_numbers(d, options, found)
     end
     names = cells.names(all)
   end
-  if #names == 0 then util.failf("data.%s: there is no box, and so nothing to learn", d.kind) end
+  if #names == 0 then
+    found.faults:settle(d.kind, false, {}) -- which say why
+    util.failf("data.%s: %s", d.kind, given and "there are no names of classes, and so there is nothing to learn"
+      or "there is no box, and so nothing to learn")
+  end
   util.distinct(names, ("data.%s: classes"):format(d.kind))
   local number_of = {}
   for k, name in ipairs(names) do number_of[name] = k - 1 end
@@ -132,14 +155,13 @@ local function set_classes(picture, names, number_of, found, faults)
   local out = {}
   for _, b in ipairs(picture.boxes) do
     local name = b.class
-    if type(name) == "number" then name = found.classes and found.classes[name] end
-    local k = name and number_of[name]
+    if type(name) == "number" then name = found.classes[name] end
+    local k = number_of[name]
     if k then
       b.label, out[#out + 1] = k, b
     else
       faults:add("boxes of a class that is not known", b.place or picture.place,
-        type(b.class) == "number" and ("class %d of %d"):format(b.class - 1, #(found.classes or names))
-        or ("'%s' is none of the classes %s"):format(util.shown(b.class), util.first_few(names, 6)))
+        ("'%s' is none of the classes %s"):format(util.shown(name), util.first_few(names, 6)))
     end
   end
   picture.boxes = out
@@ -163,6 +185,24 @@ local function take(r, out, picture)
   if r.tiles then r.tiles[n] = picture.tile end
   out.areas[n], out.crowds[n] = areas, #crowd.boxes > 0 and crowd or false
   out.sizes[n] = { picture.width, picture.height }
+end
+
+-- Those of the pictures that can be samples: each file once, and where some have parts of their own all have one.
+local function distinct(found, faults)
+  local known, has_parts, out = {}, false, {}
+  for _, picture in ipairs(found.pictures) do has_parts = has_parts or picture.part ~= nil end
+  for i, picture in ipairs(found.pictures) do
+    local path = boxes.plain(picture.path)
+    if known[path] then
+      faults:add("pictures that are there twice", picture.place, ("%s is there already%s"):format(
+        util.shown(picture.path, 240), known[path] ~= picture.place and ", by " .. known[path] or ""))
+    elseif has_parts and not picture.part then
+      faults:add("pictures of no part", picture.place,
+        "it lies in no folder called train, val or test, and others do")
+    else out[#out + 1] = i end
+    known[path] = known[path] or picture.place
+  end
+  return out
 end
 
 -- What a picture without boxes means; true: it stays.
@@ -192,8 +232,9 @@ end
 local function samples_of(picture, o, counts)
   if not o.tiles then return { picture } end
   local out = {}
-  counts.pictures = counts.pictures + 1
-  for _, each in ipairs(tiles.cut(picture, o.tiles, o.least_visible)) do
+  local list, lost = tiles.cut(picture, o.tiles, o.least_visible)
+  counts.pictures, counts.lost = counts.pictures + 1, counts.lost + lost
+  for _, each in ipairs(list) do
     local empty = #each.boxes == 0
     if not empty or o.background ~= "skip" then
       out[#out + 1], counts.tiles = each, counts.tiles + 1
@@ -217,17 +258,17 @@ end
 
 -- Checks what a reader found, and makes the records of it.
 function boxes.records(d, options, found)
-  local o, faults = d.options, found.faults or boxes.faults()
+  local o, faults = d.options, found.faults
   local r = { paths = {}, boxes = {}, box_labels = {}, tiles = o.tiles and {} or nil }
   local out = { record = r, title = found.title, root = found.root, said = found.said or {}, parts = {},
     boxes = { areas = {}, crowds = {}, sizes = {} }, keys = (found.groups or o.tiles) and {} or nil }
   local names, number_of = class_numbers(d, options, found)
-  local counts = { boxes = 0, background = 0, crowds = 0, tiles = 0, empty = 0, pictures = 0, with_part = 0 }
+  local counts = { boxes = 0, background = 0, crowds = 0, tiles = 0, empty = 0, pictures = 0, lost = 0, with_part = 0 }
   r.classes = names
-  for i, picture in ipairs(found.pictures) do
-    local before = faults.total
+  for _, i in ipairs(distinct(found, faults)) do
+    local picture, before = found.pictures[i], faults.total
     local width, height = size_of(picture, faults)
-    if width then
+    if width and is_of_size(picture, width, height, faults) then
       picture.width, picture.height = width, height
       set_classes(picture, names, number_of, found, faults)
       picture.boxes = right_ones(picture, width, height, faults)
@@ -282,10 +323,13 @@ end
 
 -- Names of classes, one in each line.
 function boxes.names_in(path)
-  local list = {}
-  for line in core.read_file(path):gsub("^\xEF\xBB\xBF", ""):gmatch "[^\r\n]+" do
-    local name = line:match "^%s*(.-)%s*$"
-    if name ~= "" then list[#list + 1] = cells.class(name, ("%s:%d"):format(path, #list + 1), "name") end
+  local list, n, empty = {}, 0, nil
+  for line in (core.read_file(path):gsub("^\xEF\xBB\xBF", "") .. "\n"):gmatch "(.-)\r?\n" do
+    n = n + 1
+    if not line:find "%S" then empty = empty or n
+    elseif empty then
+      util.failf("%s:%d: an empty line before other names, and classes are counted by the lines; remove it", path, empty)
+    else list[#list + 1] = cells.class(line, ("%s:%d"):format(path, n), "name") end
   end
   return util.distinct(list, path)
 end

@@ -41,7 +41,7 @@ function tables.read(d, options)
     groups = o.group and {} }
   for i, row in ipairs(rows) do
     local place = ("%s:%d"):format(path, lines and lines[i] or i + 1)
-    local file = cells.absolute(root, row[at.file])
+    local file = boxes.plain(cells.absolute(root, row[at.file]))
     if row[at.file] == "" then util.failf("%s: column '%s' is empty, and a file is needed", place, o.file) end
     local picture = of_file[file]
     if not picture then

@@ -51,26 +51,31 @@ local function cut_box(b, tile, least)
 end
 
 -- The tiles of a picture whose size is known and whose boxes are right, as pictures of their own: {path =, boxes =,
--- width =, height =, tile = {left, top, width, height, number from 1}}. o: {side, overlap}; least: of a box's area.
+-- width =, height =, tile = {left, top, width, height, number from 1}}; and how many boxes are in none of them. o: {side,
+-- overlap}; least: of a box's area.
 function tiles.cut(picture, o, least)
-  local out = {}
+  local out, kept, lost = {}, {}, 0
   for k, tile in ipairs(tiles.list(picture.width, picture.height, o[1], o[2])) do
     local each = { path = picture.path, boxes = {}, width = tile[3] - tile[1], height = tile[4] - tile[2] }
     each.tile = { tile[1], tile[2], each.width, each.height, k }
     for _, b in ipairs(picture.boxes) do
       local cut = cut_box(b, tile, least)
-      if cut then each.boxes[#each.boxes + 1] = cut end
+      if cut then each.boxes[#each.boxes + 1], kept[b] = cut, true end
     end
     out[k] = each
   end
-  return out
+  for _, b in ipairs(picture.boxes) do lost = lost + (kept[b] and 0 or 1) end
+  return out, lost
 end
 
--- A line for the plan. counts: tiles, empty, pictures.
+-- A line for the plan. counts: tiles, empty, pictures, lost.
 function tiles.text(o, counts)
-  return ("tiles     %s of %d x %d, %d overlap at least, in %s; %s without a box"):format(
+  local text = ("tiles     %s of %d x %d, %d overlap at least, in %s; %s without a box"):format(
     util.counted(counts.tiles, "tile"), o[1], o[1], o[2], util.counted(counts.pictures, "picture"),
     util.thousands(counts.empty))
+  if counts.lost == 0 then return text end
+  return ("%s; %s left out, which no tile shows enough of (data.least_visible)"):format(text,
+    util.counted(counts.lost, "box"):gsub("boxs$", "boxes"))
 end
 
 util.seal(tiles, "data.")

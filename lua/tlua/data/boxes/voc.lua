@@ -59,38 +59,38 @@ local function read_xml(path, faults)
   return list, side "width", side "height"
 end
 
--- A size in the XML that is not the picture's: boxes are of another picture, or of it before it was made smaller.
-local function check_size(picture, width, height, faults)
-  if not (width and height and width > 0 and height > 0) then return end
-  local ok, w, h = pcall(core.image_size, picture.path)
-  if ok and (w ~= width or h ~= height) then
-    faults:add("files that speak of another size", picture.place,
-      ("it says %g x %g pixels, and the picture has %d x %d"):format(width, height, w, h))
-  end
+-- The picture that a line of ImageSets/Main names: names may have spaces, and lists of one class say 1, 0 or -1 behind
+-- them.
+local function name_in(line, of_name)
+  local whole = line:match "^%s*(.-)%s*$"
+  local name = not of_name[whole] and whole:match "^(.-)%s+[+-]?%d+$" or whole
+  return name ~= "" and name or nil
 end
 
--- Names of ImageSets/Main by part: {name = part}; nil where there are none. trainval only where train is missing.
-local function parts_of(root)
-  local folder, out = root .. "/ImageSets/Main", {}
+-- Parts of pictures by ImageSets/Main: {name = part}; nil where there are none. trainval only where train is missing.
+-- of_name: the pictures that there are.
+local function parts_of(root, of_name, faults)
+  local folder, out, any = root .. "/ImageSets/Main", {}, false
   if not core.is_folder(folder) then return nil end
   local function take(file, part)
-    local path = ("%s/%s.txt"):format(folder, file)
+    local path, line_number = ("%s/%s.txt"):format(folder, file), 0
     if not core.exists(path) then return false end
-    local line_number = 0
-    for line in core.read_file(path):gmatch "[^\r\n]+" do
+    for line in (core.read_file(path):gsub("^\xEF\xBB\xBF", "") .. "\n"):gmatch "(.-)\r?\n" do
       line_number = line_number + 1
-      local name = line:match "^%s*(%S+)"
+      local name, place = name_in(line, of_name), ("%s:%d"):format(path, line_number)
       if name and out[name] and out[name] ~= part then
-        util.failf("%s:%d: %s is in the part %s already", path, line_number, util.shown(name), out[name])
-      end
-      if name then out[name] = part end
+        util.failf("%s: %s is in the part %s already", place, util.shown(name), out[name])
+      elseif name and not of_name[name] then
+        faults:add("names of parts without a picture", place, ("there is no picture '%s'"):format(util.shown(name)))
+      elseif name then out[name] = part end
     end
+    any = true
     return true
   end
-  local any = take("test", "test")
-  any = take("val", "validation") or any
-  if not take("train", "train") and not take("trainval", "train") then return nil end
-  return out
+  take("test", "test")
+  take("val", "validation")
+  if not take("train", "train") then take("trainval", "train") end
+  return any and out or nil
 end
 
 -- Pictures by their names without endings.
@@ -114,7 +114,8 @@ function voc.read(d, options)
     util.failf("data.voc: there is no folder %s beside %s", pictures, labels)
   end
   local found = { pictures = {}, root = root, title = "VOC", faults = faults, said = {} }
-  local of_name, parts, left = by_stem(pictures, d.kind, found.said), parts_of(root), 0
+  local of_name, left = by_stem(pictures, d.kind, found.said), 0
+  local parts = parts_of(root, of_name, faults)
   local function is_xml(name) return name:lower():find "%.xml$" ~= nil end
   for _, path in ipairs((waves.below(labels, is_xml))) do
     local name = boxes.stem(split.below(labels, path))
@@ -126,11 +127,8 @@ function voc.read(d, options)
       local picture = { path = file, place = path, part = part or boxes.part_of(root, file) }
       local before, width, height = faults.total, nil, nil
       picture.boxes, width, height = read_xml(path, faults)
-      picture.spoilt = faults.total > before
-      if picture.boxes then
-        check_size(picture, width, height, faults)
-        found.pictures[#found.pictures + 1] = picture
-      end
+      picture.spoilt, picture.says = faults.total > before, { width, height }
+      if picture.boxes then found.pictures[#found.pictures + 1] = picture end
     end
   end
   for _, name in ipairs(util.keys(of_name)) do
@@ -145,7 +143,10 @@ function voc.read(d, options)
     found.said[#found.said + 1] = ("skipped   %s of no part in %s/ImageSets/Main"):format(
       util.counted(left, "picture"), root)
   end
-  if #found.pictures == 0 and #faults.list == 0 then util.failf("data.voc: %s holds no XML files", labels) end
+  if #found.pictures == 0 and #faults.list == 0 then
+    util.failf("data.voc: %s", left > 0 and ("no picture stands in the lists of %s/ImageSets/Main"):format(root)
+      or labels .. " holds no XML files")
+  end
   return boxes.records(d, options, found)
 end
 

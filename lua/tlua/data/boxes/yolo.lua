@@ -10,9 +10,14 @@ local yolo = {}
 
 -- ---- names of classes ----
 
-local function unquoted(text)
+-- A name without its quotes; `place`: for messages. What YAML would make another text of is refused, or done.
+local function unquoted(text, place)
   text = text:match "^%s*(.-)%s*$"
-  return text:match '^"(.*)"$' or text:match "^'(.*)'$" or text
+  local double, single = text:match '^"(.*)"$', text:match "^'(.*)'$"
+  if double and double:find '[\\"]' or text:find "^[\"']" and not (double or single) then
+    util.failf("%s: %s: quotes within quotes and backslashes are not read here", place, util.shown(text))
+  end
+  return double or single and single:gsub("''", "'") or text
 end
 
 -- Without what follows a # that is not quoted.
@@ -36,11 +41,16 @@ local function flow(text, place)
     if quote then quote = c ~= quote and quote or nil
     elseif c == '"' or c == "'" then quote = c
     elseif c == "," or i == #inner + 1 then
-      local word = unquoted(inner:sub(from, i - 1))
-      if word ~= "" then list[#list + 1] = word end
+      local word = unquoted(inner:sub(from, i - 1), place)
+      local last = i == #inner + 1
+      if word ~= "" then list[#list + 1] = word
+      elseif not last or inner:find("%S", from) then
+        util.failf("%s: name %d of names is empty, and classes are counted by them", place, #list + 1)
+      end
       from = i + 1
     end
   end
+  if quote then util.failf("%s: a quote in names has no end", place) end
   return list
 end
 
@@ -62,10 +72,10 @@ function yolo.names_of_yaml(path)
     elseif within and line:find "%S" then
       local item = line:match "^%s*%-%s*(.-)%s*$"
       local number, name = line:match "^%s+(%d+)%s*:%s*(.-)%s*$"
-      if item then list[#list + 1] = unquoted(item)
+      if item then list[#list + 1] = unquoted(item, place)
       elseif number then
         if tonumber(number) ~= #list then util.failf("%s: class %s, and %d is next", place, number, #list) end
-        list[#list + 1] = unquoted(name)
+        list[#list + 1] = unquoted(name, place)
       elseif line:find "^%S" then within = false
       else util.failf("%s: '%s' is no name of a class as it is read here", place, util.shown(line)) end
     end
@@ -75,16 +85,21 @@ function yolo.names_of_yaml(path)
   return #list > 0 and util.distinct(list, path) or nil
 end
 
+-- The names of the classes; nil, and why.
 local function classes_of(root)
+  local nameless
   for _, name in ipairs { "data.yaml", "data.yml", "dataset.yaml" } do
     local path = root .. "/" .. name
     local list = core.exists(path) and yolo.names_of_yaml(path)
     if list then return list end
+    if list == nil then nameless = nameless or path end
   end
   for _, name in ipairs { "classes.txt", "obj.names", "labels/classes.txt" } do
     local path = root .. "/" .. name
     if core.exists(path) then return boxes.names_in(path) end
   end
+  return nil, nameless and nameless .. " has no names, and there is no classes.txt or obj.names"
+    or "there is no data.yaml, classes.txt or obj.names in " .. root
 end
 
 -- ---- labels ----
@@ -160,24 +175,24 @@ end
 
 function yolo.read(d, options)
   local root, faults = boxes.root(d, "pictures and labels"), boxes.faults()
-  local classes = classes_of(root)
-  if not classes then
-    util.failf("data.yolo: what the classes are called is not said: there is no data.yaml, classes.txt or obj.names " ..
-      "in %s", root)
-  end
+  local classes, why = classes_of(root)
+  if not classes then util.failf("data.yolo: what the classes are called is not said: %s", why) end
   local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO", faults = faults, said = {} }, {}
   for _, path in ipairs(boxes.pictures_in(root, found.said)) do
     local labels, wanted = label_file(path)
     local picture = { path = path, place = labels or path, part = boxes.part_of(root, path), boxes = {} }
-    if labels then
-      used[labels] = true
+    local twice = labels and used[labels]
+    if twice then
+      faults:add("label files of two pictures", path, ("%s is that of %s too"):format(labels, twice))
+    elseif labels then
+      used[labels] = path
       local before = faults.total
       picture.boxes = read_labels(labels, classes, faults)
       picture.spoilt = faults.total > before
     elseif d.options.background ~= "keep" then
       faults:add("pictures without a label file", path, ("there is no %s"):format(wanted))
     end
-    if labels or d.options.background == "keep" then found.pictures[#found.pictures + 1] = picture end
+    if not twice and (labels or d.options.background == "keep") then found.pictures[#found.pictures + 1] = picture end
   end
   strays(root, used, faults)
   if #found.pictures == 0 and #faults.list == 0 then util.failf("data.yolo: %s holds no pictures", root) end
