@@ -103,7 +103,7 @@ struct tl_wave *tl__lua_waves(lua_State *L, int list, int64_t n);
 void tl__lua_add_fields(lua_State *L);
 void tl__lua_add_sound(lua_State *L);
 void tl__lua_add_volumes(lua_State *L);
-/* Adds assign and decode to core.detect on top. */
+/* Adds assign, decode and row_boxes to core.detect on top. */
 void tl__lua_add_levels(lua_State *L);
 /* Adds window, length and text_of. */
 void tl__lua_add_pieces(lua_State *L);

@@ -15,6 +15,7 @@
 #include "task/assign.h"
 #include "task/detect.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +29,12 @@ static void set_strides(lua_State *L, int options, tl_levels *l)
     if (n < 1 || n > TL_MOST_LEVELS) tl__lua_raisef(L, "detect: there are from 1 to %d strides", TL_MOST_LEVELS);
     l->count = (int)n;
     for (int k = 0; k < l->count; k++) {
+        int whole;
         lua_rawgeti(L, -1, k + 1);
-        l->stride[k] = (int)luaL_checkinteger(L, -1);
+        lua_Integer stride = lua_tointegerx(L, -1, &whole);
+        if (!whole || stride < 1 || stride > INT_MAX)
+            tl__lua_raisef(L, "detect: strides are whole numbers of pixels, and number %d is none", k + 1);
+        l->stride[k] = (int)stride;
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -179,7 +184,8 @@ static int assign(lua_State *L)
     lua_settop(L, 5);
     outputs o = outputs_of(L, 5);
     truths t = truths_of(L, &o);
-    if (o.n * o.cells > INT32_MAX) return tl__lua_raise(L, "detect.assign: there are too many cells");
+    if (o.n * o.cells > INT32_MAX) return tl__lua_raisef(L, "detect.assign: %lld cells are more than int32 can number; smaller batches have fewer",
+                              (long long)(o.n * o.cells));
     found *f = lua_newuserdatauv(L, sizeof *f, 0);
     *f = (found){0};
     luaL_setmetatable(L, "tlua.matches");
@@ -214,7 +220,7 @@ static int take_rows(const outputs *o, const float *rows, const wanted *w, answe
             if (!isfinite(rows[k])) return 0;
         for (int k = 1; k < o->l.classes; k++)
             if (rows[head + k] > top) top = rows[head + k], best = k;
-        float score = tl__logistic(top) * (o->l.bins ? 1.0f : tl__logistic(rows[4]));
+        float score = tl__sigmoid(top) * (o->l.bins ? 1.0f : tl__sigmoid(rows[4]));
         if (score < w->confidence) continue;
         tl__levels_box(&o->l, o->cell + 3 * c, rows, a->box + 4 * a->n);
         a->score[a->n] = score;

@@ -20,34 +20,40 @@ typedef struct tl_levels {
     int64_t height, width;
 } tl_levels;
 
-/* 0, or -1 where strides do not divide the picture or numbers are none. */
+/* 0, or -1 where a stride does not divide both sides of the picture, or a count is out of its bounds. */
 int tl__levels_check(tl_error *err, const tl_levels *l);
+/* Of levels that are checked: how many cells all of them have, and how many numbers a row has. */
 int64_t tl__levels_cells(const tl_levels *l);
 int64_t tl__levels_width(const tl_levels *l);
-/* Column, row and stride of each cell into cell (cells, 3). */
+/* Column and row, from 0, and stride of each cell into cell (cells, 3). */
 void tl__levels_place(const tl_levels *l, float *cell);
-/* The box of a row. */
+/* The box that a row (width) of a cell (3) stands for; infinite or NaN where the row's numbers are. */
 void tl__levels_box(const tl_levels *l, const float *cell, const float *row, float box[4]);
 
-float tl__logistic(float x);
+float tl__sigmoid(float x);
 
 /* ---- which cells learn which box ---- */
 
-/* A cell that is to learn a box; cells come in their order. */
+/* A cell that is to learn a box, both by their numbers from 0. */
 typedef struct tl_match { int32_t cell, truth; float score; } tl_match;
+/* Zero it; who has it frees `match`. */
 typedef struct tl_matches { int64_t n, room; tl_match *match; } tl_matches;
 
+/* 0, or -1 where memory is short. */
 int tl__matches_add(tl_error *err, tl_matches *m, tl_match one);
-/* In the order of cells, and each once: f(cell's matches, n, with) says which. */
+/* By cell, those of one cell by truth. */
 void tl__matches_sort(tl_matches *m);
 
-/* SimOTA (Ge et al. 2021) as YOLOX 0.3.0 has it, for one picture of n boxes: score is the IoU of the cell's box with
- * the truth. Adds to m. 0 or -1. */
+/* Both ways of assignment are for one picture: cell (cells, 3) as tl__levels_place has it, rows (cells, width), truth
+ * (n, 4) and label (n), which must be below l->classes. They add to m, each cell at most once and in the order of
+ * cells. 0, or -1 where memory is short; m is then to be freed as ever. */
+
+/* SimOTA (Ge et al. 2021) as YOLOX 0.3.0 has it: score is the IoU of the cell's box with the truth. */
 int tl__assign_simota(tl_error *err, const tl_levels *l, const float *cell, const float *rows, const float *truth,
                       const int32_t *label, int64_t n, tl_matches *m);
 
 /* Task-aligned assignment (Feng et al. 2021, TOOD; ten cells a box, score^0.5 CIoU^6) as keras-cv 0.9.0 has it: score is
- * the alignment, scaled so that the best cell of a box has its IoU. Adds to m. 0 or -1. */
+ * the alignment, scaled so that the best cell of a box has its largest CIoU. */
 int tl__assign_aligned(tl_error *err, const tl_levels *l, const float *cell, const float *rows, const float *truth,
                        const int32_t *label, int64_t n, tl_matches *m);
 

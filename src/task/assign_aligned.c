@@ -38,7 +38,7 @@ static int best_cells(const tl_levels *l, const float *cell, const float *rows, 
         tl__levels_box(l, cell, rows, box);
         float over = ciou(b, box);
         if (!(over > 0.0f)) continue;
-        float o2 = over * over, align = sqrtf(tl__logistic(rows[4 * l->bins + label])) * o2 * o2 * o2;
+        float o2 = over * over, align = sqrtf(tl__sigmoid(rows[4 * l->bins + label])) * o2 * o2 * o2;
         if (!(align > 0.0f) || (n == MOST && !(align > best[n - 1].align))) continue;
         int at = n < MOST ? n++ : n - 1;
         for (; at > 0 && align > best[at - 1].align; at--) best[at] = best[at - 1];

@@ -10,7 +10,7 @@
 #define RADIUS 2.5f    /* a cell is near a box's centre within so many strides on both sides */
 #define FAR 100000.0f  /* what a cell costs that does not lie in the box and near its centre too */
 #define BY_IOU 3.0f    /* how the logarithm of the IoU weighs beside the classes */
-#define LEAST_LOG -100.0f /* logarithms of chances, as PyTorch's binary_cross_entropy cuts them */
+#define LEAST_LOG -100.0f /* logarithms of probabilities, as PyTorch's binary_cross_entropy cuts them */
 enum { OVERLAPS = 10 };   /* how many of the largest overlaps are added up */
 
 typedef struct room {
@@ -33,10 +33,10 @@ static int is_near(const float *cell, const float *b, int *both)
     return inside || centre;
 }
 
-/* The chance that the network gives class k in a row: the geometric mean of it and of there being an object. */
-static float chance(const float *row, int64_t k)
+/* How probable class k is in a row: the geometric mean of the class's sigmoid and that of there being an object. */
+static float probability(const float *row, int64_t k)
 {
-    return sqrtf(tl__logistic(row[5 + k]) * tl__logistic(row[4]));
+    return sqrtf(tl__sigmoid(row[5 + k]) * tl__sigmoid(row[4]));
 }
 
 static float log_of(float v) { return v > 0.0f ? fmaxf(logf(v), LEAST_LOG) : LEAST_LOG; }
@@ -70,7 +70,7 @@ static int set_candidates(tl_error *err, room *r, const float *truth, int64_t n)
     for (int64_t j = 0; j < r->count; j++) {
         const float *row = r->rows + r->at[j] * width;
         float sum = 0.0f;
-        for (int64_t k = 0; k < r->l->classes; k++) sum -= log_of(1.0f - chance(row, k));
+        for (int64_t k = 0; k < r->l->classes; k++) sum -= log_of(1.0f - probability(row, k));
         tl__levels_box(r->l, r->cell + 3 * r->at[j], row, r->box + 4 * j);
         r->none[j] = sum;
     }
@@ -90,7 +90,7 @@ static float cost_of(const room *r, int64_t j, const float *b, int32_t label, fl
 {
     int both;
     const float *row = r->rows + r->at[j] * tl__levels_width(r->l);
-    float p = chance(row, label);
+    float p = probability(row, label);
     *iou = iou_of(b, r->box + 4 * j);
     is_near(r->cell + 3 * r->at[j], b, &both);
     float cost = r->none[j] + log_of(1.0f - p) - log_of(p) - BY_IOU * logf(*iou + 1e-8f) + (both ? 0.0f : FAR);

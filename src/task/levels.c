@@ -9,11 +9,13 @@ int tl__levels_check(tl_error *err, const tl_levels *l)
     if (l->count < 1 || l->count > TL_MOST_LEVELS)
         return tl__fail(err, TL_EARG, "levels: there are from 1 to %d strides, not %d", TL_MOST_LEVELS, l->count);
     if (l->bins < 0 || l->bins == 1 || l->bins > TL_MOST_BINS || l->classes < 1)
-        return tl__fail(err, TL_EARG, "levels: %d bins and %d classes are none", l->bins, l->classes);
+        return tl__fail(err, TL_EARG, "levels: bins must be 0 or from 2 to %d and classes 1 at least, not %d and %d",
+                        TL_MOST_BINS, l->bins, l->classes);
     for (int k = 0; k < l->count; k++)
         if (l->stride[k] < 1 || l->height < 1 || l->width < 1 || l->height % l->stride[k] || l->width % l->stride[k])
-            return tl__fail(err, TL_EARG, "levels: pictures of %lld x %lld pixels have no whole cells of %d",
-                                 (long long)l->width, (long long)l->height, l->stride[k]);
+            return tl__fail(err, TL_EARG,
+                            "levels: pictures of %lld x %lld pixels have no whole cells of %d; both sides must be "
+                            "multiples of it", (long long)l->width, (long long)l->height, l->stride[k]);
     return 0;
 }
 
@@ -37,7 +39,7 @@ void tl__levels_place(const tl_levels *l, float *cell)
             }
 }
 
-float tl__logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+float tl__sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 /* The mean of 0, 1, ... weighted by the softmax of the logits. */
 static float expected(const float *logit, int bins)
