@@ -30,11 +30,11 @@ static void fill(tl_image *page, const int area[4], int left, int top, int right
             memcpy(page->data + ((size_t)y * (size_t)page->width + (size_t)x) * 3, colour, 3);
 }
 
-/* Whole pixels of the page, no further out than any picture reaches. */
+/* Whole pixels of the page, no further out than any picture reaches; what is no number lies out of the page. */
 static int on_page(double v, int zoom, int from)
 {
     double at = floor(v * zoom + 0.5);
-    return from + (int)(at < -65536 ? -65536 : at > 1 << 20 ? 1 << 20 : at);
+    return from + (int)(!(at > -65536) ? -65536 : at > 1 << 20 ? 1 << 20 : at);
 }
 
 static void draw_tag(tl_image *page, const int area[4], const int box[4], const uint8_t colour[3], int size,

@@ -160,20 +160,24 @@ int tl__image_no_mask(tl_error *err, const char *name, int channels, int bits)
 /* Files that people take for pictures, by how they begin; those of one container by its brand. */
 static int fail_unknown(tl_error *err, const char *name, const uint8_t *data, size_t bytes)
 {
+    static const char save[] = "save it as JPEG or PNG";
+    static const char extract[] = "take pictures out of it: ffmpeg -i FILE -r 1 %04d.jpg";
     static const struct {
         size_t at;
-        const char *bytes, *what;
-    } others[] = {{4, "ftypavif", "an AVIF picture"},       {4, "ftyphei", "a HEIC picture, as phones take them"},
-                  {4, "ftypmif1", "a HEIC picture, as phones take them"},
-                  {4, "ftyp", "a video (MP4)"},             {4, "moov", "a video (QuickTime)"},
-                  {8, "AVI ", "a video (AVI)"},             {0, "\x1a\x45\xdf\xa3", "a video (Matroska)"},
-                  {0, "FLV\x01", "a video (FLV)"},          {0, "\x30\x26\xb2\x75", "a video (WMV)"}};
+        const char *bytes, *what, *way_out;
+    } others[] = {{4, "ftypavif", "an AVIF picture", save},
+                  {4, "ftyphei", "a HEIC picture, as phones take them", save},
+                  {4, "ftypmif1", "a HEIC picture, as phones take them", save},
+                  {4, "ftyp", "a video (MP4)", extract},
+                  {4, "moov", "a video (QuickTime)", extract},
+                  {8, "AVI ", "a video (AVI)", extract},
+                  {0, "\x1a\x45\xdf\xa3", "a video (Matroska)", extract},
+                  {0, "FLV\x01", "a video (FLV)", extract},
+                  {0, "\x30\x26\xb2\x75", "a video (WMV)", extract}};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         size_t n = strlen(others[i].bytes);
         if (bytes < others[i].at + n || memcmp(data + others[i].at, others[i].bytes, n) != 0) continue;
-        int video = strchr(others[i].what, '(') != NULL;
-        return tl__fail(err, TL_EFORMAT, "%s: %s, which is not read; %s", name, others[i].what,
-                        video ? "take pictures out of it: ffmpeg -i FILE -r 1 %04d.jpg" : "save it as JPEG or PNG");
+        return tl__fail(err, TL_EFORMAT, "%s: %s, which is not read; %s", name, others[i].what, others[i].way_out);
     }
     return tl__fail(err, TL_EFORMAT, "%s: no picture of a known format (" TL_IMAGE_FORMATS ")", name);
 }

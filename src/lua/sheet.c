@@ -158,7 +158,7 @@ static tl_tensor *from_pixels(tl_scope *s, const tl_shape *shape, tl_dtype dtype
 }
 
 /* A copy of the picture (height, width, 3) at argument 1, uint8, to draw on; what holds it is pushed. */
-static tl_image coloured(lua_State *L, const char *function)
+static tl_image picture_to_draw_on(lua_State *L, const char *function)
 {
     tl_tensor *x = tl__lua_tensor(L, 1);
     if (x->dtype != TL_U8 || x->shape.rank != 3 || x->shape.dim[2] != 3 || tl_numel(x) > INT32_MAX)
@@ -179,7 +179,7 @@ static int lettered(lua_State *L)
     static const uint8_t white[3] = {255, 255, 255};
     tl_tensor *x = tl__lua_tensor(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    tl_image picture = coloured(L, "lettered");
+    tl_image picture = picture_to_draw_on(L, "lettered");
     tl_shape shape = x->shape;
     for (int i = 1; i <= (int)lua_rawlen(L, 2); i++) {
         size_t length;
@@ -196,8 +196,8 @@ static int lettered(lua_State *L)
     return tl__lua_make(L, from_pixels, &shape, TL_U8, picture.data);
 }
 
-/* data.boxed(x uint8 (height, width, 3), {{left, top, right, bottom, number of the colour, text}, ...} [, {line =, size =}])
- * -> the same with these boxes, their frames `line` pixels wide and points of their texts `size` pixels (both 2) */
+/* data.boxed(x uint8 (height, width, 3), {{left, top, right, bottom, number of the colour, text}, ...}
+ * [, {line =, size =}]) -> the same with these boxes, their frames `line` pixels wide and points of their texts `size` pixels (both 2) */
 static int boxed(lua_State *L)
 {
     lua_settop(L, 3);
@@ -206,7 +206,7 @@ static int boxed(lua_State *L)
     int line = lua_istable(L, 3) ? (int)tl__lua_field_integer(L, 3, "line", 2, 1, 100) : 2;
     int size = lua_istable(L, 3) ? (int)tl__lua_field_integer(L, 3, "size", 2, 1, 100) : 2;
     tl_shape shape = x->shape;
-    tl_image picture = coloured(L, "boxed");
+    tl_image picture = picture_to_draw_on(L, "boxed");
     int area[4] = {0, 0, picture.width, picture.height}, top = lua_gettop(L);
     for (int i = 1; i <= (int)lua_rawlen(L, 2); i++) {
         tl_drawn_box drawn;
