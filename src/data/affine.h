@@ -27,8 +27,8 @@ void tl__image_fill(tl_image *image, uint8_t value);
 int tl__affine(tl_error *err, const tl_image *in, const tl_affine *m, int filter, uint8_t fill, tl_image *out);
 
 /* OpenCV's way (warpAffine, INTER_LINEAR): `m` says where a point of the picture goes, pixels count from the middle of
- * the first, and the mean of four is rounded; what lies beyond an edge is `fill` there too. Pictures of 8 bits, `out` of
- * width x height. A map that shrinks to nothing is an error. */
+ * the first, and the mean of four is rounded; what lies beyond an edge is `fill` there too. Pictures of 8 bits, `out`
+ * of width x height. A map that shrinks to nothing is an error. */
 int tl__warp_linear(tl_error *err, const tl_image *in, const tl_affine *m, int width, int height, uint8_t fill,
                     tl_image *out);
 

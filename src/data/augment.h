@@ -17,7 +17,7 @@ int tl__random_affine_apply(tl_error *err, const tl_transform *t, tl_record *s);
 int tl__color_jitter_apply(tl_error *err, const tl_transform *t, tl_record *s);
 /* p */
 int tl__random_grayscale_apply(tl_error *err, const tl_transform *t, tl_record *s);
-/* hue, saturation, value */
+/* hue (of 180), saturation, value (of 255), as OpenCV counts them */
 int tl__random_hsv_apply(tl_error *err, const tl_transform *t, tl_record *s);
 /* p, scale, ratio, value, noise */
 int tl__random_erasing_apply(tl_error *err, const tl_transform *t, tl_record *s);

@@ -11,8 +11,8 @@
 
 /* Of a picture of in_width x in_height: how many times as large it becomes, and its size. */
 double tl__letterbox_scale(int in_width, int in_height, int width, int height, int *wide, int *high);
-/* What is pasted of the step's letterbox of height x width: `in` scaled, into `out`, another picture. `scale` becomes how
- * many times as large it is. 0 or -1. */
+/* What is pasted of the step's letterbox of height x width: `in` scaled, into `out`, another picture. `scale` becomes
+ * how many times as large it is. 0 or -1. */
 int tl__letterbox_fit(tl_error *err, const tl_transform *t, tl_resizer *resizer, const tl_image *in, int height,
                       int width, tl_image *out, double *scale);
 /* Parameters: size, fill, interpolation. */

@@ -14,6 +14,7 @@ enum { TL_BAD_ERROR = 0, TL_BAD_SKIP };
 /* No threads: tl__loader_next does the work itself. */
 #define TL_THREADS_NONE (-1)
 
+/* Of sizes that change from batch to batch: the largest stride of the networks that find boxes. */
 #define TL_SIZES_STEP 32
 
 typedef struct tl_loader_config {
@@ -37,8 +38,8 @@ typedef struct tl_loader_config {
     double mixup, cutmix;  /* if > 0, batches are mixed with shares from Beta(mixup, mixup), or cut (data/mix.h) */
     int64_t unmixed_from;  /* the first epoch whose batches are not mixed; 0: all are */
     tl_mosaic_options mosaic; /* of pictures with boxes */
-    int sizes[2];          /* of pictures with boxes, if the first is > 0: their letterboxes have any side from the first
-                              to the second in steps of TL_SIZES_STEP, another in each batch */
+    int sizes[2];          /* of pictures with boxes, if the first is > 0: their letterboxes have any side from the
+                              first to the second in steps of TL_SIZES_STEP, another in each batch */
     int repeats;           /* of volumes: samples of each in an epoch; 0: one */
     int64_t keep;          /* of volumes: bytes that may stay in memory from epoch to epoch */
 } tl_loader_config;

@@ -73,6 +73,11 @@ int tl__mosaic_drawn(const tl_mosaic_from *from, int64_t index)
     return uniform(key_of(from, index), DRAW_MOSAIC, 0, 1) < o->chance;
 }
 
+static int64_t draw_index(const tl_mosaic_from *from, tl_rng_key key, uint64_t draw)
+{
+    return (int64_t)tl__rng_below(key, draw, (uint64_t)from->source->count);
+}
+
 /* Where a point of the canvas goes: YOLOX's get_affine_matrix. */
 static tl_affine draw_map(const tl_mosaic_options *o, tl_rng_key key, int height, int width)
 {
@@ -81,8 +86,9 @@ static tl_affine draw_map(const tl_mosaic_options *o, tl_rng_key key, int height
     double along_x = tan(uniform(key, DRAW_SHEAR_X, o->shear[0], o->shear[1]) * RADIANS);
     double along_y = tan(uniform(key, DRAW_SHEAR_Y, o->shear[2], o->shear[3]) * RADIANS);
     double c = scale * cos(angle), s = scale * sin(angle);
-    return (tl_affine){{c - along_x * s, s + along_x * c, uniform(key, DRAW_SHIFT_X, -1, 1) * o->translate[0] * width,
-                        along_y * c - s, along_y * s + c, uniform(key, DRAW_SHIFT_Y, -1, 1) * o->translate[1] * height}};
+    double right = uniform(key, DRAW_SHIFT_X, -1, 1) * o->translate[0] * width;
+    double down = uniform(key, DRAW_SHIFT_Y, -1, 1) * o->translate[1] * height;
+    return (tl_affine){{c - along_x * s, s + along_x * c, right, along_y * c - s, along_y * s + c, down}};
 }
 
 /* ---- boxes ---- */
@@ -140,6 +146,12 @@ static int about(tl_error *err, const tl_mosaic_from *from, int64_t index)
     return -1;
 }
 
+/* What stands round a picture in its letterbox: the step's second parameter, `fill`. */
+static uint8_t ground_of(const tl_mosaic_from *from)
+{
+    return (uint8_t)from->pipeline->step[from->step].value[1].at[0];
+}
+
 /* The letterbox of a picture without its ground into m->tile, its boxes there into m->part. */
 static int read_tile(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, int64_t index, int height,
                      int width, tl_mosaic *m)
@@ -188,12 +200,12 @@ static int put_tile(tl_error *err, tl_mosaic *m, int k, int cx, int cy)
 static int put_together(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, tl_rng_key key, int64_t index,
                         int height, int width, tl_mosaic *m)
 {
-    uint8_t ground = (uint8_t)from->pipeline->step[from->step].value[1].at[0];
+    uint8_t ground = ground_of(from);
     int cy = (int)uniform(key, DRAW_Y, 0.5 * height, 1.5 * height);
     int cx = (int)uniform(key, DRAW_X, 0.5 * width, 1.5 * width);
     m->marks.boxes = 0;
     for (int k = 0; k < 4; k++) {
-        int64_t each = k ? (int64_t)tl__rng_below(key, DRAW_SECOND + (uint64_t)k - 1, (uint64_t)from->source->count) : index;
+        int64_t each = k ? draw_index(from, key, DRAW_SECOND + (uint64_t)k - 1) : index;
         if (read_tile(err, from, scratch, each, height, width, m) != 0) return -1;
         if (k == 0) {
             if (tl__image_reserve(err, &m->canvas, 2 * width, 2 * height, m->tile.channels) != 0) return -1;
@@ -234,7 +246,7 @@ static void mirror(tl_image *image)
 static int64_t draw_other(tl_error *err, const tl_mosaic_from *from, tl_rng_key key, tl_mosaic *m)
 {
     for (uint64_t i = 0; i < ATTEMPTS; i++) {
-        int64_t other = (int64_t)tl__rng_below(key, DRAW_OTHER + i, (uint64_t)from->source->count);
+        int64_t other = draw_index(from, key, DRAW_OTHER + i);
         if (tl__source_target(err, from->source, other, TL_FIELD_BOXES, &m->target) != 0) return -2;
         if (m->target.marks.boxes > 0) return other;
     }
@@ -286,7 +298,7 @@ static int mix(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, t
     }
     /* The canvas has done its work and takes the letterbox. */
     if (tl__image_reserve(err, &m->canvas, width, height, m->tile.channels) != 0) return -1;
-    tl__image_fill(&m->canvas, (uint8_t)from->pipeline->step[from->step].value[1].at[0]);
+    tl__image_fill(&m->canvas, ground_of(from));
     paste(m, 0, 0, 0, 0, m->tile.width, m->tile.height);
     double scale = uniform(key, DRAW_JITTER, from->options->mixup_scale[0], from->options->mixup_scale[1]);
     int wide = (int)(width * scale), high = (int)(height * scale), flip = uniform(key, DRAW_FLIP, 0, 1) > 0.5;
@@ -301,8 +313,8 @@ static int mix(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, t
     return add_boxes(err, m, mix_box, with, width, height);
 }
 
-int tl__mosaic_make(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, int64_t index, int height, int width,
-                    tl_mosaic *m)
+int tl__mosaic_make(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, int64_t index, int height,
+                    int width, tl_mosaic *m)
 {
     tl_rng_key key = key_of(from, index);
     if (put_together(err, from, scratch, key, index, height, width, m) != 0) return -1;

@@ -11,7 +11,7 @@
 typedef struct tl_mosaic_options {
     double chance;         /* that a sample is a mosaic; 0: none is */
     double mixup;          /* that a mosaic is mixed with another picture */
-    int64_t until;         /* the first epoch without any; 0: all have some */
+    int64_t until;         /* the first epoch without any, counted from 1; 0: all have some */
     double degrees[2];     /* counter-clockwise about the upper left corner, as OpenCV turns */
     double scale[2];       /* of the canvas */
     double shear[4];       /* degrees: along x, then y */
@@ -45,7 +45,7 @@ int tl__mosaic_check(tl_error *err, const tl_mosaic_options *o, const tl_pipelin
 int tl__mosaic_drawn(const tl_mosaic_from *from, int64_t index);
 /* The mosaic of sample `index` as a picture of height x width in m->picture, before the steps that follow. 0, or -1
  * with an error that names the picture which cannot be read. */
-int tl__mosaic_make(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, int64_t index, int height, int width,
-                    tl_mosaic *m);
+int tl__mosaic_make(tl_error *err, const tl_mosaic_from *from, tl_scratch *scratch, int64_t index, int height,
+                    int width, tl_mosaic *m);
 
 #endif

@@ -154,8 +154,8 @@ static int only_bytes(tl_error *err, const char *name, const tl_image *image)
                     what[image->depth]);
 }
 
-/* Runs the steps number `from` to `to` of stages `first` to `last`. A step's draws are counted from a number of its own, so that
- * a step added behind others leaves their draws as they were. */
+/* Runs the steps number `from` to `to` of stages `first` to `last`. A step's draws are counted from a number of its
+ * own, so that a step added behind others leaves their draws as they were. */
 static int run_steps(tl_error *err, const tl_pipeline *p, tl_record *s, int from, int to, int first, int last)
 {
     for (int i = from; i < to; i++) {

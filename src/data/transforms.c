@@ -358,7 +358,9 @@ static const char *const letterbox_filters[] = {TL_LETTERBOX_FILTERS};
 #define MAGNITUDE {.name = "magnitude", .brief = "one of the bins, from 0", .least = 1, .most = 1, .low = 0, .high = 999, .integer = 1, .initial = "9"}
 #define BINS {.name = "bins", .brief = "steps from none to the strongest", .least = 1, .most = 1, .low = 2, .high = 1000, .integer = 1, .initial = "31"}
 
-#define HSV(what, most_, usual) {.name = what, .brief = "either way", .least = 1, .most = 1, .low = 0, .high = most_, .initial = usual}
+/* A limit of random_hsv, which draws from minus to plus that much. */
+#define HSV(what, unit, most_, usual) \
+    {.name = what, .brief = unit, .least = 1, .most = 1, .low = 0, .high = most_, .initial = usual}
 
 /* For what changes colours, and for what moves pixels. */
 #define COLOURS .stage = TL_STAGE_BYTES, .touches = TL_FIELD_IMAGE
@@ -426,9 +428,9 @@ const tl_transform_row tl__transform_rows[] = {
                {.name = "hue", .brief = "turns, from and to", .least = 2, .most = 2, .low = -0.5, .high = 0.5, .initial = "[0, 0]"}},
      .check = tl__ranges_check, .apply = tl__color_jitter_apply},
     {.name = "random_hsv",
-     .brief = "Hue, saturation and value of OpenCV moved, each by an even chance, by up to so much either way.", COLOURS,
-     .bytes_only = 1, .is_random = 1,
-     .param = {HSV("hue", 90, "5"), HSV("saturation", 255, "30"), HSV("value", 255, "30")},
+     .brief = "Hue, saturation and value of OpenCV moved, each by an even chance, by up to so much either way.",
+     COLOURS, .bytes_only = 1, .is_random = 1,
+     .param = {HSV("hue", "of 180", 90, "5"), HSV("saturation", "of 255", 255, "30"), HSV("value", "of 255", 255, "30")},
      .apply = tl__random_hsv_apply},
     {.name = "random_grayscale", .brief = "All channels become the grey picture.", COLOURS, .is_random = 1,
      .param = {{.name = "p", .brief = "probability", .least = 1, .most = 1, .low = 0, .high = 1, .initial = "0.1"}}, .apply = tl__random_grayscale_apply},

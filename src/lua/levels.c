@@ -1,15 +1,15 @@
 /* levels.c - outputs of networks that give a row for each cell of several levels, in Lua: more of core.detect. `out` is
  * (N, A, width), float32; src/task/assign.h has what its rows are. The options say which levels these are:
  * {strides =, height =, width = of the pictures, bins = 0, classes =}.
- *   core.detect.assign(out, boxes, labels, offsets, {...}) -> {n =, rows = (n) int32, of the rows of all pictures from 0,
- *     cells = (n, 3): column, row and stride, boxes = (n, 4), labels = (n) int32, scores = (n)}      which rows are to
- *     learn which of `boxes` (B, 4) with `labels` (B), of which picture i has offsets[i] to offsets[i + 1]: by SimOTA, or
- *     with bins task-aligned; where n is 0 there are no tensors
+ *   core.detect.assign(out, boxes, labels, offsets, {...}) -> {n =, rows = (n) int32, cells = (n, 3): column, row and
+ *     stride, boxes = (n, 4), labels = (n) int32, scores = (n)}      which rows, by their numbers from 0 in all
+ *     pictures, are to learn which of `boxes` (B, 4) with `labels` (B), of which picture i has offsets[i] to
+ *     offsets[i + 1]: by SimOTA, or with bins task-aligned; where n is 0 there are no tensors
  *   core.detect.decode(out, {..., confidence = 0, iou = 0.65, most = 300, per_class = true}) -> {{boxes = {{left, top,
- *     right, bottom}...}, scores = {...}, labels = {...}}...}      what was found in each picture after suppression, the
- *     highest score first; false for a picture whose numbers are none
- *   core.detect.row_boxes(out, rows, {...}) -> {{left, top, right, bottom}...}      of rows by their numbers from 0, those of
- *     the second picture behind those of the first */
+ *     right, bottom}...}, scores = {...}, labels = {...}}...}      what was found in each picture after suppression,
+ *     the highest score first; false for a picture whose numbers are none
+ *   core.detect.row_boxes(out, rows, {...}) -> {{left, top, right, bottom}...}      of rows by their numbers from 0,
+ *     those of the second picture behind those of the first */
 #include "lua/binding.h"
 
 #include "task/assign.h"
@@ -57,7 +57,8 @@ static tl_levels levels_of(lua_State *L, int options)
     char text[TL__SHAPE_TEXT];
     if (t->dtype != TL_F32 || t->shape.rank != 3 || t->shape.dim[1] != tl__levels_cells(&l) ||
         t->shape.dim[2] != tl__levels_width(&l))
-        tl__lua_raisef(L, "detect: outputs are %s, and must be float32 (N, %lld, %lld) with these levels and %d classes",
+        tl__lua_raisef(L,
+                       "detect: outputs are %s, and must be float32 (N, %lld, %lld) with these levels and %d classes",
                        tl__shape_text(&t->shape, text, sizeof text), (long long)tl__levels_cells(&l),
                        (long long)tl__levels_width(&l), l.classes);
     return l;
@@ -184,7 +185,8 @@ static int assign(lua_State *L)
     lua_settop(L, 5);
     outputs o = outputs_of(L, 5);
     truths t = truths_of(L, &o);
-    if (o.n * o.cells > INT32_MAX) return tl__lua_raisef(L, "detect.assign: %lld cells are more than int32 can number; smaller batches have fewer",
+    if (o.n * o.cells > INT32_MAX)
+        return tl__lua_raisef(L, "detect.assign: %lld cells are more than int32 can number; smaller batches have fewer",
                               (long long)(o.n * o.cells));
     found *f = lua_newuserdatauv(L, sizeof *f, 0);
     *f = (found){0};

@@ -36,13 +36,13 @@ static void take_text_options(lua_State *L, tl_loader_config *c)
     c->mask_size = (int32_t)tl__lua_field_integer(L, 3, "mask_size", 0, 0, INT32_MAX);
 }
 
-/* Up to `most` numbers of field `key` of the table at `t`; what is not given stays. */
-static void take_range(lua_State *L, int t, const char *key, int most, double *to)
+/* The `count` numbers of field `key` of the table at `t`; what is not given stays. */
+static void take_range(lua_State *L, int t, const char *key, int count, double *to)
 {
     if (lua_getfield(L, t, key) != LUA_TNIL) {
         luaL_checktype(L, -1, LUA_TTABLE);
-        if ((int)lua_rawlen(L, -1) != most) tl__lua_raisef(L, "mosaic: %s takes %d numbers", key, most);
-        for (int k = 0; k < most; k++) {
+        if (lua_rawlen(L, -1) != (lua_Unsigned)count) tl__lua_raisef(L, "loader: %s takes %d numbers", key, count);
+        for (int k = 0; k < count; k++) {
             lua_rawgeti(L, -1, k + 1);
             to[k] = luaL_checknumber(L, -1);
             lua_pop(L, 1);
@@ -82,7 +82,8 @@ static void take_box_options(lua_State *L, tl_loader_config *c)
  * unmixed_from=}); of sound also batch_seconds= (in the place of batch), buckets= (as shuffle), noise= (a source of
  * sound, for the step "noise"), prefetch= (bytes); of volumes repeats= (samples of each in an epoch), keep= (bytes of
  * them that may stay in memory); of texts batch_pieces= (in the place of batch), buckets=, pad=, types= (numbers are
- * (N, T, 2) with them), mask_share=, mask_id=, mask_size= (hidden words, which marks tell); of boxes what take_box_options says */
+ * (N, T, 2) with them), mask_share=, mask_id=, mask_size= (hidden words, which marks tell); of boxes what
+ * take_box_options says */
 static int loader(lua_State *L)
 {
     tl_source *s = tl__lua_source(L, 1);

@@ -52,8 +52,8 @@ void tl__matches_sort(tl_matches *m);
 int tl__assign_simota(tl_error *err, const tl_levels *l, const float *cell, const float *rows, const float *truth,
                       const int32_t *label, int64_t n, tl_matches *m);
 
-/* Task-aligned assignment (Feng et al. 2021, TOOD; ten cells a box, score^0.5 CIoU^6) as keras-cv 0.9.0 has it: score is
- * the alignment, scaled so that the best cell of a box has its largest CIoU. */
+/* Task-aligned assignment (Feng et al. 2021, TOOD; ten cells a box, score^0.5 CIoU^6) as keras-cv 0.9.0 has it: score
+ * is the alignment, scaled so that the best cell of a box has its largest CIoU. */
 int tl__assign_aligned(tl_error *err, const tl_levels *l, const float *cell, const float *rows, const float *truth,
                        const int32_t *label, int64_t n, tl_matches *m);
 

@@ -18,7 +18,8 @@ typedef struct taken { int32_t cell, truth; float align, overlap; } taken;
 static float ciou(const float *a, const float *b)
 {
     float wa = a[2] - a[0], ha = a[3] - a[1] + EPSILON, wb = b[2] - b[0], hb = b[3] - b[1] + EPSILON;
-    float w = fmaxf(fminf(a[2], b[2]) - fmaxf(a[0], b[0]), 0.0f), h = fmaxf(fminf(a[3], b[3]) - fmaxf(a[1], b[1]), 0.0f);
+    float w = fmaxf(fminf(a[2], b[2]) - fmaxf(a[0], b[0]), 0.0f);
+    float h = fmaxf(fminf(a[3], b[3]) - fmaxf(a[1], b[1]), 0.0f);
     float iou = w * h / (wa * ha + wb * hb - w * h + EPSILON);
     float cw = fmaxf(a[2], b[2]) - fminf(a[0], b[0]), ch = fmaxf(a[3], b[3]) - fminf(a[1], b[1]);
     float dx = 0.5f * (a[0] + a[2] - b[0] - b[2]), dy = 0.5f * (a[1] + a[3] - b[1] - b[3]);
@@ -27,8 +28,8 @@ static float ciou(const float *a, const float *b)
 }
 
 /* The cells that box i takes, the best first, equal ones in their order; how many. */
-static int best_cells(const tl_levels *l, const float *cell, const float *rows, const float *b, int32_t label, int32_t i,
-                      taken *best)
+static int best_cells(const tl_levels *l, const float *cell, const float *rows, const float *b, int32_t label,
+                      int32_t i, taken *best)
 {
     int64_t width = tl__levels_width(l), cells = tl__levels_cells(l);
     int n = 0;

@@ -63,8 +63,9 @@ static int set_candidates(tl_error *err, room *r, const float *truth, int64_t n)
         if (near) r->at[r->count++] = (int32_t)c;
     }
     size_t count = (size_t)r->count + 1;
-    if (!(r->box = tl__malloc(err, count * 4 * sizeof *r->box)) || !(r->none = tl__malloc(err, count * sizeof *r->none)) ||
-        !(r->iou = tl__malloc(err, count * sizeof *r->iou)) || !(r->cost = tl__malloc(err, count * sizeof *r->cost)) ||
+    if (!(r->box = tl__malloc(err, count * 4 * sizeof *r->box)) ||
+        !(r->none = tl__malloc(err, count * sizeof *r->none)) || !(r->iou = tl__malloc(err, count * sizeof *r->iou)) ||
+        !(r->cost = tl__malloc(err, count * sizeof *r->cost)) ||
         !(r->order = tl__malloc(err, count * sizeof *r->order)))
         return -1;
     for (int64_t j = 0; j < r->count; j++) {
