@@ -1,5 +1,5 @@
--- cells.lua - red cells, white cells and platelets of blood smears, each in its box: YOLOX-Nano as COCO taught it learns
--- them from a few hundred pictures.
+-- cells.lua - red cells, white cells and platelets of blood smears, each in its box: YOLOX-Nano as COCO taught it
+-- learns them from a few hundred pictures.
 --
 --   tlua recipes/cells.lua
 --   tlua show recipes/cells.lua                           what the network is fed, with its boxes

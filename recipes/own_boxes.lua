@@ -3,12 +3,13 @@
 --   1. Draw boxes with LabelImg (YOLO or Pascal VOC) or CVAT (export "YOLO 1.1", "COCO 1.0" or "Pascal VOC 1.1").
 --   2. tlua show recipes/own_boxes.lua                    are the boxes where they should be?
 --   3. tlua recipes/own_boxes.lua
---   4. tlua predict runs/own_boxes-... NEW --to found     more pictures: found/labels are to be corrected, found/label_next.csv says
---                                                         which of them would teach most
+--   4. tlua predict runs/own_boxes-... NEW --to found     more pictures: correct found/labels, the pictures first
+--                                                         that stand first in found/label_next.csv
 --
--- Other forms: data.voc { root = "data/boxes" } for an XML beside each picture or VOC's folders, data.coco { annotations =
--- "data/boxes/annotations/instances_default.json", root = "data/boxes/images" } for CVAT's COCO.
--- The weights: github.com/Megvii-BaseDetection/YOLOX, release 0.1.1rc0, yolox_nano.onnx (Apache-2.0) as data/yolox_nano.onnx.
+-- Other forms: data.voc { root = "data/boxes" } for an XML beside each picture or VOC's folders; for CVAT's COCO
+-- data.coco { annotations = "data/boxes/annotations/instances_default.json", root = "data/boxes/images" }.
+-- The weights: github.com/Megvii-BaseDetection/YOLOX, release 0.1.1rc0, yolox_nano.onnx (Apache-2.0) as
+-- data/yolox_nano.onnx.
 local tlua = require "tlua"
 local models, data, task, optim = tlua.models, tlua.data, tlua.task, tlua.optim
 

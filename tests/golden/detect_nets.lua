@@ -1,5 +1,5 @@
--- detect_nets.lua - detectors against PyTorch (tests/golden/make_detect_nets.py made the goldens): raw outputs and every
--- parameter's gradient, in inference and with the batch's statistics, and the statistics that follow.
+-- detect_nets.lua - detectors against PyTorch (tests/golden/make_detect_nets.py made the goldens): raw outputs and
+-- every parameter's gradient, in inference and with the batch's statistics, and the statistics that follow.
 --   tlua tests/golden/detect_nets.lua
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"

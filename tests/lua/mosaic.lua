@@ -1,5 +1,5 @@
--- mosaic.lua - boxes that are looked at, and how pictures with boxes are changed for training: mosaics and mixup against
--- YOLOX's, sizes that change, tiles. Run by `tlua tests/lua/mosaic.lua`.
+-- mosaic.lua - boxes that are looked at, and how pictures with boxes are changed for training: mosaics and mixup
+-- against YOLOX's, sizes that change, tiles. Run by `tlua tests/lua/mosaic.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"

@@ -1,11 +1,12 @@
--- written.lua - the files that `tlua predict --to FOLDER` writes beside each other: their names, and where they may lie.
+-- written.lua - the files that `tlua predict --to FOLDER` writes beside each other: their names, and where they may
+-- lie.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local written = {}
 
 -- The name without ending for what is said of the picture at `path`: that of its file, with its folders where another
--- has it already, and a number where that is not enough. o.to: the folder, made where it is missing; o.written: names that were
--- given.
+-- has it already, and a number where that is not enough. o.to: the folder, made where it is missing; o.written: names
+-- that were given.
 function written.name(o, path)
   local name = path:match "([^/]*)$":gsub("%.[^.]*$", "")
   o.written = o.written or {}

@@ -201,8 +201,9 @@ local function mixed_with(share, list, n)
 end
 
 -- The next batch; nil at the end. {input = (N, ...), n =, indices = numbers in the source, and by the fields of the source: label = (N) int32 and
--- labels = the same as a list, values = (N, K), mask = (N, H, W) int32, boxes and points (src/lua/data.c), and with boxes the
--- source and the session's data, which know how large pictures were, and closed = mosaics are over; mix (see above)}
+-- labels = the same as a list, values = (N, K), mask = (N, H, W) int32, boxes and points (src/lua/data.c), and with
+-- boxes the source and the session's data, which know how large pictures were, and closed = mosaics are over; mix (see
+-- above)}
 function Feed:next()
   if self.store then return from_store(self) end
   if not self.loader then return nil end -- stopped

@@ -12,7 +12,8 @@ local placed = require "tlua.task.boxes.placed"
 local ops = core.ops
 local M = {}
 
--- The stage behind which maps of all levels lie side by side: its number, and its name. `layer`: one that was asked for.
+-- The stage behind which maps of all levels lie side by side: its number, and its name. `layer`: one that was asked
+-- for.
 local function stage_of(net, x, layer)
   local guard <close> = core.no_grad()
   local scope <close> = core.scope()

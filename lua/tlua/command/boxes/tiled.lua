@@ -1,6 +1,6 @@
--- tiled.lua - `tlua predict` on large pictures with small things in them: each picture is cut into tiles that overlap, as
--- training has them (tlua/data/boxes/tiles.lua), and what was found in all of them is put together; of boxes that two
--- tiles saw the surer stays.
+-- tiled.lua - `tlua predict` on large pictures with small things in them: each picture is cut into tiles that overlap,
+-- as training has them (tlua/data/boxes/tiles.lua), and what was found in all of them is put together; of boxes that
+-- two tiles saw the surer stays.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -61,8 +61,8 @@ local function add(to, answer, tile, p)
   to.doubt = to.doubt + (answer.doubt or 0)
 end
 
--- For predict.answers: the paths of all tiles, their source, and what takes the answer of each and tells said(i, answer,
--- reason) of whole pictures. o: tiles, info.
+-- For predict.answers: the paths of all tiles, their source, and what takes the answer of each and tells said(i,
+-- answer, reason) of whole pictures. o: tiles, info.
 function tiled.open(t, paths, o, said)
   local list, places, of = cut(paths, o.tiles, function(i, reason)
     util.note(reason)

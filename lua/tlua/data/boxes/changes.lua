@@ -1,6 +1,6 @@
--- changes.lua - how training pictures with boxes are changed beside what `augment` says of any picture: mosaics and mixup
--- as YOLOX makes them (src/data/mosaic.h), and sizes that change from batch to batch. The fields of data sources, and
--- what the loader is told.
+-- changes.lua - how training pictures with boxes are changed beside what `augment` says of any picture: mosaics and
+-- mixup as YOLOX makes them (src/data/mosaic.h), and sizes that change from batch to batch. The fields of data sources,
+-- and what the loader is told.
 local util = require "tlua.util"
 local schema = require "tlua.schema"
 local ranges = require "tlua.data.ranges"

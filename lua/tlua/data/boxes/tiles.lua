@@ -1,5 +1,5 @@
--- tiles.lua - large pictures cut into tiles that overlap, so that small things in them are seen at their own size: where
--- the tiles of a picture lie, and what is left of its boxes in each.
+-- tiles.lua - large pictures cut into tiles that overlap, so that small things in them are seen at their own size:
+-- where the tiles of a picture lie, and what is left of its boxes in each.
 local util = require "tlua.util"
 local tiles = {}
 
@@ -38,8 +38,8 @@ function tiles.list(width, height, size, overlap)
   return out
 end
 
--- What of a box lies in a tile, in the tile's pixels, with its share of the area; nil where less than `least` of it does,
--- or less than a pixel.
+-- What of a box lies in a tile, in the tile's pixels, with its share of the area; nil where less than `least` of it
+-- does, or less than a pixel.
 local function cut_box(b, tile, least)
   local left, top = math.max(b[1], tile[1]), math.max(b[2], tile[2])
   local right, bottom = math.min(b[3], tile[3]), math.min(b[4], tile[4])

@@ -13,8 +13,8 @@ local ops = core.ops
 -- A subclass has: steps() -> its way from pictures ("x") to the maps that the last layers take (tlua/models/detect/
 -- parts.lua), wanted = the names of these maps, level by level; rows(level, maps) -> tensors (N, h w, C) of a level,
 -- numbers of boxes first and classes last; class_paths = where the layers of classes stand, a level each; box_numbers =
--- what a row has beside the classes; form, bins, objectness; weight_order() -> paths of all that convolves, in the order
--- of the graph (tlua/models/detect/folded.lua).
+-- what a row has beside the classes; form, bins, objectness; weight_order() -> paths of all that convolves, in the
+-- order of the graph (tlua/models/detect/folded.lua).
 local Detector = module.class("models.Detector", Network)
 Detector.gives, Detector.lists = "levels", true
 
@@ -31,8 +31,9 @@ end
 
 function Detector:stages() return parts.stages(steps_of(self), "x", self.wanted) end
 
--- What rows mean: strides of the levels; form: "offsets" (x, y, log w, log h in strides, from the cell) or "distribution"
--- (of left, top, right, bottom over `bins` strides); objectness: whether a logit of it stands in front of the classes.
+-- What rows mean: strides of the levels; form: "offsets" (x, y, log w, log h in strides, from the cell) or
+-- "distribution" (of left, top, right, bottom over `bins` strides); objectness: whether a logit of it stands in front
+-- of the classes.
 function Detector:levels()
   return { strides = { table.unpack(parts.STRIDES) }, form = self.form, bins = self.bins, objectness = self.objectness }
 end

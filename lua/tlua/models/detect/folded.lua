@@ -1,6 +1,6 @@
 -- folded.lua - weights of a detector out of an ONNX file. Exporters fold batch norms into the convolutions and lose
--- their names, so convolutions are matched in the order of the graph: from the outputs back, first inputs first. A batch
--- norm then begins as the identity with the folded bias, so that the network answers what the file answers.
+-- their names, so convolutions are matched in the order of the graph: from the outputs back, first inputs first. A
+-- batch norm then begins as the identity with the folded bias, so that the network answers what the file answers.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local graph = require "tlua.onnx.graph"
@@ -26,7 +26,8 @@ end
 
 -- ---- the file's side ----
 
--- The nodes that the outputs hang on, each behind what it takes, first inputs first. Without recursion: graphs are deep.
+-- The nodes that the outputs hang on, each behind what it takes, first inputs first. Without recursion: graphs are
+-- deep.
 local function in_order(prepared)
   local state, out = {}, {}
   for _, output in ipairs(prepared.outputs) do

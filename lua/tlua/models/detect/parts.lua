@@ -187,8 +187,8 @@ local function living(steps, input, wanted)
   return out
 end
 
--- The stages of a network (tlua/models/network.lua) of its steps. Between them goes the list of the values that live, or
--- the value alone where it is one; behind the last come `wanted`, in the order in which they are made.
+-- The stages of a network (tlua/models/network.lua) of its steps. Between them goes the list of the values that live,
+-- or the value alone where it is one; behind the last come `wanted`, in the order in which they are made.
 function parts.stages(steps, input, wanted)
   local alive, list = living(steps, input, wanted), {}
   for k, step in ipairs(steps) do

@@ -1,6 +1,6 @@
 -- yolox.lua - YOLOX (Ge et al. 2021) as Megvii's code has it (Apache-2.0): CSPDarknet behind a focus on neighbouring
--- pixels, a path aggregation network over its last three maps, and a head whose classes and boxes have branches of their
--- own. Names are those of its state dict.
+-- pixels, a path aggregation network over its last three maps, and a head whose classes and boxes have branches of
+-- their own. Names are those of its state dict.
 local core = require "tlua.core"
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
@@ -12,10 +12,10 @@ local LEVELS = #parts.STRIDES
 
 -- ---- blocks ----
 
--- The stem of YOLOX puts four pixels of the picture (upper left, lower left, upper right, lower right) into one of twelve channels, and
--- convolves 3 x 3 of these: the same as 6 x 6 pixels of the picture in steps of two, which is computed here, since
--- pixels need not be moved then. The weight is the published one (O, 12, 3, 3). Published weights were trained on blue,
--- green, red, as OpenCV reads files, and pictures here are red, green, blue.
+-- The stem of YOLOX puts four pixels of the picture (upper left, lower left, upper right, lower right) into one of
+-- twelve channels, and convolves 3 x 3 of these: the same as 6 x 6 pixels of the picture in steps of two, which is
+-- computed here, since pixels need not be moved then. The weight is the published one (O, 12, 3, 3). Published weights
+-- were trained on blue, green, red, as OpenCV reads files, and pictures here are red, green, blue.
 local function reversed(w)
   local list = {}
   for c = 3, 1, -1 do list[#list + 1] = ops.slice(w, 2, c - 1, 1) end

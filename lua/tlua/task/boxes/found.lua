@@ -16,8 +16,8 @@ local function truth_of(batch, i)
   return table.move(batch.truth.boxes, from, to, 1, {}), table.move(batch.truth.labels, from, to, 1, {})
 end
 
--- What labels say of a batch's picture i in its own pixels, where its size is known: {boxes, labels, areas, crowd, width,
--- height}. Those of a crowd come last.
+-- What labels say of a batch's picture i in its own pixels, where its size is known: {boxes, labels, areas, crowd,
+-- width, height}. Those of a crowd come last.
 local function known_of(batch, i)
   local d = batch.source and batch.data and batch.data.boxes
   if not d then return nil end
@@ -35,8 +35,8 @@ local function known_of(batch, i)
   return out
 end
 
--- What was found in picture i of a batch (`each`: boxes, scores, labels in pixels of the input) beside what is there, as
--- core.detect's meter takes it: in pixels of the picture where its size is known (known: true), else of the input.
+-- What was found in picture i of a batch (`each`: boxes, scores, labels in pixels of the input) beside what is there,
+-- as core.detect's meter takes it: in pixels of the picture where its size is known (known: true), else of the input.
 function found.beside(each, batch, i)
   local out = { boxes = each.boxes, scores = each.scores, labels = each.labels }
   local known = known_of(batch, i)

@@ -47,8 +47,8 @@ local function bce(x, target, o)
   return ops.sigmoid_focal_loss(x, target, { alpha = -1, gamma = o.focal, reduction = "sum" })
 end
 
--- Logits (n, classes) of which those that are not learnt say "no" and have no gradient: learnt is (1, classes) of ones and
--- zeros; nil: all are.
+-- Logits (n, classes) of which those that are not learnt say "no" and have no gradient: learnt is (1, classes) of ones
+-- and zeros; nil: all are.
 local NO = 100
 local function of_learnt(x, learnt)
   if not learnt then return x end
@@ -79,8 +79,8 @@ local function offset_targets(m)
   return ops.concat(centre / stride - place, ops.log(side / stride + 1e-8), { axis = 2 })
 end
 
--- The parts of YOLOX's loss (Ge et al. 2021): of boxes, of there being an object, of classes and, where `l1` says so, of
--- the four numbers themselves; sums over what was matched divided by how many that are.
+-- The parts of YOLOX's loss (Ge et al. 2021): of boxes, of there being an object, of classes and, where `l1` says so,
+-- of the four numbers themselves; sums over what was matched divided by how many that are.
 local function offset_parts(flat, m, o, classes)
   local n = math.max(m.n, 1)
   local parts = { object = bce(columns(flat, 4, 1), where_matched(flat:shape(1), m), o) / n }
@@ -109,8 +109,8 @@ local function distance_targets(m, bins)
   return ops.clamp(ops.concat(centre - first, last - centre, { axis = 2 }), 0, bins - 1 - 0.01)
 end
 
--- The parts of YOLOv8's loss: CIoU and the distribution focal loss (Li et al. 2020) of what was matched, weighted by what
--- their class is to be, and the classes of all rows; divided by what all classes are to be in sum.
+-- The parts of YOLOv8's loss: CIoU and the distribution focal loss (Li et al. 2020) of what was matched, weighted by
+-- what their class is to be, and the classes of all rows; divided by what all classes are to be in sum.
 local function distance_parts(flat, m, o, classes, bins)
   local rows, width = flat:shape(1), flat:shape(2)
   local total = m.n > 0 and not plan.imaginary and math.max(m.scores:sum():item(), 1) or 1
@@ -135,9 +135,10 @@ end
 
 -- ---- both ----
 
--- The parts of the loss of outputs (N, A, width) by name, scalars; what they were divided by; and the matches. `l`: what
--- the network's levels() says; batch: input (N, H, W, C), boxes (B, 4), box_labels (B), boxes_offsets. o: box_loss, l1,
--- box_weight, class_weight, distribution_weight, focal (gamma), learnt (a tensor (1, classes): 0 for classes that stay as they are).
+-- The parts of the loss of outputs (N, A, width) by name, scalars; what they were divided by; and the matches. `l`:
+-- what the network's levels() says; batch: input (N, H, W, C), boxes (B, 4), box_labels (B), boxes_offsets. o:
+-- box_loss, l1, box_weight, class_weight, distribution_weight, focal (gamma), learnt (a tensor (1, classes): 0 for
+-- classes that stay as they are).
 function levels.parts(l, classes, out, batch, o)
   local shape, m = out:shape(), matches_of(l, classes, out, batch)
   local flat, parts, n = out:reshape(shape[1] * shape[2], shape[3]), nil, nil
