@@ -1567,7 +1567,7 @@ function data.dicom(options) end
 function data.nifti(options) end
 
 ---Pictures with boxes in the JSON of COCO: annotations is the training part, or all of which a share is held out.
----- `annotations`: the JSON of COCO's form; with the next two the training part
+---- `annotations`: the JSON of COCO's form: all pictures, or with test_annotations the training part
 ---- `validation_annotations`: another JSON, which is the validation part
 ---- `test_annotations`: another JSON, which is the test part
 ---- `root`: folder with the pictures (that of the JSON, or images beside it)

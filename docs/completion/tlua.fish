@@ -218,7 +218,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.per_cla
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.pictures -x -d 'of pictures with boxes, masks or numbers, which have no classes: training pictures in all, in one column after the other'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l compare.seeds -x -d 'each draws the pictures, the new parameters and the order'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data -x -a 'boxes cifar10 cifar100 coco conll csv custom dicom fashion_mnist folder lines masks mnist nifti sounds spacing speech squad tensors texts voc yolo' -d 'the kind of data'
-complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.annotations -r -F -d 'the JSON of COCO\'s form; with the next two the training part'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.annotations -r -F -d 'the JSON of COCO\'s form: all pictures, or with test_annotations the training part'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.attributes -x -d 'columns that figures are also told by: sex, age, scanner'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.augment -x -a 'none flip standard' -d 'random changes of training pictures: flips, or flips and crops'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l data.background -x -a 'error keep skip' -d 'what a picture without a box means: a fault of the labels; keep: it shows nothing to find; skip: it is left out'

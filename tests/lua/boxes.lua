@@ -26,6 +26,48 @@ t.test("YOLO: parts by folders, names of data.yaml", function()
   assert(table.concat(built.said, "\n"):find("5 boxes in 4 pictures, 2 classes", 1, true))
 end)
 
+t.test("YOLO: subsets of CVAT are parts, and one without subsets has none", function()
+  for i, part in ipairs { "train", "train", "train", "train", "Validation", "test" } do
+    picture(("cvat/obj_%s_data/%d.png"):format(part, i))
+    put(("cvat/obj_%s_data/%d.txt"):format(part, i), "0 0.5 0.5 0.5 0.5\n")
+    picture(("cvat1/obj_train_data/%d.png"):format(i))
+    put(("cvat1/obj_train_data/%d.txt"):format(i), "0 0.5 0.5 0.5 0.5\n")
+    picture(("only/images/train/%d.png"):format(i))
+    put(("only/labels/train/%d.txt"):format(i), "0 0.5 0.5 0.5 0.5\n")
+  end
+  for _, each in ipairs { "cvat/obj.names", "cvat1/obj.names", "only/classes.txt" } do put(each, "leaf\n") end
+  put("cvat/train.txt", "data/obj_train_data/1.png\n")
+  local built = open("yolo", { root = root .. "/cvat" })
+  t.equal(built.validation:path(1):match "[^/]+$", "5.png")
+  t.equal(built.test:path(1):match "[^/]+$", "6.png")
+  t.equal(built.train:count(), 4)
+  t.fails("leave split out of the recipe", open, "yolo", { root = root .. "/cvat", split = 0.5 })
+  built = open("yolo", { root = root .. "/cvat1", split = 0.5 })
+  t.equal(built.train:count(), 3)
+  t.equal(built.test:count(), 3)
+  -- A folder called train alone says nothing of a test: split does.
+  t.equal(open("yolo", { root = root .. "/only" }).train:count(), 6)
+  built = open("yolo", { root = root .. "/only", split = 0.5 })
+  t.equal(built.train:count(), 3)
+  t.equal(built.test:count(), 3)
+  local own = shown(built.train)
+  assert(table.concat(built.said, "\n"):find("no test part: 50 % of the training samples held out", 1, true))
+  for word in shown(built.test):gmatch "%d%.png" do assert(not own:find(word, 1, true), word .. " is in both parts") end
+end)
+
+t.test("labels of another form are named", function()
+  t.fails("cvat1/obj.names: --data yolo reads such files", open, "voc", { root = root .. "/cvat1" })
+  picture("xml/a.png")
+  put("xml/a.xml", "<annotation></annotation>")
+  t.fails("xml/a.xml: --data voc reads such files", open, "yolo", { root = root .. "/xml" })
+  put("json/annotations/instances_default.json", "{}")
+  t.fails("instances_default.json: --data coco --data.annotations FILE reads such files", open, "yolo",
+    { root = root .. "/json" })
+  picture("xml/b.png")
+  put("xml/b.txt", "0 0.5 0.5 0.5 0.5\n")
+  t.fails("xml/b.txt, which is not read here", open, "voc", { root = root .. "/xml", classes = { "leaf" } })
+end)
+
 t.test("names in other forms", function()
   local yolo = require "tlua.data.boxes.yolo"
   local function names(text) return table.concat(yolo.names_of_yaml(put("names.yaml", text)) or {}, ",") end

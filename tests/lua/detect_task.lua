@@ -91,6 +91,7 @@ t.test("the model file says boxes in pixels of the pictures, in every form", fun
   local coco = core.json_decode(core.read_file(out .. "/found/predictions.json"))
   t.equal(#coco.images, 4)
   t.equal(coco.categories[2].name, "blue")
+  t.equal(coco.images[1].file_name, "p21.png") -- below the folder of all, which is the root then
   t.equal(core.read_file(out .. "/found/labels/classes.txt"), "red\nblue\n")
   local lines = 0
   for _ in core.read_file(out .. "/found/label_next.csv"):gmatch "\n" do lines = lines + 1 end
@@ -106,6 +107,28 @@ t.test("the model file says boxes in pixels of the pictures, in every form", fun
   local status, _, err = t.run(("./tlua predict %s/run --to %s %s"):format(out, all, first))
   t.equal(status, 1)
   assert(err:find("would take the place of one", 1, true), err)
+end)
+
+t.test("pictures of a report are no larger than a page shows them", function()
+  local boxes = require "tlua.report.findings.boxes"
+  local h, w, f = 200, 2000, 3 -- 2000 / 3 is below 960, and half of it is not
+  local x = core.arange(h * w):reshape(h, w, 1)
+  x = ((x * 7 - (x * 7 / 256):floor() * 256)):expand(h, w, 3):clone()
+  local small, times = boxes.shrunk(x:to "uint8")
+  t.equal(times, f)
+  t.equal(table.concat(small:shape(), ","), ("%d,%d,3"):format(h // f, w // f))
+  local values = x:tolist()
+  for _, at in ipairs { { 1, 1 }, { 66, 666 }, { 65, 7 }, { 40, 100 } } do
+    local sum = 0
+    for i = 1, f do
+      for j = 1, f do sum = sum + values[(at[1] - 1) * f + i][(at[2] - 1) * f + j][2] end
+    end
+    local v = core.ops.slice(core.ops.slice(small, 1, at[1] - 1, 1), 2, at[2] - 1, 1):tolist()[1][1][2]
+    assert(math.abs(v - sum / f ^ 2) <= 0.5001, ("%d at %d, %d, and the mean is %g"):format(v, at[1], at[2], sum / f ^ 2))
+  end
+  local same, once = boxes.shrunk(small)
+  t.equal(once, 1)
+  assert(rawequal(same, small))
 end)
 
 t.test("a large picture is asked about in tiles, and what two of them saw is said once", function()

@@ -18,6 +18,10 @@ t.test("everything public has an entry", function()
   for _, name in ipairs(tlua.optim.names) do known("optim." .. name) end
   for _, name in ipairs(tlua.data.names) do known("data." .. name) end
   for _, name in ipairs(tlua.task.names()) do known("task." .. name) end
+  for _, name in ipairs(tlua.models.names()) do
+    known(name)
+    t.equal(help.entry(tlua.models[name]).name, "models." .. name)
+  end
   local parts = { nn = 1, models = 1, optim = 1, data = 1, task = 1, ops = 1, version = 1 }
   for _, name in ipairs(getmetatable(tlua).names()) do
     if not parts[name] and not core.ops[name] then known("tlua." .. name) end

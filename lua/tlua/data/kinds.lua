@@ -277,15 +277,15 @@ kinds_of.all = {
     { "every", "integer", 1, "of a series every so many-th slice", least = 1 },
     { "group", "choice", "patient", "what stays in one part", { "patient", "study", "series", "none" } },
     private(true), CORNERS, table.unpack(doubles.FIELDS))) },
-  coco = { title = "COCO", grey = true, open = true, task = detects, needed = { "annotations" }, schema = boxed(
-    { "annotations", "path", nil, "the JSON of COCO's form; with the next two the training part" },
+  coco = { title = "COCO labels", grey = true, open = true, task = detects, needed = { "annotations" }, schema = boxed(
+    { "annotations", "path", nil, "the JSON of COCO's form: all pictures, or with test_annotations the training part" },
     { "validation_annotations", "path", nil, "another JSON, which is the validation part" },
     { "test_annotations", "path", nil, "another JSON, which is the test part" },
     { "root", "path", nil, "folder with the pictures (that of the JSON, or images beside it)" }, GROUP) },
-  voc = { title = "VOC", grey = true, open = true, task = detects, needed = { "root" }, schema = boxed(
+  voc = { title = "VOC labels", grey = true, open = true, task = detects, needed = { "root" }, schema = boxed(
     { "root", "path", nil,
       "folder with Annotations, JPEGImages and ImageSets, or with pictures and an XML beside each" }, GROUP) },
-  yolo = { title = "YOLO", grey = true, open = true, task = detects, needed = { "root" }, schema = boxed(
+  yolo = { title = "YOLO labels", grey = true, open = true, task = detects, needed = { "root" }, schema = boxed(
     { "root", "path", nil,
       "folder with images and labels, and data.yaml, classes.txt or obj.names; parts are folders in it" }, GROUP) },
   boxes = { title = "Boxes", grey = true, open = true, task = detects, needed = { "path" }, schema = boxed(

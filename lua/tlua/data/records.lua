@@ -305,7 +305,16 @@ local function parts_of(d, found, all, seed, selects)
     for _, part in ipairs(ORDER) do list[part] = members(found.parts, part) end
     if #list.train == 0 then util.failf("data.%s: no sample is for training", d.kind) end
     said[1] = "the data's own"
-    if o.split then util.failf("data.%s: split = %g, but the data say themselves which samples are for testing", d.kind, o.split) end
+    if o.split and #list.test > 0 then
+      util.failf("data.%s: split = %g, but the data say themselves which samples are for testing: leave split out of the recipe",
+        d.kind, o.split)
+    elseif o.split and o.split > 0 then
+      local own = list.train
+      local kept, held = draw(#own, o.split, seed, found, all, function(i) return own[i] end)
+      list.train, list.test = chosen(own, kept), chosen(own, held)
+      said[1] = ("the data's own, which have no test part: %g %% of the training samples held out%s"):format(100 * o.split,
+        found.keys and ", groups as a whole" or "")
+    end
   else
     local share = o.split or HELD_OUT
     list.train, list.test = draw(n, share, seed, found, all)

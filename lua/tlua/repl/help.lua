@@ -117,13 +117,29 @@ local function schema_of(name)
   return require("tlua.train.stage").FINE_TUNE
 end
 
+local function add_options(form, schema)
+  for _, field in ipairs(schema) do
+    form.options[#form.options + 1] = { name = field[1], type = type_of(field), default = default_of(field[3]),
+      brief = field[4] }
+  end
+end
+
 local function fill_in(entry)
   for _, form in ipairs(entry.forms) do
-    for _, field in ipairs(form.schema and schema_of(entry.name) or {}) do
-      form.options[#form.options + 1] = { name = field[1], type = type_of(field), default = default_of(field[3]),
-        brief = field[4] }
-    end
+    if form.schema then add_options(form, schema_of(entry.name)) end
   end
+end
+
+-- The entry of a network of the registry, by its name (with or without "models." before it); nil where there is none.
+local function network(name)
+  local registry = require("tlua.models").registry
+  name = name:gsub("^models%.", "")
+  local known = registry.entries[name]
+  if not known then return nil end
+  local form = { name = "models." .. name, params = {}, options = {}, result = "nn.Module" }
+  add_options(form, registry.schema(known))
+  local text = "A network; `tlua models` lists all, with parameters, sizes of pictures and published weights."
+  return { name = form.name, title = form.name, forms = { form }, text = text, first = text }
 end
 
 local OPERATOR_TYPES = { integer = "integer", number = "number", boolean = "boolean", axis = "integer",
@@ -206,6 +222,7 @@ function help.topics()
   open()
   local names = {}
   for name in pairs(by_name) do names[name] = true end
+  for _, name in ipairs(require("tlua.models").registry.names()) do names[name] = true end
   return names
 end
 
@@ -230,7 +247,11 @@ function help.entry(v)
       end
     end
   end
-  return by_value[v]
+  if by_value[v] then return by_value[v] end
+  local models = require "tlua.models"
+  for _, name in ipairs(models.registry.names()) do
+    if models[name] == v then return network(name) end
+  end
 end
 
 -- ---- showing ----
@@ -323,10 +344,9 @@ function help.help(...)
     if not entry then util.failf("help: nothing is known about this %s; help() lists the topics", type(v)) end
     return print(help.page(entry, width))
   end
-  local name = v:gsub("^tlua%.nn%.", "nn."):gsub("^tlua%.optim%.", "optim.")
-    :gsub("^tlua%.models%.", "models."):gsub("^tlua%.data%.", "data.")
-  local entry = by_name[name]
-  if not entry then util.unknown("topic of help:", v, util.keys(by_name)) end
+  local name = by_name[v] and v or v:gsub("^tlua%.", "")
+  local entry = by_name[name] or network(name)
+  if not entry then util.unknown("topic of help:", v, util.keys(help.topics())) end
   print(help.page(entry, width))
 end
 

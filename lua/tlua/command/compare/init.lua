@@ -298,7 +298,7 @@ local function prepare(read, words)
   for _, n in ipairs(not r.compare.minutes and not r.compare.pictures and r.compare.per_class or {}) do
     if n ~= "all" and #c.counts.classes == 0 then
       util.at(r.where, util.failf,
-        "compare: per_class = %s counts pictures of each class, and %s has no classes: --compare.per_class all%s", n,
+        "compare: per_class = %s counts pictures of each class, and samples of %s have none: --compare.per_class all%s", n,
         c.counts.title, c.counts.seconds and ", or --compare.minutes 1,3,all" or ", or --compare.pictures 30,100,all")
     end
   end

@@ -101,7 +101,7 @@ end
 
 function coco.read(d, options)
   local o = d.options
-  local found = { pictures = {}, title = "COCO", faults = boxes.faults() }
+  local found = { pictures = {}, title = "COCO labels", faults = boxes.faults() }
   local has_parts = o.test_annotations or o.validation_annotations
   add(d, found, o.annotations, has_parts and "train" or nil, "annotations")
   if o.validation_annotations then add(d, found, o.validation_annotations, "validation", "validation_annotations") end

@@ -11,6 +11,7 @@ local util = require "tlua.util"
 local cells = require "tlua.data.cells"
 local split = require "tlua.data.split"
 local tiles = require "tlua.data.boxes.tiles"
+local waves = require "tlua.data.waves"
 local data_text = require "tlua.data.text"
 local boxes = {}
 
@@ -341,6 +342,22 @@ function boxes.root(d, what)
   local missing = util.missing(root, "folder") or not core.is_folder(root) and ("%s is a file"):format(root)
   if missing then util.failf("data.%s: %s; --data.root DIR names another", d.kind, missing) end
   return (root:gsub("(.)/+$", "%1"))
+end
+
+-- What another reader takes, where a folder holds that: "; classes.txt is there, which data.yolo reads"; else "".
+local function first_below(root, ending)
+  return (waves.below(root, function(name) return name:lower():sub(-#ending) == ending end))[1]
+end
+function boxes.of_another(kind, root)
+  local it, reader
+  if kind ~= "yolo" then
+    for _, name in ipairs { "classes.txt", "obj.names", "data.yaml" } do
+      if core.exists(root .. "/" .. name) then it, reader = root .. "/" .. name, "yolo" end
+    end
+  end
+  if not it and kind ~= "voc" then it, reader = first_below(root, ".xml"), "voc" end
+  if not it and kind ~= "coco" then it, reader = first_below(root, ".json"), "coco --data.annotations FILE" end
+  return it and ("; there is %s: --data %s reads such files"):format(util.shown(it, 240), reader) or ""
 end
 
 -- What lies beside pictures and is none of the things that people put there: videos, pictures of other formats.

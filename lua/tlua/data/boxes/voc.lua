@@ -106,6 +106,13 @@ local function by_stem(folder, kind, said)
   return out
 end
 
+-- Why a picture has no labels; those of another form are named.
+local function why_none(labels, name)
+  local other = ("%s/%s.txt"):format(labels, name)
+  return ("there is no %s/%s.xml%s"):format(labels, name,
+    core.exists(other) and (", only %s, which is not read here"):format(other) or "")
+end
+
 function voc.read(d, options)
   local root, faults = boxes.root(d, "Annotations and JPEGImages"), boxes.faults()
   local apart = core.is_folder(root .. "/Annotations")
@@ -113,11 +120,15 @@ function voc.read(d, options)
   if apart and not core.is_folder(pictures) then
     util.failf("data.voc: there is no folder %s beside %s", pictures, labels)
   end
-  local found = { pictures = {}, root = root, title = "VOC", faults = faults, said = {} }
+  local found = { pictures = {}, root = root, title = "VOC labels", faults = faults, said = {} }
   local of_name, left = by_stem(pictures, d.kind, found.said), 0
   local parts = parts_of(root, of_name, faults)
   local function is_xml(name) return name:lower():find "%.xml$" ~= nil end
-  for _, path in ipairs((waves.below(labels, is_xml))) do
+  local files = waves.below(labels, is_xml)
+  if #files == 0 and d.options.background ~= "keep" then
+    util.failf("data.voc: %s holds no XML files%s", labels, boxes.of_another("voc", root))
+  end
+  for _, path in ipairs(files) do
     local name = boxes.stem(split.below(labels, path))
     local file, part = of_name[name], parts and parts[name]
     of_name[name] = nil
@@ -137,15 +148,14 @@ function voc.read(d, options)
     elseif d.options.background == "keep" then
       found.pictures[#found.pictures + 1] = { path = of_name[name], place = of_name[name], boxes = {},
         part = part or boxes.part_of(root, of_name[name]) }
-    else faults:add("pictures without a label file", of_name[name], ("there is no %s/%s.xml"):format(labels, name)) end
+    else faults:add("pictures without a label file", of_name[name], why_none(labels, name)) end
   end
   if left > 0 then
     found.said[#found.said + 1] = ("skipped   %s of no part in %s/ImageSets/Main"):format(
       util.counted(left, "picture"), root)
   end
-  if #found.pictures == 0 and #faults.list == 0 then
-    util.failf("data.voc: %s", left > 0 and ("no picture stands in the lists of %s/ImageSets/Main"):format(root)
-      or labels .. " holds no XML files")
+  if #found.pictures == 0 and #faults.list == 0 and left > 0 then
+    util.failf("data.voc: no picture stands in the lists of %s/ImageSets/Main", root)
   end
   return boxes.records(d, options, found)
 end

@@ -5,6 +5,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local cells = require "tlua.data.cells"
 local boxes = require "tlua.data.boxes"
+local split = require "tlua.data.split"
 local waves = require "tlua.data.waves"
 local yolo = {}
 
@@ -173,11 +174,24 @@ local function strays(root, used, faults)
   end
 end
 
+-- CVAT names the folder of a subset obj_SUBSET_data; a task without subsets has obj_train_data alone, and no parts.
+local function set_parts_of_cvat(root, pictures)
+  local parts, others = {}, false
+  for i, picture in ipairs(pictures) do
+    local word = split.below(root, picture.path):match "obj_(%a+)_data/"
+    parts[i] = word and cells.PARTS[word:lower()]
+    others = others or parts[i] and parts[i] ~= "train"
+  end
+  for i, picture in ipairs(pictures) do picture.part = picture.part or others and parts[i] or nil end
+end
+
 function yolo.read(d, options)
   local root, faults = boxes.root(d, "pictures and labels"), boxes.faults()
   local classes, why = classes_of(root)
-  if not classes then util.failf("data.yolo: what the classes are called is not said: %s", why) end
-  local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO", faults = faults, said = {} }, {}
+  if not classes then
+    util.failf("data.yolo: what the classes are called is not said: %s%s", why, boxes.of_another("yolo", root))
+  end
+  local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO labels", faults = faults, said = {} }, {}
   for _, path in ipairs(boxes.pictures_in(root, found.said)) do
     local labels, wanted = label_file(path)
     local picture = { path = path, place = labels or path, part = boxes.part_of(root, path), boxes = {} }
@@ -194,6 +208,7 @@ function yolo.read(d, options)
     end
     if not twice and (labels or d.options.background == "keep") then found.pictures[#found.pictures + 1] = picture end
   end
+  set_parts_of_cvat(root, found.pictures)
   strays(root, used, faults)
   if #found.pictures == 0 and #faults.list == 0 then util.failf("data.yolo: %s holds no pictures", root) end
   return boxes.records(d, options, found)

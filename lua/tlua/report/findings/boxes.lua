@@ -6,7 +6,7 @@ local intervals = require "tlua.report.intervals"
 local parts = require "tlua.report.parts"
 local found = require "tlua.task.boxes.found"
 local detect = {}
-local escape = parts.escape
+local escape, ops = parts.escape, core.ops
 
 local MOST = 6 -- pictures of a gallery
 local LINES = 6 -- of a chart: the classes with the most boxes
@@ -14,6 +14,7 @@ local POINTS = 200 -- of a line
 local TABLE = 20 -- classes of a table of what is taken for what
 local DRAWS, WORK = 200, 4e6 -- of the bootstrap; fewer where there are many boxes
 local IOU = 0.5 -- at which a box has found another
+local LONGEST = 960 -- pixels of a picture on the page: twelve as a phone takes them would be a page of 200 MB
 local HIT, MISSED, FALSE = 7, 0, 10 -- colours: green, red, yellow (src/draw/boxes.c)
 
 -- ---- figures ----
@@ -95,13 +96,33 @@ local function fate(seen, i, confidence)
   return out
 end
 
+-- A picture (H, W, 3) uint8 no longer than LONGEST, and how many times smaller it has become: means of squares of
+-- pixels, rows of squares by turns, since all at once would be a lot of memory. What is left over at the edges is cut.
+function detect.shrunk(x)
+  local h, w = x:shape(1), x:shape(2)
+  local f = math.tointeger(math.max(h, w) // LONGEST + (math.max(h, w) % LONGEST > 0 and 1 or 0))
+  if f <= 1 or math.min(h, w) < f then return x, 1 end
+  local high, wide, strips = h // f, w // f, {}
+  for top = 0, high - 1, 64 do
+    local n = math.min(64, high - top)
+    local rows = ops.slice(ops.slice(x, 1, top * f, n * f), 2, 0, wide * f):clone():to "float32"
+    strips[#strips + 1] = rows:reshape(n, f, wide, f * 3):sum { axes = { 2 } }:reshape(n, wide, f, 3):sum { axes = { 3 } }
+  end
+  strips[#strips + 1] = { axis = 1 }
+  return (ops.concat(table.unpack(strips)) * (1 / (f * f)) + 0.5):to "uint8", f
+end
+
 -- The picture with what was found, what was missed and what is no such thing.
 local function drawn(run, i, f)
   local scope <close> = core.scope()
   local each, list, names = run.seen.pictures[i], {}, run.names
   local picture = run.source:read(run.seen.indices[i]):to "uint8"
   if picture:shape(3) == 1 then picture = picture:expand(picture:shape(1), picture:shape(2), 3):clone() end
-  local function add(b, colour, text) list[#list + 1] = { b[1], b[2], b[3], b[4], colour, text } end
+  local times
+  picture, times = detect.shrunk(picture)
+  local function add(b, colour, text)
+    list[#list + 1] = { b[1] / times, b[2] / times, b[3] / times, b[4] / times, colour, text }
+  end
   for _, k in ipairs(f.hits) do
     add(each.boxes[k], HIT, ("%s %.2f"):format(names[each.labels[k] + 1], each.scores[k]))
   end
@@ -164,14 +185,14 @@ function detect.tiles(run)
   local m = run.metrics
   local out = { parts.tile(parts.percent(m.map), ("mAP, IoU 0.5 to 0.95 (95\u{A0}%%: %s)"):format(between(m.map_interval))),
     parts.tile(parts.percent(m.map_50), ("mAP50 (95\u{A0}%%: %s)"):format(between(m.map_50_interval))),
-    parts.tile(parts.percent(m.recall), "of all boxes are among the 100 surest of a picture, over IoUs") }
+    parts.tile(parts.percent(m.recall), "AR100: recall with at most 100 boxes a picture, mean over the same IoUs") }
   return table.concat(out)
 end
 
-local function number(v) return v and ("%.2f"):format(v) or "-" end
+local function number(v) return v and ("%.2f"):format(v) or "–" end
 
 local function class_table(m)
-  local rows = { { "class", "boxes", "mAP", "mAP50", "confidence", "precision", "recall", "F1" } }
+  local rows = { { "class", "boxes", "AP", "AP50", "confidence", "precision", "recall", "F1" } }
   for k, row in ipairs(m.targets) do
     rows[k + 1] = { row.name, util.thousands(row.truths), parts.percent(row.map), parts.percent(row.map_50),
       number(row.confidence), parts.percent(row.precision), parts.percent(row.recall), parts.percent(row.f1) }
@@ -228,7 +249,10 @@ local function confusion_list(m)
   return parts.table(rows)
 end
 
-local function gallery(title, list)
+local LEGEND = '<p class="soft">Green: found, with the confidence. Red, “missed”: there and not found. Yellow, “?”: '
+  .. "a false alarm.</p>"
+
+local function gallery(title, list, legend)
   local figures = {}
   for i, each in ipairs(list or {}) do
     figures[i] = parts.shown(each.image, ("<div>%s</div>"):format(escape(each.name or "")),
@@ -236,6 +260,7 @@ local function gallery(title, list)
   end
   local html = parts.gallery(title, figures)
   html = html:gsub('class="pictures"', 'class="pictures" style="grid-template-columns:repeat(auto-fill,minmax(320px,1fr))"')
+  html = html:gsub("</h2>", "</h2>" .. legend, 1)
   return (html:gsub("<img ", '<img style="aspect-ratio:auto" '))
 end
 
@@ -244,13 +269,12 @@ function detect.charts(run) return charts_of(run.metrics) end
 function detect.page(run)
   local m = run.metrics
   return table.concat { "<h2>Classes</h2>", class_table(m),
-    ('<p class="soft">%s in %s. mAP is COCO\'s, the mean over IoUs from 0.5 to 0.95; precision, recall and F1 at an IoU '
+    ('<p class="soft">%s in %s. AP is COCO\'s, the mean over IoUs from 0.5 to 0.95, and mAP its mean over the classes; precision, recall and F1 at an IoU '
       .. "of 0.5 and the confidence where F1 is highest%s. Intervals: the pictures drawn anew %d times.</p>"):format(
       util.counted(m.boxes, "box"):gsub("boxs$", "boxes"), util.counted(m.count, "picture"),
       m.chosen and ", on these pictures; what predict uses was chosen on the validation" or " on these pictures", m.draws),
     "<h2>What is taken for what</h2>", #m.names <= TABLE and confusion_table(m) or confusion_list(m),
-    gallery("What was missed", run.missed), gallery("False alarms, the surest first", run.wrong),
-    '<p class="soft">Green: found. Red: there and missed. Yellow: found where no such thing is.</p>' }
+    gallery("What was missed", run.missed, LEGEND), gallery("False alarms, the surest first", run.wrong, LEGEND) }
 end
 
 -- What the results of a run keep.

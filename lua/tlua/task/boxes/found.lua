@@ -189,6 +189,17 @@ local function label_next(list)
   return table.concat(out, "\n") .. "\n"
 end
 
+-- The folder that all pictures of a list of COCO's images lie in, with its slash; "" where that is the current one.
+local function common_folder(images)
+  local folder
+  for _, each in ipairs(images) do
+    local own = each.file_name:match "^(.*/)[^/]*$" or ""
+    folder = folder or own
+    while folder ~= "" and own:sub(1, #folder) ~= folder do folder = folder:match "^(.*/)[^/]+/$" or "" end
+  end
+  return folder
+end
+
 -- Once all pictures were asked about: predictions.json in COCO's form, labels/classes.txt, which tools that mend labels
 -- want, and label_next.csv.
 function found.finish(t, o)
@@ -196,6 +207,8 @@ function found.finish(t, o)
   local names = {}
   for k = 1, t.width do names[k] = name_of(t, k - 1) end
   o.coco.categories = {}
+  local folder = common_folder(o.coco.images)
+  for _, each in ipairs(o.coco.images) do each.file_name = each.file_name:sub(#folder + 1) end
   for k, name in ipairs(names) do o.coco.categories[k] = { id = k, name = name } end
   core.write_file(o.to .. "/predictions.json", core.json_encode(o.coco) .. "\n")
   core.write_file(o.to .. "/label_next.csv", label_next(o.doubts))
