@@ -222,6 +222,7 @@ t.test("wrong words", function()
   end
   refused("--compare.haed.schedule.epochs 1", "unknown way 'haed'; did you mean 'head'?")
   refused("--schedule.epochs 1", "every way has its own schedule; name the way, like --compare.scratch.schedule.epochs 1")
+  refused("--epochs 1", "--schedule.epochs: every way has its own schedule; name the way")
   refused("--compare.per_class 10,some", "numbers of pictures, like 10,100,all is needed, not '10,some'")
   for _, seed in ipairs { "1.5", "one", "0,9223372036854775808" } do refused("--compare.seeds " .. seed, "whole numbers, like 0,1,2 is needed, not '" .. seed .. "'") end
   local status, _, err = t.run("./tlua compare recipes/own_net.lua --data.root " .. folder)

@@ -4,6 +4,7 @@
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
+local typed = require "tlua.command.words"
 local data = require "tlua.data"
 local kinds = require "tlua.data.kinds"
 local input = require "tlua.data.input"
@@ -44,9 +45,9 @@ local function read_recipe(read, words)
   return r:override(general), own, general
 end
 
--- A word for all ways would be lost where each of them says the same field itself.
+-- A word for all ways would be lost where each of them says the same field itself; --epochs is schedule.epochs here too.
 local function check_words(r, general)
-  for _, each in ipairs(general) do
+  for _, each in ipairs(typed.of_recipe(r, general)) do
     local root = each[1]:match "^[^.]+"
     local said = root ~= "weights" and true
     for _, way in ipairs(r.compare.ways) do said = said and way[root] ~= nil end
