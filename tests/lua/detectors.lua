@@ -192,6 +192,9 @@ t.test("files of other networks are refused, with the convolution", function()
   end)
   t.fails("key chooses a part of a file", function() models.yolox_nano {}:load(nano, { key = "ema" }) end)
   t.fails("there is no file", function() models.yolox_nano {}:load(folder .. "/none.onnx") end)
+  t.fails("yolox_nano.pth has them (Apache-2.0); --weights FILE names another file", function()
+    return models.yolox_nano { weights = folder .. "/yolox_nano.onnx" }:parameters()
+  end)
 end)
 
 -- ---- statistics ----

@@ -37,7 +37,8 @@ local function captions(classes, labels, n, share)
   return out
 end
 
--- Of a batch with boxes: the list of each picture for sheet:add, and captions with names and numbers of boxes.
+-- Of a batch with boxes: the list of each picture for sheet:add, and captions with numbers of boxes and, on a line of
+-- their own, since a phone gives long ones, names.
 local function boxes_of(source, classes, n, indices, more)
   local at, labels, lists, words = more.boxes:tolist(), more.box_labels:tolist(), {}, {}
   for i = 1, n do
@@ -46,7 +47,7 @@ local function boxes_of(source, classes, n, indices, more)
       list[#list + 1] = { at[k][1], at[k][2], at[k][3], at[k][4], labels[k], classes[labels[k] + 1] }
     end
     lists[i] = list
-    words[i] = ("%s %s"):format(#list == 0 and "no box," or #list == 1 and "1 box," or #list .. " boxes,",
+    words[i] = ("%s\n%s"):format(#list == 0 and "no box" or #list == 1 and "1 box" or #list .. " boxes",
       source:title(indices[i]))
   end
   return words, lists
@@ -168,7 +169,7 @@ function show.page(recipe, o)
   local sizes = o.part == "train" and d.augment.sizes
   if sizes then side = sizes[2] end
   local mixed = o.part == "train" and augment.mixes(d.augment)
-  local sheet = core.data.sheet(count, side, side, mixed and 2 or 1, o.columns)
+  local sheet = core.data.sheet(count, side, side, (mixed or d.fields.boxes) and 2 or 1, o.columns)
   local loader <close> = data.loader(d, o.part, s.seed, { batch = recipe.data.options.batch == "auto" and 64 or nil })
   loader:start(o.epoch)
   local done = 0

@@ -39,6 +39,8 @@ local function published(entry, name, set)
   return path
 end
 
+local function stem(name) return (name:gsub("%.[^.]*$", "")) end
+
 -- Finds what `spec` means for a network of the registry. Returns the path and the published set (preprocessing,
 -- labels) that it belongs to, where that is known; nil for no weights (nil or "none").
 function weights.resolve(entry, spec)
@@ -61,7 +63,10 @@ function weights.resolve(entry, spec)
   end
   local hint = ""
   for _, each in pairs(entry.weights or {}) do
-    if each.from and each.file == base_name(spec) then hint = ": " .. each.from end
+    if each.from and each.file == base_name(spec) then hint = ": " .. each.from
+    elseif each.from and stem(each.file) == stem(base_name(spec)) then -- yolox_nano.onnx, and .pth is published
+      hint = (": %s; --weights FILE names another file"):format(each.from)
+    end
   end
   util.fail("weights: " .. (util.missing(spec) or "there is no file " .. spec) .. hint)
 end
