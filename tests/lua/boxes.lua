@@ -45,9 +45,17 @@ t.test("YOLO: subsets of CVAT are parts, and one without subsets has none", func
   built = open("yolo", { root = root .. "/cvat1", split = 0.5 })
   t.equal(built.train:count(), 3)
   t.equal(built.test:count(), 3)
-  -- A folder called train alone says nothing of a test: split does.
-  t.equal(open("yolo", { root = root .. "/only" }).train:count(), 6)
+  -- A folder called train alone says nothing of a test.
+  built = open("yolo", { root = root .. "/only" })
+  t.equal(built.train:count(), 5)
+  t.equal(built.test:count(), 1)
+  t.equal(open("yolo", { root = root .. "/only", split = 0 }).train:count(), 6)
+  -- One called val says nothing of a test either, and split does.
+  picture "only/images/val/7.png"
+  put("only/labels/val/7.txt", "0 0.5 0.5 0.5 0.5\n")
+  t.equal(open("yolo", { root = root .. "/only" }).test:count(), 0)
   built = open("yolo", { root = root .. "/only", split = 0.5 })
+  t.equal(shown(built.validation), "7.png 15 10 45 30:0")
   t.equal(built.train:count(), 3)
   t.equal(built.test:count(), 3)
   local own = shown(built.train)

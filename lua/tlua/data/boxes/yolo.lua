@@ -174,15 +174,16 @@ local function strays(root, used, faults)
   end
 end
 
--- CVAT names the folder of a subset obj_SUBSET_data; a task without subsets has obj_train_data alone, and no parts.
-local function set_parts_of_cvat(root, pictures)
-  local parts, others = {}, false
-  for i, picture in ipairs(pictures) do
+-- The parts of pictures by their folders; CVAT names that of a subset obj_SUBSET_data. Where all are called train, as the
+-- pictures of a task without subsets are, nothing is said of what is for testing, and there are no parts.
+local function set_parts(root, pictures)
+  local others = false
+  for _, picture in ipairs(pictures) do
     local word = split.below(root, picture.path):match "obj_(%a+)_data/"
-    parts[i] = word and cells.PARTS[word:lower()]
-    others = others or parts[i] and parts[i] ~= "train"
+    picture.part = boxes.part_of(root, picture.path) or word and cells.PARTS[word:lower()]
+    others = others or picture.part ~= "train"
   end
-  for i, picture in ipairs(pictures) do picture.part = picture.part or others and parts[i] or nil end
+  for _, picture in ipairs(others and {} or pictures) do picture.part = nil end
 end
 
 function yolo.read(d, options)
@@ -194,7 +195,7 @@ function yolo.read(d, options)
   local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO labels", faults = faults, said = {} }, {}
   for _, path in ipairs(boxes.pictures_in(root, found.said)) do
     local labels, wanted = label_file(path)
-    local picture = { path = path, place = labels or path, part = boxes.part_of(root, path), boxes = {} }
+    local picture = { path = path, place = labels or path, boxes = {} }
     local twice = labels and used[labels]
     if twice then
       faults:add("label files of two pictures", path, ("%s is that of %s too"):format(labels, twice))
@@ -208,7 +209,7 @@ function yolo.read(d, options)
     end
     if not twice and (labels or d.options.background == "keep") then found.pictures[#found.pictures + 1] = picture end
   end
-  set_parts_of_cvat(root, found.pictures)
+  set_parts(root, found.pictures)
   strays(root, used, faults)
   if #found.pictures == 0 and #faults.list == 0 then util.failf("data.yolo: %s holds no pictures", root) end
   return boxes.records(d, options, found)
