@@ -180,7 +180,7 @@ end
 -- ---- as text ----
 
 local function columns(summary)
-  return { { summary.rows[1] and summary.rows[1].unit.few or "a class",
+  return { { summary.rows[1] and (summary.rows[1].unit.column or summary.rows[1].unit.few) or "a class",
     function(r) return size_text(r.per_class) end }, { summary.many,
     function(r) return util.thousands(r.pictures) end }, { "way", function(r) return r.way end, left = true },
     { title_of(summary.figure), tables.accuracy_text }, { "against " .. summary.baseline, tables.difference_text }, { "epochs", function(r) return ("%d"):format(r.epochs) end },

@@ -99,7 +99,7 @@ end
 function ways.amounts(options)
   if options.minutes then return options.minutes, { few = "minutes", many = "minutes of clips", field = "minutes",
     x = "minutes of training clips" } end
-  if options.pictures then return options.pictures, { few = "pictures", many = "pictures", field = "limit",
+  if options.pictures then return options.pictures, { few = "pictures", column = "asked for", many = "pictures", field = "limit",
     x = "training pictures" } end
   return options.per_class, { few = "a class", many = "pictures a class", field = "per_class",
     x = "training pictures a class" }
