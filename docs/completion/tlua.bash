@@ -46,6 +46,7 @@ _tlua()
     --log) COMPREPLY=($(compgen -W "none tensorboard" -- "$current")); return ;;
     --data.by) COMPREPLY=($(compgen -W "patient study series file" -- "$current")); return ;;
     --data.unit) COMPREPLY=($(compgen -W "picture volume" -- "$current")); return ;;
+    --boxes) COMPREPLY=($(compgen -W "raw decoded nms" -- "$current")); return ;;
     --task.digits) COMPREPLY=($(compgen -W "refuse keep drop" -- "$current")); return ;;
     --data.doubles) COMPREPLY=($(compgen -W "say apart drop off" -- "$current")); return ;;
     --by) COMPREPLY=($(compgen -W "series study patient" -- "$current")); return ;;
@@ -75,7 +76,7 @@ _tlua()
     verify)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --known --threshold --json --weights --weights.key --batch --threads --device --quiet" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
     export)
-        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --to --merge --opset --fold --normalize --weights --weights.key" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --to --merge --opset --fold --normalize --boxes --weights --weights.key" -- "$current")); else COMPREPLY=($(compgen -W "$models" -- "$current") $(compgen -f -- "$current")); fi ;;
     report)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --to" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi ;;
     models)

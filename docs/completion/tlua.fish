@@ -104,6 +104,7 @@ complete -c tlua -n '__tlua_is export' -l merge -d 'adapters (LoRA) become part 
 complete -c tlua -n '__tlua_is export' -l opset -x -d 'of .onnx: the version of its operators, 13 to 21 (17)'
 complete -c tlua -n '__tlua_is export' -l fold -d 'of .onnx: batch norms go into the convolutions before them, for who will not train it'
 complete -c tlua -n '__tlua_is export' -l normalize -d 'of .onnx: the graph normalises, and pixels from 0 to 255 go in'
+complete -c tlua -n '__tlua_is export' -l boxes -x -a 'raw decoded nms' -d 'of .onnx that finds boxes: rows as they are (raw), boxes and scores of them, or also which stay where they overlap'
 complete -c tlua -n '__tlua_is export' -l weights -r -F -d 'weights of a network that is named: a published set (imagenet, if it has one), or a file'
 complete -c tlua -n '__tlua_is export' -l weights.key -x -d 'the part of that file, like ema'
 complete -c tlua -n '__tlua_is export' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 gpt2 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn yolov8l yolov8m yolov8n yolov8s yolov8x yolox_m yolox_nano yolox_s yolox_tiny'

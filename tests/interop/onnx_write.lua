@@ -1,13 +1,14 @@
 -- onnx_write.lua FOLDER [PATTERN] - .onnx files that tlua writes, for onnx_write.py: each operator
--- (tests/lua/run_onnx_cases.lua) and the networks of the registry from a seed. FOLDER/NAME.onnx and NAME.safetensors:
--- `in1.INPUT`, `out1.OUTPUT` (ours), of networks also `zero.OUTPUT`, the answer to pictures of zeros: where it is the
--- same, the comparison would say nothing.
+-- (tests/lua/run_onnx_cases.lua), boxes of rows (tests/lua/run_onnx_boxes.lua), and the networks of the registry from a
+-- seed. FOLDER/NAME.onnx and NAME.safetensors: `in1.INPUT`, `out1.OUTPUT` (ours), of networks also `zero.OUTPUT`, the
+-- answer to pictures of zeros: where it is the same, the comparison would say nothing.
 --
 -- Random networks are two-faced. With batch norms that know nothing of the signal it dies within a few layers and any
 -- file gives the same answer, that of the biases; with statistics of a few pictures each layer doubles what is
 -- rounded (both programs end up 1e-3 from float64 behind ResNet-152). So statistics are those of a batch, with half
 -- of its means; and SiLU is kept near 0.
 local cases = dofile "tests/lua/run_onnx_cases.lua"
+local of_boxes = dofile "tests/lua/run_onnx_boxes.lua"
 local core = require "tlua.core"
 local models = require "tlua.models"
 local plan = require "tlua.plan"
@@ -33,6 +34,23 @@ for _, each in ipairs(cases.list) do
       local guard <close> = core.no_grad()
       local inputs = cases.inputs(each, 3, 7)
       keep(name, cases.trace(each), cases.constants, { opset = opset }, inputs, { each.f(table.unpack(inputs)) })
+    end
+  end
+end
+
+-- ---- boxes behind rows ----
+
+for _, each in ipairs(of_boxes.list) do
+  for _, opset in ipairs { 13, 17, 21 } do
+    local name = ("boxes_%s_%d"):format(each.name, opset)
+    if name:find(pattern) then
+      local guard <close> = core.no_grad()
+      local rows, wanted = of_boxes.write(each, ("%s/%s.onnx"):format(folder, name), opset)
+      local files = { ["in1.rows"] = rows, ["out1.boxes"] = wanted.boxes, ["out1.scores"] = wanted.scores }
+      local selected = {}
+      for i, s in ipairs(wanted.selected or {}) do selected[i] = { s[1], s[2], s[3] } end
+      if wanted.selected then files["out1.selected"] = core.tensor(selected, { dtype = "int32" }) end
+      core.save(("%s/%s.safetensors"):format(folder, name), files)
     end
   end
 end

@@ -176,6 +176,97 @@ t.test("a large picture is asked about in tiles, and what two of them saw is sai
   assert(err:find("none.png", 1, true), err)
 end)
 
+-- The same boxes but for what is rounded; how many they are.
+local function same_boxes(a, b)
+  local x, y, n = core.json_decode(a), core.json_decode(b), 0
+  t.equal(#x, #y)
+  for i, each in ipairs(x) do
+    local p, q = each.predictions.boxes, y[i].predictions.boxes
+    t.equal(#p, #q)
+    for k, box in ipairs(p) do
+      n = n + 1
+      t.equal(box.label, q[k].label)
+      assert(math.abs(box.score - q[k].score) < 1e-5, "scores differ")
+      for _, side in ipairs { "left", "top", "right", "bottom" } do
+        assert(math.abs(box[side] - q[k][side]) < 0.011, "boxes differ")
+      end
+    end
+  end
+  return n
+end
+
+t.test("an .onnx file has rows, or boxes and scores of them, or what stays of these", function()
+  local all = folder .. "/images/test"
+  local function exported(kind, ...)
+    local to = ("%s/%s.onnx"):format(out, kind)
+    says("export", out .. "/run", "--to", to, "--boxes", kind, ...)
+    return to, core.onnx_read(to)
+  end
+  local raw, file = exported "raw"
+  local said = says("predict", out .. "/run", "--json", all)
+  assert(same_boxes(says("predict", raw, "--json", all), said) > 4, "little was found")
+  same_boxes(says("predict", exported("raw", "--normalize", "--fold"), "--json", "--confidence", "0.3", all),
+    says("predict", out .. "/run", "--json", "--confidence", "0.3", all))
+  t.equal(file.metadata.names, '{0: "red", 1: "blue"}')
+  t.equal(file.metadata.labels, '["red","blue"]')
+  t.equal(file.metadata.imgsz .. file.metadata.stride, "[64, 64]32")
+  local function shapes(kind)
+    local to, written = exported(kind)
+    local list = {}
+    for i, each in ipairs(written.graph.outputs) do
+      list[i] = ("%s %s"):format(each.name, table.concat(each.shape, " "))
+    end
+    return table.concat(list, ", "), to, written
+  end
+  local text, decoded = shapes "decoded"
+  t.equal(text, "boxes N 84 4, scores N 84 2")
+  -- The graph's numbers are those of the rows.
+  local guard <close> = core.no_grad()
+  local onnx = require "tlua.onnx"
+  local x = core.rand(2, 3, 64, 64) * 255
+  local got, rows = onnx.run(decoded, { image = x }), onnx.run(raw, { image = x }).output.tensor
+  local numbers = {}
+  for i = 0, 167 do numbers[i + 1] = i end
+  local wanted = core.tensor(core.detect.row_boxes(rows, numbers, { strides = { 8, 16, 32 }, classes = 2, height = 64,
+    width = 64 }))
+  assert((got.boxes.tensor:reshape(168, 4) - wanted):abs():amax():item() < 1e-3)
+  local nms, _, written
+  text, nms, written = shapes "nms"
+  t.equal(text, "boxes N 84 4, scores N 84 2, selected M 3")
+  local count = 0
+  for _, n in ipairs(written.graph.nodes) do count = count + (n.op == "NonMaxSuppression" and 1 or 0) end
+  t.equal(count, 1)
+  local function refused(text_of, ...)
+    local status, _, err = t.run("./tlua " .. table.concat({ ... }, " "))
+    assert(status ~= 0 and err:find(text_of, 1, true), err)
+  end
+  refused("makes boxes of the rows itself (--boxes decoded)", "predict", decoded, all)
+  refused("ends in NonMaxSuppression (--boxes nms)", "predict", nms, all)
+  refused("--boxes: one of raw, decoded, nms is needed, not 'nm'", "export", out .. "/run", "--to", out .. "/x.onnx",
+    "--boxes nm")
+  refused("--boxes: is for .onnx files", "export", out .. "/run", "--to", out .. "/x.safetensors", "--boxes raw")
+  refused("finds no boxes", "export squeezenet1_1 --weights none --to", out .. "/x.onnx", "--boxes raw")
+end)
+
+t.test("--confidence says from which score on", function()
+  local function count(confidence)
+    local n = 0
+    for _, each in ipairs(core.json_decode(says("predict", out .. "/run", "--json", "--confidence", confidence,
+      folder .. "/images/test"))) do
+      for _, b in ipairs(each.predictions.boxes) do
+        assert(b.score >= confidence, b.score)
+        n = n + 1
+      end
+    end
+    return n
+  end
+  local many, few = count(0.01), count(0.5)
+  assert(many > few, ("%d and %d"):format(many, few))
+  local status, _, err = t.run(("./tlua predict %s/run %s --confidence 2"):format(out, folder .. "/images/test"))
+  t.equal(status, 2)
+  assert(err:find("--confidence", 1, true), err)
+end)
+
 t.test("explain shows where the network looked for a box", function()
   local first, second = folder .. "/images/test/p21.png", folder .. "/images/test/p22.png"
   local text = says("explain", out .. "/run", first, second, "--to", out .. "/why")

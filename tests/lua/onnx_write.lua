@@ -92,6 +92,31 @@ t.test("batch norms folded", function()
   t.equal(left(function(x) return norm(conv(x):relu()) end), 1)
 end)
 
+-- What is written behind rows, and what core.detect makes of them.
+local of_boxes = dofile "tests/lua/run_onnx_boxes.lua"
+for _, each in ipairs(of_boxes.list) do
+  t.test("boxes behind rows: " .. each.name, function()
+    for _, opset in ipairs { 13, 17, 21 } do
+      local guard <close> = core.no_grad()
+      local scope <close> = core.scope()
+      local rows, wanted = of_boxes.write(each, path, opset)
+      local got = onnx.run(path, { rows = rows })
+      local function most(a, b) return (a - b):abs():amax():item() end
+      assert(most(got.boxes.tensor, wanted.boxes) < 1e-3, "boxes: " .. most(got.boxes.tensor, wanted.boxes))
+      assert(most(got.scores.tensor, wanted.scores) < 1e-5, "scores: " .. most(got.scores.tensor, wanted.scores))
+      t.equal(got.selected and got.selected.dims[1], wanted.selected and #wanted.selected)
+      if wanted.selected then
+        local n, scores = got.selected.numbers or got.selected.tensor:reshape(-1):tolist(), got.scores.tensor:tolist()
+        for i, s in ipairs(wanted.selected) do
+          t.equal(("%d %d %d"):format(table.unpack(n, 3 * i - 2, 3 * i)), ("%d %d %d"):format(s[1], s[2], s[3]))
+          assert(math.abs(scores[s[1] + 1][s[3] + 1][s[2] + 1] - s[4]) < 1e-5, "the score of a box")
+        end
+        assert(#wanted.selected >= 10, "few boxes")
+      end
+    end
+  end)
+end
+
 t.test("means of windows with gaps", function()
   local each = { name = "gaps", inputs = { { "N", 6, 7, 4 } }, f = function(x)
     return core.ops.avg_pool(x, { kernel = { 2 }, stride = { 1 }, dilation = { 2 } })

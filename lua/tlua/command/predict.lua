@@ -301,6 +301,7 @@ function predict.main(args)
   o.info, o.top = info, math.min(o.top, task.width or o.top)
   o.to = task.emit and (options.to or not task.only_to and "predicted") or nil
   o.source, o.by = found and found.source, options.by
+  o.confidence = options.confidence and commands.share("confidence", options.confidence)
   if task.takes == "levels" and not o.source then o.tiles = tiled.option(options.tiles, info) end
   if options.flip then net = predict.flipping(net) end
   return predict.answers(net, task, paths, found, o, options)
@@ -363,7 +364,9 @@ end
 function predict.export_main(args)
   local options, rest = commands.parse("export", args)
   if #rest ~= 1 or not options.to then commands.usage("export", "a model and a file are needed") end
-  local onnx = { fold = options.fold, normalize = options.normalize }
+  local onnx = { fold = options.fold, normalize = options.normalize, boxes = options.boxes }
+  local kinds = require("tlua.onnx.write.boxes").KINDS
+  if onnx.boxes then schema.parse({ "boxes", "choice", nil, "", kinds }, "boxes", onnx.boxes) end
   if options.opset then onnx.opset = commands.numbers(options, { opset = 17 }).opset end
   model_file.export(rest[1], options.to, options.weights, options["weights.key"], onnx, options.merge)
   print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))

@@ -196,8 +196,15 @@ end
 -- ---- a model file ----
 
 local function fits(t, net)
+  if t.decoded then
+    util.failf("its graph makes boxes of the rows itself (--boxes %s), and tlua wants the rows: "
+      .. "tlua export --boxes raw", t.decoded)
+  end
   if net.levels then set_levels(t, net) end
   if not t.levels then util.fail "it does not say what the rows of its outputs mean" end
+  if not net.levels and not t.names and t.width then -- that of rows
+    t.width = t.width - (t.levels.bins and 4 * t.levels.bins or 5)
+  end
   if t.confidences and #t.confidences ~= t.width then
     util.failf("it keeps %d confidences, and there are %d classes", #t.confidences, t.width)
   end
@@ -206,6 +213,7 @@ end
 local function take(t, kept)
   kept = type(kept) == "table" and kept or {}
   local l = kept.levels
+  if type(kept.boxes) == "string" then t.decoded = kept.boxes end -- of an .onnx file (tlua/weights/onnx_export.lua)
   if type(l) == "table" and type(l.strides) == "table" then t.levels = l end
   if type(kept.confidences) == "table" then
     for _, v in ipairs(kept.confidences) do

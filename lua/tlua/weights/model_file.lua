@@ -179,12 +179,25 @@ end
 
 local function is_onnx(path) return path:lower():find "%.onnx$" ~= nil end
 
+-- Has tlua written the ONNX file with what suppresses boxes in it, which is not read as a network?
+local function has_nms(path)
+  local read, model = pcall(core.onnx_read, path)
+  local info = read and model.metadata and model.metadata.tlua and description.read(model.metadata.tlua)
+  return info and info.task and info.task.kept and info.task.kept.boxes == "nms"
+end
+
 -- The same of an ONNX file. What others have written says little of their pictures.
 local function of_onnx(path)
   local missing = util.missing(path)
   if missing then util.fail(missing) end
   local net = models.onnx { path = path }
-  local info, p = net.file_info, net:preprocessing()
+  local ok, info, p = pcall(function() return net.file_info, net:preprocessing() end)
+  if not ok then
+    if has_nms(path) then
+      util.failf("%s ends in NonMaxSuppression (--boxes nms), and tlua wants the rows: tlua export --boxes raw", path)
+    end
+    error(info, 0)
+  end
   if info then -- the file is the network, whatever it was made from
     local own = {}
     for key, value in pairs(info) do own[key] = value end
@@ -267,9 +280,16 @@ function model_file.open(name, weights, key)
   local net = models.build(name, { weights = weights or usual, weights_key = key })
   net:ready()
   net:eval()
+  local kept = net.levels and { levels = net:levels() } or nil -- as task.detect keeps it
   return net, { format = FORMAT, tlua = core.version, model = name, options = { classes = net.classes },
-    task = TASKS_OF[net.gives] and { name = TASKS_OF[net.gives], options = {} } or nil,
+    task = TASKS_OF[net.gives] and { name = TASKS_OF[net.gives], options = {}, kept = kept } or nil,
     preprocessing = net:preprocessing(), labels = net:labels(), weights = rawget(net, "weights_name") }
+end
+
+-- The task of a network that finds boxes, and nil of another; `path` stands before what is wrong with it.
+local function task_of_boxes(info, net, path)
+  local known, definition = pcall(require("tlua.task").definition, info.task and info.task.name)
+  return known and definition.takes == "levels" and model_file.task(info, net, path) or nil
 end
 
 -- options: of .onnx files alone (tlua/weights/onnx_export.lua). merge: adapters become part of the weights.
@@ -286,7 +306,10 @@ function model_file.export(name, to, weights, key, options, merge)
   end
   if onnx then
     local function pipeline(about) return model_file.pipeline(about):text() end
-    require("tlua.weights.onnx_export").write(to, net, info, inputs_of(net, info), pipeline, options)
+    local o = { task = task_of_boxes(info, net, name) }
+    for key, v in pairs(options or {}) do o[key] = v end
+    if o.boxes and not o.task then util.failf("--boxes: %s finds no boxes", net:label()) end
+    require("tlua.weights.onnx_export").write(to, net, info, inputs_of(net, info), pipeline, o)
     return
   end
   local why = write(to, net, info, net.tokenizer and net:tokenizer())

@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local plan = require "tlua.plan"
 local write = require "tlua.onnx.write"
+local boxes = require "tlua.onnx.write.boxes"
 local onnx_export = {}
 
 local WHITE = 255
@@ -47,11 +48,47 @@ local function without_normalising(info)
   return out
 end
 
+-- ---- networks that find boxes ----
+
+-- What boxes.outputs wants to know of the task `t` for pictures (N, H, W, C).
+local function of_task(kind, t, dims)
+  if math.type(dims[2]) ~= "integer" or math.type(dims[3]) ~= "integer" then
+    util.fail "--boxes: the network takes pictures of any size, and places of cells are constants of one"
+  end
+  return { kind = kind, strides = t.levels.strides, bins = t.levels.bins, classes = t.width, height = dims[2],
+    width = dims[3], iou = t.options.iou, confidence = t.options.confidence, confidences = t.confidences,
+    per_class = t.options.per_class, most = t.options.most }
+end
+
+-- The description once the graph decodes boxes itself: who reads it finds no rows.
+local function without_rows(info, kind)
+  local out, own = {}, {}
+  for key, v in pairs(info) do out[key] = v end
+  for key, v in pairs(info.task) do own[key] = v end
+  own.kept = { boxes = kind }
+  out.task = own
+  return out
+end
+
+-- What others' programs look for beside the description: names by number (as Python and YAML write a table), the
+-- largest stride, and height and width of the pictures.
+local function add_usual(meta, t, dims)
+  local names, most = {}, 1
+  for k, name in ipairs(t.names or {}) do names[k] = ("%d: %s"):format(k - 1, core.json_encode(name)) end
+  if #names > 0 then meta.names = ("{%s}"):format(table.concat(names, ", ")) end
+  for _, s in ipairs(t.levels.strides) do most = math.max(most, s) end
+  meta.stride = ("%d"):format(most)
+  meta.imgsz = ("[%s, %s]"):format(dims[2], dims[3])
+end
+
+-- ---- the file ----
+
 -- Writes the network. inputs: as plan.text takes them; pipeline: info -> what happens to pictures before, as a text.
 -- options: opset, fold (batch norms go into the layers before them), normalize (the graph does, pixels from 0 to 255
--- go in).
+-- go in), boxes (one of boxes.KINDS), task (of a network that finds boxes, as a session has it; nil of others).
 function onnx_export.write(path, net, info, inputs, pipeline, options)
   local o = options or {}
+  local t = o.task
   check_options(o)
   local text, why = plan.text(net, inputs, net.output_names, net.open_sizes)
   if not text then util.failf("%s cannot be written: %s", path, util.without_place(why)) end
@@ -67,13 +104,21 @@ function onnx_export.write(path, net, info, inputs, pipeline, options)
     info = without_normalising(info)
     before = function(w, values) values[1] = normalised(w, values[1], p) end
   end
+  local after
+  if o.boxes and o.boxes ~= "raw" then
+    local about = of_task(o.boxes, t, list.inputs[1].dims)
+    info = without_rows(info, o.boxes)
+    after = function(w, ports) return boxes.outputs(w, ports, about) end
+  end
   local meta = { tlua = core.json_encode(info) }
+  if t then add_usual(meta, t, list.inputs[1].dims) end
   if info.preprocessing then meta["tlua.pipeline"] = pipeline(info) end
   local labels = info.task and info.task.names or info.labels
   if labels then meta.labels = core.json_encode(labels) end
   local scope <close> = core.scope()
   local guard <close> = core.no_grad()
-  core.onnx_write(path, write.model(list, tensors, meta, { opset = o.opset, fold = o.fold, before = before }))
+  core.onnx_write(path, write.model(list, tensors, meta, { opset = o.opset, fold = o.fold, before = before,
+    after = after }))
 end
 
 return onnx_export

@@ -5,6 +5,12 @@ local host = require "tlua.onnx.host"
 local value = require "tlua.onnx.value"
 local H = {}
 
+-- The value as numbers where they are known: those of constants, and all where a file is only run (onnx.run).
+local function known(w, v)
+  if v.host or not w.exact then return v end
+  return host.new(value.tensor(w, v):reshape(-1):tolist(), v.dims, v.dtype)
+end
+
 local function corners(box, centre)
   if centre then return box[2] - box[4] / 2, box[1] - box[3] / 2, box[2] + box[4] / 2, box[1] + box[3] / 2 end
   return math.min(box[1], box[3]), math.min(box[2], box[4]), math.max(box[1], box[3]), math.max(box[2], box[4])
@@ -20,7 +26,8 @@ local function overlap(a, b, centre)
 end
 
 -- boxes (N, B, 4), scores (N, classes, B) -> rows of picture, class, box
-function H.NonMaxSuppression(_, node, x)
+function H.NonMaxSuppression(w, node, x)
+  x[1], x[2] = known(w, x[1]), known(w, x[2])
   if not (x[1].host and x[2].host) then
     util.fail "how many boxes are left follows from the input: cut the network before it (cut = ...)"
   end
@@ -59,7 +66,7 @@ end
 
 -- Rows that a list of truths names.
 function H.Compress(w, node, x)
-  local v, yes = x[1], value.numbers(x[2], "the list of conditions")
+  local v, yes = x[1], value.numbers(known(w, x[2]), "the list of conditions")
   local shape = require "tlua.onnx.ops.shape"
   local axis = node.attrs.axis
   if not axis then v, axis = shape.reshape(w, v, { host.count(v.dims) }), 0 end

@@ -148,7 +148,8 @@ local function path_of(c)
 end
 
 -- list: core.plan_calls(text), tensors: {name = tensor}. options: opset, fold (batch norms into what is before them),
--- before (a function that is given the writer and the values that go in, and may put other ones in their place).
+-- before (a function that is given the writer and the values that go in, and may put other ones in their place), after
+-- (one that is given the writer and what comes out, {{name =, dtype =, shape =}...}, and gives what does instead).
 function write.graph(list, tensors, options)
   local o = options or {}
   check(list, o.opset or write.OPSETS.default)
@@ -167,6 +168,7 @@ function write.graph(list, tensors, options)
     handlers[c.op].write(w, c, table.unpack(outs))
   end
   local outputs = add_outputs(w, list)
+  if o.after then outputs = o.after(w, outputs) end
   local nodes, kept = needed(w, outputs)
   return { name = "tlua", nodes = nodes, tensors = kept, inputs = inputs, outputs = outputs, values = {} }
 end

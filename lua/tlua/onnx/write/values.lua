@@ -97,6 +97,19 @@ function Writer:node(op, inputs, attrs, outputs)
   return table.unpack(outs)
 end
 
+-- Calls the output `name` of a node otherwise, before any other node takes it.
+function Writer:called(name, wanted)
+  for k = #self.nodes, 1, -1 do
+    local outputs = self.nodes[k].outputs
+    for i, each in ipairs(outputs) do
+      if each == name then
+        outputs[i] = wanted
+        return
+      end
+    end
+  end
+end
+
 -- A constant of the file's own: numbers in a list, one for each combination of contents.
 function Writer:constant(dtype, dims, numbers)
   local key = ("%s|%s|%s"):format(dtype, table.concat(dims, ","), table.concat(numbers, ","))
