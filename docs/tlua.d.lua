@@ -1941,6 +1941,7 @@ function task.segment(options) end
 ---- `choose` = false: the validation chooses the confidence of each class, where F1 is highest
 ---- `iou` = 0.65: of boxes that overlap more, the surest alone stays
 ---- `per_class` = true: only boxes of one class take each other out
+---- `several` = false: a place may say several classes, each from its confidence on, and not the likeliest alone
 ---- `most` = 100: boxes that predict says of a picture
 ---- `box_loss`: of boxes: the network's own (YOLOX iou_squared, YOLOv8 ciou)
 ---- `box_weight`: of that loss (the network's own: 5; YOLOv8 7.5)
@@ -1948,7 +1949,7 @@ function task.segment(options) end
 ---- `distribution_weight` = 1.5: of YOLOv8's distribution focal loss
 ---- `focal` = 0: gamma of a focal loss of objects and classes in the place of the cross entropy; 0: none
 ---- `l1` = "none": YOLOX's loss of the four numbers themselves too: in the epochs in which mosaics are closed, as YOLOX has it, or always
----@param options? { confidence?: number, choose?: boolean, iou?: number, per_class?: boolean, most?: integer, box_loss?: "iou"|"iou_squared"|"giou"|"diou"|"ciou", box_weight?: number, class_weight?: number, distribution_weight?: number, focal?: number, l1?: "none"|"closed"|"always" }
+---@param options? { confidence?: number, choose?: boolean, iou?: number, per_class?: boolean, several?: boolean, most?: integer, box_loss?: "iou"|"iou_squared"|"giou"|"diou"|"ciou", box_weight?: number, class_weight?: number, distribution_weight?: number, focal?: number, l1?: "none"|"closed"|"always" }
 ---@return table
 function task.detect(options) end
 

@@ -423,6 +423,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.per_class 
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.positive -x -d 'of two classes the one that is looked for: from a threshold on, chosen on the validation part, it is said to be there (the likelier class is)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.punctuation -x -a 'drop keep' -d 'of the texts: it is learnt where it is kept'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.sensitivity -x -d 'the reverse'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.several -x -a 'true false' -d 'a place may say several classes, each from its confidence on, and not the likeliest alone'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.share -x -d 'of the pieces of a text that are hidden'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.specificity -x -d 'that the threshold has on the validation part at least, with the best sensitivity (the largest sum of both)'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l task.strict -x -a 'true false' -d 'an entity begins with B alone, and other I\'s are none (seqeval\'s strict mode); else as conlleval'

@@ -5,7 +5,7 @@
  *     stride, boxes = (n, 4), labels = (n) int32, scores = (n)}      which rows, by their numbers from 0 in all
  *     pictures, are to learn which of `boxes` (B, 4) with `labels` (B), of which picture i has offsets[i] to
  *     offsets[i + 1]: by SimOTA, or with bins task-aligned; where n is 0 there are no tensors
- *   core.detect.decode(out, {..., confidence = 0, iou = 0.65, most = 300, per_class = true}) -> {{boxes = {{left, top,
+ *   core.detect.decode(out, {..., confidence = 0, iou = 0.65, most = 300, per_class = true, several = false}) -> {{boxes = {{left, top,
  *     right, bottom}...}, scores = {...}, labels = {...}}...}      what was found in each picture after suppression,
  *     the highest score first; false for a picture whose numbers are none
  *   core.detect.row_boxes(out, rows, {...}) -> {{left, top, right, bottom}...}      of rows by their numbers from 0,
@@ -207,7 +207,7 @@ static int assign(lua_State *L)
 
 /* ---- answers ---- */
 
-typedef struct wanted { double iou; float confidence; int64_t most; int per_class; } wanted;
+typedef struct wanted { double iou; float confidence; int64_t most; int per_class, several; } wanted;
 typedef struct answer { int64_t n; float *box, *score; int32_t *label; int64_t *keep; } answer;
 
 /* The rows of a picture whose score is high enough; 0 where a number is none. */
@@ -216,17 +216,20 @@ static int take_rows(const outputs *o, const float *rows, const wanted *w, answe
     int head = o->l.bins ? 4 * o->l.bins : 5;
     a->n = 0;
     for (int64_t c = 0; c < o->cells; c++, rows += o->width) {
-        int best = 0;
-        float top = rows[head];
         for (int k = 0; k < o->width; k++)
             if (!isfinite(rows[k])) return 0;
+        int best = 0;
         for (int k = 1; k < o->l.classes; k++)
-            if (rows[head + k] > top) top = rows[head + k], best = k;
-        float score = tl__sigmoid(top) * (o->l.bins ? 1.0f : tl__sigmoid(rows[4]));
-        if (score < w->confidence) continue;
-        tl__levels_box(&o->l, o->cell + 3 * c, rows, a->box + 4 * a->n);
-        a->score[a->n] = score;
-        a->label[a->n++] = best;
+            if (rows[head + k] > rows[head + best]) best = k;
+        float object = o->l.bins ? 1.0f : tl__sigmoid(rows[4]);
+        int first = w->several ? 0 : best, last = w->several ? o->l.classes - 1 : best;
+        for (int k = first; k <= last; k++) {
+            float score = tl__sigmoid(rows[head + k]) * object;
+            if (score < w->confidence) continue;
+            tl__levels_box(&o->l, o->cell + 3 * c, rows, a->box + 4 * a->n);
+            a->score[a->n] = score;
+            a->label[a->n++] = k;
+        }
     }
     return 1;
 }
@@ -263,9 +266,10 @@ static int decode(lua_State *L)
     wanted w = {.iou = tl__lua_field_number(L, 2, "iou", 0.65),
                 .confidence = (float)tl__lua_field_number(L, 2, "confidence", 0),
                 .most = tl__lua_field_integer(L, 2, "most", 300, 1, INT32_MAX),
-                .per_class = tl__lua_field_bool(L, 2, "per_class", 1)};
+                .per_class = tl__lua_field_bool(L, 2, "per_class", 1),
+                .several = tl__lua_field_bool(L, 2, "several", 0)};
     if (!(w.iou >= 0 && w.iou <= 1)) return tl__lua_raisef(L, "detect.decode: iou must be from 0 to 1, not %g", w.iou);
-    size_t room = (size_t)o.cells + 1;
+    size_t room = (size_t)o.cells * (size_t)(w.several ? o.l.classes : 1) + 1;
     answer a = {.box = lua_newuserdatauv(L, room * 4 * sizeof *a.box, 0),
                 .score = lua_newuserdatauv(L, room * sizeof *a.score, 0)};
     a.label = lua_newuserdatauv(L, room * sizeof *a.label, 0);
@@ -314,7 +318,7 @@ void tl__lua_add_levels(lua_State *L)
 {
     static const tl__lua_entry functions[] = {
         {"assign", assign, 5, "strides height width bins classes"},
-        {"decode", decode, 2, "strides height width bins classes confidence iou most per_class"},
+        {"decode", decode, 2, "strides height width bins classes confidence iou most per_class several"},
         {"row_boxes", row_boxes, 3, "strides height width bins classes"},
         {NULL, NULL, 0, NULL}};
     luaL_newmetatable(L, "tlua.matches");

@@ -158,6 +158,11 @@ t.test("answers are boxes in pixels, the surest first, and what overlaps goes", 
   t.equal(found.labels[2], 0)
   options.most = 1
   t.equal(#core.detect.decode(out, options)[1].boxes, 1)
+  options.most, options.several, options.confidence = 300, true, 0.1
+  local more = core.detect.decode(out, options)[1]
+  t.equal(#more.boxes, 3) -- another class of the first place too
+  near(more.scores[3], sigmoid(4) * sigmoid(1), 1e-6, "another class")
+  options.several = nil
   rows[50][7] = 0 / 0
   options.confidence = 0.9
   t.equal(core.detect.decode(core.tensor(rows):reshape(1, CELLS, 8), options)[1], false)

@@ -92,7 +92,7 @@ end
 -- Of a batch's outputs the boxes of each picture in pixels of the input, by `o`: confidence, most.
 local function boxes_in(t, out, height, width, o)
   return core.detect.decode(out, levels.options(t.levels, t.width, height, width, { confidence = o.confidence,
-    most = o.most, iou = t.options.iou, per_class = t.options.per_class }))
+    most = o.most, iou = t.options.iou, per_class = t.options.per_class, several = t.options.several }))
 end
 
 -- The same of a test, once for meter and report, in pixels of the pictures that were read; and what is there:
@@ -230,6 +230,7 @@ return {
     { "choose", "boolean", false, "the validation chooses the confidence of each class, where F1 is highest" },
     { "iou", "number", 0.65, "of boxes that overlap more, the surest alone stays", least = 0, most = 1 },
     { "per_class", "boolean", true, "only boxes of one class take each other out" },
+    { "several", "boolean", false, "a place may say several classes, each from its confidence on, and not the likeliest alone" },
     { "most", "integer", 100, "boxes that predict says of a picture", least = 1 },
     { "box_loss", "choice", nil, "of boxes: the network's own (YOLOX iou_squared, YOLOv8 ciou)", boxes.KINDS },
     { "box_weight", "number", nil, "of that loss (the network's own: 5; YOLOv8 7.5)", least = 0 },
