@@ -267,6 +267,68 @@ t.test("--confidence says from which score on", function()
   assert(err:find("--confidence", 1, true), err)
 end)
 
+t.test("predict says boxes from the confidence that it is told", function()
+  local first = folder .. "/images/test/p21.png"
+  local function scores(...)
+    local list = {}
+    for _, b in ipairs(core.json_decode(says("predict", out .. "/run", "--json", first, ...))[1].predictions.boxes) do
+      list[#list + 1] = b.score
+    end
+    return list
+  end
+  local all = scores("--confidence", "0")
+  assert(#all > 20, #all .. " boxes")
+  local least, count = (all[1] + all[2]) / 2, 0
+  for _, v in ipairs(all) do count = count + (v >= least and 1 or 0) end
+  t.equal(#scores("--confidence", ("%.9f"):format(least)), count)
+  t.equal(#scores("--confidence", "1"), 0)
+  for _, word in ipairs { "nan", "2", "-1", "much" } do
+    local status, _, err = t.run(("./tlua predict %s/run %s --confidence %s"):format(out, first, word))
+    t.equal(status, 2)
+    assert(err:find("--confidence", 1, true), err)
+  end
+end)
+
+t.test("files that cannot be read among tiles are said once, in their place", function()
+  core.mkdirs(out .. "/mixed")
+  local good = core.read_file(folder .. "/images/test/p21.png")
+  core.write_file(out .. "/mixed/a.png", "none")
+  core.write_file(out .. "/mixed/b.png", good)
+  core.write_file(out .. "/mixed/c.png", good:sub(1, #good // 2)) -- its size can be told
+  core.write_file(out .. "/mixed/classes.png", good)
+  core.write_file(out .. "/mixed/e.png", "none")
+  local status, text, err = t.run(("./tlua predict %s/run %s/mixed --tiles 32,8 --csv"):format(out, out))
+  t.equal(status, 1)
+  local _, times = err:gsub("c%.png: damaged", "")
+  t.equal(times, 1)
+  assert(err:find("3 of 5 pictures could not be read", 1, true), err)
+  local order, last = {}, nil
+  for name in text:gmatch "mixed/([%w.]+)," do
+    if name ~= last then order[#order + 1], last = name, name end
+  end
+  t.equal(table.concat(order, " "), "a.png b.png c.png classes.png e.png")
+end)
+
+t.test("predict takes the place of no labels", function()
+  core.mkdirs(out .. "/drawn/images")
+  core.mkdirs(out .. "/drawn/labels")
+  local good = core.read_file(folder .. "/images/test/p21.png")
+  core.write_file(out .. "/drawn/images/a.png", good)
+  core.write_file(out .. "/drawn/labels/a.txt", "mine")
+  local status, _, err = t.run(("./tlua predict %s/run %s/drawn/images --to %s/drawn"):format(out, out, out))
+  t.equal(status, 1)
+  assert(err:find("drawn/labels holds the labels of the pictures themselves", 1, true), err)
+  t.equal(core.read_file(out .. "/drawn/labels/a.txt"), "mine")
+  assert(not core.exists(out .. "/drawn/a.png"), "a picture was written")
+  -- A picture called classes has its labels beside the names of the classes.
+  core.write_file(out .. "/classes.png", good)
+  says("predict", out .. "/run", "--to", out .. "/named", out .. "/classes.png")
+  t.equal(core.read_file(out .. "/named/labels/classes.txt"), "red\nblue\n")
+  local labels = 0
+  for _ in pairs(core.list_folder(out .. "/named/labels")) do labels = labels + 1 end
+  t.equal(labels, 2)
+end)
+
 t.test("explain shows where the network looked for a box", function()
   local first, second = folder .. "/images/test/p21.png", folder .. "/images/test/p22.png"
   local text = says("explain", out .. "/run", first, second, "--to", out .. "/why")

@@ -122,18 +122,20 @@ end
 -- Returns the exit status.
 function predict.each(info, paths, o, quiet, label, answer, f)
   local bar = progress.new((quiet or not core.isatty(2)) and "quiet" or nil, 2)
-  local begin, bad = core.time(), 0
+  local begin, bad, all, told = core.time(), 0, o.tiled and o.tiled.pictures or #paths, nil
   rows(info, paths, o, answer, function(i, row, reason)
     if core.isatty(1) or reason then bar:clear() end
-    if reason then
-      bad = bad + 1
+    local picture = o.tiled and o.tiled.of[i].picture or i -- one that has tiles is told of once
+    if reason and told ~= picture then
+      bad, told = bad + 1, picture
       io.stderr:write("tlua: ", reason, "\n")
     end
     f(i, row, reason)
     bar:update(label, i, #paths, progress.speed(i, core.time() - begin, #paths - i))
   end)
   bar:clear()
-  if bad > 0 and #paths > 1 then io.stderr:write(("tlua: %d of %d %s could not be read\n"):format(bad, #paths,
+  bad = bad + (o.tiled and o.tiled.bad or 0)
+  if bad > 0 and all > 1 then io.stderr:write(("tlua: %d of %d %s could not be read\n"):format(bad, all,
     input.of(info.preprocessing).many)) end
   return bad > 0 and 1 or 0
 end
@@ -336,7 +338,7 @@ function predict.answers(net, task, paths, found, o, options)
   local asked = paths
   if o.tiles then
     read = setmetatable({}, { __index = o })
-    asked, read.source, take = tiled.open(task, paths, o, said)
+    asked, read.source, take, read.tiled = tiled.open(task, paths, o, said)
   end
   local status = #asked == 0 and 1 or predict.each(o.info, asked, read, options.quiet, "Predicting", function(x, _, more)
     local out

@@ -231,7 +231,7 @@ return {
     { "iou", "number", 0.65, "of boxes that overlap more, the surest alone stays", least = 0, most = 1 },
     { "per_class", "boolean", true, "only boxes of one class take each other out" },
     { "several", "boolean", false, "a place may say several classes, each from its confidence on, and not the likeliest alone" },
-    { "most", "integer", 100, "boxes that predict says of a picture", least = 1 },
+    { "most", "integer", 100, "boxes that predict says of a picture", least = 1, most = 2147483647 },
     { "box_loss", "choice", nil, "of boxes: the network's own (YOLOX iou_squared, YOLOv8 ciou)", boxes.KINDS },
     { "box_weight", "number", nil, "of that loss (the network's own: 5; YOLOv8 7.5)", least = 0 },
     { "class_weight", "number", nil, "of the loss of the classes (1; YOLOv8 0.5)", least = 0 },

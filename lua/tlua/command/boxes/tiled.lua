@@ -61,14 +61,24 @@ local function add(to, answer, tile, p)
   to.doubt = to.doubt + (answer.doubt or 0)
 end
 
--- For predict.answers: the paths of all tiles, their source, and what takes the answer of each and tells said(i,
--- answer, reason) of whole pictures. o: tiles, info.
+-- For predict.answers: the paths of all tiles, their source, what takes the answer of each and tells said(i, answer,
+-- reason) of whole pictures, in their order, and {of = whose each tile is, pictures = how many there are, bad = how many
+-- have no tile}. o: tiles, info.
 function tiled.open(t, paths, o, said)
+  local bad, count = {}, 0
   local list, places, of = cut(paths, o.tiles, function(i, reason)
     util.note(reason)
-    said(i, nil, reason)
+    bad[i], count = reason, count + 1
   end)
-  if #list == 0 then return list end
+  local function tell_bad(i) -- those from picture i on that cannot be read
+    while bad[i] do
+      said(i, nil, bad[i])
+      i = i + 1
+    end
+  end
+  tell_bad(1)
+  local about = { of = of, pictures = #paths, bad = count }
+  if #list == 0 then return list, nil, nil, about end
   local source = core.data.source("records", { paths = list, tiles = places })
   local now
   local function take(n, answer, reason)
@@ -83,8 +93,9 @@ function tiled.open(t, paths, o, said)
     if now.reason then said(at.picture, nil, now.reason)
     elseif now.none then said(at.picture, false)
     else said(at.picture, joined(t, now)) end
+    tell_bad(at.picture + 1)
   end
-  return list, source, take
+  return list, source, take, about
 end
 
 util.seal(tiled, "")

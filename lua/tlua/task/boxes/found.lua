@@ -161,11 +161,28 @@ local function add_coco(o, path, answer)
   end
 end
 
+-- Refuses a folder whose labels are those of the picture: somebody drew them.
+local function check_labels(o, path)
+  local before = path:match "^(.*)/[^/]*$" or "."
+  local above = before:match "^(.*/)images$" or before:match "^(.*/)images/"
+  local rest = before:match "^.*/?images(.*)$"
+  local root = above or (before == "images" or before:find "^images/") and ""
+  local labels = root and rest and root .. "labels" .. rest
+  for _, folder in ipairs { before, labels or before } do
+    if core.same_file(o.to .. "/labels", folder) then
+      util.failf("predict: %s/labels holds the labels of the pictures themselves, and what was found would take their " ..
+        "place: --to another folder", o.to)
+    end
+  end
+end
+
 -- Writes NAME.png with the boxes on it, and labels/NAME.txt in YOLO's form, below o.to.
 function found.emit(t, answer, path, o, index)
   local scope <close> = core.scope()
-  local name = written.name(o, path)
+  o.written = o.written or { classes = true } -- labels/classes.txt has the names
   written.check(o, path, "a picture with boxes")
+  check_labels(o, path)
+  local name = written.name(o, path)
   local picture = o.source and o.source:read(index) or core.image_read(path, 3)
   local to = ("%s/%s.png"):format(o.to, name)
   core.image_write(to, core.data.boxed(picture:to "uint8", found.drawn(t, answer),
