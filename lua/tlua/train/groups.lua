@@ -48,7 +48,7 @@ function groups.set_frozen(net, freeze, train)
   end
   local head = net.set_head and net.head_name
   if head and (rawget(net, "head_trains") or adapted) and net:head() then
-    for _, each in ipairs(net.trained_parts or net.head_parts or { head }) do net:unfreeze(each .. ".*") end
+    for _, each in ipairs(net.head_trained and net:head_trained() or net.head_parts or { head }) do net:unfreeze(each .. ".*") end
   end
 end
 

@@ -103,6 +103,12 @@ local function kept_rows(self, names)
   return list
 end
 
+-- The parts that train whatever is frozen: the last layers of classes, boxes and objectness; where classes are kept those
+-- of classes alone, since all else would change what the kept ones answer.
+function Detector:head_trained()
+  return self.network_options.keep_classes and self.class_paths or self.trained_parts
+end
+
 -- New layers of so many classes, for set_head: all else, boxes and objectness too, stays what it is. With the option
 -- keep_classes rows of classes that the weights know, by their names, are taken over.
 function Detector:default_head(classes, names)
