@@ -463,4 +463,31 @@ t.test("a network of rows, pictures that are no multiples of 32, and wrong optio
   t.fails("ema_ramp is of an average", run { ema_ramp = 10 })
 end)
 
+t.test("model files that lie are refused in one line, and none writes codes to a terminal", function()
+  local path = out .. "/lie.safetensors"
+  local tensors, about = core.load(out .. "/run/model.safetensors")
+  local picture = folder .. "/images/test/p21.png"
+  local function lie(change)
+    local info = core.json_decode(about.tlua)
+    change(info)
+    core.save(path, tensors, { tlua = core.json_encode(info), format = "pt" })
+    return t.run(("./tlua predict %s %s --confidence 0.01"):format(path, picture))
+  end
+  local function refused(text, change)
+    local status, said, err = lie(change)
+    t.equal(status, 1, said .. err)
+    assert(err:find(text, 1, true) and not err:find("stack traceback", 1, true), err)
+  end
+  refused("it names 1 classes, and the network has 2", function(i) i.task.names = { "red" } end)
+  refused("a confidence is no number from 0 to 1", function(i) i.task.kept.confidences = { -1, 0.5 } end)
+  refused("it keeps 1 confidences", function(i) i.task.kept.confidences = { 0.5 } end)
+  refused("confidence must be from 0 to 1", function(i) i.task.options.confidence = 5 end)
+  for _, change in ipairs { function(i) i.task = nil end, function(i) i.data.options.tiles = { "a", 8 } end,
+    function(i) i.task.names = { "a\27[31m\n", "b" } end } do
+    local status, said, err = lie(change)
+    t.equal(status, 0, err)
+    assert(not said:find("\27", 1, true) and select(2, said:gsub("\n", "")) == 1, said)
+  end
+end)
+
 t.finish()

@@ -202,6 +202,9 @@ local function fits(t, net)
   end
   if net.levels then set_levels(t, net) end
   if not t.levels then util.fail "it does not say what the rows of its outputs mean" end
+  if net.levels and net.classes ~= t.width then
+    util.failf("it names %d classes, and the network has %d", t.width, net.classes)
+  end
   if not net.levels and not t.names and t.width then -- that of rows
     t.width = t.width - (t.levels.bins and 4 * t.levels.bins or 5)
   end
@@ -217,7 +220,7 @@ local function take(t, kept)
   if type(l) == "table" and type(l.strides) == "table" then t.levels = l end
   if type(kept.confidences) == "table" then
     for _, v in ipairs(kept.confidences) do
-      if type(v) ~= "number" then util.fail "a confidence is no number" end
+      if type(v) ~= "number" or not (v >= 0 and v <= 1) then util.fail "a confidence is no number from 0 to 1" end
     end
     t.confidences = kept.confidences
   end

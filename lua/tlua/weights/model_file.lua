@@ -30,7 +30,9 @@ end
 -- test it. Files of an older tlua classify, and published networks where they give no maps.
 local function task_of(info, net)
   local tasks = require "tlua.task"
-  local t = tasks.open(tasks.of_file(info), (model_file.loss(info)), info.task and info.task.kept)
+  local kept = info.task and info.task.kept
+  if not info.task and net.gives == "levels" then info.task = { name = "detect", options = {}, names = info.labels } end
+  local t = tasks.open(tasks.of_file(info), (model_file.loss(info)), kept)
   t.names = info.task and info.task.names or info.labels
   t.width = t.names and #t.names or net.classes
   t.net = net

@@ -8,7 +8,7 @@ function tiles.wrong(v)
   if not v then return nil end
   if type(v) == "number" or #v ~= 2 then return "takes two numbers, like { 640, 64 }: the side and the overlap in pixels" end
   for _, x in ipairs(v) do
-    if not math.tointeger(x) then return ("is %g, and pixels are whole"):format(x) end
+    if type(x) ~= "number" or not math.tointeger(x) then return ("is %s, and pixels are whole"):format(tostring(x)) end
   end
   if v[1] < 16 or v[1] > 16384 then return ("has a side of %g, and it must lie between 16 and 16384"):format(v[1]) end
   if v[2] < 0 or v[2] > v[1] // 2 then

@@ -89,8 +89,9 @@ function found.text(t, answer, _)
     if not counts[label] then order[#order + 1] = label end
     counts[label] = (counts[label] or 0) + 1
   end
-  for i, label in ipairs(order) do words[i] = ("%d %s"):format(counts[label], name_of(t, label)) end
-  return ("%s   surest: %s %.2f at %s%s"):format(table.concat(words, ", "), name_of(t, answer.labels[1]),
+  local function shown(label) return util.shown(name_of(t, label)) end -- no codes of a terminal out of a file
+  for i, label in ipairs(order) do words[i] = ("%d %s"):format(counts[label], shown(label)) end
+  return ("%s   surest: %s %.2f at %s%s"):format(table.concat(words, ", "), shown(answer.labels[1]),
     answer.scores[1], pixels(answer.boxes[1]), answer.file and "   " .. answer.file or "")
 end
 
