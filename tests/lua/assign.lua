@@ -132,7 +132,8 @@ t.test("a batch without boxes learns that there is nothing", function()
   local b = batch()
   b.boxes_offsets = { 0, 0, 0 }
   local out = outputs(golden.simota[1], 8):requires_grad(true)
-  local parts, n, m = levels.parts(levels_with(), golden.classes, out, b, { box_loss = "giou", box_weight = 5, class_weight = 1 })
+  local parts, n, m = levels.parts(levels_with(), golden.classes, out, b,
+    { box_loss = "giou", box_weight = 5, class_weight = 1 })
   t.equal(m.n, 0)
   t.equal(n, 1)
   t.equal(parts.box, nil)
@@ -148,7 +149,8 @@ t.test("answers are boxes in pixels, the surest first, and what overlaps goes", 
   rows[1 + 12 + 3] = { -0.5, 0.25, math.log(2), math.log(3), 2, -5, 3, 1 } -- the same box, less sure
   rows[96 + 1] = { 0.5, 0.5, 0, 0, 2, 3, -5, -5 } -- the first cell of stride 16
   local out = core.tensor(rows):reshape(1, CELLS, 8)
-  local options = { strides = golden.strides, height = golden.height, width = golden.width, classes = 3, confidence = 0.2 }
+  local options = { strides = golden.strides, height = golden.height, width = golden.width, classes = 3,
+    confidence = 0.2 }
   local found = core.detect.decode(out, options)[1]
   t.equal(#found.boxes, 2)
   for k, v in ipairs { 20 - 8, 10 - 12, 20 + 8, 10 + 12 } do near(found.boxes[1][k], v, 1e-5, "side " .. k) end
@@ -181,6 +183,8 @@ t.test("outputs of other shapes, labels of no class and wrong options are one li
   t.fails("must be float32 (N, 126, 9)", assign(options { classes = 4 }))
   t.fails("no whole cells of 8", assign(options { width = 100 }))
   t.fails("strides", assign(options { strides = {} }))
+  t.fails("strides are whole numbers of pixels, and number 2 is none", assign(options { strides = { 8, -16, 32 } }))
+  t.fails("number 1 is none", assign(options { strides = { 2 ^ 32 + 8, 16, 32 } }))
   t.fails("bins", assign(options { bins = 1 }))
   t.fails("there are 3 classes", assign(options(), core.full({ 7 }, 3, { dtype = "int32" })))
   t.fails("offsets must be 3", assign(options(), nil, { 0, 4 }))

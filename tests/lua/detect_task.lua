@@ -47,17 +47,7 @@ local function recipe(fields)
   return tlua.recipe(f)
 end
 
-local function ran(r)
-  local results = r:run { style = "quiet", force = true }
-  return results, core.read_file(r.out .. "/log.txt"), core.json_decode(core.read_file(r.out .. "/report.json"))
-end
-
--- What `tlua ...` writes; it must end well.
-local function says(...)
-  local status, out, err = t.run("./tlua " .. table.concat({ ... }, " "))
-  t.equal(status, 0, err)
-  return out
-end
+local ran, says = t.ran, t.says
 
 t.test("a run learns, measures what COCO measures, and writes a report", function()
   local results, log, report = ran(recipe { task = task.detect { choose = true } })
@@ -407,7 +397,7 @@ t.test("with mosaics, several sizes and l1 in the last epochs a run goes on to t
 end)
 
 t.test("classes that are kept and not shown stay as they are, to the bit", function()
-  local rows, fed = {}, core.randn(2, 64, 64, 3)
+  local fed = core.randn(2, 64, 64, 3)
   local function answers(path) -- boxes, objects and the class blue
     local net = tlua.models.yolox_nano { classes = path and 3 or 2, weights = path or out .. "/run/model.safetensors" }
     net:ready()
@@ -420,7 +410,8 @@ t.test("classes that are kept and not shown stay as they are, to the bit", funct
   core.mkdirs(out .. "/more/labels")
   for i = 1, 16 do -- red ones alone, which are called so, and something new
     local name = ("p%02d"):format(i)
-    core.write_file(("%s/more/images/%s.png"):format(out, name), core.read_file(("%s/images/train/%s.png"):format(folder, name)))
+    core.write_file(("%s/more/images/%s.png"):format(out, name),
+      core.read_file(("%s/images/train/%s.png"):format(folder, name)))
     core.write_file(("%s/more/labels/%s.txt"):format(out, name), ("%d 0.5 0.5 0.4 0.4\n"):format(1 + i % 2))
   end
   core.write_file(out .. "/more/classes.txt", "blue\nred\nround\n")
@@ -455,7 +446,9 @@ t.test("a network of rows, pictures that are no multiples of 32, and wrong optio
   end)
   for _, name in ipairs { "a", "b" } do
     core.mkdirs(("%s/plain/%s"):format(out, name))
-    for i = 1, 4 do core.image_write(("%s/plain/%s/%d.png"):format(out, name, i), core.full({ 8, 8, 3 }, 20 * i, { dtype = "uint8" })) end
+    for i = 1, 4 do
+      core.image_write(("%s/plain/%s/%d.png"):format(out, name, i), core.full({ 8, 8, 3 }, 20 * i, { dtype = "uint8" }))
+    end
   end
   local plain = data.folder { root = out .. "/plain", size = 64 }
   t.fails("task.detect wants boxes", run { data = plain })

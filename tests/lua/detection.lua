@@ -42,17 +42,7 @@ local function recipe(options, fields)
   return tlua.recipe(f)
 end
 
-local function ran(r)
-  local results = r:run { style = "quiet", force = true }
-  return results, core.read_file(r.out .. "/log.txt"), core.json_decode(core.read_file(r.out .. "/report.json"))
-end
-
--- What `tlua ...` writes; it must end well.
-local function says(...)
-  local status, out, err = t.run("./tlua " .. table.concat({ ... }, " "))
-  t.equal(status, 0, err)
-  return out
-end
+local ran, says = t.ran, t.says
 
 local kept
 

@@ -1,16 +1,12 @@
 -- mosaic.lua - boxes that are looked at, and how pictures with boxes are changed for training: mosaics and mixup
--- against YOLOX's, sizes that change, tiles. Run by `tlua tests/lua/mosaic.lua`.
+-- against YOLOX's, and sizes that change. Run by `tlua tests/lua/mosaic.lua`.
 local t = dofile "tests/lua/run_tests.lua"
 local tlua = require "tlua"
 local core = require "tlua.core"
 local data = tlua.data
 
 local root = t.folder()
-local function put(path, text)
-  core.mkdirs((root .. "/" .. path):match "^(.*)/")
-  core.write_file(root .. "/" .. path, text)
-  return root .. "/" .. path
-end
+local put = t.writer(root)
 
 -- ---- tlua show ----
 

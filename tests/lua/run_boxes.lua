@@ -6,11 +6,7 @@ local core = require "tlua.core"
 local data = tlua.data
 
 local root = t.folder()
-local function put(path, text)
-  core.mkdirs((root .. "/" .. path):match "^(.*)/")
-  core.write_file(root .. "/" .. path, text)
-  return root .. "/" .. path
-end
+local put = t.writer(root)
 local function picture(path, height, width)
   core.mkdirs((root .. "/" .. path):match "^(.*)/")
   core.image_write(root .. "/" .. path, core.zeros({ height or 40, width or 60, 3 }, { dtype = "uint8" }))

@@ -48,6 +48,32 @@ function t.run(command)
   return status, out, text
 end
 
+-- What `./tlua WORDS...` writes; it must end well.
+function t.says(...)
+  local status, out, err = t.run("./tlua " .. table.concat({ ... }, " "))
+  t.equal(status, 0, err)
+  return out
+end
+
+-- Runs a recipe whose folder is said: its results, its log, and its report as a table.
+function t.ran(recipe)
+  local core = require "tlua.core"
+  local results = recipe:run { style = "quiet", force = true }
+  return results, core.read_file(recipe.out .. "/log.txt"),
+    core.json_decode(core.read_file(recipe.out .. "/report.json"))
+end
+
+-- put(path, text) writes a file below `root` with the folders that it needs, and gives its whole path.
+function t.writer(root)
+  local core = require "tlua.core"
+  return function(path, text)
+    path = root .. "/" .. path
+    core.mkdirs(path:match "^(.*)/")
+    core.write_file(path, text)
+    return path
+  end
+end
+
 function t.folder()
   local path = os.tmpname()
   os.remove(path)

@@ -6,10 +6,7 @@ local data = tlua.data
 local tiles = require "tlua.data.boxes.tiles"
 
 local root = t.folder()
-local function put(path, text)
-  core.mkdirs((root .. "/" .. path):match "^(.*)/")
-  core.write_file(root .. "/" .. path, text)
-end
+local put = t.writer(root)
 
 -- Pixels whose colours tell where they lie.
 local function picture(path, height, width)
