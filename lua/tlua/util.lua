@@ -321,8 +321,10 @@ function util.capital(words)
   return words:sub(1, 1):upper() .. words:sub(2)
 end
 
--- "1 volume", "1,200 volumes"
-function util.counted(n, word) return ("%s %s%s"):format(util.thousands(n), word, n == 1 and "" or "s") end
+-- "1 volume", "1,200 volumes"; many: the plural where it is no s, as in counted(2, "box", "boxes").
+function util.counted(n, word, many)
+  return ("%s %s"):format(util.thousands(n), n == 1 and word or many or word .. "s")
+end
 
 -- 1.82e9 -> "1.8 G"
 function util.short(n)

@@ -98,7 +98,7 @@ typedef struct tl_records {
     int64_t count;
     const char *const *path;        /* of pictures; they are opened when read */
     const int32_t *tile;            /* (count, 5), of paths: the part of each picture that is the sample (left, top,
-                                       width, height in pixels) and its number in the picture, from 1; NULL: all of it */
+                                       width, height in pixels) and its number in it, from 1; NULL: all of it */
     const tl_stacks_given *stacks;  /* instead of paths: slices of DICOM files */
     const char *const *wave;        /* instead of pictures: paths of sound files, of which clip i is ... */
     const int64_t *first, *frames;  /* ... so many frames from there on; NULL, or frames 0: all of it */

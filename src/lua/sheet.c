@@ -197,7 +197,8 @@ static int lettered(lua_State *L)
 }
 
 /* data.boxed(x uint8 (height, width, 3), {{left, top, right, bottom, number of the colour, text}, ...}
- * [, {line =, size =}]) -> the same with these boxes, their frames `line` pixels wide and points of their texts `size` pixels (both 2) */
+ * [, {line =, size =}]) -> the same with these boxes, their frames `line` pixels wide and points of their texts `size`
+ * pixels (both 2) */
 static int boxed(lua_State *L)
 {
     lua_settop(L, 3);

@@ -340,11 +340,13 @@ function predict.answers(net, task, paths, found, o, options)
     read = setmetatable({}, { __index = o })
     asked, read.source, take, read.tiled = tiled.open(task, paths, o, said)
   end
-  local status = #asked == 0 and 1 or predict.each(o.info, asked, read, options.quiet, "Predicting", function(x, _, more)
+  local function answers_of(x, _, more)
     local out
     if more and more.lengths then out = net(x, more.lengths) else out = net(x) end
     return o.by and out:tolist() or task:decode(out, o)
-  end, take)
+  end
+  local status = #asked == 0 and 1
+    or predict.each(o.info, asked, read, options.quiet, "Predicting", answers_of, take)
   if finish then finish() end
   if o.to and task.finish then task:finish(o) end
   if found and o.to and not task.finish then

@@ -106,7 +106,7 @@ local function ports_of(prepared, o)
       if d == false then d = k == 1 and "N" or ("%s_%d"):format(port.name:gsub("[^%w_]", "_"), k) end
       dims[k] = d
     end
-    list[i] = { name = port.name, dtype = port.dtype, dims = dims, 
+    list[i] = { name = port.name, dtype = port.dtype, dims = dims,
       picture = is_picture(takers, port.name, #dims, dims, prepared.constants) }
     list[i].last = not list[i].picture and lies_channels_last(takers, port.name, dims)
   end

@@ -54,7 +54,7 @@ local function prepare(t, s)
 end
 
 local function check(t, shape)
-  local numbers = (t.levels.bins and 4 * t.levels.bins or 5) + t.width
+  local numbers = levels.first_class(t.levels) + t.width
   if #shape ~= 3 or shape[3] ~= numbers then
     util.failf("the network gives outputs of shape %s, and task.detect wants rows of %d numbers, (N, cells, %d)",
       util.shape_text(shape), numbers, numbers)
@@ -118,13 +118,10 @@ function Meter:add(out, batch)
   for _, each in ipairs(pairs_of(self.task, out, batch)) do self.meter:add(each) end
 end
 
-local KEYS = { map = "ap", map_50 = "ap_50", map_75 = "ap_75", map_small = "ap_small", map_medium = "ap_medium",
-  map_large = "ap_large", recall = "ar_100" }
-
 -- Percent by the task's names; what there is no truth for is left out.
 local function percent(f)
   local out = {}
-  for key, name in pairs(KEYS) do out[key] = f[name] == f[name] and 100 * f[name] or nil end
+  for key, name in pairs(found.FIGURES) do out[key] = f[name] == f[name] and 100 * f[name] or nil end
   return out
 end
 function Meter:value() return self.meter and percent(self.meter:figures()) or {} end
@@ -155,7 +152,9 @@ end
 -- classes together.
 local function choose(t, seen)
   local best, words = seen.meter:best(), {}
-  if not best.confidence then return "0.25 for all classes: nothing was found in the validation, so none is chosen" end
+  if not best.confidence then
+    return ("%g for all classes: nothing was found in the validation, so none is chosen"):format(t.options.confidence)
+  end
   t.confidences = {}
   for k, name in ipairs(t.names) do
     t.confidences[k] = best.classes[k].confidence or best.confidence
@@ -241,8 +240,8 @@ return {
     { "distribution_weight", "number", 1.5, "of YOLOv8's distribution focal loss", least = 0 },
     { "focal", "number", 0, "gamma of a focal loss of objects and classes in the place of the cross entropy; 0: none",
       least = 0, most = 10 },
-    { "l1", "choice", "none", "YOLOX's loss of the four numbers themselves too: in the epochs in which mosaics are closed, "
-      .. "as YOLOX has it, or always", { "none", "closed", "always" } },
+    { "l1", "choice", "none", "YOLOX's loss of the four numbers themselves too: in the epochs in which mosaics are "
+      .. "closed, as YOLOX has it, or always", { "none", "closed", "always" } },
   },
   figures = { { "map", "mAP", "%.1f %%", "max" }, { "map_50", "mAP50", "%.1f %%", "max" },
     { "map_75", "mAP75", "%.1f %%", "max" }, { "map_small", "mAP small", "%.1f %%", "max" },

@@ -79,8 +79,10 @@ function task.define(definition)
     if not known then util.unknown("field of a task:", key, KNOWN) end
   end
   local name = definition.name
-  if not TAKES[definition.takes] then util.failf("task %s: takes must be vector, map, frames, vocabulary or levels, not %s",
-    name, tostring(definition.takes)) end
+  if not TAKES[definition.takes] then
+    util.failf("task %s: takes must be vector, map, frames, vocabulary or levels, not %s", name,
+      tostring(definition.takes))
+  end
   check_figures(name, definition.figures)
   if not kinds[name] then order[#order + 1] = name end
   definition.schema = definition.schema or {}

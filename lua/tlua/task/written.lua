@@ -1,5 +1,4 @@
--- written.lua - the files that `tlua predict --to FOLDER` writes beside each other: their names, and where they may
--- lie.
+-- written.lua - files that `tlua predict --to FOLDER` writes beside each other: their names, and where they may lie.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local written = {}

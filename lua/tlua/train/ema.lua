@@ -17,8 +17,8 @@ local Ema = {}
 Ema.__index = Ema
 
 local SCHEMA = { { "decay", "number", 0.999, "share of the average that stays in each step", above = 0, below = 1 },
-  { "ramp", "number", 0, "steps in which that share grows: it is decay (1 - exp(-step / ramp)), as YOLOX has it; 0: at once",
-    least = 0 } }
+  { "ramp", "number", 0,
+    "steps in which that share grows: it is decay (1 - exp(-step / ramp)), as YOLOX has it; 0: at once", least = 0 } }
 
 -- name -> tensor, of the buffers that training changes.
 local function moving_buffers(net)

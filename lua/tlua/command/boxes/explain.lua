@@ -34,18 +34,17 @@ local function stage_of(net, x, layer)
 end
 
 -- Of outputs (N, A, width): the row of each picture whose score is the highest, of class `class` where that is given;
--- {row, label, score} from 0.
+-- {row, label, score}, row and label from 0.
 local function surest(t, out, class)
-  local n, cells, width = table.unpack(out:shape())
-  local from = t.levels.bins and 4 * t.levels.bins or 5
-  local scores = ops.slice(out, 3, from, t.width):sigmoid()
+  local n, cells = table.unpack(out:shape())
+  local scores = ops.slice(out, 3, levels.first_class(t.levels), t.width):sigmoid()
   if not t.levels.bins then scores = scores * ops.slice(out, 3, 4, 1):sigmoid() end
   if class then scores = ops.slice(scores, 3, class, 1) end
   local classes = scores:shape(3)
   local flat = scores:reshape(n, cells * classes)
   local at, most, list = flat:argmax(-1):tolist(), flat:amax { axes = { 2 } }:tolist(), {}
   for i = 1, n do list[i] = { row = at[i] // classes, label = class or at[i] % classes, score = most[i] } end
-  return list, width
+  return list
 end
 
 -- Maps (N, size, size) of what speaks for the box of each picture, and the boxes.
@@ -63,11 +62,11 @@ local function maps_of(net, t, x, k, class)
     chosen = surest(t, out, class)
   end
   local n, cells, width = table.unpack(out:shape())
-  local rows, from = {}, t.levels.bins and 4 * t.levels.bins or 5
+  local rows, from = {}, levels.first_class(t.levels)
   for i, each in ipairs(chosen) do rows[i] = (i - 1) * cells + each.row end
   local taken = ops.embedding(out:reshape(n * cells, width), core.tensor(rows, { dtype = "int32" }))
   local weight = {}
-  for i, each in ipairs(chosen) do
+  for i, each in ipairs(chosen) do -- the logits that a score is made of: of the class, and of YOLOX's object
     weight[i] = {}
     for j = 1, width do weight[i][j] = (j == from + each.label + 1 or not t.levels.bins and j == 5) and 1 or 0 end
   end

@@ -17,7 +17,8 @@ function tiled.option(text, info)
   if text == "none" then return nil end
   local size, overlap = text:match "^%s*(%d+)%s*,%s*(%d+)%s*$"
   local list = size and { math.tointeger(tonumber(size)), math.tointeger(tonumber(overlap)) }
-  local wrong = not list and "takes two numbers, like 640,64: the side and the overlap in pixels; or none" or tiles.wrong(list)
+  local wrong = not list and "takes two numbers, like 640,64: the side and the overlap in pixels; or none"
+    or tiles.wrong(list)
   if wrong then schema.usage("--tiles " .. wrong) end
   return list
 end
@@ -84,7 +85,8 @@ function tiled.open(t, paths, o, said)
   local function take(n, answer, reason)
     local at = of[n]
     if not now or now.picture ~= at.picture then
-      now = { picture = at.picture, boxes = {}, scores = {}, labels = {}, doubt = 0, width = at.width, height = at.height }
+      now = { picture = at.picture, boxes = {}, scores = {}, labels = {}, doubt = 0, width = at.width,
+        height = at.height }
     end
     if answer then add(now, answer, at.tile, o.info.preprocessing) end
     now.reason, now.none = now.reason or reason, now.none or answer == false

@@ -38,7 +38,8 @@ ways.SCHEMA = {
   { "minutes", "minutes", nil,
     "of recordings, which have no classes: minutes of training clips, in one column after the other" },
   { "pictures", "sizes", nil,
-    "of pictures with boxes, masks or numbers, which have no classes: training pictures in all, in one column after the other" },
+    "of pictures with boxes, masks or numbers, which have no classes: training pictures in all, in one column after "
+      .. "the other" },
   { "limit", "integer", nil, "all means at most so many training pictures in all", least = 1 },
   { "seeds", "seeds", { 0, 1, 2 }, "each draws the pictures, the new parameters and the order" },
 }
@@ -50,7 +51,8 @@ local function defaults()
   return {
     { name = "scratch", why = "all weights are drawn at random: the most epochs, the largest rate", weights = "none", batchnorm = 0.1,
       optim = optim.AdamW { lr = 2e-3 }, schedule = { epochs = 12, least_steps = 400, rate = "one_cycle" } },
-    { name = "frozen", why = "only the new head is trained, on features that are computed once where a cache can hold them", freeze = "*",
+    { name = "frozen", freeze = "*",
+      why = "only the new head is trained, on features that are computed once where a cache can hold them",
       optim = optim.AdamW { lr = 3e-3 }, schedule = { epochs = 10, least_steps = 300, rate = "cosine" } },
     { name = "finetuned", why = "the head first, then everything at a small rate, the lower the smaller; batch norms keep their statistics", optim = optim.AdamW {},
       batchnorm = "eval",

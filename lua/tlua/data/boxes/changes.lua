@@ -41,8 +41,8 @@ changes.SCHEMA = {
     check = ranges.range(0.01, 100) },
   { "close_mosaic", "integer", nil, "no mosaics in so many last epochs (0)", least = 0 },
   { "multi_scale", "range", nil,
-    "least and greatest side of training pictures: each batch has one of the multiples of 32 between (none: all have " ..
-    "`size`)", check = sizes_are },
+    "least and greatest side of training pictures: each batch has one of the multiples of 32 between (none: all have "
+      .. "`size`)", check = sizes_are },
 }
 
 -- Two numbers for either way, or from and to; of a field that is off, no change.
@@ -68,7 +68,8 @@ end
 -- An option of mosaics where there are none does nothing.
 local function check_unused(d)
   local o = d.options
-  for _, name in ipairs { "mosaic_rotate", "mosaic_translate", "mosaic_scale", "mosaic_shear", "mixup", "close_mosaic" } do
+  for _, name in ipairs { "mosaic_rotate", "mosaic_translate", "mosaic_scale", "mosaic_shear", "mixup",
+    "close_mosaic" } do
     if o[name] and o[name] ~= 0 then
       util.failf("data.%s: %s is of mosaics, and mosaic says how many samples are such: mosaic = 0.5", d.kind, name)
     end

@@ -218,7 +218,7 @@ local function is_background(picture, o, faults, counts)
 end
 
 local function boxes_line(counts, names, r)
-  local text = ("boxes     %s in %s, %s"):format(util.counted(counts.boxes, "box"):gsub("boxs$", "boxes"),
+  local text = ("boxes     %s in %s, %s"):format(util.counted(counts.boxes, "box", "boxes"),
     util.counted(#r.paths, r.tiles and "tile" or "picture"), #names == 1 and "1 class" or #names .. " classes")
   if counts.background > 0 then
     text = ("%s; %s without a box"):format(text, util.counted(counts.background, "picture"))

@@ -6,7 +6,9 @@ local tiles = {}
 -- What is wrong with an option `tiles`; nil where nothing is.
 function tiles.wrong(v)
   if not v then return nil end
-  if type(v) == "number" or #v ~= 2 then return "takes two numbers, like { 640, 64 }: the side and the overlap in pixels" end
+  if type(v) == "number" or #v ~= 2 then
+    return "takes two numbers, like { 640, 64 }: the side and the overlap in pixels"
+  end
   for _, x in ipairs(v) do
     if type(x) ~= "number" or not math.tointeger(x) then return ("is %s, and pixels are whole"):format(tostring(x)) end
   end
@@ -75,7 +77,7 @@ function tiles.text(o, counts)
     util.thousands(counts.empty))
   if counts.lost == 0 then return text end
   return ("%s; %s left out, which no tile shows enough of (data.least_visible)"):format(text,
-    util.counted(counts.lost, "box"):gsub("boxs$", "boxes"))
+    util.counted(counts.lost, "box", "boxes"))
 end
 
 util.seal(tiles, "data.")

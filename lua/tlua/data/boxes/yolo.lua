@@ -149,7 +149,7 @@ end
 local NOT_LABELS = { ["classes.txt"] = true, ["train.txt"] = true, ["test.txt"] = true, ["valid.txt"] = true,
   ["val.txt"] = true, ["readme.txt"] = true, ["notes.txt"] = true, ["license.txt"] = true }
 
-local NOT_READ = { "mp4", "avi", "mov", "mkv", "webm", "heic", "avif", "MP4", "AVI", "MOV", "MKV", "HEIC" }
+local NOT_READ = { "mp4", "avi", "mov", "mkv", "webm", "heic", "avif" } -- as they are, or in capitals
 
 -- Why a label file has no picture.
 local function why_stray(path)
@@ -157,8 +157,10 @@ local function why_stray(path)
   local before, after = stem:match "^(.*/)labels/(.*)$"
   for _, ending in ipairs(NOT_READ) do
     for _, base in ipairs { before and before .. "images/" .. after or stem, stem } do
-      local file = ("%s.%s"):format(base, ending)
-      if core.exists(file) then return ("there is %s, and no picture is read of that"):format(file) end
+      for _, each in ipairs { ending, ending:upper() } do
+        local file = ("%s.%s"):format(base, each)
+        if core.exists(file) then return ("there is %s, and no picture is read of that"):format(file) end
+      end
     end
   end
   return "there is no picture of that name"

@@ -10,7 +10,7 @@ local Detector = require "tlua.models.detect.detector"
 local parts = require "tlua.models.detect.parts"
 local ops = core.ops
 
-local LEVELS, BINS = #parts.STRIDES, 16
+local BINS = 16
 local BOX = 4 * BINS
 
 -- ---- blocks ----

@@ -19,8 +19,6 @@ local HIT, MISSED, FALSE = 7, 0, 10 -- colours: green, red, yellow (src/draw/box
 
 -- ---- figures ----
 
-local KEYS = { map = "ap", map_50 = "ap_50", map_75 = "ap_75", map_small = "ap_small", map_medium = "ap_medium",
-  map_large = "ap_large", recall = "ar_100" }
 local function known(v) return v == v and v or nil end
 
 -- Bounds of the figures when the pictures are drawn anew.
@@ -166,7 +164,7 @@ function detect.gather(run)
   local seen, names = run.seen, run.names
   if not seen.pictures or #seen.pictures == 0 then return { metrics = { count = 0, names = names } } end
   local f, m = seen.meter:figures(), { count = #seen.pictures, names = names, boxes = 0 }
-  for key, name in pairs(KEYS) do m[key] = known(f[name]) end
+  for key, name in pairs(found.FIGURES) do m[key] = known(f[name]) end
   local around, draws = bounds(seen)
   m.map_interval, m.map_50_interval, m.draws = around.map, around.map_50, draws
   local best
@@ -183,7 +181,8 @@ local between = intervals.between
 
 function detect.tiles(run)
   local m = run.metrics
-  local out = { parts.tile(parts.percent(m.map), ("mAP, IoU 0.5 to 0.95 (95\u{A0}%%: %s)"):format(between(m.map_interval))),
+  local out = {
+    parts.tile(parts.percent(m.map), ("mAP, IoU 0.5 to 0.95 (95\u{A0}%%: %s)"):format(between(m.map_interval))),
     parts.tile(parts.percent(m.map_50), ("mAP50 (95\u{A0}%%: %s)"):format(between(m.map_50_interval))),
     parts.tile(parts.percent(m.recall), "AR100: recall with at most 100 boxes a picture, mean over the same IoUs") }
   return table.concat(out)
@@ -218,8 +217,8 @@ local function charts_of(m)
   end
   local unit = { 0, 1 }
   local few = #m.targets > #pr and (", the %d classes with the most boxes"):format(#pr) or ""
-  return parts.figure("Precision and recall" .. few, pr, { x = "recall", y = "precision", x_range = unit, y_range = unit })
-    .. parts.figure("F1 by confidence" .. few, f1, { x = "confidence", y = "F1", x_range = unit, y_range = unit })
+  return parts.figure("Precision and recall" .. few, pr,
+    { x = "recall", y = "precision", x_range = unit, y_range = unit }) .. parts.figure("F1 by confidence" .. few, f1, { x = "confidence", y = "F1", x_range = unit, y_range = unit })
 end
 
 local function confusion_table(m)
@@ -259,7 +258,7 @@ local function gallery(title, list, legend)
       ('<div class="soft">%s</div>'):format(escape(each.words)))
   end
   local html = parts.gallery(title, figures)
-  html = html:gsub('class="pictures"', 'class="pictures" style="grid-template-columns:repeat(auto-fill,minmax(320px,1fr))"')
+  html = html:gsub('class="pictures"', '%0 style="grid-template-columns:repeat(auto-fill,minmax(320px,1fr))"')
   html = html:gsub("</h2>", "</h2>" .. legend, 1)
   return (html:gsub("<img ", '<img style="aspect-ratio:auto" '))
 end
@@ -269,10 +268,11 @@ function detect.charts(run) return charts_of(run.metrics) end
 function detect.page(run)
   local m = run.metrics
   return table.concat { "<h2>Classes</h2>", class_table(m),
-    ('<p class="soft">%s in %s. AP is COCO\'s, the mean over IoUs from 0.5 to 0.95, and mAP its mean over the classes; precision, recall and F1 at an IoU '
-      .. "of 0.5 and the confidence where F1 is highest%s. Intervals: the pictures drawn anew %d times.</p>"):format(
-      util.counted(m.boxes, "box"):gsub("boxs$", "boxes"), util.counted(m.count, "picture"),
-      m.chosen and ", on these pictures; what predict uses was chosen on the validation" or " on these pictures", m.draws),
+    ('<p class="soft">%s in %s. AP is COCO\'s, the mean over IoUs from 0.5 to 0.95, and mAP its mean over the classes; '
+      .. "precision, recall and F1 at an IoU of 0.5 and the confidence where F1 is highest%s. Intervals: the pictures "
+      .. "drawn anew %d times.</p>"):format(util.counted(m.boxes, "box", "boxes"), util.counted(m.count, "picture"),
+      m.chosen and ", on these pictures; what predict uses was chosen on the validation" or " on these pictures",
+      m.draws),
     "<h2>What is taken for what</h2>", #m.names <= TABLE and confusion_table(m) or confusion_list(m),
     gallery("What was missed", run.missed, LEGEND), gallery("False alarms, the surest first", run.wrong, LEGEND) }
 end
@@ -283,8 +283,8 @@ function detect.summary(m)
   for k, row in ipairs(m.targets or {}) do
     list[k] = { name = row.name, map = row.map, map_50 = row.map_50, boxes = row.truths, confidence = row.confidence }
   end
-  return { map = m.map, interval = m.map_interval, map_50 = m.map_50, interval_50 = m.map_50_interval, map_75 = m.map_75,
-    boxes = m.boxes, classes = list }
+  return { map = m.map, interval = m.map_interval, map_50 = m.map_50, interval_50 = m.map_50_interval,
+    map_75 = m.map_75, boxes = m.boxes, classes = list }
 end
 
 local function share(v) return v and ("%.1f %%"):format(100 * v) or "-" end
@@ -296,7 +296,7 @@ function detect.text_of_test(_, m, seen)
     list[k] = ("%s %s"):format(each.name, each.map and ("%.1f"):format(100 * each.map) or "-")
   end
   return ("mAP %s (95 %%: %s), mAP50 %s (95 %%: %s) of %s in %s; %s"):format(share(m.map), between(m.interval),
-    share(m.map_50), between(m.interval_50), util.counted(m.boxes or 0, "box"):gsub("boxs$", "boxes"),
+    share(m.map_50), between(m.interval_50), util.counted(m.boxes or 0, "box", "boxes"),
     util.counted(seen:count(), "picture"), util.first_few(list, 20))
 end
 

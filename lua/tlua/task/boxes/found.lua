@@ -6,6 +6,10 @@ local placed = require "tlua.task.boxes.placed"
 local written = require "tlua.task.written"
 local found = {}
 
+-- The figures of a test: our names and those of core.detect's meter.
+found.FIGURES = { map = "ap", map_50 = "ap_50", map_75 = "ap_75", map_small = "ap_small", map_medium = "ap_medium",
+  map_large = "ap_large", recall = "ar_100" }
+
 -- ---- tests ----
 
 -- Boxes of the batch's picture i that are there, in pixels of the input.
@@ -81,7 +85,7 @@ end
 local function name_of(t, label) return t.names and t.names[label + 1] or ("class %d"):format(label) end
 local function pixels(b) return ("%.0f, %.0f, %.0f, %.0f"):format(b[1], b[2], b[3], b[4]) end
 
--- "2 aphid, 1 snail   aphid 0.93 at 12, 40, 88, 120": counts, and the surest box.
+-- "2 aphid, 1 snail   surest: aphid 0.93 at 12, 40, 88, 120": counts, and the surest box.
 function found.text(t, answer, _)
   if #answer.boxes == 0 then return "nothing" end
   local counts, order, words = {}, {}, {}

@@ -15,6 +15,9 @@ function levels.options(l, classes, height, width, more)
   return o
 end
 
+-- Behind how many numbers of a row its classes begin: four sides of a box, with an object's logit or each with bins.
+function levels.first_class(l) return l.bins and 4 * l.bins or 5 end
+
 -- Matches of a dry run, in which no output can be read: as many as boxes usually get.
 local MATCHES = 16
 local function imagined(rows)
@@ -40,7 +43,6 @@ local function class_targets(m, classes)
   return hot * m.scores:reshape(m.n, 1)
 end
 
-local function sum_of(loss) return loss:sum() end
 -- The sum of binary cross entropies, or with o.focal their focal loss (Lin et al. 2017) without alpha.
 local function bce(x, target, o)
   if (o.focal or 0) == 0 then return ops.bce_with_logits(x, target, { reduction = "sum" }) end
@@ -86,9 +88,9 @@ local function offset_parts(flat, m, o, classes)
   local parts = { object = bce(columns(flat, 4, 1), where_matched(flat:shape(1), m), o) / n }
   if m.n > 0 then
     local x = rows_of(flat, m.rows)
-    parts.box = sum_of(boxes.loss(offset_boxes(x, m), m.boxes, o.box_loss)) * (o.box_weight / n)
+    parts.box = boxes.loss(offset_boxes(x, m), m.boxes, o.box_loss):sum() * (o.box_weight / n)
     parts.class = bce(of_learnt(columns(x, 5, classes), o.learnt), class_targets(m, classes), o) * (o.class_weight / n)
-    if o.l1 then parts.l1 = sum_of((columns(x, 0, 4) - offset_targets(m)):abs()) / n end
+    if o.l1 then parts.l1 = (columns(x, 0, 4) - offset_targets(m)):abs():sum() / n end
   end
   return parts, n
 end
@@ -116,19 +118,19 @@ local function distance_parts(flat, m, o, classes, bins)
   local total = m.n > 0 and not plan.imaginary and math.max(m.scores:sum():item(), 1) or 1
   local all = core.zeros(rows * classes)
   if m.n > 0 then
-    local at = m.rows:to "int32" * classes + m.labels
+    local at = m.rows * classes + m.labels
     all = ops.scatter(all, at, m.scores, { axis = 1 })
   end
-  local parts = { class = bce(of_learnt(columns(flat, width - classes, classes), o.learnt), all:reshape(rows, classes), o)
-    * (o.class_weight / total) }
+  local logits = of_learnt(columns(flat, width - classes, classes), o.learnt)
+  local parts = { class = bce(logits, all:reshape(rows, classes), o) * (o.class_weight / total) }
   if m.n > 0 then
-    local logits = columns(rows_of(flat, m.rows), 0, 4 * bins):reshape(4 * m.n, bins)
-    local far = (logits:softmax(-1) * core.arange(bins)):sum { axes = { 2 } }:reshape(m.n, 4)
-    parts.box = sum_of(boxes.loss(distance_boxes(far, m), m.boxes, o.box_loss) * m.scores) * (o.box_weight / total)
+    local sides = columns(rows_of(flat, m.rows), 0, 4 * bins):reshape(4 * m.n, bins)
+    local far = (sides:softmax(-1) * core.arange(bins)):sum { axes = { 2 } }:reshape(m.n, 4)
+    parts.box = (boxes.loss(distance_boxes(far, m), m.boxes, o.box_loss) * m.scores):sum() * (o.box_weight / total)
     local target = distance_targets(m, bins):reshape(4 * m.n, 1)
     local two = ops.relu(1 - (target - core.arange(bins)):abs()) -- the two bins beside it, by nearness
-    local each = -(logits:log_softmax(-1) * two):sum { axes = { 2 } }:reshape(m.n, 4):mean { axes = { 2 } }
-    parts.distribution = sum_of(each * m.scores) * (o.distribution_weight / total)
+    local each = -(sides:log_softmax(-1) * two):sum { axes = { 2 } }:reshape(m.n, 4):mean { axes = { 2 } }
+    parts.distribution = (each * m.scores):sum() * (o.distribution_weight / total)
   end
   return parts, total
 end
