@@ -217,8 +217,10 @@ local function charts_of(m)
   end
   local unit = { 0, 1 }
   local few = #m.targets > #pr and (", the %d classes with the most boxes"):format(#pr) or ""
-  return parts.figure("Precision and recall" .. few, pr,
-    { x = "recall", y = "precision", x_range = unit, y_range = unit }) .. parts.figure("F1 by confidence" .. few, f1, { x = "confidence", y = "F1", x_range = unit, y_range = unit })
+  local function figure(title, lines, x, y)
+    return parts.figure(title .. few, lines, { x = x, y = y, x_range = unit, y_range = unit })
+  end
+  return figure("Precision and recall", pr, "recall", "precision") .. figure("F1 by confidence", f1, "confidence", "F1")
 end
 
 local function confusion_table(m)
