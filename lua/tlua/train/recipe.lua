@@ -400,13 +400,14 @@ function Recipe:help()
   local commands = require "tlua.command.commands"
   local file, usual, under, heading_of = self.path or "RECIPE.lua", {}, {}, {}
   -- Fields that all kinds of data share speak of pictures.
-  local function worded(text) return require("tlua.data").kinds[self.data.kind].clips and text:gsub("picture", "clip")
-    or text end
+  local clips = require("tlua.data").kinds[self.data.kind].clips
+  local function worded(text) return clips and text:gsub("picture", "clip") or text end
   for _, heading in ipairs(HEADINGS) do
     under[heading[1]] = {}
     for i = 2, #heading do heading_of[heading[i]] = heading[1] end
   end
   self:each_field(function(path, field, value)
+    if clips and path == "compare.pictures" then return end -- they are counted by minutes
     local kind = field[2] == "choice" and table.concat(field[5], "|") or schema.types[field[2]][1]
     if #kind > 44 then kind = "a name" end
     local line = ("  --%-24s %-22s %s (%s)"):format(path, schema.show(value), worded(field[4]), worded(kind))
