@@ -139,14 +139,14 @@ test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(FUZZ:%=$(BUILD)/tests/fuzz/%) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/scores $(BUILD)/segment $(BUILD)/hear $(BUILD)/comma $(BUILD)/pty $(BUILD)/limit
+tests-built: $(TEST_B) $(FUZZ:%=$(BUILD)/tests/fuzz/%) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/scores $(BUILD)/segment $(BUILD)/hear $(BUILD)/detect $(BUILD)/comma $(BUILD)/pty $(BUILD)/limit
 # A pseudo-terminal with something that types in it.
 $(BUILD)/pty: tests/pty.c
 	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
 # The installed header and library, as a C program of somebody else would use them.
 $(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
-$(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/scores $(BUILD)/segment $(BUILD)/hear: $(BUILD)/%: examples/%.c $(BUILD)/libtlua.a
+$(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/scores $(BUILD)/segment $(BUILD)/hear $(BUILD)/detect: $(BUILD)/%: examples/%.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 # The same example in a program that follows the user's locale.
 $(BUILD)/comma: tests/comma.c examples/predict.c $(BUILD)/libtlua.a

@@ -247,6 +247,24 @@ TL_API tl_tensor *tl_model_logits(tl_scope *s, tl_model *m, tl_tensor *x);
 /* Probabilities (n, classes) of n picture files, owned by the scope: the softmax of the two above. For one label a picture alone. */
 TL_API tl_tensor *tl_model_predict(tl_scope *s, tl_model *m, const char *const *paths, int n);
 TL_API tl_tensor *tl_model_predict_memory(tl_scope *s, tl_model *m, const tl_picture *pictures, int n);
+/* A box that was found: in which of the pictures that were given, from 0; its class, from 0 (tl_model_class); how sure
+ * the network is, from 0 to 1; and its sides in pixels of that picture as it stands upright, from its upper left
+ * corner, clipped to it. */
+typedef struct tl_box {
+    int picture, label;
+    double score, left, top, right, bottom;
+} tl_box;
+/* What a network that finds boxes (task "detect") finds in n picture files, as `tlua predict` says it of whole
+ * pictures: they are prepared as in training, and of boxes that overlap the surest stays. `confidence`: from which
+ * score on a box is said; below 0: the model's own, which may be another for each class. Writes the boxes into `out`,
+ * picture by picture, the surest first, as many as there is room for, and returns how many there are: where that is
+ * more than `room`, the rest is missing, and room 0 with out NULL only counts. A picture has no more than the model's
+ * `most` (100). -1 on failure. */
+TL_API int64_t tl_model_boxes(tl_scope *s, tl_model *m, const char *const *paths, int n, double confidence,
+                              tl_box *out, int64_t room);
+/* The same of pictures in memory. */
+TL_API int64_t tl_model_boxes_memory(tl_scope *s, tl_model *m, const tl_picture *pictures, int n, double confidence,
+                                     tl_box *out, int64_t room);
 
 #include "tlua_ops.h"
 

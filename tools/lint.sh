@@ -20,7 +20,7 @@ draw   base io
 data   base io text
 text   base
 task   base
-model  base device tensor op plan io data
+model  base device tensor op plan io data task
 check  base device tensor op grad
 lua    base device tensor op grad plan io draw data text task model check
 '

@@ -185,3 +185,16 @@ int tl__geometry_marks(tl_error *err, const tl_geometry *g, const tl_marks *in, 
     }
     return 0;
 }
+
+int tl__geometry_back(tl_error *err, const tl_geometry *g, double box[4])
+{
+    if (check_parts(err, g) != 0) return -1;
+    for (int k = g->count - 1; k >= 0; k--)
+        for (int i = 0; i < 4; i++) { /* each side for itself, so that one which is no number leaves the others alone */
+            const double *a = g->part[k].from.a + (i % 2 ? 3 : 0);
+            box[i] = a[i % 2] * box[i] + a[2];
+        }
+    for (int i = 0; i < 4; i++) /* a network may say what is no number */
+        box[i] = fmax(0, fmin(box[i], i % 2 ? g->part[0].height : g->part[0].width));
+    return 0;
+}

@@ -34,4 +34,8 @@ int tl__geometry_mask(tl_error *err, const tl_geometry *g, const tl_image *mask,
  * left (tl__marks_reserve_seen). Points are all kept, also those outside. */
 int tl__geometry_marks(tl_error *err, const tl_geometry *g, const tl_marks *in, tl_marks *out);
 
+/* A box of the picture as it lies now (left, top, right, bottom), where no step has turned it, in pixels of the picture
+ * that it was, clipped to that. 0 or -1. */
+int tl__geometry_back(tl_error *err, const tl_geometry *g, double box[4]);
+
 #endif

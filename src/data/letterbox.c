@@ -131,6 +131,15 @@ int tl__letterbox_fit(tl_error *err, const tl_transform *t, tl_resizer *resizer,
     return status;
 }
 
+void tl__letterbox_from(const tl_transform *t, int *width, int *height, tl_affine *from)
+{
+    int wide, high, w = (int)t->value[0].at[t->value[0].count - 1], h = (int)t->value[0].at[0];
+    double scale = tl__letterbox_scale(*width, *height, w, h, &wide, &high);
+    *from = (tl_affine){{1 / scale, 0, 0, 0, 1 / scale, 0}};
+    *width = w;
+    *height = h;
+}
+
 int tl__letterbox_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     tl_scratch *r = s->scratch;

@@ -17,6 +17,8 @@ int tl__letterbox_fit(tl_error *err, const tl_transform *t, tl_resizer *resizer,
                       int width, tl_image *out, double *scale);
 /* Parameters: size, fill, interpolation. */
 int tl__letterbox_apply(tl_error *err, const tl_transform *t, tl_record *s);
+/* As tl_transform_row has it. */
+void tl__letterbox_from(const tl_transform *t, int *width, int *height, tl_affine *from);
 /* OpenCV's linear resize of 8 bits: weights of 11 bits, rounded once at the end. */
 int tl__resize_linear(tl_error *err, const tl_image *in, int width, int height, tl_image *out);
 

@@ -120,6 +120,22 @@ void tl__sample_moved(tl_record *s, const tl_affine *from)
     tl__geometry_move(&s->scratch->geometry, from, s->image->width, s->image->height);
 }
 
+int tl__pipeline_geometry(tl_error *err, const tl_pipeline *p, int width, int height, tl_geometry *out)
+{
+    tl__geometry_start(out, width, height);
+    for (int i = 0; i < p->count; i++) {
+        const tl_transform *t = &p->step[i];
+        tl_affine from;
+        if (!t->row->moves) continue;
+        if (!t->row->from)
+            return tl__fail(err, TL_EARG, "%s moves pixels each time in another way, so boxes cannot go back",
+                            t->row->name);
+        t->row->from(t, &width, &height, &from);
+        tl__geometry_move(out, &from, width, height);
+    }
+    return 0;
+}
+
 int tl__pipeline_keeps(tl_error *err, const tl_pipeline *p, unsigned fields)
 {
     const char *own = tl__stage_kind(fields & TL_FIELD_WAVE     ? TL_STAGE_WAVE

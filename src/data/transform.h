@@ -68,6 +68,9 @@ typedef struct tl_transform_row {
     double (*need)(const tl_transform *t);
     /* Refuses parameters with which these fields cannot be kept; NULL: `touches` says all. */
     int (*keeps)(tl_error *err, const tl_transform *t, unsigned fields);
+    /* Where a point of the result comes from, of a picture of *width x *height, which become those of the result. NULL
+     * where `moves`: that is drawn. */
+    void (*from)(const tl_transform *t, int *width, int *height, tl_affine *from);
     /* Changes the sample; NULL: nothing to do here. 0 or -1. */
     int (*apply)(tl_error *err, const tl_transform *t, tl_record *s);
     /* Of sound: the most samples that come out for `count` at `rate`; NULL: no more than came in. */
@@ -166,6 +169,8 @@ int tl__pipeline_run_before(tl_error *err, const tl_pipeline *p, tl_scratch *scr
                             tl_image *image, int step);
 int tl__pipeline_run_from(tl_error *err, const tl_pipeline *p, tl_scratch *scratch, const tl_draw_key *who,
                           tl_image *image, int step, const int hwc[3], float *out);
+/* Where the pixels of a picture of width x height go, without any. 0, or -1 with an error where a step draws that. */
+int tl__pipeline_geometry(tl_error *err, const tl_pipeline *p, int width, int height, tl_geometry *out);
 /* The number of the first step of that name, from 0; -1: there is none. */
 int tl__pipeline_find(const tl_pipeline *p, const char *name);
 /* The same up to the step to floats: the picture as bytes, in `image`. */

@@ -45,6 +45,13 @@ static void resize_shape(const tl_transform *t, int hwc[3])
 
 static double resize_need(const tl_transform *t) { return fmax(at(t, 0, 0), at(t, 0, t->value[0].count - 1)); }
 
+static void resize_from(const tl_transform *t, int *width, int *height, tl_affine *from)
+{
+    int w = *width, h = *height;
+    resized(t, h, w, height, width);
+    *from = (tl_affine){{(double)w / *width, 0, 0, 0, (double)h / *height, 0}};
+}
+
 static int resize_apply(tl_error *err, const tl_transform *t, tl_record *s)
 {
     int height, width;
@@ -110,6 +117,13 @@ static int cut(tl_error *err, tl_record *s, int left, int top, int width, int he
 static int center_start(int size, int wanted)
 {
     return wanted > size ? -((wanted - size) / 2) : (int)rint((size - wanted) / 2.0);
+}
+
+static void center_crop_from(const tl_transform *t, int *width, int *height, tl_affine *from)
+{
+    int w = *width, h = *height;
+    size_of(t, height, width);
+    *from = (tl_affine){{1, 0, center_start(w, *width), 0, 1, center_start(h, *height)}};
 }
 
 static int center_crop_apply(tl_error *err, const tl_transform *t, tl_record *s)
@@ -380,9 +394,10 @@ const tl_transform_row tl__transform_rows[] = {
                 .high = 1e6}}},
     {.name = "resize", .brief = "To `size` on the shorter side, or to exactly (height, width); antialiased.", MOVES,
      .param = {SIDE("shorter side, or height and width"), INTERPOLATION}, .shape = resize_shape, .need = resize_need,
-     .apply = resize_apply},
+     .from = resize_from, .apply = resize_apply},
     {.name = "center_crop", .brief = "The middle; a smaller picture gets a black border.", MOVES,
-     .param = {SIDE("side, or height and width")}, .shape = shape_is_size, .apply = center_crop_apply},
+     .param = {SIDE("side, or height and width")}, .shape = shape_is_size, .from = center_crop_from,
+     .apply = center_crop_apply},
     {.name = "letterbox",
      .brief = "As large as fits into `size` in its own shape, in the upper left corner, `fill` around it.", MOVES,
      .param = {SIDE("side, or height and width"),
@@ -390,7 +405,7 @@ const tl_transform_row tl__transform_rows[] = {
                 .integer = 1, .initial = "114"},
                {.name = "interpolation", .brief = "linear is OpenCV's, the others those of resize",
                 .choices = letterbox_filters, .initial = "linear"}},
-     .shape = shape_is_size, .apply = tl__letterbox_apply},
+     .shape = shape_is_size, .from = tl__letterbox_from, .apply = tl__letterbox_apply},
     {.name = "least_visible", .brief = "Boxes are dropped of which less than `share` is seen in the end.",
      .stage = TL_STAGE_BYTES, .touches = TL_FIELD_BOXES,
      .param = {{.name = "share", .brief = "of the area that the file's picture shows", .least = 1, .most = 1, .low = 0,

@@ -75,6 +75,8 @@ int tl__image_decode(tl_error *err, const char *name, const void *data, size_t b
 /* How large the picture in a file is once it stands upright; most formats tell it in their head. 0, or -1 with one
  * line that starts with the path. */
 int tl__image_size(tl_error *err, const char *path, int *width, int *height);
+/* The same of the contents of a file; `name` stands for the path in messages. */
+int tl__image_size_memory(tl_error *err, const char *name, const void *data, size_t bytes, int *width, int *height);
 /* A copy of pixels in memory as they are requested; 0 or -1. */
 int tl__image_copy(tl_error *err, const tl_image *image, const tl_image_request *request, tl_image *out);
 /* Writes an 8-bit PNG, whole or not at all. */

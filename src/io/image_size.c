@@ -27,24 +27,47 @@ static int png_size(const uint8_t *d, size_t bytes, int *width, int *height)
     return 1;
 }
 
-int tl__image_size(tl_error *err, const char *path, int *width, int *height)
+/* Whether the head tells the size. */
+static int known_size(const char *name, const uint8_t *d, size_t bytes, int *width, int *height)
 {
     static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    tl_error own = {0};
+    if (bytes > 4 && d[0] == 0xff && d[1] == 0xd8)
+        return tl__jpeg_size(&own, name, d, bytes, width, height) == 0 && *width > 0 && *height > 0;
+    return bytes > sizeof png && memcmp(d, png, sizeof png) == 0 && png_size(d, bytes, width, height);
+}
+
+static int check_size(tl_error *err, const char *name, int width, int height)
+{
+    if (tl__image_check_size(err, width, height) == 0) return 0;
+    tl__error_prefix(err, "%s: ", name);
+    return -1;
+}
+
+/* Of a picture that was read for that alone. */
+static int take_size(tl_image *image, int status, int *width, int *height)
+{
+    *width = image->width;
+    *height = image->height;
+    tl__image_free(image);
+    return status;
+}
+
+int tl__image_size(tl_error *err, const char *path, int *width, int *height)
+{
     void *map;
     size_t bytes;
     if (tl__map_file(err, path, "a picture", &map, &bytes) != 0) return -1;
-    const uint8_t *d = map;
-    tl_error own = {0};
-    int known = 0;
-    if (bytes > 4 && d[0] == 0xff && d[1] == 0xd8)
-        known = tl__jpeg_size(&own, path, d, bytes, width, height) == 0 && *width > 0 && *height > 0;
-    else if (bytes > sizeof png && memcmp(d, png, sizeof png) == 0) known = png_size(d, bytes, width, height);
+    int known = known_size(path, map, bytes, width, height);
     tl__unmap_file(map, bytes);
-    if (known) return tl__image_check_size(err, *width, *height) == 0 ? 0 : (tl__error_prefix(err, "%s: ", path), -1);
+    if (known) return check_size(err, path, *width, *height);
     tl_image image = {0};
-    int status = tl__image_read(err, path, 0, &image);
-    *width = image.width;
-    *height = image.height;
-    tl__image_free(&image);
-    return status;
+    return take_size(&image, tl__image_read(err, path, 0, &image), width, height);
+}
+
+int tl__image_size_memory(tl_error *err, const char *name, const void *data, size_t bytes, int *width, int *height)
+{
+    if (known_size(name, data, bytes, width, height)) return check_size(err, name, *width, *height);
+    tl_image image = {0};
+    return take_size(&image, tl__image_decode(err, name, data, bytes, &(tl_image_request){0}, &image), width, height);
 }

@@ -210,30 +210,6 @@ static int assign(lua_State *L)
 typedef struct wanted { double iou; float confidence; int64_t most; int per_class, several; } wanted;
 typedef struct answer { int64_t n; float *box, *score; int32_t *label; int64_t *keep; } answer;
 
-/* The rows of a picture whose score is high enough; 0 where a number is none. */
-static int take_rows(const outputs *o, const float *rows, const wanted *w, answer *a)
-{
-    int head = o->l.bins ? 4 * o->l.bins : 5;
-    a->n = 0;
-    for (int64_t c = 0; c < o->cells; c++, rows += o->width) {
-        for (int k = 0; k < o->width; k++)
-            if (!isfinite(rows[k])) return 0;
-        int best = 0;
-        for (int k = 1; k < o->l.classes; k++)
-            if (rows[head + k] > rows[head + best]) best = k;
-        float object = o->l.bins ? 1.0f : tl__sigmoid(rows[4]);
-        int first = w->several ? 0 : best, last = w->several ? o->l.classes - 1 : best;
-        for (int k = first; k <= last; k++) {
-            float score = tl__sigmoid(rows[head + k]) * object;
-            if (score < w->confidence) continue;
-            tl__levels_box(&o->l, o->cell + 3 * c, rows, a->box + 4 * a->n);
-            a->score[a->n] = score;
-            a->label[a->n++] = k;
-        }
-    }
-    return 1;
-}
-
 static void push_answer(lua_State *L, const answer *a, int64_t kept)
 {
     lua_createtable(L, 0, 3);
@@ -276,7 +252,9 @@ static int decode(lua_State *L)
     a.keep = lua_newuserdatauv(L, room * sizeof *a.keep, 0);
     lua_createtable(L, (int)o.n, 0);
     for (int64_t i = 0; i < o.n; i++) {
-        if (!take_rows(&o, o.rows + i * o.cells * o.width, &w, &a)) {
+        a.n = tl__levels_found(&o.l, o.cell, o.rows + i * o.cells * o.width, w.confidence, w.several, a.box, a.score,
+                               a.label);
+        if (a.n < 0) {
             lua_pushboolean(L, 0);
         } else {
             int64_t kept = tl__nms(&err, a.box, a.score, w.per_class ? a.label : NULL, a.n, w.iou, w.most, a.keep);

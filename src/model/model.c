@@ -1,28 +1,14 @@
 /* model.c - a trained network from a file (docs/format.md), for those who only want its answers. The file brings
  * what Lua knew when it was written: the calls of the network (plan/reading.c), what happens to a picture before,
  * what it was trained for, and names. */
-#include "base/text.h"
+#include "model/model.h"
+
 #include "data/loader.h"
 #include "data/waves.h"
 #include "io/io.h"
-#include "plan/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct tl_model {
-    tl_device *device;
-    tl_plan *plan;
-    tl_pipeline *pipeline;  /* NULL: what goes in is no picture, nor sound */
-    int rate;               /* of the waves that a network hears; 0: it does not */
-    int volumes;            /* it takes volumes */
-    int texts;              /* it takes numbers of pieces of texts */
-    int hwc[3];             /* of a picture as the network wants it; 0: any */
-    char *task;
-    int classes;
-    char **label;           /* of each class */
-    tl_model_tensor in[TL_PLAN_PORTS], out[TL_PLAN_PORTS];
-};
 
 void tl_model_free(tl_model *m)
 {
@@ -32,6 +18,7 @@ void tl_model_free(tl_model *m)
     for (int i = 0; m->label && i < m->classes; i++) free(m->label[i]);
     free(m->label);
     free(m->task);
+    tl__finder_free(m->finder);
     tl_device_release(m->device);
     free(m);
 }
@@ -125,7 +112,8 @@ static int take_names(tl_error *err, tl_model *m, const cJSON *names)
 {
     int none = !names || cJSON_IsNull(names), width = width_of(m), rows = strcmp(m->task, "classify") == 0;
     if (!none && !are_texts(names)) return tl__fail(err, TL_EFORMAT, "its description is damaged: labels");
-    m->classes = none ? width : cJSON_GetArraySize(names);
+    if (m->finder) width -= (int)tl__levels_width(&m->finder->levels); /* of rows: what is not of classes */
+    m->classes = none ? width > 0 ? width : 0 : cJSON_GetArraySize(names);
     if (rows && m->plan->outputs == 1 && m->out[0].rank == 2 && m->classes != width)
         return tl__fail(err, TL_EFORMAT, "it names %d classes and its plan has %d", m->classes, width);
     m->label = tl__calloc(err, (size_t)m->classes + 1, sizeof *m->label);
@@ -154,7 +142,7 @@ static int read_description(tl_error *err, tl_model *m, const char *description)
         bad = tl__fail(err, TL_EFORMAT, "its description is damaged: task");
     if (!cJSON_IsArray(names)) names = cJSON_GetObjectItemCaseSensitive(j, "labels");
     bad = bad || (m->task = tl__strdup(err, name ? name->valuestring : "classify")) == NULL ||
-          take_names(err, m, names) != 0;
+          tl__finder_read(err, m, task) != 0 || take_names(err, m, names) != 0 || tl__finder_check(err, m, task) != 0;
     cJSON_Delete(j);
     return bad ? -1 : 0;
 }

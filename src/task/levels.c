@@ -72,6 +72,30 @@ void tl__levels_box(const tl_levels *l, const float *cell, const float *row, flo
     box[3] = y + 0.5f * h;
 }
 
+int64_t tl__levels_found(const tl_levels *l, const float *cell, const float *rows, float confidence, int several,
+                         float *box, float *score, int32_t *label)
+{
+    int64_t cells = tl__levels_cells(l), width = tl__levels_width(l), n = 0;
+    int head = l->bins ? 4 * l->bins : 5;
+    for (int64_t c = 0; c < cells; c++, rows += width) {
+        for (int k = 0; k < width; k++)
+            if (!isfinite(rows[k])) return -1;
+        int best = 0;
+        for (int k = 1; k < l->classes; k++)
+            if (rows[head + k] > rows[head + best]) best = k;
+        float object = l->bins ? 1.0f : tl__sigmoid(rows[4]);
+        int first = several ? 0 : best, last = several ? l->classes - 1 : best;
+        for (int k = first; k <= last; k++) {
+            float sure = tl__sigmoid(rows[head + k]) * object;
+            if (sure < confidence) continue;
+            tl__levels_box(l, cell + 3 * c, rows, box + 4 * n);
+            score[n] = sure;
+            label[n++] = k;
+        }
+    }
+    return n;
+}
+
 /* ---- matches ---- */
 
 int tl__matches_add(tl_error *err, tl_matches *m, tl_match one)

@@ -13,7 +13,7 @@ PKG_CONFIG_PATH=$W/prefix/lib/pkgconfig
 export PKG_CONFIG_PATH
 cd "$W" || exit 1
 CC=${CC:-cc}
-for example in predict predict_memory; do
+for example in predict predict_memory detect; do
     # shellcheck disable=SC2046
     $CC "$W/prefix/share/tlua/examples/$example.c" $(pkg-config --cflags --libs tlua) -o $example || fail "$example is not built"
     ./$example >out 2>&1 </dev/null

@@ -257,6 +257,17 @@ def plans():
     model("model", old, {"8x3x3x3": 216, "8": 8, "8x1x3x3": 72, "5x8": 40, "5": 5}, {"labels": list("abcde")},
           "to_channels(channels=3); resize(size=8); center_crop(size=8); normalize(mean=0.5, std=0.25)")
     model("named", graph, {"8x3x3x3": 216, "8": 8, "9x8": 72}, {"task": {"name": "detect", "names": list("abcde")}}, None)
+    # Boxes: one level of stride 4, two classes, offsets and distributions of two bins.
+    for name, width, levels in (("boxes", 7, {"strides": [4], "form": "offsets", "objectness": True}),
+                                ("bins", 10, {"strides": [4], "form": "distribution", "bins": 2, "objectness": False})):
+        weight = f"{width}x3x4x4"
+        rows = {"format": 2, "symbols": {"N": 3}, "inputs": [{"name": "image", "dtype": "float32", "shape": ["N", 8, 8, 3]}],
+                "outputs": [{"name": "output", "value": 2, "dtype": "float32", "shape": ["N", 4, width]}],
+                "calls": [["conv", [0, weight, None, None], {"stride": [4, 4]}], ["reshape", [1], {"shape": [{"N": 1}, 4, width]}]]}
+        task = {"name": "detect", "names": ["a", "b"], "options": {"confidence": 0.1, "iou": 0.5, "per_class": True, "most": 10},
+                "kept": {"levels": levels, "confidences": [0.1, 0.2]}}
+        model(name, json.dumps(rows, separators=(",", ":")), {weight: width * 48}, {"task": task},
+              "to_channels(channels=3); letterbox(size=8); normalize(mean=0, std=1)")
 
 
 def model(file, plan, names, description, pipeline):

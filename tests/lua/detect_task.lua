@@ -434,6 +434,9 @@ t.test("boxes go back to the picture's pixels", function()
   t.equal(back({ size = 100, fit = "stretch" }, 200, 50, { 10, 50, 50, 100 }), "20 25 100 50")
   t.equal(back({ size = 100, fit = "letterbox" }, 200, 50, { -10, 5, 150, 90 }), "0 10 200 50")
   t.equal(back({ size = 80, resize = 100, fit = "shorter" }, 200, 100, { 0, 0, 80, 80 }), "60 10 140 90")
+  -- To 341 x 256, of which the middle begins at 58 (58.5 goes to the even number) and 16: torchvision's way.
+  t.equal(back({ size = 224, resize = 256, fit = "shorter" }, 400, 300, { 0, 0, 224, 224 }), ("%g %g %g %g"):format(
+    58 * 400 / 341, 16 * 300 / 256, 282 * 400 / 341, 240 * 300 / 256))
 end)
 
 t.test("a network of rows, pictures that are no multiples of 32, and wrong options are refused in one line", function()
