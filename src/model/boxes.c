@@ -45,7 +45,8 @@ static int take_options(tl_error *err, tl_finder *f, const cJSON *options)
     f->most = 100;
     if (take_share(err, options, "confidence", &f->confidence) != 0 || take_share(err, options, "iou", &f->iou) != 0)
         return -1;
-    if (take_flag(err, options, "per_class", &f->per_class) != 0 || take_flag(err, options, "several", &f->several) != 0)
+    if (take_flag(err, options, "per_class", &f->per_class) != 0 ||
+        take_flag(err, options, "several", &f->several) != 0)
         return -1;
     const cJSON *most = cJSON_GetObjectItemCaseSensitive(options, "most");
     if (most && !cJSON_IsNull(most) && (!tl__json_is_whole(most, &f->most) || f->most < 1 || f->most > INT32_MAX))

@@ -33,8 +33,8 @@ void tl__levels_box(const tl_levels *l, const float *cell, const float *row, flo
 float tl__sigmoid(float x);
 
 /* What the rows (cells, width) of one picture say: box, score and class of each whose likeliest class has a score of
- * `confidence` at least, or with `several` of each such class; into lists with room for all cells, with `several` for as
- * many as there are classes in each. Gives how many; -1 where a number of the rows is none. */
+ * `confidence` at least, or with `several` of each such class; into lists with room for all cells, with `several` for
+ * as many as there are classes in each. Gives how many; -1 where a number of the rows is none. */
 int64_t tl__levels_found(const tl_levels *l, const float *cell, const float *rows, float confidence, int several,
                          float *box, float *score, int32_t *label);
 

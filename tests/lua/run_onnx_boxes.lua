@@ -23,15 +23,20 @@ case("yolox_both", { per_class = false, confidences = { 0.35, 0.4, 0.3 } })
 case("yolov8", { bins = 4, iou = 0.3 })
 case("yolov8_decoded", { bins = 4, kind = "decoded" })
 case("yolov8_few", { bins = 4, iou = 0.3, most = 2 })
+case("yolov8_several", { bins = 4, iou = 0.3, several = true })
+case("yolov8_several_together", { bins = 4, iou = 0.3, several = true, per_class = false })
+case("yolov8_all_several", { bins = 4, iou = 1, several = true, per_class = false, by_class = true })
+case("yolox_several", { several = true, confidence = 0.2, confidences = { 0.3, 0.2, 0.4 } })
 case("yolov8_all", { bins = 4, iou = 1, confidence = 0, most = 1000 })
 
 -- Which boxes of a picture stay, as the graph puts them: by class and falling score, or by score alone where classes
--- are suppressed together. Adds {picture, class, row, score} to `list`; row_of(box) is the row's number.
+-- are suppressed together (but for by_class). Adds {picture, class, row, score} to `list`; row_of(box) is the row's
+-- number.
 local function stays(list, picture, each, o, row_of)
-  local count = {}
-  for c = 0, o.per_class and CLASSES - 1 or 0 do
+  local count, by_class = {}, o.per_class or o.by_class
+  for c = 0, by_class and CLASSES - 1 or 0 do
     for k, label in ipairs(each.labels) do
-      local class = o.per_class and label or 0
+      local class = by_class and label or 0
       local sure = each.scores[k] >= (o.confidences and o.confidences[label + 1] or o.confidence)
       if class == c and sure and (count[c] or 0) < o.most then
         count[c] = (count[c] or 0) + 1
@@ -54,7 +59,7 @@ local function wanted(rows, o)
   for i, b in ipairs(all) do at[key((i - 1) // CELLS, b)] = (i - 1) % CELLS end
   local least = o.confidences and math.min(table.unpack(o.confidences)) or o.confidence
   for i, each in ipairs(core.detect.decode(rows, options { confidence = least, iou = o.iou, most = 1000,
-    per_class = o.per_class })) do
+    per_class = o.per_class, several = o.several })) do
     stays(selected, i - 1, each, o, function(b) return at[key(i - 1, b)] end)
   end
   local scores = core.ops.slice(rows, 3, o.bins and 4 * o.bins or 5, CLASSES):sigmoid()

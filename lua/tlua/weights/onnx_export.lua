@@ -57,7 +57,7 @@ local function of_task(kind, t, dims)
   end
   return { kind = kind, strides = t.levels.strides, bins = t.levels.bins, classes = t.width, height = dims[2],
     width = dims[3], iou = t.options.iou, confidence = t.options.confidence, confidences = t.confidences,
-    per_class = t.options.per_class, most = t.options.most }
+    per_class = t.options.per_class, several = t.options.several, most = t.options.most }
 end
 
 -- The description once the graph decodes boxes itself: who reads it finds no rows.

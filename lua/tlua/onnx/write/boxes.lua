@@ -88,13 +88,17 @@ local function sure_of_class(w, found, scores, confidences)
   return w:node("Compress", { found, sure }, { axis = 0 })
 end
 
--- (M, 3): picture, class and row of what stays. A row counts for its likeliest class alone.
+-- (M, 3): picture, class and row of what stays. A row counts for its likeliest class alone, or with `several` for each.
+-- Where all classes are suppressed together the likeliest of a row takes the others out, since they have its box; but
+-- for an `iou` of 1, since none is above: nothing is suppressed at all then.
 local function suppressed(w, all, scores, logits, o)
+  local several = o.several and (o.per_class or o.iou >= 1)
   local best = w:node("ArgMax", { logits }, { axis = -1, keepdims = 1 })
   local least = o.confidence
   for k, v in ipairs(o.confidences or {}) do least = k == 1 and v or math.min(least, v) end
   local per_class
-  if o.per_class then
+  if several then per_class = w:node("Transpose", { scores }, { perm = { 0, 2, 1 } })
+  elseif o.per_class then
     local classes = {}
     for k = 1, o.classes do classes[k] = k - 1 end
     local own = w:node("Equal", { best, w:ints(classes) })
@@ -105,7 +109,7 @@ local function suppressed(w, all, scores, logits, o)
   end
   local found = w:node("NonMaxSuppression", { all, per_class, w:scalar("int64", o.most), w:float(o.iou),
     w:float(least > 0 and just_below(least) or 0) })
-  if not o.per_class then -- there all were one class
+  if not (o.per_class or several) then -- there all were one class
     local class = w:node("GatherND", { best, rows_found(w, found) })
     found = w:node("Concat", { columns(w, found, 0, 1), class, columns(w, found, 2, 3) }, { axis = 1 })
   end
@@ -117,7 +121,7 @@ end
 -- Takes the only output, rows (N, A, width), and gives what comes out in its place: `boxes` (N, A, 4), left, top,
 -- right, bottom in pixels of the input, `scores` (N, A, classes), and of "nms" `selected` (M, 3). `o`: kind, strides,
 -- bins (nil: rows are offsets), classes, height, width of pictures; of "nms" also iou, confidence, confidences (of each
--- class, or nil), per_class, most.
+-- class, or nil), per_class, several, most.
 function boxes.outputs(w, ports, o)
   local rows, places, strides = ports[1], cells_of(o)
   local width = (o.bins and 4 * o.bins or 5) + o.classes
