@@ -476,6 +476,7 @@ t.test("model files that lie are refused in one line, and none writes codes to a
   end
   refused("it names 1 classes, and the network has 2", function(i) i.task.names = { "red" } end)
   refused("a confidence is no number from 0 to 1", function(i) i.task.kept.confidences = { -1, 0.5 } end)
+  refused("its bins are no whole number", function(i) i.task.kept.levels.bins = "abc" end)
   refused("it keeps 1 confidences", function(i) i.task.kept.confidences = { 0.5 } end)
   refused("confidence must be from 0 to 1", function(i) i.task.options.confidence = 5 end)
   for _, change in ipairs { function(i) i.task = nil end, function(i) i.data.options.tiles = { "a", 8 } end,

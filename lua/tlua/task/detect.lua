@@ -217,6 +217,9 @@ local function take(t, kept)
   local l = kept.levels
   if type(kept.boxes) == "string" then t.decoded = kept.boxes end -- of an .onnx file (tlua/weights/onnx_export.lua)
   if type(l) == "table" and type(l.strides) == "table" then t.levels = l end
+  if t.levels and t.levels.bins ~= nil and math.type(t.levels.bins) ~= "integer" then
+    util.fail "its bins are no whole number"
+  end
   if type(kept.confidences) == "table" then
     for _, v in ipairs(kept.confidences) do
       if type(v) ~= "number" or not (v >= 0 and v <= 1) then util.fail "a confidence is no number from 0 to 1" end
