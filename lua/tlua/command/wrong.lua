@@ -2,9 +2,8 @@
 -- that labels which are wrong themselves are found and mended.
 local core = require "tlua.core"
 local util = require "tlua.util"
+local found = require "tlua.task.boxes.found"
 local wrong = {}
-
-local IOU = 0.5 -- at which a box has found another
 
 local function number(v) return ("%.6f"):format(v) end
 
@@ -28,12 +27,11 @@ local function of_classes(s)
   return { "file", "label", "said", "score", "score_of_label" }, rows, scores
 end
 
--- Of boxes: {file, "missed" or "false", class, score (of what is missed none), left, top, right, bottom}, in pixels of the picture; false
--- alarms before what was missed.
+-- Of boxes: {file, "missed" or "false", class, score (of what is missed none), left, top, right, bottom}, in pixels of
+-- the picture; false alarms before what was missed.
 local function of_boxes(s)
   local t, seen, rows, scores = s.task, s.seen, {}, {}
-  local best, confidence = seen.meter:best().confidence, {}
-  for k = 1, t.width do confidence[k] = t.confidences and t.confidences[k] or best or t.options.confidence end
+  local confidence = found.confidences(t, seen.meter:best().confidence)
   local function add(i, what, label, score, b)
     scores[#scores + 1] = score or -1
     local row = { s.data.test:path(seen.indices[i]), what, t.names[label + 1], score and number(score) or "" }
@@ -41,14 +39,9 @@ local function of_boxes(s)
     rows[#rows + 1] = row
   end
   for i, each in ipairs(seen.pictures) do
-    local of_found, of_truth = seen.meter:pairs(i, { confidence = confidence, iou = IOU })
-    for k, v in ipairs(of_found) do
-      local right = v and v > 0 and each.truth_labels[v] == each.labels[k]
-      if v and v ~= -1 and not right then add(i, "false", each.labels[k], each.scores[k], each.boxes[k]) end
-    end
-    for k, v in ipairs(of_truth) do
-      if v == 0 then add(i, "missed", each.truth_labels[k], nil, each.truth[k]) end
-    end
+    local fate = found.fate(seen, i, confidence)
+    for _, k in ipairs(fate.wrong) do add(i, "false", each.labels[k], each.scores[k], each.boxes[k]) end
+    for _, k in ipairs(fate.missed) do add(i, "missed", each.truth_labels[k], nil, each.truth[k]) end
   end
   return { "file", "what", "label", "score", "left", "top", "right", "bottom" }, rows, scores
 end

@@ -5,7 +5,6 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local boxes = require "tlua.task.boxes.losses"
 local levels = require "tlua.task.boxes.levels"
-local placed = require "tlua.task.boxes.placed"
 local found = require "tlua.task.boxes.found"
 local pages = require "tlua.report.findings.boxes"
 
@@ -143,9 +142,8 @@ function Collector:add(out, batch)
 end
 function Collector:count() return #self.pictures end
 
-local function collector(t, s, part)
-  return setmetatable({ task = t, meter = core.detect.meter(t.width), pictures = {}, indices = {},
-    part = part, session = s }, Collector)
+local function collector(t)
+  return setmetatable({ task = t, meter = core.detect.meter(t.width), pictures = {}, indices = {} }, Collector)
 end
 
 -- The confidence of each class at which F1 is highest on the validation; of a class that it does not show, that of all
@@ -205,7 +203,7 @@ local function fits(t, net)
     util.failf("it names %d classes, and the network has %d", t.width, net.classes)
   end
   if not net.levels and not t.names and t.width then -- that of rows
-    t.width = t.width - (t.levels.bins and 4 * t.levels.bins or 5)
+    t.width = t.width - levels.first_class(t.levels)
   end
   if t.confidences and #t.confidences ~= t.width then
     util.failf("it keeps %d confidences, and there are %d classes", #t.confidences, t.width)

@@ -13,7 +13,6 @@ local LINES = 6 -- of a chart: the classes with the most boxes
 local POINTS = 200 -- of a line
 local TABLE = 20 -- classes of a table of what is taken for what
 local DRAWS, WORK = 200, 4e6 -- of the bootstrap; fewer where there are many boxes
-local IOU = 0.5 -- at which a box has found another
 local LONGEST = 960 -- pixels of a picture on the page: twelve as a phone takes them would be a page of 200 MB
 local HIT, MISSED, FALSE = 7, 0, 10 -- colours: green, red, yellow (src/draw/boxes.c)
 
@@ -66,33 +65,7 @@ local function class_rows(seen, names, f)
   return rows, best
 end
 
--- The confidence of each class that was chosen, else that of all classes where F1 is highest.
-local function confidences(t, best)
-  local list = {}
-  for k = 1, t.width do list[k] = t.confidences and t.confidences[k] or best.confidence or t.options.confidence end
-  return list
-end
-
 -- ---- pictures ----
-
--- What became of the boxes of picture i: numbers of truths that were missed and of boxes that are false, by falling
--- score.
-local function fate(seen, i, confidence)
-  local of_found, of_truth = seen.meter:pairs(i, { confidence = confidence, iou = IOU })
-  local each, out = seen.pictures[i], { missed = {}, wrong = {}, hits = {}, surest = 0 }
-  for k, v in ipairs(of_truth) do
-    if v == 0 then out.missed[#out.missed + 1] = k end
-  end
-  for k, v in ipairs(of_found) do
-    local right = v and v > 0 and each.truth_labels[v] == each.labels[k]
-    if right then out.hits[#out.hits + 1] = k
-    elseif v and v ~= -1 then
-      out.wrong[#out.wrong + 1] = k
-      out.surest = math.max(out.surest, each.scores[k])
-    end
-  end
-  return out
-end
 
 -- A picture (H, W, 3) uint8 no longer than LONGEST, and how many times smaller it has become: means of squares of
 -- pixels, rows of squares by turns, since all at once would be a lot of memory. What is left over at the edges is cut.
@@ -150,7 +123,7 @@ end
 local function galleries(run, confidence)
   if not run.source then return {}, {} end
   local fates = {}
-  for i = 1, #run.seen.pictures do fates[i] = fate(run.seen, i, confidence) end
+  for i = 1, #run.seen.pictures do fates[i] = found.fate(run.seen, i, confidence) end
   return gallery_of(run, fates, function(f) return #f.missed end,
       function(f) return ("%d missed, %d found"):format(#f.missed, #f.hits) end),
     gallery_of(run, fates, function(f) return f.surest end,
@@ -171,8 +144,8 @@ function detect.gather(run)
   m.targets, best = class_rows(seen, names, f)
   for _, row in ipairs(m.targets) do m.boxes = m.boxes + row.truths end
   m.best = { confidence = best.confidence, f1 = best.f1, precision = best.precision, recall = best.recall }
-  m.confidences, m.chosen = confidences(run.task, best), run.task.confidences ~= nil
-  m.confusion = seen.meter:confusion { confidence = m.confidences, iou = IOU }
+  m.confidences, m.chosen = found.confidences(run.task, best.confidence), run.task.confidences ~= nil
+  m.confusion = seen.meter:confusion { confidence = m.confidences, iou = found.IOU }
   local missed, wrong = galleries(run, m.confidences)
   return { metrics = m, missed = missed, wrong = wrong }
 end

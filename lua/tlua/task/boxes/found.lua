@@ -67,6 +67,35 @@ function found.above(each, least)
   return out
 end
 
+found.IOU = 0.5 -- at which a box has found another
+
+-- From which confidence on boxes of each class count: what was chosen, else `best`, where F1 of all classes together is
+-- highest, else the option's.
+function found.confidences(t, best)
+  local list = {}
+  for k = 1, t.width do list[k] = t.confidences and t.confidences[k] or best or t.options.confidence end
+  return list
+end
+
+-- What became of the boxes of picture i of a test (`seen`: the collector): numbers of truths that were missed, of boxes
+-- that are right and of boxes that are not, by falling score; and the highest score of these.
+function found.fate(seen, i, confidence)
+  local of_found, of_truth = seen.meter:pairs(i, { confidence = confidence, iou = found.IOU })
+  local each, out = seen.pictures[i], { missed = {}, wrong = {}, hits = {}, surest = 0 }
+  for k, v in ipairs(of_truth) do
+    if v == 0 then out.missed[#out.missed + 1] = k end
+  end
+  for k, v in ipairs(of_found) do
+    local right = v and v > 0 and each.truth_labels[v] == each.labels[k]
+    if right then out.hits[#out.hits + 1] = k
+    elseif v and v ~= -1 then
+      out.wrong[#out.wrong + 1] = k
+      out.surest = math.max(out.surest, each.scores[k])
+    end
+  end
+  return out
+end
+
 -- ---- answers ----
 
 -- An answer in pixels of the picture at `path`. o: info of the model file; source and index: where there is more to a
