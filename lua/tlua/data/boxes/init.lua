@@ -3,7 +3,8 @@
 --   { pictures = {{path=, place=, part=, boxes=, listed=, spoilt=}...}, classes = names or nil, root=, title=, said=,
 --     faults= }
 -- place: where the labels of a picture stand, for messages; listed: that nothing is on it is said, and no accident;
--- spoilt: its labels had faults already; says = {width, height}: the size that its labels speak of. A box is { left, top, right, bottom, class = number from 1 or a name, place=,
+-- spoilt: its labels had faults already; says = {width, height}: the size that its labels speak of.
+-- A box is { left, top, right, bottom, class = number from 1 or a name, place=,
 -- crowd=, area=, share = true: as shares of the picture }. Each fault of labels is a line with its place and a count;
 -- together they stop, or with faults = "skip" the boxes or pictures that they are in are left out.
 local core = require "tlua.core"

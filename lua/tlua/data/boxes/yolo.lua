@@ -194,7 +194,8 @@ function yolo.read(d, options)
   if not classes then
     util.failf("data.yolo: what the classes are called is not said: %s%s", why, boxes.of_another("yolo", root))
   end
-  local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO labels", faults = faults, said = {} }, {}
+  local found, used = { pictures = {}, classes = classes, root = root, title = "YOLO labels", faults = faults,
+    said = {} }, {}
   for _, path in ipairs(boxes.pictures_in(root, found.said)) do
     local labels, wanted = label_file(path)
     local picture = { path = path, place = labels or path, boxes = {} }
