@@ -20,7 +20,7 @@ LUALIBS := $(shell pkg-config --libs lua5.4 2>/dev/null) -ledit
 
 CORE_C  := $(filter-out src/lua/%,$(wildcard src/*/*.c src/*/*/*.c))
 LUA_C   := $(wildcard src/lua/*.c)
-CL      := $(wildcard cl/*.cl cl/*.clh)
+CL      := $(wildcard cl/*.cl cl/*.clh cl/*/*.cl cl/*/*.clh)
 LUA     := $(shell find lua -name '*.lua' 2>/dev/null | sort)
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/kernels.o $(BUILD)/gen/onnx.pb-c.o $(BUILD)/gen/sentencepiece.pb-c.o
 LUA_O   := $(LUA_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/chunks.o

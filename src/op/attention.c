@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-static const tl_program on_cpu = {"attention", NULL}, anywhere = {"attention_any", NULL},
-                        on_gpu = {"attention_gpu", NULL}, of_bias = {"attention_bias", NULL};
+static const tl_program on_cpu = {"cpu/attention", NULL}, anywhere = {"cpu/attention_any", NULL},
+                        on_gpu = {"gpu/attention_gpu", NULL}, of_bias = {"attention_bias", NULL};
 enum { Q, K, V, LENGTHS, BIAS };
 enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING, LONGEST };
 enum { GROUP = 32, TILE = 16, WIDEST = 256 };
@@ -16,7 +16,7 @@ enum { SLICE = 8, ITEMS = 128, MOST_ROWS = 64, WIDE = 128, SIDE = 16 }; /* of th
  * are few heads. */
 enum { ROWS_16 = 8, ROWS_NARROW = 6, TILES = 8, KEYS = 256, QUERIES = 512, ITEMS_A_UNIT = 4 };
 
-/* cl/attention.clh has the same struct. */
+/* cl/cpu/attention.clh has the same struct. */
 typedef struct attention_args {
     int64_t q_at, q_row, k_at, k_row, v_at, v_row, l_at, o_row, o_at, s_at, go_at, bias_at, bias_n, bias_h, bias_q,
         bias_k;

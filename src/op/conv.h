@@ -72,7 +72,7 @@ const tl_conv_tile *tl__conv_tile(const tl_device *d);
 int tl__conv_is_large(const tl_conv_job *j);
 int tl__conv_streams(const tl_device *d, const tl_conv_job *j);
 
-/* The geometry as our kernels for CPU devices take it, cl/conv_gather.clh; channels are those of one group. */
+/* The geometry as our kernels for CPU devices take it, cl/cpu/conv_gather.clh; channels are those of one group. */
 typedef struct tl_conv_args {
     int64_t n, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
     int64_t ci, co, x_pixel, y_pixel, k, mb, nb;
@@ -88,9 +88,9 @@ tl_buffer *tl__conv_derived(tl_scope *s, const tl_conv_job *j, uint32_t kind, in
 /* The whole of such a buffer as a packed tensor. */
 tl_tensor *tl__conv_on(tl_scope *s, tl_buffer *b, const tl_shape *shape);
 
-/* The panels of weights that cl/conv_direct.cl packs: (group, panel, k, NR). One reference, the caller's. */
+/* The panels of weights that cl/cpu/conv_direct.cl packs: (group, panel, k, NR). One reference, the caller's. */
 tl_buffer *tl__conv_panels(tl_scope *s, const tl_conv_job *j);
-/* Bytes of the lines in which cl/conv_pack.clh gathers patches of k numbers. */
+/* Bytes of the lines in which cl/cpu/conv_pack.clh gathers patches of k numbers. */
 int64_t tl__conv_lines(const tl_conv_tile *t, int64_t ci, int64_t k);
 /* Depthwise weights (C, 1, KH, KW) as (KH * KW, C). */
 tl_tensor *tl__depthwise_by_tap(tl_scope *s, const tl_conv_job *j);
@@ -123,13 +123,13 @@ int tl__conv_spread(tl_error *err, const tl_call *c, int attr, int spatial, int6
 int tl__conv_gradient_x(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *weight, int keep, tl_tensor *dx);
 /* dw of shape `w`. */
 tl_tensor *tl__conv_gradient_w(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
-/* dw of a convolution by cl/conv_weight.cl; the second only where the first says so. */
+/* dw of a convolution by cl/cpu/conv_weight.cl; the second only where the first says so. */
 int tl__conv_weight_gradient_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_weight_gradient(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
-/* The same of few channels by cl/conv_narrow.cl. */
+/* The same of few channels by cl/cpu/conv_narrow.cl. */
 int tl__conv_narrow_weight_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_narrow_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
-/* The same of 3x3x3 kernels by cl/conv_winograd_weight.cl. */
+/* The same of 3x3x3 kernels by cl/cpu/conv_winograd_weight.cl. */
 int tl__conv_winograd_weight_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_winograd_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x,
                                     const tl_shape *w);

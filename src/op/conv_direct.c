@@ -1,10 +1,10 @@
-/* conv_direct.c - the maker for CPU devices that packs pixels and keeps whole sums in registers: cl/conv_direct.cl.
+/* conv_direct.c - the maker for CPU devices that packs pixels and keeps whole sums in registers: cl/cpu/conv_direct.cl.
  * Decided here: the tile, and how much one group does. */
 #include "op/conv.h"
 
 #include <string.h>
 
-static const tl_program program = {"conv_direct", NULL};
+static const tl_program program = {"cpu/conv_direct", NULL};
 
 /* MR x NR sums, a vector or two of weights and one of an input must fit the registers: 32 of 16 floats, 16 of 8 or 4. */
 static const tl_conv_tile tiles[] = {{16, 14, 32}, {8, 6, 16}, {4, 6, 8}};

@@ -1,11 +1,11 @@
 /* conv_narrow.c - the maker for volumes with few channels on CPU devices, and its gradient towards the weights:
- * cl/conv_narrow.cl. Decided here: the register tile and the rows of a group, by the shape and the device alone, so
+ * cl/cpu/conv_narrow.cl. Decided here: the register tile and the rows of a group, by the shape and the device alone, so
  * that the bits are the same every time. */
 #include "op/conv.h"
 
-static const tl_program program = {"conv_narrow", NULL};
+static const tl_program program = {"cpu/conv_narrow", NULL};
 
-/* cl/conv_narrow.cl has the same struct. */
+/* cl/cpu/conv_narrow.cl has the same struct. */
 typedef struct narrow_args {
     tl_conv_args g;
     int64_t rows[2], apart[2], slots[2], groups[2];

@@ -1,8 +1,8 @@
-/* conv_weight.c - the gradient towards the weights on CPU devices: launches of cl/conv_weight.cl. Decided here: how the
+/* conv_weight.c - the gradient towards the weights on CPU devices: launches of cl/cpu/conv_weight.cl. Decided here: how the
  * pixels are split, by the shape and the device's units alone, so that the bits are the same every time. */
 #include "op/conv.h"
 
-static const tl_program program = {"conv_weight", NULL};
+static const tl_program program = {"cpu/conv_weight", NULL};
 
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }

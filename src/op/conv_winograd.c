@@ -1,10 +1,10 @@
 /* conv_winograd.c - the maker for 3x3 kernels of stride 1 in inference, and for 3x3x3 ones, by Winograd's F(4x4, 3x3): a quarter of the
- * multiplications for an error some times larger (about 1e-6 of the result). Launches of cl/conv_winograd.cl. */
+ * multiplications for an error some times larger (about 1e-6 of the result). Launches of cl/cpu/conv_winograd.cl. */
 #include "op/conv.h"
 
-static const tl_program program = {"conv_winograd", NULL};
+static const tl_program program = {"cpu/conv_winograd", NULL};
 
-/* cl/conv_winograd.cl has the same struct. */
+/* cl/cpu/conv_winograd.cl has the same struct. */
 typedef struct winograd_args {
     int64_t n, in_h, in_w, out_h, out_w, pad_h, pad_w;
     int64_t in_d, out_d, pad_d, slices, gap;

@@ -1,13 +1,13 @@
 /* conv_winograd_weight.c - the gradient of a 3x3x3 convolution towards its weights on CPU devices by the transpose of
- * Winograd's form: launches of cl/conv_winograd_weight.cl. Decided here, by the shape and the device alone: blocks of
+ * Winograd's form: launches of cl/cpu/conv_winograd_weight.cl. Decided here, by the shape and the device alone: blocks of
  * channels, and what is transformed at a time. */
 #include "op/conv.h"
 
 #include <string.h>
 
-static const tl_program program = {"conv_winograd_weight", NULL};
+static const tl_program program = {"cpu/conv_winograd_weight", NULL};
 
-/* cl/conv_winograd_weight.cl has the same struct. */
+/* cl/cpu/conv_winograd_weight.cl has the same struct. */
 typedef struct weight_args {
     int64_t n, in[3], out[3], padding[3], slices;
     int64_t tiles_h, tiles_w;

@@ -1,12 +1,12 @@
 /* inverted_residual.c - three convolutions as one call of a plan: expansion, depthwise, projection (Sandler et al. 2018), so
- * that the wide middle never leaves the cache. Launches of cl/inverted_residual.cl where its tiles suit the shape and the
+ * that the wide middle never leaves the cache. Launches of cl/cpu/inverted_residual.cl where its tiles suit the shape and the
  * batch, else the three one after the other. */
 #include "op/activation.h"
 #include "op/conv.h"
 
 #include <string.h>
 
-static const tl_program program = {"inverted_residual", NULL};
+static const tl_program program = {"cpu/inverted_residual", NULL};
 enum { EXPAND_STRIDE, EXPAND_PADDING, EXPAND_PADDING_END, EXPAND_ACT, STRIDE, PADDING, PADDING_END, MIDDLE_ACT, ACT };
 
 static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -57,7 +57,7 @@ static int infer(tl_error *err, tl_call *c)
 
 /* ---- tiles ---- */
 
-/* cl/inverted_residual.cl has the same struct. */
+/* cl/cpu/inverted_residual.cl has the same struct. */
 typedef struct residual_args {
     int64_t out_h, out_w, pad_h, pad_w, band, bands, width, co, wide;
     int32_t expand_bias, middle_bias, bias, residual;

@@ -82,11 +82,10 @@ local function report(name, target, log, change, skipped)
     core.write_file(outs .. key .. "." .. (end_ or "ok"), "")
   end
   local n = 0
-  for _, file in ipairs(core.list_folder "cl") do
-    file = file:match "^(.*)%.cl$"
-    if file and not read.processors[file] then
+  for _, file in ipairs(read.files()) do
+    if file.room ~= "cpu/" then
       n = n + 1
-      program(("%016x"):format(n), ("// OPTIONS -DTL_CPU=0 -DTL_VECTOR=1\n/* %s.cl - for a test */\n"):format(file), log)
+      program(("%016x"):format(n), ("// OPTIONS -DTL_CPU=0 -DTL_VECTOR=1\n/* %s.cl - for a test */\n"):format(file.name), log)
     end
   end
   core.write_file(programs .. "launches", "0000000000000001 plain 64 0\n")
@@ -138,7 +137,7 @@ t.test("a spill, too much local memory, a refused launch, a program that does no
       if name:find "%.cl$" and core.read_file(programs .. name):find("softmax.cl", 1, true) then os.remove(programs .. name) end
     end
   end)
-  fails("processors", "FAILED cl/gemm_cpu.cl: is built for a GPU", function(program) program("00000000000000ff", "// OPTIONS -DTL_CPU=0\n/* gemm_cpu.cl - x */\n", log) end)
+  fails("processors", "FAILED cl/cpu/gemm_cpu.cl: is built for a GPU", function(program) program("00000000000000ff", "// OPTIONS -DTL_CPU=0\n/* gemm_cpu.cl - x */\n", log) end)
 end)
 
 t.test("CLBlast's kernels are listed and not judged; what is skipped has not passed", function()

@@ -4,11 +4,20 @@
 -- A kernel is a table: kernel (its name), registers, spilled (bytes of a work-item that did not fit the registers: spills, and arrays of its own
 -- in memory), bytes (local memory of a group), and where a compiler says so scalars and scalars_spilled (AMD's scalar registers), waves (AMD's
 -- occupancy, of a SIMD), simd (Intel: work-items to a thread).
+local core = require "tlua.core"
 local read = {}
 
--- Files of cl/ that only processors compile.
-read.processors = { attention = true, attention_any = true, conv_direct = true, conv_narrow = true, conv_weight = true,
-  conv_winograd = true, conv_winograd_weight = true, gemm_cpu = true, gemm_small = true, inverted_residual = true }
+-- The kernel files of all rooms, as {name, room}; those of the room "cpu" only processors compile.
+function read.files()
+  local list = {}
+  for _, room in ipairs { "", "cpu/", "gpu/" } do
+    for _, file in ipairs(core.list_folder("cl/" .. room)) do
+      local name = file:match "^(.*)%.cl$"
+      if name then list[#list + 1] = { name = name, room = room } end
+    end
+  end
+  return list
+end
 
 -- What kernels of ours may take. 128 registers leave an NVIDIA unit 512 work-items; 32 KB of local memory is the least that OpenCL promises.
 read.MOST_REGISTERS, read.MOST_BYTES = 128, 32 * 1024

@@ -7,7 +7,8 @@ local folder, walks, docs = arg[1], arg[2], arg[3]
 local targets, skipped = {}, {}
 for t in arg[4]:gmatch "%S+" do targets[#targets + 1] = t end
 for t in arg[5]:gmatch "%S+" do skipped[#skipped + 1] = t end
-local PROCESSORS = read.processors -- every other file of cl/ must be among the programs, or a test is missing
+local ROOM = {} -- of each kernel file
+for _, file in ipairs(read.files()) do ROOM[file.name] = file.room end
 local PAGE, BEGIN, END = "docs/gpu.md", "<!-- made by: sh tools/test_compilers.sh docs -->", "<!-- end of what it made -->"
 
 local findings = 0
@@ -36,7 +37,7 @@ end
 local function file_of(source)
   local name
   for each in source:gmatch "/%* ([%w_]+)%.cl%f[^%w_] %- " do
-    if core.exists("cl/" .. each .. ".cl") then name = each end
+    if ROOM[each] then name = each end
   end
   return name or (source:find("/* pointwise.clh - ", 1, true) and "pointwise") or nil
 end
@@ -117,10 +118,10 @@ for _, target in ipairs(targets) do
   end
 end
 if #targets > 0 then
-  for _, name in ipairs(core.list_folder "cl") do
-    local file = name:match "^(.*)%.cl$"
-    if file and not PROCESSORS[file] and not seen_files[file] then finding("cl/%s: no test builds it for a GPU", name) end
-    if file and PROCESSORS[file] and seen_files[file] then finding("cl/%s: is built for a GPU, against what tools/compilers/read.lua says", name) end
+  for _, file in ipairs(read.files()) do
+    local seen, processors = seen_files[file.name], file.room == "cpu/"
+    if not seen and not processors then finding("cl/%s%s.cl: no test builds it for a GPU", file.room, file.name) end
+    if seen and processors then finding("cl/%s%s.cl: is built for a GPU, and stands in the room of processors", file.room, file.name) end
   end
 end
 

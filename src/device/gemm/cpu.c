@@ -1,10 +1,10 @@
-/* cpu.c - the maker for large products on CPU devices: cl/gemm_cpu.cl. What is decided here is the tile,
+/* cpu.c - the maker for large products on CPU devices: cl/cpu/gemm_cpu.cl. What is decided here is the tile,
  * the block that a group makes, and whether the packed b is kept. */
 #include "device/gemm/maker.h"
 
 #include <string.h>
 
-static const tl_program program = {"gemm_cpu", NULL};
+static const tl_program program = {"cpu/gemm_cpu", NULL};
 
 /* Register tiles: those of the first row whose vector and name fit, best first; the narrower ones serve products of few
  * columns. MR x NR sums, one row's worth of b and one number of a must fit the registers (32 of 16 floats, 16 of 8 or 4),

@@ -1,7 +1,7 @@
-/* gpu.c - the maker for devices with many work-items to a group: cl/gemm_gpu.cl. */
+/* gpu.c - the maker for devices with many work-items to a group: cl/gpu/gemm_gpu.cl. */
 #include "device/gemm/maker.h"
 
-static const tl_program program = {"gemm_gpu", NULL};
+static const tl_program program = {"gpu/gemm_gpu", NULL};
 
 enum { GROUP = 16, DEPTH = 16 };
 

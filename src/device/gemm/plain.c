@@ -1,8 +1,8 @@
-/* plain.c - the makers without packing: for small products on CPU devices (cl/gemm_small.cl), and one that takes
+/* plain.c - the makers without packing: for small products on CPU devices (cl/cpu/gemm_small.cl), and one that takes
  * any strides on any device (cl/gemm_plain.cl). */
 #include "device/gemm/maker.h"
 
-static const tl_program program = {"gemm_plain", NULL}, small_program = {"gemm_small", NULL};
+static const tl_program program = {"gemm_plain", NULL}, small_program = {"cpu/gemm_small", NULL};
 
 enum { ROWS = 4 };  /* rows of c per work-item, as in cl/gemm_plain.cl */
 

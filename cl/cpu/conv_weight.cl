@@ -1,4 +1,4 @@
-#include "conv_gather.clh"
+#include "cpu/conv_gather.clh"
 /* conv_weight.cl - the gradient of a convolution towards its weights on CPU devices:
  *
  *     dw[o, k] = sum over output pixels p of gy[p, o] patch[p, k],   k = (kernel position, channel)

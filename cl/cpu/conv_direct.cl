@@ -1,4 +1,4 @@
-#include "conv_pack.clh"
+#include "cpu/conv_pack.clh"
 /* conv_direct.cl - convolution on CPU devices. A group packs the inputs of `mb` output pixels into local memory, every
  * kernel position of every channel, and runs all panels of `nb` output channels against them: the whole sum of an
  * output stays in a register, and is finished with bias, residual and activation before it is written once. */

@@ -146,7 +146,7 @@ static inline void finish_block(const gemm_args *g, __local const float *t, G fl
 #define KERNEL gemm_rows
 #define A_AT(i, k) ((i) * TL_VECTOR + (k))
 #define PACK_A pack_rows
-#include "gemm_tile.clh"
+#include "cpu/gemm_tile.clh"
 #undef KERNEL
 #undef A_AT
 #undef PACK_A
@@ -154,7 +154,7 @@ static inline void finish_block(const gemm_args *g, __local const float *t, G fl
 #define KERNEL gemm_columns
 #define A_AT(i, k) ((k) * MR + (i))
 #define PACK_A pack_columns
-#include "gemm_tile.clh"
+#include "cpu/gemm_tile.clh"
 #undef KERNEL
 #undef A_AT
 #undef PACK_A
@@ -230,4 +230,4 @@ static inline void pack_patches(__local float *restrict to, G const float *restr
 #define KERNEL gemm_patches
 #define A_AT(i, k) ((i) * TL_VECTOR + (k))
 #define PACK_A(to, a, g, i, rows, k0, kb) pack_patches(to, a, g, &p, i, rows, k0, kb)
-#include "gemm_tile.clh"
+#include "cpu/gemm_tile.clh"

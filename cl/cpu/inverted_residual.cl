@@ -1,4 +1,4 @@
-#include "conv_pack.clh"
+#include "cpu/conv_pack.clh"
 /* inverted_residual.cl - three convolutions in one on CPU devices: any that fills a wide middle, a depthwise one, and a 1x1
  * that makes few channels of it, plus a residual. The middle is many times larger than what goes in and comes out, and stays
  * in the cache: a group makes `band` rows of a picture's outputs, with NR channels of the middle at a time.

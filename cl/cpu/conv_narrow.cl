@@ -1,4 +1,4 @@
-#include "transpose.clh"
+#include "cpu/transpose.clh"
 /* conv_narrow.cl - convolution of volumes with few channels on CPU devices, where vectors of channels would be mostly
  * empty: the lanes are neighbouring pixels of a row. A group lays the input rows that it needs into local memory as
  * planes, one a channel, so that each kernel position is an unaligned load away, and keeps the sums of OT channels and
