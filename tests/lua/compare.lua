@@ -215,6 +215,21 @@ t.test("a way that has changed is computed anew, the others are not", function()
   for name, text in pairs(cells()) do t.equal(text == before[name], not name:find "^head", name) end
 end)
 
+t.test("what has no classes is compared by numbers of samples, recordings by minutes, unless the recipe says what", function()
+  local ways = require "tlua.command.compare.ways"
+  local function amounts(given, counts)
+    local o = ways.read(given)
+    ways.fit_amounts(o, counts)
+    local list, unit = ways.amounts(o)
+    return table.concat(list, ",") .. " " .. unit.field
+  end
+  t.equal(amounts({}, { classes = { 5, 5 } }), "10,30,100,all per_class")
+  t.equal(amounts({}, { classes = {} }), "30,100,all limit")
+  t.equal(amounts({}, { classes = {}, seconds = 300 }), "1,3,all minutes")
+  t.equal(amounts({ per_class = { "all" } }, { classes = {} }), "all per_class")
+  t.equal(amounts({ pictures = { 7 } }, { classes = {} }), "7 limit")
+end)
+
 t.test("wrong words", function()
   local function refused(words, message)
     local status, out, err = t.run(COMMAND .. " " .. words)

@@ -40,6 +40,7 @@ local function read_recipe(read, words)
       table.insert(own[way], { field, each[2] })
     else
       general[#general + 1] = each
+      if each[1] == "compare.per_class" then r.compare.own_amounts = true end
     end
   end
   return r:override(general), own, general
@@ -289,6 +290,7 @@ local function prepare(read, words)
   if not rawget(r.model, "entry") then util.failf("compare: %s is not a network of the registry (tlua models), so there are no weights to transfer", r.model:label()) end
   local c = { read = read, words = words, out = r.out or ("runs/%s-compare"):format(r.name), options = r.compare, own = own, recipe = r }
   c.counts, c.figure = count_pictures(r), task.main(r.task.kind, r.best, r.task.options)
+  ways.fit_amounts(r.compare, c.counts)
   if r.compare.minutes and not c.counts.seconds then
     util.at(r.where, util.failf, "compare: minutes counts minutes of clips, and %s has pictures: --compare.per_class",
       c.counts.title)

@@ -36,10 +36,11 @@ schema.types.seeds = { "whole numbers, like 0,1,2", function(t) return parse_see
 ways.SCHEMA = {
   { "per_class", "sizes", { 10, 30, 100, "all" }, "training pictures of each class, in one column after the other" },
   { "minutes", "minutes", nil,
-    "of recordings, which have no classes: minutes of training clips, in one column after the other" },
+    "of recordings, which have no classes: minutes of training clips, in one column after the other (1,3,all where the "
+      .. "recipe says nothing)" },
   { "pictures", "sizes", nil,
     "of pictures with boxes, masks or numbers, which have no classes: training pictures in all, in one column after "
-      .. "the other" },
+      .. "the other (30,100,all where the recipe says nothing)" },
   { "limit", "integer", nil, "all means at most so many training pictures in all", least = 1 },
   { "seeds", "seeds", { 0, 1, 2 }, "each draws the pictures, the new parameters and the order" },
 }
@@ -92,8 +93,15 @@ function ways.read(given)
     if names[way.name] then util.failf("recipe: compare: two ways are called %s", way.name) end
     names[way.name] = true
   end
-  out.ways = list
+  out.ways, out.own_amounts = list, rest.per_class ~= nil
   return out
+end
+
+-- Samples without classes cannot be counted by class: where the recipe does not say what is to be tried, numbers of them
+-- in all are, of recordings minutes.
+function ways.fit_amounts(options, counts)
+  if #counts.classes > 0 or options.own_amounts or options.minutes or options.pictures then return end
+  if counts.seconds then options.minutes = { 1, 3, "all" } else options.pictures = { 30, 100, "all" } end
 end
 
 -- The amounts of training data, as `per_class`, and what they are amounts of: {few =, many =, field = of the data, x =
