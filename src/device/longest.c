@@ -1,7 +1,7 @@
 /* longest.c - TLUA_LONGEST=FILE: every launch is waited for and timed by the driver's own clock, and when the device is
  * closed a line for each kernel is added to FILE: seconds of its longest launch, launches whose times the driver does not
  * tell, launches, kernel, operator. A desktop's watchdog kills a launch that takes some seconds, so the tests' are to stay
- * far below. CLBlast's own launches are not seen. */
+ * far below. Of CLBlast's launches the last of each product is seen. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/profile.h"
 

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct launch { cl_event event; char *kernel; int span; } launch;
+/* `from`: of a stretch of commands, the one before its first; else NULL. */
+typedef struct launch { cl_event event, from; char *kernel; int span; } launch;
 
 struct tl_profile {
     launch *launches;
@@ -64,6 +65,13 @@ static double seconds(cl_event e, cl_profiling_info which)
     return 1e-9 * (double)ns;
 }
 
+/* A stretch begins where the command before it ends; a driver that does not tell that of a marker leaves its last command. */
+static double start_of(const launch *l)
+{
+    double own = seconds(l->event, CL_PROFILING_COMMAND_START), before = l->from ? seconds(l->from, CL_PROFILING_COMMAND_END) : 0;
+    return before > 0 && before < own ? before : own;
+}
+
 tl_profile *tl__profile_end(tl_error *err, tl_device *d)
 {
     tl_profile *p = d->profile;
@@ -74,10 +82,10 @@ tl_profile *tl__profile_end(tl_error *err, tl_device *d)
     clFinish(d->queue);
     p->wall = now() - p->began;
     p->times = tl__calloc(err, (size_t)p->launch_count + 1, sizeof *p->times);
-    double first = p->launch_count ? seconds(p->launches[0].event, CL_PROFILING_COMMAND_START) : 0;
+    double first = p->launch_count ? start_of(&p->launches[0]) : 0;
     for (int i = 0; i < p->launch_count && p->times; i++) {
         const launch *l = &p->launches[i];
-        p->times[i] = (tl_profiled){l->kernel, l->span, seconds(l->event, CL_PROFILING_COMMAND_START) - first, seconds(l->event, CL_PROFILING_COMMAND_END) - first};
+        p->times[i] = (tl_profiled){l->kernel, l->span, start_of(l) - first, seconds(l->event, CL_PROFILING_COMMAND_END) - first};
     }
     d->profile = NULL;
     if (p->times && change_queue(err, d, 0) == 0) return p;
@@ -90,6 +98,7 @@ void tl__profile_free(tl_profile *p)
     if (!p) return;
     for (int i = 0; i < p->launch_count; i++) {
         clReleaseEvent(p->launches[i].event);
+        if (p->launches[i].from) clReleaseEvent(p->launches[i].from);
         free(p->launches[i].kernel);
     }
     for (int i = 0; i < p->place_count; i++) free(p->places[i]);
@@ -176,21 +185,21 @@ void tl__profile_leave(tl_device *d, int entered)
 
 int tl__profile_wants_events(const tl_device *d) { return d->profile || d->longest; }
 
-void tl__profile_launch(tl_device *d, const char *kernel, const char *label, void *event)
+void tl__profile_launch(tl_device *d, const char *kernel, const char *label, void *event) { tl__profile_stretch(d, kernel, label, NULL, event); }
+
+void tl__profile_stretch(tl_device *d, const char *kernel, const char *label, void *from, void *event)
 {
     tl_profile *p = d->profile;
     tl_error ignored = {0};
     if (d->longest) tl__longest_launch(d, kernel, label, event);
-    if (!p) {
-        clReleaseEvent(event);
+    char *copy = p && p->launch_count < p->most ? tl__strdup(&ignored, kernel) : NULL;
+    if (copy) {
+        p->launches[p->launch_count++] = (launch){event, from, copy, p->open};
         return;
     }
-    char *copy = p->launch_count < p->most ? tl__strdup(&ignored, kernel) : NULL;
-    if (copy) p->launches[p->launch_count++] = (launch){event, copy, p->open};
-    else {
-        clReleaseEvent(event);
-        p->lost++;
-    }
+    if (p) p->lost++;
+    clReleaseEvent(event);
+    if (from) clReleaseEvent(from);
 }
 
 /* ---- peaks ---- */

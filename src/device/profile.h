@@ -46,6 +46,8 @@ void tl__profile_leave(tl_device *d, int entered);
 /* Whether a launch's event (a cl_event) is wanted; and taking it over. `label` names the operator. */
 int tl__profile_wants_events(const tl_device *d);
 void tl__profile_launch(tl_device *d, const char *kernel, const char *label, void *event);
+/* The same of a library's commands between `from` (a marker before the first, or NULL) and `event` (of the last). */
+void tl__profile_stretch(tl_device *d, const char *kernel, const char *label, void *from, void *event);
 
 /* ---- the longest launch of each kernel: TLUA_LONGEST=FILE (longest.c) ---- */
 

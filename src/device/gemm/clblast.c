@@ -3,6 +3,7 @@
  * epilogue, so a small kernel follows, and its scratch memory comes from our pool. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/gemm/maker.h"
+#include "device/profile.h"
 
 #include <clblast_c.h>
 #include <dlfcn.h>
@@ -108,16 +109,21 @@ static int multiply(tl_error *err, tl_device *d, const library *lib, const tl_ge
     if (tl__buffer_settle(err, g->a.buffer) != 0 || tl__buffer_settle(err, g->b.buffer) != 0) return -1;
     lines(&g->a, g->m, g->k, &ta, &lda);
     lines(&g->b, g->k, g->n, &tb, &ldb);
-    if (g->batch > 1)
-        return check(err, lib->batched(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a.buffer->mem, a0, lda, (size_t)g->a.batch, g->b.buffer->mem, b0,
-                                       ldb, (size_t)g->b.batch, beta, g->c.buffer->mem, c0, ldc, (size_t)g->c.batch, (size_t)g->batch, &queue, NULL), label);
-    if (check(err, lib->size(CLBlastLayoutRowMajor, ta, tb, m, n, k, a0, lda, b0, ldb, c0, ldc, &queue, &temporary), label) != 0) return -1;
+    if (g->batch <= 1 && check(err, lib->size(CLBlastLayoutRowMajor, ta, tb, m, n, k, a0, lda, b0, ldb, c0, ldc, &queue, &temporary), label) != 0) return -1;
     tl_buffer *t = temporary ? tl__buffer_new(err, d, temporary) : NULL;
     if (temporary && !t) return -1;
-    int status = check(err, lib->gemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a.buffer->mem, a0, lda, g->b.buffer->mem, b0, ldb, beta,
-                                      g->c.buffer->mem, c0, ldc, &queue, NULL, t ? t->mem : NULL), label);
+    cl_event from = NULL, last = NULL, *wanted = tl__profile_wants_events(d) ? &last : NULL;
+    if (wanted) clEnqueueMarkerWithWaitList(queue, 0, NULL, &from); /* without it the profile has the last command alone */
+    int status = check(err, g->batch > 1
+        ? lib->batched(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a.buffer->mem, a0, lda, (size_t)g->a.batch, g->b.buffer->mem, b0, ldb,
+                       (size_t)g->b.batch, beta, g->c.buffer->mem, c0, ldc, (size_t)g->c.batch, (size_t)g->batch, &queue, wanted)
+        : lib->gemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, g->alpha, g->a.buffer->mem, a0, lda, g->b.buffer->mem, b0, ldb, beta, g->c.buffer->mem, c0, ldc,
+                    &queue, wanted, t ? t->mem : NULL), label);
+    if (last) tl__profile_stretch(d, "clblast", label, from, last);
+    else if (from) clReleaseEvent(from);
+    d->launches++;
     if (t) tl__buffer_release(t);
-    return status;
+    return status == 0 && d->sync_each ? tl__cl_check(err, clFinish(queue), "CLBlast", label) : status;
 }
 
 int tl__gemm_clblast(tl_error *err, tl_device *d, const tl_gemm *g, const char *label)
