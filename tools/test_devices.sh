@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/optim unit/optim_tables unit/again unit/launch unit/attention"
+TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/pool unit/optim unit/optim_tables unit/again unit/launch unit/attention"
 ONLY=${ONLY:-}
 failed=0 asked=""
 TLUA_CACHE=$PWD/$BUILD/test-cache

@@ -90,7 +90,7 @@ _tlua()
     cache)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --folder" -- "$current")); else COMPREPLY=($(compgen -W "list clear" -- "$current")); fi ;;
     check)
-        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --device --seconds --json" -- "$current")); else :; fi ;;
+        if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --device --seconds --roofline --json" -- "$current")); else :; fi ;;
     tune)
         if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "--help --quick --show --clear --device" -- "$current")); else :; fi ;;
     -i) if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "$fields" -- "$current")); else COMPREPLY=($(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi ;;

@@ -143,6 +143,7 @@ complete -c tlua -n __tlua_first -a check -d 'a short test of the operators on t
 complete -c tlua -n '__tlua_is check' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is check' -l device -x -a 'cpu gpu' -d 'cpu, gpu, a number of `tlua devices` or a part of a name'
 complete -c tlua -n '__tlua_is check' -l seconds -x -d 'about so long (55)'
+complete -c tlua -n '__tlua_is check' -l roofline -d 'no test: what the device can do, measured in about a second'
 complete -c tlua -n '__tlua_is check' -l json -d 'JSON, for programs'
 complete -c tlua -n __tlua_first -a tune -d 'measure the makers of matrix products, keep the best'
 complete -c tlua -n '__tlua_is tune' -l help -d 'what it does, and its options'

@@ -245,6 +245,16 @@ static void limit_groups(tl_traits *t)
     for (int i = 0; i < 3; i++) t->max_groups[i] = t->is_cpu ? 0 : n ? n : i == 0 ? (size_t)1 << 22 : 65535;
 }
 
+/* For tests of what happens on a small card: TLUA_MEMORY, in MB, in buffers of the driver's as cards have them. */
+static void limit_memory(tl_traits *t)
+{
+    const char *megabytes = getenv("TLUA_MEMORY");
+    t->limit = megabytes ? (uint64_t)strtoul(megabytes, NULL, 10) << 20 : 0;
+    if (t->limit && t->limit < t->global_bytes) t->global_bytes = t->limit;
+    if (t->max_buffer > t->global_bytes) t->max_buffer = t->global_bytes;
+    tl__traits_budget(t);
+}
+
 static void read_traits(tl_traits *t, const found *f)
 {
     cl_device_type type = f->type;
@@ -274,7 +284,11 @@ static void read_traits(tl_traits *t, const found *f)
     t->fragile = contains(t->name, "llvmpipe") || contains(t->platform, "rusticl");
     /* Mesa's llvmpipe calls itself a CPU but is compiled like a GPU: plain kernels only. */
     if (t->fragile) t->is_cpu = 0;
-    t->commits_late = t->is_cpu && (contains(t->platform, "portable computing") || contains(t->platform, "intel"));
+    cl_bool shared = CL_FALSE;
+    clGetDeviceInfo(f->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof shared, &shared, NULL);
+    t->shares_host = shared != CL_FALSE;
+    limit_memory(t);
+    t->commits_late = t->is_cpu && !t->limit && (contains(t->platform, "portable computing") || contains(t->platform, "intel"));
     const char *own_cache = getenv("POCL_KERNEL_CACHE");
     t->keeps_programs = contains(t->platform, "portable computing") && !(own_cache && strcmp(own_cache, "0") == 0);
     t->vector_width = t->is_cpu ? host_vector_width() : 1;

@@ -25,13 +25,18 @@ typedef struct tl_traits {
     size_t max_items[3];    /* of them along each dimension */
     size_t max_groups[3];   /* groups along each dimension of one launch; 0: any number */
     size_t group;           /* work-items of the groups that tl__launch chooses; 0: it chooses their number too */
+    int shares_host;        /* its memory is the host's (graphics within a processor) */
     uint64_t global_bytes, max_buffer;
+    uint64_t budget;        /* bytes of it that the pool may hold: room.c */
+    uint64_t limit;         /* TLUA_MEMORY: a card of so many bytes, which has no more; 0: what the driver says */
     char name[128], platform[128], driver[128], version[128];
 } tl_traits;
 
 /* The name of the kind of device on which tlua's tests have run, that this is one of (tested.c); NULL: they never have. */
 const char *tl__device_tested(const tl_traits *t);
-/* Whether TLUA_VECTOR, TLUA_GROUP, TLUA_MAX_GROUPS and TLUA_GEMM hold what they may (wishes.c). 0, or -1 with an error that names one. */
+/* Memory that is left to others, and so the budget, from global_bytes (room.c). */
+void tl__traits_budget(tl_traits *t);
+/* Whether TLUA_VECTOR, TLUA_GROUP, TLUA_MAX_GROUPS, TLUA_MEMORY and TLUA_GEMM hold what they may (wishes.c). 0, or -1 with an error that names one. */
 int tl__wishes_check(tl_error *err);
 
 struct tl_device {
@@ -53,6 +58,7 @@ struct tl_device {
     int ahead;                     /* launches since the last wait, while somebody may interrupt */
     int whole;                     /* launches belong together: nobody interrupts between them */
     long launches, copies, casts, programs_built, programs_cached;
+    long buffers_made, buffers_dropped;  /* that the driver was asked for one by one, and that it got back */
     char note[320];                /* what does not work here and is done another way, for people; empty: nothing */
     void *clblast;                 /* state of the CLBlast maker */
     long orders, fail_at;          /* of tests: tl__inject_launch_failure */
@@ -72,6 +78,8 @@ typedef struct tl_buffer {
     unsigned version;
     int dry;                  /* number of the dry run it was made in: there is no memory behind it */
     struct tl_buffer *next;   /* in the pool's free list */
+    struct tl_buffer *older, *newer;  /* among all free ones */
+    uint64_t returned;        /* when it became free, by the pool's clock */
     struct tl_debt *debt;     /* what its contents owe; NULL: they are what they are. The buffer's own */
     struct tl_derived *derived;  /* what was worked out from the contents and is kept beside them */
 } tl_buffer;
@@ -111,6 +119,8 @@ int tl__pool_use_arena(tl_error *err, tl_pool *p);
 void tl__pool_flush(tl_pool *p);
 void tl__pool_stats(const tl_pool *p, size_t *live, size_t *pooled, size_t *peak);
 void tl__pool_reset_peak(tl_pool *p);
+/* Bytes that tlua can hold on the device now, with what it holds already (room.c). */
+uint64_t tl__device_room(const tl_device *d);
 /* A dry run: until tl__dry_end the same code works out the same shapes and asks for the same buffers, but nothing is
  * allocated on the device, launched or moved, and what is read back is zero. `live` goes on from the real figure. What
  * was made in it must not be used afterwards (a launch refuses it). tl__dry_end gives the highest figure of the run. A dry

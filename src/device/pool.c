@@ -2,7 +2,12 @@
  * same sizes again and again, so a freed buffer waits in a free list of its size class: eight
  * classes per doubling, which wastes at most an eighth; a request whose class is empty takes the next
  * larger free buffer up to twice its size. Large buffers come from an arena where there is one (arena.h). One
- * in-order queue makes reuse safe at once. */
+ * in-order queue makes reuse safe at once.
+ *
+ * All buffers together stay within a budget (room.c): where a new one would not, free ones go back to the driver, no more than
+ * it takes. Which: the one that has lain longest, unless the size that is wanted now went the same way a short while ago. Then a
+ * step goes round and round through more than fits, each time missing what went last, and giving up the oldest would empty the
+ * pool once a step; so the one that was given back last goes instead, and most of what a step wants is there in the next. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/arena.h"
 #include "device/device.h"
@@ -17,6 +22,10 @@ struct tl_pool {
     tl_device *device;
     tl_arena *arena;         /* NULL: large buffers are kept like small ones */
     tl_buffer *free[CLASSES];
+    tl_buffer *oldest, *newest;  /* all free buffers, in the order in which they came back */
+    uint64_t now;                /* buffers handed out so far: the pool's clock */
+    /* of each class: how many went to the driver and were not asked for since, and when the last of them had come back */
+    uint64_t gone[CLASSES], gone_at[CLASSES];
     size_t live, pooled, peak;
     size_t in_arena;         /* bytes of live that lie there */
     /* of a dry run: what it put aside, which may be that of an outer dry run */
@@ -63,16 +72,65 @@ static int is_for_arena(const tl_pool *p, size_t bytes)
     return p->arena && bytes >= ARENA_FROM;
 }
 
+/* Puts a buffer among the free ones of its class, the newest in front. */
+static void keep(tl_pool *p, tl_buffer *b)
+{
+    size_t rounded;
+    int c = class_of(b->bytes, &rounded);
+    b->next = p->free[c];
+    p->free[c] = b;
+    b->returned = p->now;
+    b->newer = NULL;
+    b->older = p->newest;
+    *(p->newest ? &p->newest->newer : &p->oldest) = b;
+    p->newest = b;
+    p->pooled += b->bytes;
+}
+
+/* Takes a buffer out of the free ones. */
+static void unkeep(tl_pool *p, tl_buffer *b)
+{
+    size_t rounded;
+    tl_buffer **at = &p->free[class_of(b->bytes, &rounded)];
+    while (*at != b) at = &(*at)->next;
+    *at = b->next;
+    *(b->older ? &b->older->newer : &p->oldest) = b->newer;
+    *(b->newer ? &b->newer->older : &p->newest) = b->older;
+    b->older = b->newer = b->next = NULL;
+    p->pooled -= b->bytes;
+}
+
+/* Gives a free buffer back to the driver, which waits for what still uses it. */
+static void drop(tl_pool *p, tl_buffer *b)
+{
+    unkeep(p, b);
+    if (b->mem) {
+        clReleaseMemObject(b->mem);
+        p->device->buffers_dropped++;
+    }
+    free(b);
+}
+
+/* Room for `bytes` of class c within the budget, as far as free buffers are in the way. */
+static void make_room(tl_pool *p, int c, size_t bytes)
+{
+    size_t rounded, others = p->live - p->in_arena;
+    uint64_t budget = p->device->traits.budget, ago = p->gone[c] ? p->now - p->gone_at[c] : 0;
+    if (p->gone[c]) p->gone[c]--;
+    while (budget && p->oldest && others + p->pooled + bytes > budget) {
+        /* What has lain for more than two rounds of what was missed is of some other work, whatever goes round. */
+        int round = ago && p->now - p->oldest->returned <= 2 * ago;
+        tl_buffer *b = round ? p->newest : p->oldest;
+        int k = class_of(b->bytes, &rounded);
+        p->gone[k]++;
+        p->gone_at[k] = b->returned;
+        drop(p, b);
+    }
+}
+
 void tl__pool_flush(tl_pool *p)
 {
-    for (int c = 0; c < CLASSES; c++)
-        while (p->free[c]) {
-            tl_buffer *b = p->free[c];
-            p->free[c] = b->next;
-            p->pooled -= b->bytes;
-            if (b->mem) clReleaseMemObject(b->mem);
-            free(b);
-        }
+    while (p->oldest) drop(p, p->oldest);
     if (p->arena) {
         clFinish(p->device->queue); /* the memory is taken away at once, whoever may still use it */
         tl__arena_flush(p->arena);
@@ -96,6 +154,18 @@ void tl__pool_stats(const tl_pool *p, size_t *live, size_t *pooled, size_t *peak
 
 void tl__pool_reset_peak(tl_pool *p) { p->peak = p->live; }
 
+static cl_mem ask_driver(tl_pool *p, size_t bytes, cl_int *status)
+{
+    uint64_t most = p->device->traits.limit; /* of tests: a card of that size has no more */
+    if (most && p->live + p->pooled + bytes > most) {
+        *status = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+        return NULL;
+    }
+    cl_mem m = clCreateBuffer(p->device->context, CL_MEM_READ_WRITE, bytes, NULL, status);
+    if (*status == CL_SUCCESS) p->device->buffers_made++;
+    return m;
+}
+
 static cl_mem create(tl_pool *p, size_t bytes, cl_int *status, tl_place **place)
 {
     if (tl__allocation_fails()) {
@@ -108,17 +178,21 @@ static cl_mem create(tl_pool *p, size_t bytes, cl_int *status, tl_place **place)
         if (part) p->in_arena += bytes;
         return part;
     }
-    cl_mem m = clCreateBuffer(p->device->context, CL_MEM_READ_WRITE, bytes, NULL, status);
-    if (*status != CL_SUCCESS && p->pooled > 0) {
-        /* What lies in the free lists may be all that is missing. */
+    cl_mem m = ask_driver(p, bytes, status);
+    if (*status != CL_SUCCESS) {
+        /* Buffers that were given back may only go when the queue is done with them; then, what lies in the free lists may be all
+         * that is missing. */
         clFinish(p->device->queue);
+        m = ask_driver(p, bytes, status);
+    }
+    if (*status != CL_SUCCESS && p->pooled > 0) {
         tl__pool_flush(p);
-        m = clCreateBuffer(p->device->context, CL_MEM_READ_WRITE, bytes, NULL, status);
+        m = ask_driver(p, bytes, status);
     }
     return m;
 }
 
-static tl_buffer *fresh(tl_error *err, tl_pool *p, size_t bytes)
+static tl_buffer *fresh(tl_error *err, tl_pool *p, int c, size_t bytes)
 {
     tl_buffer *b = tl__calloc(err, 1, sizeof *b);
     if (!b) return NULL;
@@ -126,8 +200,7 @@ static tl_buffer *fresh(tl_error *err, tl_pool *p, size_t bytes)
     b->device = p->device;
     b->bytes = bytes;
     if ((b->dry = p->device->dry)) return b;
-    /* Device memory is shared with the free lists: do not let them grow past a half of it. */
-    if (p->device->traits.global_bytes && !is_for_arena(p, bytes) && p->live + p->pooled + bytes > p->device->traits.global_bytes / 2) tl__pool_flush(p);
+    if (!is_for_arena(p, bytes)) make_room(p, c, bytes);
     b->mem = create(p, bytes, &e, &b->place);
     if (e != CL_SUCCESS || !b->mem) {
         tl__fail(err, TL_EMEMORY, "no device memory for %.1f MB (%.1f MB are in use on %s); a smaller batch needs less",
@@ -144,8 +217,7 @@ static tl_buffer *take_free(tl_pool *p, int c)
     for (int k = c; k <= c + 8 && k < CLASSES; k++) {
         tl_buffer *b = p->free[k];
         if (!b) continue;
-        p->free[k] = b->next;
-        p->pooled -= b->bytes;
+        unkeep(p, b);
         return b;
     }
     return NULL;
@@ -166,7 +238,8 @@ tl_buffer *tl__buffer_new(tl_error *err, tl_device *d, size_t bytes)
         rounded = tl__arena_rounded(real->arena, bytes);
     }
     tl_buffer *b = cut ? NULL : take_free(p, c);
-    if (!b) b = fresh(err, p, rounded);
+    p->now++;
+    if (!b) b = fresh(err, p, c, rounded);
     if (!b) return NULL;
     b->refs = 1;
     b->version = 0;
@@ -224,7 +297,6 @@ int tl__buffer_keep_derived(tl_error *err, tl_buffer *of, const void *key, size_
 
 static void give_back(tl_pool *p, tl_buffer *b)
 {
-    size_t rounded;
     if (is_for_arena(p, b->bytes)) {
         p->live -= b->bytes;
         if (b->place) {
@@ -234,11 +306,8 @@ static void give_back(tl_pool *p, tl_buffer *b)
         free(b);
         return;
     }
-    int c = class_of(b->bytes, &rounded);
-    b->next = p->free[c];
-    p->free[c] = b;
     p->live -= b->bytes;
-    p->pooled += b->bytes;
+    keep(p, b);
 }
 
 int tl__buffer_settle(tl_error *err, tl_buffer *b)

@@ -64,4 +64,9 @@ void tl__longest_close(tl_device *d);
  * half a second. 0 or -1. */
 int tl__device_peaks(tl_error *err, tl_device *d, double *gflops, double *gbytes);
 
+/* A model of the device (roofline.c): the two, the first also in float16 (0: it has none), and the seconds of a launch that does
+ * nothing, in a queue of 200 of them and alone with waiting for it. About a second. 0 or -1. */
+typedef struct tl_roofline { double gflops, half_gflops, gbytes, launch, round_trip; } tl_roofline;
+int tl__device_roofline(tl_error *err, tl_device *d, tl_roofline *r);
+
 #endif

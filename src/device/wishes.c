@@ -32,7 +32,8 @@ int tl__wishes_check(tl_error *err)
     unsigned long n;
     if (yes_or_no(err, "TLUA_SYNC") != 0 || yes_or_no(err, "TLUA_KERNEL_CACHE") != 0) return -1;
     const char *maker = getenv("TLUA_GEMM");
-    if (number(err, "TLUA_GROUP", 1 << 16, &n) != 0 || number(err, "TLUA_MAX_GROUPS", 1ul << 31, &n) != 0 || number(err, "TLUA_VECTOR", 16, &n) != 0)
+    if (number(err, "TLUA_MEMORY", 1 << 24, &n) != 0 || number(err, "TLUA_GROUP", 1 << 16, &n) != 0 ||
+        number(err, "TLUA_MAX_GROUPS", 1ul << 31, &n) != 0 || number(err, "TLUA_VECTOR", 16, &n) != 0)
         return -1;
     if (n && n != 1 && n != 4 && n != 8 && n != 16) return tl__fail(err, TL_EARG, "TLUA_VECTOR: 1 (kernels for GPUs), 4, 8 or 16 floats, not %lu", n);
     if (maker && *maker && strcmp(maker, "own") != 0 && strcmp(maker, "clblast") != 0)

@@ -1,4 +1,4 @@
-/* profile.c - profiles in Lua: core.profile_begin, profile_end, profile_place, peaks. */
+/* profile.c - profiles in Lua: core.profile_begin, profile_end, profile_place, peaks, roofline. */
 #include "lua/binding.h"
 
 #include "device/profile.h"
@@ -78,9 +78,24 @@ static int peaks(lua_State *L)
     return 2;
 }
 
+/* core.roofline() -> {gflops =, half_gflops = or nil, gbytes =, launch = seconds, round_trip = seconds} */
+static int roofline(lua_State *L)
+{
+    tl_error err = {0};
+    tl_roofline r;
+    if (tl__device_roofline(&err, tl__lua_device(L), &r) != 0) return tl__lua_raise(L, err.text);
+    lua_createtable(L, 0, 5);
+    tl__lua_set_number(L, "gflops", r.gflops);
+    if (r.half_gflops > 0) tl__lua_set_number(L, "half_gflops", r.half_gflops);
+    tl__lua_set_number(L, "gbytes", r.gbytes);
+    tl__lua_set_number(L, "launch", r.launch);
+    tl__lua_set_number(L, "round_trip", r.round_trip);
+    return 1;
+}
+
 void tl__lua_open_profile(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"profile_begin", profile_begin}, {"profile_end", profile_end}, {"profile_place", profile_place},
-                                         {"profile_at", profile_at}, {"peaks", peaks}, {NULL, NULL}};
+                                         {"profile_at", profile_at}, {"peaks", peaks}, {"roofline", roofline}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

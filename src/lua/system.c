@@ -38,6 +38,10 @@ static void push_device(lua_State *L, tl_device *d)
     lua_setfield(L, -2, "units");
     lua_pushinteger(L, (lua_Integer)d->traits.global_bytes);
     lua_setfield(L, -2, "bytes");
+    lua_pushinteger(L, (lua_Integer)tl__device_room(d));
+    lua_setfield(L, -2, "room");
+    lua_pushboolean(L, d->traits.shares_host);
+    lua_setfield(L, -2, "shares_host");
     lua_pushstring(L, tl__device_tested(&d->traits)); /* NULL: nil */
     lua_setfield(L, -2, "tested");
     lua_pushstring(L, d->note[0] ? d->note : NULL);
@@ -144,20 +148,22 @@ static int reset_peak(lua_State *L)
     return 0;
 }
 
-/* core.counters() -> launches, copies, casts, programs built, programs from the cache */
+/* core.counters() -> launches, copies, casts, programs built, programs from the cache, buffers that the driver made, and that it got back */
 static int counters(lua_State *L)
 {
     context *c = tl__lua_context(L);
-    long v[5] = {0};
+    long v[7] = {0};
     if (c->device) {
         v[0] = c->device->launches;
         v[1] = c->device->copies;
         v[2] = c->device->casts;
         v[3] = c->device->programs_built;
         v[4] = c->device->programs_cached;
+        v[5] = c->device->buffers_made;
+        v[6] = c->device->buffers_dropped;
     }
-    for (int i = 0; i < 5; i++) lua_pushinteger(L, v[i]);
-    return 5;
+    for (int i = 0; i < 7; i++) lua_pushinteger(L, v[i]);
+    return 7;
 }
 
 static int sync_(lua_State *L)

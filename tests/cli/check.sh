@@ -33,6 +33,15 @@ assert(r.report:find("checks failed: softmax and losses (softmax, sample 1: diff
 "$T" check --seconds 0.000001 >"$W/out"
 [ $? = 4 ] && grep -q "^convolutions  *not reached$" "$W/out" && grep -q "^report .* 0 checks passed, \([0-9]*\) of \1 families not checked to their end$" "$W/out" || fail "no time: $(cat "$W/out")"
 
+# The model of the device.
+"$T" check --roofline >"$W/out" 2>"$W/err" || fail "check --roofline: $(cat "$W/out" "$W/err")"
+for line in "device    " "memory    [0-9.]* GB/s" "float32   [0-9]* GFLOP/s" "float16   " "launch    [0-9.e-]* s of a kernel"; do
+    grep -q "^$line" "$W/out" || fail "check --roofline: no line for $line: $(cat "$W/out")"
+done
+"$T" check --roofline --json >"$W/json" && "$T" -e '
+local r = require("tlua.core").json_decode(io.open(arg[1]):read "a").roofline
+assert(r.gflops > 0.1 and r.gbytes > 0.1 and r.launch > 0 and r.launch < 1 and r.round_trip >= r.launch)' "$W/json" || fail "check --roofline --json: $(cat "$W/json")"
+
 refused() { # STATUS PATTERN WORDS...
     status=$1 pattern=$2
     shift 2
@@ -42,6 +51,7 @@ refused() { # STATUS PATTERN WORDS...
 refused 2 "did you mean '--json'" --jsn
 refused 2 "a value is missing" --device
 refused 2 "positive number" --seconds soon
+refused 2 "roofline makes none" --roofline --seconds 3
 refused 1 "unknown device" --device quantum
 
 # The plan, where a processor looks like a GPU and where it does not.

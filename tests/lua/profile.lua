@@ -27,9 +27,26 @@ t.test("launches, operators, layers, work", function()
   t.equal(seen["conv'@0"].flops, 2.0 * 2 * 8 * 8 * 8 * 27) -- the pictures want no gradient
   assert(result.wall > 0 and result.lost == 0)
   t.fails("no profile is open", core.profile_end)
-  local text = require("tlua.command.profile").text(result, { 100, 10 })
-  assert(text:find "operator +launches +ms +share" and text:find "\nlayer +launches" and text:find "conv gradient")
+  local text = require("tlua.command.profile").text(result, { gflops = 100, gbytes = 10, launch = 1e-6 })
+  assert(text:find "operator +launches +ms +share" and text:find "\nlayer +launches" and text:find "conv gradient" and
+    text:find "\nkernel +launches")
   for line in text:gmatch "[^\n]+" do assert(utf8.len(line) <= 80, line) end
+end)
+
+t.test("what of the time the device needs, by kernel", function()
+  local model = { gflops = 2, gbytes = 4, launch = 1e-6 }
+  local made = {
+    { kernel = "pack", span = 1, op = "conv", where = "a", flops = 6e9, bytes = 4e9, seconds = 2 },
+    { kernel = "tile", span = 1, op = "conv", where = "a", flops = 6e9, bytes = 4e9, seconds = 4 }, -- of 6 s 3 are needed
+    { kernel = "tile", span = 2, op = "linear", where = "b", flops = 2e9, bytes = 8e9, seconds = 2 }, -- 2, by its bytes
+    { kernel = "adam", seconds = 1 } } -- nobody says what it does
+  local list = require("tlua.command.profile").kernels(made, model)
+  t.equal(#list, 3)
+  t.equal(list[1].kernel, "tile")
+  t.equal(list[1].roof, 100 * (3 * 4 / 6 + 2) / 6)
+  t.equal(list[1].flops, 6e9 * 4 / 6 + 2e9)
+  t.equal(list[2].roof, 50.0)
+  t.equal(list[3].roof, nil)
 end)
 
 t.test("a profile changes no bits, and more launches than fit are counted", function()
@@ -63,6 +80,8 @@ t.test("tlua --profile writes a trace", function()
     end
   end
   assert(names.matmul and names.relu and names.sum)
+  local other = trace.otherData
+  assert(other.roofline.gflops > 0 and other.roofline.launch > 0 and #other.kernels >= 3 and other.kernels[1].seconds > 0)
   status = t.run(("./tlua --profile=%s -e 'error(7)'"):format(path))
   t.equal(status, 1)
 end)

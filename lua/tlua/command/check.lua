@@ -9,6 +9,7 @@ local SECONDS = 55
 local function options(argv)
   local o, rest = commands.parse("check", argv)
   if #rest > 0 then commands.usage("check", ("'%s' is not understood"):format(rest[1])) end
+  if o.roofline and o.seconds then commands.wrong("check", "--seconds is of the test, and --roofline makes none") end
   o.seconds = o.seconds and tonumber(o.seconds) or not o.seconds and SECONDS
   if not o.seconds or not (o.seconds > 0) then commands.wrong("check", "--seconds: a positive number is needed") end
   return o
@@ -44,10 +45,29 @@ local function verdict_of(results)
   return "ok", ("all %d checks passed"):format(checks)
 end
 
+-- --roofline: the model of the device that --profile holds kernels against.
+local function roofline(o)
+  local d = core.device(o.device)
+  local r = core.roofline()
+  if o.json then
+    print(core.json_encode { device = d, tlua = core.version, roofline = r })
+    return 0
+  end
+  print(("device    %s (%s, %s)"):format(d.name, d.type, d.platform))
+  print(("memory    %.1f GB/s, read and written, in a copy"):format(r.gbytes))
+  print(("float32   %.0f GFLOP/s in multiply-adds, two operations each: a kernel with fewer than %.1f for each byte of memory "
+    .. "waits for memory"):format(r.gflops, r.gflops / r.gbytes))
+  print(r.half_gflops and ("float16   %.0f GFLOP/s"):format(r.half_gflops) or
+    "float16   no arithmetic (no cl_khr_fp16): halves are stored, and computed with as float32")
+  print(("launch    %.2e s of a kernel in a full queue, %.2e s with waiting for it"):format(r.launch, r.round_trip))
+  return 0
+end
+
 -- argv: what stands behind `tlua check`. Returns the exit status: 0 all passed, 1 something failed, 4 the time was over
 -- before the end.
 function check.main(argv)
   local o = options(argv)
+  if o.roofline then return roofline(o) end
   local results, begin = {}, core.time()
   local say = o.json and function() end or function(text)
     io.stdout:write(text)

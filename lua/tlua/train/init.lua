@@ -45,7 +45,8 @@ local function plan_of_stage(s, say)
   else
     say(("cache     none: %s"):format(s.no_cache))
   end
-  if s.memory then say(("memory    %s for a step, %s are free"):format(util.bytes(s.memory.step), util.bytes(s.memory.room))) end
+  if s.memory then say(("memory    %s for a step, %s are free%s"):format(util.bytes(s.memory.step), util.bytes(s.memory.room),
+    s.memory.text)) end
 end
 
 -- Samples that are left out, or that may not be what their owner thinks: the first five, and how many.

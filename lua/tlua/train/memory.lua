@@ -6,6 +6,8 @@ local plan = require "tlua.plan"
 local step = require "tlua.train.step"
 local cache = require "tlua.train.cache"
 local feed = require "tlua.train.feed"
+local stage = require "tlua.train.stage"
+local groups = require "tlua.train.groups"
 local memory = {}
 
 -- Bytes of host memory that the system says are available; nil where it does not say.
@@ -16,12 +18,12 @@ local function available()
   return kb and tonumber(kb) * 1024
 end
 
--- Bytes that the device can still give: of a processor what is available, beside what tlua holds already.
+-- Bytes that tlua can have on the device, with what it holds already: of a card's memory what the driver says is free, or all but a
+-- reserve for driver and desktop (src/device/room.c); of the host's what the system says is available.
 local function room(s)
   local live, pooled = core.memory()
-  if s.device.type ~= "cpu" then return s.device.bytes end
-  local free = available()
-  return free and math.min(s.device.bytes, free + live + pooled) or s.device.bytes
+  local most, free = core.device_info().room, (s.device.type == "cpu" or s.device.shares_host) and available()
+  return free and math.min(most, free + live + pooled) or most
 end
 
 -- A volume is decoded whole, however small the parts of it are that a step takes.
@@ -34,9 +36,8 @@ local function check_whole(s)
     size, util.bytes(bytes), util.bytes(free))
 end
 
--- The most bytes on the device in a training step of `batch` pictures.
-local function of_step(s, batch)
-  local cut = s.cut
+-- The most bytes on the device in a training step of `batch` pictures; cut: of the feature cache, or nil.
+local function of_step(s, batch, cut)
   local bytes = plan.memory(function()
     local blank = feed.blank(s, batch, cut and core.zeros(batch, table.unpack(cut.shape)) or nil)
     local out = util.keep_place(step.logits, s, { cut = cut }, blank)
@@ -54,6 +55,26 @@ local function of_step(s, batch)
   return bytes
 end
 
+-- Numbers that an optimiser keeps for each that it trains.
+local function moments(o)
+  local n = { SGD = 0, Adam = 2, AdamW = 2, RMSprop = 1, Lion = 1, LAMB = 2 }
+  return n[o.kind] + ((o.options.momentum or 0) > 0 and 1 or 0) + (o.options.centered and 1 or 0)
+end
+
+-- The same of a later stage `o` that trains more than the one the session is in: what the optimiser will keep for the others
+-- comes on top, and no features are kept.
+local function of_later(s, o, batch)
+  groups.set_frozen(s.model, stage.frozen_of(s.recipe, o))
+  local _, trained = s.model:count()
+  local bytes = 0
+  if trained > s.trained then
+    bytes = of_step(s, batch) + 4 * moments(s.recipe.optim) * (trained - s.trained)
+    s.model:zero_grad()
+  end
+  groups.set_frozen(s.model, stage.frozen_of(s.recipe, s.stage_options))
+  return bytes
+end
+
 -- The host's part: three batches that the loader holds.
 local function of_loader(s, batch)
   local bytes = s.data.input.bytes(s.data, batch)
@@ -63,7 +84,22 @@ end
 -- The average of the weights begins with the first step.
 local function of_average(s) return s.ema and 4 * s.trained or 0 end
 
-local function needed(s, batch) return of_step(s, batch) + of_average(s) + (s.device.type == "cpu" and of_loader(s, batch) or 0) end
+-- What the stages' steps need at most, and the number of that stage.
+local function needed(s, batch)
+  local bytes, where = of_step(s, batch, s.cut), s.stage
+  for k = s.stage + 1, #s.stages do
+    local later = s.stages[k].epochs > 0 and of_later(s, s.stages[k], batch) or 0
+    if later > bytes then bytes, where = later, k end
+  end
+  return bytes + of_average(s) + (s.device.type == "cpu" and of_loader(s, batch) or 0), where
+end
+
+-- "of 8.6 GB, of which 0.5 GB are left to the driver and others"; nothing where that is not how the room came about.
+local function reserve_text(s, all)
+  local reserve = s.device.bytes - all
+  if reserve <= 0 or all ~= core.device_info().room then return "" end
+  return (" of %s (%s are left to the driver and what else runs)"):format(util.bytes(s.device.bytes), util.bytes(reserve))
+end
 
 local AUTO_MOST, AUTO_SHARE = 256, 0.7
 
@@ -83,7 +119,7 @@ function memory.auto_batch(s)
   local all = room(s)
   local best = largest(s, all, AUTO_SHARE, math.min(AUTO_MOST, s.data.train:count()))
   if not best then util.failf("data.batch: one %s %s needs %s, and %s has %s", s.data.input.one,
-    s.data.input.size_text(s.data), util.bytes(needed(s, 1)), s.device.name, util.bytes(all)) end
+    s.data.input.size_text(s.data), util.bytes((needed(s, 1))), s.device.name, util.bytes(all)) end
   return best, all
 end
 
@@ -91,12 +127,12 @@ end
 function memory.check(s)
   check_whole(s)
   local batch, all = s.data.batch, room(s)
-  local bytes = needed(s, batch)
-  if bytes <= all then return { step = bytes, room = all } end
+  local bytes, at = needed(s, batch)
+  if bytes <= all then return { step = bytes, room = all, text = reserve_text(s, all) } end
   local best = largest(s, all, 0.9, batch)
   local kind = s.data.input
-  util.failf("a step of %d %s needs %s, and %s has %s%s", batch, kind.many, util.bytes(bytes), s.device.name,
-    util.bytes(all),
+  util.failf("a step of %d %s%s needs %s, and %s has %s%s%s", batch, kind.many, at ~= s.stage and (" in stage %d"):format(at)
+    or "", util.bytes(bytes), s.device.name, util.bytes(all), reserve_text(s, all),
     best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
       s.recipe.recompute and "" or ", and --recompute true needs less")
     or ("; not even one %s fits: %s"):format(kind.one, kind.smaller)

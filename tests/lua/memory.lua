@@ -1,0 +1,52 @@
+-- memory.lua - a card of 96 MB (TLUA_MEMORY): what does not fit is said before anything is trained, with what does, a later
+-- stage's step too; and a run that fits asks the driver for nothing once its steps go round. Run by `tlua tests/lua/memory.lua`.
+local t = dofile "tests/lua/run_tests.lua"
+local pictures = dofile "tests/lua/run_pictures.lua"
+local folder = t.folder()
+pictures.idx(folder .. "/idx", 40)
+
+local put = t.writer(folder)
+local path = put("small.lua", ([[
+local tlua = require "tlua"
+local nn = tlua.nn
+return tlua.recipe {
+  model = nn.Sequential(nn.Conv2d(3, 32, 3, { padding = 1 }), nn.ReLU(), nn.Conv2d(32, 32, 3, { padding = 1 }), nn.ReLU(),
+    nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)),
+  data = tlua.data.fashion_mnist { root = "%s/idx", size = 64, batch = 8, limit = 40 },
+  optim = tlua.optim.SGD { lr = 0.01, momentum = 0.9 },
+  schedule = { epochs = 2 },
+}
+]]):format(folder))
+
+local function card(mb, words)
+  return t.run(("TLUA_MEMORY=%d ./tlua %s --force --out %s/out %s"):format(mb, path, folder, words or ""))
+end
+
+t.test("a step that does not fit is refused with the batch that does", function()
+  local status, _, err = card(96, "--data.batch 40")
+  assert(status == 1, err)
+  local batch = err:match("small.lua:%d+: a step of 40 pictures needs [%d.]+ MB, and .* has [%d.]+ MB of 101 MB " ..
+    "%([%d.]+ MB are left to the driver and what else runs%): %-%-data.batch (%d+) fits %(with %-%-accumulate")
+  assert(batch and tonumber(batch) > 1, err)
+  local good, out = card(96, "--data.batch " .. batch)
+  assert(good == 0 and out:find "memory    [%d.]+ MB for a step, [%d.]+ MB are free of 101 MB %([%d.]+ MB are left", out)
+  status, _, err = card(8, "--data.batch 40")
+  assert(status == 1 and err:find("not even one picture fits", 1, true), err)
+end)
+
+t.test("a later stage's step is looked at before the first", function()
+  local text = require("tlua.core").read_file(path):gsub("schedule = { epochs = 2 }",
+    'schedule = { { epochs = 1, train = "6.*" }, { epochs = 1 } }, cache = false')
+  put("small.lua", text)
+  local status, out, err = card(96, "--data.batch 40")
+  assert(status == 1 and err:find("a step of 40 pictures in stage 2 needs", 1, true) and
+    not out:find("Epoch 1", 1, true), out .. err)
+  assert(card(96, "--data.batch 8") == 0)
+end)
+
+t.test("TLUA_MEMORY is a whole number of megabytes", function()
+  local status, _, err = t.run "TLUA_MEMORY=8GB ./tlua -e 'require(\"tlua.core\").device()'"
+  assert(status == 1 and err:find("TLUA_MEMORY: a whole number from 1 to 16777216 is needed, not '8GB'", 1, true), err)
+end)
+
+t.finish()
