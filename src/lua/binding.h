@@ -184,6 +184,7 @@ void tl__lua_open_json(lua_State *L);
 void tl__lua_open_process(lua_State *L);
 void tl__lua_open_interrupt(lua_State *L);
 void tl__lua_open_line(lua_State *L);
+void tl__lua_open_columns(lua_State *L);
 void tl__lua_open_look(lua_State *L); /* after tensor */
 void tl__lua_open_data(lua_State *L);
 void tl__lua_open_loader(lua_State *L); /* by data */

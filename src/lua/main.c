@@ -50,6 +50,7 @@ static int open_core(lua_State *L)
     tl__lua_open_process(L);
     tl__lua_open_interrupt(L);
     tl__lua_open_line(L);
+    tl__lua_open_columns(L);
     tl__lua_open_tensor(L);
     tl__lua_open_look(L);
     tl__lua_open_ops(L);

@@ -138,13 +138,12 @@ local function print_table(rows, all, columns)
     lines[#lines + 1], count = line, count + row.count
   end
   for _, line in ipairs(lines) do
-    for k, text in ipairs(line) do widths[k] = math.max(widths[k] or 0, utf8.len(text) or #text) end
+    for k, text in ipairs(line) do widths[k] = math.max(widths[k] or 0, core.text.width(text)) end
   end
   for _, line in ipairs(lines) do
     local out = {}
     for k, text in ipairs(line) do
-      local gap = (" "):rep(widths[k] - (utf8.len(text) or #text))
-      out[k] = k == 3 and gap .. text or text .. gap
+      out[k] = core.text.pad(text, widths[k], k == 3)
     end
     print((table.concat(out, "  "):gsub("%s+$", "")))
   end

@@ -59,8 +59,8 @@ local function show(lines, title, rows, all, model, most)
   lines[#lines + 1] = ("%-22s %8s %9s %6s %12s %12s %5s"):format(title, "launches", "ms", "share", "GFLOP/s", "GB/s", "roof")
   local rest = { name = "the rest", launches = 0, seconds = 0, flops = 0, bytes = 0, known = 0, least = 0 }
   local function line(r)
-    local name, roof = #r.name > 22 and "..." .. r.name:sub(-19) or r.name, of_roof(r)
-    lines[#lines + 1] = ("%-22s %8d %9.1f %4.1f %% %s %s %s"):format(name, r.launches, 1e3 * r.seconds,
+    local name, roof = core.text.pad(core.text.cut(r.name, 22, "...", true), 22), of_roof(r)
+    lines[#lines + 1] = ("%s %8d %9.1f %4.1f %% %s %s %s"):format(name, r.launches, 1e3 * r.seconds,
       100 * r.seconds / all, share(r.flops, r.seconds, model.gflops), share(r.bytes, r.seconds, model.gbytes),
       roof and ("%3.0f %%"):format(roof) or "  -")
   end

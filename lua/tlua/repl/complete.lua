@@ -165,7 +165,7 @@ end
 -- Names in columns, no more than fit on a screen.
 function complete.columns(list, width, rows)
   local longest = 0
-  for _, name in ipairs(list) do longest = math.max(longest, utf8.len(name) or #name) end
+  for _, name in ipairs(list) do longest = math.max(longest, core.text.width(name)) end
   local per_row = math.max(1, (width - 1) // (longest + 2))
   local lines = math.min((#list + per_row - 1) // per_row, math.max(rows - 3, 4))
   local out, shown = {}, 0
@@ -175,7 +175,7 @@ function complete.columns(list, width, rows)
     for column = 0, per_row - 1 do
       local name = list[row + column * height]
       if name then
-        cells[#cells + 1] = name .. (" "):rep(longest + 2 - (utf8.len(name) or #name))
+        cells[#cells + 1] = core.text.pad(name, longest + 2)
         shown = shown + 1
       end
     end

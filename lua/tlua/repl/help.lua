@@ -259,7 +259,7 @@ end
 local function wrap(text, width, indent, gap)
   local lines, line = {}, indent
   for word in text:gmatch "%S+" do
-    if #line + 1 + #word > width and line ~= indent then
+    if core.text.width(line) + 1 + core.text.width(word) > width and line ~= indent then
       lines[#lines + 1] = line
       line = indent
     end

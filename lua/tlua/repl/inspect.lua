@@ -24,7 +24,7 @@ end
 -- Columns that a text takes on a terminal, without its colours.
 local function columns(text)
   text = text:gsub("\27%[[%d;]*m", "")
-  return utf8.len(text) or #text
+  return core.text.width(text)
 end
 
 -- ---- tensors ----
@@ -279,7 +279,7 @@ function inspect.table(t, width)
   local lines = entries(t, 40, function(each) return inspect.line(each, 1) end)
   for i, line in ipairs(lines) do
     if columns(line) > width - 4 then
-      lines[i] = line:sub(1, (utf8.offset(line, math.max(8, width - 8)) or #line + 1) - 1) .. " ..."
+      lines[i] = core.text.cut(line, math.max(12, width - 4), " ...")
     end
   end
   return "{\n  " .. table.concat(lines, ",\n  ") .. "\n}"

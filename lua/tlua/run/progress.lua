@@ -97,10 +97,10 @@ function Progress:update(label, done, total, text)
   end
   local room = core.terminal_width() - 1
   local line = ("%s  %3d %%  %s"):format(label, math.floor(100 * done / total), text)
-  local width = math.min(24, room - #line - 2)
+  local width = math.min(24, room - core.text.width(line) - 2)
   if width >= 6 then
     line = ("%s  %s  %3d %%  %s"):format(label, self:bar(done / total, width), math.floor(100 * done / total), text)
-  else line = line:sub(1, room) end
+  else line = core.text.cut(line, room, "") end
   self:write("\r" .. line .. "\27[K")
   self.shown = true
 end

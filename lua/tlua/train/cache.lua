@@ -326,12 +326,17 @@ local function list(folder)
     print(("no features are kept in %s"):format(folder))
     return 0
   end
-  print(("%-10s %-20s %-12s %-14s %-5s %9s %7s  %s"):format("name", "network", "after", "data", "part", "pictures", "size", "used"))
+  local pad = core.text.pad
+  local function line(name, network, cut, data, part, ...)
+    print(("%s %s %s %s %s %9s %7s  %s"):format(pad(name, 10), pad(network, 20), pad(cut, 12), pad(data, 14), pad(part, 5), ...))
+  end
+  line("name", "network", "after", "data", "part", "pictures", "size", "used")
   for _, f in ipairs(files) do
     local i = f.info
     local state = f.damaged and "damaged" or f.used == 0 and "?" or f.done < f.rows and ("%d %% made"):format(100 * f.done // f.rows) or ago(os.time() - f.used) .. " ago"
-    print(("%-10s %-20s %-12s %-14s %-5s %9s %7s  %s%s"):format(f.path:match("([^/]+)%.features$"):sub(1, 10), i.network or "?", i.cut or "?", i.data or "?",
-      (i.part or "?") .. ((i.views or 1) > 1 and i.part == "train" and " " .. i.view or ""), util.thousands(f.rows), util.bytes(f.bytes), state, f.busy and ", in use" or ""))
+    line(core.text.cut(f.path:match "([^/]+)%.features$", 10, ""), i.network or "?", i.cut or "?", i.data or "?",
+      (i.part or "?") .. ((i.views or 1) > 1 and i.part == "train" and " " .. i.view or ""), util.thousands(f.rows),
+      util.bytes(f.bytes), state .. (f.busy and ", in use" or ""))
     total = total + f.bytes
   end
   print(("%d files, %s in %s"):format(#files, util.bytes(total), folder))

@@ -244,7 +244,7 @@ local function say_plan(c, r)
   print(("compare   %s on %s, %d test %s: %d ways, %s %s, seeds %s"):format(r.model:label(), c.counts.title,
     c.counts.test, c.counts.many, #r.compare.ways,
     schema.show(amounts), unit.many, schema.show(r.compare.seeds)))
-  for _, way in ipairs(r.compare.ways) do print(("%-9s %s"):format(way.name, way.why or "")) end
+  for _, way in ipairs(r.compare.ways) do print(core.text.pad(way.name, 9) .. " " .. (way.why or "")) end
   local done = 0
   for _, cell in ipairs(c.cells) do done = done + (cell.result and 1 or 0) end
   print(("cells     %d, %d of them are finished, in %s"):format(#c.cells, done, c.out))
@@ -333,7 +333,7 @@ local function run_all(c)
       core.write_file(cell.out .. "/cell.json", core.json_encode(result, true))
       clear(cell)
       cell.result = result
-      print(("%d/%d  %-10s %4s %s  seed %d  %s  %s  %s"):format(cell.number, #c.cells, cell.way,
+      print(("%d/%d  %s %4s %s  seed %d  %s  %s  %s"):format(cell.number, #c.cells, core.text.pad(cell.way, 10),
         size_text(cell.per_class), cell.unit.few, cell.seed, util.figure(c.figure[3], result.accuracy),
         util.clock(result.total_seconds), eta_text(c)))
       io.stdout:flush()
@@ -370,7 +370,7 @@ function compare.help(read)
   local r = read()
   r.compare = r.compare or ways.read {}
   print(r:help())
-  for _, way in ipairs(r.compare.ways) do print(("  --compare.%-18s the fields of %s, like --compare.%s.schedule.epochs 20"):format(way.name .. ".FIELD", way.name, way.name)) end
+  for _, way in ipairs(r.compare.ways) do print(("  --compare.%s the fields of %s, like --compare.%s.schedule.epochs 20"):format(core.text.pad(way.name .. ".FIELD", 18), way.name, way.name)) end
   return 0
 end
 

@@ -1,5 +1,6 @@
 -- tables.lua - what the cells of a comparison say together: means and spreads over the seeds, differences from the baseline, and
 -- where transfer does not win. As a table for the terminal, Markdown and CSV.
+local core = require "tlua.core"
 local util = require "tlua.util"
 local ways = require "tlua.command.compare.ways"
 local tables = {}
@@ -189,11 +190,7 @@ local function columns(summary)
 end
 tables.columns = columns
 
-local function width_of(text) return utf8.len(text) or #text end
-local function pad(text, width, left)
-  local blank = (" "):rep(width - width_of(text))
-  return left and text .. blank or blank .. text
-end
+local width_of = core.text.width
 
 function tables.text(summary)
   local list, out = columns(summary), {}
@@ -204,7 +201,7 @@ function tables.text(summary)
   end
   local function line(get)
     local parts = {}
-    for k, column in ipairs(list) do parts[k] = pad(get(column), widths[k], column.left) end
+    for k, column in ipairs(list) do parts[k] = core.text.pad(get(column), widths[k], not column.left) end
     out[#out + 1] = (table.concat(parts, "  "):gsub("%s+$", "")) .. "\n"
   end
   out[#out + 1] = "\n"

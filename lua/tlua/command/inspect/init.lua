@@ -22,13 +22,12 @@ end
 local function print_table(rows, right)
   local widths = {}
   for _, row in ipairs(rows) do
-    for k, text in ipairs(row) do widths[k] = math.max(widths[k] or 0, utf8.len(text) or #text) end
+    for k, text in ipairs(row) do widths[k] = math.max(widths[k] or 0, core.text.width(text)) end
   end
   for _, row in ipairs(rows) do
     local out = {}
     for k, text in ipairs(row) do
-      local gap = (" "):rep(widths[k] - (utf8.len(text) or #text))
-      out[k] = right[k] and gap .. text or text .. gap
+      out[k] = core.text.pad(text, widths[k], right[k])
     end
     print((table.concat(out, "  "):gsub("%s+$", "")))
   end

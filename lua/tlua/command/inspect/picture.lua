@@ -2,6 +2,7 @@
 -- bottom and then on in the next column. A row takes what the row above it gives; whatever it takes from elsewhere
 -- comes along a line at the side, or, from another column, by a number. Colours follow the reader's light or
 -- dark.
+local core = require "tlua.core"
 local util = require "tlua.util"
 local chart = require "tlua.report.chart"
 local rows = require "tlua.command.inspect.rows"
@@ -36,13 +37,9 @@ local LEGENDS = { { "conv", "convolution" }, { "dense", "linear, product" }, { "
 -- A text between tags: SVG is XML, which has no control characters.
 local function escape(text) return (chart.escape((util.readable(tostring(text)):gsub("%c", " ")))) end
 
--- At most so many letters as fit: the first ones, or the last ones of a name.
+-- At most as many letters as fit, wide ones counted twice: the first ones, or the last ones of a name.
 local function fitted(text, width, from_end)
-  local most, n = math.max(2, math.floor(width / LETTER)), utf8.len(text) or #text
-  if n <= most then return text end
-  local at = from_end and n - most + 2 or most
-  local cut = utf8.len(text) and utf8.offset(text, at) or at
-  return from_end and "…" .. text:sub(cut) or text:sub(1, cut - 1) .. "…"
+  return (core.text.cut(text, math.max(2, math.floor(width / LETTER)), "…", from_end))
 end
 
 -- ---- columns ----
@@ -212,10 +209,10 @@ function Page:row(row, x)
     row.family == "port" and ROW // 2 or 3)
   local shape = fitted(row.shape, BOX * 0.5)
   self:text(x + BOX - 7, row.y + 14, shape, "s", "end")
-  local room = BOX - 24 - (utf8.len(shape) or #shape) * LETTER
+  local room = BOX - 24 - core.text.width(shape) * LETTER
   local text = fitted(table.concat(row.texts, " · "), room)
   self:text(x + 7, row.y + 14, text)
-  local left = room - ((utf8.len(text) or #text) + 2) * LETTER
+  local left = room - (core.text.width(text) + 2) * LETTER
   if row.marks and left > 2 * LETTER then
     self:text(x + 7 + room - left, row.y + 14, fitted("← " .. ranges_text(row.marks), left), "m", nil,
       ' font-weight="bold"')
