@@ -101,6 +101,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
 	install -m 644 docs/pictures/* $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/tlua
+	install -d $(DESTDIR)$(PREFIX)/share/doc/tlua/reference
+	install -m 644 docs/reference/*.md $(DESTDIR)$(PREFIX)/share/doc/tlua/reference
 	for f in README.md README.ko.md CONTRIBUTING.md CHANGELOG.md docs/*.md; do sed $(DOC_LINKS) $$f > $(DESTDIR)$(PREFIX)/share/doc/tlua/$${f##*/} || exit 1; done
 	cd $(DESTDIR)$(PREFIX)/share/doc/tlua && chmod 644 *.md
 	install -m 644 docs/tlua.1 $(DESTDIR)$(PREFIX)/share/man/man1
@@ -224,18 +226,34 @@ test-onnx: all $(PEERS)/bin/python
 	./tlua tests/interop/onnx_files.lua $(ONNX_FILES)/random $(ONNX_FILES)/exports $(if $(ONNX_REAL),$(ONNX_FILES)/real)
 	$(PEERS)/bin/python tests/interop/onnx_write.py $(ONNX_FILES)/written
 docs: tlua $(BUILD)/ops_doc
-	$(BUILD)/ops_doc > docs/ops.md
+	$(BUILD)/ops_doc | ./tlua tools/reference.lua operators > docs/ops.md
+	./tlua tools/reference.lua write
 	./tlua tools/stubs.lua > docs/tlua.d.lua
 	@mkdir -p docs/completion
 	for f in $(COMMAND_LINE); do ./tlua tools/command_line.lua $${f%%:*} > docs/$${f#*:} || exit 1; done
 # What tools/command_line.lua writes, and where.
 COMMAND_LINE := man:tlua.1 bash:completion/tlua.bash zsh:completion/_tlua fish:completion/tlua.fish
+# The documents as a site in build/site, by MkDocs from PyPI in an environment of its own.
+SITE_VENV := $(BUILD)/site-venv
+.PHONY: site test-docs
+$(SITE_VENV)/made: tools/site/requirements.txt
+	rm -rf $(SITE_VENV)
+	python3 -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+site: $(SITE_VENV)/made
+	$(SITE_VENV)/bin/python tools/site/site.py $(BUILD)
+# Every block of code of the documents, the examples of all commands, and the site.
+test-docs: all tests-built
+	sh tests/docs.sh
+	@$(MAKE) -s site
 $(BUILD)/ops_doc: tools/ops_doc.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -o $@ $< $(BUILD)/libtlua.a $(LIBS)
 # SINCE=COMMIT: also lines and functions that have become too long since then.
 lint: all $(BUILD)/ops_doc
 	@BUILD="$(BUILD)" SINCE="$(SINCE)" sh tools/lint.sh
-	$(BUILD)/ops_doc | diff -q - docs/ops.md >/dev/null || { echo "lint: docs/ops.md is stale: make docs"; exit 1; }
+	$(BUILD)/ops_doc | ./tlua tools/reference.lua operators | diff -q - docs/ops.md >/dev/null || { echo "lint: docs/ops.md is stale: make docs"; exit 1; }
+	./tlua tools/reference.lua check
 	./tlua tools/stubs.lua | diff -q - docs/tlua.d.lua >/dev/null || { echo "lint: docs/tlua.d.lua is stale: make docs"; exit 1; }
 	@for f in $(COMMAND_LINE); do ./tlua tools/command_line.lua $${f%%:*} | diff -q - docs/$${f#*:} >/dev/null || { echo "lint: docs/$${f#*:} is stale: make docs"; exit 1; }; done
 # Readers of files under libFuzzer and sanitizers, FUZZ_SECONDS each (tests/fuzz/fuzz.h); FUZZ="plan json" runs those alone.
@@ -275,6 +293,7 @@ help:
 	@echo "make bench-peers; make bench   speed beside PyTorch and ONNX Runtime"
 	@echo "make gpu-bundle     a folder that tests and measures on a bare machine with a GPU"
 	@echo "make golden     remake the goldens with the pinned PyTorch"
+	@echo "make site           the documents as a site in build/site; make test-docs   every block of code in them"
 	@echo "make docs lint fuzz test-interop clean"
 
 clean:

@@ -31,7 +31,7 @@ static void fallback(const tl_attr *a, char *out, size_t size)
 
 static void signature(const tl_op *op)
 {
-    printf("### %s\n\n```lua\ntlua.ops.%s(", op->name, op->name);
+    printf("### %s\n\n```text\ntlua.ops.%s(", op->name, op->name);
     for (int i = 0; i < TL_MAX_INPUTS && op->inputs[i]; i++) printf(i ? ", %s" : "%s", op->inputs[i]);
     if (op->attrs[0].kind != TL_A_END) {
         printf(op->inputs[0] ? ", {" : "{");
@@ -74,7 +74,8 @@ int main(void)
            "Made by `make docs` from the descriptors in src/op; do not edit. Each is a function `tlua.ops.NAME` and a method\n"
            "`x:NAME(...)`. Tensors come first (`?` marks one that may be nil), attributes follow one by one or as one table.\n"
            "Dimensions count from 1, from the end where negative; classes and ids are data and count from 0. Float inputs may be\n"
-           "float32, float16 or bfloat16; everything is computed in float32. In C the same operators are in src/tlua_ops.h.\n\n");
+           "float32, float16 or bfloat16; everything is computed in float32. In C the same operators are in src/tlua_ops.h. Examples are lines as\n"
+           "they are typed at the prompt; `-->` has what it shows, numbers in one row.\n\n");
     for (int i = 0; tl__ops()[i]; i++) printf("[%s](#%s)%s", tl__ops()[i]->name, tl__ops()[i]->name, tl__ops()[i + 1] ? " · " : "\n\n");
     for (int i = 0; tl__ops()[i]; i++) describe(tl__ops()[i]);
     return 0;

@@ -11,7 +11,7 @@ fail() { failed=$((failed + 1)); echo "FAILED: $*"; }
 make -s install DESTDIR="$W/root" PREFIX=/usr >"$W/out" 2>&1 || fail "make install: $(cat "$W/out")"
 S=$W/root/usr/share
 for file in ../bin/tlua ../include/tlua.h ../lib/libtlua.so ../lib/libtlua_dicom.so ../lib/pkgconfig/tlua.pc man/man1/tlua.1 bash-completion/completions/tlua zsh/site-functions/_tlua \
-    fish/vendor_completions.d/tlua.fish doc/tlua/README.md doc/tlua/guide.md doc/tlua/recipes.md tlua/tlua.d.lua tlua/recipes/own_net.lua tlua/examples/predict.c; do
+    fish/vendor_completions.d/tlua.fish doc/tlua/README.md doc/tlua/guide.md doc/tlua/recipes.md doc/tlua/reference/layers.md tlua/tlua.d.lua tlua/recipes/own_net.lua tlua/examples/predict.c; do
     [ -s "$S/$file" ] || fail "$file is not installed"
 done
 same() { "$T" tools/command_line.lua "$1" | cmp -s - "$S/$2" || fail "$2 is stale: make docs"; }
@@ -46,8 +46,8 @@ links() { # FOLDER FILE...
     done | grep -v ': F.linear$' >"$W/dead"
     [ -s "$W/dead" ] && fail "dead links below $from: $(cat "$W/dead")"
 }
-links . README.md README.ko.md CONTRIBUTING.md CHANGELOG.md docs/*.md
-links "$S/doc/tlua" $(cd "$S/doc/tlua" && ls ./*.md)
+links . README.md README.ko.md CONTRIBUTING.md CHANGELOG.md docs/*.md docs/reference/*.md
+links "$S/doc/tlua" $(cd "$S/doc/tlua" && ls ./*.md ./reference/*.md)
 
 # The page names every command, and formats without a complaint.
 for name in $("$T" -e 'print(table.concat(require("tlua.command.commands").names(), " "))'); do

@@ -353,6 +353,7 @@ end
 function data.open(d, base, seed, options)
   options = util.options("data.open", options, { classes = util.none, augment = util.none, only_test = false, whole = false,
     task = util.none, tokenizer = util.none, selects = util.none, changes = util.none, identifiers = util.none })
+  seed = seed or 0
   local info, o = kinds[d.kind], d.options
   for _, name in ipairs(info.needed or {}) do
     if o[name] == nil then

@@ -80,6 +80,8 @@ end
 
 -- ---- what the code says itself ----
 
+local examples, networks -- name -> lines of code; name of a network -> text
+
 -- Types of typed fields (schema.lua) as LuaLS writes them.
 local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer",
   batch = 'integer|"auto"', load = "integer|string",
@@ -138,8 +140,9 @@ local function network(name)
   if not known then return nil end
   local form = { name = "models." .. name, params = {}, options = {}, result = "nn.Module" }
   add_options(form, registry.schema(known))
-  local text = "A network; `tlua models` lists all, with parameters, sizes of pictures and published weights."
-  return { name = form.name, title = form.name, forms = { form }, text = text, first = text }
+  local text = networks[name] or "A network."
+  return { name = form.name, title = form.name, forms = { form }, text = text, first = first_sentence(text),
+    example = examples[form.name] }
 end
 
 local OPERATOR_TYPES = { integer = "integer", number = "number", boolean = "boolean", axis = "integer",
@@ -189,6 +192,7 @@ local sections, by_name, by_value
 local function add(entry)
   entry.first = first_sentence(entry.text)
   entry.title = entry.name
+  entry.example = examples[entry.name]
   by_name[entry.name] = entry
   local short = entry.name:match "[%w_]+$"
   by_name[short] = by_name[short] or entry
@@ -197,6 +201,7 @@ end
 local function open()
   if sections then return end
   sections, by_name = parse(require "tlua.repl.manual"), {}
+  examples, networks = require("tlua.repl.examples").all(), require "tlua.repl.networks"
   for _, section in ipairs(sections) do
     for _, entry in ipairs(section) do
       fill_in(entry)
@@ -216,6 +221,12 @@ end
 function help.sections()
   open()
   return sections
+end
+
+-- The entry of a network by its name, nil where there is none.
+function help.network(name)
+  open()
+  return network(name)
 end
 
 function help.topics()
@@ -313,6 +324,10 @@ function help.page(entry, width)
   end
   if entry.operator then
     lines[#lines + 1] = ("  Also a method: x:%s(...). Dimensions count from 1."):format(entry.name)
+  end
+  for i, line in ipairs(entry.example or {}) do
+    if i == 1 then lines[#lines + 1] = paint("note", "  Example:") end
+    lines[#lines + 1] = "    " .. line
   end
   return table.concat(lines, "\n")
 end
