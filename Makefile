@@ -141,10 +141,13 @@ test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
 	@sh tests/run.sh
-tests-built: $(TEST_B) $(FUZZ:%=$(BUILD)/tests/fuzz/%) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/scores $(BUILD)/segment $(BUILD)/hear $(BUILD)/detect $(BUILD)/comma $(BUILD)/pty $(BUILD)/limit
+tests-built: $(TEST_B) $(FUZZ:%=$(BUILD)/tests/fuzz/%) $(BUILD)/embedding $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/scores $(BUILD)/segment $(BUILD)/hear $(BUILD)/detect $(BUILD)/comma $(BUILD)/pty $(BUILD)/ask $(BUILD)/limit
 # A pseudo-terminal with something that types in it.
 $(BUILD)/pty: tests/pty.c
 	$(CC) -std=c11 $(WARN) -o $@ $< -lutil
+# A client that sends any bytes to a port of this machine.
+$(BUILD)/ask: tests/ask.c
+	$(CC) -std=c11 $(WARN) -o $@ $<
 # The installed header and library, as a C program of somebody else would use them.
 $(BUILD)/embedding: tests/embedding.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
@@ -184,6 +187,10 @@ $(BUILD)/threads: tests/unit/threads.c tests/sanitizers/plain/criterion/criterio
 # A hundred runs killed at random moments.
 test-crash: all
 	./tlua tests/crash/crash.lua 100
+# A run of ten minutes followed in a browser, through kills and resumptions.
+.PHONY: test-watch
+test-watch: all $(BUILD)/ask
+	./tlua tests/lua/watch.lua 600
 
 # ---- the longer things ----
 PEERS ?= $(BUILD)/peers

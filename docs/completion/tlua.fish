@@ -109,7 +109,14 @@ complete -c tlua -n '__tlua_is export' -l weights -r -F -d 'weights of a network
 complete -c tlua -n '__tlua_is export' -l weights.key -x -d 'the part of that file, like ema'
 complete -c tlua -n '__tlua_is export' -a 'bert conformer convnext_tiny crnn deit_tiny_patch16_224 densenet121 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 gpt2 mel_cnn meshnet mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet18_3d resnet34 resnet50 speaker_lstm squeezenet1_1 unet unet3d vgg16 vgg16_bn vit_base_patch16_224 vit_small_patch16_224 wav2vec2_base wave_cnn yolov8l yolov8m yolov8n yolov8s yolov8x yolox_m yolox_nano yolox_s yolox_tiny'
 complete -c tlua -n '__tlua_is export' -F
-complete -c tlua -n __tlua_first -a report -d 'a run\'s report made again, or several runs side by side'
+complete -c tlua -n __tlua_first -a watch -d 'a run followed while it goes: a page for your browser, or text'
+complete -c tlua -n '__tlua_is watch' -l help -d 'what it does, and its options'
+complete -c tlua -n '__tlua_is watch' -l text -d 'in the terminal, until the run is at its end; of several runs a line each'
+complete -c tlua -n '__tlua_is watch' -l once -d 'the last epochs and where the run stands, in the terminal, and no more'
+complete -c tlua -n '__tlua_is watch' -l port -x -d 'of the page (any that is free)'
+complete -c tlua -n '__tlua_is watch' -l address -x -d 'of the page: another numeric address than 127.0.0.1, so that other machines reach it'
+complete -c tlua -n '__tlua_is watch' -F
+complete -c tlua -n __tlua_first -a report -d 'a run\'s report as it is by now, or several runs side by side'
 complete -c tlua -n '__tlua_is report' -l help -d 'what it does, and its options'
 complete -c tlua -n '__tlua_is report' -l to -r -F -d 'the page (report.html, of one run that in its folder)'
 complete -c tlua -n '__tlua_is report' -F

@@ -457,13 +457,14 @@ function util.put(...)
   error("cannot write to stdout: " .. reason, 0)
 end
 
--- The lock of a run's folder, nil where another process has it. What a killed run was writing is removed: nobody else writes there now.
+-- The lock of a run's folder, nil (or false) where another process has it; and whether core.is_locked sees it. What a
+-- killed run was writing is removed: nobody else writes there now.
 function util.own(folder)
-  local lock = core.lock(folder .. "/run.lock")
+  local lock, seen = core.lock(folder .. "/run.lock")
   for _, name in ipairs(lock and core.list_folder(folder) or {}) do
     if name:find "%.tmp%d+$" or name:find "%.safetensors%.link%d+$" then core.remove(folder .. "/" .. name) end -- src/base/file.c and core.link name them
   end
-  return lock
+  return lock, seen
 end
 
 return util

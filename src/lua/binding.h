@@ -183,6 +183,8 @@ void tl__lua_open_system(lua_State *L);
 void tl__lua_open_json(lua_State *L);
 void tl__lua_open_process(lua_State *L);
 void tl__lua_open_interrupt(lua_State *L);
+void tl__lua_open_lock(lua_State *L);
+void tl__lua_open_serve(lua_State *L);
 void tl__lua_open_line(lua_State *L);
 void tl__lua_open_columns(lua_State *L);
 void tl__lua_open_look(lua_State *L); /* after tensor */

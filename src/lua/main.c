@@ -49,6 +49,8 @@ static int open_core(lua_State *L)
     tl__lua_open_json(L);
     tl__lua_open_process(L);
     tl__lua_open_interrupt(L);
+    tl__lua_open_lock(L);
+    tl__lua_open_serve(L);
     tl__lua_open_line(L);
     tl__lua_open_columns(L);
     tl__lua_open_tensor(L);

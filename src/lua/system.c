@@ -10,11 +10,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -420,30 +418,6 @@ static int untar(lua_State *L)
 
 /* ---- the process ---- */
 
-/* core.lock(path): takes the file for this process until it ends or core.unlock(number); false where another has it. The file
- * stays behind, empty of meaning: the lock is the kernel's and goes with the process, however that ends. */
-static int lock(lua_State *L)
-{
-    const char *path = luaL_checkstring(L, 1);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) return tl__lua_raisef(L, "cannot open %s: %s", path, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        lua_pushinteger(L, fd);
-        return 1;
-    }
-    int why = errno;
-    close(fd);
-    if (why != EWOULDBLOCK) return tl__lua_raisef(L, "cannot lock %s: %s", path, strerror(why));
-    lua_pushboolean(L, 0);
-    return 1;
-}
-
-static int unlock(lua_State *L)
-{
-    close((int)luaL_checkinteger(L, 1));
-    return 0;
-}
-
 /* core.link(from, to): `to` becomes another name of the file `from`, or a copy where the file system has no such names. What was
  * called so before is replaced, and at no moment is there no file. */
 static int link_(lua_State *L)
@@ -518,7 +492,8 @@ void tl__lua_open_system(lua_State *L)
         {"hmac_sha256", hmac_sha256_},
         {"sha256_file", sha256_file}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, 
-        {"getpid", getpid_}, {"lock", lock}, {"unlock", unlock}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure}, {"memory_failures", memory_failures},
+        {"getpid", getpid_}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure},
+        {"memory_failures", memory_failures},
         {"inject_launch_failure", inject_launch_failure}, {"error", error_}, {NULL, NULL}};
     tl__lua_functions(L, of_api, 0);
     luaL_setfuncs(L, functions, 0);

@@ -215,6 +215,7 @@ local run = {
   tune = main_of "tlua.command.tune",
   check = main_of "tlua.command.check",
   report = main_of "tlua.report.runs",
+  watch = main_of "tlua.command.watch",
   cache = main_of "tlua.train.cache",
   help = function(argv)
     if argv[2] and not commands.find(argv[2]) then commands.unknown(argv[2]) end

@@ -116,7 +116,20 @@ commands.list = {
     examples = { "tlua export runs/mine/best.safetensors --to best.safetensors",
       "tlua export runs/mine --to mine.onnx", "tlua export runs/pests --to pests.onnx --boxes nms",
       "tlua export runs/lora --to whole.safetensors --merge" } },
-  { name = "report", group = "Use", args = "RUN...", brief = "a run's report made again, or several runs side by side",
+  { name = "watch", group = "Use", args = "RUN",
+    brief = "a run followed while it goes: a page for your browser, or text",
+    text = "RUN is the folder of a run, or one that holds several, as of `tlua compare`. It says an address of this " ..
+      "machine alone, with a random token in it, for a browser; no browser is started. Runs that were stopped or " ..
+      "killed are told as such, and followed on when they are taken up again. Ctrl-C ends the watching.",
+    options = { { "text", nil, "in the terminal, until the run is at its end; of several runs a line each" },
+      { "once", nil, "the last epochs and where the run stands, in the terminal, and no more" },
+      { "port", "N", "of the page (any that is free)" },
+      { "address", "ADDRESS",
+        "of the page: another numeric address than 127.0.0.1, so that other machines reach it" } },
+    examples = { "tlua watch runs/mine", "tlua watch runs/mine --text", "tlua watch runs/mine-compare" } },
+  { name = "report", group = "Use", args = "RUN...",
+    brief = "a run's report as it is by now, or several runs side by side",
+    text = "A run that is not at its end is shown as far as it is, with where it stands: running, stopped, killed.",
     options = { { "to", "FILE", "the page (report.html, of one run that in its folder)" } }, examples = { "tlua report runs/a runs/b --to both.html" } },
   { name = "models", group = "What there is", args = "", brief = "networks: parameters, multiply-adds, published weights",
     examples = { "tlua models" } },
@@ -175,8 +188,9 @@ commands.environment = {
   { "POCL_CACHE_DIR", "where PoCL keeps compiled kernels; below TLUA_CACHE where its own place cannot be written" },
 }
 commands.files = {
-  { "runs/NAME-DATE-N", "folder of a run: model.safetensors, report.html, metrics.csv, log.txt, recipe.lua, the " ..
-    "checkpoints last, previous and best.safetensors, and of private data identifiers.csv, which is to stay with you" },
+  { "runs/NAME-DATE-N", "folder of a run: model.safetensors, report.html, metrics.csv, steps.csv, log.txt, " ..
+    "recipe.lua, where it stands in run.json and status.json, the checkpoints last, previous and " ..
+    "best.safetensors, and of private data identifiers.csv, which is to stay with you" },
   { "~/.cache/tlua", "what is kept: weights, features, kernels" },
 }
 commands.statuses = { { 0, "all went well" }, { 1, "an error; one line on stderr says what" }, { 2, "a wrong command line" },

@@ -74,9 +74,14 @@ local function scale(low, high, is_log)
   return function(v) return math.log(math.max(v, low) / low) / math.log(high / low) end
 end
 
+-- With as many digits as tell them apart, where four do not.
 local function with_labels(values)
-  local out = {}
-  for i, v in ipairs(values) do out[i] = { v, number(v) } end
+  local out, seen, same = {}, {}, false
+  for i, v in ipairs(values) do
+    out[i] = { v, number(v) }
+    same, seen[out[i][2]] = same or seen[out[i][2]] ~= nil, true
+  end
+  for i, v in ipairs(same and values or {}) do out[i][2] = ("%.7g"):format(v) end
   return out
 end
 

@@ -2,6 +2,7 @@
 -- curves, facts, the recipe; what a task has of its own is the task's (tlua/task).
 local util = require "tlua.util"
 local parts = require "tlua.report.parts"
+local going = require "tlua.report.going.parts"
 local report = {}
 local escape, figure, column, tile = parts.escape, parts.figure, parts.column, parts.tile
 for _, name in ipairs { "head", "figure", "column", "percent", "plain", "PERCENT", "base64" } do report[name] = parts[name] end
@@ -17,23 +18,33 @@ function report.prefix(run) return run.prefix or "test" end
 -- The axis of figures in percent starts at 0 and ends at 100 where they are all the same.
 function report.axis(f) return f[3]:find "%%%%" and parts.PERCENT or nil end
 
-local function curves(run)
-  local rows, prefix = util.from_json(run.rows), report.prefix(run)
+-- Curves over the epochs; of a run that is not at its end those that have a point.
+function report.curves(run)
+  local rows, prefix, out = util.from_json(run.rows), report.prefix(run), {}
+  local function add(title, series, y, same)
+    local n = 0
+    for _, line in ipairs(series) do n = n + #line.points end
+    if n == 0 and run.unfinished then return end
+    out[#out + 1] = figure(title, series, { x = "epoch", x_whole = true, y = y, y_same = same })
+  end
   local function pair(key, train_key)
     return { { name = "training", points = column(rows, train_key) }, { name = WORD[prefix], points = column(rows, prefix .. "_" .. key) } }
   end
-  local out = { figure("Loss", pair("loss", "loss"), { x = "epoch", x_whole = true, y = "loss" }) }
+  out[1] = going.losses(run)
+  add("Loss", pair("loss", "loss"), "loss")
   for i, f in ipairs(report.figures(run)) do
     if i > 3 then break end
     local title = util.capital(f[2]) .. (f[3]:find "%%%%" and ", percent" or "")
-    out[#out + 1] = figure(title, pair(f[1], "train_" .. f[1]), { x = "epoch", x_whole = true, y = f[2], y_same = report.axis(f) })
+    add(title, pair(f[1], "train_" .. f[1]), f[2], report.axis(f))
   end
-  out[#out + 1] = figure("Learning rate", { { name = "rate", points = column(rows, "lr") } }, { x = "epoch", x_whole = true, y = "rate" })
+  local rates = going.rates(run)
+  if rates then out[#out + 1] = rates
+  else add("Learning rate", { { name = "rate", points = column(rows, "lr") } }, "rate") end
   return table.concat(out)
 end
 
 -- The figures of a task, the one that its recipe goes by first.
-local function main_first(t)
+function report.main_first(t)
   local main = t:main()
   local out = { main }
   for _, f in ipairs(t.figures) do
@@ -47,12 +58,12 @@ end
 -- facts (tlua/run/ran.lua), test (count and hash of the test pictures), fields, recipe.
 function report.gather(run)
   local out = run.task.gather and run.task.gather(run) or { metrics = {} }
-  out.format, out.figures = 1, main_first(run.task)
+  out.format, out.figures = 1, report.main_first(run.task)
   if run.task.kind ~= "classify" then out.task = run.task.kind end
   local s = run.session
   if s and s.data.input and s.data.input.kind ~= "picture" then out.many = s.data.input.many end
   for _, name in ipairs { "title", "subtitle", "name", "part", "prefix", "rows", "seconds", "trained", "parameters", "peak_bytes", "commands", "ran",
-    "facts", "test", "fields", "recipe" } do out[name] = run[name] end
+    "facts", "test", "fields", "recipe", "begun", "steps", "state" } do out[name] = run[name] end
   out.rows = util.for_json(run.rows)
   out.metrics.count = out.metrics.count or 0
   return out
@@ -66,19 +77,27 @@ local function head_of(run)
   return (#commands > 0 and ('<pre class="command">%s</pre>'):format(table.concat(commands, "\n")) or "") .. parts.facts(run.ran, "ran")
 end
 
--- The page of what report.gather gave.
+local function tiles_of(run, tested)
+  local main = report.figures(run)[1]
+  if run.unfinished then return going.tiles(run, main, report.prefix(run), WORD[report.prefix(run)]) end
+  local one = run.many == "clips" and "clip" or "picture"
+  return (tested or tile("–", ("%s: there is no test %s"):format(main[2], one)))
+    .. tile(util.clock(run.seconds), "from start to end")
+end
+
+-- The page of what report.gather or told.read gave.
 function report.page(run)
   local found = rawget(require("tlua.task"), run.task or "classify") and require("tlua.task").definition(run.task or "classify") or {}
-  local tested, main = run.metrics.count > 0, report.figures(run)[1]
+  local tested = run.metrics.count > 0
   local function of(name) return tested and found[name] and found[name](run) or "" end
+  local charts = report.curves(run)
   return table.concat {
     report.head(run.title),
-    ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle)),
-    head_of(run), '<div class="tiles">', tested and of "tiles" or tile("–", ("%s: there is no test %s"):format(main[2],
-      run.many == "clips" and "clip" or "picture")),
-    tile(util.clock(run.seconds), "from start to end"), "</div>",
-    "<h2>Training</h2><div class=\"charts\">", curves(run), of "charts", "</div>", of "page",
-    "<h2>The run</h2>", parts.facts(run.facts),
+    ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle or run.name or "")),
+    going.state(run), head_of(run), '<div class="tiles">', tiles_of(run, tested and of "tiles"), "</div>",
+    "<h2>Training</h2>", charts == "" and '<p class="soft">No step has been made yet.</p>' or "",
+    "<div class=\"charts\">", charts, of "charts", "</div>", of "page",
+    #run.facts > 0 and "<h2>The run</h2>" or "", parts.facts(run.facts),
     run.recipe and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(run.recipe)) or "", "</body></html>\n" }
 end
 

@@ -44,6 +44,9 @@ box-shadow:inset 0 -3px var(--c2)}.pad{background:none;color:var(--soft);border-
 .words td,.words th{padding:4px 9px}td.left,th.left{text-align:left}.first td{border-top:2px solid var(--line)}.good{color:var(--c3)}
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;margin-top:12px}.bars i{height:18px;min-width:2px;border-radius:3px}
 pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+.state{margin:12px 0 0;font-weight:600;overflow-wrap:anywhere}.state i{display:inline-block;width:11px;height:11px;
+border-radius:50%;margin-right:8px;background:var(--soft)}.running i{background:var(--c3)}
+.stopped i,.unknown i{background:var(--c5)}.killed i,.failed i{background:var(--c6)}.finished i{background:var(--c1)}
 .command{margin:14px 0 10px;white-space:pre-wrap;overflow-wrap:anywhere}.ran{font-size:13px;gap:2px 14px}
 @media print{body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:11px}th,td{padding:2px 5px}pre{white-space:pre-wrap}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
 @media (max-width:520px){.axis{font-size:14px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
@@ -66,7 +69,7 @@ local function figure(title, series, options)
   return ("<figure><figcaption>%s</figcaption>%s%s</figure>"):format(escape(title), chart.lines(series, options), #series > 1 and chart.legend(series) or "")
 end
 
-parts.figure, parts.tile, parts.escape = figure, tile, escape
+parts.figure, parts.tile, parts.escape, parts.style = figure, tile, escape, STYLE
 parts.PERCENT = { 0, 100 } -- the axis of percentages that are all the same
 
 -- The points of a curve. What is no number has no place in it.

@@ -6,72 +6,11 @@ local commands = require "tlua.command.commands"
 local chart = require "tlua.report.chart"
 local report = require "tlua.report"
 local checkpoint = require "tlua.run.checkpoint"
+local of_folder = require "tlua.run.told"
 local intervals = require "tlua.report.intervals"
 local curves = require "tlua.report.findings.curves"
 local report_runs = {}
 local escape = chart.escape
-
--- ---- reading runs ----
-
-local COLUMNS = { learning_rate = "lr" } -- the others have the names of the rows' fields
-
-local NUMBERS = { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge }
-
--- The epochs of a run from its metrics.csv.
-local function rows_of(path)
-  local text, names, rows = core.read_file(path), {}, {}
-  for line in text:gmatch "[^\n]+" do
-    local values = {}
-    for word in (line .. ","):gmatch "([^,]*)," do values[#values + 1] = word end
-    if #names == 0 then names = values
-    else
-      local row = {}
-      for k, name in ipairs(names) do
-        local v = NUMBERS[values[k]] or tonumber(values[k])
-        row[COLUMNS[name] or name] = math.tointeger(v) or v
-      end
-      rows[#rows + 1] = row
-    end
-  end
-  return rows
-end
-
--- A run that has no report yet: what metrics.csv and its checkpoint tell.
-local function unfinished(folder)
-  local csv = folder .. "/metrics.csv"
-  if not core.exists(csv) then
-    util.failf("report: %s is not the folder of a run: there is neither report.json nor metrics.csv", folder)
-  end
-  local run, state = { rows = rows_of(csv), unfinished = true }, checkpoint.peek(folder .. "/last.safetensors")
-  if #run.rows == 0 then util.failf("report: the run in %s has not finished an epoch", folder) end
-  if state then
-    run.fields, run.recipe, run.seconds, run.commands = state.fields, state.recipe, state.seconds, state.commands
-    run.test = state.pictures and state.pictures.test
-  end
-  return run
-end
-
-local function read_run(folder)
-  folder = folder:gsub("(.)/+$", "%1"):gsub("/report%.[jh][st][om][nl]l?$", ""):gsub("/[%a_]+%.safetensors$", "")
-  local missing = util.missing(folder, "folder")
-  if missing or not core.is_folder(folder) then util.failf("report: %s", missing or folder .. " is no folder") end
-  local path, run = folder .. "/report.json", nil
-  if core.exists(path) then
-    local ok, value = pcall(function() return core.json_decode(core.read_file(path)) end)
-    if not ok or type(value) ~= "table" or type(value.metrics) ~= "table" then
-      util.failf("report: %s is damaged", path)
-    end
-    if math.type(value.format) ~= "integer" or value.format > 1 then
-      util.failf("report: %s was written by a newer tlua; this is %s", path, core.version)
-    end
-    run = value
-    run.rows = util.from_json(run.rows)
-  else
-    run = unfinished(folder)
-  end
-  run.folder, run.label = folder, folder:match "[^/]+$"
-  return run
-end
 
 -- ---- were they tested on the same pictures? ----
 
@@ -284,7 +223,7 @@ local function commands_of(runs)
   return #out > 0 and ('<dl class="ran">%s</dl>'):format(table.concat(out)) or ""
 end
 
--- The page of several runs, as read by read_run.
+-- The page of several runs, as told.read gives them.
 function report_runs.page(runs)
   local title = ("%d runs side by side"):format(#runs)
   local differences, changes, warning = differing(runs), recipe_changes(runs), test_warning(runs)
@@ -314,15 +253,13 @@ function report_runs.main(argv)
   local to = options.to
   if #folders == 0 then commands.usage("report", "folders of runs are needed") end
   local runs = {}
-  for k, folder in ipairs(folders) do runs[k] = read_run(folder) end
-  if #runs == 1 and runs[1].unfinished then
-    util.failf("report: %s has no report.json: the run is not at its end, or an earlier tlua made it", runs[1].folder)
-  end
+  for k, folder in ipairs(folders) do runs[k] = of_folder.read(of_folder.folder(folder), "report") end
   name_runs(runs)
   local warning = #runs > 1 and test_warning(runs)
   if warning then util.note("warning: " .. warning) end
   to = to or (#runs == 1 and runs[1].folder .. "/report.html" or "report.html")
   core.write_file(to, #runs == 1 and report.page(runs[1]) or report_runs.page(runs))
+  if #runs == 1 and runs[1].unfinished then print(runs[1].state.text) end
   print(("written: %s"):format(to))
   return 0
 end

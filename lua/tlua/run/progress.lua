@@ -80,8 +80,9 @@ function Progress:bar(share, width)
   return self.blocks[1]:rep(full) .. self.blocks[2]:rep(width - full)
 end
 
--- label "Epoch 1/5", done of total steps; text is the rest of the line.
+-- label "Epoch 1/5", done of total steps; text is the rest of the line. self.watched, where there is one, is told too.
 function Progress:update(label, done, total, text)
+  if self.watched then self.watched(label, done, total) end
   if self.style == "quiet" then return end
   local now = core.time()
   if now - self.last < (self.terminal and 0.1 or self.style and 1 or 10) then return end
@@ -106,12 +107,12 @@ function Progress:update(label, done, total, text)
 end
 
 -- pictures per second and time left, as text.
--- whole: those that are left of the whole run, where that is more than `left`; tests beside it are not reckoned.
+-- whole: seconds that are left of the whole run, where that is more than what is left here.
 function progress.speed(pictures, seconds, left, many, whole)
   if seconds <= 0 then return "" end
   local rate = pictures / seconds
   local figure = rate < 9.95 and "%.1f" or "%.0f"
-  local all = whole and whole > left and (", all %s"):format(util.clock(whole / rate)) or ""
+  local all = whole and whole > left / rate and (", all %s"):format(util.clock(whole)) or ""
   return (figure .. " %s/s  ETA %s%s"):format(rate, many or "pictures", util.clock(left / rate), all)
 end
 

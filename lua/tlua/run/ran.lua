@@ -11,6 +11,7 @@ local box_changes = require "tlua.data.boxes.changes"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
 local lora = require "tlua.nn.lora"
+local checkpoint = require "tlua.run.checkpoint"
 local ran = {}
 
 -- ---- pieces of the plan and the report ----
@@ -86,10 +87,10 @@ function ran.weights_stamp(net)
   return path and table.concat({ core.file_size(path) }, " ") or nil
 end
 
--- The file of weights with its hash.
-local function weights_of(s)
+-- The file of weights with its hash, which takes a while; `quick`: without.
+local function weights_of(s, quick)
   local path, text = rawget(s.model, "weights_path"), ran.weights_text(s.model)
-  if not path then return text end
+  if not path or quick then return text end
   if ran.weights_stamp(s.model) ~= s.weights_stamp then return text .. "; the file has changed since it was read" end
   local ok, hash = pcall(core.sha256_file, path)
   return ok and ("%s; SHA-256 %s"):format(text, hash) or text
@@ -184,11 +185,11 @@ local function data_line(s)
     util.thousands(d.test:count()), d.input.many)
 end
 
--- What decides about the figures beside the recipe's text: { {name, text}, ... }.
-function ran.head(s)
+-- What decides about the figures beside the recipe's text: { {name, text}, ... }. quick: without hashes of files.
+function ran.head(s, quick)
   local r = s.recipe
   local train, test = steps_text(s, s.data.augment), steps_text(s, nil)
-  return { { "way", r.cell_text }, { "overrides", overrides_text(r) }, { "weights", weights_of(s) },
+  return { { "way", r.cell_text }, { "overrides", overrides_text(r) }, { "weights", weights_of(s, quick) },
     { "data", data_line(s) },
     { "validation", s.data.validation_text },
     { "burnt-in text", data_text.burnt_in(s.data) }, { "split", split_text(s) }, { "groups", group_text(s) },
@@ -216,6 +217,17 @@ function ran.facts(s)
     { "epochs", ("%d%s"):format(#s.results.epochs, s.best and (", the best was %d"):format(s.best.epoch) or "") },
     { "feature cache", saved or s.no_cache },
     { "kernel choices", core.tuning().hash }, { "peak device memory", util.bytes(peak) } }
+end
+
+-- What a run's pages have at their head.
+function ran.title(s) return ("%s on %s"):format(s.model:label(), s.data.title) end
+
+-- What is known of a run when it begins, as its report has it in the end.
+function ran.begun(s)
+  return { title = ran.title(s), name = s.recipe.name, task = s.task.kind, prefix = s.prefix, part = s.part,
+    many = s.data.input.many, epochs = s.epochs, commands = s.commands, ran = ran.head(s, true), recipe = s.recipe.text,
+    fields = checkpoint.fields(s.recipe), test = s.data.list and s.data.list.test, trained = s.most_trained,
+    parameters = s.parameters }
 end
 
 -- What programs that read along are told when a run begins, and when it has ended.

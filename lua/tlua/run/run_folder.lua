@@ -87,7 +87,8 @@ end
 
 local OLD = "old"
 local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt", "recipe.lua",
-  "identifiers.csv", "doubles.csv", "adapter/adapter_config.json", "adapter/adapter_model.safetensors" }
+  "identifiers.csv", "doubles.csv", "run.json", "status.json", "steps.csv", "adapter/adapter_config.json",
+  "adapter/adapter_model.safetensors" }
 local CHECKPOINTS = { "last.safetensors", "previous.safetensors", "best.safetensors" }
 
 local function path_of(s, ...) return table.concat({ s.out, ... }, "/") end
@@ -145,7 +146,7 @@ end
 local function take_number(s)
   for _ = 1, 1000 do
     core.mkdirs(s.out)
-    s.lock = util.own(s.out)
+    s.lock, s.lock_seen = util.own(s.out)
     if s.lock and not holds(s, { "log.txt", "model.safetensors", table.unpack(CHECKPOINTS) }) then return end
     if s.lock then core.unlock(s.lock) end
     s.lock, s.out = nil, run_folder.name(s.recipe)
@@ -160,7 +161,7 @@ function run_folder.take(s, resumed, force)
   if numbered then take_number(s)
   else
     core.mkdirs(s.out)
-    s.lock = util.own(s.out)
+    s.lock, s.lock_seen = util.own(s.out)
   end
   if not s.lock then util.failf("another run is writing %s; wait for it, or name another folder with --out", s.out) end
   if resumed then return end

@@ -17,6 +17,9 @@ local run_folder = require "tlua.run.run_folder"
 local report = require "tlua.report"
 local event_file = require "tlua.run.event_file"
 local totals = require "tlua.train.totals"
+local rows = require "tlua.train.rows"
+local steps = require "tlua.run.steps"
+local status = require "tlua.run.status"
 local ran = require "tlua.run.ran"
 local lora = require "tlua.nn.lora"
 local train = {}
@@ -101,7 +104,7 @@ local function state_of(s)
   local sum = s.sum
   return { epoch = s.epoch, step = s.done, batches = s.batches_done, stage_steps = s.stage_steps, totals = sum:state(),
     rows = s.results.epochs, best = s.best, without_better = s.without_better, seconds = s.seconds_before + core.time() - s.begin, finished = s.finished,
-    frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep"), commands = s.commands }
+    frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep"), commands = s.commands, curve = s.curve:state() }
 end
 
 -- What is said of a run of private data, without paths and patients; anything else as it is.
@@ -131,14 +134,22 @@ local function keep_now_and_then(s)
   if minutes > 0 and core.time() - s.last_kept > 60 * minutes then keep_last(s) end
 end
 
-local function show_progress(s, source, sum, begin, first, waited)
-  local pictures = s.data.input.samples(s.data)
+-- What the epoch and the run will still take: later epochs what the last one of this stage took with its test, before
+-- there is one what their training takes at this rate.
+local function pace_of(s, done, seconds, left, samples)
+  local rate = done / seconds
+  local later = s.took or samples / rate
+  return { rate = rate, left = left / rate, all = left / rate + (s.test_took or 0) + (s.epochs - s.epoch) * later }
+end
+
+local function show_progress(s, source, sum, samples, begin, first, waited)
   local seconds, idle = core.time() - begin, source:waited() - waited
+  s.pace = seconds > 0 and pace_of(s, sum.n - first, seconds, samples - sum.n, samples) or nil
   local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds,
-    pictures - sum.n, s.data.input.many, pictures * (s.epochs - s.epoch + 1) - sum.n))
+    samples - sum.n, s.data.input.many, s.pace and s.pace.all))
   if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for %s %.0f %%"):format(s.data.input.many,
     100 * idle / seconds) end
-  s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, pictures, text)
+  s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, samples, text)
 end
 
 -- One pass over the training pictures, from batch s.done on. True when Ctrl-C stopped it.
@@ -146,13 +157,14 @@ local function train_epoch(s)
   local sum, source = s.sum, s.train_feed
   s.model:train()
   if source:start(s.epoch, s.done) then return true end
-  local begin, waited, first = core.time(), source:waited(), sum.n
+  local begin, waited, first, samples = core.time(), source:waited(), sum.n, s.data.input.samples(s.data)
   local loss, counted = sum.loss, sum.counted
   while step.train(s, source, sum) do
     local of_step = sum.counted ~= counted and (sum.loss - loss) / (sum.counted - counted) or nil
     if s.events then log(s, "scalars", s.batches_done, { ["step/loss"] = of_step, ["step/learning_rate"] = s.rate }) end
+    if of_step then s.curve:add(s.epoch - 1 + sum.n / samples, of_step, s.rate) end
     loss, counted = sum.loss, sum.counted
-    show_progress(s, source, sum, begin, first, waited)
+    show_progress(s, source, sum, samples, begin, first, waited)
     if core.interrupted() then return true end
     keep_now_and_then(s)
   end
@@ -182,10 +194,12 @@ end
 
 -- The same with the averages of the weights, where the recipe asks for them and there are any yet.
 local function evaluate_average(s)
-  local average = s.ema and s.ema:begun()
+  local average, begin = s.ema and s.ema:begun(), core.time()
+  s.pace = nil
   if average then s.ema:swap() end
   local sum, stopped = train.evaluate(s, s.test_feed, s.test_feed.part == "test" and "Testing" or "Validating")
   if average then s.ema:swap() end
+  s.test_took = core.time() - begin
   return sum, stopped
 end
 
@@ -200,6 +214,10 @@ local function open_folder(s, resumed, force)
   local listed = doubles.csv(s.data)
   if listed then core.write_file(s.out .. "/" .. doubles.FILE, listed) end
   keep_identifiers(s)
+  local begun = ran.begun(s)
+  begun.figures = report.main_first(s.task)
+  s.status = status.open(s, begun, function(value) return hidden(s, value) end)
+  s.progress.watched = function(...) s.status:tick(...) end
 end
 
 -- ---- stages ----
@@ -226,7 +244,7 @@ local function begin_stage(s, k)
   plan_of_stage(s, function(text) s.progress:say(text) end)
   close_feeds(s)
   s.train_feed, s.test_feed = feed.open(s, "train"), feed.open(s, s.part)
-  s.entered = k
+  s.entered, s.took, s.test_took = k, nil, nil
 end
 
 -- ---- the run ----
@@ -256,37 +274,6 @@ local function tests_now(s)
   return s.epoch == s.epochs or (every > 0 and s.epoch % every == 0)
 end
 
--- The row of an epoch: its losses, and every figure of the task on each part that was looked at.
-local function row_of(s, test, begin)
-  local sum = s.sum
-  local row = { epoch = s.epoch, loss = sum:mean(), lr = s.rate or s.lr, seconds = core.time() - begin }
-  for key, v in pairs(sum:value()) do row["train_" .. key] = v end
-  if test then
-    row[s.prefix .. "_loss"] = test:mean()
-    for key, v in pairs(test:value()) do row[s.prefix .. "_" .. key] = v end
-  end
-  return row
-end
-
--- "[Epoch 3] loss: 0.4321  train accuracy 85.2 %  test accuracy 83.0 %  (1.2 s)"
-local function epoch_text(s, row, test)
-  local main = s.task:main()
-  -- The main figure, or the first that is known of that part.
-  local function of(prefix, word)
-    local shown = main
-    for i = #s.task.figures, 1, -1 do
-      local f = s.task.figures[i]
-      if not row[prefix .. "_" .. main[1]] and row[prefix .. "_" .. f[1]] then shown = f end
-    end
-    return ("  %s %s"):format(word, s.task:figure_text(shown, row[prefix .. "_" .. shown[1]]))
-  end
-  local trained = next(s.sum:value()) ~= nil and of("train", "train") or "" -- some tasks measure nothing in training
-  local tested = test and (s.task.test_line and ("  %s %s"):format(s.part, s.task:test_line(test.meter))
-    or of(s.prefix, s.part)) or s.data[s.part]:count() == 0 and ("  %s %s -"):format(s.part, main[2]) or ""
-  return ("[Epoch %d] loss: %s%s%s  (%.1f s)"):format(row.epoch, util.figure("%.4f", row.loss), trained, tested,
-    row.seconds)
-end
-
 local function log_epoch(s, row)
   local list = { ["epoch/loss"] = row.loss, ["epoch/seconds"] = row.seconds }
   local main = s.task:main()[1]
@@ -300,14 +287,16 @@ end
 -- `test`: the sums of the test, nil in an epoch without one.
 local function finish_epoch(s, test, begin)
   local results, main = s.results, s.task:main()[1]
-  local row = row_of(s, test, begin)
-  s.progress:say(epoch_text(s, row, test), true, { "epoch", row })
+  local row = rows.of(s, test, begin)
+  s.progress:say(rows.text(s, row, test), true, { "epoch", row })
   results.epochs[s.epoch] = row
   local loss, figure = judged(s, row)
   results.loss = row.loss
   for _, f in ipairs(s.task.figures) do results[f[1]] = row[s.prefix .. "_" .. f[1]] or results[f[1]] end
   if figure ~= nil then results.value = figure end
   pcall(core.write_file, s.out .. "/metrics.csv", run_folder.metrics(s, results.epochs)) -- written anew after every epoch
+  s.pace = s.took and { all = (s.epochs - s.epoch) * s.took } or nil
+  s.status:write("running", {})
   log_epoch(s, row)
   if not test then return false end
   local advice = s.task.advice and not s.advised and s.task:advice(test:value(), s)
@@ -357,11 +346,13 @@ local function one_epoch(s)
     begin_stage(s, k)
   end
   s.stage_epoch = within
+  local whole, features = s.done == 0, s.spent.features
   local halted, test = train_epoch(s)
   s.spent.training = s.spent.training + core.time() - begin
   if halted then return true end
   if tests_now(s) then test, halted = evaluate_average(s) end
   if halted then return true end
+  if whole then s.took = core.time() - begin - (s.spent.features - features) end
   local better = finish_epoch(s, test, begin)
   say_note(s)
   next_epoch(s)
@@ -400,7 +391,8 @@ local function report_of(s, seen)
   local _, _, peak = core.memory()
   local facts, lag = ran.facts(s), lag_of(s)
   if lag then table.insert(facts, 1, { "stopped", lag }) end
-  return { title = ("%s on %s"):format(s.model:label(), s.data.title), subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"),
+  return { title = ran.title(s), begun = s.status.since, steps = s.curve:told(), state = s.status:word(),
+    subtitle = ("%s, %s"):format(r.name, os.date "%Y-%m-%d %H:%M"),
     name = r.name, task = s.task, seen = seen, session = s, names = s.classes, rows = s.results.epochs, prefix = s.prefix,
     part = seen.part or "test", source = s.data[seen.part or "test"], seconds = s.seconds_before + core.time() - s.begin,
     trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, commands = s.commands, ran = ran.head(s), facts = facts,
@@ -522,6 +514,7 @@ end
 local function take_up_pictures(s, changed)
   if changed.train then
     local k, within = stage.of_epoch(s.stages, s.epoch)
+    s.curve:cut(s.epoch - 1)
     s.done, s.sum, s.stage_steps = 0, totals.new(s.task), k and (within - 1) * s.steps or s.stage_steps
   end
   if changed[s.part] then s.best, s.without_better = nil, 0 end
@@ -538,6 +531,7 @@ local function take_up(s, path, force)
   checkpoint.restore(s, c)
   s.epoch, s.done, s.batches_done, s.stage_steps = state.epoch, state.step, state.batches, state.stage_steps
   s.sum, s.best, s.without_better, s.seconds_before = totals.new(s.task, state.totals), state.best, state.without_better, state.seconds
+  s.curve = steps.new(state.curve)
   s.results.epochs, s.spent, s.events_kept = state.rows, state.spent or s.spent, state.events
   local row = state.rows[#state.rows]
   local main = s.task:main()[1]
@@ -569,6 +563,7 @@ function train.run(s, options)
   local c = options.checkpoint
   core.survive_pipes() -- whoever reads along may go away: log.txt goes on
   s.begin, s.progress = core.time(), options.progress or progress.new(options.style)
+  s.curve = steps.new()
   s.spent = { training = 0, features = 0 } -- seconds; those of features are among those of training
   s.results = { epochs = {} }
   s.epochs, s.epoch, s.done, s.batches_done, s.stage_steps = s.data.epochs, 1, 0, 0, 0
@@ -591,6 +586,8 @@ function train.run(s, options)
   if not options.caught then core.catch_interrupt(false) end
   s.progress:clear()
   close_feeds(s)
+  s.progress.watched = nil
+  s.status:ended(ok, e)
   core.unlock(s.lock)
   if not ok then error(e, 0) end
   s.progress:say(("done in %s"):format(util.clock(core.time() - s.begin)), false, { "done", ran.done(s) })
