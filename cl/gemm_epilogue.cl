@@ -8,7 +8,7 @@ __kernel void gemm_epilogue(const gemm_args g, G float *C, G const float *restri
     int n = (int)min((long)TL_VECTOR, g.n - j);
     G float *c = C + g.c_at + z * g.c_batch + i * g.c_row + j;
     vf x = load_part(c, 1, n);
-    if (g.bias) x += load_part(bias + g.bias_at + j, 1, n);
+    if (g.bias) x += load_part(bias + g.bias_at + z * g.bias_batch + j, 1, n);
     if (g.residual) x += load_part(R + g.r_at + z * g.r_batch + i * g.r_row + j, 1, n);
     store_part(activate(x, g.activation), c, n);
 }

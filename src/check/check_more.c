@@ -229,11 +229,14 @@ static void try_maker(tl__checker *k, const tl_gemm_maker *maker, int64_t m, int
     for (int i = 0; i < 5; i++) free(host[i]);
 }
 
+/* Tiles for GPUs, which are compiled for each layout. */
+static int is_tile(const tl_device *d, const tl_gemm_maker *maker) { return !d->traits.is_cpu && strncmp(maker->name, "gpu-", 4) == 0; }
+
 /* Makers that nobody would take here (tiles of other registers, CLBlast on a processor) only cost time to compile. On a GPU each of those for
  * GPUs may be taken, the widest by products too large to be tried here. */
 static int is_used(tl_device *d, const tl_gemm_maker *maker)
 {
-    if (!d->traits.is_cpu && strncmp(maker->name, "gpu-", 4) == 0) return 1;
+    if (is_tile(d, maker)) return 1;
     static const int64_t sides[] = {1, 8, 64, 96, 512};
     for (int i = 0; i < 5; i++)
         for (int j = 0; j < 5; j++)
@@ -258,7 +261,7 @@ void tl__check_makers(tl__checker *k)
         if (!is_used(k->d, m)) continue;
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
             for (int transposed = 0; transposed < 3 && tl__check_time_left(k) && !k->lost; transposed++)
-                try_maker(k, m, shapes[i][0], shapes[i][1], shapes[i][2], transposed);
+                if (!is_tile(k->d, m) || (m - tl__gemm_makers()) % 3 == transposed) try_maker(k, m, shapes[i][0], shapes[i][1], shapes[i][2], transposed);
     }
 }
 

@@ -184,7 +184,7 @@ def prints():
 
 
 def tuning():
-    put("tuning", "table", "t4096 512 512 nt kept one cpu-14x32 108\n64 64 64 nn fresh many gpu-64 150\n1 1 1 tt kept one plain 103\n")
+    put("tuning", "table", "t4096 512 512 nt kept one cpu-14x32 108\n64 64 64 nn fresh many gpu-64x64 150\n1 1 1 tt kept one plain 103\n")
     put("tuning", "strangers", "t4096 512 512 nt kept one somebody 108\n")
     put("tuning", "unchecked", "c4096 512 512 nt kept one plain 108\n")
     put("tuning", "whole", "ftlua-tuning 1\n")

@@ -69,8 +69,8 @@ int tl__gemm_clblast_needs(tl_device *d, const tl_gemm *g)
 
 static int device_suits(tl_device *d) { return !d->traits.is_cpu && !d->traits.fragile; }
 
-/* On GPUs, for products large enough to pay for its launches; not where the driver is known to break easily. Not for
- * batches: CLBlast compiles another program for them, and ours take them as they are. */
+/* On GPUs that have no room for our tiles (gemm.c asks those first), and where `tlua tune` finds it faster: for products large enough to pay for its
+ * launches; not where the driver is known to break easily. Not for batches: CLBlast compiles another program for them. */
 int tl__gemm_clblast_suits(tl_device *d, const tl_gemm *g)
 {
     return device_suits(d) && g->m >= 64 && g->n >= 64 && g->k >= 64 && g->batch == 1;
@@ -158,7 +158,7 @@ void tl__gemm_prepare(tl_device *d)
 {
     const char *forced = getenv("TLUA_GEMM");
     int clblast = forced && strcmp(forced, "clblast") == 0, own = forced && strcmp(forced, "own") == 0;
-    if (own || !(clblast || device_suits(d))) return;
+    if (own || !(clblast || (device_suits(d) && !tl__gemm_gpu_has_room(d)))) return;
     tl_error err = {0}; /* where it is forced, a product will say what is wrong */
     library *l = load(d);
     if (l && !l->absent && (try_square(&err, d, 64) != 0 || try_square(&err, d, 1024) != 0) && !clblast && err.code && err.code != TL_EMEMORY) {

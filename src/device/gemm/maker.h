@@ -11,7 +11,7 @@ typedef struct tl_gemm_args {
     int64_t b_at, b_row, b_col, b_batch;
     int64_t c_at, c_row, c_batch;
     int64_t r_at, r_row, r_batch;   /* residual */
-    int64_t bias_at;
+    int64_t bias_at, bias_batch;
     float alpha;
     int32_t accumulate, bias, residual, activation;
     int32_t stream;                 /* c is larger than the caches and lies on whole vectors: write past them */
@@ -29,7 +29,7 @@ typedef struct tl_gemm_maker {
     int (*run)(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 } tl_gemm_maker;
 
-/* Ends with a row without a name. The order is that of preference; CLBlast comes first. */
+/* Ends with a row without a name. The order is that of preference. */
 const tl_gemm_maker *tl__gemm_makers(void);
 /* The row of that name, or NULL. */
 const tl_gemm_maker *tl__gemm_maker_named(const char *name);
@@ -52,6 +52,10 @@ TL__GEMM_MAKER(dots)
 TL__GEMM_MAKER(strips)
 TL__GEMM_MAKER(cpu)
 #undef TL__GEMM_MAKER
+/* The tile that tl__gemm_gpu should take; no rows: it should not, or cannot. */
+tl_gemm_tile tl__gemm_gpu_tile(tl_device *d, const tl_gemm *g);
+/* Whether a group of this device has room for any of its tiles. */
+int tl__gemm_gpu_has_room(const tl_device *d);
 int tl__gemm_plain(tl_error *err, tl_device *d, const tl_gemm *g, const char *label);
 
 #endif

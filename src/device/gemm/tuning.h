@@ -48,7 +48,7 @@ enum { TL_MOST_CHOICES = 1024 };
 
 /* ---- measuring ---- */
 
-enum { TL_TUNE_MAKERS = 12 };
+enum { TL_TUNE_MAKERS = 16 };
 
 /* Of one class: two products of it, the largest and one of three quarters of each side. */
 typedef struct tl_tuned {
