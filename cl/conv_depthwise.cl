@@ -1,14 +1,9 @@
 #include "conv_tile.clh"
+#include "depthwise.clh"
 /* conv_depthwise.cl - each channel with a kernel of its own, KH x KW (given at build). Vectors run over channels, which are
  * adjacent in memory; weights are (KH, KW, C). Bound by memory on paper, by loads in practice. So on CPU devices a group
  * makes BLOCK neighbouring pixels of a row at once, each input serving all outputs that see it, and goes through the
  * channels innermost, in the order of memory. Elsewhere (`_plain`) a work-item makes a row of one vector of channels. */
-typedef struct depthwise_args {
-    long n, c, in_h, in_w, out_h, out_w;
-    long part;                  /* channels of a group */
-    int stride_h, stride_w, pad_h, pad_w, dil_h, dil_w;
-    int bias, residual, activation, stream;
-} depthwise_args;
 
 #define CHANNELS                                                          \
     long c = get_global_id(0) * TL_VECTOR;                                \

@@ -1,4 +1,4 @@
-#include "cpu/winograd.clh"
+#include "winograd.clh"
 /* conv_winograd.cl - 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3) (Lavin and Gray 2015): a tile of 6 x 6 inputs d
  * and a kernel g give 4 x 4 outputs A' [(G g G') * (B' d B)] A, where * is a product for each of 36 points, so that over
  * channels there are 36 matrix products in place of 9 * 16 / 4 as many. Vectors run over channels.

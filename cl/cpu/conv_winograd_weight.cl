@@ -1,4 +1,4 @@
-#include "cpu/winograd.clh"
+#include "winograd.clh"
 /* conv_winograd_weight.cl - the gradient of a 3x3x3 convolution of stride 1 towards its weights on CPU devices, by the
  * transpose of Winograd's F(4x4, 3x3). As the outputs of a tile are A' [(G g G') * (B' d B)] A,
  *

@@ -63,6 +63,8 @@ TL__CONV_MAKER(depthwise)
 TL__CONV_MAKER(winograd)
 TL__CONV_MAKER(narrow)
 TL__CONV_MAKER(direct)
+TL__CONV_MAKER(winograd_gpu)
+TL__CONV_MAKER(gather)
 #undef TL__CONV_MAKER
 
 /* The register tile of our kernels for CPU devices: mr pixels by nr channels. NULL where they do not run. */
@@ -133,6 +135,11 @@ tl_tensor *tl__conv_narrow_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor
 int tl__conv_winograd_weight_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_winograd_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x,
                                     const tl_shape *w);
+/* The same by products that gather patches as they load, on GPUs (conv_gather.c): dx, all of which is written, and dw; each only where its `needs` says so. */
+int tl__conv_gather_dx_needs(tl_device *d, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *dx);
+int tl__conv_gather_dx(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *weight, tl_tensor *dx);
+int tl__conv_gather_dw_needs(tl_device *d, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x);
+tl_tensor *tl__conv_gather_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor *dx);
 tl_tensor *tl__depthwise_dw(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *w);
 void tl__conv_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx);

@@ -146,6 +146,9 @@ int tl__conv_gradient_x(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_t
         return tl__conv_run(s, &back);
     }
     if (depthwise) return tl__depthwise_dx(s, &j, gy, dx);
+    tl_conv_job back = turned(&j, gy, dx);
+    if (stride1 && tl__conv_winograd_gpu_needs(s->device, &back) && tl__conv_winograd_gpu_suits(s->device, &back)) return tl__conv_run(s, &back);
+    if (tl__conv_gather_dx_needs(s->device, g, gy, dx)) return tl__conv_gather_dx(s, g, gy, weight, dx);
     if (tl__buffer_fill(&s->err, dx->buffer, (size_t)dx->offset * sizeof(float), (size_t)tl_numel(dx) * sizeof(float), 0) != 0) return -1;
     if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, j.w, dx) ? 0 : -1;
     if (has_phases(g)) return by_phases(s, g, gy, weight, dx);
@@ -164,6 +167,7 @@ static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape 
 tl_tensor *tl__conv_gradient_w(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *shape)
 {
     if (tl__conv_is_depthwise(g)) return tl__depthwise_dw(s, g, gy, x, shape);
+    if (tl__conv_gather_dw_needs(s->device, g, gy, x)) return tl__conv_gather_dw(s, g, gy, x, shape);
     if (tl__conv_winograd_weight_needs(s->device, g)) return tl__conv_winograd_weight(s, g, gy, x, shape);
     if (tl__conv_narrow_weight_needs(s->device, g)) return tl__conv_narrow_weight(s, g, gy, x, shape);
     if (tl__conv_weight_gradient_needs(s->device, g)) return tl__conv_weight_gradient(s, g, gy, x, shape);

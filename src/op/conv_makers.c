@@ -186,6 +186,8 @@ static const tl_conv_maker makers[] = {
     {"winograd", tl__conv_winograd_needs, tl__conv_winograd_suits, tl__conv_winograd},
     {"narrow", tl__conv_narrow_needs, tl__conv_narrow_suits, tl__conv_narrow},
     {"direct", tl__conv_direct_needs, tl__conv_direct_suits, tl__conv_direct},
+    {"winograd_gpu", tl__conv_winograd_gpu_needs, tl__conv_winograd_gpu_suits, tl__conv_winograd_gpu},
+    {"gather", tl__conv_gather_needs, tl__conv_gather_suits, tl__conv_gather},
     {"gemm", always, always, product},
     {NULL, NULL, NULL, NULL},
 };
@@ -210,7 +212,7 @@ int tl__conv_run(tl_scope *s, const tl_conv_job *j)
     for (const tl_conv_maker *m = makers; m->name && !known; m++) known = strcmp(m->name, forced) == 0;
     if (!known)
         return tl__fail(&s->err, TL_EARG,
-                        "TLUA_CONV: no convolution is computed by '%s': depthwise, winograd, narrow, direct or gemm",
+                        "TLUA_CONV: no convolution is computed by '%s': depthwise, winograd, narrow, direct, winograd_gpu, gather or gemm",
                         forced);
     if (tl__numel(&j->y->shape) == 0) return 0;
     return tl__conv_choose(s->device, j)->run(s, j);
