@@ -1,9 +1,10 @@
 #include "activate.clh"
 #include "depthwise.clh"
-/* depthwise_gpu.cl - convolutions with one kernel a channel on devices with many work-items to a group: a group has WIDTH neighbouring channels of a
- * tile of pixels, TH rows of SEGMENTS times TW. What the tile's windows see goes to local memory once. A work-item has one channel of TW neighbouring
- * pixels, and takes a row of its windows to registers at a time, where each number serves all pixels that see it. Built for the kernel
- * (KH, KW), stride (SH, SW), dilation (DH, DW), padding (PH, PW) and the tile. Weights are (KH, KW, C). */
+/* depthwise_gpu.cl - convolutions with one kernel a channel on devices with many work-items to a group: a group has
+ * WIDTH neighbouring channels of a tile of pixels, TH rows of SEGMENTS times TW. What the tile's windows see goes to
+ * local memory once. A work-item has one channel of TW neighbouring pixels, and takes a row of its windows to registers
+ * at a time, where each number serves all pixels that see it. Built for the kernel (KH, KW), stride (SH, SW), dilation
+ * (DH, DW), padding (PH, PW) and the tile. Weights are (KH, KW, C). */
 #define WIDTH 32
 #define COLUMNS (SEGMENTS * TW)
 #define SHARES (TH * SEGMENTS)
@@ -16,7 +17,8 @@
 /* The same of the outputs' gradient that a tile of inputs was seen by. */
 #define OUT_H ((SH - 1 + TH - 1 + (KH - 1) * DH) / SH + 1)
 #define OUT_W ((SW - 1 + COLUMNS - 1 + (KW - 1) * DW) / SW + 1)
-/* Where the first of those columns begins, as what is left over of a stride: the same for all tiles, since SW divides their width. */
+/* Where the first of those columns begins, as what is left over of a stride: the same for all tiles, since SW divides
+ * their width. */
 #define LEFT (((PW - (KW - 1) * DW) % SW + SW) % SW)
 
 /* The channel of this work-item, the row of the tile and the first column that it has. */
@@ -26,7 +28,8 @@
     int there = c < a.c;
 
 /* rows x columns pixels from (h0, w0) on of a picture of height x width into local memory, zeros outside. */
-static inline void fetch(__local float *to, G const float *picture, int rows, int columns, long h0, long w0, long height, long width, long channels, int there)
+static inline void fetch(__local float *to, G const float *picture, int rows, int columns, long h0, long w0,
+                         long height, long width, long channels, int there)
 {
     LOOP for (int p = get_local_id(1); p < rows * columns; p += SHARES) {
         long h = h0 + p / columns, w = w0 + p % columns;
@@ -38,13 +41,16 @@ static inline void fetch(__local float *to, G const float *picture, int rows, in
 static inline long floored(long x, int by) { return x >= 0 ? x / by : -((by - 1 - x) / by); }
 
 /* y = act(sum over kh, kw of x w + bias + residual). Group (channels, tile across, tile down of all pictures). */
-AS_GROUP void depthwise_gpu(const depthwise_args a, G const float *restrict X, long x0, G const float *restrict W, long w0, G const float *restrict B, long b0,
-                            G const float *restrict R, long r0, G float *restrict Y, long y0)
+AS_GROUP void depthwise_gpu(const depthwise_args a, G const float *restrict X, long x0, G const float *restrict W,
+                            long w0, G const float *restrict B, long b0, G const float *restrict R, long r0,
+                            G float *restrict Y, long y0)
 {
     __local float tile[IN_H * IN_W * WIDTH];
     PLACE
-    long downs = (a.out_h + TH - 1) / TH, n = GROUP_OF(2) / downs, oh = (GROUP_OF(2) - n * downs) * TH, ow = GROUP_OF(1) * COLUMNS;
-    fetch(tile + lx, X + x0 + n * a.in_h * a.in_w * a.c + c, IN_H, IN_W, oh * SH - PH, ow * SW - PW, a.in_h, a.in_w, a.c, there);
+    long downs = (a.out_h + TH - 1) / TH, n = GROUP_OF(2) / downs;
+    long oh = (GROUP_OF(2) - n * downs) * TH, ow = GROUP_OF(1) * COLUMNS;
+    G const float *picture = X + x0 + n * a.in_h * a.in_w * a.c + c;
+    fetch(tile + lx, picture, IN_H, IN_W, oh * SH - PH, ow * SW - PW, a.in_h, a.in_w, a.c, there);
     barrier(CLK_LOCAL_MEM_FENCE);
     oh += row;
     ow += column;
@@ -63,18 +69,25 @@ AS_GROUP void depthwise_gpu(const depthwise_args a, G const float *restrict X, l
     }
     long at = ((n * a.out_h + oh) * a.out_w + ow) * a.c + c;
     UNROLL for (int x = 0; x < TW; x++)
-        if (ow + x < a.out_w) Y[y0 + at + x * a.c] = activate(a.residual ? s[x] + R[r0 + at + x * a.c] : s[x], a.activation);
+        if (ow + x < a.out_w) {
+            float t = a.residual ? s[x] + R[r0 + at + x * a.c] : s[x];
+            Y[y0 + at + x * a.c] = activate(t, a.activation);
+        }
 }
 
-/* dx[n, h, v] = sum over the outputs that saw it of gy w, where SW divides TW. Group (channels, tile across, tile down of all pictures). */
-AS_GROUP void depthwise_gpu_dx(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W, long w0, G float *restrict DX, long d0)
+/* dx[n, h, v] = sum over the outputs that saw it of gy w, where SW divides TW. Group (channels, tile across, tile down
+ * of all pictures). */
+AS_GROUP void depthwise_gpu_dx(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W,
+                               long w0, G float *restrict DX, long d0)
 {
     __local float tile[OUT_H * OUT_W * WIDTH];
     PLACE
-    long downs = (a.in_h + TH - 1) / TH, n = GROUP_OF(2) / downs, h = (GROUP_OF(2) - n * downs) * TH, v = GROUP_OF(1) * COLUMNS;
-    long first = floored(h + PH - (KH - 1) * DH, SH);
+    long downs = (a.in_h + TH - 1) / TH, n = GROUP_OF(2) / downs;
+    long h = (GROUP_OF(2) - n * downs) * TH, v = GROUP_OF(1) * COLUMNS;
+    long first = floored(h + PH - (KH - 1) * DH, SH), second = floored(v + PW - (KW - 1) * DW, SW);
     int left = (int)(h + PH - (KH - 1) * DH - first * SH);
-    fetch(tile + lx, GY + g0 + n * a.out_h * a.out_w * a.c + c, OUT_H, OUT_W, first, floored(v + PW - (KW - 1) * DW, SW), a.out_h, a.out_w, a.c, there);
+    G const float *picture = GY + g0 + n * a.out_h * a.out_w * a.c + c;
+    fetch(tile + lx, picture, OUT_H, OUT_W, first, second, a.out_h, a.out_w, a.c, there);
     barrier(CLK_LOCAL_MEM_FENCE);
     h += row;
     v += column;
@@ -89,7 +102,8 @@ AS_GROUP void depthwise_gpu_dx(const depthwise_args a, G const float *restrict G
         UNROLL for (int kw = 0; kw < KW; kw++) {
             float t = w[kw * a.c];
             UNROLL for (int x = 0; x < TW; x++)
-                if ((LEFT + x + (KW - 1 - kw) * DW) % SW == 0) s[x] = fma(line[(LEFT + x + (KW - 1 - kw) * DW) / SW * WIDTH], t, s[x]);
+                if ((LEFT + x + (KW - 1 - kw) * DW) % SW == 0)
+                    s[x] = fma(line[(LEFT + x + (KW - 1 - kw) * DW) / SW * WIDTH], t, s[x]);
         }
     }
     G float *dx = DX + d0 + ((n * a.in_h + h) * a.in_w + v) * a.c + c;
@@ -97,28 +111,34 @@ AS_GROUP void depthwise_gpu_dx(const depthwise_args a, G const float *restrict G
         if (v + x < a.in_w) dx[x * a.c] = s[x];
 }
 
-/* Partial sums of dw[kh, kw] = sum over n, oh, ow of gy x: part p takes the tiles from p `length` on, counted across, down and through the pictures. Each
- * work-item adds up the pixels it has; the group's are added in their order. P is (parts, KH, KW, C). Group (channels, part). */
-AS_GROUP void depthwise_gpu_dw(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict X, long x0, G float *restrict P, long p0, int length)
+/* Partial sums of dw[kh, kw] = sum over n, oh, ow of gy x: part p takes the tiles from p `length` on, counted across,
+ * down and through the pictures. Each work-item adds up the pixels it has; the group's are added in their order. P is
+ * (parts, KH, KW, C). Group (channels, part). */
+AS_GROUP void depthwise_gpu_dw(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict X,
+                               long x0, G float *restrict P, long p0, int length)
 {
     __local float tile[IN_H * IN_W > SHARES ? IN_H * IN_W * WIDTH : SHARES * WIDTH];
     PLACE
-    long part = GROUP_OF(1), across = (a.out_w + COLUMNS - 1) / COLUMNS, downs = (a.out_h + TH - 1) / TH, last = min((part + 1) * length, across * downs * a.n);
+    long part = GROUP_OF(1), across = (a.out_w + COLUMNS - 1) / COLUMNS, downs = (a.out_h + TH - 1) / TH;
+    long last = min((part + 1) * length, across * downs * a.n);
     float s[KH * KW];
     UNROLL for (int k = 0; k < KH * KW; k++) s[k] = 0.0f;
     LOOP for (long t = part * length; t < last; t++) {
         long n = t / (across * downs), oh = (t / across - n * downs) * TH, ow = t % across * COLUMNS;
-        fetch(tile + lx, X + x0 + n * a.in_h * a.in_w * a.c + c, IN_H, IN_W, oh * SH - PH, ow * SW - PW, a.in_h, a.in_w, a.c, there);
+        G const float *picture = X + x0 + n * a.in_h * a.in_w * a.c + c;
+        fetch(tile + lx, picture, IN_H, IN_W, oh * SH - PH, ow * SW - PW, a.in_h, a.in_w, a.c, there);
         barrier(CLK_LOCAL_MEM_FENCE);
         oh += row;
         ow += column;
         float gy[TW];
         G const float *g = GY + g0 + ((n * a.out_h + oh) * a.out_w + ow) * a.c + c;
-        UNROLL for (int x = 0; x < TW; x++) gy[x] = there && oh < a.out_h && ow + x < a.out_w ? g[x * a.c] : 0.0f;
+        int present = there && oh < a.out_h;
+        UNROLL for (int x = 0; x < TW; x++) gy[x] = present && ow + x < a.out_w ? g[x * a.c] : 0.0f;
         UNROLL for (int kh = 0; kh < KH; kh++) {
             __local const float *line = tile + ((row * SH + kh * DH) * IN_W + column * SW) * WIDTH + lx;
             UNROLL for (int kw = 0; kw < KW; kw++)
-                UNROLL for (int x = 0; x < TW; x++) s[kh * KW + kw] = fma(gy[x], line[(x * SW + kw * DW) * WIDTH], s[kh * KW + kw]);
+                UNROLL for (int x = 0; x < TW; x++)
+                    s[kh * KW + kw] = fma(gy[x], line[(x * SW + kw * DW) * WIDTH], s[kh * KW + kw]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }

@@ -1,7 +1,8 @@
 #include "winograd.clh"
-/* winograd_gpu.cl - convolutions of 3 x 3 and stride 1 by Winograd's F(OUT x OUT, 3 x 3), OUT 2 or 4, for devices with many work-items to a group: the pictures
- * in tiles of POINTS x POINTS that overlap by two, transformed; a product over the channels for each of their POINTS x POINTS points, all of them one
- * batch of the matrix product; and back. Work-items run over channels, which are adjacent in memory. */
+/* winograd_gpu.cl - convolutions of 3 x 3 and stride 1 by Winograd's F(OUT x OUT, 3 x 3), OUT 2 or 4, for devices with
+ * many work-items to a group: the pictures in tiles of POINTS x POINTS that overlap by two, transformed; a product over
+ * the channels for each of their POINTS x POINTS points, all of them one batch of the matrix product; and back.
+ * Work-items run over channels, which are adjacent in memory. */
 typedef struct winograd_args {
     int in_h, in_w, out_h, out_w, pad_h, pad_w, tiles_h, tiles_w, tiles, ci, co, first;
     long w_out, w_tap, w_in;
@@ -25,8 +26,9 @@ INLINE void weights_of_two(float a, float b, float c, float *o, int step)
 }
 #define WEIGHTS_1D weights_of_two
 #define INPUT_1D(d, s, o, t) \
-    (o)[0] = d[0] - d[2 * (s)]; (o)[t] = d[s] + d[2 * (s)]; (o)[2 * (t)] = d[2 * (s)] - d[s]; (o)[3 * (t)] = d[s] - d[3 * (s)]
-#define OUTPUT_1D(m, s, o, t) (o)[0] = m[0] + m[s] + m[2 * (s)]; (o)[t] = m[s] - m[2 * (s)] - m[3 * (s)]
+    (o)[0] = d[0] - d[2 * (s)], (o)[t] = d[s] + d[2 * (s)], (o)[2 * (t)] = d[2 * (s)] - d[s], \
+    (o)[3 * (t)] = d[s] - d[3 * (s)]
+#define OUTPUT_1D(m, s, o, t) (o)[0] = m[0] + m[s] + m[2 * (s)], (o)[t] = m[s] - m[2 * (s)] - m[3 * (s)]
 #endif
 
 /* U (POINTS * POINTS, I, O) = G w G'. Work-item (o, i). */
@@ -36,8 +38,10 @@ __kernel void winograd_gpu_weights(const winograd_args a, G const float *restric
     long o = get_global_id(0), i = get_global_id(1);
     G const float *w = W + w0 + o * a.w_out + i * a.w_in;
     float part[3 * POINTS], out[POINTS * POINTS];
-    UNROLL for (int y = 0; y < 3; y++) WEIGHTS_1D(w[3 * y * a.w_tap], w[(3 * y + 1) * a.w_tap], w[(3 * y + 2) * a.w_tap], part + y * POINTS, 1);
-    UNROLL for (int x = 0; x < POINTS; x++) WEIGHTS_1D(part[x], part[POINTS + x], part[2 * POINTS + x], out + x, POINTS);
+    UNROLL for (int y = 0; y < 3; y++, w += 3 * a.w_tap)
+        WEIGHTS_1D(w[0], w[a.w_tap], w[2 * a.w_tap], part + y * POINTS, 1);
+    UNROLL for (int x = 0; x < POINTS; x++)
+        WEIGHTS_1D(part[x], part[POINTS + x], part[2 * POINTS + x], out + x, POINTS);
     UNROLL for (int p = 0; p < POINTS * POINTS; p++) U[((long)p * a.ci + i) * a.co + o] = out[p];
 }
 
@@ -45,7 +49,8 @@ __kernel void winograd_gpu_weights(const winograd_args a, G const float *restric
 __kernel void winograd_gpu_in(const winograd_args a, G const float *restrict X, long x0, G float *restrict V BOUND)
 {
     INSIDE;
-    int i = get_global_id(0), tile = get_global_id(1), t = a.first + tile, tw = t % a.tiles_w, th = t / a.tiles_w % a.tiles_h, n = t / a.tiles_w / a.tiles_h;
+    int i = get_global_id(0), tile = get_global_id(1), t = a.first + tile;
+    int tw = t % a.tiles_w, th = t / a.tiles_w % a.tiles_h, n = t / a.tiles_w / a.tiles_h;
     int h0 = th * OUT - a.pad_h, v0 = tw * OUT - a.pad_w;
     G const float *x = X + x0 + (long)n * a.in_h * a.in_w * a.ci + i;
     float part[POINTS * POINTS], line[POINTS], out[POINTS];
@@ -64,11 +69,12 @@ __kernel void winograd_gpu_in(const winograd_args a, G const float *restrict X, 
 }
 
 /* y = act(A' m A + bias + residual) of M (POINTS * POINTS, tiles, O). Work-item (o, tile). */
-__kernel void winograd_gpu_out(const winograd_args a, G const float *restrict M, G const float *restrict B, long b0, G const float *restrict R, long r0,
-                               G float *restrict Y, long y0 BOUND)
+__kernel void winograd_gpu_out(const winograd_args a, G const float *restrict M, G const float *restrict B, long b0,
+                               G const float *restrict R, long r0, G float *restrict Y, long y0 BOUND)
 {
     INSIDE;
-    int o = get_global_id(0), tile = get_global_id(1), t = a.first + tile, tw = t % a.tiles_w, th = t / a.tiles_w % a.tiles_h, n = t / a.tiles_w / a.tiles_h;
+    int o = get_global_id(0), tile = get_global_id(1), t = a.first + tile;
+    int tw = t % a.tiles_w, th = t / a.tiles_w % a.tiles_h, n = t / a.tiles_w / a.tiles_h;
     float part[OUT * POINTS], line[POINTS], out[OUT], bias = a.bias ? B[b0 + o] : 0.0f;
     G const float *m = M + (long)tile * a.co + o;
     UNROLL for (int u = 0; u < POINTS; u++) {

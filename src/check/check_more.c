@@ -230,7 +230,10 @@ static void try_maker(tl__checker *k, const tl_gemm_maker *maker, int64_t m, int
 }
 
 /* Tiles for GPUs, which are compiled for each layout. */
-static int is_tile(const tl_device *d, const tl_gemm_maker *maker) { return !d->traits.is_cpu && strncmp(maker->name, "gpu-", 4) == 0; }
+static int is_tile(const tl_device *d, const tl_gemm_maker *maker)
+{
+    return !d->traits.is_cpu && strncmp(maker->name, "gpu-", 4) == 0;
+}
 
 /* Makers that nobody would take here (tiles of other registers, CLBlast on a processor) only cost time to compile. On a GPU each of those for
  * GPUs may be taken, the widest by products too large to be tried here. */
@@ -261,7 +264,8 @@ void tl__check_makers(tl__checker *k)
         if (!is_used(k->d, m)) continue;
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
             for (int transposed = 0; transposed < 3 && tl__check_time_left(k) && !k->lost; transposed++)
-                if (!is_tile(k->d, m) || (m - tl__gemm_makers()) % 3 == transposed) try_maker(k, m, shapes[i][0], shapes[i][1], shapes[i][2], transposed);
+                if (!is_tile(k->d, m) || (m - tl__gemm_makers()) % 3 == transposed)
+                    try_maker(k, m, shapes[i][0], shapes[i][1], shapes[i][2], transposed);
     }
 }
 

@@ -135,7 +135,8 @@ tl_tensor *tl__conv_narrow_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor
 int tl__conv_winograd_weight_needs(const tl_device *d, const tl_conv_shape *g);
 tl_tensor *tl__conv_winograd_weight(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x,
                                     const tl_shape *w);
-/* The same by products that gather patches as they load, on GPUs (conv_gather.c): dx, all of which is written, and dw; each only where its `needs` says so. */
+/* The same by products that gather patches as they load, on GPUs (conv_gather.c): dx, all of which is written, and dw;
+ * each only where its `needs` says so. */
 int tl__conv_gather_dx_needs(tl_device *d, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *dx);
 int tl__conv_gather_dx(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *weight, tl_tensor *dx);
 int tl__conv_gather_dw_needs(tl_device *d, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x);

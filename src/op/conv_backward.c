@@ -147,7 +147,8 @@ int tl__conv_gradient_x(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_t
     }
     if (depthwise) return tl__depthwise_dx(s, &j, gy, dx);
     tl_conv_job back = turned(&j, gy, dx);
-    if (stride1 && tl__conv_winograd_gpu_needs(s->device, &back) && tl__conv_winograd_gpu_suits(s->device, &back)) return tl__conv_run(s, &back);
+    if (stride1 && tl__conv_winograd_gpu_needs(s->device, &back) && tl__conv_winograd_gpu_suits(s->device, &back))
+        return tl__conv_run(s, &back);
     if (tl__conv_gather_dx_needs(s->device, g, gy, dx)) return tl__conv_gather_dx(s, g, gy, weight, dx);
     if (tl__buffer_fill(&s->err, dx->buffer, (size_t)dx->offset * sizeof(float), (size_t)tl_numel(dx) * sizeof(float), 0) != 0) return -1;
     if (g->groups == 1 && g->taps == 1 && !padded) return spread_product(s, g, gy, j.w, dx) ? 0 : -1;

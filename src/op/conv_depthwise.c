@@ -51,11 +51,14 @@ static void prepare(const tl_device *d, const tl_conv_shape *g, tl_launch *l, ch
 
 static const tl_program tiled = {"gpu/depthwise_gpu", NULL};
 
-/* Channels of a group, and what may be kept of a row in registers: longer kernels, or more sums for dw, would not fit. */
+/* Channels of a group, and what may be kept of a row in registers: longer kernels, or more sums for dw, would not fit.
+ */
 enum { TILE_CHANNELS = 32, TILE_REACH = 14, TILE_TAPS = 49, TILE_BYTES = 32768 };
 
 /* TH rows of SEGMENTS times TW pixels, as cl/gpu/depthwise_gpu.cl has them. */
-typedef struct tile { int th, segments, tw; } tile;
+typedef struct tile {
+    int th, segments, tw;
+} tile;
 
 static int is_small(int64_t x, int64_t most) { return x >= -most && x <= most; }
 
@@ -70,14 +73,15 @@ static int64_t tile_bytes(const tl_conv_shape *g, const tile *t, int backward)
     return pixels * TILE_CHANNELS * 4;
 }
 
-/* The tile for pictures of h x w, by the shape and the device's local memory: eight rows where there are as many, and four or eight pixels for each
- * work-item. 0: none fits, and a work-item makes a row (`_plain`). */
+/* The tile for pictures of h x w, by the shape and the device's local memory: eight rows where there are as many, and
+ * four or eight pixels for each work-item. 0: none fits, and a work-item makes a row (`_plain`). */
 static int tile_for(const tl_device *d, const tl_conv_shape *g, int64_t h, int backward, tile *t)
 {
     int64_t room = (int64_t)d->traits.local_bytes < TILE_BYTES ? (int64_t)d->traits.local_bytes : TILE_BYTES;
     if (d->traits.is_cpu || d->traits.vector_width > 1 || g->taps > TILE_TAPS) return 0;
     for (int i = 1; i < 3; i++)
-        if ((g->kernel[i] - 1) * g->dilation[i] > TILE_REACH || g->stride[i] > 8 || !is_small(g->padding[i], 1000)) return 0;
+        if ((g->kernel[i] - 1) * g->dilation[i] > TILE_REACH || g->stride[i] > 8 || !is_small(g->padding[i], 1000))
+            return 0;
     for (int shares = 8; shares >= 4; shares /= 2)
         for (int tw = 8; tw >= 4; tw /= 2) {
             *t = (tile){.th = h > 4 ? shares : h > 2 ? 4 : h > 1 ? 2 : 1, .tw = tw};
@@ -88,14 +92,23 @@ static int tile_for(const tl_device *d, const tl_conv_shape *g, int64_t h, int b
     return 0;
 }
 
-/* Fills in the launch of a kernel over tiles of pictures of h x w: 1, 0 where it has no room after all, or -1 with an error. */
-static int tiled_launch(tl_scope *s, const tl_conv_shape *g, const char *kernel, const tile *t, int64_t h, int64_t w, tl_launch *l, char *options, size_t size)
+/* Fills in the launch of a kernel over tiles of pictures of h x w: 1, 0 where it has no room after all, or -1 with an
+ * error. */
+static int tiled_launch(tl_scope *s, const tl_conv_shape *g, const char *kernel, const tile *t, int64_t h, int64_t w,
+                        tl_launch *l, char *options, size_t size)
 {
     int shares = t->th * t->segments;
-    snprintf(options, size, "-DKH=%d -DKW=%d -DSH=%d -DSW=%d -DDH=%d -DDW=%d -DPH=%d -DPW=%d -DTH=%d -DSEGMENTS=%d -DTW=%d", (int)g->kernel[1], (int)g->kernel[2],
-             (int)g->stride[1], (int)g->stride[2], (int)g->dilation[1], (int)g->dilation[2], (int)g->padding[1], (int)g->padding[2], t->th, t->segments, t->tw);
-    *l = (tl_launch){.program = &tiled, .options = options, .kernel = kernel, .dims = 3, .local = {TILE_CHANNELS, (size_t)shares, 1},
-                     .global = {(size_t)(over(g->ci, TILE_CHANNELS) * TILE_CHANNELS), (size_t)(over(w, t->segments * t->tw) * shares), (size_t)(g->n * over(h, t->th))}};
+    snprintf(options, size,
+             "-DKH=%d -DKW=%d -DSH=%d -DSW=%d -DDH=%d -DDW=%d -DPH=%d -DPW=%d -DTH=%d -DSEGMENTS=%d -DTW=%d",
+             (int)g->kernel[1], (int)g->kernel[2], (int)g->stride[1], (int)g->stride[2], (int)g->dilation[1],
+             (int)g->dilation[2], (int)g->padding[1], (int)g->padding[2], t->th, t->segments, t->tw);
+    *l = (tl_launch){.program = &tiled,
+                     .options = options,
+                     .kernel = kernel,
+                     .dims = 3,
+                     .local = {TILE_CHANNELS, (size_t)shares, 1},
+                     .global = {(size_t)(over(g->ci, TILE_CHANNELS) * TILE_CHANNELS),
+                                (size_t)(over(w, t->segments * t->tw) * shares), (size_t)(g->n * over(h, t->th))}};
     return tl__kernel_fits(&s->err, s->device, &tiled, options, kernel, (size_t)(TILE_CHANNELS * shares));
 }
 
@@ -136,9 +149,13 @@ int tl__conv_depthwise(tl_scope *s, const tl_conv_job *j)
     a.residual = j->residual != NULL;
     a.activation = j->act;
     tile size;
-    int tiles = tile_for(s->device, g, g->out[1], 0, &size) ? tiled_launch(s, g, "depthwise_gpu", &size, g->out[1], g->out[2], &l, options, sizeof options) : 0;
+    int tiles = tile_for(s->device, g, g->out[1], 0, &size)
+                    ? tiled_launch(s, g, "depthwise_gpu", &size, g->out[1], g->out[2], &l, options, sizeof options)
+                    : 0;
     if (tiles < 0) return -1;
-    if (tiles) return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KT(t), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y));
+    if (tiles)
+        return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KT(t), TL_KT(j->bias),
+                          TL_KT(j->residual), TL_KT(j->y));
     a.stream = g->ci % s->device->traits.vector_width == 0 && !tl__act_needs_input(j->act) && tl__conv_is_large(j);
     prepare(s->device, g, &l, options, sizeof options, &a, g->n * g->out[1], blocks);
     return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(j->x), TL_KT(t), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y));
@@ -153,29 +170,37 @@ int tl__depthwise_dx(tl_scope *s, const tl_conv_job *j, tl_tensor *gy, tl_tensor
     if (!t) return -1;
     depthwise_args a = args_of(g);
     tile size;
-    int tiles = tile_for(s->device, g, g->in[1], 1, &size) ? tiled_launch(s, g, "depthwise_gpu_dx", &size, g->in[1], g->in[2], &l, options, sizeof options) : 0;
+    int tiles = tile_for(s->device, g, g->in[1], 1, &size)
+                    ? tiled_launch(s, g, "depthwise_gpu_dx", &size, g->in[1], g->in[2], &l, options, sizeof options)
+                    : 0;
     if (tiles < 0) return -1;
     if (tiles) return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(gy), TL_KT(t), TL_KT(dx));
     prepare(s->device, g, &l, options, sizeof options, &a, g->n * g->in[1], s->device->traits.is_cpu);
     return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(gy), TL_KT(t), TL_KT(dx));
 }
 
-/* Partial sums of dw by tiles: so many parts, by the shape alone, so that the bits are; 0: no tile has room; -1: an error. P is NULL at first. */
+/* Partial sums of dw by tiles: so many parts, by the shape alone, so that the bits are; 0: no tile has room; -1: an
+ * error. P is NULL at first. */
 static int64_t dw_parts_by_tiles(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, tl_tensor **p)
 {
     char options[OPTIONS];
     tl_launch l;
     tile size;
-    int room = tile_for(s->device, g, g->out[1], 0, &size) ? tiled_launch(s, g, "depthwise_gpu_dw", &size, g->out[1], g->out[2], &l, options, sizeof options) : 0;
+    int room = tile_for(s->device, g, g->out[1], 0, &size)
+                   ? tiled_launch(s, g, "depthwise_gpu_dw", &size, g->out[1], g->out[2], &l, options, sizeof options)
+                   : 0;
     if (room <= 0) return room;
-    int64_t tiles = g->n * over(g->out[1], size.th) * over(g->out[2], size.segments * size.tw), length = over(tiles, 64), parts = over(tiles, length);
+    int64_t tiles = g->n * over(g->out[1], size.th) * over(g->out[2], size.segments * size.tw),
+            length = over(tiles, 64), parts = over(tiles, length);
     if (tiles > INT32_MAX) return 0;
     *p = tl_empty(s, TL_F32, 3, (int64_t[]){parts, g->taps, g->ci});
     if (!*p) return -1;
     depthwise_args a = args_of(g);
     l.dims = 2;
     l.global[1] = (size_t)parts * l.local[1];
-    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(gy), TL_KT(x), TL_KT(*p), TL_KI(length)) == 0 ? parts : -1;
+    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KT(gy), TL_KT(x), TL_KT(*p), TL_KI(length)) == 0
+               ? parts
+               : -1;
 }
 
 /* The sum over parts (parts, taps, C) as the weight's shape. */

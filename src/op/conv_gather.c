@@ -1,5 +1,5 @@
-/* conv_gather.c - convolutions on GPUs: the matrix product gathers patches as it loads them (src/device/gemm/gpu.c), for the forward, for both
- * gradients and for all groups of channels at once, so that no patches lie in memory. */
+/* conv_gather.c - convolutions on GPUs: the matrix product gathers patches as it loads them (src/device/gemm/gpu.c),
+ * for the forward, for both gradients and for all groups of channels at once, so that no patches lie in memory. */
 #include "op/conv.h"
 
 #include <string.h>
@@ -17,7 +17,10 @@ static tl_patches patches_of(const tl_conv_shape *g)
     return p;
 }
 
-static tl_matrix matrix(const tl_tensor *t, int64_t row, int64_t col, int64_t batch) { return (tl_matrix){t->buffer, t->offset, row, col, batch}; }
+static tl_matrix matrix(const tl_tensor *t, int64_t row, int64_t col, int64_t batch)
+{
+    return (tl_matrix){t->buffer, t->offset, row, col, batch};
+}
 
 /* ---- forward ---- */
 
@@ -26,9 +29,20 @@ static tl_gemm forward_of(const tl_conv_job *j, const tl_patches *p)
 {
     const tl_conv_shape *g = &j->g;
     int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig;
-    tl_gemm f = {.m = g->n * tl__conv_pixels_out(g), .n = og, .k = k, .batch = g->groups, .alpha = 1, .a = matrix(j->x, g->ci, 1, ig),
-                 .b = {NULL, 0, 1, k, og * k}, .c = matrix(j->y, g->co, 1, og), .bias = j->bias ? j->bias->buffer : NULL,
-                 .bias_offset = j->bias ? j->bias->offset : 0, .bias_batch = og, .activation = j->act, .patches = p, .constant_b = j->keep};
+    tl_gemm f = {.m = g->n * tl__conv_pixels_out(g),
+                 .n = og,
+                 .k = k,
+                 .batch = g->groups,
+                 .alpha = 1,
+                 .a = matrix(j->x, g->ci, 1, ig),
+                 .b = {NULL, 0, 1, k, og * k},
+                 .c = matrix(j->y, g->co, 1, og),
+                 .bias = j->bias ? j->bias->buffer : NULL,
+                 .bias_offset = j->bias ? j->bias->offset : 0,
+                 .bias_batch = og,
+                 .activation = j->act,
+                 .patches = p,
+                 .constant_b = j->keep};
     if (j->residual) f.residual = matrix(j->residual, g->co, 1, og);
     return f;
 }
@@ -64,10 +78,12 @@ int tl__conv_gather(tl_scope *s, const tl_conv_job *j)
 
 /* ---- towards the pictures ---- */
 
-/* Along one axis the pixels i = stride m + r of dx meet the elements k0 + step t of the kernel, `count` of them, and of gy the pixels
- * m - padding + dilation (count - 1 - t): a convolution of stride 1 of gy with these, turned around. With q the greatest common divisor of
- * stride and dilation, step is stride / q and its dilation is dilation / q. */
-typedef struct residue { int64_t r, k0, step, count, pixels, padding, dilation; } residue;
+/* Along one axis the pixels i = stride m + r of dx meet the elements k0 + step t of the kernel, `count` of them, and of
+ * gy the pixels m - padding + dilation (count - 1 - t): a convolution of stride 1 of gy with these, turned around. With
+ * q the greatest common divisor of stride and dilation, step is stride / q and its dilation is dilation / q. */
+typedef struct residue {
+    int64_t r, k0, step, count, pixels, padding, dilation;
+} residue;
 
 static int64_t common_divisor(int64_t a, int64_t b)
 {
@@ -82,7 +98,10 @@ static int64_t common_divisor(int64_t a, int64_t b)
 static residue residue_of(const tl_conv_shape *g, int axis, int64_t r)
 {
     int64_t stride = g->stride[axis], q = common_divisor(stride, g->dilation[axis]);
-    residue x = {.r = r, .step = stride / q, .dilation = g->dilation[axis] / q, .pixels = (g->in[axis] - r + stride - 1) / stride};
+    residue x = {.r = r,
+                 .step = stride / q,
+                 .dilation = g->dilation[axis] / q,
+                 .pixels = (g->in[axis] - r + stride - 1) / stride};
     while (x.k0 < x.step && (r + g->padding[axis] - x.k0 * g->dilation[axis]) % stride) x.k0++;
     if (x.k0 == x.step || x.k0 >= g->kernel[axis] || x.pixels < 1) return x;
     x.count = (g->kernel[axis] - x.k0 + x.step - 1) / x.step;
@@ -101,14 +120,20 @@ static tl_tensor *residue_weights(tl_scope *s, const tl_conv_shape *g, const res
         at += (x[i].k0 + (x[i].count - 1) * x[i].step) * tap;
         tap *= g->kernel[i];
     }
-    tl_tensor *seen = tl__scope_own(s, tl__tensor_view(&s->err, weight, &shape, strides, at)), *own = seen ? tl_empty(s, TL_F32, 6, shape.dim) : NULL;
+    tl_tensor *seen = tl__scope_own(s, tl__tensor_view(&s->err, weight, &shape, strides, at)),
+              *own = seen ? tl_empty(s, TL_F32, 6, shape.dim) : NULL;
     return own && tl__copy_into(s, seen, own) == 0 ? own : NULL;
 }
 
-typedef struct backward { tl_patches patches; tl_spread spread; tl_gemm product; } backward;
+typedef struct backward {
+    tl_patches patches;
+    tl_spread spread;
+    tl_gemm product;
+} backward;
 
 /* The product that makes the pixels of a residue; its weights are not made yet. */
-static void backward_of(const tl_conv_shape *g, const residue *x, const tl_tensor *gy, const tl_tensor *dx, backward *out)
+static void backward_of(const tl_conv_shape *g, const residue *x, const tl_tensor *gy, const tl_tensor *dx,
+                        backward *out)
 {
     int64_t ig = g->ci / g->groups, og = g->co / g->groups, taps = 1, pixels = g->n;
     int strided = g->stride[0] > 1 || g->stride[1] > 1 || g->stride[2] > 1;
@@ -126,19 +151,27 @@ static void backward_of(const tl_conv_shape *g, const residue *x, const tl_tenso
         taps *= x[i].count;
         pixels *= x[i].pixels;
     }
-    out->product = (tl_gemm){.m = pixels, .n = ig, .k = taps * og, .batch = g->groups, .alpha = 1, .a = matrix(gy, g->co, 1, og),
-                             .b = {NULL, 0, 1, taps * og, ig * taps * og}, .c = matrix(dx, g->ci, 1, ig)};
+    out->product = (tl_gemm){.m = pixels,
+                             .n = ig,
+                             .k = taps * og,
+                             .batch = g->groups,
+                             .alpha = 1,
+                             .a = matrix(gy, g->co, 1, og),
+                             .b = {NULL, 0, 1, taps * og, ig * taps * og},
+                             .c = matrix(dx, g->ci, 1, ig)};
     out->product.patches = &out->patches;
     if (strided) out->product.spread = &out->spread;
 }
 
-/* Calls `each` for every residue that meets anything until one gives what is not 0; `missing` says whether some meet nothing. */
+/* Calls `each` for every residue that meets anything until one gives what is not 0; `missing` says whether some meet
+ * nothing. */
 typedef int residue_each(void *user, const residue *x);
 static int each_residue(const tl_conv_shape *g, residue_each *each, void *user, int *missing)
 {
     const int64_t *s = g->stride;
     for (int64_t at = 0; at < s[0] * s[1] * s[2]; at++) {
-        residue x[3] = {residue_of(g, 0, at / s[2] / s[1]), residue_of(g, 1, at / s[2] % s[1]), residue_of(g, 2, at % s[2])};
+        residue x[3] = {residue_of(g, 0, at / s[2] / s[1]), residue_of(g, 1, at / s[2] % s[1]),
+                        residue_of(g, 2, at % s[2])};
         if (x[0].pixels < 1 || x[1].pixels < 1 || x[2].pixels < 1) continue;
         if (x[0].count < 1 || x[1].count < 1 || x[2].count < 1) {
             *missing = 1;
@@ -150,7 +183,12 @@ static int each_residue(const tl_conv_shape *g, residue_each *each, void *user, 
     return 0;
 }
 
-typedef struct walk { tl_scope *s; const tl_conv_shape *g; tl_device *d; tl_tensor *gy, *weight, *dx; } walk;
+typedef struct walk {
+    tl_scope *s;
+    const tl_conv_shape *g;
+    tl_device *d;
+    tl_tensor *gy, *weight, *dx;
+} walk;
 
 static int cannot(void *user, const residue *x)
 {
@@ -190,7 +228,9 @@ int tl__conv_gather_dx(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_te
     walk w = {.s = s, .g = g, .d = s->device, .gy = gy, .weight = weight, .dx = dx};
     int missing = 0;
     each_residue(g, NULL, NULL, &missing);
-    if (missing && tl__buffer_fill(&s->err, dx->buffer, (size_t)dx->offset * sizeof(float), (size_t)tl_numel(dx) * sizeof(float), 0) != 0) return -1;
+    if (missing && tl__buffer_fill(&s->err, dx->buffer, (size_t)dx->offset * sizeof(float),
+                                   (size_t)tl_numel(dx) * sizeof(float), 0) != 0)
+        return -1;
     return each_residue(g, one_residue, &w, &missing);
 }
 
@@ -200,8 +240,16 @@ int tl__conv_gather_dx(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_te
 static tl_gemm weight_product(const tl_conv_shape *g, const tl_patches *p, const tl_tensor *gy, const tl_tensor *x)
 {
     int64_t ig = g->ci / g->groups, og = g->co / g->groups, k = g->taps * ig;
-    tl_gemm w = {.m = og, .n = k, .k = g->n * tl__conv_pixels_out(g), .batch = g->groups, .alpha = 1, .a = matrix(gy, 1, g->co, og), .b = matrix(x, k, 1, ig),
-                 .c = {NULL, 0, k, 1, og * k}, .patches = p, .gathers_b = 1};
+    tl_gemm w = {.m = og,
+                 .n = k,
+                 .k = g->n * tl__conv_pixels_out(g),
+                 .batch = g->groups,
+                 .alpha = 1,
+                 .a = matrix(gy, 1, g->co, og),
+                 .b = matrix(x, k, 1, ig),
+                 .c = {NULL, 0, k, 1, og * k},
+                 .patches = p,
+                 .gathers_b = 1};
     return w;
 }
 

@@ -212,7 +212,8 @@ int tl__conv_run(tl_scope *s, const tl_conv_job *j)
     for (const tl_conv_maker *m = makers; m->name && !known; m++) known = strcmp(m->name, forced) == 0;
     if (!known)
         return tl__fail(&s->err, TL_EARG,
-                        "TLUA_CONV: no convolution is computed by '%s': depthwise, winograd, narrow, direct, winograd_gpu, gather or gemm",
+                        "TLUA_CONV: no convolution is computed by '%s': depthwise, winograd, narrow, direct, "
+                        "winograd_gpu, gather or gemm",
                         forced);
     if (tl__numel(&j->y->shape) == 0) return 0;
     return tl__conv_choose(s->device, j)->run(s, j);

@@ -1,6 +1,7 @@
-/* conv_winograd_gpu.c - the maker for 3x3 kernels of stride 1 with many channels on GPUs, by Winograd's F(4x4, 3x3) in inference and F(2x2, 3x3) in
- * training (Lavin and Gray 2015): launches of cl/gpu/winograd_gpu.cl around a batch of matrix products, one for each point of the tiles. F(4x4) has a quarter of the
- * multiplications for an error some times larger; F(2x2) has four ninths of them, and errors like the direct form's. */
+/* conv_winograd_gpu.c - the maker for 3x3 kernels of stride 1 with many channels on GPUs, by Winograd's F(4x4, 3x3) in
+ * inference and F(2x2, 3x3) in training (Lavin and Gray 2015): launches of cl/gpu/winograd_gpu.cl around a batch of
+ * matrix products, one for each point of the tiles. F(4x4) has a quarter of the multiplications for an error some times
+ * larger; F(2x2) has four ninths of them, and errors like the direct form's. */
 #include "op/conv.h"
 
 #include <limits.h>
@@ -23,18 +24,23 @@ static int64_t tiles_of(const tl_conv_job *j) { return over(j->g.out[1], side_of
 int tl__conv_winograd_gpu_needs(const tl_device *d, const tl_conv_job *j)
 {
     const tl_conv_shape *g = &j->g;
-    if (d->traits.is_cpu || d->traits.vector_width != 1 || d->traits.short_loops || g->groups != 1 || g->in[0] != 1 || g->out[0] != 1 || g->kernel[0] != 1) return 0;
+    if (d->traits.is_cpu || d->traits.vector_width != 1 || d->traits.short_loops || g->groups != 1 || g->in[0] != 1 ||
+        g->out[0] != 1 || g->kernel[0] != 1)
+        return 0;
     for (int i = 1; i < 3; i++)
-        if (g->kernel[i] != 3 || g->stride[i] != 1 || g->dilation[i] != 1 || g->padding[i] > 1000 || g->padding[i] < -1000) return 0;
+        if (g->kernel[i] != 3 || g->stride[i] != 1 || g->dilation[i] != 1 || g->padding[i] > 1000 ||
+            g->padding[i] < -1000)
+            return 0;
     return g->ci * g->co < INT_MAX && g->n * tiles_of(j) < INT_MAX && g->in[1] < INT_MAX / 2 && g->in[2] < INT_MAX / 2;
 }
 
-/* Multiply-adds in the time that a number takes to or from memory; what the direct form's cost is taken for, in percent: it has neither three launches nor
- * workspace. */
+/* Multiply-adds in the time that a number takes to or from memory; what the direct form's cost is taken for, in
+ * percent: it has neither three launches nor workspace. */
 enum { PRICE = 16, DIRECT = 80 };
 
-/* Where the products over the points of all tiles, and the numbers that go to memory and back before and after them, cost less than the direct form's nine
- * products a pixel. So from about 32 channels on by F(4x4), from about 80 on by F(2x2), and later where tiles hang over. */
+/* Where the products over the points of all tiles, and the numbers that go to memory and back before and after them,
+ * cost less than the direct form's nine products a pixel. So from about 32 channels on by F(4x4), from about 80 on by
+ * F(2x2), and later where tiles hang over. */
 int tl__conv_winograd_gpu_suits(const tl_device *d, const tl_conv_job *j)
 {
     (void)d;
@@ -47,19 +53,39 @@ static winograd_args args_of(const tl_conv_job *j)
 {
     const tl_conv_shape *g = &j->g;
     int side = side_of(j);
-    return (winograd_args){.in_h = (int32_t)g->in[1], .in_w = (int32_t)g->in[2], .out_h = (int32_t)g->out[1], .out_w = (int32_t)g->out[2],
-                           .pad_h = (int32_t)g->padding[1], .pad_w = (int32_t)g->padding[2], .tiles_h = (int32_t)over(g->out[1], side),
-                           .tiles_w = (int32_t)over(g->out[2], side), .ci = (int32_t)g->ci, .co = (int32_t)g->co, .w_out = j->stride.out, .w_tap = j->stride.tap,
-                           .w_in = j->stride.in, .bias = j->bias != NULL, .residual = j->residual != NULL, .activation = (int32_t)j->act};
+    return (winograd_args){.in_h = (int32_t)g->in[1],
+                           .in_w = (int32_t)g->in[2],
+                           .out_h = (int32_t)g->out[1],
+                           .out_w = (int32_t)g->out[2],
+                           .pad_h = (int32_t)g->padding[1],
+                           .pad_w = (int32_t)g->padding[2],
+                           .tiles_h = (int32_t)over(g->out[1], side),
+                           .tiles_w = (int32_t)over(g->out[2], side),
+                           .ci = (int32_t)g->ci,
+                           .co = (int32_t)g->co,
+                           .w_out = j->stride.out,
+                           .w_tap = j->stride.tap,
+                           .w_in = j->stride.in,
+                           .bias = j->bias != NULL,
+                           .residual = j->residual != NULL,
+                           .activation = (int32_t)j->act};
 }
 
-static const char *options_of(const tl_conv_job *j) { return side_of(j) == 4 ? "-DOUT=4 -DMR=1 -DNR=1" : "-DOUT=2 -DMR=1 -DNR=1"; }
+static const char *options_of(const tl_conv_job *j)
+{
+    return side_of(j) == 4 ? "-DOUT=4 -DMR=1 -DNR=1" : "-DOUT=2 -DMR=1 -DNR=1";
+}
 
 static int fill_weights(tl_scope *s, const tl_conv_job *j, tl_buffer *u)
 {
     winograd_args a = args_of(j);
-    tl_launch l = {.program = &program, .options = options_of(j), .kernel = "winograd_gpu_weights", .dims = 2, .global = {(size_t)a.co, (size_t)a.ci}};
-    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer), TL_KL(j->w->offset + j->stride.at), TL_KBUF(u));
+    tl_launch l = {.program = &program,
+                   .options = options_of(j),
+                   .kernel = "winograd_gpu_weights",
+                   .dims = 2,
+                   .global = {(size_t)a.co, (size_t)a.ci}};
+    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(&a), TL_KBUF(j->w->buffer),
+                      TL_KL(j->w->offset + j->stride.at), TL_KBUF(u));
 }
 
 /* Floats of transformed pictures and results at once. */
@@ -69,14 +95,25 @@ static int fill_weights(tl_scope *s, const tl_conv_job *j, tl_buffer *u)
 static int some(tl_scope *s, const tl_conv_job *j, const winograd_args *a, tl_buffer *u, tl_tensor *v, tl_tensor *m)
 {
     int64_t tiles = a->tiles, ci = a->ci, co = a->co;
-    tl_launch l = {.program = &program, .options = options_of(j), .kernel = "winograd_gpu_in", .dims = 2, .global = {(size_t)ci, (size_t)tiles}};
+    tl_launch l = {.program = &program,
+                   .options = options_of(j),
+                   .kernel = "winograd_gpu_in",
+                   .dims = 2,
+                   .global = {(size_t)ci, (size_t)tiles}};
     if (TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(a), TL_KT(j->x), TL_KBUF(v->buffer)) != 0) return -1;
-    tl_gemm p = {.m = tiles, .n = co, .k = ci, .batch = points_of(j), .alpha = 1, .a = {v->buffer, 0, ci, 1, tiles * ci}, .b = {u, 0, co, 1, ci * co},
+    tl_gemm p = {.m = tiles,
+                 .n = co,
+                 .k = ci,
+                 .batch = points_of(j),
+                 .alpha = 1,
+                 .a = {v->buffer, 0, ci, 1, tiles * ci},
+                 .b = {u, 0, co, 1, ci * co},
                  .c = {m->buffer, 0, co, 1, tiles * co}};
     if (tl__gemm(&s->err, s->device, &p, "conv") != 0) return -1;
     l.kernel = "winograd_gpu_out";
     l.global[0] = (size_t)co;
-    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(a), TL_KBUF(m->buffer), TL_KT(j->bias), TL_KT(j->residual), TL_KT(j->y));
+    return TL__LAUNCH(&s->err, s->device, &l, "conv", TL_KDATA(a), TL_KBUF(m->buffer), TL_KT(j->bias),
+                      TL_KT(j->residual), TL_KT(j->y));
 }
 
 int tl__conv_winograd_gpu(tl_scope *s, const tl_conv_job *j)
@@ -86,7 +123,8 @@ int tl__conv_winograd_gpu(tl_scope *s, const tl_conv_job *j)
     int64_t points = points_of(j), tiles = tiles_of(j), step = WORKSPACE / (points * tiles * (g->ci + g->co));
     if (step < 1) step = 1;
     if (step > g->n) step = g->n;
-    tl_tensor *v = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * tiles * g->ci}), *m = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * tiles * g->co});
+    tl_tensor *v = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * tiles * g->ci}),
+              *m = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * tiles * g->co});
     tl_buffer *u = v && m ? tl__conv_derived(s, j, 0x77696e67, side_of(j), points * g->ci * g->co, fill_weights) : NULL;
     if (!u) return -1;
     int status = 0;

@@ -156,7 +156,8 @@ static void run_on(tl_device *d, problem *p, const tl_gemm_maker *m)
 
 static int problems;
 
-/* CLBlast compiles for seconds; and a tile for GPUs for each layout, so that each has half of them, and each layout half of the tiles. */
+/* CLBlast compiles for seconds; and a tile for GPUs for each layout, so that each has half of them, and each layout
+ * half of the tiles. */
 static int is_left_out(const tl_gemm_maker *m, const problem *p)
 {
     if (strcmp(m->name, "clblast") == 0) return !getenv("TLUA_TEST_CLBLAST");
@@ -255,7 +256,8 @@ Test(gemm, long_and_primes)
     tl_device_release(d);
 }
 
-/* Few sums of many products, which makers for GPUs split: parts of one length and a shorter one, and everything that is added to their sum. */
+/* Few sums of many products, which makers for GPUs split: parts of one length and a shorter one, and everything that is
+ * added to their sum. */
 Test(gemm, long_sums_in_parts)
 {
     tl_device *d = open_device();

@@ -69,8 +69,9 @@ int tl__gemm_clblast_needs(tl_device *d, const tl_gemm *g)
 
 static int device_suits(tl_device *d) { return !d->traits.is_cpu && !d->traits.fragile; }
 
-/* On GPUs that have no room for our tiles (gemm.c asks those first), and where `tlua tune` finds it faster: for products large enough to pay for its
- * launches; not where the driver is known to break easily. Not for batches: CLBlast compiles another program for them. */
+/* On GPUs that have no room for our tiles (gemm.c asks those first), and where `tlua tune` finds it faster: for
+ * products large enough to pay for its launches; not where the driver is known to break easily. Not for batches:
+ * CLBlast compiles another program for them. */
 int tl__gemm_clblast_suits(tl_device *d, const tl_gemm *g)
 {
     return device_suits(d) && g->m >= 64 && g->n >= 64 && g->k >= 64 && g->batch == 1;

@@ -120,7 +120,8 @@ static tl_buffer *packed_b(tl_error *err, tl_device *d, const tl_gemm *g, const 
 int tl__gemm_cpu_needs(tl_device *d, const tl_gemm *g)
 {
     int v = d->traits.vector_width, across = g->tile.columns / v, registers = v == 16 ? 32 : 16;
-    return d->traits.is_cpu && v > 1 && g->k > 0 && !g->bias_batch && g->tile.columns % v == 0 && (g->tile.rows + 1) * across + 1 <= registers;
+    return d->traits.is_cpu && v > 1 && g->k > 0 && !g->bias_batch && g->tile.columns % v == 0 &&
+           (g->tile.rows + 1) * across + 1 <= registers;
 }
 
 int tl__gemm_takes_patches(const tl_device *d) { return d->traits.is_cpu && d->traits.vector_width > 1; }

@@ -33,9 +33,12 @@ static int always(tl_device *d, const tl_gemm *g)
 
 #define MAKER(f) tl__gemm_##f##_needs, tl__gemm_##f##_suits, tl__gemm_##f
 static const tl_gemm_maker makers[] = {
-    {"gpu-128x128", {128, 128}, MAKER(gpu)}, {"gpu-128x64", {128, 64}, MAKER(gpu)}, {"gpu-64x128", {64, 128}, MAKER(gpu)}, {"gpu-64x64", {64, 64}, MAKER(gpu)},
-    {"gpu-128x32", {128, 32}, MAKER(gpu)}, {"gpu-32x128", {32, 128}, MAKER(gpu)}, {"gpu-64x32", {64, 32}, MAKER(gpu)}, {"gpu-32x64", {32, 64}, MAKER(gpu)},
-    {"gpu-128x16", {128, 16}, MAKER(gpu)}, {"gpu-16x128", {16, 128}, MAKER(gpu)}, {"gpu-32x32", {32, 32}, MAKER(gpu)},
+    {"gpu-128x128", {128, 128}, MAKER(gpu)}, {"gpu-128x64", {128, 64}, MAKER(gpu)},
+    {"gpu-64x128", {64, 128}, MAKER(gpu)}, {"gpu-64x64", {64, 64}, MAKER(gpu)},
+    {"gpu-128x32", {128, 32}, MAKER(gpu)}, {"gpu-32x128", {32, 128}, MAKER(gpu)},
+    {"gpu-64x32", {64, 32}, MAKER(gpu)}, {"gpu-32x64", {32, 64}, MAKER(gpu)},
+    {"gpu-128x16", {128, 16}, MAKER(gpu)}, {"gpu-16x128", {16, 128}, MAKER(gpu)},
+    {"gpu-32x32", {32, 32}, MAKER(gpu)},
     {"clblast", {0, 0}, MAKER(clblast)},
     {"dots", {0, 0}, MAKER(dots)},
     {"strips", {0, 0}, MAKER(strips)},
@@ -73,8 +76,8 @@ int tl__gemm_run(tl_error *err, tl_device *d, const tl_gemm_maker *m, const tl_g
     return m->run(err, d, &own, label);
 }
 
-/* What suits is asked first: it is cheap, and asking CLBlast what it can do would load it. The tiles for GPUs are weighed against each other, so
- * once for all of them. */
+/* What suits is asked first: it is cheap, and asking CLBlast what it can do would load it. The tiles for GPUs are
+ * weighed against each other, so once for all of them. */
 static const tl_gemm_maker *first_that_suits(tl_device *d, const tl_gemm *g, int clblast)
 {
     tl_gemm_tile best = {-1, -1};

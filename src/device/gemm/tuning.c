@@ -36,7 +36,8 @@ static tl_gemm_class pack(unsigned m, unsigned n, unsigned k, int ta, int tb, in
 
 tl_gemm_class tl__gemm_class(const tl_gemm *g)
 {
-    int ta = (!g->patches || g->gathers_b) && g->a.col != 1 && g->m > 1 && g->k > 1, tb = g->b.col != 1 && g->n > 1 && g->k > 1;
+    int ta = (!g->patches || g->gathers_b) && g->a.col != 1 && g->m > 1 && g->k > 1;
+    int tb = g->b.col != 1 && g->n > 1 && g->k > 1;
     return pack(rounded(g->m), rounded(g->n), rounded(g->k), ta, tb, g->constant_b, g->batch > 1);
 }
 
