@@ -160,7 +160,7 @@ test-devices: all tests-built
 	sh tools/test_devices.sh
 # What the makers' compilers for GPUs make of the kernels; with `docs` the table goes into docs/gpu.md. Its programs come from tests that
 # are walked through on a GPU of paper, which judge nothing there.
-WALKS := $(addprefix $(BUILD)/walks/,op/ops unit/gemm unit/conv unit/optim unit/optim_tables unit/again unit/pooling unit/launch unit/inverted_residual)
+WALKS := $(addprefix $(BUILD)/walks/,op/ops unit/gemm unit/conv unit/optim unit/optim_tables unit/again unit/pooling unit/launch unit/inverted_residual unit/row_groups)
 $(BUILD)/walks/%: tests/%.c $(BUILD)/libtlua.a tests/compilers/go_on.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -w -Itests -include tests/compilers/go_on.h -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)

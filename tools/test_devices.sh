@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/pool unit/optim unit/optim_tables unit/again unit/launch unit/attention"
+TESTS="op/ops op/golden unit/gemm unit/core unit/arena unit/pool unit/optim unit/optim_tables unit/again unit/launch unit/attention unit/row_groups"
 ONLY=${ONLY:-}
 failed=0 asked=""
 TLUA_CACHE=$PWD/$BUILD/test-cache
@@ -71,6 +71,7 @@ if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
     RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl op/ops
     TEST_ARGS="--filter=gemm/[stlncm]*" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/gemm
     RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/launch
+    TEST_ARGS="--filter=row_groups/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/row_groups
     TEST_ARGS="--filter=attention/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/attention
 else
     echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"
@@ -101,6 +102,7 @@ if command -v oclgrind >/dev/null 2>&1; then
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels op/ops
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/optim
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/attention --filter=attention/small
+    TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/row_groups --filter=row_groups/small
     # Without the two tests of many rows.
     simulated oclgrind-gpu-kernels unit/launch "--filter=launch/[rw]*"
 else

@@ -3,7 +3,7 @@
 #include "device/gemm/gemm.h"
 #include "op/op.h"
 
-static const tl_program program = {"batch_norm", NULL};
+static const tl_program program = {"batch_norm", NULL}, grouped = {"gpu/batch_norm_gpu", NULL};
 enum { X, WEIGHT, BIAS, MEAN, VAR, RESIDUAL };
 enum { TRAINING, MOMENTUM, EPS, ACTIVATION };
 
@@ -51,6 +51,16 @@ static int batch_norm_infer(tl_error *err, tl_call *c)
     return 0;
 }
 
+/* Rows that a work-item goes down where nothing is summed: few on GPUs, whose work-items stand side by side. */
+static geometry for_elements(const tl_scope *s, geometry g)
+{
+    enum { FEW = 4 };
+    if (!tl__in_groups(s->device)) return g;
+    g.length = FEW;
+    g.parts = (g.rows + FEW - 1) / FEW;
+    return g;
+}
+
 static void over_parts(const tl_scope *s, const geometry *g, tl_launch *l, const char *kernel)
 {
     int64_t v = s->device->traits.vector_width;
@@ -70,11 +80,18 @@ static int statistics(tl_scope *s, const tl_call *c, const geometry *g)
     tl_launch l = {.program = &program, .kernel = "running", .dims = 1, .global = {(size_t)g->channels}}, p;
     if (!c->attr[TRAINING].i)
         return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KT(stats), TL_KL(g->channels), TL_KF(c->attr[EPS].f));
+    l.kernel = "statistics";
+    if (tl__in_groups(s->device)) { /* all of it as one part */
+        tl_tensor *all = tl__moments_in_groups(s, x, 1, g->rows, g->channels, "batch_norm");
+        return all ? TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(all), TL_KT(stats), TL_KT(c->in[MEAN]),
+                                TL_KT(c->in[VAR]), TL_KL(g->rows), TL_KL(g->channels), TL_KL(g->rows), TL_KL(1),
+                                TL_KF(c->attr[MOMENTUM].f), TL_KF(c->attr[EPS].f))
+                   : -1;
+    }
     tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g->parts, 2, g->channels});
     if (!parts) return -1;
     over_parts(s, g, &p, "moments");
     if (TL__LAUNCH(&s->err, s->device, &p, "batch_norm", TL_KT(x), TL_KT(parts), TL_KL(g->rows), TL_KL(g->channels), TL_KL(g->length)) != 0) return -1;
-    l.kernel = "statistics";
     return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(parts), TL_KT(stats), TL_KT(c->in[MEAN]), TL_KT(c->in[VAR]), TL_KL(g->rows), TL_KL(g->channels),
                       TL_KL(g->length), TL_KL(g->parts), TL_KF(c->attr[MOMENTUM].f), TL_KF(c->attr[EPS].f));
 }
@@ -92,9 +109,10 @@ static int batch_norm_move(tl_scope *s, const tl_call *c, tl_tensor *const *in)
 static int normalise(tl_scope *s, const tl_call *c, const geometry *g, tl_tensor *residual, tl_tensor *y)
 {
     tl_launch l;
-    over_parts(s, g, &l, "normalise");
+    geometry e = for_elements(s, *g);
+    over_parts(s, &e, &l, "normalise");
     return TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(c->in[X]), TL_KT(c->out[1]), AFFINE(c), TL_KT(residual), TL_KI(residual != NULL),
-                      TL_KI(c->attr[ACTIVATION].i), TL_KT(y), TL_KL(g->rows), TL_KL(g->channels), TL_KL(g->length));
+                      TL_KI(c->attr[ACTIVATION].i), TL_KT(y), TL_KL(e.rows), TL_KL(e.channels), TL_KL(e.length));
 }
 
 static int batch_norm_forward(tl_scope *s, const tl_call *c)
@@ -122,21 +140,35 @@ static unsigned batch_norm_saves(const tl_call *c)
     return has_residual(c) && c->attr[ACTIVATION].i ? saves | TL_SAVE_OUT(0) : saves;
 }
 
+/* Parts of sum(g) and sum(g xhat), (parts, 2, C); `through` not NULL gets g, of an activation behind a residual. */
+static tl_tensor *parts_of_sums(tl_scope *s, const tl_call *c, const geometry *g, tl_tensor *grad, tl_tensor *through)
+{
+    int in_groups = tl__in_groups(s->device);
+    tl_column_parts by = tl__column_parts(1, g->rows, g->channels);
+    tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){in_groups ? by.parts : g->parts, 2, g->channels});
+    if (!parts) return NULL;
+    tl_karg args[] = {TL_KT(c->in[X]), TL_KT(grad), TL_KT(c->out[1]), AFFINE(c), TL_KT(c->out[0]), TL_KT(through),
+                      TL_KI(through != NULL), TL_KI(c->attr[ACTIVATION].i), TL_KT(parts), TL_KL(g->rows),
+                      TL_KL(g->channels), TL_KL(g->length)};
+    enum { COUNT = sizeof args / sizeof *args };
+    tl_launch l = {.program = &grouped, .kernel = "gradient_sums_gpu"};
+    if (in_groups) return tl__launch_columns(s, &l, "batch_norm", &by, args, COUNT - 3) == 0 ? parts : NULL;
+    over_parts(s, g, &l, "gradient_sums");
+    return tl__launch(&s->err, s->device, &l, args, COUNT, "batch_norm") == 0 ? parts : NULL;
+}
+
 /* dbias = sum(g), dweight = sum(g xhat), dresidual = g, dx as written at the kernel; g = gy activation' */
 static void batch_norm_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
     tl_tensor *x = c->in[X], *stats = c->out[1], *grad = tl__packed(s, gy[0]), *sums = NULL;
     geometry g = geometry_of(&c->in_meta[X].shape);
     int training = (int)c->attr[TRAINING].i, act = (int)c->attr[ACTIVATION].i, masked = act && has_residual(c);
-    tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){g.parts, 2, g.channels});
     tl_tensor *through = masked ? tl_empty(s, TL_F32, c->in_meta[X].shape.rank, c->in_meta[X].shape.dim) : grad;
     tl_launch l;
-    if (!grad || !parts || !through) return;
+    if (!grad || !through) return;
     if (training || c->needs[WEIGHT] || c->needs[BIAS] || masked) {
-        over_parts(s, &g, &l, "gradient_sums");
-        if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), AFFINE(c), TL_KT(c->out[0]), TL_KT(masked ? through : NULL),
-                       TL_KI(masked), TL_KI(act), TL_KT(parts), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) != 0)
-            return;
+        tl_tensor *parts = parts_of_sums(s, c, &g, grad, masked ? through : NULL);
+        if (!parts) return;
         sums = tl_sum(s, parts, (int[]){0}, 1, 0);
         if (!sums) return;
         if (c->needs[BIAS]) gx[BIAS] = tl_reshape(s, tl_slice(s, sums, 0, 0, 1), 1, &g.channels);
@@ -146,6 +178,7 @@ static void batch_norm_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, 
     if (!c->needs[X]) return;
     tl_tensor *dx = tl_empty(s, TL_F32, c->in_meta[X].shape.rank, c->in_meta[X].shape.dim);
     if (!dx) return;
+    g = for_elements(s, g);
     over_parts(s, &g, &l, "gradient_x");
     if (TL__LAUNCH(&s->err, s->device, &l, "batch_norm", TL_KT(x), TL_KT(through), TL_KT(stats), TL_KT(sums), AFFINE(c), TL_KI(masked ? TL_ACT_NONE : act),
                    TL_KI(training), TL_KT(dx), TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.length)) == 0)

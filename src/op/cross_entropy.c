@@ -1,11 +1,11 @@
 /* cross_entropy.c - losses between rows of logits and classes: cross entropy with labels and with shares of all
- * classes, and the focal loss. Kernels and formulas are in cl/cross_entropy.cl. The loss of a row and what the row
+ * classes, and the focal loss. Kernels and formulas are in cl/cpu/cross_entropy.cl. The loss of a row and what the row
  * weighs in the mean are added up in the order of the rows, in parts where there are many. */
 #include "op/op.h"
 
 #include <string.h>
 
-static const tl_program program = {"cross_entropy", NULL};
+static const tl_program program = {"cpu/cross_entropy", NULL}, grouped = {"gpu/cross_entropy_gpu", NULL};
 enum { MEAN, SUM, NONE };
 static const char *const reductions[] = {"mean", "sum", "none", NULL};
 #define REDUCTION(mean) TL_CHOICE("reduction", reductions, mean)
@@ -25,7 +25,10 @@ static int64_t row_count(const tl_call *c)
     return tl__numel(&rows);
 }
 
-#define ROWS(s, kernel, rows, ...) tl__launch_rows(s, &program, kernel, rows, (tl_karg[]){__VA_ARGS__}, (int)(sizeof((tl_karg[]){__VA_ARGS__}) / sizeof(tl_karg)))
+#define ROWS_OF(s, kernel, rows, n, ...)                                                                    \
+    tl__launch_by_rows(s, &program, &grouped, kernel, kernel, rows, n, (tl_karg[]){__VA_ARGS__}, \
+                       (int)(sizeof((tl_karg[]){__VA_ARGS__}) / sizeof(tl_karg)))
+#define ROWS(s, kernel, rows, ...) ROWS_OF(s, kernel, rows, classes_of(c->in_meta), __VA_ARGS__)
 
 /* The first attribute of all of them is the reduction; inputs are logits, labels or target, weights. */
 static int infer_rows(tl_error *err, tl_call *c, int with_labels)
@@ -46,16 +49,19 @@ static int infer_rows(tl_error *err, tl_call *c, int with_labels)
 static int infer_labels(tl_error *err, tl_call *c) { return infer_rows(err, c, 1); }
 static int infer_target(tl_error *err, tl_call *c) { return infer_rows(err, c, 0); }
 
-/* Rows that are summed one after the other: a plain sum over millions would lose digits, and keep one unit busy. */
-enum { TOGETHER = 1024 };
+/* Rows that are summed together, on processors and in groups: a plain sum over millions would lose digits, and keep
+ * one unit busy. */
+enum { TOGETHER = 1024, BY_A_GROUP = 16384 };
 
 /* Losses and weights of the rows (rows, 2) -> their totals (2): loss, divided by the weights for the mean, and weights. */
 static tl_tensor *total_of(tl_scope *s, const tl_call *c, tl_tensor *rows)
 {
+    const int64_t together = tl__in_groups(s->device) ? BY_A_GROUP : TOGETHER;
     for (int64_t n = row_count(c), parts; rows; n = parts) {
-        parts = n > TOGETHER ? (n + TOGETHER - 1) / TOGETHER : 1;
+        parts = n > together ? (n + together - 1) / together : 1;
         tl_tensor *total = tl_empty(s, TL_F32, 1, (int64_t[]){2 * parts});
-        if (!total || ROWS(s, "cross_entropy_total", parts, TL_KT(rows), TL_KL(n), TL_KL(TOGETHER), TL_KI(parts == 1 && c->attr[0].i == MEAN), TL_KT(total)) != 0)
+        if (!total || ROWS_OF(s, "cross_entropy_total", parts, n < together ? n : together, TL_KT(rows), TL_KL(n),
+                              TL_KL(together), TL_KI(parts == 1 && c->attr[0].i == MEAN), TL_KT(total)) != 0)
             return NULL;
         if (parts == 1) return total;
         rows = total;

@@ -2,7 +2,7 @@
  * instance norm (Ulyanov et al. 2016). A rectifier behind it, leaky or not, is part of it. */
 #include "op/op.h"
 
-static const tl_program program = {"group_norm", NULL};
+static const tl_program program = {"group_norm", NULL}, grouped = {"gpu/group_norm_gpu", NULL};
 enum { X, WEIGHT, BIAS };
 enum { GROUPS, EPS, SLOPE };
 
@@ -18,6 +18,16 @@ static geometry geometry_of(const tl_call *c)
     if (g.groups == 0) g.groups = g.channels;
     g.length = g.rows > LEAST * MOST ? (g.rows + MOST - 1) / MOST : LEAST;
     g.parts = (g.rows + g.length - 1) / g.length;
+    return g;
+}
+
+/* Rows that a work-item goes down where nothing is summed: few on GPUs, whose work-items stand side by side. */
+static geometry for_elements(const tl_scope *s, geometry g)
+{
+    enum { FEW = 4 };
+    if (!tl__in_groups(s->device)) return g;
+    g.length = FEW;
+    g.parts = (g.rows + FEW - 1) / FEW;
     return g;
 }
 
@@ -61,8 +71,20 @@ static tl_launch over_samples(const geometry *g, const char *kernel, int64_t eac
     return (tl_launch){.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)each, (size_t)g->n}};
 }
 
+#define IN_GROUPS(s, name, g, ...)                                                                                    \
+    tl__launch_row_groups(s, &(tl_launch){.program = &grouped, .kernel = name}, "group_norm", (g)->n *(g)->groups,    \
+                          (g)->channels / (g)->groups, (tl_karg[]){__VA_ARGS__},                                      \
+                          (int)(sizeof((tl_karg[]){__VA_ARGS__}) / sizeof(tl_karg)))
+#define OF_GROUPS(g) TL_KL((g)->rows), TL_KL((g)->channels), TL_KL((g)->channels / (g)->groups)
+
 static int statistics(tl_scope *s, const tl_call *c, const geometry *g)
 {
+    if (tl__in_groups(s->device)) {
+        tl_tensor *all = tl__moments_in_groups(s, c->in[X], g->n, g->rows, g->channels, "group_norm");
+        return all ? IN_GROUPS(s, "group_statistics_gpu", g, TL_KT(all), TL_KT(c->out[1]), OF_GROUPS(g),
+                               TL_KF(c->attr[EPS].f))
+                   : -1;
+    }
     tl_tensor *parts = tl_empty(s, TL_F32, 4, (int64_t[]){g->n, g->parts, 2, g->channels}), *joined = tl_empty(s, TL_F32, 3, (int64_t[]){g->n, 2, g->channels});
     if (!parts || !joined) return -1;
     tl_launch moments = over_parts(s, g, "group_moments"), join = over_samples(g, "group_join", g->channels);
@@ -75,8 +97,10 @@ static int statistics(tl_scope *s, const tl_call *c, const geometry *g)
 
 static int normalise(tl_scope *s, const tl_call *c, const geometry *g, tl_tensor *y)
 {
-    tl_launch l = over_parts(s, g, "group_normalise");
-    return TL__LAUNCH(&s->err, s->device, &l, "group_norm", TL_KT(c->in[X]), TL_KT(c->out[1]), AFFINE(c), TL_KF(c->attr[SLOPE].f), TL_KT(y), SIZES(g));
+    geometry e = for_elements(s, *g);
+    tl_launch l = over_parts(s, &e, "group_normalise");
+    return TL__LAUNCH(&s->err, s->device, &l, "group_norm", TL_KT(c->in[X]), TL_KT(c->out[1]), AFFINE(c),
+                      TL_KF(c->attr[SLOPE].f), TL_KT(y), SIZES(&e));
 }
 
 static int group_norm_forward(tl_scope *s, const tl_call *c)
@@ -94,18 +118,42 @@ static tl_tensor *group_norm_again(tl_scope *s, const tl_call *c)
     return y && (is_empty(&g) || normalise(s, c, &g, y) == 0) ? y : NULL;
 }
 
+/* Parts of sum(g) and sum(g xhat): (N, parts, 2, C). */
+static tl_tensor *parts_of_sums(tl_scope *s, const tl_call *c, const geometry *g, tl_tensor *grad)
+{
+    int in_groups = tl__in_groups(s->device);
+    tl_column_parts by = tl__column_parts(g->n, g->rows, g->channels);
+    tl_tensor *parts = tl_empty(s, TL_F32, 4, (int64_t[]){g->n, in_groups ? by.parts : g->parts, 2, g->channels});
+    if (!parts || is_empty(g)) return parts;
+    tl_karg args[] = {TL_KT(c->in[X]), TL_KT(grad), TL_KT(c->out[1]), AFFINE(c), TL_KF(c->attr[SLOPE].f), TL_KT(parts),
+                      SIZES(g)};
+    enum { COUNT = sizeof args / sizeof *args };
+    tl_launch l = over_parts(s, g, "group_gradient_sums");
+    if (!in_groups) return tl__launch(&s->err, s->device, &l, args, COUNT, "group_norm") == 0 ? parts : NULL;
+    l = (tl_launch){.program = &grouped, .kernel = "group_gradient_sums_gpu"};
+    args[COUNT - 3] = TL_KL(by.parts);
+    return tl__launch_columns(s, &l, "group_norm", &by, args, COUNT - 2) == 0 ? parts : NULL;
+}
+
+/* Means over the groups: (N, 2, C). */
+static int shares_of(tl_scope *s, const tl_call *c, const geometry *g, tl_tensor *sums, tl_tensor *shares)
+{
+    tl_launch l = over_samples(g, "group_shares", g->groups);
+    if (tl__in_groups(s->device))
+        return IN_GROUPS(s, "group_shares_gpu", g, TL_KT(sums), TL_KT(given(c, WEIGHT)),
+                         TL_KI(given(c, WEIGHT) != NULL), TL_KT(shares), OF_GROUPS(g));
+    return TL__LAUNCH(&s->err, s->device, &l, "group_norm", TL_KT(sums), TL_KT(given(c, WEIGHT)),
+                      TL_KI(given(c, WEIGHT) != NULL), TL_KT(shares), OF_GROUPS(g));
+}
+
 /* dbias = sum(g), dweight = sum(g xhat), dx as written at the kernel; g = gy times the rectifier's slope */
 static void group_norm_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
     geometry g = geometry_of(c);
     tl_tensor *x = c->in[X], *stats = c->out[1], *grad = tl__packed(s, gy[0]);
-    tl_tensor *parts = tl_empty(s, TL_F32, 4, (int64_t[]){g.n, g.parts, 2, g.channels});
-    if (!grad || !parts) return;
-    tl_launch l = over_parts(s, &g, "group_gradient_sums");
-    if (!is_empty(&g) && TL__LAUNCH(&s->err, s->device, &l, "group_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), AFFINE(c), TL_KF(c->attr[SLOPE].f),
-                                    TL_KT(parts), SIZES(&g)) != 0)
-        return;
-    tl_tensor *sums = tl_sum(s, parts, (int[]){1}, 1, 0);
+    if (!grad) return;
+    tl_tensor *parts = parts_of_sums(s, c, &g, grad);
+    tl_tensor *sums = parts ? tl_sum(s, parts, (int[]){1}, 1, 0) : NULL;
     if (!sums) return;
     if ((c->n_in > WEIGHT && c->needs[WEIGHT]) || (c->n_in > BIAS && c->needs[BIAS])) {
         tl_tensor *all = tl_sum(s, sums, (int[]){0}, 1, 0);
@@ -115,12 +163,12 @@ static void group_norm_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, 
     if (!c->needs[X]) return;
     tl_tensor *dx = tl_empty(s, TL_F32, c->in_meta[X].shape.rank, c->in_meta[X].shape.dim), *shares = tl_empty(s, TL_F32, 3, sums->shape.dim);
     if (!dx || !shares) return;
-    tl_launch means = over_samples(&g, "group_shares", g.groups), back = over_parts(s, &g, "group_gradient_x");
+    geometry e = for_elements(s, g);
+    tl_launch back = over_parts(s, &e, "group_gradient_x");
     if (!is_empty(&g) &&
-        (TL__LAUNCH(&s->err, s->device, &means, "group_norm", TL_KT(sums), TL_KT(given(c, WEIGHT)), TL_KI(given(c, WEIGHT) != NULL), TL_KT(shares),
-                    TL_KL(g.rows), TL_KL(g.channels), TL_KL(g.channels / g.groups)) != 0 ||
+        (shares_of(s, c, &g, sums, shares) != 0 ||
          TL__LAUNCH(&s->err, s->device, &back, "group_norm", TL_KT(x), TL_KT(grad), TL_KT(stats), TL_KT(shares), AFFINE(c), TL_KF(c->attr[SLOPE].f),
-                    TL_KT(dx), SIZES(&g)) != 0))
+                    TL_KT(dx), SIZES(&e)) != 0))
         return;
     gx[X] = dx;
 }

@@ -1,7 +1,12 @@
 /* layer_norm.c - rows normalised by their own mean and variance. The gradient keeps them, not the result. */
 #include "op/op.h"
 
-static const tl_program program = {"layer_norm", NULL};
+#include <string.h>
+
+static const tl_program program = {"cpu/layer_norm", NULL}, grouped = {"gpu/layer_norm_gpu", NULL};
+#define ROWS(s, kernel, rows, n, ...)                                                                    \
+    tl__launch_by_rows(s, &program, &grouped, kernel, "layer_norm", rows, n, (tl_karg[]){__VA_ARGS__}, \
+                       (int)(sizeof((tl_karg[]){__VA_ARGS__}) / sizeof(tl_karg)))
 static int64_t width_of(const tl_shape *x) { return x->dim[x->rank - 1]; }
 
 static int layer_norm_infer(tl_error *err, tl_call *c)
@@ -26,9 +31,8 @@ static int layer_norm_into(tl_scope *s, const tl_call *c, tl_tensor *y)
 {
     tl_tensor *x = c->in[0], *w = c->in[1], *b = c->in[2];
     int64_t n = width_of(&x->shape);
-    tl_launch l = {.program = &program, .kernel = "layer_norm", .dims = 1, .global = {(size_t)(tl_numel(x) / n)}};
-    return TL__LAUNCH(&s->err, s->device, &l, "layer_norm", TL_KT(x), TL_KT(w), TL_KI(w != NULL), TL_KT(b),
-                      TL_KI(b != NULL), TL_KT(y), TL_KT(c->out[1]), TL_KL(n), TL_KF(c->attr[0].f));
+    return ROWS(s, "layer_norm", tl_numel(x) / n, n, TL_KT(x), TL_KT(w), TL_KI(w != NULL), TL_KT(b), TL_KI(b != NULL),
+                TL_KT(y), TL_KT(c->out[1]), TL_KL(n), TL_KF(c->attr[0].f));
 }
 
 static int layer_norm_forward(tl_scope *s, const tl_call *c) { return layer_norm_into(s, c, c->out[0]); }
@@ -39,28 +43,43 @@ static tl_tensor *layer_norm_again(tl_scope *s, const tl_call *c)
     return y && layer_norm_into(s, c, y) == 0 ? y : NULL;
 }
 
+/* Parts of the gradients of weight and bias, (parts, 2, n). */
+static tl_tensor *parts_of_sums(tl_scope *s, tl_tensor *x, tl_tensor *g, tl_tensor *stats, int64_t rows, int64_t n)
+{
+    int64_t length = rows > 64 * 32 ? (rows + 63) / 64 : 32, parts = (rows + length - 1) / length,
+            v = s->device->traits.vector_width;
+    tl_column_parts by = tl__column_parts(1, rows, n);
+    tl_karg args[] = {TL_KT(x), TL_KT(g), TL_KT(stats), {0}, {0}, TL_KL(rows), TL_KL(n), TL_KL(length)};
+    enum { P = 6, COUNT = sizeof args / sizeof *args };
+    tl_launch l = {.program = &program, .kernel = "layer_norm_sums", .dims = 2,
+                   .global = {(size_t)((n + v - 1) / v), (size_t)parts}},
+              of_group = {.program = &grouped, .kernel = "layer_norm_sums_gpu"};
+    int in_groups = tl__in_groups(s->device);
+    tl_tensor *p = tl_empty(s, TL_F32, 3, (int64_t[]){in_groups ? by.parts : parts, 2, n});
+    if (!p) return NULL;
+    memcpy(args + P, (tl_karg[]){TL_KT(p)}, 2 * sizeof *args);
+    return (in_groups ? tl__launch_columns(s, &of_group, "layer_norm", &by, args, P + 2)
+                      : tl__launch(&s->err, s->device, &l, args, COUNT, "layer_norm")) == 0
+               ? p
+               : NULL;
+}
+
 /* The formulas stand at the kernels. */
 static void layer_norm_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
     tl_tensor *x = c->in[0], *w = c->in[1], *stats = c->out[1], *g = tl__packed(s, gy[0]);
     if (!g) return;
-    int64_t n = width_of(&x->shape), rows = tl_numel(x) / n, v = s->device->traits.vector_width;
+    int64_t n = width_of(&x->shape), rows = tl_numel(x) / n;
     if (c->needs[0]) {
         tl_tensor *dx = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
-        tl_launch l = {.program = &program, .kernel = "layer_norm_dx", .dims = 1, .global = {(size_t)rows}};
-        if (!dx || TL__LAUNCH(&s->err, s->device, &l, "layer_norm", TL_KT(x), TL_KT(g), TL_KT(w), TL_KI(w != NULL),
-                              TL_KT(stats), TL_KT(dx), TL_KL(n)) != 0)
+        if (!dx || ROWS(s, "layer_norm_dx", rows, n, TL_KT(x), TL_KT(g), TL_KT(w), TL_KI(w != NULL), TL_KT(stats),
+                        TL_KT(dx), TL_KL(n)) != 0)
             return;
         gx[0] = dx;
     }
     if (!c->needs[1] && !c->needs[2]) return;
-    int64_t length = rows > 64 * 32 ? (rows + 63) / 64 : 32, parts = (rows + length - 1) / length;
-    tl_tensor *p = tl_empty(s, TL_F32, 3, (int64_t[]){parts, 2, n});
-    tl_launch l = {.program = &program, .kernel = "layer_norm_sums", .dims = 2,
-                   .global = {(size_t)((n + v - 1) / v), (size_t)parts}};
-    if (!p || TL__LAUNCH(&s->err, s->device, &l, "layer_norm", TL_KT(x), TL_KT(g), TL_KT(stats), TL_KT(p), TL_KL(rows),
-                         TL_KL(n), TL_KL(length)) != 0)
-        return;
+    tl_tensor *p = parts_of_sums(s, x, g, stats, rows, n);
+    if (!p) return;
     tl_tensor *sums = tl_sum(s, p, (int[]){0}, 1, 0);
     for (int i = 1; i <= 2; i++)
         if (c->needs[i]) gx[i] = tl_reshape(s, tl_slice(s, sums, 0, i - 1, 1), 1, &n);

@@ -209,6 +209,27 @@ tl_launch tl__launch_of_channels(const tl_scope *s, const tl_program *program, c
 typedef struct tl_lines { int axis; int64_t outer, n, inner; } tl_lines;
 /* 0, or -1 where attribute `attr` of the call names no dimension of input 0. */
 int tl__lines(tl_error *err, const tl_call *c, int attr, tl_lines *lines);
+/* ---- rows and columns shared by a group of work-items (row_groups.c) ---- */
+/* Whether kernels of this kind are the device's: a GPU. */
+int tl__in_groups(const tl_device *d);
+/* Kernel NAME of `each` with a work-item a row, or on GPUs NAME_gpu of `grouped` with lanes to each of the rows of n
+ * numbers: its arguments are the same and those of ROW_ARGS (cl/gpu/row_group.clh). */
+int tl__launch_by_rows(tl_scope *s, const tl_program *each, const tl_program *grouped, const char *kernel,
+                       const char *label, int64_t rows, int64_t n, const tl_karg *args, int count);
+/* The latter alone: program, options and kernel of `of`. */
+int tl__launch_row_groups(tl_scope *s, const tl_launch *of, const char *label, int64_t rows, int64_t n,
+                          const tl_karg *args, int count);
+/* How (outer, rows, columns) is summed down its columns: in `parts` of `length` rows, which follow from the shape. */
+typedef struct tl_column_parts { int64_t outer, rows, columns, length, parts; } tl_column_parts;
+tl_column_parts tl__column_parts(int64_t outer, int64_t rows, int64_t columns);
+/* A kernel with groups (columns, part, outer), whose arguments end with COLUMN_ARGS (cl/gpu/column_group.clh). */
+int tl__launch_columns(tl_scope *s, const tl_launch *of, const char *label, const tl_column_parts *g,
+                       const tl_karg *args, int count);
+/* Mean and sum of squared distances from it of the columns of x (outer, rows, columns), on GPUs:
+ * (outer, 2, columns). */
+tl_tensor *tl__moments_in_groups(tl_scope *s, const tl_tensor *x, int64_t outer, int64_t rows, int64_t columns,
+                                 const char *label);
+
 /* The gradient of a choice of `index` along an axis of x: gy added to where each came from. */
 tl_tensor *tl__gather_gradient(tl_scope *s, tl_tensor *gy, tl_tensor *index, const tl_shape *x, int axis);
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const tl_program program = {"order", NULL};
+static const tl_program program = {"order", NULL}, grouped = {"gpu/order_gpu", NULL};
 extern const tl_op tl__op_argmax, tl__op_argmin, tl__op_topk;
 
 static tl_launch launch_of(const tl_call *c, const char *kernel, int largest, const tl_lines *g)
@@ -41,8 +41,12 @@ static int arg_forward(tl_scope *s, const tl_call *c)
     tl_lines g;
     if (tl__lines(&s->err, c, 0, &g) != 0) return -1;
     tl_launch l = launch_of(c, "arg", is_max(c), &g);
-    return TL__LAUNCH(&s->err, s->device, &l, c->op->name, TL_KT(c->in[0]), TL_KT(c->out[0]), TL_KL(g.n),
-                      TL_KL(g.inner));
+    tl_karg args[] = {TL_KT(c->in[0]), TL_KT(c->out[0]), TL_KL(g.n), TL_KL(g.inner)};
+    enum { COUNT = sizeof args / sizeof *args };
+    if (g.inner != 1 || !tl__in_groups(s->device)) return tl__launch(&s->err, s->device, &l, args, COUNT, c->op->name);
+    l.program = &grouped;
+    l.kernel = "arg_gpu";
+    return tl__launch_row_groups(s, &l, c->op->name, g.outer, g.n, args, COUNT - 1);
 }
 
 static void arg_samples_of(tl_sampler *to, const tl_op *op)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const tl_program program = {"reduce", NULL};
+static const tl_program program = {"cpu/reduce", NULL}, grouped = {"gpu/reduce_gpu", NULL};
 
 /* The axes as a bit mask; -1 on a bad one. An empty list means all. */
 static int axes_mask(tl_error *err, const tl_call *c)
@@ -66,6 +66,56 @@ static int reduce_middle(tl_scope *s, const char *kernel, tl_tensor *x, tl_tenso
     return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(inner), TL_KF(scale));
 }
 
+/* ---- on GPUs ---- */
+
+/* Numbers of a row to a group; rows that keep all units busy as they are; rows down which one work-item goes, and
+ * numbers along which it does. */
+enum { TO_A_GROUP = 8192, ENOUGH_ROWS = 1024, FEW_ROWS = 64, SHORT = 8 };
+
+/* (outer, n) -> (outer, parts). */
+static int grouped_rows(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor *y, int64_t outer, int64_t n,
+                        int64_t parts, float scale)
+{
+    char name[64];
+    int64_t length = (n + parts - 1) / parts;
+    snprintf(name, sizeof name, "%s_rows_gpu", kernel);
+    tl_launch l = {.program = &grouped, .options = typed(x), .kernel = name};
+    tl_karg args[] = {TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(length), TL_KL(parts), TL_KF(scale)};
+    return tl__launch_row_groups(s, &l, kernel, outer * parts, length, args, (int)(sizeof args / sizeof *args));
+}
+
+/* (outer, n, inner) -> (outer, inner), in parts where that is more than one group has to do. */
+static int grouped_columns(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor *y, int64_t outer, int64_t n,
+                           int64_t inner, float scale)
+{
+    char name[64];
+    tl_launch l = {.program = &grouped, .options = typed(x), .kernel = name, .dims = 1,
+                   .global = {(size_t)(outer * inner)}};
+    if (n <= FEW_ROWS) {
+        snprintf(name, sizeof name, "%s_middle_gpu", kernel);
+        return TL__LAUNCH(&s->err, s->device, &l, kernel, TL_KT(x), TL_KT(y), TL_KL(n), TL_KL(inner), TL_KF(scale));
+    }
+    tl_column_parts g = tl__column_parts(outer, n, inner);
+    tl_tensor *to = g.parts > 1 ? tl_empty(s, y->dtype, 3, (int64_t[]){outer, g.parts, inner}) : y;
+    if (!to) return -1;
+    snprintf(name, sizeof name, "%s_columns_gpu", kernel);
+    tl_karg args[] = {TL_KT(x), TL_KT(to), TL_KL(g.parts), TL_KF(to == y ? scale : 1.0f)};
+    if (tl__launch_columns(s, &l, kernel, &g, args, (int)(sizeof args / sizeof *args)) != 0) return -1;
+    return to == y ? 0 : grouped_columns(s, kernel, to, y, outer, g.parts, inner, scale);
+}
+
+/* Like reduce_rows and reduce_middle; the bits follow from the shape. */
+static int reduce_grouped(tl_scope *s, const char *kernel, tl_tensor *x, tl_tensor *y, int64_t outer, int64_t n,
+                          int64_t inner, float scale)
+{
+    if (inner > 1 || n <= SHORT) return grouped_columns(s, kernel, x, y, outer, n, inner, scale);
+    int64_t parts = outer < ENOUGH_ROWS && n > TO_A_GROUP ? (n + TO_A_GROUP - 1) / TO_A_GROUP : 1;
+    if (parts > ENOUGH_ROWS) parts = ENOUGH_ROWS;
+    tl_tensor *partial = parts > 1 ? tl_empty(s, y->dtype, 2, (int64_t[]){outer, parts}) : y;
+    if (!partial || grouped_rows(s, kernel, x, partial, outer, n, parts, parts > 1 ? 1.0f : scale) != 0) return -1;
+    return parts > 1 ? grouped_rows(s, kernel, partial, y, outer, parts, 1, scale) : 0;
+}
+
 static const char *kernel_of(const tl_op *op)
 {
     if (strcmp(op->name, "amax") == 0) return "max";
@@ -105,10 +155,10 @@ static int reduce_forward(tl_scope *s, const tl_call *c)
         for (int i = last + 1; i < r; i++) inner *= x->shape.dim[i];
     outer = tl_numel(y) / (inner ? inner : 1);
     if (tl_numel(y) == 0) return 0;
-    /* Few long rows would keep few units busy: each is cut into parts first, by the shape alone, so that the bits are.
-     * On devices with a work-item a row this is always better (and llvmpipe ends any loop after 65,536 turns). */
+    if (tl__in_groups(s->device)) return reduce_grouped(s, kernel, x, y, outer, n, inner, scale);
+    /* Few long rows would keep few units busy: each is cut into parts first, by the shape alone, so that bits are. */
     const int64_t parts = 256;
-    int few = outer < 2 * s->device->traits.compute_units || !s->device->traits.is_cpu;
+    int few = outer < 2 * s->device->traits.compute_units;
     if (inner == 1 && few && n >= 64 * parts) {
         tl_tensor *partial = tl_empty(s, y->dtype, 2, (int64_t[]){outer, parts});
         if (!partial || reduce_rows(s, kernel, x, partial, outer, n, parts, 1.0f) != 0) return -1;

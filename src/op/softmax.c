@@ -1,7 +1,7 @@
 /* softmax.c - softmax and log-softmax. Rows along the last dimension; another axis is brought there. */
 #include "op/op.h"
 
-static const tl_program program = {"softmax", NULL};
+static const tl_program program = {"cpu/softmax", NULL}, grouped = {"gpu/softmax_gpu", NULL};
 
 static int64_t last(const tl_shape *s) { return s->rank ? s->dim[s->rank - 1] : 1; }
 
@@ -30,7 +30,9 @@ static int softmax_forward(tl_scope *s, const tl_call *c)
     if (!x || !target || tl_numel(y) == 0) return s->err.code ? -1 : 0;
     if (!tl__is_packed(target)) direct = tl_empty(s, TL_F32, x->shape.rank, x->shape.dim);
     int64_t n = last(&x->shape);
-    if (!direct || tl__launch_rows(s, &program, c->op->name, tl_numel(x) / n, (tl_karg[]){TL_KT(x), TL_KT(direct), TL_KL(n)}, 5) != 0) return -1;
+    if (!direct || tl__launch_by_rows(s, &program, &grouped, c->op->name, c->op->name, tl_numel(x) / n, n,
+                                      (tl_karg[]){TL_KT(x), TL_KT(direct), TL_KL(n)}, 5) != 0)
+        return -1;
     return direct == target ? 0 : tl__copy_into(s, direct, target);
 }
 
@@ -40,7 +42,9 @@ static void rows_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
     tl_tensor *d = y ? tl_empty(s, TL_F32, y->shape.rank, y->shape.dim) : NULL;
     if (!g || !d) return;
     int64_t n = last(&y->shape);
-    if (tl_numel(y) && tl__launch_rows(s, &program, kernel, tl_numel(y) / n, (tl_karg[]){TL_KT(y), TL_KT(g), TL_KT(d), TL_KL(n)}, 7) != 0) return;
+    if (tl_numel(y) && tl__launch_by_rows(s, &program, &grouped, kernel, kernel, tl_numel(y) / n, n,
+                                          (tl_karg[]){TL_KT(y), TL_KT(g), TL_KT(d), TL_KL(n)}, 7) != 0)
+        return;
     gx[0] = axis_last(s, d, c->attr[0].i);
 }
 

@@ -126,15 +126,17 @@ t.test("a spill, too much local memory, a refused launch, a program that does no
     core.write_file(programs .. "launches", "0000000000000001 cut_off 64 0\n")
   end)
   fails("refused", "FAILED sm_80: copy: the last group is not whole", function(_, programs) core.write_file(programs .. "refused", "sm_80: copy: the last group is not whole\n") end)
-  fails("error", "FAILED sm_80, softmax %-DX=1: x%.cl:3:1: error: unknown", function(program)
-    program("00000000000000ff", "// OPTIONS -cl-mad-enable -DTL_CPU=0 -DX=1\n/* softmax.cl - x */\n", "x.cl:2:1: warning: no\nx.cl:3:1: error: unknown\n", "bad")
+  fails("error", "FAILED sm_80, softmax_gpu %-DX=1: x%.cl:3:1: error: unknown", function(program)
+    program("00000000000000ff", "// OPTIONS -cl-mad-enable -DTL_CPU=0 -DX=1\n/* softmax_gpu.cl - x */\n",
+      "x.cl:2:1: warning: no\nx.cl:3:1: error: unknown\n", "bad")
   end)
   fails("empty", "cannot read what the compiler says: no kernel", function(program)
-    program("00000000000000ff", "// OPTIONS -DTL_CPU=0\n/* softmax.cl - x */\n", "ptxas info    : 0 bytes gmem\n")
+    program("00000000000000ff", "// OPTIONS -DTL_CPU=0\n/* softmax_gpu.cl - x */\n", "ptxas info    : 0 bytes gmem\n")
   end)
-  fails("missing", "FAILED cl/softmax.cl: no test builds it for a GPU", function(_, programs)
+  fails("missing", "FAILED cl/gpu/softmax_gpu.cl: no test builds it for a GPU", function(_, programs)
     for _, name in ipairs(core.list_folder(programs)) do
-      if name:find "%.cl$" and core.read_file(programs .. name):find("softmax.cl", 1, true) then os.remove(programs .. name) end
+      local path = programs .. name
+      if name:find "%.cl$" and core.read_file(path):find("softmax_gpu.cl", 1, true) then os.remove(path) end
     end
   end)
   fails("processors", "FAILED cl/cpu/gemm_cpu.cl: is built for a GPU", function(program) program("00000000000000ff", "// OPTIONS -DTL_CPU=0\n/* gemm_cpu.cl - x */\n", log) end)
@@ -168,11 +170,11 @@ t.test("a card of paper writes down programs once, and launches with their group
     local softmaxes = 0
     for _, name in ipairs(core.list_folder(out .. "/" .. card)) do
       local source = name:find "%.cl$" and core.read_file(("%s/%s/%s"):format(out, card, name)) or ""
-      if source:find("/* softmax.cl - ", 1, true) then softmaxes = softmaxes + 1 end
+      if source:find("/* softmax_gpu.cl - ", 1, true) then softmaxes = softmaxes + 1 end
       assert(source == "" or source:find "^// OPTIONS [^\n]*%-DTL_CPU=0 %-DTL_VECTOR=1" or not source:find "TL_VECTOR", source:sub(1, 100))
     end
     t.equal(softmaxes, 1, "softmax's programs")
-    local items = core.read_file(("%s/%s/launches"):format(out, card)):match "%x+ softmax (%d+) 0\n"
+    local items = core.read_file(("%s/%s/launches"):format(out, card)):match "%x+ softmax_gpu (%d+) 0\n"
     assert(items and tonumber(items) >= 1, "softmax's launch")
     assert(not core.exists(("%s/%s/refused"):format(out, card)))
   end
