@@ -1,9 +1,9 @@
-/* embedding.c - rows of a table by ids; the gradient sums by ids sorted on the host. */
+/* embedding.c - rows of a table by ids; the gradient sums by sorted ids: on the host, or on GPUs on the device. */
 #include "op/op.h"
 
 #include <stdlib.h>
 
-static const tl_program program = {"embedding", NULL};
+static const tl_program program = {"cpu/embedding", NULL}, on_gpu = {"gpu/embedding_gpu", NULL};
 
 static int embedding_infer(tl_error *err, tl_call *c)
 {
@@ -24,14 +24,18 @@ static int embedding_forward(tl_scope *s, const tl_call *c)
     tl_tensor *t = c->in[0], *ids = c->in[1];
     /* Rows of halves are copied as they are. */
     const char *options = t->dtype == TL_I32 ? "-DT=int" : t->dtype != TL_F32 ? "-DT=ushort" : NULL;
+    int gpu = tl__in_groups(s->device);
     tl_launch l = {
         .program = &program, .options = options, .kernel = "embedding", .dims = 1, .global = {(size_t)tl_numel(ids)}};
+    if (gpu)
+        l = (tl_launch){.program = &on_gpu, .options = options, .kernel = "embedding_gpu", .dims = 2,
+                        .global = {(size_t)t->shape.dim[1], (size_t)tl_numel(ids)}};
     const tl_debt *debt = t->buffer->debt;
     tl__arm_error_word(s->device);
     if (!debt || !debt->count || t->dtype != TL_F32 || t->offset != debt->at || t->shape.dim[1] != debt->width)
         return TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(t), TL_KT(ids), TL_KT(c->out[0]),
                           TL_KL(t->shape.dim[0]), TL_KL(t->shape.dim[1]), TL_KBUF(s->device->error_word));
-    l.kernel = "embedding_owing";
+    l.kernel = gpu ? "embedding_owing_gpu" : "embedding_owing";
     return TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KRAW(t->buffer), TL_KL(t->offset), TL_KT(ids),
                       TL_KT(c->out[0]), TL_KL(t->shape.dim[0]), TL_KL(t->shape.dim[1]), TL_KBUF(s->device->error_word),
                       TL_KBUF(debt->paid), TL_KBUF(debt->factors), TL_KL(debt->count));
@@ -69,7 +73,100 @@ static tl_tensor *rows_that_occur(tl_scope *s, int64_t count, int32_t *segments,
     return tl__rows_new(s, count, ids, width);
 }
 
-/* dtable[id] = sum of gy at the places that hold id; sorted on the host, since float atomics have no fixed order. Where
+/* ---- on GPUs ---- */
+
+/* Keys to a group (BLOCK of cl/gpu/embedding_gpu.cl), its work-items, sorted places whose rows are summed together. */
+enum { BLOCK = 1024, ITEMS = 256, CHUNK = 64 };
+
+static tl_launch over_blocks(const tl_device *d, const char *kernel, int64_t blocks)
+{
+    size_t items = ITEMS;
+    while (d->traits.max_group && items > d->traits.max_group) items /= 2;
+    return (tl_launch){.program = &on_gpu, .kernel = kernel, .dims = 1, .global = {(size_t)blocks * items},
+                       .local = {items}};
+}
+
+/* Keys of n ids (cl/gpu/embedding_gpu.cl) in ascending order; those outside of the table come last. */
+static tl_tensor *sorted_keys(tl_scope *s, const tl_tensor *ids, int64_t n, int64_t rows)
+{
+    int64_t blocks = 1, room;
+    while (blocks * BLOCK < n) blocks *= 2;
+    room = blocks * BLOCK;
+    tl_tensor *keys = tl_empty(s, TL_I32, 2, (int64_t[]){room, 2});
+    tl_launch sort = over_blocks(s->device, "embedding_sort_gpu", blocks),
+              rest = over_blocks(s->device, "embedding_merge_block_gpu", blocks),
+              merge = {.program = &on_gpu, .kernel = "embedding_merge_gpu", .dims = 1, .global = {(size_t)room / 2}};
+    if (!keys || TL__LAUNCH(&s->err, s->device, &sort, "embedding", TL_KT(ids), TL_KBUF(keys->buffer), TL_KL(n),
+                            TL_KL(rows)) != 0)
+        return NULL;
+    for (int64_t length = 2 * BLOCK; length <= room; length *= 2) {
+        for (int64_t apart = length / 2; apart >= BLOCK; apart /= 2)
+            if (TL__LAUNCH(&s->err, s->device, &merge, "embedding", TL_KBUF(keys->buffer), TL_KL(apart),
+                           TL_KL(length)) != 0)
+                return NULL;
+        if (TL__LAUNCH(&s->err, s->device, &rest, "embedding", TL_KBUF(keys->buffer), TL_KL(length)) != 0) return NULL;
+    }
+    return keys;
+}
+
+/* d[number] = sum of g over the places of n sorted keys; d was zero. */
+static int sum_segments(tl_scope *s, const tl_tensor *g, const tl_tensor *keys, tl_tensor *d, int64_t n)
+{
+    int64_t width = d->shape.dim[1], chunks = (n + CHUNK - 1) / CHUNK;
+    tl_tensor *parts = tl_empty(s, TL_F32, 3, (int64_t[]){chunks, 2, width});
+    tl_launch l = {.program = &on_gpu, .kernel = "embedding_sums_gpu", .dims = 2,
+                   .global = {(size_t)width, (size_t)chunks}};
+    if (!parts || TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(g), TL_KBUF(keys->buffer), TL_KT(d),
+                             TL_KBUF(parts->buffer), TL_KL(n), TL_KL(CHUNK), TL_KL(width)) != 0)
+        return -1;
+    l.kernel = "embedding_join_gpu";
+    return chunks < 2 ? 0
+                      : TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KBUF(keys->buffer), TL_KT(d),
+                                   TL_KBUF(parts->buffer), TL_KL(n), TL_KL(CHUNK), TL_KL(width));
+}
+
+/* Whole tables: nothing is read by the host. */
+static tl_tensor *whole_gradient(tl_scope *s, const tl_call *c, const tl_tensor *g)
+{
+    const tl_shape *t = &c->in_meta[0].shape;
+    int64_t n = tl_numel(c->in[1]);
+    tl_tensor *d = tl_full(s, TL_F32, 2, t->dim, 0), *keys;
+    if (!d || n == 0 || tl_numel(d) == 0) return d;
+    keys = sorted_keys(s, c->in[1], n, t->dim[0]);
+    return keys && sum_segments(s, g, keys, d, n) == 0 ? d : NULL;
+}
+
+/* Of a gradient by rows the host has sorted the ids, since it keeps the list of rows; keys have their places in it. */
+static tl_tensor *keys_of_segments(tl_scope *s, const int32_t *order, const int32_t *segments, int64_t n, int64_t count)
+{
+    int dry = s->device->dry; /* then segments are not known */
+    int32_t *pairs = tl__calloc(&s->err, (size_t)(2 * n + 1), sizeof *pairs); /* place, number: a key of 64 bits */
+    if (!pairs) return NULL;
+    for (int64_t k = 0; k < count && !dry; k++)
+        for (int64_t i = segments[2 * k + 1]; i < segments[2 * k + 3]; i++) {
+            pairs[2 * i] = order[i];
+            pairs[2 * i + 1] = segments[2 * k];
+        }
+    tl_tensor *keys = tl_from(s, TL_I32, 2, (int64_t[]){dry ? n : segments[2 * count + 1], 2}, pairs);
+    free(pairs);
+    return keys;
+}
+
+static int sum_by_segments(tl_scope *s, const tl_tensor *g, tl_tensor *d, const int32_t *order, const int32_t *segments,
+                           int64_t n, int64_t count)
+{
+    if (tl__in_groups(s->device)) {
+        tl_tensor *keys = keys_of_segments(s, order, segments, n, count);
+        return keys ? sum_segments(s, g, keys, d, keys->shape.dim[0]) : -1;
+    }
+    tl_tensor *o = tl_from(s, TL_I32, 1, &n, order), *seg = tl_from(s, TL_I32, 2, (int64_t[]){count + 1, 2}, segments);
+    tl_launch l = {.program = &program, .kernel = "embedding_grad", .dims = 1, .global = {(size_t)count}};
+    return o && seg ? TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(g), TL_KBUF(o->buffer),
+                                 TL_KBUF(seg->buffer), TL_KT(d), TL_KL(d->shape.dim[1]), TL_KL(count))
+                    : -1;
+}
+
+/* dtable[id] = sum of gy at the places that hold id; sorted, since float atomics have no fixed order. Where
  * the table's gradient may come by rows it has those that occur alone. */
 static void embedding_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
 {
@@ -77,6 +174,10 @@ static void embedding_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
     const tl_home *home = c->in_node[0] && !c->in_node[0]->call ? c->in_node[0]->home : NULL;
     int64_t n = tl_numel(c->in[1]), rows = t->dim[0], by_rows = home && home->by_rows, count = 0;
     tl_tensor *g = tl__packed(s, gy[0]), *d = NULL;
+    if (g && !by_rows && tl__in_groups(s->device)) {
+        gx[0] = whole_gradient(s, c, g);
+        return;
+    }
     int32_t *host = g ? tl__calloc(&s->err, (size_t)(4 * n + rows + 4), sizeof *host) : NULL;
     if (!host) return;
     int32_t *ids = host, *order = host + n, *segments = host + 2 * n, *start = host + 4 * n + 2;
@@ -87,14 +188,7 @@ static void embedding_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
     }
     if (!s->err.code)
         d = by_rows ? rows_that_occur(s, count, segments, ids, t->dim[1]) : tl_full(s, TL_F32, 2, t->dim, 0);
-    if (d && count > 0) {
-        tl_tensor *o = tl_from(s, TL_I32, 1, &n, order);
-        tl_tensor *seg = tl_from(s, TL_I32, 2, (int64_t[]){count + 1, 2}, segments);
-        tl_launch l = {.program = &program, .kernel = "embedding_grad", .dims = 1, .global = {(size_t)count}};
-        if (o && seg)
-            TL__LAUNCH(&s->err, s->device, &l, "embedding", TL_KT(g), TL_KBUF(o->buffer), TL_KBUF(seg->buffer),
-                       TL_KT(d), TL_KL(t->dim[1]), TL_KL(count));
-    }
+    if (d && count > 0) sum_by_segments(s, g, d, order, segments, n, count);
     free(host);
     if (!s->err.code) gx[0] = d;
 }
