@@ -10,7 +10,10 @@ static const tl_program on_cpu = {"cpu/attention", NULL}, anywhere = {"cpu/atten
 enum { Q, K, V, LENGTHS, BIAS };
 enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING, LONGEST };
 enum { GROUP = 32, TILE = 16, WIDEST = 256 };
-enum { SLICE = 8, ITEMS = 128, MOST_ROWS = 64, WIDE = 128, SIDE = 16 }; /* of the kernels for GPUs */
+/* Of the kernels for GPUs: work-items of a group and how many share rows, with heads up to NARROW and wider ones;
+ * numbers of values in local memory at once; heads from WIDE on have one row to a work-item, others two; the side of
+ * a bias' square. */
+enum { NARROW = 64, WIDE = 128, ITEMS = 128, ITEMS_WIDE = 256, LANES = 8, LANES_WIDE = 16, VALUES = 2048, SIDE = 16 };
 /* Of the kernels for processors: rows of a register tile with vectors of 16 floats and with others, tiles to a block
  * of queries, keys to a block, queries to a work-item, and how many work-items each processor should have where there
  * are few heads. */
@@ -174,25 +177,39 @@ static int cpu_blocks(const tl_device *d, attention_args *a, int64_t head, int64
     }
 }
 
-/* The launch of `kernel` of attention_any.cl, or of its namesake in attention_gpu.cl, over `rows` rows of the heads of
- * all sequences. On GPUs a work-item has SLICE features of a row, and a group as many rows as make ITEMS of them,
- * which with tiles of 16 rows, 8 of wide heads, is less than 32 KB of local memory; where the kernel has no room on
- * the device, fewer; where there is no memory to find out, the scope fails. `options` and `name` have room for 64. */
+/* The launch of attention_any.cl's `kernel` over `rows` rows of the heads of all sequences. */
+static tl_launch over_groups(const tl_call *c, const char *kernel, char *options, char *name, int64_t rows)
+{
+    snprintf(name, 64, "attention_any%s", kernel);
+    snprintf(options, 64, "-DHEAD=%d -DGROUP=%d -DTILE=%d -DBIAS=%d", (int)head_width(c), GROUP, TILE, has_bias(c));
+    return (tl_launch){.program = &anywhere,
+                       .options = options,
+                       .kernel = name,
+                       .dims = 3,
+                       .global = {(size_t)((rows + GROUP - 1) / GROUP * GROUP), (size_t)c->attr[HEADS].i,
+                                  (size_t)batch_of(c)},
+                       .local = {GROUP, 1, 1}};
+}
+
+/* The same, or that of its namesake in attention_gpu.cl: `each` rows to a work-item, or one where there are few, and
+ * so many lanes that its share of a head is four vectors of four. That is at most 32 KB of local memory; where the
+ * kernel has no room on the device, groups have fewer rows and values come in smaller pieces; where there is no memory
+ * to find out, the scope fails. `options` has room for 80, `name` for 64. */
 static tl_launch over_rows(tl_scope *s, const char *kernel, char *options, char *name, const tl_call *c, int64_t rows)
 {
     const tl_device *d = s->device;
-    int head = (int)head_width(c), owners = (head + SLICE - 1) / SLICE, tile = head > WIDE ? TILE / 2 : TILE;
-    int64_t many = ITEMS / owners < MOST_ROWS ? ITEMS / owners : MOST_ROWS, items = GROUP, a_group = GROUP;
-    snprintf(name, 64, "attention_%s%s", d->traits.is_cpu ? "any" : "gpu", kernel);
-    snprintf(options, 64, "-DHEAD=%d -DGROUP=%d -DTILE=%d -DBIAS=%d", head, GROUP, TILE, has_bias(c));
-    for (; !d->traits.is_cpu; many /= 2, tile = tile > 4 ? tile / 2 : tile) {
-        a_group = many;
-        items = many * owners;
-        snprintf(options, 64, "-DHEAD=%d -DSLICE=%d -DROWS=%d -DTILE=%d -DBIAS=%d", head, SLICE, (int)many, tile,
-                 has_bias(c));
-        if (many == 1 || tl__kernel_fits(&s->err, s->device, &on_gpu, options, name, (size_t)items) != 0) break;
+    int head = (int)head_width(c), wide = head > NARROW, lanes = wide ? LANES_WIDE : LANES,
+        values = VALUES / (1 + wide), each = head > WIDE ? 1 : 2, items = wide ? ITEMS_WIDE : ITEMS;
+    if (d->traits.is_cpu) return over_groups(c, kernel, options, name, rows);
+    if (rows <= items / lanes) each = 1;
+    snprintf(name, 64, "attention_gpu%s", kernel);
+    for (;; each = 1, values = values > 256 ? values / 2 : values, items = values < VALUES / 4 ? items / 2 : items) {
+        snprintf(options, 80, "-DHEAD=%d -DITEMS=%d -DLANES=%d -DSR=%d -DVROOM=%d -DBIAS=%d", head, items, lanes, each,
+                 values, has_bias(c));
+        if (items == lanes || tl__kernel_fits(&s->err, s->device, &on_gpu, options, name, (size_t)items) != 0) break;
     }
-    return (tl_launch){.program = d->traits.is_cpu ? &anywhere : &on_gpu,
+    int64_t a_group = items / lanes * each;
+    return (tl_launch){.program = &on_gpu,
                        .options = options,
                        .kernel = name,
                        .dims = 3,
@@ -216,7 +233,7 @@ static int no_rows(tl_scope *s, const attention_args *a, const tl_tensor *t)
 static int attention_forward(tl_scope *s, const tl_call *c)
 {
     attention_args a = args_of(c);
-    char options[64], name[64];
+    char options[80], name[64];
     int64_t head = head_width(c);
     int rows = cpu_blocks(s->device, &a, head, (int64_t)a.batch * a.heads, 0);
     if (no_rows(s, &a, c->out[0]) != 0) return -1;
@@ -270,7 +287,7 @@ static int bias_anywhere(tl_scope *s, const tl_call *c, const attention_args *a,
 
 static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g)
 {
-    char options[2][64], names[2][64];
+    char options[2][80], names[2][64];
     tl_tensor *own = tl_empty(s, TL_F32, 3, c->out_meta[1].shape.dim);
     tl_launch lq = over_rows(s, "_dq", options[0], names[0], c, a->tq),
               lk = over_rows(s, "_dkv", options[1], names[1], c, a->tk);
