@@ -14,7 +14,7 @@ PKGS    := libprotobuf-c nettle spng libturbojpeg libwebp libwebpdemux libcjson 
 CFLAGS  += -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(OPT) $(WARN) -fPIC -fvisibility=hidden -pthread -Isrc -I$(BUILD)/gen
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) lua5.4 2>/dev/null)
 # Loaded when used, so that headers are all that is wanted of them here.
-CFLAGS  += $(shell pkg-config --cflags sndfile soxr libpcre2-8 2>/dev/null)
+CFLAGS  += $(shell pkg-config --cflags sndfile soxr libpcre2-8 freetype2 harfbuzz fontconfig fribidi 2>/dev/null)
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lgif -lOpenCL -lm -ldl -pthread
 LUALIBS := $(shell pkg-config --libs lua5.4 2>/dev/null) -ledit
 
@@ -96,7 +96,7 @@ install: all
 	install -m 644 recipes/*.lua $(DESTDIR)$(PREFIX)/share/tlua/recipes
 	install -m 644 examples/*.c tests/embedding.c $(DESTDIR)$(PREFIX)/share/tlua/examples
 	sed $(PC) tools/tlua.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tlua.pc
-	install -m 644 docs/tlua.d.lua docs/shapes.lua docs/tones.lua $(DESTDIR)$(PREFIX)/share/tlua
+	install -m 644 docs/tlua.d.lua docs/shapes.lua docs/animals.lua docs/tones.lua $(DESTDIR)$(PREFIX)/share/tlua
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,doc/tlua man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	install -d $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures
 	install -m 644 docs/pictures/* $(DESTDIR)$(PREFIX)/share/doc/tlua/pictures

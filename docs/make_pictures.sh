@@ -1,7 +1,8 @@
 #!/bin/sh
-# Makes the pictures of the documentation again: sh docs/make_pictures.sh repl|report
+# Makes the pictures of the documentation again: sh docs/make_pictures.sh repl|report|names
 # repl: the prompt, typed into tmux; what then stands on the screen becomes docs/pictures/repl.svg (docs/screen.lua).
 # report: the head of the report that `make demo` has left, in headless Chromium, becomes docs/pictures/report.png.
+# names: `show` and `explain` on the pictures of docs/animals.lua, whose names are Korean, with the network of docs/guide.md.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p docs/pictures
@@ -56,8 +57,25 @@ report)
     chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1000,1020 \
         --screenshot="$PWD/docs/pictures/report.png" "file://$page" 2>/dev/null
     ;;
+names)
+    t=$(mktemp -d)
+    trap 'rm -rf "$t"' EXIT
+    cat >"$t/mine.lua" <<END
+local tlua = require "tlua"
+return tlua.recipe {
+  model = tlua.models.efficientnet_lite0 { weights = "imagenet" }, freeze = "*", head = tlua.nn.Linear(3),
+  data = tlua.data.folder { root = "$t/동물", size = 96, batch = 16 },
+  optim = tlua.optim.Adam { lr = 1e-3 }, schedule = { epochs = 4 },
+}
+END
+    ./tlua docs/animals.lua "$t/동물"
+    ./tlua show "$t/mine.lua" --to docs/pictures/names_show.png --pictures 12 --columns 6 --augment.rotate 10
+    ./tlua "$t/mine.lua" --out "$t/run" --quiet
+    ./tlua explain "$t/run" "$t/동물/test/고양이/고양이 01.png" --layer _blocks.10 --to "$t"
+    cp "$t/고양이 01.png" docs/pictures/names_explain.png
+    ;;
 *)
-    echo "usage: sh docs/make_pictures.sh repl|report" >&2
+    echo "usage: sh docs/make_pictures.sh repl|report|names" >&2
     exit 2
     ;;
 esac

@@ -54,7 +54,7 @@ Maintainer: tlua's maintainers <maintainers@tlua.invalid>
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
 Depends: $depends
 Recommends: $recommends
-Suggests: python3
+Suggests: python3, fonts-noto-core, fonts-noto-cjk
 Section: science
 Priority: optional
 Description: transfer learning on any OpenCL device, without Python

@@ -29,6 +29,10 @@ build="
  libutf8proc-dev
  libpcre2-dev
  libarchive-dev
+ libfreetype-dev
+ libharfbuzz-dev
+ libfontconfig-dev
+ libfribidi-dev
  libedit-dev
  nettle-dev
  libcriterion-dev"
@@ -53,6 +57,7 @@ wish="" # good to have
 if [ "${1:-}" = test ]; then
     wish=" chromium"
     for b in chromium chromium-browser google-chrome; do command -v "$b" >/dev/null 2>&1 && wish=""; done
+    for p in fonts-noto-core fonts-noto-cjk; do there "$p" || wish="$wish $p"; done # names of any script in pictures
     [ -f /usr/share/i18n/locales/de_DE ] || wish="$wish locales" # a decimal comma for tests/cli/comma.sh
 fi
 if [ "${1:-}" = test-compilers ]; then

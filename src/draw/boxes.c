@@ -2,7 +2,7 @@
  * any case; it is moved to the left where it would reach out of the picture. */
 #include "draw/boxes.h"
 
-#include "draw/sheet.h"
+#include "draw/letters.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,10 +41,9 @@ static void draw_tag(tl_image *page, const int area[4], const int box[4], const 
                      const char *text)
 {
     static const uint8_t black[3] = {0, 0, 0}, white[3] = {255, 255, 255};
-    int length = 0, height = (TL_GLYPH_HEIGHT + 2) * size;
-    for (const char *p = text; *p; p++) length += ((unsigned char)*p & 0xC0) != 0x80;
-    int width = (length * TL_GLYPH_ADVANCE + 1) * size;
-    if (width > area[2]) width = area[2];
+    const char *end = text + strlen(text);
+    int height = tl__text_height(size, text, end) + 2 * size, width = tl__text_width(size, text, end);
+    width = width > area[2] - size ? area[2] : width + size;
     int left = box[0], top = box[1] - height >= area[1] ? box[1] - height : box[1];
     if (left + width > area[0] + area[2]) left = area[0] + area[2] - width;
     if (left < area[0]) left = area[0];
@@ -52,8 +51,7 @@ static void draw_tag(tl_image *page, const int area[4], const int box[4], const 
     if (top + height > area[1] + area[3] || top + height > page->height) return;
     fill(page, area, left, top, left + width, top + height, colour);
     int light = 299 * colour[0] + 587 * colour[1] + 114 * colour[2] > 128 * 1000;
-    tl__draw_text_in(page, light ? black : white, left + size, top + size, size, width - size, text,
-                     text + strlen(text));
+    tl__draw_text_in(page, light ? black : white, left + size, top + size, size, width - size, text, end);
 }
 
 void tl__draw_box(tl_image *page, const tl_drawn_box *box, const int area[4], int zoom, int line, int size)

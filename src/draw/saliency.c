@@ -1,7 +1,7 @@
 /* saliency.c - drawing heat maps over pictures. */
 #include "draw/saliency.h"
 
-#include "draw/sheet.h"
+#include "draw/letters.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,6 +52,7 @@ static double sample(const tl_saliency *s, double y, double x)
 
 typedef struct layout {
     int zoom, text, side, high; /* pixels a pixel, and of the font; width and height of a panel */
+    int letters, line;          /* is a text of other letters than ASCII's? Pixels of a line */
 } layout;
 
 static uint8_t *pixel(tl_image *page, int y, int x) { return page->data + ((size_t)y * (size_t)page->width + (size_t)x) * 3; }
@@ -77,10 +78,26 @@ static void draw_panels(const tl_saliency *s, const layout *l, double hottest, c
     }
 }
 
+static void write_line(tl_image *page, const layout *l, int x, int y, const char *text)
+{
+    static const uint8_t black[3] = {0, 0, 0};
+    if (l->letters) tl__draw_letters(page, black, x, y, l->text, l->side, text, text + strlen(text));
+    else tl__draw_text(page, x, y, l->text, l->side, text, text + strlen(text));
+}
+
+/* Height of the lines: of any letters where one of them has some. */
+static void measure_lines(const tl_saliency *s, layout *l)
+{
+    int caption = tl__text_height(l->text, s->caption, s->caption + strlen(s->caption));
+    int origin = tl__text_height(l->text, s->origin, s->origin + strlen(s->origin));
+    l->line = caption > origin ? caption : origin;
+    l->letters = l->line > TL_GLYPH_HEIGHT * l->text;
+}
+
 /* Below the heat map: its colours over a middle grey from none to most, and what it shows. */
 static void draw_legend(const tl_saliency *s, const layout *l, tl_image *page)
 {
-    int left = 2 * GAP + l->side, top = 2 * GAP + l->high, high = TL_GLYPH_HEIGHT * l->text, line = high + 3 * l->text;
+    int left = 2 * GAP + l->side, top = 2 * GAP + l->high, high = l->line, line = high + 3 * l->text;
     double rgb[3];
     for (int x = 0; x < l->side; x++) {
         double heat = l->side > 1 ? (double)x / (l->side - 1) : 0;
@@ -88,8 +105,8 @@ static void draw_legend(const tl_saliency *s, const layout *l, tl_image *page)
         for (int y = 0; y < high; y++)
             for (int c = 0; c < 3; c++) pixel(page, top + y, left + x)[c] = (uint8_t)(160 + OPAQUE * heat * (rgb[c] - 160) + 0.5);
     }
-    tl__draw_text(page, left, top + line, l->text, l->side, s->origin, s->origin + strlen(s->origin));
-    tl__draw_text(page, GAP, top, l->text, l->side, s->caption, s->caption + strlen(s->caption));
+    write_line(page, l, left, top + line, s->origin);
+    write_line(page, l, GAP, top, s->caption);
 }
 
 int tl__saliency_page(tl_error *err, const tl_saliency *s, const tl_image *picture, tl_image *page)
@@ -102,12 +119,13 @@ int tl__saliency_page(tl_error *err, const tl_saliency *s, const tl_image *pictu
     l.side = picture->width * l.zoom;
     l.high = picture->height * l.zoom;
     l.text = 1 + l.side / TEXT_PER;
+    measure_lines(s, &l);
     double hottest = 0;
     for (int i = 0; i < s->height * s->width; i++) {
         if (!isfinite(s->map[i])) return tl__fail(err, TL_EARG, "the heat map holds a number that is not finite");
         if (s->map[i] > hottest) hottest = s->map[i];
     }
-    int lines = 2 * (TL_GLYPH_HEIGHT + 3) * l.text;
+    int lines = 2 * (l.line + 3 * l.text);
     if (tl__image_reserve(err, page, 2 * l.side + 3 * GAP, l.high + lines + 3 * GAP, 3) != 0) return -1;
     memset(page->data, 255, (size_t)page->width * (size_t)page->height * 3);
     draw_panels(s, &l, hottest, picture, page);

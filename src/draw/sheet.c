@@ -1,128 +1,30 @@
-/* sheet.c - a page of pictures, and a font of 5 x 8 points to write below them. */
+/* sheet.c - a page of pictures with words below them. */
 #include "draw/sheet.h"
+
+#include "draw/letters.h"
+#include "draw/points.h"
 
 #include <string.h>
 
-#define GLYPH_WIDTH 5
-#define GLYPH_HEIGHT TL_GLYPH_HEIGHT
-#define ADVANCE TL_GLYPH_ADVANCE
 #define GAP 8
 #define LEAST_SIDE 96  /* smaller pictures are enlarged to this */
 #define LARGE_SIDE 160 /* below pictures from here on the font is doubled */
 #define LARGE_TAGS 600 /* likewise that of boxes, which stand on the picture */
 
-/* Characters 32 to 126: eight rows from the top, a blank after each. */
-static const char *const glyph[] = {
-    /*   */ "..... ..... ..... ..... ..... ..... ..... .....",
-    /* ! */ "..#.. ..#.. ..#.. ..#.. ..#.. ..... ..#.. .....",
-    /* " */ ".#.#. .#.#. .#.#. ..... ..... ..... ..... .....",
-    /* # */ ".#.#. .#.#. ##### .#.#. ##### .#.#. .#.#. .....",
-    /* $ */ "..#.. .#### #.#.. .###. ..#.# ####. ..#.. .....",
-    /* % */ "##..# ##..# ...#. ..#.. .#... #..## #..## .....",
-    /* & */ ".##.. #..#. #.#.. .#... #.#.# #..#. .##.# .....",
-    /* ' */ "..#.. ..#.. ..#.. ..... ..... ..... ..... .....",
-    /* ( */ "...#. ..#.. .#... .#... .#... ..#.. ...#. .....",
-    /* ) */ ".#... ..#.. ...#. ...#. ...#. ..#.. .#... .....",
-    /* * */ "..... ..#.. #.#.# .###. #.#.# ..#.. ..... .....",
-    /* + */ "..... ..#.. ..#.. ##### ..#.. ..#.. ..... .....",
-    /* , */ "..... ..... ..... ..... ..... .##.. ..#.. .#...",
-    /* - */ "..... ..... ..... ##### ..... ..... ..... .....",
-    /* . */ "..... ..... ..... ..... ..... .##.. .##.. .....",
-    /* / */ "..... ....# ...#. ..#.. .#... #.... ..... .....",
-    /* 0 */ ".###. #...# #..## #.#.# ##..# #...# .###. .....",
-    /* 1 */ "..#.. .##.. ..#.. ..#.. ..#.. ..#.. .###. .....",
-    /* 2 */ ".###. #...# ....# ...#. ..#.. .#... ##### .....",
-    /* 3 */ "##### ...#. ..#.. ...#. ....# #...# .###. .....",
-    /* 4 */ "...#. ..##. .#.#. #..#. ##### ...#. ...#. .....",
-    /* 5 */ "##### #.... ####. ....# ....# #...# .###. .....",
-    /* 6 */ "..##. .#... #.... ####. #...# #...# .###. .....",
-    /* 7 */ "##### ....# ...#. ..#.. .#... .#... .#... .....",
-    /* 8 */ ".###. #...# #...# .###. #...# #...# .###. .....",
-    /* 9 */ ".###. #...# #...# .#### ....# ...#. .##.. .....",
-    /* : */ "..... .##.. .##.. ..... .##.. .##.. ..... .....",
-    /* ; */ "..... .##.. .##.. ..... .##.. ..#.. .#... .....",
-    /* < */ "...#. ..#.. .#... #.... .#... ..#.. ...#. .....",
-    /* = */ "..... ..... ##### ..... ##### ..... ..... .....",
-    /* > */ ".#... ..#.. ...#. ....# ...#. ..#.. .#... .....",
-    /* ? */ ".###. #...# ....# ...#. ..#.. ..... ..#.. .....",
-    /* @ */ ".###. #...# ....# .##.# #.#.# #.#.# .###. .....",
-    /* A */ ".###. #...# #...# ##### #...# #...# #...# .....",
-    /* B */ "####. #...# #...# ####. #...# #...# ####. .....",
-    /* C */ ".###. #...# #.... #.... #.... #...# .###. .....",
-    /* D */ "###.. #..#. #...# #...# #...# #..#. ###.. .....",
-    /* E */ "##### #.... #.... ####. #.... #.... ##### .....",
-    /* F */ "##### #.... #.... ####. #.... #.... #.... .....",
-    /* G */ ".###. #...# #.... #.### #...# #...# .#### .....",
-    /* H */ "#...# #...# #...# ##### #...# #...# #...# .....",
-    /* I */ ".###. ..#.. ..#.. ..#.. ..#.. ..#.. .###. .....",
-    /* J */ "..### ...#. ...#. ...#. ...#. #..#. .##.. .....",
-    /* K */ "#...# #..#. #.#.. ##... #.#.. #..#. #...# .....",
-    /* L */ "#.... #.... #.... #.... #.... #.... ##### .....",
-    /* M */ "#...# ##.## #.#.# #.#.# #...# #...# #...# .....",
-    /* N */ "#...# #...# ##..# #.#.# #..## #...# #...# .....",
-    /* O */ ".###. #...# #...# #...# #...# #...# .###. .....",
-    /* P */ "####. #...# #...# ####. #.... #.... #.... .....",
-    /* Q */ ".###. #...# #...# #...# #.#.# #..#. .##.# .....",
-    /* R */ "####. #...# #...# ####. #.#.. #..#. #...# .....",
-    /* S */ ".#### #.... #.... .###. ....# ....# ####. .....",
-    /* T */ "##### ..#.. ..#.. ..#.. ..#.. ..#.. ..#.. .....",
-    /* U */ "#...# #...# #...# #...# #...# #...# .###. .....",
-    /* V */ "#...# #...# #...# #...# #...# .#.#. ..#.. .....",
-    /* W */ "#...# #...# #...# #.#.# #.#.# #.#.# .#.#. .....",
-    /* X */ "#...# #...# .#.#. ..#.. .#.#. #...# #...# .....",
-    /* Y */ "#...# #...# #...# .#.#. ..#.. ..#.. ..#.. .....",
-    /* Z */ "##### ....# ...#. ..#.. .#... #.... ##### .....",
-    /* [ */ ".###. .#... .#... .#... .#... .#... .###. .....",
-    /* \ */ "..... #.... .#... ..#.. ...#. ....# ..... .....",
-    /* ] */ ".###. ...#. ...#. ...#. ...#. ...#. .###. .....",
-    /* ^ */ "..#.. .#.#. #...# ..... ..... ..... ..... .....",
-    /* _ */ "..... ..... ..... ..... ..... ..... ##### .....",
-    /* ` */ ".#... ..#.. ...#. ..... ..... ..... ..... .....",
-    /* a */ "..... ..... .###. ....# .#### #...# .#### .....",
-    /* b */ "#.... #.... #.##. ##..# #...# #...# ####. .....",
-    /* c */ "..... ..... .###. #.... #.... #...# .###. .....",
-    /* d */ "....# ....# .##.# #..## #...# #...# .#### .....",
-    /* e */ "..... ..... .###. #...# ##### #.... .###. .....",
-    /* f */ "..##. .#..# .#... ###.. .#... .#... .#... .....",
-    /* g */ "..... ..... .#### #...# #...# .#### ....# .###.",
-    /* h */ "#.... #.... #.##. ##..# #...# #...# #...# .....",
-    /* i */ "..#.. ..... .##.. ..#.. ..#.. ..#.. .###. .....",
-    /* j */ "...#. ..... ..##. ...#. ...#. ...#. #..#. .##..",
-    /* k */ "#.... #.... #..#. #.#.. ##... #.#.. #..#. .....",
-    /* l */ ".##.. ..#.. ..#.. ..#.. ..#.. ..#.. .###. .....",
-    /* m */ "..... ..... ##.#. #.#.# #.#.# #...# #...# .....",
-    /* n */ "..... ..... #.##. ##..# #...# #...# #...# .....",
-    /* o */ "..... ..... .###. #...# #...# #...# .###. .....",
-    /* p */ "..... ..... ####. #...# #...# ####. #.... #....",
-    /* q */ "..... ..... .##.# #..## #...# .#### ....# ....#",
-    /* r */ "..... ..... #.##. ##..# #.... #.... #.... .....",
-    /* s */ "..... ..... .###. #.... .###. ....# ####. .....",
-    /* t */ ".#... .#... ###.. .#... .#... .#..# ..##. .....",
-    /* u */ "..... ..... #...# #...# #...# #..## .##.# .....",
-    /* v */ "..... ..... #...# #...# #...# .#.#. ..#.. .....",
-    /* w */ "..... ..... #...# #...# #.#.# #.#.# .#.#. .....",
-    /* x */ "..... ..... #...# .#.#. ..#.. .#.#. #...# .....",
-    /* y */ "..... ..... #...# #...# #...# .#### ....# .###.",
-    /* z */ "..... ..... ##### ...#. ..#.. .#... ##### .....",
-    /* { */ "...#. ..#.. ..#.. .#... ..#.. ..#.. ...#. .....",
-    /* | */ "..#.. ..#.. ..#.. ..#.. ..#.. ..#.. ..#.. .....",
-    /* } */ ".#... ..#.. ..#.. ...#. ..#.. ..#.. .#... .....",
-    /* ~ */ "..... ..... .#..# #.#.# #..#. ..... ..... .....",
-};
-
 void tl__sheet_free(tl_sheet *s) { tl__image_free(&s->page); }
 
 static int cell_width(const tl_sheet *s) { return s->width * s->zoom + GAP; }
-static int line_height(const tl_sheet *s) { return (GLYPH_HEIGHT + 1) * s->text; }
+static int line_height(const tl_sheet *s) { return s->letters ? s->letters : (TL_GLYPH_HEIGHT + 1) * s->text; }
 static int cell_height(const tl_sheet *s) { return s->height * s->zoom + s->lines * line_height(s) + GAP + 2 * s->text; }
 
-int tl__sheet_open(tl_error *err, tl_sheet *s, int count, int columns, int height, int width, int lines)
+int tl__sheet_open(tl_error *err, tl_sheet *s, int count, int columns, int height, int width, int lines, int letters)
 {
     int shorter = height < width ? height : width;
     if (count < 1 || height < 1 || width < 1) return tl__fail(err, TL_EARG, "a sheet of %d pictures of %d x %d", count, height, width);
     *s = (tl_sheet){.count = count, .columns = columns, .width = width, .height = height, .lines = lines};
     s->zoom = shorter < LEAST_SIDE ? (LEAST_SIDE + shorter - 1) / shorter : 1;
     s->text = width * s->zoom >= LARGE_SIDE ? 2 : 1;
+    if (letters) s->letters = tl__letters_height(s->text);
     while (s->columns < 1 || (columns < 1 && s->columns * s->columns < count)) s->columns++;
     if (s->columns > count) s->columns = count;
     int rows = (count + s->columns - 1) / s->columns;
@@ -131,43 +33,15 @@ int tl__sheet_open(tl_error *err, tl_sheet *s, int count, int columns, int heigh
     return 0;
 }
 
-/* Paints a square of `side` pixels; what lies outside the page is left out. */
-static void dot(tl_image *page, int x, int y, int side, const uint8_t colour[3])
-{
-    for (int j = y; j < y + side && j < page->height; j++)
-        for (int i = x; i < x + side && i < page->width; i++) memcpy(page->data + ((size_t)j * (size_t)page->width + (size_t)i) * 3, colour, 3);
-}
-
-static void draw_letter(tl_image *page, const uint8_t colour[3], int x, int y, int size, unsigned char letter)
-{
-    const char *g = glyph[letter >= 32 && letter <= 126 ? letter - 32 : '?' - 32];
-    for (int row = 0; row < GLYPH_HEIGHT; row++)
-        for (int k = 0; k < GLYPH_WIDTH; k++)
-            if (g[row * (GLYPH_WIDTH + 1) + k] == '#') dot(page, x + k * size, y + row * size, size, colour);
-}
-
-void tl__draw_text_in(tl_image *page, const uint8_t colour[3], int x, int y, int size, int width, const char *text,
-                      const char *end)
-{
-    int room = width / (ADVANCE * size), length = 0, at = 0;
-    for (const char *p = text; p < end; p++) length += ((unsigned char)*p & 0xC0) != 0x80; /* characters of UTF-8 */
-    for (const char *p = text; p < end; p++) {
-        if (((unsigned char)*p & 0xC0) == 0x80) continue;
-        int cut = length > room && at >= room - 2;
-        if (at >= room) return;
-        draw_letter(page, colour, x + at * ADVANCE * size, y, size, cut ? '.' : (unsigned char)*p);
-        at++;
-    }
-}
-
-void tl__draw_text(tl_image *page, int x, int y, int size, int width, const char *text, const char *end)
-{
-    static const uint8_t black[3] = {0, 0, 0};
-    tl__draw_text_in(page, black, x, y, size, width, text, end);
-}
-
 static int left_of(const tl_sheet *s, int at) { return GAP + at % s->columns * cell_width(s); }
 static int top_of(const tl_sheet *s, int at) { return GAP + at / s->columns * cell_height(s); }
+
+static void write_line(tl_sheet *s, int left, int top, const char *text, const char *end)
+{
+    static const uint8_t black[3] = {0, 0, 0};
+    if (s->letters) tl__draw_letters(&s->page, black, left, top, s->text, s->width * s->zoom, text, end);
+    else tl__draw_text(&s->page, left, top, s->text, s->width * s->zoom, text, end);
+}
 
 int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, const char *caption)
 {
@@ -179,13 +53,13 @@ int tl__sheet_put(tl_error *err, tl_sheet *s, int at, const tl_image *picture, c
             size_t pixel = (size_t)y * (size_t)picture->width + (size_t)x;
             const uint8_t *p = picture->data + pixel * (size_t)picture->channels;
             const uint8_t grey[3] = {p[0], p[0], p[0]};
-            dot(&s->page, left + x * s->zoom, top + y * s->zoom, s->zoom, picture->channels == 3 ? p : grey);
+            tl__draw_point(&s->page, left + x * s->zoom, top + y * s->zoom, s->zoom, picture->channels == 3 ? p : grey);
         }
     }
     top += s->height * s->zoom + 2 * s->text;
     for (int line = 0; line < s->lines && caption; line++) {
         const char *end = strchr(caption, '\n');
-        tl__draw_text(&s->page, left, top + line * line_height(s), s->text, s->width * s->zoom, caption, end ? end : caption + strlen(caption));
+        write_line(s, left, top + line * line_height(s), caption, end ? end : caption + strlen(caption));
         caption = end ? end + 1 : NULL;
     }
     return 0;

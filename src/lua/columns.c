@@ -12,7 +12,8 @@ static int width(lua_State *L)
     return 1;
 }
 
-/* text.pad(text, columns [, right]) -> the text with blanks behind it, or before it where `right`; a wider one as it is */
+/* text.pad(text, columns [, right]) -> the text with blanks behind it, or before it where `right`; a wider one as
+ * it is */
 static int pad(lua_State *L)
 {
     size_t bytes;
@@ -28,8 +29,8 @@ static int pad(lua_State *L)
     return 1;
 }
 
-/* text.cut(text, most [, mark [, from_end]]) -> at most so many columns of it, and how many; what is left out at its end, or at its
- * beginning where `from_end`, is told by the mark ("…"). No character loses its marks. */
+/* text.cut(text, most [, mark [, from_end]]) -> at most so many columns of it, and how many; what is left out at
+ * its end, or at its beginning where `from_end`, is told by the mark ("…"). No character loses its marks. */
 static int cut(lua_State *L)
 {
     size_t bytes, length;

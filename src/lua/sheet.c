@@ -2,6 +2,7 @@
 #include "lua/binding.h"
 
 #include "draw/boxes.h"
+#include "draw/letters.h"
 #include "draw/saliency.h"
 #include "draw/sheet.h"
 #include "data/source.h"
@@ -18,6 +19,20 @@ typedef struct page {
     int used;
 } page;
 
+/* Says once what to install where letters could not be drawn. */
+static void say_note(lua_State *L)
+{
+    const char *note = tl__letters_note();
+    if (!note) return;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "tlua.util");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "note");
+    lua_pushstring(L, note);
+    lua_call(L, 1, 0);
+    lua_pop(L, 1);
+}
+
 static page *to_page(lua_State *L) { return luaL_checkudata(L, 1, SHEET); }
 
 static int sheet_gc(lua_State *L)
@@ -28,16 +43,17 @@ static int sheet_gc(lua_State *L)
     return 0;
 }
 
-/* data.sheet(count, height, width [, lines [, columns]]) */
+/* data.sheet(count, height, width [, lines [, columns [, letters]]]); letters: some caption has others than ASCII's */
 static int sheet(lua_State *L)
 {
     int count = (int)luaL_checkinteger(L, 1), height = (int)luaL_checkinteger(L, 2), width = (int)luaL_checkinteger(L, 3);
-    int lines = (int)luaL_optinteger(L, 4, 1), columns = (int)luaL_optinteger(L, 5, 0);
+    int lines = (int)luaL_optinteger(L, 4, 1), columns = (int)luaL_optinteger(L, 5, 0), letters = lua_toboolean(L, 6);
     page *p = lua_newuserdatauv(L, sizeof *p, 0);
     memset(p, 0, sizeof *p);
     luaL_setmetatable(L, SHEET);
     tl_error err = {0};
-    return tl__sheet_open(&err, &p->sheet, count, columns, height, width, lines) == 0 ? 1 : tl__lua_raise(L, err.text);
+    int bad = tl__sheet_open(&err, &p->sheet, count, columns, height, width, lines, letters) != 0;
+    return bad ? tl__lua_raise(L, err.text) : 1;
 }
 
 /* The box {left, top, right, bottom, number of the colour, text} on top; its parts are pushed. */
@@ -100,6 +116,7 @@ static int sheet_write(lua_State *L)
 {
     tl_error err = {0};
     if (tl__image_write_png(&err, luaL_checkstring(L, 2), &to_page(L)->sheet.page) != 0) return tl__lua_raise(L, err.text);
+    say_note(L);
     return 0;
 }
 
@@ -140,6 +157,7 @@ static int saliency(lua_State *L)
         tl__saliency_page(&err, &heat, &p->picture, &p->sheet.page) != 0 ||
         tl__image_write_png(&err, to, &p->sheet.page) != 0)
         return tl__lua_raise(L, err.text);
+    say_note(L);
     return 0;
 }
 
@@ -193,6 +211,7 @@ static int lettered(lua_State *L)
             tl__draw_text_in(&picture, white, left, top, size, picture.width - left, text, text + length);
         lua_pop(L, 5);
     }
+    say_note(L);
     return tl__lua_make(L, from_pixels, &shape, TL_U8, picture.data);
 }
 
@@ -216,7 +235,20 @@ static int boxed(lua_State *L)
         tl__draw_box(&picture, &drawn, area, 1, line, size);
         lua_settop(L, top);
     }
+    say_note(L);
     return tl__lua_make(L, from_pixels, &shape, TL_U8, picture.data);
+}
+
+/* data.text_size(text, size) -> width and height in pixels of a text as `lettered` draws it */
+static int text_size(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    int size = (int)luaL_checkinteger(L, 2);
+    if (size < 1 || size > 1000) return tl__lua_raise(L, "text_size: points have 1 to 1000 pixels");
+    lua_pushinteger(L, tl__text_width(size, text, text + length));
+    lua_pushinteger(L, tl__text_height(size, text, text + length));
+    return 2;
 }
 
 void tl__lua_open_sheet(lua_State *L)
@@ -238,5 +270,7 @@ void tl__lua_open_sheet(lua_State *L)
     lua_setfield(L, -2, "lettered");
     lua_pushcfunction(L, boxed);
     lua_setfield(L, -2, "boxed");
+    lua_pushcfunction(L, text_size);
+    lua_setfield(L, -2, "text_size");
     lua_pop(L, 1);
 }

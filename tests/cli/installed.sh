@@ -30,6 +30,9 @@ if command -v dpkg-deb >/dev/null 2>&1 && command -v dpkg-shlibdeps >/dev/null 2
     done
     dpkg-deb -f "$deb" Depends | grep -q 'liblua5.4-0' || fail "the package does not ask for Lua: $(dpkg-deb -f "$deb" Depends)"
     dpkg-deb -f "$deb" Recommends | grep -q 'libsndfile1' || fail "the package does not recommend what is loaded when it is used"
+    for library in libfreetype6 libharfbuzz0b libfontconfig1 libfribidi0; do
+        dpkg-deb -f "$deb" Recommends | grep -q "$library" || fail "the package does not recommend $library, which draws letters"
+    done
     [ "$("$W/deb/usr/bin/tlua" --version)" = "$("$T" --version)" ] || fail "the package's program says another version"
 else
     echo "skipped: dpkg-dev is not here, so no package is built"

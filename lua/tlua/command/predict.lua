@@ -147,11 +147,12 @@ local forms = { NO_NUMBERS = NO_NUMBERS }
 
 function forms.table(paths, t, o)
   local width = 0
-  for _, path in ipairs(paths) do width = math.max(width, #path) end
-  local format = "%-" .. math.min(width, 60) .. "s  %s\n"
+  for _, path in ipairs(paths) do width = math.max(width, core.text.width(path)) end
+  width = math.min(width, 60)
   return {
     row = function(path, answer, reason)
-      util.put(format:format(path, answer and t:text(answer, o) or reason == NO_NUMBERS and "-" or "not read"))
+      util.put(core.text.pad(path, width), "  ", answer and t:text(answer, o) or reason == NO_NUMBERS and "-"
+        or "not read", "\n")
     end,
   }
 end

@@ -53,6 +53,20 @@ local function boxes_of(source, classes, n, indices, more)
   return words, lists
 end
 
+-- Has a text of the list other letters than ASCII's? Lines are higher then.
+local function has_letters(list)
+  for _, text in ipairs(list or {}) do
+    if text:find "[\x80-\xFF]" then return true end
+  end
+  return false
+end
+
+local function titles_of(source)
+  local list = {}
+  for i = 1, source:count() do list[i] = source:title(i) end
+  return list
+end
+
 -- Takes the options of `show` out of a list of overrides { {name, text}, ... }; returns them and the rest.
 function show.options(list)
   local given, rest = {}, {}
@@ -169,7 +183,8 @@ function show.page(recipe, o)
   local sizes = o.part == "train" and d.augment.sizes
   if sizes then side = sizes[2] end
   local mixed = o.part == "train" and augment.mixes(d.augment)
-  local sheet = core.data.sheet(count, side, side, (mixed or d.fields.boxes) and 2 or 1, o.columns)
+  local sheet = core.data.sheet(count, side, side, (mixed or d.fields.boxes) and 2 or 1, o.columns,
+    has_letters(s.classes) or (d.fields.boxes and has_letters(titles_of(source))))
   local loader <close> = data.loader(d, o.part, s.seed, { batch = recipe.data.options.batch == "auto" and 64 or nil })
   loader:start(o.epoch)
   local done = 0

@@ -2,7 +2,7 @@
 -- are seen from the feet and coronal ones from the front, so that the patient's right is on the left; sagittal ones
 -- look to the patient's left, the front on the left. Letters at the edges say so: right, left, anterior, posterior,
 -- superior, inferior. Pixels are square in millimetres. All numbers are worked out here, so a picture has the same
--- bytes anywhere.
+-- bytes anywhere; letters other than ASCII's are those of the system's fonts.
 local core = require "tlua.core"
 local maps = require "tlua.report.maps"
 local planes = {}
@@ -259,13 +259,14 @@ function planes.picture(g, x, at, rows, o)
   end
   local low, high = o.low, o.high
   if not low then low, high = range_of(x) end
-  for _, row in ipairs(rows) do width = math.max(width, 2 * GAP + 6 * #row.text) end
+  for _, row in ipairs(rows) do width = math.max(width, 2 * GAP + (core.data.text_size(row.text, 1))) end
   local colours = {}
   for k = 0, (o.classes or 0) - 1 do colours[k] = maps.rgb(k, o.background) end
   local c, texts = canvas(width, #rows * (height + INK) + GAP), {}
   for i, row in ipairs(rows) do
     local left, top = GAP, (i - 1) * (height + INK) + INK
-    texts[#texts + 1] = { row.text, GAP, top - 12, 1 }
+    local _, high = core.data.text_size(row.text, 1)
+    texts[#texts + 1] = { row.text, GAP, top - math.max(12, high), 1 }
     for k, view in ipairs(VIEWS) do
       local number = at[along(g.axes, view.through)]
       local function of(v) return v and cut(v, view, g.axes, number) end

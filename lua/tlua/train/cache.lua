@@ -328,7 +328,8 @@ local function list(folder)
   end
   local pad = core.text.pad
   local function line(name, network, cut, data, part, ...)
-    print(("%s %s %s %s %s %9s %7s  %s"):format(pad(name, 10), pad(network, 20), pad(cut, 12), pad(data, 14), pad(part, 5), ...))
+    print(("%s %s %s %s %s %9s %7s  %s"):format(pad(name, 10), pad(network, 20), pad(cut, 12), pad(data, 14),
+      pad(part, 5), ...))
   end
   line("name", "network", "after", "data", "part", "pictures", "size", "used")
   for _, f in ipairs(files) do

@@ -410,7 +410,8 @@ function Recipe:help()
     if clips and path == "compare.pictures" then return end -- they are counted by minutes
     local kind = field[2] == "choice" and table.concat(field[5], "|") or schema.types[field[2]][1]
     if #kind > 44 then kind = "a name" end
-    local line = ("  --%s %s %s (%s)"):format(core.text.pad(path, 24), core.text.pad(schema.show(value), 22), worded(field[4]), worded(kind))
+    local line = ("  --%s %s %s (%s)"):format(core.text.pad(path, 24), core.text.pad(schema.show(value), 22),
+      worded(field[4]), worded(kind))
     if USUAL[path] then usual[#usual + 1] = line end
     table.insert(under[heading_of[path:match "^[^.]+"] or "The run"], line)
   end)

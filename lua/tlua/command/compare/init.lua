@@ -370,7 +370,10 @@ function compare.help(read)
   local r = read()
   r.compare = r.compare or ways.read {}
   print(r:help())
-  for _, way in ipairs(r.compare.ways) do print(("  --compare.%s the fields of %s, like --compare.%s.schedule.epochs 20"):format(core.text.pad(way.name .. ".FIELD", 18), way.name, way.name)) end
+  for _, way in ipairs(r.compare.ways) do
+    print(("  --compare.%s the fields of %s, like --compare.%s.schedule.epochs 20"):format(
+      core.text.pad(way.name .. ".FIELD", 18), way.name, way.name))
+  end
   return 0
 end
 
