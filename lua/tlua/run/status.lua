@@ -18,11 +18,12 @@ local EVERY, CURVE_EVERY, SILENT = 1, 5, 30
 local function write(folder, name, text)
   local path = ("%s/%s"):format(folder, name)
   local between = ("%s.tmp%d"):format(path, core.getpid()) -- util.own removes what a killed run leaves
-  pcall(function()
+  local ok = pcall(function()
     core.remove(between)
     core.append_file(between, text)
     core.rename(between, path)
   end)
+  if not ok then core.remove(between) end
 end
 
 local Status = {}
@@ -34,6 +35,7 @@ function status.open(s, begun, hide)
   local self = setmetatable({ session = s, hide = hide, at = -math.huge, curve_at = -math.huge, since = os.time() },
     Status)
   begun.format, begun.begun = 1, self.since
+  if not s.curve:told() then core.remove(("%s/%s"):format(s.out, steps.FILE)) end -- of a run that stood here before
   write(s.out, status.BEGUN, core.json_encode(hide(util.for_json(begun)), true))
   self:write("running", {})
   return self

@@ -587,7 +587,7 @@ function train.run(s, options)
   s.progress:clear()
   close_feeds(s)
   s.progress.watched = nil
-  s.status:ended(ok, e)
+  pcall(s.status.ended, s.status, ok, e) -- what ended the run is the error to see
   core.unlock(s.lock)
   if not ok then error(e, 0) end
   s.progress:say(("done in %s"):format(util.clock(core.time() - s.begin)), false, { "done", ran.done(s) })

@@ -73,8 +73,11 @@ function answers.open(folder, several, token, own)
     return of_run(folder, rest, nil, "")
   end
   return function(path, host)
+    if not is_host(host, own) then
+      return answer(403, "txt", "forbidden: " .. host .. " is not a name of this machine that tlua watch knows\n")
+    end
     local given, rest = path:match "^/([^/]*)/(.*)$"
-    if not is_host(host, own) or not given or not is_same(given, token) then
+    if not given or not is_same(given, token) then
       return answer(403, "txt", "forbidden: the address of this page has a token, which tlua watch says at first\n")
     end
     local ok, status, fields, body = pcall(find, rest)

@@ -8,7 +8,7 @@ local escape, figure, tile = parts.escape, parts.figure, parts.tile
 -- Where the run stands, as a line; nothing of reports of earlier tluas, which do not know.
 function going.state(run)
   if not run.state then return "" end
-  return ('<p class="state %s" role="status"><i></i>%s</p>'):format(escape(run.state.state), escape(run.state.text))
+  return ('<p class="state %s"><i></i>%s</p>'):format(escape(run.state.state), escape(run.state.text))
 end
 
 -- The last row that has this column.
