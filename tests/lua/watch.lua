@@ -11,14 +11,13 @@ local status = require "tlua.run.status"
 local SECONDS = tonumber(arg[1])
 local ASK = (os.getenv "BUILD" or "build") .. "/ask"
 local folder = t.folder()
-local LIMIT = 120 -- seconds that anything may take on a machine that is busy
+local LIMIT = 1200 -- looks, a tenth of a second apart, after which something is waited for in vain
 
 local function write(path, text) core.write_file(folder .. "/" .. path, text) end
 
--- Calls f until it gives something.
+-- Calls f until it gives something. Looks are counted and not seconds: a busy machine may stand still for a while.
 local function wait(what, f)
-  local begin = core.time()
-  while core.time() - begin < LIMIT do
+  for _ = 1, LIMIT do
     local value = f()
     if value then return value end
     core.sleep(0.1)
@@ -348,15 +347,20 @@ t.test("neither slow nor silent guests make it wait", function()
   for i = 1, 3 do
     wait("held connections", function() return read(("%s/held%d"):format(folder, i)):find "held" end)
   end
-  local begin = core.time()
-  for _ = 1, 5 do t.equal(get(server, base .. "watch.js"), 200) end
+  local fastest = math.huge
+  local function look()
+    local begin = core.time()
+    t.equal(get(server, base .. "watch.js"), 200)
+    fastest = math.min(fastest, core.time() - begin)
+  end
+  for _ = 1, 5 do look() end
   -- byte by byte, while others ask
   local slow = io.popen(("printf 'GET %s HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' | %s %s 20"):format(base, ASK,
     server.port))
-  for _ = 1, 5 do t.equal(get(server, base .. "watch.js"), 200) end
+  for _ = 1, 5 do look() end
   assert(slow:read("a"):find("^HTTP/1.1 200 OK"), "the slow one")
   slow:close()
-  assert(core.time() - begin < 30, core.time() - begin)
+  assert(fastest < 5, fastest) -- a guest has ten seconds for its request
   for _, holder in ipairs(holders) do holder:close() end
   local fds = 0
   for _ in io.popen(("ls /proc/%s/fd"):format(server.pid)):lines() do fds = fds + 1 end
@@ -457,15 +461,25 @@ t.test("a run followed in a browser: it goes, is killed, is taken up again, come
   wait("the run", function() return core.exists(out .. "/status.json") end)
   local p = watch("watched", out)
   local url = ("http://127.0.0.1:%s/%s/"):format(p.port, p.token)
-  local page = name and open(name, url)
+  local page, follower = name and open(name, url), start("follower", "./tlua watch --text " .. out)
   local function title()
     if page then return page.title() end
     local _, body = get(p, ("/%s/data.json"):format(p.token))
     return core.json_decode(body).title
   end
+  -- What the one that follows as text says next.
+  local at = 1
+  local function says(part)
+    at = 1 + wait(part, function() return select(2, read(follower.log):find(part, at, true)) end)
+  end
   repeat
+    says "running, epoch"
     local first = wait("an epoch", function() return epoch_of(title()) end)
     wait("a later epoch", function() return (epoch_of(title()) or 0) > first end)
+    wait("an ETA", function()
+      local _, body = get(p, ("/%s/data.json"):format(p.token))
+      return core.json_decode(body).parts.tiles:find("ETA of the whole run", 1, true)
+    end)
     wait("a checkpoint", function() return core.exists(out .. "/last.safetensors") end)
     if SECONDS then core.sleep(SECONDS / 8) end
     local _, body = get(p, ("/%s/data.json"):format(p.token))
@@ -474,6 +488,7 @@ t.test("a run followed in a browser: it goes, is killed, is taken up again, come
     gone(going)
     kills = kills + 1
     wait("the word that it was killed", function() return title():find "^killed " end)
+    says "no longer running since"
     assert(run("watch --once " .. out):find("no longer running since .* goes on from epoch %d+, step %d+\n$"))
     going = start("going", ("./tlua --resume %s"):format(out))
     wait("the word that it goes again", function() return epoch_of(title()) end)
@@ -481,10 +496,12 @@ t.test("a run followed in a browser: it goes, is killed, is taken up again, come
   send(going, "INT")
   gone(going)
   wait("the word that it was stopped", function() return title():find "^stopped " end)
+  says "stopped in epoch"
   local done = status.read(out).rows
   run(("--resume %s --schedule.epochs %d --force --quiet"):format(out, done + 2))
   wait("the word that it is at its end", function() return title():find "^finished " end)
-  assert(run("watch --text " .. out):find("finished, %d+ epochs\n$"))
+  says(("finished, %d epochs\n"):format(done + 2))
+  gone(follower) -- it ends with the run
   local body = select(2, get(p, ("/%s/data.json"):format(p.token)))
   assert(#body < 400000, #body)
   print(("followed for %.0f s through %d kills; %d epochs, data of %d to %d bytes"):format(core.time() - begin, kills,

@@ -147,6 +147,7 @@ local function going(f)
 end
 
 local function way_on(folder, kept)
+  if core.exists(folder .. "/begun.json") then return "the same tlua compare goes on with it" end -- a cell
   if not kept then return "it kept nothing to go on from" end
   return ("%s goes on from %s"):format(util.command_text { "tlua", "--resume", folder }, kept)
 end
