@@ -59,4 +59,6 @@ tail -c +45 "$W/recordings/001.wav" | "$ROOT/build/hear" "$W/runs/letters/model.
 "$ROOT/build/hear" "$W/runs/speech/model.safetensors" </dev/null 2>&1 | grep -q 'hears nothing' || { failed=$((failed + 1)); echo "FAILED: hear of nothing"; }
 [ "$(wc -l <"$W/runs/mine/metrics.csv")" = 7 ] || { failed=$((failed + 1)); echo "FAILED: runs/mine has not six epochs"; }
 echo "$ran blocks of docs/guide.md, docs/speech.md, docs/medicine.md, docs/texts.md and docs/detection.md ran, $failed failed"
+# tests/docs.sh goes on here with the other documents.
+if [ -n "${GUIDE_THEN:-}" ]; then sh "$GUIDE_THEN" in "$ROOT" || failed=$((failed + 1)); fi
 [ "$failed" = 0 ] && [ "$ran" -ge 14 ]

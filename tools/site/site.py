@@ -94,10 +94,12 @@ def main(build):
     config = base.parent / "mkdocs.yml"
     config.write_text((HERE / "mkdocs.yml").read_text(encoding="utf-8")
                       + f"docs_dir: {base}\nsite_dir: {site}\n", encoding="utf-8")
-    # The theme would advertise its successor at each build.
-    done = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "-q", "-f", str(config)],
-                          env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    # -q would hide warnings from --strict too. The theme would advertise its successor at each build.
+    done = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "-f", str(config)],
+                          env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True)
     if done.returncode:
+        said = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
+        print("\n".join(said) or done.stdout)
         return 1
     faults = asked(site)
     for each in faults:
