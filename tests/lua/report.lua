@@ -23,31 +23,48 @@ t.test("one run: the same page again, wherever it is wanted", function()
   run("report " .. folder .. "/a")
   assert(core.read_file(path) == before, "the page has changed")
   run(("report %s/a/ --to %s/other.html"):format(folder, folder))
-  assert(core.read_file(folder .. "/other.html") == before)
+  -- From another folder the files beside it are elsewhere.
+  local other, n = core.read_file(folder .. "/other.html"):gsub('href="a/wrong.csv"', 'href="wrong.csv"')
+  t.equal(n, 1)
+  assert(other == before)
 end)
 
 t.test("several runs: figures, curves, in what they differ", function()
   local page = folder .. "/both.html"
   run(("report %s/a %s/b --to=%s"):format(folder, folder, page))
   local text = core.read_file(page)
-  for _, outside in ipairs { "http://", "https://", "<script", "@import", "url(" } do assert(not text:find(outside, 1, true), outside) end
+  for _, outside in ipairs { "http://", "https://", "<script ", "src=\"h", "@import", "url(", "fetch(", "XMLHttp",
+    "import(" } do
+    assert(not text:find(outside, 1, true), outside)
+  end
   for _, title in ipairs { "Test accuracy, percent", "Test loss", "Training loss", "Learning rate", "In what the recipes differ" } do assert(text:find(title, 1, true), title) end
-  local row = text:match "<td>accuracy, last</td>(.-)</tr>"
+  -- What differs comes first, then the figures, a row each.
+  local first, figures = text:match '"Fields that differ">(.-)</table>', text:match '"Figures of the runs">(.-)</table>'
+  assert(text:find('"Fields that differ"', 1, true) < text:find('"Figures of the runs"', 1, true))
   local n = 0
-  for accuracy_shown in row:gmatch "<td>([^<]*)</td>" do
-    n = n + 1
-    local name = n == 1 and "a" or "b"
-    local last = core.read_file(("%s/%s/metrics.csv"):format(folder, name)):match "([^\n]+)\n$"
-    local accuracy = tonumber(last:match "^[^,]+,[^,]+,[^,]+,[^,]+,[^,]+,([^,]+)")
-    t.equal(accuracy_shown, ("%.1f %%"):format(accuracy), name)
+  for row in figures:gmatch "<tr>(.-)</tr>" do
+    local cells = {}
+    for cell in row:gmatch "<td[^>]*>(.-)</td>" do cells[#cells + 1] = (cell:gsub("<[^>]*>", "")) end
+    if #cells > 0 then
+      n = n + 1
+      local name = n == 1 and "a" or "b"
+      t.equal(cells[1], name)
+      local last = core.read_file(("%s/%s/metrics.csv"):format(folder, name)):match "([^\n]+)\n$"
+      t.equal(cells[3], ("%.1f %%"):format(tonumber(last:match "^[^,]+,[^,]+,[^,]+,[^,]+,[^,]+,([^,]+)")), name)
+    end
   end
   t.equal(n, 2)
-  for _, field in ipairs { "optim.lr", "schedule.epochs", "test_every" } do assert(text:find(("<td>%s</td>"):format(field), 1, true), field) end
-  assert(not text:find("<td>seed</td>", 1, true), "a field that is the same")
+  assert(figures:find('<th scope="col">accuracy, last</th>', 1, true) and text:find('<table class="sorts">', 1, true))
+  for _, field in ipairs { "optim.lr", "schedule.epochs", "test_every" } do
+    assert(first:find(('<th scope="col">%s</th>'):format(field), 1, true), field)
+  end
+  assert(first:find("<td>0.01</td>", 1, true) and first:find(">accuracy, best</th>", 1, true))
+  assert(not first:find(">seed</th>", 1, true), "a field that is the same")
   local lines = 0
   for line in text:gmatch '<polyline class="c2[^"]*" points="([^"]*)"' do
-    lines = lines + 1
-    if lines == 1 then t.equal(select(2, line:gsub(",", "")), 2, "tested epochs of the second run") end
+    local sample = line == "0,4 26,4" -- of a name
+    lines = lines + (sample and 0 or 1)
+    if lines == 1 and not sample then t.equal(select(2, line:gsub(",", "")), 2, "tested epochs of the second run") end
   end
   t.equal(lines, 5)
 end)
@@ -98,7 +115,8 @@ t.test("runs of one name, runs that are not at their end", function()
   core.write_file(folder .. "/more/a/metrics.csv", "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds\n1,0.5,80,0.6,70,0.001,3\n2,0.4,85,,,0.001,3\n")
   run(("report %s/a %s/more/a --to %s/c.html"):format(folder, folder, folder))
   local text = core.read_file(folder .. "/c.html")
-  assert(text:find(folder .. "/more/a</th>", 1, true) and text:match("<td>accuracy, last</td>(.-)</tr>"):find("<td>70.0 %", 1, true) and text:find("2, not finished", 1, true), "the unfinished run")
+  assert(text:find(folder .. "/more/a</td>", 1, true) and text:find("<td>70.0 %", 1, true)
+    and text:find("2, not finished", 1, true), "the unfinished run")
 end)
 
 t.test("charts of one point, of none, with and without logarithms", function()

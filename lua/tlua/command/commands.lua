@@ -82,9 +82,13 @@ commands.list = {
       "the kind of data: cifar10, cifar100, mnist, fashion_mnist, folder, csv, masks, dicom, tensors, speech, " ..
         "sounds" },
       { "data.root", "DIR", "where they lie", field = true },
-      { "wrong", "FILE", "of classes and boxes: a CSV of what was taken for something else, the surest first" }, JSON,
+      { "wrong", "FILE", "a CSV of what is wrong: classes and boxes taken for something else, the surest first, " ..
+        "masks by their Dice, numbers and findings by how far they are off" },
+      { "csv", "FILE", "the figures of each class (of each target) as a table, with their intervals" },
+      { "report", "[=FILE]", "the page of a report about these data (eval.html)" }, JSON,
       FLIP, WEIGHTS, KEY, DEVICE },
     data = true, examples = { "tlua eval runs/mine", "tlua eval runs/mine --data.root elsewhere --flip",
+      "tlua eval runs/mine --data.root elsewhere --report=elsewhere.html --csv classes.csv",
       "tlua eval runs/mine --wrong wrong.csv" } },
   { name = "explain", group = "Use", args = "MODEL FILE|FOLDER|TEXT...",
     brief = "where the network looked (Grad-CAM), as pictures; which words of a text spoke for its answer",
@@ -331,7 +335,8 @@ local function known_names(c)
   return names, known
 end
 
--- Splits the words behind a command into options (name -> text, true for those without a value; also a list {name, text} in their order) and
+-- Splits the words behind a command into options (name -> text, true for those without a value; where it may have one,
+-- "[=FILE]", it stands behind "="; also a list {name, text} in their order) and
 -- the rest. A word that everybody types is taken for the option it means (tlua/command/words.lua); any other that is unknown is an error. "--" ends
 -- the options. Where the command takes fields of the data, those are options too.
 function commands.parse(name, args)
@@ -354,9 +359,12 @@ function commands.parse(name, args)
     else
       local field = c.data and word:find "^data%."
       local own = known[word] and word or field and word or words.of_command(name, word, names)
-      if known[own] and not known[own][2] then
+      local wants = known[own] and known[own][2]
+      if known[own] and not wants then
         if value then commands.wrong(name, ("--%s takes no value"):format(own)) end
         add(own, true)
+      elseif wants and wants:sub(1, 2) == "[=" then -- a value only behind "="
+        add(own, value or true)
       else
         if not value then
           i = i + 1

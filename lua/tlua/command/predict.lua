@@ -1,4 +1,4 @@
--- predict.lua - `tlua predict` and `tlua eval`: a trained network on pictures.
+-- predict.lua - `tlua predict`: a trained network on pictures.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local schema = require "tlua.schema"
@@ -8,21 +8,16 @@ local model_file = require "tlua.weights.model_file"
 local input = require "tlua.data.input"
 local waves = require "tlua.data.waves"
 local commands = require "tlua.command.commands"
-local intervals = require "tlua.report.intervals"
-local classes = require "tlua.report.classes"
-local curves = require "tlua.report.findings.curves"
 local progress = require "tlua.run.progress"
 local listen = require "tlua.command.listen"
-local tested = require "tlua.command.tested"
 local slices = require "tlua.data.dicom.slices"
-local identifiers = require "tlua.data.identifiers"
 local volumes = require "tlua.command.volumes"
 local tiled = require "tlua.command.boxes.tiled"
-local wrong = require "tlua.command.wrong"
 local predict = {}
 -- Of whole numbers on the command line.
 local BOUNDS = { beam = { 1, 1000 }, window = { 1, 600 }, rate = { 1000, 768000 } }
 local NO_NUMBERS = "the network's outputs are no numbers (nan)"
+predict.NO_NUMBERS = NO_NUMBERS
 
 -- Recordings below a folder.
 local function sounds_below(path, say)
@@ -375,145 +370,6 @@ function predict.export_main(args)
   if options.opset then onnx.opset = commands.numbers(options, { opset = 17 }).opset end
   model_file.export(rest[1], options.to, options.weights, options["weights.key"], onnx, options.merge)
   print(("%s: %s"):format(options.to, util.bytes(core.file_size(options.to))))
-  return 0
-end
-
--- ---- eval ----
-
--- The loss that the network was trained with, and its name; that of the task where it has one of its own. A function of
--- the recipe's is not in the file, and probabilities that --flip makes have none but for losses of a softmax.
-local function loss_of(info, task, flip)
-  if task.loss_words then return task:default_loss(), task.loss_words end
-  local loss, name = model_file.loss(info)
-  if flip and loss and not loss.set_counts then return nil, name .. " of --flip" end
-  return loss, name
-end
-
--- What else there is to say of a classification: of two classes of the one that is looked for, of more of each.
-local function more_of(d, found)
-  if not d then
-    return { auroc = found.auroc, auroc_interval = found.auroc_interval, parts = found.parts }
-  end
-  d.roc, d.pr = nil, nil -- a chart's
-  return { positive = d.name, auroc = d.auroc, auroc_interval = d.auroc_interval, threshold = d.threshold,
-    sensitivity = d.sensitivity, specificity = d.specificity, detection = d }
-end
-
--- Shares in percent; the interval is Wilson's, or by groups where one has several pictures.
-local function print_classes(s, sum, loss_name, as_json)
-  local right, built = sum.meter.right, s.data
-  local found = classes.figures { task = s.task, seen = s.seen, names = s.task.names, part = "test", session = s }
-  local low, high = table.unpack(found.accuracy_interval)
-  local accuracy, d = sum:value().accuracy, found.detection
-  if as_json then
-    local out = { accuracy = accuracy, interval = { 100 * low, 100 * high }, right = right, groups = found.groups,
-      [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name,
-      tested = built.tested.part, root = built.tested.root, warning = built.tested.warning }
-    for key, v in pairs(more_of(d, found)) do out[key] = v end
-    print(core.json_encode(out))
-    return
-  end
-  print("tested   " .. tested.text(built))
-  local loss = util.figure("%.4f", sum:mean())
-  print(("accuracy %.1f %% (%s of %s, 95 %%: %s)  loss %s%s"):format(accuracy, util.thousands(right), util.thousands(sum.n), intervals.text(low, high), loss,
-    (loss == "-" or loss_name ~= "CrossEntropy") and (" (%s)"):format(loss_name) or ""))
-  if not (d and d.asked) then return end
-  print(("%s  AUROC %s, average precision %s"):format(d.name, curves.area_text(d.auroc, d.auroc_interval),
-    curves.area_text(d.average_precision, d.average_precision_interval)))
-  print(("threshold %.4g (%s): sensitivity %s, specificity %s, PPV %s, NPV %s"):format(d.threshold, d.threshold_by,
-    curves.share_text(d.sensitivity), curves.share_text(d.specificity), curves.share_text(d.ppv),
-    curves.share_text(d.npv)))
-  print(("calibration error %.4f in %d bins, Brier score %.4f; %s"):format(d.calibration_error, d.bins, d.brier,
-    curves.interval_words(d)))
-  for _, row in ipairs(d.parts) do
-    print(("%s %s: %d, of these %d %s, AUROC %s, sensitivity %s, specificity %s%s"):format(row.attribute, row.value,
-      row.count, row.positive, d.name, curves.area_text(row.auroc, row.auroc_interval),
-      curves.share_text(row.sensitivity), curves.share_text(row.specificity), row.few and "; few" or ""))
-  end
-end
-
--- Of another task: its figures, and what its report would say of them.
-local function print_figures(s, sum, loss_name, as_json)
-  local t, values, built = s.task, sum:value(), s.data
-  local found = t.gather and t.gather { task = t, seen = s.seen, names = t.names, source = built.test, part = "test", session = s } or { metrics = {} }
-  for _, each in ipairs(found.metrics.targets or {}) do
-    each.dots, each.roc, each.pr, each.by_confidence = nil, nil, nil, nil -- a chart's
-  end
-  if as_json then
-    local out = { [built.input.many] = sum.n, loss = sum:mean(), loss_kind = loss_name, tested = built.tested.part,
-      root = built.tested.root, task = t.kind,
-      warning = built.tested.warning, targets = found.metrics.targets }
-    for key, v in pairs(values) do out[key] = v end
-    print(core.json_encode(out))
-    return
-  end
-  print("tested   " .. tested.text(built))
-  local text, parts = t.text_of_test and t:text_of_test(t.summary and t:summary(found.metrics) or values, s.seen), {}
-  for i, f in ipairs(t.figures) do parts[i] = t:figure_text(f, values[f[1]]) end
-  print(("%s  loss %s (%s)"):format(text or table.concat(parts, "  "), util.figure("%.4f", sum:mean()), loss_name))
-end
-
--- The classes of the data must be the network's own, in its order: a number of the one is not the same thing in the other.
-local function same_classes(info, net, built)
-  local own, there = info.labels or {}, built.classes
-  local same = #there == net.classes
-  for i, name in ipairs(own) do same = same and name == there[i] end
-  if same then return end
-  local function text(list) return #list == 0 and "-" or table.concat(list, ", ", 1, math.min(3, #list)) .. (#list > 3 and ", ..." or "") end
-  util.failf("eval: the classes in %s are others than the network's: %d (%s), and it knows %d (%s)", built.tested.root, #there, text(there), net.classes, text(own))
-end
-
--- The targets of the data must be those that the network was trained on.
-local function same_targets(t, built)
-  local own, there = t.names or {}, built.value_names or built.classes or {}
-  local same = #own == #there
-  for i, name in ipairs(own) do same = same and name == there[i] end
-  if not same then
-    util.failf("eval: the data have the targets %s, and the network knows %s", util.first_few(there, 6), util.first_few(own, 6))
-  end
-end
-
-function predict.eval_main(args)
-  local options, rest = commands.parse("eval", args)
-  if #rest ~= 1 then commands.usage("eval", "one model is needed") end
-  if options.device then core.device(options.device) end
-  local net, info = model_file.open(rest[1], options.weights, options["weights.key"])
-  for _, each in ipairs(options) do
-    if each[1] == "data.augment" or each[1] == "data.per_class" then commands.wrong("eval", ("--%s is for training"):format(each[1])) end
-  end
-  local known = core.exists(rest[1]) and identifiers.of_run(rest[1]) or nil
-  local built = tested.open(known and known:shown(info) or info, options, known,
-    net.tokenizer and net:tokenizer() or nil)
-  if built.test:count() == 0 then util.failf("eval: there is no test %s in %s", built.input.one, built.tested.root) end
-  local task = model_file.task(info, net, rest[1])
-  if task.kind == "classify" then same_classes(info, net, built)
-  elseif not (built.fields.text or task.own_width) then same_targets(task, built) end
-  if options.flip and task.kind ~= "classify" then commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind)) end
-  if options.flip and built.input.kind ~= "picture" then commands.wrong("eval",
-    "--flip mirrors pictures, and the model takes " .. built.input.many) end
-  if options.wrong then wrong.check(task) end
-  local loss, loss_name = loss_of(info, task, options.flip)
-  task.criterion = loss
-  if task.feeds then task:feeds(built) end
-  local s = { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task, progress = progress.new() }
-  local source = require("tlua.train.feed").open(s, "test")
-  local guard <close> = core.no_grad()
-  local sum = require("tlua.train").evaluate(s, source, "Testing")
-  source:close()
-  s.progress:clear()
-  local strange = 0
-  for _, row in ipairs(s.seen and (s.seen.probabilities or s.seen.scores or s.seen.given) or {}) do strange = strange + (row[1] ~= row[1] and 1 or 0) end
-  if strange > 0 then
-    util.failf("eval: %s for %d of %d %s: there is no figure of it; its weights may hold NaN", NO_NUMBERS, strange,
-      sum.n,
-      built.input.many)
-  end
-  local print_them = task.kind == "classify" and print_classes or print_figures
-  print_them(s, sum, loss_name, options.json)
-  if options.wrong then
-    local n = wrong.write(options.wrong, s)
-    if not options.json then print(("%s: %s"):format(options.wrong, util.counted(n, "row"))) end
-  end
   return 0
 end
 

@@ -108,7 +108,7 @@ local function clips_page(s, o, name)
   local title = ("%s: %s clips of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
   core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
     parts.escape(augment.text(d.augment, d.input) or "nothing is changed"),
-    ('</p><div class="sounds">%s</div></body></html>\n'):format(table.concat(figures)) })
+    ('</p><div class="sounds">%s</div>'):format(table.concat(figures)), parts.FOOT })
   return #figures, s
 end
 
@@ -142,8 +142,8 @@ local function volumes_page(s, o, name)
   local title = ("%s: %s volumes of epoch %d"):format(name, o.part == "train" and "training" or "test", o.epoch)
   core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
     parts.escape(o.part == "train" and augment.text(d.augment, d.input) or "nothing is changed"), "</p><p>",
-    planes.WORDS, "</p>", parts.below_each_other(('<div class="pictures">%s</div></body></html>\n'):format(
-      table.concat(figures))) })
+    planes.WORDS, "</p>", parts.below_each_other(('<div class="pictures">%s</div>'):format(
+      table.concat(figures))), parts.FOOT })
   return #figures, s
 end
 
@@ -166,7 +166,7 @@ local function texts_page(s, o, name)
   end
   core.write_file(o.to, table.concat { parts.head(title), "<h1>", parts.escape(title), '</h1><p class="soft">',
     parts.escape(about), "<br>", parts.escape(table.concat(fed.batches, "; ")), "</p>", pieces.legend(d),
-    '<div class="texts">', table.concat(out), "</div></body></html>\n" })
+    '<div class="texts">', table.concat(out), "</div>", parts.FOOT })
   return #out, s, about
 end
 

@@ -7,33 +7,49 @@ local metrics = require "tlua.report.metrics"
 local intervals = require "tlua.report.intervals"
 local binary = require "tlua.report.findings.binary"
 local curves = require "tlua.report.findings.curves"
+local several = require "tlua.report.findings.several"
+local confusion = require "tlua.report.confusion"
+local gallery = require "tlua.report.page.gallery"
 local explained = require "tlua.report.texts.explained"
 local lengths = require "tlua.report.texts.lengths"
 local classes = {}
-local escape, percent, plain, tile, figure = parts.escape, parts.percent, parts.plain, parts.tile, parts.figure
+local escape, percent, plain, tile = parts.escape, parts.percent, parts.plain, parts.tile
 
 -- What samples are called; reports of pictures do not say it.
 local function many_of(run) return run.many or "pictures" end
 
+local SHORT = 60 -- rows of a table that is shown whole; a longer one scrolls
+
+-- "0.913 (0.880 to 0.938)" of a share with its bounds.
+local function bounded(v, bounds)
+  if not v or v ~= v then return "–" end
+  if not bounds or #bounds < 2 then return { html = plain(v), v = v } end
+  return { html = ('%s <span class="soft">(%.3f to %.3f)</span>'):format(plain(v), bounds[1], bounds[2]), v = v }
+end
+
+local function area(v, bounds)
+  return v and v == v and { html = escape(curves.area_text(v, bounds)), v = v } or "–"
+end
+
 local function class_table(m, many)
-  local out = { ('<div class="wide"><table><tr><th>class</th><th>precision</th><th>recall</th><th>95 %%</th><th>F1</th>'
-    .. "<th>AUROC (95 %%)</th><th>%s</th></tr>"):format(many) }
-  local function line(class, name, row, interval, pictures)
-    out[#out + 1] = ("<tr><td%s>%s</td><td>%s</td><td>%s</td><td class=\"soft\">%s</td><td>%s</td><td>%s</td>"
-      .. "<td>%d</td></tr>"):format(class, escape(name), plain(row.precision), plain(row.recall), interval or "",
-      plain(row.f1), curves.area_text(row.auroc, row.auroc_interval), pictures)
-  end
+  local rows = { { "class", "precision (95 %)", "recall (95 %)", "F1 (95 %)", "AUROC (95 %)",
+    "average precision (95 %)", many } }
   for i, row in ipairs(m.per_class) do
     -- A class that neither occurs nor was predicted has no figures. Reports of older tluas do not say what was predicted.
     local none = row.predicted and row.support + row.predicted == 0
-    local low, high = table.unpack(row.recall_interval or {})
-    line("", m.names[i], none and {} or row, low and ("%.3f to %.3f"):format(low, high), row.support)
+    local r = none and {} or row
+    rows[i + 1] = { m.names[i], bounded(r.precision, r.precision_interval), bounded(r.recall, r.recall_interval),
+      bounded(r.f1, r.f1_interval), area(r.auroc, r.auroc_interval), area(r.average_precision,
+      r.average_precision_interval), ("%d"):format(row.support) }
   end
-  local macro = m.averages.macro
-  line(' class="soft"', "macro mean", { precision = macro.precision, recall = macro.recall, f1 = macro.f1,
-    auroc = m.auroc, auroc_interval = m.auroc_interval }, nil, m.count)
-  line(' class="soft"', "weighted mean", m.averages.weighted, nil, m.count)
-  return table.concat(out) .. "</table></div>"
+  local macro, weighted = m.averages.macro, m.averages.weighted
+  rows[#rows + 1] = { class = "soft mean", "macro mean", plain(macro.precision), plain(macro.recall), plain(macro.f1),
+    curves.area_text(m.auroc, m.auroc_interval), curves.area_text(m.average_precision, m.average_precision_interval),
+    ("%d"):format(m.count) }
+  rows[#rows + 1] = { class = "soft mean", "weighted mean", plain(weighted.precision), plain(weighted.recall),
+    plain(weighted.f1), "–", "–", ("%d"):format(m.count) }
+  local html = parts.table(rows, { sorts = true, label = "Figures of each class" })
+  return #rows > SHORT and html:gsub('class="wide"', 'class="wide tall"', 1) or html
 end
 
 -- Why some figures are a dash.
@@ -45,43 +61,6 @@ local function missing_classes(m, many)
   if #list == 0 then return "" end
   return ('<p class="soft">No test %s of %s: the area under the ROC curve and average precision are means over all classes and not defined; the macro mean leaves out classes that neither occur nor were predicted.</p>'):format(
     many, escape(util.first_few(list, 8)))
-end
-
-local MOST_CLASSES = 40 -- a larger matrix cannot be read
-
-local function matrix(m)
-  if #m.names > MOST_CLASSES then return ('<p class="soft">%d classes are too many for a table; the pairs that are confused most follow.</p>'):format(#m.names) end
-  local out = { '<div class="wide"><table class="matrix"><tr><th>is \\ taken for</th>' }
-  for _, name in ipairs(m.names) do out[#out + 1] = ("<th>%s</th>"):format(escape(name)) end
-  out[#out + 1] = "</tr>"
-  for i, row in ipairs(m.confusion) do
-    out[#out + 1] = ("<tr><th>%s</th>"):format(escape(m.names[i]))
-    for _, n in ipairs(row) do
-      local share = m.per_class[i].support > 0 and n / m.per_class[i].support or 0
-      out[#out + 1] = ('<td style="background:rgba(var(--heat),%.2f)">%s</td>'):format(0.75 * share, n > 0 and ("%d"):format(n) or "")
-    end
-    out[#out + 1] = "</tr>"
-  end
-  return table.concat(out) .. "</table></div>"
-end
-
-local function confused(m, many)
-  if #m.confused == 0 then return "" end
-  local out = { ("<h2>Most confused</h2><div class=\"wide\"><table><tr><th>class</th><th>taken for</th><th>%s</th></tr>"):format(many) }
-  for _, pair in ipairs(m.confused) do
-    out[#out + 1] = ("<tr><td>%s</td><td>%s</td><td>%d</td></tr>"):format(escape(m.names[pair.label + 1]), escape(m.names[pair.predicted + 1]), pair.count)
-  end
-  return table.concat(out) .. "</table></div>"
-end
-
-local function calibration(m, many)
-  local points = {}
-  for _, bin in ipairs(m.calibration) do
-    if bin.count > 0 then points[#points + 1] = { bin.confidence, bin.accuracy } end
-  end
-  return figure(("Calibration: error %s"):format(plain(m.calibration_error)),
-    { { name = ("accuracy of %s of this confidence"):format(many), points = points },
-    { name = "as sure as right", points = { { 0, 0 }, { 1, 1 } }, dashed = true } }, { x = "confidence", y = "accuracy", x_range = { 0, 1 }, y_range = { 0, 1 } })
 end
 
 -- The test pictures ordered by the probability of their own class: surest right ones, surest wrong ones.
@@ -111,21 +90,26 @@ local function caption(each, m)
     percent(each.sure), escape(each.name or ""))
 end
 
-local function one(each, m)
+local SORTS = { { "label", "what it is" }, { "guess", "what it was taken for" }, { "name", "name" },
+  { "doubt", "confidence" } }
+
+local function one(run, each, m)
   if each.words then return explained.figure(each.words, caption(each, m)) end
-  local lines = { "<div>", escape(m.names[each.label + 1]), ('</div><div class="%s">%s %s</div>'):format(
-    each.label == each.guess and "soft" or "bad", escape(m.names[each.guess + 1]), percent(each.sure)) }
-  if each.name then lines[#lines + 1] = ('<div class="soft">%s</div>'):format(escape(each.name)) end
-  return each.sound and sound.figure(each.image, each.sound, "", table.unpack(lines))
-    or parts.shown(each.image, table.unpack(lines))
+  local label, guess = m.names[each.label + 1], m.names[each.guess + 1]
+  local right = each.label == each.guess
+  local lines = ('<div>%s</div><div class="%s">%s %s</div>'):format(escape(label), right and "soft" or "bad",
+    escape(guess), percent(each.sure))
+  if each.sound then return sound.figure(each.image, each.sound, "", lines, gallery.caption(run, each)) end
+  return gallery.figure(run, each, right and label or ("%s, taken for %s"):format(label, guess), { { "label", label },
+    { "guess", guess }, { "name", each.name }, { "doubt", ("%.6f"):format(each.sure) } }, lines)
 end
 
-local function gallery(title, list, m)
+local function shown_gallery(title, list, run, note)
   local out, class = {}, nil
   for i, each in ipairs(list) do
-    out[i], class = one(each, m), class or each.words and "texts" or each.sound and "sounds"
+    out[i], class = one(run, each, run.metrics), class or each.words and "texts" or each.sound and "sounds"
   end
-  return parts.gallery(title, out, class)
+  return gallery.of(title, out, class, not class and SORTS or nil, note)
 end
 
 local function first(list, most) return table.move(list, 1, math.min(most, #list), 1, {}) end
@@ -142,8 +126,8 @@ local function shown_texts(list, run, predicted)
   return out
 end
 
--- The pictures of a gallery: {image =, label =, guess =, sure =} of each.
-local function shown(list, run, predicted, named)
+-- The pictures of a gallery: {image =, label =, guess =, sure =, name =, row =, folder =, file =} of each.
+local function shown(list, run, predicted)
   if run.session and run.session.data.texts then return shown_texts(list, run, predicted) end
   local out = {}
   for k, i in ipairs(list) do
@@ -151,12 +135,22 @@ local function shown(list, run, predicted, named)
     local at = run.seen.indices and run.seen.indices[i] or i
     local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, at, rate or parts.stripped(run))
     local image = ok and (rate and found.image or found) or nil
-    out[k] = { image = image, sound = ok and rate and found.sound or nil,
-      name = (rate or named) and run.source:title(at) or nil,
-      label = run.seen.labels[i], guess = predicted[i],
-      sure = run.seen.probabilities[i][predicted[i] + 1] }
+    out[k] = gallery.entry(run, at, { image = image, sound = ok and rate and found.sound or nil,
+      label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] })
   end
   return out
+end
+
+-- A picture of each side of the pairs that are confused most; of pictures alone.
+local function shown_pairs(run, m)
+  local s = run.session
+  if not run.source or s and (s.data.texts or s.data.preprocessing.rate) then return nil end
+  local list = confusion.examples(run, m)
+  for _, each in ipairs(list) do
+    each.taken = each.taken and shown({ each.taken }, run, m.predicted)[1]
+    each.other = each.other and shown({ each.other }, run, m.predicted)[1]
+  end
+  return #list > 0 and list or nil
 end
 
 -- ---- who the pictures are of ----
@@ -191,13 +185,15 @@ local function accuracy_by_part(run, right)
   return out
 end
 
--- Intervals of the classes' recall by groups, of few classes.
-local function recall_by_groups(run, m, right, groups)
+-- Intervals of the classes' figures by groups, of few classes.
+local function classes_by_groups(run, m, right, groups)
   for k, row in ipairs(m.per_class) do
-    local of = {}
-    for i, label in ipairs(run.seen.labels) do of[i] = label == k - 1 end
-    local v = #m.names <= MOST_CLASSES and binary.share(right, groups, of) or {}
-    row.recall_interval = { v[2], v[3] }
+    local is, said = {}, {}
+    for i, label in ipairs(run.seen.labels) do is[i], said[i] = label == k - 1, m.predicted[i] == k - 1 end
+    local few = #m.names <= confusion.MOST_CLASSES
+    local r, p = few and binary.share(right, groups, is) or {}, few and binary.share(right, groups, said) or {}
+    row.recall_interval, row.precision_interval = { r[2], r[3] }, { p[2], p[3] }
+    row.f1_interval = few and binary.f1_by_groups(is, said, groups) or {}
   end
 end
 
@@ -209,13 +205,15 @@ local function add_people(run, m)
   if groups and groups.repeats and #right > 0 then
     local v = binary.share(right, groups)
     m.accuracy_interval, m.groups, m.interval_by = { v[2], v[3] }, groups.count, "groups drawn anew"
-    recall_by_groups(run, m, right, groups)
+    classes_by_groups(run, m, right, groups)
   end
   if #right == 0 or #m.names == 2 then return end
   m.parts = accuracy_by_part(run, right)
-  local by_group, single = groups and groups.repeats
-  m.auroc_interval, single, m.auroc_draws = binary.mean_area(run.seen.labels, run.seen.probabilities, groups)
+  local by_group, single, precisions = groups and groups.repeats
+  m.auroc_interval, single, m.auroc_draws, m.average_precision_interval, precisions =
+    binary.mean_area(run.seen.labels, run.seen.probabilities, groups)
   for k, row in ipairs(m.per_class) do
+    row.average_precision_interval = precisions[k]
     row.auroc_interval = by_group and single[k] or not by_group and binary.delong(row.auroc, row.auroc_error) or {}
   end
 end
@@ -242,13 +240,15 @@ function classes.gather(run)
     local k, taken = run.task:positive_class(), {}
     for _, i in ipairs(missed) do taken[i] = 2 - k end
     for _, i in ipairs(alarms) do taken[i] = k - 1 end
-    out.missed, out.alarms = shown(first(missed, 24), run, taken, true), shown(first(alarms, 24), run, taken, true)
+    out.missed, out.alarms = shown(first(missed, 24), run, taken), shown(first(alarms, 24), run, taken)
     out.wrong = {}
   end
   local rights = {}
   for i, label in ipairs(seen.labels or {}) do rights[i] = m.predicted[i] == label end
-  m.predicted = nil
-  if #m.names > MOST_CLASSES then m.confusion = nil end
+  if #rights > 0 then out.pairs = shown_pairs(run, m) end
+  if #rights > 0 and #m.names > 2 then m.curves = several.gather(m, seen.labels, seen.probabilities) end
+  m.predicted, out.labels = nil, several.labels(run.session)
+  confusion.shorten(m)
   out.lengths = lengths.gather(run, lengths.share(rights))
   return out
 end
@@ -270,7 +270,7 @@ end
 
 function classes.charts(run)
   local d = run.metrics.detection
-  return (d and curves.charts(d) or "") .. calibration(run.metrics, many_of(run))
+  return (d and curves.charts(d) or several.charts(run.metrics)) .. several.calibration(run.metrics, many_of(run))
 end
 
 function classes.page(run)
@@ -279,15 +279,16 @@ function classes.page(run)
   local by = d and d.asked and ", by the likelier class" or ""
   local function missed(words, list, n, of)
     local shown_of = n > #list and (", the first %d"):format(#list) or ""
-    return gallery(("%s: %d of %d%s"):format(words, n, of, shown_of), list, m)
+    return shown_gallery(("%s: %d of %d%s"):format(words, n, of, shown_of), list, run)
   end
   return table.concat { run.missed and missed("Missed", run.missed, d.fn, d.tp + d.fn) or "",
     run.alarms and missed("False alarms", run.alarms, d.fp, d.fp + d.tn) or "",
     d and ("<h2>Detection of %s</h2>%s"):format(escape(d.name), curves.section(d, d.negative)) or "",
     m.parts and #m.parts > 0 and "<h2>Parts of the people</h2>" .. curves.parts(m.parts, m.groups) or "",
-    "<h2>Classes", by, "</h2>", class_table(m, many), missing_classes(m, many), "<h2>Confusion", by, "</h2>",
-    matrix(m), confused(m, many), lengths.page(run.lengths, "accuracy", percent),
-    explained.legend(run), gallery("Surest and wrong", run.wrong, m), gallery("Surest and right", run.right, m) }
+    "<h2>Classes", by, "</h2>", class_table(m, many), missing_classes(m, many), confusion.page(run, many, by),
+    lengths.page(run.lengths, "accuracy", percent), explained.legend(run),
+    shown_gallery("Surest and wrong", run.wrong, run, gallery.list_note(run)),
+    shown_gallery("Surest and right", run.right, run), several.labels_page(run.labels, m.names) }
 end
 
 -- What the results of a run keep of it.

@@ -5,7 +5,9 @@ local parts = require "tlua.report.parts"
 local going = require "tlua.report.going.parts"
 local report = {}
 local escape, figure, column, tile = parts.escape, parts.figure, parts.column, parts.tile
-for _, name in ipairs { "head", "figure", "column", "percent", "plain", "PERCENT", "base64" } do report[name] = parts[name] end
+for _, name in ipairs { "head", "figure", "column", "percent", "plain", "PERCENT", "base64", "FOOT" } do
+  report[name] = parts[name]
+end
 
 -- The figures of a run's task, as it wrote them; reports of older tluas have those of a classification.
 local CLASSIFY = { { "accuracy", "accuracy", "%.1f %%", "max" } }
@@ -54,8 +56,10 @@ function report.main_first(t)
 end
 
 -- All that a page says, as numbers and texts alone: what report.json holds. run: task (of a session), seen (what it collected), title, subtitle,
--- name, names (of the classes), rows (epochs), prefix, part, source (of that part), seconds, trained, parameters, peak_bytes, commands, ran and
--- facts (tlua/run/ran.lua), test (count and hash of the test pictures), fields, recipe.
+-- name, names (of the classes), rows (epochs; none of a test alone), prefix, part, source (of that part), place (the
+-- folder of the page, to which files are told relatively), list (what is wrong, a table there), seconds, trained,
+-- parameters, peak_bytes, commands, ran and facts (tlua/run/ran.lua), test (count and hash of the test pictures),
+-- fields, recipe.
 function report.gather(run)
   local out = run.task.gather and run.task.gather(run) or { metrics = {} }
   out.format, out.figures = 1, report.main_first(run.task)
@@ -63,7 +67,7 @@ function report.gather(run)
   local s = run.session
   if s and s.data.input and s.data.input.kind ~= "picture" then out.many = s.data.input.many end
   for _, name in ipairs { "title", "subtitle", "name", "part", "prefix", "rows", "seconds", "trained", "parameters", "peak_bytes", "commands", "ran",
-    "facts", "test", "fields", "recipe", "begun", "steps", "state" } do out[name] = run[name] end
+    "facts", "test", "fields", "recipe", "begun", "steps", "state", "list" } do out[name] = run[name] end
   out.rows = util.for_json(run.rows)
   out.metrics.count = out.metrics.count or 0
   return out
@@ -74,7 +78,8 @@ local function head_of(run)
   if not run.ran then return "" end
   local commands = {}
   for i, command in ipairs(run.commands or {}) do commands[i] = escape(command) end
-  return (#commands > 0 and ('<pre class="command">%s</pre>'):format(table.concat(commands, "\n")) or "") .. parts.facts(run.ran, "ran")
+  return (#commands > 0 and ('<pre class="command" tabindex="0">%s</pre>'):format(table.concat(commands, "\n")) or "")
+    .. parts.facts(run.ran, "ran")
 end
 
 local function tiles_of(run, tested)
@@ -82,23 +87,25 @@ local function tiles_of(run, tested)
   if run.unfinished then return going.tiles(run, main, report.prefix(run), WORD[report.prefix(run)]) end
   local one = run.many == "clips" and "clip" or "picture"
   return (tested or tile("–", ("%s: there is no test %s"):format(main[2], one)))
-    .. tile(util.clock(run.seconds), "from start to end")
+    .. (run.seconds and tile(util.clock(run.seconds), "from start to end") or "")
 end
 
--- The page of what report.gather or told.read gave.
+-- The page of what report.gather or told.read gave. run.moved: the way from the page's folder to the run's, where they
+-- are two.
 function report.page(run)
   local found = rawget(require("tlua.task"), run.task or "classify") and require("tlua.task").definition(run.task or "classify") or {}
-  local tested = run.metrics.count > 0
+  local tested, alone = run.metrics.count > 0, #run.rows == 0 and not run.unfinished -- a test alone
   local function of(name) return tested and found[name] and found[name](run) or "" end
-  local charts = report.curves(run)
+  local charts = alone and "" or report.curves(run)
   return table.concat {
     report.head(run.title),
     ("<h1>%s</h1><p class=\"soft\">%s</p>"):format(escape(run.title), escape(run.subtitle or run.name or "")),
     going.state(run), head_of(run), '<div class="tiles">', tiles_of(run, tested and of "tiles"), "</div>",
-    "<h2>Training</h2>", charts == "" and '<p class="soft">No step has been made yet.</p>' or "",
+    alone and "<h2>Curves</h2>" or "<h2>Training</h2>",
+    charts == "" and not alone and '<p class="soft">No step has been made yet.</p>' or "",
     "<div class=\"charts\">", charts, of "charts", "</div>", of "page",
-    #run.facts > 0 and "<h2>The run</h2>" or "", parts.facts(run.facts),
-    run.recipe and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(run.recipe)) or "", "</body></html>\n" }
+    #run.facts > 0 and (alone and "<h2>The test</h2>" or "<h2>The run</h2>") or "", parts.facts(run.facts),
+    run.recipe and ('<h2>The recipe</h2><pre tabindex="0">%s</pre>'):format(escape(run.recipe)) or "", parts.FOOT }
 end
 
 return report

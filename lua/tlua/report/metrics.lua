@@ -40,14 +40,25 @@ function metrics.accuracy(m)
   return ratio(right, all)
 end
 
--- One row a class: {precision =, recall =, f1 =, support =, predicted = how often, recall_interval = {low, high}}; zero where a class was never
--- predicted or does not occur. The second result are their averages: macro, over the classes that occur or were predicted, and weighted by support.
+-- Bounds of F1 by those of TP / (TP + FP + FN), of which it is a growing function (Goutte and Gaussier 2005).
+local function f1_interval(tp, all)
+  local low, high = intervals.wilson(tp, all)
+  if not low then return {} end
+  return { 2 * low / (1 + low), 2 * high / (1 + high) }
+end
+
+-- One row a class: {precision =, recall =, f1 =, support =, predicted = how often, recall_interval = {low, high},
+-- precision_interval =, f1_interval =}; zero where a class was never predicted or does not occur. The
+-- second result are their averages: macro, over the classes that occur or were predicted, and weighted by support.
 function metrics.per_class(m)
   local rows, columns, _, all = sums(m)
   local list, macro, weighted, there = {}, { precision = 0, recall = 0, f1 = 0 }, { precision = 0, recall = 0, f1 = 0 }, 0
   for i = 1, #m do
     local p, r = ratio(m[i][i], columns[i]), ratio(m[i][i], rows[i])
-    list[i] = { precision = p, recall = r, f1 = ratio(2 * p * r, p + r), support = rows[i], predicted = columns[i], recall_interval = { intervals.wilson(m[i][i], rows[i]) } }
+    list[i] = { precision = p, recall = r, f1 = ratio(2 * p * r, p + r), support = rows[i],
+      predicted = columns[i], recall_interval = { intervals.wilson(m[i][i], rows[i]) },
+      precision_interval = { intervals.wilson(m[i][i], columns[i]) },
+      f1_interval = f1_interval(m[i][i], rows[i] + columns[i] - m[i][i]) }
     if rows[i] + columns[i] > 0 then there = there + 1 end
   end
   for _, row in ipairs(list) do
@@ -175,11 +186,14 @@ function metrics.summary(labels, probabilities, names)
   local bins, gap = metrics.calibration(labels, probabilities)
   local _, _, right = sums(m)
   local areas, auroc, precision = metrics.one_against_rest(labels, probabilities)
-  for i, row in ipairs(list) do row.auroc, row.auroc_error = areas[i].auroc, areas[i].error end
+  for i, row in ipairs(list) do
+    row.auroc, row.auroc_error, row.average_precision = areas[i].auroc, areas[i].error, areas[i].average_precision
+  end
   return { accuracy = metrics.accuracy(m), right = right, accuracy_interval = { intervals.wilson(right, #labels) }, top_5 = classes > 5 and metrics.top_k(labels, probabilities, 5) or nil,
     balanced_accuracy = metrics.balanced_accuracy(m), kappa = metrics.kappa(m), auroc = auroc,
     average_precision = precision, calibration_error = gap, calibration = bins, confusion = m, per_class = list,
-    averages = averages, confused = metrics.confused(m, 10), predicted = predicted, names = names, count = #labels }
+    averages = averages, confused = metrics.confused(m, classes > 40 and 40 or 10), predicted = predicted,
+    names = names, count = #labels }
 end
 
 return metrics

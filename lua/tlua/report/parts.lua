@@ -1,15 +1,16 @@
--- parts.lua - what pages are made of: the style sheet, tiles, figures, tables, pictures. Charts are SVG, pictures are embedded, nothing is
--- fetched and no script is run.
+-- parts.lua - what pages are made of: the style sheet, tiles, figures, tables, pictures. Charts are SVG, pictures are
+-- embedded, nothing is fetched; the one script (page/script.lua) sorts and highlights.
 local core = require "tlua.core"
 local planes = require "tlua.report.planes"
 local util = require "tlua.util"
 local chart = require "tlua.report.chart"
+local script = require "tlua.report.page.script"
 local parts = {}
 local escape = chart.escape
 
 local STYLE = [[
 :root{color-scheme:light dark;--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;
---c2:#d1602b;--c3:#2e8540;--c4:#7a4ba3;--c5:#b0861a;--c6:#c23f5e;--heat:11,98,164;--cold:209,96,43}
+--c2:#b9511f;--c3:#2a7a3a;--c4:#7a4ba3;--c5:#8a6914;--c6:#c23f5e;--heat:11,98,164;--cold:209,96,43}
 @media (prefers-color-scheme:dark){:root{--bg:#14161a;--fg:#e6e8eb;--soft:#9aa3ad;--line:#2c3138;--card:#1c2026;
 --c1:#6db3f2;--c2:#f0935f;--c3:#6fc583;--c4:#bb92e0;--c5:#e0bb5a;--c6:#f08aa4;--heat:109,179,242;--cold:240,147,95}}
 *{box-sizing:border-box}body{margin:0 auto;padding:24px 20px 60px;max-width:1180px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
@@ -20,10 +21,42 @@ svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fi
 .c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.c6{stroke:var(--c6)}
 circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circle.c4{fill:var(--c4)}circle.c5{fill:var(--c5)}circle.c6{fill:var(--c6)}
 .legend{margin:4px 0 0;font-size:13px;color:var(--soft)}.key{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:16px;height:3px;margin-right:6px;vertical-align:middle}
+.d1{stroke-dasharray:8 3}.d2{stroke-dasharray:2 3}.d3{stroke-dasharray:9 3 2 3}.axis.name{fill:var(--fg)}
+svg:has(.s:hover) .s:not(:hover),svg:has(.s:focus-visible) .s:not(:focus-visible),svg.one .s:not(.on){opacity:.15}
+.s:hover polyline,.s:focus-visible polyline,.s.on polyline{stroke-width:3.5}
 .b1{background:var(--c1)}.b2{background:var(--c2)}.b3{background:var(--c3)}.b4{background:var(--c4)}.b5{background:var(--c5)}.b6{background:var(--c6)}
-.swatch{display:inline-block;width:16px;height:3px;margin-right:8px;vertical-align:middle}i.dashed{opacity:.55}h3{font-size:15px;margin:18px 0 6px}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft)}
+.sample{vertical-align:middle;margin-right:6px}.sample polyline{stroke-width:2.5}.swatch{display:inline-block;
+width:16px;height:3px;margin-right:8px;vertical-align:middle}i.dashed{opacity:.55}h3{font-size:15px;margin:18px 0 6px}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}th,td{padding:4px 10px;text-align:right;
+border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}
+th{font-weight:600;color:var(--soft)}
 .matrix td{text-align:center;padding:4px 7px;border:1px solid var(--line);min-width:34px}.matrix th{font-size:12px}
+.matrix th:first-child{position:sticky;left:0;background:var(--bg);z-index:1}.steep tr:first-child span{
+writing-mode:vertical-rl;transform:rotate(180deg);max-height:130px;overflow:hidden;text-overflow:ellipsis}
+.steep tr:first-child th{vertical-align:bottom;padding:4px 2px}.steep tr:first-child th:first-child{padding:4px 10px}
+.steep td{padding:2px 3px;min-width:24px;font-size:12px}
+.hit{background:rgba(var(--heat),var(--a))}.err{background:rgba(var(--cold),var(--a))}.said{min-height:1.5em;
+margin:6px 0}
+:focus-visible{outline:2px solid var(--c1);outline-offset:1px}a{color:var(--c1)}.hidden{position:absolute;
+clip-path:inset(50%)}
+th button{all:unset;cursor:pointer;font:inherit}th button:focus-visible{outline:2px solid var(--c1)}
+th button::after{content:" \2195";opacity:.5}th[aria-sort=ascending] button::after{content:" \2191";opacity:1}
+th[aria-sort=descending] button::after{content:" \2193";opacity:1}select{font:inherit;color:inherit;
+background:var(--card);border:1px solid var(--soft);border-radius:4px;padding:2px 4px}
+.map{margin:0;max-width:760px}.mapped{position:relative;touch-action:pan-y}.mapped img{display:block;width:100%;
+image-rendering:pixelated;border:1px solid var(--line)}.spot{display:none;position:absolute;width:18px;height:18px;
+margin:-9px 0 0 -9px;border:2px solid var(--fg);border-radius:50%;pointer-events:none}
+details{margin:8px 0}summary{cursor:pointer;overflow-wrap:anywhere}.pairs{display:grid;gap:16px;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr))}.pair>div{display:grid;
+grid-template-columns:1fr 1fr;
+gap:10px}.pair h3{margin:4px 0;font-weight:600;font-size:13px}.pair figure,.pictures figure{margin:0;font-size:12px;
+line-height:1.35;overflow-wrap:anywhere}.pair img{width:100%;aspect-ratio:1;object-fit:contain;border-radius:6px;
+background:var(--card)}
 .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}.pictures figure{margin:0;font-size:12px;line-height:1.35}.pictures img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;background:var(--card);image-rendering:auto}.bad{color:var(--c6)}
+.boxed{grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr))}.pictures.boxed img{aspect-ratio:auto}
+.runs th:first-child,.runs td:first-child{position:sticky;left:0;background:var(--bg);white-space:normal;
+overflow-wrap:anywhere;min-width:min(220px,38vw);max-width:300px}
+.two{grid-template-columns:repeat(auto-fill,minmax(min(100%,260px),1fr))}.pictures.two img{aspect-ratio:2}
 .sounds{display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:16px}.sounds figure{margin:0;font-size:13px;line-height:1.4}.sounds img{width:100%;height:96px;object-fit:fill;border-radius:6px}.placed{position:relative;height:19px;font-size:11px;line-height:17px}.placed span{position:absolute;top:0;white-space:nowrap;overflow:hidden;border-left:2px solid var(--c1);background:var(--card);padding-left:2px}
 .sounds audio{width:100%;height:34px;margin:4px 0}
 .texts figure{margin:0 0 14px}.texts figcaption{font-weight:400;font-size:13px}.text{margin:2px 0 8px;
@@ -42,13 +75,21 @@ p .piece{display:inline-block}.special{color:var(--soft);border-style:dashed}.se
 .inside{border-color:var(--c3);box-shadow:inset 0 -3px var(--c3)}.hidden{border-color:var(--c2);
 box-shadow:inset 0 -3px var(--c2)}.pad{background:none;color:var(--soft);border-style:dotted}
 .words td,.words th{padding:4px 9px}td.left,th.left{text-align:left}.first td{border-top:2px solid var(--line)}.good{color:var(--c3)}
-.bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;margin-top:12px}.bars i{height:18px;min-width:2px;border-radius:3px}
+.bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;
+margin-top:12px}.short{max-width:14em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.tall{max-height:560px;
+overflow:auto}.tall th{position:sticky;top:0;background:var(--bg)}.bars i{height:18px;min-width:2px;border-radius:3px}
 pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 .state{margin:12px 0 0;font-weight:600;overflow-wrap:anywhere}.state i{display:inline-block;width:11px;height:11px;
 border-radius:50%;margin-right:8px;background:var(--soft)}.running i{background:var(--c3)}
 .stopped i,.unknown i{background:var(--c5)}.killed i,.failed i{background:var(--c6)}.finished i{background:var(--c1)}
 .command{margin:14px 0 10px;white-space:pre-wrap;overflow-wrap:anywhere}.ran{font-size:13px;gap:2px 14px}
-@media print{body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:11px}th,td{padding:2px 5px}pre{white-space:pre-wrap}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
+@media (prefers-color-scheme:dark){.mapped img{filter:invert(1) hue-rotate(180deg)}}
+@media print{:root{--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;--c2:#b34e1f;
+--c3:#2e8540;--c4:#7a4ba3;--c5:#8a6914;--c6:#c23f5e;--heat:11,98,164;--cold:209,96,43}*{print-color-adjust:exact}
+.tool,.said,.spot{display:none}details>*{display:revert}.mapped img{filter:none}
+body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:11px}th,td{padding:2px 5px}
+pre{white-space:pre-wrap}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
 @media (max-width:520px){.axis{font-size:14px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
 ]]
 
@@ -62,11 +103,17 @@ local function tile(value, what) return ('<div class="tile"><b>%s</b><span>%s</s
 
 -- The beginning of a page, up to its body.
 function parts.head(title)
-  return ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title><link rel="icon" href="data:,"><style>%s</style><body>'):format(escape(title), STYLE)
+  return ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+    .. 'content="width=device-width,initial-scale=1"><title>%s</title><link rel="icon" href="data:,"><style>%s</style>'
+    .. "<body><main>"):format(escape(title), STYLE)
 end
 
+-- Its end.
+parts.FOOT = "</main><script>" .. script .. "</script></body></html>\n"
+
 local function figure(title, series, options)
-  return ("<figure><figcaption>%s</figcaption>%s%s</figure>"):format(escape(title), chart.lines(series, options), #series > 1 and chart.legend(series) or "")
+  return ("<figure><figcaption>%s</figcaption>%s%s</figure>"):format(escape(title), chart.lines(series, options),
+    #series > 1 and not options.names and chart.legend(series, options.apart) or "")
 end
 
 parts.figure, parts.tile, parts.escape, parts.style = figure, tile, escape, STYLE
@@ -163,16 +210,29 @@ function parts.below_each_other(html)
   return (html:gsub("<img ", '<img style="aspect-ratio:auto;width:auto;max-width:100%%" '))
 end
 
--- rows of texts as a table, the first being its head; a row may have a class.
-function parts.table(rows)
-  local out = { '<div class="wide"><table>' }
+-- A table as wide as it is, in a part of the page that scrolls, by keys too. label: what it is, for who cannot see it.
+function parts.wide(label, html)
+  return ('<div class="wide" tabindex="0" role="group" aria-label="%s">%s</div>'):format(escape(label), html)
+end
+
+-- rows of texts as a table, the first being its head; a row may have a class, and a cell be {html =, v = number}.
+-- options: sorts = true, a head sorts by its column; label; words, how many columns are words, to the left.
+function parts.table(rows, options)
+  options = options or {}
+  local out = { options.sorts and #rows > 2 and '<table class="sorts">' or "<table>" }
   for i, row in ipairs(rows) do
     local tag = i == 1 and "th" or "td"
     out[#out + 1] = row.class and ('<tr class="%s">'):format(row.class) or "<tr>"
-    for _, cell in ipairs(row) do out[#out + 1] = ("<%s>%s</%s>"):format(tag, escape(cell), tag) end
+    for k, cell in ipairs(row) do
+      local left = k > 1 and k <= (options.words or 1) and ' class="left"' or ""
+      local html = type(cell) == "table" and cell.html or escape(cell)
+      local v = type(cell) == "table" and cell.v and (' data-v="%.9g"'):format(cell.v) or ""
+      out[#out + 1] = ("<%s%s%s%s>%s</%s>"):format(tag, left, v, i == 1 and html ~= "" and ' scope="col"' or "", html,
+        tag)
+    end
     out[#out + 1] = "</tr>"
   end
-  return table.concat(out) .. "</table></div>"
+  return parts.wide(options.label or "Table", table.concat(out) .. "</table>")
 end
 
 function parts.facts(list, class)

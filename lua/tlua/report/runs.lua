@@ -4,6 +4,8 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local commands = require "tlua.command.commands"
 local chart = require "tlua.report.chart"
+local parts = require "tlua.report.parts"
+local links = require "tlua.report.page.links"
 local report = require "tlua.report"
 local checkpoint = require "tlua.run.checkpoint"
 local of_folder = require "tlua.run.told"
@@ -21,18 +23,21 @@ local function test_text(run)
   return t and ("%s %s, %s"):format(util.thousands(t.count), many_of(run), t.hash:sub(1, 8)) or "not known"
 end
 
+local MOST_NAMED = 4 -- runs that a warning names
+
 -- A warning where runs were tested on other pictures than others: their accuracies cannot be held against each other.
 -- nil where all that is known is the same.
 local function test_warning(runs)
-  local hashes, parts, n = {}, {}, 0
+  local hashes, said, n = {}, {}, 0
   for i, run in ipairs(runs) do
     local hash = run.test and run.test.hash
     if hash and not hashes[hash] then hashes[hash], n = true, n + 1 end
-    parts[i] = ("%s: %s"):format(run.label, test_text(run))
+    if i <= MOST_NAMED then said[i] = ("%s: %s"):format(run.label, test_text(run)) end
   end
   if n < 2 then return nil end
+  if #runs > MOST_NAMED then said[#said + 1] = ("... (%d runs, %d sets)"):format(#runs, n) end
   return ("the runs were not tested on the same %s, so that their figures cannot be compared: %s"):format(
-    many_of(runs[1]), table.concat(parts, "; "))
+    many_of(runs[1]), table.concat(said, "; "))
 end
 
 -- Folders' last names, or whole ones where those are the same.
@@ -50,10 +55,10 @@ local function curve(runs, title, key, y, same)
   local series, any = {}, false
   for i, run in ipairs(runs) do
     local points = report.column(run.rows, key)
-    series[i] = { name = run.label, points = points, dashed = i > 6 }
+    series[i] = { name = run.label, points = points }
     any = any or #points > 0
   end
-  return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y, y_same = same }) or ""
+  return any and report.figure(title, series, { x = "epoch", x_whole = true, y = y, y_same = same, names = true }) or ""
 end
 
 -- The column of a run's main figure, and the figure: what was looked at after each epoch.
@@ -150,7 +155,7 @@ local function found_of(r)
   return d and d.asked and d or {}
 end
 
--- Title and text of each further row.
+-- Title and text of each further figure, and what it is sorted by where that is not its text.
 local FIGURES = {
   { "balanced accuracy", function(r) return report.percent(r.metrics and r.metrics.balanced_accuracy) end },
   { "F1, mean over classes",
@@ -164,27 +169,31 @@ local FIGURES = {
   { "test loss", function(r) return number(last_of(r, "test_loss"), "%.4f") end },
   { "training loss", function(r) return number(last_of(r, "loss"), "%.4f") end },
   { "epochs", function(r) return ("%d%s"):format(#r.rows, r.unfinished and ", not finished" or "") end },
-  { "time", function(r) return r.seconds and util.clock(r.seconds) or "–" end },
-  { "trained parameters", function(r) return r.trained and util.thousands(r.trained) or "–" end },
-  { "peak device memory", function(r) return r.peak_bytes and util.bytes(r.peak_bytes) or "–" end },
+  { "time", function(r) return r.seconds and util.clock(r.seconds) or "–" end, function(r) return r.seconds end },
+  { "trained parameters", function(r) return r.trained and util.thousands(r.trained) or "–" end,
+    function(r) return r.trained end },
+  { "peak device memory", function(r) return r.peak_bytes and util.bytes(r.peak_bytes) or "–" end,
+    function(r) return r.peak_bytes end },
 }
 
-local function key_of(i) return ('<i class="swatch b%d%s"></i>'):format((i - 1) % 6 + 1, i > 6 and " dashed" or "") end
+-- A run's name with a piece of its line.
+local function name_of(i, run) return { html = chart.sample(i) .. escape(run.label) } end
 
--- A table of runs, a column each; rows { {title, text of a run}, ... }.
-local function run_table(runs, rows)
-  local out = { '<div class="wide"><table><tr><th></th>' }
-  for i, run in ipairs(runs) do out[#out + 1] = ("<th>%s%s</th>"):format(key_of(i), escape(run.label)) end
-  out[#out + 1] = "</tr>"
-  for _, row in ipairs(rows) do
-    out[#out + 1] = ("<tr><td>%s</td>"):format(escape(row[1]))
-    for _, run in ipairs(runs) do out[#out + 1] = ("<td>%s</td>"):format(escape(row[2](run))) end
-    out[#out + 1] = "</tr>"
+-- A table of runs, a row each; columns { {title, text of a run [, what it is sorted by]}, ... }.
+local function run_table(runs, columns, label)
+  local rows = { { "run" } }
+  for k, column in ipairs(columns) do rows[1][k + 1] = column[1] end
+  for i, run in ipairs(runs) do
+    local row = { name_of(i, run) }
+    for k, column in ipairs(columns) do
+      row[k + 1] = { html = escape(column[2](run)), v = column[3] and column[3](run) or nil }
+    end
+    rows[i + 1] = row
   end
-  return table.concat(out) .. "</table></div>"
+  return (parts.table(rows, { sorts = true, label = label }):gsub('class="wide"', 'class="wide runs"', 1))
 end
 
--- The fields in which the runs differ, as rows.
+-- The fields in which the runs differ, as columns.
 local function differing(runs)
   local names, rows = {}, {}
   for _, run in ipairs(runs) do
@@ -205,7 +214,8 @@ local function recipe_changes(runs)
   for i = 2, #runs do
     local run = runs[i]
     if first.recipe and run.recipe and first.recipe ~= run.recipe then
-      out[#out + 1] = ("<h3>%s, against %s</h3><pre>%s</pre>"):format(escape(run.label), escape(first.label),
+      out[#out + 1] = ('<details%s><summary>Lines of the recipe: %s, against %s</summary><pre tabindex="0">'
+        .. "%s</pre></details>"):format(#runs <= 3 and " open" or "", escape(run.label), escape(first.label),
         escape(table.concat(checkpoint.difference(first.recipe, run.recipe), "\n")))
     end
   end
@@ -217,10 +227,20 @@ local function commands_of(runs)
   local out = {}
   for i, run in ipairs(runs) do
     for _, command in ipairs(run.commands or {}) do
-      out[#out + 1] = ("<dt>%s%s</dt><dd><code>%s</code></dd>"):format(key_of(i), escape(run.label), escape(command))
+      out[#out + 1] = ("<dt>%s%s</dt><dd><code>%s</code></dd>"):format(chart.sample(i), escape(run.label),
+        escape(command))
     end
   end
-  return #out > 0 and ('<dl class="ran">%s</dl>'):format(table.concat(out)) or ""
+  return #out > 0 and ('<h2>Commands</h2><dl class="ran">%s</dl>'):format(table.concat(out)) or ""
+end
+
+-- Behind the fields in which runs differ what came of it: their best main figures.
+local function with_main(runs, fields)
+  local out = table.move(fields, 1, #fields, 1, {})
+  for _, row in ipairs(main_rows(runs)) do
+    if row[1]:find ", best$" then out[#out + 1] = row end
+  end
+  return out
 end
 
 -- The page of several runs, as told.read gives them.
@@ -236,13 +256,15 @@ function report_runs.page(runs)
     charts[#charts + 1] = curve(runs, ("%s %s%s"):format(word, f[2], tail), each.key, f[2], report.axis(f))
     training[#training + 1] = curve(runs, ("Training %s%s"):format(f[2], tail), "train_" .. f[1], f[2], report.axis(f))
   end
-  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), commands_of(runs), warning
-    and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>Figures</h2>", run_table(runs,
-    told(runs, all)),
+  local figures = told(runs, all)
+  return table.concat { report.head(title), ("<h1>%s</h1>"):format(title), warning
+    and ('<p class="bad"><b>Warning:</b> %s</p>'):format(escape(warning)) or "", "<h2>In what the recipes differ</h2>",
+    #differences > 0 and run_table(runs, with_main(runs, differences), "Fields that differ")
+    or '<p class="soft">All fields have the same values.</p>', changes,
+    "<h2>Figures</h2>", run_table(runs, figures, "Figures of the runs"),
     "<h2>Training</h2><div class=\"charts\">", table.concat(charts), curve(runs, "Test loss", "test_loss", "loss"),
-    curve(runs, "Validation loss", "val_loss", "loss"), curve(runs, "Training loss", "loss", "loss"), table.concat(training),
-    curve(runs, "Learning rate", "lr", "rate"), "</div>",
-    "<h2>In what the recipes differ</h2>", #differences > 0 and run_table(runs, differences) or '<p class="soft">All fields have the same values.</p>', changes, "</body></html>\n" }
+    curve(runs, "Validation loss", "val_loss", "loss"), curve(runs, "Training loss", "loss", "loss"),
+    table.concat(training), curve(runs, "Learning rate", "lr", "rate"), "</div>", commands_of(runs), report.FOOT }
 end
 
 -- ---- the command ----
@@ -258,6 +280,9 @@ function report_runs.main(argv)
   local warning = #runs > 1 and test_warning(runs)
   if warning then util.note("warning: " .. warning) end
   to = to or (#runs == 1 and runs[1].folder .. "/report.html" or "report.html")
+  if #runs == 1 then
+    runs[1].moved = links.relative(links.folder_of(to), runs[1].folder .. "/x"):match "^(.*)/x$"
+  end
   core.write_file(to, #runs == 1 and report.page(runs[1]) or report_runs.page(runs))
   if #runs == 1 and runs[1].unfinished then print(runs[1].state.text) end
   print(("written: %s"):format(to))

@@ -6,6 +6,7 @@ local parts = require "tlua.report.parts"
 local maps = require "tlua.report.maps"
 local intervals = require "tlua.report.intervals"
 local volumes = require "tlua.report.volumes"
+local gallery = require "tlua.report.page.gallery"
 local segment = {}
 local escape = parts.escape
 
@@ -111,7 +112,7 @@ local function with_pictures(run, list)
   for i, each in ipairs(list) do
     out[i] = type(shown) == "table" and type(shown[i]) == "table" and shown[i] or { image = ok and shown[i] or nil }
     out[i].dice = each.dice
-    out[i].name = run.source and run.source:title(each.index) or nil
+    gallery.entry(run, each.index, out[i])
   end
   return out
 end
@@ -184,16 +185,15 @@ local function legend(m)
   return ('<p class="legend">%s</p>'):format(table.concat(out))
 end
 
-local function gallery(title, list)
+local function gallery_of(run, title, list, note)
   local figures = {}
   for i, each in ipairs(list) do
-    figures[i] = parts.shown(each.image, ("<div>%s</div>"):format(escape(each.name or "")),
-      ('<div class="soft">Dice %s</div>'):format(parts.percent(each.dice)))
+    figures[i] = gallery.figure(run, each, ("truth, and what was seen, Dice %s"):format(parts.percent(each.dice)),
+      { { "dice", each.dice and ("%.6f"):format(each.dice) }, { "name", each.name } },
+      ("<div>Dice %s</div>"):format(parts.percent(each.dice)))
   end
-  local html = parts.gallery(title, figures)
-  local wide = "grid-template-columns:repeat(auto-fill,minmax(260px,1fr))"
-  html = html:gsub('class="pictures"', ('class="pictures" style="%s"'):format(wide))
-  return (html:gsub("<img ", '<img style="aspect-ratio:2" '))
+  local html = gallery.of(title, figures, "pictures two", { { "dice", "Dice" }, { "name", "name" } }, note)
+  return html
 end
 
 -- The page of volumes.
@@ -213,7 +213,8 @@ function segment.page(run)
     ('<p class="soft">Over all pixels of %s pictures at the size that the network sees. '):format(
       util.thousands(m.count)),
     ("Intervals: the %s drawn anew, %d times at most.</p>"):format(m.patients and "patients" or "pictures", DRAWS),
-    gallery("Worst pictures: truth, and what was seen", run.worst), legend(m), gallery("Best pictures", run.best) }
+    gallery_of(run, "Worst pictures: truth, and what was seen", run.worst, gallery.list_note(run)), legend(m),
+    gallery_of(run, "Best pictures", run.best) }
 end
 
 -- What the results of a run keep.

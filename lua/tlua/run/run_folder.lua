@@ -86,9 +86,9 @@ end
 -- ---- what stands there already ----
 
 local OLD = "old"
-local RESULTS = { "model.safetensors", "report.html", "report.json", "metrics.csv", "log.txt", "recipe.lua",
-  "identifiers.csv", "doubles.csv", "run.json", "status.json", "steps.csv", "adapter/adapter_config.json",
-  "adapter/adapter_model.safetensors" }
+local RESULTS = { "model.safetensors", "report.html", "report.json", "wrong.csv", "metrics.csv", "log.txt",
+  "recipe.lua", "identifiers.csv", "doubles.csv", "run.json", "status.json", "steps.csv",
+  "adapter/adapter_config.json", "adapter/adapter_model.safetensors" }
 local CHECKPOINTS = { "last.safetensors", "previous.safetensors", "best.safetensors" }
 
 local function path_of(s, ...) return table.concat({ s.out, ... }, "/") end

@@ -232,15 +232,16 @@ local function page(run)
   end
   local wrong = {}
   for i, each in ipairs(run.wrong) do
-    wrong[i] = values.figure(each, ('<div class="bad">%s %s, %s</div>'):format(parts.escape(each.name),
-      parts.percent(each.score), each.is and "is there" or "is not there"))
+    local is = each.is and "is there" or "is not there"
+    wrong[i] = values.figure(run, each, ('<div class="bad">%s %s, %s</div>'):format(parts.escape(each.name),
+      parts.percent(each.score), is), ("%s %s"):format(each.name, is))
   end
   return table.concat { "<h2>Targets</h2>", parts.table(rows),
     ('<p class="soft">Sensitivity and specificity are those of the threshold%s%s. A target without both kinds of '
       .. "pictures has no AUROC and stays out of the mean; %s.</p>"):format(m.chosen and "s" or "",
       m.chosen and (" (%s)"):format(parts.escape(m.chosen)) or (" %g"):format(m.threshold),
       curves.interval_words(m.targets[1] or {})),
-    parts.gallery("Farthest from what is so", wrong), table.concat(more) }
+    values.gallery(run, wrong), table.concat(more) }
 end
 
 local function tiles(run)

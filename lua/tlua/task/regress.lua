@@ -199,11 +199,11 @@ local function page(run)
     for k, v in ipairs(each.given) do
       lines[k] = ("<div>%s %.4g <span class=\"soft\">is %.4g</span></div>"):format(parts.escape(run.metrics.targets[k].name), v, each.target[k])
     end
-    worst[i] = values.figure(each, table.concat(lines, " "))
+    worst[i] = values.figure(run, each, table.concat(lines, " "), "given and true numbers below")
   end
   return table.concat { "<h2>Targets</h2>", parts.table(rows),
     lengths.page(run.lengths, "mean absolute error", function(v) return ("%.4g"):format(v) end),
-    explained.legend(run), parts.gallery("Farthest from what is so", worst, values.class(run.wrong)) }
+    explained.legend(run), values.gallery(run, worst) }
 end
 
 local function tiles(run)

@@ -3,6 +3,7 @@
 local util = require "tlua.util"
 local nn = require "tlua.nn"
 local parts = require "tlua.report.parts"
+local gallery = require "tlua.report.page.gallery"
 local explained = require "tlua.report.texts.explained"
 local values = {}
 
@@ -54,6 +55,7 @@ function values.farthest(run, distances, least, make)
     if rank > MOST or distances[i] <= least then break end
     local ok, image = not texts and pcall(parts.embedded, run.source, run.seen.indices[i], parts.stripped(run))
     out[rank] = make(i, ok and image or nil)
+    out[rank].sample = gallery.about(run, run.seen.indices[i])
     at[rank] = run.seen.indices[i]
   end
   local shades = texts and explained.of_run(run, at)
@@ -63,12 +65,23 @@ function values.farthest(run, distances, least, make)
   return out
 end
 
--- One of them on a page, with a line of HTML; and their gallery's class.
-function values.figure(each, line)
-  if not each.words then return parts.shown(each.image, line) end
-  return explained.figure(each.words, ('%s <span class="soft">%s</span>'):format(line:gsub("div>", "span>"):gsub(
-    "<div ", "<span "), parts.escape(each.place)))
+-- One of them on a page, with a line of HTML; and their gallery's class. said: what it is, in words.
+function values.figure(run, each, line, said)
+  if each.words then
+    return explained.figure(each.words, ('%s <span class="soft">%s</span>'):format(line:gsub("div>", "span>"):gsub(
+      "<div ", "<span "), parts.escape(each.place)))
+  end
+  local about = each.sample or {}
+  return gallery.figure(run, { image = each.image, name = about.name, row = about.row, folder = about.folder,
+    file = about.file }, said or "picture", { { "name", about.name } }, line)
 end
+
+-- The gallery of such figures.
+function values.gallery(run, figures)
+  return gallery.of("Farthest from what is so", figures, values.class(run.wrong), not values.class(run.wrong)
+    and { { "name", "name" } } or nil, gallery.list_note(run))
+end
+
 function values.class(list) return list[1] and list[1].words and "texts" or nil end
 
 return values

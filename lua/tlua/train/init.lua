@@ -396,7 +396,8 @@ local function report_of(s, seen)
     name = r.name, task = s.task, seen = seen, session = s, names = s.classes, rows = s.results.epochs, prefix = s.prefix,
     part = seen.part or "test", source = s.data[seen.part or "test"], seconds = s.seconds_before + core.time() - s.begin,
     trained = s.most_trained, parameters = s.parameters, peak_bytes = peak, commands = s.commands, ran = ran.head(s), facts = facts,
-    test = s.data.list and s.data.list.test, fields = checkpoint.fields(r), recipe = r.text }
+    test = s.data.list and s.data.list.test, fields = checkpoint.fields(r), recipe = r.text, place = s.out,
+    list = require("tlua.report.findings.wrong").keep(s, seen) }
 end
 
 -- report.html. It must not cost the run: what goes wrong here is said and left.
@@ -533,8 +534,7 @@ local function take_up(s, path, force)
   s.sum, s.best, s.without_better, s.seconds_before = totals.new(s.task, state.totals), state.best, state.without_better, state.seconds
   s.curve = steps.new(state.curve)
   s.results.epochs, s.spent, s.events_kept = state.rows, state.spent or s.spent, state.events
-  local row = state.rows[#state.rows]
-  local main = s.task:main()[1]
+  local row, main = state.rows[#state.rows], s.task:main()[1]
   if row then s.results.loss = row.loss end
   for i = #state.rows, 1, -1 do
     if s.results.value == nil then s.results.value = state.rows[i][s.prefix .. "_" .. main] end

@@ -119,7 +119,7 @@ function page.html(c, summary)
     bars(c, summary, "Trained parameters", "trained", util.thousands), "</div>",
     "<h2>The table</h2>", result_table(summary), list_of_notes(summary), "<h2>The ways</h2>", list_of_ways(c),
     c.recipe.text and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(identifiers.hidden(c.recipe.data,
-      c.recipe.text))) or "", "</body></html>\n" }
+      c.recipe.text))) or "", report.FOOT }
 end
 
 return page

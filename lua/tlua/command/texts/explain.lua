@@ -51,7 +51,7 @@ function explain.main(net, info, task, list, path, options, class)
     local to = options.to or "explain"
     core.mkdirs(to)
     core.write_file(to .. "/texts.html", table.concat { parts.head "What spoke for it", "<h1>What spoke for it</h1>",
-      words.LEGEND, '<div class="texts">', table.concat(figures), "</div></body></html>\n" })
+      words.LEGEND, '<div class="texts">', table.concat(figures), "</div>", parts.FOOT })
     if not options.quiet then print(("%s/texts.html: %s"):format(to, gradient.NAME)) end
   end
   return bad > 0 and 1 or 0

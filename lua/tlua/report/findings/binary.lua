@@ -76,6 +76,17 @@ function binary.share(right, groups, of)
   return share(#right, groups, function(i) return not of or of[i] end, function(i) return right[i] end)
 end
 
+-- Bounds of a class's F1 (2 TP by how often the class is so and is said, both lists of booleans) when whole groups are
+-- drawn anew; {} where each draw gives the same.
+function binary.f1_by_groups(is, said, groups)
+  local a, b = {}, {}
+  for i, v in ipairs(is) do
+    a[i], b[i] = v and said[i] and 2 or 0, (v and 1 or 0) + (said[i] and 1 or 0)
+  end
+  local low, high = roc.shares(a, b, { groups = groups.of, draws = draws_for(groups.count) })
+  return low < high and { low, high } or {}
+end
+
 -- Bounds of the mean of a list when whole groups are drawn anew; nil where nothing repeats.
 function binary.mean_by_groups(list, groups)
   if not (groups and groups.repeats) then return nil end
@@ -191,20 +202,24 @@ local function areas(out, scores, positive, groups, wanted)
 end
 
 -- Interval of the mean area over classes, one against the rest, by draws in which all occur; {} where that would take
--- too long. Those of the single areas as a list, and how many draws that were. labels from 0, rows of probabilities.
+-- too long. Those of the single areas as a list, and how many draws that were; then the same of average precision.
+-- labels from 0, rows of probabilities.
 function binary.mean_area(labels, rows, groups)
   local classes = #(rows[1] or {})
-  if classes * #rows * LEAST_DRAWS > MOST_WALKED then return {}, {}, 0 end
+  if classes * #rows * LEAST_DRAWS > MOST_WALKED then return {}, {}, 0, {}, {} end
   local draws = draws_for(classes * #rows)
-  local sums, single = {}, {}
-  for i = 1, draws do sums[i] = 0 end
+  local sums, single, precision, single_precision = {}, {}, {}, {}
+  for i = 1, draws do sums[i], precision[i] = 0, 0 end
   for k = 1, classes do
     local o = { class = k - 1, column = k, groups = groups and groups.of or nil, draws = draws, values = true }
-    local values = roc.bootstrap(rows, labels, o).auroc
-    for i, v in ipairs(values) do sums[i] = sums[i] + v / classes end
-    single[k] = binary.middle(values)
+    local values = roc.bootstrap(rows, labels, o)
+    for i, v in ipairs(values.auroc) do
+      sums[i] = sums[i] + v / classes
+      precision[i] = precision[i] + values.average_precision[i] / classes
+    end
+    single[k], single_precision[k] = binary.middle(values.auroc), binary.middle(values.average_precision)
   end
-  return binary.middle(sums), single, draws
+  return binary.middle(sums), single, draws, binary.middle(precision), single_precision
 end
 
 -- Between what the middle 95 % of draws lie that are no NaN; {} where they are all the same.
@@ -222,13 +237,14 @@ function binary.middle(values)
   return pair { at(0.025), at(0.975) }
 end
 
--- At most MOST_POINTS of the points (x, y), the first and the last among them.
-local function thinned(points)
-  if #points <= MOST_POINTS then return points end
+-- At most `most` of the points (x, y), the first and the last among them.
+local function thinned(points, most)
+  if #points <= most then return points end
   local out = {}
-  for k = 1, MOST_POINTS do out[k] = points[1 + (k - 1) * (#points - 1) // (MOST_POINTS - 1)] end
+  for k = 1, most do out[k] = points[1 + (k - 1) * (#points - 1) // (most - 1)] end
   return out
 end
+binary.thinned = thinned
 
 -- Points of both curves, into `out`: roc {false positive rate, sensitivity}, pr {recall, precision}.
 local function curves(out, scores, positive)
@@ -240,7 +256,7 @@ local function curves(out, scores, positive)
     r[#r + 1] = { fp[i] / m.negative, tp[i] / m.positive }
     p[i] = { tp[i] / m.positive, tp[i] / (tp[i] + fp[i]) }
   end
-  out.roc, out.pr = thinned(r), thinned(p)
+  out.roc, out.pr = thinned(r, MOST_POINTS), thinned(p, MOST_POINTS)
 end
 
 -- ---- calibration ----

@@ -4,6 +4,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local intervals = require "tlua.report.intervals"
 local parts = require "tlua.report.parts"
+local gallery = require "tlua.report.page.gallery"
 local found = require "tlua.task.boxes.found"
 local detect = {}
 local escape, ops = parts.escape, core.ops
@@ -115,7 +116,7 @@ local function gallery_of(run, fates, value, words)
     if n > MOST then break end
     local i = order[place]
     local ok, image = pcall(drawn, run, i, fates[i])
-    out[n] = { image = ok and image or nil, name = run.source:title(run.seen.indices[i]), words = words(fates[i]) }
+    out[n] = gallery.entry(run, run.seen.indices[i], { image = ok and image or nil, words = words(fates[i]) })
   end
   return out
 end
@@ -226,16 +227,14 @@ end
 local LEGEND = '<p class="soft">Green: found, with the confidence. Red, “missed”: there and not found. Yellow, “?”: '
   .. "a false alarm.</p>"
 
-local function gallery(title, list, legend)
+local function gallery_of(run, title, list, legend)
   local figures = {}
   for i, each in ipairs(list or {}) do
-    figures[i] = parts.shown(each.image, ("<div>%s</div>"):format(escape(each.name or "")),
-      ('<div class="soft">%s</div>'):format(escape(each.words)))
+    local line = ('<div class="soft">%s</div>'):format(escape(each.words))
+    if not each.row then line = ("<div>%s</div>"):format(escape(each.name or "")) .. line end -- of an older tlua
+    figures[i] = gallery.figure(run, each, each.words, { { "name", each.name } }, line)
   end
-  local html = parts.gallery(title, figures)
-  html = html:gsub('class="pictures"', '%0 style="grid-template-columns:repeat(auto-fill,minmax(320px,1fr))"')
-  html = html:gsub("</h2>", "</h2>" .. legend, 1)
-  return (html:gsub("<img ", '<img style="aspect-ratio:auto" '))
+  return gallery.of(title, figures, "pictures boxed", { { "name", "name" } }, legend)
 end
 
 function detect.charts(run) return charts_of(run.metrics) end
@@ -249,7 +248,8 @@ function detect.page(run)
       m.chosen and ", on these pictures; what predict uses was chosen on the validation" or " on these pictures",
       m.draws),
     "<h2>What is taken for what</h2>", #m.names <= TABLE and confusion_table(m) or confusion_list(m),
-    gallery("What was missed", run.missed, LEGEND), gallery("False alarms, the surest first", run.wrong, LEGEND) }
+    gallery_of(run, "What was missed", run.missed, LEGEND .. gallery.list_note(run)),
+    gallery_of(run, "False alarms, the surest first", run.wrong, LEGEND) }
 end
 
 -- What the results of a run keep.
