@@ -51,7 +51,8 @@ int main(int argc, char **argv)
     }
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, pauses && seen ? 200 : 20000) <= 0) return !(pauses && seen);
+        int most = pauses && seen ? 200 : 20000; /* once more, since it may be this program that stood still */
+        if (poll(&p, 1, most) <= 0 && poll(&p, 1, most / 10) <= 0) return !(pauses && seen);
         ssize_t got = read(fd, reply, sizeof reply);
         seen = 1;
         if (got <= 0) return 0;
