@@ -157,6 +157,16 @@ __kernel void depthwise_dx(const depthwise_args a, G const float *restrict GY, l
         UNROLL for (int k = 0; k < TAKEN; k++) VSTORE(s[k], 0, to + k * a.c);                      \
     }
 
+/* The outputs j to j + n have their activation, where it is too long to be repeated for each of them. */
+#define ACTIVATE(n)                                                                                \
+    {                                                                                              \
+        vf v[BESIDE];                                                                              \
+        G float *to = y + j * a.c + c;                                                             \
+        EACH(n, v[q] = VLOAD(0, to + q * a.c))                                                     \
+        activate_all(v, a.activation, n);                                                          \
+        EACH(n, VSTORE(v[q], 0, to + q * a.c))                                                     \
+    }
+
 /* As depthwise_plain. Group (part of the channels, n * out_h + oh). */
 ONE_ITEM void depthwise(const depthwise_args a, G const float *restrict X, long x0, G const float *restrict W, long w0, G const float *restrict B, long b0,
                         G const float *restrict R, long r0, G float *restrict Y, long y0)
@@ -188,7 +198,10 @@ ONE_ITEM void depthwise(const depthwise_args a, G const float *restrict X, long 
                     if (a.stream) STREAM(s[j], y + j * a.c + c);
                     else VSTORE(s[j], 0, y + j * a.c + c);
                 }
-            for (int j = 0; smooth && j < count; j++) VSTORE(activate(VLOAD(0, y + j * a.c + c), a.activation), 0, y + j * a.c + c);
+            int j = 0;
+            for (; smooth && j + 4 <= count; j += 4) ACTIVATE(4)
+            for (; smooth && j + 2 <= count; j += 2) ACTIVATE(2)
+            for (; smooth && j < count; j++) ACTIVATE(1)
         }
         for (int j = 0; c < c1 && j < count; j++) {
             int m = (int)(c1 - c);

@@ -18,17 +18,41 @@ __kernel void pack_weights(const conv_args g, G const float *restrict W, long w0
     }
 }
 
+/* n vectors of a row from the tile in `t` on, finished. */
+#define FINISH(n)                                                                                                         \
+    {                                                                                                                     \
+        vf v[BESIDE];                                                                                                     \
+        EACH(n, v[q] = VLOAD(q, t + i * NR + x))                                                                          \
+        if (g->bias) EACH(n, v[q] += VLOAD(q, b + x))                                                                     \
+        if (g->residual) EACH(n, v[q] += VLOAD(q, r + x))                                                                 \
+        activate_all(v, g->activation, n);                                                                                \
+        EACH(n, VSTORE(v[q], q, y + x))                                                                                   \
+    }
+
 /* The end of a tile that waits in `t`: an edge, or an activation too long to be repeated for each register. */
 INLINE void finish_rows(const conv_args *g, __local const float *t, G const float *b, G const float *r, G float *y, int rows, int cols)
 {
-    for (int i = 0; i < rows; i++, r += g->y_pixel, y += g->y_pixel)
-        for (int x = 0; x < cols; x += TL_VECTOR) {
+    int i = 0;
+    if (JN == 2 && cols == NR && !g->residual)
+        for (; i + 2 <= rows; i += 2, r += 2 * g->y_pixel, y += 2 * g->y_pixel) { /* two rows lie behind each other */
+            vf v[BESIDE];
+            EACH(4, v[q] = VLOAD(q, t + i * NR))
+            if (g->bias) EACH(4, v[q] += VLOAD(q % 2, b))
+            activate_all(v, g->activation, 4);
+            EACH(4, VSTORE(v[q], q % 2, y + q / 2 * g->y_pixel))
+        }
+    for (; i < rows; i++, r += g->y_pixel, y += g->y_pixel) {
+        int x = 0;
+        for (; x + 2 * TL_VECTOR <= cols; x += 2 * TL_VECTOR) FINISH(2)
+        for (; x + TL_VECTOR <= cols; x += TL_VECTOR) FINISH(1)
+        if (x < cols) {
             int n = cols - x;
             vf v = VLOAD(0, t + i * NR + x);
             if (g->bias) v += load_part(b + x, n);
             if (g->residual) v += load_part(r + x, n);
             store_part(activate(v, g->activation), y + x, n);
         }
+    }
 }
 
 /* How far ahead the first tile of a panel of weights asks for them, in floats: the machine's own guess ends with each page. */

@@ -89,9 +89,16 @@ INLINE void transform_output(const winograd_args *g, const vf *m, G const float 
         }
     }
     /* Too long to be repeated for each of the sixteen. */
-    for (int i = 0; smooth && i < 16; i++) {
-        long h = th * 4 + i / 4, w = tw * 4 + i % 4, to = ((n * g->out_h + h) * g->out_w + w) * g->co + co;
-        if (h < g->out_h && w < g->out_w) VSTORE(activate(VLOAD(0, Y + to), g->activation), 0, Y + to);
+    for (int i = 0; smooth && i < 4 && th * 4 + i < g->out_h; i++) {
+        vf v[BESIDE];
+        G float *y = Y + ((n * g->out_h + th * 4 + i) * g->out_w + tw * 4) * g->co + co;
+        int cols = (int)min(4L, g->out_w - tw * 4);
+        if (cols == 4) {
+            EACH(4, v[q] = VLOAD(0, y + q * g->co))
+            activate_all(v, g->activation, 4);
+            EACH(4, VSTORE(v[q], 0, y + q * g->co))
+        } else
+            for (int j = 0; j < cols; j++) VSTORE(activate(VLOAD(0, y + j * g->co), g->activation), 0, y + j * g->co);
     }
 }
 

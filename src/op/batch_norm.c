@@ -60,10 +60,12 @@ static geometry for_elements(const tl_scope *s, geometry g)
     g.parts = (g.rows + FEW - 1) / FEW;
     return g;
 }
+enum { SPAN = 16 }; /* vectors of a group on processors, as in cl/batch_norm.cl */
 
 static void over_parts(const tl_scope *s, const geometry *g, tl_launch *l, const char *kernel)
 {
     int64_t v = s->device->traits.vector_width;
+    if (s->device->traits.is_cpu && v > 1) v *= SPAN;
     *l = (tl_launch){.program = &program, .kernel = kernel, .dims = 2, .global = {(size_t)((g->channels + v - 1) / v), (size_t)g->parts}};
     if (s->device->traits.is_cpu) l->local[0] = l->local[1] = 1;
 }
