@@ -11,32 +11,32 @@
 enum { TURN = 8 };
 /* DO(n, m) for each n vectors of the work-item and each turn of its rows: vectors from number v, channels c, on, with m channels
  * each; rows i0 to i1. */
-#define EACH_TURN(DO)                                                                                             \
-    long first = get_global_id(0) * SPAN * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows); \
-    long count = min((long)(SPAN * TL_VECTOR), channels - first);                                                 \
-    for (long i0 = r; i0 < end; i0 += TURN) {                                                                     \
-        long i1 = min(i0 + TURN, end);                                                                            \
-        int v = 0;                                                                                                \
-        for (; (v + 4) * TL_VECTOR <= count; v += 4) {                                                            \
-            long c = first + v * TL_VECTOR;                                                                       \
-            DO(4, TL_VECTOR)                                                                                      \
-        }                                                                                                         \
-        for (; (v + 2) * TL_VECTOR <= count; v += 2) {                                                            \
-            long c = first + v * TL_VECTOR;                                                                       \
-            DO(2, TL_VECTOR)                                                                                      \
-        }                                                                                                         \
-        for (; v * TL_VECTOR < count; v++) {                                                                      \
-            long c = first + v * TL_VECTOR;                                                                       \
-            int m = (int)min((long)TL_VECTOR, channels - c);                                                      \
-            DO(1, m)                                                                                              \
-        }                                                                                                         \
+#define EACH_TURN(DO)                                                                                           \
+    long first = get_global_id(0) * SPAN * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);\
+    long count = min((long)(SPAN * TL_VECTOR), channels - first);                                               \
+    for (long i0 = r; i0 < end; i0 += TURN) {                                                                   \
+        long i1 = min(i0 + TURN, end);                                                                          \
+        int v = 0;                                                                                              \
+        for (; (v + 4) * TL_VECTOR <= count; v += 4) {                                                          \
+            long c = first + v * TL_VECTOR;                                                                     \
+            DO(4, TL_VECTOR)                                                                                    \
+        }                                                                                                       \
+        for (; (v + 2) * TL_VECTOR <= count; v += 2) {                                                          \
+            long c = first + v * TL_VECTOR;                                                                     \
+            DO(2, TL_VECTOR)                                                                                    \
+        }                                                                                                       \
+        for (; v * TL_VECTOR < count; v++) {                                                                    \
+            long c = first + v * TL_VECTOR;                                                                     \
+            int m = (int)min((long)TL_VECTOR, channels - c);                                                    \
+            DO(1, m)                                                                                            \
+        }                                                                                                       \
     }
 #else
 #define SPAN 1
-#define EACH_TURN(DO)                                                                                             \
-    long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);            \
-    const int v = 0, m = (int)min((long)TL_VECTOR, channels - c);                                                 \
-    const long i0 = r, i1 = end;                                                                                  \
+#define EACH_TURN(DO)                                                                                           \
+    long c = get_global_id(0) * TL_VECTOR, r = get_global_id(1) * length, end = min(r + length, rows);          \
+    const int v = 0, m = (int)min((long)TL_VECTOR, channels - c);                                               \
+    const long i0 = r, i1 = end;                                                                                \
     DO(1, m)
 #endif
 /* Vector q of those, at pointer p. */
@@ -45,26 +45,26 @@ enum { TURN = 8 };
 
 /* Part p: mean and sum of squared distances from it, (parts, 2, C). The distances are taken from the part's first row, so that a
  * large mean does not eat the small digits. */
-#define MOMENTS(N, M)                                                                                             \
-    {                                                                                                             \
-        G const float *x = X + x0 + c;                                                                            \
-        G float *p = P + p0 + 2 * get_global_id(1) * channels + c;                                                \
-        vf shift[BESIDE], sum[BESIDE], square[BESIDE], d[BESIDE];                                                 \
-        EACH(N, shift[q] = GET(x + r * channels, M))                                                              \
-        EACH(N, sum[q] = sums[v + q])                                                                             \
-        EACH(N, square[q] = squares[v + q])                                                                       \
-        for (long i = i0; i < i1; i++) {                                                                          \
-            EACH(N, d[q] = GET(x + i * channels, M) - shift[q])                                                   \
-            EACH(N, sum[q] += d[q])                                                                               \
-            EACH(N, square[q] = fma(d[q], d[q], square[q]))                                                       \
-        }                                                                                                         \
-        EACH(N, sums[v + q] = sum[q])                                                                             \
-        EACH(N, squares[v + q] = square[q])                                                                       \
-        if (i1 == end) {                                                                                          \
-            vf number = (vf)(float)(end - r);                                                                     \
-            EACH(N, PUT(shift[q] + sum[q] / number, p, M))                                                        \
-            EACH(N, PUT(square[q] - sum[q] * sum[q] / number, p + channels, M))                                   \
-        }                                                                                                         \
+#define MOMENTS(N, M)                                                                                           \
+    {                                                                                                           \
+        G const float *x = X + x0 + c;                                                                          \
+        G float *p = P + p0 + 2 * get_global_id(1) * channels + c;                                              \
+        vf shift[BESIDE], sum[BESIDE], square[BESIDE], d[BESIDE];                                               \
+        EACH(N, shift[q] = GET(x + r * channels, M))                                                            \
+        EACH(N, sum[q] = sums[v + q])                                                                           \
+        EACH(N, square[q] = squares[v + q])                                                                     \
+        for (long i = i0; i < i1; i++) {                                                                        \
+            EACH(N, d[q] = GET(x + i * channels, M) - shift[q])                                                 \
+            EACH(N, sum[q] += d[q])                                                                             \
+            EACH(N, square[q] = fma(d[q], d[q], square[q]))                                                     \
+        }                                                                                                       \
+        EACH(N, sums[v + q] = sum[q])                                                                           \
+        EACH(N, squares[v + q] = square[q])                                                                     \
+        if (i1 == end) {                                                                                        \
+            vf number = (vf)(float)(end - r);                                                                   \
+            EACH(N, PUT(shift[q] + sum[q] / number, p, M))                                                      \
+            EACH(N, PUT(square[q] - sum[q] * sum[q] / number, p + channels, M))                                 \
+        }                                                                                                       \
     }
 __kernel void moments(G const float *restrict X, long x0, G float *restrict P, long p0, long rows, long channels, long length BOUND)
 {
@@ -125,8 +125,8 @@ INLINE void affine_of(affine *to, G const float *S, G const float *W, int weight
     a.shift = biased ? load_part(B + c, m) : (vf)0.0f;
     *to = a;
 }
-#define AFFINES(N, M) \
-    affine a[BESIDE];                                                                                             \
+#define AFFINES(N, M)                                                                                           \
+    affine a[BESIDE];                                                                                           \
     EACH(N, affine_of(&a[q], S + s0, W + w0, weighted, B + b0, biased, channels, c + q * TL_VECTOR, M))
 
 INLINE vf affine_at(const affine *a, vf x) { return fma(x - a->mean, a->scale, a->shift); }
@@ -150,17 +150,17 @@ INLINE void slopes(vf *g, const vf *z, int activation, int n)
 }
 
 /* y = activation(z + residual) */
-#define NORMALISE(N, M)                                                                                           \
-    {                                                                                                             \
-        AFFINES(N, M)                                                                                             \
-        for (long i = i0; i < i1; i++) {                                                                          \
-            long at = i * channels + c;                                                                           \
-            vf z[BESIDE];                                                                                         \
-            EACH(N, z[q] = affine_at(&a[q], GET(X + x0 + at, M)))                                                 \
-            if (residual) EACH(N, z[q] += GET(R + r0 + at, M))                                                    \
-            activate_all(z, activation, N);                                                                       \
-            EACH(N, PUT(z[q], Y + y0 + at, M))                                                                    \
-        }                                                                                                         \
+#define NORMALISE(N, M)                                                                                         \
+    {                                                                                                           \
+        AFFINES(N, M)                                                                                           \
+        for (long i = i0; i < i1; i++) {                                                                        \
+            long at = i * channels + c;                                                                         \
+            vf z[BESIDE];                                                                                       \
+            EACH(N, z[q] = affine_at(&a[q], GET(X + x0 + at, M)))                                               \
+            if (residual) EACH(N, z[q] += GET(R + r0 + at, M))                                                  \
+            activate_all(z, activation, N);                                                                     \
+            EACH(N, PUT(z[q], Y + y0 + at, M))                                                                  \
+        }                                                                                                       \
     }
 __kernel void normalise(G const float *restrict X, long x0, G const float *restrict S, long s0, G const float *restrict W, long w0, int weighted,
                         G const float *restrict B, long b0, int biased, G const float *restrict R, long r0, int residual, int activation,
@@ -172,32 +172,32 @@ __kernel void normalise(G const float *restrict X, long x0, G const float *restr
 
 /* Parts of sum(g) and sum(g xhat), with xhat = (x - mean) inverse and g = gy activation'(z): P (parts, 2, C). With a
  * residual z is not at hand: the slope comes from the result Y, and g, which is the residual's gradient, is kept in GR. */
-#define GRADIENT_SUMS(N, M)                                                                                       \
-    {                                                                                                             \
-        vf sum[BESIDE], product[BESIDE];                                                                          \
-        AFFINES(N, M)                                                                                             \
-        EACH(N, sum[q] = sums[v + q])                                                                             \
-        EACH(N, product[q] = products[v + q])                                                                     \
-        for (long i = i0; i < i1; i++) {                                                                          \
-            long at = i * channels + c;                                                                           \
-            vf x[BESIDE], g[BESIDE], z[BESIDE];                                                                   \
-            EACH(N, x[q] = GET(X + x0 + at, M))                                                                   \
-            EACH(N, g[q] = GET(GY + g0 + at, M))                                                                  \
-            if (activation) {                                                                                     \
-                EACH(N, z[q] = residual ? GET(Y + y0 + at, M) : affine_at(&a[q], x[q]))                           \
-                slopes(g, z, activation, N);                                                                      \
-                if (residual) EACH(N, PUT(g[q], GR + gr0 + at, M))                                                \
-            }                                                                                                     \
-            EACH(N, sum[q] += g[q])                                                                               \
-            EACH(N, product[q] = fma(g[q], (x[q] - a[q].mean) * a[q].inverse, product[q]))                        \
-        }                                                                                                         \
-        EACH(N, sums[v + q] = sum[q])                                                                             \
-        EACH(N, products[v + q] = product[q])                                                                     \
-        if (i1 == end) {                                                                                          \
-            G float *p = P + p0 + 2 * get_global_id(1) * channels + c;                                            \
-            EACH(N, PUT(sum[q], p, M))                                                                            \
-            EACH(N, PUT(product[q], p + channels, M))                                                             \
-        }                                                                                                         \
+#define GRADIENT_SUMS(N, M)                                                                                     \
+    {                                                                                                           \
+        vf sum[BESIDE], product[BESIDE];                                                                        \
+        AFFINES(N, M)                                                                                           \
+        EACH(N, sum[q] = sums[v + q])                                                                           \
+        EACH(N, product[q] = products[v + q])                                                                   \
+        for (long i = i0; i < i1; i++) {                                                                        \
+            long at = i * channels + c;                                                                         \
+            vf x[BESIDE], g[BESIDE], z[BESIDE];                                                                 \
+            EACH(N, x[q] = GET(X + x0 + at, M))                                                                 \
+            EACH(N, g[q] = GET(GY + g0 + at, M))                                                                \
+            if (activation) {                                                                                   \
+                EACH(N, z[q] = residual ? GET(Y + y0 + at, M) : affine_at(&a[q], x[q]))                         \
+                slopes(g, z, activation, N);                                                                    \
+                if (residual) EACH(N, PUT(g[q], GR + gr0 + at, M))                                              \
+            }                                                                                                   \
+            EACH(N, sum[q] += g[q])                                                                             \
+            EACH(N, product[q] = fma(g[q], (x[q] - a[q].mean) * a[q].inverse, product[q]))                      \
+        }                                                                                                       \
+        EACH(N, sums[v + q] = sum[q])                                                                           \
+        EACH(N, products[v + q] = product[q])                                                                   \
+        if (i1 == end) {                                                                                        \
+            G float *p = P + p0 + 2 * get_global_id(1) * channels + c;                                          \
+            EACH(N, PUT(sum[q], p, M))                                                                          \
+            EACH(N, PUT(product[q], p + channels, M))                                                           \
+        }                                                                                                       \
     }
 __kernel void gradient_sums(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict S, long s0,
                             G const float *restrict W, long w0, int weighted, G const float *restrict B, long b0, int biased,
@@ -212,24 +212,24 @@ __kernel void gradient_sums(G const float *restrict X, long x0, G const float *r
 
 /* training: dx = scale (g - mean(g) - xhat mean(g xhat)); else dx = scale g. T (2, C) holds the sums; g as above, or GY
  * itself where `activation` is none. */
-#define GRADIENT_X(N, M)                                                                                          \
-    {                                                                                                             \
-        vf ga[BESIDE], gb[BESIDE];                                                                                \
-        AFFINES(N, M)                                                                                             \
-        EACH(N, ga[q] = training ? GET(T + t0 + c, M) / (vf)(float)rows : (vf)0.0f)                               \
-        EACH(N, gb[q] = training ? GET(T + t0 + channels + c, M) / (vf)(float)rows : (vf)0.0f)                    \
-        for (long i = i0; i < i1; i++) {                                                                          \
-            long at = i * channels + c;                                                                           \
-            vf x[BESIDE], g[BESIDE], z[BESIDE];                                                                   \
-            EACH(N, g[q] = GET(GY + g0 + at, M))                                                                  \
-            EACH(N, x[q] = training || activation ? GET(X + x0 + at, M) : (vf)0.0f)                               \
-            if (activation) {                                                                                     \
-                EACH(N, z[q] = affine_at(&a[q], x[q]))                                                            \
-                slopes(g, z, activation, N);                                                                      \
-            }                                                                                                     \
-            if (training) EACH(N, g[q] = g[q] - ga[q] - (x[q] - a[q].mean) * a[q].inverse * gb[q])                \
-            EACH(N, PUT(a[q].scale * g[q], DX + d0 + at, M))                                                      \
-        }                                                                                                         \
+#define GRADIENT_X(N, M)                                                                                        \
+    {                                                                                                           \
+        vf ga[BESIDE], gb[BESIDE];                                                                              \
+        AFFINES(N, M)                                                                                           \
+        EACH(N, ga[q] = training ? GET(T + t0 + c, M) / (vf)(float)rows : (vf)0.0f)                             \
+        EACH(N, gb[q] = training ? GET(T + t0 + channels + c, M) / (vf)(float)rows : (vf)0.0f)                  \
+        for (long i = i0; i < i1; i++) {                                                                        \
+            long at = i * channels + c;                                                                         \
+            vf x[BESIDE], g[BESIDE], z[BESIDE];                                                                 \
+            EACH(N, g[q] = GET(GY + g0 + at, M))                                                                \
+            EACH(N, x[q] = training || activation ? GET(X + x0 + at, M) : (vf)0.0f)                             \
+            if (activation) {                                                                                   \
+                EACH(N, z[q] = affine_at(&a[q], x[q]))                                                          \
+                slopes(g, z, activation, N);                                                                    \
+            }                                                                                                   \
+            if (training) EACH(N, g[q] = g[q] - ga[q] - (x[q] - a[q].mean) * a[q].inverse * gb[q])              \
+            EACH(N, PUT(a[q].scale * g[q], DX + d0 + at, M))                                                    \
+        }                                                                                                       \
     }
 __kernel void gradient_x(G const float *restrict X, long x0, G const float *restrict GY, long g0, G const float *restrict S, long s0,
                          G const float *restrict T, long t0, G const float *restrict W, long w0, int weighted, G const float *restrict B, long b0, int biased,

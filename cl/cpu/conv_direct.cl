@@ -19,14 +19,14 @@ __kernel void pack_weights(const conv_args g, G const float *restrict W, long w0
 }
 
 /* n vectors of a row from the tile in `t` on, finished. */
-#define FINISH(n)                                                                                                         \
-    {                                                                                                                     \
-        vf v[BESIDE];                                                                                                     \
-        EACH(n, v[q] = VLOAD(q, t + i * NR + x))                                                                          \
-        if (g->bias) EACH(n, v[q] += VLOAD(q, b + x))                                                                     \
-        if (g->residual) EACH(n, v[q] += VLOAD(q, r + x))                                                                 \
-        activate_all(v, g->activation, n);                                                                                \
-        EACH(n, VSTORE(v[q], q, y + x))                                                                                   \
+#define FINISH(n)                                                                                               \
+    {                                                                                                           \
+        vf v[BESIDE];                                                                                           \
+        EACH(n, v[q] = VLOAD(q, t + i * NR + x))                                                                \
+        if (g->bias) EACH(n, v[q] += VLOAD(q, b + x))                                                           \
+        if (g->residual) EACH(n, v[q] += VLOAD(q, r + x))                                                       \
+        activate_all(v, g->activation, n);                                                                      \
+        EACH(n, VSTORE(v[q], q, y + x))                                                                         \
     }
 
 /* The end of a tile that waits in `t`: an edge, or an activation too long to be repeated for each register. */
