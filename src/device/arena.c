@@ -93,10 +93,6 @@ static slab *grow(tl_arena *a, size_t bytes)
         return NULL;
     }
     *p = (tl_place){.in = s, .bytes = s->bytes, .is_free = 1};
-#ifdef MADV_HUGEPAGE
-    /* Sweeps over tensors would look up an address for each 4 KB. A system without large pages to give gives small ones. */
-    madvise(host, s->bytes, MADV_HUGEPAGE);
-#endif
     s->host = host;
     s->first = p;
     s->next = a->slabs;

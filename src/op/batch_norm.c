@@ -60,6 +60,7 @@ static geometry for_elements(const tl_scope *s, geometry g)
     g.parts = (g.rows + FEW - 1) / FEW;
     return g;
 }
+
 enum { SPAN = 16 }; /* vectors of a group on processors, as in cl/batch_norm.cl */
 
 static void over_parts(const tl_scope *s, const geometry *g, tl_launch *l, const char *kernel)
