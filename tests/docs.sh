@@ -5,7 +5,7 @@
 # Blocks fenced as text are output, or what needs hands; all others are run as they stand, in the folder where the guides have been run
 # already, but for these lines: a recipe of recipes/ is trained nowhere, --help behind its words shows that they are known; `make` is only
 # looked up; of Python's scripts of the source it is seen that they are there; what comes from a registry of packages is left out. `tlua watch`
-# looks once. Each is counted. Examples of functions are run by tests/lua/examples.lua.
+# looks once; a run that is resumed is at its end already, and gets more epochs. The former are counted. Examples of functions are run by tests/lua/examples.lua.
 set -u
 if [ "${1:-}" != in ]; then
     cd "$(dirname "$0")/.." || exit 1
@@ -57,7 +57,7 @@ ways() {
     line ~ /^sh bench\// || line ~ /bench\/[a-z]+\.lua/ { match(line, /bench\/[a-z_]+\.(sh|lua)/); print "test -f \"$ROOT/" substr(line, RSTART, RLENGTH) "\" #p"; line = ""; next }
     line ~ /^tlua .*--out runs\// { match(line, /--out runs\/[a-z]+/); print "rm -rf " substr(line, RSTART + 6, RLENGTH - 6) }
     line ~ /^tlua watch / { sub(/ --text$/, "", line); line = line " --once" }
-    line ~ /^tlua --resume RUN/ { sub(/RUN/, "runs/mine", line) }
+    line ~ /^tlua --resume [^ ]+$/ { sub(/RUN/, "runs/mine", line); line = line " --epochs 9 --force" }
     line ~ /^arecord / { sub(/^arecord[^|]*/, "tail -c +45 recordings/003.wav ", line) }
     { print line; line = "" }
     # The prompt goes on behind an error, and says it on standard error.

@@ -9,9 +9,9 @@ if block and block:find "%.json$" then
   assert(core.json_decode(core.read_file(block)), block)
   return
 elseif block then
-  -- Fields of a recipe that stand alone, as "model = ...", are assignments.
-  local text = core.read_file(block)
-  local f = assert(load(text, "@" .. block, "t", setmetatable({ tlua = tlua }, { __index = _G })))
+  -- Fields of a recipe that stand alone, as "model = ...,", are those of a table.
+  local text, env = core.read_file(block), setmetatable({ tlua = tlua }, { __index = _G })
+  local f = load(text, "@" .. block, "t", env) or assert(load("return { " .. text .. "\n}", "@" .. block, "t", env))
   f()
   return
 end
