@@ -60,8 +60,9 @@ static int says(FcPattern *p, const char *what, int wanted)
 }
 
 /* Takes what can be drawn with; the set and its patterns live as long as the program. */
-static void take(tl_fonts *fonts, const FcFontSet *set)
+static void take(tl_fonts *fonts, FcFontSet *set)
 {
+    fonts->found = set;
     fonts->at = set ? calloc((size_t)set->nfont + 1, sizeof *fonts->at) : NULL;
     for (int i = 0; fonts->at && i < set->nfont; i++) {
         FcPattern *p = set->fonts[i];

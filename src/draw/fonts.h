@@ -47,6 +47,7 @@ typedef struct tl_fonts {
     const char *language;   /* whose forms of letters they prefer; "": the user's */
     tl_font *at;
     int count;
+    FcFontSet *found;       /* what the fonts' texts lie in */
 } tl_fonts;
 
 /* The fonts for texts of a language ("", "ko", "ja"); NULL where a library or every font is missing: `lacks` says
