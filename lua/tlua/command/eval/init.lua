@@ -51,7 +51,7 @@ local function same_targets(t, built)
 end
 
 -- What the command line asks for that the task does not have.
-local function check(options, task, built)
+local function check(options, task, built, info)
   if options.flip and task.kind ~= "classify" then
     commands.wrong("eval", ("--flip is for one class a picture, and the model's task is %s"):format(task.kind))
   end
@@ -62,6 +62,10 @@ local function check(options, task, built)
   if options.csv then tables.check(task) end
   if options.report and not task.gather then
     util.failf("eval: --report: the task %s has no page", task.kind)
+  end
+  if options.report and not built.private and info.data and info.data.options and info.data.options.private then
+    util.failf("eval: --report: the model was trained on private data, and these are not: --data.private true keeps "
+      .. "their names out of the page")
   end
 end
 
@@ -77,13 +81,13 @@ local function check_numbers(s, sum)
 end
 
 -- Writes the page of a report about this test. Of private data it names aliases, as the run's own.
-local function write_page(path, s, model, info)
+local function write_page(path, s, model)
   local built = s.data
   local folder = links.folder_of(path)
   local facts = { { "model", model }, { "tested", tested.text(built) }, { "warning", built.tested.warning },
     { "mirrored too", s.flip and "probabilities are the mean over a picture and its mirror image" or nil },
     { "device", core.device_info().name }, { "versions", "tlua " .. core.version } }
-  local run = { title = ("%s on %s"):format(info.title or model, built.title or built.tested.root),
+  local run = { title = ("%s on %s"):format(model, built.title or built.tested.root),
     subtitle = ("test, %s"):format(os.date "%Y-%m-%d %H:%M"), task = s.task, seen = s.seen, session = s,
     names = s.task.names or built.classes, rows = {}, part = "test", source = built.test, place = folder,
     facts = facts, test = built.list and built.list.test }
@@ -109,19 +113,19 @@ local function open(options, model)
   local task = model_file.task(info, net, model)
   if task.kind == "classify" then same_classes(info, net, built)
   elseif not (built.fields.text or task.own_width) then same_targets(task, built) end
-  check(options, task, built)
+  check(options, task, built, info)
   local loss, loss_name = loss_of(info, task, options.flip)
   task.criterion = loss
   if task.feeds then task:feeds(built) end
   return { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task,
-    progress = progress.new(), flip = options.flip }, loss_name, info
+    progress = progress.new(), flip = options.flip }, loss_name
 end
 
 function eval.main(args)
   local options, rest = commands.parse("eval", args)
   if #rest ~= 1 then commands.usage("eval", "one model is needed") end
   if options.device then core.device(options.device) end
-  local s, loss_name, info = open(options, rest[1])
+  local s, loss_name = open(options, rest[1])
   local source = require("tlua.train.feed").open(s, "test")
   local guard <close> = core.no_grad()
   local sum = require("tlua.train").evaluate(s, source, "Testing")
@@ -137,7 +141,7 @@ function eval.main(args)
   if options.wrong then written(options.wrong, util.counted(wrong.write(options.wrong, s), "row")) end
   if options.report then
     local path = options.report == true and PAGE or options.report
-    write_page(path, s, rest[1], info)
+    write_page(path, s, rest[1])
     written(path)
   end
   return 0

@@ -8,7 +8,7 @@ local data_text = require "tlua.data.text"
 local tested = {}
 
 -- What decides which pictures are test pictures, and how they are read; the preprocessing is in the model file already.
-local SAME = { root = true, batch = true, on_bad = true }
+local SAME = { root = true, batch = true, on_bad = true, private = true }
 local SAME_PICTURES = { limit = true, test_limit = true, split = true, split_seed = true, group = true,
   classes = true, doubles = true, near = true }
 

@@ -108,7 +108,7 @@ end
 -- The table of some classes (numbers from 1) in this order. counts: by i a table of j, how often.
 local function matrix(m, list, counts, support)
   local steep = #list > 6 and " steep" or ""
-  local out = { ('<div class="wide" tabindex="0" role="region" aria-label="Confusion of %d classes"><table '):format(#list),
+  local out = { ('<div class="wide" tabindex="0" role="group" aria-label="Confusion of %d classes"><table '):format(#list),
     ('class="matrix%s"><tr><th>is \\ taken for</th>'):format(steep) }
   for _, j in ipairs(list) do out[#out + 1] = ('<th scope="col"><span>%s</span></th>'):format(escape(m.names[j])) end
   out[#out + 1] = "</tr>"

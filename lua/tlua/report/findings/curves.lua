@@ -67,7 +67,7 @@ end
 
 -- The figures of one finding as a table, and what its threshold comes to.
 function curves.section(f, negative)
-  local rows = { { "figure", "value (95 %)", "" },
+  local rows = { { "figure", "value (95 %)", "from" },
     { "area under the ROC curve", area_text(f.auroc, f.auroc_interval), f.interval_by or "" },
     { "average precision", area_text(f.average_precision, f.average_precision_interval), "" },
     { "sensitivity", share_text(f.sensitivity), ("%d of %d"):format(f.tp, f.tp + f.fn) },
