@@ -136,7 +136,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
 -include $(TEST_B:=.d)
 
-.PHONY: bench-kernels test test-crash tests-built test-devices test-compilers test-compilers-docs test-interop test-onnx bench bench-peers golden docs lint fuzz asan
+.PHONY: bench-kernels test test-crash tests-built test-devices test-compilers test-compilers-docs test-pages test-interop test-onnx bench bench-peers golden docs lint fuzz asan
 test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
@@ -219,6 +219,12 @@ golden: all tests-built $(PEERS)/bin/python
 test-interop: all $(PEERS)/bin/python
 	$(PEERS)/bin/python tests/interop.py
 	@$(MAKE) -s test-onnx
+# Pages under axe-core in Chromium, light and dark, at three widths: those that tests/pages/make.lua makes, or PAGES. AXE is axe.min.js.
+PAGES ?= $(BUILD)/pages
+AXE ?= $(BUILD)/axe.min.js
+test-pages: all
+	$(if $(filter $(BUILD)/pages,$(PAGES)),./tlua tests/pages/make.lua $(PAGES))
+	AXE="$(AXE)" ./tlua tests/pages/check.lua $(PAGES)
 # ONNX: models of operators, Debian's and those of newer versions; graphs drawn at random; networks from both exporters of PyTorch, which stay
 # in ONNX_FILES, and what other files ONNX_REAL names (docs/onnx.md).
 ONNX_FILES ?= $(BUILD)/onnx
@@ -294,6 +300,7 @@ help:
 	@echo "make demo       train on real pictures     make test          all tests"
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
 	@echo "make test-compilers every kernel compiled for GPUs of three makers, without one"
+	@echo "make test-pages     pages of reports in Chromium under axe-core: AXE=axe.min.js, PAGES=FOLDER"
 	@echo "make test-crash     a hundred runs killed at random, resumed, compared to the bit"
 	@echo "make asan           unit, operator and Lua tests under sanitizers, for hours"
 	@echo "make tsan           two devices in two threads under ThreadSanitizer"
