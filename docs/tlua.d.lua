@@ -2028,6 +2028,9 @@ function data.loader(pictures, part, seed, options) end
 ---- `freeze`: parameters that keep their values: globs of names
 ---- `train`: parameters that are trained, all others frozen: globs of names
 ---- `frozen` = "float32": how matrices and tables are held that no stage trains
+---- `precision` = "float32": how results of layers are stored while it trains; mixed: float16, with a loss that is scaled
+---- `loss_scale`: mixed: what the loss is multiplied by to begin with, a power of two (65536)
+---- `scale_steps`: mixed: steps in a row without overflow after which that doubles (2000)
 ---- `seed` = 0: of all random draws
 ---- `out`: folder of the run (runs/NAME-DATE-N)
 ---- `device`: cpu, gpu, a number of `tlua devices` or a part of a name
@@ -2045,7 +2048,7 @@ function data.loader(pictures, part, seed, options) end
 ---- `log` = "none": beside metrics.csv: scalars of steps and epochs as TensorBoard reads them
 ---- `checkpoint` = 10: minutes between checkpoints in the middle of an epoch; 0: none
 ---- `cache` = "auto": keep the frozen part's outputs on disk: auto where they fit and nothing is random
----@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, task?: table, transforms?: table[], loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, frozen?: "float32"|"float16"|"bfloat16", seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, ema_ramp?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: string, keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
+---@param options? { model?: tlua.nn.Module, head?: tlua.nn.Module, data?: table, augment?: table, task?: table, transforms?: table[], loss?: tlua.nn.Module|function, optim?: table, schedule?: table, groups?: table, freeze?: string|string[]|fun(name: string): boolean, train?: string|string[]|fun(name: string): boolean, frozen?: "float32"|"float16"|"bfloat16", precision?: "float32"|"mixed"|"bfloat16", loss_scale?: number, scale_steps?: integer, seed?: integer, out?: string, device?: string, accumulate?: integer, clip?: number, ema?: number, ema_ramp?: number, decay_all?: boolean, batchnorm?: "train"|"eval"|number, recompute?: boolean|string|string[], stop_after?: integer, best?: string, keep?: "last"|"best", test_every?: integer, log?: "none"|"tensorboard", checkpoint?: number, cache?: boolean|"auto"|table }
 ---@return tlua.Recipe
 function tlua.recipe(options) end
 

@@ -45,7 +45,8 @@ end
 
 -- `make` is core.plan or core.plan_text. The third result: whether f is given a list, the fourth: whether it gives one.
 local function traced_once(make, self, f, is_list, inputs, ...)
-  local before, gives_list = plan.imaginary, false
+  local before, gives_list, lowered = plan.imaginary, false, core.lowered()
+  if lowered ~= "float32" then core.lowered "float32" end -- a plan is of float32
   plan.tracing, plan.imaginary = true, true
   local ok, made, why = pcall(make, function(...)
     local scope <close> = core.scope()
@@ -57,6 +58,7 @@ local function traced_once(make, self, f, is_list, inputs, ...)
     return unpacked(y)
   end, inputs, ...)
   plan.tracing, plan.imaginary = false, before
+  if lowered ~= "float32" then core.lowered(lowered) end
   if not ok then made, why = nil, made end
   return made, why, ok, gives_list
 end

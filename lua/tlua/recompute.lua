@@ -9,7 +9,7 @@ local recompute = { again = false }
 -- again; tensors that it changes or keeps outside are its own affair.
 function recompute.run(f, x, ...)
   if not core.recording() then return f(x, ...) end
-  local more, ordinal, y = table.pack(...), core.random_ordinal(), nil
+  local more, ordinal, lowered, y = table.pack(...), core.random_ordinal(), core.lowered(), nil
   do
     local scope <close> = core.scope()
     local guard <close> = core.no_grad()
@@ -24,8 +24,12 @@ function recompute.run(f, x, ...)
     recompute.again = true
     local own = input:detach()
     if wanted then own:requires_grad(true) end
-    local ok, e = pcall(function() f(own, table.unpack(more, 1, more.n)):backward(gy) end)
+    local ok, e = pcall(function()
+      if lowered ~= "float32" then core.lowered(lowered) end
+      f(own, table.unpack(more, 1, more.n)):backward(gy)
+    end)
     recompute.again = before
+    if lowered ~= "float32" then core.lowered "float32" end
     core.random_ordinal(after)
     if not ok then error(e, 0) end
     return wanted and scope:keep(own.grad) or nil

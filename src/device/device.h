@@ -47,6 +47,7 @@ struct tl_device {
     struct tl_buffer *error_word;  /* int[4]: code, index, limit, serial; 0 = no error */
     struct tl_buffer *nothing;     /* what an absent optional buffer is bound to */
     int error_word_armed;          /* a kernel that may write it has been launched since the last look */
+    tl_dtype lowered;              /* the half type that results are stored in where their operators say so (op/mixed.c); TL_F32: none */
     uint64_t seed, ordinal;        /* of operators that draw numbers: tl_manual_seed */
     int sync_each;                 /* TLUA_SYNC=1: finish after each launch and name the operator */
     int dry;                       /* the number of the dry run that is under way, 0: none. See tl__dry_begin */

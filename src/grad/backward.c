@@ -92,10 +92,23 @@ static int make_whole(tl_scope *s, tl_node *n)
     return -1;
 }
 
+/* The gradient of a result that is stored as halves is stored so too. */
+static int accumulate_half(tl_scope *s, tl_node *n, tl_tensor *g)
+{
+    tl_tensor *old = n->grad;
+    tl_tensor *sum = old ? tl_add(s, tl__cast(s, old, TL_F32), g) : g;
+    if (!sum || !(sum = tl__cast(s, sum, n->dtype))) return -1;
+    n->grad = sum;
+    tl_tensor_retain(sum);
+    tl_tensor_release(old);
+    return 0;
+}
+
 static int accumulate(tl_scope *s, tl_node *n, tl_tensor *g)
 {
     if (s->err.code || !g) return -1;
     if (g->rows) return accumulate_rows(s, n, g);
+    if (n->dtype == TL_F16 || n->dtype == TL_BF16) return accumulate_half(s, n, g);
     if (n->grad && n->grad->rows && make_whole(s, n) != 0) return -1;
     tl_tensor *old = n->grad;
     if (n->home) return old ? tl__add_into(s, old, g) : tl__home_take(s, n, g);
@@ -127,6 +140,11 @@ static int gather(tl_scope *s, const tl_call *c, tl_tensor **gy)
     for (int i = 0; i < c->n_out; i++) {
         gy[i] = c->out_node[i] ? c->out_node[i]->grad : NULL;
         if (gy[i]) any = 1;
+        if (!gy[i] || gy[i]->dtype == TL_F32 || gy[i]->rows) continue;
+        tl_tensor *half = gy[i];
+        if (!(gy[i] = tl__cast(s, half, TL_F32))) continue; /* the scope knows */
+        c->out_node[i]->grad = NULL;
+        tl_tensor_release(half);
     }
     for (int i = 0; i < c->n_out - c->op->hidden && any; i++)
         if (!gy[i] && tl__is_float(c->out_meta[i].dtype))
@@ -145,11 +163,13 @@ static tl_span span_of(const tl_device *d, const tl_call *c, double flops, doubl
     return span;
 }
 
-static tl_tensor *compute_again(tl_scope *s, const tl_call *maker)
+static tl_tensor *compute_again(tl_scope *s, tl_call *maker)
 {
+    tl_widened kept;
     tl_span span = span_of(s->device, maker, 1, 1);
     int entered = tl__profile_enter(s->device, &span);
-    tl_tensor *y = maker->op->again(s, maker);
+    tl_tensor *y = tl__mixed_widen(s, maker, 0, &kept) == 0 ? maker->op->again(s, maker) : NULL;
+    tl__mixed_restore(maker, &kept);
     tl__profile_leave(s->device, entered);
     return y;
 }
@@ -178,24 +198,26 @@ static void drop_again(tl_call *c)
 }
 
 /* The gradient, as a span of its own while a profile is open: as much work for each of the two main inputs as forward. */
-static void differentiate(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_tensor **gx)
+static void differentiate(tl_scope *s, tl_call *c, int last, tl_tensor *const *gy, tl_tensor **gx)
 {
     tl_device *d = s->device;
     int inputs = c->needs[0] + (c->n_in > 1 && c->needs[1]);
     tl_span span = span_of(d, c, c->op->flops ? inputs : 1, 1.5);
     int entered = tl__profile_enter(d, &span);
-    c->op->vjp(s, c, gy, gx);
+    tl_widened kept;
+    if (tl__mixed_widen(s, c, last, &kept) == 0) c->op->vjp(s, c, gy, gx);
+    tl__mixed_restore(c, &kept);
     tl__profile_leave(d, entered);
 }
 
-static int step(tl_scope *s, tl_call *c)
+static int step(tl_scope *s, tl_call *c, int last)
 {
     tl_tensor *gy[TL_MAX_OUTPUTS] = {0};
     if (!gather(s, c, gy)) return 0;
     tl_tensor **gx = tl__calloc(&s->err, (size_t)c->n_in, sizeof *gx);
-    int bad = !gx || check_versions(&s->err, c) != 0 || take_again(s, c) != 0;
+    int bad = !gx || s->err.code || check_versions(&s->err, c) != 0 || take_again(s, c) != 0;
     if (!bad) {
-        differentiate(s, c, gy, gx);
+        differentiate(s, c, last, gy, gx);
         bad = s->err.code != 0;
     }
     drop_again(c);
@@ -252,6 +274,8 @@ int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain)
         return tl__fail(&s->err, TL_ESTATE, "backward: nothing that led to this tensor wants a gradient (is everything frozen, or was it computed without recording?)");
     walk w = {0};
     tl_scope inner;
+    tl_dtype low = s->device->lowered;
+    s->device->lowered = TL_F32;
     tl__scope_begin(&inner, s);
     inner.recording = 0;
     int bad = y->node->call ? collect(&inner.err, s->device, &w, y->node->call) : 0;
@@ -263,7 +287,7 @@ int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain)
         if (!bad) {
             tl_scope each;
             tl__scope_begin(&each, &inner);
-            bad = step(&each, c);
+            bad = step(&each, c, !retain);
             tl__scope_end(&each);
             if (inner.err.code) bad = -1;
         }
@@ -272,6 +296,7 @@ int tl_backward(tl_scope *s, tl_tensor *y, tl_tensor *gy, int retain)
         tl__call_release(c);
     }
     free(w.calls);
+    s->device->lowered = low;
     tl__scope_end(&inner);
     return bad ? -1 : 0;
 }

@@ -57,6 +57,8 @@ tl_device *tl__lua_device(lua_State *L);
 box *tl__lua_box(lua_State *L);
 /* Takes over one reference. */
 void tl__lua_fill(lua_State *L, box *b, tl_tensor *t);
+/* Empties it before its scope closes: nobody may use the handle afterwards. */
+void tl__lua_empty(lua_State *L, box *b);
 /* The tensor at `index`; raises when it is none or freed. */
 tl_tensor *tl__lua_tensor(lua_State *L, int index);
 tl_tensor *tl__lua_opt_tensor(lua_State *L, int index);

@@ -7,22 +7,28 @@
 
 typedef struct closure { context *context; lua_State *main; int ref; } closure;
 
-static void push_tensor(lua_State *L, tl_tensor *t)
+static box *push_tensor(lua_State *L, tl_tensor *t)
 {
     box *b = tl__lua_box(L);
     tl_tensor_retain(t);
     tl__lua_fill(L, b, t);
+    return b;
 }
 
-/* (again, x, wanted, gy) as light userdata and values -> the gradient; runs protected */
+/* (again, x, wanted, gy) as light userdata and values -> the gradient; runs protected. The boxes lie in the scope in which backward was
+ * called, which may hold the parts of a whole network: they are emptied here, and that of the result by the caller. */
 static int protected_again(lua_State *L)
 {
     tl_tensor *x = lua_touserdata(L, 2), *gy = lua_touserdata(L, 4);
+    box *of_x = push_tensor(L, x), *of_gy = push_tensor(L, gy);
+    int at = lua_gettop(L);
     lua_pushvalue(L, 1);
-    push_tensor(L, x);
+    lua_pushvalue(L, at - 1);
     lua_pushvalue(L, 3);
-    push_tensor(L, gy);
+    lua_pushvalue(L, at);
     lua_call(L, 3, 1);
+    tl__lua_empty(L, of_x);
+    tl__lua_empty(L, of_gy);
     return 1;
 }
 
@@ -54,6 +60,7 @@ static tl_tensor *again(void *user, tl_scope *s, tl_tensor *x, int wanted, tl_te
         else {
             tl_tensor_retain(b->tensor);
             gx = tl__scope_own(s, b->tensor);
+            tl__lua_empty(L, b);
         }
     }
     lua_settop(L, top);

@@ -109,6 +109,8 @@ static void free_box(context *c, box *b)
     tl_tensor_release(t);
 }
 
+void tl__lua_empty(lua_State *L, box *b) { free_box(tl__lua_context(L), b); }
+
 static int box_gc(lua_State *L)
 {
     free_box(tl__lua_context(L), lua_touserdata(L, 1));

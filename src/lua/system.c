@@ -439,6 +439,18 @@ static int link_(lua_State *L)
     return err.code ? raise_error(L, &err) : 0;
 }
 
+/* core.lowered([type]) -> the half type that results are stored in so far, or "float32"; a type becomes it. */
+static int lowered(lua_State *L)
+{
+    static const char *const names[] = {"float32", "float16", "bfloat16", NULL};
+    static const tl_dtype types[] = {TL_F32, TL_F16, TL_BF16};
+    tl_device *d = tl__lua_device(L);
+    const char *before = tl__dtype_name(d->lowered);
+    if (!lua_isnoneornil(L, 1)) d->lowered = types[luaL_checkoption(L, 1, NULL, names)];
+    lua_pushstring(L, before);
+    return 1;
+}
+
 /* core.random_step(n): what the device draws from now on depends on seed, n and the order of draws since. */
 static int random_step(lua_State *L)
 {
@@ -492,7 +504,7 @@ void tl__lua_open_system(lua_State *L)
         {"hmac_sha256", hmac_sha256_},
         {"sha256_file", sha256_file}, {"near_miss", near_miss},
         {"fetch", fetch}, {"untar", untar}, 
-        {"getpid", getpid_}, {"link", link_}, {"random_step", random_step}, {"inject_failure", inject_failure},
+        {"getpid", getpid_}, {"link", link_}, {"random_step", random_step}, {"lowered", lowered}, {"inject_failure", inject_failure},
         {"memory_failures", memory_failures},
         {"inject_launch_failure", inject_launch_failure}, {"error", error_}, {NULL, NULL}};
     tl__lua_functions(L, of_api, 0);

@@ -235,21 +235,6 @@ static int take_inputs(tl_scope *s, tl_call *c, tl_tensor *const *in)
     return 0;
 }
 
-/* The type of the outputs when all float inputs share a half type: results stay in it. */
-static tl_dtype half_result(const tl_call *c, tl_tensor *const *in)
-{
-    tl_dtype common = TL_F32;
-    int first = 1;
-    if (c->op->any_dtype) return TL_F32;
-    for (int i = 0; i < c->n_in; i++) {
-        if (!in[i] || !tl__is_float(in[i]->dtype)) continue;
-        if (!first && in[i]->dtype != common) return TL_F32;
-        common = in[i]->dtype;
-        first = 0;
-    }
-    return common;
-}
-
 double tl__call_flops(const tl_call *c)
 {
     return c->op->view ? 0 : c->op->flops ? c->op->flops(c) : (double)tl__numel(&c->out_meta[0].shape);
@@ -334,31 +319,30 @@ static int to_be_had_again(const tl_call *c, const tl_tensor *given, int i)
 {
     const tl_node *n = c->in_node[i];
     const tl_call *maker = n ? n->call : NULL;
-    return maker && maker->op->again && n->index == 0 && n->dtype == TL_F32 && tl__shape_equal(&maker->out_meta[0].shape, &c->in_meta[i].shape) &&
+    return maker && maker->op->again && n->index == 0 && tl__shape_equal(&maker->out_meta[0].shape, &c->in_meta[i].shape) &&
            given->buffer->version == maker->out_version[0] && (!maker->op->can_again || maker->op->can_again(maker));
 }
 
 /* What is saved must not hold the node that holds this call: the tape keeps nodeless aliases. */
-static int keep_saved(tl_error *err, tl_call *c, tl_tensor *const *in)
+static int keep_saved(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *const *made, tl_dtype low)
 {
+    tl_error *err = &s->err;
     unsigned saves = c->op->saves_for ? c->op->saves_for(c) : c->op->saves;
     for (int i = 0; i < c->n_in; i++) {
-        tl_tensor *t = c->in[i];
+        tl_tensor *t = c->in[i], *kept = NULL;
         if (!t) continue;
-        c->in[i] = NULL;
         if (i < 16 && (saves & TL_SAVE_IN(i)) && to_be_had_again(c, in[i], i)) c->again |= 1u << i;
-        else if (i < 16 && (saves & TL_SAVE_IN(i))) {
-            c->in[i] = t->node ? tl__tensor_alias(err, t) : t;
-            if (c->in[i]) c->in_version[i] = t->buffer->version;
-            if (c->in[i] == t) continue;
-        }
+        else if (i < 16 && (saves & TL_SAVE_IN(i)) && (kept = tl__mixed_kept(s, c, in, i, low)) != NULL)
+            c->in_version[i] = kept->buffer->version;
+        c->in[i] = kept;
         tl_tensor_release(t);
     }
     for (int i = 0; i < c->n_out; i++) {
         tl_tensor *t = c->out[i];
+        tl_tensor *given = i < c->n_out - c->op->hidden ? made[i] : t; /* in the type that the caller gets */
         c->out[i] = NULL;
-        c->out_version[i] = t->buffer->version;
-        if (saves & TL_SAVE_OUT(i)) c->out[i] = tl__tensor_alias(err, t);
+        c->out_version[i] = given->buffer->version;
+        if (saves & TL_SAVE_OUT(i)) c->out[i] = tl__tensor_alias(err, given);
         tl_tensor_release(t);
     }
     return err && err->code ? -1 : 0;
@@ -375,7 +359,7 @@ static int forget_nodes(tl_tensor *const *out, int n)
     return -1;
 }
 
-static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *const *out)
+static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *const *out, tl_dtype low)
 {
     c->serial = ++s->device->calls;
     for (int i = 0; i < c->n_in; i++) {
@@ -395,17 +379,17 @@ static int record(tl_scope *s, tl_call *c, tl_tensor *const *in, tl_tensor *cons
         c->out_node[i] = n;
         out[i]->node = n;
     }
-    return keep_saved(&s->err, c, in);
+    return keep_saved(s, c, in, out, low);
 }
 
-static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor *const *in, tl_tensor **out)
+static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor *const *in, tl_dtype low, tl_tensor **out)
 {
     tl_tensor *made[TL_MAX_OUTPUTS] = {0};
-    tl_dtype keep = half_result(c, in);
+    tl_dtype keep = tl__mixed_result(c, in, low);
     int bad = 0, n = c->n_out - c->op->hidden;
     for (int i = 0; i < n; i++) {
         made[i] = c->out[i];
-        /* Kernels write float32, which is also what is saved; the caller gets the type it gave. */
+        /* Kernels write float32; the caller gets the type it gave, or the lowered one, and that is what the tape has. */
         if (keep != TL_F32 && made[i]->dtype == TL_F32) made[i] = tl__cast(inner, made[i], keep);
         if (!made[i]) bad = 1;
         /* A view may return its input unchanged; a tensor has one node, so each result is its own. */
@@ -413,7 +397,7 @@ static tl_tensor *finish(tl_scope *outer, tl_scope *inner, tl_call *c, tl_tensor
         else tl_tensor_retain(made[i]);
         if (!made[i]) bad = 1;
     }
-    if (!bad && wants_tape(outer, c, in)) bad = record(inner, c, in, made) != 0;
+    if (!bad && wants_tape(outer, c, in)) bad = record(inner, c, in, made, low) != 0;
     for (int i = 0; i < n; i++) {
         if (bad) tl_tensor_release(made[i]);
         else if (!tl__scope_own(outer, made[i])) bad = 1;
@@ -433,18 +417,21 @@ tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_i
     if (op->random) c->key = tl__rng_key(s->device->seed, TL_RNG_DROPOUT, s->device->ordinal);
     tl_tensor *y = NULL;
     tl_scope inner;
+    tl_dtype low = s->device->lowered;
+    s->device->lowered = TL_F32; /* operators are made of others, whose results are theirs */
     tl__scope_begin(&inner, s);
     inner.recording = 0;
     inner.trace = NULL;
     if (take_inputs(&inner, c, in) == 0 && run(&inner, c) == 0) {
         tl_tensor *made[TL_MAX_OUTPUTS] = {0};
-        y = finish(s, &inner, c, in, made);
+        y = finish(s, &inner, c, in, low, made);
         if (out) memcpy(out, made, (size_t)(c->n_out - op->hidden) * sizeof *out);
         if (y && op->random) s->device->ordinal++; /* only now: a call that failed draws the same numbers when it is tried again */
         if (y && s->trace) s->trace->call(s->trace, c, in, made);
     }
     tl__call_release(c);
     tl__scope_end(&inner);
+    s->device->lowered = low;
     return y;
 }
 

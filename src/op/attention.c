@@ -430,7 +430,7 @@ static void attention_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_attention = {
-    .name = "attention",
+    .name = "attention", .mixed = TL_LOWERED,
     .brief =
         "softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. "
         "Of sequence n only the first `lengths`[n] "

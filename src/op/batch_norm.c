@@ -216,7 +216,7 @@ static void batch_norm_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_batch_norm = {
-    .name = "batch_norm",
+    .name = "batch_norm", .mixed = TL_AS_FIRST,
     .brief = "activation(`x` (N, ..., C) normalised by channel, times `weight` plus `bias`, plus `residual`). In training by the batch's own statistics, "
              "which also move the running ones.",
     .inputs = {"x", "weight?", "bias?", "running_mean", "running_var", "residual?"},

@@ -183,7 +183,7 @@ static void conv_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_conv = {
-    .name = "conv",
+    .name = "conv", .mixed = TL_LOWERED,
     .brief = "activation(convolution of `x` (N, ..., C) with `weight` (O, C / groups, ...) + `bias` (O) + `residual`), in one to three dimensions.",
     .inputs = {"x", "weight", "bias?", "residual?"},
     .attrs = {TL_INTS("stride", "step, one number or one a dimension; 1 where not given"), TL_INTS("padding", "zeros before (and after)"),

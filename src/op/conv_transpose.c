@@ -149,7 +149,7 @@ static void transpose_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_conv_transpose = {
-    .name = "conv_transpose",
+    .name = "conv_transpose", .mixed = TL_LOWERED,
     .brief = "Transposed convolution of `x` (N, ..., C) with `weight` (C, O / groups, ...) + `bias` (O), in one to "
              "three dimensions.",
     .inputs = {"x", "weight", "bias?"},

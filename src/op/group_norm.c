@@ -198,7 +198,7 @@ static void group_norm_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_group_norm = {
-    .name = "group_norm",
+    .name = "group_norm", .mixed = TL_AS_FIRST,
     .brief = "`x` (N, ..., C) normalised for each sample over all places and the channels of a group, times `weight` plus `bias`; what is below zero "
              "times `slope`.",
     .inputs = {"x", "weight?", "bias?"},

@@ -101,7 +101,7 @@ static void layer_norm_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_layer_norm = {
-    .name = "layer_norm",
+    .name = "layer_norm", .mixed = TL_AS_FIRST,
     .brief = "`x` normalised along its last dimension, times `weight` plus `bias` (Ba, Kiros, Hinton 2016).",
     .inputs = {"x", "weight?", "bias?"}, .attrs = {TL_FROM_0("eps", 1e-5, "added to the variance")},
     .infer = layer_norm_infer, .forward = layer_norm_forward, .vjp = layer_norm_vjp, .again = layer_norm_again,

@@ -232,7 +232,7 @@ static void matmul_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_matmul = {
-    .name = "matmul", .brief = "Matrix product of `a` (..., m, k) and `b` (..., k, n); batches broadcast, vectors are a row of `a` or a column of `b`.",
+    .name = "matmul", .mixed = TL_LOWERED, .brief = "Matrix product of `a` (..., m, k) and `b` (..., k, n); batches broadcast, vectors are a row of `a` or a column of `b`.",
     .inputs = {"a", "b"},
     .attrs = {TL_BOOL_("transpose_a", 0, "`a` is given as (..., k, m)"), TL_BOOL_("transpose_b", 0, "`b` is given as (..., n, k)")},
     .layout = {TL_ANY, TL_ANY}, .halves = 1u << 1, .infer = matmul_infer, .forward = matmul_forward,
@@ -369,7 +369,7 @@ static void linear_samples(tl_sampler *to)
 }
 
 const tl_op tl__op_linear = {
-    .name = "linear", .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
+    .name = "linear", .mixed = TL_LOWERED, .brief = "activation(`x` `weight`^T + `bias` + `residual`): x (..., in), weight (out, in), bias (out), residual (..., out).",
     .inputs = {"x", "weight", "bias?", "residual?"},
     .attrs = {TL_CHOICE("activation", tl__activations, "applied to the sum")},
     .layout = {TL_ROWS, TL_ANY, TL_PACKED, TL_ROWS}, .halves = 1u << WEIGHT, .infer = linear_infer,

@@ -133,6 +133,10 @@ void *tl__sample_values(tl_error *err, const tl_sample *s, int at, int i);
 /* The operator is not smooth everywhere: its values keep their distance, and differences want small steps. */
 int tl__sample_has_kinks(const struct tl_op *op);
 
+/* What type the results have while the device lowers them (tl_device.lowered): that of a half type that all float inputs share, else
+ * float32; the half type, whatever comes in, but where a residual of float32 is added; that of the first input; float32. */
+typedef enum tl_mixed { TL_AS_ALL = 0, TL_LOWERED, TL_AS_FIRST, TL_WIDE } tl_mixed;
+
 typedef struct tl_op {
     const char *name, *brief;
     const char *inputs[TL_MAX_INPUTS + 1];   /* "x", "bias?" where it may be absent, "x..." for any number */
@@ -158,6 +162,7 @@ typedef struct tl_op {
     int any_dtype;               /* takes inputs as they are; otherwise floats are converted to float32 */
     unsigned constants;          /* inputs that never get a gradient (running statistics, class weights) */
     unsigned int_inputs;         /* inputs that must be int32 (labels, ids) */
+    tl_mixed mixed;
     unsigned halves;             /* inputs that forward takes as float16 and bfloat16 too: large and seldom changed */
     unsigned ints; /* inputs that may be int32 as well as floats; bit 31 stands for all from the 32nd on */
     unsigned alike;              /* of these: int32 where all of them are, else converted to float32 like the others */
@@ -182,6 +187,19 @@ tl_tensor *tl__apply(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_i
 /* The same without a tape, into outputs that the caller has (out[i] not NULL: a packed tensor of the right type and
  * shape); others are made. All are held by the caller afterwards, one reference each added. 0 or -1. */
 int tl__apply_into(tl_scope *s, const tl_op *op, tl_tensor *const *in, int n_in, const tl_value *attr, tl_tensor **out);
+/* ---- half precision (mixed.c) ---- */
+
+/* The type of a call's results; `low`: what the device lowers to, TL_F32: nothing. */
+tl_dtype tl__mixed_result(const tl_call *c, tl_tensor *const *in, tl_dtype low);
+/* What the tape keeps of input i, of which the forward saw c->in[i]: the half that was given, a half of what a lowered operator was given,
+ * or what the forward saw. One reference for the caller; NULL: no memory. */
+tl_tensor *tl__mixed_kept(tl_scope *s, const tl_call *c, tl_tensor *const *in, int i, tl_dtype low);
+/* Puts float32 in the place of what the tape keeps as halves, for the length of a gradient, and takes it away again. `last`: nobody will
+ * ask for the halves afterwards, which go at once. */
+typedef struct tl_widened { tl_tensor *in[16], *out[TL_MAX_OUTPUTS]; } tl_widened;
+int tl__mixed_widen(tl_scope *s, tl_call *c, int last, tl_widened *kept);
+void tl__mixed_restore(tl_call *c, const tl_widened *kept);
+
 /* Somebody who wants to know of each call that is made in a scope: not of those inside operators. `out` has all
  * outputs that are not hidden. Set in device->trace. */
 typedef struct tl_trace {

@@ -210,11 +210,11 @@ static void prod_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, tl_ten
 #define ATTRS {TL_AXES("axes", "dimensions that disappear; none named: all"), TL_BOOL_("keep", 0, "keep them with length 1")}
 extern const tl_op tl__op_sum, tl__op_mean, tl__op_amax, tl__op_amin, tl__op_prod;
 const tl_op tl__op_sum = {
-    .name = "sum", .brief = "Sum of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY}, .ints = 1,
+    .name = "sum", .mixed = TL_WIDE, .brief = "Sum of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY}, .ints = 1,
     .infer = reduce_infer, .forward = reduce_forward, .vjp = sum_vjp, .torch = "x.sum(axes, keepdim=keep)",
 };
 const tl_op tl__op_mean = {
-    .name = "mean", .brief = "Mean of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY},
+    .name = "mean", .mixed = TL_WIDE, .brief = "Mean of `x` over `axes`.", .inputs = {"x"}, .attrs = ATTRS, .layout = {TL_ANY},
     .infer = reduce_infer, .forward = reduce_forward, .vjp = mean_vjp, .torch = "x.mean(axes, keepdim=keep)",
 };
 const tl_op tl__op_amax = {

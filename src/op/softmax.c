@@ -68,12 +68,12 @@ static void softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_sof
 static void log_softmax_samples(tl_sampler *to) { softmax_samples_of(to, &tl__op_log_softmax); }
 
 const tl_op tl__op_softmax = {
-    .name = "softmax", .brief = "Exponentials of `x`, scaled to sum to one along `axis`.", .inputs = {"x"},
+    .name = "softmax", .mixed = TL_WIDE, .brief = "Exponentials of `x`, scaled to sum to one along `axis`.", .inputs = {"x"},
     .attrs = {TL_AXIS("axis", -1, "dimension that sums to one")}, .layout = {TL_ANY}, .infer = softmax_infer, .forward = softmax_forward,
     .vjp = softmax_vjp, .saves = TL_SAVE_OUT(0), .torch = "torch.softmax(x, dim=axis)", .samples = softmax_samples,
 };
 const tl_op tl__op_log_softmax = {
-    .name = "log_softmax", .brief = "Logarithm of the softmax of `x` along `axis`, without overflow.", .inputs = {"x"},
+    .name = "log_softmax", .mixed = TL_WIDE, .brief = "Logarithm of the softmax of `x` along `axis`, without overflow.", .inputs = {"x"},
     .attrs = {TL_AXIS("axis", -1, "dimension whose exponentials sum to one")}, .layout = {TL_ANY}, .infer = softmax_infer,
     .forward = softmax_forward, .vjp = log_softmax_vjp, .saves = TL_SAVE_OUT(0), .torch = "torch.log_softmax(x, dim=axis)",
     .samples = log_softmax_samples,

@@ -229,7 +229,7 @@ int tl_require_grad(tl_scope *s, tl_tensor *t, int on)
     if (!ready(s) || !t) return -1;
     if (t->node && t->node->call)
         return tl__fail(&s->err, TL_ESTATE, "require_grad: only a leaf can be told; this tensor was computed (detach it first)");
-    if (on && t->dtype != TL_F32) return tl__fail(&s->err, TL_EDTYPE, "require_grad: gradients are kept for float32, not %s", tl__dtype_name(t->dtype));
+    if (on && !tl__is_float(t->dtype)) return tl__fail(&s->err, TL_EDTYPE, "require_grad: gradients are of floats, not of %s", tl__dtype_name(t->dtype));
     if (on && !t->node) t->node = tl__node_new(&s->err, t);
     else if (!on && t->node) {
         tl__node_release(t->node);

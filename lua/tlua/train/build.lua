@@ -157,6 +157,7 @@ function build.session(r, batch)
   if r.ema_ramp > 0 and r.ema == 0 then
     util.at(r.where, util.fail, "recipe: ema_ramp is of an average of the weights, and there is none: --ema 0.999")
   end
+  util.at(r.where, require("tlua.train.scaling").check, r)
   local s = build.pictures(r)
   local net = s.model
   s.loss = r.loss
@@ -174,6 +175,7 @@ function build.session(r, batch)
   if s.task.start then s.task:start(s) end
   check_names(r, net)
   util.at(r.where, stage.check_names, r, net)
+  s.scaling = require("tlua.train.scaling").new(r)
   s.ever_trained = stage.ever_trained(r, net)
   if r.frozen ~= "float32" then
     s.halved, s.halves = util.at(r.where, require("tlua.train.halves").hold, net, r.frozen, s.ever_trained)

@@ -22,6 +22,7 @@ local steps = require "tlua.run.steps"
 local status = require "tlua.run.status"
 local ran = require "tlua.run.ran"
 local lora = require "tlua.nn.lora"
+local scaling = require "tlua.train.scaling"
 local train = {}
 
 -- ---- the plan ----
@@ -40,6 +41,10 @@ local function plan_of_stage(s, say)
     s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1
     and (" x %d"):format(r.accumulate) or "",
     r.optim.kind, rate, ran.average_text(s), s.seed))
+  if r.precision ~= "float32" then
+    say(("precision results of layers are stored as %s while it trains%s; parameters, losses and tests are float32"):format(
+      scaling.type_of(r), s.scaling and (", the loss multiplied by %s"):format(scaling.text(s.scaling.scale)) or ""))
+  end
   if s.cut then
     local c = s.cut
     local state = c.done == c.rows and "found, complete" or c.done > 0 and ("found, %d %% made"):format(100 * c.done // c.rows) or "computed once"
@@ -104,7 +109,8 @@ local function state_of(s)
   local sum = s.sum
   return { epoch = s.epoch, step = s.done, batches = s.batches_done, stage_steps = s.stage_steps, totals = sum:state(),
     rows = s.results.epochs, best = s.best, without_better = s.without_better, seconds = s.seconds_before + core.time() - s.begin, finished = s.finished,
-    frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep"), commands = s.commands, curve = s.curve:state() }
+    scaling = s.scaling and s.scaling:state() or nil, frozen = s.frozen_hash, spent = s.spent, events = log(s, "keep"),
+    commands = s.commands, curve = s.curve:state() }
 end
 
 -- What is said of a run of private data, without paths and patients; anything else as it is.
@@ -541,6 +547,7 @@ local function take_up(s, path, force)
   end
   s.results[main] = s.results.value
   if state.frozen and state.frozen ~= stage.frozen_hash(s) then util.failf("--resume: the frozen tensors of %s are not those that the run began with", c.path) end
+  if s.scaling then s.scaling:take(state.scaling) end
   s.commands = state.commands or {}
   s.kept_text = checkpoint.where_text(state)
   s.progress:say(("resumed   %s, %s"):format(c.path, s.kept_text))

@@ -6,6 +6,7 @@ local plan = require "tlua.plan"
 local step = require "tlua.train.step"
 local cache = require "tlua.train.cache"
 local feed = require "tlua.train.feed"
+local scaling = require "tlua.train.scaling"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
 local memory = {}
@@ -40,7 +41,7 @@ end
 local function of_step(s, batch, cut)
   local bytes = plan.memory(function()
     local blank = feed.blank(s, batch, cut and core.zeros(batch, table.unpack(cut.shape)) or nil)
-    local out = util.keep_place(step.logits, s, { cut = cut }, blank)
+    local out = util.keep_place(step.logits, s, { cut = cut }, blank, scaling.type_of(s.recipe))
     if s.task.check then s.task:check(out:shape(), s) end
     local loss = util.keep_place(s.task.loss, s.task, out, blank) or s.task.criterion(out, blank.label or blank.values or blank.mask) -- class 0 may be ignored
     loss:backward()
@@ -134,7 +135,8 @@ function memory.check(s)
   util.failf("a step of %d %s%s needs %s, and %s has %s%s%s", batch, kind.many, at ~= s.stage and (" in stage %d"):format(at)
     or "", util.bytes(bytes), s.device.name, util.bytes(all), reserve_text(s, all),
     best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
-      s.recipe.recompute and "" or ", and --recompute true needs less")
+      (s.recipe.recompute and "" or ", and --recompute true needs less")
+      .. (scaling.type_of(s.recipe) and "" or ", as does --precision bfloat16"))
     or ("; not even one %s fits: %s"):format(kind.one, kind.smaller)
       .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
 end

@@ -5,15 +5,22 @@ local util = require "tlua.util"
 local module = require "tlua.nn.module"
 local plan = require "tlua.plan"
 local windows = require "tlua.task.windows"
+local scaling = require "tlua.train.scaling"
 local step = {}
 
--- What the network gives for a batch. Where clips have lengths it is told them, and how long its outputs are stands in
--- batch.out_lengths then.
-function step.logits(s, source, batch)
+local function network(s, source, batch)
   local y
   if source.cut then y = s.model:classify(s.model:above(batch.input, source.cut.stage))
   elseif batch.lengths then y, batch.out_lengths = s.model(batch.input, batch.lengths)
   else y = s.model(batch.input) end
+  return y
+end
+
+-- What the network gives for a batch. Where clips have lengths it is told them, and how long its outputs are stands in
+-- batch.out_lengths then. dtype: of the results of its layers (scaling.type_of); losses are computed in float32.
+function step.logits(s, source, batch, dtype)
+  local y = scaling.lowered(dtype, network, s, source, batch)
+  if dtype and core.is_tensor(y) and y:dtype() == dtype then y = core.ops.cast(y, { dtype = "float32" }) end
   return y
 end
 
@@ -29,7 +36,7 @@ local is_finite = util.is_finite
 -- ---- where numbers went wrong ----
 
 local function all_finite(t)
-  if t:dtype() ~= "float32" then return true end
+  if t:dtype() == "int32" or t:dtype() == "uint8" then return true end
   return is_finite((t * 0):sum():item())
 end
 
@@ -48,7 +55,7 @@ local function first_bad(s, source, batch)
   end
   local before = plan.off
   plan.off = true -- a plan runs no modules
-  local ok, e = pcall(step.logits, s, source, batch)
+  local ok, e = pcall(step.logits, s, source, batch, scaling.type_of(s.recipe))
   module.watching, plan.off = nil, before
   if not ok then return ("unknown (%s)"):format(util.reason(e)) end
   return found or "the loss"
@@ -57,8 +64,9 @@ end
 local function not_finite(s, source, batch, value)
   local where = first_bad(s, source, batch)
   local kept = s.kept_text and ("; %s is whole (%s): %s goes on from it"):format(s.out .. "/last.safetensors", s.kept_text, util.command_text { "--resume", s.out }) or ""
-  util.failf("the loss is %s in epoch %d, step %d, with learning rate %g; the first output that is not finite is that of %s; a smaller rate may help: --optim.lr %g%s",
-    tostring(value), s.epoch, s.done + 1, s.optim:lr(), where, s.optim:lr() / 10, kept)
+  util.failf("the loss is %s in epoch %d, step %d, with learning rate %g; the first output that is not finite is that of %s; a smaller rate may help: --optim.lr %g%s%s",
+    tostring(value), s.epoch, s.done + 1, s.optim:lr(), where, s.optim:lr() / 10,
+    s.recipe.precision == "mixed" and ", or --precision bfloat16, since float16 ends at 65,504" or "", kept)
 end
 
 -- ---- training ----
@@ -70,7 +78,7 @@ local function one_batch(s, source, sum, many, look)
   local batch = source:next()
   if not batch then return nil end
   core.random_step(s.batches_done)
-  local out = step.logits(s, source, batch)
+  local out = step.logits(s, source, batch, scaling.type_of(s.recipe))
   local loss, count = s.task:loss(out, batch)
   if not loss then
     sum:add(0, 0, out, batch)
@@ -79,7 +87,8 @@ local function one_batch(s, source, sum, many, look)
   local value, is_sum = loss:item(), s.task:is_sum()
   if not is_finite(value) then (s.not_finite or not_finite)(s, source, batch, value) end
   if not look then
-    if many and not is_sum then (loss * count):backward() else loss:backward() end
+    local factor = (many and not is_sum and count or 1) * (s.scaling and s.scaling.scale or 1)
+    if factor ~= 1 then (loss * factor):backward() else loss:backward() end
   end
   sum:add(is_sum and value or value * count, count, out, batch)
   return count
@@ -118,6 +127,10 @@ function step.look(s, source, sum)
   return batches_of(s, source, sum, true) > 0
 end
 
+local function say(s, text)
+  if s.progress then s.progress:say(("precision epoch %d, step %d: %s"):format(s.epoch, s.done, text)) end
+end
+
 -- One step of the optimiser, whose mean is over all that its batches count; where nothing does, nothing moves. Adds to `sum`; false at the end
 -- of the epoch.
 function step.train(s, source, sum)
@@ -126,10 +139,15 @@ function step.train(s, source, sum)
   local batches, counted_in_all = batches_of(s, source, sum)
   if batches == 0 then return false end
   if counted_in_all ~= 0 then
-    if s.recipe.accumulate > 1 and not s.task:is_sum() then s.optim:scale_grad(1 / counted_in_all) end
-    clip(s)
-    s.optim:step()
-    if s.ema then s.ema:update(s.stage_steps + 1) end
+    local factor = s.recipe.accumulate > 1 and not s.task:is_sum() and 1 / counted_in_all or 1
+    local ready = true
+    if s.scaling then ready = s.scaling:ready(s.optim, factor, function(text) say(s, text) end)
+    elseif factor ~= 1 then s.optim:scale_grad(factor) end
+    if ready then
+      clip(s)
+      s.optim:step()
+      if s.ema then s.ema:update(s.stage_steps + 1) end
+    end
   end
   s.stage_steps = s.stage_steps + 1
   return true
