@@ -142,7 +142,7 @@ end
 -- "resize interpolation bilinear, size 36; center_crop size 32; ...": the steps that a picture or clip passes through.
 -- `change`: the random ones.
 local function steps_text(s, change)
-  if s.data.texts then return texts_text(s) end
+  if s.data.input.kind == "text" then return texts_text(s) end
   local info, out = data.kinds[s.recipe.data.kind], {}
   local p = s.data.preprocessing
   local steps = info.clips and data.clip_steps(p, change)

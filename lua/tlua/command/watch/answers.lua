@@ -6,16 +6,21 @@ local report = require "tlua.report"
 local told = require "tlua.run.told"
 local parts = require "tlua.command.watch.parts"
 local page = require "tlua.command.watch.page"
+local script = require "tlua.report.page.script"
 local answers = {}
 
 -- Nothing is kept, guessed, framed or told to others; a page gets what it needs from its own address alone.
 local ALWAYS = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
   .. "Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Opener-Policy: same-origin\r\nX-Frame-Options: DENY\r\n"
 local CLOSED = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+local function hash_of(text)
+  return util.base64((core.sha256(text):gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end)))
+end
+
 local POLICIES = {
   page = CLOSED .. "; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:",
-  -- A report is one file with its style sheet, pictures and sounds in it, and no script.
-  report = CLOSED .. "; style-src 'unsafe-inline'; img-src data:; media-src data:",
+  -- A report is one file with its style sheet, pictures and sounds in it, and the one script that is known.
+  report = CLOSED .. "; script-src 'sha256-" .. hash_of(script) .. "'; style-src 'unsafe-inline'; img-src data:; media-src data:",
   none = CLOSED,
 }
 local TYPES = { html = "text/html", json = "application/json", css = "text/css", js = "text/javascript",
