@@ -152,17 +152,19 @@ static const struct { const char *name; making *make; int exact; } jobs[] = {
     {"group_norm", instances, 0},
 };
 
-/* Both ways of job k; results of few numbers are held against the largest of all. */
+/* Both ways of job k; results of few numbers are held against the largest of all. Oclgrind is asked for what it sees of
+ * memory and races in the kernels for GPUs alone. */
 static void hold(size_t k, int64_t rows, int64_t n)
 {
-    job j[2];
+    job j[2] = {{0}};
     double size = 1e-6;
-    for (int w = 0; w < 2; w++) {
+    int simulated = devices[0]->traits.simulated;
+    for (int w = simulated; w < 2; w++) {
         begin(&j[w], jobs[k].name, w);
         jobs[k].make(&j[w], rows, n);
         end(&j[w]);
     }
-    cr_assert_eq(j[0].count, j[1].count);
+    if (!simulated) cr_assert_eq(j[0].count, j[1].count);
     for (int64_t i = 0; i < j[0].count; i++) size = fmax(size, fabs((double)j[0].out[i]));
     for (int64_t i = 0; i < j[0].count; i++)
         cr_assert(fabs((double)j[0].out[i] - (double)j[1].out[i]) <= (jobs[k].exact ? 1e-6 : 2e-5) * size,
