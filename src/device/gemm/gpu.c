@@ -149,18 +149,30 @@ int tl__gemm_gpu_needs(tl_device *d, const tl_gemm *g)
 
 /* ---- which tile, and how many parts of k ---- */
 
-/* Of k in a part at least; most parts; work-items of a compute unit that hide the latency of memory; multiply-adds of
- * the whole device in the time that a number takes to be written to memory and read again by another kernel. */
-enum { SHORTEST = 256, MOST_PARTS = 64, BUSY = 512, PRICE = 64 };
+/* Of k in a part at least; most parts; work-items that a compute unit is given by parts; work-items that it holds at
+ * once, and with how many it reaches half its rate; multiply-adds of the whole device in the time that a number takes
+ * to be written to memory and read again by another kernel. */
+enum { SHORTEST = 256, MOST_PARTS = 64, BUSY = 512, HELD = 1024, HALF = 192, PRICE = 64 };
 #define WORKSPACE ((int64_t)64 << 20)
+
+/* Units that hold groups of their own. Intel counts what executes one thread; sixteen of them share what a group
+ * needs. */
+static int64_t units_of(const tl_device *d)
+{
+    int64_t n = d->traits.compute_units / (strstr(d->traits.platform, "Intel") ? 16 : 1);
+    return n < 1 ? 1 : n;
+}
+
+static int64_t groups_of(const tl_gemm *g, const shape *s)
+{
+    return over(g->m, s->tile.rows) * over(g->n, s->tile.columns) * g->batch;
+}
 
 /* Parts of k, so that groups of this tile keep every unit busy: by the shape and the number of units alone. */
 static int64_t parts_of(const tl_device *d, const tl_gemm *g, const shape *s)
 {
-    int64_t groups = over(g->m, s->tile.rows) * over(g->n, s->tile.columns) * g->batch,
-            wanted = (int64_t)d->traits.compute_units * BUSY / items_of(s);
-    int64_t parts = wanted / groups, most = g->k / SHORTEST,
-            fits = WORKSPACE / 4 / (g->m * over(g->n, 4) * 4 * g->batch);
+    int64_t parts = units_of(d) * BUSY / items_of(s) / groups_of(g, s), most = g->k / SHORTEST;
+    int64_t fits = WORKSPACE / 4 / (g->m * over(g->n, 4) * 4 * g->batch);
     if (parts > most) parts = most;
     if (parts > fits) parts = fits;
     if (parts > MOST_PARTS) parts = MOST_PARTS;
@@ -169,17 +181,15 @@ static int64_t parts_of(const tl_device *d, const tl_gemm *g, const shape *s)
     return over(g->k, over(over(g->k, parts), s->bk) * s->bk);
 }
 
-/* What the product costs by this tile, in multiply-adds of the whole device: those of whole tiles, at the rate of the
- * tile, where there are not enough work-items at that of those; and what parts cost to be added. */
+/* What the product costs by this tile, in multiply-adds of one unit: those of the whole tiles that the unit with most
+ * of them makes, at the tile's rate and that of so many work-items; and what parts cost to be added. */
 static double cost_of(const tl_device *d, const tl_gemm *g, const shape *s)
 {
-    double m = (double)(over(g->m, s->tile.rows) * s->tile.rows),
-           n = (double)(over(g->n, s->tile.columns) * s->tile.columns);
-    double parts = (double)parts_of(d, g, s), all = m * n * (double)g->k * (double)g->batch;
-    double items = m / s->tm * (n / s->tn) * (double)g->batch * parts, busy = (double)d->traits.compute_units * BUSY;
-    double cost = all / (s->rate / 100.0);
-    if (items < busy) cost *= busy / items;
-    return parts > 1 ? cost + (parts + 1) * (double)(g->m * g->n * g->batch) * PRICE : cost;
+    int64_t parts = parts_of(d, g, s), units = units_of(d), each = over(groups_of(g, s) * parts, units);
+    double held = (double)(each * items_of(s) < HELD ? each * items_of(s) : HELD);
+    double cost = (double)(each * s->tile.rows * s->tile.columns) * (double)over(g->k, parts);
+    cost *= 100.0 / s->rate * (held + HALF) / held;
+    return parts > 1 ? cost + (double)(parts + 1) * (double)(g->m * g->n * g->batch) * PRICE / (double)units : cost;
 }
 
 /* The cheapest by that reckoning; a tile whose kernel the device has no room for is passed over. */
