@@ -4,7 +4,8 @@
  * WIDTH neighbouring channels of a tile of pixels, TH rows of SEGMENTS times TW. What the tile's windows see goes to
  * local memory once. A work-item has one channel of TW neighbouring pixels, and takes a row of its windows to registers
  * at a time, where each number serves all pixels that see it. Built for the kernel (KH, KW), stride (SH, SW), dilation
- * (DH, DW), padding (PH, PW) and the tile. Weights are (KH, KW, C). */
+ * (DH, DW), padding (PH, PW) and the tile; with BACKWARD for dx alone, since a tile that has room for its gy may have
+ * none for the others' x. Weights are (KH, KW, C). */
 #define WIDTH 32
 #define COLUMNS (SEGMENTS * TW)
 #define SHARES (TH * SEGMENTS)
@@ -40,6 +41,7 @@ static inline void fetch(__local float *to, G const float *picture, int rows, in
 
 static inline long floored(long x, int by) { return x >= 0 ? x / by : -((by - 1 - x) / by); }
 
+#if !BACKWARD
 /* y = act(sum over kh, kw of x w + bias + residual). Group (channels, tile across, tile down of all pictures). */
 AS_GROUP void depthwise_gpu(const depthwise_args a, G const float *restrict X, long x0, G const float *restrict W,
                             long w0, G const float *restrict B, long b0, G const float *restrict R, long r0,
@@ -73,42 +75,6 @@ AS_GROUP void depthwise_gpu(const depthwise_args a, G const float *restrict X, l
             float t = a.residual ? s[x] + R[r0 + at + x * a.c] : s[x];
             Y[y0 + at + x * a.c] = activate(t, a.activation);
         }
-}
-
-/* dx[n, h, v] = sum over the outputs that saw it of gy w, where SW divides TW. Group (channels, tile across, tile down
- * of all pictures). */
-AS_GROUP void depthwise_gpu_dx(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W,
-                               long w0, G float *restrict DX, long d0)
-{
-    __local float tile[OUT_H * OUT_W * WIDTH];
-    PLACE
-    long downs = (a.in_h + TH - 1) / TH, n = GROUP_OF(2) / downs;
-    long h = (GROUP_OF(2) - n * downs) * TH, v = GROUP_OF(1) * COLUMNS;
-    long first = floored(h + PH - (KH - 1) * DH, SH), second = floored(v + PW - (KW - 1) * DW, SW);
-    int left = (int)(h + PH - (KH - 1) * DH - first * SH);
-    G const float *picture = GY + g0 + n * a.out_h * a.out_w * a.c + c;
-    fetch(tile + lx, picture, OUT_H, OUT_W, first, second, a.out_h, a.out_w, a.c, there);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    h += row;
-    v += column;
-    if (!there || h >= a.in_h || v >= a.in_w) return;
-    float s[TW];
-    UNROLL for (int x = 0; x < TW; x++) s[x] = 0.0f;
-    LOOP for (int kh = 0; kh < KH; kh++) {
-        int y = left + row + (KH - 1 - kh) * DH;
-        if (y % SH != 0) continue;
-        __local const float *line = tile + (y / SH * OUT_W + column / SW) * WIDTH + lx;
-        G const float *w = W + w0 + kh * KW * a.c + c;
-        UNROLL for (int kw = 0; kw < KW; kw++) {
-            float t = w[kw * a.c];
-            UNROLL for (int x = 0; x < TW; x++)
-                if ((LEFT + x + (KW - 1 - kw) * DW) % SW == 0)
-                    s[x] = fma(line[(LEFT + x + (KW - 1 - kw) * DW) / SW * WIDTH], t, s[x]);
-        }
-    }
-    G float *dx = DX + d0 + ((n * a.in_h + h) * a.in_w + v) * a.c + c;
-    UNROLL for (int x = 0; x < TW; x++)
-        if (v + x < a.in_w) dx[x * a.c] = s[x];
 }
 
 /* Partial sums of dw[kh, kw] = sum over n, oh, ow of gy x: part p takes the tiles from p `length` on, counted across,
@@ -153,3 +119,40 @@ AS_GROUP void depthwise_gpu_dw(const depthwise_args a, G const float *restrict G
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }
+#else
+/* dx[n, h, v] = sum over the outputs that saw it of gy w, where SW divides TW. Group (channels, tile across, tile down
+ * of all pictures). */
+AS_GROUP void depthwise_gpu_dx(const depthwise_args a, G const float *restrict GY, long g0, G const float *restrict W,
+                               long w0, G float *restrict DX, long d0)
+{
+    __local float tile[OUT_H * OUT_W * WIDTH];
+    PLACE
+    long downs = (a.in_h + TH - 1) / TH, n = GROUP_OF(2) / downs;
+    long h = (GROUP_OF(2) - n * downs) * TH, v = GROUP_OF(1) * COLUMNS;
+    long first = floored(h + PH - (KH - 1) * DH, SH), second = floored(v + PW - (KW - 1) * DW, SW);
+    int left = (int)(h + PH - (KH - 1) * DH - first * SH);
+    G const float *picture = GY + g0 + n * a.out_h * a.out_w * a.c + c;
+    fetch(tile + lx, picture, OUT_H, OUT_W, first, second, a.out_h, a.out_w, a.c, there);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    h += row;
+    v += column;
+    if (!there || h >= a.in_h || v >= a.in_w) return;
+    float s[TW];
+    UNROLL for (int x = 0; x < TW; x++) s[x] = 0.0f;
+    LOOP for (int kh = 0; kh < KH; kh++) {
+        int y = left + row + (KH - 1 - kh) * DH;
+        if (y % SH != 0) continue;
+        __local const float *line = tile + (y / SH * OUT_W + column / SW) * WIDTH + lx;
+        G const float *w = W + w0 + kh * KW * a.c + c;
+        UNROLL for (int kw = 0; kw < KW; kw++) {
+            float t = w[kw * a.c];
+            UNROLL for (int x = 0; x < TW; x++)
+                if ((LEFT + x + (KW - 1 - kw) * DW) % SW == 0)
+                    s[x] = fma(line[(LEFT + x + (KW - 1 - kw) * DW) / SW * WIDTH], t, s[x]);
+        }
+    }
+    G float *dx = DX + d0 + ((n * a.in_h + h) * a.in_w + v) * a.c + c;
+    UNROLL for (int x = 0; x < TW; x++)
+        if (v + x < a.in_w) dx[x * a.c] = s[x];
+}
+#endif

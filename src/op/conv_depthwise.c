@@ -2,6 +2,8 @@
  * cl/conv_depthwise.cl, and on GPUs of cl/gpu/depthwise_gpu.cl wherever its tiles have room. */
 #include "op/conv.h"
 
+#include <string.h>
+
 static const tl_program program = {"conv_depthwise", NULL};
 enum { OPTIONS = 160 };
 
@@ -99,9 +101,11 @@ static int tiled_launch(tl_scope *s, const tl_conv_shape *g, const char *kernel,
 {
     int shares = t->th * t->segments;
     snprintf(options, size,
-             "-DKH=%d -DKW=%d -DSH=%d -DSW=%d -DDH=%d -DDW=%d -DPH=%d -DPW=%d -DTH=%d -DSEGMENTS=%d -DTW=%d",
+             "-DKH=%d -DKW=%d -DSH=%d -DSW=%d -DDH=%d -DDW=%d -DPH=%d -DPW=%d -DTH=%d -DSEGMENTS=%d -DTW=%d "
+             "-DBACKWARD=%d",
              (int)g->kernel[1], (int)g->kernel[2], (int)g->stride[1], (int)g->stride[2], (int)g->dilation[1],
-             (int)g->dilation[2], (int)g->padding[1], (int)g->padding[2], t->th, t->segments, t->tw);
+             (int)g->dilation[2], (int)g->padding[1], (int)g->padding[2], t->th, t->segments, t->tw,
+             strcmp(kernel, "depthwise_gpu_dx") == 0);
     *l = (tl_launch){.program = &tiled,
                      .options = options,
                      .kernel = kernel,

@@ -187,7 +187,8 @@ Test(gemm, tile_edges)
     tl_device *d = open_device();
     int tm, tn;
     tl__gemm_tile(d, &tm, &tn);
-    if (small() && d->traits.vector_width == 1) tm = tn = 16; /* edges inside tiles, and more than one of the small ones */
+    /* Edges inside tiles, and more than one of the small ones. */
+    if (small() && d->traits.vector_width == 1) tm = tn = 16;
     int64_t ms[] = {1, tm - 1, tm, tm + 1, 3 * tm + 2}, ns[] = {1, tn - 1, tn, tn + 1, 2 * tn + 5}, ks[] = {1, 7, 16, 33};
     int step = small() ? 2 : 1;
     for (int i = 0; i < 5; i += step)
