@@ -169,6 +169,10 @@ $(BUILD)/fake_gpu.so: tests/compilers/fake_gpu.c
 	$(CC) -std=c11 $(WARN) -O2 -shared -fPIC -o $@ $<
 test-compilers test-compilers-docs: all $(WALKS) $(BUILD)/fake_gpu.so
 	@sh tools/test_compilers.sh $(if $(filter %-docs,$@),docs)
+# What work would take at least on cards that are not at hand, by their published peaks.
+.PHONY: roofline roofline-docs
+roofline roofline-docs: all $(BUILD)/fake_gpu.so
+	@sh tools/roofline.sh $(if $(filter %-docs,$@),docs)
 # Unit, operator and Lua tests under the sanitizers of addresses, undefined behaviour and leaks, in a build of their own; ASAN="unit/features lua/cache" runs
 # those alone.
 ASAN_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
