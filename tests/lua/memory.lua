@@ -30,7 +30,7 @@ t.test("a step that does not fit is refused with the batch that does", function(
   assert(batch and tonumber(batch) > 1, err)
   local good, out = card(96, "--data.batch " .. batch)
   assert(good == 0 and out:find "memory    [%d.]+ MB for a step, [%d.]+ MB are free of 101 MB %([%d.]+ MB are left", out)
-  status, _, err = card(2, "--data.batch 40")
+  status, _, err = card(3, "--data.batch 40")
   assert(status == 1 and err:find("not even one picture fits", 1, true), err)
 end)
 
