@@ -54,6 +54,7 @@ static float *bias_of(const problem *p)
 /* Sequence n has tk - 5 n keys that count, but at least one. With `poison` all that does not count is no number. */
 static void compute(const problem *p, const char *vector, size_t local_bytes, int poison, float *out[PARTS])
 {
+    compile_quickly(vector);
     tl_device *d = open_device(vector);
     if (local_bytes) d->traits.local_bytes = local_bytes;
     d->seed = 7;
@@ -263,6 +264,7 @@ Test(attention, no_memory_is_no_reason_for_another_kernel)
     setenv("TLUA_KERNEL_CACHE", "0", 1);
     long last = 1000000, failed = 0;
     for (long nth = 1; nth <= last; nth += nth < 4 ? 1 : 53) {
+        compile_quickly("1");
         tl_device *d = open_device("1");
         tl_scope *s = open_scope(d);
         tl_tensor *x = tl_full(s, TL_F32, 3, (int64_t[]){1, 40, 64}, 0.5);

@@ -236,12 +236,6 @@ static void check_edges(tl_device *d)
             }
 }
 
-/* The kernels for GPUs are built for each shape, and on processors take longer to compile than to run. */
-static void compile_quickly(const char *vector)
-{
-    if (vector[0] == '1' && !vector[1]) setenv("POCL_EXTRA_BUILD_FLAGS", "-cl-opt-disable", 0);
-}
-
 /* Small tiles, as on a GPU of many units, for four of five problems: each tile is another program. */
 static void choose_tiles(tl_device *d, int which)
 {

@@ -8,6 +8,15 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
+/* The kernels for GPUs are built for each shape, and on processors take longer to compile than to run. A value that PoCL's
+ * users have set stays. */
+static inline void compile_quickly(const char *vector)
+{
+    const char *quick = "-cl-opt-disable", *now = getenv("POCL_EXTRA_BUILD_FLAGS");
+    if (strcmp(vector, "1") == 0) setenv("POCL_EXTRA_BUILD_FLAGS", quick, 0);
+    else if (now && strcmp(now, quick) == 0) unsetenv("POCL_EXTRA_BUILD_FLAGS");
+}
+
 static tl_device *open_device(const char *vector)
 {
     tl_error err = {0};
