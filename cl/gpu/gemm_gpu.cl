@@ -34,7 +34,7 @@
 #define K_OF(ALONG_K, id) ((ALONG_K) ? (id) % (BK / WIDE) * WIDE : (id) / (ITEMS / BK))
 #define FIRST_OF(ALONG_K, id) ((ALONG_K) ? (id) / (BK / WIDE) : (id) % (ITEMS / BK) * WIDE)
 #define APART(ALONG_K) ((ALONG_K) ? ITEMS / (BK / WIDE) : ITEMS / BK * WIDE)
-#define EACH(t, SIDE) UNROLL for (int t = 0; t < COUNT(SIDE); t++)
+#define EACH_LOAD(t, SIDE) UNROLL for (int t = 0; t < COUNT(SIDE); t++)
 /* Where vector t is along the other axis, and at most: from there on the last one is repeated. */
 #define A_PLACE(t) min(ai + (t) * APART(A_ALONG_K), rows - (A_ALONG_K ? 1 : WIDE))
 #define B_PLACE(t) min(bj + (t) * APART(B_ALONG_K), columns - (B_ALONG_K ? 1 : WIDE))
@@ -58,13 +58,13 @@ typedef float wide;
 #define LOAD(p) (*(p))
 #endif
 
-#define TAKE(v, SIDE, X, off, there) EACH(t, SIDE) (v)[t] = (there) ? LOAD((X) + (off)[t]) : (wide)0.0f;
+#define TAKE(v, SIDE, X, off, there) EACH_LOAD(t, SIDE) (v)[t] = (there) ? LOAD((X) + (off)[t]) : (wide)0.0f;
 
 #if GATHER
 #include "gpu/gather.clh"
 #define GATHERED const gather_args p,
 #define TAKE_PATCHES(v, SIDE, X, moving, there) \
-    EACH(t, SIDE)                               \
+    EACH_LOAD(t, SIDE)                               \
         (v)[t] = (there) && meets(&p, fixed[t], moving) ? LOAD((X) + (fixed[t].off + (moving).off)) : (wide)0.0f;
 #else
 #define GATHERED
@@ -74,7 +74,7 @@ typedef float wide;
 #if GATHER == 1
 #define PREPARE_A                                                                                        \
     place fixed[COUNT(BM)];                                                                              \
-    EACH(t, BM) fixed[t] = pixel_place(&p, digits_of((int)i0 + A_PLACE(t), PIXEL_RADICES(&p)));          \
+    EACH_LOAD(t, BM) fixed[t] = pixel_place(&p, digits_of((int)i0 + A_PLACE(t), PIXEL_RADICES(&p)));          \
     digits count = digits_of(from + ak, TAP_RADICES(&p));
 #define TAKE_A(k0)                                       \
     {                                                    \
@@ -86,7 +86,7 @@ typedef float wide;
 #define PREPARE_A                                \
     int a_off[COUNT(BM)];                        \
     a += i0 * g.a_row + (from + ak) * g.a_col;   \
-    EACH(t, BM) a_off[t] = A_PLACE(t) * A_STEP;
+    EACH_LOAD(t, BM) a_off[t] = A_PLACE(t) * A_STEP;
 #define TAKE_A(k0)                            \
     TAKE(va, BM, a, a_off, (k0) + ak < to)    \
     a += BK * g.a_col;
@@ -94,7 +94,7 @@ typedef float wide;
 #if GATHER == 2
 #define PREPARE_B                                                                                        \
     place fixed[COUNT(BN)];                                                                              \
-    EACH(t, BN) fixed[t] = tap_place(&p, digits_of((int)j0 + B_PLACE(t), TAP_RADICES(&p)));              \
+    EACH_LOAD(t, BN) fixed[t] = tap_place(&p, digits_of((int)j0 + B_PLACE(t), TAP_RADICES(&p)));              \
     digits count = digits_of(from + bk, PIXEL_RADICES(&p));
 #define TAKE_B(k0)                                       \
     {                                                    \
@@ -106,7 +106,7 @@ typedef float wide;
 #define PREPARE_B                                \
     int b_off[COUNT(BN)];                        \
     b += j0 * g.b_col + (from + bk) * g.b_row;   \
-    EACH(t, BN) b_off[t] = B_PLACE(t) * B_STEP;
+    EACH_LOAD(t, BN) b_off[t] = B_PLACE(t) * B_STEP;
 #define TAKE_B(k0)                            \
     TAKE(vb, BN, b, b_off, (k0) + bk < to)    \
     b += BK * g.b_row;
@@ -126,7 +126,7 @@ typedef float wide;
 #define PUT_TOGETHER PUT_LINES
 #endif
 #define PUT(to, LINE, SIDE, ALONG_K, v, k, first)                                                     \
-    EACH(t, SIDE)                                                                                     \
+    EACH_LOAD(t, SIDE)                                                                                     \
         if ((SIDE) * BK / WIDE >= ITEMS || (first) < (SIDE)) {                                        \
             if (ALONG_K) { PUT_LINES(to, LINE, (v)[t], k, (first) + t * APART(ALONG_K)) }             \
             else { PUT_TOGETHER(to, LINE, (v)[t], k, (first) + t * APART(ALONG_K)) }                  \
