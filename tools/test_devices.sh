@@ -39,7 +39,7 @@ suite() { # NAME PROGRAM... ; environment set by the caller
 device_there() { ./tlua devices 2>/dev/null | grep -qi "$1"; }
 
 if device_there "portable computing"; then
-    TLUA_DEVICE=portable suite pocl $TESTS
+    TLUA_DEVICE=portable TLUA_TEST_WHOLE=1 suite pocl $TESTS unit/conv
     # The tiles for narrower registers, and the makers for GPUs, on the same device; and CLBlast, which compiles for half a minute.
     TLUA_DEVICE=portable TLUA_VECTOR=8 suite pocl-vector8 op/ops unit/gemm
     TLUA_DEVICE=portable TLUA_VECTOR=4 suite pocl-vector4 unit/gemm

@@ -17,6 +17,9 @@ static inline void compile_quickly(const char *vector)
     else if (now && strcmp(now, quick) == 0) unsetenv("POCL_EXTRA_BUILD_FLAGS");
 }
 
+/* Whether all there is is tried: `make test-devices` does; `make test` has no time for every program of the kernels for GPUs. */
+static inline int is_whole(void) { return getenv("TLUA_TEST_WHOLE") != NULL; }
+
 static tl_device *open_device(const char *vector)
 {
     tl_error err = {0};

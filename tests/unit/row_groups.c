@@ -42,6 +42,7 @@ static void close_both(void)
 
 static void begin(job *j, const char *name, int way)
 {
+    compile_quickly(way ? "1" : "8");
     *j = (job){.name = name, .s = open_scope(devices[way])};
     tl__attr_defaults(tl__op_find(name), j->attr);
 }
