@@ -299,7 +299,7 @@ t.test("comparisons of minutes, runs side by side and the help speak of clips", 
   status, out, err = t.run(("./tlua report %s %s/small --to %s/two.html"):format(run_folder, folder, folder))
   assert(status == 0, out .. err)
   local page = body(folder .. "/two.html")
-  assert(page:find("<td>WER, last</td>", 1, true) and page:find("40 clips, ", 1, true) and not page:find("ROC curve", 1, true) and not page:find "picture", page)
+  assert(page:find(">WER, last</th>", 1, true) and page:find("40 clips, ", 1, true) and not page:find("ROC curve", 1, true) and not page:find "picture", page)
   status, out = t.run(("./tlua %s --help"):format(path))
   assert(status == 0 and not out:find "picture", out)
 end)

@@ -265,8 +265,8 @@ function planes.picture(g, x, at, rows, o)
   local c, texts = canvas(width, #rows * (height + INK) + GAP), {}
   for i, row in ipairs(rows) do
     local left, top = GAP, (i - 1) * (height + INK) + INK
-    local _, high = core.data.text_size(row.text, 1)
-    texts[#texts + 1] = { row.text, GAP, top - math.max(12, high), 1 }
+    local _, tall = core.data.text_size(row.text, 1)
+    texts[#texts + 1] = { row.text, GAP, top - math.max(12, tall), 1 }
     for k, view in ipairs(VIEWS) do
       local number = at[along(g.axes, view.through)]
       local function of(v) return v and cut(v, view, g.axes, number) end
