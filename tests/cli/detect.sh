@@ -21,7 +21,7 @@ LUA
     "$T" "$W/$1.lua" --out "$W/$1" --quiet >"$W/log" 2>&1 || fail "$1: $(cat "$W/log")"
 }
 run yolox yolox_nano 12 'size = 96' 'confidence = 0.05'
-run yolov8 yolov8n 4 'size = 64, fit = "stretch", interpolation = "bilinear"' 'confidence = 0.002, most = 30, per_class = false'
+run yolov8 yolov8n 12 'size = 64, fit = "stretch", interpolation = "bilinear"' 'confidence = 0.002, most = 30, per_class = false'
 
 # Pictures of other sizes and forms beside the squares.
 "$T" -e 'local core = require "tlua.core"
