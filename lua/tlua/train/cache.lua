@@ -375,4 +375,12 @@ function cache.main(argv)
   commands.usage("cache", what and ("'%s' is not understood"):format(what) or "list or clear is needed")
 end
 
+-- The plan's line of a cut.
+function cache.plan_text(c)
+  local state = c.done == c.rows and "found, complete"
+    or c.done > 0 and ("found, %d %% made"):format(100 * c.done // c.rows) or "computed once"
+  return ("cache     after %s (%s, %s%s): %s in %s, %s"):format(c.name, table.concat(c.shape, " x "), c.dtype,
+    c.views > 1 and (", %d views"):format(c.views) or "", util.bytes(c.bytes), c.folder, state)
+end
+
 return cache

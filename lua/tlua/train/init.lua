@@ -17,7 +17,7 @@ local run_folder = require "tlua.run.run_folder"
 local report = require "tlua.report"
 local event_file = require "tlua.run.event_file"
 local totals = require "tlua.train.totals"
-local rows = require "tlua.train.rows"
+local rows = require "tlua.run.rows"
 local steps = require "tlua.run.steps"
 local status = require "tlua.run.status"
 local ran = require "tlua.run.ran"
@@ -41,15 +41,9 @@ local function plan_of_stage(s, say)
     s.data.batch_seconds and ("%g s"):format(s.data.batch_seconds) or ("%d"):format(s.data.batch), r.accumulate > 1
     and (" x %d"):format(r.accumulate) or "",
     r.optim.kind, rate, ran.average_text(s), s.seed))
-  if r.precision ~= "float32" then
-    say(("precision results of layers are stored as %s while it trains%s; parameters, losses and tests are float32"):format(
-      scaling.type_of(r), s.scaling and (", the loss multiplied by %s"):format(scaling.text(s.scaling.scale)) or ""))
-  end
+  if r.precision ~= "float32" then say(scaling.plan_text(r, s.scaling)) end
   if s.cut then
-    local c = s.cut
-    local state = c.done == c.rows and "found, complete" or c.done > 0 and ("found, %d %% made"):format(100 * c.done // c.rows) or "computed once"
-    say(("cache     after %s (%s, %s%s): %s in %s, %s"):format(c.name, table.concat(c.shape, " x "), c.dtype, c.views > 1 and (", %d views"):format(c.views) or "",
-      util.bytes(c.bytes), c.folder, state))
+    say(cache.plan_text(s.cut))
   else
     say(("cache     none: %s"):format(s.no_cache))
   end
