@@ -1,18 +1,7 @@
 #include "softmax.clh"
+#include "labels.clh"
 /* cross_entropy.cl - losses between rows of logits and classes: one work-item a row of length C. X, T are
  * packed (rows, C). */
-/* A label outside 0..C-1 goes to the device error word: {1, label, C}. */
-static inline int label_ok(int label, long n, int ignore, G int *error)
-{
-    if (label == ignore) return 0;
-    if (label >= 0 && label < n) return 1;
-    if (atomic_cmpxchg(error, 0, 1) == 0) {
-        error[1] = label;
-        error[2] = (int)n;
-    }
-    return 0;
-}
-
 /* loss[2r] = the row's loss, loss[2r + 1] = its weight. With smoothing e:
  * (1 - e) w_y (lse - x_y) + e / C sum_c w_c (lse - x_c). */
 __kernel void cross_entropy_rows(G const float *restrict X, long x0, G const int *restrict labels, long l0,
@@ -85,9 +74,6 @@ __kernel void cross_entropy_grad(G const float *restrict X, long x0, G const int
         d[i] = s * (factor * exp(x[i] - m) * scale - own);
     }
 }
-
-/* The target with smoothing: (1 - e) t_c + e / C. */
-static inline float smoothed(float t, float smoothing, long n) { return (1.0f - smoothing) * t + smoothing / n; }
 
 /* loss[2r] = sum_c w_c t_c (lse - x_c), t smoothed; loss[2r + 1] = 1 */
 __kernel void soft_cross_entropy_rows(G const float *restrict X, long x0, G const float *restrict T, long t0,

@@ -1,22 +1,10 @@
 #include "gpu/row_softmax.clh"
+#include "labels.clh"
 /* cross_entropy_gpu.cl - cpu/cross_entropy.cl's work with lanes to a row, whose formulas and arguments these are: X, T
  * packed (rows, n). A row that does not count goes through all barriers with the others. */
 OVER_LANES(pair_over_lanes, float2, ADDED)
 
-/* A label outside 0..n-1 goes to the device error word: {1, label, n}. */
-static inline int label_ok(int label, long n, int ignore, G int *error)
-{
-    if (label == ignore) return 0;
-    if (label >= 0 && label < n) return 1;
-    if (atomic_cmpxchg(error, 0, 1) == 0) {
-        error[1] = label;
-        error[2] = (int)n;
-    }
-    return 0;
-}
 static inline float weight_of(G const float *W, int weighted, long i) { return weighted ? W[i] : 1.0f; }
-/* The target with smoothing: (1 - e) t_c + e / C. */
-static inline float smoothed(float t, float smoothing, long n) { return (1.0f - smoothing) * t + smoothing / n; }
 
 __kernel void cross_entropy_rows_gpu(G const float *restrict X, long x0, G const int *restrict labels, long l0,
                                      G const float *restrict W, long w0, int weighted, G float *restrict loss,
