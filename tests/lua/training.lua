@@ -281,6 +281,9 @@ t.test("a run that is taken up again has not changed its head", function()
   local state = checkpoint.peek(r.out .. "/last.safetensors")
   t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 } }), "; "), "")
   t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 }, head = nn.Linear(12) }), "; "), "--head nn.Linear(? -> 12)  was nn.Linear(? -> 10)")
+  state.fields.precision = nil -- of a tlua that did not have the field
+  t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 } }), "; "), "")
+  t.equal(table.concat(checkpoint.changes(state, recipe { schedule = { epochs = 1 }, precision = "bfloat16" }), "; "), "--precision bfloat16  was float32")
 end)
 
 t.test("memory does not grow with steps", function()

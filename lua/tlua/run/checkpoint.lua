@@ -16,19 +16,22 @@ local AVERAGE = OPTIMIZER .. "ema." -- of running statistics; the weights' avera
 
 -- ---- what a checkpoint says ----
 
--- Every field of a recipe as text: path -> value. What may differ between the runs is left out.
+-- Every field of a recipe as text: path -> value, and the same of what the fields are where nobody says anything. What may
+-- differ between the runs is left out.
 local FREE = { out = true, log = true, device = true, ["data.threads"] = true, ["cache.folder"] = true,
   ["cache.limit"] = true, checkpoint = true,
   ["model.gives"] = true, ["model.head"] = true } -- of texts: the task says it to the network when the session is built
 function checkpoint.fields(r)
-  local schema, list = require "tlua.schema", {}
-  r:each_field(function(path, _, value)
+  local schema, list, usual = require "tlua.schema", {}, {}
+  r:each_field(function(path, field, value)
     -- A head without a width has one once the network is there.
     if path == "head" and value then value = value:gsub("%(%d+ %->", "(? ->") end
     local implied = path == "task" and not r.task_given -- older checkpoints do not name it
-    if not FREE[path] and not implied and not path:find "^compare%." then list[path] = schema.show(value) end
+    if not FREE[path] and not implied and not path:find "^compare%." then
+      list[path], usual[path] = schema.show(value), schema.show(field[3])
+    end
   end)
-  return list
+  return list, usual
 end
 
 function checkpoint.device_text(d) return ("%s, %s, %s"):format(d.name, d.platform, d.driver) end
@@ -265,12 +268,13 @@ end
 -- What differs between a checkpoint and a recipe as it is now: a list of lines, empty where nothing does.
 function checkpoint.changes(state, r)
   local out = checkpoint.difference(state.recipe or "", r.text or "")
-  local now = checkpoint.fields(r)
+  local now, usual = checkpoint.fields(r)
   local names = {}
   for name in pairs(now) do names[name] = true end
   for name in pairs(state.fields or {}) do names[name] = true end
   for _, name in ipairs(util.keys(names)) do
-    local before, after = state.fields[name] or "-", now[name] or "-"
+    -- A field that an older tlua did not have was what it is where nobody says anything.
+    local before, after = state.fields[name] or usual[name] or "-", now[name] or "-"
     if before ~= after then out[#out + 1] = ("--%s %s  was %s"):format(name, after, before) end
   end
   return out
