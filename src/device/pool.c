@@ -4,10 +4,11 @@
  * larger free buffer up to twice its size. Large buffers come from an arena where there is one (arena.h). One
  * in-order queue makes reuse safe at once.
  *
- * All buffers together stay within a budget (room.c): where a new one would not, free ones go back to the driver, no more than
- * it takes. Which: the one that has lain longest, unless the size that is wanted now went the same way a short while ago. Then a
- * step goes round and round through more than fits, each time missing what went last, and giving up the oldest would empty the
- * pool once a step; so the one that was given back last goes instead, and most of what a step wants is there in the next. */
+ * All buffers together stay within a budget (room.c): where a new one would not, free ones go back to the driver, no
+ * more than it takes. Which: the one that has lain longest, unless the size that is wanted now went the same way a
+ * short while ago. Then a step goes round and round through more than fits, each time missing what went last, and
+ * giving up the oldest would empty the pool once a step; so the one that was given back last goes instead, and most
+ * of what a step wants is there in the next. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/arena.h"
 #include "device/device.h"

@@ -1,8 +1,9 @@
--- scaling.lua - a recipe's `precision`: results of layers are stored as halves while it trains (src/op/mixed.c), and so are
--- the gradients between layers. Those of float16 begin at 6e-8, so the loss is multiplied by a power of two before backward and
--- the parameters' gradients, which are float32, are divided by it (Micikevicius et al. 2018). Where a gradient was beyond
--- float16 the step is not made and the factor halves; after many steps in a row without that it doubles. All of it follows from
--- the numbers alone and stands in checkpoints, so a run has the same bits whether it was stopped or not.
+-- scaling.lua - a recipe's `precision`: results of layers are stored as halves while it trains (src/op/mixed.c), and
+-- so are the gradients between layers. Those of float16 begin at 6e-8, so the loss is multiplied by a power of two
+-- before backward and the parameters' gradients, which are float32, are divided by it (Micikevicius et al. 2018).
+-- Where a gradient was beyond float16 the step is not made and the factor halves; after many steps in a row without
+-- that it doubles. All of it follows from the numbers alone and stands in checkpoints, so a run has the same bits
+-- whether it was stopped or not.
 local core = require "tlua.core"
 local util = require "tlua.util"
 local scaling = {}
