@@ -55,7 +55,7 @@ attention_bias(const attention_args a, G const float *restrict Q, G const float 
                     dp = fma(go[y * LINE + d], v[t * LINE + d], dp);
                 }
             }
-            if (i >= queries || j >= keys || (a.causal && j > i)) continue;
+            if (i >= queries || j >= keys || j >= i + a.reach) continue;
             score = score * a.scale + B[a.bias_at + b * a.bias_n + h * a.bias_h + i * a.bias_q + j * a.bias_k];
             dp *= factor(&a, lines + i, j);
             sum += exp(score - S[lines + i]) * (dp - D[lines + i]);

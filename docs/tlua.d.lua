@@ -4091,19 +4091,20 @@ tlua.embedding = ops.embedding
 function Tensor:embedding(ids) end
 
 ---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero. `q`, `k` and `v` (rows, C) are sequences one behind the other (pack), of `lengths`, which look at themselves; a row has at most `longest` before and behind it.
----PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale, longest). Gradient towards q, k, v, bias.
+---PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale, longest, offset). Gradient towards q, k, v, bias.
 ---- `heads` = 1: how many
----- `causal` = false: row i sees keys up to i
+---- `causal` = false: row i sees keys up to i + `offset`
 ---- `scale` = 0: 0: 1 / sqrt(C / heads)
 ---- `dropout` = 0: share of the probabilities that is dropped
 ---- `training` = false: otherwise none is
 ---- `longest` = 0: of packed sequences: the most rows of one (0: any number)
+---- `offset` = 0: with `causal`: how many keys lie before the first row's own
 ---@param q tlua.Tensor
 ---@param k tlua.Tensor
 ---@param v tlua.Tensor
 ---@param lengths? tlua.Tensor
 ---@param bias? tlua.Tensor
----@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean, longest?: integer }|number|number[]|string|boolean
+---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean, longest?: integer, offset?: integer }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function ops.attention(q, k, v, lengths, bias, options, ...) end
@@ -4111,18 +4112,19 @@ function ops.attention(q, k, v, lengths, bias, options, ...) end
 tlua.attention = ops.attention
 
 ---softmax(scale q k^T) v by heads: `q` (N, T, C), `k` and `v` (N, S, C), a head being C / heads features. Of sequence n only the first `lengths`[n] keys count, and where T = S rows of padding are zero. `bias` (N or 1, heads or 1, T or 1, S) is added to the scaled products: positions, or a mask; a row of which it hides all keys with -inf is zero. `q`, `k` and `v` (rows, C) are sequences one behind the other (pack), of `lengths`, which look at themselves; a row has at most `longest` before and behind it.
----PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale, longest). Gradient towards q, k, v, bias.
+---PyTorch: attention(q, k, v, lengths, bias, heads, causal, scale, longest, offset). Gradient towards q, k, v, bias.
 ---- `heads` = 1: how many
----- `causal` = false: row i sees keys up to i
+---- `causal` = false: row i sees keys up to i + `offset`
 ---- `scale` = 0: 0: 1 / sqrt(C / heads)
 ---- `dropout` = 0: share of the probabilities that is dropped
 ---- `training` = false: otherwise none is
 ---- `longest` = 0: of packed sequences: the most rows of one (0: any number)
+---- `offset` = 0: with `causal`: how many keys lie before the first row's own
 ---@param k tlua.Tensor
 ---@param v tlua.Tensor
 ---@param lengths? tlua.Tensor
 ---@param bias? tlua.Tensor
----@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean, longest?: integer }|number|number[]|string|boolean
+---@param options? { heads?: integer, causal?: boolean, scale?: number, dropout?: number, training?: boolean, longest?: integer, offset?: integer }|number|number[]|string|boolean
 ---@param ... any
 ---@return tlua.Tensor
 function Tensor:attention(k, v, lengths, bias, options, ...) end

@@ -187,6 +187,7 @@ typedef struct tl_attention_options {
     double dropout;  /* of the probabilities, while `training` */
     int training;
     int longest;     /* of sequences one behind the other: the most rows of one; 0: any number */
+    int offset;      /* with `causal`, row i sees keys up to i + offset: keys that lie before the first row's own */
 } tl_attention_options;
 TL_API tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, tl_tensor *lengths, tl_tensor *bias,
                                const tl_attention_options *o);

@@ -63,7 +63,7 @@ static inline float largest(vf v)
 }
 
 /* How many keys row i may look at. */
-static inline int seen(const attention_args *a, int i, int keys) { return a->causal ? min(keys, i + 1) : keys; }
+static inline int seen(const attention_args *a, int i, int keys) { return min(keys, i + a->reach); }
 static inline int whole(int n) { return (n + PANEL - 1) / PANEL * PANEL; }
 
 /* Rows (n, HEAD) as panels of columns, panel after panel (HEAD, PANEL); zeros behind the last row. */
@@ -288,7 +288,7 @@ static inline void turned_product(__local float *restrict to, __local const floa
 #define A(r, k) w[(k) * t->width + j + (r)]
     for (int p = 0; p < PANELS; p++)
         for (int j = 0; j < t->keys; j += MR) {
-            int from = a->causal ? max(0, t->j0 + j - t->i0) : 0;
+            int from = max(0, t->j0 + j - t->i0 - a->reach + 1);
             vf acc[MR][2];
             ZERO(acc);
             SUMS_OF_HEAD(acc, p, from, t->rows, A, x + p * room * PANEL)

@@ -32,7 +32,7 @@ __kernel void attention_any(const attention_args given, G const float *restrict 
     long line = s_first + i;
     HEAD_OF(a);
     BIAS_OF(a);
-    int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = a.causal ? min(keys, i + 1) : keys;
+    int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = min(keys, i + a.reach);
     float q[HEAD], acc[HEAD], best = -INFINITY, sum = 0.0f;
     for (int d = 0; d < HEAD; d++) {
         q[d] = inside ? Q[q_at + i * a.q_row + d] * a.scale : 0.0f;
@@ -71,7 +71,7 @@ __kernel void attention_any_dq(const attention_args given, G const float *restri
     HEAD_OF(a);
     BIAS_OF(a);
     GO += a.go_at;
-    int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = a.causal ? min(keys, i + 1) : keys;
+    int keys = lengths_of(&a, L, b), inside = i < queries_of(&a, keys), n = min(keys, i + a.reach);
     float q[HEAD], go[HEAD], dq[HEAD], own = 0.0f, shift = inside ? S[line] : 0.0f;
     for (int d = 0; d < HEAD; d++) {
         q[d] = inside ? Q[q_at + i * a.q_row + d] * a.scale : 0.0f;
@@ -125,7 +125,7 @@ __kernel void attention_any_dkv(const attention_args given, G const float *restr
         fetch(gt, GO + o_at, a.o_row, i0, queries);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int i = i0; i < min(i0 + TILE, queries) && inside; i++) {
-            if (a.causal && j > i) continue;
+            if (j >= i + a.reach) continue;
             float e = exp(BIASED(dot(k, qt + (i - i0) * HEAD), a, i, j) - S[lines + i]), f = factor(&a, lines + i, j);
             float ds = e * (f * dot(v, gt + (i - i0) * HEAD) - D[lines + i]) * a.scale;
             for (int d = 0; d < HEAD; d++) {

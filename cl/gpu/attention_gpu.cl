@@ -127,7 +127,7 @@ INLINE float lanes_most(__local const float *parts, int row)
 /* Keys that query i sees. */
 static inline int seen(const attention_args *a, int i, int queries, int keys)
 {
-    return i >= queries ? 0 : a->causal ? min(keys, i + 1) : keys;
+    return i >= queries ? 0 : min(keys, i + a->reach);
 }
 
 /* The place of the work-item's score c (0 to 4 SR - 1) of a tile in w, its row among the group's and its column.
@@ -294,7 +294,7 @@ AS_GROUP void attention_gpu_dkv(const attention_args given, G const float *restr
     float4 dk[SR][QUADS], dv[SR][QUADS], s[SR];
     ZERO_SUMS(dk);
     ZERO_SUMS(dv);
-    LOOP for (int i0 = a.causal ? first / TILE * TILE : 0; i0 < queries; i0 += TILE) {
+    LOOP for (int i0 = max(0, first - a.reach + 1) / TILE * TILE; i0 < queries; i0 += TILE) {
         int count = min(TILE, queries - i0);
         G const float *q = Q + q_at + i0 * a.q_row, *go = GO + o_at + i0 * a.o_row;
         scores(s, at, bt, K + k_at + first * a.k_row, a.k_row, keys - first, q, a.q_row, count, row, lane);
@@ -305,7 +305,7 @@ AS_GROUP void attention_gpu_dkv(const attention_args given, G const float *restr
             SCORE_PLACE;
             int i = i0 + t, j = first + y;
             float p = 0.0f, g = 0.0f;
-            if (j < keys && i < queries && (!a.causal || j <= i)) {
+            if (j < keys && i < queries && j < i + a.reach) {
                 float f = factor(&a, s_first + i, j), dp = ds[e];
                 p = exp(BIASED(w[e] * a.scale, a, i, j) - S[s_first + i]);
                 /* The factor in a statement of its own: contracted to fma(factor, dp, -own), Intel's runtime for

@@ -8,7 +8,9 @@
 static const tl_program on_cpu = {"cpu/attention", NULL}, anywhere = {"cpu/attention_any", NULL},
                         on_gpu = {"gpu/attention_gpu", NULL}, of_bias = {"attention_bias", NULL};
 enum { Q, K, V, LENGTHS, BIAS };
-enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING, LONGEST };
+enum { HEADS, CAUSAL, SCALE, DROPOUT, TRAINING, LONGEST, OFFSET };
+/* Of a sequence. */
+enum { MOST_STEPS = 1 << 24 };
 enum { GROUP = 32, TILE = 16, WIDEST = 256 };
 /* Of the kernels for GPUs: work-items of a group and how many share rows, with heads up to NARROW and wider ones;
  * numbers of values in local memory at once; heads from WIDE on have one row to a work-item, others two; the side of
@@ -23,7 +25,7 @@ enum { ROWS_16 = 8, ROWS_NARROW = 6, TILES = 8, KEYS = 256, QUERIES = 512, ITEMS
 typedef struct attention_args {
     int64_t q_at, q_row, k_at, k_row, v_at, v_row, l_at, o_row, o_at, s_at, go_at, bias_at, bias_n, bias_h, bias_q,
         bias_k;
-    int32_t batch, heads, tq, tk, lengths, causal;
+    int32_t batch, heads, tq, tk, lengths, reach;
     float scale, p, keep;
     uint32_t key0, key1;
     int32_t rows, block_q, block_k;
@@ -96,8 +98,11 @@ static int attention_infer(tl_error *err, tl_call *c)
     if (heads < 1 || width % heads || width / heads > WIDEST || width == 0)
         return tl__op_fail(err, c, TL_EARG, "%lld heads do not share %lld features (%d a head at most)",
                            (long long)heads, (long long)width, WIDEST);
-    if (steps_of(c, Q) > 1 << 24 || steps_of(c, K) > 1 << 24 || (packed && q->dim[0] > INT32_MAX))
+    if (steps_of(c, Q) > MOST_STEPS || steps_of(c, K) > MOST_STEPS || (packed && q->dim[0] > INT32_MAX))
         return tl__op_fail(err, c, TL_ESHAPE, "the sequence is too long");
+    if (c->attr[OFFSET].i < 0 || c->attr[OFFSET].i > MOST_STEPS || (c->attr[OFFSET].i && !c->attr[CAUSAL].i))
+        return tl__op_fail(err, c, TL_EARG, "the offset (%lld) is of causal attention, 0 to %d",
+                           (long long)c->attr[OFFSET].i, MOST_STEPS);
     if (!(c->attr[DROPOUT].f >= 0 && c->attr[DROPOUT].f < 1))
         return tl__op_fail(err, c, TL_EARG, "p is a share, 0 <= p < 1, not %g", c->attr[DROPOUT].f);
     if (!packed && c->n_in > LENGTHS && c->present[LENGTHS] &&
@@ -128,7 +133,7 @@ static attention_args args_of(const tl_call *c)
                         .packed = is_packed(c) ? (int32_t)c->in_meta[Q].shape.dim[0] : 0,
                         .quads = (int32_t)((steps_of(c, K) + 3) / 4),
                         .lengths = lengths_of(c) != NULL,
-                        .causal = (int32_t)c->attr[CAUSAL].i,
+                        .reach = (int32_t)(c->attr[CAUSAL].i ? c->attr[OFFSET].i + 1 : MOST_STEPS),
                         .o_row = width_of(c),
                         .p = (float)p,
                         .keep = (float)(1 / (1 - p)),
@@ -368,8 +373,8 @@ static double attention_flops(const tl_call *c)
 
 extern const tl_op tl__op_attention;
 
-/* A sample; `bias` has four letters, of which 1 stands for a dimension that is shared: "1htk" is a bias for all
- * sequences. NULL: none. */
+/* A sample; `causal` is 0, or 1 and the offset. `bias` has four letters, of which 1 stands for a dimension that is
+ * shared: "1htk" is a bias for all sequences. NULL: none. */
 static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t width, int heads, int lengths, int causal,
                  const char *bias)
 {
@@ -385,7 +390,8 @@ static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t widt
     if (bias) tl__sample_input(&v, 4, dims, -1, 1);
     else tl__sample_absent(&v);
     v.attr[HEADS].i = heads;
-    v.attr[CAUSAL].i = causal;
+    v.attr[CAUSAL].i = causal > 0;
+    v.attr[OFFSET].i = causal > 0 ? causal - 1 : 0;
     v.only_packed = tq > 64;
     to->take(to, &v);
 }
@@ -398,7 +404,8 @@ static void take_packed(tl_sampler *to, int64_t rows, int64_t n, int64_t longest
     tl__sample_input(&v, 1, &n, 0, (double)longest);
     tl__sample_absent(&v);
     v.attr[HEADS].i = heads;
-    v.attr[CAUSAL].i = causal;
+    v.attr[CAUSAL].i = causal > 0;
+    v.attr[OFFSET].i = causal > 0 ? causal - 1 : 0;
     v.attr[LONGEST].i = longest;
     to->take(to, &v);
 }
@@ -414,6 +421,7 @@ static void attention_samples(tl_sampler *to)
     take(to, 2, 3, 3, 4, 2, 0, 0, "nhtk");
     take(to, 2, 3, 4, 4, 2, 1, 0, "1htk");
     take(to, 2, 3, 3, 4, 2, 1, 1, "n11k");
+    take(to, 2, 2, 5, 4, 2, 1, 3, NULL);
     if (to->small) take_packed(to, 7, 3, 4, 6, 2, 0);
     if (to->small) return;
     take(to, 2, 3, 3, 4, 2, 0, 1, "n1tk");
@@ -422,10 +430,12 @@ static void attention_samples(tl_sampler *to)
          NULL); /* heads of whole panels in the kernels for processors, and below of others */
     take(to, 2, 11, 11, 32, 1, 1, 1, NULL);
     take(to, 1, 5, 35, 64, 2, 0, 0, "11tk");
+    take(to, 1, 19, 35, 32, 1, 0, 17, "1htk");
     take(to, 1, 7, 7, 128, 2, 1, 0, NULL);
     take(to, 1, 9, 33, 36, 1, 0, 0, "1h1k");
     take_packed(to, 7, 3, 4, 6, 2, 0);
     take_packed(to, 9, 4, 5, 4, 1, 1);
+    take_packed(to, 15, 3, 5, 4, 1, 2);
     take_packed(to, 21, 2, 15, 64, 2, 0);
 }
 
@@ -439,11 +449,12 @@ const tl_op tl__op_attention = {
         "a row of which it hides all keys with -inf is zero. `q`, `k` and `v` (rows, C) are sequences one behind "
         "the other (pack), of `lengths`, which look at themselves; a row has at most `longest` before and behind it.",
     .inputs = {"q", "k", "v", "lengths?", "bias?"},
-    .attrs = {TL_INT("heads", 1, "how many"), TL_BOOL_("causal", 0, "row i sees keys up to i"),
+    .attrs = {TL_INT("heads", 1, "how many"), TL_BOOL_("causal", 0, "row i sees keys up to i + `offset`"),
               TL_FLOAT("scale", 0, "0: 1 / sqrt(C / heads)"),
               TL_FLOAT("dropout", 0, "share of the probabilities that is dropped"),
               TL_BOOL_("training", 0, "otherwise none is"),
-              TL_INT("longest", 0, "of packed sequences: the most rows of one (0: any number)")},
+              TL_INT("longest", 0, "of packed sequences: the most rows of one (0: any number)"),
+              TL_INT("offset", 0, "with `causal`: how many keys lie before the first row's own")},
     .layout = {TL_ROWS, TL_ROWS, TL_ROWS, TL_PACKED, TL_ANY},
     .int_inputs = 1u << LENGTHS,
     .random = 1,
@@ -454,7 +465,7 @@ const tl_op tl__op_attention = {
     .saves = TL_SAVE_IN(Q) | TL_SAVE_IN(K) | TL_SAVE_IN(V) | TL_SAVE_IN(LENGTHS) | TL_SAVE_IN(BIAS) | TL_SAVE_OUT(0) |
              TL_SAVE_OUT(1),
     .hidden = 1,
-    .torch = "attention(q, k, v, lengths, bias, heads, causal, scale, longest)",
+    .torch = "attention(q, k, v, lengths, bias, heads, causal, scale, longest, offset)",
     .samples = attention_samples,
 };
 
@@ -465,6 +476,6 @@ tl_tensor *tl_attention(tl_scope *s, tl_tensor *q, tl_tensor *k, tl_tensor *v, t
     if (!o) o = &plain;
     tl_value a[TL_MAX_ATTRS] = {
         {.i = o->heads}, {.i = o->causal != 0}, {.f = o->scale}, {.f = o->dropout}, {.i = o->training != 0},
-        {.i = o->longest}};
+        {.i = o->longest}, {.i = o->offset}};
     return tl__apply(s, &tl__op_attention, (tl_tensor *[]){q, k, v, lengths, bias}, 5, a, NULL);
 }

@@ -286,10 +286,11 @@ def unpack(x, lengths, longest):
     return torch.stack(y)
 
 
-def attention(q, k, v, lengths, bias, heads, causal, scale, longest=0):
+def attention(q, k, v, lengths, bias, heads, causal, scale, longest=0, offset=0):
     if q.dim() == 2:  # sequences one behind the other
         longest = longest or len(q)
-        return pack(attention(*(unpack(x, lengths, longest) for x in (q, k, v)), lengths.clamp(0, longest), bias, heads, causal, scale), lengths.clamp(0, longest), len(q))
+        return pack(attention(*(unpack(x, lengths, longest) for x in (q, k, v)), lengths.clamp(0, longest), bias, heads, causal, scale, 0, offset),
+                    lengths.clamp(0, longest), len(q))
 
     def split(x):
         return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
@@ -298,7 +299,7 @@ def attention(q, k, v, lengths, bias, heads, causal, scale, longest=0):
     if lengths is not None:
         seen = seen & (torch.arange(s) < lengths.reshape(n, 1, 1, 1))
     if causal:
-        seen = seen & torch.ones(t, s, dtype=torch.bool).tril()
+        seen = seen & torch.ones(t, s, dtype=torch.bool).tril(offset)
     some = seen.any(-1, keepdim=True)
     y = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=torch.where(seen | ~some, torch.zeros(()) if bias is None else bias, torch.full((), -torch.inf)),
                                        scale=scale or None)

@@ -29,7 +29,7 @@ t.test("parts, classes and their numbers", function()
   t.equal(said "plain", "parts     DIR/plain has none; 20 % of each class are held out for testing\nclasses   left, right, wide: 4 + 1 each training + test pictures")
   t.equal(said("plain", { split = 0.4 }), "parts     DIR/plain has none; 40 % of each class are held out for testing\nclasses   left, right, wide: 3 + 2 each training + test pictures")
   sh "mkdir parted && cp -r plain parted/Train && cp -r plain parted/TEST && cp -r plain parted/val && rm parted/Train/wide/[12].png && for c in left right wide; do printf $c >> parted/TEST/$c/1.png; rm parted/TEST/$c/[2-5].png; done"
-  t.equal(said "parted", "parts     training DIR/parted/Train, test DIR/parted/TEST\nvalidation the data's own, DIR/parted/val\nclasses   left 5 + 1, right 5 + 1, wide 3 + 1 training + test pictures")
+  t.equal(said "parted", "parts     training DIR/parted/Train, test DIR/parted/TEST\nvalidation the data's own, DIR/parted/val\nclasses   left 5 + 5 + 1, right 5 + 5 + 1, wide 3 + 5 + 1 training + validation + test pictures")
   sh "rm -r parted/TEST parted/val"
   t.equal(said "parted", "parts     training DIR/parted/Train; 20 % of each class of it are held out for testing\nclasses   left 4 + 1, right 4 + 1, wide 2 + 1 training + test pictures")
 end)
@@ -102,6 +102,15 @@ t.test("groups are found in either form of Unicode", function()
     local _, d = said("forms", { group = pattern, split = 0.5 })
     t.equal(d.groups.count, 7, "one of six pictures, six of one")
   end
+end)
+
+t.test("a network of one's own has no place for a head, and says so before anything is trained", function()
+  local nn = tlua.nn
+  local said = t.fails("nn.Sequential has no head that nn.Linear(? -> 3) could replace: make it the network's last layer", function()
+    tlua.recipe { model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), head = nn.Linear(3),
+      data = data.folder { root = folder .. "/plain", size = 16, batch = 4, mean = 0.5, std = 0.5 } }:build()
+  end)
+  assert(said:find("tests/lua/data.lua:", 1, true), said)
 end)
 
 t.test("a run that goes on notices that its pictures have changed", function()

@@ -304,6 +304,7 @@ t.test("a table of many rows has moments for those alone that were touched, in i
   local again, other = new()
   again:load(net:state_dict())
   other:load_state(state)
+  opt:load_state(state)
   for _, ids in ipairs { { 1, 2, 3 }, { 4999, 3, 9 } } do
     step(net, opt, ids)
     step(again, other, ids)
@@ -347,6 +348,7 @@ t.test("every optimiser learns, and goes on from its state to the same bits", fu
     table.sort(names)
     t.equal(table.concat(names), kept[kind], kind)
     other:load_state(state)
+    opt:load_state(state) -- its own: nothing changes
     steps(net, opt, 5)
     steps(again, other, 5)
     t.equal(net:at(1).weight:hash(), again:at(1).weight:hash(), kind)

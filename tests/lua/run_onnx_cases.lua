@@ -158,6 +158,8 @@ case("embedding", { IDS }, function(i) return ops.embedding(c["words.weight"], i
 case("attention", { SEQUENCE }, function(x) return ops.attention(x, x * 0.5, x + 1, { heads = 2 }) end)
 case("attention_causal", { SEQUENCE }, function(x) return ops.attention(x, x, x, { heads = 4, causal = true,
   scale = 0.3 }) end)
+case("attention_offset", { SEQUENCE }, function(x) return ops.attention(x, x, x, { heads = 2, causal = true,
+  offset = 1 }) end)
 case("attention_bias", { SEQUENCE }, function(x)
   local n, length = table.unpack(x:shape())
   return ops.attention(x, x, x, nil, ops.mean(x, { axes = { 3 } }):reshape { n, 1, 1, length }, { heads = 2 })
@@ -284,7 +286,8 @@ case("mel_spectrogram", { WAVE, LENGTHS }, function(x, n)
     ops.mel_spectrogram(x, w, b, n, { n_fft = 16, hop = 2, pad = { 8 }, log = "log", floor = 0, offset = 0.1 }),
     ops.mel_spectrogram(x, w, b, n, { n_fft = 16, hop = 20, pad = { 8 }, log = "none" })
 end)
-case("deltas", { SEQUENCE, LENGTHS }, function(x, n)
+-- Clips of one frame have slopes of nothing, to which no difference is relative.
+case("deltas", { SEQUENCE, { ids = { "N" }, least = 2 } }, function(x, n)
   return ops.deltas(x, { reach = 2 }), ops.deltas(x, n, { reach = 3 })
 end)
 case("dropout", { ROWS }, function(x) return ops.dropout(x, { p = 0.3 }) * 2 end)

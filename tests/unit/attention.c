@@ -10,7 +10,7 @@
  */
 typedef struct problem {
     int64_t n, tq, tk, head, heads;
-    int lengths, causal;
+    int lengths, causal; /* causal: 0, or 1 and the offset */
     double dropout;
     const char *bias;
 } problem;
@@ -81,7 +81,11 @@ static void compute(const problem *p, const char *vector, size_t local_bytes, in
         tl_require_grad(s, bias, 1);
         free(x);
     }
-    tl_attention_options o = {.heads = (int)p->heads, .causal = p->causal, .dropout = p->dropout, .training = 1};
+    tl_attention_options o = {.heads = (int)p->heads,
+                              .causal = p->causal > 0,
+                              .offset = p->causal > 0 ? p->causal - 1 : 0,
+                              .dropout = p->dropout,
+                              .training = 1};
     tl_tensor *y = tl_attention(s, in[0], in[1], in[2], lengths, bias, &o);
     cr_assert(y, "%s: %s", text_of(p), s->err.text);
     float *gy = random_floats(count_of(p, RESULT), 40);
@@ -126,7 +130,7 @@ static void reference_head(const problem *p, int64_t n, int64_t h, int64_t keys,
            *da = calloc((size_t)p->tk, sizeof *da);
     cr_assert(a && da);
     for (int64_t i = 0; i < p->tq && !(p->lengths && p->tq == p->tk && i >= keys); i++) {
-        int64_t qi = at(p, p->tq, n, i, h), last = p->causal && i + 1 < keys ? i + 1 : keys;
+        int64_t qi = at(p, p->tq, n, i, h), last = p->causal && i + p->causal < keys ? i + p->causal : keys;
         int64_t bi =
             (((bias[0] > 1 ? n : 0) * bias[1] + (bias[1] > 1 ? h : 0)) * bias[2] + (bias[2] > 1 ? i : 0)) * bias[3];
         double most = -INFINITY, sum = 0, dot = 0;
@@ -210,6 +214,7 @@ Test(attention, gpus_and_processors_give_what_the_formula_gives)
         {1, 9, 20, 130, 1, 0, 0, 0.3, NULL},   {2, 20, 20, 36, 2, 1, 1, 0, "nhtk"},
         {3, 20, 37, 16, 2, 1, 0, 0, "1htk"},   {2, 19, 19, 8, 3, 1, 0, 0, "n11k"},
         {2, 18, 21, 40, 2, 0, 0, 0.2, "1h1k"}, {2, 5, 5, 256, 1, 0, 0, 0, "11tk"},
+        {1, 40, 103, 16, 1, 0, 64, 0, NULL},   {2, 40, 75, 16, 1, 1, 8, 0, NULL},
     };
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
         hold(&problems[i], "16", 0, "processor");
@@ -229,7 +234,7 @@ Test(attention, any_length_on_processors)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         int64_t t = lengths[i], head = heads[i % 2];
         problem p = {t > 200 ? 1 : 2, t, t, head, 1, i % 2 == 1, i % 3 == 1, 0, i % 2 ? NULL : "11tk"},
-                across = {1, t, 1 + t * 7 % 300, head, 1, 0, i % 3 == 2, 0, i % 2 ? NULL : "nhtk"};
+                across = {1, t, 1 + t * 7 % 300, head, 1, 0, i % 3 == 2 ? 1 + (int)(t % 50) : 0, 0, i % 2 ? NULL : "nhtk"};
         hold(&p, "8", 0, "processor, 8 floats");
         hold(&across, "8", 0, "processor");
         if (t < 200) hold(&p, "8", 40 << 10, "processor of 40 KB");

@@ -31,23 +31,33 @@ local function parts_of(d, say)
   elseif #p.unused > 0 then say(("unused    %s: beside the parts"):format(util.first_few(p.unused, 4))) end
 end
 
--- "a 9 + 3": training and test pictures.
+-- "a 9 + 3", or "a 9 + 2 + 3" where there is a validation part: how many samples of class k each part has.
+local function of_parts(lists, k)
+  local words = {}
+  for i, counts in ipairs(lists) do words[i] = util.thousands(counts[k]) end
+  return table.concat(words, " + ")
+end
+
 local function classes_of(d, say)
-  local train, test, same = d.train:counts(), d.test:counts(), true
-  for k = 2, #d.classes do same = same and train[k] == train[1] and test[k] == test[1] end
+  local lists, same = { d.train:counts() }, true
+  if d.validation then lists[2] = d.validation:counts() end
+  lists[#lists + 1] = d.test:counts()
+  for k = 2, #d.classes do
+    for _, counts in ipairs(lists) do same = same and counts[k] == counts[1] end
+  end
   local shown = {}
   for k = 1, math.min(MOST, #d.classes) do
-    shown[k] = same and d.classes[k] or ("%s %s + %s"):format(d.classes[k], util.thousands(train[k]), util.thousands(test[k]))
+    shown[k] = same and d.classes[k] or d.classes[k] .. " " .. of_parts(lists, k)
   end
   local text = table.concat(shown, ", ")
   if #d.classes > MOST then
     local least, most = math.huge, 0
-    for _, n in ipairs(train) do least, most = math.min(least, n), math.max(most, n) end
+    for _, n in ipairs(lists[1]) do least, most = math.min(least, n), math.max(most, n) end
     text = ("%s, ... (%d in all%s)"):format(text, #d.classes, same and ""
       or (", from %s to %s training %s"):format(util.thousands(least), util.thousands(most), d.input.many))
   end
-  if same then text = ("%s: %s + %s each"):format(text, util.thousands(train[1]), util.thousands(test[1])) end
-  say("classes   " .. text .. " training + test " .. d.input.many)
+  if same then text = ("%s: %s each"):format(text, of_parts(lists, 1)) end
+  say(("classes   %s training + %stest %s"):format(text, d.validation and "validation + " or "", d.input.many))
 end
 
 local function passed_of(d, say)

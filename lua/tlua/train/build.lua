@@ -34,6 +34,14 @@ function build.place_head(r, net, count, t, names)
   end)
 end
 
+-- A network of one's own has no place of which it is known that a head stands there.
+local function check_head(r, net)
+  if not r.head or net.set_head then return end
+  util.at(rawget(r.head, "where") or r.where, util.failf,
+    "%s has no head that %s could replace: make it the network's last layer, and leave `head` out", net:label(),
+    r.head:label())
+end
+
 -- Batches of an epoch, steps of the optimiser, and the epochs that come of it.
 function build.count_steps(s)
   local batches = data.batches(s.data, "train", s.seed)
@@ -169,6 +177,7 @@ function build.session(r, batch)
   end)
   util.at(r.where, check_mixing, s)
   util.at(r.where, check_inputs, s)
+  check_head(r, net)
   if net.set_head and (r.head or net.head_name) then build.place_head(r, net, s.task.width, s.task) end
   net:ready()
   if lora.wanted(r.lora) then util.at(r.where, lora.add, net, "recipe: lora", r.lora) end

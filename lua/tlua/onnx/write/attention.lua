@@ -25,6 +25,7 @@ local function masks(w, c, q, k, lengths)
   local list = {}
   if c.attrs.causal then
     local rows = w:node("Unsqueeze", { places(w, q), w:ints { 1 } })
+    if c.attrs.offset ~= 0 then rows = w:node("Add", { rows, w:constant("int64", {}, { c.attrs.offset }) }) end
     list[1] = w:node("LessOrEqual", { places(w, k), rows })
   end
   if lengths then

@@ -16,7 +16,7 @@ local known = {
   asinh = "1",
   atan = "1",
   atanh = "1",
-  attention = "5 heads causal scale dropout training",
+  attention = "5 heads causal scale dropout training offset",
   avg_pool = "1 kernel stride padding padding_end ceil_mode count_include_pad dilation",
   batch_norm = "6 training momentum eps activation=none|relu|relu6|silu|hardswish",
   cast = "1 dtype=float32|int32",
