@@ -95,6 +95,9 @@ float tl__uniform(uint32_t bits);  /* [0, 1), 24 bits */
 float tl__rng_uniform(tl_rng_key key, uint64_t i);
 /* Number `i` of the stream, standard normal (Box-Muller). */
 float tl__rng_normal(tl_rng_key key, uint64_t i);
+/* Numbers 0..n-1 of the stream: of the one function, and of the other. */
+void tl__rng_uniforms(tl_rng_key key, int64_t n, float *out);
+void tl__rng_normals(tl_rng_key key, int64_t n, float *out);
 /* Uniform integer in [0, n), n >= 1, without modulo bias worth naming (64-bit multiply). */
 uint64_t tl__rng_below(tl_rng_key key, uint64_t i, uint64_t n);
 /* A permutation of 0..n-1 into `out` (Fisher-Yates, draws 0..n-2 of the stream). */

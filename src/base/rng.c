@@ -4,6 +4,7 @@
 #include "base/base.h"
 
 #include <math.h>
+#include <string.h>
 
 void tl__philox(tl_rng_key key, uint64_t at, uint32_t out[4])
 {
@@ -43,14 +44,43 @@ float tl__rng_uniform(tl_rng_key key, uint64_t i)
     return tl__uniform(r[i % 4]);
 }
 
+/* Two numbers of a normal distribution out of two words (Box, Muller 1958). */
+static void normal_pair(const uint32_t r[2], float out[2])
+{
+    /* 1 - u lies in (0, 1], so that the logarithm is finite. */
+    double radius = sqrt(-2.0 * log(1.0 - tl__uniform(r[0]))), angle = 6.283185307179586 * tl__uniform(r[1]);
+    out[0] = (float)(radius * cos(angle));
+    out[1] = (float)(radius * sin(angle));
+}
+
 float tl__rng_normal(tl_rng_key key, uint64_t i)
 {
     uint32_t r[4];
+    float pair[2];
     tl__philox(key, i / 4, r);
-    unsigned pair = (unsigned)(i % 4) / 2 * 2;
-    /* 1 - u lies in (0, 1], so that the logarithm is finite. */
-    double radius = sqrt(-2.0 * log(1.0 - tl__uniform(r[pair]))), angle = 6.283185307179586 * tl__uniform(r[pair + 1]);
-    return (float)(radius * (i % 2 ? sin(angle) : cos(angle)));
+    normal_pair(r + i % 4 / 2 * 2, pair);
+    return pair[i % 2];
+}
+
+void tl__rng_normals(tl_rng_key key, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i += 4) {
+        uint32_t r[4];
+        float four[4];
+        tl__philox(key, (uint64_t)i / 4, r);
+        normal_pair(r, four);
+        normal_pair(r + 2, four + 2);
+        memcpy(out + i, four, (size_t)(n - i < 4 ? n - i : 4) * sizeof *out);
+    }
+}
+
+void tl__rng_uniforms(tl_rng_key key, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i += 4) {
+        uint32_t r[4];
+        tl__philox(key, (uint64_t)i / 4, r);
+        for (int k = 0; k < 4 && i + k < n; k++) out[i + k] = tl__uniform(r[k]);
+    }
 }
 
 uint64_t tl__rng_below(tl_rng_key key, uint64_t i, uint64_t n)

@@ -279,8 +279,9 @@ static int named_draw(lua_State *L, int normal)
         if (tl__mul_size(n, shape.dim[i], &n) != 0 || n > (int64_t)1 << 34) return tl__lua_raise(L, "impossible shape");
     float *host = lua_newuserdatauv(L, (size_t)n * 4 + 4, 0);
     tl_rng_key key = tl__rng_key(tl__lua_context(L)->seed, TL_RNG_INIT, tl__hash64(name, length, 0));
-    for (int64_t i = 0; i < n; i++)
-        host[i] = (float)(normal ? a + b * tl__rng_normal(key, (uint64_t)i) : a + (b - a) * tl__rng_uniform(key, (uint64_t)i));
+    if (normal) tl__rng_normals(key, n, host);
+    else tl__rng_uniforms(key, n, host);
+    for (int64_t i = 0; i < n; i++) host[i] = (float)(a + (normal ? b : b - a) * host[i]);
     return tl__lua_make(L, from_host, &shape, TL_F32, host);
 }
 static int normal(lua_State *L) { return named_draw(L, 1); }

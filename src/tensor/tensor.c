@@ -151,14 +151,15 @@ tl_tensor *tl_from(tl_scope *s, tl_dtype dtype, int rank, const int64_t *dims, c
     return tl__buffer_write(&s->err, t->buffer, 0, (size_t)tl_numel(t) * tl__dtype_size(dtype), host) == 0 ? t : NULL;
 }
 
-static tl_tensor *random_numbers(tl_scope *s, int rank, const int64_t *dims, tl_rng_key key, float (*number)(tl_rng_key, uint64_t))
+static tl_tensor *random_numbers(tl_scope *s, int rank, const int64_t *dims, tl_rng_key key,
+                                 void (*numbers)(tl_rng_key, int64_t, float *))
 {
     tl_tensor *t = tl_empty(s, TL_F32, rank, dims);
     if (!t) return NULL;
     int64_t n = tl_numel(t);
     float *host = tl__malloc(&s->err, (size_t)n * sizeof *host);
     if (!host) return NULL;
-    for (int64_t i = 0; i < n; i++) host[i] = number(key, (uint64_t)i);
+    numbers(key, n, host);
     int bad = tl__buffer_write(&s->err, t->buffer, 0, (size_t)n * sizeof *host, host);
     free(host);
     return bad ? NULL : t;
@@ -166,12 +167,12 @@ static tl_tensor *random_numbers(tl_scope *s, int rank, const int64_t *dims, tl_
 
 tl_tensor *tl_randn(tl_scope *s, int rank, const int64_t *dims, uint64_t seed, uint64_t ordinal)
 {
-    return random_numbers(s, rank, dims, tl__rng_key(seed, TL_RNG_RANDN, ordinal), tl__rng_normal);
+    return random_numbers(s, rank, dims, tl__rng_key(seed, TL_RNG_RANDN, ordinal), tl__rng_normals);
 }
 
 tl_tensor *tl_rand(tl_scope *s, int rank, const int64_t *dims, uint64_t seed, uint64_t ordinal)
 {
-    return random_numbers(s, rank, dims, tl__rng_key(seed, TL_RNG_UNIFORM, ordinal), tl__rng_uniform);
+    return random_numbers(s, rank, dims, tl__rng_key(seed, TL_RNG_UNIFORM, ordinal), tl__rng_uniforms);
 }
 
 /* ---- reading and writing ---- */

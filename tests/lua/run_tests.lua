@@ -1,13 +1,17 @@
 -- run_tests.lua - a tiny runner: local t = dofile "tests/lua/run_tests.lua"; t.test(name, f) ...; t.finish().
 local t = { passed = 0, failed = 0 }
+-- TLUA_TEST_TIMES=1: how much processor time each test takes here (programs that it starts are not counted).
+local TIMES = os.getenv "TLUA_TEST_TIMES" == "1"
 
 function t.test(name, f)
+  local begin = TIMES and os.clock()
   local ok, e = xpcall(f, function(m) return debug.traceback(tostring(m)) end)
   if ok then t.passed = t.passed + 1
   else
     t.failed = t.failed + 1
     print("FAILED " .. name .. ": " .. e)
   end
+  if begin then print(("%6.1f s %s"):format(os.clock() - begin, name)) end
 end
 
 -- f(...) must raise an error that holds `pattern` (plain text); returns it.
