@@ -136,7 +136,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtlua.a
 	$(CC) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(BUILD)/libtlua.a -lcriterion $(LIBS)
 -include $(TEST_B:=.d)
 
-.PHONY: bench-kernels test test-crash tests-built test-devices test-compilers test-compilers-docs test-pages test-interop test-onnx bench bench-peers golden docs lint fuzz asan
+.PHONY: bench-kernels test test-whole test-crash tests-built test-devices test-compilers test-compilers-docs test-pages test-interop test-onnx bench bench-peers golden docs lint fuzz asan
 test:
 	@sh tools/install_deps.sh test
 	@$(MAKE) -s -j2 all tests-built
@@ -156,6 +156,9 @@ $(BUILD)/predict $(BUILD)/predict_memory $(BUILD)/scores $(BUILD)/segment $(BUIL
 # The same example in a program that follows the user's locale.
 $(BUILD)/comma: tests/comma.c examples/predict.c $(BUILD)/libtlua.a
 	$(CC) -std=c11 $(WARN) -Isrc -o $@ $< $(BUILD)/libtlua.a $(LIBS)
+# All of it: every order that can fail, every problem of the kernels for GPUs.
+test-whole:
+	@TLUA_TEST_WHOLE=1 $(MAKE) -s test
 test-devices: all tests-built
 	sh tools/test_devices.sh
 # What the makers' compilers for GPUs make of the kernels; with `docs` the table goes into docs/gpu.md. Its programs come from tests that
@@ -302,6 +305,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/replay.c $(BU
 help:
 	@echo "make            library and program        make install PREFIX=/usr/local, make deb"
 	@echo "make demo       train on real pictures     make test          all tests"
+	@echo "make test-whole     the same tests, and all that make test draws a part of"
 	@echo "make test-devices   the operators on every OpenCL implementation at hand"
 	@echo "make test-compilers every kernel compiled for GPUs of three makers, without one"
 	@echo "make test-pages     pages of reports in Chromium under axe-core: AXE=axe.min.js, PAGES=FOLDER"
