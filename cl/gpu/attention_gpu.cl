@@ -15,8 +15,14 @@
 /* Features of a head in quads of four for each lane; behind the last there are zeros. */
 #define QUADS ((HEAD + 4 * LANES - 1) / (4 * LANES))
 #define WIDE (4 * LANES * QUADS)
-/* Rows of values (or of what else is summed) in local memory at once: VROOM numbers. */
-#define FEW (VROOM / WIDE < 1 ? 1 : VROOM / WIDE > TILE ? TILE : VROOM / WIDE)
+/* Rows of values (or of what else is summed) in local memory at once: at most VROOM numbers, and a power of two, which
+ * divides TILE, so that the last rows of a tile end with it. */
+#define ROOM (VROOM / WIDE)
+#define UP_TO_8 (ROOM >= 8 ? 8 : ROOM >= 4 ? 4 : ROOM >= 2 ? 2 : 1)
+#define FEW (ROOM >= TILE ? TILE : ROOM >= 32 ? 32 : ROOM >= 16 ? 16 : UP_TO_8)
+#if TILE % FEW
+#error "sums would read behind a tile of scores"
+#endif
 /* Lines of local memory are four numbers longer than they need be: whole vectors, in different banks. */
 #define ROW_LINE (ROWS + 4)
 #define TILE_LINE (TILE + 4)
