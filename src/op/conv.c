@@ -75,7 +75,9 @@ int tl__conv_is_pointwise(const tl_conv_shape *g)
 
 int tl__conv_is_depthwise(const tl_conv_shape *g)
 {
-    return g->groups == g->ci && g->groups == g->co && g->groups > 1 && g->kernel[0] == 1 && g->in[0] == 1 && g->taps <= 49;
+    /* Its kernels know no more than a plane. */
+    int plane = g->kernel[0] == 1 && g->in[0] == 1 && g->out[0] == 1 && g->padding[0] == 0;
+    return plane && g->groups == g->ci && g->groups == g->co && g->groups > 1 && g->taps <= 49;
 }
 
 static int conv_infer(tl_error *err, tl_call *c)

@@ -167,6 +167,7 @@ static tl_tensor *gradient_x(tl_scope *s, const tl_call *c, const tl_conv_shape 
 /* dw[o, (tap, i)] = sum over output pixels of gy[pixel, o] patches[pixel, (tap, i)] */
 tl_tensor *tl__conv_gradient_w(tl_scope *s, const tl_conv_shape *g, tl_tensor *gy, tl_tensor *x, const tl_shape *shape)
 {
+    if (g->n == 0) return tl_full(s, TL_F32, shape->rank, shape->dim, 0); /* there is nothing to sum */
     if (tl__conv_is_depthwise(g)) return tl__depthwise_dw(s, g, gy, x, shape);
     if (tl__conv_gather_dw_needs(s->device, g, gy, x)) return tl__conv_gather_dw(s, g, gy, x, shape);
     if (tl__conv_winograd_weight_needs(s->device, g)) return tl__conv_winograd_weight(s, g, gy, x, shape);

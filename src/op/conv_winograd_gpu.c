@@ -25,7 +25,7 @@ int tl__conv_winograd_gpu_needs(const tl_device *d, const tl_conv_job *j)
 {
     const tl_conv_shape *g = &j->g;
     if (d->traits.is_cpu || d->traits.vector_width != 1 || d->traits.short_loops || g->groups != 1 || g->in[0] != 1 ||
-        g->out[0] != 1 || g->kernel[0] != 1)
+        g->out[0] != 1 || g->kernel[0] != 1 || g->padding[0] != 0)
         return 0;
     for (int i = 1; i < 3; i++)
         if (g->kernel[i] != 3 || g->stride[i] != 1 || g->dilation[i] != 1 || g->padding[i] > 1000 ||

@@ -208,6 +208,10 @@ static const problem problems[] = {
     {1, {1, 3, 2}, 17, 17, {1, 5, 5}, ONES, {0, 2, 2}, {0}, ONES, 17, 1, 0, TL_ACT_NONE},
     {1, {1, 1, 9}, 16, 16, {1, 1, 3}, ONES, {0, 0, 1}, {0}, ONES, 16, 1, 0, TL_ACT_NONE},
     {1, {1, 1, 1}, 19, 19, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 19, 1, 0, TL_ACT_NONE},
+    /* one plane, and padding beside it: all of what comes out, or planes of it, see no picture */
+    {1, {1, 5, 6}, 4, 8, {1, 3, 3}, {2, 1, 1}, {1, 1, 1}, {-1, 0, 0}, ONES, 1, 1, 0, TL_ACT_NONE},
+    {1, {1, 5, 6}, 6, 6, {1, 3, 3}, ONES, {1, 1, 1}, {0}, ONES, 6, 1, 0, TL_ACT_NONE},
+    {1, {1, 5, 6}, 16, 16, {1, 3, 3}, ONES, {1, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_NONE},
 };
 enum { PROBLEMS = sizeof problems / sizeof *problems };
 
@@ -258,6 +262,35 @@ static void check_width(const char *vector)
     }
     check_edges(d);
     close_device(d);
+}
+
+/* Of no pictures there is nothing to gather, and nothing to divide by; gradients of what they share are zero. */
+Test(conv, no_pictures)
+{
+    static const problem p = {0, {1, 9, 9}, 4, 4, {1, 3, 3}, {1, 2, 2}, {0}, {0}, ONES, 1, 0, 0, TL_ACT_NONE};
+    static const char *const vectors[] = {"1", "16"};
+    for (int i = 0; i < 2; i++) {
+        tl_device *d = open_device(vectors[i]);
+        tl_scope *s = open_scope(d);
+        tl_conv_shape g = shape_of(&p);
+        tl_tensor *x = tl_empty(s, TL_F32, 4, (int64_t[]){0, 9, 9, 4}),
+                  *gy = tl_empty(s, TL_F32, 4, (int64_t[]){0, 4, 4, 4});
+        cr_expect_eq(tl__conv_gather_dx_needs(d, &g, gy, x), 0);
+        cr_expect_eq(tl__conv_gather_dw_needs(d, &g, gy, x), 0);
+        tl_tensor *w = tl_full(s, TL_F32, 4, (int64_t[]){4, 4, 3, 3}, 1), *b = tl_full(s, TL_F32, 1, (int64_t[]){4}, 1);
+        tl_tensor *of[] = {x, w, b};
+        for (int k = 0; k < 3; k++) tl_require_grad(s, of[k], 1);
+        tl_conv_options o = {.stride = {2, 2}};
+        float got[144];
+        tl_tensor *y = tl_conv(s, x, w, b, NULL, &o);
+        cr_assert_eq(tl_backward(s, tl_sum(s, y, NULL, 0, 0), NULL, 0), 0, "%s", s->err.text);
+        for (int k = 1; k < 3; k++) {
+            tl_read(s, tl_grad(of[k]), got, (size_t)tl_numel(of[k]) * 4);
+            for (int64_t e = 0; e < tl_numel(of[k]); e++) cr_assert_eq(got[e], 0, "vector %s, input %d", vectors[i], k);
+        }
+        close_scope(s);
+        close_device(d);
+    }
 }
 
 /* A device with little local memory: panels no longer fit, and Winograd's form goes through global memory. */
@@ -341,7 +374,8 @@ static void compare(tl_scope *s, tl_tensor *t, const double *want, const double 
 /* Rank and dimensions as a user gives them: leading spatial ones of size 1 are left out. */
 static int dims_of(const problem *p, int64_t *x, int64_t *w)
 {
-    int lead = p->in[0] > 1 || p->kernel[0] > 1 ? 0 : p->in[1] > 1 || p->kernel[1] > 1 ? 1 : 2, sp = 3 - lead;
+    int volume = p->in[0] > 1 || p->kernel[0] > 1 || p->padding[0];
+    int lead = volume ? 0 : p->in[1] > 1 || p->kernel[1] > 1 ? 1 : 2, sp = 3 - lead;
     x[0] = p->n;
     w[0] = p->co;
     w[1] = p->ci / p->groups;

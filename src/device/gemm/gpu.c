@@ -63,7 +63,7 @@ static layout layout_of(const tl_gemm *g)
         const tl_matrix *x = g->gathers_b ? &g->b : &g->a;
         fours = fours && x->offset % 4 == 0 && x->batch % 4 == 0;
         l.gather = g->gathers_b ? 2 : 1;
-        l.volume = p->in[0] > 1 || p->kernel[0] > 1 || p->out[0] > 1;
+        l.volume = p->in[0] > 1 || p->kernel[0] > 1 || p->out[0] > 1 || p->padding[0] != 0;
         l.spread = g->spread != NULL;
         if (g->gathers_b) {
             l.b_along_k = 0;
@@ -212,7 +212,8 @@ static const shape *choose(tl_device *d, const tl_gemm *g)
 tl_gemm_tile tl__gemm_gpu_tile(tl_device *d, const tl_gemm *g)
 {
     const tl_gemm_tile none = {0, 0};
-    if (!on_gpu(d) || g->k <= 0 || !is_short(g) || (!g->patches && (g->k < 8 || g->m * g->n < 256))) return none;
+    if (!on_gpu(d) || g->m <= 0 || g->n <= 0 || g->k <= 0 || g->batch <= 0 || !is_short(g)) return none;
+    if (!g->patches && (g->k < 8 || g->m * g->n < 256)) return none;
     const shape *s = choose(d, g);
     return s ? s->tile : none;
 }
