@@ -262,12 +262,20 @@ typedef struct tl_derived {
     unsigned char key[];
 } tl_derived;
 
-/* Drops all, or only what a write has made stale or a dry run left behind. */
+/* The pool of a dry run that is under way (0: the device's own); NULL where that run is over. */
+static tl_pool *pool_of(const tl_device *d, int dry)
+{
+    tl_pool *p = d->pool;
+    for (int now = d->dry; p && now != dry; p = p->outer) now = p->outer_dry;
+    return p;
+}
+
+/* Drops all, or only what a write has made stale or a dry run left behind: its bytes were counted in that run alone. */
 static void drop_derived(tl_buffer *b, int stale_only)
 {
     for (tl_derived **p = &b->derived; *p;) {
         tl_derived *x = *p;
-        if (stale_only && x->version == b->version && x->made->dry <= b->device->dry) {
+        if (stale_only && x->version == b->version && pool_of(b->device, x->made->dry)) {
             p = &x->next;
             continue;
         }
@@ -330,14 +338,8 @@ void tl__buffer_release(tl_buffer *b)
     if (--b->refs > 0) return;
     drop_derived(b, 0);
     drop_debt(b);
-    tl_device *d = b->device;
-    tl_pool *p = d->pool;
-    if (b->dry && b->dry != d->dry) { /* outlived its run */
-        free(b);
-        return;
-    }
-    while (!b->dry && p->outer) p = p->outer;
-    if (!b->mem && !b->dry) { /* hollow */
+    tl_pool *p = pool_of(b->device, b->dry);
+    if (!p || (!b->mem && !b->dry)) { /* it outlived its run, or is hollow */
         free(b);
         return;
     }

@@ -126,3 +126,34 @@ Test(pool, training_steps_ask_for_nothing)
     close_scope(keep);
     close_device(d);
 }
+
+/* What a dry run keeps beside a weight was counted in that run: the next one counts its own, and one within another has
+ * what the outer one made. */
+Test(pool, dry_runs_after_each_other_count_the_same)
+{
+    tl_error err = {0};
+    tl_device *d = open_card();
+    tl_buffer *weight = tl__buffer_new(&err, d, 4 * MB);
+    size_t most[2], live;
+    tl__pool_stats(d->pool, &live, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(tl__dry_begin(&err, d), 0);
+        cr_assert_null(tl__buffer_find_derived(weight, "packed", 6), "run %d", i);
+        tl_buffer *packed = tl__buffer_new(&err, d, 8 * MB);
+        cr_assert_eq(tl__buffer_keep_derived(&err, weight, "packed", 6, packed), 0);
+        cr_assert_eq(tl__dry_begin(&err, d), 0);
+        cr_assert_eq(tl__buffer_find_derived(weight, "packed", 6), packed, "run %d", i);
+        tl__buffer_release(packed);
+        cr_assert_eq(tl__dry_end(d), live + 8 * MB);
+        tl_buffer *other = tl__buffer_new(&err, d, MB); /* of this run, given back within another */
+        cr_assert_eq(tl__dry_begin(&err, d), 0);
+        tl__buffer_release(other);
+        cr_assert_eq(tl__dry_end(d), live + 9 * MB);
+        tl__buffer_release(tl__buffer_new(&err, d, MB));
+        most[i] = tl__dry_end(d);
+    }
+    cr_assert_eq(most[0], live + 9 * MB);
+    cr_assert_eq(most[1], live + 9 * MB);
+    tl__buffer_release(weight);
+    close_device(d);
+}
