@@ -44,6 +44,35 @@ t.test("text: each class with its intervals, the confusion, the pairs that are m
   assert(out:find "\nmean over classes +12 " and out:find "is \\ taken for +%a+ +%a+ +%a+\n", out)
 end)
 
+t.test("columns stand below each other where letters are two columns wide", function()
+  pictures.folder(folder .. "/korean", 4)
+  os.rename(folder .. "/korean/wide", folder .. "/korean/넓은것")
+  recipe("korean", NET .. HEAD:format(3),
+    ('data = tlua.data.folder { root = "%s/korean", split = 0.5, %s }'):format(folder, DATA))
+  run(("%s/korean.lua --quiet --out %s/korean-run"):format(folder, folder))
+  local ends, n = nil, 0
+  for line in run(("eval %s/korean-run"):format(folder)):match "AUROC\n(.-)mean over":gmatch "[^\n]+" do
+    local width = core.text.width(line:match "^.-%s2%f[%s]") -- a class, and how many pictures it has
+    ends, n = ends or width, n + 1
+    t.equal(width, ends, line)
+  end
+  t.equal(n, 3)
+end)
+
+t.test("with --json a test that takes long says nothing beside the object", function()
+  core.write_file(folder .. "/slow.lua", ([[
+local core = require "tlua.core"
+local now, n = core.time, 0
+core.time = function()
+  n = n + 20
+  return now() + n
+end
+require("tlua.command.eval").main { "%s/run", "--json", "--data.batch", "2" }
+]]):format(folder))
+  local status, out, err = t.run(("./tlua %s/slow.lua"):format(folder))
+  assert(status == 0 and core.json_decode(out).pictures == 12, out .. err)
+end)
+
 t.test("JSON, the table and the page say the same", function()
   local json = core.json_decode(run(("eval %s/run --json --csv %s/c.csv --wrong %s/w.csv --report=%s/page.html"):format(
     folder, folder, folder, folder)))

@@ -117,8 +117,10 @@ local function open(options, model)
   local loss, loss_name = loss_of(info, task, options.flip)
   task.criterion = loss
   if task.feeds then task:feeds(built) end
+  -- With --json what comes out of 1 is one object alone, however long the test takes.
+  local bar = options.json and progress.new(not core.isatty(2) and "quiet" or nil, 2) or progress.new()
   return { model = options.flip and predict.flipping(net) or net, data = built, seed = 0, loss = loss, task = task,
-    progress = progress.new(), flip = options.flip }, loss_name
+    progress = bar, flip = options.flip }, loss_name
 end
 
 function eval.main(args)

@@ -28,20 +28,15 @@ end
 
 -- ---- text ----
 
-local function pad(text, width, left)
-  local blank = (" "):rep(width - (utf8.len(text) or #text))
-  return left and text .. blank or blank .. text
-end
-
 -- rows of texts in columns, the first to the left.
 local function columns(rows)
   local widths = {}
   for _, row in ipairs(rows) do
-    for k, cell in ipairs(row) do widths[k] = math.max(widths[k] or 0, utf8.len(cell) or #cell) end
+    for k, cell in ipairs(row) do widths[k] = math.max(widths[k] or 0, core.text.width(cell)) end
   end
   for _, row in ipairs(rows) do
     local cells = {}
-    for k, cell in ipairs(row) do cells[k] = pad(cell, widths[k], k == 1) end
+    for k, cell in ipairs(row) do cells[k] = core.text.pad(cell, widths[k], k > 1) end
     print((table.concat(cells, "  "):gsub("%s+$", "")))
   end
 end
