@@ -302,10 +302,13 @@ t.test("energy is counted over the end of a counter, and not guessed", function(
   counter("intel-rapl:0", 900, 1000)
   counter("intel-rapl:0:0", 5, 1000) -- a part of the package, which is counted already
   counter("intel-rapl:1", 10, 1000)
+  counter("intel-rapl:2", 10, 1000)
+  core.write_file(root .. "/intel-rapl:2/name", "psys\n") -- the platform, of which the packages are a part
   local meter = energy.meter(root)
   counter("intel-rapl:0", 100, 1000)
   meter:tick()
   counter("intel-rapl:1", 60, 1000)
+  counter("intel-rapl:2", 700, 1000)
   assert(math.abs(meter:read() - 250e-6) < 1e-12, meter.joules)
 end)
 

@@ -12,13 +12,21 @@ local function number_in(path)
   return n
 end
 
+-- Is a zone a package? "psys", which laptops have beside it, is the whole platform: the package again, and the rest.
+local function is_package(zone)
+  local file = io.open(zone .. "/name")
+  local name = file and file:read "l"
+  if file then file:close() end
+  return name ~= "psys"
+end
+
 -- {path =, range = where the counter begins again} of each package.
 local function packages(root)
   local list = {}
   for _, name in ipairs(core.is_folder(root) and core.list_folder(root) or {}) do
-    if name:find "^[%w-]+:%d+$" and not name:find "mmio" and number_in(("%s/%s/energy_uj"):format(root, name)) then
-      list[#list + 1] = { path = ("%s/%s/energy_uj"):format(root, name),
-        range = number_in(("%s/%s/max_energy_range_uj"):format(root, name)) or 0 }
+    local zone = ("%s/%s"):format(root, name)
+    if name:find "^[%w-]+:%d+$" and not name:find "mmio" and number_in(zone .. "/energy_uj") and is_package(zone) then
+      list[#list + 1] = { path = zone .. "/energy_uj", range = number_in(zone .. "/max_energy_range_uj") or 0 }
     end
   end
   return list
