@@ -1,7 +1,7 @@
-/* room.c - how much of a device's memory tlua may hold. A card's memory is never all ours: the driver has its own in it, the desktop
- * its pictures, and what kernels spill lies there too. A reserve is left to them: a sixteenth, at least 256 MB, but no more than a
- * quarter of a small card. A processor's device has the
- * host's memory, of which the system knows what is free (lua/tlua/train/memory.lua). */
+/* room.c - how much of a device's memory tlua may hold. A card's memory is never all ours: the driver has its own in
+ * it, the desktop its pictures, and what kernels spill lies there too. A reserve is left to them: a sixteenth, at least
+ * 256 MB, but no more than a quarter of a small card. A processor's device has the host's memory, of which the system
+ * knows what is free (lua/tlua/train/memory.lua). */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "device/device.h"
 

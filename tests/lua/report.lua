@@ -139,6 +139,14 @@ t.test("the axis of percentages that are all the same ends at 100", function()
   end
 end)
 
+t.test("a page without a test calls samples what they are", function()
+  local report = require "tlua.report"
+  for many, one in pairs { texts = "text", clips = "clip", volumes = "volume", [false] = "picture" } do
+    local page = report.page { title = "x", metrics = { count = 0 }, rows = {}, facts = {}, many = many or nil }
+    t.equal(page:match "there is no test (%a+)", one)
+  end
+end)
+
 t.test("errors", function()
   local function refused(line, status, message)
     local got, _, err = t.run("./tlua report " .. line)

@@ -85,7 +85,7 @@ end
 local function tiles_of(run, tested)
   local main = report.figures(run)[1]
   if run.unfinished then return going.tiles(run, main, report.prefix(run), WORD[report.prefix(run)]) end
-  local one = run.many == "clips" and "clip" or "picture"
+  local one = (run.many or "pictures"):gsub("s$", "")
   return (tested or tile("–", ("%s: there is no test %s"):format(main[2], one)))
     .. (run.seconds and tile(util.clock(run.seconds), "from start to end") or "")
 end

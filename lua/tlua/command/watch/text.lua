@@ -64,7 +64,7 @@ function text.follow(folder)
       return
     end
     if state == "running" and bar.terminal then
-      bar:write("\r" .. words:sub(1, core.terminal_width() - 1) .. "\27[K")
+      bar:write("\r" .. core.text.cut(words, core.terminal_width() - 1, "") .. "\27[K")
       bar.shown = true
     elseif state ~= before then print(words) end
     before = state

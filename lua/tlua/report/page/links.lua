@@ -33,8 +33,8 @@ end
 -- The folder of a file.
 function links.folder_of(path) return path:match "^(.*[^/])/+[^/]*$" or path:match "^/" or "." end
 
--- A path as an address: what has a meaning of its own there is written by its number. A name that looks like another
--- kind of address ("a:b") begins with "./".
+-- A path as an address: what has a meaning of its own there is written by its number, a colon too, so that "a:b" is no
+-- address of another kind.
 function links.address(path)
   local out = path:gsub("[^%w%-%._~/]", function(c) return ("%%%02X"):format(c:byte()) end)
   return out
