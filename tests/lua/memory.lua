@@ -25,9 +25,14 @@ end
 t.test("a step that does not fit is refused with the batch that does", function()
   local status, _, err = card(96, "--data.batch 40")
   assert(status == 1, err)
-  local batch = err:match("small.lua:%d+: a step of 40 pictures needs [%d.]+ MB, and .* has [%d.]+ MB of 101 MB " ..
-    "%([%d.]+ MB are left to the driver and what else runs%): %-%-data.batch (%d+) fits %(with %-%-accumulate")
+  local batch, times, what = err:match("small.lua:%d+: a step of 40 pictures needs [%d.]+ MB, and .* has [%d.]+ MB " ..
+    "of 101 MB %([%d.]+ MB are left to the driver and what else runs%): %-%-data.batch (%d+) fits %(with " ..
+    "%-%-accumulate (%d+) ([^)]*)%)")
   assert(batch and tonumber(batch) > 1, err)
+  t.equal(tonumber(times), math.ceil(40 / batch))
+  t.equal(what, 40 % batch == 0 and "the step stays as it was" or ("a step has %d pictures"):format(times * batch))
+  status, _, err = card(96, "--data.batch 40 --accumulate 4")
+  assert(status == 1 and err:find("--accumulate 20 the step stays", 1, true) or tonumber(batch) ~= 8, err)
   local good, out = card(96, "--data.batch " .. batch)
   assert(good == 0 and out:find "memory    [%d.]+ MB for a step, [%d.]+ MB are free of 101 MB %([%d.]+ MB are left", out)
   status, _, err = card(3, "--data.batch 40")
@@ -42,6 +47,27 @@ t.test("a later stage's step is looked at before the first", function()
   assert(status == 1 and err:find("a step of 40 pictures in stage 2 needs", 1, true) and
     not out:find("Epoch 1", 1, true), out .. err)
   assert(card(96, "--data.batch 8") == 0)
+end)
+
+t.test("batches of so many seconds: the seconds that fit, and a word about one clip where none does", function()
+  assert(t.run(("./tlua docs/tones.lua %s/tones 40"):format(folder)) == 0)
+  local speech = put("speech.lua", ([[
+local tlua = require "tlua"
+return tlua.recipe {
+  model = tlua.models.conformer { blocks = 1, width = 48, heads = 2, ffn = 96 },
+  data = tlua.data.speech { path = "%s/tones/transcripts.tsv", batch = "60 s" }, schedule = { epochs = 1 },
+}
+]]):format(folder))
+  local function small(mb)
+    return t.run(("TLUA_MEMORY=%d ./tlua %s --force --accumulate 2 --out %s/speech"):format(mb, speech, folder))
+  end
+  local status, _, err = small(16)
+  local seconds, times = err:match("a step of 60 s of clips needs .*: %-%-data.batch '([%d.]+) s' fits %(with " ..
+    "%-%-accumulate (%d+) the step stays as it was%)")
+  assert(status == 1 and seconds and tonumber(seconds) < 60, err)
+  t.equal(seconds * times, 120.0)
+  status, _, err = small(1)
+  assert(status == 1 and err:find("not even one clip fits", 1, true), err)
 end)
 
 t.test("TLUA_MEMORY is a whole number of megabytes", function()

@@ -62,14 +62,14 @@ local function moments(o)
   return n[o.kind] + ((o.options.momentum or 0) > 0 and 1 or 0) + (o.options.centered and 1 or 0)
 end
 
--- The same of a later stage `o` that trains more than the one the session is in: what the optimiser will keep for the others
--- comes on top, and no features are kept.
+-- The same of a later stage `o` that trains more than the one the session is in: what the optimiser, and an average of
+-- the weights, will keep for the others comes on top, and no features are kept.
 local function of_later(s, o, batch)
   groups.set_frozen(s.model, stage.frozen_of(s.recipe, o))
   local _, trained = s.model:count()
   local bytes = 0
   if trained > s.trained then
-    bytes = of_step(s, batch) + 4 * moments(s.recipe.optim) * (trained - s.trained)
+    bytes = of_step(s, batch) + 4 * (moments(s.recipe.optim) + (s.ema and 1 or 0)) * (trained - s.trained)
     s.model:zero_grad()
   end
   groups.set_frozen(s.model, stage.frozen_of(s.recipe, s.stage_options))
@@ -124,18 +124,61 @@ function memory.auto_batch(s)
   return best, all
 end
 
+-- What a batch of so many seconds or pieces is counted in: the data's field, and the unit of --data.batch.
+local function unit_of(d)
+  if d.batch_seconds then return "batch_seconds", "s" end
+  if d.batch_pieces then return "batch_pieces", "pieces" end
+end
+
+-- The half of that, or its half and so on, whose step takes at most `share` of the room; nil where one sample does not.
+local function fewer(s, all, share)
+  local d, key, best, bytes = s.data, unit_of(s.data), nil, nil
+  local given, value = d[key], d[key]
+  repeat
+    value = math.type(value) == "integer" and value // 2 or value / 2
+    d[key] = value
+    local before = bytes
+    bytes = d.input.bytes(d, d.batch)
+    if bytes ~= before and needed(s, d.batch) <= share * all then best = value end
+  until best or value < 1 or bytes == before
+  d[key] = given
+  return best
+end
+
+local function number(v) return (math.type(v) == "integer" and "%d" or "%g"):format(v) end
+
+-- "--data.batch 32 fits (with --accumulate 2 the step stays as it was)"; nil where not even one sample does.
+local function batch_text(s, all)
+  local d = s.data
+  local key, unit = unit_of(d)
+  local given, best = key and d[key] or d.batch, nil
+  if key then best = fewer(s, all, 0.9) else best = largest(s, all, 0.9, given) end
+  if not best then return nil end
+  local whole = given * s.recipe.accumulate
+  local k = math.ceil(whole / best)
+  local word = number(best) .. (unit and " " .. unit or "")
+  return ("%s fits (with --accumulate %d %s)"):format(util.command_text { "--data.batch", word }, k,
+    k * best == whole and "the step stays as it was"
+    or ("a step has %s %s"):format(number(k * best), unit or d.input.many))
+end
+
+-- "40 pictures", "60 s of clips"
+local function step_text(d)
+  local key, unit = unit_of(d)
+  return key and ("%s %s of %s"):format(number(d[key]), unit, d.input.many) or ("%d %s"):format(d.batch, d.input.many)
+end
+
 -- Where the step of the session's batch does not fit, an error that gives one that does. Returns {step =, room =}.
 function memory.check(s)
   check_whole(s)
-  local batch, all = s.data.batch, room(s)
-  local bytes, at = needed(s, batch)
+  local kind, all = s.data.input, room(s)
+  local bytes, at = needed(s, s.data.batch)
   if bytes <= all then return { step = bytes, room = all, text = reserve_text(s, all) } end
-  local best = largest(s, all, 0.9, batch)
-  local kind = s.data.input
-  util.failf("a step of %d %s%s needs %s, and %s has %s%s%s", batch, kind.many, at ~= s.stage and (" in stage %d"):format(at)
-    or "", util.bytes(bytes), s.device.name, util.bytes(all), reserve_text(s, all),
-    best and (": --data.batch %d fits (with --accumulate %d the step stays as it was)%s"):format(best, (batch + best - 1) // best,
-      (s.recipe.recompute and "" or ", and --recompute true needs less")
+  local way = batch_text(s, all)
+  util.failf("a step of %s%s needs %s, and %s has %s%s%s", step_text(s.data),
+    at ~= s.stage and (" in stage %d"):format(at) or "", util.bytes(bytes), s.device.name, util.bytes(all),
+    reserve_text(s, all),
+    way and (": %s%s"):format(way, (s.recipe.recompute and "" or ", and --recompute true needs less")
       .. (scaling.type_of(s.recipe) and "" or ", as does --precision bfloat16"))
     or ("; not even one %s fits: %s"):format(kind.one, kind.smaller)
       .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
