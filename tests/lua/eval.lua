@@ -147,6 +147,25 @@ t.test("numbers: the list has what was given and what is so, the farthest first"
   t.equal(#lines_of(folder .. "/n.csv"), 2)
 end)
 
+t.test("an output that is no number has no figure, be it the first or another", function()
+  local lines = { "file,side,area" }
+  for i = 1, 8 do lines[#lines + 1] = ("secret-words/left/%d.png,%d,%d"):format(i, 10 * i, i) end
+  core.write_file(folder .. "/two.csv", table.concat(lines, "\n") .. "\n")
+  recipe("two", NET .. HEAD:format(2), ('task = tlua.task.regress {}, data = tlua.data.csv { path = "%s/two.csv", '
+    .. 'image = "file", target = { "side", "area" }, split = 0.5, %s }'):format(folder, DATA))
+  run(("%s/two.lua --quiet --out %s/two"):format(folder, folder))
+  local tensors, metadata = core.load(folder .. "/two/model.safetensors")
+  for k = 1, 2 do
+    local bias = tensors["4.bias"]:tolist()
+    bias[k] = 0 / 0
+    local damaged = {}
+    for name, x in pairs(tensors) do damaged[name] = name == "4.bias" and core.tensor(bias) or x end
+    core.save(folder .. "/nan.safetensors", damaged, metadata)
+    local status, _, err = t.run(("./tlua eval %s/nan.safetensors"):format(folder))
+    assert(status == 1 and err:find("for 4 of 4 pictures: there is no figure of it", 1, true), err)
+  end
+end)
+
 t.test("masks: the list has each picture's Dice, the worst first", function()
   core.mkdirs(folder .. "/parts/images")
   core.mkdirs(folder .. "/parts/masks")

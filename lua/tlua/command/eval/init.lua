@@ -69,10 +69,17 @@ local function check(options, task, built, info)
   end
 end
 
+local function has_nan(row)
+  for _, v in ipairs(row) do
+    if v ~= v then return true end
+  end
+  return false
+end
+
 local function check_numbers(s, sum)
   local strange, seen = 0, s.seen or {}
   for _, row in ipairs(seen.probabilities or seen.scores or seen.given or {}) do
-    strange = strange + (row[1] ~= row[1] and 1 or 0)
+    strange = strange + (has_nan(row) and 1 or 0)
   end
   if strange > 0 then
     util.failf("eval: %s for %d of %d %s: there is no figure of it; its weights may hold NaN", predict.NO_NUMBERS,
