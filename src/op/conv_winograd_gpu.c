@@ -88,10 +88,23 @@ static int fill_weights(tl_scope *s, const tl_conv_job *j, tl_buffer *u)
                       TL_KL(j->w->offset + j->stride.at), TL_KBUF(u));
 }
 
-/* Floats of transformed pictures and results at once. */
+/* Floats of transformed pictures and results at once, on small cards a sixteenth of what may be held; or those of so
+ * many tiles where that is more. */
 #define WORKSPACE ((int64_t)16 << 20)
+enum { LEAST_TILES = 128, SHARE = 16 };
 
-/* Some pictures' tiles, as many as `a` says, from its first on. */
+/* Tiles at once, of `all` there are: in as few pieces as there is room for, which are about as large as each other.
+ * They need not be whole pictures: one of 1,024 x 1,024 with 64 channels would have 1.2 GB of transformed numbers. */
+static int64_t tiles_at_once(const tl_device *d, const tl_conv_job *j, int64_t all)
+{
+    int64_t room = (int64_t)(d->traits.budget / SHARE / sizeof(float));
+    int64_t most = (room < WORKSPACE ? room : WORKSPACE) / (points_of(j) * (j->g.ci + j->g.co));
+    int64_t pieces = over(all, most < LEAST_TILES ? LEAST_TILES : most);
+    int64_t step = pieces > 1 ? over(over(all, pieces), LEAST_TILES) * LEAST_TILES : all;
+    return step < all ? step : all;
+}
+
+/* Some tiles, as many as `a` says, from its first on. */
 static int some(tl_scope *s, const tl_conv_job *j, const winograd_args *a, tl_buffer *u, tl_tensor *v, tl_tensor *m)
 {
     int64_t tiles = a->tiles, ci = a->ci, co = a->co;
@@ -120,17 +133,15 @@ int tl__conv_winograd_gpu(tl_scope *s, const tl_conv_job *j)
 {
     const tl_conv_shape *g = &j->g;
     winograd_args a = args_of(j);
-    int64_t points = points_of(j), tiles = tiles_of(j), step = WORKSPACE / (points * tiles * (g->ci + g->co));
-    if (step < 1) step = 1;
-    if (step > g->n) step = g->n;
-    tl_tensor *v = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * tiles * g->ci}),
-              *m = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * tiles * g->co});
+    int64_t points = points_of(j), all = g->n * tiles_of(j), step = tiles_at_once(s->device, j, all);
+    tl_tensor *v = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * g->ci}),
+              *m = tl_empty(s, TL_F32, 1, (int64_t[]){points * step * g->co});
     tl_buffer *u = v && m ? tl__conv_derived(s, j, 0x77696e67, side_of(j), points * g->ci * g->co, fill_weights) : NULL;
     if (!u) return -1;
     int status = 0;
-    for (int64_t first = 0; first < g->n && status == 0; first += step) {
-        a.first = (int32_t)(first * tiles);
-        a.tiles = (int32_t)((first + step < g->n ? step : g->n - first) * tiles);
+    for (int64_t first = 0; first < all && status == 0; first += step) {
+        a.first = (int32_t)first;
+        a.tiles = (int32_t)(first + step < all ? step : all - first);
         status = some(s, j, &a, u, v, m);
     }
     tl__buffer_release(u);

@@ -264,6 +264,20 @@ static void check_width(const char *vector)
     close_device(d);
 }
 
+/* More tiles than Winograd's form for GPUs has at once, in two pieces of which the first ends within a picture. */
+Test(conv, winograd_in_pieces)
+{
+    static const problem p = {2, {1, 33, 40}, 16, 12, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 1, TL_ACT_RELU};
+    compile_quickly("1");
+    tl_device *d = open_device("1");
+    d->traits.budget = 1 << 20;
+    host h = make_host(&p);
+    for (const tl_conv_maker *m = tl__conv_makers(); m->name; m++)
+        if (strcmp(m->name, "winograd_gpu") == 0) check_maker(d, &p, &h, m, 0);
+    drop_host(&h);
+    close_device(d);
+}
+
 /* Of no pictures there is nothing to gather, and nothing to divide by; gradients of what they share are zero. */
 Test(conv, no_pictures)
 {
