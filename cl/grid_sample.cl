@@ -11,10 +11,6 @@ typedef struct grid_args {
 enum { LINEAR, NEAREST, CUBIC };
 enum { ZEROS, BORDER, REFLECTION };
 
-/* Four neighbours in a dimension, where each is (-1: outside), what share it has, and how that changes with the grid.
- */
-typedef struct spot { long at[4]; float share[4], slope[4]; } spot;
-
 /* Folds x back between the edges; *sign: its direction there. */
 INLINE float reflected(float x, float low, float high, float *sign)
 {
@@ -57,53 +53,57 @@ INLINE float curve_slope(float x)
     return x < 0.0f ? -s : s;
 }
 
-INLINE spot spot_of(const grid_args *a, int i, float g)
+/* Where a coordinate lies between the neighbours in a dimension: how far behind the one at `low`, and how that changes
+ * with the grid. Neighbours are worked out from it one by one: four of each dimension in arrays would lie in memory,
+ * since which of them is read is known at run time alone. */
+typedef struct between { float low, part, slope; int there; } between;
+INLINE between between_of(const grid_args *a, int i, float g)
 {
-    spot p = {{-1, -1, -1, -1}, {0.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
-    float in = (float)a->in[i], half_size = a->corners ? (in - 1.0f) / 2.0f : in / 2.0f, slope;
+    float in = (float)a->in[i], half_size = a->corners ? (in - 1.0f) / 2.0f : in / 2.0f, slope = 1.0f;
     float at = a->corners ? (g + 1.0f) / 2.0f * (in - 1.0f) : ((g + 1.0f) * in - 1.0f) / 2.0f;
-    if (a->mode == CUBIC) {
-        float low = floor(at), part = at - low;
-        for (int k = 0; k < 4; k++) {
-            float where = padded(a, i, low - 1.0f + (float)k, &slope);
-            p.at[k] = where >= 0.0f && where < in ? (long)where : -1;
-            p.share[k] = curve(part + 1.0f - (float)k);
-            p.slope[k] = curve_slope(part + 1.0f - (float)k) * half_size;
-        }
-        return p;
-    }
-    at = padded(a, i, at, &slope);
-    if (!(at > -2.0f && at < in + 1.0f)) return p; /* far outside, or no number */
-    float low = a->mode == NEAREST ? rint(at) : floor(at), part = at - low;
-    int two = a->mode == LINEAR;
-    for (int k = 0; k <= two; k++) {
-        long where = (long)low + k;
-        p.at[k] = where >= 0 && where < a->in[i] ? where : -1;
-        p.share[k] = !two ? 1.0f : k ? part : 1.0f - part;
-        p.slope[k] = !two ? 0.0f : k ? half_size * slope : -half_size * slope;
-    }
-    return p;
+    if (a->mode != CUBIC) at = padded(a, i, at, &slope);
+    float low = a->mode == NEAREST ? rint(at) : floor(at);
+    /* Else far outside, or no number. */
+    int there = a->mode == CUBIC || (at > -2.0f && at < in + 1.0f);
+    return (between){low, at - low, a->mode == NEAREST ? 0.0f : half_size * slope, there};
 }
 
-typedef struct spots { spot d, h, w; } spots;
-INLINE spots spots_of(const grid_args *a, G const float *g)
+/* Neighbour k in a dimension: where it is (-1: outside), what share it has, and how that changes with the grid. */
+typedef struct spot { long at; float share, slope; } spot;
+INLINE spot spot_of(const grid_args *a, int i, between p, int k)
 {
-    spot alone = {{0, -1, -1, -1}, {1.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
-    spots s = {alone, spot_of(a, 1, g[1]), spot_of(a, 2, g[0])};
-    if (a->axes == 3) s.d = spot_of(a, 0, g[2]);
-    return s;
+    float unused;
+    if (!p.there) return (spot){-1, 0.0f, 0.0f};
+    if (a->mode == CUBIC) {
+        float where = padded(a, i, p.low - 1.0f + (float)k, &unused), away = p.part + 1.0f - (float)k;
+        long at = where >= 0.0f && where < (float)a->in[i] ? (long)where : -1;
+        return (spot){at, curve(away), curve_slope(away) * p.slope};
+    }
+    long at = (long)p.low + k;
+    float share = a->mode == NEAREST ? 1.0f : k ? p.part : 1.0f - p.part;
+    return (spot){at >= 0 && at < a->in[i] ? at : -1, share, k ? p.slope : -p.slope};
 }
 
-/* BODY for each neighbour inside, which lies at pixel `at`. */
-#define EACH_NEIGHBOUR(BODY)                                                                                    \
-    LOOP for (int kd = 0; kd < 4; kd++)                                                                         \
-        LOOP for (int kh = 0; kh < 4; kh++)                                                                     \
-            LOOP for (int kw = 0; kw < 4; kw++) {                                                               \
-                if (s.d.at[kd] < 0 || s.h.at[kh] < 0 || s.w.at[kw] < 0) continue;                               \
-                long at = (s.d.at[kd] * a.in[1] + s.h.at[kh]) * a.in[2] + s.w.at[kw];                           \
-                BODY                                                                                            \
-            }
-#define SHARE (s.d.share[kd] * s.h.share[kh] * s.w.share[kw])
+/* BODY for each neighbour d, h, w of the grid's numbers g that is inside, at pixel `at`. */
+#define EACH_NEIGHBOUR(g, BODY)                                                                                  \
+    {                                                                                                            \
+        int most = a.mode == CUBIC ? 4 : a.mode == LINEAR ? 2 : 1, deep = a.axes == 3;                           \
+        between pw = between_of(&a, 2, (g)[0]), ph = between_of(&a, 1, (g)[1]);                                  \
+        between pd = deep ? between_of(&a, 0, (g)[2]) : pw;                                                      \
+        LOOP for (int kd = 0; kd < (deep ? most : 1); kd++) {                                                    \
+            spot d = deep ? spot_of(&a, 0, pd, kd) : (spot){0, 1.0f, 0.0f};                                      \
+            LOOP for (int kh = 0; kh < most && d.at >= 0; kh++) {                                                \
+                spot h = spot_of(&a, 1, ph, kh);                                                                 \
+                LOOP for (int kw = 0; kw < most && h.at >= 0; kw++) {                                            \
+                    spot w = spot_of(&a, 2, pw, kw);                                                             \
+                    if (w.at < 0) continue;                                                                      \
+                    long at = (d.at * a.in[1] + h.at) * a.in[2] + w.at;                                          \
+                    BODY                                                                                         \
+                }                                                                                                \
+            }                                                                                                    \
+        }                                                                                                        \
+    }
+#define SHARE (d.share * h.share * w.share)
 
 INLINE void add_pixel(G float *y, G const float *x, float share, long n)
 {
@@ -118,9 +118,8 @@ __kernel void grid_sample(const grid_args a, G const float *restrict X, long x0,
     long c = get_global_id(0) * a.part, o = get_global_id(1), n = min(a.part, a.channels - c);
     G const float *x = X + x0 + o / a.places * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
     G float *y = Y + y0 + o * a.channels + c;
-    spots s = spots_of(&a, GRID + g0 + o * a.axes);
     for (long k = 0; k < n; k++) y[k] = 0.0f;
-    EACH_NEIGHBOUR(add_pixel(y, x + at * a.channels, SHARE, n);)
+    EACH_NEIGHBOUR(GRID + g0 + o * a.axes, add_pixel(y, x + at * a.channels, SHARE, n);)
 }
 
 /* dx (zero before): work-item (part of the channels, picture), through its outputs in order. */
@@ -131,9 +130,8 @@ __kernel void grid_sample_dx(const grid_args a, G const float *restrict GRID, lo
     long c = get_global_id(0) * a.part, picture = get_global_id(1), n = min(a.part, a.channels - c);
     G float *dx = DX + d0 + picture * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
     LOOP for (long o = picture * a.places; o < (picture + 1) * a.places; o++) {
-        spots s = spots_of(&a, GRID + g0 + o * a.axes);
         G const float *gy = GY + gy0 + o * a.channels + c;
-        EACH_NEIGHBOUR(add_pixel(dx + at * a.channels, gy, SHARE, n);)
+        EACH_NEIGHBOUR(GRID + g0 + o * a.axes, add_pixel(dx + at * a.channels, gy, SHARE, n);)
     }
 }
 
@@ -145,14 +143,13 @@ __kernel void grid_sample_dgrid(const grid_args a, G const float *restrict X, lo
     long o = get_global_id(1);
     G const float *x = X + x0 + o / a.places * a.in[0] * a.in[1] * a.in[2] * a.channels,
                   *gy = GY + gy0 + o * a.channels;
-    spots s = spots_of(&a, GRID + g0 + o * a.axes);
     float dw = 0.0f, dh = 0.0f, dd = 0.0f;
-    EACH_NEIGHBOUR({
+    EACH_NEIGHBOUR(GRID + g0 + o * a.axes, {
         float sum = 0.0f;
         for (long c = 0; c < a.channels; c++) sum += gy[c] * x[at * a.channels + c];
-        dw += sum * s.d.share[kd] * s.h.share[kh] * s.w.slope[kw];
-        dh += sum * s.d.share[kd] * s.h.slope[kh] * s.w.share[kw];
-        dd += sum * s.d.slope[kd] * s.h.share[kh] * s.w.share[kw];
+        dw += sum * d.share * h.share * w.slope;
+        dh += sum * d.share * h.slope * w.share;
+        dd += sum * d.slope * h.share * w.share;
     })
     G float *to = DG + d0 + o * a.axes;
     to[0] = dw;

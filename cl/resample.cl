@@ -29,9 +29,6 @@ INLINE float coordinate(const resample_args *a, int i, long o)
     }
 }
 
-/* Four neighbours, the first `low`, and their shares. */
-typedef struct place { long low; float share[4]; } place;
-
 /* The cubic curve of Keys 1981 at distance x. */
 INLINE float curve(float x, float a)
 {
@@ -40,30 +37,34 @@ INLINE float curve(float x, float a)
     return x < 2.0f ? ((x - 5.0f) * x + 8.0f) * x * a - 4.0f * a : 0.0f;
 }
 
+/* Where an output lies among four neighbours, the first `low`: how far behind the second, and what their shares come to.
+ * Shares are worked out from it one by one: four of each dimension in arrays would lie in memory, since which of them is
+ * read is known at run time alone. */
+typedef struct place { long low; float part, all; } place;
+
+/* The share of neighbour k, before all are brought to a sum of 1. */
+INLINE float raw_share(const resample_args *a, int i, place p, int k)
+{
+    if (a->mode == NEAREST) return k == 1 ? 1.0f : 0.0f;
+    if (a->exclude && (p.low + k < 0 || p.low + k >= a->in[i])) return 0.0f;
+    if (a->mode == CUBIC) return curve(p.part + 1.0f - (float)k, a->cubic);
+    return k == 1 ? 1.0f - p.part : k == 2 ? p.part : 0.0f;
+}
+INLINE float share_at(const resample_args *a, int i, place p, int k)
+{
+    return a->exclude && a->mode != NEAREST ? raw_share(a, i, p, k) / p.all : raw_share(a, i, p, k);
+}
+
 INLINE place place_of(const resample_args *a, int i, long o)
 {
-    place p = {0, {0.0f, 0.0f, 0.0f, 0.0f}};
-    float at = coordinate(a, i, o), low = floor(at), part = at - low, all = 0.0f;
-    if (a->mode == NEAREST) {
+    float at = coordinate(a, i, o), low = floor(at);
+    place p = {(long)low - 1, at - low, 0.0f};
+    if (a->mode == NEAREST)
         p.low = (long)(a->rounding == FLOOR          ? low
                        : a->rounding == CEIL         ? ceil(at)
                        : a->rounding == PREFER_FLOOR ? ceil(at - 0.5f)
                                                      : floor(at + 0.5f)) - 1;
-        p.share[1] = 1.0f;
-        return p;
-    }
-    p.low = (long)low - 1;
-    if (a->mode == LINEAR) {
-        p.share[1] = 1.0f - part;
-        p.share[2] = part;
-    } else
-        for (int k = 0; k < 4; k++) p.share[k] = curve(part + 1.0f - (float)k, a->cubic);
-    if (!a->exclude) return p;
-    for (int k = 0; k < 4; k++) {
-        if (p.low + k < 0 || p.low + k >= a->in[i]) p.share[k] = 0.0f;
-        all += p.share[k];
-    }
-    for (int k = 0; k < 4; k++) p.share[k] /= all;
+    for (int k = 0; k < 4 && a->exclude; k++) p.all += raw_share(a, i, p, k);
     return p;
 }
 
@@ -75,7 +76,7 @@ INLINE float share_of(const resample_args *a, int i, long o, long k)
 {
     place p = place_of(a, i, o);
     float sum = 0.0f;
-    for (int t = 0; t < 4; t++) sum += clamped(a, i, p.low + t) == k ? p.share[t] : 0.0f;
+    for (int t = 0; t < 4; t++) sum += clamped(a, i, p.low + t) == k ? share_at(a, i, p, t) : 0.0f;
     return sum;
 }
 
@@ -109,14 +110,18 @@ __kernel void resample(const resample_args a, G const float *restrict X, long x0
     G const float *x = X + x0 + at / (a.out[0] * a.out[1] * a.out[2]) * a.in[0] * a.in[1] * a.in[2] * a.channels + c;
     G float *y = Y + y0 + at * a.channels + c;
     for (long k = 0; k < n; k++) y[k] = 0.0f;
-    LOOP for (int kd = 0; kd < 4; kd++)
-        LOOP for (int kh = 0; kh < 4; kh++)
-            LOOP for (int kw = 0; kw < 4; kw++) {
-                float share = d.share[kd] * h.share[kh] * w.share[kw];
-                long row = clamped(&a, 0, d.low + kd) * a.in[1] + clamped(&a, 1, h.low + kh);
+    LOOP for (int kd = 0; kd < 4; kd++) {
+        float sd = share_at(&a, 0, d, kd);
+        LOOP for (int kh = 0; kh < 4 && sd != 0.0f; kh++) {
+            float sh = sd * share_at(&a, 1, h, kh);
+            long row = clamped(&a, 0, d.low + kd) * a.in[1] + clamped(&a, 1, h.low + kh);
+            LOOP for (int kw = 0; kw < 4 && sh != 0.0f; kw++) {
+                float share = sh * share_at(&a, 2, w, kw);
                 if (share != 0.0f)
                     add_pixel(y, x + (row * a.in[2] + clamped(&a, 2, w.low + kw)) * a.channels, share, n);
             }
+        }
+    }
 }
 
 /* dx[k] = sum over the outputs o of gy[o] times what o has of k */

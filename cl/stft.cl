@@ -316,11 +316,16 @@ INLINE void bin(const stft_args *a, B const float *z, G const float *restrict T,
 
 /* ---- kernels ---- */
 
-/* The group's two buffers, of a.room floats each. */
+/* The group's two buffers, of a.room floats each; and its blocks. One with local memory has a single block, and AMD's
+ * compiler keeps what does not change in a loop in more scalar registers than there are. */
 #ifdef LOCAL
 #define BUFFERS B float *one = S, *two = one + a.room
+#define EACH_BLOCK for (long block = GROUP_OF(0); block < blocks; block = blocks)
 #else
 #define BUFFERS B float *one = S + GROUP_OF(0) * 2 * a.room, *two = one + a.room
+#define EACH_BLOCK                                              \
+    long end = min((GROUP_OF(0) + 1) * a.per_group, blocks);    \
+    LOOP for (long block = GROUP_OF(0) * a.per_group; block < end; block++)
 #endif
 
 /* Y: WHAT 0 complex numbers (clips, frames, bins, 2), 1 magnitudes or powers (clips, frames, bins), 2 bands (clips,
@@ -331,8 +336,7 @@ __kernel void stft(const stft_args a, long blocks, G const float *restrict X, lo
                    long k0, G const int *restrict R, B float *S, G float *restrict Y, long y0)
 {
     BUFFERS;
-    long end = min((GROUP_OF(0) + 1) * a.per_group, blocks);
-    LOOP for (long block = GROUP_OF(0) * a.per_group; block < end; block++) {
+    EACH_BLOCK {
         const long clip = block / a.blocks, f = (block - clip * a.blocks) * V;
         const long n = a.counted ? clamp((long)N[n0 + clip], 0L, a.samples) : a.samples;
         const int m = (int)min((long)V, a.frames - f);
@@ -377,8 +381,7 @@ __kernel void stft_frames_dx(const stft_args a, long blocks, G const float *rest
                              G const float *restrict T, B float *S, G float *restrict D, long d0)
 {
     BUFFERS;
-    long end = min((GROUP_OF(0) + 1) * a.per_group, blocks);
-    LOOP for (long block = GROUP_OF(0) * a.per_group; block < end; block++) {
+    EACH_BLOCK {
         const long clip = block / a.blocks, f = (block - clip * a.blocks) * V, row = clip * a.frames + f;
         const long n = a.counted ? clamp((long)N[n0 + clip], 0L, a.samples) : a.samples, own = frames_of(&a, n);
         const int m = (int)min((long)V, a.frames - f);
