@@ -5,7 +5,8 @@
 # Blocks fenced as text are output, or what needs hands; all others are run as they stand, in the folder where the guides have been run
 # already, but for these lines: a recipe of recipes/ is trained nowhere, --help behind its words shows that they are known; `make` is only
 # looked up; of Python's scripts of the source it is seen that they are there; what comes from a registry of packages is left out. `tlua watch`
-# looks once; a run that is resumed is at its end already, and gets more epochs. The former are counted. Examples of functions are run by tests/lua/examples.lua.
+# looks once; a run that is resumed is at its end already, and gets more epochs; of the cache goes
+# what a network of these pages has in it. The former are counted. Examples of functions are run by tests/lua/examples.lua.
 set -u
 if [ "${1:-}" != in ]; then
     cd "$(dirname "$0")/.." || exit 1
@@ -58,6 +59,7 @@ ways() {
     line ~ /^tlua .*--out runs\// { match(line, /--out runs\/[a-z]+/); print "rm -rf " substr(line, RSTART + 6, RLENGTH - 6) }
     line ~ /^tlua watch / { sub(/ --text$/, "", line); line = line " --once" }
     line ~ /^tlua --resume [^ ]+$/ { sub(/RUN/, "runs/mine", line); line = line " --epochs 9 --force" }
+    line ~ /^tlua cache clear / { sub(/clear .*/, "clear net.onnx", line) }
     line ~ /^arecord / { sub(/^arecord[^|]*/, "tail -c +45 recordings/003.wav ", line) }
     { print line; line = "" }
     # The prompt goes on behind an error, and says it on standard error.

@@ -88,6 +88,21 @@ local function values(fields, names)
   return lists, files, models, free
 end
 
+-- "COMMAND --OPTION" of the flags whose name takes a value elsewhere: `tlua watch --text`.
+local function bare_flags(names, fields)
+  local valued, out = {}, {}
+  for _, name in ipairs(names) do valued[name] = fields[name][1] ~= "flag" end
+  for _, c in ipairs(commands.list) do
+    for _, o in ipairs(options_of(c)) do valued[o[1]] = valued[o[1]] or o[2] ~= "flag" end
+  end
+  for _, c in ipairs(of_list()) do
+    for _, o in ipairs(options_of(c)) do
+      if o[2] == "flag" and valued[o[1]] then out[#out + 1] = ('"%s --%s"'):format(c.name, o[1]) end
+    end
+  end
+  return table.concat(out, "|")
+end
+
 local function patterns(set)
   local list = {}
   for _, name in ipairs(util.keys(set)) do list[#list + 1] = "--" .. name end
@@ -105,6 +120,8 @@ local function cases(say)
   local lists, files, models, free = values(fields, names)
   local out = {}
   local function line(text) out[#out + 1] = text end
+  -- Behind a flag stands what the command takes, although another has a value for the same name.
+  line(('    case "$command $before" in %s) before= ;; esac'):format(bare_flags(names, fields)))
   line '    case "$before" in'
   line(("    %s) %s; return ;;"):format(patterns(models), say "models"))
   for _, key in ipairs(util.keys(lists)) do line(("    %s) %s; return ;;"):format(patterns(lists[key]), say("words", key))) end

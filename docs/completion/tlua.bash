@@ -11,6 +11,7 @@ _tlua()
         else COMPREPLY=($(compgen -W "cache check compare devices eval explain export inspect lr models params predict report show tune verify watch help" -- "$current") $(compgen -f -X "!*.lua" -- "$current") $(compgen -d -- "$current")); fi
         return
     fi
+    case "$command $before" in "predict --csv"|"watch --text") before= ;; esac
     case "$before" in
     --model) COMPREPLY=($(compgen -W "$models" -- "$current")); return ;;
     --optim) COMPREPLY=($(compgen -W "Adam AdamW LAMB Lion RMSprop SGD" -- "$current")); return ;;

@@ -117,6 +117,10 @@ uint64_t tl__hash64(const void *data, size_t bytes, uint64_t seed);  /* FNV-1a; 
 
 /* The whole file in memory (NUL added behind it, not counted); NULL and an error that names the path. */
 char *tl__read_file(tl_error *err, const char *path, size_t *bytes);
+/* Opens a file to be read, and says what it is. Never waits: a FIFO that nobody writes would hold the program for
+ * ever, so who calls this refuses what is not regular. NULL: errno says why. */
+struct stat;
+FILE *tl__open_to_read(const char *path, struct stat *st);
 /* Maps a regular file for reading; an empty one gives NULL and no bytes. Anything else is an error that says to give
  * `what`. 0 or -1. */
 int tl__map_file(tl_error *err, const char *path, const char *what, void **map, size_t *bytes);

@@ -17,15 +17,29 @@ static int fail_path(tl_error *err, const char *verb, const char *path)
     return tl__fail(err, TL_EIO, "cannot %s %s: %s", verb, path, strerror(errno));
 }
 
+FILE *tl__open_to_read(const char *path, struct stat *st)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *f = fd >= 0 && fstat(fd, st) == 0 ? fdopen(fd, "rb") : NULL;
+    if (!f && fd >= 0) {
+        int why = errno;
+        close(fd);
+        errno = why;
+    }
+    return f;
+}
+
 char *tl__read_file(tl_error *err, const char *path, size_t *bytes)
 {
-    FILE *f = fopen(path, "rb");
     struct stat st;
+    FILE *f = tl__open_to_read(path, &st);
     char *data = NULL;
-    if (!f || fstat(fileno(f), &st) != 0) {
+    if (!f) {
         fail_path(err, "open", path);
     } else if (S_ISDIR(st.st_mode)) {
         tl__fail(err, TL_EIO, "cannot read %s: it is a folder", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        tl__fail(err, TL_EIO, "cannot read %s: it is a pipe or a device, and not a regular file", path);
     } else if (st.st_size < 0 || (data = tl__malloc(err, (size_t)st.st_size + 1)) == NULL) {
         tl__error_prefix(err, "%s: ", path);
     } else if (fread(data, 1, (size_t)st.st_size, f) != (size_t)st.st_size) {
@@ -43,7 +57,7 @@ char *tl__read_file(tl_error *err, const char *path, size_t *bytes)
 int tl__map_file(tl_error *err, const char *path, const char *what, void **map, size_t *bytes)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), bad = 0; // a FIFO that nobody writes would wait for ever
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), bad = 0;
     if (fd < 0 || fstat(fd, &st) != 0) bad = tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     else if (S_ISDIR(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: this is a folder; give %s", path, what);
     else if (!S_ISREG(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: not a regular file; give %s", path, what);

@@ -175,7 +175,8 @@ static int download(tl_error *err, transfer *t)
 
 int tl__sha256_file(tl_error *err, const char *path, char hex[65])
 {
-    FILE *f = fopen(path, "rb");
+    struct stat st;
+    FILE *f = tl__open_to_read(path, &st);
     if (!f) return tl__fail(err, TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     tl_sha256 hash;
     tl__sha256_init(&hash);
@@ -183,6 +184,7 @@ int tl__sha256_file(tl_error *err, const char *path, char hex[65])
     size_t n;
     while ((n = fread(block, 1, sizeof block, f)) > 0) tl__sha256_update(&hash, block, n);
     int bad = ferror(f) ? tl__fail(err, TL_EIO, "%s: cannot be read: %s", path, strerror(errno)) : 0;
+    if (!bad && !S_ISREG(st.st_mode)) bad = tl__fail(err, TL_EIO, "%s: not a regular file", path);
     fclose(f);
     tl__sha256_final(&hash, hex);
     return bad;

@@ -220,15 +220,17 @@ int tl__image_decode(tl_error *err, const char *name, const void *data, size_t b
 /* The bytes of a file. tl__read_file does the same, but its messages do not start with the path. */
 static uint8_t *file_bytes(tl_error *err, const char *path, size_t *bytes)
 {
-    FILE *f = fopen(path, "rb");
     struct stat st;
+    FILE *f = tl__open_to_read(path, &st);
     uint8_t *data = NULL;
-    if (!f || fstat(fileno(f), &st) != 0) {
+    if (!f) {
         /* What the process or the machine is short of now says nothing of the picture, which on_bad = "skip" would leave out. */
         int short_of = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
         tl__fail(err, short_of ? TL_EMEMORY : TL_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     } else if (S_ISDIR(st.st_mode)) {
         tl__fail(err, TL_EIO, "%s: a folder, not a picture", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        tl__fail(err, TL_EIO, "%s: a pipe or a device, not a picture", path);
     } else if (st.st_size > MAX_FILE_BYTES) {
         tl__fail(err, TL_EFORMAT, "%s: %lld bytes are too many for a picture", path, (long long)st.st_size);
     } else if ((data = tl__malloc(err, (size_t)st.st_size)) == NULL) {

@@ -87,6 +87,7 @@ END
     completes mobilenet_v2 tlua mine.lua --model mob
     completes docs tlua mine.lua --data.root do
     completes clear tlua cache ""
+    completes docs tlua watch --text do
     completes --steps tlua lr recipes/own_net.lua --st
     completes --optim.lr tlua lr recipes/own_net.lua --optim
     completes test tlua show r.lua --part ""

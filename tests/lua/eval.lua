@@ -105,7 +105,7 @@ end)
 t.test("pictures of a report have names and lead to their files, from wherever the page is", function()
   run(("report %s/run --to %s/elsewhere.html"):format(folder, folder))
   for _, place in ipairs { { "run", "run/report.html" }, { ".", "elsewhere.html" }, { ".", "page.html" } } do
-    local page, n = core.read_file(folder .. "/" .. place[2]), 0
+    local page, n = core.read_file(folder .. "/" .. place[2]):gsub("</?bdi>", ""), 0
     for address, name in page:gmatch '<a href="([^"]+)">([^<]+%.png)</a> <span>%a+, no%. %d+</span>' do
       local path = ("%s/%s/%s"):format(folder, place[1], address)
       assert(core.exists(path) and path:match "[^/]+$" == name, path)

@@ -237,6 +237,17 @@ t.test("a clip that cannot be read has its own reason, where clips have classes 
   t.equal(found, "[]\n")
 end)
 
+t.test("a subtitle has 84 columns, of which a letter of East Asia takes two", function()
+  local listen = require "tlua.command.listen"
+  local function lines(word)
+    local words = {}
+    for i = 1, 3 do words[i] = { text = word:rep(20), from = i / 2, to = i / 2 + 0.4 } end
+    return #listen.subtitles { { words = words } }
+  end
+  t.equal(lines "a", 1)
+  t.equal(lines "한", 2)
+end)
+
 t.test("subtitles of recordings of one name do not take each other's place", function()
   local root = folder .. "/same"
   core.mkdirs(root .. "/in")

@@ -139,6 +139,7 @@ t.test("findings of a CSV: the task is implied, one that is not known counts now
   near(core.json_decode(out).auroc, results.auroc, "eval's AUROC")
   local page = read(folder .. "/run/report.html")
   assert(page:find("<h2>Targets</h2>", 1, true) and page:find("area under the ROC curve", 1, true))
+  assert(page:find '<h2>Farthest from what is so</h2>.*<img alt="[^"]+" src="data:image/png;base64,', "no pictures")
   status, out = t.run(("./tlua report %s/run %s/run"):format(folder, folder) .. " --to " .. folder .. "/both.html")
   assert(status == 0 and read(folder .. "/both.html"):find("AUROC, best", 1, true), out)
 end)
@@ -193,6 +194,9 @@ t.test("tables: a column, a file, a number, a class that is missing; each one li
   fails("a.csv:3: column 'y': '1,5' has a decimal comma; write 1.5", { path = csv("a.csv", "file;y\n1.png;2\n2.png;1,5\n"), target = "y" }, { task = task.regress {} })
   fails("b.csv:2: column 'y': 'many' is no number", { path = csv("b.csv", "file,y\n1.png,many\n"), target = "y" }, { task = task.regress {} })
   fails("c.csv:3: there is no file " .. folder .. "/nowhere.png", { path = csv("c.csv", "file,y\n1.png,0\nnowhere.png,1\n"), target = "y" })
+  t.run(("mkfifo %s/pipe.csv"):format(folder)) -- which nobody writes
+  fails("pipe.csv: it is a pipe or a device, and not a regular file", { path = folder .. "/pipe.csv", target = "y" },
+    { task = task.regress {} })
   fails("d.csv:2: column 'y': 'nan' is no number", { path = csv("d.csv", "file,y\n1.png,nan\n"), target = "y" }, { task = task.regress {} })
   fails("has one class only, 0", { path = csv("e.csv", "file,y\n1.png,0\n2.png,0\n"), target = "y" })
   fails("e.csv:2: column 'y': '0' is no part: train, validation or test", { path = folder .. "/e.csv", target = "y", part = "y" })

@@ -79,7 +79,7 @@ end
 
 local function run(name, r)
   r.schedule, r.out = { epochs = 2 }, ("%s/runs/%s"):format(folder, name)
-  tlua.recipe(r):run { quiet = true, force = true }
+  tlua.recipe(r):run { style = "quiet", force = true }
 end
 
 local lines = { "file,side" }
@@ -114,3 +114,13 @@ for k = 1, 3 do
 end
 require("tlua.report.runs").main { folder .. "/runs/classes-rate-1", folder .. "/runs/classes-rate-2",
   folder .. "/runs/classes-rate-3", "--to", folder .. "/side-by-side.html" }
+
+-- ---- what `tlua watch` shows: a run and the list of all; with the style sheet in the page, without the script ----
+
+local watch, shown = require "tlua.command.watch.page", require "tlua.command.watch.parts"
+for name, ask in pairs { run = function() return shown.run(folder .. "/runs/masks", "../") end,
+  list = function() return shown.list(folder .. "/runs") end } do
+  local html = watch.html(select(1, ask()), select(2, ask()), "")
+  html = html:gsub('<link rel="stylesheet"[^>]*>', function() return "<style>" .. watch.STYLE .. "</style>" end, 1)
+  core.write_file(("%s/watch-%s.html"):format(folder, name), (html:gsub("<script src=.-</script>", "")))
+end

@@ -174,7 +174,7 @@ local function clock(seconds, mark)
   return ("%02d:%02d:%02d%s%03d"):format(ms // 3600000, ms // 60000 % 60, ms // 1000 % 60, mark, ms % 1000)
 end
 
-local LINE = 84 -- characters of a subtitle, two lines of 42
+local LINE = 84 -- columns of a subtitle, two lines of 42; letters of East Asia take two
 
 -- Words as subtitles: a few seconds and two lines each.
 local function subtitles(segments)
@@ -182,7 +182,7 @@ local function subtitles(segments)
   for _, segment in ipairs(segments) do
     now = nil
     for _, word in ipairs(segment.words) do
-      if now and (utf8.len(now.text) or #now.text) + (utf8.len(word.text) or #word.text) < LINE
+      if now and core.text.width(now.text) + core.text.width(word.text) < LINE
         and word.from - now.to < 1.5 and word.to - now.from < 7 then
         now.text, now.to = now.text .. " " .. word.text, word.to
       else
@@ -193,6 +193,8 @@ local function subtitles(segments)
   end
   return out
 end
+
+listen.subtitles = subtitles
 
 local function joined_text(segments)
   local out = {}

@@ -3,8 +3,9 @@
 local util = require "tlua.util"
 local chart = {}
 
-local WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 260, 56, 12, 12, 36
+local WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 260, 56, 12, 12, 36 -- LEFT: at least, longer numbers get more
 local NAMES, LINE, LETTERS = 150, 13, 22 -- of names beside the ends of lines: their room, height, longest
+local LETTER = 9 -- the width of a digit at most, on a narrow screen, where letters of charts are larger
 local COLOURS, DASHES = 6, 4 -- a line has the colour of its number, and where those are over another dash
 
 function chart.escape(text)
@@ -92,7 +93,7 @@ local function add_axes(add, x, y, x_ticks, y_ticks, options, at)
   for _, t in ipairs(y_ticks) do
     add('<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>' ..
       '<text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>',
-      LEFT, WIDTH - at.right, y(t[1]), y(t[1]), LEFT - 6, y(t[1]) + 4, t[2])
+      at.left, WIDTH - at.right, y(t[1]), y(t[1]), at.left - 6, y(t[1]) + 4, t[2])
   end
   for _, t in ipairs(x_ticks) do
     if not options.x_whole or t[1] == math.floor(t[1]) then
@@ -100,8 +101,24 @@ local function add_axes(add, x, y, x_ticks, y_ticks, options, at)
         x(t[1]) > WIDTH - 2 * RIGHT and #t[2] > 6 and "end" or "middle", chart.escape(t[2]))
     end
   end
-  add('<text class="axis" x="%.1f" y="%d" text-anchor="middle">%s</text>', (LEFT + WIDTH - at.right) / 2,
+  add('<text class="axis" x="%.1f" y="%d" text-anchor="middle">%s</text>', (at.left + WIDTH - at.right) / 2,
     at.height - 4, chart.escape(options.x or ""))
+end
+
+-- The texts of points as a row at the foot of a chart, each below its point; one that would touch the one before it
+-- stands a row higher.
+local function add_texts(add, x, line, at)
+  local ends = {}
+  for _, p in ipairs(line.points) do
+    if p[5] then
+      local half, row = LETTER * utf8.len(p[5]) / 2, 1
+      local middle = math.min(math.max(x(p[1]), at.left + half), WIDTH - half)
+      while ends[row] and middle - half < ends[row] do row = row + 1 end
+      ends[row] = middle + half
+      add('<text class="axis count" x="%.1f" y="%.1f" text-anchor="middle">%s</text>', middle,
+        at.height - BOTTOM - 5 - 14 * (row - 1), chart.escape(p[5]))
+    end
+  end
 end
 
 local function add_line(add, x, y, line, class)
@@ -111,10 +128,6 @@ local function add_line(add, x, y, line, class)
   for k, p in ipairs(line.points) do
     if p[3] then
       add('<line class="%s" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>', class, x(p[1]), x(p[1]), y(p[3]), y(p[4]))
-    end
-    if p[5] then
-      add('<text class="axis" x="%.1f" y="%.1f" text-anchor="%s">%s</text>', x(p[1]) + (k == #line.points and -5 or 5),
-        y(p[2]) + 12, k == #line.points and "end" or "start", chart.escape(p[5]))
     end
   end
   if line.plain or #line.points > 40 and not line.dots then return end
@@ -185,28 +198,31 @@ local function add_apart(add, x, y, line, i)
 end
 
 -- series: { {name =, points = { {x, y [, low, high [, text]]}, ... }, dashed = true, dots = true, large = true, plain =
--- true}, ... }: low and high are drawn as a bar, a text (how many there are) below its point; dots alone are without a
--- line, and plain lines without dots. options: x, y (titles), x_range, y_range {low, high}, y_same {low, high} where
+-- true}, ... }: low and high are drawn as a bar, a text (how many there are) at the foot, below its point; dots alone
+-- are without a line, and plain lines without dots. options: x, y (titles), x_range, y_range {low, high}, y_same {low, high} where
 -- all values are the same, x_whole, x_log, y_log, x_ticks { {x, text}, ... }; apart = true: a line
 -- stands out when it is pointed at, or its name in the legend; names = true: it also has its name at its end.
 function chart.lines(series, options)
   local x_low, x_high = range(series, 1, options.x_range, options.x_log)
   local y_low, y_high = range(series, 2, options.y_range, options.y_log, options.y_same)
   local across, up = scale(x_low, x_high, options.x_log), scale(y_low, y_high, options.y_log)
-  local at = { right = options.names and NAMES or RIGHT,
+  local at = { left = LEFT, right = options.names and NAMES or RIGHT,
     height = options.names and math.max(HEIGHT, TOP + BOTTOM + LINE * (#series + 1)) or HEIGHT }
-  local function x(v) return LEFT + across(v) * (WIDTH - LEFT - at.right) end
+  local y_ticks = with_labels(options.y_log and chart.log_ticks(y_low, y_high) or chart.ticks(y_low, y_high, 5))
+  for _, t in ipairs(y_ticks) do at.left = math.max(at.left, 8 + LETTER * #t[2]) end
+  local function x(v) return at.left + across(v) * (WIDTH - at.left - at.right) end
   local function y(v) return TOP + (1 - up(v)) * (at.height - TOP - BOTTOM) end
   local out = { ('<svg class="chart" viewBox="0 0 %d %d" role="%s" aria-label="%s">'):format(WIDTH, at.height,
     (options.names or options.apart) and "group" or "img", in_words(series, options)) }
   local function add(format, ...) out[#out + 1] = format:format(...) end
   add_axes(add, x, y,
     options.x_ticks or with_labels(options.x_log and chart.log_ticks(x_low, x_high) or chart.ticks(x_low, x_high, 8)),
-    with_labels(options.y_log and chart.log_ticks(y_low, y_high) or chart.ticks(y_low, y_high, 5)), options, at)
+    y_ticks, options, at)
   for i, line in ipairs(series) do
     if (options.names or options.apart) and #line.points > 0 then add_apart(add, x, y, line, i)
     else add_line(add, x, y, line, class_of(i, line)) end
   end
+  for _, line in ipairs(series) do add_texts(add, x, line, at) end
   if options.names then add_names(add, x, y, series, at) end
   out[#out + 1] = "</svg>"
   return table.concat(out)
@@ -224,7 +240,7 @@ function chart.legend(series, apart)
   for i, line in ipairs(series) do
     if #line.points > 0 then
       out[#out + 1] = ('<span class="key"%s>%s%s</span> '):format(apart and (' data-k="%d"'):format(i) or "",
-        chart.sample(i, line), chart.escape(line.name))
+        chart.sample(i, line), "<bdi>" .. chart.escape(line.name) .. "</bdi>")
     end
   end
   return '<p class="legend">' .. table.concat(out) .. "</p>"

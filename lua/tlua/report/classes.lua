@@ -27,8 +27,12 @@ local function bounded(v, bounds)
   return { html = ('%s <span class="soft">(%.3f to %.3f)</span>'):format(plain(v), bounds[1], bounds[2]), v = v }
 end
 
+local NONE = "no interval: nothing follows from all being in order, nor from too few"
+
+-- The same of an area, which may have no interval; why is said once, below the table.
 local function area(v, bounds)
-  return v and v == v and { html = escape(curves.area_text(v, bounds)), v = v } or "–"
+  if not bounds or #bounds > 0 or not v or v ~= v then return bounded(v, bounds) end
+  return { html = ('%s <span class="soft">(none)</span>'):format(plain(v)), v = v, none = true }
 end
 
 local function class_table(m, many)
@@ -48,8 +52,11 @@ local function class_table(m, many)
     ("%d"):format(m.count) }
   rows[#rows + 1] = { class = "soft mean", "weighted mean", plain(weighted.precision), plain(weighted.recall),
     plain(weighted.f1), "–", "–", ("%d"):format(m.count) }
-  local html = parts.table(rows, { sorts = true, label = "Figures of each class" })
-  return #rows > SHORT and html:gsub('class="wide"', 'class="wide tall"', 1) or html
+  local html, none = parts.table(rows, { sorts = true, label = "Figures of each class" }), ""
+  for _, row in ipairs(rows) do
+    if row[5].none or row[6].none then none = ('<p class="soft">none: %s.</p>'):format(NONE) break end
+  end
+  return (#rows > SHORT and html:gsub('class="wide"', 'class="wide tall"', 1) or html) .. none
 end
 
 -- Why some figures are a dash.
@@ -86,8 +93,8 @@ end
 -- What stands above a text of a gallery.
 local function caption(each, m)
   return ('is %s, taken for <span class="%s">%s %s</span> <span class="soft">%s</span>'):format(
-    escape(m.names[each.label + 1]), each.label == each.guess and "good" or "bad", escape(m.names[each.guess + 1]),
-    percent(each.sure), escape(each.name or ""))
+    parts.name(m.names[each.label + 1]), each.label == each.guess and "good" or "bad",
+    parts.name(m.names[each.guess + 1]), percent(each.sure), parts.name(each.name or ""))
 end
 
 local SORTS = { { "label", "what it is" }, { "guess", "what it was taken for" }, { "name", "name" },
@@ -97,8 +104,8 @@ local function one(run, each, m)
   if each.words then return explained.figure(each.words, caption(each, m)) end
   local label, guess = m.names[each.label + 1], m.names[each.guess + 1]
   local right = each.label == each.guess
-  local lines = ('<div>%s</div><div class="%s">%s %s</div>'):format(escape(label), right and "soft" or "bad",
-    escape(guess), percent(each.sure))
+  local lines = ('<div>%s</div><div class="%s">%s %s</div>'):format(parts.name(label),
+    right and "soft" or "bad", parts.name(guess), percent(each.sure))
   if each.sound then return sound.figure(each.image, each.sound, "", lines, gallery.caption(run, each)) end
   return gallery.figure(run, each, right and label or ("%s, taken for %s"):format(label, guess), { { "label", label },
     { "guess", guess }, { "name", each.name }, { "doubt", ("%.6f"):format(each.sure) } }, lines)

@@ -8,6 +8,7 @@ local script = require "tlua.report.page.script"
 local parts = {}
 local escape = chart.escape
 
+-- Printed, heads of tables stand on every page, but not with a button in them (display:contents).
 local STYLE = [[
 :root{color-scheme:light dark;--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;
 --c2:#b9511f;--c3:#2a7a3a;--c4:#7a4ba3;--c5:#8a6914;--c6:#c23f5e;--heat:11,98,164;--cold:209,96,43}
@@ -16,8 +17,8 @@ local STYLE = [[
 *{box-sizing:border-box}body{margin:0 auto;padding:24px 20px 60px;max-width:1180px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:34px 0 10px;border-bottom:1px solid var(--line);padding-bottom:4px}.soft{color:var(--soft)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:18px 0}.tile{background:var(--card);border-radius:8px;padding:12px 14px}.tile b{display:block;font-size:24px;line-height:1.2}.tile span{color:var(--soft);font-size:13px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px}.charts figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
-svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fill:var(--soft);font-size:11px}polyline{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:18px}.charts figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
+svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fill:var(--soft);font-size:11px}.count{paint-order:stroke;stroke:var(--bg);stroke-width:4px}polyline{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
 .c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.c6{stroke:var(--c6)}
 circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circle.c4{fill:var(--c4)}circle.c5{fill:var(--c5)}circle.c6{fill:var(--c6)}
 .legend{margin:4px 0 0;font-size:13px;color:var(--soft)}.key{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:16px;height:3px;margin-right:6px;vertical-align:middle}
@@ -31,10 +32,11 @@ width:16px;height:3px;margin-right:8px;vertical-align:middle}i.dashed{opacity:.5
 border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}
 th{font-weight:600;color:var(--soft)}
 .matrix td{text-align:center;padding:4px 7px;border:1px solid var(--line);min-width:34px}.matrix th{font-size:12px}
-.matrix th:first-child{position:sticky;left:0;background:var(--bg);z-index:1}.steep tr:first-child span{
-writing-mode:vertical-rl;transform:rotate(180deg);max-height:130px;overflow:hidden;text-overflow:ellipsis}
-.steep tr:first-child th{vertical-align:bottom;padding:4px 2px}.steep tr:first-child th:first-child{padding:4px 10px}
-.steep td{padding:2px 3px;min-width:24px;font-size:12px}
+.wide th:first-child,.wide td:first-child{position:sticky;left:0;background:var(--bg)}
+.wide th:first-child{z-index:1}.steep thead span{writing-mode:vertical-rl;text-orientation:sideways;transform:rotate(180deg);max-height:130px;overflow:hidden;text-overflow:ellipsis}
+.steep thead th{vertical-align:bottom;padding:4px 2px}.steep thead th:first-child{padding:4px 10px}
+.steep td,.narrow td{padding:2px 3px;min-width:24px;font-size:12px}.narrow th{padding:4px 3px}
+.matrix thead th+th{text-align:center}
 .hit{background:rgba(var(--heat),var(--a))}.err{background:rgba(var(--cold),var(--a))}.said{min-height:1.5em;
 margin:6px 0}
 :focus-visible{outline:2px solid var(--c1);outline-offset:1px}a{color:var(--c1)}.hidden{position:absolute;
@@ -78,7 +80,8 @@ box-shadow:inset 0 -3px var(--c2)}.pad{background:none;color:var(--soft);border-
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:8px 12px;align-items:center;font-size:13px;
 margin-top:12px}.short{max-width:14em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .tall{max-height:560px;
-overflow:auto}.tall th{position:sticky;top:0;background:var(--bg)}.bars i{height:18px;min-width:2px;border-radius:3px}
+overflow:auto}.tall th{position:sticky;top:0;background:var(--bg)}.tall th:first-child{z-index:2}.bars i{height:18px;
+min-width:2px;border-radius:3px}
 pre{background:var(--card);padding:14px;border-radius:8px;overflow-x:auto;font-size:13px;line-height:1.4}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 .state{margin:12px 0 0;font-weight:600;overflow-wrap:anywhere}.state i{display:inline-block;width:11px;height:11px;
 border-radius:50%;margin-right:8px;background:var(--soft)}.running i{background:var(--c3)}
@@ -88,12 +91,22 @@ border-radius:50%;margin-right:8px;background:var(--soft)}.running i{background:
 @media print{:root{--bg:#fff;--fg:#1d2129;--soft:#5c6570;--line:#e2e5ea;--card:#f6f7f9;--c1:#0b62a4;--c2:#b34e1f;
 --c3:#2e8540;--c4:#7a4ba3;--c5:#8a6914;--c6:#c23f5e;--heat:11,98,164;--cold:209,96,43}*{print-color-adjust:exact}
 .tool,.said,.spot{display:none}details>*{display:revert}.mapped img{filter:none}
-body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:11px}th,td{padding:2px 5px}
-pre{white-space:pre-wrap}h2{break-after:avoid}figure,tr,.tile{break-inside:avoid}}
-@media (max-width:520px){.axis{font-size:14px}dl{grid-template-columns:1fr}dt{margin-top:6px}h1{font-size:21px}}
+body{max-width:none;padding:0}.charts{grid-template-columns:1fr 1fr}.axis{font-size:15px}.wide{overflow:visible;
+max-height:none}audio{display:none}
+.wide th,.wide td{position:static!important}th button::after{content:none!important}
+th button{display:contents!important}table{font-size:11px}th,td{padding:2px 5px}
+pre{white-space:pre-wrap}h2,h3,h2+p,p:has(+.wide),p:has(+.pairs),summary{break-after:avoid}
+figure,tr,thead,.tile,.pair,.matrix{break-inside:avoid}}
+@media (min-width:740px) and (max-width:1000px){.charts{grid-template-columns:1fr 1fr}.axis{font-size:15px}}
+@media (max-width:520px){.axis{font-size:14px}th,td{padding:4px 6px}.wide td:first-child,.wide th:first-child{
+white-space:normal;max-width:38vw;overflow-wrap:break-word}dl{grid-template-columns:1fr}dt{margin-top:6px}
+h1{font-size:21px}}
 ]]
 
 -- ---- pieces ----
+
+-- A name of the data among other words: written from right to left it turns itself alone, not the numbers behind it.
+function parts.name(text) return "<bdi>" .. escape(text) .. "</bdi>" end
 
 -- Numbers that are none (and come back from JSON as nil) are a dash.
 local function percent(v) return v and v == v and ("%.1f %%"):format(100 * v) or "–" end
@@ -222,7 +235,8 @@ function parts.table(rows, options)
   local out = { options.sorts and #rows > 2 and '<table class="sorts">' or "<table>" }
   for i, row in ipairs(rows) do
     local tag = i == 1 and "th" or "td"
-    out[#out + 1] = row.class and ('<tr class="%s">'):format(row.class) or "<tr>"
+    -- A head of its own stands on every page where the table is printed.
+    out[#out + 1] = (i == 1 and "<thead>" or "") .. (row.class and ('<tr class="%s">'):format(row.class) or "<tr>")
     for k, cell in ipairs(row) do
       local left = k > 1 and k <= (options.words or 1) and ' class="left"' or ""
       local html = type(cell) == "table" and cell.html or escape(cell)
@@ -230,9 +244,9 @@ function parts.table(rows, options)
       out[#out + 1] = ("<%s%s%s%s>%s</%s>"):format(tag, left, v, i == 1 and html ~= "" and ' scope="col"' or "", html,
         tag)
     end
-    out[#out + 1] = "</tr>"
+    out[#out + 1] = i == 1 and "</tr></thead><tbody>" or "</tr>"
   end
-  return parts.wide(options.label or "Table", table.concat(out) .. "</table>")
+  return parts.wide(options.label or "Table", table.concat(out) .. "</tbody></table>")
 end
 
 function parts.facts(list, class)

@@ -53,7 +53,8 @@ function values.farthest(run, distances, least, make)
   local out, at, texts = {}, {}, run.session and run.session.data.texts
   for rank, i in ipairs(util.descending(distances)) do
     if rank > MOST or distances[i] <= least then break end
-    local ok, image = not texts and pcall(parts.embedded, run.source, run.seen.indices[i], parts.stripped(run))
+    local ok, image
+    if not texts then ok, image = pcall(parts.embedded, run.source, run.seen.indices[i], parts.stripped(run)) end
     out[rank] = make(i, ok and image or nil)
     out[rank].sample = gallery.about(run, run.seen.indices[i])
     at[rank] = run.seen.indices[i]

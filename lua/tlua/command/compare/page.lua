@@ -2,6 +2,7 @@
 local util = require "tlua.util"
 local chart = require "tlua.report.chart"
 local report = require "tlua.report"
+local parts = require "tlua.report.parts"
 local tables = require "tlua.command.compare.tables"
 local ways = require "tlua.command.compare.ways"
 local identifiers = require "tlua.data.identifiers"
@@ -78,9 +79,9 @@ end
 
 local function result_table(summary)
   local list = tables.columns(summary)
-  local out = { '<div class="wide"><table class="words"><tr>' }
-  for _, column in ipairs(list) do out[#out + 1] = ("<th%s>%s</th>"):format(column.left and ' class="left"' or "", escape(column[1])) end
-  out[#out + 1] = "</tr>"
+  local out = { '<table class="words"><thead><tr>' }
+  for _, column in ipairs(list) do out[#out + 1] = ('<th scope="col"%s>%s</th>'):format(column.left and ' class="left"' or "", escape(column[1])) end
+  out[#out + 1] = "</tr></thead><tbody>"
   local last
   for _, row in ipairs(summary.rows) do
     out[#out + 1] = row.per_class ~= last and last and '<tr class="first">' or "<tr>"
@@ -91,7 +92,7 @@ local function result_table(summary)
     end
     out[#out + 1] = "</tr>"
   end
-  return table.concat(out) .. "</table></div>"
+  return parts.wide("Results of the ways", table.concat(out) .. "</tbody></table>")
 end
 
 local function list_of_ways(c)
@@ -118,7 +119,7 @@ function page.html(c, summary)
     plots(c, summary), bars(c, summary, "Peak device memory", "peak", util.bytes),
     bars(c, summary, "Trained parameters", "trained", util.thousands), "</div>",
     "<h2>The table</h2>", result_table(summary), list_of_notes(summary), "<h2>The ways</h2>", list_of_ways(c),
-    c.recipe.text and ("<h2>The recipe</h2><pre>%s</pre>"):format(escape(identifiers.hidden(c.recipe.data,
+    c.recipe.text and ("<h2>The recipe</h2><pre tabindex=\"0\">%s</pre>"):format(escape(identifiers.hidden(c.recipe.data,
       c.recipe.text))) or "", report.FOOT }
 end
 

@@ -46,15 +46,15 @@ local CLASSES = { tiles = "tiles", charts = "charts" }
 function page.html(title, parts, up)
   local out = { ('<!doctype html><html lang="en"><meta charset="utf-8">'
     .. '<meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title><link rel="icon" href="data:,">'
-    .. '<link rel="stylesheet" href="%sstyle.css"><body>'
-    .. '<p id="lost" hidden>tlua watch does not answer: the page shows what it said last.</p>'
+    .. '<link rel="stylesheet" href="%sstyle.css"><body><main>'
+    .. '<p id="lost" role="status" hidden>tlua watch does not answer: the page shows what it said last.</p>'
     .. "<noscript><p>Without a script this page stands still; it can be loaded again.</p></noscript>"):format(
     shared.escape(title), up) }
   for _, id in ipairs(PLACES) do
     local class = CLASSES[id] and (' class="%s"'):format(CLASSES[id]) or ""
     out[#out + 1] = ('<div id="%s"%s>%s</div>'):format(id, class, parts[id] or "")
   end
-  out[#out + 1] = ('<script src="%swatch.js"></script></body></html>\n'):format(up)
+  out[#out + 1] = ('</main><script src="%swatch.js"></script></body></html>\n'):format(up)
   return table.concat(out)
 end
 

@@ -49,7 +49,7 @@ local function epochs_of(run)
     line[#line + 1] = util.figure("%.1f", row.seconds)
     out[#out + 1] = line
   end
-  return #out > 1 and "<h2>Epochs</h2>" .. shared.table(out) or ""
+  return #out > 1 and "<h2>Epochs</h2>" .. shared.table(out, { label = "Epochs" }) or ""
 end
 
 -- The last lines of a run's log.
@@ -61,7 +61,7 @@ local function log_of(folder)
   local text, lines = file:read "a" or "", {}
   file:close()
   for line in text:gmatch "[^\n]+" do lines[#lines + 1] = util.readable(line) end
-  return #lines > 0 and ("<h2>The log</h2><pre>%s</pre>"):format(
+  return #lines > 0 and ("<h2>The log</h2><pre tabindex=\"0\">%s</pre>"):format(
     escape(table.concat(lines, "\n", math.max(1, #lines - LINES + 1)))) or ""
 end
 
@@ -88,7 +88,7 @@ function parts.run(folder, back)
     charts = charts ~= "" and charts or '<p class="soft">No step has been made yet.</p>',
     epochs = epochs_of(run), log = log_of(folder),
     facts = ('<h2>What ran</h2>%s%s<p><a href="report.html">The report as it would be now</a></p>'):format(
-      #commands > 0 and ('<pre class="command">%s</pre>'):format(table.concat(commands, "\n")) or "",
+      #commands > 0 and ('<pre class="command" tabindex="0">%s</pre>'):format(table.concat(commands, "\n")) or "",
       shared.facts(run.ran or {}, "ran")) }
 end
 
@@ -137,6 +137,13 @@ local function figures_of(folder)
   return out
 end
 
+local LIST_HEAD = "<table><thead><tr>"
+for _, word in ipairs { "run", "state", "epoch", "ETA", "last", "best", "figure" } do
+  LIST_HEAD = ('%s<th scope="col"%s>%s</th>'):format(LIST_HEAD,
+    (word == "state" or word == "figure") and ' class="left"' or "", word)
+end
+LIST_HEAD = LIST_HEAD .. "</tr></thead><tbody>"
+
 -- Title and piece of a folder with several runs.
 function parts.list(folder)
   local rows, count = {}, {}
@@ -147,16 +154,16 @@ function parts.list(folder)
     local goes = now and now.state == "running"
     local epoch = now and ("%d / %d"):format(goes and now.epoch or now.rows, now.epochs) or ("%d"):format(figures.rows)
     rows[i] = ('<tr><td><a href="run/%s/">%s</a></td><td class="state %s"><i></i>%s</td><td>%s</td><td>%s</td>'
-      .. "<td>%s</td><td>%s</td><td>%s</td></tr>"):format(run.id, escape(run.name), escape(state), escape(state), epoch,
-      goes and now.eta_all and util.clock(now.eta_all) or "–", escape(figures.what), figures.last, figures.best)
+      .. '<td>%s</td><td>%s</td><td class="left">%s</td></tr>'):format(run.id, escape(run.name), escape(state),
+      escape(state), epoch, goes and now.eta_all and util.clock(now.eta_all) or "–", figures.last, figures.best,
+      escape(figures.what))
   end
   local words = {}
   for _, state in ipairs(util.keys(count)) do words[#words + 1] = ("%d %s"):format(count[state], state) end
   local said = #rows > 0 and table.concat(words, ", ") or "no run yet"
   return ("%s – %s"):format(said, folder:match "[^/]+$" or folder), {
     head = ('<h1>%s</h1><p class="soft">%s</p>'):format(escape(folder), escape(said)),
-    list = #rows > 0 and ('<div class="wide"><table><tr><th>run</th><th>state</th><th>epoch</th><th>ETA</th>'
-      .. "<th>figure</th><th>last</th><th>best</th></tr>%s</table></div>"):format(table.concat(rows)) or "" }
+    list = #rows > 0 and shared.wide("Runs", LIST_HEAD .. table.concat(rows) .. "</tbody></table>") or "" }
 end
 
 return parts

@@ -87,7 +87,8 @@ end
 local function half(run, m, each)
   local said = ("%s, taken for %s"):format(m.names[each.label + 1], m.names[each.guess + 1])
   return gallery.figure(run, each, said, nil, ('<div>%s</div><div class="%s">%s %s</div>'):format(
-    escape(m.names[each.label + 1]), each.label == each.guess and "good" or "bad", escape(m.names[each.guess + 1]),
+    parts.name(m.names[each.label + 1]), each.label == each.guess and "good" or "bad",
+    parts.name(m.names[each.guess + 1]),
     percent(each.sure)))
 end
 
@@ -95,7 +96,7 @@ local function pictures(run, m)
   local out = {}
   for k, pair in ipairs(run.pairs or {}) do
     out[k] = ('<div class="pair"><h3>%s, taken for %s: %d</h3><div>%s%s</div></div>'):format(
-      escape(m.names[pair.label + 1]), escape(m.names[pair.predicted + 1]), pair.count, pair.taken
+      parts.name(m.names[pair.label + 1]), parts.name(m.names[pair.predicted + 1]), pair.count, pair.taken
       and half(run, m, pair.taken) or "", pair.other and half(run, m, pair.other) or "")
   end
   if #out == 0 then return "" end
@@ -105,13 +106,22 @@ end
 
 -- ---- a table ----
 
+local FLAT = 3 -- columns of a name that needs no turning
+
+-- Do names stand upright over their columns? Of many classes that are not called 0 to 9.
+local function is_steep(m, list)
+  local longest = 0
+  for _, j in ipairs(list) do longest = math.max(longest, core.text.width(m.names[j])) end
+  return #list > 6 and longest > FLAT
+end
+
 -- The table of some classes (numbers from 1) in this order. counts: by i a table of j, how often.
 local function matrix(m, list, counts, support)
-  local steep = #list > 6 and " steep" or ""
+  local steep = is_steep(m, list) and " steep" or #list > 6 and " narrow" or ""
   local out = { ('<div class="wide" tabindex="0" role="group" aria-label="Confusion of %d classes"><table '):format(#list),
-    ('class="matrix%s"><tr><th>is \\ taken for</th>'):format(steep) }
+    ('class="matrix%s"><thead><tr><th>is \\ taken for</th>'):format(steep) }
   for _, j in ipairs(list) do out[#out + 1] = ('<th scope="col"><span>%s</span></th>'):format(escape(m.names[j])) end
-  out[#out + 1] = "</tr>"
+  out[#out + 1] = "</tr></thead><tbody>"
   for _, i in ipairs(list) do
     local name = escape(m.names[i])
     out[#out + 1] = ('<tr><th scope="row">%s</th>'):format(name)
@@ -128,7 +138,7 @@ local function matrix(m, list, counts, support)
     end
     out[#out + 1] = "</tr>"
   end
-  return table.concat(out) .. "</table></div>"
+  return table.concat(out) .. "</tbody></table></div>"
 end
 
 local function counts_of(cells)
@@ -240,10 +250,10 @@ local function groups(m, o, many)
   for k, g in ipairs(list) do
     if k > MOST_GROUPS then break end
     local names = {}
-    for i, class in ipairs(g.list) do names[i] = m.names[class] end
+    for i, class in ipairs(g.list) do names[i] = parts.name(m.names[class]) end
     shown = shown + g.errors
     out[k] = ("<details%s><summary>%s: %s of %s %s</summary>%s</details>"):format(k <= OPEN_GROUPS and " open" or "",
-      escape(table.concat(names, ", ")), util.counted(g.errors, "error"), util.thousands(g.count), many,
+      table.concat(names, ", "), util.counted(g.errors, "error"), util.thousands(g.count), many,
       matrix(m, g.list, counts, o.support))
   end
   if #out == 0 then return "" end

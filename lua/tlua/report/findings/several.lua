@@ -156,7 +156,7 @@ function several.calibration(m, many)
     local low, high = intervals.wilson(b.right, b.count)
     points[k] = { b.confidence, b.accuracy, low, high, util.thousands(b.count) }
   end
-  return figure(("Calibration: error %s in %d bins; below a point how many %s it has"):format(
+  return figure(("Calibration: error %s in %d bins; at the foot how many %s a point has"):format(
     plain(m.calibration_error), #m.calibration, many),
     { { name = ("accuracy of %s of this confidence, 95 %%"):format(many), points = points },
     { name = "as sure as right", points = { { 0, 0 }, { 1, 1 } }, dashed = true, plain = true } },

@@ -41,11 +41,11 @@ end
 function gallery.caption(run, each)
   if not each.name then return "" end
   local to, place = address(run, each), {}
-  place[1] = each.folder
+  place[1] = each.folder and parts.name(each.folder)
   if each.row then place[#place + 1] = ("no. %d"):format(each.row) end
-  local name = to and ('<a href="%s">%s</a>'):format(to, escape(each.name)) or escape(each.name)
+  local name = to and ('<a href="%s">%s</a>'):format(to, parts.name(each.name)) or parts.name(each.name)
   return ('<div class="soft">%s%s</div>'):format(name,
-    #place > 0 and (" <span>%s</span>"):format(escape(table.concat(place, ", "))) or "")
+    #place > 0 and (" <span>%s</span>"):format(table.concat(place, ", ")) or "")
 end
 
 -- What is said of a picture to who cannot see it.
