@@ -62,6 +62,7 @@ if [ -e "$lib" ]; then
     echo "$lib" >"$BUILD/icd/intel.icd"
     OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel suite intel $TESTS
     OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel TLUA_VECTOR=1 suite intel-gpu-kernels op/ops op/golden unit/gemm unit/launch
+    OCL_ICD_VENDORS=$PWD/$BUILD/icd LD_LIBRARY_PATH=$INTEL/lib TLUA_DEVICE=intel suite intel unit/conv
 else
     echo "skipped intel: pip could not fetch intel-opencl-rt"
 fi
@@ -72,6 +73,7 @@ if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
     TEST_ARGS="--filter=gemm/[stlncm]*" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/gemm
     RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/launch
     TEST_ARGS="--filter=row_groups/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/row_groups
+    TEST_ARGS="--filter=conv/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/conv
     TEST_ARGS="--filter=attention/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/attention
 else
     echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"
@@ -102,6 +104,7 @@ if command -v oclgrind >/dev/null 2>&1; then
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels op/ops
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/optim
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/attention --filter=attention/small
+    TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/conv --filter=conv/small
     TLUA_VECTOR=1 simulated oclgrind-gpu-kernels unit/row_groups --filter=row_groups/small
     # Without the two tests of many rows.
     simulated oclgrind-gpu-kernels unit/launch "--filter=launch/[rw]*"

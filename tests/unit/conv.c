@@ -474,6 +474,27 @@ static void check_gradients_width(const char *vector)
     close_device(d);
 }
 
+/* Small enough for Oclgrind: patches gathered as they load, steps of two and odd edges, Winograd's form, one kernel a
+ * channel, groups; forward by each maker that can, and all gradients. */
+Test(conv, small)
+{
+    static const problem small[] = {
+        {1, {1, 5, 6}, 4, 20, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {0, 0, 1}, ONES, 1, 1, 1, TL_ACT_RELU},
+        {1, {1, 7, 6}, 4, 8, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 1, 1, 0, TL_ACT_RELU},
+        {1, {1, 5, 6}, 6, 6, {1, 3, 3}, ONES, {0, 1, 1}, {0}, ONES, 6, 1, 0, TL_ACT_NONE},
+        {1, {1, 4, 5}, 6, 4, {1, 3, 2}, ONES, {0, 1, 0}, {0}, ONES, 2, 1, 0, TL_ACT_NONE},
+        {1, {1, 5, 4}, 12, 16, {1, 1, 1}, ONES, {0}, {0}, ONES, 1, 1, 0, TL_ACT_RELU},
+    };
+    tl_device *d = open_device("1");
+    for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
+        host h = make_host(&small[i]);
+        for (const tl_conv_maker *m = tl__conv_makers(); m->name; m++) check_maker(d, &small[i], &h, m, 0);
+        drop_host(&h);
+        check_gradients(d, &small[i], 15);
+    }
+    close_device(d);
+}
+
 Test(conv, gradients_16) { check_gradients_width("16"); }
 Test(conv, gradients_8) { check_gradients_width("8"); }
 Test(conv, gradients_gpu) { check_gradients_width("1"); }
