@@ -27,7 +27,8 @@ INLINE float padded(const grid_args *a, int i, float x, float *slope)
     *slope = 1.0f;
     if (a->padding == ZEROS) return x;
     if (a->padding == REFLECTION) {
-        x = a->corners ? reflected(x, 0.0f, most, &sign) : reflected(x, -0.5f, most + 0.5f, &sign);
+        float margin = 0.5f - 0.5f * (float)a->corners;
+        x = reflected(x, -margin, most + margin, &sign);
         *slope = sign;
     }
     if (!(x > 0.0f)) { /* NaN too */
@@ -59,8 +60,10 @@ INLINE float curve_slope(float x)
 typedef struct between { float low, part, slope; int there; } between;
 INLINE between between_of(const grid_args *a, int i, float g)
 {
-    float in = (float)a->in[i], half_size = a->corners ? (in - 1.0f) / 2.0f : in / 2.0f, slope = 1.0f;
-    float at = a->corners ? (g + 1.0f) / 2.0f * (in - 1.0f) : ((g + 1.0f) * in - 1.0f) / 2.0f;
+    /* From the middle of the first pixel to that of the last with corners, else from edge to edge. Both in one formula:
+     * AMD's compiler keeps each of such choices in two scalar registers. */
+    float in = (float)a->in[i], corners = (float)a->corners, half_size = (in - corners) / 2.0f, slope = 1.0f;
+    float at = ((g + 1.0f) * (in - corners) - (1.0f - corners)) / 2.0f;
     if (a->mode != CUBIC) at = padded(a, i, at, &slope);
     float low = a->mode == NEAREST ? rint(at) : floor(at);
     /* Else far outside, or no number. */

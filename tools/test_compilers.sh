@@ -120,7 +120,7 @@ walks() { # TARGET
     done
     walk "$1" ./tlua tests/compilers/networks.lua
     # What goes round CLBlast's products, which nothing chooses while our own tiles stand before them.
-    walk "$1" env TLUA_GEMM=clblast "$BUILD/walks/unit/gemm" -j1 "--filter=gemm/strides_offsets_batches_and_epilogues"
+    walk "$1" env TLUA_GEMM=clblast TLUA_TEST_CLBLAST=1 "$BUILD/walks/unit/gemm" -j1 "--filter=gemm/strides_offsets_batches_and_epilogues"
 }
 rm -f "$OUT/walks"
 docs=${1:--}
