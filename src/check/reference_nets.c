@@ -251,12 +251,21 @@ static const double *bias_row(const tl__reference *r, int64_t n, int64_t h, int6
     return r->in[BIAS] + (((dim[0] > 1 ? n : 0) * dim[1] + (dim[1] > 1 ? h : 0)) * dim[2] + (dim[2] > 1 ? i : 0)) * dim[3];
 }
 
+enum { HEADS, CAUSAL, SCALE, LONGEST = 5, OFFSET }; /* attributes of attention */
+
+/* Of `all` keys so many are seen by row `i`. */
+static int64_t keys_of_row(const tl__reference *r, int64_t i, int64_t all)
+{
+    int64_t reach = i + 1 + r->s->attr[OFFSET].i;
+    return r->s->attr[CAUSAL].i && reach < all ? reach : all;
+}
+
 /* Sequences one behind the other: each among its own rows. */
 static void packed_attention(const tl__reference *r, double scale)
 {
-    enum { HEADS, CAUSAL };
     const tl_shape *q = &r->s->in[0].shape;
-    int64_t row = q->dim[1], heads = r->s->attr[HEADS].i, width = row / heads, start = 0, longest = r->s->attr[5].i;
+    int64_t row = q->dim[1], heads = r->s->attr[HEADS].i, width = row / heads, start = 0;
+    int64_t longest = r->s->attr[LONGEST].i;
     for (int64_t n = 0; n < r->s->in[3].shape.dim[0]; n++) {
         int64_t length = (int64_t)r->in[3][n], left = q->dim[0] - start;
         if (longest > 0 && length > longest) length = longest;
@@ -264,15 +273,14 @@ static void packed_attention(const tl__reference *r, double scale)
         for (int64_t i = 0; i < length; i++)
             for (int64_t h = 0; h < heads; h++)
                 attend(r->in[0] + (start + i) * row + h * width, r->in[1] + start * row + h * width,
-                       r->in[2] + start * row + h * width, NULL, r->s->attr[CAUSAL].i ? i + 1 : length, row, width,
-                       scale, r->y + (start + i) * row + h * width);
+                       r->in[2] + start * row + h * width, NULL, keys_of_row(r, i, length), row, width, scale,
+                       r->y + (start + i) * row + h * width);
         start += length;
     }
 }
 
 static void attention(const tl__reference *r)
 {
-    enum { HEADS, CAUSAL, SCALE };
     if (r->s->in[0].shape.rank == 2) {
         double own = sqrt((double)(r->s->in[0].shape.dim[1] / r->s->attr[HEADS].i));
         packed_attention(r, r->s->attr[SCALE].f > 0 ? r->s->attr[SCALE].f : 1 / own);
@@ -284,7 +292,7 @@ static void attention(const tl__reference *r)
     for (int64_t n = 0; n < q->dim[0]; n++) {
         int64_t length = r->in[3] ? (int64_t)r->in[3][n] : tk;
         for (int64_t i = 0; i < tq; i++) {
-            int64_t keys = r->s->attr[CAUSAL].i && i + 1 < length ? i + 1 : length, at = (n * tq + i) * row;
+            int64_t keys = keys_of_row(r, i, length), at = (n * tq + i) * row;
             if (tq == tk && i >= length) continue; /* a row of padding */
             for (int64_t h = 0; h < heads; h++)
                 attend(r->in[0] + at + h * width, r->in[1] + n * tk * row + h * width,

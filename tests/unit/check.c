@@ -102,6 +102,24 @@ Test(check, faults_are_found)
     tl_device_release(d);
 }
 
+/* A sample with a new attribute wants it in the reference too: else every device fails `tlua check`. */
+Test(check, networks_agree_with_their_references)
+{
+    static const char *const names[] = {"attention", "batch_norm", "group_norm", "embedding", "linear", "cross_entropy"};
+    tl_error err = {0};
+    tl_device *d = tl_device_open(NULL, &err);
+    cr_assert(d, "%s", err.text);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int at = 0;
+        while (tl__ops()[at] && strcmp(tl__ops()[at]->name, names[i]) != 0) at++;
+        cr_assert(tl__ops()[at], "there is no operator %s", names[i]);
+        tl__check_family f = checked(d, tl__ops()[at], NULL);
+        cr_expect_eq(f.failures, 0, "%s", f.first);
+        cr_expect_gt(f.compared, 0, "%s has no reference", names[i]);
+    }
+    tl_device_release(d);
+}
+
 /* ---- which devices are known ---- */
 
 Test(check, kinds_of_device)
