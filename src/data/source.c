@@ -357,6 +357,24 @@ tl_source *tl__source_subset(tl_error *err, tl_source *parent, const int64_t *in
 
 /* ---- opening ---- */
 
+/* A folder's class that no model's list has: what is near to it, else what there is, whole names that fit.
+ * Returns -1. */
+static int unknown_class(tl_error *err, const char *name, char **known, int count, const char *root)
+{
+    char hint[160];
+    if (!*tl__did_you_mean(name, (const char *const *)known, hint, sizeof hint))
+        for (size_t at = 0, i = 0; i < (size_t)count; i++) {
+            size_t wanted = strlen(known[i]) + 2;
+            int last = i + 1 == (size_t)count;
+            if (at + wanted + (last ? 0 : 5) >= sizeof hint) {
+                snprintf(hint + at, sizeof hint - at, "%s", at ? ", ..." : "");
+                break;
+            }
+            at += (size_t)snprintf(hint + at, sizeof hint - at, "%s%s", i ? ", " : ": ", known[i]);
+        }
+    return tl__fail(err, TL_EARG, "%s: class \"%s\" is not one of the %d that are known%s", root, name, count, hint);
+}
+
 /* Gives the labels the numbers that their names have in the imposed list. */
 static int impose(tl_error *err, tl_source *s, const tl_source_options *o, const char *root)
 {
@@ -371,10 +389,7 @@ static int impose(tl_error *err, tl_source *s, const tl_source_options *o, const
             if (same > 0) map[c] = k;
             bad = same < 0;
         }
-        char hint[96];
-        if (map[c] < 0 && !bad)
-            bad = tl__fail(err, TL_EARG, "%s: class \"%s\" is not one of the %d that are known%s", root, s->class_name[c], o->class_count,
-                           tl__did_you_mean(s->class_name[c], (const char *const *)names, hint, sizeof hint));
+        if (map[c] < 0 && !bad) bad = unknown_class(err, s->class_name[c], names, o->class_count, root);
     }
     for (int64_t i = 0; !bad && i < s->count; i++) s->label[i] = map[s->label[i]];
     if (!bad) {

@@ -291,6 +291,12 @@ Test(source, folder_parts_and_imposed_classes)
            "class \"dog\" is not one of the 3 that are known; did you mean \"dogs\"?");
     put_golden(root, "val/ray/1.png", "grey.png");
     refuse("folder", root, (tl_source_options){.part = "test"}, "class \"ray\" is not one of the 3 that are known");
+    static const char *const far[] = {"고양이", "새", "강아지"};
+    refuse("folder", root, (tl_source_options){.class_name = far, .class_count = 3},
+           "class \"cat\" is not one of the 3 that are known: 고양이, 새, 강아지");
+    const char *many[40];
+    for (int i = 0; i < 40; i++) many[i] = i % 2 ? "고슴도치 한 마리" : "하늘다람쥐";
+    refuse("folder", root, (tl_source_options){.class_name = many, .class_count = 40}, "하늘다람쥐, ...");
     remove_folder(root);
 }
 
