@@ -128,7 +128,8 @@ t.test("the words of a command", function()
     ["predict m x --tpo 3"] = "predict: unknown option '--tpo'; did you mean '--top'?", ["predict m x -top 3"] = "did you mean '--top'?",
     ["predict m x --top"] = "--top: a value is missing", ["predict m x --flip=3"] = "--flip takes no value", ["predict m x --gpu"] = "--device gpu",
     ["predict m"] = "pictures, recordings or texts are needed: tlua predict MODEL FILE|FOLDER|TEXT|-...",
-    ["eval"] = "one model is needed", ["explain m"] = "a model and pictures",
+    ["eval"] = "one model is needed", ["eval m --csv --data.root d"] = "--csv: a value is missing before '--data.root'",
+    ["explain m"] = "a model and pictures",
     ["export m"] = "a model and a file are needed", ["report"] = "folders of runs are needed", ["cache"] = "list or clear is needed", ["tune x"] = "'x' is not understood",
     ["lr"] = "lr: a recipe is needed", ["recipes/own_net.lua -b 3"] = "did you mean '--data.batch'?", ["--resume"] = "a run folder or a checkpoint is missing",
     ["export m --output"] = "--to: a value is missing" } do

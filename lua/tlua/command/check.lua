@@ -59,7 +59,8 @@ local function roofline(o)
     .. "waits for memory"):format(r.gflops, r.gflops / r.gbytes))
   print(r.half_gflops and ("float16   %.0f GFLOP/s"):format(r.half_gflops) or
     "float16   no arithmetic (no cl_khr_fp16): halves are stored, and computed with as float32")
-  print(("launch    %.2e s of a kernel in a full queue, %.2e s with waiting for it"):format(r.launch, r.round_trip))
+  print(("launch    %.1f us of a kernel in a full queue, %.1f us with waiting for it"):format(r.launch * 1e6,
+    r.round_trip * 1e6))
   return 0
 end
 
