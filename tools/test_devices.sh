@@ -73,7 +73,6 @@ if RUSTICL_ENABLE=llvmpipe device_there llvmpipe; then
     TEST_ARGS="--filter=gemm/[stlncm]*" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/gemm
     RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/launch
     TEST_ARGS="--filter=row_groups/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/row_groups
-    TEST_ARGS="--filter=conv/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/conv
     TEST_ARGS="--filter=attention/small" RUSTICL_ENABLE=llvmpipe TLUA_DEVICE=llvmpipe suite rusticl unit/attention
 else
     echo "skipped rusticl: Debian package mesa-opencl-icd is not installed, or has no llvmpipe"
