@@ -364,7 +364,7 @@ end
 
 -- 75.2 -> "1:15"; 3 s -> "0:03"
 function util.clock(seconds)
-  if seconds ~= seconds or seconds == math.huge then return "?" end
+  if not (seconds > -1e15 and seconds < 1e15) then return "?" end -- NaN is neither
   local s = math.floor(seconds + 0.5)
   if s >= 3600 then return ("%d:%02d:%02d"):format(s // 3600, s // 60 % 60, s % 60) end
   return ("%d:%02d"):format(s // 60, s % 60)

@@ -208,6 +208,53 @@ t.test("a report of before the run was taken up again is none of the run that go
   assert(not page:find("the report", 1, true) and page:find("no longer running", 1, true))
 end)
 
+t.test("a damaged report is told by its field, and so is what cannot be shown of its task", function()
+  local path = made("damaged", "finished", { begun = 1000, rows = 12 })
+  local told, report = require "tlua.run.told", require "tlua.report"
+  local NONE = {}
+  local function refused(fields, message)
+    local found = { format = 1, begun = 1000, metrics = { count = 1 }, facts = {}, title = "x", prefix = "test",
+      rows = { { epoch = 1, loss = 0.5, test_accuracy = 50 } }, figures = { { "accuracy", "accuracy", "%.1f %%", "max" } } }
+    for name, value in pairs(fields) do found[name] = value ~= NONE and value or nil end
+    core.write_file(path .. "/report.json", core.json_encode(found))
+    local ok, e = pcall(function()
+      local run = told.read(path, "report")
+      return told.shown(run, "report", report.page, run)
+    end)
+    assert(not ok and e:find(("report: %s/report.json is damaged: "):format(path), 1, true) and e:find(message, 1, true)
+      and e:find("without the file the page is made", 1, true) and not e:find "\n" and not e:find "tlua/%w", e)
+  end
+  for _, name in ipairs { "metrics", "rows", "facts" } do refused({ [name] = NONE }, ("'%s' is missing"):format(name)) end
+  for name, bad in pairs { rows = { { epoch = "x" } }, facts = { 3 }, metrics = 7, prefix = {}, seconds = "x", recipe = {},
+    steps = { every = 1, points = {} }, figures = { { "a", "b", "%s %s", "max" } }, test = { count = 3 }, title = 1,
+    fields = { 1 }, commands = { {} } } do
+    refused({ [name] = bad }, ("'%s' is of another form"):format(name))
+  end
+  refused({ metrics = { count = 1, classes = { 1 }, accuracy = "x" }, right = { 3 }, wrong = { true } }, "cannot be shown")
+  core.write_file(path .. "/report.json", "{")
+  local code, _, err = t.run("./tlua report " .. path)
+  assert(code == 1 and err:find("it is not JSON of a report", 1, true), err)
+end)
+
+t.test("what else may lie in a run's folder ends nothing", function()
+  local path = made("odd", "running", { done = 1e300, total = 1 })
+  t.equal(status.read(path), nil)
+  path = made("odd", "running", { eta = 1e300 })
+  local lock = core.lock(path .. "/run.lock")
+  t.equal(text_of(path), "running, epoch 3 of 12, ETA ?")
+  core.unlock(lock)
+  for name, bad in pairs { figures = { 1 }, prefix = "x", ran = { 3 }, test = { count = "x" } } do
+    core.write_file(path .. "/run.json", core.json_encode { format = 1, title = "x", [name] = bad })
+    t.equal(status.begun(path), nil, name)
+  end
+  core.write_file(path .. "/metrics.csv", "epoch,loss\n1.5,1\n1e999,1\n2,3\n")
+  t.equal(#require("tlua.run.told").rows(path), 1)
+  core.remove(path .. "/log.txt")
+  os.execute(("mkfifo %s/log.txt"):format(path)) -- whoever opened it would wait for a writer
+  local _, pieces = require("tlua.command.watch.parts").run(path)
+  t.equal(pieces.log, "")
+end)
+
 t.test("a folder of several runs as text; errors", function()
   core.mkdirs(folder .. "/many")
   for _, name in ipairs { "b", "cells/a" } do made("many/" .. name, "finished", { rows = 12 }) end

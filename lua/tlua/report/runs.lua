@@ -138,12 +138,15 @@ local function further_rows(runs)
   return rows
 end
 
+-- What a column says of a run; an error over what its report.json says is the file's.
+local function said(f, run) return of_folder.shown(run, "report", f, run) end
+
 -- Rows of which no run knows anything are left out.
 local function told(runs, rows)
   local out = {}
   for _, row in ipairs(rows) do
     local any = false
-    for _, run in ipairs(runs) do any = any or row[2](run) ~= "–" end
+    for _, run in ipairs(runs) do any = any or said(row[2], run) ~= "–" end
     if any then out[#out + 1] = row end
   end
   return out
@@ -186,7 +189,7 @@ local function run_table(runs, columns, label)
   for i, run in ipairs(runs) do
     local row = { name_of(i, run) }
     for k, column in ipairs(columns) do
-      row[k + 1] = { html = escape(column[2](run)), v = column[3] and column[3](run) or nil }
+      row[k + 1] = { html = escape(said(column[2], run)), v = column[3] and column[3](run) or nil }
     end
     rows[i + 1] = row
   end
@@ -283,7 +286,8 @@ function report_runs.main(argv)
   if #runs == 1 then
     runs[1].moved = links.relative(links.folder_of(to), runs[1].folder .. "/x"):match "^(.*)/x$"
   end
-  core.write_file(to, #runs == 1 and report.page(runs[1]) or report_runs.page(runs))
+  local page = #runs == 1 and of_folder.shown(runs[1], "report", report.page, runs[1]) or report_runs.page(runs)
+  core.write_file(to, page)
   if #runs == 1 and runs[1].unfinished then print(runs[1].state.text) end
   print(("written: %s"):format(to))
   return 0

@@ -5,6 +5,7 @@ local core = require "tlua.core"
 local util = require "tlua.util"
 local steps = require "tlua.run.steps"
 local checkpoint = require "tlua.run.checkpoint"
+local form = require "tlua.run.form"
 
 local status = { FILE = "status.json", BEGUN = "run.json", LOCK = "run.lock" }
 
@@ -96,8 +97,11 @@ local function read_json(folder, name)
   return value
 end
 
--- What the run said when it began; nil where it is of an earlier tlua.
-function status.begun(folder) return read_json(folder, status.BEGUN) end
+-- What the run said when it began; nil where it is of an earlier tlua, or damaged.
+function status.begun(folder)
+  local begun = read_json(folder, status.BEGUN)
+  return begun and not form.fault(begun) and begun or nil
+end
 
 local function said(folder)
   local found = read_json(folder, status.FILE)
@@ -107,6 +111,9 @@ local function said(folder)
   end
   for name, kind in pairs(OPTIONAL) do
     if found[name] ~= nil and type(found[name]) ~= kind then return nil end
+  end
+  for _, name in ipairs { "done", "total" } do
+    if found[name] and not (found[name] >= 0 and found[name] < 1e15) then return nil end
   end
   return found
 end

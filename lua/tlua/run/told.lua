@@ -7,6 +7,7 @@ local util = require "tlua.util"
 local status = require "tlua.run.status"
 local steps = require "tlua.run.steps"
 local checkpoint = require "tlua.run.checkpoint"
+local form = require "tlua.run.form"
 local told = {}
 
 local COLUMNS = { learning_rate = "lr" } -- the others have the names of the rows' fields
@@ -27,7 +28,7 @@ function told.rows(folder)
         local v = NUMBERS[values[k]] or tonumber(values[k])
         row[COLUMNS[name] or name] = math.tointeger(v) or v
       end
-      if row.epoch then rows[#rows + 1] = row end
+      if math.type(row.epoch) == "integer" then rows[#rows + 1] = row end
     end
   end
   return rows
@@ -48,17 +49,28 @@ function told.folder(path)
   return (path:gsub("(.)/+$", "%1"):gsub("/report%.[jh][st][om][nl]l?$", ""):gsub("/[%a_]+%.safetensors$", ""))
 end
 
+local NEEDED = { "metrics", "rows", "facts" } -- by pages, of a report
+
+-- What a run says when it begins is enough for a page, so a report that is damaged can be done without.
+local function damaged(what, path, why)
+  util.failf("%s: %s is damaged: %s; without the file the page is made of what else the run's folder holds", what, path,
+    why)
+end
+
 -- What report.json holds; nil where there is none, or one of before the run was taken up again.
 local function report_of(folder, found, what)
   local path = folder .. "/report.json"
   if not core.exists(path) then return nil end
   local ok, run = pcall(function() return core.json_decode(core.read_file(path)) end)
-  if not ok or type(run) ~= "table" or type(run.metrics) ~= "table" then util.failf("%s: %s is damaged", what, path) end
+  if not ok or type(run) ~= "table" then damaged(what, path, "it is not JSON of a report") end
   if math.type(run.format) ~= "integer" or run.format > 1 then
     util.failf("%s: %s was written by a newer tlua; this is %s", what, path, core.version)
   end
   if found and run.begun ~= found.begun then return nil end
   run.rows = util.from_json(run.rows)
+  local name, fault = form.fault(run, NEEDED)
+  if name then damaged(what, path, ("'%s' %s"):format(name, fault)) end
+  run.file = path
   return run
 end
 
@@ -77,6 +89,17 @@ local function unfinished(folder, found)
     run.test = state.pictures and state.pictures.test
   end
   return run
+end
+
+-- Calls f, which makes a page of this run: what its report.json says of the task is looked at only there, and where
+-- that is not what a page needs the error is the file's.
+function told.shown(run, what, f, ...)
+  local results = table.pack(pcall(f, ...))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local e = results[2]
+  if not run.file or type(e) ~= "string" or e == "not enough memory" or os.getenv "TLUA_TRACEBACK" then error(e, 0) end
+  damaged(what, run.file, ("what it says of the task cannot be shown (%s)"):format(e:match "^[^\n]*"
+    :gsub("^tlua/[%w_/]+%.lua:%d+: ", "")))
 end
 
 -- The run of a folder, with folder, label (its last name) and state, {state =, text =}; `what` begins its errors.

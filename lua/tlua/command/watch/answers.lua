@@ -55,7 +55,10 @@ local function of_run(folder, rest, back, up)
     local title, pieces = parts.run(folder, back)
     return answer(200, "html", page.html(title, pieces, up), "page")
   elseif rest == "data.json" then return answer(200, "json", page.json(parts.run(folder, back)))
-  elseif rest == "report.html" then return answer(200, "html", report.page(told.read(folder, "watch")), "report") end
+  elseif rest == "report.html" then
+    local run = told.read(folder, "watch")
+    return answer(200, "html", told.shown(run, "watch", report.page, run), "report")
+  end
 end
 
 local function of_list(folder, rest)

@@ -54,9 +54,11 @@ end
 
 -- The last lines of a run's log.
 local function log_of(folder)
-  local file = io.open(folder .. "/log.txt", "rb")
+  local path = folder .. "/log.txt"
+  local bytes = core.file_size(path)
+  if not bytes or bytes == 0 or core.is_folder(path) then return "" end -- a pipe has none, and would be waited for
+  local file = io.open(path, "rb")
   if not file then return "" end
-  local bytes = file:seek "end"
   file:seek("set", math.max(0, bytes - TAIL))
   local text, lines = file:read "a" or "", {}
   file:close()
