@@ -273,12 +273,19 @@ function schema.parse(field, name, text)
   return value
 end
 
+-- A value of the wrong kind; a table with names in it has no elements to show.
+local function shown(value)
+  local text = schema.show(value)
+  return text ~= "" and text or type(value) == "table" and (next(value) == nil and "{}" or "a table with names")
+    or "''"
+end
+
 -- Checks a value from a recipe; returns it (whole numbers as integers).
 function schema.check(what, field, value)
   if value == nil then return nil end
   if not types[field[2]][3](value) or not in_choices(field, value) then
     util.failf("%s: %s: %s", what, field[1], need(field, type(value) == "string" and ("'%s'"):format(value)
-      or schema.show(value), value))
+      or shown(value), value))
   end
   local text = schema.wrong(field, value)
   if text then util.failf("%s: %s %s", what, field[1], text) end

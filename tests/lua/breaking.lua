@@ -16,6 +16,12 @@ local function network(width)
     nn.Linear(4, width))
 end
 
+t.test("a table where a number belongs is said to be one", function()
+  for part, split in pairs { ["a number is needed, not a table with names"] = { test = 0.3 }, ["not {}"] = {} } do
+    t.fails(part, data.folder, { root = folder, split = split })
+  end
+end)
+
 -- The recipe of data.KIND is refused with `part`, in one line at a place in this file, and no run is begun.
 local function refused(part, kind, options, fields)
   options.size, options.batch, options.mean, options.std = 16, 2, 0.5, 0.5
