@@ -43,6 +43,12 @@ function util.base64(bytes)
   return table.concat(out)
 end
 
+-- A name as a piece of a line on a terminal: control characters, which break the line or colour it, stand there as
+-- \x0A.
+function util.on_line(text)
+  return (util.readable(text):gsub("%c", function(c) return ("\\x%02X"):format(c:byte()) end))
+end
+
 -- What stands in a file of the user's, for a message: in UTF-8, without control characters, and not longer than
 -- `most` bytes.
 function util.shown(text, most)

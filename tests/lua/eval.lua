@@ -200,5 +200,32 @@ t.test("errors: what a task has no table of, a value that stands apart", functio
   assert(err:find("one model is needed", 1, true), err)
 end)
 
+t.test("files that cannot be written are told before the test, and no two are one", function()
+  for _, each in ipairs { { "--csv " .. folder .. "/none/a.csv", 1, "there is no folder " .. folder .. "/none" },
+    { "--wrong " .. folder, 1, "is a folder; a file is needed" }, { "--report=", 2, "the name of a file is needed" },
+    { "--csv a.csv --wrong a.csv", 2, "--csv and --wrong name the same file, a.csv" } } do
+    local status, out, err = t.run(("./tlua eval %s/run %s"):format(folder, each[1]))
+    assert(status == each[2] and out == "" and err:find(each[3], 1, true), err)
+  end
+end)
+
+t.test("names with control characters do not break lines", function()
+  local util = require "tlua.util"
+  t.equal(util.on_line "new\nline \27[31m \xE9 שלום", "new\\x0Aline \\x1B[31m \\xE9 שלום")
+  for k = 1, 6 do
+    for c, class in ipairs { "new\nline", "red\27[31m" } do
+      core.mkdirs(folder .. "/odd/" .. class)
+      core.image_write(("%s/odd/%s/a\n%d.png"):format(folder, class, k),
+        core.tensor({ { { 20 * k, 100 * c, 0 } } }, { dtype = "uint8" }))
+    end
+  end
+  recipe("odd", NET .. HEAD:format(2), ('data = tlua.data.folder { root = "%s/odd", split = 0.5, %s }'):format(folder,
+    DATA))
+  local said = run(("%s/odd.lua --out %s/odd-run"):format(folder, folder)) .. run(("eval %s/odd-run"):format(folder))
+    .. run(("predict %s/odd-run %s/odd"):format(folder, folder))
+  assert(said:find("new\\x0Aline", 1, true) and not said:find("new\nline", 1, true) and not said:find "\27%[31m", said)
+  assert(said:find("a\\x0A1.png", 1, true), said)
+end)
+
 os.execute("rm -rf " .. folder)
 t.finish()

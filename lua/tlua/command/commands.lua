@@ -1,5 +1,6 @@
 -- commands.lua - what the command line knows, as data: every command with its arguments and options. From it come `tlua --help`, the help
 -- of each command, the reading of its words, and, by tools/command_line.lua, the manual page and the completion of shells.
+local core = require "tlua.core"
 local schema = require "tlua.schema"
 local util = require "tlua.util"
 local words = require "tlua.command.words"
@@ -326,6 +327,25 @@ local function usage_of(c) return ("%s; tlua %s --help says more"):format(call_o
 -- An error about the words of a command.
 function commands.wrong(name, text) schema.usage(("%s: %s"):format(name, text)) end
 function commands.usage(name, text) commands.wrong(name, ("%s: %s"):format(text, usage_of(commands.find(name)))) end
+
+-- Files that a command writes at its end, { {option, path}, ... }: what cannot be written is said before its work.
+function commands.check_outputs(name, list)
+  local known = {}
+  for _, each in ipairs(list) do
+    local option, path = each[1], each[2]
+    if path == "" then commands.wrong(name, ("--%s: the name of a file is needed"):format(option)) end
+    if known[path] then
+      commands.wrong(name, ("--%s and --%s name the same file, %s"):format(known[path], option, path))
+    end
+    known[path] = option
+    local folder = path:match "^(.*[^/])/+[^/]*$" or path:match "^/" or "."
+    if not core.is_folder(folder) then
+      util.failf("%s: --%s: %s cannot be written: %s", name, option, path, util.missing(folder, "folder")
+        or folder .. " is no folder")
+    end
+    if core.is_folder(path) then util.failf("%s: --%s: %s is a folder; a file is needed", name, option, path) end
+  end
+end
 
 local function known_names(c)
   local names, known = {}, {}

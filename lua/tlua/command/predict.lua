@@ -142,11 +142,11 @@ local forms = { NO_NUMBERS = NO_NUMBERS }
 
 function forms.table(paths, t, o)
   local width = 0
-  for _, path in ipairs(paths) do width = math.max(width, core.text.width(path)) end
+  for _, path in ipairs(paths) do width = math.max(width, core.text.width(util.on_line(path))) end
   width = math.min(width, 60)
   return {
     row = function(path, answer, reason)
-      util.put(core.text.pad(path, width), "  ", answer and t:text(answer, o) or reason == NO_NUMBERS and "-"
+      util.put(core.text.pad(util.on_line(path), width), "  ", answer and t:text(answer, o) or reason == NO_NUMBERS and "-"
         or "not read", "\n")
     end,
   }

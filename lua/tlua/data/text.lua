@@ -47,7 +47,8 @@ local function classes_of(d, say)
   end
   local shown = {}
   for k = 1, math.min(MOST, #d.classes) do
-    shown[k] = same and d.classes[k] or d.classes[k] .. " " .. of_parts(lists, k)
+    local name = util.on_line(d.classes[k])
+    shown[k] = same and name or name .. " " .. of_parts(lists, k)
   end
   local text = table.concat(shown, ", ")
   if #d.classes > MOST then

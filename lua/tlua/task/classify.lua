@@ -228,7 +228,7 @@ end
 local function text(t, list)
   local out, k = {}, t.options.positive and positive_of(t)
   for i, each in ipairs(list) do
-    out[i] = ("%s %.1f %%%s"):format(each.label, 100 * each.score,
+    out[i] = ("%s %.1f %%%s"):format(util.on_line(tostring(each.label)), 100 * each.score,
       each.class + 1 == k and (" (from %.4g %% on)"):format(100 * threshold_of(t)) or "")
   end
   return table.concat(out, "   ")

@@ -133,6 +133,12 @@ end
 function eval.main(args)
   local options, rest = commands.parse("eval", args)
   if #rest ~= 1 then commands.usage("eval", "one model is needed") end
+  local page = options.report == true and PAGE or options.report
+  local outputs = {}
+  for _, each in ipairs { { "csv", options.csv }, { "wrong", options.wrong }, { "report", page } } do
+    if each[2] then outputs[#outputs + 1] = each end
+  end
+  commands.check_outputs("eval", outputs)
   if options.device then core.device(options.device) end
   local s, loss_name = open(options, rest[1])
   local source = require("tlua.train.feed").open(s, "test")
@@ -148,10 +154,9 @@ function eval.main(args)
   end
   if options.csv then written(options.csv, util.counted(tables.write(options.csv, s.task, found), "row")) end
   if options.wrong then written(options.wrong, util.counted(wrong.write(options.wrong, s), "row")) end
-  if options.report then
-    local path = options.report == true and PAGE or options.report
-    write_page(path, s, rest[1])
-    written(path)
+  if page then
+    write_page(page, s, rest[1])
+    written(page)
   end
   return 0
 end
