@@ -47,7 +47,9 @@ end
 
 local function point(v) return type(v) == "table" and #v >= 3 and list(finite)(v) end
 
-local facts = list(function(v) return type(v) == "table" and (v[2] == nil or text(v[1]) and (text(v[2]) or number(v[2]))) end)
+local facts = list(function(v)
+  return type(v) == "table" and (v[2] == nil or text(v[1]) and (text(v[2]) or number(v[2])))
+end)
 
 local KINDS = {
   title = text, subtitle = text, name = text, task = text, part = text, many = text, recipe = text, list = text,
@@ -63,7 +65,9 @@ local KINDS = {
   end,
   test = fields { count = count, hash = text }, state = fields { state = text, text = text },
   metrics = fields { count = count },
-  figures = list(function(v) return type(v) == "table" and text(v[1]) and text(v[2]) and format(v[3]) and text(v[4]) end, 1),
+  figures = list(function(v)
+    return type(v) == "table" and text(v[1]) and text(v[2]) and format(v[3]) and text(v[4])
+  end, 1),
   rows = list(row), steps = fields { every = count, points = list(point, 1) },
 }
 
