@@ -81,7 +81,7 @@ t.test("pneumonia_mnist.lua: three parts of one file, everything trained", funct
   local out = run(("recipes/pneumonia_mnist.lua --weights none --data.path %s/small.safetensors --data.size 32 " ..
     "--data.batch 6 --schedule.epochs 2 --out %s/mnist"):format(folder, folder))
   holds(out, "12 training, 6 validation and 6 test pictures, 2 classes", "validation the data's own",
-    "normal 4 + 2, pneumonia 8 + 4", "weights normal 1.5, pneumonia 0.75 (auto)",
+    "normal 4 + 2 + 2, pneumonia 8 + 4 + 4", "weights normal 1.5, pneumonia 0.75 (auto)",
     "3,373,570 of 3,373,570 parameters are trained", "lr 1.44115e-05 to 0.001 in 38 groups")
   holds(run(("eval %s/mnist"):format(folder)), "6 pictures")
 end)
