@@ -37,9 +37,9 @@ INLINE float curve(float x, float a)
     return x < 2.0f ? ((x - 5.0f) * x + 8.0f) * x * a - 4.0f * a : 0.0f;
 }
 
-/* Where an output lies among four neighbours, the first `low`: how far behind the second, and what their shares come to.
- * Shares are worked out from it one by one: four of each dimension in arrays would lie in memory, since which of them is
- * read is known at run time alone. */
+/* Where an output lies among four neighbours, the first `low`: how far behind the second, and what their shares come
+ * to. Shares are worked out from it one by one: four of each dimension in arrays would lie in memory, since which of
+ * them is read is known at run time alone. */
 typedef struct place { long low; float part, all; } place;
 
 /* The share of neighbour k, before all are brought to a sum of 1. */

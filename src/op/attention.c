@@ -373,8 +373,15 @@ static double attention_flops(const tl_call *c)
 
 extern const tl_op tl__op_attention;
 
-/* A sample; `causal` is 0, or 1 and the offset. `bias` has four letters, of which 1 stands for a dimension that is
- * shared: "1htk" is a bias for all sequences. NULL: none. */
+/* `causal`: 0, or 1 and the offset. */
+static void see(tl_sample *v, int causal)
+{
+    v->attr[CAUSAL].i = causal > 0;
+    v->attr[OFFSET].i = causal > 0 ? causal - 1 : 0;
+}
+
+/* A sample; `bias` has four letters, of which 1 stands for a dimension that is shared: "1htk" is a bias for all
+ * sequences. NULL: none. */
 static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t width, int heads, int lengths, int causal,
                  const char *bias)
 {
@@ -390,8 +397,7 @@ static void take(tl_sampler *to, int64_t n, int64_t tq, int64_t tk, int64_t widt
     if (bias) tl__sample_input(&v, 4, dims, -1, 1);
     else tl__sample_absent(&v);
     v.attr[HEADS].i = heads;
-    v.attr[CAUSAL].i = causal > 0;
-    v.attr[OFFSET].i = causal > 0 ? causal - 1 : 0;
+    see(&v, causal);
     v.only_packed = tq > 64;
     to->take(to, &v);
 }
@@ -404,8 +410,7 @@ static void take_packed(tl_sampler *to, int64_t rows, int64_t n, int64_t longest
     tl__sample_input(&v, 1, &n, 0, (double)longest);
     tl__sample_absent(&v);
     v.attr[HEADS].i = heads;
-    v.attr[CAUSAL].i = causal > 0;
-    v.attr[OFFSET].i = causal > 0 ? causal - 1 : 0;
+    see(&v, causal);
     v.attr[LONGEST].i = longest;
     to->take(to, &v);
 }

@@ -199,8 +199,8 @@ end
 
 -- series: { {name =, points = { {x, y [, low, high [, text]]}, ... }, dashed = true, dots = true, large = true, plain =
 -- true}, ... }: low and high are drawn as a bar, a text (how many there are) at the foot, below its point; dots alone
--- are without a line, and plain lines without dots. options: x, y (titles), x_range, y_range {low, high}, y_same {low, high} where
--- all values are the same, x_whole, x_log, y_log, x_ticks { {x, text}, ... }; apart = true: a line
+-- are without a line, and plain lines without dots. options: x, y (titles), x_range, y_range {low, high}, y_same
+-- {low, high} where all values are the same, x_whole, x_log, y_log, x_ticks { {x, text}, ... }; apart = true: a line
 -- stands out when it is pointed at, or its name in the legend; names = true: it also has its name at its end.
 function chart.lines(series, options)
   local x_low, x_high = range(series, 1, options.x_range, options.x_log)

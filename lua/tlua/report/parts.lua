@@ -17,8 +17,10 @@ local STYLE = [[
 *{box-sizing:border-box}body{margin:0 auto;padding:24px 20px 60px;max-width:1180px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:34px 0 10px;border-bottom:1px solid var(--line);padding-bottom:4px}.soft{color:var(--soft)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:18px 0}.tile{background:var(--card);border-radius:8px;padding:12px 14px}.tile b{display:block;font-size:24px;line-height:1.2}.tile span{color:var(--soft);font-size:13px}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:18px}.charts figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
-svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fill:var(--soft);font-size:11px}.count{paint-order:stroke;stroke:var(--bg);stroke-width:4px}polyline{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:18px}
+.charts figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
+svg.chart{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{fill:var(--soft);font-size:11px}
+.count{paint-order:stroke;stroke:var(--bg);stroke-width:4px}polyline{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
 .c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.c6{stroke:var(--c6)}
 circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circle.c4{fill:var(--c4)}circle.c5{fill:var(--c5)}circle.c6{fill:var(--c6)}
 .legend{margin:4px 0 0;font-size:13px;color:var(--soft)}.key{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:16px;height:3px;margin-right:6px;vertical-align:middle}
@@ -33,7 +35,8 @@ border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-c
 th{font-weight:600;color:var(--soft)}
 .matrix td{text-align:center;padding:4px 7px;border:1px solid var(--line);min-width:34px}.matrix th{font-size:12px}
 .wide th:first-child,.wide td:first-child{position:sticky;left:0;background:var(--bg)}
-.wide th:first-child{z-index:1}.steep thead span{writing-mode:vertical-rl;text-orientation:sideways;transform:rotate(180deg);max-height:130px;overflow:hidden;text-overflow:ellipsis}
+.wide th:first-child{z-index:1}.steep thead span{writing-mode:vertical-rl;text-orientation:sideways;
+transform:rotate(180deg);max-height:130px;overflow:hidden;text-overflow:ellipsis}
 .steep thead th{vertical-align:bottom;padding:4px 2px}.steep thead th:first-child{padding:4px 10px}
 .steep td,.narrow td{padding:2px 3px;min-width:24px;font-size:12px}.narrow th{padding:4px 3px}
 .matrix thead th+th{text-align:center}

@@ -16,8 +16,8 @@ local AVERAGE = OPTIMIZER .. "ema." -- of running statistics; the weights' avera
 
 -- ---- what a checkpoint says ----
 
--- Every field of a recipe as text: path -> value, and the same of what the fields are where nobody says anything. What may
--- differ between the runs is left out.
+-- Every field of a recipe as text: path -> value, and the same of what the fields are where nobody says anything. What
+-- may differ between the runs is left out.
 local FREE = { out = true, log = true, device = true, ["data.threads"] = true, ["cache.folder"] = true,
   ["cache.limit"] = true, checkpoint = true,
   ["model.gives"] = true, ["model.head"] = true } -- of texts: the task says it to the network when the session is built

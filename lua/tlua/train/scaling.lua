@@ -77,8 +77,8 @@ end
 
 -- The plan's line of it; `own` is the run's scale of the loss, where it has one.
 function scaling.plan_text(r, own)
-  return ("precision results of layers are stored as %s while it trains%s; parameters, losses and tests are float32"):format(
-    scaling.type_of(r), own and (", the loss multiplied by %s"):format(scaling.text(own.scale)) or "")
+  return ("precision results of layers are stored as %s while it trains%s; parameters, losses and tests are float32")
+    :format(scaling.type_of(r), own and (", the loss multiplied by %s"):format(scaling.text(own.scale)) or "")
 end
 
 return scaling

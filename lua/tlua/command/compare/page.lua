@@ -80,7 +80,9 @@ end
 local function result_table(summary)
   local list = tables.columns(summary)
   local out = { '<table class="words"><thead><tr>' }
-  for _, column in ipairs(list) do out[#out + 1] = ('<th scope="col"%s>%s</th>'):format(column.left and ' class="left"' or "", escape(column[1])) end
+  for _, column in ipairs(list) do
+    out[#out + 1] = ('<th scope="col"%s>%s</th>'):format(column.left and ' class="left"' or "", escape(column[1]))
+  end
   out[#out + 1] = "</tr></thead><tbody>"
   local last
   for _, row in ipairs(summary.rows) do

@@ -32,8 +32,10 @@ end
 local function columns(rows)
   local widths = {}
   for _, row in ipairs(rows) do
-    for k, cell in ipairs(row) do row[k] = util.on_line(cell) end
-    for k, cell in ipairs(row) do widths[k] = math.max(widths[k] or 0, core.text.width(cell)) end
+    for k, cell in ipairs(row) do
+      row[k] = util.on_line(cell)
+      widths[k] = math.max(widths[k] or 0, core.text.width(row[k]))
+    end
   end
   for _, row in ipairs(rows) do
     local cells = {}
