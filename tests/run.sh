@@ -9,11 +9,15 @@ LOGS=$BUILD/logs
 
 # ---- one test: called by xargs below ----
 if [ "${1:-}" = one ]; then
+    # Processor time of what this shell has waited for: minutes and seconds of user and system, the second line of
+    # `times`, which goes through a file: a shell in $() would tell its own.
+    processors() { awk 'NR == 2 { gsub(/[ms]/, " "); printf "%.0f s of processors", 60 * $1 + $2 + 60 * $3 + $4 }' "$log.times"; }
     name=$2 log=$LOGS/$(echo "$2" | tr / _).log
     shift 2
     start=$(date +%s)
     if "$@" >"$log" 2>&1 </dev/null; then
-        echo "ok      $name  ($(($(date +%s) - start)) s)  $(tail -n 1 "$log" | cut -c1-110)" >"$log.said"
+        times >"$log.times"
+        echo "ok      $name  ($(($(date +%s) - start)) s, $(processors))  $(tail -n 1 "$log" | cut -c1-110)" >"$log.said"
     else
         { echo "FAILED  $name  ($log)" && grep -a '^FAILED' "$log" | head -n 20 && tail -n 40 "$log"; } >"$log.said"
     fi

@@ -131,6 +131,20 @@ t.test("parts of the people", function()
   t.equal(#f.parts, 3 + 4 + 12)
 end)
 
+t.test("bands of years are for ages, not for each name that begins so", function()
+  local list = {}
+  for i = 1, 60 do list[i] = i end
+  local function values(name)
+    local parts = binary.parts({ [name] = list }, counted(60))
+    return #parts == 1 and #parts[1][2], parts[1][2][1][1]
+  end
+  for name, want in pairs { age = "18 to 39", Age_years = "18 to 39", agent_dose = "1 up to 16", agency = "1 up to 16" } do
+    local n, first = values(name)
+    t.equal(first, want, name)
+    t.equal(n, want == "18 to 39" and 3 or 4, name)
+  end
+end)
+
 -- What a page says of figures that came through JSON.
 local function page_of(f)
   f = core.json_decode(core.json_encode(f))

@@ -113,6 +113,7 @@ t.test("a recipe's help has what is usual first, then all of it by headings", fu
     local at = text:find(name, 1, true)
     assert(at and at > usual and at < network, name)
   end
+  assert(text:find "%-%-seed +0 +[^\n]*%(a whole number of 64 bits%)\n", text:match "[^\n]*%-%-seed[^\n]*")
 end)
 
 t.test("the words of a command", function()

@@ -59,6 +59,16 @@ t.test("columns stand below each other where letters are two columns wide", func
   t.equal(n, 3)
 end)
 
+t.test("classes without a test picture are named", function()
+  pictures.folder(folder .. "/few/train", 4)
+  os.execute(("cp -r %s/few/train %s/few/test && rm %s/few/test/wide/*"):format(folder, folder, folder))
+  recipe("few", NET .. HEAD:format(3), ('data = tlua.data.folder { root = "%s/few", %s }'):format(folder, DATA))
+  run(("%s/few.lua --quiet --out %s/few-run"):format(folder, folder))
+  local out = run(("eval %s/few-run"):format(folder))
+  assert(out:find("1 of 3 classes have no test pictures (wide): areas are not defined for them", 1, true), out)
+  assert(not run(("eval %s/run"):format(folder)):find "have no test")
+end)
+
 t.test("with --json a test that takes long says nothing beside the object", function()
   core.write_file(folder .. "/slow.lua", ([[
 local core = require "tlua.core"

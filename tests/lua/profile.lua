@@ -86,5 +86,14 @@ t.test("tlua --profile writes a trace", function()
   t.equal(status, 1)
 end)
 
+t.test("a trace that cannot be written is told before the work", function()
+  for name, each in pairs { [folder .. "/none/trace.json"] = { 1, "there is no folder " .. folder .. "/none" },
+    [folder] = { 1, "is a folder; a file is needed" }, [""] = { 2, "--profile: the name of a file is needed" } } do
+    local status, out, err = t.run(("./tlua --profile=%s -e 'print(1)'"):format(name))
+    t.equal(status, each[1], name)
+    assert(out == "" and err:find(each[2], 1, true), err)
+  end
+end)
+
 os.execute("rm -rf " .. folder)
 t.finish()

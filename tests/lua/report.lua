@@ -147,6 +147,17 @@ t.test("a page without a test calls samples what they are", function()
   end
 end)
 
+t.test("a picture that cannot be read is said in its place, of private data without its name", function()
+  local gallery = require "tlua.report.page.gallery"
+  local source = { title = function(_, at) return ("no. %d"):format(at) end, path = function() return folder .. "/gone.png" end }
+  for private, want in pairs { [false] = "cannot be shown: there is no file s&amp;p.png", [true] = "cannot be shown: it cannot be read" } do
+    local of = { source = source, place = folder, session = { data = { private = private } } }
+    local each = gallery.entry(of, 3, { missing = "there is no file s&p.png" })
+    local text = gallery.figure(of, each, "said")
+    assert(text:find(want, 1, true) and text:find("no. 3", 1, true) and not text:find("<img", 1, true), text)
+  end
+end)
+
 t.test("errors", function()
   local function refused(line, status, message)
     local got, _, err = t.run("./tlua report " .. line)

@@ -262,7 +262,7 @@ end
 -- Takes --profile or --profile=FILE out of the arguments; returns the file of the trace.
 local function profile_option(argv)
   for i = #argv, 1, -1 do
-    local path = argv[i] == "--profile" and "tlua-profile.json" or argv[i]:match "^%-%-profile=(.+)$"
+    local path = argv[i] == "--profile" and "tlua-profile.json" or argv[i]:match "^%-%-profile=(.*)$"
     if path then
       table.remove(argv, i)
       return path
@@ -273,6 +273,7 @@ end
 local function profiled_command(argv)
   local path = profile_option(argv)
   if not path then return command(argv) end
+  commands.check_outputs(nil, { { "profile", path } })
   return require("tlua.command.profile").run(function() return command(argv) end, path)
 end
 

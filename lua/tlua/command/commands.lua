@@ -324,8 +324,10 @@ end
 
 local function usage_of(c) return ("%s; tlua %s --help says more"):format(call_of(c), c.name) end
 
--- An error about the words of a command.
-function commands.wrong(name, text) schema.usage(("%s: %s"):format(name, text)) end
+local function begins(name) return name and name .. ": " or "" end
+
+-- An error about the words of a command; `name`: nil where the option belongs to all.
+function commands.wrong(name, text) schema.usage(begins(name) .. text) end
 function commands.usage(name, text) commands.wrong(name, ("%s: %s"):format(text, usage_of(commands.find(name)))) end
 
 -- Files that a command writes at its end, { {option, path}, ... }: what cannot be written is said before its work.
@@ -340,10 +342,10 @@ function commands.check_outputs(name, list)
     known[path] = option
     local folder = path:match "^(.*[^/])/+[^/]*$" or path:match "^/" or "."
     if not core.is_folder(folder) then
-      util.failf("%s: --%s: %s cannot be written: %s", name, option, path, util.missing(folder, "folder")
+      util.failf("%s--%s: %s cannot be written: %s", begins(name), option, path, util.missing(folder, "folder")
         or folder .. " is no folder")
     end
-    if core.is_folder(path) then util.failf("%s: --%s: %s is a folder; a file is needed", name, option, path) end
+    if core.is_folder(path) then util.failf("%s--%s: %s is a folder; a file is needed", begins(name), option, path) end
   end
 end
 

@@ -92,7 +92,9 @@ end
 local function shared_of(d, say)
   local list, names = d.shared, {}
   if not list or #list == 0 then return end
-  for i = 1, math.min(3, #list) do names[i] = ("%s = %s"):format(d.test:name(list[i][2]), d.train:name(list[i][1])) end
+  for i = 1, math.min(3, #list) do
+    names[i] = ("%s = %s"):format(util.on_line(d.test:name(list[i][2])), util.on_line(d.train:name(list[i][1])))
+  end
   say(("the same  %s test %s a training %s too, byte for byte: %s%s"):format(util.thousands(#list),
     #list == 1 and d.input.one .. " is" or d.input.many .. " are", d.input.one, table.concat(names, ", "),
     #list > 3 and ", ..." or ""))

@@ -142,7 +142,8 @@ local function shown(list, run, predicted)
     local at = run.seen.indices and run.seen.indices[i] or i
     local ok, found = pcall(rate and sound.embedded or parts.embedded, run.source, at, rate or parts.stripped(run))
     local image = ok and (rate and found.image or found) or nil
-    out[k] = gallery.entry(run, at, { image = image, sound = ok and rate and found.sound or nil,
+    out[k] = gallery.entry(run, at, { image = image, missing = not ok and found or nil,
+      sound = ok and rate and found.sound or nil,
       label = run.seen.labels[i], guess = predicted[i], sure = run.seen.probabilities[i][predicted[i] + 1] })
   end
   return out

@@ -110,7 +110,8 @@ local function with_pictures(run, list)
   if is_of_volumes(run) then ok, shown = pcall(volumes.pictures, run, indices)
   else ok, shown = pcall(overlays, run, indices) end
   for i, each in ipairs(list) do
-    out[i] = type(shown) == "table" and type(shown[i]) == "table" and shown[i] or { image = ok and shown[i] or nil }
+    out[i] = type(shown) == "table" and type(shown[i]) == "table" and shown[i]
+      or { image = ok and shown[i] or nil, missing = not ok and shown or nil }
     out[i].dice = each.dice
     gallery.entry(run, each.index, out[i])
   end

@@ -413,7 +413,8 @@ function Recipe:help()
   self:each_field(function(path, field, value)
     if clips and path == "compare.pictures" then return end -- they are counted by minutes
     local kind = field[2] == "choice" and table.concat(field[5], "|") or schema.types[field[2]][1]
-    if #kind > 44 then kind = "a name" end
+    -- Limits of numbers, in brackets behind the type, are for errors.
+    kind = field[2] == "choice" and #kind > 44 and "a name" or kind:gsub(" %(.*%)$", "")
     local line = ("  --%s %s %s (%s)"):format(core.text.pad(path, 24), core.text.pad(schema.show(value), 22),
       worded(field[4]), worded(kind))
     if USUAL[path] then usual[#usual + 1] = line end

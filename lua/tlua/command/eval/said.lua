@@ -71,6 +71,20 @@ local function listed(m)
   return table.move(list, 1, WORST, 1, {})
 end
 
+-- What the means over classes are not means of.
+local function print_absent(m, many)
+  local names, n = {}, 0
+  for k, row in ipairs(m.per_class) do
+    if row.support == 0 then
+      n = n + 1
+      if n <= 3 then names[n] = util.on_line(m.names[k]) end
+    end
+  end
+  if n == 0 then return end
+  print(("%d of %d classes have no test %s (%s%s): areas are not defined for them, and the means leave out those that\n" ..
+    "were not predicted either"):format(n, #m.names, many, table.concat(names, ", "), n > 3 and ", ..." or ""))
+end
+
 local function print_per_class(m, many)
   local list = listed(m)
   local rows = { { "class", many, "precision %", "recall %", "F1 %", "AUROC" } }
@@ -89,6 +103,7 @@ local function print_per_class(m, many)
     print(("the %d of %d classes with the least F1; --csv FILE writes all"):format(#list, #m.names))
   end
   columns(rows)
+  print_absent(m, many)
 end
 
 local function print_matrix(m)

@@ -207,7 +207,7 @@ local function map(m, o)
   local place = {}
   for k, i in ipairs(o.order) do place[i] = k end
   local ok, image = pcall(drawn, o.cells, place, o.support)
-  if not ok then return "" end
+  if not ok then return ('<p class="soft">The map cannot be drawn: %s</p>'):format(escape(util.reason(image))) end
   return table.concat { '<figure class="map"><div class="mapped" role="group" aria-label="Cells of the confusion, ',
     'arrow keys go from error to error"><img alt="', ("Confusion of %d classes; the tables below say it in words"):format(
     #m.names), '" src="', image, '"><i class="spot"></i></div>',

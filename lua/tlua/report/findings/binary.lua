@@ -304,7 +304,7 @@ local function banded(name, list)
       if not distinct[numbers[i]] then distinct[numbers[i]], n = true, n + 1 end
     end
   end
-  local bands = name:lower():find "^age" and AGES
+  local bands = name:lower():find "^age%f[%A]" and AGES
   if not bands and n <= MOST_VALUES then return list end
   if not bands then
     local sorted = {}

@@ -116,7 +116,8 @@ local function gallery_of(run, fates, value, words)
     if n > MOST then break end
     local i = order[place]
     local ok, image = pcall(drawn, run, i, fates[i])
-    out[n] = gallery.entry(run, run.seen.indices[i], { image = ok and image or nil, words = words(fates[i]) })
+    out[n] = gallery.entry(run, run.seen.indices[i], { image = ok and image or nil,
+      missing = not ok and image or nil, words = words(fates[i]) })
   end
   return out
 end

@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 local parts = require "tlua.report.parts"
 local links = require "tlua.report.page.links"
+local util = require "tlua.util"
 local gallery = {}
 local escape = parts.escape
 
@@ -10,10 +11,11 @@ local escape = parts.escape
 
 -- What a report keeps of sample `at` of a run's tested part: {name =, row =, folder =, file =}. folder and file are
 -- there for files on the disk of data that are not private: from the page's folder (run.place), with which they move.
+local function is_private(run) return run.session and run.session.data and run.session.data.private end
+
 function gallery.about(run, at)
   local out = { name = run.source and run.source:title(at) or nil, row = at }
-  local private = run.session and run.session.data and run.session.data.private
-  if private or not run.source or not run.place then return out end
+  if is_private(run) or not run.source or not run.place then return out end
   local ok, path = pcall(run.source.path, run.source, at)
   if not ok or not core.exists(path) or core.is_folder(path) then return out end
   out.file = links.relative(run.place, path)
@@ -21,8 +23,9 @@ function gallery.about(run, at)
   return out
 end
 
--- The same with more fields.
+-- The same with more fields. more.missing, the error that left no picture, names the file: of private data no word of it is kept.
 function gallery.entry(run, at, more)
+  if more.missing then more.missing = is_private(run) and "it cannot be read" or util.reason(more.missing) end
   for key, v in pairs(gallery.about(run, at)) do more[key] = more[key] == nil and v or more[key] end
   return more
 end
@@ -51,13 +54,17 @@ end
 -- What is said of a picture to who cannot see it.
 local function alternative(each, text) return each.name and ("%s: %s"):format(each.name, text) or text end
 
--- A picture with lines of HTML. said: what it is, in words; keys: {name = text} by which it can be sorted. The picture
--- leads to its file, too.
+-- A picture with lines of HTML; each.missing: why there is none. said: what it is, in words; keys: {name = text} by which
+-- it can be sorted. The picture leads to its file, too.
 function gallery.figure(run, each, said, keys, ...)
   local to, list = address(run, each), {}
   for k, key in ipairs(keys or {}) do list[k] = (' data-%s="%s"'):format(key[1], escape(key[2] or "")) end
   local image = each.image and ('<img alt="%s" src="%s">'):format(escape(alternative(each, said)), each.image) or ""
-  if to and image ~= "" then image = ('<a href="%s" tabindex="-1">%s</a>'):format(to, image) end
+  if image == "" and each.missing then
+    image = ('<div class="soft">cannot be shown: %s</div>'):format(escape(each.missing))
+  elseif to and image ~= "" then
+    image = ('<a href="%s" tabindex="-1">%s</a>'):format(to, image)
+  end
   return ("<figure%s>%s%s%s</figure>"):format(table.concat(list), image, table.concat { ... },
     gallery.caption(run, each))
 end
