@@ -378,6 +378,7 @@ complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.image_siz
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.in_channels -x -d 'of the pictures: 3, or 1 for grey ones'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.weights -r -F -d 'a file, the name of a published set, or none'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.weights_key -x -d 'the part of that file, where it has several'
+complete -c tlua -n '__tlua_recipe -i lr show compare params' -l model.width -x -d 'channels of the first convolution; published weights have 64'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l optim -x -a 'Adam AdamW LAMB Lion RMSprop SGD' -d 'the optimiser'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l optim.alpha -x -d 'decay of the running mean of squares'
 complete -c tlua -n '__tlua_recipe -i lr show compare params' -l optim.betas -x -d 'decay of the running means of gradient and square'

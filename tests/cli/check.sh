@@ -58,7 +58,7 @@ refused 1 "unknown device" --device quantum
 "$T" tests/cli/make_pictures.lua "$W" || exit 1
 cat >"$W/r.lua" <<LUA
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", head = tlua.nn.Linear(3), data = tlua.data.folder { root = "$W/good", size = 32, batch = 4 },
+return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, freeze = "*", head = tlua.nn.Linear(3), data = tlua.data.folder { root = "$W/good", size = 32, batch = 4 },
   schedule = { epochs = 1 } }
 LUA
 cat >"$W/plan.lua" <<'LUA'

@@ -30,7 +30,7 @@ absent() {
 cat >"$W/r.lua" <<LUA
 local tlua = require "tlua"
 return tlua.recipe {
-  model = tlua.models.resnet18 {},
+  model = tlua.models.resnet18 { width = 8 },
   freeze = "*",
   head = tlua.nn.Linear(3),
   data = tlua.data.folder { root = "$W/good", size = 32, batch = 4 },
@@ -69,7 +69,7 @@ absent "$W/x"
 sed "s/Linear(3)/Linear(512, 2)/" "$W/r.lua" >"$W/narrow.lua"
 expect "a head too narrow for the classes" 1 "narrow.lua:|classes" "$T" "$W/narrow.lua" --out "$W/x"
 sed "s/Linear(3)/Linear(2048, 3)/" "$W/r.lua" >"$W/wide.lua"
-expect "a head of the wrong width" 1 "wide.lua:5.*512" "$T" "$W/wide.lua" --out "$W/x"
+expect "a head of the wrong width" 1 "wide.lua:5.*64" "$T" "$W/wide.lua" --out "$W/x"
 absent "$W/x"
 expect "a wrong augmentation" 2 "^tlua: --augment.crop takes 2 numbers, not 1" "$T" "$W/r.lua" --augment.crop 0.5 --out "$W/x"
 expect "a page for a recipe that is none" 1 "script.lua gives no recipe" sh -c "echo 'x = 1' > $W/script.lua; $T show $W/script.lua"

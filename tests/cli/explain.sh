@@ -12,7 +12,7 @@ composed=$(printf '\352\263\240\354\226\221\354\235\264') apart=$(printf '\341\2
 mv "$W/good/c" "$W/good/$composed"
 cat >"$W/r.lua" <<LUA
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", head = tlua.nn.Linear(3), cache = false,
+return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, freeze = "*", head = tlua.nn.Linear(3), cache = false,
   optim = tlua.optim.Adam { lr = 1e-2 }, data = tlua.data.folder { root = "$W/good", size = 64, batch = 4 }, schedule = { epochs = 2 } }
 LUA
 "$T" "$W/r.lua" --out "$W/run" --quiet || exit 1
@@ -96,7 +96,7 @@ refused "an unknown class" 2 "unknown class 'd'" "$M" "$W/wide.png" --class d
 refused "an unknown layer" 1 "unknown layer 'layer9'; did you mean" "$M" "$W/wide.png" --layer layer9
 refused "a layer without places" 1 "no map of places" "$M" "$W/wide.png" --layer pool
 refused "no picture" 2 "a model and pictures are needed" "$M"
-sed 's/resnet18 {}/deit_tiny_patch16_224 { image_size = 64 }/' "$W/r.lua" >"$W/vit.lua"
+sed 's/resnet18 { width = 8 }/deit_tiny_patch16_224 { image_size = 64 }/' "$W/r.lua" >"$W/vit.lua"
 "$T" "$W/vit.lua" --out "$W/vit" --schedule.epochs 1 --quiet || fail "a vision transformer"
 refused "a vision transformer" 1 "deit_tiny_patch16_224 is a map of places.*Grad-CAM needs the output of a convolution" "$W/vit/model.safetensors" "$W/wide.png"
 echo "explain: $failed failed"

@@ -10,7 +10,7 @@ fail() { failed=$((failed + 1)); echo "FAILED: $*"; }
 "$T" tests/cli/make_pictures.lua "$W" || exit 1
 cat >"$W/r.lua" <<LUA
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", head = tlua.nn.Linear(3), cache = false,
+return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, freeze = "*", head = tlua.nn.Linear(3), cache = false,
   data = tlua.data.folder { root = "$W/good", size = 32, batch = 4 }, schedule = { epochs = 2 } }
 LUA
 "$T" "$W/r.lua" --out "$W/quiet" --quiet >"$W/out" 2>"$W/err" || fail "--quiet ended with an error: $(cat "$W/err")"

@@ -13,7 +13,7 @@ cp -r "$W/good" "$W/set/train"
 cp -r "$W/good" "$W/set/test"
 cat >"$W/r.lua" <<LUA
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", head = tlua.nn.Linear(3), cache = false,
+return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, freeze = "*", head = tlua.nn.Linear(3), cache = false,
   optim = tlua.optim.Adam { lr = 1e-2 }, data = tlua.data.folder { root = "$W/set", size = 32, batch = 4 }, schedule = { epochs = 3 } }
 LUA
 "$T" "$W/r.lua" --out "$W/run" --quiet || exit 1

@@ -23,7 +23,7 @@ return tlua.recipe {
 LUA
 cat >"$W/n.lua" <<LUA
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", head = tlua.nn.Linear(3), cache = false,
+return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, freeze = "*", head = tlua.nn.Linear(3), cache = false,
   data = tlua.data.folder { root = "$W/good", size = 32, batch = 4 }, schedule = { epochs = 1 } }
 LUA
 "$T" "$W/n.lua" --out "$W/n" --quiet || exit 1

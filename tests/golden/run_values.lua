@@ -11,17 +11,18 @@ local function is_last_norm(name)
   end
 end
 
-local function value(name, shape)
-  if name:find("running_var$") then return core.uniform(shape, 0.5, 1.5, name) end
-  if name:find("running_mean$") then return core.normal(shape, 0, 0.1, name) end
-  if is_last_norm(name) then return core.uniform(shape, 0.1, 0.3, name) end
+-- The distribution of a tensor, as modules describe one.
+local function distribution(name, shape)
+  if name:find("running_var$") then return { "uniform", 0.5, 1.5 } end
+  if name:find("running_mean$") then return { "normal", 0, 0.1 } end
+  if is_last_norm(name) then return { "uniform", 0.1, 0.3 } end
   if #shape == 1 then
     local weight = name:find("weight$")
-    return core.uniform(shape, weight and 0.4 or -0.1, weight and 0.8 or 0.1, name)
+    return { "uniform", weight and 0.4 or -0.1, weight and 0.8 or 0.1 }
   end
   local fan_in = 1
   for i = 2, #shape do fan_in = fan_in * shape[i] end
-  return core.normal(shape, 0, (2 / fan_in) ^ 0.5, name)
+  return { "normal", 0, (2 / fan_in) ^ 0.5 }
 end
 
 -- The network of a name in these goldens, where unet_NAME is a U-Net over NAME.
@@ -42,9 +43,23 @@ function values.network(name, classes, size)
   return values.fill(values.describe(name, options))
 end
 
--- The same of any module.
+-- The same of any module. Tensors that it does not have yet are drawn so at once, not a second time.
 function values.fill(net)
-  for key, t in net:named_tensors() do t:copy_(value(key, t:shape())) end
+  local begun = {}
+  net:walk(function(each, path)
+    for _, spec in ipairs(each._specs) do
+      local name = path == "" and spec.name or path .. "." .. spec.name
+      if not each._tensors[spec.name] and not rawget(each, "needs_width") then
+        spec.initial, begun[name] = distribution(name, spec.shape), true
+      end
+    end
+  end)
+  for name, t in net:named_tensors() do
+    if not begun[name] then
+      local d = distribution(name, t:shape())
+      t:copy_(core[d[1]](t:shape(), d[2], d[3], name))
+    end
+  end
   return net
 end
 

@@ -13,7 +13,7 @@ local function store() return folder .. "/features" end
 
 -- Runs a recipe without its lines on the terminal; returns results and the lines.
 local function run(changes, options)
-  local fields = { model = tlua.models.resnet18 {}, freeze = { "*", "!fc.*" }, head = nn.Linear(10), optim = tlua.optim.Adam { lr = 1e-2 },
+  local fields = { model = tlua.models.resnet18 { width = 8 }, freeze = { "*", "!fc.*" }, head = nn.Linear(10), optim = tlua.optim.Adam { lr = 1e-2 },
     data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = 8 }, schedule = { epochs = 1 }, out = folder .. "/run", cache = { folder = store() } }
   for key, value in pairs(changes or {}) do fields[key] = value end
   if type(fields.cache) == "table" and not fields.cache.folder then fields.cache.folder = store() end
@@ -48,7 +48,7 @@ t.test("computed and found give the same bits", function()
   clear()
   local twice = { schedule = { epochs = 2 } }
   local first, text = run(twice)
-  says(text, "cache     after pool %(512, float16%): .- in " .. folder .. "/features, computed once")
+  says(text, "cache     after pool %(64, float16%): .- in " .. folder .. "/features, computed once")
   t.equal(#files(), 2)
   local again, found = run(twice)
   says(found, "found, complete")
@@ -63,7 +63,7 @@ t.test("a file cut short goes on from there, with the same bits", function()
   clear()
   local want = head_hash((run()))
   local path, about = file_of(40)
-  for _, bytes in ipairs { about.bytes - 1, about.bytes - 12 * (512 * 2 + 4), 5000, 4096, 100, 0 } do
+  for _, bytes in ipairs { about.bytes - 1, about.bytes - 12 * (64 * 2 + 4), 5000, 4096, 100, 0 } do
     os.execute(("truncate -s %d %s"):format(bytes, path))
     local r, text = run()
     if bytes > 6000 then says(text, "found, %d+ %% made") end
@@ -76,7 +76,7 @@ t.test("a flipped bit is noticed and made again", function()
   clear()
   local want = head_hash((run()))
   local path = file_of(40)
-  for _, at in ipairs { 20, 4096 + 3, 4096 + 17 * (512 * 2 + 4) + 77, 4096 + 39 * (512 * 2 + 4) + 5 } do
+  for _, at in ipairs { 20, 4096 + 3, 4096 + 17 * (64 * 2 + 4) + 77, 4096 + 39 * (64 * 2 + 4) + 5 } do
     local file = assert(io.open(path, "r+b"))
     file:seek("set", at)
     local byte = file:read(1):byte()
@@ -84,7 +84,7 @@ t.test("a flipped bit is noticed and made again", function()
     file:write(string.char(byte ~ 16))
     file:close()
     local r, text = run()
-    if at > 4096 and at < 40000 then says(text, "row %d+ of the feature cache is damaged; it is made again from there") end
+    if at > 4096 and at < 4096 + 39 * (64 * 2 + 4) then says(text, "row %d+ of the feature cache is damaged; it is made again from there") end
     t.equal(head_hash(r), want)
   end
 end)
@@ -104,12 +104,12 @@ t.test("what the features depend on makes another file", function()
   t.equal(made { data = tlua.data.cifar10 { root = folder .. "/cifar", size = 32, batch = 8, limit = 30 } }, 2)
   t.equal(made { cache = { dtype = "float32" } }, 2)
   t.equal(made { freeze = { "*", "!fc.*", "!layer4.*" } }, 2)
-  t.equal(made { model = tlua.models.resnet34 {} }, 2)
+  t.equal(made { model = tlua.models.resnet34 { width = 8 } }, 2)
   core.manual_seed(5)
-  local net = tlua.models.resnet18 {}
+  local net = tlua.models.resnet18 { width = 8 }
   net:ready()
   net:save(folder .. "/other.safetensors")
-  t.equal(made { model = tlua.models.resnet18 { weights = folder .. "/other.safetensors" } }, 2)
+  t.equal(made { model = tlua.models.resnet18 { weights = folder .. "/other.safetensors", width = 8 } }, 2)
   os.execute(("sleep 1.1; touch %s/cifar/data_batch_1.bin"):format(folder))
   t.equal(made() > 0, true)
 end)
@@ -118,7 +118,7 @@ t.test("the cut lies where the frozen part ends", function()
   clear()
   local parts = { freeze = { "*", "!layer4.*", "!fc.*" }, cache = { dtype = "float32" }, schedule = { epochs = 2 } }
   local cached, text = run(parts)
-  says(text, "cache     after layer3 %(2 x 2 x 256, float32%)")
+  says(text, "cache     after layer3 %(2 x 2 x 32, float32%)")
   local plain = run { freeze = parts.freeze, cache = false, schedule = parts.schedule }
   for epoch = 1, 2 do
     assert(math.abs(cached.epochs[epoch].loss - plain.epochs[epoch].loss) < 1e-4, ("%g and %g"):format(cached.epochs[epoch].loss, plain.epochs[epoch].loss))
@@ -146,16 +146,16 @@ end)
 
 t.test("limits, and complete files that are shared", function()
   clear()
-  local _, text = run { cache = { limit = 20000 } }
-  says(text, "cache     none: they would take .- the limit is 20 kB %(%-%-cache.limit%)")
+  local _, text = run { cache = { limit = 5000 } }
+  says(text, "cache     none: they would take .- the limit is 5 kB %(%-%-cache.limit%)")
   t.equal(#files(), 0)
   -- what was not used for longest makes room
   run { cache = { limit = "1 MB" } }
   os.execute(("touch -d '2 days ago' %s/*"):format(store()))
-  run { cache = { limit = 120000 }, data = tlua.data.cifar10 { root = folder .. "/cifar", size = 40, batch = 8 } }
+  run { cache = { limit = 27000 }, data = tlua.data.cifar10 { root = folder .. "/cifar", size = 40, batch = 8 } }
   t.equal(#files(), 3)
   local path, about = file_of(40)
-  local other = core.data.features(path, about.key, 40, 512, "float16") -- complete ones are shared
+  local other = core.data.features(path, about.key, 40, 64, "float16") -- complete ones are shared
   run()
   other:close()
 end)
@@ -187,7 +187,7 @@ end)
 
 -- A recipe of a program of its own; its weights, what it said, its exit status.
 local function line_of(out, more)
-  return ("./tlua recipes/cifar_fe.lua --model resnet18 --weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/%s --force %s"):format(
+  return ("./tlua recipes/cifar_fe.lua --model resnet18 --model.width 8 --weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/%s --force %s"):format(
     folder, store(), folder, out, more or "")
 end
 local function weights_of(out) return core.load(folder .. "/" .. out .. "/model.safetensors")["fc.weight"]:hash() end
@@ -256,9 +256,9 @@ t.test("what is damaged under others is made again beside them", function()
   clear()
   local want = head_hash((run()))
   local path, about = file_of(40)
-  local other = core.data.features(path, about.key, 40, 512, "float16")
+  local other = core.data.features(path, about.key, 40, 64, "float16")
   local file = assert(io.open(path, "r+b"))
-  file:seek("set", 4096 + 17 * (512 * 2 + 4) + 77)
+  file:seek("set", 4096 + 17 * (64 * 2 + 4) + 77)
   file:write "?"
   file:close()
   local r, text = run()
@@ -297,14 +297,14 @@ end)
 t.test("a checkpoint knows what was kept", function()
   clear()
   t.equal((t.run(line_of "cut")), 0)
-  local status, out = t.run(line_of("cut", "--cache.limit 20000 --schedule.epochs 2"):gsub("%-%-out %S+", "--resume " .. folder .. "/cut"))
+  local status, out = t.run(line_of("cut", "--cache.limit 5000 --schedule.epochs 2"):gsub("%-%-out %S+", "--resume " .. folder .. "/cut"))
   t.equal(status, 0)
   says(out, "resumed   with other features in the cache %(none; it was after pool, float16%): it goes on, but not to the same bits")
 end)
 
 t.test("a killed run goes on where it stopped, with the same bits", function()
   clear()
-  local line = ("./tlua recipes/cifar_fe.lua --model resnet18 --weights none --data.size 320 --data.batch 4 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/k --force"):format(
+  local line = ("./tlua recipes/cifar_fe.lua --model resnet18 --model.width 8 --weights none --data.size 320 --data.batch 4 --schedule.epochs 1 --data.root %s/cifar --cache.folder %s --out %s/k --force"):format(
     folder, store(), folder)
   t.equal((t.run(line)), 0)
   local function weights() return core.load(folder .. "/k/model.safetensors")["fc.weight"]:hash() end
@@ -352,7 +352,7 @@ t.test("a number beyond float16 makes all views float32, also where the run goes
   with_refusal(second, "100000 does not fit float16", function()
     clear()
     local whole, text = run(augmented)
-    says(text, "cache     after pool %(512, float16, 2 views%)")
+    says(text, "cache     after pool %(64, float16, 2 views%)")
     says(text, "cache     a number is beyond float16: all are kept as float32 from here on")
     local types = { float16 = 0, float32 = 0 }
     for _, path in ipairs(files()) do
@@ -387,7 +387,7 @@ t.test("a number beyond float16 makes all views float32, also where the run goes
     t.equal(#r.epochs, 2)
     local fields = { resume = folder .. "/run" }
     local resumed, said = run(augmented, fields)
-    says(said, "cache     after pool %(512, float32, 2 views%)")
+    says(said, "cache     after pool %(64, float32, 2 views%)")
     assert(not said:find "other features", said)
     t.equal(head_hash(resumed), head_hash(whole))
   end)
@@ -423,7 +423,7 @@ t.test("files that are gone, or that somebody has just begun", function()
   t.equal(status, 0, err)
   says(out, "gone .- %?, in use")
   assert(not out:find "damaged", out)
-  run { cache = { limit = 120000 }, data = tlua.data.cifar10 { root = folder .. "/cifar", size = 40, batch = 8 } }
+  run { cache = { limit = 27000 }, data = tlua.data.cifar10 { root = folder .. "/cifar", size = 40, batch = 8 } }
   says(select(2, t.run(("./tlua cache clear --folder %s"):format(store()))), "; 1 in use stay")
   assert(core.exists(path), "it was removed under its writer")
   os.execute(("kill %d"):format(pid))
@@ -443,7 +443,7 @@ t.test("tlua cache list and clear", function()
   t.equal(status, 1)
   local held = file_of(40)
   local about = core.data.features_about(held)
-  local open = core.data.features(held, about.key, 40, 512, "float16")
+  local open = core.data.features(held, about.key, 40, 64, "float16")
   status, out = t.run(("./tlua cache clear --folder %s"):format(store()))
   says(out, "removed 1 files, .-; 1 in use stay")
   open:close()
@@ -457,7 +457,7 @@ end)
 t.test("pictures that cannot be read have no row", function()
   clear()
   local function session(cached)
-    return tlua.recipe { model = tlua.models.resnet18 {}, freeze = { "*", "!fc.*" }, head = nn.Linear(3), schedule = { epochs = 2 }, out = folder .. "/bad",
+    return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, freeze = { "*", "!fc.*" }, head = nn.Linear(3), schedule = { epochs = 2 }, out = folder .. "/bad",
       data = tlua.data.folder { root = folder .. "/classes", size = 32, batch = 4, on_bad = "skip", split = 0.25 },
       cache = cached and { folder = store(), dtype = "float32" } }:build()
   end

@@ -11,7 +11,7 @@ local nn, data, optim = tlua.nn, tlua.data, tlua.optim
 local folder = t.folder()
 
 local function make(fields)
-  local r = { model = tlua.models.resnet18 {}, data = data.folder { root = "x" }, optim = optim.Adam {}, schedule = { epochs = 3 } }
+  local r = { model = tlua.models.resnet18 { width = 8 }, data = data.folder { root = "x" }, optim = optim.Adam {}, schedule = { epochs = 3 } }
   for key, value in pairs(fields or {}) do r[key] = value end
   return tlua.recipe(r)
 end
@@ -168,7 +168,7 @@ pictures.folder(folder .. "/classes", 4)
 local recipe = folder .. "/mine.lua"
 core.write_file(recipe, ([[
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 {}, freeze = "*", cache = false, data = tlua.data.folder { root = "%s/classes", size = 32, batch = 4, split = 0.25 },
+return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, freeze = "*", cache = false, data = tlua.data.folder { root = "%s/classes", size = 32, batch = 4, split = 0.25 },
   schedule = { epochs = 2 } }
 ]]):format(folder))
 local run = folder .. "/run"

@@ -75,7 +75,7 @@ t.test("show and the report say it, and strip on request", function()
   local file = folder .. "/mine.lua"
   core.write_file(file, ([[
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 { weights = "none" },
+return tlua.recipe { model = tlua.models.resnet18 { weights = "none", width = 8 },
   data = tlua.data.dicom { root = "%s", labels = "%s/labels.csv", target = "finding", size = 32, batch = 4, mean = 0,
     std = 1, fit = "stretch", drop_last = true, doubles = "off" },
   loss = tlua.nn.CrossEntropy {}, optim = tlua.optim.SGD { lr = 0.001 }, schedule = { epochs = 1 } }]]):format(silent,

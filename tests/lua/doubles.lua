@@ -169,7 +169,7 @@ t.test("a run lists them by their aliases", function()
   local file = folder .. "/run.lua"
   core.write_file(file, ([[
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 { weights = "none" },
+return tlua.recipe { model = tlua.models.resnet18 { weights = "none", width = 8 },
   data = tlua.data.folder { root = "%s", size = 32, batch = 4, mean = 0.5, std = 0.2, private = true,
     doubles = "drop" },
   loss = tlua.nn.CrossEntropy {}, optim = tlua.optim.SGD { lr = 0.001 }, schedule = { epochs = 1 } }]]):format(parted))

@@ -232,7 +232,7 @@ end)
 
 t.test("a last batch of one picture that a batch norm cannot train on is foreseen", function()
   local function build(fields, batch, more)
-    local r = { model = tlua.models.resnet18 {}, head = nn.Linear(3), optim = tlua.optim.SGD { lr = 0.1 } }
+    local r = { model = tlua.models.resnet18 { width = 8 }, head = nn.Linear(3), optim = tlua.optim.SGD { lr = 0.1 } }
     for key, value in pairs(fields) do r[key] = value end
     recipe(r, { size = 32, batch = batch, drop_last = more == "drop" }):build().optim:close()
   end
@@ -265,7 +265,7 @@ end)
 t.test("compare foresees it for every cell before the first", function()
   core.write_file(folder .. "/cells.lua", ([[
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 {}, head = tlua.nn.Linear(3), out = "%s/cells", data = tlua.data.folder { root = "%s/classes", size = 32, batch = 4 },
+return tlua.recipe { model = tlua.models.resnet18 { width = 8 }, head = tlua.nn.Linear(3), out = "%s/cells", data = tlua.data.folder { root = "%s/classes", size = 32, batch = 4 },
   compare = { per_class = { 2, 3 }, seeds = { 0 }, ways = { { name = "frozen", freeze = "*" }, { name = "scratch", weights = "none" } } } }
 ]]):format(folder, folder))
   local status, out, err = t.run("./tlua compare " .. folder .. "/cells.lua")

@@ -44,7 +44,7 @@ local RECIPE = [[
 -- tlua this.lua --data.root %s
 local tlua = require "tlua"
 return tlua.recipe {
-  model = tlua.models.resnet18 { weights = "none" },
+  model = tlua.models.resnet18 { weights = "none", width = 8 },
   data = tlua.data.%s { root = "%s", %s size = 32, batch = 4, drop_last = true, mean = 0.5, std = 0.2, private = %s },
   loss = tlua.nn.CrossEntropy {}, optim = tlua.optim.SGD { lr = 0.001 }, schedule = { epochs = %d },
   log = "tensorboard", keep = "best", test_every = 1,

@@ -71,7 +71,7 @@ t.test("with accumulated batches, clipping, an average and recomputed blocks", f
   local r = run(recipe_of("more", fields))
   assert(math.abs(r.epochs[2].loss - plain.epochs[2].loss) < 0.01 * plain.epochs[2].loss)
   local function blocks(name, recompute)
-    return recipe_of(name, { precision = "mixed", model = tlua.models.resnet18 {}, head = nn.Linear(10),
+    return recipe_of(name, { precision = "mixed", model = tlua.models.resnet18 { width = 8 }, head = nn.Linear(10),
       schedule = { epochs = 1 }, data = tlua.data.cifar10 { root = folder .. "/cifar", batch = 20, size = 32 },
       recompute = recompute })
   end

@@ -363,4 +363,24 @@ t.test("state dicts have PyTorch's layouts and come back", function()
   end
 end)
 
+t.test("residual networks of another width", function()
+  -- A convolution has as many kernels for each of its channels, so that all but the first and the head shrink by the square.
+  local function count(w) return 3 * 49 * w + 2 * w + (4 * 9 + 9 * (2 + 3 * 4 + 8 + 3 * 16 + 32 + 3 * 64) + 2 + 8 + 32) * w ^ 2 end
+  local function norms(w) return 2 * w * (4 + 5 * 2 + 5 * 4 + 5 * 8) end
+  for _, w in ipairs { 8, 64 } do
+    t.equal(tlua.models.resnet18 { width = w, classes = 10 }:count(), count(w) + norms(w) + 10 * (8 * w + 1), w)
+  end
+  local path = folder .. "/narrow.safetensors"
+  local net = tlua.models.resnet18 { width = 8, classes = 4 }
+  net:save(path)
+  t.equal(tlua.models.resnet18 { width = 8, classes = 4, weights = path }:ready().fc.weight:hash(), net.fc.weight:hash())
+  t.fails("the published weights 'imagenet' are of width 64, not 8", tlua.models.resnet18, { width = 8, weights = "imagenet" })
+  t.fails("width must be from 1 to 4096, not 0", tlua.models.resnet18, { width = 0 })
+  -- In a recipe the width stays with the family, and one that was not named says nothing to another.
+  local r = tlua.recipe { model = net, data = tlua.data.cifar10 {}, schedule = { epochs = 1 } }
+  t.equal(r:override({ { "model", "resnet34" } }).model.network_options.width, 8)
+  r = tlua.recipe { model = tlua.models.resnet18 {}, data = tlua.data.cifar10 {}, schedule = { epochs = 1 } }
+  t.equal(r:override({ { "model", "mel_cnn" } }).model.network_options.width, 96)
+end)
+
 t.finish()

@@ -18,7 +18,7 @@ end
 put("field/classes.txt", "beetle\nslug\n")
 local RECIPE = [[
 local tlua = require "tlua"
-return tlua.recipe { model = tlua.models.resnet18 { weights = "none" }, head = tlua.nn.Linear(2),
+return tlua.recipe { model = tlua.models.resnet18 { weights = "none", width = 8 }, head = tlua.nn.Linear(2),
   data = tlua.data.yolo { root = "%s/field", size = 160, fit = "letterbox", mean = { 0, 0, 0 }, std = { 1, 1, 1 },
     split = 0, background = "keep"%s } }
 ]]
@@ -301,7 +301,7 @@ local function recipe_of(name, options, changes)
   local o = { root = root .. "/field", size = 64, fit = "letterbox", mean = { 0.5 }, std = { 0.5 }, background = "keep",
     split = 0, batch = 2 }
   for key, v in pairs(options) do o[key] = v end
-  local fields = { model = tlua.models.resnet18 { weights = "none" }, data = data.yolo(o), task = count_boxes {},
+  local fields = { model = tlua.models.resnet18 { weights = "none", width = 8 }, data = data.yolo(o), task = count_boxes {},
     head = tlua.nn.Linear(1), augment = { flip = true, hsv = { 5, 30, 30 } }, optim = tlua.optim.SGD { lr = 1e-3 },
     schedule = { epochs = 3 }, checkpoint = 1e-5, out = root .. "/" .. name }
   for key, v in pairs(changes or {}) do fields[key] = v end

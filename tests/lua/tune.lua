@@ -73,7 +73,7 @@ t.test("a table changes bits, TLUA_TUNING=0 and TLUA_GEMM=own do without, a dama
 end)
 
 t.test("plans and checkpoints name the table; going on with another one is said", function()
-  local recipe = ("recipes/cifar_fe.lua --weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --model resnet18 --data.root %s/cifar --out %s/run "):format(folder, folder)
+  local recipe = ("recipes/cifar_fe.lua --weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --model resnet18 --model.width 8 --data.root %s/cifar --out %s/run "):format(folder, folder)
   save "plain"
   local hash = run([[-e 'print(require("tlua.core").tuning().hash)']]):match "%x+"
   local out = run(recipe)
@@ -90,7 +90,7 @@ t.test("plans and checkpoints name the table; going on with another one is said"
 end)
 
 t.test("features are computed anew for another table", function()
-  local recipe = ("recipes/cifar_fe.lua --weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --model resnet18 --data.root %s/cifar --out %s/"):format(folder, folder)
+  local recipe = ("recipes/cifar_fe.lua --weights none --data.size 32 --data.batch 8 --schedule.epochs 1 --model resnet18 --model.width 8 --data.root %s/cifar --out %s/"):format(folder, folder)
   run(recipe .. "a")
   assert(run(recipe .. "b"):find "found, complete")
   save "strips"

@@ -8,17 +8,17 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-/* The kernels for GPUs are built for each shape, and on processors take longer to compile than to run. A value that PoCL's
- * users have set stays. */
+/* Whether all there is is tried: `make test-devices` does; `make test` has no time for every program of the kernels for GPUs. */
+static inline int is_whole(void) { return getenv("TLUA_TEST_WHOLE") != NULL; }
+
+/* The kernels for GPUs are built for each shape, and on processors take longer to compile than to run; so do those for processors
+ * that these tests alone use, and make test has them compiled so, too (tests/run.sh). A value that PoCL's users have set stays. */
 static inline void compile_quickly(const char *vector)
 {
     const char *quick = "-cl-opt-disable", *now = getenv("POCL_EXTRA_BUILD_FLAGS");
     if (strcmp(vector, "1") == 0) setenv("POCL_EXTRA_BUILD_FLAGS", quick, 0);
-    else if (now && strcmp(now, quick) == 0) unsetenv("POCL_EXTRA_BUILD_FLAGS");
+    else if (is_whole() && now && strcmp(now, quick) == 0) unsetenv("POCL_EXTRA_BUILD_FLAGS");
 }
-
-/* Whether all there is is tried: `make test-devices` does; `make test` has no time for every program of the kernels for GPUs. */
-static inline int is_whole(void) { return getenv("TLUA_TEST_WHOLE") != NULL; }
 
 static tl_device *open_device(const char *vector)
 {

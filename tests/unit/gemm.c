@@ -562,10 +562,11 @@ Test(gemm, no_memory_is_no_reason_for_another_maker)
     for (int i = 0; i < 3; i++) *(i == 0 ? &g.a : i == 1 ? &g.b : &g.c) = (tl_matrix){NULL, 0, i == 0 ? 64 : 1024, 1, 0};
     tl_device *d = open_device();
     const tl_gemm_maker *wanted = tl__gemm_choose(d, &g);
+    int of_intel = strstr(d->traits.platform, "Intel") != NULL; /* few registers: no sums of 8 x 8 there */
     int narrow = d->traits.short_loops; /* Mesa's llvmpipe has no square of 128 (src/device/gemm/gpu.c), so nothing is to be found out there */
     tl_device_release(d);
     if (narrow) return;
-    cr_assert_str_eq(wanted->name, "gpu-128x128");
+    cr_assert_str_eq(wanted->name, of_intel ? "gpu-128x64" : "gpu-128x128");
     long failed = 0;
     d = open_device();
     tl__inject_failure(1000000);

@@ -1,6 +1,7 @@
 -- resnet.lua - residual networks (He et al. 2015) as torchvision has them: names, layouts, the stride on the 3 x 3
 -- convolution of a bottleneck ("v1.5").
 local core = require "tlua.core"
+local util = require "tlua.util"
 local module = require "tlua.nn.module"
 local nn = require "tlua.nn"
 local Network = require "tlua.models.network"
@@ -78,17 +79,22 @@ function Bottleneck:cost(shape) return chain_cost(self, shape, { "conv1", "conv2
 
 -- ---- the network ----
 
+local PUBLISHED = 64 -- channels of the first convolution in all published weights
 local ResNet = module.class("models.ResNet", Network)
 ResNet.head_name, ResNet.first_name = "fc", "conv1"
 
 function ResNet:init(entry, options)
+  if options.width ~= PUBLISHED and entry.weights[options.weights] then
+    util.failf("models.%s: the published weights '%s' are of width %d, not %d; weights = \"none\" begins anew", entry.name,
+      options.weights, PUBLISHED, options.width)
+  end
   local block, depths = entry.block, entry.depths
-  self.conv1 = conv(options.in_channels, 64, 7, 2)
-  self.bn1 = nn.BatchNorm2d(64)
+  local width = options.width
+  self.conv1 = conv(options.in_channels, width, 7, 2)
+  self.bn1 = nn.BatchNorm2d(width)
   rawset(self, "pool", { kernel = { 3, 3 }, stride = { 2, 2 }, padding = { 1, 1 } })
-  local width = 64
   for stage = 1, 4 do
-    local planes, blocks = 64 << (stage - 1), {}
+    local planes, blocks = options.width << (stage - 1), {}
     for i = 1, depths[stage] do
       blocks[i] = block(width, planes, (i == 1 and stage > 1) and 2 or 1)
       width = planes * block.expansion
@@ -143,6 +149,8 @@ return function(registry)
   } do
     registry.add {
       name = v[1], class = ResNet, block = v[2], depths = v[3], size = 224, preprocessing = first,
+      fields = { { "width", "integer", PUBLISHED, "channels of the first convolution; published weights have 64",
+        least = 1, most = 1 << 12 } },
       weights = { imagenet = parts.published(v[1], v[4], first),
         imagenet_v2 = v[5] and parts.published(v[1], v[5], second) or nil },
     }

@@ -252,11 +252,15 @@ local function replace(self, name, text)
     local options, given = rawget(self.model, "network_options") or {}, {}
     local entry, other, known = rawget(self.model, "entry"), registry.entry(text), {}
     local same_kind = (entry and entry.file) == other.file -- the weights of the one are none of the other
-    if not other.file then known = { weights = true, weights_key = true, classes = true, in_channels = true } end
-    for key in pairs(other.options or {}) do known[key] = true end
-    for _, field in ipairs(other.fields or {}) do known[field[1]] = true end
+    for _, field in ipairs(registry.schema(other)) do known[field[1]] = true end
+    if not other.file then known.dropout = nil end -- each family has its own
+    -- A default of the one family ("width") says nothing to another.
+    local own = {}
+    if entry and entry.class ~= other.class then
+      for _, field in ipairs(entry.fields or {}) do own[field[1]] = field[3] end
+    end
     for key, value in pairs(options) do
-      if known[key] and (same_kind or key ~= "weights" and key ~= "classes") then given[key] = value end
+      if known[key] and value ~= own[key] and (same_kind or key ~= "weights" and key ~= "classes") then given[key] = value end
     end
     local where, before = self.model.where, entry and entry.name or self.model:label()
     if text ~= before then self.written_for = self.written_for or before end
