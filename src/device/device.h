@@ -212,6 +212,8 @@ const tl_kernel *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *p
 /* Whether a kernel compiles on this device and a group of `items` of it has room, with its static local memory: 1, 0, or -1 with an error where there
  * is no memory to find out, which is no answer: by it another kernel would be taken, and the numbers be others. */
 int tl__kernel_fits(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t items);
+/* Of `most` work-items, a power of two, as many halves as a group of the kernel has room for; 1 at least, 0 with an error. */
+size_t tl__items_that_fit(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t most);
 /* Records an OpenCL status: 0 passes, anything else becomes one clear line. */
 int tl__cl_check(tl_error *err, int status, const char *what, const char *label);
 

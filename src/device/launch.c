@@ -152,3 +152,12 @@ int tl__kernel_fits(tl_error *err, tl_device *d, const tl_program *program, cons
     if (!k && !d->note[0]) snprintf(d->note, sizeof d->note, "%.220s; another kernel does its work", own.text);
     return k && items <= k->most && (!d->traits.local_bytes || k->local_bytes <= d->traits.local_bytes);
 }
+
+size_t tl__items_that_fit(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t most)
+{
+    for (size_t items = most; items > 1; items /= 2) {
+        int fits = tl__kernel_fits(err, d, program, options, name, items);
+        if (fits != 0) return fits < 0 ? 0 : items;
+    }
+    return 1;
+}

@@ -94,8 +94,8 @@ static int tile_for(const tl_device *d, const tl_conv_shape *g, int64_t h, int b
     return 0;
 }
 
-/* Fills in the launch of a kernel over tiles of pictures of h x w: 1, 0 where it has no room after all, or -1 with an
- * error. */
+/* The launch of a kernel over tiles of pictures of h x w: 1 with it, or 0 where it has no room after all and -1 with an
+ * error, which leave `l` as it is. */
 static int tiled_launch(tl_scope *s, const tl_conv_shape *g, const char *kernel, const tile *t, int64_t h, int64_t w,
                         tl_launch *l, char *options, size_t size)
 {
@@ -106,14 +106,16 @@ static int tiled_launch(tl_scope *s, const tl_conv_shape *g, const char *kernel,
              (int)g->kernel[1], (int)g->kernel[2], (int)g->stride[1], (int)g->stride[2], (int)g->dilation[1],
              (int)g->dilation[2], (int)g->padding[1], (int)g->padding[2], t->th, t->segments, t->tw,
              strcmp(kernel, "depthwise_gpu_dx") == 0);
-    *l = (tl_launch){.program = &tiled,
-                     .options = options,
-                     .kernel = kernel,
-                     .dims = 3,
-                     .local = {TILE_CHANNELS, (size_t)shares, 1},
-                     .global = {(size_t)(over(g->ci, TILE_CHANNELS) * TILE_CHANNELS),
-                                (size_t)(over(w, t->segments * t->tw) * shares), (size_t)(g->n * over(h, t->th))}};
-    return tl__kernel_fits(&s->err, s->device, &tiled, options, kernel, (size_t)(TILE_CHANNELS * shares));
+    int room = tl__kernel_fits(&s->err, s->device, &tiled, options, kernel, (size_t)(TILE_CHANNELS * shares));
+    if (room > 0)
+        *l = (tl_launch){.program = &tiled,
+                         .options = options,
+                         .kernel = kernel,
+                         .dims = 3,
+                         .local = {TILE_CHANNELS, (size_t)shares, 1},
+                         .global = {(size_t)(over(g->ci, TILE_CHANNELS) * TILE_CHANNELS),
+                                    (size_t)(over(w, t->segments * t->tw) * shares), (size_t)(g->n * over(h, t->th))}};
+    return room;
 }
 
 static int fill_by_tap(tl_scope *s, const tl_conv_job *j, tl_buffer *b)

@@ -10,8 +10,10 @@ enum { X, TARGETS, FRAMES, LABELS };
 enum { REDUCTION, BLANK, FINITE };
 enum { MEAN, SUM, NONE };
 static const char *const reductions[] = {"mean", "sum", "none", NULL};
-enum { ITEMS = 64 };  /* of a group, which has a clip on GPUs */
-#define OPTIONS "-DITEMS=64"
+/* Of a group, which has a clip on GPUs: 64 where the device has room for them. Kernels without a group of their own are those of 64. */
+enum { ITEMS = 64, SIZES = 4 };
+static const char *const sizes[SIZES] = {"-DITEMS=64", "-DITEMS=32", "-DITEMS=16", "-DITEMS=8"};
+#define OPTIONS sizes[0]
 
 /* cl/ctc_loss.cl has the same struct. */
 typedef struct ctc_args {
@@ -87,11 +89,14 @@ static int make_ready(tl_scope *s, const tl_call *c, ready *r)
                       TL_KT(r->lse));
 }
 
-/* A launch with a clip to a work-item or to a group. */
-static tl_launch launch_of(const tl_scope *s, const tl_call *c, const char *kernel)
+/* A launch with a clip to a work-item or to a group. Where there is no memory to find out what fits, the scope fails. */
+static tl_launch launch_of(tl_scope *s, const tl_call *c, const char *kernel)
 {
+    int size = 0;
     size_t items = s->device->traits.is_cpu ? 1 : ITEMS;
-    return (tl_launch){.program = &program, .options = OPTIONS, .kernel = kernel, .dims = 1,
+    while (items > 1 && size < SIZES - 1 && tl__kernel_fits(&s->err, s->device, &program, sizes[size], kernel, items) == 0)
+        size++, items /= 2;
+    return (tl_launch){.program = &program, .options = sizes[size], .kernel = kernel, .dims = 1,
                        .global = {(size_t)clips_of(c) * items}, .local = {items}};
 }
 
@@ -106,7 +111,7 @@ static int ctc_forward(tl_scope *s, const tl_call *c)
     tl_launch alpha = launch_of(s, c, "ctc_alpha");
     tl_launch total = {.program = &program, .options = OPTIONS, .kernel = "ctc_total", .dims = 1,
                        .global = {together ? 1 : (size_t)clips_of(c)}};
-    if (TL__LAUNCH(&s->err, s->device, &alpha, "ctc_loss", TL_KDATA(&r.o), TL_KT(c->in[X]), TL_KT(r.use),
+    if (s->err.code || TL__LAUNCH(&s->err, s->device, &alpha, "ctc_loss", TL_KDATA(&r.o), TL_KT(c->in[X]), TL_KT(r.use),
                    TL_KT(r.labels), TL_KT(r.lse), TL_KT(c->out[1]), TL_KT(c->out[2])) != 0)
         return -1;
     return TL__LAUNCH(&s->err, s->device, &total, "ctc_loss", TL_KT(c->out[2]), TL_KT(r.use), TL_KT(c->out[0]),

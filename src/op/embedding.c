@@ -78,10 +78,10 @@ static tl_tensor *rows_that_occur(tl_scope *s, int64_t count, int32_t *segments,
 /* Keys to a group (BLOCK of cl/gpu/embedding_gpu.cl), its work-items, sorted places whose rows are summed together. */
 enum { BLOCK = 1024, ITEMS = 256, CHUNK = 64 };
 
-static tl_launch over_blocks(const tl_device *d, const char *kernel, int64_t blocks)
+/* Of no work-items with an error. */
+static tl_launch over_blocks(tl_scope *s, const char *kernel, int64_t blocks)
 {
-    size_t items = ITEMS;
-    while (d->traits.max_group && items > d->traits.max_group) items /= 2;
+    size_t items = tl__items_that_fit(&s->err, s->device, &on_gpu, "", kernel, ITEMS);
     return (tl_launch){.program = &on_gpu, .kernel = kernel, .dims = 1, .global = {(size_t)blocks * items},
                        .local = {items}};
 }
@@ -93,10 +93,10 @@ static tl_tensor *sorted_keys(tl_scope *s, const tl_tensor *ids, int64_t n, int6
     while (blocks * BLOCK < n) blocks *= 2;
     room = blocks * BLOCK;
     tl_tensor *keys = tl_empty(s, TL_I32, 2, (int64_t[]){room, 2});
-    tl_launch sort = over_blocks(s->device, "embedding_sort_gpu", blocks),
-              rest = over_blocks(s->device, "embedding_merge_block_gpu", blocks),
+    tl_launch sort = over_blocks(s, "embedding_sort_gpu", blocks),
+              rest = over_blocks(s, "embedding_merge_block_gpu", blocks),
               merge = {.program = &on_gpu, .kernel = "embedding_merge_gpu", .dims = 1, .global = {(size_t)room / 2}};
-    if (!keys || TL__LAUNCH(&s->err, s->device, &sort, "embedding", TL_KT(ids), TL_KBUF(keys->buffer), TL_KL(n),
+    if (!keys || s->err.code || TL__LAUNCH(&s->err, s->device, &sort, "embedding", TL_KT(ids), TL_KBUF(keys->buffer), TL_KL(n),
                             TL_KL(rows)) != 0)
         return NULL;
     for (int64_t length = 2 * BLOCK; length <= room; length *= 2) {

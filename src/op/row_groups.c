@@ -20,14 +20,9 @@ static int64_t power_from(int64_t n)
 int tl__in_groups(const tl_device *d) { return !d->traits.is_cpu; }
 
 /* Work-items of a group for which the device has room; 0 with an error. */
-static int64_t items_for(tl_scope *s, const tl_program *program, const char *options, const char *kernel)
+static int64_t items_for(tl_scope *s, const tl_launch *l)
 {
-    for (int64_t items = ITEMS; items > 1; items /= 2) {
-        int fits = tl__kernel_fits(&s->err, s->device, program, options, kernel, (size_t)items);
-        if (fits < 0) return 0;
-        if (fits) return items;
-    }
-    return 1;
+    return (int64_t)tl__items_that_fit(&s->err, s->device, l->program, l->options, l->kernel, ITEMS);
 }
 
 enum { ARGS = 40 };
@@ -37,7 +32,7 @@ int tl__launch_row_groups(tl_scope *s, const tl_launch *of, const char *label, i
 {
     tl_karg all[ARGS];
     tl_launch l = *of;
-    int64_t items = items_for(s, l.program, l.options, l.kernel), wish = (int64_t)s->device->traits.group, lanes;
+    int64_t items = items_for(s, &l), wish = (int64_t)s->device->traits.group, lanes;
     if (items == 0) return -1;
     if (rows == 0) return 0;
     lanes = least(power_from(least((n + TO_A_LANE - 1) / TO_A_LANE, ITEMS)), items);
@@ -84,7 +79,7 @@ int tl__launch_columns(tl_scope *s, const tl_launch *of, const char *label, cons
 {
     tl_karg all[ARGS];
     tl_launch l = *of;
-    int64_t items = items_for(s, l.program, l.options, l.kernel), across = least(across_of(g->columns), items);
+    int64_t items = items_for(s, &l), across = least(across_of(g->columns), items);
     if (items == 0) return -1;
     if (g->rows == 0 || g->columns == 0) return 0;
     int64_t wanted = power_from(least(g->rows, least(g->length, ITEMS))) * across;

@@ -142,8 +142,8 @@ static int divide(tl_scope *s, const tl_call *c, const char *kernel, int what, i
     a->per_group = groups ? (w->blocks + groups - 1) / groups : 1;
     groups = (w->blocks + a->per_group - 1) / a->per_group;
     snprintf(w->options, sizeof w->options, "-DWHAT=%d%s", what, local ? " -DLOCAL" : "");
-    for (items = t->is_cpu ? 1 : ITEMS; items > 1; items /= 2)
-        if (tl__kernel_fits(&s->err, s->device, &program, w->options, kernel, (size_t)items) != 0) break;
+    items = t->is_cpu ? 1 : (int64_t)tl__items_that_fit(&s->err, s->device, &program, w->options, kernel, ITEMS);
+    if (items == 0) return -1;
     w->launch = (tl_launch){.program = &program,
                             .options = w->options,
                             .kernel = kernel,
