@@ -164,6 +164,7 @@ static void say_device(void *user, int index, void *handle, const char *type, co
                         .kind = TL_D_LIST,
                         .number = {(int64_t)t->max_groups[0], (int64_t)t->max_groups[1], (int64_t)t->max_groups[2]}});
     say_text(to, "kernels_kept_by", t->keeps_programs ? "driver" : "tlua");
+    say_flag(to, "takes_builtins", t->takes_builtins);
     say_flag(to, "fragile", t->fragile);
     say_flag(to, "short_loops", t->short_loops);
     say_flag(to, "simulated", t->simulated);

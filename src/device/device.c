@@ -291,6 +291,8 @@ static void read_traits(tl_traits *t, const found *f)
     t->commits_late = t->is_cpu && !t->limit && (contains(t->platform, "portable computing") || contains(t->platform, "intel"));
     const char *own_cache = getenv("POCL_KERNEL_CACHE");
     t->keeps_programs = contains(t->platform, "portable computing") && !(own_cache && strcmp(own_cache, "0") == 0);
+    /* PoCL 3 on x86-64 is where that was tried; others may have another guard, or none. */
+    t->takes_builtins = contains(t->platform, "portable computing") && t->driver[0] == '3' && t->driver[1] == '.';
     t->vector_width = t->is_cpu ? host_vector_width() : 1;
     /* For tests: the kernels of narrower machines run on wide ones; 1 makes a CPU look like a GPU to them. */
     const char *width = getenv("TLUA_VECTOR");

@@ -18,6 +18,7 @@ typedef struct tl_traits {
     int simulated;          /* Oclgrind: has no instructions for prefetching and the like */
     int commits_late;       /* memory of a buffer counts when it is first written (PoCL, Intel's runtime on processors) */
     int keeps_programs;     /* the driver keeps compiled kernels on disk itself, and asking it for binaries is dear (PoCL) */
+    int takes_builtins;     /* cl/builtins.clh can stand in the place of the driver's header, which takes long to read */
     int short_loops;        /* a kernel's loops end after 65,536 turns in all, without an error (llvmpipe) */
     int fragile;            /* drivers that break on wide vectors in private arrays (rusticl) */
     size_t local_bytes;     /* local memory of a group */

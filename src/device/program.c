@@ -208,6 +208,25 @@ static int build_failed(tl_error *err, tl_device *d, cl_program p, const tl_prog
     return -1;
 }
 
+/* The program of that text, built; NULL where it cannot be made, which `err` says. *e: what the driver says of building it. */
+static cl_program compiled(tl_error *err, tl_device *d, const char *name, const char *source, const char *options, cl_int *e)
+{
+    cl_device_id id = d->id;
+    const tl_embedded *own = d->traits.takes_builtins ? embedded("builtins.clh", 12) : NULL;
+    const char *texts[] = {own ? own->text : "", source};
+    char *all = own ? tl__asprintf(err, "%s -D_OPENCL_H_", options) : NULL;
+    if (own && !all) return NULL;
+    cl_program p = clCreateProgramWithSource(d->context, 2, texts, NULL, e);
+    if (tl__cl_check(err, *e, "creating a program failed", name) != 0) p = NULL;
+    if (p) *e = clBuildProgram(p, 1, &id, all ? all : options, NULL, NULL);
+    free(all);
+    if (!p || !own || *e != CL_BUILD_PROGRAM_FAILURE) return p;
+    /* A driver with another header, or a function that builtins.clh lacks. */
+    clReleaseProgram(p);
+    d->traits.takes_builtins = 0;
+    return compiled(err, d, name, source, options, e);
+}
+
 /* *refused: the driver has something against the program itself. */
 static cl_program build(tl_error *err, tl_device *d, const tl_program *program, const char *extra, int *refused)
 {
@@ -218,24 +237,16 @@ static cl_program build(tl_error *err, tl_device *d, const tl_program *program, 
     cl_program p = NULL;
     if (options) {
         char *path = cache_path(d, source, options);
+        cl_int e;
         if (path && (p = from_cache(d, path, options)) != NULL) d->programs_cached++;
-        if (!p) {
-            cl_int e;
-            cl_device_id id = d->id;
-            const char *text = source;
-            p = clCreateProgramWithSource(d->context, 1, &text, NULL, &e);
-            if (tl__cl_check(err, e, "creating a program failed", program->name) == 0) {
-                e = clBuildProgram(p, 1, &id, options, NULL, NULL);
-                if (e != CL_SUCCESS) {
-                    build_failed(err, d, p, program, e);
-                    *refused = e == CL_BUILD_PROGRAM_FAILURE || e == CL_COMPILE_PROGRAM_FAILURE;
-                    clReleaseProgram(p);
-                    p = NULL;
-                } else {
-                    d->programs_built++;
-                    if (path) to_cache(p, path);
-                }
-            } else p = NULL;
+        else if ((p = compiled(err, d, program->name, source, options, &e)) != NULL && e != CL_SUCCESS) {
+            build_failed(err, d, p, program, e);
+            *refused = e == CL_BUILD_PROGRAM_FAILURE || e == CL_COMPILE_PROGRAM_FAILURE;
+            clReleaseProgram(p);
+            p = NULL;
+        } else if (p) {
+            d->programs_built++;
+            if (path) to_cache(p, path);
         }
         free(path);
     }

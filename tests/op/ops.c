@@ -322,6 +322,7 @@ static void check_every(int remainder)
 {
     tl_device *d = open_device();
     const char *only = getenv("TLUA_TEST_OP");
+    int builtins = d->traits.takes_builtins;
     long n = 0, samples = 0;
     for (int i = 0; tl__ops()[i]; i++) {
         const tl_op *op = tl__ops()[i];
@@ -330,6 +331,7 @@ static void check_every(int remainder)
         samples += check_op(d, op);
         n++;
     }
+    cr_expect_eq(d->traits.takes_builtins, builtins, "cl/builtins.clh lacks what a kernel calls");
     tl_device_release(d);
     cr_assert_eq(failures, 0, "%ld of %ld checks failed", failures, checks);
     fprintf(stderr, "%ld operators, %ld samples, %ld checks\n", n, samples, checks);

@@ -20,18 +20,21 @@ static inline void compile_quickly(const char *vector)
     else if (is_whole() && now && strcmp(now, quick) == 0) unsetenv("POCL_EXTRA_BUILD_FLAGS");
 }
 
+static int takes_builtins;
 static tl_device *open_device(const char *vector)
 {
     tl_error err = {0};
     setenv("TLUA_VECTOR", vector, 1);
     tl_device *d = tl_device_open(NULL, &err);
     cr_assert(d, "%s", err.text);
+    takes_builtins = d->traits.takes_builtins;
     return d;
 }
 
 static void close_device(tl_device *d)
 {
     size_t live;
+    cr_expect_eq(d->traits.takes_builtins, takes_builtins, "cl/builtins.clh lacks what a kernel calls");
     tl_device_memory(d, &live, NULL, NULL);
     cr_expect_eq(live, 0, "%zu bytes are still in use", live);
     tl_device_release(d);
