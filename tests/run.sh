@@ -15,9 +15,9 @@ if [ "${1:-}" = one ]; then
     name=$2 log=$LOGS/$(echo "$2" | tr / _).log
     shift 2
     # Kernels of these tests take far longer to be compiled than to run, and most of them no other test uses: without
-    # optimisation a third of the time. op/ops, the goldens and all of Lua's compile as users do, and so does
-    # make test-devices.
-    case $name in
+    # optimisation it is a third of the time. op/ops, the goldens and all of Lua have them as users do, and all tests of
+    # make test-whole and make test-devices.
+    [ -n "${TLUA_TEST_WHOLE:-}" ] || case $name in
     unit/* | op/failures) POCL_EXTRA_BUILD_FLAGS=${POCL_EXTRA_BUILD_FLAGS--cl-opt-disable} && export POCL_EXTRA_BUILD_FLAGS ;;
     esac
     start=$(date +%s)
