@@ -221,10 +221,12 @@ static cl_program compiled(tl_error *err, tl_device *d, const char *name, const 
     if (p) *e = clBuildProgram(p, 1, &id, all ? all : options, NULL, NULL);
     free(all);
     if (!p || !own || *e != CL_BUILD_PROGRAM_FAILURE) return p;
-    /* A driver with another header, or a function that builtins.clh lacks. */
+    /* A driver with another header, a function that builtins.clh lacks, or a program that is refused either way. */
     clReleaseProgram(p);
     d->traits.takes_builtins = 0;
-    return compiled(err, d, name, source, options, e);
+    p = compiled(err, d, name, source, options, e);
+    d->traits.takes_builtins = p && *e != CL_SUCCESS;
+    return p;
 }
 
 /* *refused: the driver has something against the program itself. */
