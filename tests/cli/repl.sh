@@ -92,7 +92,7 @@ send x:nume\t
 expect x:numel
 send ()\r
 expect 3
-line net = tlua.models.resnet18 { width = 8 }
+line net = tlua.models.resnet18 {}
 send net.layer1:parame\t
 expect parameter
 send \t
@@ -300,7 +300,7 @@ check "the newest is the last" [ "$(tail -n 1 "$W/cache/prompt/history")" = "las
 cat >"$W/r.lua" <<LUA
 local tlua = require "tlua"
 return tlua.recipe {
-  model = tlua.models.resnet18 { width = 8 }, freeze = "*", head = tlua.nn.Linear(3),
+  model = tlua.models.resnet18 {}, freeze = "*", head = tlua.nn.Linear(3),
   data = tlua.data.folder { root = "$W/good", size = 32, batch = 4 },
   optim = tlua.optim.Adam { lr = 1e-3 }, schedule = { epochs = 1 }, cache = false, out = "$W/run",
 }
