@@ -43,7 +43,7 @@ for_intel() { # FILE OPTIONS
 if [ "${1:-}" = one ]; then
     file=$2 target=$3
     key=$(basename "$file" .cl)
-    to=$OUT/out/$target/$key t=$OUT/work/$target-$key
+    to=$OUT/out/$target/$key t=$OUT/scratch/$target-$key
     [ -e "$to.ok" ] && exit 0
     rm -f "$to.bad"
     options=$(sed -n '1s/^.*OPTIONS //p' "$file")
@@ -72,7 +72,7 @@ ptxas_of_pypi() {
     { [ -x "$OUT/nvcc/bin/pip" ] || python3 -m venv "$OUT/nvcc"; } >"$OUT/nvcc.log" 2>&1 && "$OUT/nvcc/bin/pip" install -q nvidia-cuda-nvcc-cu12 >>"$OUT/nvcc.log" 2>&1
     find "$OUT/nvcc" -name ptxas -type f 2>/dev/null | head -n 1
 }
-mkdir -p "$OUT/work" "$OUT/cache"
+mkdir -p "$OUT/scratch" "$OUT/cache"
 PTXAS=${PTXAS:-$(command -v ptxas || { [ -x /usr/local/cuda/bin/ptxas ] && echo /usr/local/cuda/bin/ptxas; } || ptxas_of_pypi)}
 export PTXAS OUT
 there=""
@@ -139,8 +139,8 @@ echo "programs written down in $(($(date +%s) - start)) s"
 
 for t in $there; do
     mkdir -p "$OUT/out/$t"
-    version "$t" >"$OUT/work/version"
-    cmp -s "$OUT/work/version" "$OUT/out/$t/version" || { rm -rf "$OUT/out/$t" && mkdir -p "$OUT/out/$t" && mv "$OUT/work/version" "$OUT/out/$t/version"; }
+    version "$t" >"$OUT/scratch/version"
+    cmp -s "$OUT/scratch/version" "$OUT/out/$t/version" || { rm -rf "$OUT/out/$t" && mkdir -p "$OUT/out/$t" && mv "$OUT/scratch/version" "$OUT/out/$t/version"; }
     for f in "$OUT/programs/$t"/*.cl; do echo "$f $t"; done
 done | xargs -P "${JOBS:-2}" -n 2 nice sh tools/test_compilers.sh one
 echo "compiled after $(($(date +%s) - start)) s"

@@ -18,7 +18,7 @@ typedef struct tl_traits {
     int simulated;          /* Oclgrind: has no instructions for prefetching and the like */
     int commits_late;       /* memory of a buffer counts when it is first written (PoCL, Intel's runtime on processors) */
     int keeps_programs;     /* the driver keeps compiled kernels on disk itself, and asking it for binaries is dear (PoCL) */
-    int takes_builtins;     /* cl/builtins.clh can stand in the place of the driver's header, which takes long to read */
+    int takes_builtins;     /* cl/builtins.clh can stand for the driver's header, which takes long to read (PoCL 3) */
     int short_loops;        /* a kernel's loops end after 65,536 turns in all, without an error (llvmpipe) */
     int fragile;            /* drivers that break on wide vectors in private arrays (rusticl) */
     size_t local_bytes;     /* local memory of a group */
@@ -213,8 +213,9 @@ const tl_kernel *tl__kernel_get(tl_error *err, tl_device *d, const tl_program *p
 /* Whether a kernel compiles on this device and a group of `items` of it has room, with its static local memory: 1, 0, or -1 with an error where there
  * is no memory to find out, which is no answer: by it another kernel would be taken, and the numbers be others. */
 int tl__kernel_fits(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t items);
-/* Of `most` work-items, a power of two, as many halves as a group of the kernel has room for; 1 at least, 0 with an error. */
-size_t tl__items_that_fit(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t most);
+/* `most` work-items, a power of two, halved until a group of the kernel has room for them; 1 at least, 0 with an error. */
+size_t tl__items_that_fit(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name,
+                          size_t most);
 /* Records an OpenCL status: 0 passes, anything else becomes one clear line. */
 int tl__cl_check(tl_error *err, int status, const char *what, const char *label);
 

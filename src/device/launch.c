@@ -153,7 +153,8 @@ int tl__kernel_fits(tl_error *err, tl_device *d, const tl_program *program, cons
     return k && items <= k->most && (!d->traits.local_bytes || k->local_bytes <= d->traits.local_bytes);
 }
 
-size_t tl__items_that_fit(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name, size_t most)
+size_t tl__items_that_fit(tl_error *err, tl_device *d, const tl_program *program, const char *options, const char *name,
+                          size_t most)
 {
     for (size_t items = most; items > 1; items /= 2) {
         int fits = tl__kernel_fits(err, d, program, options, name, items);

@@ -208,24 +208,34 @@ static int build_failed(tl_error *err, tl_device *d, cl_program p, const tl_prog
     return -1;
 }
 
-/* The program of that text, built; NULL where it cannot be made, which `err` says. *e: what the driver says of building it. */
-static cl_program compiled(tl_error *err, tl_device *d, const char *name, const char *source, const char *options, cl_int *e)
+/* The program of that text, built, with `builtins` in the place of the driver's header where they are given; NULL where it
+ * cannot be made, which `err` says. *e: what the driver says of building it. */
+static cl_program compiled(tl_error *err, tl_device *d, const char *name, const char *builtins, const char *source,
+                           const char *options, cl_int *e)
 {
+    const char *texts[] = {builtins ? builtins : "", source};
+    char *all = tl__asprintf(err, "%s%s", options, builtins ? " -D_OPENCL_H_" : "");
+    if (!all) return NULL;
     cl_device_id id = d->id;
-    const tl_embedded *own = d->traits.takes_builtins ? embedded("builtins.clh", 12) : NULL;
-    const char *texts[] = {own ? own->text : "", source};
-    char *all = own ? tl__asprintf(err, "%s -D_OPENCL_H_", options) : NULL;
-    if (own && !all) return NULL;
     cl_program p = clCreateProgramWithSource(d->context, 2, texts, NULL, e);
     if (tl__cl_check(err, *e, "creating a program failed", name) != 0) p = NULL;
-    if (p) *e = clBuildProgram(p, 1, &id, all ? all : options, NULL, NULL);
+    if (p) *e = clBuildProgram(p, 1, &id, all, NULL, NULL);
     free(all);
-    if (!p || !own || *e != CL_BUILD_PROGRAM_FAILURE) return p;
-    /* A driver with another header, a function that builtins.clh lacks, or a program that is refused either way. */
+    return p;
+}
+
+/* The same with cl/builtins.clh where the device takes them: as long as what is refused so is refused with the driver's
+ * header too. Else it has another header than we know, or builtins.clh lacks a function. */
+static cl_program compiled_either_way(tl_error *err, tl_device *d, const char *name, const char *source,
+                                      const char *options, cl_int *e)
+{
+    const tl_embedded *own = d->traits.takes_builtins ? embedded("builtins.clh", 12) : NULL;
+    if (!own) return compiled(err, d, name, NULL, source, options, e);
+    cl_program p = compiled(err, d, name, own->text, source, options, e);
+    if (!p || *e != CL_BUILD_PROGRAM_FAILURE) return p;
     clReleaseProgram(p);
-    d->traits.takes_builtins = 0;
-    p = compiled(err, d, name, source, options, e);
-    d->traits.takes_builtins = p && *e != CL_SUCCESS;
+    p = compiled(err, d, name, NULL, source, options, e);
+    if (p && *e == CL_SUCCESS) d->traits.takes_builtins = 0;
     return p;
 }
 
@@ -241,7 +251,7 @@ static cl_program build(tl_error *err, tl_device *d, const tl_program *program, 
         char *path = cache_path(d, source, options);
         cl_int e;
         if (path && (p = from_cache(d, path, options)) != NULL) d->programs_cached++;
-        else if ((p = compiled(err, d, program->name, source, options, &e)) != NULL && e != CL_SUCCESS) {
+        else if ((p = compiled_either_way(err, d, program->name, source, options, &e)) != NULL && e != CL_SUCCESS) {
             build_failed(err, d, p, program, e);
             *refused = e == CL_BUILD_PROGRAM_FAILURE || e == CL_COMPILE_PROGRAM_FAILURE;
             clReleaseProgram(p);

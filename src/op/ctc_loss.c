@@ -10,7 +10,8 @@ enum { X, TARGETS, FRAMES, LABELS };
 enum { REDUCTION, BLANK, FINITE };
 enum { MEAN, SUM, NONE };
 static const char *const reductions[] = {"mean", "sum", "none", NULL};
-/* Of a group, which has a clip on GPUs: 64 where the device has room for them. Kernels without a group of their own are those of 64. */
+/* Of a group, which has a clip on GPUs: 64 where the device has room for them. Kernels without a group of their own are
+ * those of 64. */
 enum { ITEMS = 64, SIZES = 4 };
 static const char *const sizes[SIZES] = {"-DITEMS=64", "-DITEMS=32", "-DITEMS=16", "-DITEMS=8"};
 #define OPTIONS sizes[0]
@@ -89,12 +90,14 @@ static int make_ready(tl_scope *s, const tl_call *c, ready *r)
                       TL_KT(r->lse));
 }
 
-/* A launch with a clip to a work-item or to a group. Where there is no memory to find out what fits, the scope fails. */
+/* A launch with a clip to a work-item or to a group. Where there is no memory to find out what fits, the scope
+ * fails. */
 static tl_launch launch_of(tl_scope *s, const tl_call *c, const char *kernel)
 {
     int size = 0;
     size_t items = s->device->traits.is_cpu ? 1 : ITEMS;
-    while (items > 1 && size < SIZES - 1 && tl__kernel_fits(&s->err, s->device, &program, sizes[size], kernel, items) == 0)
+    while (items > 1 && size < SIZES - 1 &&
+           tl__kernel_fits(&s->err, s->device, &program, sizes[size], kernel, items) == 0)
         size++, items /= 2;
     return (tl_launch){.program = &program, .options = sizes[size], .kernel = kernel, .dims = 1,
                        .global = {(size_t)clips_of(c) * items}, .local = {items}};

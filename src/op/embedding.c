@@ -96,8 +96,9 @@ static tl_tensor *sorted_keys(tl_scope *s, const tl_tensor *ids, int64_t n, int6
     tl_launch sort = over_blocks(s, "embedding_sort_gpu", blocks),
               rest = over_blocks(s, "embedding_merge_block_gpu", blocks),
               merge = {.program = &on_gpu, .kernel = "embedding_merge_gpu", .dims = 1, .global = {(size_t)room / 2}};
-    if (!keys || s->err.code || TL__LAUNCH(&s->err, s->device, &sort, "embedding", TL_KT(ids), TL_KBUF(keys->buffer), TL_KL(n),
-                            TL_KL(rows)) != 0)
+    if (!keys || s->err.code ||
+        TL__LAUNCH(&s->err, s->device, &sort, "embedding", TL_KT(ids), TL_KBUF(keys->buffer), TL_KL(n),
+                   TL_KL(rows)) != 0)
         return NULL;
     for (int64_t length = 2 * BLOCK; length <= room; length *= 2) {
         for (int64_t apart = length / 2; apart >= BLOCK; apart /= 2)

@@ -85,8 +85,8 @@ ResNet.head_name, ResNet.first_name = "fc", "conv1"
 
 function ResNet:init(entry, options)
   if options.width ~= PUBLISHED and entry.weights[options.weights] then
-    util.failf("models.%s: the published weights '%s' are of width %d, not %d; weights = \"none\" begins anew", entry.name,
-      options.weights, PUBLISHED, options.width)
+    util.failf("models.%s: the published weights '%s' are of width %d, not %d; weights = \"none\" begins anew",
+      entry.name, options.weights, PUBLISHED, options.width)
   end
   local block, depths = entry.block, entry.depths
   local width = options.width

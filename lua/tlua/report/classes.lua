@@ -59,12 +59,18 @@ local function class_table(m, many)
   return (#rows > SHORT and html:gsub('class="wide"', 'class="wide tall"', 1) or html) .. none
 end
 
--- Why some figures are a dash.
-local function missing_classes(m, many)
+-- The names of classes of which nothing was tested.
+function classes.absent(m)
   local list = {}
   for i, row in ipairs(m.per_class) do
     if row.support == 0 then list[#list + 1] = m.names[i] end
   end
+  return list
+end
+
+-- Why some figures are a dash.
+local function missing_classes(m, many)
+  local list = classes.absent(m)
   if #list == 0 then return "" end
   return ('<p class="soft">No test %s of %s: the area under the ROC curve and average precision are means over all classes and not defined; the macro mean leaves out classes that neither occur nor were predicted.</p>'):format(
     many, escape(util.first_few(list, 8)))

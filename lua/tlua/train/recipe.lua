@@ -260,7 +260,9 @@ local function replace(self, name, text)
       for _, field in ipairs(entry.fields or {}) do own[field[1]] = field[3] end
     end
     for key, value in pairs(options) do
-      if known[key] and value ~= own[key] and (same_kind or key ~= "weights" and key ~= "classes") then given[key] = value end
+      if known[key] and value ~= own[key] and (same_kind or key ~= "weights" and key ~= "classes") then
+        given[key] = value
+      end
     end
     local where, before = self.model.where, entry and entry.name or self.model:label()
     if text ~= before then self.written_for = self.written_for or before end

@@ -73,16 +73,10 @@ end
 
 -- What the means over classes are not means of.
 local function print_absent(m, many)
-  local names, n = {}, 0
-  for k, row in ipairs(m.per_class) do
-    if row.support == 0 then
-      n = n + 1
-      if n <= 3 then names[n] = util.on_line(m.names[k]) end
-    end
-  end
-  if n == 0 then return end
-  print(("%d of %d classes have no test %s (%s%s): areas are not defined for them, and the means leave out those that\n" ..
-    "were not predicted either"):format(n, #m.names, many, table.concat(names, ", "), n > 3 and ", ..." or ""))
+  local list = classes.absent(m)
+  if #list == 0 then return end
+  print(("%d of %d classes have no test %s (%s): areas are not defined for them, and the means leave out those that\n" ..
+    "were not predicted either"):format(#list, #m.names, many, util.on_line(util.first_few(list))))
 end
 
 local function print_per_class(m, many)

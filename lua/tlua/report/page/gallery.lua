@@ -23,7 +23,8 @@ function gallery.about(run, at)
   return out
 end
 
--- The same with more fields. more.missing, the error that left no picture, names the file: of private data no word of it is kept.
+-- The same with more fields. more.missing, the error that left no picture, names the file: of private data no word of
+-- it is kept.
 function gallery.entry(run, at, more)
   if more.missing then more.missing = is_private(run) and "it cannot be read" or util.reason(more.missing) end
   for key, v in pairs(gallery.about(run, at)) do more[key] = more[key] == nil and v or more[key] end
@@ -54,8 +55,8 @@ end
 -- What is said of a picture to who cannot see it.
 local function alternative(each, text) return each.name and ("%s: %s"):format(each.name, text) or text end
 
--- A picture with lines of HTML; each.missing: why there is none. said: what it is, in words; keys: {name = text} by which
--- it can be sorted. The picture leads to its file, too.
+-- A picture with lines of HTML; each.missing: why there is none. said: what it is, in words; keys: {name = text} by
+-- which it can be sorted. The picture leads to its file, too.
 function gallery.figure(run, each, said, keys, ...)
   local to, list = address(run, each), {}
   for k, key in ipairs(keys or {}) do list[k] = (' data-%s="%s"'):format(key[1], escape(key[2] or "")) end
