@@ -105,6 +105,14 @@ t.test("every command has its help, its summary and its place in the overview", 
   assert(status == 2 and err:find("unknown command 'predcit'; did you mean 'predict'?", 1, true), err)
 end)
 
+t.test("a recipe that is not there: the one beside it that is named much like it", function()
+  for given, want in pairs { ["recipes/cifar_f.lua"] = "tlua: there is no file recipes/cifar_f.lua; did you mean recipes/cifar_fe.lua?\n",
+    ["recipes/of nothing.lua"] = "tlua: there is no file recipes/of nothing.lua\n", ["none/x.lua"] = "tlua: there is no file none/x.lua\n" } do
+    local status, out, err = t.run(("./tlua '%s'"):format(given))
+    t.equal(status .. out .. err, "1" .. want)
+  end
+end)
+
 t.test("a recipe's help has what is usual first, then all of it by headings", function()
   local text = make():help()
   local usual, network = text:find("\nUsual\n", 1, true), text:find("\nThe network\n", 1, true)

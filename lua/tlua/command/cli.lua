@@ -69,6 +69,15 @@ local function restored_recipe(path)
   return known and known:shown(text) or nil
 end
 
+-- "; did you mean recipes/cifar_fe.lua?" of a file that is not there, "" where none in its folder has a name like it.
+local function neighbour(path)
+  local folder, name = path:match "^(.*/)([^/]*)$"
+  folder, name = folder or "", name or path
+  local ok, names = pcall(core.list_folder, folder == "" and "." or folder)
+  local near = ok and core.near_miss(name, names)
+  return near and ("; did you mean %s%s?"):format(folder, near) or ""
+end
+
 -- Runs the file argv[1] with the arguments from `first` on. Returns the recipe that it gave, nil where it gave none.
 local function load_file(argv, first)
   local path = argv[first - 1]
@@ -78,7 +87,7 @@ local function load_file(argv, first)
   if not chunk then
     local missing = require("tlua.util").missing(path)
     local ok, text = pcall(core.read_file, path)
-    error(missing or require("tlua.command.syntax").explain(e, ok and text), 0)
+    error(missing and missing .. neighbour(path) or require("tlua.command.syntax").explain(e, ok and text), 0)
   end
   lib()
   local result = chunk(set_arguments(argv, first, path))

@@ -11,7 +11,7 @@ local registry = { entries = entries }
 
 -- entry: name, class (of Network), arguments (passed to it), size (pictures it was made for), weights (sets by
 -- name: url, file, sha256, preprocessing, labels), preprocessing (without weights), options (name -> default), fields (more options, as in
--- tlua/schema.lua), read (function: the options as they were given -> as the fields have them), classes (without a word about them).
+-- tlua/schema.lua), read (function: the options as they were given, entry -> as the fields have them), classes (without a word about them).
 -- Of a network that stands in a file: name, file = true, fields (all of its options), build (function: entry, options
 -- -> the network).
 function registry.add(entry)
@@ -90,7 +90,7 @@ function registry.build(name, options)
   for key, value in pairs(options or {}) do given[key] = value end
   if given.weights == false then given.weights = nil end
   if entry.file then return entry.build(entry, schema.options(what, entry.fields, given)) end
-  if entry.read then given = entry.read(given) end
+  if entry.read then given = entry.read(given, entry) end
   options = schema.options(what, registry.schema(entry), with_key(what, given))
   local net = entry.class(entry, options)
   net:set_up(entry, options)

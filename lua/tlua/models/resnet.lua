@@ -84,10 +84,6 @@ local ResNet = module.class("models.ResNet", Network)
 ResNet.head_name, ResNet.first_name = "fc", "conv1"
 
 function ResNet:init(entry, options)
-  if options.width ~= PUBLISHED and entry.weights[options.weights] then
-    util.failf("models.%s: the published weights '%s' are of width %d, not %d; weights = \"none\" begins anew",
-      entry.name, options.weights, PUBLISHED, options.width)
-  end
   local block, depths = entry.block, entry.depths
   local width = options.width
   self.conv1 = conv(options.in_channels, width, 7, 2)
@@ -138,6 +134,16 @@ end
 
 -- ---- variants and published weights ----
 
+-- The options as they were given, which published weights must suit.
+local function read(given, entry)
+  local width = math.tointeger(given.width) or PUBLISHED -- of what is no whole number the schema says so
+  if width ~= PUBLISHED and given.weights and entry.weights[given.weights] then
+    util.failf("models.%s: the published weights '%s' are of width %d, not %d; weights = \"none\" begins anew",
+      entry.name, given.weights, PUBLISHED, width)
+  end
+  return given
+end
+
 return function(registry)
   local first, second = parts.preprocessing(224, 256), parts.preprocessing(224, 232)
   for _, v in ipairs {
@@ -149,7 +155,7 @@ return function(registry)
   } do
     registry.add {
       name = v[1], class = ResNet, block = v[2], depths = v[3], size = 224, preprocessing = first,
-      fields = { { "width", "integer", PUBLISHED, "channels of the first convolution; published weights have 64",
+      read = read, fields = { { "width", "integer", PUBLISHED, "channels of the first convolution; published weights have 64",
         least = 1, most = 1 << 12 } },
       weights = { imagenet = parts.published(v[1], v[4], first),
         imagenet_v2 = v[5] and parts.published(v[1], v[5], second) or nil },
