@@ -1,5 +1,6 @@
-"""Attention of one sequence of 12 heads of 64 beside PyTorch's scaled_dot_product_attention, forward and forward with the
-gradients of q, k and v, two threads each: interleaved runs, medians, and the median of the ratios.
+"""Attention of one sequence of 12 heads of 64 beside PyTorch's scaled_dot_product_attention, forward and forward with
+the gradients of q, k and v, two threads each: interleaved runs, medians, and the median of the ratios. What is measured
+comes after WARM seconds of the same: the other side's threads may still wait for work in a loop, one's own be asleep.
 
     python bench/attention.py [--rounds N] [LENGTH...]"""
 
@@ -8,7 +9,7 @@ import statistics
 import subprocess
 import sys
 
-HEADS, WIDTH, THREADS = 12, 64, 2
+HEADS, WIDTH, THREADS, WARM = 12, 64, 2, 0.02
 LENGTHS = (128, 512, 1024, 2048)
 
 
@@ -52,6 +53,9 @@ def worker(length, what):
     work(), work()
     print("ready", flush=True)
     for _ in sys.stdin:
+        end = time.perf_counter() + WARM
+        while time.perf_counter() < end:
+            work()
         start = time.perf_counter()
         work()
         print("%.3f" % (1e3 * (time.perf_counter() - start)), flush=True)
@@ -67,7 +71,7 @@ def main():
     print("|---:|---|---:|---:|---:|")
     for length in [int(a) for a in args] or LENGTHS:
         for what in ("forward", "both"):
-            own = Peer(["./tlua", "bench/attention.lua", "1", str(length), str(HEADS), str(WIDTH), what])
+            own = Peer(["./tlua", "bench/attention.lua", "1", str(length), str(HEADS), str(WIDTH), what, str(WARM)])
             peer = Peer([sys.executable, os.path.abspath(__file__), "worker", str(length), what])
             took = [(own.run(), peer.run()) for _ in range(rounds)]
             own.close(), peer.close()

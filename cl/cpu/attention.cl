@@ -1,11 +1,12 @@
 #include "common.clh"
 #include "random.clh"
+#include "cpu/lanes.clh"
 /* attention.cl - softmax(scale q k^T + bias) v by heads on CPU devices, for heads of any width and sequences of any
  * length: a work-item has a stretch of a head's queries (in the gradient all of them) and goes through the keys block
  * by block, the softmax taken along the blocks (Dao 2022, FlashAttention; Milakov, Gimelshein 2018). Keys and values
  * of a block lie in local memory in panels of two vectors, a head that is no whole number of them filled up with zeros
  * there; every product is a tile of MR rows by a panel, summed in registers. The arguments and the dropout stream are
- * those of attention_any.cl. */
+ * those of attention_any.cl. KEYS, at least the keys of a block, is how far rows of scores lie apart. */
 #include "attention.clh"
 
 #define PANEL (2 * TL_VECTOR)
@@ -46,51 +47,66 @@ INLINE void put_features(vf v, int x, G float *p)
     else vstn(v, p + x * TL_VECTOR, HEAD % TL_VECTOR);
 }
 
-static inline float total(vf v)
-{
-    float t[TL_VECTOR], s = 0.0f;
-    VSTORE(v, 0, t);
-    for (int k = 0; k < TL_VECTOR; k++) s += t[k];
-    return s;
-}
+/* Scores are kept times log2(e), so that their exponential is a power of two. */
+#define LOG2_E 1.44269504088896341f
+#define LN_2 0.693147180559945309f
 
-static inline float largest(vf v)
+/* 2^x to one unit in the last place for x up to 126, 0 below -126; the polynomial is the minimax of relative error for
+ * -1/2 to 1/2 (Remez). A NaN stays one. */
+INLINE vf power_of_two(vf x)
 {
-    float t[TL_VECTOR], m = -INFINITY;
-    VSTORE(v, 0, t);
-    for (int k = 0; k < TL_VECTOR; k++) m = fmax(m, t[k]);
-    return m;
+    vf at = x < (vf)-126.0f ? (vf)-126.0f : x, n = at + (vf)12582912.0f; /* rounded, in the lowest bits */
+    vi whole = AS_VI(n) << 23;
+    vf r = at - (n - (vf)12582912.0f), p = (vf)1.534581243e-4f;
+    p = fma(p, r, (vf)1.33999309e-3f);
+    p = fma(p, r, (vf)9.618489072e-3f);
+    p = fma(p, r, (vf)5.550328642e-2f);
+    p = fma(p, r, (vf)2.402264625e-1f);
+    p = fma(p, r, (vf)6.931471825e-1f);
+    p = fma(p, r, (vf)1.0f);
+    return x < (vf)-126.0f ? (vf)0.0f : VF(AS_VI(p) + whole);
 }
 
 /* How many keys row i may look at. */
 static inline int seen(const attention_args *a, int i, int keys) { return min(keys, i + a->reach); }
 static inline int whole(int n) { return (n + PANEL - 1) / PANEL * PANEL; }
 
-/* Rows (n, HEAD) as panels of columns, panel after panel (HEAD, PANEL); zeros behind the last row. */
-static inline void pack_columns(__local float *restrict to, G const float *restrict from, long row, int n)
+/* `factor` times rows (n, HEAD) as panels of columns, panel after panel (HEAD, PANEL), a square of them at a time;
+ * zeros behind the last row. */
+static inline void pack_columns(__local float *restrict to, G const float *restrict from, long row, int n,
+                                float factor)
 {
-    for (int j0 = 0; j0 < n; j0 += PANEL, to += HEAD * PANEL) {
-        int some = min(n - j0, PANEL);
-        for (int j = 0; j < some; j++)
-            for (int d = 0; d < HEAD; d++) to[d * PANEL + j] = from[(j0 + j) * row + d];
-        for (int d = 0; d < HEAD && some < PANEL; d++)
-            for (int j = some; j < PANEL; j++) to[d * PANEL + j] = 0.0f;
+    for (int j = 0; j < whole(n); j += TL_VECTOR) {
+        __local float *panel = to + j / PANEL * HEAD * PANEL + j % PANEL;
+        UNROLL for (int x = 0; x < VECTORS; x++) {
+            vf square[TL_VECTOR];
+            UNROLL for (int i = 0; i < TL_VECTOR; i++)
+                square[i] = j + i < n ? features(from + (j + i) * row, x) * (vf)factor : (vf)0.0f;
+            transpose(square);
+            UNROLL for (int i = 0; i < TL_VECTOR; i++)
+                if (x * TL_VECTOR + i < HEAD) VSTORE(square[i], 0, panel + (x * TL_VECTOR + i) * PANEL);
+        }
     }
 }
 
-/* Rows (n, HEAD) as panels of features, each of `room` rows (room, PANEL). */
-static inline void pack_rows(__local float *restrict to, G const float *restrict from, long row, int n, int room)
+/* `factor` times rows (n, HEAD) as panels of features, each of `room` rows (room, PANEL); zeros behind the last row up
+ * to a whole tile of them. */
+static inline void pack_rows(__local float *restrict to, G const float *restrict from, long row, int n, int room,
+                             float factor)
 {
     for (int j = 0; j < n; j++)
         UNROLL for (int x = 0; x < VECTORS; x++)
-            VSTORE(features(from + j * row, x), 0, to + (x / 2 * room + j) * PANEL + x % 2 * TL_VECTOR);
+            VSTORE(features(from + j * row, x) * (vf)factor, 0,
+                   to + (x / 2 * room + j) * PANEL + x % 2 * TL_VECTOR);
+    for (int j = n; j < min(room, (n + MR - 1) / MR * MR); j++)
+        for (int p = 0; p < PANELS; p++)
+            UNROLL for (int x = 0; x < 2; x++) VSTORE((vf)0.0f, x, to + (p * room + j) * PANEL);
 }
 
 /* A stretch of queries against a block of keys. */
 typedef struct block {
     int i0, rows;     /* the first query, and how many */
     int j0, keys;     /* the first key, and how many of the block count */
-    int width;        /* between rows of scores */
 } block;
 
 /* Keys of the block that the tile of rows r0.. looks at: those of its last row. */
@@ -103,22 +119,23 @@ static inline int of_row(const attention_args *a, const block *t, int r)
     return clamp(seen(a, t->i0 + r, t->j0 + t->keys) - t->j0, 0, t->keys);
 }
 
-/* to (rows, width) = scale x columns, as far as each tile of rows looks. Rows behind the last repeat it. */
-static inline void against(__local float *restrict to, G const float *restrict x, long x_row,
-                           __local const float *restrict columns, const attention_args *a, const block *t, float scale)
+/* to (rows, KEYS) = x columns, as far as each tile of rows looks: x is panels of features, of `room` rows each. */
+static inline void against(__local float *restrict to, __local const float *restrict x, int room,
+                           __local const float *restrict columns, const attention_args *a, const block *t)
 {
-#define A(r, k) at[r][k]
+#define A(r, k) at[(r) * PANEL + (k)]
     for (int j = 0; j < t->keys; j += PANEL)
         for (int r0 = 0; r0 < t->rows; r0 += MR) {
             if (j >= of_tile(a, t, r0)) continue;
-            G const float *at[MR];
             vf acc[MR][2];
-            UNROLL for (int r = 0; r < MR; r++) at[r] = x + (long)(t->i0 + min(r0 + r, t->rows - 1)) * x_row;
             ZERO(acc);
-            SUMS(acc, 0, HEAD, A, columns + j * HEAD)
+            for (int p = 0; p < PANELS; p++) {
+                __local const float *at = x + (p * room + r0) * PANEL, *b = columns + (j * HEAD + p * PANEL * PANEL);
+                SUMS(acc, 0, min(PANEL, HEAD - p * PANEL), A, b)
+            }
             UNROLL for (int r = 0; r < MR; r++) {
-                VSTORE(acc[r][0] * (vf)scale, 0, to + (r0 + r) * t->width + j);
-                VSTORE(acc[r][1] * (vf)scale, 1, to + (r0 + r) * t->width + j);
+                VSTORE(acc[r][0], 0, to + (r0 + r) * KEYS + j);
+                VSTORE(acc[r][1], 1, to + (r0 + r) * KEYS + j);
             }
         }
 #undef A
@@ -134,15 +151,16 @@ static inline void factors(__local float *restrict m, const attention_args *a, l
     }
 }
 
-/* The bias of query i on scores of n keys from j0 on, then -INFINITY up to `used`. */
+/* log2(e) times the bias of query i on scores of n keys from j0 on, then -INFINITY up to `used`. */
 static inline void finish_scores(__local float *restrict s, const attention_args *a, G const float *restrict B, int i,
                                  int j0, int n, int used)
 {
 #if BIAS
     B += i * a->bias_q + j0 * a->bias_k;
     int j = 0;
-    for (; a->bias_k == 1 && j + TL_VECTOR <= n; j += TL_VECTOR) VSTORE(VLOAD(0, s + j) + VLOAD(0, B + j), 0, s + j);
-    for (; j < n; j++) s[j] += B[j * a->bias_k];
+    for (; a->bias_k == 1 && j + TL_VECTOR <= n; j += TL_VECTOR)
+        VSTORE(fma(VLOAD(0, B + j), (vf)LOG2_E, VLOAD(0, s + j)), 0, s + j);
+    for (; j < n; j++) s[j] = fma(B[j * a->bias_k], LOG2_E, s[j]);
 #endif
     for (int j = n; j < used; j++) s[j] = -INFINITY;
 }
@@ -151,7 +169,7 @@ static inline void finish_scores(__local float *restrict s, const attention_args
  * factors the row of the result and what this block adds go in. */
 typedef struct rows_so_far { __local float *restrict best, *restrict sum, *restrict old, *restrict more; } rows_so_far;
 
-/* Scores of row r become exp(score - largest so far), dropped ones 0. In the last block S gets the logarithm of the
+/* Scores of row r become 2^(score - largest so far), dropped ones 0. In the last block S gets the logarithm of the
  * row's sum. */
 static inline void soften(__local float *restrict s, const attention_args *a, G const float *restrict B,
                           G float *restrict S, const block *t, int r, int used, int last, rows_so_far so,
@@ -159,14 +177,17 @@ static inline void soften(__local float *restrict s, const attention_args *a, G 
 {
     vf most = (vf)(-INFINITY), sum = (vf)0.0f;
     finish_scores(s, a, B, t->i0 + r, t->j0, of_row(a, t, r), used);
-    for (int j = 0; j < used; j += TL_VECTOR) most = fmax(most, VLOAD(0, s + j));
-    float before = t->j0 ? so.best[r] : -INFINITY, best = fmax(before, largest(most)), shift = shift_of(best);
     for (int j = 0; j < used; j += TL_VECTOR) {
-        vf e = fast_exp(VLOAD(0, s + j) - (vf)shift);
+        vf x = VLOAD(0, s + j);
+        most = LARGER(x, most);
+    }
+    float before = t->j0 ? so.best[r] : -INFINITY, best = fmax(before, largest_of_lanes(most)), shift = shift_of(best);
+    for (int j = 0; j < used; j += TL_VECTOR) {
+        vf e = power_of_two(VLOAD(0, s + j) - (vf)shift);
         VSTORE(e, 0, s + j);
         sum += e;
     }
-    float old = t->j0 ? exp(before - shift) : 0.0f, all = (t->j0 ? so.sum[r] * old : 0.0f) + total(sum),
+    float old = t->j0 ? exp2(before - shift) : 0.0f, all = (t->j0 ? so.sum[r] * old : 0.0f) + sum_of_lanes(sum),
           inverse = !last         ? 1.0f
                     : all == 0.0f ? 0.0f
                                   : 1.0f / all;
@@ -174,7 +195,7 @@ static inline void soften(__local float *restrict s, const attention_args *a, G 
     so.sum[r] = all;
     so.old[r] = old * inverse;
     so.more[r] = inverse;
-    if (last) S[line] = all == 0.0f ? 0.0f : shift + log(all);
+    if (last) S[line] = all == 0.0f ? 0.0f : fma(shift, LN_2, log(all));
     if (a->p == 0.0f) return;
     factors(m, a, line, t->j0, used);
     for (int j = 0; j < used; j += TL_VECTOR) VSTORE(VLOAD(0, s + j) * VLOAD(0, m + j), 0, s + j);
@@ -198,26 +219,28 @@ __kernel void attention(const attention_args given, G const float *restrict Q, G
     HEAD_OF(a);
     BIAS_OF(a);
     int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : min(queries_of(&a, keys), end);
-    __local float *kt = space, *v = kt + HEAD * a.block_k, *s = v + WIDTH * a.block_k, *m = s + a.block_q * a.block_k;
+    __local float *kt = space, *v = kt + HEAD * a.block_k, *q = v + WIDTH * a.block_k, *s = q + WIDTH * a.block_q,
+                  *m = s + a.block_q * KEYS;
     __local float *best = m + a.block_k + 4 * TL_VECTOR, *sum = best + a.rows, *old = sum + a.rows,
                   *more = old + a.block_q;
     for (int i = max(first, queries); i < end; i++) S[line + i] = 0.0f;
     no_rows(O + o_at, a.o_row, max(first, queries), end);
     for (int j0 = 0; first < queries && j0 < seen(&a, queries - 1, keys); j0 += a.block_k) {
         int some = min(a.block_k, keys - j0);
-        pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some);
-        pack_rows(v, V + v_at + j0 * a.v_row, a.v_row, some, a.block_k);
+        pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some, a.scale * LOG2_E);
+        pack_rows(v, V + v_at + j0 * a.v_row, a.v_row, some, a.block_k, 1.0f);
         for (int i0 = first; i0 < queries; i0 += a.block_q) {
-            block t = {i0, min(a.block_q, queries - i0), j0, some, a.block_k};
+            block t = {i0, min(a.block_q, queries - i0), j0, some};
             if (of_tile(&a, &t, t.rows - 1) == 0) continue;
-            against(s, Q + q_at, a.q_row, kt, &a, &t, a.scale);
+            pack_rows(q, Q + q_at + i0 * a.q_row, a.q_row, t.rows, a.block_q, 1.0f);
+            against(s, q, a.block_q, kt, &a, &t);
             for (int r = 0; r < t.rows; r++) {
                 int r0 = r / MR * MR, of = of_tile(&a, &t, r0),
                     last = seen(&a, i0 + min(r0 + MR, t.rows) - 1, keys) <= j0 + a.block_k;
                 rows_so_far so = {best + i0 - first, sum + i0 - first, old, more};
-                if (of > 0) soften(s + r * t.width, &a, B, S, &t, r, whole(of), last, so, m, line + i0 + r);
+                if (of > 0) soften(s + r * KEYS, &a, B, S, &t, r, whole(of), last, so, m, line + i0 + r);
             }
-#define A(r, k) s[(r0 + r) * t.width + k]
+#define A(r, k) s[(r0 + r) * KEYS + k]
             for (int p = 0; p < PANELS; p++)
                 for (int r0 = 0; r0 < t.rows; r0 += MR) {
                     int of = of_tile(&a, &t, r0);
@@ -251,21 +274,22 @@ typedef struct gradient_rows {
  * becomes dS for a block, zeros for what is not seen. */
 static inline void scores_back(__local float *restrict s, __local float *restrict ds, __local float *restrict m,
                                const attention_args *a, G const float *restrict B, gradient_rows g,
+                               __local const float *restrict q, __local const float *restrict go,
                                __local const float *restrict kt, __local const float *restrict vt, const block *t)
 {
-    against(s, g.q, a->q_row, kt, a, t, a->scale);
-    against(ds, g.go, a->o_row, vt, a, t, 1.0f);
+    against(s, q, a->block_q, kt, a, t);
+    against(ds, go, a->block_q, vt, a, t);
     for (int r = 0; r < t->rows; r++) {
         int i = t->i0 + r, used = whole(of_tile(a, t, r / MR * MR));
-        G const float *o = g.o + i * a->o_row, *go = g.go + i * a->o_row;
-        __local float *sr = s + r * t->width, *dr = ds + r * t->width;
+        G const float *o = g.o + i * a->o_row, *own_go = g.go + i * a->o_row;
+        __local float *sr = s + r * KEYS, *dr = ds + r * KEYS;
         vf dot = (vf)0.0f;
-        for (int x = 0; x < VECTORS; x++) dot = fma(features(o, x), features(go, x), dot);
-        float own = total(dot), shift = g.s[i];
+        for (int x = 0; x < VECTORS; x++) dot = fma(features(o, x), features(own_go, x), dot);
+        float own = sum_of_lanes(dot), shift = g.s[i] * LOG2_E;
         finish_scores(sr, a, B, i, t->j0, of_row(a, t, r), used);
         if (a->p > 0.0f) factors(m, a, g.line + i, t->j0, used);
         for (int j = 0; j < used; j += TL_VECTOR) {
-            vf e = fast_exp(VLOAD(0, sr + j) - (vf)shift), f = a->p > 0.0f ? VLOAD(0, m + j) : (vf)1.0f,
+            vf e = power_of_two(VLOAD(0, sr + j) - (vf)shift), f = a->p > 0.0f ? VLOAD(0, m + j) : (vf)1.0f,
                dp = VLOAD(0, dr + j);
             /* The factor in a statement of its own: contracted to fma(factor, dp, -own), Intel's runtime for
              * processors loses `own` where the factor is 1. */
@@ -280,12 +304,12 @@ static inline void scores_back(__local float *restrict s, __local float *restric
     }
 }
 
-/* to (keys, WIDTH) += w^T x: w (rows, width) by tiles of its columns, x panels of features of `room` rows. Rows whose
+/* to (keys, WIDTH) += w^T x: w (rows, KEYS) by tiles of its columns, x panels of features of `room` rows. Rows whose
  * keys come later are left out. */
 static inline void turned_product(__local float *restrict to, __local const float *restrict w,
                                   __local const float *restrict x, int room, const attention_args *a, const block *t)
 {
-#define A(r, k) w[(k) * t->width + j + (r)]
+#define A(r, k) w[(k) * KEYS + j + (r)]
     for (int p = 0; p < PANELS; p++)
         for (int j = 0; j < t->keys; j += MR) {
             int from = max(0, t->j0 + j - t->i0 - a->reach + 1);
@@ -306,7 +330,7 @@ static inline void turned_product(__local float *restrict to, __local const floa
 static inline void product_of_keys(G float *restrict to, __local const float *restrict ds,
                                    __local const float *restrict k_rows, const attention_args *a, const block *t)
 {
-#define A(r, k) ds[(r0 + r) * t->width + k]
+#define A(r, k) ds[(r0 + r) * KEYS + k]
     for (int p = 0; p < PANELS; p++)
         for (int r0 = 0; r0 < t->rows; r0 += MR) {
             int of = of_tile(a, t, r0);
@@ -319,7 +343,7 @@ static inline void product_of_keys(G float *restrict to, __local const float *re
                 G float *at = to + (long)(t->i0 + r0 + r) * a->o_row;
                 UNROLL for (int x = 0; x < 2; x++) {
                     if (2 * p + x >= VECTORS) continue;
-                    vf y = acc[r][x] * (vf)a->scale;
+                    vf y = acc[r][x];
                     if (t->j0) y += features(at, 2 * p + x);
                     put_features(y, 2 * p + x, at);
                 }
@@ -334,7 +358,7 @@ static inline void keep_scores(G float *restrict to, __local const float *restri
 {
     for (int r = 0; r < t->rows; r++) {
         G float *at = to + (long)(t->i0 + r) * a->tk + t->j0;
-        for (int j = 0, n = of_row(a, t, r); j < n; j++) at[j] = ds[r * t->width + j];
+        for (int j = 0, n = of_row(a, t, r); j < n; j++) at[j] = ds[r * KEYS + j];
     }
 }
 
@@ -356,23 +380,23 @@ __kernel void attention_gradient(const attention_args given, G const float *rest
         most = queries == 0 ? 0 : seen(&a, queries - 1, keys), bk = a.block_k, bq = a.block_q;
     __local float *kt = space, *vt = kt + HEAD * bk, *k_rows = vt + HEAD * bk, *dk = k_rows + WIDTH * bk,
                   *dv = dk + WIDTH * bk, *q = dv + WIDTH * bk, *go = q + WIDTH * bq;
-    __local float *s = go + WIDTH * bq, *ds = s + bq * bk + PANEL, *m = ds + bq * bk + PANEL;
+    __local float *s = go + WIDTH * bq, *ds = s + bq * KEYS + PANEL, *m = ds + bq * KEYS + PANEL;
     gradient_rows g = {Q + q_at, O + o_at, GO + o_at, S + line, line};
     no_rows(DQ + o_at, a.o_row, queries, a.tq);
     no_rows(DK + dk_at, a.o_row, most, a.tk);
     no_rows(DV + dk_at, a.o_row, most, a.tk);
     for (int j0 = 0; j0 < most; j0 += bk) {
         int some = min(bk, most - j0);
-        pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some);
-        pack_columns(vt, V + v_at + j0 * a.v_row, a.v_row, some);
-        pack_rows(k_rows, K + k_at + j0 * a.k_row, a.k_row, some, bk);
+        pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some, a.scale * LOG2_E);
+        pack_columns(vt, V + v_at + j0 * a.v_row, a.v_row, some, 1.0f);
+        pack_rows(k_rows, K + k_at + j0 * a.k_row, a.k_row, some, bk, a.scale);
         for (int x = 0; x < 2 * WIDTH * bk; x += TL_VECTOR) VSTORE((vf)0.0f, 0, dk + x); /* and dv */
         for (int i0 = 0; i0 < queries; i0 += bq) {
-            block t = {i0, min(bq, queries - i0), j0, some, bk};
+            block t = {i0, min(bq, queries - i0), j0, some};
             if (of_tile(&a, &t, t.rows - 1) == 0) continue;
-            pack_rows(q, Q + q_at + i0 * a.q_row, a.q_row, t.rows, bq);
-            pack_rows(go, GO + o_at + i0 * a.o_row, a.o_row, t.rows, bq);
-            scores_back(s, ds, m, &a, B, g, kt, vt, &t);
+            pack_rows(q, Q + q_at + i0 * a.q_row, a.q_row, t.rows, bq, 1.0f);
+            pack_rows(go, GO + o_at + i0 * a.o_row, a.o_row, t.rows, bq, 1.0f);
+            scores_back(s, ds, m, &a, B, g, q, go, kt, vt, &t);
             if (keep) keep_scores(DB + line * a.tk, ds, &a, &t);
             product_of_keys(DQ + o_at, ds, k_rows, &a, &t);
             turned_product(dv, s, go, bq, &a, &t);
@@ -397,8 +421,8 @@ __kernel void attention_bias(const attention_args a, G const float *restrict Q, 
     long own_h = get_global_id(1), own_b = get_global_id(2);
     int first = get_global_id(0) * a.rows, end = min(first + a.rows, a.tq), bk = a.block_k, bq = a.block_q;
     long hs = a.bias_h ? 1 : a.heads, bs = a.bias_n ? 1 : a.batch;
-    __local float *kt = space, *vt = kt + HEAD * bk, *s = vt + HEAD * bk, *ds = s + bq * bk + PANEL,
-                  *m = ds + bq * bk + PANEL;
+    __local float *kt = space, *vt = kt + HEAD * bk, *q = vt + HEAD * bk, *go = q + WIDTH * bq, *s = go + WIDTH * bq,
+                  *ds = s + bq * KEYS + PANEL, *m = ds + bq * KEYS + PANEL;
     G const float *bias = B, *result = O, *sums = S;
     GO += a.go_at;
     DB += own_b * a.bias_n + own_h * a.bias_h;
@@ -414,14 +438,16 @@ __kernel void attention_bias(const attention_args a, G const float *restrict Q, 
         gradient_rows g = {Q + q_at, O + o_at, GO + o_at, S + line, line};
         for (int j0 = 0; first < queries && j0 < seen(&a, queries - 1, keys); j0 += bk) {
             int some = min(bk, keys - j0);
-            pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some);
-            pack_columns(vt, V + v_at + j0 * a.v_row, a.v_row, some);
+            pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some, a.scale * LOG2_E);
+            pack_columns(vt, V + v_at + j0 * a.v_row, a.v_row, some, 1.0f);
             for (int i0 = first; i0 < queries; i0 += bq) {
-                block t = {i0, min(bq, queries - i0), j0, some, bk};
-                scores_back(s, ds, m, &a, B, g, kt, vt, &t);
+                block t = {i0, min(bq, queries - i0), j0, some};
+                pack_rows(q, Q + q_at + i0 * a.q_row, a.q_row, t.rows, bq, 1.0f);
+                pack_rows(go, GO + o_at + i0 * a.o_row, a.o_row, t.rows, bq, 1.0f);
+                scores_back(s, ds, m, &a, B, g, q, go, kt, vt, &t);
                 for (int r = 0; r < t.rows; r++) {
                     G float *at = DB + (i0 + r) * a.bias_q + j0;
-                    for (int j = 0, n = of_row(&a, &t, r); j < n; j++) at[j] += ds[r * bk + j];
+                    for (int j = 0, n = of_row(&a, &t, r); j < n; j++) at[j] += ds[r * KEYS + j];
                 }
             }
         }

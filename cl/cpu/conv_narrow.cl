@@ -137,14 +137,6 @@ ONE_ITEM void conv_narrow(const narrow_args a, G const float *restrict X, long x
 
 /* ---- the gradient towards the weights ---- */
 
-INLINE float sum_of(vf v)
-{
-    float lane[TL_VECTOR], s = 0.0f;
-    VSTORE(v, 0, lane);
-    UNROLL for (int i = 0; i < TL_VECTOR; i++) s += lane[i];
-    return s;
-}
-
 /* The gradients of all output rows as planes: (row of depth, channel, row of height, tw). */
 INLINE void put_gradients(__local float *grads, const narrow_args *a, const place *p, G const float *GY)
 {
@@ -193,7 +185,7 @@ ONE_ITEM void narrow_weight(const narrow_args a, G const float *restrict GY, lon
                     }
                 }
             }
-        UNROLL for (int x = 0; x < KW; x++) for (int o = 0; o < OT; o++) P[x * OT + o] = sum_of(s[o][x]);
+        UNROLL for (int x = 0; x < KW; x++) for (int o = 0; o < OT; o++) P[x * OT + o] = sum_of_lanes(s[o][x]);
     }
 }
 

@@ -1,29 +1,8 @@
 #include "gemm.clh"
+#include "cpu/lanes.clh"
 /* gemm_cpu.cl - the product on CPU devices: one work-item to a group, a register tile of MR x NR sums, both
  * operands packed so that the inner loop reads memory in order. MR and NR come from the host. */
 #define JN (NR / TL_VECTOR)
-
-/* Rows a and b of a square exchange what lies off its diagonal at distance D: done for D = half the width, a quarter,
- * ..., 1, this turns a square of TL_VECTOR x TL_VECTOR around. The numbers are lanes, known when compiling. */
-#if TL_VECTOR == 16
-#define SWAP8(a, b) { vf t = (vf)(a.lo, b.lo); b = (vf)(a.hi, b.hi); a = t; }
-#define SWAP4(a, b) { vf t = (vf)(a.s0123, b.s0123, a.s89ab, b.s89ab); b = (vf)(a.s4567, b.s4567, a.scdef, b.scdef); a = t; }
-#define SWAP2(a, b) { vf t = (vf)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd); \
-                      b = (vf)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef); a = t; }
-#define SWAP1(a, b) { vf t = (vf)(a.s0, b.s0, a.s2, b.s2, a.s4, b.s4, a.s6, b.s6, a.s8, b.s8, a.sa, b.sa, a.sc, b.sc, a.se, b.se); \
-                      b = (vf)(a.s1, b.s1, a.s3, b.s3, a.s5, b.s5, a.s7, b.s7, a.s9, b.s9, a.sb, b.sb, a.sd, b.sd, a.sf, b.sf); a = t; }
-#elif TL_VECTOR == 8
-#define SWAP8(a, b) {}
-#define SWAP4(a, b) { vf t = (vf)(a.lo, b.lo); b = (vf)(a.hi, b.hi); a = t; }
-#define SWAP2(a, b) { vf t = (vf)(a.s01, b.s01, a.s45, b.s45); b = (vf)(a.s23, b.s23, a.s67, b.s67); a = t; }
-#define SWAP1(a, b) { vf t = (vf)(a.s0, b.s0, a.s2, b.s2, a.s4, b.s4, a.s6, b.s6); b = (vf)(a.s1, b.s1, a.s3, b.s3, a.s5, b.s5, a.s7, b.s7); a = t; }
-#else
-#define SWAP8(a, b) {}
-#define SWAP4(a, b) {}
-#define SWAP2(a, b) { vf t = (vf)(a.lo, b.lo); b = (vf)(a.hi, b.hi); a = t; }
-#define SWAP1(a, b) { vf t = (vf)(a.s0, b.s0, a.s2, b.s2); b = (vf)(a.s1, b.s1, a.s3, b.s3); a = t; }
-#endif
-#define SWAP_ALL(SWAP, D) UNROLL for (int y = 0; y < TL_VECTOR; y++) if (D < TL_VECTOR && (y & D) == 0) SWAP(r[y], r[(y + D) % TL_VECTOR])
 
 /* b as it lies in memory: B_TYPE 0 float32, 1 float16, 2 bfloat16. B_ONE is an element, B_VECTOR a vector of them. */
 #ifndef B_TYPE
@@ -79,10 +58,7 @@ __kernel void pack_b(const gemm_args g, G const b_t *restrict B, G float *restri
                 vf r[TL_VECTOR];
                 UNROLL for (int y = 0; y < TL_VECTOR; y++)
                     r[y] = x + y < cols ? load_b(b + (x + y) * g.b_col + k, 1, part) : (vf)0.0f;
-                SWAP_ALL(SWAP8, 8);
-                SWAP_ALL(SWAP4, 4);
-                SWAP_ALL(SWAP2, 2);
-                SWAP_ALL(SWAP1, 1);
+                transpose(r);
                 UNROLL for (int y = 0; y < TL_VECTOR; y++) VSTORE(r[y], 0, p + (k + y) * NR + x);
             }
         }

@@ -19,7 +19,7 @@ enum { NARROW = 64, WIDE = 128, ITEMS = 128, ITEMS_WIDE = 256, LANES = 8, LANES_
 /* Of the kernels for processors: rows of a register tile with vectors of 16 floats and with others, tiles to a block
  * of queries, keys to a block, queries to a work-item, and how many work-items each processor should have where there
  * are few heads. */
-enum { ROWS_16 = 8, ROWS_NARROW = 6, TILES = 8, KEYS = 256, QUERIES = 512, ITEMS_A_UNIT = 4 };
+enum { ROWS_16 = 8, ROWS_NARROW = 6, TILES = 8, KEYS = 256, QUERIES = 2048, ITEMS_A_UNIT = 4 };
 
 /* cl/cpu/attention.clh has the same struct. */
 typedef struct attention_args {
@@ -155,30 +155,33 @@ static attention_args args_of(const tl_call *c)
 
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* Floats of local memory that attention.cl takes with the blocks in `a`. */
-static int64_t cpu_floats(const attention_args *a, int64_t head, int64_t v, int gradient)
+/* A tile of the kernels for processors: its rows, 0 where they do not serve, and how far rows of scores lie apart. */
+typedef struct cpu_tile { int rows, keys; } cpu_tile;
+
+/* Floats of local memory that attention.cl takes with the blocks in `a`, rows of scores `keys` apart. */
+static int64_t cpu_floats(const attention_args *a, int64_t head, int64_t v, int64_t keys, int gradient)
 {
     int64_t width = up(head, 2 * v), k = a->block_k, q = a->block_q, spare = k + 4 * v;
-    return gradient ? 2 * head * k + 3 * width * k + 2 * width * q + 2 * (q * k + 2 * v) + spare
-                    : head * k + width * k + q * k + spare + 2 * a->rows + 2 * q;
+    return gradient ? 2 * head * k + 3 * width * k + 2 * width * q + 2 * (q * keys + 2 * v) + spare
+                    : head * k + width * k + width * q + q * keys + spare + 2 * a->rows + 2 * q;
 }
 
 /* The kernels for processors: sets the blocks of `a`, as large as local memory allows, so that the last block of keys
- * is about as large as the others, and gives the rows of a register tile; 0 where they cannot. `shares` work-items
- * have a stretch of queries each. */
-static int cpu_blocks(const tl_device *d, attention_args *a, int64_t head, int64_t shares, int gradient)
+ * is about as large as the others, and gives the tile. `shares` work-items have a stretch of queries each. */
+static cpu_tile cpu_blocks(const tl_device *d, attention_args *a, int64_t head, int64_t shares, int gradient)
 {
     int64_t v = d->traits.vector_width, rows = v == 16 ? ROWS_16 : ROWS_NARROW, most = KEYS,
             units = d->traits.compute_units > 0 ? d->traits.compute_units : 1;
-    if (!d->traits.is_cpu || v < 2) return 0;
+    if (!d->traits.is_cpu || v < 2) return (cpu_tile){0};
     a->block_q = (int32_t)(TILES * rows);
     for (;; most /= 2, a->block_q = (int32_t)(a->block_q > 2 * rows ? up(a->block_q / 2, rows) : rows)) {
         int64_t blocks = a->tk > most ? (a->tk + most - 1) / most : 1,
                 stretch = (shares * a->tq + ITEMS_A_UNIT * units - 1) / (ITEMS_A_UNIT * units);
         a->block_k = (int32_t)up(a->tk > 0 ? (a->tk + blocks - 1) / blocks : 1, 2 * v);
         a->rows = (int32_t)up(stretch < QUERIES ? stretch : QUERIES, 2 * a->block_q);
-        if (cpu_floats(a, head, v, gradient) * 4 <= (int64_t)d->traits.local_bytes) return (int)rows;
-        if (most <= 2 * v) return 0;
+        if (cpu_floats(a, head, v, most, gradient) * 4 <= (int64_t)d->traits.local_bytes)
+            return (cpu_tile){(int)rows, (int)most};
+        if (most <= 2 * v) return (cpu_tile){0};
     }
 }
 
@@ -235,21 +238,27 @@ static int no_rows(tl_scope *s, const attention_args *a, const tl_tensor *t)
                      : 0;
 }
 
+static void cpu_options(char *options, size_t room, const tl_call *c, cpu_tile tile)
+{
+    snprintf(options, room, "-DHEAD=%d -DMR=%d -DKEYS=%d -DBIAS=%d", (int)head_width(c), tile.rows, tile.keys,
+             has_bias(c));
+}
+
 static int attention_forward(tl_scope *s, const tl_call *c)
 {
     attention_args a = args_of(c);
     char options[80], name[64];
     int64_t head = head_width(c);
-    int rows = cpu_blocks(s->device, &a, head, (int64_t)a.batch * a.heads, 0);
+    cpu_tile tile = cpu_blocks(s->device, &a, head, (int64_t)a.batch * a.heads, 0);
     if (no_rows(s, &a, c->out[0]) != 0) return -1;
     if (a.batch == 0 || a.tq == 0) return 0;
-    if (!rows) {
+    if (!tile.rows) {
         tl_launch l = over_rows(s, "", options, name, c, a.tq);
         if (s->err.code) return -1;
         return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)),
                           TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
     }
-    snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d -DBIAS=%d", (int)head, rows, has_bias(c));
+    cpu_options(options, sizeof options, c, tile);
     tl_launch l = {.program = &on_cpu,
                    .options = options,
                    .kernel = "attention",
@@ -258,7 +267,7 @@ static int attention_forward(tl_scope *s, const tl_call *c)
                    .local = {1, 1, 1}};
     return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)),
                       TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer),
-                      FLOATS(cpu_floats(&a, head, s->device->traits.vector_width, 0)));
+                      FLOATS(cpu_floats(&a, head, s->device->traits.vector_width, tile.keys, 0)));
 }
 
 /* What the kernels of the gradient are given: gradients of q, k, v, and of the bias where one is wanted. */
@@ -307,14 +316,14 @@ static int gradient_anywhere(tl_scope *s, const tl_call *c, const attention_args
 
 /* A bias that no two scores share has its gradient from the main kernel; one that is shared has a kernel of its own.
  */
-static int gradient_on_cpu(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g, int rows)
+static int gradient_on_cpu(tl_scope *s, const tl_call *c, const attention_args *a, const gradients *g, cpu_tile tile)
 {
-    char options[64];
+    char options[80];
     int64_t head = head_width(c);
     int own = g->d_bias && a->bias_n && a->bias_h && a->bias_q, shared = g->d_bias && !own;
     attention_args b = *a;
-    tl_karg room = FLOATS(cpu_floats(a, head, s->device->traits.vector_width, 1));
-    snprintf(options, sizeof options, "-DHEAD=%d -DMR=%d -DBIAS=%d", (int)head, rows, g->bias != NULL);
+    tl_karg room = FLOATS(cpu_floats(a, head, s->device->traits.vector_width, tile.keys, 1));
+    cpu_options(options, sizeof options, c, tile);
     tl_launch l = {.program = &on_cpu,
                    .options = options,
                    .kernel = "attention_gradient",
@@ -356,12 +365,13 @@ static void attention_vjp(tl_scope *s, const tl_call *c, tl_tensor *const *gy, t
     a.go_at = g.out->offset;
     int64_t sharers =
         g.bias && !(a.bias_n && a.bias_h) ? g.bias->shape.dim[0] * g.bias->shape.dim[1] : (int64_t)a.batch * a.heads;
-    int rows = cpu_blocks(s->device, &a, head_width(c), sharers, 1), bad = 0;
+    cpu_tile tile = cpu_blocks(s->device, &a, head_width(c), sharers, 1);
+    int bad = 0;
     /* A bias that all keys of a row share moves none against another: its gradient is zero. */
     gradients of_scores = g;
     if (!a.bias_k) of_scores.d_bias = NULL;
     if (a.batch > 0 && (a.tq > 0 || a.tk > 0))
-        bad = rows ? gradient_on_cpu(s, c, &a, &of_scores, rows) : gradient_anywhere(s, c, &a, &of_scores);
+        bad = tile.rows ? gradient_on_cpu(s, c, &a, &of_scores, tile) : gradient_anywhere(s, c, &a, &of_scores);
     for (int i = Q; i <= V && !bad; i++) gx[i] = g.d[i];
     if (g.d_bias && !bad) gx[BIAS] = g.d_bias;
 }
