@@ -221,6 +221,8 @@ static inline float largest(float own, __local float *all)
 }
 
 #define SCALED_EVERY 8  /* frames between two searches for the largest state, which all of a group have to wait for */
+/* States are in global memory; `all` of largest() is read before the next frames and written after them. */
+#define FRAME_FENCE (CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE)
 
 /* One frame forwards, of the states of one work-item: a and b (W), in them R floats before those of the frame before where
  * this is not the first. Gives the largest. */
@@ -260,7 +262,7 @@ void ctc_alpha(const ctc_args o, G const float *X, long x0, G const int *USE, lo
         LOOP for (long t = begin; t < min(begin + SCALED_EVERY, frames); t++) {
             most = forwards(&o, x + t * o.classes, lab, lse[t] + shift, labels, t == 0, a + t * o.row, b + t * o.row);
             shift = 0.0f;
-            barrier(CLK_GLOBAL_MEM_FENCE);
+            barrier(FRAME_FENCE);
         }
         shift = taken_out(largest(most, all));
     }
@@ -316,7 +318,7 @@ void ctc_beta(const ctc_args o, G const float *X, long x0, G const int *USE, lon
             most = backwards(&o, x + (t + 1) * o.classes, lab, last ? 0.0f : lse[t + 1] + shift, labels, last,
                              turns + (~t & 1) * w, turns + (t & 1) * w, A + a0 + at + t * o.row, SUM + m0 + at + t * o.row);
             shift = 0.0f;
-            barrier(CLK_GLOBAL_MEM_FENCE);
+            barrier(FRAME_FENCE);
         }
         shift = taken_out(largest(most, all));
     }

@@ -9,12 +9,13 @@ __kernel void dropout(long n, long chunk, G const float *restrict X, long x0, G 
     INSIDE;
     long block = get_global_id(0) * chunk, end = min(block + chunk, (n + 3) / 4);
 #if TL_VECTOR > 1
+    uint least = least_word(p);
     for (; block + TL_VECTOR <= end && 4 * (block + TL_VECTOR) <= n && (uint)block <= 0xffffffffu - TL_VECTOR; block += TL_VECTOR) {
-        vf u[4];
-        units(k0, k1, (ulong)block, u);
-        for (int k = 0; k < 4; k++) {
+        vu r[4];
+        words(k0, k1, (ulong)block, r);
+        UNROLL for (int k = 0; k < 4; k++) {
             vf x = VLOAD(0, X + x0 + 4 * block + k * TL_VECTOR) * (vf)scale;
-            VSTORE(u[k] >= (vf)p ? x : (vf)0.0f, 0, Y + y0 + 4 * block + k * TL_VECTOR);
+            VSTORE(r[k] >= (vu)least ? x : (vf)0.0f, 0, Y + y0 + 4 * block + k * TL_VECTOR);
         }
     }
 #endif

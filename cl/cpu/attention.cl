@@ -64,7 +64,7 @@ INLINE vf power_of_two(vf x)
     p = fma(p, r, (vf)2.402264625e-1f);
     p = fma(p, r, (vf)6.931471825e-1f);
     p = fma(p, r, (vf)1.0f);
-    return x < (vf)-126.0f ? (vf)0.0f : VF(AS_VI(p) + whole);
+    return at > x ? (vf)0.0f : VF(AS_VI(p) + whole); /* x < -126: Oclgrind errs at two choices by one condition */
 }
 
 /* How many keys row i may look at. */
@@ -144,10 +144,11 @@ static inline void against(__local float *restrict to, __local const float *rest
 /* Factor of dropout for `n` keys from j0 on, of query row `line` (counted over everything). */
 static inline void factors(__local float *restrict m, const attention_args *a, long line, int j0, int n)
 {
+    vu least = (vu)least_word(a->p);
     for (int j = 0; j < n; j += 4 * TL_VECTOR) {
-        vf u[4];
-        units(a->key0, a->key1, (ulong)(line * a->quads + (j0 + j) / 4), u);
-        for (int k = 0; k < 4; k++) VSTORE(u[k] >= (vf)a->p ? (vf)a->keep : (vf)0.0f, k, m + j);
+        vu r[4];
+        words(a->key0, a->key1, (ulong)(line * a->quads + (j0 + j) / 4), r);
+        UNROLL for (int k = 0; k < 4; k++) VSTORE(r[k] >= least ? (vf)a->keep : (vf)0.0f, k, m + j);
     }
 }
 
