@@ -10,12 +10,15 @@
 #endif
 #if TL_VECTOR == 16
 #define VLOAD_HALF vload_half16
+#define VLOAD_WORDS vload16
 #define WIDENED convert_uint16
 #elif TL_VECTOR == 8
 #define VLOAD_HALF vload_half8
+#define VLOAD_WORDS vload8
 #define WIDENED convert_uint8
 #else
 #define VLOAD_HALF vload_half4
+#define VLOAD_WORDS vload4
 #define WIDENED convert_uint4
 #endif
 #if B_TYPE == 1
@@ -25,7 +28,7 @@ typedef ushort b_t;
 #elif B_TYPE == 2
 typedef ushort b_t;
 #define B_ONE(p) as_float((uint)*(p) << 16)
-#define B_VECTOR(p) VF(WIDENED(VLOAD(0, (p))) << 16)
+#define B_VECTOR(p) VF(WIDENED(VLOAD_WORDS(0, (p))) << 16)
 #else
 typedef float b_t;
 #define B_ONE(p) (*(p))
