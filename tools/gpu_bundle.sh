@@ -109,7 +109,8 @@ Nothing is installed or downloaded. Where python3 with PyTorch is found, some wo
 TLUA_DEVICE chooses a device (a number of `./tlua devices`, or a part of a name). What the exit status says stands at the head of run.sh.
 Licences: LICENSES.txt.
 END
-(cd "$to" && find . -type f | sort >files.txt.part && mv files.txt.part files.txt)
+list=$(cd "$to" && find . -type f | sort) # before files.txt is there, which is not in it
+printf '%s\n' "$list" >"$to/files.txt"
 bytes=$(du -sb "$to" | cut -f1)
 [ "$bytes" -le $MOST ] || { say "$to has $bytes bytes, more than $MOST"; exit 1; }
 (cd "$(dirname "$to")" && tar czf "$(basename "$to").tar.gz" --owner=0 --group=0 "$(basename "$to")")

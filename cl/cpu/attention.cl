@@ -49,22 +49,20 @@ INLINE void put_features(vf v, int x, G float *p)
 
 /* Scores are kept times log2(e), so that their exponential is a power of two. */
 #define LOG2_E 1.44269504088896341f
-#define LN_2 0.693147180559945309f
 
 /* 2^x to one unit in the last place for x up to 126, 0 below -126; the polynomial is the minimax of relative error for
  * -1/2 to 1/2 (Remez). A NaN stays one. */
 INLINE vf power_of_two(vf x)
 {
-    vf at = x < (vf)-126.0f ? (vf)-126.0f : x, n = at + (vf)12582912.0f; /* rounded, in the lowest bits */
-    vi whole = AS_VI(n) << 23;
-    vf r = at - (n - (vf)12582912.0f), p = (vf)1.534581243e-4f;
+    vf at = x < (vf)-126.0f ? (vf)-126.0f : x, n = at + (vf)12583039.0f; /* as in exp_within */
+    vf power = VF(AS_VI(n) << 23), r = at - (n - (vf)12583039.0f), p = (vf)1.534581243e-4f;
     p = fma(p, r, (vf)1.33999309e-3f);
     p = fma(p, r, (vf)9.618489072e-3f);
     p = fma(p, r, (vf)5.550328642e-2f);
     p = fma(p, r, (vf)2.402264625e-1f);
     p = fma(p, r, (vf)6.931471825e-1f);
     p = fma(p, r, (vf)1.0f);
-    return at > x ? (vf)0.0f : VF(AS_VI(p) + whole); /* x < -126: Oclgrind errs at two choices by one condition */
+    return at > x ? (vf)0.0f : p * power; /* x < -126: Oclgrind errs at two choices by one condition */
 }
 
 /* How many keys row i may look at. */
@@ -152,6 +150,10 @@ static inline void factors(__local float *restrict m, const attention_args *a, l
     }
 }
 
+/* What a bias of -INFINITY hides is hidden, by the lowest number it is not: that stays finite, though log2(e) times it
+ * is beyond all. */
+#define BIAS_OF_SCORE(b) ((b) < -2e38f ? (b) : (b) * LOG2_E)
+
 /* log2(e) times the bias of query i on scores of n keys from j0 on, then -INFINITY up to `used`. */
 static inline void finish_scores(__local float *restrict s, const attention_args *a, G const float *restrict B, int i,
                                  int j0, int n, int used)
@@ -160,8 +162,8 @@ static inline void finish_scores(__local float *restrict s, const attention_args
     B += i * a->bias_q + j0 * a->bias_k;
     int j = 0;
     for (; a->bias_k == 1 && j + TL_VECTOR <= n; j += TL_VECTOR)
-        VSTORE(fma(VLOAD(0, B + j), (vf)LOG2_E, VLOAD(0, s + j)), 0, s + j);
-    for (; j < n; j++) s[j] = fma(B[j * a->bias_k], LOG2_E, s[j]);
+        VSTORE(VLOAD(0, s + j) + BIAS_OF_SCORE(VLOAD(0, B + j)), 0, s + j);
+    for (; j < n; j++) s[j] += BIAS_OF_SCORE(B[j * a->bias_k]);
 #endif
     for (int j = n; j < used; j++) s[j] = -INFINITY;
 }
@@ -171,10 +173,10 @@ static inline void finish_scores(__local float *restrict s, const attention_args
 typedef struct rows_so_far { __local float *restrict best, *restrict sum, *restrict old, *restrict more; } rows_so_far;
 
 /* Scores of row r become 2^(score - largest so far), dropped ones 0. In the last block S gets the logarithm of the
- * row's sum. */
+ * row's sum, to base 2 times `unit`. */
 static inline void soften(__local float *restrict s, const attention_args *a, G const float *restrict B,
-                          G float *restrict S, const block *t, int r, int used, int last, rows_so_far so,
-                          __local float *restrict m, long line)
+                          G float *restrict S, float unit, const block *t, int r, int used, int last,
+                          rows_so_far so, __local float *restrict m, long line)
 {
     vf most = (vf)(-INFINITY), sum = (vf)0.0f;
     finish_scores(s, a, B, t->i0 + r, t->j0, of_row(a, t, r), used);
@@ -196,7 +198,7 @@ static inline void soften(__local float *restrict s, const attention_args *a, G 
     so.sum[r] = all;
     so.old[r] = old * inverse;
     so.more[r] = inverse;
-    if (last) S[line] = all == 0.0f ? 0.0f : fma(shift, LN_2, log(all));
+    if (last) S[line] = all == 0.0f ? 0.0f : unit * fma(log(all), LOG2_E, shift);
     if (a->p == 0.0f) return;
     factors(m, a, line, t->j0, used);
     for (int j = 0; j < used; j += TL_VECTOR) VSTORE(VLOAD(0, s + j) * VLOAD(0, m + j), 0, s + j);
@@ -211,7 +213,7 @@ static inline void no_rows(G float *restrict to, long row, int first, int last)
 
 __kernel void attention(const attention_args given, G const float *restrict Q, G const float *restrict K,
                         G const float *restrict V, G const int *restrict L, G const float *restrict B,
-                        G float *restrict O, G float *restrict S, __local float *restrict space)
+                        G float *restrict O, G float *restrict S, float unit, __local float *restrict space)
 {
     long h = get_global_id(1), b = get_global_id(2);
     SEQUENCE_OF(a);
@@ -239,7 +241,7 @@ __kernel void attention(const attention_args given, G const float *restrict Q, G
                 int r0 = r / MR * MR, of = of_tile(&a, &t, r0),
                     last = seen(&a, i0 + min(r0 + MR, t.rows) - 1, keys) <= j0 + a.block_k;
                 rows_so_far so = {best + i0 - first, sum + i0 - first, old, more};
-                if (of > 0) soften(s + r * KEYS, &a, B, S, &t, r, whole(of), last, so, m, line + i0 + r);
+                if (of > 0) soften(s + r * KEYS, &a, B, S, unit, &t, r, whole(of), last, so, m, line + i0 + r);
             }
 #define A(r, k) s[(r0 + r) * KEYS + k]
             for (int p = 0; p < PANELS; p++)
@@ -265,13 +267,13 @@ __kernel void attention(const attention_args given, G const float *restrict Q, G
     }
 }
 
-/* What the gradient of a stretch of queries reads: its q, result, gradient and sums. */
+/* What the gradient of a stretch of queries reads: its result, gradient and sums, logarithms to base 2. */
 typedef struct gradient_rows {
-    G const float *restrict q, *restrict o, *restrict go, *restrict s;
+    G const float *restrict o, *restrict go, *restrict s;
     long line;
 } gradient_rows;
 
-/* P = exp(score - S), m its dropout factor, D = sum of dO O: dS = P (m dP - D), dP = dO v^T. s becomes P m and ds
+/* P = 2^(score - S), m its dropout factor, D = sum of dO O: dS = P (m dP - D), dP = dO v^T. s becomes P m and ds
  * becomes dS for a block, zeros for what is not seen. */
 static inline void scores_back(__local float *restrict s, __local float *restrict ds, __local float *restrict m,
                                const attention_args *a, G const float *restrict B, gradient_rows g,
@@ -286,7 +288,7 @@ static inline void scores_back(__local float *restrict s, __local float *restric
         __local float *sr = s + r * KEYS, *dr = ds + r * KEYS;
         vf dot = (vf)0.0f;
         for (int x = 0; x < VECTORS; x++) dot = fma(features(o, x), features(own_go, x), dot);
-        float own = sum_of_lanes(dot), shift = g.s[i] * LOG2_E;
+        float own = sum_of_lanes(dot), shift = g.s[i];
         finish_scores(sr, a, B, i, t->j0, of_row(a, t, r), used);
         if (a->p > 0.0f) factors(m, a, g.line + i, t->j0, used);
         for (int j = 0; j < used; j += TL_VECTOR) {
@@ -327,7 +329,7 @@ static inline void turned_product(__local float *restrict to, __local const floa
 #undef A
 }
 
-/* dq = scale dS k, of the first block of keys, to which others are added. */
+/* dq = dS k_rows, which are scale k: of the first block of keys, to which others are added. */
 static inline void product_of_keys(G float *restrict to, __local const float *restrict ds,
                                    __local const float *restrict k_rows, const attention_args *a, const block *t)
 {
@@ -382,7 +384,7 @@ __kernel void attention_gradient(const attention_args given, G const float *rest
     __local float *kt = space, *vt = kt + HEAD * bk, *k_rows = vt + HEAD * bk, *dk = k_rows + WIDTH * bk,
                   *dv = dk + WIDTH * bk, *q = dv + WIDTH * bk, *go = q + WIDTH * bq;
     __local float *s = go + WIDTH * bq, *ds = s + bq * KEYS + PANEL, *m = ds + bq * KEYS + PANEL;
-    gradient_rows g = {Q + q_at, O + o_at, GO + o_at, S + line, line};
+    gradient_rows g = {O + o_at, GO + o_at, S + line, line};
     no_rows(DQ + o_at, a.o_row, queries, a.tq);
     no_rows(DK + dk_at, a.o_row, most, a.tk);
     no_rows(DV + dk_at, a.o_row, most, a.tk);
@@ -436,7 +438,7 @@ __kernel void attention_bias(const attention_args a, G const float *restrict Q, 
         HEAD_OF(a);
         BIAS_OF(a);
         int keys = lengths_of(&a, L, b), queries = keys == 0 ? 0 : min(queries_of(&a, keys), end);
-        gradient_rows g = {Q + q_at, O + o_at, GO + o_at, S + line, line};
+        gradient_rows g = {O + o_at, GO + o_at, S + line, line};
         for (int j0 = 0; first < queries && j0 < seen(&a, queries - 1, keys); j0 += bk) {
             int some = min(bk, keys - j0);
             pack_columns(kt, K + k_at + j0 * a.k_row, a.k_row, some, a.scale * LOG2_E);

@@ -193,7 +193,8 @@ end, function(v) return v == "auto" or type(v) == "boolean" end }
 -- Types that can say what is wrong with a value do (their fourth).
 local function need(field, shown, value)
   if field[2] == "choice" then
-    local near = type(value) == "string" and core.near_miss(value, field[5])
+    local also = field.also and field.also[tostring(value)] -- what others call it
+    local near = also or (type(value) == "string" and core.near_miss(value, field[5]))
     return ("one of %s is needed, not %s%s"):format(table.concat(field[5], ", "), shown,
       near and ("; did you mean '%s'?"):format(near) or "")
   end

@@ -30,7 +30,8 @@ static int yes_or_no(tl_error *err, const char *name)
 int tl__wishes_check(tl_error *err)
 {
     unsigned long n;
-    if (yes_or_no(err, "TLUA_SYNC") != 0 || yes_or_no(err, "TLUA_KERNEL_CACHE") != 0) return -1;
+    if (yes_or_no(err, "TLUA_SYNC") != 0 || yes_or_no(err, "TLUA_KERNEL_CACHE") != 0 ||
+        yes_or_no(err, "TLUA_TUNING") != 0) return -1;
     const char *maker = getenv("TLUA_GEMM");
     if (number(err, "TLUA_MEMORY", 1 << 24, &n) != 0 || number(err, "TLUA_GROUP", 1 << 16, &n) != 0 ||
         number(err, "TLUA_MAX_GROUPS", 1ul << 31, &n) != 0 || number(err, "TLUA_VECTOR", 16, &n) != 0)

@@ -382,6 +382,21 @@ static int near_miss(lua_State *L)
     return 1;
 }
 
+/* core.environment(prefix): the names of the environment's variables that begin with it. */
+static int environment(lua_State *L)
+{
+    extern char **environ;
+    size_t n, length;
+    const char *prefix = luaL_checklstring(L, 1, &n);
+    lua_newtable(L);
+    for (char **e = environ; e && *e; e++)
+        if (strncmp(*e, prefix, n) == 0 && (length = strcspn(*e, "=")) >= n) {
+            lua_pushlstring(L, *e, length);
+            lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        }
+    return 1;
+}
+
 /* ---- downloads ---- */
 
 typedef struct report { lua_State *L; int function; } report;
@@ -502,7 +517,7 @@ void tl__lua_open_system(lua_State *L)
         {"file_kind", file_kind},
         {"file_size", file_size}, {"list_folder", list_folder}, {"remove", remove_}, {"rename", rename_}, {"sha256", sha256_},
         {"hmac_sha256", hmac_sha256_},
-        {"sha256_file", sha256_file}, {"near_miss", near_miss},
+        {"sha256_file", sha256_file}, {"near_miss", near_miss}, {"environment", environment},
         {"fetch", fetch}, {"untar", untar}, 
         {"getpid", getpid_}, {"link", link_}, {"random_step", random_step}, {"lowered", lowered}, {"inject_failure", inject_failure},
         {"memory_failures", memory_failures},

@@ -259,6 +259,9 @@ static int attention_forward(tl_scope *s, const tl_call *c)
                           TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer));
     }
     cpu_options(options, sizeof options, c, tile);
+    /* What attention_any.cl's gradient reads is natural. */
+    attention_args b = a;
+    float unit = cpu_blocks(s->device, &b, head, (int64_t)a.batch * a.heads, 1).rows ? 1 : (float)log(2);
     tl_launch l = {.program = &on_cpu,
                    .options = options,
                    .kernel = "attention",
@@ -266,7 +269,7 @@ static int attention_forward(tl_scope *s, const tl_call *c)
                    .global = {(size_t)((a.tq + a.rows - 1) / a.rows), (size_t)a.heads, (size_t)a.batch},
                    .local = {1, 1, 1}};
     return TL__LAUNCH(&s->err, s->device, &l, "attention", TL_KDATA(&a), INPUTS(c), BUFFER(optional(c, BIAS)),
-                      TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer),
+                      TL_KBUF(c->out[0]->buffer), TL_KBUF(c->out[1]->buffer), TL_KF(unit),
                       FLOATS(cpu_floats(&a, head, s->device->traits.vector_width, tile.keys, 0)));
 }
 

@@ -55,6 +55,19 @@ static int infer(tl_error *err, tl_call *c)
     return 0;
 }
 
+/* Of the three convolutions. */
+static double flops(const tl_call *c)
+{
+    tl_conv_shape g[3];
+    tl_error ignored = {0};
+    double sum = 0;
+    if (shapes(&ignored, c, g) != 0) return 0;
+    for (int i = 0; i < 3; i++)
+        sum += 2.0 * (double)(g[i].n * g[i].out[1] * g[i].out[2] * g[i].co) *
+               (double)(g[i].taps * g[i].ci / (g[i].groups > 0 ? g[i].groups : 1));
+    return sum;
+}
+
 /* ---- tiles ---- */
 
 /* cl/cpu/inverted_residual.cl has the same struct. */
@@ -204,5 +217,5 @@ const tl_op tl__op_inverted_residual = {
               TL_INTS("padding", "of the depthwise convolution"), TL_INTS("padding_end", "of the depthwise convolution"),
               TL_CHOICE("middle_activation", tl__activations, "behind the depthwise convolution"),
               TL_CHOICE("activation", tl__activations, "applied to the sum")},
-    .infer = infer, .forward = forward,
+    .infer = infer, .forward = forward, .flops = flops,
 };

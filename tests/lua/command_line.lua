@@ -70,7 +70,7 @@ t.test("what could mean several fields, or none, is answered", function()
   refused("--device names a device", make(), "gpu", "0")
   refused("--weights imagenet is what it means; it takes no value", make(), "pretrained", "resnet.pth")
   refused("--data KIND says the kind of data", make(), "dataset", "cifar10")
-  refused("tlua trains in float32", make(), "fp16", "true")
+  refused("--precision mixed is what it means; it takes no value", make(), "fp16", "O1")
   refused("--head N makes a head of N outputs", make(), "num-classes", "3")
   refused("did you mean '--epochs'?", make(), "epohcs", "3")
 end)
@@ -103,6 +103,33 @@ t.test("every command has its help, its summary and its place in the overview", 
   for line in (overview .. "\n"):gmatch "(.-)\n" do assert(#line <= 100, line) end
   local status, _, err = t.run "./tlua predcit x"
   assert(status == 2 and err:find("unknown command 'predcit'; did you mean 'predict'?", 1, true), err)
+end)
+
+t.test("a word without quotes, a variable of the environment that nothing reads, a value that is none", function()
+  local folder = t.folder()
+  local path = folder .. "/r.lua"
+  core.write_file(path, 'local tlua = require "tlua"\nlocal unpack = unpack or table.unpack\nMINE = 3\nlocal n = MINE\n' ..
+    'return tlua.recipe { model = tlua.models.resnet18 {}, weights = imagenet,\n  data = tlua.data.mnist {}, ' ..
+    'schedule = { epochs = 1 } }\n')
+  local status, _, err = t.run("./tlua " .. path)
+  t.equal(err, path .. ":5: 'imagenet' has no value: a word wants quotes, \"imagenet\"; a variable that may be " ..
+    "missing is read as _G.imagenet\n")
+  t.equal(status, 2)
+  core.write_file(path, (core.read_file(path):gsub("imagenet", '_G.imagenet')))
+  status, _, err = t.run("./tlua " .. path .. " --help")
+  assert(status == 0, err)
+  status, _, err = t.run "TLUA_MEMRY=3 ./tlua --version"
+  t.equal(err, "tlua: note: nothing reads TLUA_MEMRY of the environment; did you mean TLUA_MEMORY?\n")
+  t.equal(status, 0)
+  for given, want in pairs { ["TLUA_TUNING=off"] = "TLUA_TUNING: 0 or 1 is needed, not 'off'",
+    ["TLUA_GRAPHICS=sixle"] = "TLUA_GRAPHICS: kitty, sixel or blocks is needed, not 'sixle'" } do
+    status, _, err = t.run(given .. " ./tlua --version")
+    assert(status == 2 and err:find(want, 1, true), err)
+  end
+  status, _, err = t.run("./tlua recipes/fashion_fe.lua --quiet --json")
+  assert(status == 2 and err:find("one of them", 1, true), err)
+  status, _, err = t.run("./tlua recipes/fashion_fe.lua --precision float16")
+  assert(status == 2 and err:find("did you mean 'mixed'?", 1, true), err)
 end)
 
 t.test("a recipe that is not there: the one beside it that is named much like it", function()

@@ -35,6 +35,10 @@ t.test("a step that does not fit is refused with the batch that does", function(
   assert(status == 1 and err:find("--accumulate 20 the step stays", 1, true) or tonumber(batch) ~= 8, err)
   local good, out = card(96, "--data.batch " .. batch)
   assert(good == 0 and out:find "memory    [%d.]+ MB for a step, [%d.]+ MB are free of 101 MB %([%d.]+ MB are left", out)
+  -- Options are named with what they would need, and only those that need less.
+  assert(err:find("%), %-%-precision bfloat16 needs [%d.]+ MB\n") and not err:find("recompute", 1, true), err)
+  status, _, err = card(96, "--data.batch 40 --train 6.* --cache false")
+  assert(status == 0 or not err:find("bfloat16", 1, true), err)
   status, _, err = card(3, "--data.batch 40")
   assert(status == 1 and err:find("not even one picture fits", 1, true), err)
 end)

@@ -456,4 +456,27 @@ t.test("transformer layers: padding has no say, and is zero after attention", fu
   t.fails("attention: q (N, T, C), k and v (N, S, C) are needed", core.ops.attention, core.ones(2, 3, 4), core.ones(2, 3, 5), core.ones(2, 3, 5))
 end)
 
+t.test("attention: a mask of the lowest float hides nothing from a row that has only such; any NaN stays one", function()
+  local ops = core.ops
+  local q, k, v = core.randn(1, 3, 16), core.randn(1, 20, 16), core.randn(1, 20, 16)
+  local mean = v:mean { axes = { 2 } }
+  for _, low in ipairs { -3.4028234663852886e38, -2.5e38, -1e38 } do
+    local y = ops.attention(q, k, v, nil, core.full({ 1, 1, 3, 20 }, low), { heads = 1 })
+    assert((y - mean):abs():amax():item() < 1e-6, low)
+  end
+  for _, bits in ipairs { 0x7fc00000, 0xffc00000, 0x7fffffff, 0xffffffff, 0x7fc00001 } do
+    local nan = string.unpack("<f", string.pack("<I4", bits))
+    local rows = {}
+    for j = 1, 20 do
+      rows[j] = {}
+      for d = 1, 16 do rows[j][d] = (j == 7 and d == 1) and nan or 0.1 * j end
+    end
+    local y = ops.attention(q, core.tensor { rows }, v, nil, nil, { heads = 1 }):sum():item()
+    local row = { nan }
+    for j = 2, 19 do row[j] = j end
+    local p = ops.softmax(core.tensor(row)):sum():item()
+    assert(y ~= y and p ~= p, ("%08x"):format(bits))
+  end
+end)
+
 t.finish()

@@ -3,6 +3,7 @@
 local core = require "tlua.core"
 
 local commands = require "tlua.command.commands"
+local names = require "tlua.command.names"
 
 local function lib() return require "tlua" end
 
@@ -50,6 +51,9 @@ local function run_options(argv, first)
       options.force = true
       table.remove(argv, i)
     elseif word == "--quiet" or word == "--json" then
+      if options.style and options.style ~= word:sub(3) then
+        require("tlua.schema").usage "--quiet says nothing and --json says all: one of them"
+      end
       options.style = word:sub(3)
       table.remove(argv, i)
     elseif word == "--resume" or path then
@@ -82,8 +86,9 @@ end
 local function load_file(argv, first)
   local path = argv[first - 1]
   local own = path:match "[^/]*$" == "recipe.lua" and restored_recipe(path)
-  local chunk, e = loadfile(path, "t")
-  if own then chunk, e = load(own, "@" .. path, "t") end
+  local env, notes = names.watched()
+  local chunk, e = loadfile(path, "t", env)
+  if own then chunk, e = load(own, "@" .. path, "t", env) end
   if not chunk then
     local missing = require("tlua.util").missing(path)
     local ok, text = pcall(core.read_file, path)
@@ -92,6 +97,7 @@ local function load_file(argv, first)
   lib()
   local result = chunk(set_arguments(argv, first, path))
   if type(result) ~= "table" or not package.loaded["tlua.train.recipe"] or not require("tlua.train.recipe").is_recipe(result) then return nil end
+  names.check(chunk, notes, path)
   if not result.path then result:set_source(path) end
   if own then result.text = own end
   result.returned = true -- by a file that can be run again to have it
@@ -280,6 +286,7 @@ local function profile_option(argv)
 end
 
 local function profiled_command(argv)
+  names.check_environment()
   local path = profile_option(argv)
   if not path then return command(argv) end
   commands.check_outputs(nil, { { "profile", path } })

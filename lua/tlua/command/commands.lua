@@ -182,7 +182,7 @@ commands.groups = { "Train", "Use", "What there is", "This machine", "Lua" }
 commands.environment = {
   { "TLUA_DEVICE", "the device, as --device names it" },
   { "TLUA_CACHE", "folder for weights, features, compiled kernels and the prompt's history; without it $XDG_CACHE_HOME/tlua, else ~/.cache/tlua" },
-  { "TLUA_MEMORY", "a number of megabytes: a device with no more than these, to see what would fit another card" },
+  { "TLUA_MEMORY", "a number of megabytes (of 2^20 bytes): a device with no more than these, to see what would fit another card" },
   { "TLUA_TUNING", "0: the shipped choices of kernels, although `tlua tune` has kept others" },
   { "TLUA_MAX_PIXELS", "pictures may have so many pixels (178,956,970)" },
   { "TLUA_DICOM_LIBRARY", "the object that decodes compressed DICOM, libtlua_dicom.so" },

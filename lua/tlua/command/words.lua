@@ -37,7 +37,7 @@ local FIELDS = table_of {
   ["schedule.warmup"] = "warmup warmup_epochs", ["schedule.rate"] = "scheduler lr_scheduler sched lr_schedule lr_scheduler_type",
   test_every = "eval_every val_every test_interval eval_interval val_interval eval_freq check_val_every_n_epoch",
   freeze = "freeze_layers",
-  train = "unfreeze trainable train_layers", ema = "ema_decay model_ema", recompute = "gradient_checkpointing grad_checkpointing",
+  train = "unfreeze trainable train_layers", ema = "ema_decay model_ema", precision = "dtype amp_dtype torch_dtype",
   ["lora.on"] = "lora target_modules lora_target_modules lora_targets", ["lora.rank"] = "lora_r lora_rank lora_dim",
   ["lora.alpha"] = "lora_alpha", ["lora.dropout"] = "lora_dropout", ["lora.rs"] = "use_rslora rslora",
   ["lora.from"] = "adapter adapter_path peft_model lora_path lora_weights",
@@ -48,12 +48,14 @@ local FIELDS = table_of {
 -- Words that need no value, and the field and value that they mean.
 local FLAGS = { cpu = { "device", "cpu" }, no_cuda = { "device", "cpu" }, gpu = { "device", "gpu" }, cuda = { "device", "gpu" }, tensorboard = { "log", "tensorboard" },
   pretrained = { "weights", "imagenet" }, no_pretrained = { "weights", "none" }, from_scratch = { "weights", "none" }, scratch = { "weights", "none" },
-  freeze_backbone = { "freeze", "*" }, no_cache = { "cache", "false" } }
+  freeze_backbone = { "freeze", "*" }, no_cache = { "cache", "false" },
+  amp = { "precision", "mixed" }, fp16 = { "precision", "mixed" }, half = { "precision", "mixed" }, mixed = { "precision", "mixed" },
+  mixed_precision = { "precision", "mixed" }, use_amp = { "precision", "mixed" }, bf16 = { "precision", "bfloat16" },
+  gradient_checkpointing = { "recompute", "true" }, grad_checkpointing = { "recompute", "true" } }
 
 -- What there is in place of things that are not there.
 local ANSWERS = {
   dataset = "--data KIND says the kind of data (cifar10, folder, ...), --data.root DIR where they lie",
-  amp = "tlua trains in float32, there is no mixed precision; --frozen float16 holds what is frozen in halves",
   run_name = "--out DIR is the folder of the run",
   name = "--out DIR is the folder of the run",
   verbose = "a run says all it knows; --quiet says nothing", device_ids = "a run has one device: --device N, a number of `tlua devices`",
@@ -62,7 +64,7 @@ local ANSWERS = {
   num_classes = "the classes are those of the data; --head N makes a head of N outputs",
   iterations = "--schedule.epochs N; --schedule.least_steps N where there are few pictures", local_rank = "a run has one device",
 }
-local SAME = table_of { amp = "fp16 bf16 half mixed_precision precision dtype", run_name = "exp_name experiment experiment_name", verbose = "v verbosity log_level",
+local SAME = table_of { run_name = "exp_name experiment experiment_name", verbose = "v verbosity log_level",
   device_ids = "gpus devices gpu_ids num_gpus n_gpu", save_every = "save_interval save_freq save_steps checkpoint_every save_period",
   val_dir = "test_dir val_data validation_data", config = "cfg c config_file", evaluate = "eval test_only eval_only test", wandb = "use_wandb wandb_project",
   iterations = "max_steps steps num_steps iters max_iters", local_rank = "rank world_size distributed dist_url", num_classes = "classes n_classes nclasses nb_classes" }

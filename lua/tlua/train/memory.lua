@@ -9,6 +9,7 @@ local feed = require "tlua.train.feed"
 local scaling = require "tlua.train.scaling"
 local stage = require "tlua.train.stage"
 local groups = require "tlua.train.groups"
+local recompute = require "tlua.recompute"
 local memory = {}
 
 -- Bytes of host memory that the system says are available; nil where it does not say.
@@ -168,20 +169,36 @@ local function step_text(d)
   return key and ("%s %s of %s"):format(number(d[key]), unit, d.input.many) or ("%d %s"):format(d.batch, d.input.many)
 end
 
+-- Which options would take less than `bytes`, as worked out with each: {"--recompute true needs 120 MB", ...}. The
+-- session is of no use afterwards.
+local function less_text(s, bytes)
+  local list, r = {}, s.recipe
+  local function try(option, change)
+    change()
+    local ok, need = pcall(needed, s, s.data.batch) -- an option may not be for this network
+    if ok and need < 0.99 * bytes then list[#list + 1] = ("%s needs %s"):format(option, util.bytes(need)) end
+  end
+  local given = r.precision
+  if not scaling.type_of(r) then try("--precision bfloat16", function() r.precision = "bfloat16" end) end
+  r.precision = given
+  if not r.recompute and pcall(recompute.mark, s.model, true) then try("--recompute true", function() end) end
+  return list
+end
+
 -- Where the step of the session's batch does not fit, an error that gives one that does. Returns {step =, room =}.
 function memory.check(s)
   check_whole(s)
   local kind, all = s.data.input, room(s)
   local bytes, at = needed(s, s.data.batch)
   if bytes <= all then return { step = bytes, room = all, text = reserve_text(s, all) } end
-  local way = batch_text(s, all)
-  util.failf("a step of %s%s needs %s, and %s has %s%s%s", step_text(s.data),
+  local ways = { (batch_text(s, all)) }
+  local fits = #ways > 0
+  for _, way in ipairs(less_text(s, bytes)) do ways[#ways + 1] = way end
+  util.failf("a step of %s%s needs %s, and %s has %s%s%s%s", step_text(s.data),
     at ~= s.stage and (" in stage %d"):format(at) or "", util.bytes(bytes), s.device.name, util.bytes(all),
-    reserve_text(s, all),
-    way and (": %s%s"):format(way, (s.recipe.recompute and "" or ", and --recompute true needs less")
-      .. (scaling.type_of(s.recipe) and "" or ", as does --precision bfloat16"))
-    or ("; not even one %s fits: %s"):format(kind.one, kind.smaller)
-      .. (s.cut and ", and --cache false computes no features in larger batches" or ""))
+    reserve_text(s, all), fits and ": " or ("; not even one %s fits: "):format(kind.one) .. kind.smaller
+      .. (s.cut and ", and --cache false computes no features in larger batches" or "") .. (#ways > 0 and ", " or ""),
+    table.concat(ways, ", "))
 end
 
 return memory
