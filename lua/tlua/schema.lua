@@ -18,6 +18,7 @@ schema.types = types
 
 local function is_text(v) return type(v) == "string" end
 types.text = { "a text", function(t) return t end, is_text }
+types.name = { "a name", function(t) if t ~= "" then return t end end, function(v) return is_text(v) and v ~= "" end }
 types.path = { "a path", function(t) if t ~= "" then return core.path(t) end end, function(v) return is_text(v) and v ~= "" end }
 types.number = { "a number", function(t) return tonumber(t) and tonumber(t) + 0.0 end, function(v) return type(v) == "number" end }
 types.integer = { "a whole number", function(t) return math.tointeger(tonumber(t)) end, function(v) return math.tointeger(v) ~= nil and type(v) == "number" end }

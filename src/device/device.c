@@ -201,8 +201,9 @@ static const found *choose(tl_error *err, const found *all, int n, const char *s
         }
         if (by_type) snprintf(what, sizeof what, "there is no %s with an OpenCL driver", strcasecmp(spec, "gpu") == 0 ? "GPU" : "processor");
         else snprintf(what, sizeof what, "unknown device \"%.100s\"", spec);
+        int elsewhere = !by_type && (contains(spec, "cuda") || contains(spec, "rocm") || contains(spec, "hip") || contains(spec, "gpu:"));
         tl__fail(err, TL_EARG, "%s: there is %s; name one by number, by cpu or gpu, or by a part of its name%s", what, list,
-                 by_type && strcasecmp(spec, "gpu") == 0 ? "; a GPU wants the OpenCL driver of its maker (`tlua devices --all`)" : "");
+                 elsewhere ? "; a GPU of any maker is gpu here" : by_type && strcasecmp(spec, "gpu") == 0 ? "; a GPU wants the OpenCL driver of its maker (`tlua devices --all`)" : "");
     }
     return best;
 }

@@ -41,7 +41,7 @@ t.test("tune measures, prints, keeps and clears", function()
   local path = save "strips"
   local out = run "tune --show"
   assert(out:find("64 64 64 nt fresh one +strips +%+20 %%\n1 class in ") and out:find(path, 1, true), out)
-  assert(run("tune --show", "TLUA_TUNING=0 "):find("not used, since TLUA_GEMM or TLUA_TUNING forbids it", 1, true))
+  assert(run("tune --show", "TLUA_TUNING=0 "):find("not used, since TLUA_TUNING=0 forbids it", 1, true))
   -- What is measured anew replaces its own class only.
   run(code:format '"--quick"')
   assert(run("tune --show"):find "64 64 64 nt fresh one +strips")

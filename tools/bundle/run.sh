@@ -2,8 +2,8 @@
 # run.sh - finds the machine's OpenCL driver, runs tlua's tests on its device and measures it:
 #   sh run.sh [--driver FILE] [--limit SECONDS] OUT [all|test|bench]
 # OUT then holds summary.txt, results.json and logs.tar.gz. Nothing is installed, downloaded or left behind elsewhere.
-# Exit status: 0 everything ran and passed; 1 something failed, or the results could not be written; 2 a wrong command line; 3 no driver
-# or no device; 4 nothing failed, but the time was over before the end; 130 interrupted (OUT holds what there was).
+# Exit status: 0 everything ran and passed; 1 something failed or took longer than its own limit, or the results could not be written; 2 a wrong
+# command line; 3 no driver or no device; 4 nothing failed, but the time was over before the end; 130 interrupted (OUT holds what there was).
 set -u
 LC_ALL=C
 export LC_ALL

@@ -289,6 +289,7 @@ local function profiled_command(argv)
   names.check_environment()
   local path = profile_option(argv)
   if not path then return command(argv) end
+  if not argv[1] then require("tlua.schema").usage "--profile: a recipe or a command is missing" end
   commands.check_outputs(nil, { { "profile", path } })
   return require("tlua.command.profile").run(function() return command(argv) end, path)
 end

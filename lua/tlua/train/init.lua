@@ -144,9 +144,9 @@ end
 
 local function show_progress(s, source, sum, samples, begin, first, waited)
   local seconds, idle = core.time() - begin, source:waited() - waited
-  s.pace = seconds > 0 and pace_of(s, sum.n - first, seconds, samples - sum.n, samples) or nil
-  local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), progress.speed(sum.n - first, seconds,
-    samples - sum.n, s.data.input.many, s.pace and s.pace.all))
+  s.pace = seconds > 0 and sum.n > first and pace_of(s, sum.n - first, seconds, samples - sum.n, samples) or nil
+  local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), s.pace and progress.speed(sum.n - first, seconds,
+    samples - sum.n, s.data.input.many, s.pace.all) or "")
   if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for %s %.0f %%"):format(s.data.input.many,
     100 * idle / seconds) end
   s.progress:update(("Epoch %d/%d"):format(s.epoch, s.epochs), sum.n, samples, text)
@@ -164,6 +164,9 @@ local function train_epoch(s)
     if s.events then log(s, "scalars", s.batches_done, { ["step/loss"] = of_step, ["step/learning_rate"] = s.rate }) end
     if of_step then s.curve:add(s.epoch - 1 + sum.n / samples, of_step, s.rate) end
     loss, counted = sum.loss, sum.counted
+    if not s.compiled then -- the first step of a process waits for compilers and says nothing of the others
+      s.compiled, begin, waited, first = true, core.time(), source:waited(), sum.n
+    end
     show_progress(s, source, sum, samples, begin, first, waited)
     if core.interrupted() then return true end
     keep_now_and_then(s)

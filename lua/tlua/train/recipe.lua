@@ -33,7 +33,7 @@ local PLAIN = {
   { "scale_steps", "integer", nil, "mixed: steps in a row without overflow after which that doubles (2000)", least = 1 },
   { "seed", "seed", 0, "of all random draws" },
   { "out", "path", nil, "folder of the run (runs/NAME-DATE-N)" },
-  { "device", "text", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
+  { "device", "name", nil, "cpu, gpu, a number of `tlua devices` or a part of a name" },
   { "accumulate", "integer", 1, "batches whose gradients make one step", least = 1 },
   { "clip", "number", nil, "largest norm of the gradient of a step", above = 0 },
   { "ema", "number", 0.0, "share that stays in each step of a running average of the weights; the average is what is tested and kept. 0: none", least = 0, below = 1 },
