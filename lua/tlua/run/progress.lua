@@ -116,4 +116,12 @@ function progress.speed(pictures, seconds, left, many, whole)
   return (figure .. " %s/s  ETA %s%s"):format(rate, many or "pictures", util.clock(left / rate), all)
 end
 
+-- What the epoch and the run will still take: later epochs what the last one of this stage took with its test, before
+-- there is one what their training takes at this rate.
+function progress.pace(s, done, seconds, left, samples)
+  local rate = done / seconds
+  local later = s.took or samples / rate
+  return { rate = rate, left = left / rate, all = left / rate + (s.test_took or 0) + (s.epochs - s.epoch) * later }
+end
+
 return progress

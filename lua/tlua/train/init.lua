@@ -107,7 +107,7 @@ local function state_of(s)
     commands = s.commands, curve = s.curve:state() }
 end
 
--- What is said of a run of private data, without paths and patients; anything else as it is.
+-- What is said of a run of private data, without paths and patients.
 local function hidden(s, value) return s.data.private and s.data.private:hide(value) or value end
 
 -- Who is behind the aliases that have been written so far.
@@ -134,17 +134,9 @@ local function keep_now_and_then(s)
   if minutes > 0 and core.time() - s.last_kept > 60 * minutes then keep_last(s) end
 end
 
--- What the epoch and the run will still take: later epochs what the last one of this stage took with its test, before
--- there is one what their training takes at this rate.
-local function pace_of(s, done, seconds, left, samples)
-  local rate = done / seconds
-  local later = s.took or samples / rate
-  return { rate = rate, left = left / rate, all = left / rate + (s.test_took or 0) + (s.epochs - s.epoch) * later }
-end
-
 local function show_progress(s, source, sum, samples, begin, first, waited)
   local seconds, idle = core.time() - begin, source:waited() - waited
-  s.pace = seconds > 0 and sum.n > first and pace_of(s, sum.n - first, seconds, samples - sum.n, samples) or nil
+  s.pace = seconds > 0 and sum.n > first and progress.pace(s, sum.n - first, seconds, samples - sum.n, samples) or nil
   local text = ("loss %s  %s"):format(util.figure("%.4f", sum:mean()), s.pace and progress.speed(sum.n - first, seconds,
     samples - sum.n, s.data.input.many, s.pace.all) or "")
   if seconds > 3 and idle > 0.1 * seconds then text = text .. ("  waiting for %s %.0f %%"):format(s.data.input.many,
@@ -164,9 +156,8 @@ local function train_epoch(s)
     if s.events then log(s, "scalars", s.batches_done, { ["step/loss"] = of_step, ["step/learning_rate"] = s.rate }) end
     if of_step then s.curve:add(s.epoch - 1 + sum.n / samples, of_step, s.rate) end
     loss, counted = sum.loss, sum.counted
-    if not s.compiled then -- the first step of a process waits for compilers and says nothing of the others
-      s.compiled, begin, waited, first = true, core.time(), source:waited(), sum.n
-    end
+    -- The first step of a process waits for compilers and says nothing of the others.
+    if not s.compiled then s.compiled, begin, waited, first = true, core.time(), source:waited(), sum.n end
     show_progress(s, source, sum, samples, begin, first, waited)
     if core.interrupted() then return true end
     keep_now_and_then(s)
