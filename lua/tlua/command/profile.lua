@@ -100,9 +100,8 @@ function profile.text(result, model)
       :format(#result, all, span, 100 * (1 - all / span), result.wall)
   lines[#lines + 1] = ("shares are of what this device was measured to do: %.0f GFLOP/s, %.0f GB/s"):format(model.gflops,
     model.gbytes)
-  lines[#lines + 1] = ("roof: the least time by these and %.1f us a launch, in percent of what it took; above 100 where numbers"
-    ):format(1e6 * model.launch)
-  lines[#lines + 1] = "are still in the processor's caches, which are faster than the memory that was measured"
+  lines[#lines + 1] = ("roof: the least time by these and %.1f us a launch, in percent of what it took"):format(1e6 * model.launch)
+  lines[#lines + 1] = "(above 100: numbers came from a processor's caches instead of its memory)"
   if result.lost > 0 then lines[#lines + 1] = ("%d more launches are not in it"):format(result.lost) end
   return table.concat(lines, "\n")
 end
