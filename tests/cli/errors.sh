@@ -130,8 +130,8 @@ else
     echo "skipped: a full disk (this user may not mount a tmpfs)"
 fi
 # Words that want no value elsewhere; an empty variable of a shell; numbers that are named twice.
-expect "a flag of other tools" 2 "unknown option '--amp': tlua trains in float32" "$T" "$W/r.lua" --amp --epochs 2
-expect "a flag of other tools at the end" 2 "unknown option '--amp': tlua trains in float32" "$T" "$W/r.lua" --amp
+expect "a flag of other tools" 2 "unknown option '--local-rank': a run has one device" "$T" "$W/r.lua" --local-rank --epochs 2
+expect "a flag of other tools at the end" 2 "unknown option '--local-rank': a run has one device" "$T" "$W/r.lua" --local-rank
 expect "an empty list of names" 2 "freeze: globs, like .*, or none is needed, not ''" "$T" "$W/r.lua" --freeze ''
 expect "a seed twice" 1 "compare: seeds names 1 twice" "$T" compare "$W/r.lua" --compare.seeds 1,1 --out "$W/twice"
 expect "a convolution nobody knows" 1 "TLUA_CONV: no convolution is computed by 'winogard'" env TLUA_CONV=winogard "$T" "$W/r.lua" --weights none --out "$W/wino"
