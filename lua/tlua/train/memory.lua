@@ -48,7 +48,7 @@ local function of_step(s, batch, cut)
     loss:backward()
   end)
   s.optim:zero_grad()
-  if cut then
+  if cut and cut.done < cut.rows then -- some features have to be made
     bytes = math.max(bytes, plan.memory(function()
       local blank = s.data.input.blank(s.data, cache.batch(s))
       s.model:below(blank.input, cut.stage, s.data.texts and blank.lengths or nil)
@@ -197,7 +197,7 @@ function memory.check(s)
   util.failf("a step of %s%s needs %s, and %s has %s%s%s%s", step_text(s.data),
     at ~= s.stage and (" in stage %d"):format(at) or "", util.bytes(bytes), s.device.name, util.bytes(all),
     reserve_text(s, all), fits and ": " or ("; not even one %s fits: "):format(kind.one) .. kind.smaller
-      .. (s.cut and ", and --cache false computes no features in larger batches" or "") .. (#ways > 0 and ", " or ""),
+      .. (s.cut and s.cut.done < s.cut.rows and ", and --cache false computes no features in larger batches" or "") .. (#ways > 0 and ", " or ""),
     table.concat(ways, ", "))
 end
 
