@@ -197,7 +197,8 @@ function memory.check(s)
   util.failf("a step of %s%s needs %s, and %s has %s%s%s%s", step_text(s.data),
     at ~= s.stage and (" in stage %d"):format(at) or "", util.bytes(bytes), s.device.name, util.bytes(all),
     reserve_text(s, all), fits and ": " or ("; not even one %s fits: "):format(kind.one) .. kind.smaller
-      .. (s.cut and s.cut.done < s.cut.rows and ", and --cache false computes no features in larger batches" or "") .. (#ways > 0 and ", " or ""),
+      .. (s.cut and s.cut.done < s.cut.rows and ", and --cache false computes no features in larger batches"
+        or "") .. (#ways > 0 and ", " or ""),
     table.concat(ways, ", "))
 end
 
