@@ -325,7 +325,7 @@ function schema.options(what, list, given)
 end
 
 -- What the value of a field is called in help: N, FILE, ...
-local VALUE_NAMES = { integer = "N", number = "X", path = "PATH", batch = "N|auto", boolean = "true|false", size = "SIZE", text = "TEXT" }
+local VALUE_NAMES = { integer = "N", number = "X", path = "PATH", batch = "N|auto", boolean = "true|false", size = "SIZE", text = "TEXT", name = "NAME" }
 function schema.value_name(field)
   return field[2] == "choice" and #table.concat(field[5], "|") < 30 and table.concat(field[5], "|") or VALUE_NAMES[field[2]] or field[2]:upper()
 end

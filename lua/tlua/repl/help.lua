@@ -83,8 +83,8 @@ end
 local examples, networks -- name -> lines of code; name of a network -> text
 
 -- Types of typed fields (schema.lua) as LuaLS writes them.
-local TYPES = { text = "string", path = "string", number = "number", integer = "integer", seed = "integer",
-  batch = 'integer|"auto"', load = "integer|string",
+local TYPES = { text = "string", name = "string", path = "string", number = "number", integer = "integer",
+  seed = "integer", batch = 'integer|"auto"', load = "integer|string",
   pieces = "integer|string", file_or_share = "string|number",
   pattern = "string|function", boolean = "boolean", chance = "boolean|number", numbers = "number|number[]",
   range = "number|number[]|false", class_weights = 'number[]|"auto"', texts = "string|string[]",
