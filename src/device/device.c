@@ -201,9 +201,14 @@ static const found *choose(tl_error *err, const found *all, int n, const char *s
         }
         if (by_type) snprintf(what, sizeof what, "there is no %s with an OpenCL driver", strcasecmp(spec, "gpu") == 0 ? "GPU" : "processor");
         else snprintf(what, sizeof what, "unknown device \"%.100s\"", spec);
-        int elsewhere = !by_type && (contains(spec, "cuda") || contains(spec, "rocm") || contains(spec, "hip") || contains(spec, "gpu:"));
+        static const char *const elsewhere[] = {"cuda", "rocm", "hip", "gpu:"}; /* what a GPU is called there */
+        const char *way = by_type && strcasecmp(spec, "gpu") == 0
+                              ? "; a GPU wants the OpenCL driver of its maker (`tlua devices --all`)"
+                              : "";
+        for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere && !by_type; i++)
+            if (contains(spec, elsewhere[i])) way = "; a GPU of any maker is gpu here";
         tl__fail(err, TL_EARG, "%s: there is %s; name one by number, by cpu or gpu, or by a part of its name%s", what, list,
-                 elsewhere ? "; a GPU of any maker is gpu here" : by_type && strcasecmp(spec, "gpu") == 0 ? "; a GPU wants the OpenCL driver of its maker (`tlua devices --all`)" : "");
+                 way);
     }
     return best;
 }

@@ -208,8 +208,8 @@ static int build_failed(tl_error *err, tl_device *d, cl_program p, const tl_prog
     return -1;
 }
 
-/* The program of that text, built, with `builtins` in the place of the driver's header where they are given; NULL where it
- * cannot be made, which `err` says. *e: what the driver says of building it. */
+/* The program of that text, built, with `builtins` in the place of the driver's header where they are given; NULL where
+ * it cannot be made, which `err` says. *e: what the driver says of building it. */
 static cl_program compiled(tl_error *err, tl_device *d, const char *name, const char *builtins, const char *source,
                            const char *options, cl_int *e)
 {

@@ -63,8 +63,8 @@ static double flops(const tl_call *c)
     double sum = 0;
     if (shapes(&ignored, c, g) != 0) return 0;
     for (int i = 0; i < 3; i++)
-        sum += 2.0 * (double)(g[i].n * g[i].out[1] * g[i].out[2] * g[i].co) *
-               (double)(g[i].taps * g[i].ci / (g[i].groups > 0 ? g[i].groups : 1));
+        sum += 2.0 * (double)(g[i].n * tl__conv_pixels_out(&g[i]) * g[i].co) *
+               (double)(g[i].taps * g[i].ci / g[i].groups);
     return sum;
 }
 

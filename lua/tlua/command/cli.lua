@@ -77,8 +77,8 @@ end
 local function neighbour(path)
   local folder, name = path:match "^(.*/)([^/]*)$"
   folder, name = folder or "", name or path
-  local ok, names = pcall(core.list_folder, folder == "" and "." or folder)
-  local near = ok and core.near_miss(name, names)
+  local ok, files = pcall(core.list_folder, folder == "" and "." or folder)
+  local near = ok and core.near_miss(name, files)
   return near and ("; did you mean %s%s?"):format(folder, near) or ""
 end
 

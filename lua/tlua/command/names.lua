@@ -34,17 +34,25 @@ function names.check(chunk, notes, path)
   if debug.getupvalue(chunk, 1) == "_ENV" then debug.setupvalue(chunk, 1, _G) end
   local first = notes[1]
   if not first then return end
-  schema.usage(("%s:%d: '%s' has no value: a word wants quotes, \"%s\"; a variable that may be missing is read as _G.%s")
-    :format(path, first.line, first.name, first.name, first.name))
+  schema.usage(("%s:%d: '%s' has no value: a word wants quotes, \"%s\"; a variable that may be missing is read "
+    .. "as _G.%s"):format(path, first.line, first.name, first.name, first.name))
 end
 
 -- What tests and those who look into a problem set; docs/internals.md lists them.
 local INSIDE = { "TLUA_VECTOR", "TLUA_GEMM", "TLUA_CONV", "TLUA_GROUP", "TLUA_MAX_GROUPS", "TLUA_LONGEST",
   "TLUA_KERNEL_CACHE", "TLUA_MAX_SAMPLES", "TLUA_CHECK_WRONG", "TLUA_PYTHON", "TLUA_OP_DUMP" }
-local VALUES = { TLUA_TRACEBACK = "0 1", TLUA_HISTORY = "0 1", TLUA_TUNING = "0 1", TLUA_GRAPHICS = "kitty sixel blocks" }
+-- The values, as they are said.
+local VALUES = { TLUA_TRACEBACK = "0 or 1", TLUA_HISTORY = "0 or 1", TLUA_TUNING = "0 or 1",
+  TLUA_GRAPHICS = "kitty, sixel or blocks" }
 
--- Variables of the environment that begin with TLUA_ and are none of tlua's are said on stderr, values that are none are
--- an error.
+local function is_one_of(value, said)
+  for word in said:gmatch "[^%s,]+" do
+    if word == value and word ~= "or" then return true end
+  end
+end
+
+-- Variables of the environment that begin with TLUA_ and are none of tlua's are said on stderr, values that are none
+-- are an error.
 function names.check_environment()
   local known, is_known = { table.unpack(INSIDE) }, {}
   for _, each in ipairs(commands.environment) do known[#known + 1] = each[1] end
@@ -55,8 +63,8 @@ function names.check_environment()
       local near = core.near_miss(name, known)
       io.stderr:write(("tlua: note: nothing reads %s of the environment%s\n"):format(name,
         near and ("; did you mean %s?"):format(near) or ""))
-    elseif allowed and value ~= "" and not (" " .. allowed .. " "):find(" " .. value .. " ", 1, true) then
-      schema.usage(("%s: %s is needed, not '%s'"):format(name, allowed:gsub(" ", ", "):gsub(", (%S+)$", " or %1"), value))
+    elseif allowed and value ~= "" and not is_one_of(value, allowed) then
+      schema.usage(("%s: %s is needed, not '%s'"):format(name, allowed, value))
     end
   end
 end

@@ -135,15 +135,15 @@ local function show()
   end
   print(("%-28s %-11s %6s"):format("class", "maker", "gain"))
   for _, row in ipairs(table_) do print(("%-28s %-11s %+5d %%"):format(row.class, row.maker, row.percent - 100)) end
+  local forbids = os.getenv "TLUA_TUNING" == "0" and "TLUA_TUNING=0" or "TLUA_GEMM=" .. (os.getenv "TLUA_GEMM" or "")
   print(("%d %s in %s%s"):format(#table_, #table_ == 1 and "class" or "classes", core.tuning_path(),
-    table_.hash == "shipped" and ("; not used, since %s forbids it"):format((os.getenv "TLUA_TUNING" or "") == "0" and "TLUA_TUNING=0"
-      or "TLUA_GEMM=" .. (os.getenv "TLUA_GEMM" or "")) or ", table " .. table_.hash))
+    table_.hash == "shipped" and ("; not used, since %s forbids it"):format(forbids) or ", table " .. table_.hash))
 end
 
 local function run(quick)
   local d, begin = core.device_info(), core.time()
-  print(("%s (%s): GFLOP/s of each maker; another one than the shipped is chosen where it is faster by 3 %% and more, in nearly all rounds")
-    :format(d.name, d.platform))
+  print(("%s (%s): GFLOP/s of each maker; another one than the shipped is chosen where it is faster by 3 %% and more, "
+    .. "in nearly all rounds"):format(d.name, d.platform))
   print(COLUMNS:format("class", "choice", "gain", "measured"))
   local whole = measure(wanted(quick), quick and 5 or 9)
   local now = core.tuning()

@@ -38,6 +38,7 @@ local FIELDS = table_of {
   test_every = "eval_every val_every test_interval eval_interval val_interval eval_freq check_val_every_n_epoch",
   freeze = "freeze_layers",
   train = "unfreeze trainable train_layers", ema = "ema_decay model_ema", precision = "dtype amp_dtype torch_dtype",
+  recompute = "gradient_checkpointing grad_checkpointing",
   ["lora.on"] = "lora target_modules lora_target_modules lora_targets", ["lora.rank"] = "lora_r lora_rank lora_dim",
   ["lora.alpha"] = "lora_alpha", ["lora.dropout"] = "lora_dropout", ["lora.rs"] = "use_rslora rslora",
   ["lora.from"] = "adapter adapter_path peft_model lora_path lora_weights",
@@ -105,7 +106,7 @@ local function meant(r, known, word, text, image_size)
   if known[key] then return key, text end
   local flag = FLAGS[key]
   if flag and text == true then return flag[1], flag[2] end
-  if flag then
+  if flag and not FIELDS[key] then -- some are both, as --gradient-checkpointing
     local value = schema.types.boolean[2](tostring(text))
     if value == true then return flag[1], flag[2] end
     schema.usage(("--%s %s: %s"):format(word, text, flag[1] == "device" and "--device names a device, by a number of `tlua devices` or by cpu or gpu" or

@@ -97,7 +97,7 @@ function told.shown(run, what, f, ...)
   local results = table.pack(pcall(f, ...))
   if results[1] then return table.unpack(results, 2, results.n) end
   local e = results[2]
-  if not run.file or type(e) ~= "string" or e == "not enough memory" or os.getenv "TLUA_TRACEBACK" then error(e, 0) end
+  if not run.file or type(e) ~= "string" or e == "not enough memory" or os.getenv "TLUA_TRACEBACK" == "1" then error(e, 0) end
   damaged(what, run.file, ("what it says of the task cannot be shown (%s)"):format(e:match "^[^\n]*"
     :gsub("^tlua/[%w_/]+%.lua:%d+: ", "")))
 end
